@@ -1,0 +1,171 @@
+"""What the gateway asks of auth. The public calls of ``/api/v1`` are passed on to the same-named internal ones.
+
+========================================  ===============================  =====================================
+call                                      body                             answer
+========================================  ===============================  =====================================
+POST   /internal/v1/users                 :class:`SignUp`                  201 :class:`User`; 409 ``email_taken``
+POST   /internal/v1/token                 :class:`TokenRequest`            :class:`TokenResponse`
+POST   /internal/v1/token/revoke          :class:`RevokeRequest`           204
+GET    /internal/v1/me                    principal                        :class:`User`
+POST   /internal/v1/me/verification       principal                        202 :class:`EmailToken` (to be mailed)
+POST   /internal/v1/verify                :class:`VerifyRequest`           :class:`User`
+POST   /internal/v1/api-keys              principal, :class:`NewApiKey`    201 :class:`CreatedApiKey`
+GET    /internal/v1/api-keys              principal                        :class:`ApiKeys`
+DELETE /internal/v1/api-keys/{id}         principal                        204
+POST   /internal/v1/api-keys:verify       :class:`VerifyKey`               :class:`Principal`; 401
+POST   /internal/v1/users:resolve         :class:`ResolveUsers`            :class:`ResolvedUsers`
+GET    /internal/v1/jwks                                                   a JWK set (RFC 7517)
+========================================  ===============================  =====================================
+
+Errors of ``token`` carry RFC 6749's codes (``invalid_grant``, ``invalid_request``, ``unsupported_grant_type``,
+``invalid_client``) as their ``code``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+from notifyx_common.principal import Scope
+
+Email = Annotated[
+    str,
+    StringConstraints(max_length=254, pattern=r"^[^@\s<>,;:\"\x00-\x1f\x7f]{1,64}@[^@\s<>,;:\"\x00-\x1f\x7f]+$"),
+]
+Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True)]
+
+ISSUER = "notifyx"
+AUDIENCE = "notifyx-gateway"
+ACCESS_TOKEN_ALGORITHM = "ES256"  # noqa: S105 - the name of an algorithm
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SignUp(_Request):
+    """A new user. The password is 8 to 256 characters."""
+
+    email: Email
+    password: SecretStr = Field(min_length=8, max_length=256)
+    name: Name = ""
+
+
+class User(BaseModel):
+    """A user as its owner sees it."""
+
+    id: str
+    email: str
+    name: str
+    role: Literal["user", "admin"]
+    email_verified: bool
+    created_at: datetime
+
+
+class TokenRequest(_Request):
+    """RFC 6749's form fields: ``password`` (username, password), ``refresh_token``, ``client_credentials``."""
+
+    grant_type: str
+    username: str | None = Field(default=None, max_length=254)
+    password: SecretStr | None = Field(default=None, max_length=256)
+    refresh_token: SecretStr | None = Field(default=None, max_length=512)
+    client_id: str | None = Field(default=None, max_length=128)
+    client_secret: SecretStr | None = Field(default=None, max_length=512)
+    scope: str | None = Field(default=None, max_length=200)
+
+
+class TokenResponse(BaseModel):
+    """RFC 6749 5.1; ``refresh_token`` is absent for ``client_credentials``."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a type, not a secret
+    expires_in: int
+    refresh_token: str | None = None
+    scope: str
+
+
+class RevokeRequest(_Request):
+    """``token`` is a refresh token; ``everywhere`` ends every session of its user."""
+
+    token: SecretStr = Field(max_length=512)
+    everywhere: bool = False
+
+
+class EmailToken(BaseModel):
+    """A single-use token to be mailed to ``email``."""
+
+    user_id: str
+    email: str
+    name: str
+    token: str
+    expires_at: datetime
+
+
+class VerifyRequest(_Request):
+    """The token from the mail."""
+
+    token: SecretStr = Field(max_length=512)
+
+
+class NewApiKey(_Request):
+    """``topics`` are name patterns (``*`` wildcards); empty or absent means all the owner may use."""
+
+    name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
+    topics: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9._*-]{1,128}$")]] = Field(
+        default=[], max_length=100
+    )
+    scopes: list[Scope] = Field(default=["read", "publish"], min_length=1, max_length=3)
+    expires_at: datetime | None = None
+
+
+class ApiKey(BaseModel):
+    """An API key without its secret."""
+
+    id: str
+    name: str
+    topics: list[str]
+    scopes: list[Scope]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class CreatedApiKey(ApiKey):
+    """The one answer that holds ``key``: ``nfx_<id>_<secret>``."""
+
+    key: str
+
+
+class ApiKeys(BaseModel):
+    """The caller's keys, newest first."""
+
+    items: list[ApiKey]
+
+
+class VerifyKey(_Request):
+    """A whole API key."""
+
+    key: SecretStr = Field(max_length=512)
+
+
+class ResolveUsers(_Request):
+    """Ids or emails to look up, up to 1,000."""
+
+    users: list[Annotated[str, StringConstraints(max_length=320)]] = Field(max_length=1000)
+
+
+class ResolvedUser(BaseModel):
+    """What other services may know of a user."""
+
+    id: str
+    email: str
+    name: str
+    email_verified: bool
+
+
+class ResolvedUsers(BaseModel):
+    """Found users by the string they were asked for; what was not found is absent."""
+
+    users: dict[str, ResolvedUser]

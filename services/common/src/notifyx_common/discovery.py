@@ -1,0 +1,106 @@
+"""Where the live endpoints of a service come from.
+
+:class:`StaticDiscovery` is a fixed list, :class:`RegistryDiscovery` asks a gateway's registry (outside a
+cluster). The gateway itself reads its own registry. All push whole sets to their subscribers, so that a
+:class:`~notifyx_common.balancer.Balancer` is never asked to guess.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Protocol, Self
+
+import aiohttp
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.contracts.registry import Nodes
+from notifyx_common.logs import get_logger
+
+log = get_logger(__name__)
+
+Listener = Callable[[list[Endpoint]], None]
+
+
+class Discovery(Protocol):
+    """Yields the live endpoints of a service, now and whenever they change."""
+
+    def watch(self, service: str, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` at once and on every change with the whole set; returns how to stop."""
+        ...
+
+
+class StaticDiscovery:
+    """A fixed set of endpoints, replaceable as a whole (tests, and settings that name URLs)."""
+
+    def __init__(self, endpoints: Mapping[str, Iterable[Endpoint]] | None = None) -> None:
+        self._endpoints: dict[str, list[Endpoint]] = {name: list(value) for name, value in (endpoints or {}).items()}
+        self._listeners: dict[str, list[Listener]] = {}
+
+    def watch(self, service: str, listener: Listener) -> Callable[[], None]:
+        listeners = self._listeners.setdefault(service, [])
+        listeners.append(listener)
+        listener(self.endpoints(service))
+        return lambda: listeners.remove(listener)
+
+    def endpoints(self, service: str) -> list[Endpoint]:
+        """The endpoints of ``service`` now."""
+        return list(self._endpoints.get(service, []))
+
+    def replace(self, service: str, endpoints: Iterable[Endpoint]) -> None:
+        """Set the endpoints of ``service`` and tell its listeners, if that changes anything."""
+        fresh = sorted(endpoints, key=lambda endpoint: endpoint.url)
+        if fresh == self._endpoints.get(service, []):
+            return
+        self._endpoints[service] = fresh
+        for listener in list(self._listeners.get(service, [])):
+            listener(list(fresh))
+
+
+class RegistryDiscovery(StaticDiscovery):
+    """Follows a gateway's registry by polling it; while none answers, the last known endpoints stay in use."""
+
+    def __init__(self, registries: Iterable[str], token: str, *, interval: float = 0.5) -> None:
+        super().__init__()
+        self._registries = list(registries)
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._interval = interval
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._registries:
+            self._task = asyncio.create_task(self._follow(), name="registry")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=2.0)
+        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
+            while True:
+                for registry in self._registries:
+                    try:
+                        async with session.get(f"{registry}/internal/v1/registry") as response:
+                            response.raise_for_status()
+                            nodes = Nodes.model_validate_json(await response.read())
+                    except (aiohttp.ClientError, TimeoutError, ValueError):
+                        continue
+                    self._apply(nodes)
+                    break
+                await asyncio.sleep(self._interval * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+
+    def _apply(self, nodes: Nodes) -> None:
+        found: dict[str, list[Endpoint]] = {service: [] for service in self._listeners}
+        for lease in nodes.nodes:
+            found.setdefault(lease.service, []).append(
+                Endpoint(instance=lease.instance, url=lease.url, metrics_url=lease.metrics_url)
+            )
+        for service, endpoints in found.items():
+            self.replace(service, endpoints)

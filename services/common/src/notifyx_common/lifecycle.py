@@ -1,0 +1,154 @@
+"""A service's life: bind, start, register, serve, drain, stop.
+
+Order of a stop (SIGTERM or SIGINT): readiness fails and the registration is withdrawn, ``drain`` runs, the
+servers close, then what was started is stopped in reverse. Each step has a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, cast
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from quart import Quart, Response
+
+from notifyx_common.errors import NotifyxError
+from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
+from notifyx_common.registration import Registration
+from notifyx_common.settings import ServiceSettings
+from notifyx_common.web import Readiness
+
+log = get_logger(__name__)
+
+
+class PortTaken(NotifyxError):
+    """The address cannot be listened on; the sentence names the port and the setting that changes it."""
+
+    code = "port_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """All that :func:`run` needs to know of a service.
+
+    ``context`` starts what the service owns (pools, loops) and stops it; ``drain`` finishes what clients
+    wait for, within ``settings.drain_seconds``.
+    """
+
+    name: str
+    app: Quart
+    settings: ServiceSettings
+    metrics: Metrics
+    readiness: Readiness
+    context: Callable[[], AbstractAsyncContextManager[Any]]
+    drain: Callable[[], Awaitable[None]] | None = None
+    extra_ports: Callable[[], dict[str, int]] | None = None
+
+
+def instance_name(settings: ServiceSettings) -> str:
+    """The node's name: as set, or host name and process id."""
+    return settings.instance or f"{socket.gethostname()}-{os.getpid()}"
+
+
+def bind(host: str, port: int, setting: str) -> socket.socket:
+    """A listening socket, so that the port is known (and refused in one sentence) before anything starts."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        raise PortTaken(f"Cannot listen on {host}:{port} ({error.strerror}); free it or set {setting}.") from None
+    sock.setblocking(False)
+    return sock
+
+
+async def run(service: Service) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises :class:`PortTaken` or what ``context`` raises."""
+    settings = service.settings
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        main = stack.enter_context(contextlib.closing(bind(settings.host, settings.port, "NOTIFYX_PORT")))
+        side = stack.enter_context(
+            contextlib.closing(bind(settings.host, settings.metrics_port, "NOTIFYX_METRICS_PORT"))
+        )
+        await stack.enter_async_context(service.context())
+        port, metrics_port = main.getsockname()[1], side.getsockname()[1]
+        closing = asyncio.Event()
+        servers = [
+            asyncio.create_task(_serve(service.app, main, closing), name="http"),
+            asyncio.create_task(_serve(metrics_app(service.metrics), side, closing), name="metrics"),
+        ]
+        registration = Registration(
+            service=service.name,
+            instance=instance_name(settings),
+            url=settings.advertised(port),
+            metrics_url=settings.advertised(metrics_port),
+            settings=settings,
+        )
+        await stack.enter_async_context(registration)
+        extra = service.extra_ports() if service.extra_ports is not None else {}
+        _announce(settings, {"port": port, "metrics_port": metrics_port, **extra})
+        log.info("listening", port=port, metrics_port=metrics_port, **extra)
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        done, _ = await asyncio.wait([stopped, *servers], return_when=asyncio.FIRST_COMPLETED)
+        service.readiness.drain()
+        await registration.withdraw()
+        if service.drain is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(settings.drain_seconds):
+                    await service.drain()
+        closing.set()
+        await asyncio.gather(*servers)
+        stopped.cancel()
+        log.info("stopped", early=stopped not in done)
+
+
+def metrics_app(metrics: Metrics) -> Quart:
+    """The app of the metrics port: ``/metrics`` in the Prometheus text format, nothing else."""
+    app = Quart("metrics")
+
+    @app.get("/metrics")
+    async def expose() -> Response:
+        return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+async def _serve(app: Quart, sock: socket.socket, closing: asyncio.Event) -> None:
+    config = Config()
+    config.bind = [f"fd://{sock.fileno()}"]
+    config.accesslog = None
+    config.errorlog = None
+    config.graceful_timeout = 3.0
+    config.keep_alive_timeout = 75.0
+    config.websocket_max_message_size = 64 << 20
+
+    async def closed() -> None:
+        await closing.wait()
+
+    await serve(cast(Any, app), config, shutdown_trigger=closed)
+
+
+def _announce(settings: ServiceSettings, ports: dict[str, int]) -> None:
+    if settings.ready_file is not None:
+        partial = settings.ready_file.with_suffix(".partial")
+        partial.write_text(json.dumps({"pid": os.getpid(), **ports}))
+        partial.replace(settings.ready_file)

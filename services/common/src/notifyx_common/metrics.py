@@ -1,0 +1,158 @@
+"""The catalogue of metrics: every name, type, label and meaning in one place.
+
+A service builds the metrics it owns on a registry that is passed in (:meth:`Catalogue.build`); dashboards,
+rules and docs are checked against this list. No label ever holds a user or topic id: their number is unbounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: its full name, type, label names and what it means."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    meaning: str
+
+
+CATALOGUE: tuple[Metric, ...] = (
+    # every service
+    Metric(
+        "notifyx_http_requests_total",
+        "counter",
+        ("service", "route", "method", "status"),
+        "HTTP requests answered",
+    ),
+    Metric(
+        "notifyx_http_request_seconds",
+        "histogram",
+        ("service", "route", "method"),
+        "Time to answer an HTTP request",
+    ),
+    Metric(
+        "notifyx_client_calls_total",
+        "counter",
+        ("target", "operation", "outcome"),
+        "Calls to another service, by outcome",
+    ),
+    Metric(
+        "notifyx_client_call_seconds",
+        "histogram",
+        ("target", "operation"),
+        "Time of a call to another service, retries included",
+    ),
+    Metric("notifyx_endpoints", "gauge", ("target", "state"), "Known endpoints of a service: ready or ejected"),
+    Metric(
+        "notifyx_cache_requests_total",
+        "counter",
+        ("cache", "tier", "result"),
+        "Cache look-ups: hit, miss or error",
+    ),
+    Metric(
+        "notifyx_tasks_total",
+        "counter",
+        ("kind", "outcome"),
+        "Scattered tasks: done, reassigned, timed_out or failed",
+    ),
+    # gateway
+    Metric("notifyx_connections", "gauge", ("transport",), "Open client connections: websocket, longpoll, stream"),
+    Metric("notifyx_channels", "gauge", ("kind",), "Joined channels: topic or user"),
+    Metric("notifyx_joins_total", "counter", ("outcome",), "Channel joins answered"),
+    Metric(
+        "notifyx_resumes_total",
+        "counter",
+        ("outcome",),
+        "Joins that carried a last seen seq: complete or truncated",
+    ),
+    Metric("notifyx_publishes_total", "counter", ("via", "outcome"), "Publishes answered, by door and outcome"),
+    Metric("notifyx_deliveries_total", "counter", ("transport",), "Notifications written to a client connection"),
+    Metric("notifyx_delivery_seconds", "histogram", (), "Time from a publish's commit to its write to clients"),
+    Metric("notifyx_disconnects_total", "counter", ("reason",), "Connections closed by the gateway"),
+    Metric(
+        "notifyx_feed_gaps_healed_total",
+        "counter",
+        (),
+        "Gaps in a topic's sequence read from the store before delivery",
+    ),
+    Metric("notifyx_feed_reconnects_total", "counter", (), "Times a gateway's feed came back after a break"),
+    Metric("notifyx_mail_dispatch_total", "counter", ("outcome",), "Emails dispatched to mailers, by outcome"),
+    # store
+    Metric("notifyx_published_total", "counter", (), "Notifications committed to the log"),
+    Metric("notifyx_acked_total", "counter", (), "Notifications acknowledged"),
+    Metric("notifyx_expired_total", "counter", ("cause",), "Notifications removed: retention or expires_at"),
+    Metric("notifyx_publish_batch_size", "histogram", (), "Publishes written in one transaction"),
+    Metric("notifyx_publish_commit_seconds", "histogram", (), "Time of a publish transaction"),
+    Metric("notifyx_feed_connections", "gauge", (), "Gateways connected to this store's feed"),
+    Metric("notifyx_feed_lag_seconds", "gauge", (), "Age of the oldest committed notification not yet fed"),
+    Metric("notifyx_outbox_emails", "gauge", ("state",), "Emails in the outbox by state"),
+    Metric("notifyx_outbox_oldest_seconds", "gauge", (), "Age of the oldest email that is due and not sent"),
+    Metric(
+        "notifyx_ledger_imbalance",
+        "gauge",
+        ("ledger",),
+        "Subscriptions or topics whose ledger does not balance",
+    ),
+    Metric("notifyx_db_pool_connections", "gauge", ("state",), "Database connections: idle or used"),
+    # mailer
+    Metric("notifyx_mails_total", "counter", ("result",), "Emails handed to SMTP: sent, refused, failed"),
+    Metric("notifyx_mail_send_seconds", "histogram", (), "Time to render and send one email"),
+    # auth
+    Metric("notifyx_tokens_issued_total", "counter", ("grant",), "Access tokens issued"),
+    Metric("notifyx_auth_failures_total", "counter", ("reason",), "Refused credentials"),
+    Metric(
+        "notifyx_password_hash_seconds",
+        "histogram",
+        (),
+        "Time of an argon2id hash or verification, waiting included",
+    ),
+)
+
+SIZE_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+_BY_NAME = {metric.name: metric for metric in CATALOGUE}
+
+
+class Metrics:
+    """The metrics a process reports, created on first use on its own registry.
+
+    Raises :class:`KeyError` for a name that is not in the catalogue: a metric cannot exist undocumented.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
+
+    def counter(self, name: str) -> Counter:
+        """The counter of that name."""
+        if name not in self._counters:
+            metric = _BY_NAME[name]
+            self._counters[name] = Counter(name, metric.meaning, metric.labels, registry=self.registry)
+        return self._counters[name]
+
+    def gauge(self, name: str) -> Gauge:
+        """The gauge of that name."""
+        if name not in self._gauges:
+            metric = _BY_NAME[name]
+            self._gauges[name] = Gauge(name, metric.meaning, metric.labels, registry=self.registry)
+        return self._gauges[name]
+
+    def histogram(self, name: str, buckets: Sequence[float] | None = None) -> Histogram:
+        """The histogram of that name; sizes get size buckets, the rest latency buckets (seconds)."""
+        if name not in self._histograms:
+            metric = _BY_NAME[name]
+            chosen = buckets or (SIZE_BUCKETS if name.endswith("_size") else LATENCY_BUCKETS)
+            self._histograms[name] = Histogram(
+                name, metric.meaning, metric.labels, buckets=chosen, registry=self.registry
+            )
+        return self._histograms[name]

@@ -1,0 +1,81 @@
+"""Who makes a request, as the gateway proved it and every other service believes it.
+
+The gateway is the only door: it verifies the access token or API key and sends the proven
+:class:`Principal` on. The other services accept one only together with the internal token.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from notifyx_common.errors import Forbidden, Unauthenticated
+
+PRINCIPAL_HEADER = "X-Notifyx-Principal"
+
+Scope = Literal["read", "publish", "manage"]
+ALL_SCOPES: frozenset[Scope] = frozenset({"read", "publish", "manage"})
+
+
+class Principal(BaseModel):
+    """A proven identity.
+
+    ``id`` is the user's UUID (an API key acts for its owner), ``system:serviceaccount:<ns>:<name>`` for a
+    ServiceAccount, or ``system:<part>`` for a part of the platform. ``topics`` limits an API key to topic
+    name patterns (``*`` wildcards); ``None`` means every topic.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    kind: Literal["user", "api_key", "service_account", "system"] = "user"
+    email: str | None = None
+    email_verified: bool = False
+    name: str = ""
+    role: Literal["user", "admin"] = "user"
+    scopes: frozenset[Scope] = ALL_SCOPES
+    topics: tuple[str, ...] | None = None
+    key_id: str | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        """Admins may do what a topic's creators may."""
+        return self.role == "admin" and self.kind in ("user", "system")
+
+    def identifies_as(self, entry: str) -> bool:
+        """Whether an allow-list entry (user id, ServiceAccount name, or *verified* email) means this caller."""
+        if entry == self.id:
+            return True
+        return self.email_verified and self.email is not None and entry.lower() == self.email.lower()
+
+    def require(self, scope: Scope, topic: str | None = None) -> None:
+        """Raise :class:`Forbidden` unless the credential carries ``scope`` (and, if given, covers ``topic``)."""
+        if scope not in self.scopes:
+            raise Forbidden(f"This credential does not carry the scope '{scope}'.", code="missing_scope")
+        if topic is not None and not self.covers(topic):
+            raise Forbidden(f"This credential does not cover the topic '{topic}'.", code="topic_not_covered")
+
+    def covers(self, topic: str) -> bool:
+        """Whether the credential's topic patterns include ``topic``."""
+        return self.topics is None or any(fnmatchcase(topic, pattern) for pattern in self.topics)
+
+    def to_header(self) -> str:
+        """The value of ``X-Notifyx-Principal``: URL-safe base64 of the JSON form."""
+        return base64.urlsafe_b64encode(self.model_dump_json(exclude_defaults=True).encode()).decode()
+
+    @classmethod
+    def from_header(cls, value: str) -> Principal:
+        """Read ``X-Notifyx-Principal``. Raises :class:`Unauthenticated` for anything malformed."""
+        try:
+            return cls.model_validate_json(base64.urlsafe_b64decode(value))
+        except (binascii.Error, ValueError, ValidationError) as error:
+            raise Unauthenticated("The principal header is malformed.") from error
+
+
+def system_principal(part: str) -> Principal:
+    """The platform itself (dispatcher, operator, prober), with an admin's rights."""
+    return Principal(id=f"system:{part}", kind="system", name=part, role="admin")

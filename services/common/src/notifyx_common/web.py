@@ -1,0 +1,243 @@
+"""The Quart application every service starts from.
+
+It answers ``/healthz`` and ``/readyz``, turns every error into RFC 9457 problem+json (never a stack trace),
+measures each route, bounds bodies, and keeps ``/internal`` for callers that show the internal token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from quart import Quart, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from notifyx_common.errors import (
+    FieldError,
+    Internal,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    NotifyxError,
+    TooLarge,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
+from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
+from notifyx_common.principal import PRINCIPAL_HEADER, Principal
+from notifyx_common.settings import ServiceSettings
+
+log = get_logger(__name__)
+
+Check = Callable[[], Awaitable[None]]
+"""A readiness check: returns when fine, raises (any :class:`NotifyxError`) with the reason when not."""
+
+M = TypeVar("M", bound=BaseModel)
+
+PROBLEM = "application/problem+json"
+
+
+class Readiness:
+    """What ``/readyz`` answers: named checks, and a switch that a drain turns off first."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, Check] = {}
+        self._draining = False
+
+    def add(self, name: str, check: Check) -> None:
+        """Register a check under ``name``."""
+        self._checks[name] = check
+
+    def drain(self) -> None:
+        """Answer 503 from now on, so that no new work is sent here."""
+        self._draining = True
+
+    @property
+    def draining(self) -> bool:
+        """Whether a stop has begun."""
+        return self._draining
+
+    async def failures(self) -> dict[str, str]:
+        """The checks that fail now, with their reasons; empty means ready."""
+        if self._draining:
+            return {"drain": "this node is stopping"}
+        failed: dict[str, str] = {}
+        for name, check in self._checks.items():
+            try:
+                await check()
+            except NotifyxError as error:
+                failed[name] = error.reason
+        return failed
+
+
+def create_app(name: str, settings: ServiceSettings, metrics: Metrics, readiness: Readiness) -> Quart:
+    """A Quart app with health, metrics, error and internal-token handling in place."""
+    app = Quart(name)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # quart's default provider has it
+    _measure(app, name, metrics)
+    _guard_internal(app, settings)
+    _answer_errors(app)
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        return json_response({"status": "ok"})
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        failed = await readiness.failures()
+        return json_response({"status": "not ready" if failed else "ok", "failed": failed}, 503 if failed else 200)
+
+    return app
+
+
+def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON by orjson; pydantic models (also nested in lists and dicts) are dumped in JSON mode."""
+    body = orjson.dumps(data, default=_dump)
+    return Response(body, status=status, content_type="application/json", headers=dict(headers or {}))
+
+
+def problem_response(error: NotifyxError) -> Response:
+    """The problem+json form of an error, with the headers its status calls for."""
+    headers: dict[str, str] = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retryable:
+        headers["Retry-After"] = "1"
+    return Response(orjson.dumps(error.to_problem()), status=error.http_status, content_type=PROBLEM, headers=headers)
+
+
+async def read_json() -> Any:
+    """The request's JSON body.
+
+    Raises :class:`UnsupportedMediaType` for another content type and :class:`InvalidRequest` for a body that
+    is not JSON in UTF-8.
+    """
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("Send the body as application/json.")
+    raw = await request.get_data()
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}.", code="malformed_json") from None
+
+
+async def read_model(kind: type[M]) -> M:
+    """The request's JSON body as ``kind``; raises :class:`InvalidRequest` that lists each wrong field."""
+    return parse_model(kind, await read_json())
+
+
+def parse_model(kind: type[M], data: Any) -> M:
+    """``data`` as ``kind``; raises :class:`InvalidRequest` that lists each wrong field."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise invalid_fields(error) from None
+
+
+def invalid_fields(error: ValidationError) -> InvalidRequest:
+    """Pydantic's complaint as ours: one :class:`FieldError` a field, without echoing the input."""
+    fields = [
+        FieldError(field=".".join(str(part) for part in item["loc"]) or "(body)", reason=item["msg"])
+        for item in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    summary = "; ".join(f"{field.field}: {field.reason}" for field in fields[:3])
+    return InvalidRequest(f"The request is not valid: {summary}.", code="validation_failed", fields=fields)
+
+
+def caller() -> Principal:
+    """The principal the gateway proved, from its header. Raises :class:`Unauthenticated` without one."""
+    header = request.headers.get(PRINCIPAL_HEADER)
+    if header is None:
+        raise Unauthenticated("This call needs a principal.")
+    return Principal.from_header(header)
+
+
+def _dump(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    raise TypeError(f"cannot encode {type(value).__name__}")
+
+
+def _measure(app: Quart, service: str, metrics: Metrics) -> None:
+    requests = metrics.counter("notifyx_http_requests_total")
+    seconds = metrics.histogram("notifyx_http_request_seconds")
+
+    @app.before_request
+    async def start() -> None:
+        g.started = time.perf_counter()
+
+    @app.after_request
+    async def finish(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule is not None else "unmatched"
+        requests.labels(service, route, request.method, str(response.status_code)).inc()
+        if (started := g.get("started")) is not None:
+            seconds.labels(service, route, request.method).observe(time.perf_counter() - started)
+        return response
+
+
+def _guard_internal(app: Quart, settings: ServiceSettings) -> None:
+    expected = f"Bearer {settings.internal_token.get_secret_value()}".encode()
+
+    async def guard() -> None:
+        if request.path.startswith("/internal/"):
+            given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+            if not hmac.compare_digest(given, expected):
+                raise Unauthenticated("This path is for Notifyx services only.")
+
+    async def guard_socket() -> None:
+        # Routes below /internal check the token on their upgrade request, before they accept it.
+        from quart import websocket  # noqa: PLC0415 - the proxy is only meaningful inside this context
+
+        given = websocket.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, expected):
+            raise Unauthenticated("This path is for Notifyx services only.")
+
+    app.before_request(guard)
+    app.before_websocket(guard_socket)
+
+
+def _answer_errors(app: Quart) -> None:
+    @app.errorhandler(NotifyxError)
+    async def known(error: NotifyxError) -> Response:
+        if error.http_status >= 500:
+            log.warning("request failed", code=error.code, reason=error.reason)
+        return problem_response(error)
+
+    @app.errorhandler(ValidationError)
+    async def invalid(error: ValidationError) -> Response:
+        return problem_response(invalid_fields(error))
+
+    @app.errorhandler(HTTPException)
+    async def http(error: HTTPException) -> Response:
+        response = problem_response(_from_http(error))
+        if (allow := getattr(error, "valid_methods", None)) is not None:
+            response.headers["Allow"] = ", ".join(allow)
+        return response
+
+    @app.errorhandler(Exception)
+    async def unexpected(error: Exception) -> Response:
+        log.error("unexpected error", exc_info=error)
+        return problem_response(Internal("Something went wrong on our side; it has been logged."))
+
+
+def _from_http(error: HTTPException) -> NotifyxError:
+    known: dict[int, NotifyxError] = {
+        404: NotFound("There is nothing at this path."),
+        405: MethodNotAllowed("This path does not take that method."),
+        413: TooLarge("The body is larger than this deployment accepts."),
+        415: UnsupportedMediaType("Send the body as application/json."),
+    }
+    status = error.code or 500
+    if status in known:
+        return known[status]
+    if 400 <= status < 500:
+        return InvalidRequest(error.description or "The request cannot be understood.")
+    return Internal("Something went wrong on our side; it has been logged.")

@@ -1,0 +1,80 @@
+"""One real PostgreSQL for a test session; a fresh database for each test that asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+
+from notifyx_local.postgres import Cluster, group_of, prepare
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[Cluster]:
+    """A server that is up when the block is entered and gone, data and all, when it is left."""
+    folder = Path(tempfile.mkdtemp(prefix="notifyx-test-pg-"))
+    folder.chmod(0o755)
+    try:
+        cluster = prepare(folder, free_port())
+        process = start(cluster)
+        try:
+            yield cluster
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(cluster: Cluster) -> subprocess.Popen[bytes]:
+    """Start the server and wait until it takes connections."""
+    with open(cluster.data.parent / "log", "ab") as log:
+        process = subprocess.Popen(
+            cluster.command(), user=cluster.account, group=group_of(cluster.account),
+            extra_groups=[] if cluster.account else None, cwd="/", stdout=log, stderr=log, env={"PATH": os.defpath},
+            start_new_session=True,
+        )  # fmt: skip
+    asyncio.run(_wait(cluster, time.monotonic() + 30))
+    return process
+
+
+async def _wait(cluster: Cluster, until: float) -> None:
+    while True:
+        try:
+            connection = await asyncpg.connect(cluster.dsn(), timeout=2)
+        except (OSError, asyncpg.PostgresError, TimeoutError):
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(0.02)
+        else:
+            await connection.close()
+            return
+
+
+async def create_database(cluster: Cluster) -> str:
+    """A new empty database; its URL."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    connection = await asyncpg.connect(cluster.dsn())
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+    return cluster.dsn(name)
