@@ -1,0 +1,64 @@
+# Notifyx: `make` lists what can be done. Everything installs itself below this folder (.venv, .tools, .cache);
+# all it needs is Python >= 3.11 with venv, and git.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+UV := .tools/uv-$(UV_VERSION)/bin/uv
+PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+    $(candidate) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(candidate))))
+MEMBERS := $(wildcard services/*/pyproject.toml) operator/pyproject.toml
+SOURCES := services/*/src operator/src
+
+export UV_PYTHON_DOWNLOADS := never
+# The tree may be on another file system than uv's cache; copying is then what it falls back to, without a warning.
+export UV_LINK_MODE := copy
+
+.PHONY: help run test check format bench lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV):
+	@test -n "$(PYTHON)" || { echo "Notifyx needs Python 3.11 or newer; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Preparing uv $(UV_VERSION) in .tools ..."
+	@$(PYTHON) -m venv $(dir $(UV)).. || { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(dir $(UV))pip --quiet --disable-pip-version-check install uv==$(UV_VERSION)
+
+.venv/.run: $(UV) uv.lock pyproject.toml $(MEMBERS)
+	@echo "Installing Notifyx in .venv ..."
+	@$(UV) sync --quiet --frozen --inexact --no-dev --all-packages --python "$$(command -v $(PYTHON))"
+	@touch $@
+
+.venv/.dev: $(UV) uv.lock pyproject.toml $(MEMBERS)
+	@echo "Installing Notifyx and its development tools in .venv ..."
+	@$(UV) sync --quiet --frozen --all-packages --python "$$(command -v $(PYTHON))"
+	@touch $@ .venv/.run
+
+run: .venv/.run ## Run the whole platform on this machine (options: make run ARGS="--help")
+	@.venv/bin/notifyx up $(ARGS)
+
+test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets (ARGS="-k name" for some)
+	@.venv/bin/pytest $(ARGS)
+
+check: .venv/.dev ## Lint, format check, types (mypy strict), import contracts, lock file
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy $(SOURCES) tests examples
+	@.venv/bin/lint-imports
+	@$(UV) lock --check --quiet
+
+format: .venv/.dev ## Format the code and mend what the linter can
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+bench: .venv/.dev ## Measure flood, steady load and idle memory beside a C program, in one run
+	@.venv/bin/python tests/bench/run.py $(ARGS)
+
+lock: $(UV) ## Bring uv.lock up to date with the pyproject files
+	@$(UV) lock --python "$$(command -v $(PYTHON))"
+
+clean: ## Remove what make installed and built; the data of `make run` (.notifyx) stays
+	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
