@@ -1,0 +1,133 @@
+"""The service client against real HTTP servers: what it retries, what it does not, and whom it leaves out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import web
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import SystemClock
+from notifyx_common.discovery import StaticDiscovery
+from notifyx_common.errors import Conflict, DeadlineExceeded, Unavailable
+from notifyx_common.metrics import Metrics
+from support.postgres import free_port
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+@contextlib.asynccontextmanager
+async def server(handler: Handler) -> AsyncIterator[Endpoint]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        yield Endpoint(f"n{port}", f"http://127.0.0.1:{port}")
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def client_of(
+    *endpoints: Endpoint, try_timeout: float = 1.0, deadline: float = 3.0
+) -> AsyncIterator[ServiceClient]:
+    discovery = StaticDiscovery({"store": endpoints})
+    async with ServiceClient(
+        "store",
+        discovery=discovery,
+        token="t" * 16,
+        metrics=Metrics(),
+        clock=SystemClock(),
+        try_timeout=try_timeout,
+        deadline=deadline,
+    ) as client:
+        yield client
+
+
+def answering(calls: list[str], name: str) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
+        calls.append(name)
+        return web.json_response({"by": name, "token": request.headers["Authorization"]})
+
+    return handle
+
+
+def gone() -> Endpoint:
+    port = free_port()
+    return Endpoint("gone", f"http://127.0.0.1:{port}")
+
+
+async def test_takes_turns_and_shows_the_token() -> None:
+    calls: list[str] = []
+    async with server(answering(calls, "a")) as a, server(answering(calls, "b")) as b, client_of(a, b) as client:
+        answers = [await client.call("GET", "/x") for _ in range(4)]
+    assert sorted(calls) == ["a", "a", "b", "b"]
+    assert answers[0]["token"] == "Bearer " + "t" * 16
+
+
+async def test_a_dead_endpoint_costs_no_error_even_when_the_call_is_not_idempotent() -> None:
+    calls: list[str] = []
+    async with server(answering(calls, "a")) as a, client_of(gone(), a) as client:
+        for _ in range(4):
+            assert (await client.call("POST", "/x", body={}))["by"] == "a"
+
+
+async def test_an_unknown_outcome_is_retried_only_when_idempotent() -> None:
+    calls: list[str] = []
+
+    async def hang(_request: web.Request) -> web.Response:
+        calls.append("hung")
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with server(hang) as slow, client_of(slow, try_timeout=0.2, deadline=0.7) as client:
+        with pytest.raises(DeadlineExceeded):
+            await client.call("POST", "/x", body={})
+        assert calls == ["hung"]
+        with pytest.raises(DeadlineExceeded):
+            await client.call("POST", "/x", body={}, idempotent=True)
+        assert len(calls) > 2
+
+
+async def test_an_answer_that_refuses_is_final() -> None:
+    calls: list[str] = []
+
+    async def refuse(_request: web.Request) -> web.Response:
+        calls.append("refused")
+        problem = Conflict("Taken.", code="topic_exists").to_problem()
+        return web.json_response(problem, status=409, content_type="application/problem+json")
+
+    async with server(refuse) as a, client_of(a) as client:
+        with pytest.raises(Conflict) as caught:
+            await client.call("PUT", "/x", body={})
+    assert caught.value.code == "topic_exists"
+    assert calls == ["refused"]
+
+
+async def test_nobody_there_is_unavailable_within_the_deadline() -> None:
+    async with client_of(deadline=0.4) as client:
+        with pytest.raises(Unavailable):
+            await client.call("GET", "/x")
+
+
+async def test_a_call_waits_for_a_node_that_appears_in_time() -> None:
+    calls: list[str] = []
+    discovery = StaticDiscovery()
+    async with (
+        server(answering(calls, "late")) as late,
+        ServiceClient(
+            "store", discovery=discovery, token="t" * 16, metrics=Metrics(), clock=SystemClock(), deadline=5.0
+        ) as client,
+    ):
+        call = asyncio.create_task(client.call("GET", "/x"))
+        await asyncio.sleep(0)
+        discovery.replace("store", [late])
+        assert (await call)["by"] == "late"
