@@ -1,0 +1,317 @@
+"""A service's own PostgreSQL database: waiting for it, migrating it, using it, and living through its restarts.
+
+:class:`Database` holds one pool of asyncpg connections. Tortoise's models run on it, and so does hand-written SQL
+(:attr:`Database.pool`), which keeps the number of connections of a replica bounded by one setting.
+
+Migrations are Tortoise's own. They run at start in *one* transaction that first takes an advisory lock: replicas that
+start at the same instant queue up, and a start that is killed midway leaves nothing half done.
+
+A database that is away makes calls fail at once or by their deadline with :class:`Unavailable`, never with a driver's
+error: wrap work in :meth:`Database.guard`, or let :meth:`Database.attach` do so for every request of an app. The pool
+replaces broken connections by itself, so that the same process goes on once the database is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import asyncpg
+from pydantic import SecretStr
+from quart import Quart, Response
+from tortoise.backends.asyncpg.client import AsyncpgDBClient
+from tortoise.context import TortoiseContext, _current_context
+from tortoise.exceptions import DBConnectionError
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+from tortoise.transactions import in_transaction
+
+from notifyx_common.errors import NotifyxError, Unavailable
+from notifyx_common.logs import get_logger
+from notifyx_common.settings import SettingsError
+from notifyx_common.web import problem_response
+
+log = get_logger(__name__)
+
+CONNECTION = "default"
+"""Tortoise's name of the connection."""
+
+
+class DatabaseNotReached(NotifyxError):
+    """The database did not take connections before the deadline of the start."""
+
+    code = "database_not_reached"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseConfig:
+    """Where a service's database is and how it is used. Times are seconds.
+
+    ``app`` is Tortoise's label, ``models`` its model modules and ``migrations`` the package of its migrations.
+    """
+
+    url: SecretStr
+    app: str
+    models: tuple[str, ...]
+    migrations: str
+    pool_min: int = 1
+    pool_max: int = 10
+    connect_timeout: float = 3.0
+    acquire_timeout: float = 3.0
+    command_timeout: float = 10.0
+    start_deadline: float = 60.0
+    migrate_deadline: float = 300.0
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url.get_secret_value())
+        if parts.scheme not in ("postgres", "postgresql") or len(parts.path) < 2:
+            raise SettingsError(
+                "Wrong settings: NOTIFYX_DATABASE_URL: give postgresql://user:password@host:port/database."
+            )
+
+
+class _Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg is not typed
+    """A pool whose connections are waited for no longer than the configured time."""
+
+    acquire_timeout: float
+
+    def acquire(self, *, timeout: float | None = None) -> Any:
+        return super().acquire(timeout=self.acquire_timeout if timeout is None else timeout)
+
+
+class _Client(AsyncpgDBClient):
+    """Tortoise's client on our pool. asyncpg reads the URL itself, so every option it knows can be in it."""
+
+    async def create_pool(self, **kwargs: Any) -> _Pool:
+        dsn, acquire_timeout = kwargs.pop("dsn"), kwargs.pop("acquire_timeout")
+        for name in ("host", "port", "user", "password", "database"):
+            kwargs.pop(name)
+        pool = _Pool(
+            dsn,
+            max_queries=50000,
+            max_inactive_connection_lifetime=300.0,
+            record_class=asyncpg.Record,
+            **kwargs,
+        )
+        pool.acquire_timeout = acquire_timeout
+        await pool
+        return pool
+
+
+client_class = _Client
+"""What Tortoise looks for in an ``engine`` module, which this one is."""
+
+
+class Database:
+    """One service's database, migrated and connected while it is entered."""
+
+    def __init__(self, config: DatabaseConfig) -> None:
+        self.config = config
+        self._context: TortoiseContext | None = None
+
+    async def __aenter__(self) -> Self:
+        """Wait for the database, migrate it and connect.
+
+        Raises :class:`DatabaseNotReached` after ``start_deadline`` seconds.
+        """
+        # Tortoise writes every query with its values, and the URL, at DEBUG: never in our logs.
+        logging.getLogger("tortoise").setLevel(logging.INFO)
+        await wait_for_database(self.config.url, self.config.start_deadline, self.config.connect_timeout)
+        with unavailable_when_lost():
+            async with asyncio.timeout(self.config.migrate_deadline):
+                await migrate(self.config)
+            context = TortoiseContext()
+            await context.init(config=_tortoise_config(self.config))
+            self._context = context
+            self.activate()
+            async with in_transaction(CONNECTION):
+                pass  # makes the pool
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._context is not None:
+            await self._context.close_connections()
+            self._context = None
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """The pool, for SQL by hand; the same that models use."""
+        assert self._context is not None, "the database has not been entered"
+        client = self._context.connections.get(CONNECTION)
+        assert isinstance(client, AsyncpgDBClient)
+        assert client._pool is not None
+        return client._pool
+
+    def activate(self) -> None:
+        """Make models of the running task (and of tasks it starts) use this database.
+
+        Tortoise finds its connections in a context variable; a task that did not descend from the one that
+        entered this object, such as a server's request, has to be told.
+        """
+        assert self._context is not None, "the database has not been entered"
+        _current_context.set(self._context)
+
+    @contextlib.asynccontextmanager
+    async def guard(self) -> AsyncIterator[None]:
+        """Run the block on this database; its being away is raised as :class:`Unavailable`."""
+        self.activate()
+        with unavailable_when_lost():
+            yield
+
+    async def check(self) -> None:
+        """A readiness check: one round trip. Raises :class:`Unavailable`."""
+        with unavailable_when_lost():
+            async with self.pool.acquire(timeout=self.config.acquire_timeout) as connection:
+                await connection.fetchval("SELECT 1", timeout=self.config.acquire_timeout)
+
+    def attach(self, app: Quart) -> None:
+        """Let every request of ``app`` use this database, and answer 503 for those it was away for."""
+
+        async def use() -> None:
+            if self._context is not None:
+                self.activate()
+
+        app.before_request(use)
+        app.before_websocket(use)
+
+        async def away(error: Exception) -> Response:
+            unavailable = as_unavailable(error)
+            if unavailable is None:
+                raise error
+            log.warning("request failed", code=unavailable.code, cause=type(error).__name__)
+            return problem_response(unavailable)
+
+        for kind in _LOST:
+            app.register_error_handler(kind, away)
+
+
+async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: float = 3.0) -> None:
+    """Return once the database takes a connection.
+
+    Raises :class:`DatabaseNotReached` after ``deadline`` seconds, with the last reason.
+    """
+    until = time.monotonic() + deadline
+    pause, told = 0.05, ""
+    while True:
+        left = until - time.monotonic()
+        try:
+            connection = await asyncpg.connect(url.get_secret_value(), timeout=max(0.1, min(left, connect_timeout)))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            reason = _reason(error)
+            if left <= pause:
+                raise DatabaseNotReached(
+                    f"The database of NOTIFYX_DATABASE_URL cannot be used: {reason}; waited {deadline:.0f} s."
+                ) from None
+            if reason != told:
+                log.warning("waiting for the database", reason=reason)
+                told = reason
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            pause = min(pause * 2, 1.0)
+        else:
+            await connection.close(timeout=connect_timeout)
+            return
+
+
+async def migrate(config: DatabaseConfig) -> None:
+    """Bring the schema up to date: all missing migrations in one transaction, one replica at a time."""
+    context = TortoiseContext()
+    before = _current_context.set(context)
+    try:
+        await context.init(config=_tortoise_config(config, migrating=True))
+        async with in_transaction(CONNECTION) as client:
+            await client.execute_query("SELECT pg_advisory_xact_lock($1)", [_lock_key(config.app)])
+            executor = MigrationExecutor(client, {config.app: _app_config(config)})
+            # Looking for applied migrations before the table is there would fail, and end the transaction.
+            await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))
+            await executor.migrate(
+                [MigrationTarget(app_label=config.app, name="__latest__")],
+                direction="forward",
+                progress=lambda event, app, name: log.info("migration", step=event, app=app, name=name),
+            )
+    finally:
+        await context.close_connections()
+        _current_context.reset(before)
+
+
+def as_unavailable(error: BaseException) -> Unavailable | None:
+    """The form of ``error`` for callers if it says that the database is away or too busy; else ``None``."""
+    if isinstance(error, asyncpg.InterfaceError):
+        # asyncpg has one class for a connection or pool that is closed and for misuse of its interface.
+        text = str(error)
+        if not any(word in text for word in ("closed", "closing", "connection has been released", "terminated")):
+            return None
+        return Unavailable("The database connection was lost; nothing is known to have changed. Try again.")
+    if isinstance(error, TimeoutError):
+        return Unavailable("The database did not answer in time. Try again.")
+    if isinstance(error, _LOST):
+        return Unavailable("The database cannot be reached now. Try again.")
+    return None
+
+
+@contextlib.contextmanager
+def unavailable_when_lost() -> Iterator[None]:
+    """Raise :class:`Unavailable` in place of a driver's error that says the database is away."""
+    try:
+        yield
+    except _LOST as error:
+        unavailable = as_unavailable(error)
+        if unavailable is None:
+            raise
+        raise unavailable from error
+
+
+_LOST: tuple[type[Exception], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    DBConnectionError,
+    ConnectionError,
+    TimeoutError,
+    OSError,
+)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
+def _lock_key(app: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"notifyx migrations {app}".encode()).digest()[:8], "big", signed=True)
+
+
+def _app_config(config: DatabaseConfig) -> dict[str, Any]:
+    models: Sequence[str] = config.models
+    return {"models": list(models), "migrations": config.migrations, "default_connection": CONNECTION}
+
+
+def _tortoise_config(config: DatabaseConfig, *, migrating: bool = False) -> dict[str, Any]:
+    credentials = {
+        "dsn": config.url.get_secret_value(),
+        "minsize": 1 if migrating else config.pool_min,
+        "maxsize": 1 if migrating else config.pool_max,
+        "timeout": config.connect_timeout,
+        "acquire_timeout": config.acquire_timeout,
+        "command_timeout": config.migrate_deadline if migrating else config.command_timeout,
+        "application_name": f"notifyx-{config.app}",
+    }
+    return {
+        "connections": {CONNECTION: {"engine": __name__, "credentials": credentials}},
+        "apps": {config.app: _app_config(config)},
+        "use_tz": True,
+        "timezone": "UTC",
+    }
