@@ -1,0 +1,308 @@
+"""Tasks: work that is split over several requests to several nodes, with exactly one result each.
+
+:class:`Plan` decides, without I/O or a clock, which chunk of tasks goes to which node; :func:`scatter` is the
+thin shell that sends, times out and asks the plan again. What holds:
+
+- every task settles exactly once: with the first value a node gave for it, or as failed;
+- a chunk that failed or timed out goes to a node it has not been to, while there is one; what its first
+  attempt may still answer is ignored;
+- a node that failed gets no more work while another one is well, and no node holds more than ``per_endpoint``
+  chunks, so that a hung one keeps little;
+- attempts, concurrency and the whole duration are bounded.
+
+A task may be *executed* twice (a node that did the work and died before it answered), so executing one twice
+must be harmless or recognisable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from prometheus_client import Counter as PrometheusCounter
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.errors import DeadlineExceeded, Internal, NotifyxError
+from notifyx_common.metrics import Metrics
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class TryElsewhere:
+    """Given for a task that a node did not carry out: another node may, at once."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[R]):
+    """The one result of a task.
+
+    ``value`` is ``None`` when no attempt gave one; ``reason`` then says why, and ``attempts`` of 0 means that
+    no node was ever asked. ``node`` is the instance that gave the value.
+    """
+
+    value: R | None
+    node: str = ""
+    attempts: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request to make: these tasks (by position), to this node; ``number`` counts from 1."""
+
+    id: int
+    endpoint: Endpoint
+    tasks: tuple[int, ...]
+    number: int
+    tried: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    tasks: tuple[int, ...]
+    attempts: int = 0
+    tried: frozenset[str] = frozenset()
+
+
+class Plan:
+    """Which chunk goes where next. Pure bookkeeping: callers say what happened."""
+
+    def __init__(
+        self, count: int, *, chunk: int = 25, attempts: int = 4, concurrency: int = 16, per_endpoint: int = 2
+    ) -> None:
+        self._queue = deque(_Chunk(tuple(range(at, min(at + chunk, count)))) for at in range(0, count, chunk))
+        self._attempts = attempts
+        self._concurrency = concurrency
+        self._per_endpoint = per_endpoint
+        self._running: dict[int, Attempt] = {}
+        self._load: Counter[str] = Counter()
+        self._suspects: set[str] = set()
+        self._cursor = ""
+        self._ids = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether every task has settled."""
+        return not self._queue and not self._running
+
+    def next(self, endpoints: Sequence[Endpoint]) -> Attempt | None:
+        """The next request to make over these nodes; ``None`` while there is nothing to send or nowhere."""
+        if not self._queue or len(self._running) >= self._concurrency:
+            return None
+        well = [endpoint for endpoint in endpoints if endpoint.url not in self._suspects] or list(endpoints)
+        free = [endpoint for endpoint in well if self._load[endpoint.url] < self._per_endpoint]
+        if not free:
+            return None
+        for position, chunk in enumerate(self._queue):
+            untried = [endpoint for endpoint in free if endpoint.url not in chunk.tried]
+            # A node it has not been to is worth waiting for; when it has been to all of them, any will do.
+            choice = untried or (free if all(endpoint.url in chunk.tried for endpoint in well) else [])
+            if choice:
+                del self._queue[position]
+                return self._start(chunk, self._in_turn(choice))
+        return None
+
+    def answered(self, attempt: Attempt, tasks: Collection[int]) -> tuple[list[int], list[int]]:
+        """The node answered for ``tasks``: (settled with its values, settled as failed). The rest is planned again.
+
+        An attempt that has already been given up settles nothing.
+        """
+        if not self._end(attempt):
+            return [], []
+        missing = tuple(task for task in attempt.tasks if task not in tasks)
+        settled = [task for task in attempt.tasks if task in tasks]
+        if not missing:
+            self._suspects.discard(attempt.endpoint.url)
+            return settled, []
+        return settled, self._again(attempt, missing)
+
+    def failed(self, attempt: Attempt) -> list[int]:
+        """The attempt failed or timed out: the tasks that have no attempt left, which settle as failed."""
+        return self._again(attempt, attempt.tasks) if self._end(attempt) else []
+
+    def abandon(self) -> list[int]:
+        """Give up: every task that has not settled, which now settles as failed."""
+        left = [task for chunk in self._queue for task in chunk.tasks]
+        left += [task for attempt in self._running.values() for task in attempt.tasks]
+        self._queue.clear()
+        self._running.clear()
+        self._load.clear()
+        return sorted(left)
+
+    def _start(self, chunk: _Chunk, endpoint: Endpoint) -> Attempt:
+        self._ids += 1
+        self._cursor = endpoint.url
+        attempt = Attempt(self._ids, endpoint, chunk.tasks, chunk.attempts + 1, chunk.tried | {endpoint.url})
+        self._running[attempt.id] = attempt
+        self._load[endpoint.url] += 1
+        return attempt
+
+    def _in_turn(self, choice: Sequence[Endpoint]) -> Endpoint:
+        ordered = sorted(choice, key=lambda endpoint: endpoint.url)
+        return next((endpoint for endpoint in ordered if endpoint.url > self._cursor), ordered[0])
+
+    def _end(self, attempt: Attempt) -> bool:
+        if self._running.pop(attempt.id, None) is None:
+            return False
+        self._load[attempt.endpoint.url] -= 1
+        return True
+
+    def _again(self, attempt: Attempt, tasks: tuple[int, ...]) -> list[int]:
+        self._suspects.add(attempt.endpoint.url)
+        if attempt.number >= self._attempts:
+            return list(tasks)
+        self._queue.append(_Chunk(tasks, attempt.number, attempt.tried))
+        return []
+
+
+Send = Callable[[Endpoint, list[T]], Awaitable[Sequence[R | TryElsewhere]]]
+"""Carries out one request: the tasks to a node, one answer for each, in their order. It must end when cancelled."""
+
+
+async def scatter(
+    tasks: Sequence[T],
+    endpoints: Callable[[], Sequence[Endpoint]],
+    send: Send[T, R],
+    *,
+    kind: str,
+    metrics: Metrics,
+    timeout: float,
+    deadline: float,
+    chunk: int = 25,
+    attempts: int = 4,
+    concurrency: int = 16,
+    per_endpoint: int = 2,
+    settled: Callable[[list[tuple[int, Outcome[R]]]], None] | None = None,
+) -> list[Outcome[R]]:
+    """Carry out ``tasks`` over the nodes that ``endpoints`` names (asked again each time), one outcome each, in order.
+
+    ``timeout`` bounds each request and ``deadline`` the whole, in seconds. ``send`` fails a request by raising a
+    :class:`NotifyxError` (or :class:`TimeoutError`); any other exception is a defect and propagates. ``settled``
+    is told of outcomes (position, outcome) as they come. ``kind`` labels the metric.
+    """
+    plan = Plan(len(tasks), chunk=chunk, attempts=attempts, concurrency=concurrency, per_endpoint=per_endpoint)
+    work = _Work(tasks, send, endpoints, plan, metrics.counter("notifyx_tasks_total"), kind, timeout, settled)
+    try:
+        async with asyncio.timeout(deadline):
+            await work.run()
+    except TimeoutError:
+        work.settle(plan.abandon(), None)
+    finally:
+        await work.cancel()
+    return [work.outcomes[position] for position in range(len(tasks))]
+
+
+class _Work(Generic[T, R]):
+    """The I/O around a plan."""
+
+    def __init__(
+        self,
+        tasks: Sequence[T],
+        send: Send[T, R],
+        endpoints: Callable[[], Sequence[Endpoint]],
+        plan: Plan,
+        counter: PrometheusCounter,
+        kind: str,
+        timeout: float,
+        settled: Callable[[list[tuple[int, Outcome[R]]]], None] | None,
+    ) -> None:
+        self.outcomes: dict[int, Outcome[R]] = {}
+        self._tasks = tasks
+        self._send = send
+        self._endpoints = endpoints
+        self._plan = plan
+        self._counter = counter
+        self._kind = kind
+        self._timeout = timeout
+        self._tell = settled
+        self._last: dict[int, tuple[Attempt, str]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until every task has settled."""
+        while not self._plan.done:
+            while (attempt := self._plan.next(self._endpoints())) is not None:
+                name = f"{self._kind} attempt {attempt.id}"
+                self._running.add(asyncio.create_task(self._attempt(attempt), name=name))
+            # Bounded, so that nodes which join or come back meanwhile are noticed.
+            pause = random.uniform(0.05, 0.1)  # noqa: S311 - jitter
+            if not self._running:
+                await asyncio.sleep(pause)
+                continue
+            done, self._running = await asyncio.wait(self._running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+
+    async def cancel(self) -> None:
+        """End what still runs."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def settle(self, positions: list[int], values: dict[int, R] | None) -> None:
+        """Record outcomes: with ``values``, or as failed without."""
+        fresh: list[tuple[int, Outcome[R]]] = []
+        for position in positions:
+            attempt, reason = self._last.get(position, (None, "no node could be asked in time"))
+            node, number = (attempt.endpoint.instance, attempt.number) if attempt is not None else ("", 0)
+            if values is None:
+                outcome: Outcome[R] = Outcome(None, "", number, reason)
+            else:
+                outcome = Outcome(values[position], node, number)
+            self.outcomes[position] = outcome
+            fresh.append((position, outcome))
+        self._count("failed" if values is None else "done", len(fresh))
+        if fresh and self._tell is not None:
+            self._tell(fresh)
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        await self._pause(attempt)
+        for position in attempt.tasks:
+            self._last[position] = (attempt, "the node did not answer in time")
+        try:
+            async with asyncio.timeout(self._timeout):
+                answers = await self._send(attempt.endpoint, [self._tasks[position] for position in attempt.tasks])
+            if len(answers) != len(attempt.tasks):
+                raise Internal("The node did not answer for each task.")
+        except (TimeoutError, DeadlineExceeded):
+            self._count("timed_out", len(attempt.tasks))
+            self._failed(attempt, "the node did not answer in time")
+            return
+        except NotifyxError as error:
+            self._failed(attempt, error.reason)
+            return
+        values: dict[int, R] = {}
+        for position, answer in zip(attempt.tasks, answers, strict=True):
+            if isinstance(answer, TryElsewhere):
+                self._last[position] = (attempt, answer.reason)
+            else:
+                values[position] = answer
+        settled, failed = self._plan.answered(attempt, values.keys())
+        self._count("reassigned", len(attempt.tasks) - len(settled) - len(failed))
+        self.settle(settled, values)
+        self.settle(failed, None)
+
+    def _failed(self, attempt: Attempt, reason: str) -> None:
+        for position in attempt.tasks:
+            self._last[position] = (attempt, reason)
+        failed = self._plan.failed(attempt)
+        self._count("reassigned", len(attempt.tasks) - len(failed))
+        self.settle(failed, None)
+
+    async def _pause(self, attempt: Attempt) -> None:
+        """Going on to a fresh node needs no pause; going round again does, growing and with jitter."""
+        rounds = attempt.number - 1 - len({endpoint.url for endpoint in self._endpoints()})
+        if attempt.number > 1 and rounds >= 0:
+            await asyncio.sleep(min(0.1 * 2**rounds, 2.0) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    def _count(self, outcome: str, number: int) -> None:
+        if number > 0:
+            self._counter.labels(self._kind, outcome).inc(number)
