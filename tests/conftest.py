@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from notifyx_local.postgres import Cluster
+from support.platform import Platform, running_platform
 from support.postgres import create_database, running_postgres
 
 
@@ -21,3 +22,10 @@ def postgres() -> Iterator[Cluster]:
 async def database(postgres: Cluster) -> str:
     """The URL of an empty database that only this test uses."""
     return await create_database(postgres)
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """The whole platform, started once a session by ``notifyx up``."""
+    with running_platform() as running:
+        yield running

@@ -1,0 +1,173 @@
+"""The whole platform as its user runs it: ``notifyx up`` in a folder of its own, on free ports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+
+from support.postgres import free_port
+
+START_DEADLINE = 90.0
+PASSWORD = "correct horse battery"
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Where a running platform answers. ``process`` is ``notifyx up``; its children are the services."""
+
+    data: Path
+    ready: dict[str, Any]
+    process: subprocess.Popen[bytes]
+
+    @property
+    def gateway(self) -> str:
+        """Base URL of the REST API's host."""
+        return str(self.ready["gateway"])
+
+    @property
+    def api(self) -> str:
+        """Base URL of the REST API."""
+        return f"{self.gateway}/api/v1"
+
+    @property
+    def socket(self) -> str:
+        """URL of the socket endpoint, without ``/websocket``."""
+        return str(self.ready["socket"])
+
+    @property
+    def mailbox(self) -> str:
+        """Base URL of the local mailbox."""
+        return str(self.ready["mailbox"])
+
+    @property
+    def internal_headers(self) -> dict[str, str]:
+        """What one service shows another."""
+        token = json.loads((self.data / "secrets.json").read_text())["internal_token"]
+        return {"Authorization": f"Bearer {token}"}
+
+    def pid(self, name: str) -> int:
+        """The current process id of the process called ``name`` (``gateway``, ``store-1``, ``postgres``)."""
+        state = json.loads((self.data / "state.json").read_text())
+        return int(state["processes"][name]["pid"])
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send ``number`` to the process called ``name``; the pid it had."""
+        pid = self.pid(name)
+        os.kill(pid, number)
+        return pid
+
+
+@contextlib.contextmanager
+def running_platform(*arguments: str, data: Path | None = None) -> Iterator[Platform]:
+    """``notifyx up`` from ready to gone. Fails when a process is left behind."""
+    with contextlib.ExitStack() as stack:
+        if data is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="notifyx-test-", dir="/var/tmp")))
+            folder.chmod(0o755)
+            data = folder / "data"
+        ready_file = data.parent / "ready.json"
+        ready_file.unlink(missing_ok=True)
+        ports = {name: free_port() for name in ("port", "socket-port", "mailbox-port", "smtp-port")}
+        command = [
+            sys.executable, "-m", "notifyx_local.cli", "up", "--data", str(data), "--json-ready", str(ready_file),
+            *(part for name, port in ports.items() for part in (f"--{name}", str(port))), *arguments,
+        ]  # fmt: skip
+        log = stack.enter_context(open(data.parent / "up.log", "ab"))
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield Platform(data, _wait_ready(process, ready_file, data.parent / "up.log"), process)
+        finally:
+            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            try:
+                process.wait(40)
+            finally:
+                _, alive = psutil.wait_procs(children, timeout=5)
+                for child in alive:
+                    child.kill()
+            assert not alive, f"left behind: {[child.pid for child in alive]}"
+
+
+def _wait_ready(process: subprocess.Popen[bytes], ready_file: Path, log: Path) -> dict[str, Any]:
+    until = time.monotonic() + START_DEADLINE
+    while not ready_file.exists():
+        if process.poll() is not None or time.monotonic() > until:
+            raise AssertionError(f"the platform did not start: {log.read_text()[-3000:]}")
+        time.sleep(0.05)
+    ready: dict[str, Any] = json.loads(ready_file.read_text())
+    return ready
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A signed-up user with an access token and an HTTP session that carries it."""
+
+    id: str
+    email: str
+    token: str
+    http: aiohttp.ClientSession
+    api: str
+
+    async def call(self, method: str, path: str, *, status: int | None = None, **options: Any) -> Any:
+        """Call the API; asserts ``status`` when given, else that it succeeded."""
+        async with self.http.request(method, f"{self.api}{path}", **options) as response:
+            text = await response.text()
+            if status is not None:
+                assert response.status == status, f"{method} {path}: {response.status} {text}"
+            else:
+                assert response.ok, f"{method} {path}: {response.status} {text}"
+            return json.loads(text) if text else None
+
+
+@contextlib.asynccontextmanager
+async def person(platform: Platform, name: str) -> AsyncIterator[Person]:
+    """Sign ``name`` up (once) and log in."""
+    email = f"{name}@example.com"
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        body = {"email": email, "password": PASSWORD, "name": name.title()}
+        async with session.post(f"{platform.api}/users", json=body) as response:
+            assert response.status in (201, 409), await response.text()
+        form = {"grant_type": "password", "username": email, "password": PASSWORD}
+        async with session.post(f"{platform.api}/token", data=form) as response:
+            assert response.status == 200, await response.text()
+            token = (await response.json())["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        async with session.get(f"{platform.api}/me", headers=headers) as response:
+            me = await response.json()
+        async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=30)) as own:
+            yield Person(id=me["id"], email=email, token=token, http=own, api=platform.api)
+
+
+async def eventually(check: Any, deadline: float = 15.0) -> Any:
+    """Wait until the coroutine function ``check`` returns something true; what it returned."""
+    async with asyncio.timeout(deadline):
+        while not (found := await check()):
+            await asyncio.sleep(0.05)
+        return found
+
+
+async def ledger(platform: Platform) -> dict[str, Any]:
+    """The store's books, as another service would read them."""
+    async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
+        async with session.get(f"{platform.gateway}/internal/v1/registry") as response:
+            nodes = (await response.json())["nodes"]
+        url = next(node["url"] for node in nodes if node["service"] == "store")
+        async with session.get(f"{url}/internal/v1/ledger") as response:
+            assert response.status == 200, await response.text()
+            books: dict[str, Any] = await response.json()
+            return books
