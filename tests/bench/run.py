@@ -128,14 +128,14 @@ def table(results: dict[str, list[tuple[Result, Result]]]) -> str:
         lines.append(f"| {case} | {title} | {bare:,.{digits}f} | {own:,.{digits}f} | {ratio:,.1f} |")
 
     if "flood" in results:
-        row("flood", "deliveries a second, 1000 × 200", "deliveries_per_second", 0)
+        row("flood", "deliveries a second, 1000 x 200", "deliveries_per_second", 0)
         row("flood", "p99 latency, ms", "p99_ms", 0)
     if "steady" in results:
-        row("steady", "p50 latency, ms, 20 messages/s × 1000", "p50_ms", 1)
+        row("steady", "p50 latency, ms, 20 messages/s x 1000", "p50_ms", 1)
         row("steady", "p99 latency, ms", "p99_ms", 1)
     if "idle" in results:
         memory = middle(results["idle"], 1, "kb_per_connection")
-        lines.append(f"| idle | gateway memory a joined connection, kB | – | {memory:,.1f} | – |")
+        lines.append(f"| idle | gateway memory a joined connection, kB | - | {memory:,.1f} | - |")
     return "\n".join(lines)
 
 
