@@ -128,10 +128,9 @@ class Database:
         with unavailable_when_lost():
             async with asyncio.timeout(self.config.migrate_deadline):
                 await migrate(self.config)
-            context = TortoiseContext()
-            await context.init(config=_tortoise_config(self.config))
-            self._context = context
+            self._context = TortoiseContext()
             self.activate()
+            await self._context.init(config=_tortoise_config(self.config))
             async with in_transaction(CONNECTION):
                 pass  # makes the pool
         return self

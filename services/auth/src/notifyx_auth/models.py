@@ -1,0 +1,116 @@
+"""The tables. Secrets are here only as hashes, signing keys only encrypted.
+
+Times are written by the service's clock, not by the database's, so that rules and records agree.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class User(Model):
+    """A person. ``email`` is as typed; ``email_key`` is its lower-case form, which is unique."""
+
+    id = fields.UUIDField(primary_key=True, default=uuid4)
+    email = fields.CharField(max_length=254)
+    email_key = fields.CharField(max_length=254, unique=True)
+    email_verified = fields.BooleanField(default=False)
+    name = fields.CharField(max_length=200, default="")
+    role = fields.CharField(max_length=16, default="user")
+    password_hash = fields.CharField(max_length=255)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "users"
+
+
+class Session(Model):
+    """A family of refresh tokens: what one sign-in led to. ``ended_at`` set: none of them is good any more."""
+
+    id = fields.UUIDField(primary_key=True, default=uuid4)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "auth.User", related_name="sessions", on_delete=fields.CASCADE, db_index=True
+    )
+    scope = fields.CharField(max_length=200)
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField(db_index=True)
+    ended_at = fields.DatetimeField(null=True)
+    end_reason = fields.CharField(max_length=32, null=True)
+
+    class Meta:
+        table = "sessions"
+
+
+class RefreshToken(Model):
+    """One link of a session's chain, by the SHA-256 of the token. ``used_at`` set: it was exchanged."""
+
+    hash = fields.CharField(max_length=64, primary_key=True)
+    session: fields.ForeignKeyRelation[Session] = fields.ForeignKeyField(
+        "auth.Session", related_name="tokens", on_delete=fields.CASCADE, db_index=True
+    )
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+    used_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "refresh_tokens"
+
+
+class ApiKey(Model):
+    """A key a program uses in its owner's name, by the SHA-256 of its secret. No ``topics``: all of the owner's."""
+
+    id = fields.CharField(max_length=32, primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "auth.User", related_name="api_keys", on_delete=fields.CASCADE, db_index=True
+    )
+    name = fields.CharField(max_length=100)
+    secret_hash = fields.CharField(max_length=64)
+    topics: fields.Field[Any] = fields.JSONField()
+    scopes: fields.Field[Any] = fields.JSONField()
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField(null=True)
+    last_used_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "api_keys"
+
+
+class Verification(Model):
+    """The one open email verification of a user; a newer one replaces it."""
+
+    user: fields.OneToOneRelation[User] = fields.OneToOneField(
+        "auth.User", related_name="verification", on_delete=fields.CASCADE, primary_key=True
+    )
+    hash = fields.CharField(max_length=64, unique=True)
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+
+    class Meta:
+        table = "verifications"
+
+
+class LoginAttempts(Model):
+    """The throttle of one account name (SHA-256 of it): when its allowance is whole again."""
+
+    key = fields.CharField(max_length=64, primary_key=True)
+    full_at = fields.DatetimeField(db_index=True)
+
+    class Meta:
+        table = "login_attempts"
+
+
+class SigningKey(Model):
+    """A key for access tokens. It signs from ``active_at`` until the next one's ``active_at``."""
+
+    kid = fields.CharField(max_length=64, primary_key=True)
+    public: fields.Field[Any] = fields.JSONField()
+    private = fields.BinaryField()
+    created_at = fields.DatetimeField()
+    active_at = fields.DatetimeField()
+
+    class Meta:
+        table = "signing_keys"
