@@ -78,6 +78,12 @@ class ServiceClient:
         """All endpoints known now."""
         return self.balancer.endpoints
 
+    @property
+    def available(self) -> list[Endpoint]:
+        """The endpoints that are not ejected now; all of them when every one is."""
+        ejected = {endpoint.url for endpoint in self.balancer.ejected(self._clock.monotonic())}
+        return [one for one in self.balancer.endpoints if one.url not in ejected] or self.balancer.endpoints
+
     async def call(
         self,
         method: str,

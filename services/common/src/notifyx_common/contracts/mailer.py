@@ -2,6 +2,13 @@
 
 ``?local=true`` keeps a batch on the node that got it; otherwise a node that gets more than its chunk size
 scatters the chunks over its peers, itself included. ``GET /internal/v1/status`` → :class:`MailerStatus`.
+
+What ``context`` may hold, by template (what is absent is left out of the email):
+
+- ``notification``: topic, topic_title, title, body, priority, publisher (a name or ``{"id", "name"}``),
+  published_at, link (where to open it);
+- ``digest``: topic, topic_title, items (each as above), more (how many are not listed), link;
+- ``verify_email``, ``reset_password``: link (required), name, expires_at.
 """
 
 from __future__ import annotations
@@ -40,13 +47,15 @@ class MailResult(BaseModel):
     """What became of one email.
 
     ``sent``: SMTP took it. ``refused``: permanently (5xx), do not try again. ``failed``: may be tried again.
-    ``off``: no SMTP is configured. ``node`` is the mailer that did it.
+    ``off``: no SMTP is configured. ``node`` is the mailer that did it. ``attempted`` is false when a failed email
+    was certainly not taken by the SMTP server, so that another node may try at once.
     """
 
     id: str
     status: Literal["sent", "refused", "failed", "off"]
     reason: str = ""
     address_refused: bool = False
+    attempted: bool = True
     node: str = ""
 
 
@@ -57,7 +66,8 @@ class MailResults(BaseModel):
 
 
 class MailerStatus(BaseModel):
-    """A mailer's own view: whether SMTP is configured and reached, and what it has done since it started."""
+    """A mailer's own view: whether SMTP is configured, was reached last time (``None``: not tried), and what
+    it has done since it started."""
 
     instance: str
     email: Literal["on", "off"]
@@ -66,3 +76,4 @@ class MailerStatus(BaseModel):
     failed: int
     in_flight: int
     since: datetime
+    reached: bool | None = None

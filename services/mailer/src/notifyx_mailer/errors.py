@@ -1,0 +1,43 @@
+"""Why an email was not sent. Every one is a :class:`~notifyx_common.errors.NotifyxError` whose sentence is stored.
+
+::
+
+    NotifyxError
+    └── MailError
+        ├── MailRefused    permanent: trying again is useless (``address`` tells whether the address is to blame)
+        └── MailFailed     may be tried again (``attempted`` tells whether the server was given the email)
+"""
+
+from __future__ import annotations
+
+from notifyx_common.errors import NotifyxError
+
+
+class MailError(NotifyxError):
+    """An email was not sent."""
+
+    code = "mail_error"
+
+
+class MailRefused(MailError):
+    """It will never be taken as it is."""
+
+    code = "mail_refused"
+
+    def __init__(self, reason: str, *, address: bool = False) -> None:
+        super().__init__(reason)
+        self.address = address
+
+
+class MailFailed(MailError):
+    """It was not taken this time.
+
+    ``attempted``: its content was on the way, so that it may have been taken. ``answered``: the server said so.
+    """
+
+    code = "mail_failed"
+
+    def __init__(self, reason: str, *, attempted: bool, answered: bool = False) -> None:
+        super().__init__(reason)
+        self.attempted = attempted
+        self.answered = answered

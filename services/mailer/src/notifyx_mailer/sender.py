@@ -1,0 +1,175 @@
+"""One email after the other: rendered off the event loop, sent once by this node, counted.
+
+An email that is on its way is never cut off: when the caller goes away, what has not started is dropped (the
+caller gives it to another node) and what has started is finished and remembered, so that it is answered, not
+sent, when it comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.mailer import Mail, MailerStatus, MailResult
+from notifyx_common.errors import Unavailable
+from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
+from notifyx_mailer.errors import MailError, MailFailed, MailRefused
+from notifyx_mailer.message import Envelope, compose
+from notifyx_mailer.remembered import Remembered
+from notifyx_mailer.render import Renderer
+from notifyx_mailer.settings import MailerSettings
+from notifyx_mailer.smtp import SmtpPool
+
+log = get_logger(__name__)
+
+
+class Sender:
+    """This node's own sending. Close it with :meth:`close`."""
+
+    def __init__(self, settings: MailerSettings, *, node: str, metrics: Metrics, clock: Clock) -> None:
+        self._settings = settings
+        self._node = node
+        self._clock = clock
+        self._pool = SmtpPool(settings, clock)
+        self._renderer = Renderer()
+        self._threads = ThreadPoolExecutor(settings.render_threads, thread_name_prefix="render")
+        self._remembered = Remembered(count=settings.remember_count, seconds=settings.remember_seconds)
+        self._running: dict[str, asyncio.Task[MailResult]] = {}
+        self._held = 0
+        self._counts = {"sent": 0, "refused": 0, "failed": 0}
+        self._reached: bool | None = None
+        self._since: datetime = clock.now()
+        self._results = metrics.counter("notifyx_mails_total")
+        self._seconds = metrics.histogram("notifyx_mail_send_seconds")
+
+    async def send(self, mails: Sequence[Mail], deadline: float) -> list[MailResult]:
+        """Send ``mails`` within ``deadline`` seconds; one result for each, in order.
+
+        Raises :class:`Unavailable` when this node holds too many already.
+        """
+        if not self._settings.email_on:
+            return [MailResult(id=mail.id, status="off", node=self._node) for mail in mails]
+        if self._held + len(mails) > self._settings.queue_limit:
+            raise Unavailable(f"This mailer holds {self._held} emails and takes no more now.")
+        self._held += len(mails)
+        until = self._clock.monotonic() + deadline
+        results: list[MailResult | None] = [None] * len(mails)
+        work = iter(enumerate(mails))
+        try:
+            async with asyncio.TaskGroup() as group:
+                # Twice as many as there are connections: while one half sends, the other renders.
+                for _ in range(min(len(mails), 2 * self._settings.smtp_connections)):
+                    group.create_task(self._work(work, results, until))
+        finally:
+            self._held -= len(mails)
+        return [result for result in results if result is not None]
+
+    def status(self) -> MailerStatus:
+        """What this node has done since it started."""
+        return MailerStatus(
+            instance=self._node,
+            email="on" if self._settings.email_on else "off",
+            sent=self._counts["sent"],
+            refused=self._counts["refused"],
+            failed=self._counts["failed"],
+            in_flight=len(self._running),
+            since=self._since,
+            reached=self._reached,
+        )
+
+    @property
+    def connections_opened(self) -> int:
+        """How many SMTP connections were opened so far."""
+        return self._pool.opened
+
+    async def drain(self) -> None:
+        """Until what is on its way has ended."""
+        while self._running:
+            await asyncio.wait(list(self._running.values()))
+
+    async def close(self) -> None:
+        """End what still runs, close the connections and threads."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await self._pool.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _work(self, work: Iterator[tuple[int, Mail]], results: list[MailResult | None], until: float) -> None:
+        for position, mail in work:
+            results[position] = await self._one(mail, until)
+
+    async def _one(self, mail: Mail, until: float) -> MailResult:
+        try:
+            async with asyncio.timeout(max(0.0, until - self._clock.monotonic())):
+                return await self._send_once(mail, until)
+        except TimeoutError:
+            attempted = mail.id in self._running
+            reason = "The SMTP server had not taken it by the deadline." if attempted else "Its turn did not come."
+            return self._failure(mail, reason, attempted)
+        except MailError as error:
+            return self._count(mail, error)
+
+    async def _send_once(self, mail: Mail, until: float) -> MailResult:
+        if (known := self._known(mail)) is not None:
+            return await known
+        envelope = await asyncio.get_running_loop().run_in_executor(self._threads, self._prepare, mail)
+        await self._pool.acquire()
+        # Nothing was awaited since: what is decided here holds until the task below is registered.
+        known = self._known(mail)
+        if known is not None or self._clock.monotonic() >= until:
+            self._pool.release()
+            if known is None:
+                raise TimeoutError
+            return await known
+        task = asyncio.create_task(self._transact(mail, envelope), name=f"mail {mail.id}")
+        self._running[mail.id] = task
+        task.add_done_callback(lambda _: self._running.pop(mail.id, None))
+        return await asyncio.shield(task)
+
+    def _known(self, mail: Mail) -> asyncio.Future[MailResult] | None:
+        """The result of an email that was sent lately or is on its way."""
+        if self._remembered.holds(mail.id, self._clock.monotonic()):
+            future: asyncio.Future[MailResult] = asyncio.get_running_loop().create_future()
+            future.set_result(MailResult(id=mail.id, status="sent", node=self._node))
+            return future
+        running = self._running.get(mail.id)
+        return asyncio.shield(running) if running is not None else None
+
+    def _prepare(self, mail: Mail) -> Envelope:
+        return compose(mail, self._renderer.render(mail), self._settings.sender, self._clock.now())
+
+    async def _transact(self, mail: Mail, envelope: Envelope) -> MailResult:
+        started = self._clock.monotonic()
+        try:
+            await self._pool.send(envelope)
+        except MailError as error:
+            return self._count(mail, error)
+        self._seconds.observe(self._clock.monotonic() - started)
+        self._remembered.add(mail.id, self._clock.monotonic())
+        self._reached = True
+        self._counts["sent"] += 1
+        self._results.labels("sent").inc()
+        return MailResult(id=mail.id, status="sent", node=self._node)
+
+    def _count(self, mail: Mail, error: MailError) -> MailResult:
+        kind = "refused" if isinstance(error, MailRefused) else "failed"
+        self._counts[kind] += 1
+        self._results.labels(kind).inc()
+        # The id only: an address is personal.
+        log.warning("mail not sent", mail=mail.id, result=kind, reason=error.reason)
+        if isinstance(error, MailRefused):
+            return MailResult(
+                id=mail.id, status="refused", reason=error.reason, address_refused=error.address, node=self._node
+            )
+        attempted = isinstance(error, MailFailed) and error.attempted
+        self._reached = isinstance(error, MailFailed) and error.answered
+        return self._failure(mail, error.reason, attempted)
+
+    def _failure(self, mail: Mail, reason: str, attempted: bool) -> MailResult:
+        return MailResult(id=mail.id, status="failed", reason=reason, attempted=attempted, node=self._node)

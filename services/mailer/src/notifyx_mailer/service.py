@@ -1,0 +1,95 @@
+"""What a mailer does with a batch: send it itself, or share a large one with the other mailers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.mailer import Mail, MailBatch, MailResult, MailResults
+from notifyx_common.metrics import Metrics
+from notifyx_common.tasks import Outcome, TryElsewhere, scatter
+from notifyx_mailer.sender import Sender
+from notifyx_mailer.settings import MailerSettings
+
+_ANSWER_MARGIN = 0.85
+"""A node answers within this part of the time it is given, so that its answer is not late."""
+
+
+class MailerService:
+    """One mailer node among its peers."""
+
+    def __init__(
+        self,
+        settings: MailerSettings,
+        *,
+        node: str,
+        sender: Sender,
+        peers: ServiceClient,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._node = node
+        self._sender = sender
+        self._peers = peers
+        self._metrics = metrics
+        self._clock = clock
+
+    async def send(self, batch: MailBatch, *, local: bool) -> MailResults:
+        """Send ``batch``; one result for each email, in order, within ``batch.deadline`` seconds."""
+        deadline = batch.deadline * _ANSWER_MARGIN
+        if local or len(batch.mails) <= self._settings.chunk or not self._settings.email_on:
+            return MailResults(results=await self._sender.send(batch.mails, deadline))
+        timeout = min(self._settings.task_timeout, deadline)
+
+        async def send(endpoint: Endpoint, mails: list[Mail]) -> list[MailResult | TryElsewhere]:
+            return retryable(await self._send_chunk(endpoint, mails, timeout))
+
+        outcomes = await scatter(
+            batch.mails,
+            self._nodes,
+            send,
+            kind="mail",
+            metrics=self._metrics,
+            timeout=timeout,
+            deadline=deadline,
+            chunk=self._settings.chunk,
+        )
+        pairs = zip(batch.mails, outcomes, strict=True)
+        return MailResults(results=[result_of(mail, outcome) for mail, outcome in pairs])
+
+    async def _send_chunk(self, endpoint: Endpoint, mails: list[Mail], timeout: float) -> list[MailResult]:
+        if endpoint.instance == self._node:
+            return await self._sender.send(mails, timeout * _ANSWER_MARGIN)
+        answer = await self._peers.call(
+            "POST",
+            "/internal/v1/mails",
+            params={"local": "true"},
+            body=MailBatch(mails=mails, deadline=timeout * _ANSWER_MARGIN).model_dump(mode="json"),
+            endpoint=endpoint,
+            deadline=timeout,
+            try_timeout=timeout * 0.98,
+        )
+        return MailResults.model_validate(answer).results
+
+    def _nodes(self) -> list[Endpoint]:
+        """The live peers and this node, which needs no discovery to know of itself."""
+        others = [endpoint for endpoint in self._peers.available if endpoint.instance != self._node]
+        return [*others, Endpoint(self._node, "self:")]
+
+
+def retryable(results: Sequence[MailResult]) -> list[MailResult | TryElsewhere]:
+    """An email that the SMTP server was never given may go through another node at once."""
+    return [
+        TryElsewhere(result.reason) if result.status == "failed" and not result.attempted else result
+        for result in results
+    ]
+
+
+def result_of(mail: Mail, outcome: Outcome[MailResult]) -> MailResult:
+    """The result of an email, also when no node gave one."""
+    if outcome.value is not None:
+        return outcome.value
+    return MailResult(id=mail.id, status="failed", reason=outcome.reason, attempted=outcome.attempts > 0)

@@ -1,0 +1,217 @@
+"""SMTP: a bounded pool of connections that are used again, and the meaning of what the server answers.
+
+A connection is used for one email at a time, again for the next, and replaced when it was idle for too long,
+has carried enough, or broke. An idle connection that the server had closed is noticed before the content of an
+email is on the way, and the email then goes over a fresh one. After that the outcome of a broken connection is
+unknown, and the email is failed as *attempted*: it may arrive, and is recognised by its Message-ID when sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import ssl
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+import aiosmtplib
+
+from notifyx_common.clock import Clock
+from notifyx_common.settings import SettingsError
+from notifyx_mailer.errors import MailError, MailFailed, MailRefused
+from notifyx_mailer.message import Envelope
+from notifyx_mailer.render import one_line
+from notifyx_mailer.settings import MailerSettings
+
+Stage = Literal["connect", "sender", "recipient", "content"]
+
+_BROKEN = (aiosmtplib.SMTPServerDisconnected, OSError)  # time-outs are OSErrors
+
+
+@dataclass(slots=True)
+class _Connection:
+    client: aiosmtplib.SMTP
+    mails: int = 0
+    idle_since: float = 0.0
+
+
+class SmtpPool:
+    """Sends envelopes over at most ``settings.smtp_connections`` connections. Close it with :meth:`close`."""
+
+    def __init__(self, settings: MailerSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._tls = tls_context(settings)
+        self._slots = asyncio.Semaphore(settings.smtp_connections)
+        self._idle: deque[_Connection] = deque()
+        self._closed = False
+        self.opened = 0
+        """How many connections were opened so far."""
+
+    async def acquire(self) -> None:
+        """Wait for a turn; then :meth:`send` or :meth:`release` must follow."""
+        await self._slots.acquire()
+
+    def release(self) -> None:
+        """Give a turn back."""
+        self._slots.release()
+
+    async def send(self, envelope: Envelope) -> None:
+        """Send in a turn that :meth:`acquire` gave, and give it back.
+
+        Raises :class:`MailRefused` or :class:`MailFailed`.
+        """
+        try:
+            await self._send(envelope)
+        finally:
+            self._slots.release()
+
+    async def close(self) -> None:
+        """Say goodbye on idle connections, and keep none from now on."""
+        self._closed = True
+        idle, self._idle = self._idle, deque()
+        await asyncio.gather(*(self._discard(connection) for connection in idle))
+
+    async def _send(self, envelope: Envelope) -> None:
+        reused = await self._take()
+        if reused is not None:
+            try:
+                await self._transact(reused, envelope)
+            except MailFailed as error:
+                if error.attempted or reused.client.is_connected:
+                    raise
+            else:
+                return
+        await self._transact(await self._open(), envelope)
+
+    async def _take(self) -> _Connection | None:
+        """An idle connection that is still good; those which are not are closed."""
+        while self._idle:
+            connection = self._idle.pop()
+            fresh = self._clock.monotonic() - connection.idle_since <= self._settings.smtp_idle_seconds
+            if connection.client.is_connected and fresh:
+                return connection
+            await self._discard(connection)
+        return None
+
+    async def _open(self) -> _Connection:
+        settings = self._settings
+        client = aiosmtplib.SMTP(
+            hostname=settings.smtp_host,
+            port=settings.port_of_smtp,
+            username=settings.smtp_username or None,
+            password=settings.smtp_password.get_secret_value() or None,
+            local_hostname=settings.smtp_helo or re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost",
+            timeout=settings.smtp_timeout,
+            use_tls=settings.smtp_tls == "tls",
+            start_tls=settings.smtp_tls == "starttls",
+            tls_context=self._tls,
+        )
+        try:
+            # The library bounds each step; this bounds their sum.
+            async with asyncio.timeout(2 * settings.smtp_timeout):
+                await client.connect()
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            client.close()
+            raise MailFailed(_connect_reason(error), attempted=False) from error
+        self.opened += 1
+        return _Connection(client)
+
+    async def _transact(self, connection: _Connection, envelope: Envelope) -> None:
+        client = connection.client
+        stage: Stage = "sender"
+        kept = False
+        try:
+            if envelope.utf8:
+                await client.ehlo()
+                if not client.supports_extension("smtputf8"):
+                    kept = True
+                    raise MailRefused("The SMTP server does not take addresses with such characters.", address=True)
+            options, encoding = (["SMTPUTF8"], "utf-8") if envelope.utf8 else ([], "ascii")
+            await client.mail(envelope.sender, options=options, encoding=encoding)
+            stage = "recipient"
+            await client.rcpt(envelope.recipient, encoding=encoding)
+            stage = "content"
+            await client.data(envelope.message)
+            kept = True
+        except aiosmtplib.SMTPResponseException as error:
+            kept = await self._reset(client)
+            raise classify(stage, error.code, error.message) from None
+        except _BROKEN as error:
+            kind = "did not answer in time" if isinstance(error, TimeoutError) else "closed the connection"
+            raise MailFailed(f"The SMTP server {kind} ({stage}).", attempted=stage == "content") from error
+        except (aiosmtplib.SMTPException, ValueError) as error:
+            raise MailFailed(f"SMTP failed: {one_line(str(error), 200)}.", attempted=stage == "content") from error
+        finally:
+            connection.mails += 1
+            await self._put(connection, kept)
+
+    async def _reset(self, client: aiosmtplib.SMTP) -> bool:
+        """After a refusal: whether the connection can carry the next email."""
+        try:
+            await client.rset()
+        except (aiosmtplib.SMTPException, OSError):
+            return False
+        return True
+
+    async def _put(self, connection: _Connection, kept: bool) -> None:
+        worn = connection.mails >= self._settings.smtp_mails_per_connection
+        if kept and not worn and not self._closed and connection.client.is_connected:
+            connection.idle_since = self._clock.monotonic()
+            self._idle.append(connection)
+        else:
+            await self._discard(connection, polite=kept)
+
+    async def _discard(self, connection: _Connection, *, polite: bool = True) -> None:
+        client = connection.client
+        if polite and client.is_connected:
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+                await client.quit(timeout=min(1.0, self._settings.smtp_timeout))
+        client.close()
+
+
+def classify(stage: Stage, code: int, message: str) -> MailError:
+    """What a refusal means: for this email, for its address, or only for now.
+
+    Only the answer to RCPT speaks about the address, and not when it is about policy, authentication, the
+    protocol or a full mailbox: a misconfigured relay must not stop mail to everyone. A refused sender is our
+    configuration, so the email is kept for when that is mended.
+    """
+    reason = one_line(f"{code} {message}", 300)
+    permanent = 500 <= code <= 599
+    if not permanent or stage in ("connect", "sender"):
+        return MailFailed(f"The SMTP server answered {reason}", attempted=False, answered=True)
+    if stage == "content":
+        return MailRefused(f"The SMTP server refused the content: {reason}")
+    if code in (500, 501, 502, 503, 504, 530, 535):
+        return MailFailed(f"The SMTP server answered {reason}", attempted=False, answered=True)
+    enhanced = re.match(r"5\.(\d{1,3})\.(\d{1,3})\b", message)
+    detail = (int(enhanced[1]), int(enhanced[2])) if enhanced else (0, 0)
+    about_address = code != 552 and (detail in ((0, 0), (2, 0), (2, 1)) or (detail[0] == 1 and detail[1] not in (7, 8)))
+    return MailRefused(f"The SMTP server refused the recipient: {reason}", address=about_address)
+
+
+def tls_context(settings: MailerSettings) -> ssl.SSLContext | None:
+    """The TLS side of the settings. Raises :class:`SettingsError` for a CA file that holds no certificate."""
+    if settings.smtp_tls == "none" or not settings.email_on:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.smtp_ca_file)
+    except (ssl.SSLError, OSError) as error:
+        raise SettingsError(f"NOTIFYX_SMTP_CA_FILE cannot be read as PEM certificates: {error}.") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not settings.smtp_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _connect_reason(error: BaseException) -> str:
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        return f"The SMTP server refused the login: {one_line(f'{error.code} {error.message}', 200)}"
+    if isinstance(error, TimeoutError):
+        return "The SMTP server cannot be reached in time."
+    return f"The SMTP server cannot be used: {one_line(str(error), 200)}"
