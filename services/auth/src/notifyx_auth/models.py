@@ -29,35 +29,27 @@ class User(Model):
 
 
 class Session(Model):
-    """A family of refresh tokens: what one sign-in led to. ``ended_at`` set: none of them is good any more."""
+    """What one sign-in led to: a chain of refresh tokens, of which only the newest is good.
+
+    ``token_hash`` is the SHA-256 of its secret. ``expires_at`` moves with each refresh, never beyond ``ends_at``.
+    ``ended_at`` set: signed out, or ended because an old token came back.
+    """
 
     id = fields.UUIDField(primary_key=True, default=uuid4)
     user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
         "auth.User", related_name="sessions", on_delete=fields.CASCADE, db_index=True
     )
     scope = fields.CharField(max_length=200)
+    token_hash = fields.CharField(max_length=64)
     created_at = fields.DatetimeField()
+    refreshed_at = fields.DatetimeField()
     expires_at = fields.DatetimeField(db_index=True)
+    ends_at = fields.DatetimeField()
     ended_at = fields.DatetimeField(null=True)
     end_reason = fields.CharField(max_length=32, null=True)
 
     class Meta:
         table = "sessions"
-
-
-class RefreshToken(Model):
-    """One link of a session's chain, by the SHA-256 of the token. ``used_at`` set: it was exchanged."""
-
-    hash = fields.CharField(max_length=64, primary_key=True)
-    session: fields.ForeignKeyRelation[Session] = fields.ForeignKeyField(
-        "auth.Session", related_name="tokens", on_delete=fields.CASCADE, db_index=True
-    )
-    created_at = fields.DatetimeField()
-    expires_at = fields.DatetimeField()
-    used_at = fields.DatetimeField(null=True)
-
-    class Meta:
-        table = "refresh_tokens"
 
 
 class ApiKey(Model):

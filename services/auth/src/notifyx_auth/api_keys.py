@@ -1,0 +1,121 @@
+"""API keys: what a program shows in its owner's name, limited to scopes and topics."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tortoise.expressions import Q
+from tortoise.transactions import in_transaction
+
+from notifyx_auth.credentials import KeyParts, digest, matches, new_api_key
+from notifyx_auth.errors import TooManyApiKeys
+from notifyx_auth.models import ApiKey, User
+from notifyx_auth.users import by_id
+from notifyx_common.contracts.auth import ApiKey as ApiKeyView
+from notifyx_common.contracts.auth import CreatedApiKey, NewApiKey
+from notifyx_common.database import CONNECTION
+from notifyx_common.errors import FieldError, Forbidden, InvalidRequest, NotFound
+from notifyx_common.principal import Principal
+
+MOST_PER_USER = 100
+USED_EVERY = timedelta(minutes=1)
+"""``last_used_at`` is written no more often than this."""
+
+
+async def create(owner: Principal, wanted: NewApiKey, now: datetime) -> CreatedApiKey:
+    """A new key of ``owner``; the only answer that holds it.
+
+    Raises :class:`Forbidden` for more than the owner has itself, :class:`TooManyApiKeys`, :class:`InvalidRequest`.
+    """
+    _require_user(owner)
+    for scope in wanted.scopes:
+        owner.require(scope)
+    if wanted.expires_at is not None and (wanted.expires_at.tzinfo is None or wanted.expires_at <= now):
+        reason = "This must be a time to come, with its offset from UTC."
+        raise InvalidRequest(
+            f"The request is not valid: expires_at: {reason}",
+            code="validation_failed",
+            fields=[FieldError(field="expires_at", reason=reason)],
+        )
+    user = await by_id(owner.id)
+    parts = new_api_key()
+    async with in_transaction(CONNECTION):
+        await User.filter(id=user.id).select_for_update().get()  # so that two requests do not both find room for one
+        if await ApiKey.filter(user=user).count() >= MOST_PER_USER:
+            raise TooManyApiKeys(f"A user can have {MOST_PER_USER} API keys; delete one first.")
+        row = await ApiKey.create(
+            id=parts.id,
+            user=user,
+            name=wanted.name,
+            secret_hash=digest(parts.secret),
+            topics=list(dict.fromkeys(wanted.topics)),
+            scopes=sorted(set(wanted.scopes)),
+            created_at=now,
+            expires_at=wanted.expires_at,
+        )
+    return CreatedApiKey(**view(row).model_dump(), key=parts.text)
+
+
+async def of_owner(owner: Principal) -> list[ApiKeyView]:
+    """The owner's keys, newest first."""
+    _require_user(owner)
+    user = await by_id(owner.id)
+    return [view(row) for row in await ApiKey.filter(user=user).order_by("-created_at", "id")]
+
+
+async def delete(owner: Principal, key_id: str) -> None:
+    """End a key. Raises :class:`NotFound` for one that is not the owner's."""
+    _require_user(owner)
+    user = await by_id(owner.id)
+    if "\0" in key_id or not await ApiKey.filter(id=key_id, user=user).delete():
+        raise NotFound("You have no such API key.")
+
+
+async def find(given: KeyParts | None, now: datetime) -> ApiKey | None:
+    """The live key with its ``user`` that ``given`` proves, its use recorded; ``None`` for any other."""
+    if given is None:
+        return None
+    row = await ApiKey.filter(id=given.id).select_related("user").first()
+    if row is None or not matches(given.secret, row.secret_hash):
+        return None
+    if row.expires_at is not None and row.expires_at <= now:
+        return None
+    if row.last_used_at is None or row.last_used_at <= now - USED_EVERY:
+        due = Q(last_used_at=None) | Q(last_used_at__lte=now - USED_EVERY)
+        await ApiKey.filter(due, id=row.id).update(last_used_at=now)
+    return row
+
+
+def principal_of(row: ApiKey) -> Principal:
+    """The owner, as far as the key carries."""
+    user: User = row.user
+    return Principal(
+        id=str(user.id),
+        kind="api_key",
+        email=user.email,
+        email_verified=user.email_verified,
+        name=user.name,
+        role="admin" if user.role == "admin" else "user",
+        scopes=frozenset(row.scopes),
+        topics=tuple(row.topics) or None,
+        key_id=row.id,
+    )
+
+
+def view(row: ApiKey) -> ApiKeyView:
+    """The key as its owner sees it later."""
+    return ApiKeyView(
+        id=row.id,
+        name=row.name,
+        topics=row.topics,
+        scopes=row.scopes,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+    )
+
+
+def _require_user(owner: Principal) -> None:
+    # A key that could make keys would outlive its own deletion.
+    if owner.kind != "user":
+        raise Forbidden("Sign in as a user to manage API keys; a key cannot.", code="user_required")

@@ -1,0 +1,86 @@
+"""The auth process: its parts put together, and ``notifyx-auth``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import uvloop
+
+from notifyx_auth import users
+from notifyx_auth.database import database_config
+from notifyx_auth.keyring import Keyring
+from notifyx_auth.keys import Policy, Vault
+from notifyx_auth.passwords import Passwords
+from notifyx_auth.routes import add_routes
+from notifyx_auth.service import Auth
+from notifyx_auth.settings import AuthSettings
+from notifyx_auth.upkeep import upkeep
+from notifyx_common import logs
+from notifyx_common.clock import Clock, SystemClock
+from notifyx_common.database import Database
+from notifyx_common.errors import NotifyxError
+from notifyx_common.lifecycle import Service, instance_name, run
+from notifyx_common.metrics import Metrics
+from notifyx_common.settings import load
+from notifyx_common.web import Readiness, create_app
+
+
+def build(settings: AuthSettings, clock: Clock | None = None) -> Service:
+    """The service of ``settings``; nothing is started before its ``context`` is entered."""
+    clock = clock or SystemClock()
+    metrics, readiness = Metrics(), Readiness()
+    database = Database(database_config(settings))
+    policy = Policy(
+        rotation=timedelta(seconds=settings.key_rotation_seconds),
+        publish=timedelta(seconds=settings.key_publish_seconds),
+        lifetime=timedelta(seconds=settings.access_token_seconds),
+    )
+    keyring = Keyring(database, policy, Vault(settings.auth_secret.get_secret_value()), clock)
+    passwords = Passwords(settings, metrics)
+    auth = Auth(
+        settings=settings, database=database, passwords=passwords, keyring=keyring, clock=clock, metrics=metrics
+    )
+    app = create_app("auth", settings, metrics, readiness)
+    database.attach(app)
+    add_routes(app, auth)
+    readiness.add("database", database.check)
+
+    @contextlib.asynccontextmanager
+    async def context() -> AsyncIterator[Auth]:
+        async with passwords, database:
+            await keyring.refresh()
+            if settings.admin_email:
+                async with database.guard():
+                    await users.ensure_admin(
+                        settings.admin_email,
+                        settings.admin_password.get_secret_value(),
+                        passwords=passwords,
+                        now=clock.now(),
+                    )
+            task = asyncio.create_task(
+                upkeep(keyring, database, clock, settings.key_refresh_seconds), name="auth upkeep"
+            )
+            try:
+                yield auth
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    return Service(name="auth", app=app, settings=settings, metrics=metrics, readiness=readiness, context=context)
+
+
+def main() -> None:
+    """Run the service of the environment's settings; a start that fails says why in one sentence and exits with 2."""
+    try:
+        settings = load(AuthSettings)
+        logs.configure(
+            service="auth", instance=instance_name(settings), level=settings.log_level, style=settings.log_format
+        )
+        uvloop.run(run(build(settings)))
+    except NotifyxError as error:
+        print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
+        sys.exit(2)

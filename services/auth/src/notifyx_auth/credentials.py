@@ -1,0 +1,102 @@
+"""The credentials auth hands out: how they are made, read and kept. All of them have 256 random bits.
+
+Because nothing can guess such a value, a plain SHA-256 is enough to keep it (passwords are another matter, see
+:mod:`notifyx_auth.passwords`). An API key is ``nfx_<id>_<secret>``, a refresh token ``nfr_<session>_<secret>``: the
+first part finds the row, the second proves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+
+from notifyx_common.contracts.auth import Email
+
+_API_KEY = re.compile(r"nfx_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+_REFRESH = re.compile(r"nfr_([0-9a-f]{32})_([A-Za-z0-9_-]{43})")
+_EMAIL = TypeAdapter(Email)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshParts:
+    """A refresh token taken apart: the session it belongs to, and what proves it."""
+
+    session: UUID
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"RefreshParts(session={self.session})"
+
+    @property
+    def text(self) -> str:
+        """The whole token, as its client holds it."""
+        return f"nfr_{self.session.hex}_{self.secret}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyParts:
+    """An API key taken apart."""
+
+    id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"KeyParts(id={self.id!r})"
+
+    @property
+    def text(self) -> str:
+        """The whole key, as its user holds it."""
+        return f"nfx_{self.id}_{self.secret}"
+
+
+def new_secret() -> str:
+    """256 random bits as text."""
+    return secrets.token_urlsafe(32)
+
+
+def parse_refresh_token(text: str) -> RefreshParts | None:
+    """The parts of a refresh token, or ``None`` if ``text`` is not one."""
+    match = _REFRESH.fullmatch(text)
+    return None if match is None else RefreshParts(session=UUID(match[1]), secret=match[2])
+
+
+def new_api_key() -> KeyParts:
+    """A fresh API key."""
+    return KeyParts(id=secrets.token_hex(8), secret=new_secret())
+
+
+def parse_api_key(text: str) -> KeyParts | None:
+    """The parts of an API key, or ``None`` if ``text`` is not one."""
+    match = _API_KEY.fullmatch(text)
+    return None if match is None else KeyParts(id=match[1], secret=match[2])
+
+
+def digest(secret: str) -> str:
+    """What is kept of a secret: its SHA-256, in hex."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def matches(secret: str, kept: str) -> bool:
+    """Whether ``secret`` is what ``kept`` is the digest of, in constant time."""
+    return hmac.compare_digest(digest(secret), kept)
+
+
+def email_key(email: str) -> str | None:
+    """The form under which an email is unique (lower case), or ``None`` for what cannot be an address.
+
+    Text that changes under NFKC is refused: two addresses that look the same must not be two users.
+    """
+    try:
+        email = _EMAIL.validate_python(email)
+    except ValidationError:
+        return None
+    key = email.lower()
+    same = unicodedata.normalize("NFKC", email) == email and unicodedata.normalize("NFKC", key) == key
+    return key if same and len(key) <= 254 else None

@@ -1,0 +1,94 @@
+"""The signing keys of this replica: read from the database, rotated there, and used from memory.
+
+Rotation runs in one transaction under an advisory lock, in every replica, every few seconds: whichever comes first
+does it, the others find it done. Signing and publishing never touch the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import orjson
+from joserfc.jwk import ECKey
+from tortoise.transactions import in_transaction
+
+from notifyx_auth.keys import KeyTimes, Policy, Vault, new_key, plan, signing
+from notifyx_auth.models import SigningKey
+from notifyx_common.clock import Clock
+from notifyx_common.database import CONNECTION, Database
+from notifyx_common.errors import Unavailable
+from notifyx_common.logs import get_logger
+
+log = get_logger(__name__)
+
+_LOCK = 0x6E6F7469667978  # "notifyx": one number for the rotation, in auth's own database
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    times: KeyTimes
+    public: dict[str, Any]
+    private: ECKey
+
+
+class Keyring:
+    """Signs with the key whose time it is, and knows all that are published."""
+
+    def __init__(self, database: Database, policy: Policy, vault: Vault, clock: Clock) -> None:
+        self._database = database
+        self._policy = policy
+        self._vault = vault
+        self._clock = clock
+        self._held: tuple[_Held, ...] = ()
+
+    async def refresh(self) -> None:
+        """Rotate if it is time, and read the keys.
+
+        Raises :class:`WrongSecret` for keys that this replica cannot decrypt, and :class:`Unavailable`.
+        """
+        async with self._database.guard():
+            async with in_transaction(CONNECTION) as connection:
+                await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [_LOCK])
+                await self._rotate(await SigningKey.all(), self._clock.now())
+            rows = await SigningKey.all().order_by("active_at", "kid")
+        opened = {held.times.kid: held.private for held in self._held}
+        self._held = tuple(
+            _Held(
+                times=KeyTimes(row.kid, row.active_at),
+                public=cast(dict[str, Any], row.public),
+                private=opened.get(row.kid) or self._vault.open(row.kid, bytes(row.private)),
+            )
+            for row in rows
+        )
+
+    def signing_key(self) -> ECKey:
+        """The private key that signs now. Raises :class:`Unavailable` before the first :meth:`refresh`."""
+        current = signing([held.times for held in self._held], self._clock.now())
+        if current is None:
+            raise Unavailable("There is no signing key yet. Try again in a moment.")
+        return next(held.private for held in self._held if held.times == current)
+
+    def jwks(self) -> bytes:
+        """The published keys: a JWK set (RFC 7517) in JSON."""
+        return orjson.dumps({"keys": [held.public for held in self._held]})
+
+    async def _rotate(self, rows: list[SigningKey], now: datetime) -> None:
+        for row in rows:
+            if all(held.times.kid != row.kid for held in self._held):
+                self._vault.open(row.kid, bytes(row.private))  # before anything is added with another secret
+        todo = plan([KeyTimes(row.kid, row.active_at) for row in rows], now, self._policy)
+        if todo.create_active_at is not None:
+            key = new_key()
+            await SigningKey.create(
+                kid=key.kid,
+                public=key.as_dict(private=False),
+                private=self._vault.seal(key),
+                created_at=now,
+                active_at=todo.create_active_at,
+            )
+            log.info("signing key created", kid=key.kid, active_at=todo.create_active_at.isoformat())
+        if todo.remove:
+            await SigningKey.filter(kid__in=todo.remove).delete()
+            log.info("signing keys removed", kids=list(todo.remove))

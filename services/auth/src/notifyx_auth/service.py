@@ -1,0 +1,209 @@
+"""The calls of ``contracts.auth``: each checks, throttles, does and counts; the modules below know how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from notifyx_auth import api_keys, sessions, throttle, users, verification
+from notifyx_auth.credentials import KeyParts, email_key, parse_api_key
+from notifyx_auth.errors import (
+    InvalidApiKey,
+    InvalidClient,
+    InvalidGrant,
+    InvalidScope,
+    SignUpOff,
+    TooManyAttempts,
+    UnsupportedGrantType,
+)
+from notifyx_auth.keyring import Keyring
+from notifyx_auth.models import User
+from notifyx_auth.passwords import Passwords
+from notifyx_auth.settings import AuthSettings
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.auth import (
+    EmailToken,
+    ResolvedUsers,
+    ResolveUsers,
+    RevokeRequest,
+    SignUp,
+    TokenRequest,
+    TokenResponse,
+    VerifyKey,
+    VerifyRequest,
+)
+from notifyx_common.contracts.auth import User as UserView
+from notifyx_common.database import Database
+from notifyx_common.errors import InvalidRequest
+from notifyx_common.metrics import Metrics
+from notifyx_common.principal import ALL_SCOPES, Principal, Scope
+from notifyx_common.tokens import sign_access_token
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """What auth does for the gateway. Every method raises :class:`Unavailable` while the database is away."""
+
+    settings: AuthSettings
+    database: Database
+    passwords: Passwords
+    keyring: Keyring
+    clock: Clock
+    metrics: Metrics
+
+    async def sign_up(self, wanted: SignUp) -> UserView:
+        """Create a user. Raises :class:`SignUpOff`, :class:`EmailTaken`."""
+        if not self.settings.sign_up:
+            raise SignUpOff("Signing up is switched off here; ask an administrator for an account.")
+        password = wanted.password.get_secret_value()
+        async with self.database.guard():
+            user = await users.create(
+                wanted.email, password, wanted.name, passwords=self.passwords, now=self.clock.now()
+            )
+        return users.view(user)
+
+    async def token(self, wanted: TokenRequest) -> TokenResponse:
+        """Answer a grant (RFC 6749). Raises errors with that document's codes, :class:`TooManyAttempts`."""
+        async with self.database.guard():
+            match wanted.grant_type:
+                case "password":
+                    return await self._by_password(wanted)
+                case "refresh_token":
+                    return await self._by_refresh_token(wanted)
+                case "client_credentials":
+                    return await self._by_api_key(wanted)
+        raise UnsupportedGrantType("Use password, refresh_token or client_credentials as grant_type.")
+
+    async def revoke(self, wanted: RevokeRequest) -> None:
+        """End a session, or all of its user."""
+        async with self.database.guard():
+            await sessions.revoke(wanted.token.get_secret_value(), self.clock.now(), everywhere=wanted.everywhere)
+
+    async def me(self, principal: Principal) -> UserView:
+        """The caller. Raises :class:`NotFound` for one that is no user."""
+        async with self.database.guard():
+            return users.view(await users.by_id(principal.id))
+
+    async def request_verification(self, principal: Principal) -> EmailToken:
+        """A verification token to be mailed to the caller."""
+        async with self.database.guard():
+            lifetime = timedelta(hours=self.settings.verification_hours)
+            return await verification.request(principal, lifetime, self.clock.now())
+
+    async def verify(self, wanted: VerifyRequest) -> UserView:
+        """Spend a verification token. Raises :class:`InvalidGrant`."""
+        async with self.database.guard():
+            return users.view(await verification.verify(wanted.token.get_secret_value(), self.clock.now()))
+
+    async def verify_api_key(self, wanted: VerifyKey) -> Principal:
+        """Whom an API key proves. Raises :class:`InvalidApiKey`."""
+        async with self.database.guard():
+            row = await api_keys.find(parse_api_key(wanted.key.get_secret_value()), self.clock.now())
+        if row is None:
+            self._failed("api_key")
+            raise InvalidApiKey("The API key is not valid (any more).")
+        return api_keys.principal_of(row)
+
+    async def resolve(self, wanted: ResolveUsers) -> ResolvedUsers:
+        """The users behind ids and emails."""
+        async with self.database.guard():
+            return ResolvedUsers(users=await users.resolve(wanted.users))
+
+    async def _by_password(self, wanted: TokenRequest) -> TokenResponse:
+        if wanted.username is None or wanted.password is None:
+            raise InvalidRequest("The password grant needs username and password.")
+        scopes = _scopes(wanted.scope, ALL_SCOPES)
+        now = self.clock.now()
+        account = email_key(wanted.username) or wanted.username
+        interval = timedelta(seconds=self.settings.login_interval)
+        try:
+            await throttle.take(self.database.pool, account, now, burst=self.settings.login_burst, interval=interval)
+        except TooManyAttempts:
+            self._failed("throttled")
+            raise
+        password = wanted.password.get_secret_value()
+        user = await users.by_email(wanted.username)
+        right = await self.passwords.verify(None if user is None else user.password_hash, password)
+        if user is None or not right:
+            self._failed("password")
+            raise InvalidGrant("The email or the password is wrong.")
+        await throttle.forgive(self.database.pool, account)
+        if self.passwords.outdated(user.password_hash):
+            new_hash = await self.passwords.hash(password)
+            await User.filter(id=user.id, password_hash=user.password_hash).update(password_hash=new_hash)
+        scope = " ".join(sorted(scopes))
+        refresh_token = await sessions.start(user, scope, self._lifetimes, now)
+        return self._issue("password", users.principal_of(user, scopes), now, refresh_token=refresh_token)
+
+    async def _by_refresh_token(self, wanted: TokenRequest) -> TokenResponse:
+        if wanted.refresh_token is None:
+            raise InvalidRequest("The refresh_token grant needs refresh_token.")
+        _scopes(wanted.scope, ALL_SCOPES)  # refused before the token is spent
+        now = self.clock.now()
+        try:
+            refreshed = await sessions.refresh(wanted.refresh_token.get_secret_value(), self._lifetimes, now)
+        except InvalidGrant:
+            self._failed("refresh_token")
+            raise
+        granted = _scopes(refreshed.scope, ALL_SCOPES)
+        # RFC 6749 6: a narrower scope is for this access token; the session keeps what it was granted.
+        scopes = granted if wanted.scope is None else _scopes(wanted.scope, ALL_SCOPES) & granted
+        principal = users.principal_of(refreshed.user, scopes)
+        return self._issue("refresh_token", principal, now, refresh_token=refreshed.token)
+
+    async def _by_api_key(self, wanted: TokenRequest) -> TokenResponse:
+        if wanted.client_id is None or wanted.client_secret is None:
+            raise InvalidRequest("The client_credentials grant needs client_id and client_secret of an API key.")
+        now = self.clock.now()
+        parts = KeyParts(id=wanted.client_id.removeprefix("nfx_"), secret=wanted.client_secret.get_secret_value())
+        row = await api_keys.find(parse_api_key(parts.text), now)
+        if row is None:
+            self._failed("client")
+            raise InvalidClient("The API key is not valid (any more).")
+        principal = api_keys.principal_of(row)
+        scopes = _scopes(wanted.scope, principal.scopes)
+        principal = principal.model_copy(update={"scopes": scopes})
+        return self._issue("client_credentials", principal, now, not_after=row.expires_at)
+
+    def _issue(
+        self,
+        grant: str,
+        principal: Principal,
+        now: datetime,
+        *,
+        refresh_token: str | None = None,
+        not_after: datetime | None = None,
+    ) -> TokenResponse:
+        lifetime = timedelta(seconds=self.settings.access_token_seconds)
+        if not_after is not None:
+            lifetime = min(lifetime, not_after - now)
+        key = self.keyring.signing_key()
+        signed = sign_access_token(principal, key, jti=str(uuid4()), issued_at=now, lifetime=lifetime)
+        self.metrics.counter("notifyx_tokens_issued_total").labels(grant).inc()
+        return TokenResponse(
+            access_token=signed.token,
+            expires_in=int(lifetime.total_seconds()),
+            refresh_token=refresh_token,
+            scope=" ".join(sorted(principal.scopes)),
+        )
+
+    @property
+    def _lifetimes(self) -> sessions.Lifetimes:
+        return sessions.Lifetimes(
+            idle=timedelta(days=self.settings.refresh_token_days), total=timedelta(days=self.settings.session_days)
+        )
+
+    def _failed(self, reason: str) -> None:
+        self.metrics.counter("notifyx_auth_failures_total").labels(reason).inc()
+
+
+def _scopes(asked: str | None, available: frozenset[Scope]) -> frozenset[Scope]:
+    """The scopes asked for, all of the available ones by default. Raises :class:`InvalidScope`."""
+    if asked is None:
+        return available
+    words = set(asked.split())
+    chosen = frozenset(scope for scope in available if scope in words)
+    if not words or len(chosen) != len(words):
+        raise InvalidScope(f"The scope can be made of: {' '.join(sorted(available))}.")
+    return chosen

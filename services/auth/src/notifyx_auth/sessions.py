@@ -1,0 +1,105 @@
+"""Sessions: chains of refresh tokens (RFC 6749 6, RFC 9700 4.14.2).
+
+A session holds the hash of its newest token only. Exchanging it replaces it in one statement, so of two requests with
+the same token exactly one wins. Whoever comes with an older token of a live session proves that two parties hold the
+chain, and the session ends for both.
+
+That is strict on purpose: a client whose answer was lost signs in again. A grace in which the old token still worked
+would hand a second, live chain to whoever copied it, and nobody would notice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from tortoise.transactions import in_transaction
+
+from notifyx_auth.credentials import RefreshParts, digest, matches, new_secret, parse_refresh_token
+from notifyx_auth.errors import InvalidGrant
+from notifyx_auth.models import Session, User
+from notifyx_common.database import CONNECTION
+from notifyx_common.logs import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """``idle``: of a session that is not refreshed; ``total``: of one that is."""
+
+    idle: timedelta
+    total: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """An exchanged token: whose it is, what it may, and its successor."""
+
+    user: User
+    scope: str
+    token: str
+
+
+async def start(user: User, scope: str, lifetimes: Lifetimes, now: datetime) -> str:
+    """Begin a session; its first refresh token."""
+    parts = RefreshParts(session=uuid4(), secret=new_secret())
+    ends_at = now + lifetimes.total
+    await Session.create(
+        id=parts.session,
+        user=user,
+        scope=scope,
+        token_hash=digest(parts.secret),
+        created_at=now,
+        refreshed_at=now,
+        expires_at=min(now + lifetimes.idle, ends_at),
+        ends_at=ends_at,
+    )
+    return parts.text
+
+
+async def refresh(token: str, lifetimes: Lifetimes, now: datetime) -> Refreshed:
+    """Exchange ``token`` for its successor. Raises :class:`InvalidGrant`; a reused token ends its session."""
+    given = parse_refresh_token(token)
+    if given is None:
+        raise _refused()
+    async with in_transaction(CONNECTION):
+        session = await Session.filter(id=given.session).select_for_update().first()
+        if session is None or session.ended_at is not None or session.expires_at <= now:
+            raise _refused()
+        reused = not matches(given.secret, session.token_hash)
+        successor = RefreshParts(session=session.id, secret=new_secret())
+        if reused:
+            session.ended_at, session.end_reason = now, "reuse"
+        else:
+            session.token_hash, session.refreshed_at = digest(successor.secret), now
+            session.expires_at = min(now + lifetimes.idle, session.ends_at)
+        await session.save()
+        user = await User.get(sessions__id=session.id)
+    # Only now: an error inside the block would have taken the end of the session back.
+    if reused:
+        log.warning("refresh token reused, session ended", session=str(session.id))
+        raise _refused()
+    return Refreshed(user=user, scope=session.scope, token=successor.text)
+
+
+async def revoke(token: str, now: datetime, *, everywhere: bool) -> None:
+    """End the session of ``token``, or every session of its user; a token that is not known is no error (RFC 7009).
+
+    An older token of the chain ends it as well: so would its use.
+    """
+    given = parse_refresh_token(token)
+    if given is None:
+        return
+    chosen = Session.filter(id=given.session)
+    if everywhere:
+        user = await User.get_or_none(sessions__id=given.session)
+        if user is None:
+            return
+        chosen = Session.filter(user=user)
+    await chosen.filter(ended_at=None).update(ended_at=now, end_reason="revoked")
+
+
+def _refused() -> InvalidGrant:
+    return InvalidGrant("The refresh token is not valid (any more). Sign in again.")

@@ -1,0 +1,47 @@
+"""What auth does without being asked: looks for new signing keys, and removes what has expired."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import datetime
+
+from notifyx_auth.errors import WrongSecret
+from notifyx_auth.keyring import Keyring
+from notifyx_common.clock import Clock
+from notifyx_common.database import Database
+from notifyx_common.errors import Unavailable
+from notifyx_common.logs import get_logger
+
+log = get_logger(__name__)
+
+# At most so many rows a statement: nobody waits for a lock while a backlog is removed.
+_PURGE = tuple(
+    f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {due} < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)"  # noqa: S608 - our own names
+    for table, key, due in (
+        ("sessions", "id", "expires_at"),
+        ("verifications", "user_id", "expires_at"),
+        ("login_attempts", "key", "full_at"),
+    )
+)
+
+
+async def purge(database: Database, now: datetime) -> None:
+    """Remove sessions, verifications and throttles that are over. Raises :class:`Unavailable`."""
+    async with database.guard():
+        for statement in _PURGE:
+            while await database.pool.execute(statement, now) == "DELETE 1000":
+                pass
+
+
+async def upkeep(keyring: Keyring, database: Database, clock: Clock, interval: float) -> None:
+    """Refresh the keys and purge, every ``interval`` seconds, for ever; a database that is away is waited for."""
+    while True:
+        await asyncio.sleep(interval * random.uniform(0.8, 1.0))  # noqa: S311 - jitter, not a secret
+        try:
+            await keyring.refresh()
+            await purge(database, clock.now())
+        except Unavailable as error:
+            log.warning("upkeep put off", reason=error.reason)
+        except WrongSecret as error:
+            log.error("signing keys cannot be read", reason=error.reason)

@@ -1,0 +1,148 @@
+"""Users: creating, finding and showing them, and the first administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Q
+from tortoise.transactions import in_transaction
+
+from notifyx_auth.credentials import email_key
+from notifyx_auth.errors import EmailTaken
+from notifyx_auth.models import ApiKey, Session, User
+from notifyx_auth.passwords import Passwords
+from notifyx_common.contracts.auth import ResolvedUser
+from notifyx_common.contracts.auth import User as UserView
+from notifyx_common.database import CONNECTION
+from notifyx_common.errors import FieldError, InvalidRequest, NotFound
+from notifyx_common.logs import get_logger
+from notifyx_common.principal import Principal, Scope
+
+log = get_logger(__name__)
+
+_ADMIN_LOCK = 0x61646D696E  # "admin"
+
+
+def view(user: User) -> UserView:
+    """The user as its owner sees it."""
+    return UserView(
+        id=str(user.id),
+        email=user.email,
+        name=user.name,
+        role="admin" if user.role == "admin" else "user",
+        email_verified=user.email_verified,
+        created_at=user.created_at,
+    )
+
+
+def principal_of(user: User, scopes: frozenset[Scope]) -> Principal:
+    """The user, signed in with ``scopes``."""
+    return Principal(
+        id=str(user.id),
+        email=user.email,
+        email_verified=user.email_verified,
+        name=user.name,
+        role="admin" if user.role == "admin" else "user",
+        scopes=scopes,
+    )
+
+
+async def create(email: str, password: str, name: str, *, passwords: Passwords, now: datetime) -> User:
+    """A new user. Raises :class:`EmailTaken`, :class:`InvalidRequest` for an email that cannot be one."""
+    key = email_key(email)
+    if key is None:
+        raise _not_an_email()
+    if await User.exists(email_key=key):
+        raise EmailTaken("There is a user with this email already.")
+    password_hash = await passwords.hash(password)
+    try:
+        return await User.create(email=email, email_key=key, name=name, password_hash=password_hash, created_at=now)
+    except IntegrityError:
+        raise EmailTaken("There is a user with this email already.") from None
+
+
+async def by_email(email: str) -> User | None:
+    """The user with this email, whatever its case."""
+    key = email_key(email)
+    return None if key is None else await User.get_or_none(email_key=key)
+
+
+async def by_id(user_id: str) -> User:
+    """The user with this id. Raises :class:`NotFound`."""
+    key = _uuid(user_id)
+    user = None if key is None else await User.get_or_none(id=key)
+    if user is None:
+        raise NotFound("There is no such user.")
+    return user
+
+
+async def resolve(asked: Sequence[str]) -> dict[str, ResolvedUser]:
+    """The users found, by the id or email they were asked for."""
+    ids = {text: found for text in asked if (found := _uuid(text)) is not None}
+    emails = {text: key for text in asked if text not in ids and (key := email_key(text)) is not None}
+    if not ids and not emails:
+        return {}
+    rows = await User.filter(Q(id__in=set(ids.values())) | Q(email_key__in=set(emails.values())))
+    by_key: dict[UUID | str, ResolvedUser] = {}
+    for user in rows:
+        shown = ResolvedUser(id=str(user.id), email=user.email, name=user.name, email_verified=user.email_verified)
+        by_key[user.id] = by_key[user.email_key] = shown
+    wanted: dict[str, UUID | str] = {**ids, **emails}
+    return {text: by_key[key] for text, key in wanted.items() if key in by_key}
+
+
+async def ensure_admin(email: str, password: str, *, passwords: Passwords, now: datetime) -> None:
+    """Make ``email`` an administrator with ``password``; changes nothing where that is so already.
+
+    The settings win: an account somebody signed up under this email before is taken over, with its sessions and API
+    keys ended, since whoever made it did not prove that the address is theirs.
+    """
+    key = email_key(email)
+    if key is None:
+        raise _not_an_email()
+    async with in_transaction(CONNECTION) as connection:
+        await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [_ADMIN_LOCK])
+        user = await User.get_or_none(email_key=key)
+        if user is None:
+            await User.create(
+                email=email,
+                email_key=key,
+                email_verified=True,
+                name="Administrator",
+                role="admin",
+                password_hash=await passwords.hash(password),
+                created_at=now,
+            )
+            log.info("administrator created")
+            return
+        same_password = await passwords.verify(user.password_hash, password)
+        if not same_password:
+            user.password_hash = await passwords.hash(password)
+            await Session.filter(user_id=user.id, ended_at=None).update(ended_at=now, end_reason="admin_reset")
+        if user.role != "admin":
+            await Session.filter(user_id=user.id, ended_at=None).update(ended_at=now, end_reason="admin_reset")
+            await ApiKey.filter(user_id=user.id).delete()
+        if not same_password or user.role != "admin" or not user.email_verified:
+            user.role, user.email_verified = "admin", True
+            await user.save(update_fields=["role", "email_verified", "password_hash"])
+            log.info("administrator brought in line with the settings")
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        key = UUID(text)
+    except ValueError:
+        return None
+    # UUID() also reads braces, URNs and missing dashes; an id has one form.
+    return key if str(key) == text else None
+
+
+def _not_an_email() -> InvalidRequest:
+    return InvalidRequest(
+        "The request is not valid: email: this is not an email address.",
+        code="validation_failed",
+        fields=[FieldError(field="email", reason="This is not an email address.")],
+    )
