@@ -1,0 +1,165 @@
+"""The books: what was accepted must be acknowledged, pending, expired or withdrawn, each exactly once.
+
+For every lasting subscription, ended ones too::
+
+    coalesce(end_seq, last_seq) - first_seq + 1  =  acked_total + pending + expired_total + withdrawn_total
+
+The sides come from different places: the left from the topic's sequence, ``pending`` is counted in the log,
+``acked_total`` was counted when rows were acknowledged, ``expired_total`` when they were removed,
+``withdrawn_total`` when the subscription ended. Email: what was ever put into the outbox against what its rows
+(and the totals of the pruned ones) say became of it.
+
+Each call reads one snapshot, so work going on at the same time cannot look like an imbalance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from notifyx_common.contracts.store import EmailLedger, Ledger, LedgerRow
+
+TOPICS_A_READ = 200
+"""Topics whose books one statement reads."""
+
+_NEXT_TOPICS = "SELECT id FROM topics WHERE id > $1 ORDER BY id LIMIT $2"
+
+# Pending is counted once for the whole topic: how many rows lie between one subscription's cursor and the next
+# one's, then summed from the top. Acknowledged ones above a cursor are taken off.
+_BOOKS = """
+WITH subs AS (
+    SELECT s.id, s.topic_id, s.first_seq, s.acked_total, s.expired_total, s.withdrawn_total, s.ended_at,
+           coalesce(s.end_seq, t.last_seq) - s.first_seq + 1 AS due,
+           CASE WHEN s.ended_at IS NULL THEN greatest(s.acked_up_to, s.first_seq - 1) END AS cursor
+    FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+    WHERE s.lasting AND s.topic_id = ANY($1::uuid[])
+), cursors AS (
+    SELECT topic_id, cursor,
+           coalesce(lead(cursor) OVER (PARTITION BY topic_id ORDER BY cursor), 9223372036854775807) AS next
+    FROM (SELECT DISTINCT topic_id, cursor FROM subs WHERE cursor IS NOT NULL) AS distinct_cursors
+), above AS (
+    SELECT c.topic_id, c.cursor, sum(between_cursors.n) OVER (PARTITION BY c.topic_id ORDER BY c.cursor DESC) AS n
+    FROM cursors c CROSS JOIN LATERAL (
+        SELECT count(*) AS n FROM notifications n
+        WHERE n.topic_id = c.topic_id AND n.seq > c.cursor AND n.seq <= c.next) AS between_cursors
+), excepted AS (
+    SELECT s.id, count(*) AS n
+    FROM subs s JOIN ack_exceptions e ON e.subscription_id = s.id AND e.seq > s.cursor
+    JOIN notifications n ON n.topic_id = s.topic_id AND n.seq = e.seq
+    GROUP BY s.id
+), books AS (
+    SELECT s.topic_id, s.ended_at, s.due, s.acked_total, s.expired_total, s.withdrawn_total,
+           coalesce(above.n, 0) - coalesce(excepted.n, 0) AS pending
+    FROM subs s
+    LEFT JOIN above ON above.topic_id = s.topic_id AND above.cursor = s.cursor
+    LEFT JOIN excepted ON excepted.id = s.id
+)
+SELECT t.id, t.name, sum(b.due)::bigint AS due, sum(b.acked_total)::bigint AS acked,
+       sum(b.pending)::bigint AS pending, sum(b.expired_total)::bigint AS expired,
+       sum(b.withdrawn_total)::bigint AS withdrawn,
+       count(*) FILTER (WHERE b.ended_at IS NULL) AS subscribers,
+       count(*) FILTER (WHERE b.pending < 0
+           OR b.due <> b.acked_total + b.pending + b.expired_total + b.withdrawn_total) AS unbalanced
+FROM books b JOIN topics t ON t.id = b.topic_id
+GROUP BY t.id, t.name ORDER BY t.id
+"""
+
+_EMAIL = """
+SELECT books.due, books.sent + rows.sent AS sent, books.fenced + rows.fenced AS fenced, rows.pending,
+       books.dead + rows.dead AS dead, rows.waiting, rows.leased, rows.oldest
+FROM (SELECT coalesce(sum(due), 0)::bigint AS due, coalesce(sum(sent), 0)::bigint AS sent,
+             coalesce(sum(fenced), 0)::bigint AS fenced, coalesce(sum(dead), 0)::bigint AS dead
+      FROM outbox_books) AS books,
+     (SELECT count(*) FILTER (WHERE state = 'sent') AS sent, count(*) FILTER (WHERE state = 'fenced') AS fenced,
+             count(*) FILTER (WHERE state = 'dead') AS dead,
+             count(*) FILTER (WHERE state IN ('pending', 'leased')) AS pending,
+             count(*) FILTER (WHERE state = 'pending') AS waiting,
+             count(*) FILTER (WHERE state = 'leased') AS leased,
+             min(due_at) FILTER (WHERE state IN ('pending', 'leased') AND due_at <= $1) AS oldest
+      FROM outbox) AS rows
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicBooks:
+    """One topic's sums, and how many of its subscriptions do not balance by themselves (sums could hide it)."""
+
+    topic_id: UUID
+    row: LedgerRow
+    subscribers: int
+    unbalanced: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmailBooks:
+    """The email ledger, and how many mails wait for their time (or a dispatcher) and how many are leased."""
+
+    ledger: EmailLedger
+    waiting: int
+    leased: int
+    oldest_due_seconds: float
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every mail that was ever due is accounted for."""
+        ledger = self.ledger
+        return ledger.due == ledger.sent + ledger.fenced + ledger.pending + ledger.dead
+
+
+async def topic_books(connection: asyncpg.Connection, topics: Sequence[UUID]) -> list[TopicBooks]:
+    """The books of ``topics``, in the order of their ids; a topic that never had a subscriber has none."""
+    return [
+        TopicBooks(
+            topic_id=row["id"],
+            row=LedgerRow(
+                topic=row["name"],
+                due=row["due"],
+                acked=row["acked"],
+                pending=row["pending"],
+                expired=row["expired"],
+                withdrawn=row["withdrawn"],
+            ),
+            subscribers=row["subscribers"],
+            unbalanced=row["unbalanced"],
+        )
+        for row in await connection.fetch(_BOOKS, topics)
+    ]
+
+
+async def all_books(connection: asyncpg.Connection) -> list[TopicBooks]:
+    """The books of every topic, read in bounded pieces."""
+    books: list[TopicBooks] = []
+    after = UUID(int=0)
+    while topics := [row["id"] for row in await connection.fetch(_NEXT_TOPICS, after, TOPICS_A_READ)]:
+        books.extend(await topic_books(connection, topics))
+        after = topics[-1]
+    return books
+
+
+async def email_books(connection: asyncpg.Connection, now: datetime) -> EmailBooks:
+    """The email ledger of the deployment."""
+    row = await connection.fetchrow(_EMAIL, now)
+    oldest: datetime | None = row["oldest"]
+    return EmailBooks(
+        ledger=EmailLedger(
+            due=row["due"], sent=row["sent"], fenced=row["fenced"], pending=row["pending"], dead=row["dead"]
+        ),
+        waiting=row["waiting"],
+        leased=row["leased"],
+        oldest_due_seconds=max((now - oldest).total_seconds(), 0.0) if oldest is not None else 0.0,
+    )
+
+
+async def read_ledger(connection: asyncpg.Connection, now: datetime) -> Ledger:
+    """The deployment's books."""
+    books = await all_books(connection)
+    email = await email_books(connection, now)
+    return Ledger(
+        balanced=email.balanced and not any(topic.unbalanced for topic in books),
+        topics=sorted((topic.row for topic in books), key=lambda row: row.topic),
+        email=email.ledger,
+    )

@@ -1,0 +1,63 @@
+"""Forgetting what has served its time: idempotency keys, recorded batches, and emails that are done with.
+
+Finished emails leave the outbox but not the books: the statement that deletes them adds them to their topic's
+totals, so that due = sent + fenced + pending + dead stays true.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+
+BATCH = 5_000
+"""Most rows deleted by one statement."""
+
+_IDEMPOTENCY = """
+DELETE FROM idempotency WHERE ctid IN (
+    SELECT ctid FROM idempotency WHERE created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
+
+_BATCHES = """
+DELETE FROM publish_batches WHERE batch_id IN (
+    SELECT batch_id FROM publish_batches WHERE created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
+
+_EMAILS = """
+WITH gone AS (
+    DELETE FROM outbox WHERE id IN (
+        SELECT id FROM outbox WHERE state IN ('sent', 'fenced', 'dead') AND due_at < $1
+        ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+    RETURNING topic_id, state
+), booked AS (
+    INSERT INTO outbox_books AS books (topic_id, sent, fenced, dead)
+    SELECT topic_id, count(*) FILTER (WHERE state = 'sent'), count(*) FILTER (WHERE state = 'fenced'),
+           count(*) FILTER (WHERE state = 'dead')
+    FROM gone GROUP BY topic_id ORDER BY topic_id
+    ON CONFLICT (topic_id) DO UPDATE SET sent = books.sent + excluded.sent,
+        fenced = books.fenced + excluded.fenced, dead = books.dead + excluded.dead
+)
+SELECT count(*) FROM gone
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long what is kept: idempotency keys (a day is promised), recorded batches, finished emails."""
+
+    idempotency: timedelta = timedelta(hours=48)
+    batches: timedelta = timedelta(hours=1)
+    emails: timedelta = timedelta(days=7)
+
+
+async def prune(connection: asyncpg.Connection, keep: Keep, now: datetime, *, batch: int = BATCH) -> bool:
+    """Delete up to ``batch`` of each kind; whether there may be more."""
+    keys = _affected(await connection.execute(_IDEMPOTENCY, now - keep.idempotency, batch))
+    batches = _affected(await connection.execute(_BATCHES, now - keep.batches, batch))
+    emails: int = await connection.fetchval(_EMAILS, now - keep.emails, batch)
+    return batch in (keys, batches, emails)
+
+
+def _affected(tag: str) -> int:
+    return int(tag.rpartition(" ")[2])
