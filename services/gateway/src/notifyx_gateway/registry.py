@@ -1,0 +1,137 @@
+"""Which nodes are there, outside a cluster: each service holds a lease here and renews it.
+
+:class:`LeaseTable` is the bookkeeping alone: no clock, no I/O. :class:`Registry` gives it a clock and a timer and
+feeds the gateway's own clients, so that a new node is called at once and a silent one no longer than its lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.registry import Lease
+from notifyx_common.discovery import StaticDiscovery
+from notifyx_common.errors import TooManyRequests
+from notifyx_common.logs import get_logger
+
+log = get_logger(__name__)
+
+MAX_NODES = 1000
+
+
+class LeaseTable:
+    """Leases by (service, instance), each with the moment it ends (monotonic seconds).
+
+    An address belongs to whoever registered it last: a process that was killed and started again under another
+    name does not leave its old self behind.
+    """
+
+    def __init__(self, max_nodes: int = MAX_NODES) -> None:
+        self._leases: dict[tuple[str, str], tuple[Lease, float]] = {}
+        self._max_nodes = max_nodes
+
+    def put(self, lease: Lease, now: float) -> set[str]:
+        """Take or renew a lease; the services whose set of nodes changed.
+
+        Raises :class:`TooManyRequests` when the table is full.
+        """
+        key = (lease.service, lease.instance)
+        changed = self.expire(now)
+        if key not in self._leases and len(self._leases) >= self._max_nodes:
+            raise TooManyRequests(f"The registry holds {self._max_nodes} nodes, which is its bound.")
+        for other, (held, _) in list(self._leases.items()):
+            if other != key and held.url == lease.url:
+                del self._leases[other]
+                changed.add(held.service)
+        known = self._leases.get(key)
+        if known is None or known[0] != lease:
+            changed.add(lease.service)
+        self._leases[key] = (lease, now + lease.ttl)
+        return changed
+
+    def remove(self, service: str, instance: str) -> set[str]:
+        """Give a lease back; the services whose set of nodes changed."""
+        return {service} if self._leases.pop((service, instance), None) is not None else set()
+
+    def expire(self, now: float) -> set[str]:
+        """Drop the leases that have ended by ``now``; the services whose set of nodes changed."""
+        ended = [key for key, (_, until) in self._leases.items() if until <= now]
+        for key in ended:
+            del self._leases[key]
+        return {service for service, _ in ended}
+
+    def nodes(self, service: str | None = None) -> list[Lease]:
+        """The leases, of one service or of all, by service and instance."""
+        return [self._leases[key][0] for key in sorted(self._leases) if service is None or key[0] == service]
+
+    @property
+    def next_end(self) -> float | None:
+        """When the first lease ends; ``None`` when there is none."""
+        return min((until for _, until in self._leases.values()), default=None)
+
+
+class Registry:
+    """The gateway's lease table at work: an async context manager that ends leases in time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.discovery = StaticDiscovery()
+        """The live endpoints, for this gateway's own clients."""
+
+        self._table = LeaseTable()
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._watch(), name="leases")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def put(self, lease: Lease) -> None:
+        """Take or renew a lease. Raises :class:`TooManyRequests` when the table is full."""
+        self._publish(self._table.put(lease, self._clock.monotonic()), "node joined", lease.instance)
+
+    def remove(self, service: str, instance: str) -> None:
+        """End a lease; one that is not there is no error."""
+        self._publish(self._table.remove(service, instance), "node left", instance)
+
+    def expire(self) -> None:
+        """End the leases whose time is over."""
+        self._publish(self._table.expire(self._clock.monotonic()), "lease ended", None)
+
+    def nodes(self) -> list[Lease]:
+        """Every node whose lease is alive."""
+        self.expire()
+        return self._table.nodes()
+
+    async def _watch(self) -> None:
+        while True:
+            end = self._table.next_end
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(None if end is None else max(0.0, end - self._clock.monotonic())):
+                    await self._changed.wait()
+            except TimeoutError:
+                self.expire()
+
+    def _publish(self, services: set[str], event: str, instance: str | None) -> None:
+        for service in services:
+            log.info(event, target=service, node=instance)
+            self.discovery.replace(
+                service,
+                [
+                    Endpoint(instance=lease.instance, url=lease.url, metrics_url=lease.metrics_url)
+                    for lease in self._table.nodes(service)
+                ],
+            )
+        if services:
+            self._changed.set()
