@@ -1,0 +1,187 @@
+"""Calls to the store, gathered: what arrives in a tick, or while a request is in flight, shares the next request.
+
+A :class:`Lane` has **one** request in flight at a time, so what one caller puts in after another also takes effect
+after it. Its queue is bounded in items and bytes; an item that waited too long is refused while it is still certain
+that nothing happened. Each caller gets its own result or its own error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from notifyx_common.clock import Clock
+from notifyx_common.errors import Internal, InvalidRequest, NotifyxError, TooLarge, TooManyRequests, Unavailable
+from notifyx_common.logs import get_logger
+from notifyx_common.principal import Principal
+
+log = get_logger(__name__)
+
+R = TypeVar("R")
+
+MIN_TRY = 1.0
+"""Seconds; an item with less than this left is refused rather than sent."""
+
+
+class Entry(Generic[R]):
+    """One item of a lane: its JSON object, who asks, and the future its caller waits on."""
+
+    __slots__ = ("data", "future", "principal", "until")
+
+    def __init__(self, data: bytes, principal: Principal | None, future: asyncio.Future[R], until: float) -> None:
+        self.data = data
+        self.principal = principal
+        self.future = future
+        self.until = until
+
+
+Send = Callable[[Sequence[Entry[R]], float], Awaitable[list[Any]]]
+"""Sends a batch within so many seconds; returns one raw result an item, in order. Raises :class:`NotifyxError`."""
+
+
+class Lane(Generic[R]):
+    """A bounded queue with one batched request in flight."""
+
+    def __init__(
+        self,
+        name: str,
+        send: Send[R],
+        parse: Callable[[Any], R],
+        *,
+        clock: Clock,
+        deadline: float = 8.0,
+        max_items: int = 1000,
+        max_bytes: int = 512 << 10,
+        max_queued: int = 20_000,
+        max_queued_bytes: int = 32 << 20,
+    ) -> None:
+        self._name = name
+        self._send = send
+        self._parse = parse
+        self._clock = clock
+        self._deadline = deadline
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._max_queued = max_queued
+        self._max_queued_bytes = max_queued_bytes
+        self._queue: deque[Entry[R]] = deque()
+        self._queued_bytes = 0
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def submit(self, data: bytes, principal: Principal | None) -> asyncio.Future[R]:
+        """Queue an item (a JSON object); the future gets its result or its :class:`NotifyxError`.
+
+        Raises :class:`TooManyRequests` when the queue is full, :class:`Unavailable` after :meth:`close`.
+        """
+        if self._closed:
+            raise Unavailable("This node is stopping.")
+        if len(self._queue) >= self._max_queued or self._queued_bytes + len(data) > self._max_queued_bytes:
+            raise TooManyRequests("The gateway has more of these requests waiting than it takes; try again soon.")
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._queue.append(Entry(data, principal, future, self._clock.monotonic() + self._deadline))
+        self._queued_bytes += len(data)
+        if self._task is None:
+            # The task takes its first step after the callbacks of this tick: they share its first request.
+            self._task = asyncio.create_task(self._work(), name=f"lane {self._name}")
+        return future
+
+    async def close(self) -> None:
+        """Let what is queued finish (each item has a deadline), then refuse more."""
+        self._closed = True
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                await self._deliver(self._take())
+        finally:
+            self._task = None
+
+    def _take(self) -> list[Entry[R]]:
+        batch: list[Entry[R]] = []
+        size = 0
+        now = self._clock.monotonic()
+        while self._queue and len(batch) < self._max_items:
+            entry = self._queue[0]
+            if batch and size + len(entry.data) > self._max_bytes:
+                break
+            self._queue.popleft()
+            self._queued_bytes -= len(entry.data)
+            if entry.future.done():  # its caller has gone
+                continue
+            if entry.until - now < MIN_TRY:
+                entry.future.set_exception(Unavailable("The store did not take this request in time."))
+                continue
+            batch.append(entry)
+            size += len(entry.data)
+        return batch
+
+    async def _deliver(self, batch: list[Entry[R]]) -> None:
+        if not batch:
+            return
+        left = min(entry.until for entry in batch) - self._clock.monotonic()
+        try:
+            results = await self._send(batch, max(left, MIN_TRY))
+            if len(results) != len(batch):
+                raise Internal("The store answered a batch with another number of results.")
+        except (InvalidRequest, TooLarge) as error:
+            # Items are checked before they are queued; where the store is stricter, only the item at fault may pay.
+            if len(batch) == 1:
+                _fail(batch, error)
+                return
+            middle = len(batch) // 2
+            await self._deliver(batch[:middle])
+            await self._deliver(batch[middle:])
+        except NotifyxError as error:
+            _fail(batch, error)
+        except asyncio.CancelledError:
+            _fail(batch, Unavailable("This node is stopping."))
+            raise
+        except Exception as error:
+            log.error("batch failed", lane=self._name, exc_info=error)
+            _fail(batch, Internal("Something went wrong on our side; it has been logged."))
+        else:
+            for entry, raw in zip(batch, results, strict=True):
+                self._settle(entry, raw)
+
+    def _settle(self, entry: Entry[R], raw: Any) -> None:
+        if entry.future.done():
+            return
+        if isinstance(raw, dict) and "status" in raw and "detail" in raw:
+            entry.future.set_exception(NotifyxError.from_problem(raw))
+            return
+        try:
+            entry.future.set_result(self._parse(raw))
+        except ValueError:
+            entry.future.set_exception(Internal("The store answered with something that is not understood."))
+
+
+def _fail(batch: Sequence[Entry[R]], error: NotifyxError) -> None:
+    for entry in batch:
+        if not entry.future.done():
+            entry.future.set_exception(type(error)(error.reason, code=error.code, fields=error.fields))
+
+
+def encode_batch(entries: Sequence[Entry[R]], head: bytes = b"") -> bytes:
+    """The request body: each principal once, and each item with the position of its principal as ``p``.
+
+    ``head`` is put before: JSON members with their trailing comma.
+    """
+    positions: dict[int, int] = {}
+    principals: list[bytes] = []
+    items: list[bytes] = []
+    for entry in entries:
+        if entry.principal is None:
+            items.append(entry.data)
+            continue
+        position = positions.get(id(entry.principal))
+        if position is None:
+            position = positions[id(entry.principal)] = len(principals)
+            principals.append(entry.principal.model_dump_json().encode())
+        items.append(b'{"p":%d,' % position + entry.data[1:])
+    who = b'"principals":[' + b",".join(principals) + b"]," if principals else b""
+    return b"{" + head + who + b'"items":[' + b",".join(items) + b"]}"
