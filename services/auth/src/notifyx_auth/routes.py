@@ -45,7 +45,7 @@ def _add_users(app: Quart, auth: Auth) -> None:
         return json_response(await auth.request_verification(caller()), 202, _NO_STORE)
 
     @app.post(f"{_BASE}/verify")
-    async def verify() -> Response:
+    async def verify_email() -> Response:
         return json_response(await auth.verify(await read_model(VerifyRequest)))
 
     @app.post(f"{_BASE}/users:resolve")
@@ -76,22 +76,22 @@ def _add_tokens(app: Quart, auth: Auth) -> None:
 
 def _add_api_keys(app: Quart, auth: Auth) -> None:
     @app.post(f"{_BASE}/api-keys")
-    async def create() -> Response:
+    async def create_api_key() -> Response:
         owner, wanted = caller(), await read_model(NewApiKey)
         async with auth.database.guard():
             return json_response(await api_keys.create(owner, wanted, auth.clock.now()), 201, _NO_STORE)
 
     @app.get(f"{_BASE}/api-keys")
-    async def list_keys() -> Response:
+    async def list_api_keys() -> Response:
         async with auth.database.guard():
             return json_response(ApiKeys(items=await api_keys.of_owner(caller())))
 
     @app.delete(f"{_BASE}/api-keys/<key_id>")
-    async def delete(key_id: str) -> Response:
+    async def delete_api_key(key_id: str) -> Response:
         async with auth.database.guard():
             await api_keys.delete(caller(), key_id)
         return Response(status=204)
 
     @app.post(f"{_BASE}/api-keys:verify")
-    async def verify() -> Response:
+    async def verify_api_key() -> Response:
         return json_response(await auth.verify_api_key(await read_model(VerifyKey)))

@@ -45,3 +45,5 @@ async def upkeep(keyring: Keyring, database: Database, clock: Clock, interval: f
             log.warning("upkeep put off", reason=error.reason)
         except WrongSecret as error:
             log.error("signing keys cannot be read", reason=error.reason)
+        except Exception:
+            log.exception("upkeep failed")
