@@ -97,10 +97,13 @@ class ServiceClient:
         deadline: float | None = None,
         try_timeout: float | None = None,
         endpoint: Endpoint | None = None,
+        expect_continue: bool = False,
     ) -> Any:
         """Call ``method path`` and return the decoded JSON answer (``None`` for an empty one).
 
         ``idempotent`` defaults to true for GET, PUT and DELETE. ``endpoint`` pins the call to one node.
+        ``expect_continue`` sends the body only once the node says that it is there (100 Continue): one that hangs
+        then never holds work that it would carry out when it wakes.
         Raises the :class:`NotifyxError` the service answered with, :class:`Unavailable` when no endpoint
         could be reached in time, :class:`DeadlineExceeded` when the outcome is not known.
         """
@@ -124,6 +127,7 @@ class ServiceClient:
                 deadline or self._deadline,
                 try_timeout,
                 endpoint,
+                expect_continue,
             )
         except NotifyxError as error:
             outcome = error.code
@@ -143,6 +147,7 @@ class ServiceClient:
         deadline: float,
         try_timeout: float | None,
         pinned: Endpoint | None,
+        expect_continue: bool,
     ) -> Any:
         clock = self._clock
         until = clock.monotonic() + deadline
@@ -166,6 +171,7 @@ class ServiceClient:
                     params,
                     headers,
                     min(left, try_timeout or self._try_timeout),
+                    expect_continue,
                 )
             except (Unavailable, DeadlineExceeded) as error:
                 last = error
@@ -195,6 +201,7 @@ class ServiceClient:
         params: Mapping[str, str] | None,
         headers: Mapping[str, str],
         timeout: float,
+        expect_continue: bool,
     ) -> Any:
         try:
             async with self.session.request(
@@ -205,6 +212,7 @@ class ServiceClient:
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=False,
+                expect100=expect_continue,
             ) as response:
                 raw = await response.read()
                 status = response.status

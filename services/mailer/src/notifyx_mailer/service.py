@@ -71,6 +71,7 @@ class MailerService:
             endpoint=endpoint,
             deadline=timeout,
             try_timeout=timeout * 0.98,
+            expect_continue=True,
         )
         return MailResults.model_validate(answer).results
 

@@ -7,7 +7,7 @@ What ``context`` may hold, by template (what is absent is left out of the email)
 
 - ``notification``: topic, topic_title, title, body, priority, publisher (a name or ``{"id", "name"}``),
   published_at, link (where to open it);
-- ``digest``: topic, topic_title, items (each as above), more (how many are not listed), link;
+- ``digest``: topic, topic_title, notifications (each as above), more (how many are not listed), link;
 - ``verify_email``, ``reset_password``: link (required), name, expires_at.
 """
 

@@ -1,0 +1,329 @@
+"""Dispatch of due email: claimed from the store's outbox, scattered over the mailers, reported back.
+
+What holds:
+
+- Right before a chunk goes to a mailer, also when it goes to another one for the second time, the store confirms
+  what is still wanted: an acknowledgement fences an email until that moment.
+- Results are reported chunk by chunk, and kept and reported again while the store is away.
+- A result that is lost all the same (this gateway dies between sending and reporting) means that the email is
+  claimed again when its lease ends. It then carries the same Message-ID, which the store derives from the outbox
+  id: the same mail, twice at worst, never a second one and never none.
+- Nothing is claimed while no mailer is known, and a failure of auth is not counted against an email.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.auth import ResolvedUser, ResolvedUsers
+from notifyx_common.contracts.mailer import Mail, MailBatch, MailResult, MailResults
+from notifyx_common.contracts.store import (
+    OutboxConfirmed,
+    OutboxLease,
+    OutboxMail,
+    OutboxResult,
+    OutboxResults,
+)
+from notifyx_common.errors import DeadlineExceeded, NotifyxError
+from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
+from notifyx_common.principal import system_principal
+from notifyx_common.tasks import Outcome, TryElsewhere, scatter
+
+log = get_logger(__name__)
+
+FENCED = "fenced"
+_LONGEST_BACKOFF = 10.0
+_OFF_PAUSE = 15.0
+_REASON_LIMIT = 500
+
+Sent = MailResult | str
+"""What became of one email: the mailer's result, or :data:`FENCED`."""
+
+
+class Dispatcher:
+    """An async context manager that dispatches in the background; :meth:`wake` makes it look at once.
+
+    ``lease_seconds`` bounds one round, ``task_timeout`` one request to a mailer, ``poll_seconds`` (with jitter) is
+    the longest it waits before it looks again.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ServiceClient,
+        auth: ServiceClient,
+        mailer: ServiceClient,
+        public_url: str,
+        instance: str,
+        metrics: Metrics,
+        clock: Clock,
+        batch: int = 200,
+        chunk: int = 25,
+        lease_seconds: float = 60.0,
+        task_timeout: float = 10.0,
+        poll_seconds: float = 1.0,
+    ) -> None:
+        self._store = store
+        self._auth = auth
+        self._mailer = mailer
+        self._public_url = public_url.rstrip("/")
+        self._instance = instance
+        self._metrics = metrics
+        self._clock = clock
+        self._batch = batch
+        self._chunk = chunk
+        self._lease_seconds = lease_seconds
+        self._task_timeout = task_timeout
+        self._poll_seconds = poll_seconds
+        self._principal = system_principal("dispatcher")
+        self._dispatched = metrics.counter("notifyx_mail_dispatch_total")
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._reports: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.create_task(self._run(), name="dispatcher")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def wake(self) -> None:
+        """Look for due email now."""
+        self._wake.set()
+
+    async def stop(self, deadline: float = 10.0) -> None:
+        """Claim no more, and finish and report what is in flight within ``deadline`` seconds."""
+        self._stopping.set()
+        self._wake.set()
+        until = self._clock.monotonic() + deadline
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            await _end({loop}, until - self._clock.monotonic())
+        await _end(set(self._reports), until - self._clock.monotonic())
+
+    async def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            self._wake.clear()
+            pause = self._poll_seconds
+            try:
+                pause = await self._round()
+                failures = 0
+            except NotifyxError as error:
+                failures += 1
+                pause = min(0.2 * 2 ** min(failures, 8), _LONGEST_BACKOFF)
+                log.warning("mail dispatch waits", reason=error.reason)
+            except Exception:
+                # A defect must not end the dispatch of everything that is due after it.
+                failures += 1
+                pause = _LONGEST_BACKOFF
+                log.exception("mail dispatch failed")
+            if pause > 0:
+                await self._idle(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    async def _idle(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def _round(self) -> float:
+        """Dispatch one claim; how long to wait before the next, in seconds."""
+        if not self._mailer.endpoints:
+            return self._poll_seconds
+        lease = OutboxLease.model_validate(
+            await self._ask(
+                "claim", {"limit": self._batch, "lease_seconds": self._lease_seconds, "owner": self._instance}
+            )
+        )
+        if not lease.mails:
+            return self._poll_seconds
+        until = self._clock.monotonic() + self._lease_seconds * 0.9
+        statuses = await self._dispatch(lease.mails, until)
+        await self._reported()
+        if statuses <= {"off"}:
+            return _OFF_PAUSE
+        return 0.0
+
+    async def _dispatch(self, due: list[OutboxMail], until: float) -> set[str]:
+        """Send what is due; the statuses that came of it."""
+        statuses: set[str] = set()
+        try:
+            users = await self._resolve(due)
+        except NotifyxError as error:
+            log.warning("addresses cannot be resolved", mails=len(due), reason=error.reason)
+            self._report([OutboxResult(id=mail.id, status="off", reason="auth is unavailable") for mail in due])
+            return {"off"}
+        mails, results = prepare(due, users, self._public_url)
+        self._report(results)
+
+        def settled(fresh: list[tuple[int, Outcome[Sent]]]) -> None:
+            known = [result for at, outcome in fresh if (result := result_of(mails[at].id, outcome)) is not None]
+            fenced = len(fresh) - len(known)
+            if fenced:
+                self._dispatched.labels(FENCED).inc(fenced)
+            statuses.update(result.status for result in known)
+            if fenced:
+                statuses.add(FENCED)
+            self._report(known)
+
+        await scatter(
+            mails,
+            lambda: self._mailer.available,
+            self._send,
+            kind="mail",
+            metrics=self._metrics,
+            timeout=self._task_timeout,
+            deadline=max(0.1, until - self._clock.monotonic()),
+            chunk=self._chunk,
+            settled=settled,
+        )
+        return statuses | {result.status for result in results}
+
+    async def _resolve(self, due: Sequence[OutboxMail]) -> Mapping[str, ResolvedUser]:
+        answer = await self._auth.call(
+            "POST",
+            "/internal/v1/users:resolve",
+            body={"users": sorted({mail.user for mail in due})},
+            idempotent=True,
+            deadline=self._lease_seconds / 3,
+        )
+        return ResolvedUsers.model_validate(answer).users
+
+    async def _send(self, endpoint: Endpoint, mails: list[Mail]) -> Sequence[Sent | TryElsewhere]:
+        """One chunk to one mailer, after the store has confirmed it."""
+        until = self._clock.monotonic() + self._task_timeout * 0.95
+        body = {"ids": [mail.id for mail in mails], "owner": self._instance}
+        answer = await self._ask("confirm", body, idempotent=True, deadline=self._task_timeout * 0.5)
+        wanted = set(OutboxConfirmed.model_validate(answer).ids)
+        chosen = [mail for mail in mails if mail.id in wanted]
+        results: dict[str, MailResult] = {}
+        if chosen:
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                raise DeadlineExceeded("The store confirmed too late.")
+            answer = await self._mailer.call(
+                "POST",
+                "/internal/v1/mails",
+                body=MailBatch(mails=chosen, deadline=left * 0.95).model_dump(mode="json"),
+                endpoint=endpoint,
+                deadline=left,
+                try_timeout=left,
+                expect_continue=True,
+            )
+            results = {result.id: result for result in MailResults.model_validate(answer).results}
+        return [answer_for(mail, results.get(mail.id), confirmed=mail.id in wanted) for mail in mails]
+
+    async def _ask(self, what: str, body: dict[str, Any], **options: Any) -> Any:
+        return await self._store.call(
+            "POST", f"/internal/v1/outbox/{what}", body=body, principal=self._principal, **options
+        )
+
+    def _report(self, results: Sequence[OutboxResult]) -> None:
+        """Tell the store in the background."""
+        for result in results:
+            self._dispatched.labels(result.status).inc()
+        if results:
+            task = asyncio.create_task(self._tell(results), name="mail results")
+            self._reports.add(task)
+            task.add_done_callback(self._reports.discard)
+
+    async def _reported(self) -> None:
+        """Until the store knows every result: what it does not know it would hand out again."""
+        while self._reports:
+            await asyncio.wait(set(self._reports))
+
+    async def _tell(self, results: Sequence[OutboxResult]) -> None:
+        body = OutboxResults(owner=self._instance, results=list(results)).model_dump(mode="json")
+        failures = 0
+        while True:
+            try:
+                await self._ask("results", body, idempotent=True, deadline=10.0)
+            except NotifyxError as error:
+                failures += 1
+                log.warning("mail results wait for the store", results=len(results), reason=error.reason)
+                if not error.retryable and failures > 3:
+                    # The store will never take them; the leases end and the emails are claimed again.
+                    return
+                pause = min(0.2 * 2 ** min(failures, 8), _LONGEST_BACKOFF)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            else:
+                return
+
+
+async def _end(tasks: set[asyncio.Task[None]], seconds: float) -> None:
+    """Wait for ``tasks``, and cancel what takes longer."""
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=max(0.0, seconds))
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def prepare(
+    due: Iterable[OutboxMail], users: Mapping[str, ResolvedUser], public_url: str
+) -> tuple[list[Mail], list[OutboxResult]]:
+    """The mails that can be sent, and the results of those that cannot: no verified address."""
+    mails: list[Mail] = []
+    results: list[OutboxResult] = []
+    for mail in due:
+        user = users.get(mail.user)
+        if user is None or not user.email_verified:
+            reason = "The user no longer exists." if user is None else "The address is not verified."
+            results.append(OutboxResult(id=mail.id, status="unverified", reason=reason))
+            continue
+        mails.append(
+            Mail(
+                id=mail.id,
+                message_id=mail.message_id,
+                to=user.email,
+                template=mail.template,
+                context={"link": f"{public_url}/", **mail.context},
+                unsubscribe_url=unsubscribe_url(public_url, mail.unsubscribe_token),
+            )
+        )
+    return mails, results
+
+
+def unsubscribe_url(public_url: str, token: str) -> str:
+    """The link that ends one subscription's email: a page by GET, at once by POST (RFC 8058)."""
+    return f"{public_url}/unsubscribe?token={quote(token, safe='')}"
+
+
+def answer_for(mail: Mail, result: MailResult | None, *, confirmed: bool) -> Sent | TryElsewhere:
+    """What a chunk's request means for one of its mails."""
+    if not confirmed:
+        return FENCED
+    if result is None:
+        return TryElsewhere("The mailer gave no result for it.")
+    if result.status == "failed" and not result.attempted:
+        return TryElsewhere(result.reason)
+    return result
+
+
+def result_of(mail_id: str, outcome: Outcome[Sent]) -> OutboxResult | None:
+    """What the store is told; nothing of a fenced one, for the store said so itself."""
+    sent = outcome.value
+    if isinstance(sent, str):
+        return None
+    if sent is None:
+        return OutboxResult(id=mail_id, status="failed", reason=outcome.reason[:_REASON_LIMIT])
+    return OutboxResult(
+        id=mail_id,
+        status=sent.status,
+        reason=sent.reason[:_REASON_LIMIT],
+        address_refused=sent.address_refused,
+    )

@@ -1,0 +1,110 @@
+"""Real ``notifyx-mailer`` processes, and clients to reach them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import SystemClock
+from notifyx_common.contracts.mailer import MailerStatus
+from notifyx_common.discovery import Discovery, StaticDiscovery
+from notifyx_common.metrics import Metrics
+from support.smtp import Mailbox
+
+TOKEN = "internal-token-of-the-tests"
+
+
+@dataclass
+class MailerProcess:
+    """One mailer of its own process."""
+
+    instance: str
+    process: subprocess.Popen[bytes]
+    ready_file: Path
+    endpoint: Endpoint = field(default_factory=lambda: Endpoint("", ""))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    async def ready(self, timeout: float = 30.0) -> None:
+        """Until it listens."""
+        until = time.monotonic() + timeout
+        while not self.ready_file.exists():
+            assert self.process.poll() is None, f"{self.instance} ended with {self.process.returncode}"
+            assert time.monotonic() < until, f"{self.instance} is not ready in time"
+            await asyncio.sleep(0.02)
+        ports = json.loads(self.ready_file.read_text())
+        self.endpoint = Endpoint(
+            self.instance, f"http://127.0.0.1:{ports['port']}", f"http://127.0.0.1:{ports['metrics_port']}"
+        )
+
+
+@contextlib.contextmanager
+def mailer_process(instance: str, folder: Path, box: Mailbox | None, **settings: str) -> Iterator[MailerProcess]:
+    """A mailer that sends to ``box``; gone when the block is left, whatever state it is in."""
+    ready_file = folder / f"{instance}.json"
+    values = {
+        "internal_token": TOKEN,
+        "port": "0",
+        "metrics_port": "0",
+        "instance": instance,
+        "ready_file": str(ready_file),
+        "log_level": "WARNING",
+        "smtp_host": box.host if box is not None else "",
+        "smtp_port": str(box.port if box is not None else 25),
+        "smtp_tls": "none",
+        "smtp_connections": "2",
+        **settings,
+    }
+    environment = {"PATH": os.environ["PATH"], **{f"NOTIFYX_{key.upper()}": value for key, value in values.items()}}
+    with open(folder / f"{instance}.log", "ab") as log:
+        process = subprocess.Popen([sys.executable, "-m", "notifyx_mailer.app"], env=environment, stderr=log)
+    try:
+        yield MailerProcess(instance, process, ready_file)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+
+
+@contextlib.asynccontextmanager
+async def fleet(count: int, folder: Path, box: Mailbox | None, **settings: str) -> AsyncIterator[list[MailerProcess]]:
+    """``count`` mailers, all listening."""
+    with contextlib.ExitStack() as stack:
+        mailers = [
+            stack.enter_context(mailer_process(f"mailer-{number}", folder, box, **settings)) for number in range(count)
+        ]
+        await asyncio.gather(*(mailer.ready() for mailer in mailers))
+        yield mailers
+
+
+def client(service: str, discovery: Discovery, metrics: Metrics | None = None) -> ServiceClient:
+    """A client with the tests' token."""
+    return ServiceClient(service, discovery=discovery, token=TOKEN, metrics=metrics or Metrics(), clock=SystemClock())
+
+
+def static(**services: list[Endpoint]) -> StaticDiscovery:
+    """A fixed discovery."""
+    return StaticDiscovery(services)
+
+
+async def status_of(mailer: ServiceClient, endpoint: Endpoint) -> MailerStatus:
+    """What one mailer says of itself."""
+    return MailerStatus.model_validate(await mailer.call("GET", "/internal/v1/status", endpoint=endpoint))
