@@ -174,7 +174,8 @@ class ServiceClient:
                     expect_continue,
                 )
             except (Unavailable, DeadlineExceeded) as error:
-                last = error
+                # Once an outcome is unknown, a later "nobody there" must not claim that nothing was accepted.
+                last = last if isinstance(last, DeadlineExceeded) else error
                 self.balancer.failed(endpoint.url, clock.monotonic())
                 received = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
                 if (received and not safe) or pinned is not None:
@@ -218,8 +219,10 @@ class ServiceClient:
                 status = response.status
         except TimeoutError as error:
             raise DeadlineExceeded(f"The {self.service} service did not answer in {timeout:.1f} s.") from error
-        except aiohttp.ClientError as error:
+        except aiohttp.ClientConnectorError as error:
             raise Unavailable(f"The {self.service} service cannot be reached.") from error
+        except aiohttp.ClientError as error:
+            raise DeadlineExceeded(f"The {self.service} service broke off before it answered.") from error
         if status >= 400:
             raise _error_from(self.service, raw)
         if not raw:
