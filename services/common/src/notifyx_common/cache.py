@@ -1,0 +1,181 @@
+"""A two-tier cache: a bounded one in this process before one that all share (memcached, where there is one).
+
+Losing memcached costs speed, never correctness. A value carries the end of its life with it, so that passing through
+a tier never lengthens it, and the whole key, so that a value can never be taken for another's. Loads of one key
+are made once, whoever waits. What is cached, how long, and what ends it early is one table: ``docs/caching.md``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import struct
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+import orjson
+
+from notifyx_common.clock import Clock
+from notifyx_common.logs import get_logger
+from notifyx_common.memcached import Memcached
+from notifyx_common.metrics import Metrics
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+_EXPIRY = struct.Struct(">d")
+_FORMAT = b"1"
+
+
+class MemoryTier(Generic[T]):
+    """The least recently used leave when the bound is reached; the old leave when they are asked for."""
+
+    def __init__(self, max_items: int) -> None:
+        self._items: OrderedDict[str, tuple[T, float]] = OrderedDict()
+        self._max_items = max_items
+
+    def get(self, key: str, now: float) -> tuple[T] | None:
+        """The value in a tuple, since ``None`` is a value too."""
+        found = self._items.get(key)
+        if found is None:
+            return None
+        if found[1] <= now:
+            del self._items[key]
+            return None
+        self._items.move_to_end(key)
+        return (found[0],)
+
+    def set(self, key: str, value: T, until: float) -> None:
+        """Keep ``value`` until that moment."""
+        self._items[key] = (value, until)
+        self._items.move_to_end(key)
+        while len(self._items) > self._max_items:
+            self._items.popitem(last=False)
+
+    def delete(self, key: str) -> None:
+        """Forget ``key``."""
+        self._items.pop(key, None)
+
+    def keys_where(self, matches: Callable[[T], bool]) -> list[str]:
+        """The keys whose value matches."""
+        return [key for key, (value, _) in self._items.items() if matches(value)]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+class Cache(Generic[T]):
+    """One kind of cached thing. ``T`` must be immutable: all callers get the same object.
+
+    ``encode`` makes JSON-able data of a value for the shared tier and ``decode`` reads it back (raising
+    :class:`ValueError` for what an older version wrote).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        encode: Callable[[T], Any],
+        decode: Callable[[Any], T],
+        clock: Clock,
+        metrics: Metrics,
+        shared: Memcached | None = None,
+        max_items: int = 10_000,
+    ) -> None:
+        self._name = name
+        self._encode = encode
+        self._decode = decode
+        self._clock = clock
+        self._shared = shared
+        self._memory: MemoryTier[T] = MemoryTier(max_items)
+        self._flights: dict[str, asyncio.Task[T]] = {}
+        self._requests = metrics.counter("notifyx_cache_requests_total")
+
+    async def get_or_load(self, key: str, loader: Callable[[], Awaitable[T]], ttl: float | Callable[[T], float]) -> T:
+        """The value of ``key``; loaded at most once at a time, and kept for ``ttl`` seconds (0: not kept).
+
+        Raises what ``loader`` raises, which is not kept.
+        """
+        found = self._memory.get(key, self._clock.monotonic())
+        self._count("memory", "hit" if found is not None else "miss")
+        if found is not None:
+            return found[0]
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.create_task(self._fetch(key, loader, ttl), name=f"cache {self._name}")
+            self._flights[key] = flight
+            flight.add_done_callback(lambda task: self._landed(key, task))
+        # One waiter that gives up must not take the load from the others.
+        return await asyncio.shield(flight)
+
+    async def delete(self, key: str) -> None:
+        """Forget ``key`` here and in the shared tier; a load in flight is not kept."""
+        self._flights.pop(key, None)
+        self._memory.delete(key)
+        if self._shared is not None:
+            await self._shared.delete(self._shared_key(key))
+
+    async def delete_where(self, matches: Callable[[T], bool]) -> None:
+        """Forget what this process holds and what matches, and the same keys in the shared tier."""
+        for key in self._memory.keys_where(matches):
+            await self.delete(key)
+
+    async def _fetch(self, key: str, loader: Callable[[], Awaitable[T]], ttl: float | Callable[[T], float]) -> T:
+        me = asyncio.current_task()
+        found = await self._from_shared(key)
+        if found is not None:
+            value, left = found
+            if self._flights.get(key) is me:
+                self._memory.set(key, value, self._clock.monotonic() + left)
+            return value
+        value = await loader()
+        seconds = ttl(value) if callable(ttl) else ttl
+        if seconds > 0 and self._flights.get(key) is me:
+            self._memory.set(key, value, self._clock.monotonic() + seconds)
+            if self._shared is not None:
+                await self._shared.set(self._shared_key(key), self._pack(key, value, seconds), seconds)
+        return value
+
+    async def _from_shared(self, key: str) -> tuple[T, float] | None:
+        if self._shared is None:
+            return None
+        raw, answered = await self._shared.get(self._shared_key(key))
+        found = self._unpack(key, raw) if raw is not None else None
+        self._count("shared", "error" if not answered else "miss" if found is None else "hit")
+        return found
+
+    def _pack(self, key: str, value: T, ttl: float) -> bytes:
+        until = self._clock.now().timestamp() + ttl
+        return _FORMAT + _digest(key) + _EXPIRY.pack(until) + orjson.dumps(self._encode(value))
+
+    def _unpack(self, key: str, raw: bytes) -> tuple[T, float] | None:
+        head = _FORMAT + _digest(key)
+        start = len(head) + _EXPIRY.size
+        if len(raw) < start or not raw.startswith(head):
+            return None
+        left = _EXPIRY.unpack(raw[len(head) : start])[0] - self._clock.now().timestamp()
+        if not left > 0:
+            return None
+        try:
+            return self._decode(orjson.loads(raw[start:])), left
+        except (ValueError, KeyError, TypeError):
+            log.warning("cached value not understood", cache=self._name)
+            return None
+
+    def _shared_key(self, key: str) -> bytes:
+        return f"notifyx:{self._name}:".encode() + _digest(key).hex().encode()
+
+    def _landed(self, key: str, task: asyncio.Task[T]) -> None:
+        if self._flights.get(key) is task:
+            del self._flights[key]
+        if not task.cancelled():
+            task.exception()  # all who waited may be gone
+
+    def _count(self, tier: str, result: str) -> None:
+        self._requests.labels(self._name, tier, result).inc()
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,218 @@
+"""The shared tier of the cache: values in memcached, over as many servers as there are.
+
+It makes a request faster or does nothing. Nothing here raises to a caller, no operation takes longer than its
+short deadline, and a server that failed is left alone until a probe *in the background* found it well again: no
+request waits for a dead one. Keys are spread by rendezvous hashing, so that a lost server moves only its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiomcache
+from aiomcache.exceptions import ClientException
+
+from notifyx_common.logs import get_logger
+from notifyx_common.settings import SettingsError
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+OPERATION_TIMEOUT = 0.05
+"""Seconds one look-up may take; past it the caller goes on without, and the server is left alone."""
+
+PROBE_TIMEOUT = 1.0
+"""Seconds a probe may take: nobody waits for it."""
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 5.0
+MAX_VALUE = 512 << 10
+"""Bytes; a larger value is not stored (memcached itself refuses 1 MiB)."""
+
+POOL = 4
+
+_FAILURES = (OSError, EOFError, ClientException, ValueError, AssertionError)
+
+
+class _Client(aiomcache.Client):
+    async def _execute_simple_command(self, conn: Any, raw_command: bytes) -> bytes:
+        # aiomcache's own reads on at the end of the stream, for ever and without yielding: a memcached that dies
+        # in the middle of a `set` would stop the whole event loop.
+        conn.writer.write(raw_command)
+        await conn.writer.drain()
+        line: bytes = await conn.reader.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionResetError("memcached closed the connection")
+        return line[:-2]
+
+
+def parse_servers(value: str) -> list[tuple[str, int]]:
+    """``host:port`` separated by commas, IPv6 hosts in brackets; the port is 11211 when absent.
+
+    Raises :class:`SettingsError` that names the variable.
+    """
+    servers: list[tuple[str, int]] = []
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        bracketed = part.startswith("[")
+        host, closed, port = part[1:].partition("]") if bracketed else part.partition(":")
+        number = port.removeprefix(":") if bracketed else port
+        if (
+            not host
+            or (bracketed and not closed)
+            or (number and (not number.isdecimal() or not 0 < int(number) < 65536))
+        ):
+            raise SettingsError(f"Wrong settings: NOTIFYX_MEMCACHED: '{part}' is not host:port.")
+        servers.append((host, int(number) if number else 11211))
+    return servers
+
+
+class _Failed:
+    """What a failed operation results in: nobody may be left to take an exception."""
+
+
+class _Server:
+    """One server: its connections while it is well, a probe in the background while it is not."""
+
+    def __init__(self, host: str, port: int, timeout: float) -> None:
+        self.name = f"{host}:{port}"
+        self._address = (host, port)
+        self._timeout = timeout
+        self._client: _Client | None = None
+        self._probe: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+
+    @property
+    def up(self) -> bool:
+        return self._client is not None
+
+    async def run(self, operation: Callable[[_Client], Awaitable[T]]) -> T | None:
+        """The operation's result. Raises :class:`ConnectionError` when it failed; the server is then left alone."""
+        client = self._client
+        if client is None:
+            raise ConnectionError(self.name)
+        # The operation has a task of its own: a caller that is cancelled must not leave half an answer on a
+        # connection that the next caller gets.
+        task = asyncio.create_task(self._bounded(client, operation))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        result = await asyncio.shield(task)
+        if isinstance(result, _Failed):
+            raise ConnectionError(self.name)
+        return result
+
+    async def _bounded(self, client: _Client, operation: Callable[[_Client], Awaitable[T]]) -> T | _Failed:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await operation(client)
+        except (*_FAILURES, TimeoutError) as error:
+            self.fail(client, type(error).__name__)
+            return _Failed()
+
+    def fail(self, client: _Client, reason: str) -> None:
+        """Drop ``client`` with all its connections (one may hold half an answer), and start to probe."""
+        if client is not self._client:
+            return
+        log.warning("memcached server left alone", server=self.name, reason=reason)
+        self._client = None
+        _abort(client)
+        self.probe()
+
+    def probe(self) -> None:
+        """Look for the server in the background until it answers."""
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._find(), name=f"memcached {self.name}")
+
+    async def close(self) -> None:
+        tasks = [*self._running, *([self._probe] if self._probe is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        client, self._client = self._client, None
+        if client is not None:
+            _abort(client)
+
+    async def _find(self) -> None:
+        pause = 0.0
+        while True:
+            await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter, not a secret
+            pause = min(max(FIRST_PAUSE, pause * 2), LONGEST_PAUSE)
+            client = _Client(*self._address, pool_size=POOL, pool_minsize=1)
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT):
+                    await client.version()
+            except (*_FAILURES, TimeoutError):
+                _abort(client)
+                continue
+            except asyncio.CancelledError:
+                _abort(client)
+                raise
+            self._client = client
+            log.info("memcached server in use", server=self.name)
+            return
+
+
+class Memcached:
+    """Bytes by key over several servers, never raising: what cannot be had is a miss."""
+
+    def __init__(self, servers: Sequence[tuple[str, int]], *, timeout: float = OPERATION_TIMEOUT) -> None:
+        self._servers = [_Server(host, port, timeout) for host, port in servers]
+
+    async def __aenter__(self) -> Self:
+        for server in self._servers:
+            server.probe()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(server.close() for server in self._servers))
+
+    @property
+    def up(self) -> list[str]:
+        """The servers in use now."""
+        return [server.name for server in self._servers if server.up]
+
+    def server_of(self, key: bytes) -> str:
+        """The name of the server that holds ``key``."""
+        return self._pick(key).name
+
+    async def get(self, key: bytes) -> tuple[bytes | None, bool]:
+        """The value, or ``None``; and whether a server was asked and answered."""
+        try:
+            return await self._pick(key).run(lambda client: client.get(key)), True
+        except ConnectionError:
+            return None, False
+
+    async def set(self, key: bytes, value: bytes, ttl: float) -> bool:
+        """Keep ``value`` for ``ttl`` seconds (rounded up); whether it was stored."""
+        if len(value) > MAX_VALUE:
+            return False
+        try:
+            return bool(await self._pick(key).run(lambda client: client.set(key, value, max(1, math.ceil(ttl)))))
+        except ConnectionError:
+            return False
+
+    async def delete(self, key: bytes) -> bool:
+        """Forget ``key``; whether its server was told."""
+        try:
+            await self._pick(key).run(lambda client: client.delete(key))
+        except ConnectionError:
+            return False
+        return True
+
+    def _pick(self, key: bytes) -> _Server:
+        return max(self._servers, key=lambda server: hashlib.blake2b(key, key=server.name.encode()[:64]).digest())
+
+
+def _abort(client: _Client) -> None:
+    pool = client._pool
+    idle = [pool._pool.get_nowait() for _ in range(pool._pool.qsize())]
+    for connection in (*idle, *pool._in_use):
+        connection.writer.transport.abort()

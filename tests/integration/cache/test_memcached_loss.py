@@ -1,0 +1,171 @@
+"""The two tiers over a real memcached, and over one that is killed or frozen in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from notifyx_common.cache import Cache
+from notifyx_common.clock import SystemClock
+from notifyx_common.memcached import MAX_VALUE, Memcached, parse_servers
+from notifyx_common.metrics import Metrics
+from support.memcached import Memcached as Server
+from support.memcached import running_memcached
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running_memcached() as one:
+        yield one
+
+
+@contextlib.asynccontextmanager
+async def tier(*servers: Server) -> AsyncIterator[Memcached]:
+    async with Memcached(parse_servers(",".join(one.address for one in servers))) as shared:
+        await until(lambda: len(shared.up) == len(servers))
+        yield shared
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def cache(shared: Memcached | None, name: str = "test", metrics: Metrics | None = None) -> Cache[dict[str, str]]:
+    return Cache(
+        name, encode=lambda value: value, decode=dict, clock=SystemClock(), metrics=metrics or Metrics(), shared=shared
+    )
+
+
+def loads(answer: str) -> tuple[Callable[[], object], list[int]]:
+    calls: list[int] = []
+
+    async def load() -> dict[str, str]:
+        calls.append(1)
+        return {"answer": answer}
+
+    return load, calls
+
+
+async def test_what_one_gateway_loaded_another_finds(server: Server) -> None:
+    async with tier(server) as one, tier(server) as two:
+        load, calls = loads("42")
+        assert await cache(one).get_or_load("käy 😀", load, 30) == {"answer": "42"}  # type: ignore[arg-type]
+        other = cache(two)
+        assert await other.get_or_load("käy 😀", load, 30) == {"answer": "42"}  # type: ignore[arg-type]
+        assert len(calls) == 1
+        await other.delete("käy 😀")
+        assert await cache(one).get_or_load("käy 😀", load, 30) == {"answer": "42"}  # type: ignore[arg-type]
+        assert len(calls) == 2
+
+
+async def test_a_value_never_lives_longer_for_having_passed_through_a_tier(server: Server) -> None:
+    async with tier(server) as shared:
+        load, calls = loads("x")
+        await cache(shared).get_or_load("k", load, 0.6)  # type: ignore[arg-type]
+        reader = cache(shared)
+        await asyncio.sleep(0.3)
+        await reader.get_or_load("k", load, 0.6)  # type: ignore[arg-type]
+        assert len(calls) == 1
+        await asyncio.sleep(0.35)
+        await reader.get_or_load("k", load, 0.6)  # type: ignore[arg-type]
+        assert len(calls) == 2
+
+
+async def test_what_another_version_wrote_is_a_miss(server: Server) -> None:
+    async with tier(server) as shared:
+        kept = cache(shared)
+        await shared.set(kept._shared_key("k"), b"\x00junk", 30)
+        load, calls = loads("fresh")
+        assert await kept.get_or_load("k", load, 30) == {"answer": "fresh"}  # type: ignore[arg-type]
+        assert len(calls) == 1
+
+
+async def test_a_value_too_large_is_not_stored_and_nothing_breaks(server: Server) -> None:
+    async with tier(server) as shared:
+        assert await shared.set(b"big", b"x" * (MAX_VALUE + 1), 30) is False
+        assert await shared.set(b"fits", b"x" * MAX_VALUE, 30) is True
+        assert await shared.get(b"fits") == (b"x" * MAX_VALUE, True)
+        assert len(shared.up) == 1
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+async def test_no_request_fails_or_waits_when_memcached_is_lost_under_load(server: Server, how: str) -> None:
+    metrics = Metrics()
+    async with tier(server) as shared:
+        slowest = 0.0
+        calls = 0
+        stop = asyncio.Event()
+
+        async def worker(number: int) -> None:
+            nonlocal slowest, calls
+            kept = cache(shared, metrics=metrics)
+            while not stop.is_set():
+                load, _ = loads(str(calls))
+                calls += 1
+                started = time.monotonic()
+                await kept.get_or_load(f"{number}-{calls}", load, 30)  # type: ignore[arg-type]
+                slowest = max(slowest, time.monotonic() - started)
+                await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(20):
+                group.create_task(worker(number))
+            await until(lambda: calls > 500)
+            server.kill() if how == "kill" else server.signal(signal.SIGSTOP)
+            await until(lambda: not shared.up)
+            slowest, before = 0.0, calls
+            await until(lambda: calls > before + 2000)
+            while_lost = slowest
+            server.start() if how == "kill" else server.signal(signal.SIGCONT)
+            await until(lambda: bool(shared.up))
+            stop.set()
+        # One look-up's deadline, twice (a get and a set), beside a loop that twenty workers keep busy.
+        assert while_lost < 0.5
+        assert await shared.set(b"again", b"1", 30)
+        assert await shared.get(b"again") == (b"1", True)
+
+
+async def test_no_answer_ever_reaches_the_wrong_caller_when_operations_are_cut_short(server: Server) -> None:
+    async with tier(server) as shared:
+        for number in range(200):
+            assert await shared.set(b"k%d" % number, b"v%d" % number, 30)
+        for round_ in range(20):
+            gets = [asyncio.create_task(shared.get(b"k%d" % number)) for number in range(200)]
+            for _ in range(round_ % 5):
+                await asyncio.sleep(0)
+            for task in gets[::2]:
+                task.cancel()
+            results = await asyncio.gather(*gets, return_exceptions=True)
+            for number, result in enumerate(results):
+                if not isinstance(result, BaseException) and result[0] is not None:
+                    assert result[0] == b"v%d" % number
+            await until(lambda: bool(shared.up))
+
+
+async def test_a_dead_server_costs_the_keys_of_the_others_nothing(server: Server) -> None:
+    with running_memcached() as second:
+        async with tier(server, second) as shared:
+            keys = [b"%d" % number for number in range(100)]
+            assert all([await shared.set(key, b"1", 30) for key in keys])
+            second.kill()
+            await asyncio.gather(*(shared.get(key) for key in keys))
+            await until(lambda: shared.up == [server.address])
+            found = {key: await shared.get(key) for key in keys}
+            for key, (value, answered) in found.items():
+                assert answered == (value == b"1") == (shared.server_of(key) == server.address)
+
+
+async def test_a_gateway_that_starts_without_its_memcached_finds_it_later(server: Server) -> None:
+    server.kill()
+    async with Memcached(parse_servers(server.address)) as shared:
+        assert await shared.get(b"k") == (None, False)
+        server.start()
+        await until(lambda: bool(shared.up))
+        assert await shared.get(b"k") == (None, True)
