@@ -1,0 +1,1 @@
+"""Tortoise migrations of the store, applied at start by :mod:`notifyx_common.database`."""
