@@ -30,4 +30,5 @@ def database_config(settings: AuthSettings) -> DatabaseConfig:
         models=MODELS,
         migrations=MIGRATIONS,
         pool_max=settings.database_pool,
+        start_deadline=settings.database_deadline,
     )

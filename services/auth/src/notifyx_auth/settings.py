@@ -19,6 +19,9 @@ class AuthSettings(ServiceSettings):
     database_pool: int = Field(default=10, ge=2, le=100)
     """Most connections this replica opens."""
 
+    database_deadline: float = Field(default=60, gt=0, le=3600)
+    """Longest time a start waits for the database, in seconds."""
+
     auth_secret: SecretStr = Field(min_length=32)
     """Encrypts the signing keys at rest; at least 32 characters, the same for every replica, kept for good."""
 

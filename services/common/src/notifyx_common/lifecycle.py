@@ -134,7 +134,8 @@ def metrics_app(metrics: Metrics) -> Quart:
 
 async def _serve(app: Quart, sock: socket.socket, closing: asyncio.Event) -> None:
     config = Config()
-    config.bind = [f"fd://{sock.fileno()}"]
+    # Hypercorn owns and closes what it is given by number: closing it twice could close somebody else's file.
+    config.bind = [f"fd://{sock.detach()}"]
     config.accesslog = None
     config.errorlog = None
     config.graceful_timeout = 3.0

@@ -1,0 +1,189 @@
+"""The auth process as it is run: started twice over, cut off from its database by ``kill -9``, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from notifyx_local.postgres import Cluster, group_of, prepare
+from support.auth import INTERNAL_TOKEN, PASSWORD
+from support.postgres import create_database, free_port, start
+
+HEADERS = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
+COMMAND = Path(sys.executable).parent / "notifyx-auth"
+
+
+def environment(database_url: str, **more: str) -> dict[str, str]:
+    return {
+        "PATH": os.defpath,
+        "NOTIFYX_DATABASE_URL": database_url,
+        "NOTIFYX_INTERNAL_TOKEN": INTERNAL_TOKEN,
+        "NOTIFYX_AUTH_SECRET": "a-secret-of-32-characters-or-more",
+        "NOTIFYX_ARGON2_TIME": "1",
+        "NOTIFYX_ARGON2_MEMORY_KIB": "64",
+        "NOTIFYX_LOGIN_BURST": "1000",
+        "NOTIFYX_PORT": "0",
+        "NOTIFYX_METRICS_PORT": "0",
+        **more,
+    }
+
+
+@contextlib.asynccontextmanager
+async def auth_process(database_url: str, folder: Path, **more: str) -> AsyncIterator[str]:
+    """A running process; its base URL. It has to stop cleanly on SIGTERM."""
+    ready = folder / "ready.json"
+    process = await asyncio.create_subprocess_exec(
+        COMMAND, env=environment(database_url, NOTIFYX_READY_FILE=str(ready), **more)
+    )
+    try:
+        async with asyncio.timeout(60):
+            while not ready.exists():
+                assert process.returncode is None, "auth ended before it was ready"
+                await asyncio.sleep(0.02)
+        yield f"http://127.0.0.1:{json.loads(ready.read_text())['port']}"
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            assert await process.wait() == 0
+
+
+@pytest.mark.slow
+async def test_a_killed_database_is_503_until_it_is_back(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="notifyx-test-auth-") as folder:
+        Path(folder).chmod(0o755)
+        cluster = prepare(Path(folder), free_port())
+        server = await asyncio.to_thread(start, cluster)
+        try:
+            url = await create_database(cluster)
+            async with (
+                auth_process(url, tmp_path) as base,
+                aiohttp.ClientSession(base, headers=HEADERS, timeout=aiohttp.ClientTimeout(total=15)) as session,
+            ):
+                user = {"email": "ada@example.org", "password": PASSWORD, "name": "Ada"}
+                async with session.post("/internal/v1/users", json=user) as response:
+                    assert response.status == 201
+                assert await _sign_in(session) == 200
+                seen: Counter[int] = Counter()
+                load = [asyncio.create_task(_keep_signing_in(session, seen)) for _ in range(8)]
+                await _until(lambda: seen[200] >= 50)
+                server.kill()
+                await asyncio.to_thread(server.wait, 10)
+                await _until(lambda: seen[503] >= 50)
+                async with session.get("/readyz") as response:
+                    assert response.status == 503
+                    assert "database" in (await response.json())["failed"]
+                async with session.get("/healthz") as response:
+                    assert response.status == 200
+                async with session.get("/internal/v1/jwks") as response:
+                    assert response.status == 200
+                server = await asyncio.to_thread(_start_again, cluster)
+                good = seen[200]
+                await _until(lambda: seen[200] >= good + 50)
+                for task in load:
+                    task.cancel()
+                ended = await asyncio.gather(*load, return_exceptions=True)
+                assert all(isinstance(result, asyncio.CancelledError) for result in ended), ended
+                assert set(seen) == {200, 503}
+                async with session.get("/readyz") as response:
+                    assert response.status == 200
+        finally:
+            server.send_signal(signal.SIGINT)
+            await asyncio.to_thread(server.wait, 30)
+
+
+async def test_replicas_start_at_the_same_instant(database: str, tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(3)]
+    async with contextlib.AsyncExitStack() as stack:
+        for folder in folders:
+            folder.mkdir()
+        admin = {"NOTIFYX_ADMIN_EMAIL": "root@example.org", "NOTIFYX_ADMIN_PASSWORD": PASSWORD}
+        starts = [auth_process(database, folder, **admin) for folder in folders]
+        bases = await asyncio.gather(*(stack.enter_async_context(process) for process in starts))
+        session = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
+        sets = []
+        for base in bases:
+            async with session.get(f"{base}/internal/v1/jwks") as response:
+                sets.append(await response.json(content_type=None))
+            async with session.get(f"{base}/readyz") as response:
+                assert response.status == 200
+        assert sets[0]["keys"]
+        assert all(found == sets[0] for found in sets)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"NOTIFYX_AUTH_SECRET": "short"}, "NOTIFYX_AUTH_SECRET"),
+        ({"NOTIFYX_DATABASE_URL": "mysql://x/y"}, "NOTIFYX_DATABASE_URL"),
+        ({"NOTIFYX_ADMIN_EMAIL": "root@example.org"}, "NOTIFYX_ADMIN_PASSWORD"),
+        ({"NOTIFYX_KEY_REFRESH_SECONDS": "600", "NOTIFYX_KEY_PUBLISH_SECONDS": "60"}, "NOTIFYX_KEY_REFRESH_SECONDS"),
+        (
+            {"NOTIFYX_DATABASE_URL": "postgresql://127.0.0.1:1/none", "NOTIFYX_DATABASE_DEADLINE": "0.2"},
+            "cannot be used",
+        ),
+    ],
+    ids=str,
+)
+async def test_a_wrong_setting_is_one_sentence_and_exit_2(change: dict[str, str], says: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        env={**environment("postgresql://user:s3cret-of-db@127.0.0.1:1/none"), **change},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(30):
+        _, errors = await process.communicate()
+    last = errors.decode().strip().splitlines()[-1]
+    assert process.returncode == 2
+    assert says in last
+    assert "Traceback" not in errors.decode()
+    assert "s3cret-of-db" not in errors.decode()
+
+
+async def _sign_in(session: aiohttp.ClientSession) -> int:
+    form = {"grant_type": "password", "username": "ada@example.org", "password": PASSWORD}
+    async with session.post("/internal/v1/token", json=form) as response:
+        data = await response.json(content_type=None)
+        if response.status != 200:
+            assert response.content_type == "application/problem+json"
+            assert data["code"] in ("unavailable", "busy"), data
+        return response.status
+
+
+async def _keep_signing_in(session: aiohttp.ClientSession, seen: Counter[int]) -> None:
+    while True:
+        seen[await _sign_in(session)] += 1
+
+
+async def _until(true: Callable[[], bool], deadline: float = 40) -> None:
+    async with asyncio.timeout(deadline):
+        while not true():
+            await asyncio.sleep(0.02)
+
+
+def _start_again(cluster: Cluster) -> subprocess.Popen[bytes]:
+    """The first start after a kill can find children of the old server, which holds it up."""
+    until = time.monotonic() + 30
+    while True:
+        server = subprocess.Popen(
+            cluster.command(), user=cluster.account, group=group_of(cluster.account), cwd="/",
+            extra_groups=[] if cluster.account else None, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            server.wait(1)
+        except subprocess.TimeoutExpired:
+            return server
+        assert time.monotonic() < until, "PostgreSQL does not start again"
