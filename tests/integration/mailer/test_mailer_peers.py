@@ -1,0 +1,189 @@
+"""Mailers among themselves: a large batch is shared, a node joins and leaves, and bad requests are told so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notifyx_common.contracts.mailer import Mail, MailBatch, MailResult, MailResults
+from notifyx_common.discovery import RegistryDiscovery
+from notifyx_common.errors import InvalidRequest, NotifyxError, Unauthenticated, Unavailable
+from support.mailers import TOKEN, client, fleet, mailer_process, static, status_of
+from support.registry import running_registry
+from support.smtp import Mailbox, running_smtp
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    with running_smtp() as mailbox:
+        yield mailbox
+
+
+def batch(count: int, deadline: float = 60.0) -> dict[str, Any]:
+    mails = [
+        Mail(
+            id=f"mail-{number}",
+            message_id=f"<mail-{number}@notifyx.test>",
+            to=f"user-{number}@example.org",
+            template="digest",
+            context={"topic": "ops", "notifications": [{"title": "one"}, {"body": "two"}], "more": 1},
+        )
+        for number in range(count)
+    ]
+    return MailBatch(mails=mails, deadline=deadline).model_dump(mode="json")
+
+
+def results_of(answer: Any) -> list[MailResult]:
+    return MailResults.model_validate(answer).results
+
+
+async def test_a_large_batch_is_shared_with_peers_and_a_killed_one_costs_nothing(box: Mailbox, tmp_path: Path) -> None:
+    box.delay = 0.02
+    async with (
+        running_registry() as registry,
+        fleet(3, tmp_path, box, registry_urls=json.dumps([registry.url]), task_timeout="5") as mailers,
+    ):
+        await box.wait_until(lambda: len(registry.alive("mailer")) == 3)
+        entry = mailers[0].endpoint
+        async with client("mailer", static(mailer=[entry])) as mailer:
+
+            async def send(count: int, **params: str) -> list[MailResult]:
+                return results_of(
+                    await mailer.call(
+                        "POST", "/internal/v1/mails", body=batch(count), params=params, deadline=60, try_timeout=60
+                    )
+                )
+
+            # A node polls the registry; until it has seen its peers it keeps a batch to itself.
+            nodes: set[str] = set()
+            until = time.monotonic() + 20
+            while nodes != {"mailer-0", "mailer-1", "mailer-2"}:
+                assert time.monotonic() < until, nodes
+                nodes = {result.node for result in await send(80)}
+            box.received.clear()
+            sending = asyncio.create_task(send(500))
+            await box.wait_until(lambda: len(box.received) >= 120)
+            mailers[2].signal(signal.SIGKILL)
+            results = await sending
+            assert [result.id for result in results] == [f"mail-{number}" for number in range(500)]
+            assert {result.status for result in results} == {"sent"}
+            assert (await status_of(mailer, entry)).in_flight == 0
+            alone = await send(60, local="true")
+            assert {result.node for result in alone} == {"mailer-0"}
+        found: dict[str, Counter[str]] = {}
+        for one in box.received:
+            found.setdefault(one.recipient, Counter())[str(one.message["Message-ID"])] += 1
+        assert all(ids.keys() == {f"<{to.replace('user', 'mail').split('@')[0]}@notifyx.test>"}
+                   for to, ids in found.items())  # fmt: skip
+
+
+async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_within_its_lease(
+    box: Mailbox, tmp_path: Path
+) -> None:
+    async with (
+        running_registry() as registry,
+        fleet(1, tmp_path, box, registry_urls=json.dumps([registry.url])),
+        RegistryDiscovery([registry.url], TOKEN) as discovery,
+        client("mailer", discovery) as mailer,
+    ):
+        with mailer_process("by-hand", tmp_path, box, registry_urls=json.dumps([registry.url])) as fourth:
+            await fourth.ready()
+            listening = time.monotonic()
+
+            def rotation() -> set[str]:
+                return {endpoint.instance for endpoint in mailer.endpoints}
+
+            await box.wait_until(lambda: "by-hand" in rotation(), timeout=2.0)
+            assert time.monotonic() - listening < 2.0
+            for _ in range(2):
+                await mailer.call("POST", "/internal/v1/mails", body=batch(1), idempotent=True)
+            assert (await status_of(mailer, fourth.endpoint)).sent == 1, "it has its turn"
+            fourth.signal(signal.SIGKILL)
+            killed = time.monotonic()
+            await box.wait_until(lambda: "by-hand" not in registry.alive("mailer"), timeout=4.0)
+            assert time.monotonic() - killed <= 3.1, "the lease is 3 s"
+            await box.wait_until(lambda: "by-hand" not in rotation(), timeout=2.0)
+
+
+async def test_a_stop_withdraws_the_lease_at_once_and_finishes_what_is_on_its_way(box: Mailbox, tmp_path: Path) -> None:
+    box.delay = 0.3
+    async with running_registry() as registry, fleet(
+        1, tmp_path, box, registry_urls=json.dumps([registry.url])
+    ) as mailers:  # fmt: skip
+        await box.wait_until(lambda: bool(registry.alive("mailer")))
+        async with client("mailer", static(mailer=[mailers[0].endpoint])) as mailer:
+            call = asyncio.create_task(mailer.call("POST", "/internal/v1/mails", body=batch(4), try_timeout=20))
+            await box.wait_until(lambda: len(box.received) >= 1)
+            mailers[0].signal(signal.SIGTERM)
+            results = results_of(await call)
+            assert {result.status for result in results} == {"sent"}
+        assert not registry.alive("mailer")
+        assert await asyncio.to_thread(mailers[0].process.wait, 15) == 0
+    assert len(box.received) == 4
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b'{"mails": 1}',
+        b'{"mails": [{"id": "x"}]}',
+        b'{"mails": [], "deadline": -1}',
+        b'{"mails": [], "unknown": 1}',
+        json.dumps(batch(1)).replace("<mail-0@notifyx.test>", "<a\\r\\nBcc: x@y>").encode(),
+    ],
+)
+async def test_bad_requests_are_refused_in_words_and_the_node_lives_on(
+    box: Mailbox, one_mailer: Any, body: bytes
+) -> None:
+    async with client("mailer", static(mailer=[one_mailer.endpoint])) as mailer:
+        with pytest.raises(InvalidRequest):
+            await mailer.call("POST", "/internal/v1/mails", body=body)
+        assert (await status_of(mailer, one_mailer.endpoint)).email == "on"
+
+
+async def test_only_services_may_ask_and_the_metrics_are_there(one_mailer: Any) -> None:
+    async with client("mailer", static(mailer=[one_mailer.endpoint])) as mailer:
+        outsider = {"Authorization": "Bearer of nothing at all"}
+        with pytest.raises(Unauthenticated):
+            await mailer.call("POST", "/internal/v1/mails", body=batch(1), headers=outsider)
+        results = results_of(await mailer.call("POST", "/internal/v1/mails", body=batch(1)))
+        assert [result.status for result in results] == ["sent"]
+        async with mailer.session.get(f"{one_mailer.endpoint.url}/readyz") as response:
+            assert response.status == 200
+        async with mailer.session.get(f"{one_mailer.endpoint.metrics_url}/metrics") as response:
+            text = await response.text()
+        assert 'notifyx_mails_total{result="sent"} 1.0' in text
+
+
+@pytest.fixture
+async def one_mailer(box: Mailbox, tmp_path: Path) -> Any:
+    async with fleet(1, tmp_path, box) as mailers:
+        yield mailers[0]
+
+
+async def test_wrong_settings_end_in_one_sentence_and_status_two(tmp_path: Path) -> None:
+    with mailer_process("wrong", tmp_path, None, smtp_port="99999999", internal_token="short") as wrong:
+        assert await asyncio.to_thread(wrong.process.wait, 20) == 2
+    said = (tmp_path / "wrong.log").read_text()
+    assert said.count("\n") == 1
+    assert "NOTIFYX_SMTP_PORT" in said
+    assert "NOTIFYX_INTERNAL_TOKEN" in said
+    assert "Traceback" not in said
+
+
+async def test_no_mailer_at_all_is_unavailable() -> None:
+    async with client("mailer", static(mailer=[])) as mailer:
+        with pytest.raises(Unavailable) as caught:
+            await mailer.call("POST", "/internal/v1/mails", body=batch(1), deadline=0.3)
+    assert isinstance(caught.value, NotifyxError)

@@ -1,0 +1,109 @@
+"""Small pure rules of mailer and dispatcher: what an SMTP answer means, what is remembered, what is reported."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyx_common.contracts.auth import ResolvedUser
+from notifyx_common.contracts.mailer import Mail, MailResult
+from notifyx_common.contracts.store import OutboxMail
+from notifyx_common.tasks import Outcome, TryElsewhere
+from notifyx_gateway.dispatch import FENCED, answer_for, prepare, result_of
+from notifyx_mailer.errors import MailFailed, MailRefused
+from notifyx_mailer.remembered import Remembered
+from notifyx_mailer.smtp import Stage, classify
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "message", "kind", "address"),
+    [
+        ("recipient", 550, "5.1.1 no such user", MailRefused, True),
+        ("recipient", 550, "no such user", MailRefused, True),
+        ("recipient", 550, "5.2.1 mailbox disabled", MailRefused, True),
+        ("recipient", 553, "bad name", MailRefused, True),
+        ("recipient", 550, "5.7.1 relaying denied", MailRefused, False),
+        ("recipient", 552, "5.2.2 over quota", MailRefused, False),
+        ("recipient", 550, "5.1.8 bad sender", MailRefused, False),
+        ("recipient", 530, "5.7.0 authentication required", MailFailed, None),
+        ("recipient", 503, "bad sequence", MailFailed, None),
+        ("recipient", 450, "busy", MailFailed, None),
+        ("recipient", 421, "shutting down", MailFailed, None),
+        ("sender", 550, "5.1.8 bad sender", MailFailed, None),
+        ("content", 554, "spam", MailRefused, False),
+        ("content", 451, "try later", MailFailed, None),
+    ],
+)
+def test_what_an_answer_means(stage: Stage, code: int, message: str, kind: type, address: bool | None) -> None:
+    error = classify(stage, code, message)
+    assert type(error) is kind
+    assert str(code) in error.reason
+    if isinstance(error, MailRefused):
+        assert error.address is address
+    else:
+        assert isinstance(error, MailFailed)
+        assert not error.attempted
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), max_size=60), st.integers(1, 6), st.integers(1, 20))
+def test_remembered_is_exact_within_its_bounds(steps: list[tuple[int, int]], count: int, seconds: int) -> None:
+    memory = Remembered(count=count, seconds=seconds)
+    model: OrderedDict[str, int] = OrderedDict()
+    now = 0
+    for key, passed in steps:
+        now += passed
+        name = str(key)
+        memory.add(name, now)
+        model.pop(name, None)
+        model[name] = now
+        while len(model) > count:
+            model.popitem(last=False)
+        for other in range(13):
+            at = model.get(str(other))
+            assert memory.holds(str(other), now) == (at is not None and at + seconds > now)
+        assert len(memory) <= count
+
+
+def mail_of(number: int, user: str) -> OutboxMail:
+    return OutboxMail(
+        id=f"m{number}", message_id=f"<m{number}@x>", user=user, template="notification",
+        context={"title": "t", "link": "https://own.link/"}, unsubscribe_token="a/b+c=", attempt=1,
+    )  # fmt: skip
+
+
+def test_only_verified_users_get_mail() -> None:
+    def user(name: str, verified: bool) -> ResolvedUser:
+        return ResolvedUser(id=name, email=f"{name}@x.org", name="", email_verified=verified)
+
+    due = [mail_of(1, "ann"), mail_of(2, "bob"), mail_of(3, "cyd")]
+    mails, results = prepare(due, {"ann": user("ann", True), "bob": user("bob", False)}, "https://n.test")
+    assert [(mail.id, mail.message_id, mail.to) for mail in mails] == [("m1", "<m1@x>", "ann@x.org")]
+    assert mails[0].unsubscribe_url == "https://n.test/unsubscribe?token=a%2Fb%2Bc%3D"
+    assert mails[0].context["link"] == "https://own.link/", "the store's own link wins"
+    assert [(result.id, result.status) for result in results] == [("m2", "unverified"), ("m3", "unverified")]
+
+
+def test_what_a_mailer_says_of_one_mail() -> None:
+    mail = Mail(id="m1", message_id="<m1@x>", to="a@b", template="notification", context={})
+    sent = MailResult(id="m1", status="sent")
+    certain = MailResult(id="m1", status="failed", reason="no connection", attempted=False)
+    unclear = MailResult(id="m1", status="failed", reason="lost", attempted=True)
+    assert answer_for(mail, None, confirmed=False) == FENCED
+    assert answer_for(mail, sent, confirmed=True) == sent
+    assert answer_for(mail, certain, confirmed=True) == TryElsewhere("no connection")
+    assert answer_for(mail, unclear, confirmed=True) == unclear
+    assert isinstance(answer_for(mail, None, confirmed=True), TryElsewhere)
+
+
+def test_what_the_store_is_told() -> None:
+    refused = MailResult(id="m1", status="refused", reason="r" * 900, address_refused=True)
+    told = result_of("m1", Outcome(refused, "n", 1))
+    assert told is not None
+    assert (told.status, told.address_refused, len(told.reason)) == ("refused", True, 500)
+    assert result_of("m1", Outcome(FENCED, "n", 1)) is None
+    nobody = result_of("m1", Outcome(None, "", 3, "away"))
+    assert nobody is not None
+    assert (nobody.status, nobody.reason) == ("failed", "away")
