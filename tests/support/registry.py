@@ -1,48 +1,45 @@
-"""A small gateway registry over real HTTP: leases that end when they are not renewed."""
+"""The gateway's own registry behind a small HTTP server, for tests of services that register."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import web
 
+from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.registry import Lease, Nodes
+from notifyx_gateway.registry import Registry
 
 
-@dataclass
-class Registry:
-    """Its address and who is there."""
+@dataclass(frozen=True)
+class RunningRegistry:
+    """Its address, and the registry itself."""
 
-    url: str = ""
-    leases: dict[tuple[str, str], tuple[Lease, float]] = field(default_factory=dict)
+    url: str
+    registry: Registry
 
     def alive(self, service: str) -> set[str]:
-        """The instances of ``service`` whose lease lives."""
-        now = time.monotonic()
-        return {lease.instance for lease, until in self.leases.values() if lease.service == service and until > now}
+        """The instances of ``service`` whose lease lives, as the gateway's own clients see them."""
+        return {endpoint.instance for endpoint in self.registry.discovery.endpoints(service)}
 
 
 @contextlib.asynccontextmanager
-async def running_registry() -> AsyncIterator[Registry]:
+async def running_registry() -> AsyncIterator[RunningRegistry]:
     """The server on a free port."""
-    registry = Registry()
+    registry = Registry(SystemClock())
 
     async def put(request: web.Request) -> web.Response:
-        lease = Lease.model_validate(await request.json())
-        registry.leases[lease.service, lease.instance] = (lease, time.monotonic() + lease.ttl)
+        registry.put(Lease.model_validate(await request.json()))
         return web.Response(status=204)
 
     async def delete(request: web.Request) -> web.Response:
-        registry.leases.pop((request.match_info["service"], request.match_info["instance"]), None)
+        registry.remove(request.match_info["service"], request.match_info["instance"])
         return web.Response(status=204)
 
     async def read(request: web.Request) -> web.Response:
-        now = time.monotonic()
-        nodes = Nodes(nodes=[lease for lease, until in registry.leases.values() if until > now])
-        return web.json_response(nodes.model_dump(mode="json"))
+        return web.json_response(Nodes(nodes=registry.nodes()).model_dump(mode="json"))
 
     app = web.Application()
     app.router.add_put("/internal/v1/registry/{service}/{instance}", put)
@@ -53,7 +50,7 @@ async def running_registry() -> AsyncIterator[Registry]:
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        registry.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield registry
+        async with registry:
+            yield RunningRegistry(f"http://127.0.0.1:{runner.addresses[0][1]}", registry)
     finally:
         await runner.cleanup()

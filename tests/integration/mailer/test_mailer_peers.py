@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from notifyx_common.client import ServiceClient
 from notifyx_common.contracts.mailer import Mail, MailBatch, MailResult, MailResults
 from notifyx_common.discovery import RegistryDiscovery
 from notifyx_common.errors import InvalidRequest, NotifyxError, Unauthenticated, Unavailable
@@ -92,25 +93,26 @@ async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_with
         running_registry() as registry,
         fleet(1, tmp_path, box, registry_urls=json.dumps([registry.url])),
         RegistryDiscovery([registry.url], TOKEN) as discovery,
-        client("mailer", discovery) as mailer,
+        client("mailer", discovery) as peer,
+        client("mailer", registry.registry.discovery) as mailer,
     ):
         with mailer_process("by-hand", tmp_path, box, registry_urls=json.dumps([registry.url])) as fourth:
             await fourth.ready()
             listening = time.monotonic()
 
-            def rotation() -> set[str]:
-                return {endpoint.instance for endpoint in mailer.endpoints}
+            def rotation(of: ServiceClient) -> set[str]:
+                return {endpoint.instance for endpoint in of.endpoints}
 
-            await box.wait_until(lambda: "by-hand" in rotation(), timeout=2.0)
+            await box.wait_until(lambda: "by-hand" in rotation(mailer) & rotation(peer), timeout=2.0)
             assert time.monotonic() - listening < 2.0
             for _ in range(2):
                 await mailer.call("POST", "/internal/v1/mails", body=batch(1), idempotent=True)
             assert (await status_of(mailer, fourth.endpoint)).sent == 1, "it has its turn"
             fourth.signal(signal.SIGKILL)
             killed = time.monotonic()
-            await box.wait_until(lambda: "by-hand" not in registry.alive("mailer"), timeout=4.0)
+            await box.wait_until(lambda: "by-hand" not in rotation(mailer), timeout=4.0)
             assert time.monotonic() - killed <= 3.1, "the lease is 3 s"
-            await box.wait_until(lambda: "by-hand" not in rotation(), timeout=2.0)
+            await box.wait_until(lambda: "by-hand" not in rotation(peer), timeout=2.0)
 
 
 async def test_a_stop_withdraws_the_lease_at_once_and_finishes_what_is_on_its_way(box: Mailbox, tmp_path: Path) -> None:
