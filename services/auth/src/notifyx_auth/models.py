@@ -74,10 +74,10 @@ class ApiKey(Model):
 class Verification(Model):
     """The one open email verification of a user; a newer one replaces it."""
 
+    hash = fields.CharField(max_length=64, primary_key=True)
     user: fields.OneToOneRelation[User] = fields.OneToOneField(
-        "auth.User", related_name="verification", on_delete=fields.CASCADE, primary_key=True
+        "auth.User", related_name="verification", on_delete=fields.CASCADE
     )
-    hash = fields.CharField(max_length=64, unique=True)
     created_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()
 

@@ -20,7 +20,7 @@ _PURGE = tuple(
     f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {due} < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)"  # noqa: S608 - our own names
     for table, key, due in (
         ("sessions", "id", "expires_at"),
-        ("verifications", "user_id", "expires_at"),
+        ("verifications", "hash", "expires_at"),
         ("login_attempts", "key", "full_at"),
     )
 )

@@ -130,27 +130,25 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name="Verification",
             fields=[
+                ("hash", fields.CharField(primary_key=True, unique=True, db_index=True, max_length=64)),
                 (
                     "user",
                     fields.OneToOneField(
                         "auth.User",
                         source_field="user_id",
-                        primary_key=True,
-                        db_index=True,
                         db_constraint=True,
                         to_field="id",
                         related_name="verification",
                         on_delete=OnDelete.CASCADE,
                     ),
                 ),
-                ("hash", fields.CharField(unique=True, max_length=64)),
                 ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ("expires_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
             options={
                 "table": "verifications",
                 "app": "auth",
-                "pk_attr": "user_id",
+                "pk_attr": "hash",
                 "table_description": "The one open email verification of a user; a newer one replaces it.",
             },
             bases=["Model"],

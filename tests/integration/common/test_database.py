@@ -1,0 +1,201 @@
+"""Waiting for a database, migrating it once, and how its absence looks to callers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+from tortoise import fields
+from tortoise.exceptions import OperationalError
+from tortoise.models import Model
+
+from notifyx_common.database import (
+    Database,
+    DatabaseConfig,
+    DatabaseNotReached,
+    as_unavailable,
+    migrate,
+    unavailable_when_lost,
+    wait_for_database,
+)
+from notifyx_common.errors import Unavailable
+from notifyx_common.settings import SettingsError
+from notifyx_local.postgres import Cluster
+from support.postgres import create_database, free_port
+
+_FIRST = """
+from tortoise import fields, migrations
+from tortoise.migrations import operations as ops
+
+class Migration(migrations.Migration):
+    initial = True
+    operations = [
+        ops.CreateModel(
+            name="Thing",
+            fields=[
+                ("id", fields.IntField(primary_key=True, generated=True, unique=True, db_index=True)),
+                ("name", fields.TextField(unique=False)),
+            ],
+            options={"table": "things", "app": "things", "pk_attr": "id"},
+            bases=["Model"],
+        ),
+    ]
+"""
+_BROKEN = """
+from tortoise import migrations
+from tortoise.migrations import operations as ops
+
+class Migration(migrations.Migration):
+    dependencies = [("things", "0001_first")]
+    operations = [ops.RunSQL("CREATE TABLE half (id int); SELECT nonsense")]
+"""
+
+
+class Thing(Model):
+    id = fields.IntField(primary_key=True)
+    name = fields.TextField()
+
+    class Meta:
+        table = "things"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of migrations, importable as ``things_migrations``."""
+    folder = tmp_path / "things_migrations"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "0001_first.py").write_text(_FIRST)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.startswith("things_migrations")]:
+        monkeypatch.delitem(sys.modules, name)
+    return folder
+
+
+def config(url: str, **more: float) -> DatabaseConfig:
+    return DatabaseConfig(
+        url=SecretStr(url),
+        app="things",
+        models=(__name__,),
+        migrations="things_migrations",
+        start_deadline=more.pop("start_deadline", 10),
+        **more,  # type: ignore[arg-type]  # the test's own keywords
+    )
+
+
+async def tables(url: str) -> set[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {row["tablename"] for row in rows}
+    finally:
+        await connection.close()
+
+
+@pytest.mark.usefixtures("package")
+async def test_replicas_migrate_once(database: str) -> None:
+    await asyncio.gather(*(asyncio.create_task(migrate(config(database))) for _ in range(6)))
+    assert await tables(database) == {"things", "tortoise_migrations"}
+    async with Database(config(database)) as entered:
+        assert await entered.pool.fetchval("SELECT count(*) FROM tortoise_migrations") == 1
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(database: str, package: Path) -> None:
+    (package / "0002_broken.py").write_text(_BROKEN)
+    with pytest.raises(OperationalError):
+        await migrate(config(database))
+    assert await tables(database) == set()
+    (package / "0002_broken.py").unlink()
+    for name in [name for name in sys.modules if name.startswith("things_migrations.")]:
+        del sys.modules[name]
+    await migrate(config(database))
+    assert await tables(database) == {"things", "tortoise_migrations"}
+
+
+@pytest.mark.usefixtures("package")
+async def test_a_database_that_is_not_there_is_waited_for_and_then_named(database: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(DatabaseNotReached, match="NOTIFYX_DATABASE_URL"):
+        await wait_for_database(SecretStr(f"postgresql://user:s3cret@127.0.0.1:{free_port()}/none"), 0.5)
+    assert time.monotonic() - started < 5
+    wrong = database.replace("notifyx:", "notifyx:wrong", 1)
+    with pytest.raises(DatabaseNotReached, match="password authentication failed") as caught:
+        await wait_for_database(SecretStr(wrong), 0.2)
+    assert "wrong" not in caught.value.reason
+    with pytest.raises(DatabaseNotReached, match="does not exist"):
+        await wait_for_database(SecretStr(database + "x"), 0.2)
+
+
+@pytest.mark.parametrize("url", ["", "postgresql://host", "mysql://host/db", "host/db"])
+def test_a_wrong_url_is_named_and_not_repeated(url: str) -> None:
+    with pytest.raises(SettingsError, match="NOTIFYX_DATABASE_URL"):
+        config(url)
+
+
+@pytest.mark.usefixtures("package")
+async def test_a_pool_that_is_used_up_fails_by_its_deadline(database: str) -> None:
+    async with Database(config(database, pool_max=1, acquire_timeout=0.2)) as entered:
+        async with entered.pool.acquire():
+            with pytest.raises(Unavailable):
+                async with entered.guard():
+                    await Thing.all().count()
+        async with entered.guard():
+            assert await Thing.all().count() == 0
+
+
+@pytest.mark.usefixtures("package")
+async def test_a_statement_that_does_not_end_fails_by_its_deadline(database: str) -> None:
+    async with Database(config(database, command_timeout=0.3)) as entered:
+        with pytest.raises(Unavailable):
+            async with entered.guard():
+                await entered.pool.execute("SELECT pg_sleep(20)")
+        await entered.check()
+
+
+@pytest.mark.usefixtures("package")
+async def test_connections_that_are_ended_are_replaced(database: str) -> None:
+    async with Database(config(database)) as entered:
+        for _ in range(3):
+            killer = await asyncpg.connect(database)
+            await killer.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await killer.close()
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        async with entered.guard():
+                            await Thing.create(name="one")
+                        break
+                    except Unavailable:
+                        continue
+        assert await Thing.all().count() == 3
+
+
+@pytest.mark.usefixtures("package")
+async def test_two_databases_in_one_process_are_kept_apart(database: str, postgres: Cluster) -> None:
+    other = await create_database(postgres)
+    async with Database(config(database)) as one, Database(config(other)) as two:
+        async with one.guard():
+            await Thing.create(name="one")
+        async with two.guard():
+            assert await Thing.all().count() == 0
+        async with one.guard():
+            assert await Thing.all().count() == 1
+
+
+def test_only_an_absent_database_is_unavailable() -> None:
+    assert as_unavailable(asyncpg.CannotConnectNowError("starting up")) is not None
+    assert as_unavailable(asyncpg.InterfaceError("connection is closed")) is not None
+    assert as_unavailable(ConnectionResetError()) is not None
+    assert as_unavailable(asyncpg.InterfaceError("another operation is in progress")) is None
+    assert as_unavailable(asyncpg.UniqueViolationError("taken")) is None
+    assert as_unavailable(KeyError("x")) is None
+    with pytest.raises(asyncpg.InterfaceError), unavailable_when_lost():
+        raise asyncpg.InterfaceError("another operation is in progress")
