@@ -118,10 +118,11 @@ class Hub:
         """Tell ``observer`` of acknowledgements, subscriptions and restarts of the feed."""
         self._observers.add(observer)
 
-    def observe(self, observer: Observer, result: JoinResult) -> None:
-        """Tell ``observer`` of new rows in the topic of ``result``."""
-        self._state(result)
+    def observe(self, observer: Observer, result: JoinResult) -> bool:
+        """Tell ``observer`` of new rows in the topic of ``result``; returns whether some came since ``result``."""
+        state = self._state(result)
         self._observed.setdefault(result.topic, set()).add(observer)
+        return state.head > result.last_seq
 
     def unobserve(self, observer: Observer, topic: str) -> None:
         """Undo :meth:`observe`."""

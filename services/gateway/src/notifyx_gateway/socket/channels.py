@@ -1,0 +1,257 @@
+"""The channels of the API: ``topic:<name>``, and what it shares with the user channel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from notifyx_common.contracts.store import (
+    AckResult,
+    History,
+    IdempotencyKey,
+    JoinResult,
+    NewNotification,
+    PublishResult,
+    Seq,
+    Subscription,
+    SubscriptionSettings,
+)
+from notifyx_common.errors import InvalidRequest, NotifyxError
+from notifyx_common.principal import Principal
+from notifyx_common.web import parse_model
+from notifyx_gateway.sinks import Format
+from notifyx_gateway.socket.echo import Echoes
+from notifyx_gateway.socket.frames import Message, encode
+from notifyx_gateway.socket.peer import Peer
+from notifyx_gateway.socket.protocol import Channel
+
+
+class StrictPush(BaseModel):
+    """A payload that takes no fields but its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class JoinParams(BaseModel):
+    """``since``: the last seq the client has seen. Other params are the client's own business."""
+
+    since: Seq | None = None
+
+
+class PublishPush(NewNotification):
+    """A notification and its idempotency key."""
+
+    key: IdempotencyKey | None = None
+
+
+class AckPush(StrictPush):
+    """One of the two."""
+
+    up_to: Seq | None = None
+    seqs: list[Seq] | None = Field(default=None, min_length=1, max_length=1000)
+
+
+class HistoryPush(StrictPush):
+    """The newest ``limit`` before ``before``, or the oldest after ``after``."""
+
+    before: Seq | None = None
+    after: Seq | None = None
+    limit: int = Field(default=50, ge=1, le=200)
+
+
+class StoreChannel:
+    """A channel that follows a topic of the store: joins it, delivers its rows, acknowledges. A hub sink."""
+
+    __slots__ = ("_attached", "_echoes", "_result", "_since", "channel", "format", "peer", "store_topic")
+
+    kind = "topic"
+
+    def __init__(self, peer: Peer, channel: Channel, store_topic: str) -> None:
+        self.peer = peer
+        self.channel = channel
+        self.store_topic = store_topic
+        self.format: Format = peer.link.format(channel.topic)
+        self._since: int | None = None
+        self._result: JoinResult | None = None
+        self._attached = False
+        self._echoes: Echoes | None = None
+
+    # Handler
+
+    async def join(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Ask the store whether, and from where."""
+        self._since = parse_model(JoinParams, params).since
+        self._result = result = await self.peer.realm.store.join(self.principal, self.store_topic, self._since)
+        return {
+            "last_seq": result.last_seq,
+            "acked_up_to": result.acked_up_to,
+            "unread": result.unread,
+            "truncated": result.truncated,
+            "first_seq": result.first_seq,
+            "missing": result.missing,
+            "subscribed": result.subscribed,
+        }
+
+    def live(self) -> None:
+        """The reply is out: what follows it comes from the hub."""
+        assert self._result is not None, "a channel goes live after its join"
+        self._attached = True
+        self.peer.realm.metrics.gauge("notifyx_channels").labels(self.kind).inc()
+        self.peer.realm.hub.attach(self, self._result, self._since)
+        self._result = None
+
+    def ended(self) -> None:
+        """Leave the hub."""
+        if self._attached:
+            self._attached = False
+            self.peer.realm.metrics.gauge("notifyx_channels").labels(self.kind).dec()
+            self.peer.realm.hub.detach(self)
+
+    def handle(self, message: Message) -> None:
+        """Take a message from the client. Raises :class:`NotifyxError` for what is refused at once."""
+        take = self.events().get(message.event)
+        if take is None:
+            known = ", ".join(sorted(self.events()))
+            raise InvalidRequest(f"Unknown event; this channel takes {known}.", code="unknown_event")
+        take(message)
+
+    def events(self) -> dict[str, Callable[[Message], None]]:
+        """What a client may push, by event."""
+        return {"ack": self._ack, "history": self._history}
+
+    # Sink
+
+    @property
+    def principal(self) -> Principal:
+        return self.peer.principal
+
+    @property
+    def closed(self) -> bool:
+        return not self._attached or self.peer.link.closed
+
+    def send(self, payload: Any, size: int) -> None:
+        self.peer.link.deliver(payload, size)
+
+    def room(self) -> int:
+        return self.peer.link.room()
+
+    async def drained(self) -> None:
+        await self.peer.link.drained()
+
+    def acked(self, event: dict[str, Any]) -> None:
+        if self._echoes is not None and self._echoes.is_own(event, self._now()):
+            return
+        self._push_acked(event)
+
+    def deleted(self) -> None:
+        self.push("topic_deleted", {"topic": self.store_topic})
+        self.peer.end(self.channel, "phx_close")
+
+    def lost(self, error: NotifyxError) -> None:
+        # The client joins again by itself, and the answer to that says why not.
+        self.peer.end(self.channel, "phx_error")
+
+    # Requests
+
+    def push(self, event: str, payload: Any) -> None:
+        """Push to this channel alone."""
+        self.peer.push(self.channel, encode(self.channel.join_ref, None, self.channel.topic, event, payload))
+
+    def publish_to(self, topic: str, message: Message, notification: NewNotification, key: str | None) -> None:
+        """Publish and answer ``{id, seq}`` once it is committed."""
+        publishes = self.peer.realm.metrics.counter("notifyx_publishes_total")
+        try:
+            future = self.peer.realm.store.publish_soon(self.principal, topic, notification, key)
+        except NotifyxError as error:
+            publishes.labels("socket", error.code).inc()
+            raise
+        future.add_done_callback(lambda done: publishes.labels("socket", _outcome(done)).inc())
+        self.peer.answer(self.channel, message, future, published_reply)
+
+    def _ack(self, message: Message) -> None:
+        push = parse_model(AckPush, message.payload)
+        echoes = self._echoes = self._echoes or Echoes()
+        future = self.peer.realm.store.ack_soon(self.principal, self.store_topic, push.up_to, push.seqs)
+        echoes.begin()
+        seqs = frozenset(push.seqs or ())
+
+        def done(future: asyncio.Future[AckResult]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                others = echoes.fail(self._now())
+            else:
+                result = future.result()
+                others = echoes.finish(result.acked_up_to, result.unread, seqs, self._now())
+            for event in others:
+                self._push_acked(event)
+
+        self.peer.answer(self.channel, message, future, _acked)
+        future.add_done_callback(done)
+
+    def _history(self, message: Message) -> None:
+        push = parse_model(HistoryPush, message.payload)
+        work = self.peer.realm.store.history(
+            self.principal, self.store_topic, after=push.after, before=push.before, limit=push.limit
+        )
+        self.peer.work(self.channel, message, work, _page)
+
+    def _push_acked(self, event: dict[str, Any]) -> None:
+        self.push("acked", {"up_to": event["up_to"], "seqs": event["seqs"], "unread": event["unread"]})
+
+    def _now(self) -> float:
+        return self.peer.realm.clock.monotonic()
+
+
+class TopicChannel(StoreChannel):
+    """``topic:<name>``."""
+
+    __slots__ = ()
+
+    def events(self) -> dict[str, Callable[[Message], None]]:
+        return {
+            **super().events(),
+            "publish": self._publish,
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+        }
+
+    def _publish(self, message: Message) -> None:
+        push = parse_model(PublishPush, message.payload)
+        self.publish_to(self.store_topic, message, push, push.key)
+
+    def _subscribe(self, message: Message) -> None:
+        settings = parse_model(SubscriptionSettings, message.payload)
+        work = self.peer.realm.store.subscribe(self.principal, self.store_topic, settings)
+        self.peer.work(self.channel, message, work, _subscribed)
+
+    def _unsubscribe(self, message: Message) -> None:
+        work = self.peer.realm.store.unsubscribe(self.principal, self.store_topic)
+        self.peer.work(self.channel, message, work, lambda _: {})
+
+
+def published_reply(result: PublishResult) -> dict[str, Any]:
+    """The answer to a publish."""
+    return {"id": result.id, "seq": result.seq, "published_at": result.published_at, "duplicate": result.duplicate}
+
+
+def _acked(result: AckResult) -> dict[str, Any]:
+    return {"acked_up_to": result.acked_up_to, "unread": result.unread}
+
+
+def _page(page: History) -> dict[str, Any]:
+    return page.model_dump(mode="json")
+
+
+def _subscribed(subscription: Subscription) -> dict[str, Any]:
+    return subscription.model_dump(mode="json")
+
+
+def _outcome(future: asyncio.Future[Any]) -> str:
+    if future.cancelled():
+        return "cancelled"
+    error = future.exception()
+    if error is None:
+        return "ok"
+    return error.code if isinstance(error, NotifyxError) else "internal"

@@ -1,0 +1,147 @@
+"""Phoenix Channels v2 messages as bytes, both ways, and the WebSocket header around what the server sends.
+
+Pure functions. A frame that a client should never have sent raises :class:`BadFrame`, which closes its connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from notifyx_gateway.cursors import Row
+
+MAX_FIELD = 255
+"""Longest ref, topic or event in UTF-8 bytes: what a binary frame can carry, and enough for any text one."""
+
+INVALID_DATA = 1007
+POLICY_VIOLATION = 1008
+
+
+class BadFrame(ValueError):
+    """Not a Phoenix v2 message. ``code`` is the close code to answer it with."""
+
+    def __init__(self, reason: str, code: int = POLICY_VIOLATION) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message from a client. ``payload`` is any JSON value, or ``bytes`` from a binary push."""
+
+    join_ref: str | None
+    ref: str | None
+    topic: str
+    event: str
+    payload: Any
+
+
+def decode_text(data: bytes) -> Message:
+    """``[join_ref, ref, topic, event, payload]``; elements after these are ignored. Raises :class:`BadFrame`."""
+    try:
+        parts = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise BadFrame("the message is not valid JSON", INVALID_DATA) from None
+    except RecursionError:
+        raise BadFrame("the message is nested too deeply") from None
+    if not isinstance(parts, list) or len(parts) < 5:
+        raise BadFrame("a message is a JSON array of join_ref, ref, topic, event and payload")
+    join_ref, ref, topic, event, payload = parts[:5]
+    if not (_is_ref(join_ref) and _is_ref(ref)):
+        raise BadFrame("a ref is a string of at most 255 bytes, or null")
+    if not (_is_name(topic) and _is_name(event)):
+        raise BadFrame("topic and event are strings of 1 to 255 bytes")
+    return Message(join_ref, ref, topic, event, payload)
+
+
+def decode_binary(data: bytes) -> Message:
+    """A client's binary push: ``0, |join_ref|, |ref|, |topic|, |event|``, the strings, the data.
+
+    Raises :class:`BadFrame`. An empty ref means none.
+    """
+    if len(data) < 5 or data[0] != 0:
+        raise BadFrame("a binary message is a push: a zero byte, four lengths, four strings, and data")
+    lengths = data[1:5]
+    if 5 + sum(lengths) > len(data):
+        raise BadFrame("a binary message is shorter than its lengths say")
+    fields: list[str] = []
+    position = 5
+    for length in lengths:
+        try:
+            fields.append(data[position : position + length].decode())
+        except UnicodeDecodeError:
+            raise BadFrame("a field of a binary message is not UTF-8", INVALID_DATA) from None
+        position += length
+    join_ref, ref, topic, event = fields
+    if not topic or not event:
+        raise BadFrame("topic and event are strings of 1 to 255 bytes")
+    return Message(join_ref or None, ref or None, topic, event, data[position:])
+
+
+def encode(join_ref: str | None, ref: str | None, topic: str, event: str, payload: Any) -> bytes:
+    """A text message as JSON."""
+    return orjson.dumps([join_ref, ref, topic, event, payload])
+
+
+def reply(message: Message, status: str, response: Any, join_ref: str | None) -> bytes:
+    """The ``phx_reply`` to ``message``; the refs go back as they came."""
+    return encode(join_ref, message.ref, message.topic, "phx_reply", {"status": status, "response": response})
+
+
+def header(length: int) -> bytes:
+    """The WebSocket header of an unmasked, final text frame of ``length`` bytes."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 1 << 16:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")
+
+
+def text_frame(payload: bytes) -> bytes:
+    """``payload`` as one WebSocket text frame."""
+    return header(len(payload)) + payload
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """A WebSocket close frame; the reason is cut to what fits."""
+    body = code.to_bytes(2, "big") + reason.encode()[:123]
+    return bytes((0x88, len(body))) + body
+
+
+def pong_frame(data: bytes) -> bytes:
+    """The answer to a ping (whose data is at most 125 bytes)."""
+    return bytes((0x8A, len(data))) + data
+
+
+def notification_prefix(topic: str) -> bytes:
+    """What stands before a notification's JSON in a broadcast to channel ``topic``; ``]`` stands after it."""
+    return b'[null,null,%b,"notification",' % orjson.dumps(topic)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketFormat:
+    """Rows as broadcasts on one channel topic: WebSocket frames, joined."""
+
+    topic: str
+    transport: str = "websocket"
+
+    def encode(self, rows: Sequence[Row]) -> tuple[bytes, int]:
+        """Every row framed once, all in one buffer."""
+        prefix = notification_prefix(self.topic)
+        around = len(prefix) + 1
+        parts: list[bytes] = []
+        for _, raw in rows:
+            parts += (header(around + len(raw)), prefix, raw, b"]")
+        payload = b"".join(parts)
+        return payload, len(payload)
+
+
+def _is_ref(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and len(value.encode()) <= MAX_FIELD)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value.encode()) <= MAX_FIELD

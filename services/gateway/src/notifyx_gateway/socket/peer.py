@@ -1,0 +1,324 @@
+"""One client, whatever carries its messages: who it is, what it has joined, and what it is being answered.
+
+A :class:`Peer` carries out the effects of the protocol's :class:`~notifyx_gateway.socket.protocol.Session`. All its
+methods but the tasks it starts are synchronous, so a connection's messages are taken in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+from notifyx_common.errors import (
+    DeadlineExceeded,
+    Forbidden,
+    Internal,
+    InvalidRequest,
+    NotFound,
+    NotifyxError,
+    TooManyRequests,
+    Unauthenticated,
+)
+from notifyx_common.logs import get_logger
+from notifyx_common.principal import Principal
+from notifyx_common.tokens import VerifiedToken
+from notifyx_gateway.sinks import Format
+from notifyx_gateway.socket.frames import Message, reply
+from notifyx_gateway.socket.protocol import Channel, Close, Dispatch, Effect, Live, Open, Send, Session
+from notifyx_gateway.socket.realm import Realm
+
+log = get_logger(__name__)
+
+TOKEN_EXPIRED = 4001
+INTERNAL_ERROR = 1011
+HARD_LIMIT = 4
+"""Times ``max_in_flight`` after which requests are refused: what was read before reading paused still comes."""
+
+
+class Link(Protocol):
+    """What carries a peer's messages."""
+
+    @property
+    def transport(self) -> str:
+        """Its name in metrics."""
+        ...
+
+    @property
+    def closed(self) -> bool: ...
+
+    def send(self, data: bytes) -> None:
+        """Send one text message."""
+        ...
+
+    def deliver(self, payload: Any, size: int) -> None:
+        """Send rows in the link's format."""
+        ...
+
+    def room(self) -> int: ...
+
+    async def drained(self) -> None: ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Close, with a code that makes the client come back."""
+        ...
+
+    def pause(self) -> None:
+        """Stop reading from the client."""
+        ...
+
+    def resume(self) -> None:
+        """Read again."""
+        ...
+
+    def format(self, topic: str) -> Format:
+        """How rows of channel ``topic`` look on this link."""
+        ...
+
+
+class Handler(Protocol):
+    """A joined (or joining) channel of a certain kind."""
+
+    async def join(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The reply to the join. Raises :class:`NotifyxError`."""
+        ...
+
+    def live(self) -> None:
+        """The reply has been sent: deliver."""
+        ...
+
+    def handle(self, message: Message) -> None:
+        """Take a message; raises :class:`NotifyxError` for what is refused at once."""
+        ...
+
+    def ended(self) -> None:
+        """The channel is over; called once."""
+        ...
+
+
+MakeHandler = Callable[["Peer", Channel], Handler]
+"""The handler for a channel's topic. Raises :class:`NotifyxError` when there is none."""
+
+
+class Peer:
+    """The server's view of one connected client."""
+
+    __slots__ = (
+        "_check_at",
+        "_in_flight",
+        "_key",
+        "_make",
+        "_paused",
+        "_tasks",
+        "_verified",
+        "expires_at",
+        "link",
+        "realm",
+        "session",
+    )
+
+    def __init__(
+        self, link: Link, realm: Realm, make: MakeHandler, *, verified: VerifiedToken | None, key: str | None
+    ) -> None:
+        """``verified`` for an access token, ``key`` for an API key that is still to be looked up."""
+        self.link = link
+        self.realm = realm
+        self.session = Session(realm.settings.max_channels)
+        self._make = make
+        self._verified = verified
+        self._key = key
+        self.expires_at = verified.expires_at.timestamp() if verified is not None else float("inf")
+        self._check_at = float("inf")
+        self._in_flight = 0
+        self._paused = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def principal(self) -> Principal:
+        """Who it is; only asked after the first join was let through."""
+        assert self._verified is not None, "no channel is made before the credential is proved"
+        return self._verified.principal
+
+    def message(self, message: Message) -> None:
+        """Take one message."""
+        self.apply(self.session.receive(message))
+
+    def apply(self, effects: Sequence[Effect]) -> None:
+        """Carry out effects, in order."""
+        for effect in effects:
+            match effect:
+                case Send(data):
+                    self.link.send(data)
+                case Dispatch(channel, message):
+                    self._dispatch(channel, message)
+                case Open(channel, params):
+                    self.spawn(self._join(channel, params))
+                case Live(channel):
+                    channel.handler.live()
+                case Close(channel):
+                    if channel.handler is not None:
+                        channel.handler.ended()
+
+    def push(self, channel: Channel, data: bytes) -> None:
+        """Send ``data`` if ``channel`` is still joined."""
+        if channel.early is None and self.session.channels.get(channel.topic) is channel:
+            self.link.send(data)
+
+    def end(self, channel: Channel, event: str) -> None:
+        """End a channel from the server's side."""
+        self.apply(self.session.end(channel, event))
+
+    def gone(self) -> None:
+        """The connection is closed: leave everything."""
+        self.apply(self.session.clear())
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    # Requests
+
+    def answer(
+        self, channel: Channel, message: Message, future: asyncio.Future[Any], shape: Callable[[Any], Any]
+    ) -> None:
+        """Reply to ``message`` with the future's result as ``shape`` makes it, or with its error."""
+        self._in_flight += 1
+        if not self._paused and self._in_flight >= self.realm.settings.max_in_flight:
+            self._paused = True
+            self.link.pause()
+
+        def done(future: asyncio.Future[Any]) -> None:
+            self._in_flight -= 1
+            if self._paused and self._in_flight <= self.realm.settings.max_in_flight // 2:
+                self._paused = False
+                self.link.resume()
+            error = None if future.cancelled() else future.exception()
+            if future.cancelled() or self.link.closed:
+                return
+            if error is None:
+                self._reply(channel, message, "ok", shape(future.result()))
+            else:
+                self._refuse(channel, message, error)
+
+        future.add_done_callback(done)
+
+    def work(
+        self,
+        channel: Channel,
+        message: Message,
+        work: Coroutine[Any, Any, Any],
+        shape: Callable[[Any], Any] = lambda result: result,
+    ) -> None:
+        """Like :meth:`answer`, for a coroutine, which gets the request's deadline."""
+        self.answer(channel, message, self.spawn(_within(self.realm.settings.request_deadline, work)), shape)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run ``work`` until the connection ends."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _dispatch(self, channel: Channel, message: Message) -> None:
+        try:
+            if self._in_flight >= self.realm.settings.max_in_flight * HARD_LIMIT:
+                raise TooManyRequests("Too many requests of this connection are being worked on.")
+            if not isinstance(message.payload, dict):
+                raise InvalidRequest("The payload is a JSON object.")
+            channel.handler.handle(message)
+        except NotifyxError as error:
+            self._refuse(channel, message, error)
+
+    def _refuse(self, channel: Channel, message: Message, error: BaseException) -> None:
+        if not isinstance(error, NotifyxError):
+            log.error("request failed", exc_info=error)
+            error = Internal("Something went wrong on our side; it has been logged.")
+        self._reply(channel, message, "error", error.to_reply())
+
+    def acknowledge(self, channel: Channel, message: Message) -> None:
+        """Reply that ``message`` was carried out."""
+        self._reply(channel, message, "ok", {})
+
+    def _reply(self, channel: Channel, message: Message, status: str, response: Any) -> None:
+        if message.ref is not None:
+            self.link.send(reply(message, status, response, channel.join_ref))
+
+    # Joins
+
+    async def _join(self, channel: Channel, params: dict[str, Any]) -> None:
+        joins = self.realm.metrics.counter("notifyx_joins_total")
+        try:
+            response = await _within(self.realm.settings.join_deadline, self._open(channel, params))
+        except NotifyxError as error:
+            joins.labels(error.code).inc()
+            self.apply(self.session.reject(channel, _join_error(error)))
+            if isinstance(error, Unauthenticated):
+                self.link.close(TOKEN_EXPIRED, "the credential is not valid")
+        except Exception as error:
+            log.error("join failed", exc_info=error)
+            joins.labels("internal").inc()
+            self.apply(self.session.reject(channel, {"code": "internal", "reason": "join crashed"}))
+        else:
+            joins.labels("ok").inc()
+            self.apply(self.session.accept(channel, response))
+
+    async def _open(self, channel: Channel, params: dict[str, Any]) -> dict[str, Any]:
+        if self._verified is None:
+            await self.prove_key()
+        handler = channel.handler = self._make(self, channel)
+        return await handler.join(params)
+
+    # Credentials
+
+    async def prove_key(self) -> None:
+        """Look the API key up (again). Raises :class:`Unauthenticated` when it is not valid (any more)."""
+        assert self._key is not None, "an access token is proved at the upgrade"
+        verified = await self.realm.authenticator.authenticate(self._key)
+        self._take(verified)
+
+    def renew(self, token: str) -> None:
+        """Go on with a newer token. Raises :class:`Unauthenticated`, or :class:`Forbidden` for another user's."""
+        verified = self.realm.authenticator.verify(token)
+        if verified.principal.id != self.principal.id:
+            raise Forbidden("The token belongs to another user.", code="other_user")
+        self._key = None
+        self._take(verified)
+
+    def look(self, now: float) -> None:
+        """Close when the token's time is over (``now`` is epoch seconds); an API key is looked up again."""
+        if now > self._check_at:
+            self._check_at = now + self.realm.settings.key_check_interval
+            self.spawn(self._prove_again())
+        if now > self.expires_at + self.realm.settings.token_grace:
+            self.link.close(TOKEN_EXPIRED, "the token has expired")
+
+    async def _prove_again(self) -> None:
+        try:
+            await self.prove_key()
+        except Unauthenticated:
+            self.link.close(TOKEN_EXPIRED, "the API key is not valid any more")
+        except NotifyxError as error:
+            log.info("API key not checked", code=error.code)
+
+    def _take(self, verified: VerifiedToken) -> None:
+        self._verified = verified
+        self.expires_at = verified.expires_at.timestamp()
+        if self._key is None:
+            self._check_at = float("inf")
+        else:
+            self._check_at = self.realm.clock.now().timestamp() + self.realm.settings.key_check_interval
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError:
+        raise DeadlineExceeded("The answer did not come in time.") from None
+
+
+def _join_error(error: NotifyxError) -> dict[str, Any]:
+    answer = error.to_reply()
+    if isinstance(error, Unauthenticated | Forbidden):
+        answer = {**answer, "reason": "unauthorized", "detail": error.reason}
+    elif isinstance(error, NotFound):
+        answer = {**answer, "reason": "not found", "detail": error.reason}
+    return answer

@@ -1,0 +1,47 @@
+"""What every connection shares, and the interfaces the socket needs from the rest of the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.auth import ResolvedUser
+from notifyx_common.metrics import Metrics
+from notifyx_common.tokens import VerifiedToken
+from notifyx_gateway.hub import Hub
+from notifyx_gateway.socket.settings import SocketSettings
+from notifyx_gateway.socket.unread import UnreadBoard
+from notifyx_gateway.store import Store
+
+API_KEY_PREFIX = "nfx_"
+
+ResolveUser = Callable[[str], Awaitable[ResolvedUser | None]]
+"""The user with that id or email, if there is one."""
+
+
+class Authenticator(Protocol):
+    """Proves credentials; both raise :class:`~notifyx_common.errors.Unauthenticated`."""
+
+    def verify(self, token: str) -> VerifiedToken:
+        """An access token, against keys that are at hand."""
+        ...
+
+    async def authenticate(self, token: str) -> VerifiedToken:
+        """An access token or an API key, which may need a look-up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """Passed to every connection."""
+
+    hub: Hub
+    store: Store
+    board: UnreadBoard
+    authenticator: Authenticator
+    resolve_user: ResolveUser
+    settings: SocketSettings
+    metrics: Metrics
+    clock: Clock

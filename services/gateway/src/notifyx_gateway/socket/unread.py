@@ -1,0 +1,214 @@
+"""``unread`` pushes: every user channel is told the unread count of each subscription, whenever it changes.
+
+What happens (new rows, acknowledgements, subscriptions) only marks (user, topic) pairs; after a short delay the
+marked ones are asked of the store in one batch, and those that changed are pushed. A failed read keeps its marks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Protocol
+
+from notifyx_common.contracts.store import JoinResult, UnreadResult
+from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
+from notifyx_common.logs import get_logger
+from notifyx_common.principal import Principal
+from notifyx_gateway.hub import Hub
+from notifyx_gateway.store import Store
+
+log = get_logger(__name__)
+
+MAX_SUBSCRIPTIONS = 1000
+"""Subscriptions of one user that are followed live; the counts of more are in the inbox."""
+
+MAX_RETRY = 5.0
+
+
+class UnreadListener(Protocol):
+    """A user channel."""
+
+    @property
+    def principal(self) -> Principal: ...
+
+    def unread(self, topic: str, count: int) -> None:
+        """Push the count; must not raise."""
+        ...
+
+
+class _User:
+    __slots__ = ("counts", "listeners", "principal", "reading", "stale")
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+        self.listeners: set[UnreadListener] = set()
+        self.counts: dict[str, int] = {}
+        """The last pushed count of each followed topic."""
+        self.stale = False
+        self.reading: asyncio.Task[None] | None = None
+
+
+class UnreadBoard:
+    """The users with an open user channel, and the topics they subscribe to."""
+
+    def __init__(self, hub: Hub, store: Store, *, delay: float) -> None:
+        self._hub = hub
+        self._store = store
+        self._delay = delay
+        self._users: dict[str, _User] = {}
+        self._topics: dict[str, set[str]] = defaultdict(set)
+        self._dirty: set[tuple[str, str]] = set()
+        self._flushing: asyncio.Task[None] | None = None
+        hub.add_observer(self)
+
+    def open(self, listener: UnreadListener) -> None:
+        """Push the listener's counts now, and whenever they change."""
+        user_id = listener.principal.id
+        user = self._users.get(user_id)
+        if user is None:
+            user = self._users[user_id] = _User(listener.principal)
+        else:
+            user.principal = listener.principal
+            for topic, count in user.counts.items():
+                listener.unread(topic, count)
+        user.listeners.add(listener)
+        self._read_subscriptions(user)
+
+    def close(self, listener: UnreadListener) -> None:
+        """Undo :meth:`open`."""
+        user = self._users.get(listener.principal.id)
+        if user is None:
+            return
+        user.listeners.discard(listener)
+        if not user.listeners:
+            del self._users[listener.principal.id]
+            if user.reading is not None:
+                user.reading.cancel()
+            for topic in list(user.counts):
+                self._unfollow(user, topic)
+
+    async def aclose(self) -> None:
+        """Stop the work in the background."""
+        tasks = [user.reading for user in self._users.values() if user.reading is not None]
+        if self._flushing is not None:
+            tasks.append(self._flushing)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Observer of the hub
+
+    def rows_added(self, topic: str) -> None:
+        users = self._topics.get(topic)
+        if users:
+            self._mark((user, topic) for user in users)
+
+    def user_acked(self, user: str, topic: str) -> None:
+        if user in self._topics.get(topic, ()):
+            self._mark([(user, topic)])
+
+    def subscriptions_changed(self, user: str) -> None:
+        if (known := self._users.get(user)) is not None:
+            self._read_subscriptions(known)
+
+    def topic_gone(self, topic: str) -> None:
+        for user_id in self._topics.pop(topic, set()):
+            if (user := self._users.get(user_id)) is not None:
+                user.counts.pop(topic, None)
+
+    def feed_restarted(self) -> None:
+        for user in self._users.values():
+            self._read_subscriptions(user)
+        self._mark((user, topic) for topic, users in self._topics.items() for user in users)
+
+    # Subscriptions
+
+    def _read_subscriptions(self, user: _User) -> None:
+        user.stale = True
+        if user.reading is None:
+            user.reading = asyncio.create_task(self._follow_subscriptions(user), name="subscriptions")
+
+    async def _follow_subscriptions(self, user: _User) -> None:
+        pause = self._delay
+        try:
+            while user.stale:
+                user.stale = False
+                try:
+                    await self._follow(user)
+                    pause = self._delay
+                except (Forbidden, Unauthenticated):
+                    return  # a credential that may not list them gets no counts
+                except NotifyxError as error:
+                    log.info("subscriptions not read", code=error.code)
+                    user.stale = True
+                    pause = min(pause * 2, MAX_RETRY)
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        finally:
+            user.reading = None
+
+    async def _follow(self, user: _User) -> None:
+        subscriptions = await self._store.subscriptions(user.principal)
+        wanted = {item.topic for item in subscriptions[:MAX_SUBSCRIPTIONS]}
+        for topic in set(user.counts) - wanted:
+            self._unfollow(user, topic)
+        fresh = sorted(wanted - set(user.counts))
+        answers = await asyncio.gather(
+            *(self._store.join(user.principal, topic) for topic in fresh), return_exceptions=True
+        )
+        failed: NotifyxError | None = None
+        for topic, answer in zip(fresh, answers, strict=True):
+            if isinstance(answer, JoinResult):
+                self._topics[topic].add(user.principal.id)
+                self._push(user, topic, answer.unread)
+                if self._hub.observe(self, answer):
+                    self._mark([(user.principal.id, topic)])
+            elif isinstance(answer, NotifyxError) and not isinstance(answer, NotFound | Forbidden):
+                failed = answer
+        if failed is not None:
+            raise failed
+
+    def _unfollow(self, user: _User, topic: str) -> None:
+        user.counts.pop(topic, None)
+        users = self._topics.get(topic)
+        if users is not None:
+            users.discard(user.principal.id)
+            if not users:
+                del self._topics[topic]
+                self._hub.unobserve(self, topic)
+
+    # Counts
+
+    def _mark(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._dirty.update(pairs)
+        if self._dirty and self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush(), name="unread")
+
+    async def _flush(self) -> None:
+        pause = self._delay
+        try:
+            while self._dirty:
+                await asyncio.sleep(pause)
+                pairs, self._dirty = list(self._dirty), set()
+                answers = await asyncio.gather(
+                    *(self._store.unread(user, topic) for user, topic in pairs), return_exceptions=True
+                )
+                failed = False
+                for pair, answer in zip(pairs, answers, strict=True):
+                    if isinstance(answer, UnreadResult):
+                        if (user := self._users.get(pair[0])) is not None and pair[1] in user.counts:
+                            self._push(user, pair[1], answer.unread)
+                    elif pair[0] in self._topics.get(pair[1], ()):
+                        failed = True
+                        self._dirty.add(pair)
+                pause = min(pause * 2, MAX_RETRY) * random.uniform(0.5, 1.0) if failed else self._delay  # noqa: S311
+        finally:
+            self._flushing = None
+
+    def _push(self, user: _User, topic: str, count: int) -> None:
+        if user.counts.get(topic) == count:
+            return
+        user.counts[topic] = count
+        for listener in tuple(user.listeners):
+            listener.unread(topic, count)

@@ -1,0 +1,81 @@
+"""Who may open a socket: the upgrade request judged, as pure functions."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
+
+VERSION = "2.0.0"
+_BEARER = "base64url.bearer.phx."
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A request that may go on to the check of its token. ``subprotocol`` is what has to be answered, if anything."""
+
+    token: str = field(repr=False)
+    subprotocol: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An HTTP answer: ``status`` and one sentence."""
+
+    status: int
+    reason: str
+
+
+def judge(
+    target: str, headers: Mapping[str, str], protocols: Iterable[str], allowed_origins: Collection[str]
+) -> Offer | Refusal:
+    """Judge the request for ``target`` (path and query); ``protocols`` are the values of Sec-WebSocket-Protocol."""
+    try:
+        parts = urlsplit(target)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100))
+    except ValueError:
+        return Refusal(400, "The request target is malformed.")
+    if parts.path != "/socket/websocket":
+        return Refusal(404, "The socket is at /socket/websocket.")
+    refused = refuse_origin(headers.get("Origin"), allowed_origins) or refuse_version(query.get("vsn"))
+    if refused is not None:
+        return refused
+    offered = [name.strip() for value in protocols for name in value.split(",")]
+    token = bearer(offered) or query.get("token") or query.get("params[token]")
+    if not token:
+        return Refusal(403, "The socket needs an access token or an API key.")
+    return Offer(token, "phoenix" if "phoenix" in offered else None)
+
+
+def refuse_origin(origin: str | None, allowed: Collection[str]) -> Refusal | None:
+    """The refusal for a browser's ``Origin`` that is not on the exact list; absent means no browser."""
+    if origin is None or origin in allowed:
+        return None
+    return Refusal(403, "This origin is not allowed to use the socket.")
+
+
+def refuse_version(vsn: str | None) -> Refusal | None:
+    """The refusal for any serializer version but ours; an absent one means 1.0.0."""
+    if vsn == VERSION:
+        return None
+    given = vsn if vsn is not None and vsn.isascii() and vsn.isprintable() and len(vsn) < 32 else "1.0.0"
+    return Refusal(403, f"The socket speaks vsn={VERSION}; {given} is not supported.")
+
+
+def bearer(offered: Iterable[str]) -> str | None:
+    """The token among the offered subprotocols: base64 (either alphabet, padding stripped)."""
+    for name in offered:
+        if name.startswith(_BEARER):
+            return decode_bearer(name.removeprefix(_BEARER))
+    return None
+
+
+def decode_bearer(text: str) -> str | None:
+    """The token in ``text``; ``None`` when it is not base64 of ASCII."""
+    standard = text.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return None
