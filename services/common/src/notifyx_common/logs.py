@@ -12,7 +12,7 @@ import structlog
 
 _SECRET_KEYS = re.compile(r"(password|secret|token|authorization|api_key|cookie)", re.IGNORECASE)
 _SECRET_VALUES = re.compile(
-    r"(nfx_[A-Za-z0-9]+_)[A-Za-z0-9_-]+|(eyJ[A-Za-z0-9_-]+\.)[A-Za-z0-9_.-]+|(//[^/:@\s]+:)[^@\s/]+@"
+    r"(nfx_[A-Za-z0-9]+_|nfr_)[A-Za-z0-9_-]+|(eyJ[A-Za-z0-9_-]+\.)[A-Za-z0-9_.-]+|(//[^/:@\s]+:)[^@\s/]+@"
 )
 
 
