@@ -9,7 +9,8 @@ The sides come from different places: the left from the topic's sequence, ``pend
 ``withdrawn_total`` when the subscription ended. Email: what was ever put into the outbox against what its rows
 (and the totals of the pruned ones) say became of it.
 
-Each call reads one snapshot, so work going on at the same time cannot look like an imbalance.
+Each read is one snapshot, so work going on at the same time cannot look like an imbalance. A topic that is being
+deleted is out of the books: its data goes piece by piece.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from notifyx_common.contracts.store import EmailLedger, Ledger, LedgerRow
 TOPICS_A_READ = 200
 """Topics whose books one statement reads."""
 
-_NEXT_TOPICS = "SELECT id FROM topics WHERE id > $1 ORDER BY id LIMIT $2"
+_NEXT_TOPICS = "SELECT id FROM topics WHERE id > $1 AND kind <> 'deleted' ORDER BY id LIMIT $2"
 
 # Pending is counted once for the whole topic: how many rows lie between one subscription's cursor and the next
 # one's, then summed from the top. Acknowledged ones above a cursor are taken off.
@@ -36,7 +37,7 @@ WITH subs AS (
            coalesce(s.end_seq, t.last_seq) - s.first_seq + 1 AS due,
            CASE WHEN s.ended_at IS NULL THEN greatest(s.acked_up_to, s.first_seq - 1) END AS cursor
     FROM subscriptions s JOIN topics t ON t.id = s.topic_id
-    WHERE s.lasting AND s.topic_id = ANY($1::uuid[])
+    WHERE s.lasting AND s.topic_id = ANY($1::uuid[]) AND t.kind <> 'deleted'
 ), cursors AS (
     SELECT topic_id, cursor,
            coalesce(lead(cursor) OVER (PARTITION BY topic_id ORDER BY cursor), 9223372036854775807) AS next
@@ -73,14 +74,14 @@ SELECT books.due, books.sent + rows.sent AS sent, books.fenced + rows.fenced AS 
        books.dead + rows.dead AS dead, rows.waiting, rows.leased, rows.oldest
 FROM (SELECT coalesce(sum(due), 0)::bigint AS due, coalesce(sum(sent), 0)::bigint AS sent,
              coalesce(sum(fenced), 0)::bigint AS fenced, coalesce(sum(dead), 0)::bigint AS dead
-      FROM outbox_books) AS books,
+      FROM outbox_books WHERE topic_id NOT IN (SELECT id FROM topics WHERE kind = 'deleted')) AS books,
      (SELECT count(*) FILTER (WHERE state = 'sent') AS sent, count(*) FILTER (WHERE state = 'fenced') AS fenced,
              count(*) FILTER (WHERE state = 'dead') AS dead,
              count(*) FILTER (WHERE state IN ('pending', 'leased')) AS pending,
              count(*) FILTER (WHERE state = 'pending') AS waiting,
              count(*) FILTER (WHERE state = 'leased') AS leased,
              min(due_at) FILTER (WHERE state IN ('pending', 'leased') AND due_at <= $1) AS oldest
-      FROM outbox) AS rows
+      FROM outbox WHERE topic_id NOT IN (SELECT id FROM topics WHERE kind = 'deleted')) AS rows
 """
 
 

@@ -49,8 +49,10 @@ _JUDGED = f"""
                 WHEN verdict.reason = 'address_refused' THEN 'dead' ELSE 'fenced' END AS state
     FROM picked o
     JOIN subscriptions s ON s.id = o.subscription_id
+    JOIN topics t ON t.id = o.topic_id
     LEFT JOIN email_blocks b ON b.user_id = o.user_id
     CROSS JOIN LATERAL (SELECT CASE
+        WHEN t.kind = 'deleted' THEN 'topic_deleted'
         WHEN s.ended_at IS NOT NULL OR s.email_mode = 'never' THEN 'unsubscribed'
         WHEN NOT EXISTS (SELECT 1 FROM notifications n WHERE {_LIVE}) THEN
             CASE WHEN o.to_seq <= s.acked_up_to

@@ -27,7 +27,7 @@ TOPICS_A_STEP = 50
 ROWS_A_STEP = 5_000
 """About how many outbox rows one transaction writes for one topic (one seq is never split)."""
 
-_BEHIND = "SELECT id FROM topics WHERE email_seq < last_seq ORDER BY id LIMIT $1"
+_BEHIND = "SELECT id FROM topics WHERE email_seq < last_seq AND kind <> 'deleted' ORDER BY id LIMIT $1"
 
 # One statement, one snapshot: the step of a topic, the rows it calls for, and how many of each kind were written.
 # A digest's window ends after *now*, not after the publish: its row cannot have been leased yet. Should clocks of
@@ -37,7 +37,7 @@ WITH topic AS (
     SELECT t.id, t.last_seq, t.email_seq, t.email_unread_after, t.email_digest_every,
            (SELECT count(*) FROM subscriptions s
             WHERE s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL AND s.email_mode <> 'never') AS crowd
-    FROM topics t WHERE t.id = ANY($1::uuid[]) AND t.email_seq < t.last_seq
+    FROM topics t WHERE t.id = ANY($1::uuid[]) AND t.email_seq < t.last_seq AND t.kind <> 'deleted'
 ), step AS (
     SELECT topic.*,
            CASE WHEN crowd = 0 THEN last_seq

@@ -27,8 +27,9 @@ _OVER_RETENTION = """
 SELECT t.id FROM topics t
 CROSS JOIN LATERAL (SELECT n.seq, n.published_at FROM notifications n
                     WHERE n.topic_id = t.id AND n.seq > t.pruned_seq ORDER BY n.seq LIMIT 1) AS oldest
-WHERE oldest.seq <= t.last_seq - t.retention_max_count
-   OR oldest.published_at < $1::timestamptz - t.retention_max_age * interval '1 second'
+WHERE t.kind <> 'deleted'
+  AND (oldest.seq <= t.last_seq - t.retention_max_count
+       OR oldest.published_at < $1::timestamptz - t.retention_max_age * interval '1 second')
 ORDER BY random() LIMIT $2
 """
 
