@@ -68,12 +68,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from notifyx_common.principal import Principal
 
-TopicName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,128}$")]
-AnyTopicName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9._-]{1,128}|user:[A-Za-z0-9:._-]{1,128})$")]
+# Dots alone are no name: a URL cannot address it, since clients and servers take it for a path.
+TopicName = Annotated[str, StringConstraints(max_length=128, pattern=r"^\.*[a-z0-9_-][a-z0-9._-]*$")]
+AnyTopicName = Annotated[
+    str, StringConstraints(max_length=133, pattern=r"^(\.*[a-z0-9_-][a-z0-9._-]*|user:[A-Za-z0-9:._-]{1,128})$")
+]
 Grant = Annotated[str, StringConstraints(min_length=1, max_length=320, pattern=r"^[^\x00-\x20\x7f]+$")]
 """A user id, a verified email, a ServiceAccount (``system:serviceaccount:ns:name``), or ``*`` for anyone signed in."""
 
@@ -104,7 +107,7 @@ class NewNotification(_Request):
     body: Body = ""
     data: dict[str, Any] | None = None
     priority: Priority = "normal"
-    expires_at: datetime | None = None
+    expires_at: AwareDatetime | None = None
 
 
 class PublishItem(NewNotification):

@@ -1,0 +1,115 @@
+"""What the gateway can be told, beyond what every service can."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from notifyx_common.settings import ServiceSettings
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or value != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("an origin is a scheme, a host and perhaps a port, like https://app.example.com")
+    return value.lower()
+
+
+def _base_url(value: str) -> str:
+    if not value:
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment or "@" in value:
+        raise ValueError("this is a base URL, like https://notifyx.example.com")
+    return value.rstrip("/")
+
+
+def _network(value: str) -> str:
+    ip_network(value)
+    return value
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+
+
+class GatewaySettings(ServiceSettings):
+    """Settings of the gateway; each is also ``NOTIFYX_<FIELD>``. Times in seconds, sizes in bytes."""
+
+    public_url: Annotated[str, AfterValidator(_base_url)] = ""
+    """Base URL under which users reach this deployment, for links in emails; defaults to ``host`` and ``port``."""
+
+    socket_port: int = Field(default=4001, ge=0, le=65535)
+    """Port of the socket; 0 takes a free one."""
+
+    socket_url: str = Field(default="", pattern=r"^(wss?://\S+)?$")
+    """URL of the socket as users reach it, for the documentation; defaults to the host of ``public_url``."""
+
+    allowed_origins: tuple[Origin, ...] = ()
+    """Origins (JSON list) whose pages may use the socket and the API; that of ``public_url`` always may."""
+
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    """Networks (JSON list, like ``10.0.0.0/8``) whose ``X-Forwarded-For`` is believed."""
+
+    sign_up: bool = True
+    """Whether anyone may create an account (auth reads the same variable)."""
+
+    max_frame: int = Field(default=64 << 10, ge=1024, le=16 << 20)
+    """Largest message from a socket client."""
+
+    max_pending: int = Field(default=1 << 20, ge=4096)
+    """Output a connection may have waiting; past it the connection is closed and its client resumes."""
+
+    max_channels: int = Field(default=100, ge=1, le=10_000)
+    """Channels one socket may have joined."""
+
+    max_streams: int = Field(default=1000, ge=0, le=100_000)
+    """Event streams (SSE) this node serves at a time."""
+
+    sign_up_burst: int = Field(default=100, ge=1)
+    """Sign-ups from one address before they are slowed down."""
+
+    sign_up_interval: float = Field(default=1.0, gt=0)
+    """Time after which one more sign-up is allowed to a slowed-down address."""
+
+    token_burst: int = Field(default=200, ge=1)
+    """Token requests from one address before they are slowed down."""
+
+    token_interval: float = Field(default=0.2, gt=0)
+    """Time after which one more token request is allowed to a slowed-down address."""
+
+    keys_refresh: float = Field(default=60.0, ge=0.5, le=3600)
+    """How often the signing keys are read from auth; shorter than auth publishes a key before it signs with it."""
+
+    stream_keep_alive: float = Field(default=15.0, ge=0.1, le=300)
+    """Longest silence on an event stream before a comment is sent."""
+
+    dispatch_email: bool = True
+    """Whether this gateway dispatches due email."""
+
+    @property
+    def base_url(self) -> str:
+        """``public_url``, or what ``host`` and ``port`` make of it."""
+        return self.public_url or self.advertised(self.port)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins whose pages may use this deployment."""
+        parts = urlsplit(self.base_url)
+        return frozenset({*self.allowed_origins, f"{parts.scheme}://{parts.netloc}".lower()})
+
+    @property
+    def base_socket_url(self) -> str:
+        """``socket_url``, or the socket's port on the host of ``base_url``."""
+        if self.socket_url:
+            return self.socket_url
+        parts = urlsplit(self.base_url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{'wss' if parts.scheme == 'https' else 'ws'}://{host}:{self.socket_port}/socket"
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """``trusted_proxies``, parsed."""
+        return tuple(ip_network(value) for value in self.trusted_proxies)
