@@ -319,6 +319,6 @@ def _join_error(error: NotifyxError) -> dict[str, Any]:
     answer = error.to_reply()
     if isinstance(error, Unauthenticated | Forbidden):
         answer = {**answer, "reason": "unauthorized", "detail": error.reason}
-    elif isinstance(error, NotFound):
+    elif isinstance(error, NotFound) and error.code != "unmatched_topic":
         answer = {**answer, "reason": "not found", "detail": error.reason}
     return answer

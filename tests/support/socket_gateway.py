@@ -1,0 +1,106 @@
+"""The gateway's socket, hub and store client on real sockets, with tokens that say who they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import SystemClock
+from notifyx_common.contracts.auth import ResolvedUser
+from notifyx_common.discovery import StaticDiscovery
+from notifyx_common.errors import Unauthenticated
+from notifyx_common.metrics import Metrics
+from notifyx_common.principal import Principal
+from notifyx_common.tokens import VerifiedToken
+from notifyx_gateway.hub import Hub, HubSettings
+from notifyx_gateway.socket.listener import SocketListener
+from notifyx_gateway.socket.settings import SocketSettings
+from notifyx_gateway.store import Store
+
+INTERNAL_TOKEN = "internal-token-for-tests"
+
+
+class NamedTokens:
+    """Tokens of the form ``user.<id>.<seconds>`` and ``nfx_<id>``; keys can be revoked."""
+
+    def __init__(self) -> None:
+        self.revoked: set[str] = set()
+
+    def verify(self, token: str) -> VerifiedToken:
+        kind, _, rest = token.partition(".")
+        name, _, seconds = rest.partition(".")
+        if kind != "user" or not name:
+            raise Unauthenticated("The access token is not valid.")
+        return _verified(name, float(seconds or 3600))
+
+    async def authenticate(self, token: str) -> VerifiedToken:
+        if not token.startswith("nfx_"):
+            return self.verify(token)
+        if token in self.revoked or token == "nfx_bad":
+            raise Unauthenticated("The API key is not valid.")
+        return _verified(token.removeprefix("nfx_"), 3600)
+
+
+async def resolve_user(name: str) -> ResolvedUser | None:
+    """Everybody exists but ``nobody``."""
+    if name.startswith("nobody"):
+        return None
+    user = name.partition("@")[0]
+    return ResolvedUser(id=user, email=f"{user}@example.org", name=user, email_verified=True)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What tests look at."""
+
+    listener: SocketListener
+    hub: Hub
+    store: Store
+    metrics: Metrics
+    discovery: StaticDiscovery
+    tokens: NamedTokens
+
+    @property
+    def url(self) -> str:
+        """The socket's endpoint, as a client takes it."""
+        return f"http://127.0.0.1:{self.listener.port}/socket"
+
+
+@asynccontextmanager
+async def running_gateway(
+    stores: Iterable[str],
+    *,
+    token: str = INTERNAL_TOKEN,
+    hub_settings: HubSettings | None = None,
+    settings: SocketSettings | None = None,
+) -> AsyncIterator[Gateway]:
+    """A gateway's socket before the given store nodes (base URLs)."""
+    metrics, clock, tokens = Metrics(), SystemClock(), NamedTokens()
+    discovery = StaticDiscovery({"store": [Endpoint(url, url) for url in stores]})
+    client = ServiceClient("store", discovery=discovery, token=token, metrics=metrics, clock=clock)
+    async with client, Store(client, clock=clock) as store:
+        hub = Hub(store=store, metrics=metrics, clock=clock, settings=hub_settings)
+        listener = SocketListener(
+            hub=hub,
+            store=store,
+            authenticator=tokens,
+            resolve_user=resolve_user,
+            settings=settings or SocketSettings(port=0),
+            metrics=metrics,
+            clock=clock,
+        )
+        async with hub, listener:
+            yield Gateway(listener, hub, store, metrics, discovery, tokens)
+
+
+def user(name: str) -> Principal:
+    """A signed-in user."""
+    return Principal(id=name, email=f"{name}@example.org", email_verified=True, name=name)
+
+
+def _verified(name: str, seconds: float) -> VerifiedToken:
+    return VerifiedToken(principal=user(name), expires_at=datetime.now(UTC) + timedelta(seconds=seconds))
