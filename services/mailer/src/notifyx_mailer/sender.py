@@ -40,6 +40,8 @@ class Sender:
         self._remembered = Remembered(count=settings.remember_count, seconds=settings.remember_seconds)
         self._running: dict[str, asyncio.Task[MailResult]] = {}
         self._held = 0
+        self._nothing_held = asyncio.Event()
+        self._nothing_held.set()
         self._counts = {"sent": 0, "refused": 0, "failed": 0}
         self._reached: bool | None = None
         self._since: datetime = clock.now()
@@ -56,6 +58,7 @@ class Sender:
         if self._held + len(mails) > self._settings.queue_limit:
             raise Unavailable(f"This mailer holds {self._held} emails and takes no more now.")
         self._held += len(mails)
+        self._nothing_held.clear()
         until = self._clock.monotonic() + deadline
         results: list[MailResult | None] = [None] * len(mails)
         work = iter(enumerate(mails))
@@ -66,6 +69,8 @@ class Sender:
                     group.create_task(self._work(work, results, until))
         finally:
             self._held -= len(mails)
+            if self._held == 0:
+                self._nothing_held.set()
         return [result for result in results if result is not None]
 
     def status(self) -> MailerStatus:
@@ -87,7 +92,8 @@ class Sender:
         return self._pool.opened
 
     async def drain(self) -> None:
-        """Until what is on its way has ended."""
+        """Until what was accepted, and what is on its way, has ended."""
+        await self._nothing_held.wait()
         while self._running:
             await asyncio.wait(list(self._running.values()))
 

@@ -26,7 +26,7 @@ from notifyx_mailer.message import Envelope
 from notifyx_mailer.render import one_line
 from notifyx_mailer.settings import MailerSettings
 
-Stage = Literal["connect", "sender", "recipient", "content"]
+Stage = Literal["sender", "recipient", "content"]
 
 _BROKEN = (aiosmtplib.SMTPServerDisconnected, OSError)  # time-outs are OSErrors
 
@@ -182,7 +182,7 @@ def classify(stage: Stage, code: int, message: str) -> MailError:
     """
     reason = one_line(f"{code} {message}", 300)
     permanent = 500 <= code <= 599
-    if not permanent or stage in ("connect", "sender"):
+    if not permanent or stage == "sender":
         return MailFailed(f"The SMTP server answered {reason}", attempted=False, answered=True)
     if stage == "content":
         return MailRefused(f"The SMTP server refused the content: {reason}")
