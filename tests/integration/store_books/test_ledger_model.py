@@ -112,19 +112,30 @@ class Books(RuleBasedStateMachine):
         self.last += count
 
     @rule(user=users, mode=modes)
+    def come_or_go(self, user: str, mode: str) -> None:
+        if self.active(user) is None:
+            self.subscribe(user, mode)
+        else:
+            self.leave(user)
+
     def subscribe(self, user: str, mode: str) -> None:
         if self.active(user) is None:
             subscription = self.run(self.topic.subscribe(user, mode))
             self.periods.append(Period(subscription, user, mode, self.last + 1, passed=self.last))
 
-    @rule(user=users)
     def leave(self, user: str) -> None:
         if (period := self.active(user)) is not None:
             period.withdrawn = period.pending(set(self.there))
             period.end = self.last
             self.run(self.topic.unsubscribe(user))
 
-    @rule(user=users, back=st.integers(0, 8))
+    @rule(user=users, back=st.integers(0, 8), backs=st.sets(st.integers(-1, 9), max_size=5))
+    def acknowledge(self, user: str, back: int, backs: set[int]) -> None:
+        if backs:
+            self.ack_some(user, backs)
+        else:
+            self.ack_up_to(user, back)
+
     def ack_up_to(self, user: str, back: int) -> None:
         if (period := self.active(user)) is not None:
             upto = max(self.last - back, 0)
@@ -132,7 +143,6 @@ class Books(RuleBasedStateMachine):
             period.passed = max(period.passed, upto)
             self.run(self.topic.ack_up_to(user, upto))
 
-    @rule(user=users, backs=st.sets(st.integers(-1, 9), min_size=1, max_size=5))
     def ack_some(self, user: str, backs: set[int]) -> None:
         if (period := self.active(user)) is not None:
             seqs = {self.last - back for back in backs}
@@ -149,7 +159,13 @@ class Books(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    @rule(batch=st.sampled_from([1, 3, PLENTY]))
+    @rule(cause=st.sampled_from(["retention", "expires_at"]), batch=st.sampled_from([3, PLENTY]))
+    def sweep(self, cause: str, batch: int) -> None:
+        if cause == "retention":
+            self.sweep_retained(batch)
+        else:
+            self.sweep_expired(batch)
+
     def sweep_expired(self, batch: int) -> None:
         over = sorted(
             (expires, seq) for seq, expires in self.there.items() if expires is not None and expires <= self.now
@@ -158,7 +174,6 @@ class Books(RuleBasedStateMachine):
         assert swept.removed == min(len(over), batch)
         self.forget(set(self.there) - set(self.run(self.topic.seqs())), {seq for _, seq in over})
 
-    @rule(batch=st.sampled_from([1, 3, PLENTY]))
     def sweep_retained(self, batch: int) -> None:
         doomed: list[int] = []
         for seq in sorted(self.there):

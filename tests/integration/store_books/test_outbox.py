@@ -196,7 +196,7 @@ async def test_acknowledgements_racing_with_dispatch_never_let_an_acknowledged_m
     _, sent = await asyncio.gather(acknowledge(), dispatch())
     assert len(sent) == len(set(sent))
     assert set(range(2, 61, 2)) <= set(sent)
-    states = dict(await topic.outbox("to_seq, state"))
+    states: dict[Any, Any] = {row[0]: row[1] for row in await topic.outbox("to_seq, state")}
     assert {seq for seq, state in states.items() if state == "fenced"} == set(range(1, 61)) - set(sent)
 
 
@@ -383,7 +383,7 @@ async def test_a_busy_topic_is_left_for_the_next_round_and_holds_up_nobody(pool:
         await holder.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 0))", busy.id)
         async with pool.acquire() as connection:
             done = await materialise(connection, [busy.id, calm.id], NOW)
-    assert (done.rows, done.unfinished) == (1, {busy.id})
+    assert (done.rows, done.unfinished) == (1, frozenset({busy.id}))
     assert await fill(busy) == 1
 
 

@@ -18,10 +18,19 @@ import asyncpg
 import orjson
 
 from notifyx_common.errors import InvalidRequest
+from notifyx_common.principal import Principal
+from notifyx_store.permissions import may_read
+from notifyx_store.topic_rows import facts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM = struct.Struct(">q16sq")
 _FARTHEST = 253_402_300_799_000_000  # the last second of the year 9999, in microseconds
+
+_SUBSCRIBED = """
+SELECT s.id AS subscription_id, t.*
+FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted'
+"""
 
 # Each subscription gives its newest page from an index; the merge then keeps one page of all of them.
 _PAGE = """
@@ -36,7 +45,7 @@ CROSS JOIN LATERAL (
       AND (NOT $5 OR (n.seq > s.acked_up_to AND e.seq IS NULL))
     ORDER BY n.published_at DESC, n.seq DESC LIMIT $6
 ) AS found
-WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL
+WHERE s.id = ANY($1::bigint[])
 ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
 """
 
@@ -46,7 +55,7 @@ SELECT t.name, (SELECT count(*) FROM notifications n
                   AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq)
                ) AS unread
 FROM subscriptions s JOIN topics t ON t.id = s.topic_id
-WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL ORDER BY t.name
+WHERE s.id = ANY($1::bigint[]) ORDER BY t.name
 """
 
 
@@ -82,16 +91,26 @@ NEWEST = Place(_EPOCH + timedelta(microseconds=_FARTHEST), UUID(int=2**128 - 1),
 
 
 async def read_inbox(
-    connection: asyncpg.Connection, user: str, *, unread_only: bool, limit: int, after: Place = NEWEST
+    connection: asyncpg.Connection, principal: Principal, *, unread_only: bool, limit: int, after: Place = NEWEST
 ) -> bytes:
-    """One page as the JSON of :class:`notifyx_common.contracts.store.Inbox`."""
-    rows = await connection.fetch(_PAGE, user, after.published_at, after.topic_id, after.seq, unread_only, limit + 1)
+    """One page as the JSON of :class:`notifyx_common.contracts.store.Inbox`.
+
+    A subscription outlives the right to read its topic, but shows nothing while that is gone; a credential that
+    is limited to some topics sees only those.
+    """
+    subscribed = await connection.fetch(_SUBSCRIBED, principal.id)
+    visible = [
+        row["subscription_id"]
+        for row in subscribed
+        if principal.covers(row["name"]) and may_read(principal, facts(row))
+    ]
+    rows = await connection.fetch(_PAGE, visible, after.published_at, after.topic_id, after.seq, unread_only, limit + 1)
     page = rows[:limit]
     cursor = None
     if len(rows) > limit:
         last = page[-1]
         cursor = Place(last["published_at"], last["topic_id"], last["seq"]).encode()
-    unread = {row["name"]: row["unread"] for row in await connection.fetch(_UNREAD, user)}
+    unread = {row["name"]: row["unread"] for row in await connection.fetch(_UNREAD, visible)}
     return page_json([(row["payload"], row["acked"]) for row in page], cursor, unread)
 
 

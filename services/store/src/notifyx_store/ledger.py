@@ -27,6 +27,11 @@ from notifyx_common.contracts.store import EmailLedger, Ledger, LedgerRow
 TOPICS_A_READ = 200
 """Topics whose books one statement reads."""
 
+PATIENCE = 60
+"""The books may be long: how long one statement may take, in seconds."""
+
+_PATIENT = f"SET LOCAL statement_timeout = '{PATIENCE}s'"
+
 _NEXT_TOPICS = "SELECT id FROM topics WHERE id > $1 AND kind <> 'deleted' ORDER BY id LIMIT $2"
 
 # Pending is counted once for the whole topic: how many rows lie between one subscription's cursor and the next
@@ -113,6 +118,9 @@ class EmailBooks:
 
 async def topic_books(connection: asyncpg.Connection, topics: Sequence[UUID]) -> list[TopicBooks]:
     """The books of ``topics``, in the order of their ids; a topic that never had a subscriber has none."""
+    async with connection.transaction(readonly=True):
+        await connection.execute(_PATIENT)
+        rows = await connection.fetch(_BOOKS, topics, timeout=PATIENCE)
     return [
         TopicBooks(
             topic_id=row["id"],
@@ -127,7 +135,7 @@ async def topic_books(connection: asyncpg.Connection, topics: Sequence[UUID]) ->
             subscribers=row["subscribers"],
             unbalanced=row["unbalanced"],
         )
-        for row in await connection.fetch(_BOOKS, topics)
+        for row in rows
     ]
 
 
@@ -143,7 +151,9 @@ async def all_books(connection: asyncpg.Connection) -> list[TopicBooks]:
 
 async def email_books(connection: asyncpg.Connection, now: datetime) -> EmailBooks:
     """The email ledger of the deployment."""
-    row = await connection.fetchrow(_EMAIL, now)
+    async with connection.transaction(readonly=True):
+        await connection.execute(_PATIENT)
+        row = await connection.fetchrow(_EMAIL, now, timeout=PATIENCE)
     oldest: datetime | None = row["oldest"]
     return EmailBooks(
         ledger=EmailLedger(

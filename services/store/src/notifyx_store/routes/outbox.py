@@ -1,0 +1,84 @@
+"""The outbox as the dispatcher in the gateway sees it: claim, confirm, results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from quart import Blueprint, Response
+
+from notifyx_common.contracts.store import (
+    OutboxClaim,
+    OutboxConfirm,
+    OutboxConfirmed,
+    OutboxLease,
+    OutboxResults,
+)
+from notifyx_common.errors import Forbidden, InvalidRequest
+from notifyx_common.web import caller, json_response, read_model
+from notifyx_store import outbox
+from notifyx_store.books_settings import BooksSettings
+from notifyx_store.context import StoreContext
+from notifyx_store.outbox_rules import RetryPolicy
+
+
+def outbox_routes(context: StoreContext) -> Blueprint:
+    """``/internal/v1/outbox/...`` for parts of the platform only."""
+    blueprint = Blueprint("outbox", __name__, url_prefix="/internal/v1/outbox")
+    config = outbox_config(context.settings)
+
+    @blueprint.before_request
+    async def system_only() -> None:
+        if caller().kind != "system":
+            raise Forbidden("Only a part of the platform dispatches email.")
+
+    @blueprint.post("/claim")
+    async def claim() -> Response:
+        wish = await read_model(OutboxClaim)
+        now = context.clock.now()
+        async with context.pool.acquire() as connection:
+            mails = await outbox.claim(
+                connection, config, owner=wish.owner, limit=wish.limit, lease=wish.lease_seconds, now=now
+            )
+            waiting = await outbox.oldest_due(connection, now)
+        return json_response(OutboxLease(mails=mails, oldest_due=waiting))
+
+    @blueprint.post("/confirm")
+    async def confirm() -> Response:
+        wish = await read_model(OutboxConfirm)
+        ids = parse_ids(wish.ids)
+        async with context.pool.acquire() as connection:
+            wanted = await outbox.confirm(connection, ids, owner=wish.owner, now=context.clock.now())
+        return json_response(OutboxConfirmed(ids=[str(mail) for mail in wanted]))
+
+    @blueprint.post("/results")
+    async def results() -> Response:
+        told = await read_model(OutboxResults)
+        ids = parse_ids(result.id for result in told.results)
+        async with context.pool.acquire() as connection:
+            await outbox.record(
+                connection,
+                list(zip(ids, told.results, strict=True)),
+                owner=told.owner,
+                now=context.clock.now(),
+                policy=config.policy,
+            )
+        return Response(status=204)
+
+    return blueprint
+
+
+def outbox_config(settings: BooksSettings) -> outbox.OutboxConfig:
+    """What mails are made with, from the settings."""
+    policy = RetryPolicy(
+        max_attempts=settings.mail_attempts, base=settings.mail_retry_base, off_delay=settings.mail_off_delay
+    )
+    return outbox.OutboxConfig(mail_domain=settings.mail_domain, secret=settings.unsubscribe_secret, policy=policy)
+
+
+def parse_ids(ids: Iterable[str]) -> list[UUID]:
+    """Outbox ids of a request. Raises :class:`InvalidRequest` for what cannot be one."""
+    try:
+        return [UUID(one) for one in ids]
+    except ValueError:
+        raise InvalidRequest("An email's id is a UUID.", code="validation_failed") from None
