@@ -16,6 +16,8 @@ from typing import Any, Self
 import orjson
 from aiohttp import WSMsgType, web
 
+from notifyx_common.principal import Principal
+
 MAX_PAGE = 200
 
 
@@ -399,6 +401,4 @@ class MemoryStore:
 
 
 def _principal(request: web.Request) -> dict[str, Any]:
-    from notifyx_common.principal import Principal
-
     return Principal.from_header(request.headers["X-Notifyx-Principal"]).model_dump(mode="json")

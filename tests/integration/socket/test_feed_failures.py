@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+
+from notifyx_gateway.hub import HubSettings
 from support.memory_store import MemoryStore
 from support.phoenix import Channel, PhoenixClient
 from support.socket_gateway import Gateway, running_gateway
-
-from notifyx_gateway.hub import HubSettings
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
 from support.memory_store import MemoryStore
 from support.phoenix import PhoenixClient, Refused
 from support.socket_gateway import Gateway, running_gateway
