@@ -6,7 +6,7 @@ A plain Python model keeps sets of seqs for each subscription and for the outbox
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -26,14 +26,19 @@ from hypothesis.stateful import (
 )
 
 from notifyx_common.contracts.store import OutboxMail, OutboxResult
+from notifyx_common.database import Database
+from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
 from notifyx_store import outbox, unsubscribe
+from notifyx_store.context import StoreContext
+from notifyx_store.database import database_config
 from notifyx_store.ledger import email_books, topic_books
 from notifyx_store.outbox_materialise import materialise
 from notifyx_store.prune import Keep, prune
 from notifyx_store.sweep import sweep_topic
-from support.books import CONFIG, NOW, Topic, migrated, new_topic
+from support.books import CONFIG, NOW, Topic, new_topic, store_settings
 from support.postgres import create_database
+from support.store_people import HandClock, StoreTopic
 
 T = TypeVar("T")
 users = st.sampled_from(["ann", "bob"])
@@ -68,6 +73,7 @@ class Books(RuleBasedStateMachine):
 
     runner: asyncio.Runner
     connection: asyncpg.Connection
+    people: Callable[[Topic], Topic]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -84,7 +90,7 @@ class Books(RuleBasedStateMachine):
         self.windows: set[tuple[int, int]] = set()
         self.leased: dict[str, OutboxMail] = {}
         self.run(self.connection.execute("TRUNCATE topics, email_blocks CASCADE"))
-        self.topic: Topic = self.run(
+        made = self.run(
             new_topic(
                 self.connection,
                 max_count=max_count,
@@ -93,6 +99,7 @@ class Books(RuleBasedStateMachine):
                 digest_every=DIGEST_EVERY,
             )
         )
+        self.topic = self.people(made)
         self.ages: dict[int, Any] = {}
         for user, mode in zip(("ann", "bob"), wants, strict=True):
             self.subscribe(user, mode)
@@ -272,26 +279,56 @@ class Books(RuleBasedStateMachine):
         assert (due or 0) == self.singles + len(self.windows)
 
 
+SETTINGS = settings(
+    max_examples=40,
+    stateful_step_count=40,
+    deadline=None,
+    # Shrinking runs every step on the database again: the steps as found are told sooner.
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
 @pytest.fixture(scope="module")
-def machine(postgres: Cluster) -> Iterator[type[Books]]:
-    """The machine on a database of this module."""
-    with asyncio.Runner() as runner:
-        url = runner.run(create_database(postgres))
-        runner.run(migrated(url))
-        connection = runner.run(asyncpg.connect(url))
-        yield type("BooksOnPostgres", (Books,), {"runner": runner, "connection": connection})
-        runner.run(connection.close())
+def runner() -> Iterator[asyncio.Runner]:
+    """Hypothesis' machines are synchronous: their steps run here."""
+    with asyncio.Runner() as running:
+        yield running
 
 
-def test_the_ledger_balances_after_every_step(machine: type[Books]) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=40,
-            deadline=None,
-            # Shrinking runs every step on the database again: the steps as found are told sooner.
-            phases=[Phase.generate],
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
+@pytest.fixture(scope="module")
+def context(postgres: Cluster, runner: asyncio.Runner) -> Iterator[StoreContext]:
+    """A store's context on a database of this module."""
+    settings_of_store = store_settings(runner.run(create_database(postgres)))
+    database = Database(database_config(settings_of_store))
+    runner.run(database.__aenter__())
+    yield StoreContext(settings_of_store, database, HandClock(), Metrics())
+    runner.run(database.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def connection(runner: asyncio.Runner, context: StoreContext) -> Iterator[asyncpg.Connection]:
+    """One connection for all steps of a machine."""
+    acquired = runner.run(_acquire(context.pool))
+    yield acquired
+    runner.run(context.pool.release(acquired))
+
+
+async def _acquire(pool: asyncpg.Pool) -> asyncpg.Connection:
+    return await pool.acquire()
+
+
+def test_the_ledger_balances_whatever_the_rows_say(runner: asyncio.Runner, connection: asyncpg.Connection) -> None:
+    plain = staticmethod(lambda topic: topic)
+    machine = type("PlainBooks", (Books,), {"runner": runner, "connection": connection, "people": plain})
+    run_state_machine_as_test(machine, settings=SETTINGS)
+
+
+def test_the_ledger_balances_whatever_the_store_is_asked_to_do(
+    runner: asyncio.Runner, connection: asyncpg.Connection, context: StoreContext
+) -> None:
+    clock = context.clock
+    assert isinstance(clock, HandClock)
+    through_store = staticmethod(lambda topic: StoreTopic(topic.id, topic.name, topic.db, context, clock))
+    machine = type("StoreBooks", (Books,), {"runner": runner, "connection": connection, "people": through_store})
+    run_state_machine_as_test(machine, settings=SETTINGS)

@@ -1,0 +1,72 @@
+"""What people do, done by the store's own code; the same calls as the plain SQL of :mod:`support.books`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from notifyx_common.principal import Principal, system_principal
+from notifyx_store.acks import acknowledge
+from notifyx_store.context import StoreContext
+from notifyx_store.metrics import StoreMetrics
+from notifyx_store.publish import Publisher
+from notifyx_store.subscriptions import subscribe, unsubscribe
+from support.books import NOW, Topic
+
+
+class HandClock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+
+@dataclass(frozen=True)
+class StoreTopic(Topic):
+    """A topic whose people use the store."""
+
+    context: StoreContext
+    clock: HandClock
+
+    async def publish(
+        self, count: int = 1, *, at: datetime = NOW, expires_at: datetime | None = None, body: str = "body"
+    ) -> int:
+        self.clock.time = at
+        publisher = Publisher(self.context, StoreMetrics.of(self.context.metrics), lambda _: None, "test")
+        item = {"p": 0, "topic": self.name, "title": "Title", "body": body, "expires_at": expires_at}
+        batch = {"batch_id": uuid4().hex, "principals": [system_principal("test")], "items": [item] * count}
+        await publisher.publish(batch)
+        last: int = await self.db.fetchval("SELECT last_seq FROM topics WHERE id = $1", self.id)
+        return last
+
+    async def subscribe(self, user: str, mode: str = "never", *, first_seq: int | None = None) -> int:
+        assert first_seq is None
+        await subscribe(self.db, Principal(id=user), self.name, mode, self.clock.now())  # type: ignore[arg-type]
+        subscription: int = await self.db.fetchval(
+            "SELECT id FROM subscriptions WHERE topic_id = $1 AND user_id = $2 AND ended_at IS NULL", self.id, user
+        )
+        return subscription
+
+    async def unsubscribe(self, user: str) -> None:
+        await unsubscribe(self.db, Principal(id=user), self.name, self.clock.now())
+
+    async def ack_seqs(self, user: str, seqs: Iterable[int]) -> None:
+        if wanted := [seq for seq in seqs if seq >= 0]:
+            await self._acknowledge(user, {"seqs": wanted})
+
+    async def ack_up_to(self, user: str, upto: int) -> None:
+        await self._acknowledge(user, {"up_to": upto})
+
+    async def _acknowledge(self, user: str, what: dict[str, Any]) -> None:
+        batch = {"principals": [Principal(id=user)], "items": [{"p": 0, "topic": self.name, **what}]}
+        [result] = await acknowledge(self.context, StoreMetrics.of(self.context.metrics), batch)
+        assert "acked_up_to" in result, result
