@@ -283,11 +283,15 @@ class Peer:
         self._take(verified)
 
     def look(self, now: float) -> None:
-        """Close when the token's time is over (``now`` is epoch seconds); an API key is looked up again."""
-        if now > self._check_at:
-            self._check_at = now + self.realm.settings.key_check_interval
-            self.spawn(self._prove_again())
-        if now > self.expires_at + self.realm.settings.token_grace:
+        """Close when the token's time is over (``now`` is epoch seconds); an API key is looked up again.
+
+        While auth does not answer, a key's connections stay: only a key that is refused loses them.
+        """
+        if self._key is not None:
+            if now > self._check_at:
+                self._check_at = now + self.realm.settings.key_check_interval
+                self.spawn(self._prove_again())
+        elif now > self.expires_at + self.realm.settings.token_grace:
             self.link.close(TOKEN_EXPIRED, "the token has expired")
 
     async def _prove_again(self) -> None:
@@ -301,10 +305,7 @@ class Peer:
     def _take(self, verified: VerifiedToken) -> None:
         self._verified = verified
         self.expires_at = verified.expires_at.timestamp()
-        if self._key is None:
-            self._check_at = float("inf")
-        else:
-            self._check_at = self.realm.clock.now().timestamp() + self.realm.settings.key_check_interval
+        self._check_at = self.realm.clock.now().timestamp() + self.realm.settings.key_check_interval
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:

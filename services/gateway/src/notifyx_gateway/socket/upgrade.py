@@ -39,6 +39,8 @@ def judge(
         return Refusal(400, "The request target is malformed.")
     if parts.path != "/socket/websocket":
         return Refusal(404, "The socket is at /socket/websocket.")
+    if headers.get("Sec-WebSocket-Version") != "13":
+        return Refusal(400, "The socket speaks WebSocket version 13.")
     refused = refuse_origin(headers.get("Origin"), allowed_origins) or refuse_version(query.get("vsn"))
     if refused is not None:
         return refused

@@ -1,0 +1,367 @@
+"""Upgrades, credentials, bad frames, bounds and drains, byte by byte where a client library would not go along."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import struct
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from notifyx_gateway.socket.settings import SocketSettings
+from support.memory_store import MemoryStore
+from support.phoenix import PhoenixClient
+from support.socket_gateway import Gateway, running_gateway
+
+SETTINGS = SocketSettings(
+    port=0,
+    allowed_origins=frozenset({"https://app.example.org"}),
+    max_frame=8192,
+    max_pending=200_000,
+    max_channels=3,
+    idle_timeout=60.0,
+    sweep_interval=0.1,
+    token_grace=0.2,
+    key_check_interval=0.2,
+    close_grace=0.5,
+    drain_batch=4,
+    drain_interval=0.05,
+)
+
+
+@pytest.fixture
+async def memory() -> AsyncIterator[MemoryStore]:
+    async with MemoryStore() as store:
+        store.topic("news")
+        yield store
+
+
+@pytest.fixture
+async def gateway(memory: MemoryStore) -> AsyncIterator[Gateway]:
+    async with running_gateway([memory.url], settings=SETTINGS) as running:
+        yield running
+
+
+async def upgrade(gateway: Gateway, query: str, headers: dict[str, str] | None = None) -> tuple[int, str, Any]:
+    """Status, body and headers of an upgrade request."""
+    sent = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+        "Sec-WebSocket-Version": "13",
+        **(headers or {}),
+    }
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{gateway.listener.port}{query}", headers=sent) as response,
+    ):
+        body = "" if response.status == 101 else await response.text()
+        return response.status, body, response.headers
+
+
+def offered(token: str) -> str:
+    return "phoenix, base64url.bearer.phx." + base64.b64encode(token.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "says"),
+    [
+        ("/socket/websocket?token=user.ann", {}, 403, "1.0.0"),
+        ("/socket/websocket?vsn=1.0.0&token=user.ann", {}, 403, "vsn=2.0.0"),
+        ("/socket/websocket?vsn=2.0.0", {}, 403, "needs an access token"),
+        ("/socket/websocket?vsn=2.0.0&token=forged", {}, 403, "not valid"),
+        ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Origin": "https://evil.example.org"}, 403, "origin"),
+        ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Origin": "null"}, 403, "origin"),
+        ("/socket/other?vsn=2.0.0&token=user.ann", {}, 404, "/socket/websocket"),
+        ("/socket/%2e%2e/websocket?vsn=2.0.0&token=user.ann", {}, 404, ""),
+        ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Sec-WebSocket-Version": "8"}, 400, "13"),
+        ("/socket/websocket?vsn=2.0.0", {"Sec-WebSocket-Protocol": "phoenix, base64url.bearer.phx.%%%"}, 403, "needs"),
+    ],
+)
+async def test_refused_upgrades(gateway: Gateway, query: str, headers: dict[str, str], status: int, says: str) -> None:
+    got, body, _ = await upgrade(gateway, query, headers)
+    assert got == status
+    assert says in body
+    assert gateway.listener.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "protocol"),
+    [
+        ("/socket/websocket?vsn=2.0.0", {"Sec-WebSocket-Protocol": offered("user.ann")}, "phoenix"),
+        ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Origin": "https://app.example.org"}, None),
+        ("/socket/websocket?params%5Btoken%5D=user.ann&vsn=2.0.0", {}, None),
+        ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Sec-WebSocket-Protocol": "phoenix"}, "phoenix"),
+        ("/socket/websocket?vsn=2.0.0&token=bad", {"Sec-WebSocket-Protocol": offered("user.ann")}, "phoenix"),
+    ],
+)
+async def test_accepted_upgrades(gateway: Gateway, query: str, headers: dict[str, str], protocol: str | None) -> None:
+    status, _, got = await upgrade(gateway, query, headers)
+    assert status == 101
+    assert got.get("Sec-WebSocket-Protocol") == protocol
+
+
+class Raw:
+    """A WebSocket client that sends any bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def frame(self, opcode: int, payload: bytes, *, fin: bool = True, rsv: int = 0, masked: bool = True) -> None:
+        first = (0x80 if fin else 0) | rsv << 4 | opcode
+        length = len(payload)
+        head = bytes((first,))
+        bit = 0x80 if masked else 0
+        if length < 126:
+            head += bytes((bit | length,))
+        elif length < 1 << 16:
+            head += bytes((bit | 126,)) + struct.pack("!H", length)
+        else:
+            head += bytes((bit | 127,)) + struct.pack("!Q", length)
+        self.writer.write(head + (b"\0\0\0\0" if masked else b"") + payload)
+
+    def message(self, *parts: object) -> None:
+        self.frame(1, orjson.dumps(list(parts)))
+
+    async def receive(self) -> tuple[int, bytes]:
+        async with asyncio.timeout(5):
+            head = await self.reader.readexactly(2)
+            length = head[1] & 0x7F
+            if length == 126:
+                (length,) = struct.unpack("!H", await self.reader.readexactly(2))
+            elif length == 127:
+                (length,) = struct.unpack("!Q", await self.reader.readexactly(8))
+            return head[0] & 0xF, await self.reader.readexactly(length)
+
+    async def reply(self) -> list[Any]:
+        opcode, payload = await self.receive()
+        assert opcode == 1, payload
+        message: list[Any] = orjson.loads(payload)
+        return message
+
+    async def answer(self) -> list[Any]:
+        """The next reply, whatever is pushed before it."""
+        message = await self.reply()
+        while message[3] != "phx_reply":
+            message = await self.reply()
+        return message
+
+    async def close_code(self) -> int:
+        while True:
+            opcode, payload = await self.receive()
+            if opcode == 8:
+                return int.from_bytes(payload[:2], "big")
+
+
+@asynccontextmanager
+async def connected(gateway: Gateway, token: str = "user.ann") -> AsyncIterator[Raw]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.listener.port)
+    key = base64.b64encode(os.urandom(16)).decode()
+    writer.write(
+        f"GET /socket/websocket?vsn=2.0.0&token={token} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    try:
+        yield Raw(reader, writer)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("send", "code"),
+    [
+        (lambda raw: raw.frame(1, b"not json"), 1007),
+        (lambda raw: raw.frame(1, b'["1","1","topic:news","phx_join",{}'), 1007),
+        (lambda raw: raw.frame(1, b"\xff\xfe"), 1007),
+        (lambda raw: raw.frame(1, b'{"topic":"x"}'), 1008),
+        (lambda raw: raw.frame(1, b'["1","1","topic:news","phx_join"]'), 1008),
+        (lambda raw: raw.frame(1, b'[1,2,"topic:news","phx_join",{}]'), 1008),
+        (lambda raw: raw.frame(1, b'["1","1",["topic"],"phx_join",{}]'), 1008),
+        (lambda raw: raw.frame(1, b"[" * 4000), 1007),
+        (lambda raw: raw.frame(1, orjson.dumps(["1", "1", "t" * 300, "phx_join", {}])), 1008),
+        (lambda raw: raw.frame(2, b""), 1008),
+        (lambda raw: raw.frame(2, b"\x01\0\0\0\0"), 1008),
+        (lambda raw: raw.frame(2, b"\0\xff\xff\xff\xff"), 1008),
+        (lambda raw: raw.frame(2, b"\0\0\0\x02\x01\xff\xffx"), 1007),
+        (lambda raw: raw.frame(1, b"[" + b"1," * 5000 + b"1]"), 1009),
+        (lambda raw: raw.frame(1, b"x", rsv=4), 1002),
+        (lambda raw: raw.frame(1, b"x", masked=False), 1002),
+        (lambda raw: raw.frame(0, b"x"), 1002),
+        (lambda raw: raw.frame(3, b"x"), 1002),
+        (lambda raw: raw.frame(9, b"x" * 126), 1002),
+        (lambda raw: [raw.frame(1, b"[", fin=False), raw.frame(1, b"]")], 1002),
+        (lambda raw: [raw.frame(1, b" " * 5000, fin=False), raw.frame(0, b" " * 5000)], 1009),
+        (lambda raw: [raw.frame(1, b" ", fin=False), *(raw.frame(0, b"", fin=False) for _ in range(1100))], 1009),
+    ],
+)
+async def test_bad_frames_close_their_connection_only(
+    gateway: Gateway, memory: MemoryStore, send: Callable[[Raw], None], code: int
+) -> None:
+    async with connected(gateway) as good, connected(gateway) as bad:
+        send(bad)
+        assert await bad.close_code() == code
+        good.message("1", "1", "topic:news", "phx_join", {})
+        assert (await good.reply())[4]["status"] == "ok"
+
+
+async def test_fragments_make_one_message(gateway: Gateway) -> None:
+    async with connected(gateway) as raw:
+        text = orjson.dumps([None, "7", "phoenix", "heartbeat", {}])
+        raw.frame(1, text[:5], fin=False)
+        raw.frame(9, b"in between")
+        raw.frame(0, text[5:20], fin=False)
+        raw.frame(0, text[20:])
+        assert await raw.receive() == (10, b"in between")
+        assert await raw.reply() == [None, "7", "phoenix", "phx_reply", {"status": "ok", "response": {}}]
+
+
+async def test_a_binary_push_is_answered(gateway: Gateway) -> None:
+    async with connected(gateway) as raw:
+        raw.message("1", "1", "topic:news", "phx_join", {})
+        await raw.reply()
+        raw.frame(2, b"\0\x01\x01\x0a\x07" + b"1" + b"2" + b"topic:news" + b"publish" + b"\x00\x01\xff")
+        answer = await raw.reply()
+        assert answer[:4] == ["1", "2", "topic:news", "phx_reply"]
+        assert answer[4]["response"]["code"] == "invalid_request"
+
+
+async def test_the_closing_handshake_gives_the_code_back(gateway: Gateway) -> None:
+    async with connected(gateway) as raw:
+        raw.frame(8, struct.pack("!H", 1000) + b"bye")
+        assert await raw.close_code() == 1000
+        assert await raw.reader.read() == b""
+    assert gateway.listener.connections == 0
+
+
+async def test_messages_before_the_join_reply_wait_for_it(gateway: Gateway) -> None:
+    async with connected(gateway) as raw:
+        raw.message("1", "1", "topic:news", "phx_join", {})
+        raw.message("1", "2", "topic:news", "publish", {"body": "early"})
+        assert (await raw.reply())[1] == "1"
+        answers = [await raw.reply(), await raw.reply()]
+        assert {answer[3] for answer in answers} == {"phx_reply", "notification"}
+
+
+async def test_a_second_join_ends_the_first(gateway: Gateway) -> None:
+    async with connected(gateway) as raw:
+        raw.message("1", "1", "topic:news", "phx_join", {})
+        await raw.reply()
+        raw.message("2", "2", "topic:news", "phx_join", {})
+        assert await raw.reply() == ["1", "1", "topic:news", "phx_close", {}]
+        assert (await raw.reply())[:2] == ["2", "2"]
+        raw.message("1", "3", "topic:news", "publish", {"body": "stale"})
+        raw.message("2", "4", "topic:news", "phx_leave", {})
+        assert (await raw.reply())[:2] == ["2", "4"]
+        assert await raw.reply() == ["2", "2", "topic:news", "phx_close", {}]
+
+
+async def test_too_many_channels(gateway: Gateway, memory: MemoryStore) -> None:
+    async with connected(gateway) as raw:
+        for number in range(4):
+            memory.topic(f"t{number}")
+            raw.message(str(number), str(number), f"topic:t{number}", "phx_join", {})
+        answers = [await raw.reply() for _ in range(4)]
+        refused = [answer for answer in answers if answer[4]["status"] == "error"]
+        assert [answer[4]["response"]["reason"] for answer in refused] == ["too many channels joined"]
+
+
+async def test_an_idle_connection_is_closed(memory: MemoryStore) -> None:
+    async with running_gateway([memory.url], settings=replace(SETTINGS, idle_timeout=0.5)) as gateway:  # noqa: SIM117
+        async with connected(gateway) as silent, connected(gateway) as alive:
+            for number in range(8):
+                alive.message(None, str(number), "phoenix", "heartbeat", {})
+                assert (await alive.reply())[4]["status"] == "ok"
+                await asyncio.sleep(0.1)
+            assert await silent.close_code() == 1001
+            alive.message(None, "9", "phoenix", "heartbeat", {})
+            assert (await alive.reply())[1] == "9"
+
+
+async def test_an_expired_token_closes_with_4001_unless_renewed(gateway: Gateway) -> None:
+    async with connected(gateway, "user.ann.0.5") as old, connected(gateway, "user.ann.0.5") as renewed:
+        renewed.message("1", "1", "user:me", "phx_join", {})
+        assert (await renewed.reply())[4]["status"] == "ok"
+        for ref, token, status in (("2", "user.bob", "error"), ("3", "forged", "error"), ("4", "user.ann", "ok")):
+            renewed.message("1", ref, "user:me", "access_token", {"token": token})
+            answer = await renewed.answer()
+            assert (answer[1], answer[4]["status"]) == (ref, status)
+        assert await old.close_code() == 4001
+        renewed.message(None, "5", "phoenix", "heartbeat", {})
+        assert (await renewed.answer())[1] == "5"
+
+
+async def test_api_keys_are_looked_up_before_the_first_join(gateway: Gateway) -> None:
+    async with connected(gateway, "nfx_ann") as good, connected(gateway, "nfx_bad") as bad:
+        good.message("1", "1", "topic:news", "phx_join", {})
+        assert (await good.reply())[4]["status"] == "ok"
+        bad.message("1", "1", "topic:news", "phx_join", {})
+        answer = await bad.reply()
+        assert answer[4]["response"]["reason"] == "unauthorized"
+        assert await bad.close_code() == 4001
+        gateway.tokens.revoked.add("nfx_ann")
+        assert await good.close_code() == 4001
+
+
+async def test_a_client_that_does_not_read_loses_its_connection_alone(gateway: Gateway, memory: MemoryStore) -> None:
+    async with connected(gateway) as stuck, PhoenixClient(gateway.url, "user.bob") as reader:
+        stuck.message("1", "1", "topic:news", "phx_join", {})
+        await stuck.reply()
+        stuck.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        channel = await reader.channel("topic:news")
+        started, sent = time.monotonic(), 0
+        async with asyncio.timeout(30):
+            while gateway.listener.connections == 2:
+                memory.append("news", "x" * 4000, count=20)
+                sent += 20
+                await channel.until(lambda c, n=sent: len(c.received) == n)  # type: ignore[misc]
+        assert time.monotonic() - started < 20
+        assert gateway.metrics.registry.get_sample_value("notifyx_disconnects_total", {"reason": "1013"}) == 1
+        last = memory.topics["news"].last_seq
+        back = await reader.channel("topic:news", since=0)
+        await back.until(lambda c: len(c.received) == last)
+        assert [row["seq"] for row in back.received] == list(range(1, last + 1))
+
+
+async def test_a_burst_beyond_the_bound_reaches_those_who_read(gateway: Gateway, memory: MemoryStore) -> None:
+    async with PhoenixClient(gateway.url, "user.ann") as ann:
+        channel = await ann.channel("topic:news")
+        memory.append("news", "x" * 30_000, count=100)  # 3 MB in one message of the feed; 200 kB may be pending
+        await channel.until(lambda c: len(c.received) == 100)
+        assert [row["seq"] for row in channel.received] == list(range(1, 101))
+        assert ann.connections == 1
+
+
+async def test_a_drain_closes_with_1012_in_batches(gateway: Gateway) -> None:
+    connections = [connected(gateway) for _ in range(10)]
+    raws = [await each.__aenter__() for each in connections]
+    started = time.monotonic()
+    drain = asyncio.create_task(gateway.listener.drain())
+    codes = await asyncio.gather(*(raw.close_code() for raw in raws))
+    await drain
+    assert codes == [1012] * 10
+    assert time.monotonic() - started >= 0.05
+    status, body, _ = await upgrade(gateway, "/socket/websocket?vsn=2.0.0&token=user.ann")
+    assert (status, "stopping" in body) == (503, True)
+    for each in connections:
+        await each.__aexit__(None, None, None)
+
+
+async def test_more_requests_than_are_worked_on_at_once_wait_and_are_all_answered(memory: MemoryStore) -> None:
+    async with running_gateway([memory.url], settings=replace(SETTINGS, max_in_flight=8)) as gateway:  # noqa: SIM117
+        async with PhoenixClient(gateway.url, "user.ann") as ann:
+            channel = await ann.channel("topic:news")
+            pushes: list[Awaitable[dict[str, Any]]] = [
+                channel.push("publish", {"body": "y" * 4000}) for _ in range(100)
+            ]
+            answers = await asyncio.gather(*pushes)
+            assert [answer["seq"] for answer in answers] == list(range(1, 101))
