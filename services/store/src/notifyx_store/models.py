@@ -50,6 +50,7 @@ class Subscription(Model):
     """A period in which a user is subscribed to a topic; ``lasting`` false: a reader who only acknowledges.
 
     ``acked_up_to`` is the cursor. The totals are the ledger's; what is pending is counted in the log.
+    ``identity`` is the hash of the verified email the user subscribed with, for allow-lists that name it.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -67,6 +68,7 @@ class Subscription(Model):
     acked_total = fields.BigIntField(default=0, db_default=0)
     expired_total = fields.BigIntField(default=0, db_default=0)
     withdrawn_total = fields.BigIntField(default=0, db_default=0)
+    identity = fields.CharField(max_length=64, default="", db_default="")
     created_at = fields.DatetimeField()
 
     class Meta:

@@ -1,0 +1,126 @@
+"""The store process: its parts put together, and ``notifyx-store``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import uvloop
+from quart import Quart, Response
+
+from notifyx_common import logs
+from notifyx_common.clock import Clock, SystemClock
+from notifyx_common.database import Database
+from notifyx_common.errors import InvalidRequest, NotifyxError
+from notifyx_common.lifecycle import Service, instance_name, run
+from notifyx_common.metrics import Metrics
+from notifyx_common.settings import load
+from notifyx_common.web import Readiness, create_app, problem_response
+from notifyx_store.context import StoreContext
+from notifyx_store.database import database_config
+from notifyx_store.feed.hub import Hub
+from notifyx_store.maintenance import background
+from notifyx_store.metrics import StoreMetrics
+from notifyx_store.publish import Publisher
+from notifyx_store.purge import purging
+from notifyx_store.routes.books import books_routes
+from notifyx_store.routes.feed import feed_routes
+from notifyx_store.routes.hot import hot_routes
+from notifyx_store.routes.outbox import outbox_routes
+from notifyx_store.routes.subscriptions import subscription_routes
+from notifyx_store.routes.topics import topic_routes
+from notifyx_store.settings import StoreSettings
+
+POOL_GAUGE_EVERY = 5.0
+
+
+def build(settings: StoreSettings, clock: Clock | None = None, metrics: Metrics | None = None) -> Service:
+    """The service of ``settings``; nothing is started before its ``context`` is entered."""
+    clock, metrics, readiness = clock or SystemClock(), metrics or Metrics(), Readiness()
+    database = Database(database_config(settings))
+    context = StoreContext(settings=settings, database=database, clock=clock, metrics=metrics)
+    core = StoreMetrics.of(metrics)
+    origin = uuid.uuid4().hex[:12]
+    hub = Hub(context, core, origin)
+    publisher = Publisher(context, core, hub.offer, origin)
+    app = create_app("store", settings, metrics, readiness)
+    database.attach(app)
+    _refuse_nul(app)
+    for blueprint in (
+        hot_routes(context, core, publisher),
+        topic_routes(context),
+        subscription_routes(context),
+        feed_routes(context, hub),
+        outbox_routes(context),
+        books_routes(context),
+    ):
+        app.register_blueprint(blueprint)
+    readiness.add("database", database.check)
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[StoreContext]:
+        async with (
+            database,
+            background(context) as maintenance,
+            purging(context),
+            hub.running(maintenance.wake),
+            _watching_pool(context, core),
+        ):
+            yield context
+
+    async def drain() -> None:
+        hub.close("this node is stopping")
+
+    return Service(
+        name="store",
+        app=app,
+        settings=settings,
+        metrics=metrics,
+        readiness=readiness,
+        context=running,
+        drain=drain,
+    )
+
+
+def main() -> None:
+    """Run the service of the environment's settings; a start that fails says why in one sentence and exits with 2."""
+    try:
+        settings = load(StoreSettings)
+        logs.configure(
+            service="store", instance=instance_name(settings), level=settings.log_level, style=settings.log_format
+        )
+        uvloop.run(run(build(settings)))
+    except NotifyxError as error:
+        print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
+        sys.exit(2)
+
+
+def _refuse_nul(app: Quart) -> None:
+    async def refused(error: Exception) -> Response:
+        return problem_response(
+            InvalidRequest("A text holds a character that cannot be kept.", code="validation_failed")
+        )
+
+    app.register_error_handler(asyncpg.CharacterNotInRepertoireError, refused)
+    app.register_error_handler(asyncpg.UntranslatableCharacterError, refused)
+
+
+@contextlib.asynccontextmanager
+async def _watching_pool(context: StoreContext, metrics: StoreMetrics) -> AsyncIterator[None]:
+    async def watch() -> None:
+        while True:
+            idle = context.pool.get_idle_size()
+            metrics.pool.labels("idle").set(idle)
+            metrics.pool.labels("used").set(context.pool.get_size() - idle)
+            await asyncio.sleep(POOL_GAUGE_EVERY)
+
+    task = asyncio.create_task(watch(), name="pool gauge")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,69 @@
+"""Reading a batch so that one malformed item is its own sender's problem and no other's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from notifyx_common.contracts.store import ItemError
+from notifyx_common.errors import InvalidRequest, NotifyxError
+from notifyx_common.principal import Principal
+from notifyx_common.web import invalid_fields
+
+I = TypeVar("I", bound=BaseModel)  # noqa: E741 - an item's type
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[I]):
+    """A batch as it came: an item, or in its place why it is refused."""
+
+    principals: list[Principal]
+    items: list[I | ItemError]
+    batch_id: str = ""
+
+
+def read_batch(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
+    """``data`` as a batch of ``item``. Raises :class:`InvalidRequest` for what is wrong with the batch as such."""
+    try:
+        whole = batch.model_validate(data)
+    except ValidationError as error:
+        if any(len(one["loc"]) < 2 or one["loc"][0] != "items" for one in error.errors(include_input=False)):
+            raise invalid_fields(error) from None
+        return _salvage(batch, item, data)
+    principals: list[Principal] = getattr(whole, "principals", [])
+    items = [_with_principal(one, principals) for one in whole.items]  # type: ignore[attr-defined]
+    return Batch(principals, items, getattr(whole, "batch_id", ""))
+
+
+def item_error(error: NotifyxError) -> ItemError:
+    """A refusal in an item's place."""
+    return ItemError(status=error.http_status, code=error.code, detail=error.reason)
+
+
+def _salvage(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
+    items: list[I | ItemError] = []
+    sound: list[Any] = []
+    for raw in data["items"]:
+        try:
+            items.append(item.model_validate(raw))
+            sound.append(raw)
+        except ValidationError as error:
+            items.append(item_error(invalid_fields(error)))
+    if not sound:
+        return Batch([], items)
+    rest = batch.model_validate({**data, "items": sound})
+    principals: list[Principal] = getattr(rest, "principals", [])
+    return Batch(
+        principals,
+        [one if isinstance(one, ItemError) else _with_principal(one, principals) for one in items],
+        getattr(rest, "batch_id", ""),
+    )
+
+
+def _with_principal(item: I, principals: list[Principal]) -> I | ItemError:
+    position = getattr(item, "p", None)
+    if position is not None and position >= len(principals):
+        return item_error(InvalidRequest("'p' is not the position of a principal.", code="validation_failed"))
+    return item

@@ -1,0 +1,306 @@
+"""The feed's shell on one replica: its connections, the reads its core asks for, and the looks around.
+
+Four loops, each of which outlives the database's absence: *reads* serve stale watchers; *checks* look at the heads of
+topics (new watches at once, hinted ones at once, all of them every second); *standings* tell users' devices where they
+stand, all acknowledgements of an instant together; the *listener* brings hints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from notifyx_common.database import as_unavailable
+from notifyx_common.logs import get_logger
+from notifyx_store.context import StoreContext
+from notifyx_store.feed import messages, queries
+from notifyx_store.feed.connection import Connection
+from notifyx_store.feed.core import Delivery, FeedCore, Item
+from notifyx_store.feed.listener import listen
+from notifyx_store.metrics import StoreMetrics
+from notifyx_store.publish import Committed
+from notifyx_store.wakeups import Wakeup
+
+log = get_logger(__name__)
+
+TOPICS_A_READ = 16
+PAIRS_A_READ = 500
+GRACE = 0.05
+"""How long a wake-up for what this replica committed itself waits for its offer, in seconds."""
+
+GATHER = 0.01
+"""How long acknowledgements are gathered before users are told, in seconds."""
+
+
+class Hub:
+    """All feed connections of this replica."""
+
+    def __init__(self, context: StoreContext, metrics: StoreMetrics, origin: str) -> None:
+        self._context = context
+        self._metrics = metrics
+        self._origin = origin
+        self._core: FeedCore[Connection] = FeedCore(Connection.ready)
+        self._connections: set[Connection] = set()
+        self._users: dict[str, set[Connection]] = {}
+        self._versions: dict[UUID, datetime] = {}
+        self._unchecked: set[UUID] = set()
+        self._pairs: set[tuple[UUID, str]] = set()
+        self._resync = False
+        self._next_look = 0.0
+        self._stale = asyncio.Event()
+        self._check = asyncio.Event()
+        self._acked = asyncio.Event()
+        self._published: Callable[[Iterable[UUID]], None] = lambda topics: None
+
+    @asynccontextmanager
+    async def running(self, published: Callable[[Iterable[UUID]], None]) -> AsyncIterator[None]:
+        """Run the loops while the block is entered; ``published`` is told which topics got something new."""
+        self._published = published
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._forever("reads", self._stale, self._read, None), name="feed reads"),
+                group.create_task(
+                    self._forever("checks", self._check, self._look, self._context.settings.feed_poll),
+                    name="feed checks",
+                ),
+                group.create_task(self._forever("standings", self._acked, self._tell, None), name="feed standings"),
+                group.create_task(
+                    listen(self._context.settings.database_url, self.wake, self._listening), name="feed listener"
+                ),
+            ]
+            try:
+                yield
+            finally:
+                self.close("this node is stopping")
+                for task in tasks:
+                    task.cancel()
+
+    def connect(self) -> Connection:
+        """A new connection, which watches nothing yet."""
+        settings = self._context.settings
+        connection = Connection(settings.feed_high_water, settings.feed_queue, self._resume)
+        self._connections.add(connection)
+        self._metrics.feed_connections.set(len(self._connections))
+        return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        """The connection is gone."""
+        connection.close("disconnected")
+        self._core.drop(connection)
+        self._unwatch_users(connection, list(connection.users))
+        self._connections.discard(connection)
+        self._metrics.feed_connections.set(len(self._connections))
+        self._forget_unwatched()
+
+    def close(self, reason: str) -> None:
+        """Close every connection."""
+        for connection in list(self._connections):
+            connection.close(reason)
+
+    def take(self, connection: Connection, text: str | bytes) -> None:
+        """Do what a gateway says. Raises :class:`InvalidRequest`."""
+        operation = messages.parse(text)
+        if isinstance(operation, messages.Watch):
+            for name, position in operation.topics.items():
+                self._core.watch(connection, name, position.id, position.after)
+                self._unchecked.add(position.id)
+            self._check.set()
+        elif isinstance(operation, messages.Unwatch):
+            for name in operation.topics:
+                self._core.unwatch(connection, name)
+        elif isinstance(operation, messages.WatchUsers):
+            for user in operation.users:
+                self._users.setdefault(user, set()).add(connection)
+                connection.users.add(user)
+        elif isinstance(operation, messages.UnwatchUsers):
+            self._unwatch_users(connection, operation.users)
+        else:
+            connection.put(messages.pong_frame(operation.n))
+
+    def offer(self, committed: Committed) -> None:
+        """Hand on what this replica has just committed."""
+        published_ms = int(committed.published_at.timestamp() * 1000)
+        for run in committed.runs:
+            items = [Item(run.first + n, payload, published_ms) for n, payload in enumerate(run.payloads)]
+            self._send(self._core.offer(run.topic.id, run.first, run.last, items))
+        self._stale.set()
+
+    def wake(self, wakeup: Wakeup) -> None:
+        """A wake-up came from this or another replica."""
+        if wakeup.rows:
+            self._published(topic for topic, _ in wakeup.rows)
+            if wakeup.origin == self._origin:
+                # Its offer is under way; should it never come (the request was cancelled), this is not lost.
+                asyncio.get_running_loop().call_later(GRACE, self._woken, wakeup.rows)
+            else:
+                self._woken(wakeup.rows)
+        if wakeup.acked:
+            self._pairs.update(pair for pair in wakeup.acked if pair[1] in self._users)
+            self._acked.set()
+        for user in wakeup.users:
+            for connection in self._users.get(user, ()):
+                connection.put(messages.subscriptions_frame(user))
+        if wakeup.changed or wakeup.deleted:
+            deleted = {topic for topic, _ in wakeup.deleted}
+            changed = set(wakeup.changed)
+            self._unchecked.update(
+                topic for topic in self._core.topics if topic in deleted or self._core.name(topic) in changed
+            )
+            self._check.set()
+
+    def _woken(self, rows: Iterable[tuple[UUID, int]]) -> None:
+        behind = [topic for topic, head in rows if self._core.woken(topic, head)]
+        if behind:
+            self._stale.set()
+
+    def _listening(self) -> None:
+        """Wake-ups may have been missed: everything is looked at anew."""
+        self._unchecked.update(self._core.topics)
+        self._resync = True
+        self._check.set()
+        self._published(())
+
+    def _resume(self, connection: Connection) -> None:
+        self._core.resume(connection)
+        self._stale.set()
+
+    def _unwatch_users(self, connection: Connection, users: Iterable[str]) -> None:
+        for user in users:
+            connection.users.discard(user)
+            watching = self._users.get(user, set())
+            watching.discard(connection)
+            if not watching:
+                self._users.pop(user, None)
+
+    def _send(self, deliveries: Iterable[Delivery[Connection]]) -> None:
+        now_ms = int(self._context.clock.now().timestamp() * 1000)
+        for delivery in deliveries:
+            name = self._core.name(delivery.topic)
+            frame = messages.rows_frame(name, delivery.first, delivery.last, delivery.items, now_ms)
+            for connection in delivery.connections:
+                connection.put(frame)
+
+    async def _read(self) -> None:
+        """Read for stale watchers until none is left that can be served now."""
+        while wanted := self._core.reads(TOPICS_A_READ):
+            try:
+                async with self._context.pool.acquire() as connection:
+                    pages = await queries.read_pages(connection, wanted)
+            finally:
+                self._core.unread(topic for topic, _ in wanted)
+            now_ms = self._context.clock.now().timestamp() * 1000
+            oldest = min((page.items[0].published_ms for page in pages if page.items), default=now_ms)
+            self._metrics.feed_lag.set(max(now_ms - oldest, 0) / 1000)
+            for page in pages:
+                self._send(self._core.read(page.topic, page.after, page.upto, page.items, page.head))
+            if gone := {topic for topic, _ in wanted} - {page.topic for page in pages}:
+                self._unchecked.update(gone)
+                self._check.set()
+                await self._look_at(gone)
+        self._metrics.feed_lag.set(0)
+
+    async def _look(self) -> None:
+        """Look at the heads of the topics that are new or hinted at, and of all of them when it is time."""
+        topics, self._unchecked = self._unchecked, set()
+        resync, self._resync = self._resync, False
+        now = self._context.clock.monotonic()
+        try:
+            if now >= self._next_look:
+                await self._look_at(self._core.topics)
+                self._next_look = now + self._context.settings.feed_poll * 0.8
+            else:
+                await self._look_at(topics)
+            if resync:
+                await self._look_at_users()
+        except BaseException:
+            self._unchecked |= topics
+            self._resync = self._resync or resync
+            raise
+
+    async def _look_at(self, topics: Iterable[UUID]) -> None:
+        watched = [topic for topic in topics if self._core.watchers(topic)]
+        if not watched:
+            return
+        async with self._context.pool.acquire() as connection:
+            heads = await queries.read_heads(connection, watched)
+        for topic in watched:
+            watchers = self._core.watchers(topic)
+            if not watchers:
+                continue
+            name = self._core.name(topic)
+            if topic not in heads:
+                for connection in self._core.end(topic):
+                    connection.put(messages.deleted_frame(name))
+                self._versions.pop(topic, None)
+                continue
+            head, version = heads[topic]
+            if self._versions.setdefault(topic, version) != version:
+                self._versions[topic] = version
+                for connection in watchers:
+                    connection.put(messages.changed_frame(name))
+            if self._core.woken(topic, head):
+                self._stale.set()
+        self._forget_unwatched()
+
+    async def _look_at_users(self) -> None:
+        """After a time of deafness: users' subscriptions and standings may be others than they know."""
+        users = list(self._users)
+        for user in users:
+            for connection in self._users.get(user, ()):
+                connection.put(messages.subscriptions_frame(user))
+        if users:
+            async with self._context.pool.acquire() as connection:
+                self._pairs.update(await queries.read_pairs(connection, users, self._core.topics))
+            self._acked.set()
+
+    async def _tell(self) -> None:
+        """Tell the devices of users who acknowledged where they stand now."""
+        await asyncio.sleep(GATHER)
+        while self._pairs:
+            pairs = [self._pairs.pop() for _ in range(min(len(self._pairs), PAIRS_A_READ))]
+            try:
+                async with self._context.pool.acquire() as connection:
+                    standings = await queries.read_standings(connection, pairs)
+            except BaseException:
+                self._pairs.update(pairs)
+                raise
+            for one in standings:
+                frame = messages.acked_frame(one.topic, one.user, one.up_to, one.seqs, one.unread)
+                for watching in self._users.get(one.user, ()):
+                    watching.put(frame)
+
+    def _forget_unwatched(self) -> None:
+        if len(self._versions) > 2 * len(self._core.topics) + 100:
+            watched = set(self._core.topics)
+            self._versions = {topic: version for topic, version in self._versions.items() if topic in watched}
+
+    async def _forever(
+        self, name: str, wanted: asyncio.Event, step: Callable[[], Awaitable[None]], every: float | None
+    ) -> None:
+        """Run ``step`` whenever it is wanted, and every so many seconds; wait out the database's absence."""
+        failures = 0
+        while True:
+            try:
+                async with asyncio.timeout(every * random.uniform(0.8, 1.2) if every else None):  # noqa: S311 - jitter
+                    await wanted.wait()
+            except TimeoutError:
+                pass  # its time has come
+            wanted.clear()
+            try:
+                await step()
+                failures = 0
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                if as_unavailable(error) is None:
+                    raise
+                failures += 1
+                if failures == 1:
+                    log.warning("the feed waits for the database", loop=name, error=type(error).__name__)
+                pause = min(0.05 * 2 ** min(failures, 6), 2.0)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                wanted.set()

@@ -1,0 +1,78 @@
+"""PostgreSQL's LISTEN on a connection of its own: wake-ups as they come, and word of having been deaf for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+from pydantic import SecretStr
+
+from notifyx_common.logs import get_logger
+from notifyx_store import wakeups
+
+log = get_logger(__name__)
+
+CONNECT_TIMEOUT = 3.0
+PULSE = 5.0
+"""How often the connection is asked for a sign of life, in seconds; a silent one is left after as long again."""
+
+_LONGEST_PAUSE = 2.0
+
+
+async def listen(url: SecretStr, heard: Callable[[wakeups.Wakeup], None], reconnected: Callable[[], None]) -> None:
+    """Listen until cancelled. ``reconnected`` is called after each (also the first) time that listening begins."""
+    failures = 0
+    while True:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT * 2):
+                connection = await asyncpg.connect(
+                    url.get_secret_value(),
+                    timeout=CONNECT_TIMEOUT,
+                    server_settings={"application_name": "notifyx-feed"},
+                )
+            try:
+                await _session(connection, heard, reconnected)
+            finally:
+                connection.terminate()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            failures = 0 if isinstance(error, _Lost) else failures + 1
+            if failures <= 1:
+                log.warning("not listening to the database", error=type(error).__name__)
+            pause = min(0.05 * 2 ** min(failures, 8), _LONGEST_PAUSE)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+
+
+class _Lost(OSError):
+    """A connection that had been listening is gone."""
+
+
+async def _session(
+    connection: asyncpg.Connection, heard: Callable[[wakeups.Wakeup], None], reconnected: Callable[[], None]
+) -> None:
+    lost = asyncio.Event()
+
+    def notified(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        if (wakeup := wakeups.parse(payload)) is not None:
+            heard(wakeup)
+
+    def terminated(_connection: Any) -> None:
+        lost.set()
+
+    connection.add_termination_listener(terminated)
+    await connection.add_listener(wakeups.CHANNEL, notified)
+    log.info("listening to the database")
+    reconnected()
+    while not lost.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PULSE):
+                await lost.wait()
+        if not lost.is_set():
+            try:
+                await connection.execute("SELECT 1", timeout=PULSE)
+            except TimeoutError:
+                break
+    raise _Lost("the listening connection was lost")

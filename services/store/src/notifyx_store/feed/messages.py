@@ -1,0 +1,116 @@
+"""The feed's wire form (see ``notifyx_common.contracts.store``): what gateways say, and the frames they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from notifyx_common.contracts.store import AnyTopicName, Seq
+from notifyx_common.errors import InvalidRequest
+from notifyx_common.web import invalid_fields
+from notifyx_store.feed.core import Item
+
+
+class _Operation(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Position(_Operation):
+    """A topic's id, and the last seq of it the gateway has."""
+
+    id: UUID
+    after: Seq
+
+
+class Watch(_Operation):
+    """Start, or start again, after these positions."""
+
+    op: Literal["watch"]
+    topics: dict[AnyTopicName, Position]
+
+
+class Unwatch(_Operation):
+    """Stop."""
+
+    op: Literal["unwatch"]
+    topics: list[str]
+
+
+class WatchUsers(_Operation):
+    """Start telling of these users' acknowledgements and subscriptions."""
+
+    op: Literal["watch_users"]
+    users: list[str]
+
+
+class UnwatchUsers(_Operation):
+    """Stop."""
+
+    op: Literal["unwatch_users"]
+    users: list[str]
+
+
+class Ping(_Operation):
+    """Answered with a pong that has the same number."""
+
+    op: Literal["ping"]
+    n: int
+
+
+Operation = Annotated[Watch | Unwatch | WatchUsers | UnwatchUsers | Ping, Field(discriminator="op")]
+_OPERATIONS: TypeAdapter[Watch | Unwatch | WatchUsers | UnwatchUsers | Ping] = TypeAdapter(Operation)
+
+
+def parse(text: str | bytes) -> Watch | Unwatch | WatchUsers | UnwatchUsers | Ping:
+    """What a gateway says. Raises :class:`InvalidRequest`."""
+    try:
+        return _OPERATIONS.validate_python(orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The message is not valid JSON: {error}.", code="malformed_json") from None
+    except ValidationError as error:
+        raise invalid_fields(error) from None
+
+
+def rows_frame(topic: str, first: int, last: int, items: Sequence[Item], now_ms: int) -> str:
+    """All that exists of ``first``..``last``. Notifications go out as they were encoded when they were published."""
+    published_ms = items[0].published_ms if items else now_ms
+    head = (
+        f'{{"type":"rows","topic":"{topic}","from":{first},"to":{last},"count":{len(items)},'
+        f'"published_ms":{published_ms}}}'
+    )
+    return "\n".join([head, *(item.payload for item in items)])
+
+
+def acked_frame(topic: str, user: str, up_to: int, seqs: Sequence[int], unread: int) -> str:
+    """Where a user stands in a topic after an acknowledgement."""
+    return _frame({
+        "type": "acked", "topic": topic, "user": user, "up_to": up_to, "seqs": list(seqs), "unread": unread
+    })  # fmt: skip
+
+
+def subscriptions_frame(user: str) -> str:
+    """The user's set of subscriptions changed."""
+    return _frame({"type": "subscriptions", "user": user})
+
+
+def deleted_frame(topic: str) -> str:
+    """The topic is gone, and with it its watch."""
+    return _frame({"type": "topic_deleted", "topic": topic})
+
+
+def changed_frame(topic: str) -> str:
+    """Permissions or settings of the topic changed."""
+    return _frame({"type": "topic_changed", "topic": topic})
+
+
+def pong_frame(number: int) -> str:
+    """The answer to a ping."""
+    return _frame({"type": "pong", "n": number})
+
+
+def _frame(message: dict[str, Any]) -> str:
+    return orjson.dumps(message).decode()

@@ -1,0 +1,118 @@
+"""What the feed reads: topics' heads, pieces of the log, and where users stand. Each one statement for many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from notifyx_store.feed.core import Item
+from notifyx_store.joins import UNREAD_ABOVE
+
+ROWS_A_READ = 500
+BYTES_A_READ = 1 << 20
+"""Bounds of what is read of one topic at a time; one notification more than the bytes may come."""
+
+MAX_SEQS = 1_000
+"""Most single seqs (the newest ones) that an acknowledgement's frame tells of."""
+
+_HEADS = """
+SELECT id, last_seq, updated_at FROM topics WHERE id = ANY($1::uuid[]) AND kind <> 'deleted'
+"""
+
+_ROWS = """
+SELECT t.id, wanted.after, t.last_seq, page.seq, page.payload, page.published_at, page.total
+FROM unnest($1::uuid[], $2::bigint[]) AS wanted(topic_id, after)
+JOIN topics t ON t.id = wanted.topic_id
+LEFT JOIN LATERAL (
+    SELECT * FROM (
+        SELECT seq, payload, published_at, octet_length(payload) AS size,
+               sum(octet_length(payload)) OVER (ORDER BY seq) AS total
+        FROM (SELECT n.seq, n.payload, n.published_at FROM notifications n
+              WHERE n.topic_id = t.id AND n.seq > wanted.after ORDER BY n.seq LIMIT $3) AS found
+    ) AS sized WHERE total - size < $4
+) AS page ON true
+ORDER BY t.id, page.seq
+"""
+
+_STANDINGS = f"""
+SELECT t.name, s.user_id, s.acked_up_to, ({UNREAD_ABOVE}) AS unread,
+       array(SELECT e.seq FROM ack_exceptions e WHERE e.subscription_id = s.id ORDER BY e.seq DESC LIMIT $3) AS seqs
+FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
+JOIN topics t ON t.id = wanted.topic_id AND t.kind <> 'deleted'
+JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
+"""  # noqa: S608 - put together from constants
+
+_PAIRS = """
+SELECT topic_id, user_id FROM subscriptions
+WHERE user_id = ANY($1::text[]) AND topic_id = ANY($2::uuid[]) AND ended_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that exists of ``after + 1``..``upto``; the log ended at ``head``."""
+
+    topic: UUID
+    after: int
+    upto: int
+    head: int
+    items: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a user stands in a topic: the cursor, the acknowledged seqs above it, and what is unread."""
+
+    topic: str
+    user: str
+    up_to: int
+    seqs: list[int]
+    unread: int
+
+
+async def read_heads(connection: asyncpg.Connection, topics: Sequence[UUID]) -> dict[UUID, tuple[int, datetime]]:
+    """The newest seq of each topic that is there, and when its settings last changed."""
+    return {row["id"]: (row["last_seq"], row["updated_at"]) for row in await connection.fetch(_HEADS, topics)}
+
+
+async def read_pages(connection: asyncpg.Connection, wanted: Sequence[tuple[UUID, int]]) -> list[Page]:
+    """What follows each ``(topic, after)``, as far as a read goes; a topic that is gone has no page."""
+    rows = await connection.fetch(
+        _ROWS, [topic for topic, _ in wanted], [after for _, after in wanted], ROWS_A_READ, BYTES_A_READ
+    )
+    found: dict[UUID, list[asyncpg.Record]] = {}
+    for row in rows:
+        found.setdefault(row["id"], []).append(row)
+    return [_page(topic, of_topic) for topic, of_topic in found.items()]
+
+
+async def read_standings(connection: asyncpg.Connection, pairs: Sequence[tuple[UUID, str]]) -> list[Standing]:
+    """Where these (topic, user) pairs stand."""
+    rows = await connection.fetch(_STANDINGS, [topic for topic, _ in pairs], [user for _, user in pairs], MAX_SEQS)
+    return [
+        Standing(row["name"], row["user_id"], row["acked_up_to"], sorted(row["seqs"]), row["unread"]) for row in rows
+    ]
+
+
+async def read_pairs(
+    connection: asyncpg.Connection, users: Sequence[str], topics: Sequence[UUID]
+) -> list[tuple[UUID, str]]:
+    """Which of ``users`` have acknowledged, or subscribed to, which of ``topics``."""
+    return [(row["topic_id"], row["user_id"]) for row in await connection.fetch(_PAIRS, users, topics)]
+
+
+def _page(topic: UUID, rows: Sequence[asyncpg.Record]) -> Page:
+    items = [
+        Item(row["seq"], row["payload"], int(row["published_at"].timestamp() * 1000))
+        for row in rows
+        if row["seq"] is not None
+    ]
+    after, head = rows[0]["after"], rows[0]["last_seq"]
+    cut = len(items) >= ROWS_A_READ or (items and rows[-1]["total"] >= BYTES_A_READ)
+    # Where the read was not cut short, what is missing up to the head has expired.
+    upto = items[-1].seq if cut else max(head, after)
+    return Page(topic, after, upto, head, items)

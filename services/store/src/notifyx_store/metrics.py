@@ -1,0 +1,35 @@
+"""The metrics the store's core reports (their meaning is in the catalogue)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from notifyx_common.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMetrics:
+    """Made once, so that the hot path looks nothing up."""
+
+    published: Counter
+    acked: Counter
+    batch_size: Histogram
+    commit_seconds: Histogram
+    feed_connections: Gauge
+    feed_lag: Gauge
+    pool: Gauge
+
+    @classmethod
+    def of(cls, metrics: Metrics) -> StoreMetrics:
+        """The store's metrics on the process's registry."""
+        return cls(
+            published=metrics.counter("notifyx_published_total"),
+            acked=metrics.counter("notifyx_acked_total"),
+            batch_size=metrics.histogram("notifyx_publish_batch_size"),
+            commit_seconds=metrics.histogram("notifyx_publish_commit_seconds"),
+            feed_connections=metrics.gauge("notifyx_feed_connections"),
+            feed_lag=metrics.gauge("notifyx_feed_lag_seconds"),
+            pool=metrics.gauge("notifyx_db_pool_connections"),
+        )

@@ -1,0 +1,66 @@
+"""The feed's WebSocket: one task that reads what the gateway says, one that writes what is queued for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from quart import Blueprint, websocket
+
+from notifyx_common.errors import InvalidRequest
+from notifyx_common.logs import get_logger
+from notifyx_store.context import StoreContext
+from notifyx_store.feed.connection import Connection
+from notifyx_store.feed.hub import Hub
+
+log = get_logger(__name__)
+
+GOING_AWAY = 1012
+POLICY = 1008
+
+
+def feed_routes(context: StoreContext, hub: Hub) -> Blueprint:
+    """``/internal/v1/feed``."""
+    blueprint = Blueprint("feed", __name__, url_prefix="/internal/v1")
+
+    @blueprint.websocket("/feed")
+    async def feed() -> None:
+        await websocket.accept()
+        connection = hub.connect()
+        parts = [
+            asyncio.create_task(_listen(hub, connection), name="feed in"),
+            asyncio.create_task(_send(connection, context.settings.feed_send_timeout), name="feed out"),
+            asyncio.create_task(connection.closed.wait(), name="feed end"),
+        ]
+        code = GOING_AWAY
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                if isinstance(failure := part.exception(), InvalidRequest):
+                    code = POLICY
+                    log.warning("feed refused", reason=failure.reason)
+                elif isinstance(failure, TimeoutError):
+                    log.warning("feed dropped", reason="the gateway takes nothing")
+                elif failure is not None:
+                    raise failure
+            if connection.reason:
+                log.info("feed closed", reason=connection.reason)
+        finally:
+            hub.disconnect(connection)
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+        await websocket.close(code)
+
+    return blueprint
+
+
+async def _listen(hub: Hub, connection: Connection) -> None:
+    while True:
+        hub.take(connection, await websocket.receive())
+
+
+async def _send(connection: Connection, timeout: float) -> None:
+    while True:
+        frame = await connection.get()
+        async with asyncio.timeout(timeout):
+            await websocket.send(frame)
