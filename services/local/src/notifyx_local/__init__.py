@@ -1,1 +1,1 @@
-"""Notifyx."""
+"""The whole platform on one machine, and the ``notifyx`` command."""

@@ -1,0 +1,49 @@
+"""The databases of auth and store, each with an owner of its own that can reach nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+from notifyx_local.options import BadOption
+
+
+async def make_databases(server: str, passwords: Mapping[str, str], *, own_roles: bool) -> dict[str, str]:
+    """Make a database for each name of ``passwords`` where it is missing; their URLs.
+
+    ``server`` is a URL that may create databases. With ``own_roles`` each gets a role of its own with that password;
+    without (someone else's server) the user of ``server`` owns them. Raises :class:`BadOption` when it cannot be used.
+    """
+    try:
+        connection = await asyncpg.connect(server, timeout=10)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise BadOption(f"PostgreSQL cannot be used as --postgres says: {error or type(error).__name__}.") from None
+    try:
+        return {
+            name: await _make(connection, server, f"notifyx_{name}", password if own_roles else None)
+            for name, password in passwords.items()
+        }
+    except asyncpg.InsufficientPrivilegeError:
+        raise BadOption("The user of --postgres may not create databases; let it, or create notifyx_auth and "
+                        "notifyx_store and make it their owner.") from None  # fmt: skip
+    finally:
+        await connection.close()
+
+
+async def _make(connection: asyncpg.Connection, server: str, name: str, password: str | None) -> str:
+    if password is not None:
+        verb = "ALTER" if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name) else "CREATE"
+        # A password is no parameter in PostgreSQL's grammar; ours are URL-safe base64.
+        assert password.replace("-", "").replace("_", "").isalnum()
+        await connection.execute(f"{verb} ROLE {name} LOGIN PASSWORD '{password}'")
+    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+        owner = f" OWNER {name}" if password is not None else ""
+        await connection.execute(f"CREATE DATABASE {name}{owner}")
+    if password is not None:
+        await connection.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+    parts = urlsplit(server)
+    where = parts.netloc.rpartition("@")[2]
+    user = f"{name}:{quote(password, safe='')}@" if password is not None else f"{parts.netloc.rpartition('@')[0]}@"
+    return urlunsplit(parts._replace(netloc=f"{user}{where}", path=f"/{name}"))

@@ -1,0 +1,84 @@
+"""The mailbox as a process: SMTP on one loopback port, its pages on another."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from notifyx_common.errors import NotifyxError
+from notifyx_common.lifecycle import bind
+from notifyx_local.mailbox.messages import Mailbox
+from notifyx_local.mailbox.pages import create_mailbox_app
+
+MAX_MESSAGE = 10 << 20
+
+
+class _Handler:
+    """What aiosmtpd calls; a message is answered 250 once it is on disk."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
+        content = envelope.content or b""
+        raw = content if isinstance(content, bytes) else content.encode()
+        await asyncio.to_thread(self._mailbox.add, raw)
+        return "250 OK"
+
+
+async def run(smtp_port: int, http_port: int, folder: Path) -> None:
+    """Serve until SIGTERM or SIGINT. Raises :class:`NotifyxError` when a port is taken."""
+    mailbox = Mailbox(folder)
+    mail = bind("127.0.0.1", smtp_port, "--smtp-port")
+    pages = bind("127.0.0.1", http_port, "--mailbox-port")
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    handler = _Handler(mailbox)
+    server = await loop.create_server(
+        lambda: SMTP(handler, hostname="localhost", data_size_limit=MAX_MESSAGE, enable_SMTPUTF8=True), sock=mail
+    )
+    config = Config()
+    config.bind = [f"fd://{pages.detach()}"]
+    config.accesslog = None
+    config.errorlog = None
+
+    async def stopped() -> None:
+        await stop.wait()
+
+    serving = asyncio.create_task(serve(cast(Any, create_mailbox_app(mailbox)), config, shutdown_trigger=stopped))
+    if (ready := os.environ.get("NOTIFYX_READY_FILE")) is not None:
+        partial = Path(ready).with_suffix(".partial")
+        partial.write_text(json.dumps({"pid": os.getpid(), "port": http_port, "smtp_port": smtp_port}))
+        partial.replace(ready)
+    await serving
+    server.close()
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="notifyx-mailbox", description=__doc__)
+    parser.add_argument("--smtp-port", type=int, required=True)
+    parser.add_argument("--http-port", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    arguments = parser.parse_args()
+    try:
+        asyncio.run(run(arguments.smtp_port, arguments.http_port, arguments.folder))
+    except NotifyxError as error:
+        print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What ``notifyx up`` can be told, checked before anything starts."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from notifyx_common.errors import NotifyxError
+
+
+class BadOption(NotifyxError):
+    """An option cannot be used; the sentence names it and what would do."""
+
+    code = "bad_option"
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """An SMTP server for the mailers' settings."""
+
+    host: str
+    port: int
+    tls: str
+    username: str = ""
+    password: str = ""
+    sender: str = "Notifyx <notifyx@localhost>"
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """One run of the platform. Ports of 0 are not allowed: people have to know them."""
+
+    data: Path
+    topics: Path | None
+    port: int = 4000
+    socket_port: int = 4001
+    mailbox_port: int = 4025
+    smtp_port: int = 2525
+    stores: int = 1
+    mailers: int = 2
+    auths: int = 1
+    postgres: str = ""
+    memcached: str = ""
+    smtp: str = ""
+    sender: str = "Notifyx <notifyx@localhost>"
+    admin_email: str = "admin@example.com"
+    sign_up: bool = True
+    log_level: str = "INFO"
+    json_ready: Path | None = None
+
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def local_ports(self) -> dict[str, int]:
+        """Ports this run needs, by the option that sets them."""
+        ports = {"--port": self.port, "--socket-port": self.socket_port}
+        if not self.smtp:
+            ports |= {"--mailbox-port": self.mailbox_port, "--smtp-port": self.smtp_port}
+        return ports
+
+
+def check_ports(ports: dict[str, int]) -> None:
+    """Raise :class:`BadOption` that names the first port which is taken, or asked for twice."""
+    seen: dict[int, str] = {}
+    for option, port in ports.items():
+        if port in seen:
+            raise BadOption(f"{option} and {seen[port]} are both {port}; give one of them another port.")
+        seen[port] = option
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise BadOption(
+                    f"Port {port} cannot be used ({error.strerror}); free it or choose another with {option}."
+                ) from None
+
+
+def free_port() -> int:
+    """A port nobody listens on now, on the loopback address."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def parse_smtp(url: str, sender: str) -> Smtp:
+    """``smtp://``, ``smtps://`` (TLS from the start) or ``smtp+starttls://`` with user, password, host and port.
+
+    Raises :class:`BadOption`.
+    """
+    tls = {"smtp": "none", "smtp+starttls": "starttls", "smtps": "tls"}
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in tls or not parts.hostname:
+        raise BadOption("--smtp takes smtp://, smtp+starttls:// or smtps:// with [user:password@]host[:port].")
+    return Smtp(
+        host=parts.hostname,
+        port=port or {"none": 25, "starttls": 587, "tls": 465}[tls[parts.scheme]],
+        tls=tls[parts.scheme],
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        sender=sender,
+    )

@@ -1,0 +1,68 @@
+"""What is known of the supervised processes, without I/O: when to start one again, and what is worth saying.
+
+A process that lived for a while is started again at once; one that keeps dying waits longer each time, with jitter,
+and is reported as failing. The shell around this is :mod:`notifyx_local.supervisor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGTERM, Signals
+
+STEADY_SECONDS = 10.0
+"""A process that lived this long is taken for healthy: its next death is the first again."""
+
+FAILING_AFTER = 5
+"""So many deaths in a row, none after a steady life, are a crash loop."""
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One process to keep alive. ``ready_file`` is written by it once it listens; removed before each start.
+
+    ``account`` is whom it runs as (``None``: as we are). ``stop_seconds`` bounds its polite end.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(repr=False)
+    log: Path
+    ready_file: Path | None = None
+    account: str | None = None
+    stop_signal: Signals = SIGTERM
+    stop_seconds: float = 20.0
+    start_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How often a process has died in a row, and how often in all."""
+
+    deaths_in_a_row: int = 0
+    restarts: int = 0
+
+    def died(self, lived_seconds: float) -> Life:
+        """After a death at the age of ``lived_seconds``."""
+        streak = 1 if lived_seconds >= STEADY_SECONDS else self.deaths_in_a_row + 1
+        return Life(streak, self.restarts + 1)
+
+    @property
+    def failing(self) -> bool:
+        """Whether it is in a crash loop."""
+        return self.deaths_in_a_row >= FAILING_AFTER
+
+    def pause(self, jitter: Callable[[], float]) -> float:
+        """Seconds to wait before the next start; ``jitter`` gives a number from 0 to 1."""
+        longest: float = min(_FIRST_PAUSE * 2 ** min(self.deaths_in_a_row - 1, 10), _LONGEST_PAUSE)
+        return longest * (0.5 + 0.5 * jitter())
+
+
+def last_words(log: str, lines: int = 3) -> str:
+    """The end of a process's log as part of a sentence."""
+    said = [line.strip() for line in log.splitlines() if line.strip()]
+    return " / ".join(said[-lines:]) or "it said nothing"

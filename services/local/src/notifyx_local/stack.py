@@ -1,0 +1,162 @@
+"""Which processes make the platform, and what each is told. Pure: from options to :class:`ProcessSpec`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGINT
+
+from notifyx_local.credentials import Secrets
+from notifyx_local.options import Smtp, UpOptions
+from notifyx_local.postgres import Cluster
+from notifyx_local.processes import ProcessSpec
+
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "VIRTUAL_ENV")
+"""Of our own environment only this reaches the services: a NOTIFYX_ variable set for something else must not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The data folder's parts."""
+
+    data: Path
+
+    @property
+    def logs(self) -> Path:
+        """A log file for each process."""
+        return self.data / "logs"
+
+    @property
+    def run(self) -> Path:
+        """What processes write once they listen."""
+        return self.data / "run"
+
+    @property
+    def mail(self) -> Path:
+        """The local mailbox."""
+        return self.data / "mail"
+
+    def make(self) -> None:
+        """Create what is missing."""
+        for folder in (self.data, self.logs, self.run, self.mail):
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def postgres_spec(folders: Folders, cluster: Cluster) -> ProcessSpec:
+    """The PostgreSQL server; SIGINT is its fast shutdown."""
+    return ProcessSpec(
+        name="postgres",
+        command=tuple(cluster.command()),
+        environment=_inherited(),
+        log=folders.logs / "postgres.log",
+        account=cluster.account,
+        stop_signal=SIGINT,
+    )
+
+
+def memcached_spec(folders: Folders, program: str, port: int) -> ProcessSpec:
+    """A memcached of our own, on a private port."""
+    user = ("-u", "nobody") if os.geteuid() == 0 else ()
+    return ProcessSpec(
+        name="memcached",
+        command=(program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64", *user),
+        environment=_inherited(),
+        log=folders.logs / "memcached.log",
+    )
+
+
+def mailbox_spec(folders: Folders, options: UpOptions) -> ProcessSpec:
+    """The local SMTP server whose mail can be read."""
+    arguments = ("--smtp-port", options.smtp_port, "--http-port", options.mailbox_port, "--folder", folders.mail)
+    return ProcessSpec(
+        name="mailbox",
+        command=(sys.executable, "-m", "notifyx_local.mailbox", *map(str, arguments)),
+        environment={**_inherited(), "NOTIFYX_READY_FILE": str(folders.run / "mailbox.json")},
+        log=folders.logs / "mailbox.log",
+        ready_file=folders.run / "mailbox.json",
+    )
+
+
+def service_specs(
+    folders: Folders,
+    options: UpOptions,
+    secrets: Secrets,
+    *,
+    databases: Mapping[str, str],
+    memcached: str,
+    smtp: Smtp,
+) -> list[ProcessSpec]:
+    """The four services; all but the gateway take free ports and register with it."""
+    common = {
+        "NOTIFYX_INTERNAL_TOKEN": secrets.internal_token,
+        "NOTIFYX_REGISTRY_URLS": json.dumps([options.gateway_url]),
+        "NOTIFYX_MEMCACHED": memcached,
+        "NOTIFYX_LOG_LEVEL": options.log_level,
+        "NOTIFYX_HOST": "127.0.0.1",
+        "NOTIFYX_PORT": "0",
+        "NOTIFYX_METRICS_PORT": "0",
+    }
+    of_service: dict[str, tuple[int, dict[str, str]]] = {
+        "auth": (
+            options.auths,
+            {
+                "NOTIFYX_DATABASE_URL": databases["auth"],
+                "NOTIFYX_AUTH_SECRET": secrets.auth_secret,
+                "NOTIFYX_ADMIN_EMAIL": options.admin_email,
+                "NOTIFYX_ADMIN_PASSWORD": secrets.admin_password,
+                "NOTIFYX_SIGN_UP": str(options.sign_up).lower(),
+            },
+        ),
+        "store": (
+            options.stores,
+            {
+                "NOTIFYX_DATABASE_URL": databases["store"],
+                "NOTIFYX_UNSUBSCRIBE_SECRET": secrets.unsubscribe_secret,
+            },
+        ),
+        "mailer": (
+            options.mailers,
+            {
+                "NOTIFYX_SMTP_HOST": smtp.host,
+                "NOTIFYX_SMTP_PORT": str(smtp.port),
+                "NOTIFYX_SMTP_TLS": smtp.tls,
+                "NOTIFYX_SMTP_USERNAME": smtp.username,
+                "NOTIFYX_SMTP_PASSWORD": smtp.password,
+                "NOTIFYX_SMTP_FROM": smtp.sender,
+            },
+        ),
+        "gateway": (
+            1,
+            {
+                "NOTIFYX_PORT": str(options.port),
+                "NOTIFYX_SOCKET_PORT": str(options.socket_port),
+                "NOTIFYX_SIGN_UP": str(options.sign_up).lower(),
+                "NOTIFYX_ALLOWED_ORIGINS": json.dumps([f"http://localhost:{options.port}"]),
+            },
+        ),
+    }
+    return [
+        _service(folders, service, name, {**common, **own})
+        for service, (count, own) in of_service.items()
+        for name in ([service] if count == 1 else [f"{service}-{n}" for n in range(1, count + 1)])
+    ]
+
+
+def _service(folders: Folders, service: str, name: str, environment: dict[str, str]) -> ProcessSpec:
+    ready_file = folders.run / f"{name}.json"
+    own = {"NOTIFYX_INSTANCE": name, "NOTIFYX_READY_FILE": str(ready_file)}
+    return ProcessSpec(
+        name=name,
+        command=(sys.executable, "-m", f"notifyx_{service}.app"),
+        environment={**_inherited(), **environment, **own},
+        log=folders.logs / f"{name}.log",
+        ready_file=ready_file,
+    )
+
+
+def _inherited() -> dict[str, str]:
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"PYTHONSAFEPATH": "1"}

@@ -1,0 +1,202 @@
+"""Starts processes, starts them again when they die, and stops them in reverse order.
+
+Each process is the leader of its own group, so that Ctrl-C in a terminal reaches only the supervisor, and dies
+with it even when it is killed (Linux: the parent-death signal). Who is running is written to ``state.json``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from notifyx_common.errors import NotifyxError
+from notifyx_common.logs import get_logger
+from notifyx_local.postgres import group_of
+from notifyx_local.processes import Life, ProcessSpec, last_words
+
+log = get_logger(__name__)
+
+MAX_LOG = 10 << 20
+"""Bytes; a log file that is larger when its process starts is kept as ``.1`` and begun anew."""
+
+_POLL = 0.02
+_PR_SET_PDEATHSIG = 1
+
+
+class StartFailed(NotifyxError):
+    """A process ended or did not become ready; the sentence holds the end of its log."""
+
+    code = "start_failed"
+
+
+class Supervisor:
+    """Keeps a set of processes alive."""
+
+    def __init__(self, state_file: Path) -> None:
+        self._state_file = state_file
+        self._specs: list[ProcessSpec] = []
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._lives: dict[str, Life] = {}
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
+
+    async def start(self, specs: Sequence[ProcessSpec], ready: Callable[[str], None] = lambda _: None) -> None:
+        """Start ``specs`` side by side and return once all are ready; ``ready`` hears of each.
+
+        Raises :class:`StartFailed` for the first that ends or is not ready in time.
+        """
+
+        async def one(spec: ProcessSpec) -> None:
+            process = await self._spawn(spec)
+            await self._until_ready(spec, process)
+            self._keepers[spec.name] = asyncio.create_task(self._keep(spec, process), name=f"keep {spec.name}")
+            ready(spec.name)
+
+        self._specs += specs
+        try:
+            async with asyncio.TaskGroup() as group:
+                for spec in specs:
+                    group.create_task(one(spec))
+        except* StartFailed as failures:
+            raise failures.exceptions[0] from None
+
+    async def stop(self) -> None:
+        """Stop everything in the reverse order of its start; what does not end in time is killed."""
+        self._stopping = True
+        for keeper in self._keepers.values():
+            keeper.cancel()
+        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        for spec in reversed(self._specs):
+            process = self._running.pop(spec.name, None)
+            if process is None or process.returncode is not None:
+                continue
+            _signal(process, spec.stop_signal)
+            try:
+                async with asyncio.timeout(spec.stop_seconds):
+                    await process.wait()
+            except TimeoutError:
+                log.warning("killed: it did not stop in time", process=spec.name)
+                _signal(process, signal.SIGKILL)
+                await process.wait()
+        self._specs.clear()
+        self._write_state()
+
+    def kill(self) -> None:
+        """Kill everything at once (a second Ctrl-C)."""
+        for process in self._running.values():
+            if process.returncode is None:
+                _signal(process, signal.SIGKILL)
+
+    async def _spawn(self, spec: ProcessSpec) -> asyncio.subprocess.Process:
+        if spec.ready_file is not None:
+            spec.ready_file.unlink(missing_ok=True)
+        if spec.log.exists() and spec.log.stat().st_size > MAX_LOG:
+            spec.log.replace(spec.log.with_suffix(".log.1"))
+        with spec.log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *spec.command,
+                stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                env=spec.environment, cwd="/", start_new_session=True,
+                user=spec.account, group=group_of(spec.account), extra_groups=[] if spec.account else None,
+                preexec_fn=_die_with_parent(spec.stop_signal, os.getpid()),
+            )  # fmt: skip
+        self._running[spec.name] = process
+        self._write_state()
+        return process
+
+    async def _until_ready(self, spec: ProcessSpec, process: asyncio.subprocess.Process) -> None:
+        until = time.monotonic() + spec.start_seconds
+        while not _is_ready(spec, process.pid):
+            if process.returncode is not None:
+                raise StartFailed(f"{spec.name} could not start: {_end_of(spec.log)} (whole log: {spec.log})")
+            if time.monotonic() > until:
+                raise StartFailed(
+                    f"{spec.name} was not ready after {spec.start_seconds:.0f} s: {_end_of(spec.log)} "
+                    f"(whole log: {spec.log})"
+                )
+            await asyncio.sleep(_POLL)
+
+    async def _keep(self, spec: ProcessSpec, process: asyncio.subprocess.Process) -> None:
+        while not self._stopping:
+            started = time.monotonic()
+            code = await process.wait()
+            life = self._lives.get(spec.name, Life()).died(time.monotonic() - started)
+            self._lives[spec.name] = life
+            log.warning(
+                "a process ended and is started again",
+                process=spec.name, status=code, failing=life.failing, restarts=life.restarts,
+            )  # fmt: skip
+            while True:
+                await asyncio.sleep(life.pause(random.random))
+                try:
+                    process = await self._spawn(spec)
+                except OSError as error:
+                    life = self._lives[spec.name] = life.died(0.0)
+                    log.error("a process could not be started", process=spec.name, reason=str(error))
+                else:
+                    break
+
+    def _write_state(self) -> None:
+        processes = {
+            name: {"pid": process.pid, "restarts": self._lives.get(name, Life()).restarts}
+            for name, process in self._running.items()
+            if process.returncode is None
+        }
+        partial = self._state_file.with_suffix(".partial")
+        partial.write_text(json.dumps({"supervisor": os.getpid(), "processes": processes}, indent=1))
+        partial.replace(self._state_file)
+
+
+async def wait_until(check: Callable[[], Awaitable[bool]], deadline: float, what: str) -> None:
+    """Wait until ``check`` holds. Raises :class:`StartFailed` that names ``what`` after ``deadline`` seconds."""
+    until = time.monotonic() + deadline
+    while not await check():
+        if time.monotonic() > until:
+            raise StartFailed(f"{what} was not ready after {deadline:.0f} s.")
+        await asyncio.sleep(_POLL * 2)
+
+
+def _is_ready(spec: ProcessSpec, pid: int) -> bool:
+    if spec.ready_file is None:
+        return True
+    try:
+        return bool(json.loads(spec.ready_file.read_text())["pid"] == pid)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _end_of(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            return last_words(file.read().decode(errors="replace"))
+    except OSError:
+        return last_words("")
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+def _die_with_parent(number: signal.Signals, parent: int) -> Callable[[], None] | None:
+    """What a child does before it becomes its program; ``None`` where the system has no such signal."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(number))
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return prepare

@@ -1,0 +1,69 @@
+"""NotifyxTopic files: read as ``kubectl apply`` would, and applied through the operator's own plan."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from notifyx_common.errors import NotifyxError
+from notifyx_operator.apply import Applied, StoreCalls, apply, observe
+from notifyx_operator.plan import plan
+from notifyx_operator.resource import InvalidResource, Resource, parse
+
+PART = "local"
+_UIDS = uuid.uuid5(uuid.NAMESPACE_DNS, "local.notifyx.dev")
+
+
+class BadTopicFile(NotifyxError):
+    """A topic file cannot be used; the sentence names the file, the place and what is wrong."""
+
+    code = "bad_topic_file"
+
+
+def read_folder(path: Path) -> list[Resource]:
+    """Every NotifyxTopic in the file ``path``, or in the ``*.yaml`` and ``*.yml`` files of the folder ``path``.
+
+    Raises :class:`BadTopicFile`.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
+    elif path.is_file():
+        files = [path]
+    else:
+        raise BadTopicFile(f"There is no topic file or folder {path}; name another with --topics.")
+    return [resource for file in files for resource in read_file(file)]
+
+
+def read_file(file: Path) -> list[Resource]:
+    """The NotifyxTopics of one YAML file, which may hold several documents. Raises :class:`BadTopicFile`."""
+    try:
+        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise BadTopicFile(f"{file}{place}: this is not valid YAML ({error.problem}).") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadTopicFile(f"{file} cannot be read as YAML ({error}).") from None
+    resources = []
+    for number, document in enumerate(documents, 1):
+        if document is None:
+            continue
+        if not isinstance(document, dict):
+            raise BadTopicFile(f"{file}, document {number}: a NotifyxTopic is a mapping of fields.")
+        try:
+            resource = parse(document)
+        except InvalidResource as error:
+            raise BadTopicFile(f"{file}, document {number}: {error.reason}") from None
+        # Without an API server nobody gives out UIDs; the same name has to keep the same one.
+        uid = resource.uid or str(uuid.uuid5(_UIDS, resource.reference))
+        resources.append(replace(resource, uid=uid))
+    return resources
+
+
+async def apply_topics(store: StoreCalls, resources: Iterable[Resource]) -> list[Applied]:
+    """Bring the store's topics in line with ``resources``. Raises :class:`NotifyxError` when it does not answer."""
+    return await apply(store, plan(resources, await observe(store, PART)), PART)

@@ -1,0 +1,205 @@
+"""``notifyx up``: the whole platform on this machine, from nothing to ready, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any, cast
+
+import aiohttp
+import asyncpg
+from rich.console import Console
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import SystemClock
+from notifyx_common.discovery import StaticDiscovery
+from notifyx_common.errors import NotifyxError
+from notifyx_common.metrics import Metrics
+from notifyx_local.credentials import Secrets, load_secrets
+from notifyx_local.databases import make_databases
+from notifyx_local.options import BadOption, Smtp, UpOptions, check_ports, free_port, parse_smtp
+from notifyx_local.postgres import prepare
+from notifyx_local.stack import Folders, mailbox_spec, memcached_spec, postgres_spec, service_specs
+from notifyx_local.supervisor import Supervisor, wait_until
+from notifyx_local.topics import apply_topics, read_folder
+from notifyx_local.welcome import welcome
+from notifyx_operator.apply import Applied, StoreCalls
+from notifyx_operator.resource import Resource
+
+DEFAULT_MEMCACHED = ("127.0.0.1", 11211)
+
+
+class AlreadyRunning(NotifyxError):
+    """Another run uses the data folder."""
+
+    code = "already_running"
+
+
+async def up(options: UpOptions, console: Console) -> None:
+    """Start everything, say what to open, and wait for Ctrl-C. Raises :class:`NotifyxError` when it cannot start."""
+    resources = read_folder(options.topics) if options.topics is not None else []
+    check_ports(options.local_ports)
+    folders = Folders(options.data)
+    _make_folders(folders)
+    with _only_run(folders):
+        secrets = load_secrets(folders.data)
+        supervisor = Supervisor(folders.data / "state.json")
+        stop = _stop_on_signals(supervisor)
+        try:
+            starting = asyncio.create_task(_start(options, folders, secrets, supervisor, resources, console))
+            await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                await stop
+            else:
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
+        finally:
+            console.print("Stopping ...", style="dim")
+            await supervisor.stop()
+            console.print("Stopped. Your data stays in", str(folders.data), style="dim")
+
+
+async def _start(
+    options: UpOptions,
+    folders: Folders,
+    secrets: Secrets,
+    supervisor: Supervisor,
+    resources: list[Resource],
+    console: Console,
+) -> None:
+    def ready(name: str) -> None:
+        console.print(f"  [green]ready[/green] {name}")
+
+    console.print("Starting Notifyx ...")
+    server = await _postgres(options, folders, supervisor)
+    ready("postgres")
+    passwords = {"auth": secrets.auth_database, "store": secrets.store_database}
+    databases = await make_databases(server, passwords, own_roles=not options.postgres)
+    memcached = await _memcached(options, folders, supervisor)
+    if options.smtp:
+        smtp = parse_smtp(options.smtp, options.sender)
+    else:
+        await supervisor.start([mailbox_spec(folders, options)], ready)
+        smtp = Smtp("127.0.0.1", options.smtp_port, "none", sender=options.sender)
+    specs = service_specs(folders, options, secrets, databases=databases, memcached=memcached, smtp=smtp)
+    await supervisor.start(specs, ready)
+    await wait_until(lambda: _answers(f"{options.gateway_url}/readyz"), 60, "the gateway")
+    applied = await _apply(options, folders, secrets, resources) if resources else []
+    for done in applied:
+        if done.error is not None:
+            console.print(f"  [red]not applied[/red] topic {done.action.topic}: {done.error.reason}")
+    if options.json_ready is not None:
+        _write_ready(options)
+    console.print(welcome(options, topics=sorted({resource.name for resource in resources}), folder=folders.data))
+
+
+async def _postgres(options: UpOptions, folders: Folders, supervisor: Supervisor) -> str:
+    """A URL that may create databases; our own server is started where none is given."""
+    if options.postgres:
+        return options.postgres
+    cluster = await asyncio.to_thread(prepare, folders.data, free_port())
+    await supervisor.start([postgres_spec(folders, cluster)])
+
+    async def answers() -> bool:
+        try:
+            connection = await asyncpg.connect(cluster.dsn(), timeout=2)
+        except (OSError, asyncpg.PostgresError, TimeoutError):
+            return False
+        await connection.close()
+        return True
+
+    await wait_until(answers, 60, f"PostgreSQL (its log: {folders.logs / 'postgres.log'})")
+    return cluster.dsn()
+
+
+async def _memcached(options: UpOptions, folders: Folders, supervisor: Supervisor) -> str:
+    """``host:port`` as given, of the machine's own, or of one we start; empty where there is none."""
+    if options.memcached:
+        return "" if options.memcached == "none" else options.memcached
+    with contextlib.suppress(OSError), socket.create_connection(DEFAULT_MEMCACHED, timeout=0.2):
+        return f"{DEFAULT_MEMCACHED[0]}:{DEFAULT_MEMCACHED[1]}"
+    program = shutil.which("memcached")
+    if program is None:
+        return ""
+    port = free_port()
+    await supervisor.start([memcached_spec(folders, program, port)])
+    return f"127.0.0.1:{port}"
+
+
+async def _answers(url: str) -> bool:
+    timeout = aiohttp.ClientTimeout(total=2)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+async def _apply(options: UpOptions, folders: Folders, secrets: Secrets, resources: list[Resource]) -> list[Applied]:
+    name = "store" if options.stores == 1 else "store-1"
+    port = json.loads((folders.run / f"{name}.json").read_text())["port"]
+    discovery = StaticDiscovery({"store": [Endpoint(name, f"http://127.0.0.1:{port}")]})
+    async with ServiceClient(
+        "store", discovery=discovery, token=secrets.internal_token, metrics=Metrics(), clock=SystemClock()
+    ) as store:
+        return await apply_topics(cast(StoreCalls, store), resources)
+
+
+def _make_folders(folders: Folders) -> None:
+    try:
+        folders.make()
+    except OSError as error:
+        raise BadOption(
+            f"The data folder {folders.data} cannot be made ({error.strerror}); choose another with --data."
+        ) from None
+
+
+@contextlib.contextmanager
+def _only_run(folders: Folders) -> Iterator[None]:
+    with open(folders.data / "lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyRunning(
+                f"Notifyx already runs on {folders.data}; stop it, or choose another folder with --data."
+            ) from None
+        yield
+
+
+def _stop_on_signals(supervisor: Supervisor) -> asyncio.Future[None]:
+    """A future that Ctrl-C or SIGTERM fulfils; a second one kills everything at once."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+
+    def asked() -> None:
+        if stop.done():
+            supervisor.kill()
+        else:
+            stop.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, asked)
+    return stop
+
+
+def _write_ready(options: UpOptions) -> None:
+    assert options.json_ready is not None
+    ready: dict[str, Any] = {
+        "pid": os.getpid(),
+        "gateway": options.gateway_url,
+        "socket": f"ws://127.0.0.1:{options.socket_port}/socket",
+        "mailbox": None if options.smtp else f"http://127.0.0.1:{options.mailbox_port}",
+        "data": str(options.data),
+    }
+    partial = options.json_ready.with_suffix(".partial")
+    partial.write_text(json.dumps(ready, indent=1))
+    partial.replace(options.json_ready)
