@@ -1,0 +1,223 @@
+"""The gateway process: its parts put together, and ``notifyx-gateway``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Mapping
+
+import uvloop
+
+from notifyx_common import logs
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import Clock, SystemClock
+from notifyx_common.discovery import Discovery
+from notifyx_common.errors import NotifyxError, Unavailable
+from notifyx_common.lifecycle import Service, instance_name, run
+from notifyx_common.memcached import Memcached, parse_servers
+from notifyx_common.metrics import Metrics
+from notifyx_common.settings import load
+from notifyx_common.web import Check, Readiness, create_app
+from notifyx_gateway.dispatch import Dispatcher
+from notifyx_gateway.door import Door
+from notifyx_gateway.headers import add_headers
+from notifyx_gateway.history import HistoryReader
+from notifyx_gateway.hub import Hub
+from notifyx_gateway.identity import Authenticator
+from notifyx_gateway.pages import Pages
+from notifyx_gateway.registry import Registry
+from notifyx_gateway.routes.accounts import account_routes, token_routes
+from notifyx_gateway.routes.documents import document_routes
+from notifyx_gateway.routes.notifications import notification_routes
+from notifyx_gateway.routes.pages import page_routes
+from notifyx_gateway.routes.registry import registry_routes
+from notifyx_gateway.routes.stream import Streams, stream_routes
+from notifyx_gateway.routes.topics import topic_routes
+from notifyx_gateway.settings import GatewaySettings
+from notifyx_gateway.socket.listener import SocketListener
+from notifyx_gateway.socket.settings import SocketSettings
+from notifyx_gateway.status import StatusBoard
+from notifyx_gateway.store import Store
+from notifyx_gateway.users import UserDirectory
+from notifyx_gateway.verification import Verification
+
+
+class Gateway:
+    """Every part of a gateway, constructed in the order of their needs; nothing runs before :meth:`context`."""
+
+    def __init__(
+        self, settings: GatewaySettings, *, clock: Clock, metrics: Metrics, discovery: Discovery | None = None
+    ) -> None:
+        self.settings = settings
+        self.instance = instance_name(settings)
+        self.readiness = Readiness()
+        self.registry = Registry(clock)
+        found = discovery or self.registry.discovery
+        token = settings.internal_token.get_secret_value()
+
+        def client(service: str) -> ServiceClient:
+            return ServiceClient(service, discovery=found, token=token, metrics=metrics, clock=clock)
+
+        self.auth, self.store_client, self.mailer = client("auth"), client("store"), client("mailer")
+        servers = parse_servers(settings.memcached)
+        self.shared = Memcached(servers) if servers else None
+        self.authenticator = Authenticator(
+            self.auth, clock=clock, metrics=metrics, shared=self.shared, refresh_seconds=settings.keys_refresh
+        )
+        self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, shared=self.shared)
+        self.store = Store(self.store_client, clock=clock)
+        self.history = HistoryReader(self.store, clock=clock, metrics=metrics, shared=self.shared)
+        self.hub = Hub(store=self.store, metrics=metrics, clock=clock)
+        self.door = Door(self.authenticator, settings, clock)
+        self.streams = Streams(
+            door=self.door, hub=self.hub, store=self.store, settings=settings, metrics=metrics, clock=clock
+        )
+        self.verification = Verification(auth=self.auth, mailer=self.mailer, public_url=settings.base_url)
+        self.socket = SocketListener(
+            hub=self.hub,
+            store=self.store,
+            authenticator=self.authenticator,
+            resolve_user=self.users.resolve,
+            settings=SocketSettings(
+                host=settings.host,
+                port=settings.socket_port,
+                allowed_origins=settings.origins,
+                max_frame=settings.max_frame,
+                max_pending=settings.max_pending,
+                max_channels=settings.max_channels,
+            ),
+            metrics=metrics,
+            clock=clock,
+        )
+        self.dispatcher = Dispatcher(
+            store=self.store_client,
+            auth=self.auth,
+            mailer=self.mailer,
+            public_url=settings.base_url,
+            instance=self.instance,
+            metrics=metrics,
+            clock=clock,
+        )
+        self.board = StatusBoard(
+            [self.auth, self.store_client, self.mailer],
+            instance=self.instance,
+            readiness=self.readiness,
+            connections=self._connections,
+            memcached=lambda: self.shared.up if self.shared is not None else [],
+            clock=clock,
+        )
+        self.app = create_app("gateway", settings, metrics, self.readiness)
+        # `//` is no other way to write `/`: no redirects that a caller could steer.
+        self.app.url_map.merge_slashes = False
+        add_headers(self.app, settings)
+        self._add_routes(metrics)
+        self.readiness.add("auth", _known(self.auth))
+        self.readiness.add("store", _known(self.store_client))
+        self.readiness.add("keys", self._has_keys)
+
+    @contextlib.asynccontextmanager
+    async def context(self) -> AsyncIterator[Gateway]:
+        """Start everything; on leaving, stop it in reverse."""
+        async with contextlib.AsyncExitStack() as stack:
+            if self.shared is not None:
+                await stack.enter_async_context(self.shared)
+            for part in (self.auth, self.store_client, self.mailer, self.registry, self.authenticator):
+                await stack.enter_async_context(part)
+            for part_ in (self.store, self.hub, self.verification, self.socket):
+                await stack.enter_async_context(part_)
+            if self.settings.dispatch_email:
+                await stack.enter_async_context(self.dispatcher)
+            yield self
+
+    async def drain(self) -> None:
+        """Clients go elsewhere: sockets in paced batches, then streams; email in flight is finished meanwhile."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.dispatcher.stop(self.settings.drain_seconds))
+            group.create_task(self._drain_clients())
+
+    async def _drain_clients(self) -> None:
+        await self.socket.drain()
+        await self.streams.drain()
+
+    def _add_routes(self, metrics: Metrics) -> None:
+        settings, door, pages = self.settings, self.door, Pages()
+        for blueprint in (
+            registry_routes(self.registry),
+            account_routes(door=door, auth=self.auth, verification=self.verification, settings=settings),
+            token_routes(door=door, auth=self.auth),
+            topic_routes(door=door, store=self.store_client),
+            notification_routes(
+                door=door,
+                store=self.store,
+                client=self.store_client,
+                users=self.users,
+                history=self.history,
+                metrics=metrics,
+            ),
+            stream_routes(self.streams),
+            document_routes(settings=settings, authenticator=self.authenticator, pages=pages),
+            page_routes(pages=pages, board=self.board, auth=self.auth, store=self.store_client, users=self.users),
+        ):
+            self.app.register_blueprint(blueprint)
+
+    def _connections(self) -> Mapping[str, int]:
+        return {"websocket": self.socket.connections, "stream": self.streams.count}
+
+    async def _has_keys(self) -> None:
+        _ = self.authenticator.jwks
+
+
+def build(
+    settings: GatewaySettings,
+    *,
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
+    discovery: Discovery | None = None,
+) -> Service:
+    """The service of ``settings``. ``discovery`` finds the other services; it defaults to the gateway's own registry.
+
+    Raises :class:`SettingsError`.
+    """
+    metrics = metrics or Metrics()
+    gateway = Gateway(settings, clock=clock or SystemClock(), metrics=metrics, discovery=discovery)
+    return Service(
+        name="gateway",
+        app=gateway.app,
+        settings=settings,
+        metrics=metrics,
+        readiness=gateway.readiness,
+        context=gateway.context,
+        drain=gateway.drain,
+        extra_ports=lambda: {"socket_port": gateway.socket.port},
+    )
+
+
+def main() -> None:
+    """Run the service of the environment's settings; a start that fails says why in one sentence and exits with 2."""
+    try:
+        settings = load(GatewaySettings)
+        logs.configure(
+            service="gateway", instance=instance_name(settings), level=settings.log_level, style=settings.log_format
+        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings))
+    except NotifyxError as error:
+        print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
+        sys.exit(2)
+
+
+async def _run(settings: GatewaySettings) -> None:
+    await run(build(settings))
+
+
+def _known(client: ServiceClient) -> Check:
+    async def check() -> None:
+        if not client.endpoints:
+            raise Unavailable(f"No {client.service} node is known.")
+
+    return check
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Proving an email address: a token from auth, mailed at once by a mailer.
+
+On sign-up this happens in the background, since an account is good without it; on request the caller is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote, urlsplit
+
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import rfc3339
+from notifyx_common.contracts.auth import EmailToken
+from notifyx_common.contracts.mailer import Mail, MailBatch, MailerStatus, MailResult, MailResults
+from notifyx_common.errors import Conflict, NotifyxError, Unavailable
+from notifyx_common.logs import get_logger
+from notifyx_common.principal import Principal
+from notifyx_gateway.errors import EmailOff
+
+log = get_logger(__name__)
+
+MOST_AT_ONCE = 50
+"""Verification mails on their way in the background; past it a new user has to ask for theirs."""
+
+SEND_SECONDS = 15.0
+
+
+class Verification:
+    """An async context manager; leaving it gives up what is still on its way."""
+
+    def __init__(self, *, auth: ServiceClient, mailer: ServiceClient, public_url: str) -> None:
+        self._auth = auth
+        self._mailer = mailer
+        self._public_url = public_url
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def send(self, principal: Principal) -> None:
+        """Mail the caller a link that verifies their address.
+
+        Raises :class:`EmailOff`, :class:`Unavailable`, :class:`Conflict` for an address that is refused or verified
+        already, :class:`TooManyRequests` shortly after another one.
+        """
+        if not self._mailer.endpoints:
+            raise EmailOff("This deployment does not send email: no mailer is running.")
+        status = MailerStatus.model_validate(await self._mailer.call("GET", "/internal/v1/status"))
+        if status.email == "off":
+            raise EmailOff("This deployment does not send email: no mail server is configured.")
+        answer = await self._auth.call("POST", "/internal/v1/me/verification", principal=principal)
+        result = await self._mail(EmailToken.model_validate(answer))
+        if result.status == "off":
+            raise EmailOff("This deployment does not send email: no mail server is configured.")
+        if result.status == "refused":
+            raise Conflict("The mail server refused this address.", code="address_refused")
+        if result.status != "sent":
+            raise Unavailable("The mail could not be sent now; try again in a minute.")
+
+    def send_soon(self, principal: Principal) -> None:
+        """Do so in the background; a failure is logged, and the user may ask for another mail."""
+        if len(self._tasks) >= MOST_AT_ONCE:
+            log.warning("verification mail not sent", reason="too many on their way")
+            return
+        task = asyncio.create_task(self._quietly(principal), name="verification mail")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _quietly(self, principal: Principal) -> None:
+        try:
+            await self.send(principal)
+        except NotifyxError as error:
+            log.info("verification mail not sent", code=error.code, reason=error.reason)
+
+    async def _mail(self, token: EmailToken) -> MailResult:
+        mail = verification_mail(token, self._public_url)
+        batch = MailBatch(mails=[mail], deadline=SEND_SECONDS)
+        answer = await self._mailer.call(
+            "POST",
+            "/internal/v1/mails",
+            body=batch.model_dump(mode="json"),
+            # Its id makes a repeated mail the same mail at a node that sent it, its Message-ID at a mailbox.
+            idempotent=True,
+            deadline=SEND_SECONDS + 2,
+            try_timeout=SEND_SECONDS + 1,
+        )
+        return MailResults.model_validate(answer).results[0]
+
+
+def verification_mail(token: EmailToken, public_url: str) -> Mail:
+    """The mail that carries ``token`` as a link to this deployment."""
+    digest = hashlib.sha256(token.token.encode()).hexdigest()[:32]
+    host = urlsplit(public_url).hostname or "localhost"
+    return Mail(
+        id=f"verify-{digest}",
+        message_id=f"<verify-{digest}@{'localhost' if ':' in host else host}>",
+        to=token.email,
+        template="verify_email",
+        context={
+            "link": f"{public_url}/verify-email?token={quote(token.token, safe='')}",
+            "name": token.name,
+            "expires_at": rfc3339(token.expires_at),
+        },
+    )
