@@ -151,7 +151,7 @@ def _service(folders: Folders, service: str, name: str, environment: dict[str, s
     own = {"NOTIFYX_INSTANCE": name, "NOTIFYX_READY_FILE": str(ready_file)}
     return ProcessSpec(
         name=name,
-        command=(sys.executable, "-m", f"notifyx_{service}.app"),
+        command=(str(Path(sys.executable).with_name(f"notifyx-{service}")),),
         environment={**_inherited(), **environment, **own},
         log=folders.logs / f"{name}.log",
         ready_file=ready_file,

@@ -139,7 +139,7 @@ await Promise.all([counts(unread.laptop, 0), counts(unread.phone, 0)]);
 step("two devices of one user see the same unread count, live");
 
 // refusals are replies
-assert.equal((await refusal(onBob.push("publish", { body: "no" }), "publish by a stranger")).code, "forbidden");
+assert.equal((await refusal(onBob.push("publish", { body: "no" }), "publish by a stranger")).code, "not_a_publisher");
 assert.ok((await refusal(onBob.push("publish", { body: 7 }), "a wrong type")).reason);
 assert.ok((await refusal(onBob.push("dance", {}), "an unknown event")).reason);
 assert.ok((await refusal(bob.channel("topic:no-such-topic").join(), "join nothing")).reason);
