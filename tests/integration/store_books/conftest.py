@@ -1,4 +1,4 @@
-"""A store's tables, and a pool on them."""
+"""A store's tables, a pool on them, and a store's context."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from support.books import migrated, pool_on
+from notifyx_common.clock import SystemClock
+from notifyx_common.database import Database
+from notifyx_common.metrics import Metrics
+from notifyx_store.context import StoreContext
+from notifyx_store.database import database_config
+from support.books import migrated, pool_on, store_settings
 
 
 @pytest.fixture
@@ -15,3 +20,11 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
     """Connections to a database with the store's tables, empty."""
     async with pool_on(await migrated(database)) as connections:
         yield connections
+
+
+@pytest.fixture
+async def live(database: str) -> AsyncIterator[StoreContext]:
+    """A store's context on the machine's clock, impatient enough for tests."""
+    settings = store_settings(database, outbox_poll=0.3, expiry_sweep=0.05, retention_sweep=0.1, ledger_every=0.1)
+    async with Database(database_config(settings)) as entered:
+        yield StoreContext(settings, entered, SystemClock(), Metrics())

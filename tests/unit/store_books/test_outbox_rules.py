@@ -76,6 +76,14 @@ def test_a_dead_mail_says_why(status: str, reason: str) -> None:
     assert change == Change("dead", 1, reason=reason)
 
 
+@given(st.text(max_size=500))
+def test_whatever_a_server_says_becomes_a_line_of_text(said: str) -> None:
+    change = decide(Standing("leased", "me", 1), told("failed", reason=said))
+    assert change is not None
+    assert change.reason is not None
+    assert change.reason == "" or change.reason.isprintable()
+
+
 @given(st.integers(0, 10_000), jitters)
 def test_delays_grow_are_bounded_and_never_nothing(attempt: int, jitter: float) -> None:
     delay = POLICY.delay(attempt, jitter)

@@ -87,7 +87,8 @@ def change_for(
 
 
 def _not_sent(row: Standing, result: OutboxResult, now: datetime, policy: RetryPolicy, jitter: float) -> Change:
-    reason = result.reason[:MAX_REASON]
+    # It may be what a foreign server said, in any characters: none of them may keep the result from being recorded.
+    reason = "".join(char if char.isprintable() else " " for char in result.reason[:MAX_REASON]).strip()
     if result.status == "refused":
         return Change("dead", row.attempts, reason=reason or "refused", block_address=result.address_refused)
     if result.status == "unverified":

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import TypeAdapter, ValidationError
 from quart import Blueprint, Response, request
 
-from notifyx_common.contracts.store import AnyTopicName, TopicStatus, UnsubscribeToken
+from notifyx_common.contracts.store import TopicStatus, UnsubscribeToken
 from notifyx_common.errors import Forbidden, InvalidRequest
 from notifyx_common.web import caller, json_response, read_model
 from notifyx_store import unsubscribe
 from notifyx_store.context import StoreContext
-from notifyx_store.errors import no_topic
 from notifyx_store.inbox import NEWEST, Place, read_inbox
 from notifyx_store.ledger import read_ledger, topic_books
 from notifyx_store.permissions import check_manage
+from notifyx_store.routes.arguments import limit as page_length
+from notifyx_store.routes.arguments import topic_name
 from notifyx_store.topic_rows import read_topic
 
 PAGE = 50
-_NAME: TypeAdapter[str] = TypeAdapter(AnyTopicName)
 LARGEST_PAGE = 200
 
 
@@ -29,7 +28,7 @@ def books_routes(context: StoreContext) -> Blueprint:
     async def inbox() -> Response:
         principal = caller()
         principal.require("read")
-        limit = parse_limit(request.args.get("limit"))
+        limit = page_length(PAGE, LARGEST_PAGE)
         unread = parse_flag("unread", request.args.get("unread"))
         after = request.args.get("after")
         place = Place.decode(after) if after else NEWEST
@@ -49,7 +48,7 @@ def books_routes(context: StoreContext) -> Blueprint:
     async def status(name: str) -> Response:
         principal = caller()
         async with context.pool.acquire() as connection:
-            topic = await read_topic(connection, known_name(name))
+            topic = await read_topic(connection, topic_name(name))
             check_manage(principal, topic)
             books = await topic_books(connection, [topic.id])
         return json_response(
@@ -70,23 +69,6 @@ def books_routes(context: StoreContext) -> Blueprint:
             return json_response(await read_ledger(connection, context.clock.now()))
 
     return blueprint
-
-
-def known_name(name: str) -> str:
-    """A topic's name from a path. Raises :class:`NotFound` for what cannot be one, before the database sees it."""
-    try:
-        return _NAME.validate_python(name)
-    except ValidationError:
-        raise no_topic("".join(char for char in name if char.isprintable())[:128]) from None
-
-
-def parse_limit(value: str | None) -> int:
-    """A page's length, 1 to 200. Raises :class:`InvalidRequest`."""
-    if value is None:
-        return PAGE
-    if not (value.isascii() and value.isdigit() and len(value) <= 9) or not 1 <= int(value) <= LARGEST_PAGE:
-        raise InvalidRequest(f"'limit' is a number from 1 to {LARGEST_PAGE}.", code="validation_failed")
-    return int(value)
 
 
 def parse_flag(name: str, value: str | None) -> bool:
