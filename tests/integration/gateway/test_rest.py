@@ -1,0 +1,214 @@
+"""The REST API as its users see it, before real auth and store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from notifyx_local.postgres import Cluster
+from support.gateway import PASSWORD, Stack, running_stack
+
+
+@pytest.fixture
+async def stack(postgres: Cluster) -> AsyncIterator[Stack]:
+    async with running_stack(postgres) as running:
+        yield running
+
+
+async def ready(stack: Stack) -> None:
+    async with asyncio.timeout(10):
+        while (await stack.call("GET", "/readyz")).status != 200:
+            await asyncio.sleep(0.02)
+
+
+async def test_from_sign_up_to_an_acknowledged_notification(stack: Stack) -> None:
+    await ready(stack)
+    created = await stack.call("POST", "/users", json={"email": "Ada@example.com", "password": PASSWORD, "name": "Ada"})
+    assert created.status == 201
+    assert set(created.data) == {"id", "email", "name"}
+    assert (
+        await stack.call("POST", "/users", json={"email": "ada@EXAMPLE.com", "password": PASSWORD})
+    ).code == "email_taken"
+    form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
+    granted = await stack.call("POST", "/token", data=form)
+    assert granted.headers["Cache-Control"] == "no-store"
+    ada = granted.data["access_token"]
+    assert (await stack.ok("GET", "/me", ada))["id"] == created.data["id"]
+
+    topic = await stack.call("POST", "/topics", ada, json={"name": "deploys", "title": "Deploys"})
+    assert (topic.status, topic.headers["Location"]) == (201, "/api/v1/topics/deploys")
+    bob = await stack.person("bob")
+    assert (await stack.ok("PUT", "/topics/deploys/subscription", bob))["email"] == "never"
+    first = await stack.call(
+        "POST", "/topics/deploys/notifications", ada, json={"title": "v7", "data": {"n": 1}, "priority": "high"}
+    )
+    assert first.status == 201
+    assert set(first.data) == {"id", "topic", "seq", "published_at"}
+    history = await stack.ok("GET", "/topics/deploys/notifications", bob)
+    assert [item["id"] for item in history["items"]] == [first.data["id"]]
+    inbox = await stack.ok("GET", "/inbox?unread=true", bob)
+    assert (inbox["unread"]["deploys"], inbox["items"][0]["acked"]) == (1, False)
+    assert await stack.ok("POST", "/topics/deploys/acks", bob, json={"up_to": 1}) == {"acked_up_to": 1, "unread": 0}
+    assert (await stack.ok("GET", "/inbox?unread=true", bob))["items"] == []
+    assert [item["topic"] for item in (await stack.ok("GET", "/subscriptions", bob))["items"]].count("deploys") == 1
+    assert [item["user"] for item in (await stack.ok("GET", "/topics/deploys/subscribers", ada))["items"]] == [
+        await stack.id_of("bob")
+    ]
+    assert (await stack.call("GET", "/topics/deploys/subscribers", bob)).status == 403
+    assert (await stack.call("DELETE", "/topics/deploys/subscription", bob)).status == 204
+    assert (await stack.call("GET", "/topics/deploys/subscription", bob)).status == 404
+
+
+async def test_topics_change_and_go_by_their_creators_only(stack: Stack) -> None:
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    await stack.ok("POST", "/topics", ada, json={"name": "secret", "visibility": "private"})
+    assert (await stack.call("GET", "/topics/secret", bob)).status == 404
+    assert (await stack.call("POST", "/topics", bob, json={"name": "secret"})).code == "topic_exists"
+    changed = await stack.ok("PATCH", "/topics/secret", ada, json={"visibility": "public", "title": "Open"})
+    assert (changed["visibility"], changed["title"]) == ("public", "Open")
+    assert (await stack.call("PATCH", "/topics/secret", bob, json={"title": "Mine"})).status == 403
+    assert (await stack.call("DELETE", "/topics/secret", bob)).status == 403
+    assert [topic["name"] for topic in (await stack.ok("GET", "/topics?limit=1&q=sec", bob))["items"]] == ["secret"]
+    assert (await stack.call("DELETE", "/topics/secret", ada)).status == 204
+    assert (await stack.call("GET", "/topics/secret", ada)).status == 404
+
+
+async def test_text_and_cloudevents_are_published_once_whatever_the_form(stack: Stack) -> None:
+    ada = await stack.person("ada")
+    await stack.ok("POST", "/topics", ada, json={"name": "t"})
+    path = "/topics/t/notifications"
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await stack.call("POST", path, ada, data=b"a=1&b=2 up 50%", headers=form)).status == 201
+    text = {"Content-Type": "text/plain; charset=utf-8"}
+    assert (await stack.call("POST", path, ada, data="größer".encode(), headers=text)).status == 201
+    binary = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/ci", "ce-type": "build.done",
+              "Content-Type": "application/json"}  # fmt: skip
+    first = await stack.call("POST", path, ada, data=b'{"title":"Built"}', headers=binary)
+    again = await stack.call("POST", path, ada, data=b'{"title":"Built"}', headers=binary)
+    assert (first.status, again.status, again.data) == (201, 201, first.data)
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    conflict = await stack.call("POST", path, ada, data=b'{"title":"Other"}', headers=binary)
+    assert (conflict.status, conflict.code) == (409, "idempotency_conflict")
+    structured = {"Content-Type": "application/cloudevents+json"}
+    event = b'{"specversion":"1.0","id":"2","source":"/ci","type":"build.done","subject":"api","data":"all fine"}'
+    assert (await stack.call("POST", path, ada, data=event, headers=structured)).status == 201
+    items = (await stack.ok("GET", path, ada))["items"]
+    assert [(item["title"], item["body"]) for item in items] == [
+        ("", "a=1&b=2 up 50%"), ("", "größer"), ("Built", ""), ("api", "all fine"),
+    ]  # fmt: skip
+    assert items[3]["data"]["type"] == "build.done"
+
+
+async def test_a_batch_answers_each_item_in_order_also_when_some_fail(stack: Stack) -> None:
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    await stack.ok("POST", "/topics", ada, json={"name": "mine"})
+    await stack.ok("POST", "/topics", bob, json={"name": "his", "publishers": []})
+    items = [
+        {"topic": "mine", "title": "1"},
+        {"topic": "his", "title": "not allowed"},
+        {"topic": "mine"},
+        "nonsense",
+        {"topic": "..", "title": "path"},
+        {"topic": "mine", "title": "2", "key": "k"},
+        {"topic": "mine", "title": "2", "key": "k"},
+        {"topic": "mine", "title": "3", "unknown": 1},
+        {"topic": "mine", "title": "4"},
+    ]
+    answer = await stack.ok("POST", "/notifications:batch", ada, json={"items": items})
+    statuses = [item["status"] for item in answer["items"]]
+    assert statuses == [201, 403, 400, 400, 400, 201, 201, 400, 201]
+    assert [item["seq"] for item in answer["items"] if item["status"] == 201] == [1, 2, 2, 3]
+    assert answer["items"][7]["errors"][0]["field"] == "unknown"
+
+
+async def test_direct_notifications_reach_a_user_by_id_and_by_email(stack: Stack) -> None:
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    bob_id = await stack.id_of("bob")
+    for who in (bob_id, "bob@example.com", "BOB@Example.com"):
+        assert (await stack.call("POST", f"/users/{who}/notifications", ada, json={"title": who})).status == 201
+    assert (await stack.call("POST", "/users/nobody@example.com/notifications", ada, json={"title": "x"})).status == 404
+    inbox = await stack.ok("GET", "/inbox", bob)
+    assert [item["title"] for item in inbox["items"]] == ["BOB@Example.com", "bob@example.com", bob_id]
+    assert await stack.ok("POST", "/topics/user:me/acks", bob, json={"seqs": [2]}) == {"acked_up_to": 0, "unread": 2}
+    mine = await stack.ok("GET", "/topics/user:me/notifications", bob)
+    assert [item["seq"] for item in mine["items"]] == [1, 2, 3]
+    assert (await stack.call("GET", f"/topics/user:{bob_id}/notifications", ada)).status in (403, 404)
+    assert (await stack.call("POST", f"/topics/user:{bob_id}/acks", ada, json={"up_to": 1})).status in (403, 404)
+
+
+async def test_a_history_page_is_the_same_from_the_cache_and_gone_with_the_topic(stack: Stack) -> None:
+    ada = await stack.person("ada")
+    await stack.ok("POST", "/topics", ada, json={"name": "h"})
+    items = [{"topic": "h", "title": str(number)} for number in range(1, 8)]
+    await stack.ok("POST", "/notifications:batch", ada, json={"items": items})
+    fresh = await stack.ok("GET", "/topics/h/notifications?after=0&limit=3", ada)
+    kept = await stack.ok("GET", "/topics/h/notifications?after=0&limit=3", ada)
+    assert fresh == kept
+    assert ([item["seq"] for item in kept["items"]], kept["next"], kept["last_seq"]) == ([1, 2, 3], 3, 7)
+    assert stack.gateway.history._cache._memory.keys_where(lambda items: True) != []
+    end = await stack.ok("GET", "/topics/h/notifications?after=6&limit=3", ada)
+    assert ([item["seq"] for item in end["items"]], end["next"]) == ([7], None)
+    back = await stack.ok("GET", "/topics/h/notifications?before=4&limit=2", ada)
+    assert [item["seq"] for item in back["items"]] == [2, 3]
+    await stack.call("DELETE", "/topics/h", ada)
+    assert (await stack.call("GET", "/topics/h/notifications?after=0&limit=3", ada)).status == 404
+    await stack.ok("POST", "/topics", ada, json={"name": "h"})
+    assert (await stack.ok("GET", "/topics/h/notifications?after=0&limit=3", ada))["items"] == []
+
+
+async def test_api_keys_do_what_they_are_scoped_to_until_they_are_deleted(stack: Stack) -> None:
+    ada = await stack.person("ada")
+    for name in ("ci.build", "other"):
+        await stack.ok("POST", "/topics", ada, json={"name": name})
+    wanted = {"name": "ci", "topics": ["ci.*"], "scopes": ["publish"]}
+    created = await stack.call("POST", "/api-keys", ada, json=wanted)
+    assert (created.status, created.headers["Cache-Control"]) == (201, "no-store")
+    key = created.data["key"]
+    publish = {"json": {"title": "x"}}
+    assert (await stack.call("POST", "/topics/ci.build/notifications", key, **publish)).status == 201
+    assert (await stack.call("POST", "/topics/other/notifications", key, **publish)).code == "topic_not_covered"
+    assert (await stack.call("GET", "/topics/ci.build/notifications", key)).code == "missing_scope"
+    assert (await stack.call("POST", "/topics", key, json={"name": "ci.new"})).code == "missing_scope"
+    assert (await stack.call("GET", "/inbox", key)).status == 403
+    assert (await stack.call("POST", "/api-keys", key, json=wanted)).status == 403
+    batch = {"items": [{"topic": "ci.build", "title": "1"}, {"topic": "other", "title": "2"}]}
+    answer = await stack.ok("POST", "/notifications:batch", key, json=batch)
+    assert [item["status"] for item in answer["items"]] == [201, 403]
+    form = {"grant_type": "client_credentials", "client_id": created.data["id"], "client_secret": key.split("_", 2)[2]}
+    token = (await stack.ok("POST", "/token", data=form))["access_token"]
+    assert (await stack.call("POST", "/topics/other/notifications", token, **publish)).code == "topic_not_covered"
+    [listed] = (await stack.ok("GET", "/api-keys", ada))["items"]
+    assert "key" not in listed
+    assert (await stack.call("DELETE", f"/api-keys/{listed['id']}", ada)).status == 204
+    gone = await stack.call("POST", "/topics/ci.build/notifications", key, **publish)
+    assert (gone.status, gone.code) == (401, "invalid_api_key")
+
+
+async def test_refresh_tokens_rotate_and_a_revoked_session_is_over(stack: Stack) -> None:
+    await stack.person("ada")
+    form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
+    first = await stack.ok("POST", "/token", data=form)
+    second = await stack.ok(
+        "POST", "/token", data={"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    )
+    assert second["refresh_token"] != first["refresh_token"]
+    assert (await stack.call("POST", "/token/revoke", data={"token": second["refresh_token"]})).status == 204
+    refused = await stack.call(
+        "POST", "/token", data={"grant_type": "refresh_token", "refresh_token": second["refresh_token"]}
+    )
+    assert (refused.status, refused.data["error"], refused.code) == (400, "invalid_grant", "invalid_grant")
+    wrong = await stack.call("POST", "/token", data={**form, "password": "wrong wrong"})
+    assert (wrong.status, wrong.data["error"]) == (400, "invalid_grant")
+    assert "error_description" in wrong.data
+    other = await stack.call("POST", "/token", data={"grant_type": "magic"})
+    assert other.data["error"] == "unsupported_grant_type"
+
+
+async def test_an_unverified_address_opens_no_allow_list(stack: Stack) -> None:
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    topic = {"name": "listed", "visibility": "private", "readers": ["bob@example.com"]}
+    await stack.ok("POST", "/topics", ada, json=topic)
+    assert (await stack.call("GET", "/topics/listed", bob)).status == 404

@@ -1,0 +1,135 @@
+"""A gateway before real auth, store and mailer, each on a real socket and database, all in the test's event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from notifyx_auth.app import build as build_auth
+from notifyx_auth.settings import AuthSettings
+from notifyx_common.contracts.registry import Lease
+from notifyx_gateway.app import Gateway
+from notifyx_gateway.app import build as build_gateway
+from notifyx_gateway.settings import GatewaySettings
+from notifyx_local.postgres import Cluster
+from notifyx_mailer.app import build as build_mailer
+from notifyx_mailer.settings import MailerSettings
+from notifyx_store.app import build as build_store
+from notifyx_store.settings import StoreSettings
+from support.postgres import create_database
+from support.served import served
+
+TOKEN = "internal-token-of-gateway-tests"
+PASSWORD = "correct horse battery"
+PUBLIC_URL = "http://notifyx.example.com"
+
+
+@dataclass
+class Reply:
+    """An answer, read."""
+
+    status: int
+    headers: Any
+    raw: bytes
+
+    @property
+    def data(self) -> Any:
+        """The body, decoded from JSON."""
+        return json.loads(self.raw) if self.raw else None
+
+    @property
+    def code(self) -> str:
+        """The problem's code."""
+        return str(self.data["code"])
+
+
+@dataclass
+class Stack:
+    """The running services. ``gateway`` is the object, ``url`` where it answers."""
+
+    url: str
+    gateway: Gateway
+    auth_url: str
+    store_url: str
+    session: aiohttp.ClientSession
+    people: dict[str, str] = field(default_factory=dict)
+
+    async def call(self, method: str, path: str, who: str | None = None, **options: Any) -> Reply:
+        """Call the gateway; ``who`` is a token. Paths below the API are given without its prefix."""
+        headers = dict(options.pop("headers", {}))
+        if who is not None:
+            headers["Authorization"] = f"Bearer {who}"
+        target = path if path.startswith(("/api/", "/.well", "/healthz", "/readyz")) else f"/api/v1{path}"
+        async with self.session.request(method, f"{self.url}{target}", headers=headers, **options) as response:
+            return Reply(response.status, response.headers, await response.read())
+
+    async def ok(self, method: str, path: str, who: str | None = None, **options: Any) -> Any:
+        """The decoded answer of a call that has to succeed."""
+        reply = await self.call(method, path, who, **options)
+        assert reply.status < 300, f"{method} {path}: {reply.status} {reply.raw!r}"
+        return reply.data
+
+    async def person(self, name: str) -> str:
+        """The access token of ``name``, signed up when that has not been done."""
+        if name not in self.people:
+            email = f"{name}@example.com"
+            body = {"email": email, "password": PASSWORD, "name": name.title()}
+            await self.ok("POST", "/users", json=body)
+            form = {"grant_type": "password", "username": email, "password": PASSWORD}
+            self.people[name] = (await self.ok("POST", "/token", data=form))["access_token"]
+        return self.people[name]
+
+    async def id_of(self, name: str) -> str:
+        """The user id of ``name``."""
+        return str((await self.ok("GET", "/me", await self.person(name)))["id"])
+
+    def lease(self, service: str, url: str) -> None:
+        """Make a node known, for as long as a lease can be."""
+        self.gateway.registry.put(Lease(service=service, instance=f"{service}-1", url=url, ttl=60))
+
+
+@contextlib.asynccontextmanager
+async def running_stack(
+    postgres: Cluster,
+    *,
+    gateway: dict[str, Any] | None = None,
+    auth: dict[str, Any] | None = None,
+    mailer: dict[str, Any] | None = None,
+) -> AsyncIterator[Stack]:
+    """Everything but the web client. ``mailer``: settings of a mailer, which there is only when they are given."""
+    shared: dict[str, Any] = {"internal_token": TOKEN, "port": 0, "metrics_port": 0}
+    auth_settings = AuthSettings(
+        **shared,
+        database_url=await create_database(postgres),
+        auth_secret="a-secret-of-32-characters-or-more",
+        argon2_time=1,
+        argon2_memory_kib=64,
+        **(auth or {}),
+    )
+    store_settings = StoreSettings(
+        **shared,
+        database_url=await create_database(postgres),
+        unsubscribe_secret="test-unsubscribe-secret-0123456789",
+    )
+    gateway_settings = GatewaySettings(
+        **{**shared, "socket_port": 0, "public_url": PUBLIC_URL, "dispatch_email": False, **(gateway or {})}
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        auth_url, _ = await stack.enter_async_context(served(build_auth(auth_settings)))
+        store_url, _ = await stack.enter_async_context(served(build_store(store_settings)))
+        url, built = await stack.enter_async_context(served(build_gateway(gateway_settings)))
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), auto_decompress=False)
+        )
+        running = Stack(url, built, auth_url, store_url, session)
+        running.lease("auth", auth_url)
+        running.lease("store", store_url)
+        if mailer is not None:
+            mailer_url, _ = await stack.enter_async_context(served(build_mailer(MailerSettings(**shared, **mailer))))
+            running.lease("mailer", mailer_url)
+        yield running

@@ -1,0 +1,38 @@
+"""A service of ours served on a free port in the test's own event loop, with everything it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from notifyx_common.lifecycle import Service, bind
+
+
+@contextlib.asynccontextmanager
+async def served(service: Service, port: int = 0) -> AsyncIterator[tuple[str, Any]]:
+    """The service's base URL and what its context gives, while the block is entered."""
+    sock = bind("127.0.0.1", port, "NOTIFYX_PORT")
+    closing = asyncio.Event()
+    config = Config()
+    config.bind = [f"fd://{sock.fileno()}"]
+    config.accesslog = config.errorlog = None
+    config.websocket_max_message_size = 64 << 20
+    config.graceful_timeout = 0.5
+
+    async def closed() -> None:
+        await closing.wait()
+
+    async with service.context() as started:
+        server = asyncio.create_task(serve(service.app, config, shutdown_trigger=closed))  # type: ignore[arg-type]
+        try:
+            yield f"http://127.0.0.1:{sock.getsockname()[1]}", started
+        finally:
+            closing.set()
+            await server
+            with contextlib.suppress(OSError):  # the server may have closed it already
+                sock.close()
