@@ -1,0 +1,123 @@
+"""Store replicas for tests: real processes' apps on a real database, reached over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import orjson
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from notifyx_common.clock import Clock
+from notifyx_common.lifecycle import bind
+from notifyx_common.principal import PRINCIPAL_HEADER, Principal
+from notifyx_store.app import build
+from notifyx_store.settings import StoreSettings
+
+TOKEN = "test-internal-token-0123456789"
+
+
+def store_settings(database: str, **changes: Any) -> StoreSettings:
+    """Settings of a store on ``database``, with background work at its usual pace."""
+    return StoreSettings(
+        internal_token=TOKEN,
+        database_url=database,
+        unsubscribe_secret="test-unsubscribe-secret-0123456789",
+        port=0,
+        metrics_port=0,
+        **changes,
+    )
+
+
+class StoreClient:
+    """Calls one replica as the gateway does."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.session = session
+
+    async def call(
+        self, method: str, path: str, principal: Principal | None = None, body: Any = None, **options: Any
+    ) -> tuple[int, Any]:
+        """The status and the decoded answer (``None`` when empty)."""
+        headers = dict(options.pop("headers", {}))
+        if principal is not None:
+            headers[PRINCIPAL_HEADER] = principal.to_header()
+        if body is not None:
+            options["data"] = body if isinstance(body, bytes) else orjson.dumps(body)
+            headers.setdefault("Content-Type", "application/json")
+        async with self.session.request(
+            method, f"{self.url}/internal/v1{path}", headers=headers, **options
+        ) as response:
+            raw = await response.read()
+            return response.status, orjson.loads(raw) if raw else None
+
+    async def ok(self, method: str, path: str, principal: Principal | None = None, body: Any = None, **o: Any) -> Any:
+        """The decoded answer of a call that must succeed."""
+        status, answer = await self.call(method, path, principal, body, **o)
+        assert status < 300, (status, answer)
+        return answer
+
+    async def publish(self, principal: Principal, *items: dict[str, Any], batch_id: str = "") -> list[Any]:
+        """The results of one batch of one publisher."""
+        body = {
+            "batch_id": batch_id or uuid.uuid4().hex,
+            "principals": [principal.model_dump(mode="json")],
+            "items": [{"p": 0, **item} for item in items],
+        }
+        results: list[Any] = (await self.ok("POST", "/publish", None, body))["results"]
+        return results
+
+    async def ack(self, principal: Principal, topic: str, **what: Any) -> Any:
+        """The result of one acknowledgement."""
+        body = {"principals": [principal.model_dump(mode="json")], "items": [{"p": 0, "topic": topic, **what}]}
+        return (await self.ok("POST", "/acks", None, body))["results"][0]
+
+    async def join(self, principal: Principal, topic: str, since: int | None = None) -> Any:
+        """The result of one join."""
+        item = {"p": 0, "topic": topic, "since": since}
+        body = {"principals": [principal.model_dump(mode="json")], "items": [item]}
+        return (await self.ok("POST", "/joins", None, body))["results"][0]
+
+    def feed(self) -> Any:
+        """Open the feed."""
+        return self.session.ws_connect(f"{self.url}/internal/v1/feed", max_msg_size=0)
+
+
+@contextlib.asynccontextmanager
+async def running_store(
+    settings: StoreSettings, clock: Clock | None = None, service: Any = None
+) -> AsyncIterator[StoreClient]:
+    """A replica that serves on a free port while the block is entered."""
+    service = service or build(settings, clock)
+    sock = bind("127.0.0.1", 0, "NOTIFYX_PORT")
+    closing = asyncio.Event()
+    config = Config()
+    port = sock.getsockname()[1]
+    config.bind = [f"fd://{sock.detach()}"]
+    config.accesslog = config.errorlog = None
+    config.websocket_max_message_size = 64 << 20
+    config.graceful_timeout = 1.0
+
+    async def closed() -> None:
+        await closing.wait()
+
+    async with service.context():
+        server = asyncio.create_task(serve(service.app, config, shutdown_trigger=closed))
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        try:
+            async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=30)) as session:
+                yield StoreClient(f"http://127.0.0.1:{port}", session)
+        finally:
+            closing.set()
+            await server
+
+
+def user(name: str, **fields: Any) -> Principal:
+    """A signed-in user."""
+    return Principal(id=name, name=name.title(), **fields)
