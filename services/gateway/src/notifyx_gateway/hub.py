@@ -220,6 +220,7 @@ class Hub:
             for sink in state.sinks():
                 groups.setdefault((state.name, sink.principal), []).append(sink)
         pending = list(groups.items())
+        missing: set[tuple[str, Principal]] = set()
         while pending:
             answers = await asyncio.gather(
                 *(self.store.join(principal, topic) for (topic, principal), _ in pending), return_exceptions=True
@@ -229,13 +230,16 @@ class Hub:
                 present = [sink for sink in sinks if sink in self._by_user.get((principal.id, topic), ())]
                 if isinstance(answer, JoinResult):
                     self._checked(topic, present, answer, tell)
-                elif isinstance(answer, NotFound) and (known := self._topics.get(topic)) is not None:
-                    self._delete(known)
-                elif isinstance(answer, Forbidden | Unauthenticated):
+                    continue
+                # Not found is gone for everyone, which the feed is about to say, or only out of this one's sight.
+                once = isinstance(answer, NotFound) and (topic, principal) not in missing
+                if isinstance(answer, NotFound | Forbidden | Unauthenticated) and not once:
                     for sink in present:
                         self._drop(sink, answer)
                 elif present:
                     again.append(((topic, principal), present))
+                    if once:
+                        missing.add((topic, principal))
             pending = again
             if pending:
                 await asyncio.sleep(self._settings.retry)
