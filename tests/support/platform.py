@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 import psutil
 
+from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
 from support.postgres import free_port
 
 START_DEADLINE = 90.0
@@ -167,7 +168,8 @@ async def ledger(platform: Platform) -> dict[str, Any]:
         async with session.get(f"{platform.gateway}/internal/v1/registry") as response:
             nodes = (await response.json())["nodes"]
         url = next(node["url"] for node in nodes if node["service"] == "store")
-        async with session.get(f"{url}/internal/v1/ledger") as response:
+        headers = {PRINCIPAL_HEADER: system_principal("test").to_header()}
+        async with session.get(f"{url}/internal/v1/ledger", headers=headers) as response:
             assert response.status == 200, await response.text()
             books: dict[str, Any] = await response.json()
             return books
