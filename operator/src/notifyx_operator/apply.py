@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -24,7 +24,7 @@ class StoreCalls(Protocol):
         path: str,
         *,
         body: Any = None,
-        params: dict[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
         principal: Principal | None = None,
     ) -> Any:
         """One call; raises :class:`NotifyxError`."""

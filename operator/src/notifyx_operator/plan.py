@@ -78,8 +78,7 @@ def plan(
             for loser in sorted(claims[name], key=_age)
             if loser is not winner
         ]
-        if (reason := _difference(winner, topics.get(name))) is not None:
-            actions.append(Put(name, winner.to_store(), reason))
+        actions += _bring_in_line(winner, topics.get(name), namespaces)
     policies = {resource.reference: resource.spec.deletion_policy for resource in ended}
     for name in sorted(topics.keys() - claims.keys()):
         owner = topics[name].resource
@@ -100,24 +99,48 @@ def _oldest(resources: list[Resource]) -> Resource:
     return min(resources, key=_age)
 
 
-def _difference(resource: Resource, topic: Topic | None) -> str | None:
-    """Why ``topic`` is not what ``resource`` says, in words; ``None`` when it is."""
+def _bring_in_line(resource: Resource, topic: Topic | None, namespaces: Collection[str] | None) -> list[Action]:
+    """What makes ``topic`` what ``resource`` says; nothing when it is already."""
+    name, wish = resource.name, resource.to_store()
     if topic is None:
-        return "The topic does not exist yet."
+        return [Put(name, wish, "The topic does not exist yet.")]
     if topic.resource is None:
-        return "The topic was made through the API; the resource takes it over with its data."
+        return [Put(name, wish, "The topic was made through the API; the resource takes it over with its data.")]
     if topic.resource != resource.reference:
-        return f"The topic passes from {topic.resource} to {resource.reference}."
-    wish = resource.to_store()
+        if namespaces is not None and topic.resource.partition("/")[0] not in namespaces:
+            return [Refuse(name, resource, f"The topic '{name}' belongs to {topic.resource}, which is not ours.")]
+        reason = f"The topic passes from {topic.resource} to {resource.reference}."
+        return [Release(name, reason), Put(name, wish, reason)]
+    different = _drift(wish, topic)
+    return [Put(name, wish, f"Changed: {', '.join(different)}.")] if different else []
+
+
+def _drift(wish: ResourceTopic, topic: Topic) -> list[str]:
+    """The fields in which ``topic`` is not what ``wish`` says."""
+    wanted = {
+        "title": wish.title,
+        "visibility": wish.visibility,
+        "owners": _as_kept(wish.owners),
+        "publishers": _as_kept(wish.publishers),
+        "readers": _as_kept(wish.readers),
+        "retention": wish.retention,
+        "email": wish.email,
+        "paused": wish.paused,
+    }
     has = {
         "title": topic.title,
         "visibility": topic.visibility,
-        "owners": topic.creators,
-        "publishers": topic.publishers,
-        "readers": topic.readers,
+        "owners": _as_kept(topic.creators),
+        "publishers": _as_kept(topic.publishers),
+        "readers": _as_kept(topic.readers),
         "retention": topic.retention,
         "email": topic.email,
         "paused": topic.paused,
     }
-    different = [field for field, value in has.items() if getattr(wish, field) != value]
-    return f"Changed: {', '.join(different)}." if different else None
+    return [field for field, value in wanted.items() if has[field] != value]
+
+
+def _as_kept(grants: Iterable[str]) -> frozenset[str]:
+    # The store keeps each entry once and emails in lower case; the order of an allow-list means nothing. Comparing
+    # what was written would find drift for ever.
+    return frozenset(entry.lower() if "@" in entry else entry for entry in grants)

@@ -6,13 +6,16 @@ otherwise be a wish that is silently not granted.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
 from notifyx_common.contracts.store import EmailMode, EmailPolicy, Grant, ResourceTopic, Retention, Title, TopicName
 from notifyx_common.errors import InvalidRequest
@@ -127,13 +130,18 @@ class Resource:
 
 
 def parse(document: Mapping[str, Any]) -> Resource:
-    """Read one document. Raises :class:`InvalidResource`."""
+    """Read one document, by JSON's own types: a number is not taken for text, nor text for a number.
+
+    Raises :class:`InvalidResource`, which says what is wrong with the first three wrong fields.
+    """
     try:
-        read = _Document.model_validate(document)
+        read = _Document.model_validate_json(orjson.dumps(document), strict=True)
+    except orjson.JSONEncodeError:
+        raise InvalidResource("the document holds what JSON has no form for.") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InvalidResource(f"{field}: {first['msg']}.") from None
+        wrong = error.errors(include_url=False, include_input=False)
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise InvalidResource("; ".join(_sentence(item) for item in wrong[:3]) + f"{more}.") from None
     metadata = read.metadata
     return Resource(
         namespace=metadata.namespace,
@@ -142,3 +150,26 @@ def parse(document: Mapping[str, Any]) -> Resource:
         spec=read.spec,
         created=metadata.creationTimestamp,
     )
+
+
+_PARTS: Mapping[tuple[str, ...], type[BaseModel]] = {
+    (): _Document,
+    ("spec",): TopicSpec,
+    ("spec", "retention"): RetentionSpec,
+    ("spec", "email"): EmailSpec,
+    ("spec", "demand"): DemandSpec,
+}
+
+
+def _sentence(item: ErrorDetails) -> str:
+    """Pydantic's complaint in the words of who writes YAML."""
+    path = tuple(str(part) for part in item["loc"])
+    field = ".".join(path) or "the document"
+    if item["type"] == "missing":
+        return f"{field} is missing"
+    if item["type"] == "extra_forbidden":
+        fields = _PARTS[path[:-1]].model_fields if path[:-1] in _PARTS else {}
+        near = difflib.get_close_matches(path[-1], [one.alias or name for name, one in fields.items()], n=1)
+        return f"{field}: there is no such field{f' (is it {near[0]}?)' if near else ''}"
+    message = item["msg"]
+    return f"{field}: {message[0].lower()}{message[1:]}"

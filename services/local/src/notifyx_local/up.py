@@ -11,7 +11,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import asyncpg
@@ -31,7 +31,7 @@ from notifyx_local.stack import Folders, mailbox_spec, memcached_spec, postgres_
 from notifyx_local.supervisor import Supervisor, wait_until
 from notifyx_local.topics import apply_topics, read_folder
 from notifyx_local.welcome import welcome
-from notifyx_operator.apply import Applied, StoreCalls
+from notifyx_operator.apply import Applied
 from notifyx_operator.resource import Resource
 
 DEFAULT_MEMCACHED = ("127.0.0.1", 11211)
@@ -151,7 +151,7 @@ async def _apply(options: UpOptions, folders: Folders, secrets: Secrets, resourc
     async with ServiceClient(
         "store", discovery=discovery, token=secrets.internal_token, metrics=Metrics(), clock=SystemClock()
     ) as store:
-        return await apply_topics(cast(StoreCalls, store), resources)
+        return await apply_topics(store, resources)
 
 
 def _make_folders(folders: Folders) -> None:
