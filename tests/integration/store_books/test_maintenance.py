@@ -16,6 +16,8 @@ from notifyx_store.context import StoreContext
 from notifyx_store.maintenance import MAX_HINTS, Maintenance, background
 from support.books import new_topic
 
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+
 
 async def until(true: Callable[[], Awaitable[bool]], what: str, deadline: float = 15) -> None:
     """Return once it is true; fail after ``deadline`` seconds."""
@@ -117,8 +119,8 @@ async def test_it_goes_on_when_the_database_comes_back(live: StoreContext, postg
             async def cut_off() -> bool:
                 try:
                     await topic.publish()
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                    return live.pool.get_size() == 0
+                except LOST:
+                    return bool(live.pool.get_size() == 0)
                 return False
 
             await until(cut_off, "no connection is left, neither to people nor to the background work")
@@ -128,7 +130,7 @@ async def test_it_goes_on_when_the_database_comes_back(live: StoreContext, postg
                 try:
                     at = live.clock.now()
                     await topic.publish(at=at, expires_at=at + timedelta(milliseconds=1))
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                except LOST:
                     return False
                 return True
 

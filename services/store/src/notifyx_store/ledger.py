@@ -34,8 +34,9 @@ _PATIENT = f"SET LOCAL statement_timeout = '{PATIENCE}s'"
 
 _NEXT_TOPICS = "SELECT id FROM topics WHERE id > $1 AND kind <> 'deleted' ORDER BY id LIMIT $2"
 
-# Pending is counted once for the whole topic: how many rows lie between one subscription's cursor and the next
-# one's, then summed from the top. Acknowledged ones above a cursor are taken off.
+# The log is read once for a whole topic, not once for each subscription: how many rows lie between a subscription's
+# cursor and the next higher one, summed from the top (of equal cursors, all but the last have nothing between).
+# Acknowledged ones above a cursor are taken off.
 _BOOKS = """
 WITH subs AS (
     SELECT s.id, s.topic_id, s.first_seq, s.acked_total, s.expired_total, s.withdrawn_total, s.ended_at,
@@ -43,26 +44,23 @@ WITH subs AS (
            CASE WHEN s.ended_at IS NULL THEN greatest(s.acked_up_to, s.first_seq - 1) END AS cursor
     FROM subscriptions s JOIN topics t ON t.id = s.topic_id
     WHERE s.lasting AND s.topic_id = ANY($1::uuid[]) AND t.kind <> 'deleted'
-), cursors AS (
-    SELECT topic_id, cursor,
-           coalesce(lead(cursor) OVER (PARTITION BY topic_id ORDER BY cursor), 9223372036854775807) AS next
-    FROM (SELECT DISTINCT topic_id, cursor FROM subs WHERE cursor IS NOT NULL) AS distinct_cursors
-), above AS (
-    SELECT c.topic_id, c.cursor, sum(between_cursors.n) OVER (PARTITION BY c.topic_id ORDER BY c.cursor DESC) AS n
-    FROM cursors c CROSS JOIN LATERAL (
+), ranges AS (
+    SELECT subs.*, coalesce(lead(cursor) OVER (PARTITION BY topic_id ORDER BY cursor, id),
+                            CASE WHEN cursor IS NOT NULL THEN 9223372036854775807 END) AS next
+    FROM subs
+), counted AS MATERIALIZED (
+    SELECT r.*, between_cursors.n AS between_cursors,
+           (SELECT count(*) FROM ack_exceptions e JOIN notifications n ON n.topic_id = r.topic_id AND n.seq = e.seq
+            WHERE e.subscription_id = r.id AND e.seq > r.cursor) AS excepted
+    FROM ranges r CROSS JOIN LATERAL (
         SELECT count(*) AS n FROM notifications n
-        WHERE n.topic_id = c.topic_id AND n.seq > c.cursor AND n.seq <= c.next) AS between_cursors
-), excepted AS (
-    SELECT s.id, count(*) AS n
-    FROM subs s JOIN ack_exceptions e ON e.subscription_id = s.id AND e.seq > s.cursor
-    JOIN notifications n ON n.topic_id = s.topic_id AND n.seq = e.seq
-    GROUP BY s.id
+        WHERE n.topic_id = r.topic_id AND n.seq > r.cursor AND n.seq <= r.next) AS between_cursors
 ), books AS (
-    SELECT s.topic_id, s.ended_at, s.due, s.acked_total, s.expired_total, s.withdrawn_total,
-           coalesce(above.n, 0) - coalesce(excepted.n, 0) AS pending
-    FROM subs s
-    LEFT JOIN above ON above.topic_id = s.topic_id AND above.cursor = s.cursor
-    LEFT JOIN excepted ON excepted.id = s.id
+    SELECT c.topic_id, c.ended_at, c.due, c.acked_total, c.expired_total, c.withdrawn_total,
+           CASE WHEN c.cursor IS NULL THEN 0
+                ELSE sum(c.between_cursors) OVER (PARTITION BY c.topic_id ORDER BY c.cursor DESC NULLS LAST, c.id DESC
+                                                  ROWS UNBOUNDED PRECEDING) - c.excepted END AS pending
+    FROM counted c
 )
 SELECT t.id, t.name, sum(b.due)::bigint AS due, sum(b.acked_total)::bigint AS acked,
        sum(b.pending)::bigint AS pending, sum(b.expired_total)::bigint AS expired,

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
-from notifyx_common.errors import NotifyxError
+from notifyx_common.database import as_unavailable
 from notifyx_common.logs import get_logger
 from notifyx_store.books_settings import BooksSettings
 from notifyx_store.context import StoreContext
@@ -82,6 +82,8 @@ class Maintenance:
                 self._next_scan = now + context.settings.outbox_poll * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
             done = await materialise(connection, topics, context.clock.now())
         self._hints |= done.unfinished
+        if done.unfinished and done.rows:
+            return _BREATH / 10  # a backlog: let those who wait for its topics' locks in between, and go on
         return _BREATH if self._hints else max(self._next_scan - context.clock.monotonic(), _BREATH)
 
     async def sweep(self) -> float:
@@ -180,7 +182,9 @@ async def _forever(name: str, step: Callable[[], Awaitable[float]], pause: Calla
         try:
             async with asyncio.timeout(_STEP_DEADLINE):
                 wanted = await step()
-        except (NotifyxError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except Exception as error:
+            if not isinstance(error, asyncpg.PostgresError) and as_unavailable(error) is None:
+                raise
             failures += 1
             if failures == 1:
                 log.warning("background work failed", work=name, error=type(error).__name__, reason=str(error)[:200])

@@ -24,8 +24,8 @@ from notifyx_store.locking import lock_topics, quick_transaction
 TOPICS_A_STEP = 50
 """Most topics one transaction works on."""
 
-ROWS_A_STEP = 5_000
-"""About how many outbox rows one transaction writes for one topic (one seq is never split)."""
+ROWS_A_STEP = 1_000
+"""About how many outbox rows one transaction writes for one topic (one seq is never split): acknowledgements wait."""
 
 _BEHIND = "SELECT id FROM topics WHERE email_seq < last_seq AND kind <> 'deleted' ORDER BY id LIMIT $1"
 
