@@ -1,0 +1,98 @@
+"""kill -9 of PostgreSQL in the middle of publishes: 503 meanwhile, never 500; nothing answered is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from notifyx_common.principal import system_principal
+from notifyx_local.postgres import Cluster, prepare
+from support.postgres import create_database, free_port, start
+from support.store import StoreClient, running_store, store_settings, user
+
+ANN = user("ann")
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    """A folder for a server that this test may kill."""
+    folder = Path(tempfile.mkdtemp(prefix="notifyx-test-pg-"))
+    folder.chmod(0o755)
+    try:
+        yield prepare(folder, free_port())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow
+async def test_a_killed_database(own_cluster: Cluster) -> None:
+    process = await asyncio.to_thread(start, own_cluster)
+    try:
+        database = await create_database(own_cluster)
+        async with running_store(store_settings(database)) as store:
+            topic = (await store.ok("POST", "/topics", ANN, {"name": "news"}))["id"]
+            received: list[int] = []
+            feed = asyncio.create_task(_follow(store, topic, received))
+            statuses: set[int] = set()
+            answered: dict[str, int] = {}
+            publishers = [asyncio.create_task(_publish(store, n, 60, answered, statuses)) for n in range(4)]
+            while len(answered) < 60:
+                await asyncio.sleep(0.005)
+            os.killpg(process.pid, signal.SIGKILL)
+            await asyncio.to_thread(process.wait, 10)
+            await asyncio.sleep(0.5)
+            process = await asyncio.to_thread(start, own_cluster)
+            async with asyncio.timeout(60):
+                await asyncio.gather(*publishers)
+            assert statuses == {200, 503}
+            assert len(answered) == 240
+            assert sorted(answered.values()) == list(range(1, 241)), "each published once, though sent again"
+            async with asyncio.timeout(15):
+                while not received or received[-1] < 240:
+                    await asyncio.sleep(0.02)
+            assert received == list(range(1, 241))
+            await store.ok("PUT", "/topics/news/subscription", ANN, {})
+            assert (await store.ok("GET", "/ledger", system_principal("test")))["balanced"]
+            feed.cancel()
+            await asyncio.gather(feed, return_exceptions=True)
+    finally:
+        process.send_signal(signal.SIGINT)
+        await asyncio.to_thread(process.wait, 30)
+
+
+async def _publish(store: StoreClient, number: int, count: int, answered: dict[str, int], statuses: set[int]) -> None:
+    """Publish one by one; a batch that got no answer is sent again, as the gateway does."""
+    for turn in range(count):
+        body: dict[str, Any] = {
+            "batch_id": uuid.uuid4().hex,
+            "principals": [ANN.model_dump(mode="json")],
+            "items": [{"p": 0, "topic": "news", "title": f"{number}-{turn}"}],
+        }
+        while True:
+            status, answer = await store.call("POST", "/publish", None, body)
+            statuses.add(status)
+            if status == 200:
+                answered[f"{number}-{turn}"] = answer["results"][0]["seq"]
+                break
+            assert status == 503, answer
+            await asyncio.sleep(0.1)
+
+
+async def _follow(store: StoreClient, topic: str, received: list[int]) -> None:
+    async with store.feed() as socket:
+        await socket.send_json({"op": "watch", "topics": {"news": {"id": topic, "after": 0}}})
+        async for message in socket:
+            assert message.type is aiohttp.WSMsgType.TEXT
+            _, *lines = message.data.split("\n")
+            received.extend(orjson.loads(line)["seq"] for line in lines)
