@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_gateway.catchup import chunks
+from notifyx_gateway.catchup import piece
 from notifyx_gateway.cursors import FeedProtocolError, Row, Rows, decode, place
 from notifyx_gateway.ring import Ring
 
@@ -86,10 +86,12 @@ def test_the_ring_has_all_or_says_it_has_not(steps: list[int], max_rows: int, ma
 
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 100))
-def test_chunks_are_everything_in_order_and_small(sizes: list[int], limit: int) -> None:
+def test_pieces_are_everything_in_order_and_small(sizes: list[int], limit: int) -> None:
     rows: list[Row] = [(seq, b"x" * size) for seq, size in enumerate(sizes)]
-    pieces = list(chunks(rows, limit))
-    assert [row for piece in pieces for row in piece] == rows
-    for piece in pieces:
-        assert piece
-        assert len(piece) == 1 or sum(len(raw) for _, raw in piece) <= limit
+    pieces, done = [], 0
+    while done < len(rows):
+        pieces.append(piece(rows, done, limit))
+        done += len(pieces[-1])
+    assert [row for part in pieces for row in part] == rows
+    for part in pieces:
+        assert len(part) == 1 or sum(len(raw) for _, raw in part) <= limit

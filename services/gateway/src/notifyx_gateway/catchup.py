@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import orjson
 
@@ -89,13 +89,12 @@ class CatchUp:
         return page, following if following is not None else head
 
 
-def chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    """``rows`` in pieces of at most ``size`` bytes of JSON (but at least one row each)."""
-    start = total = 0
-    for position, (_, raw) in enumerate(rows):
-        if total and total + len(raw) > size:
-            yield rows[start:position]
-            start, total = position, 0
-        total += len(raw)
-    if start < len(rows):
-        yield rows[start:]
+def piece(rows: Sequence[Row], start: int, size: int) -> Sequence[Row]:
+    """The rows from position ``start`` on whose JSON is at most ``size`` bytes together, but at least one."""
+    end, total = start, 0
+    while end < len(rows):
+        total += len(rows[end][1])
+        if total > size and end > start:
+            break
+        end += 1
+    return rows[start:end]

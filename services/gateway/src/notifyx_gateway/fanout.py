@@ -17,7 +17,7 @@ from notifyx_common.clock import Clock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.catchup import CatchUp, History, chunks
+from notifyx_gateway.catchup import CatchUp, History, piece
 from notifyx_gateway.cursors import Row
 from notifyx_gateway.sinks import Sink
 from notifyx_gateway.topics import TopicState
@@ -136,15 +136,19 @@ class Fanout:
                     self.place(state, sink, work.cursor)
                     return
                 rows, covered = await work.next_rows()
-                for chunk in chunks(rows, BURST):
-                    payload, size = sink.format.encode(chunk)
-                    if sink.room() < size:
+                done = 0
+                while done < len(rows):
+                    if sink.room() < BURST:
                         await sink.drained()
+                    # Half of the room: what stands around a row on the wire takes some, too.
+                    part = piece(rows, done, min(BURST, sink.room() // 2))
+                    payload, size = sink.format.encode(part)
                     if sink.closed:
                         return
                     sink.send(payload, size)
-                    self._deliveries.labels(sink.format.transport).inc(len(chunk))
-                    work.cursor = chunk[-1][0]
+                    self._deliveries.labels(sink.format.transport).inc(len(part))
+                    work.cursor = part[-1][0]
+                    done += len(part)
                 work.cursor = max(work.cursor, covered)
         except NotifyxError as error:
             log.warning("catching up failed", topic=state.name, code=error.code)

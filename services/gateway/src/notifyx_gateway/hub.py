@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +22,6 @@ from notifyx_gateway.catchup import History
 from notifyx_gateway.cursors import Row
 from notifyx_gateway.fanout import Fanout
 from notifyx_gateway.feed import Feed
-from notifyx_gateway.follow import Follower, follow
 from notifyx_gateway.sinks import Observer, Sink
 from notifyx_gateway.store import Store
 from notifyx_gateway.topics import TopicState
@@ -73,12 +72,6 @@ class Hub:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # Consumers
-
-    def follow(
-        self, principal: Principal, topic: str, since: int | None = None
-    ) -> AbstractAsyncContextManager[tuple[JoinResult, Follower]]:
-        """Join ``topic`` and iterate over its rows; see :func:`notifyx_gateway.follow.follow`."""
-        return follow(self, principal, topic, since)
 
     def attach(self, sink: Sink, result: JoinResult, since: int | None) -> None:
         """Start delivering what follows ``since`` (or the position in ``result``) to ``sink``.

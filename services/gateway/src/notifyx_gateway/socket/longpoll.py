@@ -1,0 +1,306 @@
+"""``/socket/longpoll``: the same channels over plain HTTP, for networks that block WebSockets.
+
+HTTP answers 200; the status that counts is in the JSON. A session lives on the node that opened it: another one
+answers 410, which makes the client open anew and join again, and so resume. What waits for a poll is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import secrets
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+from quart import Blueprint, Response, request
+
+from notifyx_common.errors import NotifyxError, TooLarge, TooManyRequests, Unauthenticated, Unavailable
+from notifyx_common.logs import get_logger
+from notifyx_gateway.cursors import Row
+from notifyx_gateway.socket.frames import BadFrame, decode_binary, decode_text, notification_prefix
+from notifyx_gateway.socket.peer import INTERNAL_ERROR, Peer
+from notifyx_gateway.socket.realm import API_KEY_PREFIX, Realm
+from notifyx_gateway.socket.upgrade import Refusal, refuse_origin, refuse_version
+from notifyx_gateway.socket.user_channel import make_handler
+
+log = get_logger(__name__)
+
+WINDOW = 10.0
+"""Seconds a poll waits for something to say."""
+
+LIFETIME = 15.0
+"""Seconds a session lives unpolled."""
+
+TRY_AGAIN_LATER = 1013
+MAX_SESSIONS = 5000
+MAX_LINES = 100
+ALLOWED_HEADERS = "Content-Type, X-Phoenix-AuthToken, X-Phoenix-Longpoll-Token"
+
+
+@dataclass(frozen=True, slots=True)
+class TextFormat:
+    """Rows as broadcasts on one channel topic: JSON texts."""
+
+    topic: str
+    transport: str = "longpoll"
+
+    def encode(self, rows: Sequence[Row]) -> tuple[list[bytes], int]:
+        """One text a row."""
+        prefix = notification_prefix(self.topic)
+        texts = [b"%b%b]" % (prefix, raw) for _, raw in rows]
+        return texts, sum(map(len, texts))
+
+
+class PollSession:
+    """A client that polls; its peer's link."""
+
+    transport = "longpoll"
+
+    def __init__(self, realm: Realm) -> None:
+        self.closed = False
+        self.close_reason = ""
+        self.last_poll = asyncio.get_running_loop().time()
+        self.peer: Peer
+        self._max_pending = realm.settings.max_pending
+        self._queue: deque[bytes] = deque()
+        self._pending = 0
+        self._changed = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._reading = asyncio.Event()
+        self._reading.set()
+        self._turn = 0
+
+    # Link
+
+    def send(self, data: bytes) -> None:
+        self.deliver((data,), len(data))
+
+    def deliver(self, payload: Iterable[bytes], size: int) -> None:
+        if self.closed:
+            return
+        self._queue.extend(payload)
+        self._pending += size
+        self._changed.set()
+        if self._pending > self._max_pending:
+            self._queue.clear()
+            self.close(TRY_AGAIN_LATER, "the client does not poll fast enough")
+
+    def room(self) -> int:
+        return self._max_pending - self._pending
+
+    async def drained(self) -> None:
+        while not self.closed and self._pending > self._max_pending // 4:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    def close(self, code: int, reason: str) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self.close_reason = str(code)
+        for event in (self._changed, self._emptied, self._reading):
+            event.set()
+        self.peer.gone()
+
+    def pause(self) -> None:
+        self._reading.clear()
+
+    def resume(self) -> None:
+        self._reading.set()
+
+    def format(self, topic: str) -> TextFormat:
+        return TextFormat(topic)
+
+    # What the requests do
+
+    async def poll(self) -> list[bytes]:
+        """What waits for the client, or comes within the window. A newer poll ends an older one."""
+        loop = asyncio.get_running_loop()
+        self._turn += 1
+        turn = self._turn
+        self._changed.set()
+        until = loop.time() + WINDOW
+        while turn == self._turn and not self._queue and not self.closed and (left := until - loop.time()) > 0:
+            self.last_poll = loop.time() + left
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                break
+        if turn != self._turn:
+            return []
+        self.last_poll = loop.time()
+        taken = list(self._queue)
+        self._queue.clear()
+        self._pending = 0
+        self._emptied.set()
+        return taken
+
+    async def take(self, line: bytes) -> None:
+        """One message from the client. Raises :class:`BadFrame`, or :class:`Unavailable` when it had to wait."""
+        try:
+            await asyncio.wait_for(self._reading.wait(), WINDOW)
+        except TimeoutError:
+            raise Unavailable("Too many requests of this session are being worked on.") from None
+        if self.closed:
+            return
+        if line.startswith(b"["):
+            self.peer.message(decode_text(line))
+            return
+        try:
+            data = base64.b64decode(line, validate=True)
+        except binascii.Error:
+            raise BadFrame("a line is neither a JSON array nor base64") from None
+        self.peer.message(decode_binary(data))
+
+
+class LongPoll:
+    """All sessions of this node; serves while entered."""
+
+    def __init__(self, realm: Realm) -> None:
+        self._realm = realm
+        self._sessions: dict[str, PollSession] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._draining = False
+        self._open = realm.metrics.gauge("notifyx_connections").labels("longpoll")
+        self._disconnects = realm.metrics.counter("notifyx_disconnects_total")
+
+    async def __aenter__(self) -> Self:
+        self._sweeper = asyncio.create_task(self._sweep(), name="longpoll sweep")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.drain()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+
+    @property
+    def count(self) -> int:
+        """Open sessions."""
+        return len(self._sessions)
+
+    def drain(self) -> None:
+        """End every session; its client opens another elsewhere."""
+        self._draining = True
+        for token in list(self._sessions):
+            self._end(token, "1012")
+
+    def blueprint(self) -> Blueprint:
+        """The routes."""
+        routes = Blueprint("longpoll", __name__)
+
+        @routes.get("/socket/longpoll")
+        async def poll() -> Response:
+            token, session = self._session()
+            if session is None:
+                return self._opened()
+            messages = await session.poll()
+            if session.closed and not messages:
+                self._end(token, session.close_reason)
+                return _answer(410)
+            return _answer(200 if messages else 204, token=token, messages=[text.decode() for text in messages])
+
+        @routes.post("/socket/longpoll")
+        async def push() -> Response:
+            token, session = self._session()
+            if session is None or session.closed:
+                return _answer(410)
+            try:
+                body: bytes = await request.data
+                for line in self._lines(body):
+                    await session.take(line)
+            except (BadFrame, NotifyxError) as error:
+                log.info("long poll closed", reason=str(error))
+                session.close(INTERNAL_ERROR, "bad frame")
+                self._end(token, "bad frame")
+                return _answer(500)
+            return _answer(200)
+
+        @routes.after_request
+        async def allow_origins(response: Response) -> Response:
+            response.headers.add("Vary", "Origin")
+            origin = request.headers.get("Origin")
+            if origin is not None and origin in self._realm.settings.allowed_origins:
+                response.headers["Access-Control-Allow-Origin"] = origin
+                response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+                response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+                response.headers["Access-Control-Max-Age"] = "600"
+                response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+            return response
+
+        return routes
+
+    def _session(self) -> tuple[str, PollSession | None]:
+        """The session a request names: by header, or by the last ``token`` of the query."""
+        named = request.headers.get("X-Phoenix-Longpoll-Token") or (request.args.getlist("token") or [""])[-1]
+        return named, self._sessions.get(named)
+
+    def _opened(self) -> Response:
+        realm = self._realm
+        if self._draining:
+            return _answer(500)
+        refused = refuse_origin(request.headers.get("Origin"), realm.settings.allowed_origins) or refuse_version(
+            request.args.get("vsn")
+        )
+        credential = request.headers.get("X-Phoenix-AuthToken") or self._query_credential()
+        if refused is None and not credential:
+            refused = Refusal(403, "The socket needs an access token or an API key.")
+        if refused is not None:
+            return _answer(403, reason=refused.reason)
+        if len(self._sessions) >= MAX_SESSIONS:
+            raise TooManyRequests("This node has all the long-poll sessions it takes.")
+        verified = None
+        is_key = credential.startswith(API_KEY_PREFIX)
+        if not is_key:
+            try:
+                verified = realm.authenticator.verify(credential)
+            except Unauthenticated as error:
+                return _answer(403, reason=error.reason)
+        session = PollSession(realm)
+        session.peer = Peer(session, realm, make_handler, verified=verified, key=credential if is_key else None)
+        token = secrets.token_urlsafe(24)
+        self._sessions[token] = session
+        self._open.inc()
+        return _answer(410, token=token, messages=[])
+
+    def _query_credential(self) -> str:
+        # The client puts its session's token last, "null" before it has one.
+        tokens = [token for token in request.args.getlist("token")[:1] if token not in ("", "null")]
+        return tokens[0] if tokens else request.args.get("params[token]", "")
+
+    def _lines(self, body: bytes) -> list[bytes]:
+        lines = [line.strip() for line in body.split(b"\n") if line.strip()]
+        if len(lines) > MAX_LINES or any(len(line) > self._realm.settings.max_frame for line in lines):
+            raise TooLarge("A batch has at most 100 lines, each no larger than a frame.")
+        return lines
+
+    def _end(self, token: str, reason: str) -> None:
+        session = self._sessions.pop(token, None)
+        if session is not None:
+            self._open.dec()
+            self._disconnects.labels(reason).inc()
+            session.close(INTERNAL_ERROR, reason)
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._realm.settings.sweep_interval)
+            now, wall = loop.time(), self._realm.clock.now().timestamp()
+            for token, session in list(self._sessions.items()):
+                if now - session.last_poll > LIFETIME:
+                    self._end(token, "unpolled")
+                else:
+                    session.peer.look(wall)
+
+
+def _answer(status: int, **fields: Any) -> Response:
+    body = orjson.dumps({"status": status, **fields})
+    return Response(body, content_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,208 @@
+"""The channels over long poll, through a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from quart import Quart
+
+from notifyx_common.lifecycle import bind
+from notifyx_gateway.socket import longpoll
+from notifyx_gateway.socket.longpoll import LongPoll
+from notifyx_gateway.socket.settings import SocketSettings
+from support.memory_store import MemoryStore
+from support.socket_gateway import Gateway, running_gateway
+
+SETTINGS = SocketSettings(
+    port=0, sweep_interval=0.1, max_pending=100_000, allowed_origins=frozenset({"https://app.example.org"})
+)
+
+
+@dataclass
+class Client:
+    """One long-poll client."""
+
+    session: aiohttp.ClientSession
+    url: str
+    token: str = "null"
+    auth: str = "user.ann"
+
+    async def get(self) -> dict[str, Any]:
+        headers = {"X-Phoenix-AuthToken": self.auth} if self.auth else {}
+        url = f"{self.url}?vsn=2.0.0&token={self.token}"
+        async with self.session.get(url, headers=headers) as response:
+            assert response.status == 200
+            assert response.headers["Cache-Control"] == "no-store"
+            answer: dict[str, Any] = orjson.loads(await response.read())
+        if "token" in answer:
+            self.token = answer["token"]
+        return answer
+
+    async def post(self, *lines: bytes) -> int:
+        url = f"{self.url}?vsn=2.0.0&token={self.token}"
+        headers = {"Content-Type": "application/x-ndjson"}
+        async with self.session.post(url, data=b"\n".join(lines), headers=headers) as response:
+            return int(orjson.loads(await response.read())["status"])
+
+    async def messages(self, count: int) -> list[Any]:
+        found: list[Any] = []
+        async with asyncio.timeout(10):
+            while len(found) < count:
+                answer = await self.get()
+                assert answer["status"] in (200, 204)
+                found += [orjson.loads(text) for text in answer["messages"]]
+        return found
+
+
+@pytest.fixture
+async def memory() -> AsyncIterator[MemoryStore]:
+    async with MemoryStore() as store:
+        store.topic("news")
+        yield store
+
+
+@pytest.fixture
+async def gateway(memory: MemoryStore) -> AsyncIterator[Gateway]:
+    async with running_gateway([memory.url], settings=SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture
+async def poll(gateway: Gateway) -> AsyncIterator[LongPoll]:
+    async with LongPoll(gateway.listener.realm) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(poll: LongPoll) -> AsyncIterator[Client]:
+    app = Quart("longpoll")
+    app.register_blueprint(poll.blueprint())
+    sock, closing, config = bind("127.0.0.1", 0, "NOTIFYX_PORT"), asyncio.Event(), Config()
+    config.bind = [f"fd://{sock.fileno()}"]
+    config.accesslog = config.errorlog = None
+
+    async def closed() -> None:
+        await closing.wait()
+
+    server = asyncio.create_task(serve(app, config, shutdown_trigger=closed))
+    async with aiohttp.ClientSession() as session:
+        yield Client(session, f"http://127.0.0.1:{sock.getsockname()[1]}/socket/longpoll")
+    closing.set()
+    await server
+    with contextlib.suppress(OSError):  # the server may have closed it already
+        sock.close()
+
+
+def message(*parts: object) -> bytes:
+    return orjson.dumps(list(parts))
+
+
+async def test_open_join_publish_receive_leave(client: Client) -> None:
+    assert (await client.get())["status"] == 410
+    assert await client.post(message("1", "1", "topic:news", "phx_join", {})) == 200
+    [joined] = await client.messages(1)
+    assert joined[:2] == ["1", "1"]
+    assert joined[4]["status"] == "ok"
+    lines = [message("1", str(n), "topic:news", "publish", {"body": f"n{n}"}) for n in range(2, 12)]
+    assert await client.post(*lines) == 200
+    got = await client.messages(20)
+    rows = [part[4]["seq"] for part in got if part[3] == "notification"]
+    assert rows == list(range(1, 11))
+    assert sorted(part[4]["response"]["seq"] for part in got if part[3] == "phx_reply") == rows
+    assert await client.post(message("1", "20", "topic:news", "phx_leave", {})) == 200
+    assert [part[3] for part in await client.messages(2)] == ["phx_reply", "phx_close"]
+
+
+async def test_a_poll_without_news_is_204(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(longpoll, "WINDOW", 0.2)
+    await client.get()
+    assert (await client.get())["status"] == 204
+
+
+async def test_a_waiting_poll_is_answered_at_once(client: Client) -> None:
+    await client.get()
+    waiting = asyncio.create_task(client.get())
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await client.post(message(None, "1", "phoenix", "heartbeat", {}))
+    async with asyncio.timeout(2):
+        assert (await waiting)["status"] == 200
+
+
+async def test_a_session_that_is_not_polled_ends(
+    client: Client, poll: LongPoll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(longpoll, "LIFETIME", 0.3)
+    await client.get()
+    token = client.token
+    async with asyncio.timeout(5):
+        while poll.count:
+            await asyncio.sleep(0.02)
+    assert await client.post(message(None, "1", "phoenix", "heartbeat", {})) == 410
+    assert (await client.get())["status"] == 410
+    assert client.token != token
+
+
+async def test_refusals(client: Client) -> None:
+    client.auth = ""
+    assert (await client.get())["status"] == 403
+    client.auth = "forged"
+    assert (await client.get())["status"] == 403
+    async with client.session.get(client.url, headers={"X-Phoenix-AuthToken": "user.ann"}) as response:
+        assert orjson.loads(await response.read())["status"] == 403
+    origin = {"X-Phoenix-AuthToken": "user.ann", "Origin": "https://evil.example.org"}
+    async with client.session.get(f"{client.url}?vsn=2.0.0", headers=origin) as response:
+        assert orjson.loads(await response.read())["status"] == 403
+        assert "Access-Control-Allow-Origin" not in response.headers
+    async with client.session.options(client.url, headers={"Origin": "https://app.example.org"}) as response:
+        assert response.status == 200
+        assert response.headers["Access-Control-Allow-Origin"] == "https://app.example.org"
+        assert "X-Phoenix-AuthToken" in response.headers["Access-Control-Allow-Headers"]
+
+
+async def test_the_credential_may_be_in_the_query(client: Client) -> None:
+    async with client.session.get(f"{client.url}?token=user.ann&vsn=2.0.0&token=null") as response:
+        assert orjson.loads(await response.read())["status"] == 410
+    async with client.session.get(f"{client.url}?params[token]=user.ann&vsn=2.0.0&token=null") as response:
+        assert orjson.loads(await response.read())["status"] == 410
+
+
+@pytest.mark.parametrize("line", [b"nonsense!", b"[1]", b"AAAA", b'["1"', b"[" + b" " * 70_000 + b"]"])
+async def test_a_bad_line_ends_the_session(client: Client, poll: LongPoll, line: bytes) -> None:
+    await client.get()
+    assert await client.post(line) == 500
+    assert poll.count == 0
+    assert (await client.get())["status"] == 410
+
+
+async def test_what_waits_is_bounded(client: Client, poll: LongPoll, memory: MemoryStore) -> None:
+    await client.get()
+    await client.post(message("1", "1", "topic:news", "phx_join", {}))
+    await client.messages(1)
+    async with asyncio.timeout(10):
+        while True:
+            memory.append("news", "x" * 1000, count=20)
+            if await client.post(message(None, "1", "phoenix", "heartbeat", {})) == 410:
+                break
+    last = memory.topics["news"].last_seq
+    client.token = "null"
+    await client.get()
+    await client.post(message("1", "1", "topic:news", "phx_join", {"since": 0}))
+    got = await client.messages(1 + last)
+    assert [part[4]["seq"] for part in got[1:]] == list(range(1, last + 1))
+
+
+async def test_a_drain_ends_sessions(client: Client, poll: LongPoll) -> None:
+    await client.get()
+    poll.drain()
+    assert await client.post(message(None, "1", "phoenix", "heartbeat", {})) == 410
+    assert (await client.get())["status"] == 500
