@@ -101,4 +101,4 @@ async def test_nothing_answered_is_lost_doubled_or_reordered(platform: Platform,
 
 
 async def restarted(platform: Platform, victim: str, old: int) -> bool:
-    return platform.pid(victim) != old
+    return platform.running().get(victim, old) != old

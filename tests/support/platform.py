@@ -60,10 +60,14 @@ class Platform:
         token = json.loads((self.data / "secrets.json").read_text())["internal_token"]
         return {"Authorization": f"Bearer {token}"}
 
-    def pid(self, name: str) -> int:
-        """The current process id of the process called ``name`` (``gateway``, ``store-1``, ``postgres``)."""
+    def running(self) -> dict[str, int]:
+        """The process ids of what runs now, by name (``gateway``, ``store-1``, ``postgres``)."""
         state = json.loads((self.data / "state.json").read_text())
-        return int(state["processes"][name]["pid"])
+        return {name: int(process["pid"]) for name, process in state["processes"].items()}
+
+    def pid(self, name: str) -> int:
+        """The current process id of the process called ``name``."""
+        return self.running()[name]
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
         """Send ``number`` to the process called ``name``; the pid it had."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -59,7 +59,9 @@ def up(
     sender: Annotated[str, typer.Option(help="From address of emails.")] = "Notifyx <notifyx@localhost>",
     admin_email: Annotated[str, typer.Option(help="Email address of the administrator.")] = "admin@example.com",
     sign_up: Annotated[bool, typer.Option(help="Let people create accounts.")] = True,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(case_sensitive=False, help="What services log.")
+    ] = "INFO",
     json_ready: Annotated[Path | None, typer.Option(help="Write addresses here as JSON once all is ready.")] = None,
 ) -> None:
     """Run the whole platform on this machine until Ctrl-C."""
@@ -80,7 +82,7 @@ def up(
         sender=sender,
         admin_email=admin_email,
         sign_up=sign_up,
-        log_level=log_level.upper(),
+        log_level=log_level,
         json_ready=json_ready,
     )
     console = Console(highlight=False, soft_wrap=True)

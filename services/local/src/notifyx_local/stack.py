@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from signal import SIGINT
 
@@ -116,6 +117,7 @@ def service_specs(
             {
                 "NOTIFYX_DATABASE_URL": databases["store"],
                 "NOTIFYX_UNSUBSCRIBE_SECRET": secrets.unsubscribe_secret,
+                "NOTIFYX_MAIL_DOMAIN": parseaddr(smtp.sender)[1].rpartition("@")[2] or "localhost",
             },
         ),
         "mailer": (

@@ -46,6 +46,8 @@ class AlreadyRunning(NotifyxError):
 async def up(options: UpOptions, console: Console) -> None:
     """Start everything, say what to open, and wait for Ctrl-C. Raises :class:`NotifyxError` when it cannot start."""
     resources = read_folder(options.topics) if options.topics is not None else []
+    local = Smtp("127.0.0.1", options.smtp_port, "none", sender=options.sender)
+    smtp = parse_smtp(options.smtp, options.sender) if options.smtp else local
     check_ports(options.local_ports)
     folders = Folders(options.data)
     _make_folders(folders)
@@ -54,7 +56,7 @@ async def up(options: UpOptions, console: Console) -> None:
         supervisor = Supervisor(folders.data / "state.json")
         stop = _stop_on_signals(supervisor)
         try:
-            starting = asyncio.create_task(_start(options, folders, secrets, supervisor, resources, console))
+            starting = asyncio.create_task(_start(options, folders, secrets, supervisor, resources, smtp, console))
             await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 await starting
@@ -74,6 +76,7 @@ async def _start(
     secrets: Secrets,
     supervisor: Supervisor,
     resources: list[Resource],
+    smtp: Smtp,
     console: Console,
 ) -> None:
     def ready(name: str) -> None:
@@ -85,11 +88,8 @@ async def _start(
     passwords = {"auth": secrets.auth_database, "store": secrets.store_database}
     databases = await make_databases(server, passwords, own_roles=not options.postgres)
     memcached = await _memcached(options, folders, supervisor)
-    if options.smtp:
-        smtp = parse_smtp(options.smtp, options.sender)
-    else:
+    if not options.smtp:
         await supervisor.start([mailbox_spec(folders, options)], ready)
-        smtp = Smtp("127.0.0.1", options.smtp_port, "none", sender=options.sender)
     specs = service_specs(folders, options, secrets, databases=databases, memcached=memcached, smtp=smtp)
     await supervisor.start(specs, ready)
     await wait_until(lambda: _answers(f"{options.gateway_url}/readyz"), 60, "the gateway")

@@ -1,0 +1,165 @@
+"""``notifyx up`` as a person runs it: what it survives, what it says when something is wrong, what it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from support.platform import Platform, eventually, person, running_platform
+from support.postgres import free_port
+
+UP = [sys.executable, "-m", "notifyx_local.cli", "up"]
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder PostgreSQL's account can reach too."""
+    path = Path(tmp_path_factory.mktemp("up"))
+    for part in (path, *path.parents[:2]):
+        part.chmod(0o755)
+    return path
+
+
+def refused(*arguments: str, cwd: Path | None = None) -> str:
+    """Run ``notifyx up`` to its refusal; the sentence."""
+    result = subprocess.run([*UP, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+@pytest.mark.slow
+async def test_every_process_that_dies_is_started_again(platform: Platform) -> None:
+    names = ["mailer-1", "mailer-2", "mailbox", "auth", "store", "gateway", "postgres"]
+    before = {name: platform.kill(name) for name in names}
+
+    async def all_new() -> bool:
+        running = platform.running()
+        return all(running.get(name, pid) != pid for name, pid in before.items())
+
+    await eventually(all_new, deadline=30)
+
+    async def ready() -> bool:
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"{platform.gateway}/readyz") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    await eventually(ready, deadline=30)
+    async with person(platform, "after") as someone:
+        await someone.call("POST", "/topics", json={"name": "after.all"})
+        assert (await someone.call("POST", "/topics/after.all/notifications", json={"body": "x"}))["seq"] == 1
+
+
+@pytest.mark.slow
+async def test_a_second_run_finds_its_data_and_a_killed_one_leaves_nothing(folder: Path) -> None:
+    data = folder / "data"
+    with running_platform(data=data) as first:
+        async with person(first, "keeper") as keeper:
+            await keeper.call("POST", "/topics", json={"name": "kept"})
+            await keeper.call("POST", "/topics/kept/notifications", json={"body": "still here"})
+        assert f"already runs on {data}" in refused("--data", str(data), *free_ports())
+        children = psutil.Process(first.process.pid).children(recursive=True)
+        assert len(children) > 6
+        first.process.kill()
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert alive == [], "what it started dies with it"
+    assert (data / "secrets.json").stat().st_mode & 0o777 == 0o600
+    with running_platform(data=data) as second:
+        async with person(second, "keeper") as keeper:
+            page = await keeper.call("GET", "/topics/kept/notifications?after=0")
+            assert [item["body"] for item in page["items"]] == ["still here"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="run as an ordinary user already: every other test here shows it")
+def test_it_runs_for_an_ordinary_user(folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    if not reachable(nobody):
+        pytest.skip(f"the account nobody cannot use {sys.executable}")
+    home = folder / "home"
+    home.mkdir()
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    ready = home / "ready.json"
+    process = subprocess.Popen(
+        [*UP, "--data", str(home / "data"), "--json-ready", str(ready), *free_ports()],
+        user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], cwd=home, env={**os.environ, "HOME": str(home)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        asyncio.run(eventually(lambda: exists(ready), deadline=60))
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=40)
+    assert process.returncode == 0, output
+
+
+def test_a_port_that_is_taken(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = refused("--data", str(folder / "data"), "--mailbox-port", port)
+    assert port in said
+    assert "--mailbox-port" in said
+
+
+def test_a_broken_topic_file(folder: Path) -> None:
+    file = folder / "broken.yaml"
+    file.write_text("a: [1,\n b: }")
+    said = refused("--data", str(folder / "data"), "--topics", str(file))
+    assert f"{file}, line 2" in said
+
+
+def test_a_service_that_cannot_start_says_why(folder: Path) -> None:
+    said = refused("--data", str(folder / "data"), "--admin-email", "nobody", *free_ports())
+    assert "ADMIN_EMAIL" in said.upper() or "email" in said
+    assert "auth" in said
+
+
+def test_a_postgres_that_is_not_there(folder: Path) -> None:
+    said = refused("--data", str(folder / "data"), "--postgres", "postgresql://u:pw5@127.0.0.1:1/x", *free_ports())
+    assert "--postgres" in said
+    assert "pw5" not in said
+
+
+def test_a_folder_that_cannot_be_made(folder: Path) -> None:
+    (folder / "file").write_text("")
+    assert "--data" in refused("--data", str(folder / "file" / "data"), *free_ports())
+
+
+def free_ports() -> list[str]:
+    names = ("--port", "--socket-port", "--mailbox-port", "--smtp-port")
+    return [part for name in names for part in (name, str(free_port()))]
+
+
+def reachable(account: pwd.struct_passwd) -> bool:
+    command = [sys.executable, "-c", "import notifyx_local.up"]
+    try:
+        subprocess.run(
+            command,
+            user=account.pw_uid,
+            group=account.pw_gid,
+            extra_groups=[],
+            cwd="/",
+            check=True,
+            capture_output=True,
+        )
+    except (PermissionError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+async def exists(path: Path) -> bool:
+    return path.exists()

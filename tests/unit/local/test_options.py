@@ -1,0 +1,50 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from notifyx_local.options import BadOption, UpOptions, check_ports, parse_smtp
+from notifyx_local.welcome import welcome
+
+
+def test_a_taken_port_is_named_with_its_option() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(BadOption, match="--socket-port"):
+            check_ports({"--socket-port": taken.getsockname()[1]})
+
+
+def test_one_port_for_two_things_is_refused() -> None:
+    with pytest.raises(BadOption, match="--port"):
+        check_ports({"--port": 4999, "--smtp-port": 4999})
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "tls", "username", "password"),
+    [
+        ("smtp://mail.example.com", "mail.example.com", 25, "none", "", ""),
+        ("smtp+starttls://me:p%40ss@mail.example.com", "mail.example.com", 587, "starttls", "me", "p@ss"),
+        ("smtps://[::1]:4465", "::1", 4465, "tls", "", ""),
+    ],
+)
+def test_an_smtp_url(url: str, host: str, port: int, tls: str, username: str, password: str) -> None:
+    smtp = parse_smtp(url, "a@b")
+    assert (smtp.host, smtp.port, smtp.tls, smtp.username, smtp.password) == (host, port, tls, username, password)
+
+
+@pytest.mark.parametrize(
+    "url", ["mail.example.com", "http://u:pw@mail", "smtp://u:pw@", "smtp://u:pw@h:x", "smtp://h:99999"]
+)
+def test_a_wrong_smtp_url_is_one_sentence_without_the_password(url: str) -> None:
+    with pytest.raises(BadOption, match="--smtp takes") as caught:
+        parse_smtp(url, "a@b")
+    assert url not in caught.value.reason
+
+
+def test_the_welcome_names_what_runs_and_no_secret() -> None:
+    text = welcome(UpOptions(Path("/d"), None, port=4999), topics=["orders"], folder=Path("/d"))
+    assert "http://127.0.0.1:4999/api/v1/docs" in text
+    assert "/topics/orders/stream" in text
+    assert "http://127.0.0.1:4025" in text
+    assert "4025" not in welcome(UpOptions(Path("/d"), None, smtp="smtp://x"), topics=[], folder=Path("/d"))
