@@ -28,7 +28,7 @@ async def served(service: Service, port: int = 0) -> AsyncIterator[tuple[str, An
         await closing.wait()
 
     async with service.context() as started:
-        server = asyncio.create_task(serve(service.app, config, shutdown_trigger=closed))  # type: ignore[arg-type]
+        server = asyncio.create_task(serve(service.app, config, shutdown_trigger=closed))
         try:
             yield f"http://127.0.0.1:{sock.getsockname()[1]}", started
         finally:

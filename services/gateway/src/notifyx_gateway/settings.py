@@ -59,7 +59,7 @@ class GatewaySettings(ServiceSettings):
     max_frame: int = Field(default=64 << 10, ge=1024, le=16 << 20)
     """Largest message from a socket client."""
 
-    max_pending: int = Field(default=1 << 20, ge=4096)
+    max_pending: int = Field(default=1 << 20, ge=512 << 10)
     """Output a connection may have waiting; past it the connection is closed and its client resumes."""
 
     max_channels: int = Field(default=100, ge=1, le=10_000)
