@@ -6,10 +6,11 @@ and is reported as failing. The shell around this is :mod:`notifyx_local.supervi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from signal import SIGTERM, Signals
+from signal import SIGKILL, SIGTERM, Signals
 
 STEADY_SECONDS = 10.0
 """A process that lived this long is taken for healthy: its next death is the first again."""
@@ -21,11 +22,19 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 
 
+def last_words(log: str, lines: int = 3) -> str:
+    """The end of a process's log as part of a sentence."""
+    said = [line.strip() for line in log.splitlines() if line.strip()]
+    return " / ".join(said[-lines:]).rstrip(".") or "it said nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """One process to keep alive. ``ready_file`` is written by it once it listens; removed before each start.
 
-    ``account`` is whom it runs as (``None``: as we are). ``stop_seconds`` bounds its polite end.
+    ``account`` is whom it runs as (``None``: as we are). It is stopped with ``stop_signal``, together with those of
+    its ``stop_rank`` and after those of lower ones, within ``stop_seconds``. ``kill_signal`` ends it at once, and
+    ``orphan_signal`` ends it should we be killed. ``explain`` finds the reason of a failure in its log.
     """
 
     name: str
@@ -34,9 +43,30 @@ class ProcessSpec:
     log: Path
     ready_file: Path | None = None
     account: str | None = None
+    cwd: Path = Path("/")
     stop_signal: Signals = SIGTERM
+    stop_rank: int = 0
     stop_seconds: float = 20.0
     start_seconds: float = 60.0
+    kill_signal: Signals = SIGKILL
+    orphan_signal: Signals = SIGKILL
+    explain: Callable[[str], str] = last_words
+
+
+def stop_order(specs: Iterable[ProcessSpec]) -> list[list[ProcessSpec]]:
+    """Who is stopped together, the first ones first."""
+    ranked = sorted(specs, key=lambda spec: spec.stop_rank)
+    return [list(group) for _, group in groupby(ranked, key=lambda spec: spec.stop_rank)]
+
+
+def ending(status: int) -> str:
+    """How a process ended, in words, from its return code."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +90,3 @@ class Life:
         """Seconds to wait before the next start; ``jitter`` gives a number from 0 to 1."""
         longest: float = min(_FIRST_PAUSE * 2 ** min(self.deaths_in_a_row - 1, 10), _LONGEST_PAUSE)
         return longest * (0.5 + 0.5 * jitter())
-
-
-def last_words(log: str, lines: int = 3) -> str:
-    """The end of a process's log as part of a sentence."""
-    said = [line.strip() for line in log.splitlines() if line.strip()]
-    return " / ".join(said[-lines:]) or "it said nothing"

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGINT, SIGQUIT
 
 from notifyx_local.credentials import Secrets
 from notifyx_local.options import Smtp, UpOptions
-from notifyx_local.postgres import Cluster
+from notifyx_local.postgres import Cluster, explain
 from notifyx_local.processes import ProcessSpec
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "VIRTUAL_ENV")
@@ -48,14 +48,19 @@ class Folders:
 
 
 def postgres_spec(folders: Folders, cluster: Cluster) -> ProcessSpec:
-    """The PostgreSQL server; SIGINT is its fast shutdown."""
+    """The PostgreSQL server; SIGINT is its fast shutdown, SIGQUIT the one that recovers at the next start."""
     return ProcessSpec(
         name="postgres",
         command=tuple(cluster.command()),
         environment=_inherited(),
         log=folders.logs / "postgres.log",
         account=cluster.account,
+        cwd=cluster.cwd,
         stop_signal=SIGINT,
+        stop_rank=3,
+        kill_signal=SIGQUIT,
+        orphan_signal=SIGINT,
+        explain=explain,
     )
 
 
@@ -67,6 +72,7 @@ def memcached_spec(folders: Folders, program: str, port: int) -> ProcessSpec:
         command=(program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64", *user),
         environment=_inherited(),
         log=folders.logs / "memcached.log",
+        stop_rank=2,
     )
 
 
@@ -78,6 +84,7 @@ def mailbox_spec(folders: Folders, options: UpOptions) -> ProcessSpec:
         command=(sys.executable, "-m", "notifyx_local.mailbox", *map(str, arguments)),
         environment={**_inherited(), "NOTIFYX_READY_FILE": str(folders.run / "mailbox.json")},
         log=folders.logs / "mailbox.log",
+        stop_rank=2,
         ready_file=folders.run / "mailbox.json",
     )
 
@@ -157,6 +164,8 @@ def _service(folders: Folders, service: str, name: str, environment: dict[str, s
         environment={**_inherited(), **environment, **own},
         log=folders.logs / f"{name}.log",
         ready_file=ready_file,
+        # The door closes first: what it accepted is finished by the others.
+        stop_rank=0 if service == "gateway" else 1,
     )
 
 

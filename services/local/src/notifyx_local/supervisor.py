@@ -1,4 +1,4 @@
-"""Starts processes, starts them again when they die, and stops them in reverse order.
+"""Starts processes, starts them again when they die, and stops them in their order.
 
 Each process is the leader of its own group, so that Ctrl-C in a terminal reaches only the supervisor, and dies
 with it even when it is killed (Linux: the parent-death signal). Who is running is written to ``state.json``.
@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -21,12 +22,14 @@ from pathlib import Path
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_local.postgres import group_of
-from notifyx_local.processes import Life, ProcessSpec, last_words
+from notifyx_local.processes import Life, ProcessSpec, ending, stop_order
 
 log = get_logger(__name__)
 
 MAX_LOG = 10 << 20
-"""Bytes; a log file that is larger when its process starts is kept as ``.1`` and begun anew."""
+"""Bytes; a log file that gets larger is kept as ``.1`` and begun anew."""
+
+_LOG_CHECK_SECONDS = 5.0
 
 _POLL = 0.02
 _PR_SET_PDEATHSIG = 1
@@ -39,14 +42,16 @@ class StartFailed(NotifyxError):
 
 
 class Supervisor:
-    """Keeps a set of processes alive."""
+    """Keeps a set of processes alive. ``notice`` is told in a sentence of what a person should know meanwhile."""
 
-    def __init__(self, state_file: Path) -> None:
+    def __init__(self, state_file: Path, notice: Callable[[str], None] = log.warning) -> None:
         self._state_file = state_file
+        self._notice = notice
         self._specs: list[ProcessSpec] = []
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._lives: dict[str, Life] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._log_keeper: asyncio.Task[None] | None = None
         self._stopping = False
 
     async def start(self, specs: Sequence[ProcessSpec], ready: Callable[[str], None] = lambda _: None) -> None:
@@ -56,12 +61,17 @@ class Supervisor:
         """
 
         async def one(spec: ProcessSpec) -> None:
-            process = await self._spawn(spec)
+            try:
+                process = await self._spawn(spec)
+            except OSError as error:
+                raise StartFailed(f"{spec.name} could not be started: {error.strerror}: {spec.command[0]}.") from None
             await self._until_ready(spec, process)
             self._keepers[spec.name] = asyncio.create_task(self._keep(spec, process), name=f"keep {spec.name}")
             ready(spec.name)
 
         self._specs += specs
+        if self._log_keeper is None:
+            self._log_keeper = asyncio.create_task(self._bound_logs(), name="logs")
         try:
             async with asyncio.TaskGroup() as group:
                 for spec in specs:
@@ -70,44 +80,47 @@ class Supervisor:
             raise failures.exceptions[0] from None
 
     async def stop(self) -> None:
-        """Stop everything in the reverse order of its start; what does not end in time is killed."""
+        """Stop everything, rank by rank; what does not end in time is killed."""
         self._stopping = True
-        for keeper in self._keepers.values():
-            keeper.cancel()
-        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
-        for spec in reversed(self._specs):
-            process = self._running.pop(spec.name, None)
-            if process is None or process.returncode is not None:
-                continue
-            _signal(process, spec.stop_signal)
-            try:
-                async with asyncio.timeout(spec.stop_seconds):
-                    await process.wait()
-            except TimeoutError:
-                log.warning("killed: it did not stop in time", process=spec.name)
-                _signal(process, signal.SIGKILL)
-                await process.wait()
+        tasks = [*self._keepers.values(), *([self._log_keeper] if self._log_keeper is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for together in stop_order(self._specs):
+            await asyncio.gather(*(self._stop(spec) for spec in together))
         self._specs.clear()
         self._write_state()
 
+    async def _stop(self, spec: ProcessSpec) -> None:
+        process = self._running.get(spec.name)
+        if process is None or process.returncode is not None:
+            return
+        _signal(process, spec.stop_signal)
+        try:
+            async with asyncio.timeout(spec.stop_seconds):
+                await process.wait()
+        except TimeoutError:
+            self._notice(f"{spec.name} did not stop within {spec.stop_seconds:.0f} s and was killed.")
+            _signal(process, signal.SIGKILL)
+            await process.wait()
+
     def kill(self) -> None:
-        """Kill everything at once (a second Ctrl-C)."""
-        for process in self._running.values():
-            if process.returncode is None:
-                _signal(process, signal.SIGKILL)
+        """End everything at once (a second Ctrl-C)."""
+        for spec in self._specs:
+            process = self._running.get(spec.name)
+            if process is not None and process.returncode is None:
+                _signal(process, spec.kill_signal)
 
     async def _spawn(self, spec: ProcessSpec) -> asyncio.subprocess.Process:
         if spec.ready_file is not None:
             spec.ready_file.unlink(missing_ok=True)
-        if spec.log.exists() and spec.log.stat().st_size > MAX_LOG:
-            spec.log.replace(spec.log.with_suffix(".log.1"))
         with spec.log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *spec.command,
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
-                env=spec.environment, cwd="/", start_new_session=True,
+                env=spec.environment, cwd=spec.cwd, start_new_session=True,
                 user=spec.account, group=group_of(spec.account), extra_groups=[] if spec.account else None,
-                preexec_fn=_die_with_parent(spec.stop_signal, os.getpid()),
+                preexec_fn=_die_with_parent(spec.orphan_signal, os.getpid()),
             )  # fmt: skip
         self._running[spec.name] = process
         self._write_state()
@@ -117,11 +130,10 @@ class Supervisor:
         until = time.monotonic() + spec.start_seconds
         while not _is_ready(spec, process.pid):
             if process.returncode is not None:
-                raise StartFailed(f"{spec.name} could not start: {_end_of(spec.log)} (whole log: {spec.log})")
+                raise StartFailed(f"{spec.name} could not start: {_reason(spec)}. Its log: {spec.log}")
             if time.monotonic() > until:
                 raise StartFailed(
-                    f"{spec.name} was not ready after {spec.start_seconds:.0f} s: {_end_of(spec.log)} "
-                    f"(whole log: {spec.log})"
+                    f"{spec.name} was not ready after {spec.start_seconds:.0f} s: {_reason(spec)}. Its log: {spec.log}"
                 )
             await asyncio.sleep(_POLL)
 
@@ -129,21 +141,29 @@ class Supervisor:
         while not self._stopping:
             started = time.monotonic()
             code = await process.wait()
-            life = self._lives.get(spec.name, Life()).died(time.monotonic() - started)
+            before = self._lives.get(spec.name, Life())
+            was_failing = before.failing
+            life = before.died(time.monotonic() - started)
             self._lives[spec.name] = life
-            log.warning(
-                "a process ended and is started again",
-                process=spec.name, status=code, failing=life.failing, restarts=life.restarts,
-            )  # fmt: skip
+            if not life.failing:
+                self._notice(f"{spec.name} {ending(code)} and is started again.")
+            elif not was_failing:
+                self._notice(f"{spec.name} keeps ending: {_reason(spec)}. It is tried again; its log: {spec.log}")
             while True:
                 await asyncio.sleep(life.pause(random.random))
                 try:
                     process = await self._spawn(spec)
                 except OSError as error:
                     life = self._lives[spec.name] = life.died(0.0)
-                    log.error("a process could not be started", process=spec.name, reason=str(error))
+                    log.error("a process could not be started", process=spec.name, reason=error.strerror)
                 else:
                     break
+
+    async def _bound_logs(self) -> None:
+        while True:
+            for spec in list(self._specs):
+                await asyncio.to_thread(bound_log, spec.log, MAX_LOG)
+            await asyncio.sleep(_LOG_CHECK_SECONDS)
 
     def _write_state(self) -> None:
         processes = {
@@ -152,8 +172,11 @@ class Supervisor:
             if process.returncode is None
         }
         partial = self._state_file.with_suffix(".partial")
-        partial.write_text(json.dumps({"supervisor": os.getpid(), "processes": processes}, indent=1))
-        partial.replace(self._state_file)
+        try:
+            partial.write_text(json.dumps({"supervisor": os.getpid(), "processes": processes}, indent=1))
+            partial.replace(self._state_file)
+        except OSError as error:  # a full disk is no reason to lose sight of the processes
+            log.warning("the state file could not be written", reason=error.strerror)
 
 
 async def wait_until(check: Callable[[], Awaitable[bool]], deadline: float, what: str) -> None:
@@ -174,13 +197,26 @@ def _is_ready(spec: ProcessSpec, pid: int) -> bool:
         return False
 
 
-def _end_of(path: Path) -> str:
+def bound_log(path: Path, limit: int) -> None:
+    """Move what ``path`` holds to ``.1`` when it is more than ``limit`` bytes; its writer, which appends, goes on."""
     try:
-        with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
-            return last_words(file.read().decode(errors="replace"))
+        if path.stat().st_size <= limit:
+            return
+        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+        os.truncate(path, 0)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        log.warning("a log file could not be kept small", path=str(path), reason=error.strerror)
+
+
+def _reason(spec: ProcessSpec) -> str:
+    try:
+        with open(spec.log, "rb") as file:
+            file.seek(max(0, spec.log.stat().st_size - 4096))
+            return spec.explain(file.read().decode(errors="replace"))
     except OSError:
-        return last_words("")
+        return spec.explain("")
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

@@ -53,7 +53,7 @@ async def up(options: UpOptions, console: Console) -> None:
     _make_folders(folders)
     with _only_run(folders):
         secrets = load_secrets(folders.data)
-        supervisor = Supervisor(folders.data / "state.json")
+        supervisor = Supervisor(folders.data / "state.json", lambda told: console.print(f"  {told}", markup=False))
         stop = _stop_on_signals(supervisor)
         try:
             starting = asyncio.create_task(_start(options, folders, secrets, supervisor, resources, smtp, console))
@@ -198,6 +198,7 @@ def _write_ready(options: UpOptions) -> None:
         "gateway": options.gateway_url,
         "socket": f"ws://127.0.0.1:{options.socket_port}/socket",
         "mailbox": None if options.smtp else f"http://127.0.0.1:{options.mailbox_port}",
+        "smtp_port": None if options.smtp else options.smtp_port,
         "data": str(options.data),
     }
     partial = options.json_ready.with_suffix(".partial")
