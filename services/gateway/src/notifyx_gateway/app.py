@@ -36,6 +36,7 @@ from notifyx_gateway.routes.stream import Streams, stream_routes
 from notifyx_gateway.routes.topics import topic_routes
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.socket.listener import SocketListener
+from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.status import StatusBoard
 from notifyx_gateway.store import Store
@@ -90,6 +91,7 @@ class Gateway:
             metrics=metrics,
             clock=clock,
         )
+        self.longpoll = LongPoll(self.socket.realm)
         self.dispatcher = Dispatcher(
             store=self.store_client,
             auth=self.auth,
@@ -124,7 +126,7 @@ class Gateway:
                 await stack.enter_async_context(self.shared)
             for part in (self.auth, self.store_client, self.mailer, self.registry, self.authenticator):
                 await stack.enter_async_context(part)
-            for part_ in (self.store, self.hub, self.verification, self.socket):
+            for part_ in (self.store, self.hub, self.verification, self.socket, self.longpoll):
                 await stack.enter_async_context(part_)
             if self.settings.dispatch_email:
                 await stack.enter_async_context(self.dispatcher)
@@ -137,6 +139,7 @@ class Gateway:
             group.create_task(self._drain_clients())
 
     async def _drain_clients(self) -> None:
+        self.longpoll.drain()
         await self.socket.drain()
         await self.streams.drain()
 
@@ -156,13 +159,14 @@ class Gateway:
                 metrics=metrics,
             ),
             stream_routes(self.streams),
+            self.longpoll.blueprint(),
             document_routes(settings=settings, authenticator=self.authenticator, pages=pages),
             page_routes(pages=pages, board=self.board, auth=self.auth, store=self.store_client, users=self.users),
         ):
             self.app.register_blueprint(blueprint)
 
     def _connections(self) -> Mapping[str, int]:
-        return {"websocket": self.socket.connections, "stream": self.streams.count}
+        return {"websocket": self.socket.connections, "longpoll": self.longpoll.count, "stream": self.streams.count}
 
     async def _has_keys(self) -> None:
         _ = self.authenticator.jwks
