@@ -27,10 +27,6 @@ async def gateway(memory: MemoryStore) -> AsyncIterator[Gateway]:
         yield running
 
 
-def has(count: int) -> object:
-    return lambda channel: len(channel.received) >= count
-
-
 def seqs(channel: Channel) -> list[int]:
     return [row["seq"] for row in channel.received]
 
