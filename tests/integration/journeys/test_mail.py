@@ -1,0 +1,199 @@
+"""Email as its reader meets it: the address is proven, mail comes for what was not seen, and stops with one click."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from support.platform import Person, Platform, eventually, person
+
+
+async def mails_to(platform: Platform, address: str) -> list[dict[str, Any]]:
+    """Whole messages to ``address``, newest first."""
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{platform.mailbox}/api/messages") as response:
+            summaries = await response.json()
+        found = []
+        for summary in summaries:
+            if address in summary["recipients"]:
+                async with session.get(f"{platform.mailbox}/api/messages/{summary['id']}") as response:
+                    found.append(await response.json())
+        return found
+
+
+def header(mail: dict[str, Any], name: str) -> str:
+    """The value of a header, or an empty string."""
+    return next((value for key, value in mail["headers"] if key.lower() == name.lower()), "")
+
+
+async def wait_for_mail(platform: Platform, address: str, subject: str, count: int = 1) -> list[dict[str, Any]]:
+    """The mails to ``address`` with ``subject`` in their subject, once there are ``count``."""
+
+    async def enough() -> list[dict[str, Any]]:
+        found = [mail for mail in await mails_to(platform, address) if subject in mail["summary"]["subject"]]
+        return found if len(found) >= count else []
+
+    found: list[dict[str, Any]] = await eventually(enough, deadline=30)
+    return found
+
+
+async def verify(platform: Platform, someone: Person) -> None:
+    """Follow the link of the verification mail, as a person would: open the page, press the button."""
+    (mail,) = await wait_for_mail(platform, someone.email, "Confirm your email")
+    (link,) = set(re.findall(r"http://\S+verify-email\?token=[\w.-]+", mail["text"]))
+    async with aiohttp.ClientSession() as browser:
+        async with browser.get(link) as page:
+            assert page.status == 200
+            assert "<form" in await page.text()
+            assert not (await someone.call("GET", "/me"))["email_verified"], "a scanner opens links too"
+        async with browser.post(link) as done:
+            assert done.status == 200, await done.text()
+    assert (await someone.call("GET", "/me"))["email_verified"]
+
+
+@pytest.fixture
+async def reader(platform: Platform, request: pytest.FixtureRequest) -> AsyncIterator[Person]:
+    """A user whose address is verified."""
+    name = request.node.name.removeprefix("test_").replace("_", "-")[:40]
+    async with person(platform, name) as someone:
+        await verify(platform, someone)
+        yield someone
+
+
+async def test_every_notification_is_mailed_until_one_click_stops_it(platform: Platform, reader: Person) -> None:
+    async with person(platform, "mail-author") as author:
+        await author.call("POST", "/topics", json={"name": "mailed", "title": "Mailed topic"})
+        await reader.call("PUT", "/topics/mailed/subscription", json={"email": "every"})
+        body = {"title": "First light <b>", "body": "line one\nline two", "priority": "high"}
+        await author.call("POST", "/topics/mailed/notifications", json=body)
+        (mail,) = await wait_for_mail(platform, reader.email, "First light")
+        assert "line one" in mail["text"]
+        assert "<b>" not in mail["html"].replace("&lt;b&gt;", ""), "nothing of a notification is markup"
+        assert header(mail, "List-Unsubscribe-Post") == "List-Unsubscribe=One-Click"
+        link = re.search(r"<(http[^>]+)>", header(mail, "List-Unsubscribe"))
+        assert link is not None
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(link[1], data={"List-Unsubscribe": "One-Click"}) as response,
+        ):
+            assert response.status in (200, 204), await response.text()
+        assert (await reader.call("GET", "/topics/mailed/subscription"))["email"] == "never"
+        await author.call("POST", "/topics/mailed/notifications", json={"title": "Second light"})
+        await author.call("POST", f"/users/{reader.email}/notifications", json={"title": "A direct one"})
+        assert len(await wait_for_mail(platform, reader.email, "First light")) == 1
+        assert [m for m in await mails_to(platform, reader.email) if "Second light" in m["summary"]["subject"]] == []
+
+
+async def test_what_was_acknowledged_in_time_is_not_mailed(platform: Platform, reader: Person) -> None:
+    async with person(platform, "mail-author") as author:
+        policy = {"default": "unread", "unread_after_seconds": 2}
+        await author.call("POST", "/topics", json={"name": "mail.unread", "email": policy})
+        await reader.call("PUT", "/topics/mail.unread/subscription", json={})
+        for title in ("seen", "not seen"):
+            await author.call("POST", "/topics/mail.unread/notifications", json={"title": f"{title} in time"})
+        await reader.call("POST", "/topics/mail.unread/acks", json={"seqs": [1]})
+        (mail,) = await wait_for_mail(platform, reader.email, "in time")
+        assert "not seen" in mail["summary"]["subject"]
+
+
+async def test_a_digest_gathers_what_is_still_unread(platform: Platform, reader: Person) -> None:
+    async with person(platform, "mail-author") as author:
+        policy = {"digest_every_seconds": 3}
+        await author.call("POST", "/topics", json={"name": "mail.digest", "title": "Digested", "email": policy})
+        await reader.call("PUT", "/topics/mail.digest/subscription", json={"email": "digest"})
+        for number in range(3):
+            await author.call("POST", "/topics/mail.digest/notifications", json={"title": f"item {number}"})
+        mails = await wait_for_mail(platform, reader.email, "Digested")
+        text = "\n".join(mail["text"] for mail in mails)
+        assert all(f"item {number}" in text for number in range(3))
+
+
+async def test_nobody_is_mailed_at_an_address_that_is_not_proven(platform: Platform) -> None:
+    async with person(platform, "mail-author") as author, person(platform, "unproven") as unproven:
+        await author.call("POST", "/topics", json={"name": "mail.unproven"})
+        await unproven.call("PUT", "/topics/mail.unproven/subscription", json={"email": "every"})
+        await author.call("POST", "/topics/mail.unproven/notifications", json={"title": "to nobody"})
+
+        async def dealt_with() -> bool:
+            async with aiohttp.ClientSession() as session:
+                return await metric(session, platform, "unverified") > 0
+
+        await eventually(dealt_with, deadline=20)
+        assert [m for m in await mails_to(platform, unproven.email) if "to nobody" in m["summary"]["subject"]] == []
+
+
+async def metric(session: aiohttp.ClientSession, platform: Platform, outcome: str) -> float:
+    """The gateway's count of dispatched mails with ``outcome``."""
+    async with session.get(f"{platform.gateway}/internal/v1/registry", headers=platform.internal_headers) as response:
+        nodes = (await response.json())["nodes"]
+    url = next(node["metrics_url"] for node in nodes if node["service"] == "gateway")
+    async with session.get(f"{url}/metrics") as response:
+        text = await response.text()
+    found = re.search(rf'^notifyx_mail_dispatch_total{{outcome="{outcome}"}} (\S+)$', text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+@pytest.mark.slow
+async def test_a_mailer_started_by_hand_shares_the_work_within_two_seconds(
+    platform: Platform, reader: Person, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready.json"
+    environment = {
+        **os.environ,
+        "NOTIFYX_INTERNAL_TOKEN": platform.internal_headers["Authorization"].removeprefix("Bearer "),
+        "NOTIFYX_REGISTRY_URLS": f'["{platform.gateway}"]',
+        "NOTIFYX_INSTANCE": "mailer-by-hand",
+        "NOTIFYX_PORT": "0",
+        "NOTIFYX_METRICS_PORT": "0",
+        "NOTIFYX_READY_FILE": str(ready),
+        "NOTIFYX_SMTP_HOST": "127.0.0.1",
+        "NOTIFYX_SMTP_PORT": str(platform.ready["smtp_port"]),
+        "NOTIFYX_SMTP_TLS": "none",
+    }
+
+    async def nodes() -> set[str]:
+        async with (
+            aiohttp.ClientSession(headers=platform.internal_headers) as session,
+            session.get(f"{platform.gateway}/internal/v1/registry") as response,
+        ):
+            return {node["instance"] for node in (await response.json())["nodes"] if node["service"] == "mailer"}
+
+    async def by_hand() -> bool:
+        return "mailer-by-hand" in await nodes()
+
+    async def gone() -> bool:
+        return not await by_hand()
+
+    process = subprocess.Popen([Path(sys.executable).with_name("notifyx-mailer")], env=environment)
+    try:
+        await eventually(lambda: asyncio.to_thread(ready.exists), deadline=20)
+        await eventually(by_hand, deadline=2.0)
+        async with person(platform, "mail-author") as author:
+            await author.call("POST", "/topics", json={"name": "mail.many"})
+            await reader.call("PUT", "/topics/mail.many/subscription", json={"email": "every"})
+            items = [{"topic": "mail.many", "title": f"many {number}"} for number in range(150)]
+            await author.call("POST", "/notifications:batch", json={"items": items})
+        mails = await wait_for_mail(platform, reader.email, "many", count=150)
+        assert len({mail["summary"]["message_id"] for mail in mails}) == len(mails) == 150
+        port = json.loads(ready.read_text())["port"]
+        async with (
+            aiohttp.ClientSession(headers=platform.internal_headers) as session,
+            session.get(f"http://127.0.0.1:{port}/internal/v1/status") as response,
+        ):
+            assert (await response.json())["sent"] > 0, "it has its share of the work"
+        process.send_signal(signal.SIGKILL)
+        await eventually(gone, deadline=3.5)
+    finally:
+        process.kill()
+        process.wait(10)
