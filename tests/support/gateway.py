@@ -102,7 +102,8 @@ async def running_stack(
     mailer: dict[str, Any] | None = None,
 ) -> AsyncIterator[Stack]:
     """Everything but the web client. ``mailer``: settings of a mailer, which there is only when they are given."""
-    shared: dict[str, Any] = {"internal_token": TOKEN, "port": 0, "metrics_port": 0}
+    token = (gateway or {}).get("internal_token", TOKEN)
+    shared: dict[str, Any] = {"internal_token": token, "port": 0, "metrics_port": 0}
     auth_settings = AuthSettings(
         **shared,
         database_url=await create_database(postgres),

@@ -51,7 +51,7 @@ def configure(*, service: str, instance: str, level: str = "INFO", style: str = 
         cache_logger_on_first_use=True,
     )
     renderer: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if style == "console"
         else [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
     )

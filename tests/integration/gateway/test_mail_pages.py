@@ -1,0 +1,125 @@
+"""The way of an email address: verification, an unread mail, one click to stop it. Real SMTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from notifyx_local.postgres import Cluster
+from support.gateway import PUBLIC_URL, Stack, running_stack
+from support.smtp import Mailbox, running_smtp
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    with running_smtp() as running:
+        yield running
+
+
+@pytest.fixture
+async def stack(postgres: Cluster, box: Mailbox) -> AsyncIterator[Stack]:
+    mailer = {"smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none"}
+    async with running_stack(postgres, gateway={"dispatch_email": True}, mailer=mailer) as running:
+        yield running
+
+
+def link_in(box: Mailbox, number: int, page: str) -> str:
+    """The path of the link to ``page`` in an email that arrived."""
+    part = box.received[number].message.get_body(("plain",))
+    assert part is not None
+    found = re.search(rf"{re.escape(PUBLIC_URL)}(/{page}\?token=\S+)", part.get_content())
+    assert found is not None, part.get_content()
+    return found.group(1)
+
+
+async def page(stack: Stack, method: str, path: str) -> tuple[int, str]:
+    async with stack.session.request(method, f"{stack.url}{path}") as response:
+        assert response.headers["Content-Type"].startswith("text/html")
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        text = await response.text()
+        assert "<script" not in text
+        return response.status, text
+
+
+async def test_an_address_is_verified_by_a_button_and_mailed_until_one_click_stops_it(
+    stack: Stack, box: Mailbox
+) -> None:
+    bob = await stack.person("bob")
+    await box.wait_until(lambda: len(box.received) == 1)
+    link = link_in(box, 0, "verify-email")
+    status, text = await page(stack, "GET", link)
+    assert status == 200
+    assert 'method="post"' in text
+    assert (await stack.ok("GET", "/me", bob))["email_verified"] is False
+    assert (await page(stack, "POST", link))[0] == 200
+    assert (await stack.ok("GET", "/me", bob))["email_verified"] is True
+    assert (await page(stack, "POST", link))[0] == 400
+    assert (await stack.call("POST", "/me/verification", bob)).code == "already_verified"
+
+    ada = await stack.person("ada")
+    await stack.ok("POST", "/topics", ada, json={"name": "t", "title": "The <topic>"})
+    await stack.ok("PUT", "/topics/t/subscription", bob, json={"email": "every"})
+    await stack.ok("POST", "/topics/t/notifications", ada, json={"title": "Hello & welcome"})
+    await box.wait_until(lambda: len([one for one in box.received if one.recipient == "bob@example.com"]) == 2)
+    mail = next(one for one in box.received[1:] if one.recipient == "bob@example.com").message
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    unsubscribe = str(mail["List-Unsubscribe"]).strip("<>").removeprefix(PUBLIC_URL)
+    status, text = await page(stack, "GET", unsubscribe)
+    assert (status, 'method="post"' in text) == (200, True)
+    assert (await stack.ok("GET", "/topics/t/subscription", bob))["email"] == "every"
+    url = f"{stack.url}{unsubscribe}"
+    async with stack.session.post(url, data={"List-Unsubscribe": "One-Click"}) as response:
+        assert response.status == 200
+    assert (await stack.ok("GET", "/topics/t/subscription", bob))["email"] == "never"
+
+
+async def test_another_verification_mail_on_request_is_paced(stack: Stack, box: Mailbox) -> None:
+    eve = await stack.person("eve")
+    await box.wait_until(lambda: len(box.received) == 1)
+    reply = await stack.call("POST", "/me/verification", eve)
+    assert (reply.status, reply.code) == (429, "too_many_requests")
+
+
+async def test_broken_links_are_pages_not_problems(stack: Stack) -> None:
+    for path in ("/unsubscribe", "/unsubscribe?token=", "/verify-email?token=%00", f"/unsubscribe?token={'x' * 600}"):
+        for method in ("GET", "POST"):
+            assert (await page(stack, method, path))[0] == 400
+    assert (await page(stack, "POST", "/unsubscribe?token=forged"))[0] in (400, 401, 403, 404)
+    assert (await page(stack, "POST", "/verify-email?token=%3Cscript%3E"))[0] == 400
+    status, text = await page(stack, "GET", "/verify-email?token=%22%3E%3Cscript%3E")
+    assert (status, "<script" in text) == (200, False)
+
+
+async def test_without_a_mailer_the_platform_works_and_says_that_email_is_off(postgres: Cluster) -> None:
+    async with running_stack(postgres, mailer=None) as stack:
+        ada = await stack.person("ada")
+        assert (await stack.call("POST", "/me/verification", ada)).code == "email_off"
+    async with running_stack(postgres, mailer={}) as stack:
+        ada = await stack.person("ada")
+        assert (await stack.call("POST", "/me/verification", ada)).code == "email_off"
+
+
+async def test_the_status_page_tells_who_is_ready(stack: Stack) -> None:
+    await stack.person("ada")
+    status, text = await page(stack, "GET", "/")
+    assert status == 200
+    for name in ("auth-1", "store-1", "mailer-1"):
+        assert name in text
+    assert "Every service has a node that is ready." in text
+    stack.lease("mailer", "http://127.0.0.1:1")
+    stack.gateway.board._latest = None
+    status, text = await page(stack, "GET", "/dashboard")
+    assert "no answer" in text
+    assert "A service has no node that is ready." in text
+
+
+async def test_the_documents_are_there_and_need_nothing_from_elsewhere(stack: Stack) -> None:
+    status, text = await page(stack, "GET", "/api/v1/docs")
+    assert status == 200
+    assert "/api/v1/topics/{name}/notifications" in text
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", text)
+    assert (await stack.ok("GET", "/.well-known/jwks.json"))["keys"][0]["kty"] == "EC"
+    assert (await stack.ok("GET", "/openapi.json"))["openapi"] == "3.1.0"
