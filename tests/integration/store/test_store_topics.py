@@ -46,6 +46,9 @@ async def test_a_topics_life(store: StoreClient) -> None:
     assert await refusal(store, "GET", "/topics/news/subscribers", MAIL) == (403, "not_a_creator")
     assert await refusal(store, "GET", "/topics/news/notifications", BOB) == (403, "not_a_reader")
 
+    assert (await store.ok("GET", "/topics/user:ann", ANN))["can_manage"] is False
+    assert await refusal(store, "DELETE", "/topics/user:ann", ANN) == (403, "inbox_is_fixed")
+
     changed = await store.ok("PATCH", "/topics/news", ANN, {"title": "New", "creators": ["ann", "bob"], "paused": True})
     assert (changed["title"], changed["creators"], changed["paused"]) == ("New", ["ann", "bob"], True)
     assert changed["email"] == wish["email"]
@@ -98,6 +101,38 @@ async def test_one_who_may_no_longer_read_is_no_longer_subscribed(store: StoreCl
     ledger = await store.ok("GET", "/ledger", SYSTEM)
     assert ledger["balanced"]
     assert next(row for row in ledger["topics"] if row["topic"] == "news")["withdrawn"] == 2
+
+
+async def test_everything_at_once_on_a_topic_that_comes_and_goes(store: StoreClient) -> None:
+    """Whatever the interleaving: no deadlock, no 5xx, and books that balance."""
+    statuses: set[int] = set()
+
+    async def call(method: str, path: str, principal: Principal, body: Any = None) -> None:
+        status, answer = await store.call(method, path, principal, body)
+        statuses.add(status)
+        if isinstance(answer, dict):
+            statuses.update(result.get("status", 200) for result in answer.get("results", ()))
+
+    async def person(one: Principal) -> None:
+        for turn in range(12):
+            principals = [one.model_dump(mode="json")]
+            item = {"p": 0, "topic": "news"}
+            batch = {"batch_id": f"{hash((one.id, turn)) % 2**64:032x}", "principals": principals}
+            await call("PUT", "/topics/news/subscription", one, {})
+            await call("POST", "/publish", one, {**batch, "items": [{**item, "title": "x"}] * 3})
+            await call("POST", "/acks", one, {"principals": principals, "items": [{**item, "seqs": [turn, turn + 2]}]})
+            await call("DELETE", "/topics/news/subscription", one)
+
+    async def owner() -> None:
+        for turn in range(8):
+            await call("POST", "/topics", ANN, {"name": "news", "publishers": ["*"]})
+            await call("PATCH", "/topics/news", ANN, {"title": str(turn)})
+            await call("PATCH", "/topics/news", ANN, {"visibility": "private", "readers": ["u1"]})
+            await call("DELETE", "/topics/news", ANN)
+
+    await asyncio.gather(owner(), *(person(user(f"u{n}")) for n in range(4)))
+    assert statuses <= {200, 201, 204, 403, 404}
+    assert (await store.ok("GET", "/ledger", SYSTEM))["balanced"]
 
 
 def claim(uid: str = "uid-1", resource: str = "team/news", **spec: Any) -> dict[str, Any]:

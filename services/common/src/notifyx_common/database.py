@@ -261,12 +261,9 @@ def as_unavailable(error: BaseException) -> Unavailable | None:
         if not any(word in text for word in ("closed", "closing", "connection has been released", "terminated")):
             return None
         return Unavailable("The database connection was lost; nothing is known to have changed. Try again.")
-    if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
-        return Unavailable("The database did not answer in time. Try again.")
-    if isinstance(error, asyncpg.LockNotAvailableError | asyncpg.TransactionRollbackError):
-        return Unavailable("Too many are at the same thing at once; nothing changed. Try again.")
-    if isinstance(error, _LOST):
-        return Unavailable("The database cannot be reached now. Try again.")
+    for kinds, sentence in _SENTENCES:
+        if isinstance(error, kinds):
+            return Unavailable(sentence)
     return None
 
 
@@ -282,18 +279,36 @@ def unavailable_when_lost() -> Iterator[None]:
         raise unavailable from error
 
 
+_SENTENCES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    (
+        (TimeoutError, asyncpg.QueryCanceledError),
+        "The database did not answer in time. Try again.",
+    ),
+    (
+        # A newer replica has just migrated; asyncpg forgets the statement, so that the next try prepares it anew.
+        (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError),
+        "The database is being brought up to date; nothing changed. Try again.",
+    ),
+    (
+        (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError),
+        "Too many are at the same thing at once; nothing changed. Try again.",
+    ),
+    (
+        (
+            asyncpg.PostgresConnectionError,
+            asyncpg.OperatorInterventionError,
+            asyncpg.InsufficientResourcesError,
+            asyncpg.InternalClientError,
+            DBConnectionError,
+            OSError,
+        ),
+        "The database cannot be reached now. Try again.",
+    ),
+)
+
 _LOST: tuple[type[Exception], ...] = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.TransactionRollbackError,
-    DBConnectionError,
-    ConnectionError,
-    TimeoutError,
-    OSError,
+    *(kind for kinds, _ in _SENTENCES for kind in kinds),
 )
 
 

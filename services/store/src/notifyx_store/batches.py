@@ -63,7 +63,7 @@ def _salvage(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
 
 
 def _with_principal(item: I, principals: list[Principal]) -> I | ItemError:
-    position = getattr(item, "p", None)
-    if position is not None and position >= len(principals):
+    position: int = getattr(item, "p", -1)
+    if position >= len(principals):
         return item_error(InvalidRequest("'p' is not the position of a principal.", code="validation_failed"))
     return item

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -30,8 +30,7 @@ KeyOf = tuple[str, UUID, str]
 """What an idempotency key is unique for: (publisher, topic, key)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An item that may be published, with its content encoded for comparison and for the log."""
 
     position: int
@@ -50,14 +49,20 @@ class Used:
     result: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """What one topic gets: the notifications ``first``..``last`` in their final form."""
 
     topic: TopicFacts
+    prefix: str
     first: int
     last: int
     payloads: list[str]
+
+    @classmethod
+    def of(cls, topic: TopicFacts) -> Run:
+        """An empty run; ids of its notifications begin with ``prefix``."""
+        return cls(topic, f"{topic.id.hex}-", topic.last_seq + 1, topic.last_seq, [])
 
 
 @dataclass(slots=True)
@@ -115,26 +120,28 @@ def number(
     for position, error in refused.items():
         plan.results[position] = error.model_dump()
     known = dict(used)
-    runs: dict[UUID, Run] = {}
+    runs: dict[str, Run] = {}
     published_at = rfc3339(now)
-    heads: dict[UUID, int] = {}
-    payloads: dict[UUID, list[str]] = {}
     for candidate in candidates:
         if candidate.used_key is not None and (earlier := known.get(candidate.used_key)) is not None:
             plan.results[candidate.position] = _repeated(candidate, earlier)
             continue
         topic = candidate.topic
-        seq = heads.get(topic.id, topic.last_seq) + 1
+        run = runs.get(topic.name)
+        if run is None:
+            run = runs[topic.name] = Run.of(topic)
+        seq = run.last + 1
+        notification_id = f"{run.prefix}{seq}"
         try:
             expires_at = _check_now(candidate, now)
-            payload = _encode(candidate, seq, published_at, expires_at)
         except NotifyxError as error:
             plan.results[candidate.position] = item_error(error).model_dump()
             continue
-        heads[topic.id] = seq
-        payloads.setdefault(topic.id, []).append(payload)
+        payload = _encode(candidate, notification_id, seq, published_at, expires_at)
+        run.last = seq
+        run.payloads.append(payload)
         result = {
-            "id": f"{topic.id.hex}-{seq}",
+            "id": notification_id,
             "topic": topic.name,
             "seq": seq,
             "published_at": published_at,
@@ -149,8 +156,7 @@ def number(
         if candidate.used_key is not None:
             known[candidate.used_key] = Used(candidate.digest, result)
             plan.keys.append((candidate.used_key, candidate.digest, seq, orjson.dumps(result).decode()))
-        runs[topic.id] = Run(topic, topic.last_seq + 1, seq, payloads[topic.id])
-    plan.runs = list(runs.values())
+    plan.runs = [run for run in runs.values() if run.payloads]
     return plan
 
 
@@ -200,11 +206,13 @@ def _digest(item: PublishItem) -> bytes:
         raise InvalidRequest("The notification's data cannot be encoded.", code="validation_failed") from None
 
 
-def _encode(candidate: Candidate, seq: int, published_at: str, expires_at: datetime | None) -> str:
-    item, topic, publisher = candidate.item, candidate.topic, candidate.publisher
+def _encode(
+    candidate: Candidate, notification_id: str, seq: int, published_at: str, expires_at: datetime | None
+) -> str:
+    item, publisher = candidate.item, candidate.publisher
     notification: dict[str, Any] = {
-        "id": f"{topic.id.hex}-{seq}",
-        "topic": topic.name,
+        "id": notification_id,
+        "topic": candidate.topic.name,
         "seq": seq,
         "title": item.title,
         "body": item.body,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from quart import Blueprint, websocket
 
@@ -16,6 +17,7 @@ log = get_logger(__name__)
 
 GOING_AWAY = 1012
 POLICY = 1008
+CLOSE_TIMEOUT = 1.0
 
 
 def feed_routes(context: StoreContext, hub: Hub) -> Blueprint:
@@ -49,7 +51,9 @@ def feed_routes(context: StoreContext, hub: Hub) -> Blueprint:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
-        await websocket.close(code)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await websocket.close(code)
 
     return blueprint
 

@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from quart import Blueprint, Response, request
 
-from notifyx_common.contracts.store import NewTopic, ResourceTopic, Topic, TopicPatch
+from notifyx_common.contracts.store import NewTopic, ResourceTopic, Topic, TopicPatch, inbox_topic
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_common.web import caller, json_response, read_model
@@ -45,8 +45,11 @@ def topic_routes(context: StoreContext) -> Blueprint:
     @blueprint.get("/<name>")
     async def read(name: str) -> Response:
         principal = caller()
+        arguments.topic_name(name)
         async with context.pool.acquire() as connection:
-            return json_response(await read_view(connection, principal, arguments.topic_name(name)))
+            if name == inbox_topic(principal.id):
+                await read_or_make(connection, [name], [principal.id], context.clock.now())
+            return json_response(await read_view(connection, principal, name))
 
     @blueprint.patch("/<name>")
     async def change(name: str) -> Response:
