@@ -21,10 +21,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from support.platform import Platform, person, running_platform  # noqa: E402 - after the path is set
+from support.platform import Platform, eventually, person, running_platform  # noqa: E402 - after the path is set
 from support.postgres import free_port  # noqa: E402
 
 Result = dict[str, Any]
@@ -82,11 +84,28 @@ def reference_server(program: Path) -> Iterator[tuple[int, int]]:
         process.stdout.close()
 
 
-async def prepare(platform: Platform, topic: str) -> str:
-    """A user who owns ``topic``; the token in the form the phoenix client sends it."""
+async def prepare(platform: Platform, topic: str, *, fresh: bool) -> str:
+    """A user who owns ``topic``; the token in the form the phoenix client sends it.
+
+    ``fresh`` starts the gateway anew: memory it has used before would hide what connections cost.
+    """
+    if fresh:
+        old = platform.kill("gateway")
+        await eventually(lambda: restarted(platform, old), deadline=30)
     async with person(platform, "bench") as owner:
         await owner.call("POST", "/topics", json={"name": topic})
         return base64.b64encode(owner.token.encode()).decode().rstrip("=")
+
+
+async def restarted(platform: Platform, old: int) -> bool:
+    """Whether another gateway than ``old`` is ready."""
+    if platform.running().get("gateway", old) == old:
+        return False
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{platform.gateway}/readyz") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
 
 
 def measure(rounds: int, cases: list[str]) -> dict[str, list[tuple[Result, Result]]]:
@@ -103,7 +122,7 @@ def measure(rounds: int, cases: list[str]) -> dict[str, list[tuple[Result, Resul
                         ["--dialect", "bare", "--path", "/", "--server", str(pid), *CASES[case]],
                     )  # fmt: skip
                 topic = f"bench.{case}.{number}"
-                token = asyncio.run(prepare(platform, topic))
+                token = asyncio.run(prepare(platform, topic, fresh=case == "idle"))
                 own = load(
                     client, port,
                     ["--topic", topic, "--server", str(platform.pid("gateway")), *CASES[case]], token,
