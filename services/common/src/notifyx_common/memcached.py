@@ -114,6 +114,9 @@ class _Server:
         except (*_FAILURES, TimeoutError) as error:
             self.fail(client, type(error).__name__)
             return _Failed()
+        finally:
+            if client is not self._client:
+                _abort(client)  # it may have opened a connection after it was dropped
 
     def fail(self, client: _Client, reason: str) -> None:
         """Drop ``client`` with all its connections (one may hold half an answer), and start to probe."""

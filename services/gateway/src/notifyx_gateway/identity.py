@@ -41,6 +41,9 @@ BELIEF = timedelta(minutes=5)
 MEMO = 10_000
 """Access tokens whose proof is remembered."""
 
+LOOK_UP_SECONDS = 4.0
+"""Longest time a request waits for auth to look an API key up."""
+
 FORCED_EVERY = 5.0
 """Seconds between two readings of the key set that unknown keys may cause."""
 

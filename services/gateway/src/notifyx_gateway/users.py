@@ -12,6 +12,7 @@ from notifyx_common.metrics import Metrics
 KNOWN_SECONDS = 30.0
 UNKNOWN_SECONDS = 5.0
 LONGEST = 320
+LOOK_UP_SECONDS = 4.0
 
 
 class UserDirectory:
@@ -35,7 +36,9 @@ class UserDirectory:
         key = who.lower()
 
         async def look_up() -> ResolvedUser | None:
-            answer = await self._auth.call("POST", "/internal/v1/users:resolve", body={"users": [key]}, idempotent=True)
+            answer = await self._auth.call(
+                "POST", "/internal/v1/users:resolve", body={"users": [key]}, idempotent=True, deadline=LOOK_UP_SECONDS
+            )
             return ResolvedUsers.model_validate(answer).users.get(key)
 
         return await self._cache.get_or_load(key, look_up, _ttl)
