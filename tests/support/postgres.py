@@ -38,7 +38,7 @@ def running_postgres() -> Iterator[Cluster]:
         try:
             yield cluster
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGQUIT)  # nobody reads this data again
             process.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
