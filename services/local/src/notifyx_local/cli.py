@@ -53,7 +53,7 @@ def up(
         str,
         typer.Option(
             envvar="NOTIFYX_UP_SMTP",
-            help="Send mail through smtp://, smtp+starttls:// or smtps://[user:password@]host[:port].",
+            help="Send mail through smtp://, smtp+starttls:// or smtps://user:password@host:port.",
         ),
     ] = "",
     sender: Annotated[str, typer.Option(help="From address of emails.")] = "Notifyx <notifyx@localhost>",

@@ -76,8 +76,9 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for spec in specs:
                     group.create_task(one(spec))
-        except* StartFailed as failures:
-            raise failures.exceptions[0] from None
+        except ExceptionGroup as failures:
+            # What is raised in an `except*` would be a group again.
+            raise next((one for one in failures.exceptions if isinstance(one, StartFailed)), failures) from None
 
     async def stop(self) -> None:
         """Stop everything, rank by rank; what does not end in time is killed."""
