@@ -125,6 +125,14 @@ def flag(values: dict[str, str], name: str) -> bool:
     return text in ("true", "1")
 
 
+def text(values: dict[str, str], name: str, longest: int) -> str | None:
+    """A query parameter as visible ASCII text. Raises :class:`InvalidRequest`."""
+    value = values.get(name)
+    if value is not None and (len(value) > longest or not value.isascii() or not value.isprintable()):
+        raise _wrong(name, f"This is up to {longest} visible ASCII characters.")
+    return value
+
+
 def topic_name(name: str, *, inbox_of: str | None = None) -> str:
     """A topic's name from a path; ``user:me`` is the inbox of ``inbox_of``.
 

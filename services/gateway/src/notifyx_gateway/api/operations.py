@@ -76,7 +76,7 @@ _NAME = Parameter(
     "The topic's name. Where one reads or publishes, `user:<id>` (and `user:me`) is a user's inbox.",
 )  # fmt: skip
 _AFTER_NAME = Parameter(
-    "after", "query", {"type": "string", "pattern": r"^[\x20-\x7e]*$", "maxLength": 128}, "`next` of the page before."
+    "after", "query", {"type": "string", "pattern": r"^[\x20-\x7e]*$", "maxLength": 320}, "`next` of the page before."
 )
 _KEY = Parameter(
     "Idempotency-Key", "header", _text(r"^[\x21-\x7e]+$", 255),
@@ -128,7 +128,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "DELETE", "/api/v1/api-keys/{key_id}", "deleteApiKey", "Delete an API key", "Accounts",
         {204: ("It is gone.", "", None)}, (403, 404, 503), scope="manage",
-        parameters=(Parameter("key_id", "path", _text("^[A-Za-z0-9]+$", 64)),),
+        parameters=(Parameter("key_id", "path", _text("^[A-Za-z0-9]+$", 32)),),
         description="Other gateways may believe a deleted key for up to 30 seconds.",
     ),
     Operation(
@@ -139,7 +139,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GET", "/api/v1/topics", "listTopics", "Topics one may read", "Topics",
         {200: ("By name.", JSON, Topics)}, (400, 403, 503), scope="read",
-        parameters=(_LIMIT, _AFTER_NAME, Parameter("q", "query", {"type": "string", "maxLength": 128,
+        parameters=(_LIMIT, _AFTER_NAME, Parameter("q", "query", {"type": "string", "maxLength": 320,
                     "pattern": r"^[\x20-\x7e]*$"}, "Only names that contain this.")),
     ),
     Operation(
@@ -233,7 +233,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/asyncapi.yaml", "asyncapi", "The socket and the stream", "Documents",
-        {200: ("AsyncAPI 3.", "application/yaml", STRING)}, public=True,
+        {200: ("AsyncAPI 3.", "application/yaml", {"type": "object"})}, public=True,
     ),
     Operation(
         "GET", "/.well-known/jwks.json", "jwks", "Signing keys of access tokens", "Documents",

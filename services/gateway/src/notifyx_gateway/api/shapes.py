@@ -53,11 +53,11 @@ class BatchPublished(Published):
 
 
 class BatchRequest(BaseModel):
-    """Up to 1,000 publishes. Each is taken or refused by itself."""
+    """Up to 1,000 publishes. Each is taken or refused by itself: an item that is wrong is answered in its place."""
 
     model_config = ConfigDict(extra="forbid")
 
-    items: Annotated[list[BatchItem], Field(min_length=1, max_length=1000)]
+    items: Annotated[list[BatchItem | Any], Field(min_length=1, max_length=1000)]
 
 
 class BatchAnswer(BaseModel):
@@ -136,5 +136,5 @@ class RevokeForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     token: Annotated[str, Field(min_length=1, max_length=512)]
-    token_type_hint: Annotated[str, Field(max_length=100)] | None = None
+    token_type_hint: str | None = None
     everywhere: Literal["true", "false"] | None = None

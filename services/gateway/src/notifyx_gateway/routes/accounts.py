@@ -67,7 +67,7 @@ def account_routes(
     @blueprint.delete("/api-keys/<key_id>")
     async def delete_key(key_id: str) -> Response:
         principal = await door.caller("manage")
-        if not (key_id.isascii() and key_id.isalnum() and len(key_id) <= 64):
+        if not (key_id.isascii() and key_id.isalnum() and len(key_id) <= 32):
             raise NotFound("You have no such API key.")
         await auth.call("DELETE", f"/internal/v1/api-keys/{key_id}", principal=principal)
         await door.authenticator.forget_api_key(key_id)
@@ -95,10 +95,10 @@ def token_routes(*, door: Door, auth: ServiceClient) -> Blueprint:
     async def revoke() -> Response:
         fields: dict[str, Any] = await read_form()
         fields.pop("token_type_hint", None)  # RFC 7009: a hint a server may ignore
-        if "everywhere" in fields:
+        if fields.get("everywhere") in ("true", "false"):
             fields["everywhere"] = fields["everywhere"] == "true"
         try:
-            wanted = RevokeRequest.model_validate(fields)
+            wanted = RevokeRequest.model_validate(fields, strict=True)
         except ValidationError as error:
             raise invalid_fields(error) from None
         door.limit_tokens()

@@ -22,7 +22,7 @@ from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.web import json_response
-from notifyx_gateway.bodies import flag, model_of, number, query, read_bytes, read_model, topic_name
+from notifyx_gateway.bodies import flag, model_of, number, query, read_bytes, read_model, text, topic_name
 from notifyx_gateway.door import Door
 from notifyx_gateway.history import HistoryReader
 from notifyx_gateway.publication import Publication, checked_key, read_publication
@@ -152,8 +152,8 @@ def _add_reading(blueprint: Blueprint, door: Door, store: Store, client: Service
         params = {"limit": str(number(values, "limit", least=1, most=LARGEST_PAGE) or PAGE)}
         if flag(values, "unread"):
             params["unread"] = "true"
-        if "after" in values:
-            params["after"] = values["after"][:200]
+        if (after := text(values, "after", 200)) is not None:
+            params["after"] = after
         return json_response(await client.call("GET", "/internal/v1/inbox", params=params, principal=principal))
 
 

@@ -1,0 +1,101 @@
+"""The descriptions of the public API against the API itself."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from importlib.resources import files
+from typing import Any
+
+import pytest
+import schemathesis
+import yaml
+
+from notifyx_common.contracts.store import NewNotification
+from notifyx_common.settings import load
+from notifyx_gateway.api.openapi import build_openapi
+from notifyx_gateway.api.operations import OPERATIONS
+from notifyx_gateway.app import build
+from notifyx_gateway.routes.documents import asyncapi_document
+from notifyx_gateway.settings import GatewaySettings
+from notifyx_local.postgres import Cluster
+from support.gateway import running_stack
+
+PAGES = {"/", "/dashboard", "/unsubscribe", "/verify-email"}
+
+
+def document() -> dict[str, Any]:
+    return build_openapi(OPERATIONS, "http://notifyx.example.com")
+
+
+async def test_every_route_is_described_and_every_description_is_a_route() -> None:
+    service = build(load(GatewaySettings, internal_token="x" * 20, port=0, socket_port=0))
+    routes = {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in service.app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if not rule.rule.startswith(("/internal/", "/socket/", "/static/")) and rule.rule not in PAGES
+    }
+    described = {(operation.method, operation.path) for operation in OPERATIONS}
+    assert described == routes
+    assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS)
+
+
+def test_the_document_is_valid_and_complete() -> None:
+    spec = document()
+    schemathesis.openapi.from_dict(spec).validate()
+    for path, methods in spec["paths"].items():
+        for method, operation in methods.items():
+            where = f"{method} {path}"
+            assert operation["summary"], where
+            named = set(re.findall(r"{(\w+)}", path))
+            assert {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"} == named, where
+            statuses = set(operation["responses"])
+            assert ("401" in statuses) == ("security" not in operation) or path == "/api/v1/token", where
+            if "requestBody" in operation:
+                assert {"400", "413", "415"} <= statuses, where
+            for status in statuses:
+                if int(status) >= 400 and path != "/readyz":
+                    assert "application/problem+json" in operation["responses"][status]["content"], where
+    known = set(spec["components"]["schemas"])
+    assert set(re.findall(r"#/components/schemas/(\w+)", str(spec))) <= known
+
+
+def test_the_asyncapi_document_holds_together() -> None:
+    text = asyncapi_document("wss://notifyx.example.com/socket")
+    assert "@SOCKET" not in text
+    document_ = yaml.safe_load(text)
+    assert document_["asyncapi"] == "3.0.0"
+    assert document_["servers"]["socket"]["pathname"] == "/socket/websocket"
+    for reference in re.findall(r'\$ref: "#/([^"]+)"', text):
+        place: Any = document_
+        for part in reference.split("/"):
+            assert part in place, reference
+            place = place[part]
+    accepted = set(NewNotification.model_fields) | {"key"}
+    assert set(document_["components"]["messages"]["publish"]["payload"]["properties"]) == accepted
+
+
+def test_the_templates_are_part_of_the_package() -> None:
+    for name in ("templates/base.html", "templates/style.css", "api/asyncapi.yaml"):
+        assert files("notifyx_gateway").joinpath(*name.split("/")).is_file()
+
+
+@pytest.mark.slow
+async def test_generated_requests_get_what_the_document_promises(postgres: Cluster) -> None:
+    limits = {"sign_up_burst": 10_000, "token_burst": 10_000}
+    async with running_stack(postgres, gateway=limits) as stack:
+        ada = await stack.person("ada")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "schemathesis.cli", "run", f"{stack.url}/api/v1/openapi.json",
+            "--url", stack.url, "-H", f"Authorization: Bearer {ada}", "--exclude-operation-id", "stream",
+            "--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--workers", "2", "--no-color",
+            "--generation-deterministic", "--continue-on-failure", "--request-timeout", "20",
+            "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,"
+            "response_schema_conformance,response_headers_conformance,negative_data_rejection,unsupported_method",
+            "--suppress-health-check", "all",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()[-20000:]
