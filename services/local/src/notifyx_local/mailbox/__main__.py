@@ -32,7 +32,10 @@ class _Handler:
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
         content = envelope.content or b""
         raw = content if isinstance(content, bytes) else content.encode()
-        await asyncio.to_thread(self._mailbox.add, raw)
+        try:
+            await asyncio.to_thread(self._mailbox.add, raw)
+        except OSError as error:
+            return f"452 4.3.1 The mailbox cannot keep it: {error.strerror}"
         return "250 OK"
 
 

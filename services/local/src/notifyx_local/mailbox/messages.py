@@ -7,10 +7,14 @@ import email.policy
 import itertools
 import os
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
+from email.parser import BytesHeaderParser
 from pathlib import Path
+from typing import Any
 
 from notifyx_common.clock import rfc3339
 
@@ -46,7 +50,10 @@ class Mailbox:
         self._folder = folder
         self._limit = limit
         self._numbers = itertools.count()
+        self._summaries: dict[str, Summary] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        # Mail holds links that are as good as passwords.
+        folder.chmod(0o700)
 
     def add(self, raw: bytes) -> str:
         """Keep a message; returns its id. It is on disk when this returns."""
@@ -58,7 +65,7 @@ class Mailbox:
             os.fsync(file.fileno())
         partial.replace(self._path(name))
         for old in self._ids()[self._limit :]:
-            self._path(old).unlink(missing_ok=True)
+            self._remove(old)
         return name
 
     def newest(self, limit: int = 200) -> list[Summary]:
@@ -67,21 +74,22 @@ class Mailbox:
 
     def get(self, name: str) -> Content | None:
         """One message, or ``None`` when there is no such id."""
-        parsed = self._parse(name)
-        if parsed is None:
+        raw = self._read(name)
+        if raw is None:
             return None
-        text, html = (parsed.get_body((kind,)) for kind in ("plain", "html"))
+        parsed = email.message_from_bytes(raw, policy=email.policy.default)
+        assert isinstance(parsed, EmailMessage)
         return Content(
             summary=_summarise(name, parsed),
-            headers=[(key, str(value)) for key, value in parsed.items()],
-            text=text.get_content() if text is not None else None,
-            html=html.get_content() if html is not None else None,
+            headers=[(_printable(key), _header(parsed, key, nth)) for key, nth in _numbered(parsed.keys())],
+            text=_part(parsed, "plain"),
+            html=_part(parsed, "html"),
         )
 
     def clear(self) -> None:
         """Remove every message."""
         for name in self._ids():
-            self._path(name).unlink(missing_ok=True)
+            self._remove(name)
 
     def _ids(self) -> list[str]:
         return sorted((path.stem for path in self._folder.glob("*.eml")), reverse=True)
@@ -89,27 +97,73 @@ class Mailbox:
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.eml"
 
-    def _summary(self, name: str) -> Summary | None:
-        parsed = self._parse(name)
-        return _summarise(name, parsed) if parsed is not None else None
+    def _remove(self, name: str) -> None:
+        self._path(name).unlink(missing_ok=True)
+        self._summaries.pop(name, None)
 
-    def _parse(self, name: str) -> EmailMessage | None:
-        if not name.replace("-", "").isdigit():
+    def _summary(self, name: str) -> Summary | None:
+        # What was received never changes, and a list is asked for every other second.
+        if (known := self._summaries.get(name)) is not None:
+            return known
+        raw = self._read(name)
+        if raw is None:
+            return None
+        parsed = BytesHeaderParser(policy=email.policy.default).parsebytes(raw)
+        self._summaries[name] = made = _summarise(name, parsed)
+        return made
+
+    def _read(self, name: str) -> bytes | None:
+        if not name.isascii() or not name.replace("-", "").isdigit():
             return None
         try:
-            raw = self._path(name).read_bytes()
-        except FileNotFoundError:
+            return self._path(name).read_bytes()
+        except OSError:
             return None
-        return email.message_from_bytes(raw, policy=email.policy.default)
 
 
-def _summarise(name: str, message: EmailMessage) -> Summary:
+def _summarise(name: str, message: Message[Any, Any]) -> Summary:
     received = datetime.fromtimestamp(int(name.partition("-")[0]) / 1e9, UTC)
     return Summary(
         id=name,
         received_at=rfc3339(received),
-        sender=str(message.get("From", "")),
-        recipients=str(message.get("To", "")),
-        subject=str(message.get("Subject", "")),
-        message_id=str(message.get("Message-ID", "")),
+        sender=_header(message, "From"),
+        recipients=_header(message, "To"),
+        subject=_header(message, "Subject"),
+        message_id=_header(message, "Message-ID"),
     )
+
+
+def _numbered(keys: Iterable[str]) -> list[tuple[str, int]]:
+    seen: Counter[str] = Counter()
+    numbered = []
+    for key in keys:
+        numbered.append((key, seen[key.lower()]))
+        seen[key.lower()] += 1
+    return numbered
+
+
+def _header(message: Message[Any, Any], key: str, nth: int = 0) -> str:
+    """A header's value, or, where it is not one that can be parsed, what stands there."""
+    try:
+        values = message.get_all(key, [])
+        return _printable(str(values[nth])) if len(values) > nth else ""
+    except Exception:  # noqa: BLE001 - the parser of the standard library stumbles over some malformed headers
+        raw = [value for name, value in message.raw_items() if name.lower() == key.lower()]
+        return _printable(str(raw[nth]))
+
+
+def _part(message: EmailMessage, kind: str) -> str | None:
+    """The text of the part of this kind; what is in an unknown encoding is shown as far as it can be."""
+    part = message.get_body((kind,))
+    if part is None:
+        return None
+    try:
+        return _printable(str(part.get_content()))
+    except (LookupError, ValueError):
+        payload = part.get_payload(decode=True)
+        return payload.decode("latin-1") if isinstance(payload, bytes) else _printable(str(part.get_payload()))
+
+
+def _printable(text: str) -> str:
+    """``text`` without the stand-ins for bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode()

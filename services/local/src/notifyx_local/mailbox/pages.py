@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 
-from quart import Quart, Response, abort, jsonify, render_template, send_from_directory
+from quart import Quart, Response, abort, jsonify, render_template, request, send_from_directory
 from quart.typing import ResponseReturnValue
 
 from notifyx_local.mailbox.messages import Content, Mailbox
@@ -15,12 +16,27 @@ _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-_MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups"
+_MAIL_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+_OWN_NAMES = ("127.0.0.1", "localhost")
+_STATIC = ("mailbox.css", "mailbox.js")
+MOST_LISTED = 2000
 
 
 def create_mailbox_app(mailbox: Mailbox) -> Quart:
     """``/`` lists, ``/messages/<id>`` shows, ``/api/messages`` is for programs."""
     app = Quart(__name__, template_folder=str(_HERE / "templates"), static_folder=None)
+
+    @app.before_request
+    async def only_by_our_own_name() -> None:
+        # A page from elsewhere whose name was pointed at this machine must not read mail, nor one delete it.
+        if request.host.partition(":")[0] not in _OWN_NAMES or request.headers.get("Origin") not in (
+            None,
+            f"http://{request.host}",
+        ):
+            abort(403)
 
     @app.after_request
     async def protect(response: Response) -> Response:
@@ -44,12 +60,15 @@ def create_mailbox_app(mailbox: Mailbox) -> Quart:
         if html is None:
             abort(404)
         return Response(
-            html, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": _MAIL_POLICY}
+            _with_links_outside(html),
+            content_type="text/html; charset=utf-8",
+            headers={"Content-Security-Policy": _MAIL_POLICY},
         )
 
     @app.get("/api/messages")
     async def messages() -> Response:
-        return jsonify([asdict(summary) for summary in mailbox.newest(limit=2000)])
+        limit = request.args.get("limit", MOST_LISTED, type=int)
+        return jsonify([asdict(summary) for summary in mailbox.newest(limit=max(0, min(limit, MOST_LISTED)))])
 
     @app.get("/api/messages/<name>")
     async def one(name: str) -> Response:
@@ -62,9 +81,18 @@ def create_mailbox_app(mailbox: Mailbox) -> Quart:
 
     @app.get("/static/<path:name>")
     async def static_file(name: str) -> Response:
+        if name not in _STATIC:
+            abort(404)
         return await send_from_directory(_HERE / "static", name)
 
     return app
+
+
+def _with_links_outside(html: str) -> str:
+    """The page with its links opening beside the mailbox: the frame itself may show nothing else."""
+    base = '<base target="_blank">'
+    changed, count = re.subn(r"<head\b[^>]*>", lambda head: head.group() + base, html, count=1, flags=re.IGNORECASE)
+    return changed if count else base + html
 
 
 def _found(mailbox: Mailbox, name: str) -> Content:
