@@ -150,6 +150,8 @@ async def test_streams_are_bounded_refused_with_reason_and_private_topics_stay_s
     assert (await stack.call("GET", "/topics/t/stream?since=x", bob)).status == 400
     both = await stack.call("GET", "/topics/t/stream?since=1", bob, headers={"Last-Event-ID": "1"})
     assert both.status == 400
+    head = await stack.call("HEAD", "/topics/t/stream", bob)
+    assert (head.status, head.raw, stack.gateway.streams.count) == (200, b"", 0)
     async with contextlib.AsyncExitStack() as several:
         for _ in range(3):
             reader = await several.enter_async_context(streaming(stack, "t", bob))

@@ -92,7 +92,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 def _problem_statuses(operation: Operation) -> list[int]:
     always = () if operation.public else (401,)
-    return sorted({*operation.problems, *always} - set(operation.answers))
+    # What may be unavailable may also take effect unseen: its answer is lost.
+    lost = (504,) if 503 in operation.problems else ()
+    return sorted({*operation.problems, *always, *lost} - set(operation.answers))
 
 
 def _answer(says: str, kind: str, schema: Schema) -> dict[str, Any]:

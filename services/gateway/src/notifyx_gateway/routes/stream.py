@@ -79,6 +79,8 @@ class Streams:
             raise TooManyRequests("This node serves as many streams as it may; try again later.")
         token = bearer_token(request.headers.get("Authorization"))
         result = await self._store.join(principal, topic, since)
+        if request.method == "HEAD":
+            return Response(b"", content_type="text/event-stream", headers=HEADERS)
         response = Response(
             self._events(verified, token, result, since), content_type="text/event-stream", headers=HEADERS
         )

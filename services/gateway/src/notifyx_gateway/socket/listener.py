@@ -14,7 +14,7 @@ from typing import Any, Self
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 from notifyx_common.clock import Clock
-from notifyx_common.errors import Unauthenticated
+from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.lifecycle import bind
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -132,6 +132,8 @@ class SocketListener:
                 verified = self.realm.authenticator.verify(verdict.token)
             except Unauthenticated as error:
                 return _refuse(403, error.reason)
+            except Unavailable as error:  # a node that has just started and knows no signing key yet
+                return _refuse(503, error.reason)
         connection = Connection(
             self.realm, verified, verdict.token if is_key else None, opened=self._opened, gone=self._gone
         )
