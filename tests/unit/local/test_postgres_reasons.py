@@ -15,7 +15,7 @@ START = "2026-11-22 23:14:43.504 UTC [1] LOG:  starting PostgreSQL 18.6 on x86_6
         ('FATAL:  could not write to file "pg_wal/xlogtemp.9": No space left on device', "the disk that holds"),
         ('LOG:  could not bind IPv4 address "127.0.0.1": Address already in use\nFATAL:  could not create any TCP/IP '
          "sockets", "took its port"),
-        ('FATAL:  lock file "postmaster.pid" already exists\nHINT:  Is another postmaster running?', "another PostgreSQL"),
+        ('FATAL:  lock file "postmaster.pid" already exists\nHINT:  Is another running?', "another PostgreSQL"),
         ('FATAL:  data directory "/x" has wrong ownership', "another account"),
         ("2026-11-22 UTC [7] FATAL:  something new", "something new"),
         ("no level at all\n\n", "no level at all"),

@@ -92,6 +92,10 @@ def up(
     except NotifyxError as error:
         typer.echo(f"notifyx: {error.reason}", err=True)
         raise typer.Exit(EXIT_WRONG) from None
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        typer.echo(f"notifyx: {error.strerror or error}{where}; mend that, or choose another --data.", err=True)
+        raise typer.Exit(EXIT_WRONG) from None
 
 
 def main() -> None:

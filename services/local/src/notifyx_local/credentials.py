@@ -6,8 +6,11 @@ import json
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from notifyx_common.errors import NotifyxError
 
 
 def _fresh() -> str:
@@ -27,15 +30,35 @@ class Secrets(BaseModel):
     admin_password: str = Field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
 
 
+class UnreadableSecrets(NotifyxError):
+    """The file with the secrets is there and cannot be used."""
+
+    code = "unreadable_secrets"
+
+
 def load_secrets(folder: Path) -> Secrets:
-    """The secrets of ``folder``, made on the first call."""
+    """The secrets of ``folder``, made on the first call, and those added that a newer version needs.
+
+    Raises :class:`UnreadableSecrets`: new ones in place of lost ones would lock people out of their data.
+    """
     path = folder / "secrets.json"
+    kept: dict[str, Any] = {}
     if path.exists():
-        return Secrets.model_validate_json(path.read_text())
-    made = Secrets()
-    partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(made.model_dump(), file, indent=1)
-    partial.replace(path)
+        try:
+            kept = json.loads(path.read_text())
+            made = Secrets.model_validate(kept)
+        except (OSError, ValueError):
+            raise UnreadableSecrets(
+                f"{path} cannot be read as secrets; bring it back, or choose another folder with --data."
+            ) from None
+    else:
+        made = Secrets()
+    if kept.keys() != made.model_dump().keys():
+        partial = path.with_suffix(".partial")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(made.model_dump(), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
     return made

@@ -21,6 +21,8 @@ async def make_databases(server: str, passwords: Mapping[str, str], *, own_roles
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise BadOption(f"PostgreSQL cannot be used as --postgres says: {error or type(error).__name__}.") from None
     try:
+        if own_roles:
+            await connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
         return {
             name: await _make(connection, server, f"notifyx_{name}", password if own_roles else None)
             for name, password in passwords.items()

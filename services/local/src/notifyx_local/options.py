@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pydantic import TypeAdapter, ValidationError
+
+from notifyx_common.contracts.auth import Email
 from notifyx_common.errors import NotifyxError
+
+_ADDRESSES = re.compile(
+    r"(?:[A-Za-z0-9._-]+|\[[0-9a-f:]+\]):[0-9]{1,5}(?:,(?:[A-Za-z0-9._-]+|\[[0-9a-f:]+\]):[0-9]{1,5})*"
+)
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
 class BadOption(NotifyxError):
@@ -82,10 +92,34 @@ def check_ports(ports: dict[str, int]) -> None:
 
 
 def free_port() -> int:
-    """A port nobody listens on now, on the loopback address."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port of the loopback address that nobody listens on now.
+
+    It is below those that systems give to outgoing connections: what is started again on it finds it free.
+    """
+    for _ in range(200):
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise BadOption("No free port was found between 20000 and 30000; end what listens there.")
+
+
+def check_memcached(address: str) -> None:
+    """Raise :class:`BadOption` unless ``address`` is a list of ``host:port``, ``none`` or empty."""
+    if address not in ("", "none") and not _ADDRESSES.fullmatch(address):
+        raise BadOption("--memcached takes host:port, several separated by commas, or none.")
+
+
+def check_email(address: str) -> None:
+    """Raise :class:`BadOption` unless ``address`` is the email address of an administrator."""
+    try:
+        _EMAIL.validate_python(address)
+    except ValidationError:
+        raise BadOption("--admin-email takes an email address, like admin@example.com.") from None
 
 
 def parse_smtp(url: str, sender: str) -> Smtp:

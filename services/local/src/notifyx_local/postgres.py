@@ -102,6 +102,15 @@ def prepare(folder: Path, port: int) -> Cluster:
     return cluster
 
 
+def is_ready(data: Path, pid: int) -> bool:
+    """Whether the server process ``pid`` takes connections: it says so in the last line of its own file."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return False
+    return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+
+
 def explain(log: str) -> str:
     """Why PostgreSQL ended, from what it said: a clause without a full stop."""
     known = {

@@ -32,9 +32,10 @@ def last_words(log: str, lines: int = 3) -> str:
 class ProcessSpec:
     """One process to keep alive. ``ready_file`` is written by it once it listens; removed before each start.
 
-    ``account`` is whom it runs as (``None``: as we are). It is stopped with ``stop_signal``, together with those of
-    its ``stop_rank`` and after those of lower ones, within ``stop_seconds``. ``kill_signal`` ends it at once, and
-    ``orphan_signal`` ends it should we be killed. ``explain`` finds the reason of a failure in its log.
+    One that says it in another way has ``is_ready``, which is given its process id. ``account`` is whom it runs as
+    (``None``: as we are). It is stopped with ``stop_signal``, together with those of its ``stop_rank`` and after those
+    of lower ones, within ``stop_seconds``. ``kill_signal`` ends it at once, and ``orphan_signal`` ends it should we be
+    killed. ``explain`` finds the reason of a failure in its log.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ProcessSpec:
     environment: dict[str, str] = field(repr=False)
     log: Path
     ready_file: Path | None = None
+    is_ready: Callable[[int], bool] | None = None
     account: str | None = None
     cwd: Path = Path("/")
     stop_signal: Signals = SIGTERM

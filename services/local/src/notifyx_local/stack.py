@@ -8,12 +8,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
+from functools import partial
 from pathlib import Path
 from signal import SIGINT, SIGQUIT
 
 from notifyx_local.credentials import Secrets
 from notifyx_local.options import Smtp, UpOptions
-from notifyx_local.postgres import Cluster, explain
+from notifyx_local.postgres import Cluster, explain, is_ready
 from notifyx_local.processes import ProcessSpec
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "VIRTUAL_ENV")
@@ -56,6 +57,7 @@ def postgres_spec(folders: Folders, cluster: Cluster) -> ProcessSpec:
         log=folders.logs / "postgres.log",
         account=cluster.account,
         cwd=cluster.cwd,
+        is_ready=partial(is_ready, cluster.data),
         stop_signal=SIGINT,
         stop_rank=3,
         kill_signal=SIGQUIT,

@@ -180,16 +180,21 @@ class Supervisor:
             log.warning("the state file could not be written", reason=error.strerror)
 
 
-async def wait_until(check: Callable[[], Awaitable[bool]], deadline: float, what: str) -> None:
-    """Wait until ``check`` holds. Raises :class:`StartFailed` that names ``what`` after ``deadline`` seconds."""
+async def wait_until(check: Callable[[], Awaitable[str]], deadline: float, what: str) -> None:
+    """Wait until ``check`` has nothing to object.
+
+    Raises :class:`StartFailed` that names ``what`` and the last objection after ``deadline`` seconds.
+    """
     until = time.monotonic() + deadline
-    while not await check():
+    while objection := await check():
         if time.monotonic() > until:
-            raise StartFailed(f"{what} was not ready after {deadline:.0f} s.")
+            raise StartFailed(f"{what} was not ready after {deadline:.0f} s: {objection}.")
         await asyncio.sleep(_POLL * 2)
 
 
 def _is_ready(spec: ProcessSpec, pid: int) -> bool:
+    if spec.is_ready is not None:
+        return spec.is_ready(pid)
     if spec.ready_file is None:
         return True
     try:

@@ -35,7 +35,15 @@ def read_folder(path: Path) -> list[Resource]:
         files = [path]
     else:
         raise BadTopicFile(f"There is no topic file or folder {path}; name another with --topics.")
-    return [resource for file in files for resource in read_file(file)]
+    found: dict[str, tuple[Path, Resource]] = {}
+    for file in files:
+        for resource in read_file(file):
+            if resource.reference in found:
+                other = found[resource.reference][0]
+                where = f"twice in {file}" if other == file else f"in {other} and in {file}"
+                raise BadTopicFile(f"The NotifyxTopic {resource.reference} is {where}; remove one of them.")
+            found[resource.reference] = (file, resource)
+    return [resource for _, resource in found.values()]
 
 
 def read_file(file: Path) -> list[Resource]:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
-import asyncpg
 from rich.console import Console
 
 from notifyx_common.balancer import Endpoint
@@ -25,7 +24,16 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.metrics import Metrics
 from notifyx_local.credentials import Secrets, load_secrets
 from notifyx_local.databases import make_databases
-from notifyx_local.options import BadOption, Smtp, UpOptions, check_ports, free_port, parse_smtp
+from notifyx_local.options import (
+    BadOption,
+    Smtp,
+    UpOptions,
+    check_email,
+    check_memcached,
+    check_ports,
+    free_port,
+    parse_smtp,
+)
 from notifyx_local.postgres import prepare
 from notifyx_local.stack import Folders, mailbox_spec, memcached_spec, postgres_spec, service_specs
 from notifyx_local.supervisor import Supervisor, wait_until
@@ -48,12 +56,20 @@ async def up(options: UpOptions, console: Console) -> None:
     resources = read_folder(options.topics) if options.topics is not None else []
     local = Smtp("127.0.0.1", options.smtp_port, "none", sender=options.sender)
     smtp = parse_smtp(options.smtp, options.sender) if options.smtp else local
+    check_memcached(options.memcached)
+    check_email(options.admin_email)
     check_ports(options.local_ports)
     folders = Folders(options.data)
     _make_folders(folders)
     with _only_run(folders):
         secrets = load_secrets(folders.data)
-        supervisor = Supervisor(folders.data / "state.json", lambda told: console.print(f"  {told}", markup=False))
+
+        def tell(sentence: str) -> None:
+            # Whoever read the output may be gone; that ends nothing.
+            with contextlib.suppress(OSError, SystemExit):
+                console.print(f"  {sentence}", markup=False)
+
+        supervisor = Supervisor(folders.data / "state.json", tell)
         stop = _stop_on_signals(supervisor)
         try:
             starting = asyncio.create_task(_start(options, folders, secrets, supervisor, resources, smtp, console))
@@ -92,8 +108,8 @@ async def _start(
         await supervisor.start([mailbox_spec(folders, options)], ready)
     specs = service_specs(folders, options, secrets, databases=databases, memcached=memcached, smtp=smtp)
     await supervisor.start(specs, ready)
-    await wait_until(lambda: _answers(f"{options.gateway_url}/readyz"), 60, "the gateway")
-    applied = await _apply(options, folders, secrets, resources) if resources else []
+    await wait_until(lambda: _objection(f"{options.gateway_url}/readyz"), 60, "The gateway")
+    applied = await _apply(options, folders, secrets, resources) if options.topics is not None else []
     for done in applied:
         if done.error is not None:
             console.print(f"  [red]not applied[/red] topic {done.action.topic}: {done.error.reason}")
@@ -108,16 +124,6 @@ async def _postgres(options: UpOptions, folders: Folders, supervisor: Supervisor
         return options.postgres
     cluster = await asyncio.to_thread(prepare, folders.data, free_port())
     await supervisor.start([postgres_spec(folders, cluster)])
-
-    async def answers() -> bool:
-        try:
-            connection = await asyncpg.connect(cluster.dsn(), timeout=2)
-        except (OSError, asyncpg.PostgresError, TimeoutError):
-            return False
-        await connection.close()
-        return True
-
-    await wait_until(answers, 60, f"PostgreSQL (its log: {folders.logs / 'postgres.log'})")
     return cluster.dsn()
 
 
@@ -135,13 +141,15 @@ async def _memcached(options: UpOptions, folders: Folders, supervisor: Superviso
     return f"127.0.0.1:{port}"
 
 
-async def _answers(url: str) -> bool:
+async def _objection(url: str) -> str:
+    """Why the service that answers at ``url`` is not ready; empty when it is."""
     timeout = aiohttp.ClientTimeout(total=2)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
-            return response.status == 200
-    except (aiohttp.ClientError, TimeoutError):
-        return False
+            failed = (await response.json())["failed"]
+            return "; ".join(f"{name}: {reason}" for name, reason in failed.items()).rstrip(".")
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError):
+        return "it does not answer"
 
 
 async def _apply(options: UpOptions, folders: Folders, secrets: Secrets, resources: list[Resource]) -> list[Applied]:
@@ -199,6 +207,7 @@ def _write_ready(options: UpOptions) -> None:
         "socket": f"ws://127.0.0.1:{options.socket_port}/socket",
         "mailbox": None if options.smtp else f"http://127.0.0.1:{options.mailbox_port}",
         "smtp_port": None if options.smtp else options.smtp_port,
+        "admin_email": options.admin_email,
         "data": str(options.data),
     }
     partial = options.json_ready.with_suffix(".partial")
