@@ -63,6 +63,8 @@ async def up(options: UpOptions, console: Console) -> None:
     _make_folders(folders)
     with _only_run(folders):
         secrets = load_secrets(folders.data)
+        if options.json_ready is not None:
+            options.json_ready.unlink(missing_ok=True)  # an earlier run's
 
         def tell(sentence: str) -> None:
             # Whoever read the output may be gone; that ends nothing.

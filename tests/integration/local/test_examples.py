@@ -1,0 +1,164 @@
+"""The example topics and the feed, on the whole platform; and the feed against a server that stumbles."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import SystemClock
+from notifyx_common.discovery import StaticDiscovery
+from notifyx_common.metrics import Metrics
+from notifyx_local.topics import apply_topics, read_folder
+from notifyx_operator.apply import observe
+from notifyx_operator.plan import plan
+from support.platform import Platform, person
+
+ROOT = Path(__file__).parents[3]
+FEED = ROOT / "examples/feed.py"
+
+
+async def feed(url: str, token: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(
+        subprocess.run, [sys.executable, str(FEED), "--url", url, *arguments],
+        env={**os.environ, "NOTIFYX_TOKEN": token}, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+async def test_the_example_topics_are_what_their_files_say(platform: Platform) -> None:
+    resources = read_folder(ROOT / "examples/topics")
+    port = json.loads((platform.data / "run/store.json").read_text())["port"]
+    discovery = StaticDiscovery({"store": [Endpoint("store", f"http://127.0.0.1:{port}")]})
+    token = platform.internal_headers["Authorization"].removeprefix("Bearer ")
+    async with ServiceClient(
+        "store", discovery=discovery, token=token, metrics=Metrics(), clock=SystemClock()
+    ) as store:
+        topics = [topic for topic in await observe(store) if topic.resource is not None]
+        assert {topic.resource for topic in topics} == {resource.reference for resource in resources}
+        assert plan(resources, topics) == [], "what was applied is what was asked for"
+        assert await apply_topics(store, resources) == []
+    async with person(platform, "outsider") as outsider:
+        shown = await outsider.call("GET", "/topics/deploys")
+        assert shown["resource"] == "platform/deploys"
+        told = await outsider.call("PATCH", "/topics/deploys", status=403, json={"title": "Mine"})
+        assert told["code"] == "not_a_creator"
+
+
+@pytest.mark.slow
+async def test_real_events_become_notifications(platform: Platform, tmp_path: Path) -> None:
+    async with person(platform, "feeder") as feeder:
+        heads = {
+            name: (await feeder.call("GET", f"/topics/{name}"))["last_seq"] for name in ("alerts", "orders", "deploys")
+        }
+        done = await feed(platform.gateway, feeder.token, "--rounds", "2", "--pause", "0")
+        assert done.returncode == 0, done.stderr
+        new = {
+            name: (await feeder.call("GET", f"/topics/{name}/notifications?after={seq}"))["items"]
+            for name, seq in heads.items()
+        }
+        assert [item["title"] for item in new["alerts"][:2]] == [
+            "Pod shop/cart-7d9f keeps crashing",
+            "Resolved: Pod shop/search-55c1 keeps crashing",
+        ]
+        assert [item["priority"] for item in new["alerts"]] == ["urgent", "normal"] * 2
+        assert [item["title"] for item in new["orders"]] == ["Order 10042 created"] * 2
+        assert new["orders"][0]["data"]["type"] == "com.example.shop.order.created"
+        assert [item["title"] for item in new["deploys"]] == ["cart 1.42.0 is live"] * 2
+        assert new["deploys"][0]["data"]["data"]["result"] == "succeeded"
+
+        webhook = json.loads((ROOT / "examples/events/alertmanager.json").read_text())
+        webhook["alerts"] = webhook["alerts"][:1]
+        webhook["alerts"][0]["fingerprint"] = "feed0feed0feed00"
+        file = tmp_path / "webhook.json"
+        file.write_text(json.dumps(webhook))
+        before = (await feeder.call("GET", "/topics/alerts"))["last_seq"]
+        for _ in range(2):  # Alertmanager repeats itself
+            done = await feed(platform.gateway, feeder.token, "--alerts", str(file))
+            assert done.returncode == 0, done.stderr
+        assert (await feeder.call("GET", "/topics/alerts"))["last_seq"] == before + 1
+
+        refused = await feed(platform.gateway, "nonsense", "--rounds", "1")
+        assert refused.returncode == 1
+        assert "alerts: refused with 401" in refused.stderr
+
+
+class Stumbling(http.server.BaseHTTPRequestHandler):
+    """Answers 503 and breaks off before it answers well; what it was sent stays in ``server.seen``."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        seen: list[tuple[str | None, bytes]] = self.server.seen  # type: ignore[attr-defined]
+        seen.append((self.headers.get("Idempotency-Key"), body))
+        if len(seen) == 1:
+            self._answer(503, {"detail": "The store cannot be reached."})
+        elif len(seen) == 2:
+            self.close_connection = True
+        else:
+            self._answer(201, {"seq": 7})
+
+    def _answer(self, status: int, body: dict[str, Any]) -> None:
+        raw = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def stumbling() -> Iterator[http.server.ThreadingHTTPServer]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stumbling) as server:
+        server.seen = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join(5)
+
+
+async def test_what_is_not_answered_is_sent_again_with_its_key(
+    stumbling: http.server.ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    webhook = json.loads((ROOT / "examples/events/alertmanager.json").read_text())
+    file = tmp_path / "webhook.json"
+    file.write_text(json.dumps({**webhook, "alerts": webhook["alerts"][:1]}))
+    done = await feed(f"http://127.0.0.1:{stumbling.server_port}", "t", "--alerts", str(file))
+    assert done.returncode == 0, done.stderr
+    seen = stumbling.seen  # type: ignore[attr-defined]
+    assert len(seen) == 3
+    assert len(set(seen)) == 1, "the same request each time"
+    assert seen[0][0].startswith("9c1f4ef0a1b2c3d4-firing-")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "is no Alertmanager webhook"),
+        ("[]", "is no Alertmanager webhook"),
+        ('{"version": "4", "alerts": [{}]}', "is no Alertmanager webhook"),
+        ('{"version": "3"}', "this is version 3"),
+        (None, "cannot be read"),
+    ],
+)
+async def test_a_file_that_is_no_webhook(tmp_path: Path, text: str | None, sentence: str) -> None:
+    file = tmp_path / "webhook.json"
+    if text is not None:
+        file.write_text(text)
+    done = await feed("http://127.0.0.1:1", "t", "--alerts", str(file))
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
