@@ -41,7 +41,7 @@ run: .venv/.run ## Run the whole platform on this machine (options: make run ARG
 	@.venv/bin/notifyx up $(ARGS)
 
 test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets (ARGS="-k name" for some)
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest -n 3 --dist loadfile $(ARGS)
 
 check: .venv/.dev ## Lint, format check, types (mypy strict), import contracts, lock file
 	@.venv/bin/ruff check .

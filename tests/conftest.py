@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 
 from notifyx_local.postgres import Cluster
 from support.platform import Platform, running_platform
-from support.postgres import create_database, running_postgres
+from support.postgres import create_database, drop_database, running_postgres
+
+# A property is never a timed test: these machines are noisy.
+hypothesis.settings.register_profile("notifyx", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("notifyx")
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +24,11 @@ def postgres() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-async def database(postgres: Cluster) -> str:
+async def database(postgres: Cluster) -> AsyncIterator[str]:
     """The URL of an empty database that only this test uses."""
-    return await create_database(postgres)
+    url = await create_database(postgres)
+    yield url
+    await drop_database(postgres, url)
 
 
 @pytest.fixture(scope="session")

@@ -280,7 +280,7 @@ class Books(RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=40,
+    max_examples=20,
     stateful_step_count=40,
     deadline=None,
     # Shrinking runs every step on the database again: the steps as found are told sooner.

@@ -74,8 +74,9 @@ async def subscribe(
 
     Raises :class:`NotFound` or :class:`Forbidden`.
     """
-    topic = await _readable(connection, principal, name, now)
-    for _ in range(3):
+    for _ in range(5):
+        # Each time anew: the name may have passed to another topic since.
+        topic = await _readable(connection, principal, name, now)
         async with connection.transaction():
             await connection.execute(LOCK_SHARED, [topic.id])
             current = await connection.fetchrow(_LOCK, topic.id, principal.id)
@@ -96,7 +97,6 @@ async def subscribe(
         row = await connection.fetchrow(_ONE, topic.id, principal.id)
         if row is not None:
             return _subscription(row)
-    await read_topic(connection, name)
     raise Conflict("The subscription is being changed by somebody else at the same time; try again.")
 
 
