@@ -34,7 +34,7 @@ async def test_every_route_is_described_and_every_description_is_a_route() -> No
     routes = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in service.app.url_map.iter_rules()
-        for method in rule.methods - {"HEAD", "OPTIONS"}
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if not rule.rule.startswith(("/internal/", "/socket/", "/static/")) and rule.rule not in PAGES
     }
     described = {(operation.method, operation.path) for operation in OPERATIONS}

@@ -78,7 +78,7 @@ class Readiness:
 def create_app(name: str, settings: ServiceSettings, metrics: Metrics, readiness: Readiness) -> Quart:
     """A Quart app with health, metrics, error and internal-token handling in place."""
     app = Quart(name)
-    # A path is taken as it is: a redirect to a tidied one would hide what was asked for.
+    # `//` is no other way to write `/`: no redirects that a caller could steer.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.json.sort_keys = False  # type: ignore[attr-defined]  # quart's default provider has it

@@ -110,8 +110,6 @@ class Gateway:
             clock=clock,
         )
         self.app = create_app("gateway", settings, metrics, self.readiness)
-        # `//` is no other way to write `/`: no redirects that a caller could steer.
-        self.app.url_map.merge_slashes = False
         add_headers(self.app, settings)
         self._add_routes(metrics)
         self.readiness.add("auth", _known(self.auth))
