@@ -16,17 +16,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.platform import Person, Platform, eventually, person
+from support.platform import Person, Platform, eventually, ledger, person, running_platform
 
 
-async def mails_to(platform: Platform, address: str) -> list[dict[str, Any]]:
-    """Whole messages to ``address``, newest first."""
+async def mails_to(platform: Platform, address: str, subject: str = "") -> list[dict[str, Any]]:
+    """Whole messages to ``address`` with ``subject`` in their subject, newest first."""
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{platform.mailbox}/api/messages") as response:
             summaries = await response.json()
         found = []
         for summary in summaries:
-            if address in summary["recipients"]:
+            if address in summary["recipients"] and subject in summary["subject"]:
                 async with session.get(f"{platform.mailbox}/api/messages/{summary['id']}") as response:
                     found.append(await response.json())
         return found
@@ -37,15 +37,19 @@ def header(mail: dict[str, Any], name: str) -> str:
     return next((value for key, value in mail["headers"] if key.lower() == name.lower()), "")
 
 
-async def wait_for_mail(platform: Platform, address: str, subject: str, count: int = 1) -> list[dict[str, Any]]:
-    """The mails to ``address`` with ``subject`` in their subject, once there are ``count``."""
+async def wait_for_mail(
+    platform: Platform, address: str, subject: str, count: int = 1, deadline: float = 30
+) -> list[dict[str, Any]]:
+    """The mails to ``address`` with ``subject`` in their subject, once there are ``count`` different ones."""
 
-    async def enough() -> list[dict[str, Any]]:
-        found = [mail for mail in await mails_to(platform, address) if subject in mail["summary"]["subject"]]
-        return found if len(found) >= count else []
+    async def enough() -> bool:
+        async with aiohttp.ClientSession() as session, session.get(f"{platform.mailbox}/api/messages") as response:
+            summaries = await response.json()
+        ids = {one["message_id"] for one in summaries if address in one["recipients"] and subject in one["subject"]}
+        return len(ids) >= count
 
-    found: list[dict[str, Any]] = await eventually(enough, deadline=30)
-    return found
+    await eventually(enough, deadline=deadline)
+    return await mails_to(platform, address, subject)
 
 
 async def verify(platform: Platform, someone: Person) -> None:
@@ -197,3 +201,49 @@ async def test_a_mailer_started_by_hand_shares_the_work_within_two_seconds(
     finally:
         process.kill()
         process.wait(10)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_thousand_emails_survive_a_killed_and_a_hung_mailer() -> None:
+    with running_platform("--mailers", "3") as platform:
+        async with person(platform, "a-thousand") as reader, person(platform, "mail-author") as author:
+            await verify(platform, reader)
+            await author.call("POST", "/topics", json={"name": "mail.flood"})
+            await reader.call("PUT", "/topics/mail.flood/subscription", json={"email": "every"})
+            for start in range(0, 1000, 100):
+                items = [{"topic": "mail.flood", "title": f"flood {number}"} for number in range(start, start + 100)]
+                answer = await author.call("POST", "/notifications:batch", json={"items": items})
+                assert len(answer["items"]) == 100
+
+            async def all_have_sent() -> bool:
+                return all(await asyncio.gather(*(sent_by(platform, f"mailer-{number}") for number in (1, 2, 3))))
+
+            await eventually(all_have_sent, deadline=30)
+            platform.kill("mailer-1")
+            hung = platform.kill("mailer-2", signal.SIGSTOP)
+            try:
+                mails = await wait_for_mail(platform, reader.email, "flood", count=1000, deadline=150)
+            finally:
+                os.kill(hung, signal.SIGCONT)
+            subjects: dict[str, set[str]] = {}
+            for mail in mails:
+                subjects.setdefault(mail["summary"]["subject"], set()).add(mail["summary"]["message_id"])
+            assert len(subjects) == 1000
+            assert all(len(ids) == 1 for ids in subjects.values()), "a mail sent twice carries the same Message-ID"
+
+            async def balanced() -> bool:
+                email = (await ledger(platform))["email"]
+                return bool(email["sent"] == email["due"] == 1000)
+
+            await eventually(balanced, deadline=60)
+
+
+async def sent_by(platform: Platform, mailer: str) -> int:
+    """How many mails that mailer has sent."""
+    port = json.loads((platform.data / "run" / f"{mailer}.json").read_text())["port"]
+    async with (
+        aiohttp.ClientSession(headers=platform.internal_headers) as session,
+        session.get(f"http://127.0.0.1:{port}/internal/v1/status") as response,
+    ):
+        return int((await response.json())["sent"])

@@ -19,6 +19,9 @@ from notifyx_common.settings import ServiceSettings
 
 log = get_logger(__name__)
 
+UNREACHED_PAUSE = 0.25
+"""Seconds between tries while a gateway does not answer."""
+
 
 class Registration:
     """Keeps this node's lease alive at every gateway named in the settings."""
@@ -79,7 +82,9 @@ class Registration:
                 if reached is not False:
                     log.warning("registry not reached", registry=registry, error=type(error).__name__)
                 reached = False
-            await asyncio.sleep(self._interval * random.uniform(0.8, 1.0))  # noqa: S311 - jitter, not a secret
+            # A gateway that has just come back should know its nodes at once, not a lease later.
+            pause = self._interval if reached else min(self._interval, UNREACHED_PAUSE)
+            await asyncio.sleep(pause * random.uniform(0.8, 1.0))  # noqa: S311 - jitter, not a secret
 
     def _url(self, registry: str) -> str:
         return f"{registry}/internal/v1/registry/{self._lease.service}/{self._lease.instance}"

@@ -47,15 +47,19 @@ class Verification:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def send(self, principal: Principal) -> None:
-        """Mail the caller a link that verifies their address.
+    async def send(self, principal: Principal, patience: float = 2.0) -> None:
+        """Mail the caller a link that verifies their address; ``patience`` seconds are waited for a mailer to be known.
 
         Raises :class:`EmailOff`, :class:`Unavailable`, :class:`Conflict` for an address that is refused or verified
         already, :class:`TooManyRequests` shortly after another one.
         """
-        if not self._mailer.endpoints:
-            raise EmailOff("This deployment does not send email: no mailer is running.")
-        status = MailerStatus.model_validate(await self._mailer.call("GET", "/internal/v1/status"))
+        try:
+            answer = await self._mailer.call("GET", "/internal/v1/status", deadline=patience)
+        except NotifyxError:
+            if self._mailer.endpoints:
+                raise
+            raise EmailOff("This deployment does not send email: no mailer is running.") from None
+        status = MailerStatus.model_validate(answer)
         if status.email == "off":
             raise EmailOff("This deployment does not send email: no mail server is configured.")
         answer = await self._auth.call("POST", "/internal/v1/me/verification", principal=principal)
@@ -78,7 +82,7 @@ class Verification:
 
     async def _quietly(self, principal: Principal) -> None:
         try:
-            await self.send(principal)
+            await self.send(principal, patience=SEND_SECONDS)
         except NotifyxError as error:
             log.info("verification mail not sent", code=error.code, reason=error.reason)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import re
-import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,20 +93,17 @@ def check_ports(ports: dict[str, int]) -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on now.
+    """A port nobody listens on now, on the loopback address.
 
-    It is below those that systems give to outgoing connections: what is started again on it finds it free.
+    Below the range that systems take the ports of outgoing connections from: one of those could have it by the time
+    a server starts, or starts again.
     """
-    for _ in range(200):
-        port = 20_000 + secrets.randbelow(10_000)
-        with socket.socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+    candidates = random.sample(range(15_000, 32_000), 100)
+    for port in candidates:
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
             return port
-    raise BadOption("No free port was found between 20000 and 30000; end what listens there.")
+    raise BadOption("No free port was found between 15000 and 32000.")
 
 
 def check_memcached(address: str) -> None:
