@@ -26,6 +26,7 @@ import aiohttp
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from notifyx_local.options import free_port
 from support.platform import Platform, eventually, person, running_platform  # noqa: E402 - after the path is set
 from support.postgres import free_port  # noqa: E402
 

@@ -18,9 +18,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from notifyx_local.options import free_port
 from notifyx_local.postgres import Cluster, group_of, prepare
 from support.auth import INTERNAL_TOKEN, PASSWORD
-from support.postgres import create_database, free_port, start
+from support.postgres import create_database, start
 
 HEADERS = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
 COMMAND = Path(sys.executable).parent / "notifyx-auth"

@@ -16,12 +16,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from notifyx_local.options import free_port
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, TOKEN, running_stack
 from support.mailers import TOKEN as MAILER_TOKEN
 from support.mailers import mailer_process
 from support.memcached import running_memcached
-from support.postgres import free_port
 
 DEAD = "http://127.0.0.1:1"
 

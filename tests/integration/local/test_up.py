@@ -15,8 +15,8 @@ import aiohttp
 import psutil
 import pytest
 
+from notifyx_local.options import free_port
 from support.platform import Platform, eventually, person, running_platform
-from support.postgres import free_port
 
 UP = [sys.executable, "-m", "notifyx_local.cli", "up"]
 
