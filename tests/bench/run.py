@@ -23,12 +23,12 @@ from typing import Any
 
 import aiohttp
 
+from notifyx_local.options import free_port
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from notifyx_local.options import free_port
 from support.platform import Platform, eventually, person, running_platform  # noqa: E402 - after the path is set
-from support.postgres import free_port  # noqa: E402
 
 Result = dict[str, Any]
 CASES: dict[str, list[str]] = {
