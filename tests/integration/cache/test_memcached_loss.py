@@ -69,13 +69,13 @@ async def test_what_one_gateway_loaded_another_finds(server: Server) -> None:
 async def test_a_value_never_lives_longer_for_having_passed_through_a_tier(server: Server) -> None:
     async with tier(server) as shared:
         load, calls = loads("x")
-        await cache(shared).get_or_load("k", load, 0.6)  # type: ignore[arg-type]
+        await cache(shared).get_or_load("k", load, 2.0)  # type: ignore[arg-type]
         reader = cache(shared)
-        await asyncio.sleep(0.2)
-        await reader.get_or_load("k", load, 0.6)  # type: ignore[arg-type]
+        await asyncio.sleep(0.5)
+        await reader.get_or_load("k", load, 2.0)  # type: ignore[arg-type]
         assert len(calls) == 1
-        await asyncio.sleep(0.45)
-        await reader.get_or_load("k", load, 0.6)  # type: ignore[arg-type]
+        await asyncio.sleep(1.6)
+        await reader.get_or_load("k", load, 2.0)  # type: ignore[arg-type]
         assert len(calls) == 2
 
 
