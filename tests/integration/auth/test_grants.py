@@ -252,7 +252,8 @@ async def test_a_key_ends_when_it_is_deleted_or_expires(database: str) -> None:
         assert (await auth.call("DELETE", f"/api-keys/{lasting['id']}", as_=bob)).status == 404
         assert (await auth.call("POST", "/api-keys:verify", {"key": lasting["key"]})).status == 200
         assert (await auth.call("DELETE", f"/api-keys/{lasting['id']}", as_=ada)).status == 204
-        assert (await auth.call("DELETE", f"/api-keys/{lasting['id']}", as_=ada)).status == 404
+        for unknown in (lasting["id"], "x" * 33):
+            assert (await auth.call("DELETE", f"/api-keys/{unknown}", as_=ada)).status == 404
         assert (await auth.call("POST", "/api-keys:verify", {"key": lasting["key"]})).status == 401
 
 

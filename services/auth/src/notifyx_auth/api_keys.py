@@ -17,6 +17,8 @@ from notifyx_common.database import CONNECTION
 from notifyx_common.errors import FieldError, Forbidden, InvalidRequest, NotFound
 from notifyx_common.principal import Principal
 
+ID_LENGTH = 32
+"""Most characters of an API key's id, as its column has it."""
 MOST_PER_USER = 100
 USED_EVERY = timedelta(minutes=1)
 """``last_used_at`` is written no more often than this."""
@@ -67,7 +69,7 @@ async def delete(owner: Principal, key_id: str) -> None:
     """End a key. Raises :class:`NotFound` for one that is not the owner's."""
     _require_user(owner)
     user = await by_id(owner.id)
-    if "\0" in key_id or not await ApiKey.filter(id=key_id, user=user).delete():
+    if len(key_id) > ID_LENGTH or "\0" in key_id or not await ApiKey.filter(id=key_id, user=user).delete():
         raise NotFound("You have no such API key.")
 
 

@@ -98,12 +98,12 @@ def free_port() -> int:
     Below the range that systems take the ports of outgoing connections from: one of those could have it by the time
     a server starts, or starts again.
     """
-    candidates = random.sample(range(15_000, 32_000), 100)
+    candidates = random.sample(range(20_000, 30_000), 100)
     for port in candidates:
         with socket.socket() as sock, contextlib.suppress(OSError):
             sock.bind(("127.0.0.1", port))
             return port
-    raise BadOption("No free port was found between 15000 and 32000.")
+    raise BadOption("No free port was found between 20000 and 30000.")
 
 
 def check_memcached(address: str) -> None:

@@ -68,12 +68,13 @@ def postgres_spec(folders: Folders, cluster: Cluster) -> ProcessSpec:
 
 def memcached_spec(folders: Folders, program: str, port: int) -> ProcessSpec:
     """A memcached of our own, on a private port."""
-    user = ("-u", "nobody") if os.geteuid() == 0 else ()
     return ProcessSpec(
         name="memcached",
-        command=(program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64", *user),
+        command=(program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64"),
         environment=_inherited(),
         log=folders.logs / "memcached.log",
+        # It will not run as root. Were it to change the account itself (-u), it would no longer die with us.
+        account="nobody" if os.geteuid() == 0 else None,
         stop_rank=2,
     )
 
