@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-
-import uvloop
 
 from notifyx_auth import users
 from notifyx_auth.database import database_config
@@ -19,13 +16,11 @@ from notifyx_auth.routes import add_routes
 from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
 from notifyx_auth.upkeep import upkeep
-from notifyx_common import logs
+from notifyx_common import lifecycle
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.database import Database
-from notifyx_common.errors import NotifyxError
-from notifyx_common.lifecycle import Service, instance_name, run
+from notifyx_common.lifecycle import Service
 from notifyx_common.metrics import Metrics
-from notifyx_common.settings import load
 from notifyx_common.web import Readiness, create_app
 
 
@@ -74,13 +69,5 @@ def build(settings: AuthSettings, clock: Clock | None = None) -> Service:
 
 
 def main() -> None:
-    """Run the service of the environment's settings; a start that fails says why in one sentence and exits with 2."""
-    try:
-        settings = load(AuthSettings)
-        logs.configure(
-            service="auth", instance=instance_name(settings), level=settings.log_level, style=settings.log_format
-        )
-        uvloop.run(run(build(settings)))
-    except NotifyxError as error:
-        print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
-        sys.exit(2)
+    """Run the service of the environment's settings."""
+    lifecycle.main("auth", AuthSettings, build)

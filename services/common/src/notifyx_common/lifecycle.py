@@ -12,25 +12,30 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+import uvloop
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from quart import Quart, Response
 
+from notifyx_common import logs
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.registration import Registration
-from notifyx_common.settings import ServiceSettings
+from notifyx_common.settings import ServiceSettings, load
 from notifyx_common.web import Readiness
 
 log = get_logger(__name__)
+
+S = TypeVar("S", bound=ServiceSettings)
 
 
 class PortTaken(NotifyxError):
@@ -55,6 +60,27 @@ class Service:
     context: Callable[[], AbstractAsyncContextManager[Any]]
     drain: Callable[[], Awaitable[None]] | None = None
     extra_ports: Callable[[], dict[str, int]] | None = None
+
+
+def main(name: str, kind: type[S], build: Callable[[S], Service]) -> None:
+    """Run the service that ``build`` makes of the environment's settings, in a loop of its own.
+
+    A start that fails says why in one sentence and exits with 2.
+    """
+
+    async def serve_until_told(settings: S) -> None:
+        await run(build(settings))
+
+    try:
+        settings = load(kind)
+        logs.configure(
+            service=name, instance=instance_name(settings), level=settings.log_level, style=settings.log_format
+        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve_until_told(settings))
+    except NotifyxError as error:
+        print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
+        sys.exit(2)
 
 
 def instance_name(settings: ServiceSettings) -> str:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import AsyncIterator, Mapping
 
-import uvloop
-
-from notifyx_common import logs
+from notifyx_common import lifecycle
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.discovery import Discovery
-from notifyx_common.errors import NotifyxError, Unavailable
-from notifyx_common.lifecycle import Service, instance_name, run
+from notifyx_common.errors import Unavailable
+from notifyx_common.lifecycle import Service, instance_name
 from notifyx_common.memcached import Memcached, parse_servers
 from notifyx_common.metrics import Metrics
-from notifyx_common.settings import load
 from notifyx_common.web import Check, Readiness, create_app
 from notifyx_gateway.dispatch import Dispatcher
 from notifyx_gateway.door import Door
@@ -196,21 +192,8 @@ def build(
 
 
 def main() -> None:
-    """Run the service of the environment's settings; a start that fails says why in one sentence and exits with 2."""
-    try:
-        settings = load(GatewaySettings)
-        logs.configure(
-            service="gateway", instance=instance_name(settings), level=settings.log_level, style=settings.log_format
-        )
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings))
-    except NotifyxError as error:
-        print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
-        sys.exit(2)
-
-
-async def _run(settings: GatewaySettings) -> None:
-    await run(build(settings))
+    """Run the service of the environment's settings."""
+    lifecycle.main("gateway", GatewaySettings, build)
 
 
 def _known(client: ServiceClient) -> Check:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-
-import uvloop
 
 from notifyx_common import lifecycle, logs
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.contracts.mailer import MailBatch, MailerStatus, MailResults
 from notifyx_common.discovery import Discovery, RegistryDiscovery
-from notifyx_common.errors import NotifyxError, Unavailable
+from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
-from notifyx_common.settings import load
 from notifyx_common.web import Readiness, create_app
 from notifyx_mailer.routes import add_routes
 from notifyx_mailer.sender import Sender
@@ -109,25 +104,9 @@ def build(
     )
 
 
-async def _run(settings: MailerSettings) -> None:
-    await lifecycle.run(build(settings))
-
-
 def main() -> None:
-    """Run a mailer until it is told to stop; exit status 2 when it cannot start."""
-    try:
-        settings = load(MailerSettings)
-        logs.configure(
-            service="mailer",
-            instance=lifecycle.instance_name(settings),
-            level=settings.log_level,
-            style=settings.log_format,
-        )
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings))
-    except NotifyxError as error:
-        print(error.reason, file=sys.stderr)  # noqa: T201 - the one sentence a person needs
-        sys.exit(2)
+    """Run the service of the environment's settings."""
+    lifecycle.main("mailer", MailerSettings, build)
 
 
 if __name__ == "__main__":

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import uuid
 from collections.abc import AsyncIterator
 
 import asyncpg
-import uvloop
 from quart import Quart, Response
 
-from notifyx_common import logs
+from notifyx_common import lifecycle
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.database import Database
-from notifyx_common.errors import InvalidRequest, NotifyxError
-from notifyx_common.lifecycle import Service, instance_name, run
+from notifyx_common.errors import InvalidRequest
+from notifyx_common.lifecycle import Service
 from notifyx_common.metrics import Metrics
-from notifyx_common.settings import load
 from notifyx_common.web import Readiness, create_app, problem_response
 from notifyx_store.context import StoreContext
 from notifyx_store.database import database_config
@@ -87,16 +84,8 @@ def build(settings: StoreSettings, clock: Clock | None = None, metrics: Metrics 
 
 
 def main() -> None:
-    """Run the service of the environment's settings; a start that fails says why in one sentence and exits with 2."""
-    try:
-        settings = load(StoreSettings)
-        logs.configure(
-            service="store", instance=instance_name(settings), level=settings.log_level, style=settings.log_format
-        )
-        uvloop.run(run(build(settings)))
-    except NotifyxError as error:
-        print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
-        sys.exit(2)
+    """Run the service of the environment's settings."""
+    lifecycle.main("store", StoreSettings, build)
 
 
 def _refuse_nul(app: Quart) -> None:
