@@ -52,6 +52,12 @@ class ServiceSettings(BaseSettings):
     registry_lease: float = Field(default=3.0, gt=0.2, le=60)
     """Seconds a registration lives without renewal; renewed at a third of it."""
 
+    kubernetes_namespace: str = ""
+    """Namespace whose EndpointSlices say who is there; empty outside a cluster."""
+
+    kubernetes_services: dict[str, str] = Field(default_factory=dict)
+    """Name of the Kubernetes Service of each part (JSON object, like ``{"auth": "notifyx-auth"}``)."""
+
     memcached: str = ""
     """``host:port`` of memcached, several separated by commas; empty: in-process caching only."""
 
