@@ -23,7 +23,7 @@ from typing import Any
 
 import aiohttp
 
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))

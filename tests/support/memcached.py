@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 
 CACHE = Path(__file__).parents[2] / ".cache" / "memcached"
 PACKAGES = ("memcached", "libevent-2.1-7")

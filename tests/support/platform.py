@@ -20,7 +20,7 @@ import aiohttp
 import psutil
 
 from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 
 START_DEADLINE = 90.0
 PASSWORD = "correct horse battery"

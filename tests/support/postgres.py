@@ -16,7 +16,7 @@ from pathlib import Path
 
 import asyncpg
 
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, group_of, prepare
 
 

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.errors import Conflict, DeadlineExceeded, Unavailable
 from notifyx_common.metrics import Metrics
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 

@@ -25,7 +25,7 @@ from notifyx_common.database import (
 )
 from notifyx_common.errors import Unavailable
 from notifyx_common.settings import SettingsError
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster
 from support.postgres import create_database
 

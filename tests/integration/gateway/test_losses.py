@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, TOKEN, running_stack
 from support.mailers import TOKEN as MAILER_TOKEN

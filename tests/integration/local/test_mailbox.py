@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from notifyx_local.mailbox.messages import Mailbox
 from notifyx_local.mailbox.pages import create_mailbox_app
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 
 
 class Running:

@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, PostgresError, group_of, prepare, run_as
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")

@@ -15,7 +15,7 @@ import aiohttp
 import psutil
 import pytest
 
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 from support.platform import Platform, eventually, person, running_platform
 
 UP = [sys.executable, "-m", "notifyx_local.cli", "up"]

@@ -17,7 +17,7 @@ import orjson
 import pytest
 
 from notifyx_common.principal import system_principal
-from notifyx_local.options import free_port
+from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
 from support.postgres import create_database, start
 from support.store import StoreClient, running_store, store_settings, user

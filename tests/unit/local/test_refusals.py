@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from notifyx_local.credentials import UnreadableSecrets, load_secrets
-from notifyx_local.options import BadOption, check_email, check_memcached, free_port
+from notifyx_local.options import BadOption, check_email, check_memcached
 from notifyx_local.postgres import is_ready
 from notifyx_local.topics import BadTopicFile, read_folder
 
@@ -31,10 +31,6 @@ def test_what_is_no_memcached_address(address: str) -> None:
 def test_what_is_no_email_address(address: str) -> None:
     with pytest.raises(BadOption, match="--admin-email takes an email address"):
         check_email(address)
-
-
-def test_a_private_port_is_none_that_outgoing_connections_get() -> None:
-    assert all(20_000 <= free_port() < 30_000 for _ in range(20))
 
 
 def test_secrets_are_made_once_and_only_for_us(tmp_path: Path) -> None:

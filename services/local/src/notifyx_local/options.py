@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
 import re
 import socket
 from dataclasses import dataclass
@@ -90,20 +88,6 @@ def check_ports(ports: dict[str, int]) -> None:
                 raise BadOption(
                     f"Port {port} cannot be used ({error.strerror}); free it or choose another with {option}."
                 ) from None
-
-
-def free_port() -> int:
-    """A port nobody listens on now, on the loopback address.
-
-    Below the range that systems take the ports of outgoing connections from: one of those could have it by the time
-    a server starts, or starts again.
-    """
-    candidates = random.sample(range(20_000, 30_000), 100)
-    for port in candidates:
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            return port
-    raise BadOption("No free port was found between 20000 and 30000.")
 
 
 def check_memcached(address: str) -> None:

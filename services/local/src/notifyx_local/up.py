@@ -31,9 +31,9 @@ from notifyx_local.options import (
     check_email,
     check_memcached,
     check_ports,
-    free_port,
     parse_smtp,
 )
+from notifyx_local.ports import free_port
 from notifyx_local.postgres import prepare
 from notifyx_local.stack import Folders, mailbox_spec, memcached_spec, postgres_spec, service_specs
 from notifyx_local.supervisor import Supervisor, wait_until
