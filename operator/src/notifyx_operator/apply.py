@@ -63,7 +63,8 @@ async def apply(store: StoreCalls, actions: Sequence[Action], part: str = "opera
                 await store.call("PUT", path, body=action.wish.model_dump(mode="json"), principal=principal)
             elif not isinstance(action, Refuse):
                 policy = "retain" if isinstance(action, Release) else "delete"
-                await store.call("DELETE", path, params={"policy": policy}, principal=principal)
+                params = {"policy": policy, **({"uid": action.uid} if action.uid else {})}
+                await store.call("DELETE", path, params=params, principal=principal)
         except NotifyxError as error:
             done.append(Applied(action, error))
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from notifyx_common.contracts.store import ResourceTopic, Topic
 from notifyx_operator.resource import Resource
@@ -17,27 +18,36 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Create the topic, take it over from the API, or repair its drift; ``reason`` says which, in words."""
+    """Create the topic, take it over, or change it; ``cause`` says which for programs, ``reason`` in words."""
 
     topic: str
     wish: ResourceTopic
     reason: str
+    cause: Literal["missing", "adopted", "handover", "different"]
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The resource is gone and its topic stays: hand it back to the API with all its data."""
+    """The resource is gone and its topic stays: hand it back to the API with all its data.
+
+    ``uid``: only while that resource owns it.
+    """
 
     topic: str
     reason: str
+    uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """The resource is gone and its policy is to delete the topic with all its data."""
+    """The resource is gone and its policy is to delete the topic with all its data.
+
+    ``uid``: only while that resource owns it.
+    """
 
     topic: str
     reason: str
+    uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +67,15 @@ def plan(
     observed: Iterable[Topic],
     *,
     ended: Collection[Resource] = (),
+    held: Collection[str] = (),
     namespaces: Collection[str] | None = None,
 ) -> list[Action]:
     """The actions that bring ``observed`` in line with ``desired``, ordered by topic.
 
     ``ended`` are resources that are being deleted: their policy decides. A topic whose resource is simply not there
-    any more is released, never deleted: nobody said that its data may go. ``namespaces`` limits that clean-up to
-    resources of those namespaces (``None``: all).
+    any more is released, never deleted: nobody said that its data may go. ``held`` are references of resources that
+    exist but cannot be understood: a topic that one of them owns is left as it is until it is put right.
+    ``namespaces`` limits that clean-up to resources of those namespaces (``None``: all).
     """
     claims: dict[str, list[Resource]] = {}
     for resource in desired:
@@ -78,16 +90,18 @@ def plan(
             for loser in sorted(claims[name], key=_age)
             if loser is not winner
         ]
-        actions += _bring_in_line(winner, topics.get(name), namespaces)
-    policies = {resource.reference: resource.spec.deletion_policy for resource in ended}
+        actions += _bring_in_line(winner, topics.get(name), held, namespaces)
+    leaving = {resource.reference: resource for resource in ended}
     for name in sorted(topics.keys() - claims.keys()):
         owner = topics[name].resource
-        if owner is None or (namespaces is not None and owner.partition("/")[0] not in namespaces):
+        if owner is None or owner in held or _foreign(owner, namespaces):
             continue
-        if policies.get(owner) == "Delete":
-            actions.append(Delete(name, f"{owner} was deleted, and its policy is to delete the topic."))
+        last = leaving.get(owner)
+        uid = last.uid if last is not None else None
+        if last is not None and last.spec.deletion_policy == "Delete":
+            actions.append(Delete(name, f"{owner} was deleted, and its policy is to delete the topic.", uid))
         else:
-            actions.append(Release(name, f"{owner} is gone; the topic is kept and belongs to its creators."))
+            actions.append(Release(name, f"{owner} is gone; the topic is kept and belongs to its creators.", uid))
     return actions
 
 
@@ -99,20 +113,30 @@ def _oldest(resources: list[Resource]) -> Resource:
     return min(resources, key=_age)
 
 
-def _bring_in_line(resource: Resource, topic: Topic | None, namespaces: Collection[str] | None) -> list[Action]:
+def _foreign(owner: str, namespaces: Collection[str] | None) -> bool:
+    return namespaces is not None and owner.partition("/")[0] not in namespaces
+
+
+def _bring_in_line(
+    resource: Resource, topic: Topic | None, held: Collection[str], namespaces: Collection[str] | None
+) -> list[Action]:
     """What makes ``topic`` what ``resource`` says; nothing when it is already."""
     name, wish = resource.name, resource.to_store()
     if topic is None:
-        return [Put(name, wish, "The topic does not exist yet.")]
+        return [Put(name, wish, "The topic does not exist yet.", "missing")]
     if topic.resource is None:
-        return [Put(name, wish, "The topic was made through the API; the resource takes it over with its data.")]
+        reason = "The topic was made through the API; the resource takes it over with its data."
+        return [Put(name, wish, reason, "adopted")]
     if topic.resource != resource.reference:
-        if namespaces is not None and topic.resource.partition("/")[0] not in namespaces:
+        if topic.resource in held:
+            reason = f"The topic '{name}' belongs to {topic.resource}, which keeps it until its mistake is corrected."
+            return [Refuse(name, resource, reason)]
+        if _foreign(topic.resource, namespaces):
             return [Refuse(name, resource, f"The topic '{name}' belongs to {topic.resource}, which is not ours.")]
         reason = f"The topic passes from {topic.resource} to {resource.reference}."
-        return [Release(name, reason), Put(name, wish, reason)]
+        return [Release(name, reason), Put(name, wish, reason, "handover")]
     different = _drift(wish, topic)
-    return [Put(name, wish, f"Changed: {', '.join(different)}.")] if different else []
+    return [Put(name, wish, f"Changed: {', '.join(different)}.", "different")] if different else []
 
 
 def _drift(wish: ResourceTopic, topic: Topic) -> list[str]:

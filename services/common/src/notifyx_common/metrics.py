@@ -115,6 +115,12 @@ CATALOGUE: tuple[Metric, ...] = (
         (),
         "Time of an argon2id hash or verification, waiting included",
     ),
+    # operator
+    Metric("notifyx_reconciles_total", "counter", ("outcome",), "NotifyxTopics reconciled, by where they stand after"),
+    Metric("notifyx_reconcile_seconds", "histogram", (), "Time of a pass over topics: observe, plan and apply"),
+    Metric("notifyx_topic_resources", "gauge", ("state",), "NotifyxTopics by state, as of the last full comparison"),
+    Metric("notifyx_replicas", "gauge", ("service", "kind"), "Replicas of a Deployment: wanted, declared or ready"),
+    Metric("notifyx_scalings_total", "counter", ("service", "outcome"), "Changes of a Deployment's replicas"),
 )
 
 SIZE_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)

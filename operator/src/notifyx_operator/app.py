@@ -1,0 +1,169 @@
+"""The operator's process: Kopf's watches and finalizers, our reconciling, health and metrics.
+
+One replica runs at a time. A second one would do no harm to topics, since every pass starts from what is there, but
+its Events and status writes would double.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from threading import Thread
+
+import kopf
+from kubernetes.aio.client import Configuration
+
+from notifyx_common import lifecycle
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import Clock, SystemClock
+from notifyx_common.discovery import Discovery
+from notifyx_common.errors import Unavailable
+from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
+from notifyx_common.web import Readiness, create_app
+from notifyx_operator import kopf_thread
+from notifyx_operator.cluster import Cluster, connect
+from notifyx_operator.handlers import register
+from notifyx_operator.platforms import Platforms
+from notifyx_operator.reconciler import Reconciler
+from notifyx_operator.settings import OperatorSettings
+
+log = get_logger(__name__)
+
+
+class _Operator:
+    """What runs between start and stop."""
+
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+        discovery: Discovery | None,
+        configuration: Configuration | None,
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._discovery = discovery
+        self._configuration = configuration
+        self._kopf: Thread | None = None
+
+    @asynccontextmanager
+    async def context(self) -> AsyncIterator[None]:
+        """Everything the operator owns, started and stopped."""
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            configuration = self._configuration or await connect()
+            cluster = await stack.enter_async_context(
+                Cluster(
+                    configuration,
+                    namespaces=settings.namespaces,
+                    clock=self._clock,
+                    instance=lifecycle.instance_name(settings),
+                    timeout=settings.api_timeout,
+                )
+            )
+            discovery = self._discovery or await stack.enter_async_context(_endpoint_slices(settings))
+            store = await stack.enter_async_context(
+                ServiceClient(
+                    "store",
+                    discovery=discovery,
+                    token=settings.internal_token.get_secret_value(),
+                    metrics=self._metrics,
+                    clock=self._clock,
+                    deadline=settings.store_deadline,
+                    try_timeout=settings.store_deadline / 2,
+                )
+            )
+            reconciler = Reconciler(
+                store,
+                cluster,
+                settings=settings,
+                clock=self._clock,
+                metrics=self._metrics,
+                endpoints=lambda: len(store.endpoints),
+            )
+            platforms = Platforms(cluster, settings=settings, clock=self._clock, metrics=self._metrics)
+            registry = kopf.OperatorRegistry()
+            loop = asyncio.get_running_loop()
+            kopf_thread.add_login(registry, configuration)
+
+            def platform_changed() -> None:
+                loop.call_soon_threadsafe(platforms.wake)
+
+            register(registry, reconciler, kopf_thread.in_loop(loop), platform_changed)
+            for work, name in ((reconciler.run(), "topics"), (platforms.run(), "platforms")):
+                task = asyncio.create_task(work, name=name)
+                task.add_done_callback(self._ended)
+                stack.push_async_callback(_cancelled, task)
+            self._kopf = await stack.enter_async_context(
+                kopf_thread.running(registry, namespaces=settings.namespaces, died=self._stop)
+            )
+            yield
+
+    async def check(self) -> None:
+        """Raises :class:`Unavailable` while Kopf does not run."""
+        if self._kopf is None or not self._kopf.is_alive():
+            raise Unavailable("Kopf is not running.")
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("the operator's work ended", task=task.get_name(), exc_info=task.exception())
+            self._stop()
+
+    def _stop(self) -> None:
+        # A stop as anybody else's: the pod is started anew, and nothing is lost by that.
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _endpoint_slices(settings: OperatorSettings) -> AbstractAsyncContextManager[Discovery]:
+    # Only where a cluster is: it costs a connection and a watch.
+    from notifyx_common.endpoint_slices import EndpointSliceDiscovery  # noqa: PLC0415
+
+    return EndpointSliceDiscovery(settings)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def build(
+    settings: OperatorSettings,
+    *,
+    clock: Clock | None = None,
+    discovery: Discovery | None = None,
+    configuration: Configuration | None = None,
+) -> lifecycle.Service:
+    """The operator, ready for :func:`lifecycle.run`.
+
+    ``discovery`` finds the store (EndpointSlices by default), ``configuration`` the cluster (the pod's own).
+    """
+    metrics = Metrics()
+    readiness = Readiness()
+    operator = _Operator(
+        settings, metrics=metrics, clock=clock or SystemClock(), discovery=discovery, configuration=configuration
+    )
+    readiness.add("kopf", operator.check)
+    return lifecycle.Service(
+        name="operator",
+        app=create_app("operator", settings, metrics, readiness),
+        settings=settings,
+        metrics=metrics,
+        readiness=readiness,
+        context=operator.context,
+    )
+
+
+def main() -> None:
+    """Run the operator of the environment's settings."""
+    lifecycle.main("operator", OperatorSettings, build)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""The few calls to the Kubernetes API that Kopf does not make for us, with a deadline each and in our own errors.
+
+Everything goes as plain JSON objects: what is read here is a handful of fields of resources of several kinds, and the
+typed models of the client would cost more than they check.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration, CustomObjectsApi
+from kubernetes.aio.client.exceptions import ApiException
+
+from notifyx_common.clock import Clock
+from notifyx_common.errors import NotifyxError, Unavailable
+
+GROUP, VERSION = "notifyx.dev", "v1alpha1"
+TOPICS, PLATFORMS = "notifyxtopics", "notifyxplatforms"
+PAGE = 500
+MERGE = "application/merge-patch+json"
+
+
+class ClusterUnavailable(Unavailable):
+    """The Kubernetes API does not answer."""
+
+    code = "cluster_unavailable"
+
+
+class ClusterRefused(NotifyxError):
+    """The Kubernetes API refused a call; ``status`` is its HTTP status."""
+
+    code = "cluster_refused"
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class NotInCluster(NotifyxError):
+    """There is no cluster to connect to."""
+
+    code = "not_in_cluster"
+
+
+async def connect() -> Configuration:
+    """How to reach the API: the pod's ServiceAccount, or else the kubeconfig. Raises :class:`NotInCluster`."""
+    configuration = Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except config.ConfigException:
+        try:
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            raise NotInCluster(
+                "No Kubernetes cluster is known here: run the operator in a pod, or set KUBECONFIG."
+            ) from None
+    return configuration
+
+
+class Cluster:
+    """Lists, status patches, scaling and Events. Every call raises :class:`NotifyxError`."""
+
+    def __init__(
+        self, configuration: Configuration, *, namespaces: Sequence[str], clock: Clock, instance: str, timeout: float
+    ) -> None:
+        self._configuration = configuration
+        self._namespaces = tuple(namespaces)
+        self._clock = clock
+        self._instance = instance
+        self._timeout = timeout
+        self._client: ApiClient | None = None
+
+    async def __aenter__(self) -> Self:
+        self._client = ApiClient(self._configuration)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def topics(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Every NotifyxTopic of the namespaces looked after, or those of one name."""
+        return await self._list(GROUP, VERSION, TOPICS, f"metadata.name={name}" if name is not None else None)
+
+    async def platforms(self) -> list[dict[str, Any]]:
+        """Every NotifyxPlatform of the namespaces looked after."""
+        return await self._list(GROUP, VERSION, PLATFORMS)
+
+    async def patch_status(self, plural: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        """Set fields of a resource's status; one that is gone by now is fine."""
+        try:
+            await self._call(
+                "patch_namespaced_custom_object_status",
+                GROUP,
+                VERSION,
+                namespace,
+                plural,
+                name,
+                {"status": dict(status)},
+                _content_type=MERGE,
+            )
+        except ClusterRefused as error:
+            if error.status != 404:
+                raise
+
+    async def deployment(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """A Deployment; ``None`` when there is none of that name."""
+        try:
+            found: dict[str, Any] = await self._call(
+                "get_namespaced_custom_object", "apps", "v1", namespace, "deployments", name
+            )
+        except ClusterRefused as error:
+            if error.status != 404:
+                raise
+            return None
+        return found
+
+    async def scale(self, namespace: str, name: str, replicas: int) -> None:
+        """Set the replicas of a Deployment through its scale subresource."""
+        body = {"spec": {"replicas": replicas}}
+        await self._call(
+            "patch_namespaced_custom_object_scale",
+            "apps",
+            "v1",
+            namespace,
+            "deployments",
+            name,
+            body,
+            _content_type=MERGE,
+        )
+
+    async def autoscalers(self, namespace: str) -> list[dict[str, Any]]:
+        """The HorizontalPodAutoscalers of a namespace (KEDA makes them too); none where we may not see them."""
+        try:
+            found = await self._call(
+                "list_namespaced_custom_object", "autoscaling", "v2", namespace, "horizontalpodautoscalers"
+            )
+        except ClusterRefused as error:
+            if error.status not in (403, 404):
+                raise
+            return []
+        items: list[dict[str, Any]] = found.get("items", [])
+        return items
+
+    async def event(self, kind: str, regarding: Mapping[str, str], *, warning: bool, reason: str, message: str) -> None:
+        """Post an Event about the object ``regarding`` (its namespace, name and uid)."""
+        now = self._clock.now()
+        moment = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        body = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{regarding['name'][:60]}-", "namespace": regarding["namespace"]},
+            "eventTime": moment,
+            "type": "Warning" if warning else "Normal",
+            "reason": reason,
+            "note": message[:1024],
+            "action": "Reconcile",
+            "regarding": {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, **regarding},
+            "reportingController": "notifyx.dev/operator",
+            "reportingInstance": self._instance[:128],
+        }
+        await self._call(
+            "create_namespaced_custom_object", "events.k8s.io", "v1", regarding["namespace"], "events", body
+        )
+
+    async def _list(self, group: str, version: str, plural: str, selector: str | None = None) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for namespace in self._namespaces or (None,):
+            where = () if namespace is None else (namespace,)
+            method = "list_cluster_custom_object" if namespace is None else "list_namespaced_custom_object"
+            after: str | None = None
+            while True:
+                options = {"field_selector": selector, "_continue": after, "limit": PAGE}
+                page = await self._call(
+                    method, group, version, *where, plural, **{key: value for key, value in options.items() if value}
+                )
+                found += page.get("items", [])
+                after = page.get("metadata", {}).get("continue")
+                if not after:
+                    break
+        return found
+
+    async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        assert self._client is not None, "the cluster has not been entered"
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await getattr(CustomObjectsApi(self._client), method)(*arguments, **options)
+        except ApiException as error:
+            status = error.status or 0
+            if status in (0, 429) or status >= 500:
+                raise ClusterUnavailable(f"The Kubernetes API does not answer ({error.reason}).") from error
+            raise ClusterRefused(f"The Kubernetes API refused a call ({status} {error.reason}).", status) from error
+        except TimeoutError as error:
+            raise ClusterUnavailable(f"The Kubernetes API did not answer in {self._timeout:.0f} s.") from error
+        except aiohttp.ClientError as error:
+            raise ClusterUnavailable("The Kubernetes API cannot be reached.") from error
