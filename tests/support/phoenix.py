@@ -78,9 +78,11 @@ class Channel:
 class PhoenixClient:
     """One socket that comes back after every break, with its channels."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, *, heartbeat: float | None = None) -> None:
+        """``heartbeat``: seconds of silence after which the server is asked, and twice that until it is given up."""
         self._url = f"{url}/websocket?vsn=2.0.0"
         self._token = token
+        self._heartbeat = heartbeat
         self._refs = itertools.count(1)
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._channels: dict[str, Channel] = {}
@@ -146,11 +148,16 @@ class PhoenixClient:
         async with aiohttp.ClientSession() as session:
             while not self._closing:
                 try:
-                    async with session.ws_connect(self._url, headers=headers, max_msg_size=0) as socket:
+                    async with asyncio.timeout(ANSWER_DEADLINE):
+                        opening = session.ws_connect(
+                            self._url, headers=headers, max_msg_size=0, heartbeat=self._heartbeat
+                        )
+                        socket = await opening
+                    async with socket:
                         self._socket = socket
                         await self._serve(socket)
                         self.close_codes.append(socket.close_code)
-                except (aiohttp.ClientError, ConnectionError):
+                except (aiohttp.ClientError, ConnectionError, TimeoutError):
                     pass
                 finally:
                     self._connected.clear()
@@ -158,7 +165,7 @@ class PhoenixClient:
                 await asyncio.sleep(0.1)
 
     async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        rejoin = asyncio.create_task(self._rejoin())
+        rejoin = asyncio.create_task(self._rejoin(socket))
         try:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
@@ -167,7 +174,7 @@ class PhoenixClient:
             rejoin.cancel()
             await asyncio.gather(rejoin, return_exceptions=True)
 
-    async def _rejoin(self) -> None:
+    async def _rejoin(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         for channel in list(self._channels.values()):
             while True:
                 try:
@@ -177,6 +184,10 @@ class PhoenixClient:
                     if refused.response.get("code") not in ("unavailable", "deadline_exceeded", "too_many_requests"):
                         raise
                     await asyncio.sleep(0.2)
+                except Lost:
+                    # Connected to what does not answer: another connection may.
+                    await socket.close()
+                    return
         self.connections += 1
         self._connected.set()
 

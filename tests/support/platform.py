@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import psutil
@@ -24,6 +24,20 @@ from notifyx_local.ports import free_port
 
 START_DEADLINE = 90.0
 PASSWORD = "correct horse battery"
+
+
+class Served(Protocol):
+    """A running platform, wherever it runs, as its users reach it."""
+
+    @property
+    def api(self) -> str:
+        """Base URL of the REST API."""
+        ...
+
+    @property
+    def socket(self) -> str:
+        """URL of the socket endpoint, without ``/websocket``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +154,7 @@ class Person:
 
 
 @contextlib.asynccontextmanager
-async def person(platform: Platform, name: str) -> AsyncIterator[Person]:
+async def person(platform: Served, name: str) -> AsyncIterator[Person]:
     """Sign ``name`` up (once) and log in."""
     email = f"{name}@example.com"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:

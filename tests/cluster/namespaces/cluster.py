@@ -1,0 +1,228 @@
+"""A cluster whose machines are network namespaces of this one: from nothing to ready nodes in seconds.
+
+Nodes can lose their power and their network like real ones. The state is in one folder of the cache; a second call
+of :func:`open_cluster` finds what runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from cluster.images.build import system_images
+
+from cluster.commands import run
+from cluster.namespaces import cgroups, control_plane, host, network, node, seed
+from cluster.namespaces.binaries import binaries
+from cluster.namespaces.layout import CONTROL_PLANE, CONTROL_PLANE_IP, Layout
+from cluster.namespaces.machine import Machine
+from cluster.provider import Image, NoCluster, Say
+from cluster.waiting import CommandFailed, TimedOut, wait_for
+from notifyx_local.ports import free_port
+from support.helm import cache_folder
+
+NODES = ("node1", "node2", "node3")
+ADDONS = Path(__file__).parent / "addons"
+RECORD = "cluster.json"
+
+
+class NamespaceCluster:
+    """The cluster of :class:`~cluster.provider.Cluster` in network namespaces."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._machines = {name: Machine(layout, name) for name in layout.machines}
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self._layout.kubeconfig
+
+    @property
+    def kubectl(self) -> Path:
+        return self._layout.binaries / "kubectl"
+
+    @property
+    def ingress(self) -> str:
+        return f"http://127.0.0.1:{self._layout.ingress_port}"
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return self._layout.nodes
+
+    @property
+    def running(self) -> bool:
+        """Whether its control plane has power."""
+        return self._machines[CONTROL_PLANE].running
+
+    def why_not(self, ability: str) -> str | None:
+        assert ability in ("power", "cut", "network-policy")
+        return None
+
+    def up(self, say: Say) -> None:
+        """From nothing to ready nodes, DNS and ingress. Raises :class:`TimedOut` or :class:`CommandFailed`."""
+        layout = self._layout
+        layout.logs.mkdir(parents=True, exist_ok=True)
+        images = seed.template(system_images(layout.binaries / "coredns", say))
+        run(["sysctl", "-qw", "fs.inotify.max_user_instances=8192", "fs.inotify.max_user_watches=524288"])
+        # Pods on one node meet the node's rules only where bridged packets pass through them.
+        with contextlib.suppress(CommandFailed):
+            run(["modprobe", "br_netfilter"])
+        control_plane.issue_certificates(layout)
+        network.lay(layout)
+        cgroups.make(layout.cgroup)
+        for name in layout.nodes:
+            node.prepare(layout, name, images)
+        say("starting the control plane and the nodes")
+        self._each(layout.machines, lambda name: self._machines[name].boot())
+        self._start_helpers()
+        control_plane.start_api(self._machines[CONTROL_PLANE], layout)
+        for name in layout.nodes:
+            node.start_runtime(self._machines[name], layout)
+        wait_for("the API server is ready", lambda: self._kubectl("get", "--raw", "/readyz"), deadline=60)
+        control_plane.start_controllers(self._machines[CONTROL_PLANE], layout)
+        for name in layout.nodes:
+            node.start_kubelet(self._machines[name], layout)
+        for addon in sorted(ADDONS.glob("*.yaml")):
+            apply = partial(self._kubectl, "apply", "-f", str(addon))
+            wait_for(f"{addon.name} is applied", apply, deadline=30)
+        for name in layout.nodes:
+            self._wait_ready(name)
+        say("waiting for DNS and ingress")
+        for what in ("deployment/coredns", "daemonset/traefik"):
+            self._kubectl("-n", "kube-system", "rollout", "status", what, "--timeout=120s")
+
+    def load(self, images: Sequence[Image], say: Say) -> None:
+        for image in images:
+            say(f"loading {image.name}")
+            self._each(self.nodes, partial(self._load, image))
+
+    def power_off(self, node: str) -> None:
+        self._machines[node].power_off()
+
+    def power_on(self, node_: str) -> None:
+        machine = self._machines[node_]
+        machine.boot()
+        node.start_runtime(machine, self._layout)
+        node.start_kubelet(machine, self._layout)
+        self._wait_ready(node_)
+
+    def cut_off(self, node: str) -> None:
+        network.connect(self._layout, node, up=False)
+
+    def reconnect(self, node: str) -> None:
+        network.connect(self._layout, node, up=True)
+        self._wait_ready(node)
+
+    def down(self, say: Say) -> None:
+        for name in ("forward", "network-policy"):
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int((self._layout.folder / "pids" / name).read_text()), signal.SIGTERM)
+        self._each(self._layout.machines, lambda name: self._machines[name].power_off())
+        network.clear(self._layout)
+        wait_for("the cgroups are gone", lambda: cgroups.remove(self._layout.cgroup), deadline=30)
+        shutil.rmtree(self._layout.folder)
+        say("the cluster is gone")
+
+    def complaints(self) -> str:
+        """What the cluster says of itself, for who has to find out why it does not become ready."""
+        said = []
+        for what in ("nodes,pods", "events"):
+            with contextlib.suppress(CommandFailed):
+                said.append(self._kubectl("get", what, "-A", "-o", "wide"))
+        return "\n".join(said) or f"the API server does not answer; the logs are in {self._layout.logs}"
+
+    def _load(self, image: Image, name: str) -> None:
+        node.load(self._machines[name], image)
+
+    def _start_helpers(self) -> None:
+        """What runs beside the machines: the way in from loopback, and the NetworkPolicies."""
+        layout = self._layout
+        ingress = ",".join(f"{layout.ip(name)}:80" for name in layout.nodes)
+        ways = [f"{layout.api_port}={CONTROL_PLANE_IP}:6443", f"{layout.ingress_port}={ingress}"]
+        self._helper("forward", "cluster.namespaces.forward", layout.netns(CONTROL_PLANE), *ways)
+        namespaces = [layout.netns(name) for name in layout.nodes]
+        self._helper("network-policy", "cluster.namespaces.network_policy", str(layout.kubeconfig), *namespaces)
+
+    def _helper(self, name: str, module: str, *arguments: str) -> None:
+        tests = Path(__file__).parents[2]
+        with open(self._layout.logs / f"{name}.log", "wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                cwd=tests,
+                env={**os.environ, "PYTHONPATH": str(tests)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        (self._layout.folder / "pids" / name).write_text(str(process.pid))
+
+    def _wait_ready(self, name: str) -> None:
+        path = '{.status.conditions[?(@.type=="Ready")].status}'
+        wait_for(
+            f"{name} is ready",
+            lambda: self._kubectl("get", "node", name, "-o", f"jsonpath={path}") == "True",
+            deadline=60,
+        )
+
+    def _kubectl(self, *words: str) -> str:
+        return run([self.kubectl, "--kubeconfig", self.kubeconfig, *words], deadline=150)
+
+    def _each(self, names: Iterable[str], do: Callable[[str], None]) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(do, names))
+
+
+def open_cluster(say: Say) -> NamespaceCluster:
+    """The cluster that runs, or a new one. Raises :class:`NoCluster` when this machine cannot have one."""
+    reason = host.why_not()
+    if reason is not None:
+        raise NoCluster(reason)
+    programs = binaries(say)
+    found = find_cluster()
+    if found is not None:
+        return found
+    folder = _folder()
+    _clear(folder, programs, say)
+    layout = Layout(folder, programs, NODES, api_port=free_port(), ingress_port=free_port())
+    folder.mkdir(parents=True)
+    record = {"programs": str(programs), "api": layout.api_port, "ingress": layout.ingress_port}
+    (folder / RECORD).write_text(json.dumps(record))
+    cluster = NamespaceCluster(layout)
+    try:
+        cluster.up(say)
+    except (TimedOut, CommandFailed) as error:
+        raise NoCluster(f"the cluster did not become ready: {error}\n{cluster.complaints()}") from None
+    return cluster
+
+
+def find_cluster() -> NamespaceCluster | None:
+    """The cluster that was last started, if it still runs."""
+    folder = _folder()
+    try:
+        record = json.loads((folder / RECORD).read_text())
+    except FileNotFoundError:
+        return None
+    layout = Layout(folder, Path(record["programs"]), NODES, api_port=record["api"], ingress_port=record["ingress"])
+    cluster = NamespaceCluster(layout)
+    return cluster if cluster.running else None
+
+
+def _folder() -> Path:
+    return cache_folder() / "cluster" / "run"
+
+
+def _clear(folder: Path, programs: Path, say: Say) -> None:
+    """Remove what a cluster left that was not taken down (its machine was restarted, say)."""
+    left = NamespaceCluster(Layout(folder, programs, NODES, api_port=0, ingress_port=0))
+    if folder.exists():
+        left.down(say)

@@ -1,0 +1,98 @@
+"""One machine: a network namespace and a first process, whose end is a power cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from cluster.commands import run
+from cluster.namespaces import cgroups
+from cluster.namespaces.layout import Layout
+from cluster.waiting import wait_for
+
+INIT = Path(__file__).with_name("init.sh")
+
+
+class Machine:
+    """A machine of the cluster; what it needs to know of its process is kept in the cluster's folder."""
+
+    def __init__(self, layout: Layout, name: str) -> None:
+        self.name = name
+        self._layout = layout
+        self._cgroup = f"{layout.cgroup}/{name}"
+        self._pid_file = layout.folder / "pids" / name
+
+    @property
+    def running(self) -> bool:
+        """Whether the machine has power."""
+        return self._pid_file.exists() and _alive(self._pid)
+
+    def boot(self) -> None:
+        """Give it power. Its network namespace has to be there."""
+        state = self._layout.state(self.name)
+        state.mkdir(parents=True, exist_ok=True)
+        # The kubelet takes 3 s over every pod's cgroup that an earlier life left.
+        cgroups.remove(self._cgroup)
+        cgroups.make(f"{self._cgroup}/system")
+        self._layout.logs.mkdir(parents=True, exist_ok=True)
+        namespaces = ["-m", "-p", "-u", "-i", "--propagation", "private", "-f", "--kill-child", "--mount-proc"]
+        with open(self._layout.logs / f"{self.name}-init.log", "wb") as log:
+            outer = subprocess.Popen(
+                [
+                    *cgroups.joining(f"{self._cgroup}/system"),
+                    "nsenter", f"--net=/run/netns/{self._layout.netns(self.name)}",
+                    "unshare", *namespaces, "bash", str(INIT), self.name, str(state),
+                ],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+        def first_process() -> int:
+            children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+            return int(children[0]) if children and Path(f"/proc/{children[0]}/root/run/ready").exists() else 0
+
+        pid = wait_for(f"{self.name} has booted", first_process, deadline=20, pause=0.02)
+        self._pid_file.parent.mkdir(parents=True, exist_ok=True)
+        self._pid_file.write_text(str(pid))
+
+    def run(self, *command: str, deadline: float = 120.0) -> str:
+        """Run a command in the machine; what it prints. Raises :class:`CommandFailed`."""
+        return run([*self._inside, *command], deadline=deadline)
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a daemon in the machine; its output goes to a log of its name."""
+        log = self._layout.logs / f"{self.name}-{name}.log"
+        script = 'name=$1; log=$2; shift 2; echo $$ > /run/pids/$name; exec "$@" >> "$log" 2>&1 < /dev/null'
+        run(
+            [
+                *cgroups.joining(f"{self._cgroup}/system"), *self._inside,
+                "setsid", "-f", "sh", "-c", script, "sh", name, str(log), *command,
+            ]
+        )  # fmt: skip
+
+    def power_off(self) -> None:
+        """End everything in the machine at once."""
+        if self._pid_file.exists():
+            pid = self._pid
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            wait_for(f"{self.name} is off", lambda: not _alive(pid), deadline=30, pause=0.02)
+            self._pid_file.unlink()
+
+    @property
+    def _pid(self) -> int:
+        return int(self._pid_file.read_text())
+
+    @property
+    def _inside(self) -> list[str]:
+        return ["nsenter", "-t", str(self._pid), "-m", "-p", "-n", "-u", "-i", "--"]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return "\nState:\tZ" not in status
