@@ -16,7 +16,7 @@ export UV_PYTHON_DOWNLOADS := never
 # The tree may be on another file system than uv's cache; copying is then what it falls back to, without a warning.
 export UV_LINK_MODE := copy
 
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test test-cluster cluster cluster-down check format bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,11 +37,24 @@ $(UV):
 	@$(UV) sync --quiet --frozen --all-packages --python "$$(command -v $(PYTHON))"
 	@touch $@ .venv/.run
 
+.venv/.cluster: .venv/.dev
+	@$(UV) sync --quiet --frozen --inexact --all-packages --group cluster --python "$$(command -v $(PYTHON))"
+	@touch $@
+
 run: .venv/.run ## Run the whole platform on this machine (options: make run ARGS="--help")
 	@.venv/bin/notifyx up $(ARGS)
 
 test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets (ARGS="-k name" for some)
-	@.venv/bin/pytest -n 3 --dist loadfile $(ARGS)
+	@.venv/bin/pytest -n 3 --dist loadfile --ignore=tests/cluster $(ARGS)
+
+cluster: .venv/.cluster ## Start a real Kubernetes cluster of three nodes on this machine (kind, or network namespaces)
+	@PYTHONPATH=tests .venv/bin/python -m cluster up $(ARGS)
+
+cluster-down: .venv/.cluster ## End that cluster; nothing of it is left
+	@PYTHONPATH=tests .venv/bin/python -m cluster down
+
+test-cluster: .venv/.cluster ## Run the tests on a real cluster (a running one is used and kept; CONTEXT= names your own)
+	@.venv/bin/pytest tests/cluster $(if $(CONTEXT),--context $(CONTEXT)) $(ARGS)
 
 check: .venv/.dev ## Lint, format check, types (mypy strict), import contracts, lock file
 	@.venv/bin/ruff check .

@@ -11,59 +11,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
+from support.mail import header, mails_to, verify, wait_for_mail
 from support.platform import Person, Platform, eventually, ledger, person, running_platform
-
-
-async def mails_to(platform: Platform, address: str, subject: str = "") -> list[dict[str, Any]]:
-    """Whole messages to ``address`` with ``subject`` in their subject, newest first."""
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"{platform.mailbox}/api/messages") as response:
-            summaries = await response.json()
-        found = []
-        for summary in summaries:
-            if address in summary["recipients"] and subject in summary["subject"]:
-                async with session.get(f"{platform.mailbox}/api/messages/{summary['id']}") as response:
-                    found.append(await response.json())
-        return found
-
-
-def header(mail: dict[str, Any], name: str) -> str:
-    """The value of a header, or an empty string."""
-    return next((value for key, value in mail["headers"] if key.lower() == name.lower()), "")
-
-
-async def wait_for_mail(
-    platform: Platform, address: str, subject: str, count: int = 1, deadline: float = 30
-) -> list[dict[str, Any]]:
-    """The mails to ``address`` with ``subject`` in their subject, once there are ``count`` different ones."""
-
-    async def enough() -> bool:
-        async with aiohttp.ClientSession() as session, session.get(f"{platform.mailbox}/api/messages") as response:
-            summaries = await response.json()
-        ids = {one["message_id"] for one in summaries if address in one["recipients"] and subject in one["subject"]}
-        return len(ids) >= count
-
-    await eventually(enough, deadline=deadline)
-    return await mails_to(platform, address, subject)
-
-
-async def verify(platform: Platform, someone: Person) -> None:
-    """Follow the link of the verification mail, as a person would: open the page, press the button."""
-    (mail,) = await wait_for_mail(platform, someone.email, "Confirm your email")
-    (link,) = set(re.findall(r"http://\S+verify-email\?token=[\w.-]+", mail["text"]))
-    async with aiohttp.ClientSession() as browser:
-        async with browser.get(link) as page:
-            assert page.status == 200
-            assert "<form" in await page.text()
-            assert not (await someone.call("GET", "/me"))["email_verified"], "a scanner opens links too"
-        async with browser.post(link) as done:
-            assert done.status == 200, await done.text()
-    assert (await someone.call("GET", "/me"))["email_verified"]
 
 
 @pytest.fixture

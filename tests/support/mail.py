@@ -1,0 +1,66 @@
+"""The mail that a platform sent, as it lies in the local mailbox."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+import aiohttp
+
+from support.platform import Person, eventually
+
+
+class HasMailbox(Protocol):
+    """A platform whose mail goes to a mailbox that can be read."""
+
+    @property
+    def mailbox(self) -> str:
+        """Base URL of the mailbox."""
+        ...
+
+
+async def mails_to(platform: HasMailbox, address: str, subject: str = "") -> list[dict[str, Any]]:
+    """Whole messages to ``address`` with ``subject`` in their subject, newest first."""
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{platform.mailbox}/api/messages") as response:
+            summaries = await response.json()
+        found = []
+        for summary in summaries:
+            if address in summary["recipients"] and subject in summary["subject"]:
+                async with session.get(f"{platform.mailbox}/api/messages/{summary['id']}") as response:
+                    found.append(await response.json())
+        return found
+
+
+def header(mail: dict[str, Any], name: str) -> str:
+    """The value of a header, or an empty string."""
+    return next((value for key, value in mail["headers"] if key.lower() == name.lower()), "")
+
+
+async def wait_for_mail(
+    platform: HasMailbox, address: str, subject: str, count: int = 1, deadline: float = 30
+) -> list[dict[str, Any]]:
+    """The mails to ``address`` with ``subject`` in their subject, once there are ``count`` different ones."""
+
+    async def enough() -> bool:
+        async with aiohttp.ClientSession() as session, session.get(f"{platform.mailbox}/api/messages") as response:
+            summaries = await response.json()
+        ids = {one["message_id"] for one in summaries if address in one["recipients"] and subject in one["subject"]}
+        return len(ids) >= count
+
+    await eventually(enough, deadline=deadline)
+    return await mails_to(platform, address, subject)
+
+
+async def verify(platform: HasMailbox, someone: Person) -> None:
+    """Follow the link of the verification mail, as a person would: open the page, press the button."""
+    (mail,) = await wait_for_mail(platform, someone.email, "Confirm your email")
+    (link,) = set(re.findall(r"http://\S+verify-email\?token=[\w.-]+", mail["text"]))
+    async with aiohttp.ClientSession() as browser:
+        async with browser.get(link) as page:
+            assert page.status == 200
+            assert "<form" in await page.text()
+            assert not (await someone.call("GET", "/me"))["email_verified"], "a scanner opens links too"
+        async with browser.post(link) as done:
+            assert done.status == 200, await done.text()
+    assert (await someone.call("GET", "/me"))["email_verified"]
