@@ -7,6 +7,7 @@ typed models of the client would cost more than they check.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -16,13 +17,14 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
-from notifyx_common.clock import Clock
+from notifyx_common.clock import Clock, rfc3339
 from notifyx_common.errors import NotifyxError, Unavailable
 
 GROUP, VERSION = "notifyx.dev", "v1alpha1"
 TOPICS, PLATFORMS = "notifyxtopics", "notifyxplatforms"
 PAGE = 500
 MERGE = "application/merge-patch+json"
+NUDGED = "notifyx.dev/nudged"
 
 
 class ClusterUnavailable(Unavailable):
@@ -110,6 +112,17 @@ class Cluster:
             if error.status != 404:
                 raise
 
+    async def nudge(self, plural: str, namespace: str, name: str) -> None:
+        """Touch a resource, so that every watch sees it once more; one that is gone by now is fine."""
+        body = {"metadata": {"annotations": {NUDGED: rfc3339(self._clock.now())}}}
+        try:
+            await self._call(
+                "patch_namespaced_custom_object", GROUP, VERSION, namespace, plural, name, body, _content_type=MERGE
+            )
+        except ClusterRefused as error:
+            if error.status != 404:
+                raise
+
     async def deployment(self, namespace: str, name: str) -> dict[str, Any] | None:
         """A Deployment; ``None`` when there is none of that name."""
         try:
@@ -156,7 +169,7 @@ class Cluster:
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{regarding['name'][:60]}-", "namespace": regarding["namespace"]},
+            "metadata": {"name": f"{regarding['name'][:200]}.{uuid.uuid4().hex}", "namespace": regarding["namespace"]},
             "eventTime": moment,
             "type": "Warning" if warning else "Normal",
             "reason": reason,

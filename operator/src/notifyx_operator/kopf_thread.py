@@ -18,12 +18,12 @@ from kubernetes.aio.client import Configuration
 
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
+from notifyx_operator.claims import FINALIZER
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
 
-FINALIZER = "notifyx.dev/topic"
 PREFIX = "kopf.notifyx.dev"
 STOP_SECONDS = 15.0
 START_SECONDS = 30.0

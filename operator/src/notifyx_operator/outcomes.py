@@ -14,7 +14,7 @@ CLAIMED = "claimed_by_other_resource"
 
 
 def settle(claims: Iterable[Claim], applied: Sequence[Applied], failure: NotifyxError | None) -> list[Outcome]:
-    """Where each resource that stays stands; ``failure``: the store could not even be read."""
+    """Where each resource that stays stands, once it has its finalizer. ``failure``: the store could not be read."""
     refused = {one.action.resource.reference: one.action.reason for one in applied if isinstance(one.action, Refuse)}
     failed: dict[str, NotifyxError] = {}
     for one in applied:
@@ -22,7 +22,7 @@ def settle(claims: Iterable[Claim], applied: Sequence[Applied], failure: Notifyx
             failed.setdefault(one.action.topic, one.error)
     outcomes = []
     for claim in claims:
-        if claim.deleting:
+        if claim.deleting or not claim.guarded:
             continue
         if claim.resource is None:
             outcomes.append(Outcome(claim, "Invalid", claim.problem))

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import groupby
 from urllib.parse import quote
 
@@ -52,6 +53,7 @@ class Report:
     endings: dict[str, NotifyxError | None] = field(default_factory=dict)
     leaving: dict[str, Claim] = field(default_factory=dict)
     happened: tuple[Happening, ...] = ()
+    waiting: tuple[Claim, ...] = ()
 
 
 class Reconciler:
@@ -111,6 +113,7 @@ class Reconciler:
         async with self._one_at_a_time:
             report = await self._pass(None)
         await self._write(report)
+        await self._nudge(report.waiting)
         self._latest = {uid: number for uid, number in self._latest.items() if uid in report.outcomes}
         counted = Counter(outcome.state for outcome in report.outcomes.values())
         for state in STATES:
@@ -177,6 +180,7 @@ class Reconciler:
             outcomes={outcome.claim.uid: outcome for outcome in states},
             endings=endings(claims, applied, failure),
             leaving={claim.uid: claim for claim in claims if claim.deleting},
+            waiting=tuple(claim for claim in claims if claim.waits_for_kopf),
             happened=tuple(happenings(claims, applied, states)),
         )
         self._latest |= dict.fromkeys(report.outcomes, report.number)
@@ -200,11 +204,13 @@ class Reconciler:
 
     async def _carry_out(self, claims: Sequence[Claim], observed: Iterable[Topic]) -> list[Applied]:
         """Apply the plan, topic by topic; once the store does not answer, the rest is not tried."""
+        staying = [claim for claim in claims if not claim.deleting]
         actions = plan(
-            [claim.resource for claim in claims if claim.resource is not None and not claim.deleting],
+            [claim.resource for claim in staying if claim.resource is not None and claim.guarded],
             observed,
             ended=[claim.resource for claim in claims if claim.resource is not None and claim.deleting],
-            held=[claim.reference for claim in claims if claim.resource is None and not claim.deleting],
+            # What could go at any instant gets no topic yet: nobody would be left to say what becomes of it.
+            held=[claim.reference for claim in staying if claim.resource is None or not claim.guarded],
             namespaces=self._settings.namespaces or None,
         )
         done: list[Applied] = []
@@ -238,6 +244,13 @@ class Reconciler:
                 await self._cluster.patch_status(TOPICS, claim.namespace, claim.name, differing)
             except NotifyxError as error:
                 log.warning("a status was not written", resource=claim.reference, reason=error.reason)
+
+    async def _nudge(self, waiting: Iterable[Claim]) -> None:
+        """Touch what has waited for Kopf a whole round: after some conflicts it acts on the next event only."""
+        patience = timedelta(seconds=self._settings.resync_seconds)
+        for claim in waiting:
+            if claim.since is not None and self._clock.now() - claim.since > patience:
+                await self._cluster.nudge(TOPICS, claim.namespace, claim.name)
 
     async def _books(self, name: str) -> TopicStatus | None:
         try:

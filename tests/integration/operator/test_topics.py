@@ -1,0 +1,178 @@
+"""A NotifyxTopic's life: what ``kubectl`` does, what the store has afterwards, and what the status says."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from notifyx_common.principal import system_principal
+from support.operator_kube import TOPICS, Kube, Operator, Store, until
+from support.store import user
+
+SYSTEM = system_principal("test")
+ANN = user("ann")
+
+
+async def test_a_topic_is_made_and_its_status_says_so(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator(resync_seconds=600):
+        before = time.monotonic()
+        await kube.topic(title="Deployments", owners=["ann"], demand={"connections": 7})
+        held = await kube.synced()
+        assert time.monotonic() - before < 2
+        topic = await store.topic()
+        assert topic is not None
+        assert (topic["title"], topic["resource"]) == ("Deployments", "team/deploys")
+        status = held["status"]
+        assert status["topic"] == "deploys"
+        assert status["demand"] == {"connections": 7}
+        assert (status["subscribers"], status["lastSequence"], status["unacknowledged"]) == (0, 0, 0)
+        assert kube.condition("Ready") == ("True", "Ready")
+        assert kube.condition("LedgerBalanced") == ("True", "Balanced")
+        assert held["metadata"]["finalizers"] == ["notifyx.dev/topic"]
+        await until(lambda: kube.events() == ["TopicCreated"], "the Event")
+
+
+async def test_a_change_reaches_the_topic(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator(resync_seconds=600):
+        await kube.topic(title="One")
+        await kube.synced()
+        await kube.topic(title="Two", paused=True)
+        held = await kube.synced()
+        assert held["status"]["observedGeneration"] == 2
+        assert (await store.topic() or {})["title"] == "Two"
+        assert kube.condition("Ready") == ("True", "Paused")
+        await until(lambda: kube.events() == ["TopicCreated", "TopicUpdated"], "both Events")
+
+
+async def test_numbers_follow_what_happens(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator(resync_seconds=0.3):
+        await kube.topic(owners=["ann"])
+        await kube.synced()
+        await store.client.ok("PUT", "/topics/deploys/subscription", user("bob"), {})
+        await store.client.publish(ANN, {"topic": "deploys", "body": "hello"})
+
+        def numbers() -> Any:
+            status = kube.get()["status"]
+            return (status["subscribers"], status["lastSequence"], status["unacknowledged"]) == (1, 1, 1)
+
+        await until(numbers, "one subscriber, one notification, one unacknowledged")
+
+
+async def test_drift_is_repaired(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator(resync_seconds=0.3):
+        await kube.topic(title="Wanted")
+        await kube.synced()
+        other = {"resource": "team/deploys", "uid": kube.get()["metadata"]["uid"], "title": "Changed behind its back"}
+        await store.client.ok("PUT", "/topics/deploys/resource", SYSTEM, other)
+        await until(lambda: "DriftRepaired" in kube.events(), "the repair's Event")
+        assert (await store.topic() or {})["title"] == "Wanted"
+
+
+async def test_a_topic_of_the_api_is_taken_over_with_its_data(kube: Kube, store: Store, operator: Operator) -> None:
+    await store.client.ok("POST", "/topics", ANN, {"name": "deploys"})
+    await store.client.publish(ANN, {"topic": "deploys", "body": "kept"})
+    async with operator():
+        await kube.topic(owners=["ann"])
+        await kube.synced()
+        topic = await store.topic() or {}
+        assert (topic["resource"], topic["last_seq"]) == ("team/deploys", 1)
+        await until(lambda: kube.events() == ["TopicTakenOver"], "the Event")
+
+
+async def test_retain_gives_the_topic_back(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator():
+        await kube.topic(owners=["ann"])
+        await kube.synced()
+        await store.client.publish(ANN, {"topic": "deploys", "body": "kept"})
+        await kube.delete()
+        await kube.gone()
+        topic = await store.topic() or {}
+        assert (topic["resource"], topic["last_seq"], topic["creators"]) == (None, 1, ["ann"])
+        assert kube.events()[-1] == "TopicReleased"
+
+
+async def test_delete_takes_the_topic_along(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator():
+        await kube.topic(deletionPolicy="Delete")
+        await kube.synced()
+        await kube.delete()
+        await kube.gone()
+        assert await store.topic() is None
+        assert kube.events()[-1] == "TopicDeleted"
+
+
+async def test_a_resource_that_is_wrong_is_told_so(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator():
+        await kube.topic(title="Right")
+        await kube.synced()
+        await kube.topic(retention={"maxCount": 0})
+        await until(lambda: kube.condition("Synced") == ("False", "Invalid"), "it is refused")
+        assert kube.condition("Ready") == ("False", "Invalid")
+        message = next(one for one in kube.get()["status"]["conditions"] if one["type"] == "Synced")["message"]
+        assert message.startswith("spec.retention.maxCount: ")
+        topic = await store.topic() or {}
+        assert (topic["title"], topic["resource"]) == ("Right", "team/deploys"), "its topic stays as it was"
+        await until(lambda: kube.events() == ["TopicCreated", "Invalid"], "the Event")
+        await kube.topic(retention={"maxCount": 5})
+        await kube.synced()
+        assert (await store.topic() or {})["retention"]["max_count"] == 5
+
+
+async def test_an_invalid_resource_can_be_deleted(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator():
+        await kube.topic(deletionPolicy="Delete")
+        await kube.synced()
+        await kube.topic(retention={"maxCount": 0})
+        await until(lambda: kube.condition("Synced") == ("False", "Invalid"), "it is refused")
+        await kube.delete()
+        await kube.gone()
+        assert (await store.topic() or {})["resource"] is None, "what cannot be understood deletes nothing"
+
+
+async def test_of_two_claims_the_older_wins_and_the_other_takes_over(
+    kube: Kube, store: Store, operator: Operator
+) -> None:
+    async with operator():
+        await kube.topic(namespace="old", title="Old", deletionPolicy="Delete")
+        await kube.synced(namespace="old")
+        await store.client.publish(SYSTEM, {"topic": "deploys", "body": "kept"})
+        await kube.topic(namespace="new", title="New")
+        await until(lambda: kube.condition("Synced", namespace="new") == ("False", "Conflict"), "it is refused")
+        conditions = kube.get(namespace="new")["status"]["conditions"]
+        assert "old/deploys" in next(one for one in conditions if one["type"] == "Synced")["message"]
+        assert (await store.topic() or {})["title"] == "Old"
+        await kube.delete(namespace="old")
+        await kube.gone(namespace="old")
+        await kube.synced(namespace="new")
+        topic = await store.topic() or {}
+        assert (topic["title"], topic["resource"]) == ("New", "new/deploys")
+        assert topic["last_seq"] == 1, "the topic that another resource waits for is not deleted"
+
+
+async def test_what_was_applied_while_the_operator_was_away(kube: Kube, store: Store, operator: Operator) -> None:
+    await kube.topic("first", title="Before")
+    async with operator():
+        await kube.synced("first")
+        await kube.topic("second", deletionPolicy="Delete")
+        await kube.synced("second")
+    await kube.topic("first", title="Meanwhile")
+    await kube.topic("third")
+    await kube.delete("second")
+    async with operator():
+        for name in ("first", "third"):
+            await kube.synced(name)
+        await kube.gone("second")
+        assert (await store.topic("first") or {})["title"] == "Meanwhile"
+        assert await store.topic("third") is not None
+        assert await store.topic("second") is None
+        assert kube.events("third") == ["TopicCreated"]
+
+
+async def test_many_at_once_cost_few_calls(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator(resync_seconds=600, store_deadline=10.0):
+        for number in range(40):
+            await kube.topic(f"topic-{number}")
+        for number in range(40):
+            await kube.synced(f"topic-{number}")
+        lists = [one for one in kube.server if one.action == "list" and one.resource == TOPICS]
+        assert len(lists) < 30
