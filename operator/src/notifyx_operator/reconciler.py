@@ -139,16 +139,14 @@ class Reconciler:
         if topic not in self._asked:
             self._asked[topic] = asyncio.get_running_loop().create_future()
         wanted = self._asked[topic]
-        async with self._one_at_a_time:
-            if not wanted.done() and self._asked.get(topic) is wanted:
-                await self._serve()
-        return await asyncio.shield(wanted)
-
-    async def _serve(self) -> None:
-        asked, self._asked = self._asked, {}
+        asked: dict[str, asyncio.Future[Report]] = {}
         try:
-            report = await self._pass(frozenset(asked))
-            await self._write(report)
+            async with self._one_at_a_time:
+                if self._asked.get(topic) is wanted:
+                    asked, self._asked = self._asked, {}
+                    report = await self._pass(frozenset(asked))
+            if asked:
+                await self._write(report)
         except BaseException as error:
             told = error if isinstance(error, NotifyxError) else Unavailable("The operator was interrupted.")
             for future in asked.values():
@@ -159,6 +157,7 @@ class Reconciler:
         else:
             for future in asked.values():
                 future.set_result(report)
+        return await asyncio.shield(wanted)
 
     async def _pass(self, names: frozenset[str] | None) -> Report:
         started = time.perf_counter()
@@ -260,10 +259,13 @@ class Reconciler:
         return TopicStatus.model_validate(raw)
 
     async def _tell(self, happened: Iterable[Happening]) -> None:
-        for one in happened:
-            claim = one.claim
-            log.info("happened", resource=claim.reference, reason=one.reason, message=one.message)
-            regarding = {"namespace": claim.namespace, "name": claim.name, "uid": claim.uid}
+        await asyncio.gather(*(self._tell_one(one) for one in happened))
+
+    async def _tell_one(self, one: Happening) -> None:
+        claim = one.claim
+        log.info("happened", resource=claim.reference, reason=one.reason, message=one.message)
+        regarding = {"namespace": claim.namespace, "name": claim.name, "uid": claim.uid}
+        async with self._parallel:
             try:
                 await self._cluster.event(KIND, regarding, warning=one.warning, reason=one.reason, message=one.message)
             except NotifyxError as error:

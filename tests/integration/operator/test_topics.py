@@ -170,9 +170,9 @@ async def test_what_was_applied_while_the_operator_was_away(kube: Kube, store: S
 
 async def test_many_at_once_cost_few_calls(kube: Kube, store: Store, operator: Operator) -> None:
     async with operator(resync_seconds=600, store_deadline=10.0):
-        for number in range(40):
+        for number in range(25):
             await kube.topic(f"topic-{number}")
-        for number in range(40):
+        for number in range(25):
             await kube.synced(f"topic-{number}")
         lists = [one for one in kube.server if one.action == "list" and one.resource == TOPICS]
-        assert len(lists) < 30
+        assert len(lists) < 15

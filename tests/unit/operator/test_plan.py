@@ -96,6 +96,27 @@ def test_a_deleted_resource_does_what_its_policy_says() -> None:
     assert [action.topic for action in actions] == ["drop", "keep"]
 
 
+def test_what_ends_is_settled_for_that_resource_alone() -> None:
+    keep, drop = resource("keep"), resource("drop", deletionPolicy="Delete")
+    actions = plan([], [topic_of(keep, "keep"), topic_of(drop, "drop")], ended=[keep, drop])
+    assert [action.uid for action in actions if isinstance(action, Delete | Release)] == ["uid-a-drop", "uid-a-keep"]
+
+
+def test_a_topic_another_resource_waits_for_is_passed_on_and_not_deleted() -> None:
+    ending, waiting = resource(namespace="old", deletionPolicy="Delete"), resource(namespace="new", age=5)
+    actions = plan([waiting], [topic_of(ending)], ended=[ending])
+    assert [type(action) for action in actions] == [Release, Put]
+
+
+def test_a_resource_that_cannot_be_understood_keeps_its_topic() -> None:
+    broken, other = resource(namespace="broken"), resource(namespace="other")
+    observed = [topic_of(broken)]
+    assert plan([], observed, held=["broken/deploys"]) == []
+    (action,) = plan([other], observed, held=["broken/deploys"])
+    assert isinstance(action, Refuse)
+    assert "broken/deploys" in action.reason
+
+
 def test_data_of_a_resource_that_just_vanished_is_never_deleted() -> None:
     gone = resource("gone", deletionPolicy="Delete")
     (action,) = plan([], [topic_of(gone, "gone")])
