@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifyx_local.mailbox.messages import Mailbox
-from notifyx_local.mailbox.pages import create_mailbox_app
 from notifyx_local.ports import free_port
+from notifyx_mailbox.messages import Mailbox
+from notifyx_mailbox.pages import create_mailbox_app
 
 
 class Running:
@@ -30,7 +30,7 @@ class Running:
         self.ready = folder.with_name("ready.json")
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "notifyx_local.mailbox", "--smtp-port", str(self.smtp),
+                sys.executable, "-m", "notifyx_mailbox.app", "--smtp-port", str(self.smtp),
                 "--http-port", str(self.http), "--folder", str(folder),
             ],
             env={"NOTIFYX_READY_FILE": str(self.ready)},
@@ -117,7 +117,7 @@ async def test_mail_survives_a_restart_of_the_mailbox(tmp_path: Path) -> None:
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path, mailbox: Running) -> None:
     command = [
-        sys.executable, "-m", "notifyx_local.mailbox", "--smtp-port", str(mailbox.smtp),
+        sys.executable, "-m", "notifyx_mailbox.app", "--smtp-port", str(mailbox.smtp),
         "--http-port", str(free_port()), "--folder", str(tmp_path / "other"),
     ]  # fmt: skip
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

@@ -84,7 +84,7 @@ def mailbox_spec(folders: Folders, options: UpOptions) -> ProcessSpec:
     arguments = ("--smtp-port", options.smtp_port, "--http-port", options.mailbox_port, "--folder", folders.mail)
     return ProcessSpec(
         name="mailbox",
-        command=(sys.executable, "-m", "notifyx_local.mailbox", *map(str, arguments)),
+        command=(sys.executable, "-m", "notifyx_mailbox.app", *map(str, arguments)),
         environment={**_inherited(), "NOTIFYX_READY_FILE": str(folders.run / "mailbox.json")},
         log=folders.logs / "mailbox.log",
         stop_rank=2,

@@ -1,4 +1,7 @@
-"""The mailbox as a process: SMTP on one loopback port, its pages on another."""
+"""The mailbox as a process: SMTP on one port, its pages on another.
+
+The pages are shown under this machine's own name only, so that a mailbox in a pod is read through a forwarded port.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ from hypercorn.config import Config
 
 from notifyx_common.errors import NotifyxError
 from notifyx_common.lifecycle import bind
-from notifyx_local.mailbox.messages import Mailbox
-from notifyx_local.mailbox.pages import create_mailbox_app
+from notifyx_mailbox.messages import Mailbox
+from notifyx_mailbox.pages import create_mailbox_app
 
 MAX_MESSAGE = 10 << 20
 
@@ -39,11 +42,11 @@ class _Handler:
         return "250 OK"
 
 
-async def run(smtp_port: int, http_port: int, folder: Path) -> None:
+async def run(host: str, smtp_port: int, http_port: int, folder: Path) -> None:
     """Serve until SIGTERM or SIGINT. Raises :class:`NotifyxError` when a port is taken."""
     mailbox = Mailbox(folder)
-    mail = bind("127.0.0.1", smtp_port, "--smtp-port")
-    pages = bind("127.0.0.1", http_port, "--mailbox-port")
+    mail = bind(host, smtp_port, "--smtp-port")
+    pages = bind(host, http_port, "--mailbox-port")
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,12 +75,13 @@ async def run(smtp_port: int, http_port: int, folder: Path) -> None:
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="notifyx-mailbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--smtp-port", type=int, required=True)
     parser.add_argument("--http-port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args()
     try:
-        asyncio.run(run(arguments.smtp_port, arguments.http_port, arguments.folder))
+        asyncio.run(run(arguments.host, arguments.smtp_port, arguments.http_port, arguments.folder))
     except NotifyxError as error:
         print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
         sys.exit(2)

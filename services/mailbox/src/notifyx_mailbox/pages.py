@@ -9,7 +9,7 @@ from pathlib import Path
 from quart import Quart, Response, abort, jsonify, render_template, request, send_from_directory
 from quart.typing import ResponseReturnValue
 
-from notifyx_local.mailbox.messages import Content, Mailbox
+from notifyx_mailbox.messages import Content, Mailbox
 
 _HERE = Path(__file__).parent
 _PAGE_POLICY = (
