@@ -184,6 +184,10 @@ class Kube:
         """Returns once the resource is gone."""
         await until(lambda: not self.get(name, namespace), f"{namespace}/{name} is gone")
 
+    def lists(self) -> int:
+        """How many lists of NotifyxTopics were asked for so far."""
+        return sum(1 for one in self.server if one.action == kmock.action.LIST and one.resource == TOPICS)
+
     def events(self, name: str = "deploys", namespace: str = "team") -> list[str]:
         """The reasons of the Events about an object, oldest first."""
         return [
@@ -217,3 +221,7 @@ class Store:
         """The topic as the store has it; ``None`` when it has none."""
         status, answer = await self.client.call("GET", f"/topics/{name}", system_principal("test"))
         return cast(dict[str, Any], answer) if status == 200 else None
+
+    async def put_resource(self, name: str, wish: dict[str, Any]) -> None:
+        """Make ``name`` the topic of a resource, as an operator would."""
+        await self.client.ok("PUT", f"/topics/{name}/resource", system_principal("test"), wish)

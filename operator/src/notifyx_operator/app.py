@@ -68,7 +68,10 @@ class _Operator:
                     timeout=settings.api_timeout,
                 )
             )
-            discovery = self._discovery or await stack.enter_async_context(_endpoint_slices(settings))
+            await cluster.installed(settings.install_patience)
+            discovery = self._discovery
+            if discovery is None:
+                discovery = await stack.enter_async_context(_endpoint_slices(settings))
             store = await stack.enter_async_context(
                 ServiceClient(
                     "store",

@@ -7,6 +7,7 @@ typed models of the client would cost more than they check.
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -49,6 +50,12 @@ class NotInCluster(NotifyxError):
     code = "not_in_cluster"
 
 
+class NotInstalled(NotifyxError):
+    """The cluster does not know our resources."""
+
+    code = "not_installed"
+
+
 async def connect() -> Configuration:
     """How to reach the API: the pod's ServiceAccount, or else the kubeconfig. Raises :class:`NotInCluster`."""
     configuration = Configuration()
@@ -86,6 +93,26 @@ class Cluster:
     ) -> None:
         if self._client is not None:
             await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def installed(self, patience: float) -> None:
+        """Returns once our resources can be listed: they may be installed in the same moment as the operator.
+
+        Raises :class:`NotInstalled` after ``patience`` seconds.
+        """
+        until = self._clock.monotonic() + patience
+        while True:
+            try:
+                await self.topics()
+                await self.platforms()
+            except (ClusterRefused, ClusterUnavailable) as error:
+                if self._clock.monotonic() >= until:
+                    raise NotInstalled(
+                        "NotifyxTopics and NotifyxPlatforms cannot be listed here; install crds/ and grant the "
+                        f"operator's ServiceAccount its role. {error.reason}"
+                    ) from error
+                await asyncio.sleep(min(1.0, patience / 4) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            else:
+                return
 
     async def topics(self, name: str | None = None) -> list[dict[str, Any]]:
         """Every NotifyxTopic of the namespaces looked after, or those of one name."""

@@ -29,13 +29,17 @@ STOP_SECONDS = 15.0
 START_SECONDS = 30.0
 
 
-def kopf_settings() -> kopf.OperatorSettings:
-    """Our own finalizer and annotations, so that another operator built on Kopf never takes ours for its own."""
+def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
+    """Our own finalizer and annotations, so that another operator built on Kopf never takes ours for its own.
+
+    ``scan``: follow the cluster's namespaces and resource definitions, which takes rights on the whole cluster.
+    """
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True
     settings.persistence.finalizer = FINALIZER
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX, v1=False)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX, key="last-handled", v1=False)
+    settings.scanning.disabled = not scan
     # Events are posted by the reconciler, about what it did and nothing else.
     settings.posting.enabled = False
     # A watch that was cut without a word is noticed after this long.
@@ -92,7 +96,7 @@ async def running(
     async def operate() -> None:
         await kopf.operator(
             registry=registry,
-            settings=kopf_settings(),
+            settings=kopf_settings(scan=not namespaces),
             standalone=True,
             clusterwide=not namespaces,
             namespaces=list(namespaces),

@@ -34,5 +34,8 @@ class OperatorSettings(ServiceSettings):
     status_parallel: int = Field(default=4, ge=1, le=64)
     """How many topics' status is read and written at one time."""
 
+    install_patience: float = Field(default=30.0, ge=0, le=600)
+    """Longest time a start waits for our resource definitions to be there."""
+
     api_timeout: float = Field(default=10.0, gt=0, le=120)
     """Longest time one call to the Kubernetes API may take."""

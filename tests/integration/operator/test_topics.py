@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from notifyx_common.principal import system_principal
-from support.operator_kube import TOPICS, Kube, Operator, Store, until
+from support.operator_kube import Kube, Operator, Store, until
 from support.store import user
 
 SYSTEM = system_principal("test")
@@ -63,7 +63,7 @@ async def test_drift_is_repaired(kube: Kube, store: Store, operator: Operator) -
         await kube.topic(title="Wanted")
         await kube.synced()
         other = {"resource": "team/deploys", "uid": kube.get()["metadata"]["uid"], "title": "Changed behind its back"}
-        await store.client.ok("PUT", "/topics/deploys/resource", SYSTEM, other)
+        await store.put_resource("deploys", other)
         await until(lambda: "DriftRepaired" in kube.events(), "the repair's Event")
         assert (await store.topic() or {})["title"] == "Wanted"
 
@@ -174,5 +174,4 @@ async def test_many_at_once_cost_few_calls(kube: Kube, store: Store, operator: O
             await kube.topic(f"topic-{number}")
         for number in range(25):
             await kube.synced(f"topic-{number}")
-        lists = [one for one in kube.server if one.action == "list" and one.resource == TOPICS]
-        assert len(lists) < 15
+        assert kube.lists() < 15

@@ -1,0 +1,65 @@
+"""The operator as a service: ready while Kopf runs, kept to its namespaces, and plain where no cluster is."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import kmock as mock
+import pytest
+from kubernetes.aio.client import Configuration
+from prometheus_client import generate_latest
+
+from notifyx_common.discovery import StaticDiscovery
+from notifyx_operator.app import build
+from notifyx_operator.cluster import NotInCluster, NotInstalled, connect
+from notifyx_operator.settings import OperatorSettings
+from support.operator_kube import Kube, Operator, Store, until
+from support.store import TOKEN
+
+
+async def test_it_is_ready_while_kopf_runs(kube: Kube) -> None:
+    service = build(
+        OperatorSettings(internal_token=TOKEN),
+        discovery=StaticDiscovery(),
+        configuration=Configuration(host=str(kube.server.url).rstrip("/")),
+    )
+    client = service.app.test_client()
+    assert (await client.get("/healthz")).status_code == 200
+    assert (await client.get("/readyz")).status_code == 503
+    async with service.context():
+        assert (await client.get("/readyz")).status_code == 200
+    assert (await client.get("/readyz")).status_code == 503
+    measured = generate_latest(service.metrics.registry).decode()
+    assert "notifyx_reconcile_seconds_count" in measured
+
+
+async def test_it_keeps_to_its_namespaces(kube: Kube, store: Store, operator: Operator) -> None:
+    await kube.topic("ours", "team")
+    await kube.topic("theirs", "elsewhere")
+    theirs = {"resource": "elsewhere/theirs", "uid": "u", "title": "Theirs"}
+    await store.put_resource("theirs", theirs)
+    async with operator(namespaces=("team",)):
+        await kube.synced("ours", "team")
+        rounds = kube.lists()
+        await until(lambda: kube.lists() > rounds + 1, "another full comparison")
+        assert (await store.topic("theirs") or {})["resource"] == "elsewhere/theirs"
+        assert "status" not in kube.get("theirs", "elsewhere")
+
+
+async def test_without_a_cluster_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    with pytest.raises(NotInCluster, match="KUBECONFIG"):
+        await asyncio.wait_for(connect(), 5)
+
+
+async def test_without_our_resources_it_says_what_is_missing(kmock: mock.KubernetesEmulator) -> None:
+    service = build(
+        OperatorSettings(internal_token=TOKEN, install_patience=0.3),
+        discovery=StaticDiscovery(),
+        configuration=Configuration(host=str(kmock.url).rstrip("/")),
+    )
+    with pytest.raises(NotInstalled, match="crds"):
+        async with service.context():
+            pytest.fail("it started")
