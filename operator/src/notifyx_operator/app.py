@@ -63,6 +63,7 @@ class _Operator:
                 Cluster(
                     configuration,
                     namespaces=settings.namespaces,
+                    home=settings.kubernetes_namespace,
                     clock=self._clock,
                     instance=lifecycle.instance_name(settings),
                     timeout=settings.api_timeout,

@@ -72,13 +72,24 @@ async def connect() -> Configuration:
 
 
 class Cluster:
-    """Lists, status patches, scaling and Events. Every call raises :class:`NotifyxError`."""
+    """Lists, status patches, scaling and Events. Every call raises :class:`NotifyxError`.
+
+    ``namespaces`` are those whose topics are looked after (none: all), ``home`` is where the platform runs.
+    """
 
     def __init__(
-        self, configuration: Configuration, *, namespaces: Sequence[str], clock: Clock, instance: str, timeout: float
+        self,
+        configuration: Configuration,
+        *,
+        namespaces: Sequence[str],
+        home: str,
+        clock: Clock,
+        instance: str,
+        timeout: float,
     ) -> None:
         self._configuration = configuration
         self._namespaces = tuple(namespaces)
+        self._home = home
         self._clock = clock
         self._instance = instance
         self._timeout = timeout
@@ -116,11 +127,11 @@ class Cluster:
 
     async def topics(self, name: str | None = None) -> list[dict[str, Any]]:
         """Every NotifyxTopic of the namespaces looked after, or those of one name."""
-        return await self._list(GROUP, VERSION, TOPICS, f"metadata.name={name}" if name is not None else None)
+        return await self._list(TOPICS, self._namespaces, f"metadata.name={name}" if name is not None else None)
 
     async def platforms(self) -> list[dict[str, Any]]:
-        """Every NotifyxPlatform of the namespaces looked after."""
-        return await self._list(GROUP, VERSION, PLATFORMS)
+        """The NotifyxPlatforms of our own namespace: those of other releases have operators of their own."""
+        return await self._list(PLATFORMS, (self._home,) if self._home else self._namespaces)
 
     async def patch_status(self, plural: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
         """Set fields of a resource's status; one that is gone by now is fine."""
@@ -210,16 +221,16 @@ class Cluster:
             "create_namespaced_custom_object", "events.k8s.io", "v1", regarding["namespace"], "events", body
         )
 
-    async def _list(self, group: str, version: str, plural: str, selector: str | None = None) -> list[dict[str, Any]]:
+    async def _list(self, plural: str, namespaces: Sequence[str], selector: str | None = None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        for namespace in self._namespaces or (None,):
+        for namespace in namespaces or (None,):
             where = () if namespace is None else (namespace,)
             method = "list_cluster_custom_object" if namespace is None else "list_namespaced_custom_object"
             after: str | None = None
             while True:
                 options = {"field_selector": selector, "_continue": after, "limit": PAGE}
                 page = await self._call(
-                    method, group, version, *where, plural, **{key: value for key, value in options.items() if value}
+                    method, GROUP, VERSION, *where, plural, **{key: value for key, value in options.items() if value}
                 )
                 found += page.get("items", [])
                 after = page.get("metadata", {}).get("continue")

@@ -69,3 +69,13 @@ async def test_a_platform_that_makes_no_sense_is_told_so(kube: Kube, operator: O
         await until(lambda: condition(kube, "Ready") == ("False", "Invalid"), "it is refused")
         message = status(kube)["conditions"][0]["message"]
         assert message == "spec.services.gateway: the minimum (7) is above the maximum (5)."
+
+
+async def test_the_platform_of_another_release_is_left_alone(kube: Kube, operator: Operator) -> None:
+    await deployment(kube, 1)
+    await kube.apply(PLATFORMS, "notifyx", "live", {"spec": {"services": {"gateway": BOUNDS}}})
+    await kube.apply(PLATFORMS, "notifyx", "home", {"spec": {"services": {}}})
+    async with operator(kubernetes_namespace="home"):
+        await until(lambda: kube.get("notifyx", "home", PLATFORMS).get("status"), "our own has been looked at")
+        assert status(kube) == {}
+        assert replicas(kube) == 1
