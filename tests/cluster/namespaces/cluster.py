@@ -18,9 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from cluster.images.build import system_images
-
 from cluster.commands import run
+from cluster.images.build import system_images
 from cluster.namespaces import cgroups, control_plane, host, network, node, seed
 from cluster.namespaces.binaries import binaries
 from cluster.namespaces.layout import CONTROL_PLANE, CONTROL_PLANE_IP, Layout
@@ -84,7 +83,8 @@ class NamespaceCluster:
         say("starting the control plane and the nodes")
         self._each(layout.machines, lambda name: self._machines[name].boot())
         self._start_helpers()
-        control_plane.start_api(self._machines[CONTROL_PLANE], layout)
+        control_plane.start_etcd(self._machines[CONTROL_PLANE], layout)
+        control_plane.start_api_server(self._machines[CONTROL_PLANE], layout)
         for name in layout.nodes:
             node.start_runtime(self._machines[name], layout)
         wait_for("the API server is ready", lambda: self._kubectl("get", "--raw", "/readyz"), deadline=60)
@@ -121,6 +121,15 @@ class NamespaceCluster:
     def reconnect(self, node: str) -> None:
         network.connect(self._layout, node, up=True)
         self._wait_ready(node)
+
+    def stop_api(self) -> None:
+        """End the API server's process; everything else goes on."""
+        self._machines[CONTROL_PLANE].kill("kube-apiserver")
+
+    def start_api(self) -> None:
+        """Start the API server again, and wait for it."""
+        control_plane.start_api_server(self._machines[CONTROL_PLANE], self._layout)
+        wait_for("the API server is ready", lambda: self._kubectl("get", "--raw", "/readyz"), deadline=60)
 
     def down(self, say: Say) -> None:
         for name in ("forward", "network-policy"):

@@ -37,15 +37,19 @@ def issue_certificates(layout: Layout) -> None:
     authority.kubeconfig(layout.kubeconfig.name, "admin", f"https://127.0.0.1:{layout.api_port}")
 
 
-def start_api(machine: Machine, layout: Layout) -> None:
-    """etcd, which need not survive the machine, and the API server."""
-    bin_, pki = layout.binaries, layout.pki
+def start_etcd(machine: Machine, layout: Layout) -> None:
+    """etcd, which need not survive the machine."""
     machine.start(
-        "etcd", f"{bin_}/etcd", "--name=test", f"--data-dir={layout.state(machine.name)}/etcd",
+        "etcd", f"{layout.binaries}/etcd", "--name=test", f"--data-dir={layout.state(machine.name)}/etcd",
         "--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
         "--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
         "--initial-cluster=test=http://127.0.0.1:2380", "--unsafe-no-fsync", "--log-level=warn",
     )  # fmt: skip
+
+
+def start_api_server(machine: Machine, layout: Layout) -> None:
+    """The API server."""
+    bin_, pki = layout.binaries, layout.pki
     machine.start(
         "kube-apiserver", f"{bin_}/kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
         "--bind-address=0.0.0.0", f"--advertise-address={CONTROL_PLANE_IP}", "--secure-port=6443",

@@ -72,6 +72,10 @@ class Machine:
             ]
         )  # fmt: skip
 
+    def kill(self, name: str) -> None:
+        """End a daemon at once."""
+        self.run("sh", "-c", 'kill -9 "$(cat /run/pids/$1)"', "sh", name)
+
     def power_off(self) -> None:
         """End everything in the machine at once."""
         if self._pid_file.exists():

@@ -1,0 +1,83 @@
+"""One cluster and one installed platform for all tests here; the order is that of a platform's life."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.images.build import notifyx_images, peer_images
+from cluster.install import Installed, install
+from cluster.kube import Kube
+from cluster.provider import Cluster, Image, NoCluster, Say, choose, running, wanted_provider
+
+ORDER = ("install", "access", "topics", "clients", "discovery", "breakdowns", "upgrade", "uninstall")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--context", default="", help="a cluster of your own, by its context in your kubeconfig")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the modules by the life of a platform, and give tests of clusters the time that they need."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem.removeprefix("test_")
+        return ORDER.index(name) if name in ORDER else len(ORDER)
+
+    items.sort(key=place)
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.fixture(scope="session")
+def say(pytestconfig: pytest.Config) -> Say:
+    """Progress for who waits, past pytest's capturing."""
+    capturing = pytestconfig.pluginmanager.get_plugin("capturemanager")
+    assert capturing is not None
+    start = time.monotonic()
+
+    def line(text: str) -> None:
+        with capturing.global_and_fixture_disabled():
+            print(f"{time.monotonic() - start:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+    return line
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config, say: Say) -> Iterator[Cluster]:
+    """The running cluster; one that was started for the tests ends with them."""
+    kept = running(wanted_provider()) is not None
+    context = pytestconfig.getoption("--context")
+    try:
+        found = choose(context=context, way=wanted_provider(), say=say)
+    except NoCluster as error:
+        pytest.fail(str(error), pytrace=False)
+    yield found
+    if not kept and not context:
+        found.down(say)
+
+
+@pytest.fixture(scope="session")
+def kube(cluster: Cluster) -> Kube:
+    return Kube(cluster)
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster, say: Say) -> list[Image]:
+    """Our own images and those of PostgreSQL and memcached, known to every node."""
+    built = [*notifyx_images(say), *peer_images(say)]
+    cluster.load(built, say)
+    return built
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster, kube: Kube, images: list[Image], say: Say) -> Installed:
+    """The platform, installed with helm as the README says, and ready."""
+    say("installing the chart")
+    platform = install(cluster, kube, images)
+    say("the platform is ready")
+    return platform

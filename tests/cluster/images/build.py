@@ -1,0 +1,175 @@
+"""Every image that the test cluster needs, made where no container registry can be reached.
+
+Each is kept in the cache folder under a name made of its inputs, so that nothing is built twice. A base that stands in
+for ``python:3.13-slim`` and the servers of third parties are made of Debian packages; our own images are built by
+buildah from ``images/Dockerfile``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sysconfig
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from cluster.commands import run
+from cluster.images.archive import Recipe, write_image
+from cluster.provider import Image, NoCluster, Say
+from support.helm import cache_folder
+
+ROOT = Path(__file__).parents[3]
+PARTS = ("gateway", "auth", "store", "mailer", "operator", "mailbox")
+PACKAGES = {"mmdebstrap": "mmdebstrap", "buildah": "buildah", "gcc": "gcc libc6-dev"}
+SUITE = "trixie"
+
+# Documentation and translations are a third of such a system.
+_SLIM = ("doc", "man", "locale", "i18n", "info")
+_EMPTY = (
+    'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/log/*; '
+    'find "$1" -xdev -name __pycache__ -type d -prune -exec rm -rf {} +; '
+    ': > "$1/etc/resolv.conf"; : > "$1/etc/hostname"'
+)
+_PYTHON = (
+    # As in the official image: python3 and pip are in /usr/local/bin.
+    'chroot "$1" python3 -m venv /usr/local',
+    # A network may have an authority of its own; this image never leaves the machine.
+    'cp /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/ca-certificates.crt"',
+)
+_POSTGRES = (
+    'chroot "$1" usermod -u 999 postgres && chroot "$1" groupmod -g 999 postgres',
+    'ln -s /usr/lib/postgresql/*/bin/* "$1/usr/local/bin/"',
+)
+
+
+def system_images(coredns: Path, say: Say) -> list[Image]:
+    """What the cluster itself runs: the pause container, CoreDNS and Traefik. Raises :class:`NoCluster`."""
+    _need("gcc")
+    source = Path(__file__).with_name("pause.c")
+    traefik = Path(sysconfig.get_path("scripts")) / "traefik"
+    if not traefik.exists():
+        raise NoCluster("Traefik is not installed in the environment; make cluster installs it.")
+
+    def pause(target: Path) -> None:
+        binary = target.with_suffix(".bin")
+        run(["gcc", "-O2", "-static", "-o", binary, source])
+        write_image("localhost/pause:1", Recipe(files={"/pause": binary}, entrypoint=["/pause"]), target)
+        binary.unlink()
+
+    def program(name: str, binary: Path) -> Callable[[Path], None]:
+        certificates = Path("/etc/ssl/certs/ca-certificates.crt")
+        files = {f"/{name}": binary, **({str(certificates): certificates} if certificates.exists() else {})}
+        recipe = Recipe(files=files, entrypoint=[f"/{name}"])
+        return lambda target: write_image(f"localhost/{name}:1", recipe, target)
+
+    return [
+        _kept("localhost/pause:1", source.read_text(), pause, say),
+        _kept("localhost/coredns:1", str(coredns), program("coredns", coredns), say),
+        _kept("localhost/traefik:1", _stamp([traefik]), program("traefik", traefik), say),
+    ]
+
+
+def peer_images(say: Say) -> list[Image]:
+    """PostgreSQL and memcached, of Debian's packages."""
+    postgres = Recipe(user="999:999", command=["postgres"])
+    memcached = Recipe(user="10001:10001", entrypoint=["memcached"])
+    return [
+        _debian("localhost/postgres:17", ("postgresql-17",), _POSTGRES, postgres, say),
+        _debian("localhost/memcached:1", ("memcached",), (), memcached, say),
+    ]
+
+
+def base_image(say: Say) -> Image:
+    """The stand-in for ``python:3.13-slim``."""
+    packages = ("python3", "python3-venv", "ca-certificates")
+    return _debian("localhost/notifyx-base:1", packages, _PYTHON, Recipe(command=["python3"]), say)
+
+
+def notifyx_images(say: Say) -> list[Image]:
+    """Our own images, built of this tree; the tag is a digest of what they are built from."""
+    _need("buildah")
+    base = base_image(say)
+    inputs = [ROOT / "images" / "Dockerfile", ROOT / "images" / "install.sh", ROOT / "uv.lock", base.archive]
+    inputs += [*ROOT.glob("services/*/pyproject.toml"), ROOT / "operator" / "pyproject.toml"]
+    common = _sources(ROOT / "services" / "common")
+    images = []
+    for part in PARTS:
+        folder = ROOT / "operator" if part == "operator" else ROOT / "services" / part
+        digest = hashlib.sha256(_stamp([*inputs, *common, *_sources(folder)]).encode()).hexdigest()[:12]
+        name = f"localhost/notifyx-{part}:{digest}"
+        images.append(_kept(name, digest, lambda target, one=part, tag=name: _build(one, tag, base, target), say))
+    return images
+
+
+def _build(part: str, name: str, base: Image, target: Path) -> None:
+    storage = cache_folder() / "cluster" / "buildah"
+    buildah = ["buildah", "--root", str(storage / "root"), "--runroot", str(storage / "run")]
+    run([*buildah, "pull", "--quiet", f"docker-archive:{base.archive}"], deadline=300)
+    built = [
+        *buildah, "bud", "--quiet", "--layers", "--isolation", "chroot", "--pull-never",
+        "--build-arg", f"BASE={base.name}", "--target", part, "--tag", name,
+        "--file", str(ROOT / "images" / "Dockerfile"), str(ROOT),
+    ]  # fmt: skip
+    run(built, deadline=900)
+    run([*buildah, "push", "--quiet", name, f"docker-archive:{target}:{name}"], deadline=300)
+
+
+def _debian(name: str, packages: tuple[str, ...], hooks: tuple[str, ...], recipe: Recipe, say: Say) -> Image:
+    """An image of Debian packages."""
+    _need("mmdebstrap")
+
+    def make(target: Path) -> None:
+        root = target.with_suffix(".rootfs")
+        excluded = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _SLIM]
+        customized = [f"--customize-hook={hook}" for hook in (*hooks, _EMPTY)]
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
+        run(["nice", "-n", "5", *command, *excluded, *customized, "--format=tar", SUITE, root], deadline=900)
+        complete = Recipe(
+            layers=[root],
+            entrypoint=recipe.entrypoint,
+            command=recipe.command,
+            user=recipe.user,
+            environment=recipe.environment,
+        )
+        write_image(name, complete, target)
+        root.unlink()
+
+    return _kept(name, repr((SUITE, packages, hooks, recipe)), make, say)
+
+
+def _kept(name: str, inputs: str, make: Callable[[Path], None], say: Say) -> Image:
+    """The image from the cache, or made now; one cache entry for each set of inputs."""
+    folder = cache_folder() / "cluster" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = name.rpartition("/")[2].partition(":")[0]
+    target = folder / f"{stem}-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}.tar"
+    if not target.exists():
+        say(f"building {name}")
+        partial = target.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        make(partial)
+        partial.rename(target)
+        for old in folder.glob(f"{stem}-*.tar"):
+            if old != target:
+                old.unlink()
+    return Image(name, target)
+
+
+def _sources(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("src/**/*") if path.is_file() and "__pycache__" not in path.parts]
+
+
+def _stamp(paths: Iterable[Path]) -> str:
+    """A digest of the files' contents and names."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.name.encode())
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _need(program: str) -> None:
+    """Raises :class:`NoCluster` with the packages to install."""
+    if shutil.which(program) is None:
+        raise NoCluster(f"{program} is missing: apt-get install --no-install-recommends {PACKAGES[program]}")

@@ -1,0 +1,221 @@
+"""The platform in a namespace of the cluster, installed with helm as a user does."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cluster.kube import Kube
+from cluster.provider import Cluster, Image
+from cluster.waiting import wait_for
+from notifyx_local.ports import free_port
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "notifyx"
+VALUES = Path(__file__).parent / "data" / "values.yaml"
+RELEASE = "notifyx"
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
+SERVICES = ("gateway", "auth", "store", "mailer")
+PARTS = (*SERVICES, "operator", "postgres", "memcached", "mailbox")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A release: how its users reach it, and where its parts are."""
+
+    cluster: Cluster
+    kube: Kube
+    namespace: str
+    images: tuple[Image, ...]
+    mailbox: str = ""
+
+    @property
+    def url(self) -> str:
+        """The page."""
+        return self.cluster.ingress
+
+    @property
+    def api(self) -> str:
+        return f"{self.url}/api/v1"
+
+    @property
+    def socket(self) -> str:
+        return f"{self.url.replace('http', 'ws', 1)}/socket"
+
+    @cached_property
+    def secret(self) -> dict[str, str]:
+        """What the chart generated."""
+        data = self.kube.get("secret", self.name("secrets"), self.namespace)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    @property
+    def admin_email(self) -> str:
+        return "admin@example.com"
+
+    @property
+    def admin_password(self) -> str:
+        return self.secret["admin-password"]
+
+    def name(self, part: str) -> str:
+        """The name of a part's objects."""
+        return f"{RELEASE}-{part}"
+
+    def node_without(self, component: str) -> str:
+        """A node that runs no pod of ``component``, and as many other parts as can be."""
+        taken = {pod["spec"]["nodeName"] for pod in self.kube.pods(self.namespace, component)}
+        pods = self.kube.objects("pods", self.namespace)
+
+        def busy(node: str) -> int:
+            return sum(pod["spec"].get("nodeName") == node for pod in pods)
+
+        return max((node for node in self.cluster.nodes if node not in taken), key=busy)
+
+    def wait_complete(self, without: str = "", deadline: float = 180.0) -> None:
+        """Wait until every Deployment has all its pods ready, none of them on the node ``without``."""
+
+        def complete() -> bool:
+            deployments = self.kube.objects("deployments", self.namespace)
+            ready = all(
+                one["status"].get("readyReplicas", 0) == one["spec"]["replicas"]
+                and one["status"].get("observedGeneration") == one["metadata"]["generation"]
+                for one in deployments
+            )
+            # A node without power cannot say that its pods are gone; they count as long as nobody replaced them.
+            pods = [pod for part in SERVICES for pod in self.kube.ready_pods(self.namespace, part)]
+            return ready and not any(pod["spec"].get("nodeName") == without for pod in pods)
+
+        wait_for(f"everything in {self.namespace} is ready", complete, deadline=deadline, pause=0.5)
+
+    @contextlib.contextmanager
+    def without_bounds(self, service: str) -> Iterator[None]:
+        """The operator leaves the replicas of ``service`` alone for a while."""
+        place = ("notifyxplatform", RELEASE, self.namespace)
+        kept = self.kube.get(*place)["spec"]["services"][service]
+        self.kube.patch(*place[:2], {"spec": {"services": {service: None}}}, self.namespace)
+        try:
+            yield
+        finally:
+            self.kube.patch(*place[:2], {"spec": {"services": {service: kept}}}, self.namespace)
+
+    def python(self, pod: str, script: str, *arguments: str, namespace: str = "") -> str:
+        """What a Python script prints in a pod's container."""
+        words = ("exec", pod, "--", "python3", "-c", script, *arguments)
+        return self.kube.kubectl(*words, namespace=namespace or self.namespace).strip()
+
+    def sql(self, service: str, statement: str) -> str:
+        """What the built-in PostgreSQL says to a statement in the database of ``service``."""
+        words = ("exec", f"{self.name('postgres')}-0", "--", "psql", "-h", "/tmp", "-U", "postgres")
+        return self.kube.kubectl(*words, "-d", f"notifyx_{service}", "-Atc", statement, namespace=self.namespace)
+
+    def calls_served(self, pod: str) -> int:
+        """HTTP requests that a pod has answered, health checks apart."""
+        script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9090/metrics').read().decode())"
+        lines = self.python(pod, script).splitlines()
+        counted = [line for line in lines if line.startswith("notifyx_http_requests_total{") and "/internal/" in line]
+        return int(sum(float(line.rpartition(" ")[2]) for line in counted))
+
+    def reaches(self, pod: str, host: str, port: int, namespace: str = "") -> bool:
+        """Whether a TCP connection from a pod to ``host`` comes about within 2 s."""
+        script = (
+            "import socket, sys\n"
+            "try: socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close(); print('reached')\n"
+            "except OSError as error: print(error)\n"
+        )
+        return self.python(pod, script, host, str(port), namespace=namespace) == "reached"
+
+    @contextlib.contextmanager
+    def stranger(self, namespace: str) -> Iterator[str]:
+        """A pod in another namespace that does nothing; its name."""
+        image = next(image.name for image in self.images if "notifyx-gateway" in image.name)
+        container = {
+            "name": "main",
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["python3", "-c", "import signal; signal.pause()"],
+        }
+        spec = {"terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False, "containers": [container]}
+        self.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "stranger", "namespace": namespace},
+            "spec": spec,
+        }
+        # The namespace's own ServiceAccount is made a moment after it.
+        wait_for("the stranger is taken", lambda: self.kube.apply(pod) is None, deadline=20)
+        try:
+            self.kube.kubectl("wait", "--for=condition=Ready", "pod/stranger", "--timeout=60s", namespace=namespace)
+            yield "stranger"
+        finally:
+            self.kube.kubectl("delete", "namespace", namespace, "--timeout=60s")
+
+
+@contextlib.contextmanager
+def port_forward(cluster: Cluster, namespace: str, target: str, port: str) -> Iterator[str]:
+    """The base URL, on loopback, of a port of ``target`` (``service/x``), by way of kubectl."""
+    local = free_port()
+    command = [
+        str(cluster.kubectl), "--kubeconfig", str(cluster.kubeconfig), "-n", namespace,
+        "port-forward", target, f"{local}:{port}",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(f"the way to {target} is open", lambda: _listens(local), deadline=20)
+            yield f"http://127.0.0.1:{local}"
+        finally:
+            process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), 1):
+        return True
+
+
+def image_values(images: Sequence[Image]) -> dict[str, Any]:
+    """The chart's values that name the images of the test."""
+    values: dict[str, Any] = {}
+    for image in images:
+        repository, _, tag = image.name.rpartition(":")
+        part = repository.rpartition("/")[2].removeprefix("notifyx-")
+        if part in PARTS:
+            values[part] = {"image": {"repository": repository, "tag": tag}}
+    return values
+
+
+def install(
+    cluster: Cluster, kube: Kube, images: Sequence[Image], *, namespace: str = "notifyx", wait: bool = True
+) -> Installed:
+    """Install or upgrade the release in ``namespace``, which enforces restricted Pod Security."""
+    labels = {**RESTRICTED, "kubernetes.io/metadata.name": namespace}
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
+    installed = Installed(cluster, kube, namespace, tuple(images))
+    upgrade(installed)
+    installed.wait_complete(deadline=300)
+    return installed
+
+
+def upgrade(installed: Installed, *more: dict[str, Any]) -> None:
+    """``helm upgrade --install`` with the values of the test, and ``more``, and wait for it."""
+    files = [VALUES]
+    folder = installed.cluster.kubeconfig.parent
+    own = {
+        "publicUrl": installed.url,
+        **image_values(installed.images),
+    }
+    for number, values in enumerate((own, *more)):
+        path = folder / f"values-{installed.namespace}-{number}.yaml"
+        path.write_text(yaml.safe_dump(values))
+        files.append(path)
+    words = [word for path in files for word in ("-f", str(path))]
+    installed.kube.helm(
+        "upgrade", "--install", RELEASE, str(CHART), *words, "--wait", "--timeout", "5m", namespace=installed.namespace
+    )

@@ -1,0 +1,112 @@
+"""Things break under traffic: nothing answered is lost, doubled or reordered, and every client resumes.
+
+Each test publishes all the while; on leaving the traffic, what every subscriber received is compared with what was
+answered to the publishers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from cluster.install import Installed
+from cluster.kube import Kube
+from cluster.provider import Cluster
+from cluster.traffic import traffic
+from cluster.waiting import wait_for
+
+T = TypeVar("T")
+SERVICES = ("gateway", "auth", "store", "mailer")
+
+
+async def aside(work: Callable[..., T], *arguments: object) -> T:
+    """Run what waits (kubectl, a node's boot) without holding up the traffic."""
+    return await asyncio.to_thread(work, *arguments)
+
+
+def kill_one(kube: Kube, installed: Installed, component: str) -> None:
+    """End one ready pod at once, as an out-of-memory kill does, and wait until its successor is ready."""
+    pods = kube.ready_pods(installed.namespace, component)
+    name = pods[0]["metadata"]["name"]
+    kube.kubectl("delete", "pod", name, "--grace-period=0", "--force", namespace=installed.namespace)
+    wait_for(
+        f"{component} is complete again",
+        lambda: (
+            len(kube.ready_pods(installed.namespace, component)) >= len(pods)
+            and not kube.exists("pod", name, installed.namespace)
+        ),
+        deadline=120,
+    )
+
+
+@pytest.mark.parametrize("component", [*SERVICES, "operator", "memcached", "postgres"])
+async def test_a_pod_is_killed(installed: Installed, kube: Kube, component: str) -> None:
+    async with traffic(installed, f"killed.{component}") as flowing:
+        await aside(kill_one, kube, installed, component)
+        await flowing.more()
+
+
+def needs(cluster: Cluster, ability: str) -> None:
+    """Skip where the cluster cannot do it, with its reason."""
+    reason = cluster.why_not(ability)
+    if reason is not None:
+        pytest.skip(reason)
+
+
+async def test_a_node_loses_its_power(installed: Installed, cluster: Cluster, kube: Kube) -> None:
+    needs(cluster, "power")
+    node = installed.node_without("postgres")
+    async with traffic(installed, "power") as flowing:
+        await aside(cluster.power_off, node)
+        try:
+            await flowing.more(deadline=90)
+            await aside(installed.wait_complete, node)
+        finally:
+            await aside(cluster.power_on, node)
+        await flowing.more()
+    await aside(installed.wait_complete)
+
+
+async def test_a_node_is_cut_off_and_comes_back(installed: Installed, cluster: Cluster, kube: Kube) -> None:
+    needs(cluster, "cut")
+    node = installed.node_without("postgres")
+    async with traffic(installed, "cut") as flowing:
+        await aside(cluster.cut_off, node)
+        try:
+            await flowing.more(deadline=90)
+            await aside(installed.wait_complete, node)
+        finally:
+            await aside(cluster.reconnect, node)
+        await flowing.more()
+    await aside(installed.wait_complete)
+
+
+async def test_a_node_is_drained(installed: Installed, cluster: Cluster, kube: Kube) -> None:
+    node = installed.node_without("postgres")
+    async with traffic(installed, "drained") as flowing:
+        try:
+            await aside(drain, kube, node)
+            await flowing.more()
+        finally:
+            await aside(kube.kubectl, "uncordon", node)
+    await aside(installed.wait_complete)
+
+
+def drain(kube: Kube, node: str) -> None:
+    """``kubectl drain`` as before maintenance: it keeps to the disruption budgets."""
+    flags = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=150s")
+    kube.kubectl("drain", node, *flags, deadline=160)
+
+
+async def test_everything_is_restarted(installed: Installed, kube: Kube) -> None:
+    async with traffic(installed, "restarted") as flowing:
+        workloads = [f"deployment/{installed.name(part)}" for part in (*SERVICES, "operator")]
+        await aside(lambda: kube.kubectl("rollout", "restart", *workloads, namespace=installed.namespace))
+        await aside(lambda: kube.wait_rolled_out(installed.namespace, *workloads, deadline=240))
+        await flowing.more()
+    codes = {code for client in flowing.clients for code in client.close_codes}
+    assert codes <= {1012, 1006, None}, "a gateway that stops says 1012: come back"
+    assert 1012 in codes

@@ -1,0 +1,45 @@
+"""``helm uninstall`` leaves what policy keeps, and nothing else."""
+
+from __future__ import annotations
+
+from cluster.install import RELEASE, Installed
+from cluster.kube import Kube
+from cluster.waiting import wait_for
+
+KINDS = (
+    "deployments,statefulsets,pods,services,configmaps,secrets,serviceaccounts,roles,rolebindings,"
+    "networkpolicies,poddisruptionbudgets,ingresses,persistentvolumeclaims,notifyxplatforms,jobs"
+)
+OURS = f"app.kubernetes.io/instance={RELEASE}"
+
+
+def left(kube: Kube, namespace: str) -> set[str]:
+    """What the release still has in its namespace."""
+    return {f"{one['kind']}/{one['metadata']['name']}" for one in kube.objects(KINDS, namespace, OURS)}
+
+
+def test_uninstall(installed: Installed, kube: Kube) -> None:
+    kube.apply(
+        {
+            "apiVersion": "notifyx.dev/v1alpha1",
+            "kind": "NotifyxTopic",
+            "metadata": {"name": "left.behind", "namespace": installed.namespace},
+            "spec": {},
+        }
+    )
+    kube.wait_condition("nxt", "left.behind", installed.namespace, "Ready")
+    kube.helm("uninstall", RELEASE, "--wait", "--timeout", "3m", namespace=installed.namespace)
+    kept = {f"Secret/{installed.name('secrets')}", f"PersistentVolumeClaim/data-{installed.name('postgres')}-0"}
+    wait_for("only what is kept is left", lambda: left(kube, installed.namespace) == kept, deadline=120)
+    cluster_wide = kube.objects("clusterroles,clusterrolebindings", selector=OURS)
+    assert [one["metadata"]["name"] for one in cluster_wide] == []
+    # The definitions stay, and with them every team's topics.
+    assert kube.exists("crd", "notifyxtopics.notifyx.dev")
+    assert kube.exists("nxt", "left.behind", installed.namespace)
+
+
+def test_a_new_install_finds_its_data_again(installed: Installed, kube: Kube) -> None:
+    installed.reinstall()
+    found = kube.wait_condition("nxt", "left.behind", installed.namespace, "Ready", deadline=60)
+    assert found["status"]["topic"] == "left.behind"
+    assert installed.sql("store", "SELECT count(*) FROM topics WHERE name = 'upgrade.kept'").strip() == "1"
