@@ -10,10 +10,10 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
@@ -72,6 +72,15 @@ class TopicSpec(_Part):
     demand: DemandSpec = DemandSpec()
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
     paused: bool = False
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        # The same sentences as in the resource definition, for who has no API server to say them.
+        if self.visibility == "private" and not self.owners and not self.readers:
+            raise ValueError("a private topic needs someone who may read it: name owners or readers")
+        if "*" in self.owners:
+            raise ValueError("* is everyone; everyone cannot own a topic")
+        return self
 
 
 class _Metadata(BaseModel):
@@ -171,5 +180,5 @@ def _sentence(item: ErrorDetails) -> str:
         fields = _PARTS[path[:-1]].model_fields if path[:-1] in _PARTS else {}
         near = difflib.get_close_matches(path[-1], [one.alias or name for name, one in fields.items()], n=1)
         return f"{field}: there is no such field{f' (is it {near[0]}?)' if near else ''}"
-    message = item["msg"]
+    message = item["msg"].removeprefix("Value error, ")
     return f"{field}: {message[0].lower()}{message[1:]}"
