@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from threading import Thread
 
 import kopf
@@ -20,6 +20,7 @@ from notifyx_common import lifecycle
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.discovery import Discovery
+from notifyx_common.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -72,7 +73,7 @@ class _Operator:
             await cluster.installed(settings.install_patience)
             discovery = self._discovery
             if discovery is None:
-                discovery = await stack.enter_async_context(_endpoint_slices(settings))
+                discovery = await stack.enter_async_context(EndpointSliceDiscovery(settings))
             store = await stack.enter_async_context(
                 ServiceClient(
                     "store",
@@ -123,13 +124,6 @@ class _Operator:
     def _stop(self) -> None:
         # A stop as anybody else's: the pod is started anew, and nothing is lost by that.
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _endpoint_slices(settings: OperatorSettings) -> AbstractAsyncContextManager[Discovery]:
-    # Only where a cluster is: it costs a connection and a watch.
-    from notifyx_common.endpoint_slices import EndpointSliceDiscovery  # noqa: PLC0415
-
-    return EndpointSliceDiscovery(settings)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -10,6 +10,7 @@ from notifyx_common import lifecycle
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.discovery import Discovery
+from notifyx_common.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.errors import Unavailable
 from notifyx_common.lifecycle import Service, instance_name
 from notifyx_common.memcached import Memcached, parse_servers
@@ -50,7 +51,8 @@ class Gateway:
         self.instance = instance_name(settings)
         self.readiness = Readiness()
         self.registry = Registry(clock)
-        found = discovery or self.registry.discovery
+        self.slices = EndpointSliceDiscovery(settings) if settings.kubernetes_namespace and not discovery else None
+        found = discovery or self.slices or self.registry.discovery
         token = settings.internal_token.get_secret_value()
 
         def client(service: str) -> ServiceClient:
@@ -118,6 +120,8 @@ class Gateway:
         async with contextlib.AsyncExitStack() as stack:
             if self.shared is not None:
                 await stack.enter_async_context(self.shared)
+            if self.slices is not None:
+                await stack.enter_async_context(self.slices)
             for part in (self.auth, self.store_client, self.mailer, self.registry, self.authenticator):
                 await stack.enter_async_context(part)
             for part_ in (self.store, self.hub, self.verification, self.socket, self.longpoll):
@@ -173,7 +177,8 @@ def build(
     metrics: Metrics | None = None,
     discovery: Discovery | None = None,
 ) -> Service:
-    """The service of ``settings``. ``discovery`` finds the other services; it defaults to the gateway's own registry.
+    """The service of ``settings``. ``discovery`` finds the other services; it defaults to EndpointSlices in a
+    cluster, and to the gateway's own registry outside one.
 
     Raises :class:`SettingsError`.
     """

@@ -10,6 +10,7 @@ from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.contracts.mailer import MailBatch, MailerStatus, MailResults
 from notifyx_common.discovery import Discovery, RegistryDiscovery
+from notifyx_common.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.web import Readiness, create_app
@@ -44,7 +45,9 @@ class _Node:
             sender = Sender(settings, node=node, metrics=self._metrics, clock=self._clock)
             stack.push_async_callback(sender.close)
             discovery = self._discovery
-            if discovery is None:
+            if discovery is None and settings.kubernetes_namespace:
+                discovery = await stack.enter_async_context(EndpointSliceDiscovery(settings))
+            elif discovery is None:
                 discovery = await stack.enter_async_context(RegistryDiscovery(settings.registry_urls, token))
             peers = await stack.enter_async_context(
                 ServiceClient("mailer", discovery=discovery, token=token, metrics=self._metrics, clock=self._clock)
@@ -85,7 +88,7 @@ def build(
 ) -> lifecycle.Service:
     """The service, ready for :func:`lifecycle.run`. Raises :class:`SettingsError` for TLS files that do not load.
 
-    ``discovery`` finds the peers; it defaults to the registries of the settings.
+    ``discovery`` finds the peers; it defaults to EndpointSlices in a cluster, else to the registries of the settings.
     """
     tls_context(settings)
     metrics = Metrics()
