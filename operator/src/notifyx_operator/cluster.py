@@ -133,6 +133,37 @@ class Cluster:
         """The NotifyxPlatforms of our own namespace: those of other releases have operators of their own."""
         return await self._list(PLATFORMS, (self._home,) if self._home else self._namespaces)
 
+    async def create_platform(self, name: str, spec: Mapping[str, Any], *, owner: str) -> None:
+        """Make a NotifyxPlatform in our own namespace, which is collected with the Deployment ``owner``."""
+        found = await self.deployment(self._home, owner)
+        metadata = found["metadata"] if found is not None else {}
+        reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "uid": metadata.get("uid", "")}
+        body = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "NotifyxPlatform",
+            "metadata": {
+                "name": name,
+                "namespace": self._home,
+                "labels": metadata.get("labels", {}),
+                "ownerReferences": [reference] if found is not None else [],
+            },
+            "spec": dict(spec),
+        }
+        await self._call("create_namespaced_custom_object", GROUP, VERSION, self._home, PLATFORMS, body)
+
+    async def patch_platform(self, name: str, patch: Mapping[str, Any]) -> None:
+        """Merge ``patch`` into a NotifyxPlatform of our own namespace."""
+        await self._call(
+            "patch_namespaced_custom_object",
+            GROUP,
+            VERSION,
+            self._home,
+            PLATFORMS,
+            name,
+            dict(patch),
+            _content_type=MERGE,
+        )
+
     async def patch_status(self, plural: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
         """Set fields of a resource's status; one that is gone by now is fine."""
         try:

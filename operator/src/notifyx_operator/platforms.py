@@ -25,8 +25,9 @@ from notifyx_operator.bounds import (
     read_spec,
 )
 from notifyx_operator.cluster import PLATFORMS, Cluster
+from notifyx_operator.declared import merge_patch
 from notifyx_operator.platform_status import Looked, platform_status
-from notifyx_operator.settings import OperatorSettings
+from notifyx_operator.settings import DeclaredPlatform, OperatorSettings
 from notifyx_operator.status import changes
 
 log = get_logger(__name__)
@@ -63,6 +64,8 @@ class Platforms:
 
     async def look(self) -> None:
         """One round over all platforms; one that fails does not keep the others back."""
+        if self._settings.platform is not None:
+            await self._declare(self._settings.platform)
         for document in await self._cluster.platforms():
             if (document.get("metadata") or {}).get("deletionTimestamp"):
                 continue
@@ -70,6 +73,16 @@ class Platforms:
                 await self._one(document)
             except NotifyxError as error:
                 log.warning("a platform was not looked at", name=document["metadata"]["name"], reason=error.reason)
+
+    async def _declare(self, declared: DeclaredPlatform) -> None:
+        """Make the release's own platform what the release says; it goes with the operator's Deployment."""
+        for document in await self._cluster.platforms():
+            if document["metadata"]["name"] == declared.name:
+                patch = merge_patch(document.get("spec") or {}, declared.spec)
+                if patch:
+                    await self._cluster.patch_platform(declared.name, {"spec": patch})
+                return
+        await self._cluster.create_platform(declared.name, declared.spec, owner=declared.deployment)
 
     async def _one(self, document: Mapping[str, Any]) -> None:
         metadata = document["metadata"]

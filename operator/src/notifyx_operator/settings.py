@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from notifyx_common.settings import ServiceSettings
+
+
+class DeclaredPlatform(BaseModel):
+    """The NotifyxPlatform of the operator's own release; ``deployment`` is the operator's, with which it goes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=253)
+    deployment: str = Field(min_length=1, max_length=253)
+    spec: dict[str, Any]
 
 
 class OperatorSettings(ServiceSettings):
@@ -15,6 +27,9 @@ class OperatorSettings(ServiceSettings):
 
     namespaces: tuple[str, ...] = ()
     """Namespaces whose resources are looked after (JSON list); empty: the whole cluster."""
+
+    platform: DeclaredPlatform | None = None
+    """The NotifyxPlatform to keep (JSON). A chart cannot hold a resource whose definition it brings itself."""
 
     resync_seconds: float = Field(default=30.0, ge=0.2, le=3600)
     """How often every topic is compared with its resource, so that drift is repaired."""

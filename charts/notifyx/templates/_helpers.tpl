@@ -1,0 +1,278 @@
+{{/* Names and labels. A dictionary with the keys "root" and "part" is what most of them take. */}}
+
+{{- define "notifyx.fullname" -}}
+{{- if contains "notifyx" .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-notifyx" .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "notifyx.name" -}}
+{{ include "notifyx.fullname" .root }}-{{ .part }}
+{{- end -}}
+
+{{- define "notifyx.selector" -}}
+app.kubernetes.io/name: notifyx
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .part }}
+{{- end -}}
+
+{{- define "notifyx.labels" -}}
+{{ include "notifyx.selector" . }}
+app.kubernetes.io/part-of: notifyx
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end -}}
+
+{{/* Of pods: nothing that changes with the chart alone, so that an upgrade replaces only what it has to. */}}
+{{- define "notifyx.podLabels" -}}
+{{ include "notifyx.selector" . }}
+app.kubernetes.io/part-of: notifyx
+{{- end -}}
+
+{{- define "notifyx.metadata" -}}
+name: {{ include "notifyx.name" . }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- include "notifyx.labels" . | nindent 2 }}
+{{- end -}}
+
+{{/* An image: a digest wins over a tag, a part's own registry over the common one. */}}
+{{- define "notifyx.image" -}}
+{{- $own := (index .root.Values .part).image -}}
+{{- $registry := $own.registry | default .root.Values.image.registry -}}
+{{- $name := $own.repository -}}
+{{- if $registry }}{{ $name = printf "%s/%s" $registry $name }}{{ end -}}
+{{- if $own.digest -}}
+{{ $name }}@{{ $own.digest }}
+{{- else -}}
+{{ $name }}:{{ $own.tag | default .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "notifyx.secretName" -}}
+{{ .Values.secrets.existingSecret | default (printf "%s-secrets" (include "notifyx.fullname" .)) }}
+{{- end -}}
+
+{{/* The URL under which users reach the platform. */}}
+{{- define "notifyx.publicUrl" -}}
+{{- if .Values.publicUrl -}}
+{{ .Values.publicUrl | trimSuffix "/" }}
+{{- else if and .Values.ingress.enabled .Values.ingress.host -}}
+{{ ternary "https" "http" (not (empty .Values.ingress.tls)) }}://{{ .Values.ingress.host }}
+{{- else -}}
+http://localhost:4000
+{{- end -}}
+{{- end -}}
+
+{{- define "notifyx.socketUrl" -}}
+{{- if or .Values.publicUrl (and .Values.ingress.enabled .Values.ingress.host) -}}
+{{ regexReplaceAll "^http" (include "notifyx.publicUrl" .) "ws" }}/socket
+{{- else -}}
+ws://localhost:4001/socket
+{{- end -}}
+{{- end -}}
+
+{{/* What every pod of ours looks like from the kubelet's side: restricted Pod Security. */}}
+{{- define "notifyx.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "notifyx.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* The part of a pod that does not depend on what runs in it. */}}
+{{- define "notifyx.podCommon" -}}
+{{- $own := index .root.Values .part -}}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.nodeSelector | default .root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.tolerations | default .root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.priorityClassName | default .root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "notifyx.spread" -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "notifyx.selector" . | nindent 8 }}
+    # Only pods of one revision are counted: those that are being replaced would spoil the spread of their successors.
+    matchLabelKeys: [pod-template-hash]
+{{- end -}}
+
+{{- define "notifyx.podAnnotations" -}}
+{{- $own := index .root.Values .part -}}
+{{- $annotations := merge (dict) ($own.podAnnotations | default dict) (.root.Values.podAnnotations | default dict) -}}
+notifyx.dev/secrets: {{ include "notifyx.secretsChecksum" .root }}
+{{- with $annotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Pods are replaced when the secret's declared parts change; what was generated stays as it is. */}}
+{{- define "notifyx.secretsChecksum" -}}
+{{- toJson (dict "secrets" .Values.secrets "database" .Values.database "smtp" .Values.smtp) | sha256sum | trunc 16 -}}
+{{- end -}}
+
+{{/* Settings that every service takes. */}}
+{{- define "notifyx.commonEnv" -}}
+- name: NOTIFYX_INSTANCE
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: NOTIFYX_INTERNAL_TOKEN
+  valueFrom: {secretKeyRef: {name: {{ include "notifyx.secretName" .root }}, key: internal-token}}
+- name: NOTIFYX_LOG_LEVEL
+  value: {{ .root.Values.logLevel }}
+- name: NOTIFYX_DRAIN_SECONDS
+  value: {{ (index .root.Values .part).drainSeconds | quote }}
+{{- end -}}
+
+{{- define "notifyx.extraEnv" -}}
+{{- range $name, $value := (index .root.Values .part).settings }}
+- name: NOTIFYX_{{ $name | snakecase | upper }}
+  value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "notifyx.discoveryEnv" -}}
+- name: NOTIFYX_KUBERNETES_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: NOTIFYX_KUBERNETES_SERVICES
+  value: '{{ include "notifyx.services" .root }}'
+{{- end -}}
+
+{{- define "notifyx.services" -}}
+{{- $full := include "notifyx.fullname" . -}}
+{"auth":"{{ $full }}-auth","gateway":"{{ $full }}-gateway","mailer":"{{ $full }}-mailer","store":"{{ $full }}-store"}
+{{- end -}}
+
+{{- define "notifyx.memcachedEnv" -}}
+- name: NOTIFYX_MEMCACHED
+  {{- if .Values.memcached.servers }}
+  value: {{ join "," .Values.memcached.servers | quote }}
+  {{- else if .Values.memcached.enabled }}
+  value: {{ include "notifyx.fullname" . }}-memcached:11211
+  {{- else }}
+  value: ""
+  {{- end }}
+{{- end -}}
+
+{{/* The database's URL: from a Secret of the user's, or made of the built-in server's password. */}}
+{{- define "notifyx.databaseEnv" -}}
+{{- $own := index .root.Values.database .part -}}
+{{- if $own.existingSecret }}
+- name: NOTIFYX_DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ $own.existingSecret }}, key: {{ $own.key }}}}
+{{- else }}
+- name: DATABASE_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ include "notifyx.secretName" .root }}, key: {{ .part }}-database-password}}
+- name: NOTIFYX_DATABASE_URL
+  value: postgresql://notifyx_{{ .part }}:$(DATABASE_PASSWORD)@{{ include "notifyx.fullname" .root }}-postgres:5432/notifyx_{{ .part }}
+{{- end }}
+{{- end -}}
+
+{{- define "notifyx.ports" -}}
+- {name: http, containerPort: 4000}
+- {name: metrics, containerPort: 9090}
+{{- end -}}
+
+{{/* A start may wait for its database and migrate; after that, a process that does not answer is replaced. */}}
+{{- define "notifyx.probes" -}}
+startupProbe:
+  httpGet: {path: /healthz, port: http}
+  periodSeconds: 1
+  failureThreshold: 120
+livenessProbe:
+  httpGet: {path: /healthz, port: http}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: {path: /readyz, port: http}
+  periodSeconds: 1
+  timeoutSeconds: 2
+  failureThreshold: 3
+{{- end -}}
+
+{{/* Endpoints are withdrawn everywhere before the process starts to drain. */}}
+{{- define "notifyx.lifecycle" -}}
+preStop: {sleep: {seconds: {{ .root.Values.preStopSeconds }}}}
+{{- end -}}
+
+{{- define "notifyx.grace" -}}
+{{- add (index .root.Values .part).drainSeconds .root.Values.preStopSeconds 10 -}}
+{{- end -}}
+
+{{/* Only who needs it may use it: the DNS of the cluster. */}}
+{{- define "notifyx.dnsEgress" -}}
+- ports:
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
+{{- end -}}
+
+{{- define "notifyx.apiServerEgress" -}}
+- ports:
+    {{- range .Values.networkPolicy.apiServer.ports }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+  {{- with .Values.networkPolicy.apiServer.cidr }}
+  to:
+    - ipBlock: {cidr: {{ . }}}
+  {{- end }}
+{{- end -}}
+
+{{/* Peers of this release: (dict "root" $ "parts" (list "gateway")) */}}
+{{- define "notifyx.peers" -}}
+{{- $root := .root -}}
+{{- range .parts }}
+- podSelector:
+    matchLabels:
+      {{- include "notifyx.selector" (dict "root" $root "part" .) | nindent 6 }}
+{{- end }}
+{{- end -}}
+
+{{- define "notifyx.metricsIngress" -}}
+- ports:
+    - {protocol: TCP, port: 9090}
+  {{- with .Values.networkPolicy.metricsFrom }}
+  from:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{/* The NotifyxPlatform. The operator makes it: Helm knows no resource whose definition it brings itself. */}}
+{{- define "notifyx.platform" -}}
+{{- $services := dict -}}
+{{- range $part := list "gateway" "auth" "store" "mailer" -}}
+{{- $own := index $.Values $part -}}
+{{- $one := dict "deployment" (include "notifyx.name" (dict "root" $ "part" $part)) "minimum" (int $own.minimum) "maximum" (int $own.maximum) "stabilizationSeconds" (int $own.stabilizationSeconds) -}}
+{{- with $own.capacity }}{{ $_ := set $one "capacity" . }}{{ end -}}
+{{- $_ := set $services $part $one -}}
+{{- end -}}
+{{- toJson (dict "name" (include "notifyx.fullname" .) "deployment" (include "notifyx.name" (dict "root" . "part" "operator")) "spec" (dict "services" $services)) -}}
+{{- end -}}
