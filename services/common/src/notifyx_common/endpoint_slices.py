@@ -1,164 +1,170 @@
 """The live endpoints of services in a cluster, from their EndpointSlices.
 
 One list and one watch for all services of a namespace, over plain HTTP: a client library for the whole Kubernetes API
-would cost each gateway and mailer more memory than everything else that it imports (docs/adr/0006).
+would cost each gateway and mailer a second of its start and memory for nothing else (docs/adr/0006).
 
-While the API server is away the last known endpoints stay in use; on its return everything is listed anew and applied
-as a whole. How lists, watches and bookmarks behave: https://kubernetes.io/docs/reference/using-api/api-concepts/
+What holds:
+
+- while the API server is away, or answers nonsense, the last known endpoints stay in use; on its return everything is
+  listed anew and applied as a whole;
+- nothing that goes wrong ends the following, and nothing makes it hurry: whatever ends a watch early is followed by a
+  pause that grows and has jitter;
+- what goes wrong is logged when it begins, when it becomes something else and when it ends, not at each retry.
+
+How lists, watches and bookmarks behave: https://kubernetes.io/docs/reference/using-api/api-concepts/
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
-import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 import orjson
 
-from notifyx_common.balancer import Endpoint
+from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.discovery import StaticDiscovery
+from notifyx_common.errors import NotifyxError, Unavailable
+from notifyx_common.kubernetes_api import ApiServer, in_cluster
 from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
 from notifyx_common.settings import ServiceSettings, SettingsError
+from notifyx_common.slices import Slice, live_endpoints
 
 log = get_logger(__name__)
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SERVICE_LABEL = "kubernetes.io/service-name"
-WATCH_SECONDS = (40, 60)
-"""A watch is ended by the server after so long; then the next one starts where it stopped."""
-
-SILENCE = 10.0
-"""Seconds that a watch may outlive its end before the connection is taken for dead."""
-
-FIRST_SYNC = 5.0
-"""Seconds that a start waits for the first list; then it goes on, and readiness says what is missing."""
-
-LONGEST_PAUSE = 5.0
-
-Slice = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class ApiServer:
-    """Where the API server is, and what is shown to it. The token is read for each request: it is replaced hourly."""
+class Pace:
+    """How long things may take, in seconds."""
 
-    url: str
-    token_file: Path | None = None
-    ca_file: Path | None = None
+    watch: tuple[int, int] = (40, 60)
+    """A watch is ended by the server after so long; then the next one starts where it stopped."""
 
-    def headers(self) -> dict[str, str]:
-        """The headers of a request."""
-        if self.token_file is None:
-            return {}
-        return {"Authorization": f"Bearer {self.token_file.read_text().strip()}"}
+    silence: float = 10.0
+    """So long a watch may outlive its end before the connection is taken for dead."""
 
+    listing: float = 10.0
+    """The longest a list may take."""
 
-def in_cluster() -> ApiServer:
-    """The API server of the cluster that this pod runs in. Raises :class:`SettingsError` outside one."""
-    host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-    token, authority = ACCOUNT / "token", ACCOUNT / "ca.crt"
-    if not host or not token.exists():
-        raise SettingsError(
-            "NOTIFYX_KUBERNETES_NAMESPACE is set, but this is no pod with a ServiceAccount's token: "
-            "unset it, or mount the token."
-        )
-    return ApiServer(f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}", token, authority)
+    first_sync: float = 5.0
+    """So long a start waits for the first list; then it goes on, and readiness says what is missing."""
 
+    steady: float = 5.0
+    """What worked for so long is sound: the pause after its end is the shortest one again."""
 
-def live_endpoints(slices: Iterable[Slice]) -> list[Endpoint]:
-    """The endpoints that may get traffic, of the slices of one Service; each once, sorted by URL.
+    shortest_pause: float = 0.2
+    longest_pause: float = 5.0
 
-    An endpoint that does not say whether it is ready is. One that is terminating gets nothing new.
-    """
-    found: dict[str, Endpoint] = {}
-    for one in slices:
-        ports = {port.get("name") or "": port.get("port") for port in one.get("ports") or []}
-        if not ports.get("http"):
-            continue
-        for endpoint in one.get("endpoints") or []:
-            conditions = endpoint.get("conditions") or {}
-            if conditions.get("ready") is False or conditions.get("terminating"):
-                continue
-            for address in endpoint.get("addresses") or []:
-                host = f"[{address}]" if ":" in address else address
-                url = f"http://{host}:{ports['http']}"
-                metrics = f"http://{host}:{ports['metrics']}" if ports.get("metrics") else ""
-                name = (endpoint.get("targetRef") or {}).get("name") or address
-                found[url] = Endpoint(instance=name, url=url, metrics_url=metrics)
-    return [found[url] for url in sorted(found)]
+    def pause(self, failures: int) -> float:
+        """The longest pause after so many failures in a row; what is slept is a random part of it."""
+        return min(self.shortest_pause * 2.0 ** min(failures - 1, 10), self.longest_pause)
 
 
 class EndpointSliceDiscovery(StaticDiscovery):
     """Follows the EndpointSlices of the services in ``settings.kubernetes_services``."""
 
-    def __init__(self, settings: ServiceSettings, *, api: ApiServer | None = None) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        api: ApiServer | None = None,
+        metrics: Metrics | None = None,
+        clock: Clock | None = None,
+        pace: Pace | None = None,
+    ) -> None:
         """``api`` defaults to the pod's own cluster. Raises :class:`SettingsError` outside one."""
         super().__init__()
+        if not settings.kubernetes_services:
+            raise SettingsError(
+                "NOTIFYX_KUBERNETES_NAMESPACE is set, but NOTIFYX_KUBERNETES_SERVICES names no Service: "
+                'set it to a JSON object like {"store": "notifyx-store"}.'
+            )
         self._api = api or in_cluster()
         self._services = dict(settings.kubernetes_services)
-        self._path = f"/apis/discovery.k8s.io/v1/namespaces/{settings.kubernetes_namespace}/endpointslices"
+        self._namespace = settings.kubernetes_namespace
+        self._clock = clock or SystemClock()
+        self._pace = pace or Pace()
         self._slices: dict[str, Slice] = {}
         self._synced = asyncio.Event()
+        self._trouble = ""
         self._task: asyncio.Task[None] | None = None
+        metrics = metrics or Metrics()
+        self._restarts = metrics.counter("notifyx_discovery_restarts_total")
+        self._confirmed = metrics.gauge("notifyx_discovery_confirmed_timestamp_seconds")
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._follow(), name="endpoint slices")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_SYNC):
-                await self._synced.wait()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pace.first_sync):
+                    await self._synced.wait()
+        except asyncio.CancelledError:
+            await self._stop(self._task)  # a start that is given up is never left
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._stop(self._task)
+
+    async def _stop(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def _follow(self) -> None:
-        """List and watch for ever; what goes wrong is said once, and tried again at growing intervals."""
+        """List and watch for ever."""
         failures = 0
-        context = ssl.create_default_context(cafile=self._api.ca_file) if self._api.ca_file is not None else True
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-        connector = aiohttp.TCPConnector(ssl=context)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            while True:
-                try:
-                    version = await self._list(session)
-                    if failures:
-                        log.info("the API server answers again")
-                    failures = 0
-                    while version:
-                        version = await self._watch(session, version)
-                except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError) as error:
-                    if not failures:
-                        log.warning("the API server is not reached; known endpoints stay in use", error=str(error))
-                    failures += 1
-                    pause = min(0.2 * 2.0 ** min(failures, 10), LONGEST_PAUSE)
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._list_and_watch()
+                reason = "gone"
+            except Exception as error:  # noqa: BLE001 - endpoints that silently no longer change would be worse
+                reason = "failed"
+                self._failed(error)
+            steady = self._clock.monotonic() - began >= self._pace.steady
+            failures = 1 if steady else failures + 1
+            self._restarts.labels(reason).inc()
+            await asyncio.sleep(self._pace.pause(failures) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    async def _list_and_watch(self) -> None:
+        """List once, then watch until the server no longer knows the version.
+
+        On connections of its own: what is wrong with one, or with the certificates it trusts, does not outlive it.
+        """
+        async with self._api.session() as session:
+            version = await self._list(session)
+            while version:
+                began = self._clock.monotonic()
+                version = await self._watch(session, version)
+                if version and self._clock.monotonic() - began < self._pace.steady:
+                    raise Unavailable("The API server ends watches as soon as they begin.")
 
     async def _list(self, session: aiohttp.ClientSession) -> str:
         """Read every slice and apply the whole; the version to watch from."""
-        async with asyncio.timeout(10):
-            async with session.get(self._url(), params=self._selector(), headers=self._api.headers()) as response:
-                response.raise_for_status()
-                found = orjson.loads(await response.read())
+        async with asyncio.timeout(self._pace.listing), session.get(self._path(), params=self._selector()) as response:
+            response.raise_for_status()
+            found = orjson.loads(await response.read())
         self._slices = {one["metadata"]["name"]: one for one in found.get("items") or []}
+        version = str(found["metadata"]["resourceVersion"])
         self._apply()
+        self._confirm()
         self._synced.set()
-        return str(found["metadata"]["resourceVersion"])
+        return version
 
     async def _watch(self, session: aiohttp.ClientSession, version: str) -> str:
         """Apply each change until the server ends the watch; the version to go on from, or empty to list anew."""
-        seconds = random.randint(*WATCH_SECONDS)  # noqa: S311 - so that not all watches end at once
+        seconds = random.randint(*self._pace.watch)  # noqa: S311 - so that not all watches end at once
         params = {
             **self._selector(),
             "watch": "1",
@@ -166,39 +172,85 @@ class EndpointSliceDiscovery(StaticDiscovery):
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
-        async with asyncio.timeout(seconds + SILENCE):
-            async with session.get(self._url(), params=params, headers=self._api.headers()) as response:
-                if response.status == 410:
-                    return ""
-                response.raise_for_status()
+        async with asyncio.timeout(seconds + self._pace.silence), session.get(self._path(), params=params) as response:
+            if response.status == 410:
+                return ""
+            response.raise_for_status()
+            self._confirm()
+            # Only what lasts is a recovery: a server that breaks each watch would be one at each retry.
+            sound = asyncio.get_running_loop().call_later(self._pace.steady, self._recovered)
+            try:
                 rest = b""
                 async for data in response.content.iter_any():
                     *lines, rest = (rest + data).split(b"\n")
                     for line in lines:
-                        event = orjson.loads(line)
-                        if event["type"] == "ERROR":
+                        if not (version := self._take(orjson.loads(line))):
                             return ""
-                        version = str(event["object"]["metadata"]["resourceVersion"])
-                        self._take(event["type"], event["object"])
+                    self._confirm()
+            finally:
+                sound.cancel()
         return version
 
-    def _take(self, kind: str, changed: Slice) -> None:
-        name = changed["metadata"].get("name", "")
+    def _take(self, event: Mapping[str, Any]) -> str:
+        """Apply an event; the version after it, empty when the server no longer knows ours."""
+        kind, changed = event["type"], event["object"]
+        if kind == "ERROR":
+            if changed.get("code") == 410:
+                return ""
+            raise Unavailable(f"The API server ended the watch with {changed.get('code')}.")
+        metadata = changed["metadata"]
         if kind in ("ADDED", "MODIFIED"):
-            self._slices[name] = changed
+            self._slices[metadata["name"]] = changed
+            self._apply()
         elif kind == "DELETED":
-            self._slices.pop(name, None)
-        else:
-            return
-        self._apply()
+            self._slices.pop(metadata["name"], None)
+            self._apply()
+        return str(metadata["resourceVersion"])
 
     def _apply(self) -> None:
-        for part, service in self._services.items():
-            own = [one for one in self._slices.values() if one["metadata"]["labels"].get(SERVICE_LABEL) == service]
-            self.replace(part, live_endpoints(own))
+        # All are worked out before one is applied: a slice that cannot be read changes nothing.
+        fresh = {part: live_endpoints(self._slices_of(service)) for part, service in self._services.items()}
+        for part, endpoints in fresh.items():
+            self.replace(part, endpoints)
 
-    def _url(self) -> str:
-        return f"{self._api.url}{self._path}"
+    def _slices_of(self, service: str) -> list[Slice]:
+        return [
+            one for one in self._slices.values() if (one["metadata"].get("labels") or {}).get(SERVICE_LABEL) == service
+        ]
+
+    def _confirm(self) -> None:
+        self._confirmed.set(self._clock.now().timestamp())
+
+    def _failed(self, error: Exception) -> None:
+        trouble = _sentence(error)
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log.warning("endpoints are not followed; the known ones stay in use", reason=trouble, error=str(error))
+
+    def _recovered(self) -> None:
+        if self._trouble:
+            self._trouble = ""
+            log.info("endpoints are followed again")
+
+    def _path(self) -> str:
+        return f"/apis/discovery.k8s.io/v1/namespaces/{self._namespace}/endpointslices"
 
     def _selector(self) -> dict[str, str]:
         return {"labelSelector": f"{SERVICE_LABEL} in ({','.join(sorted(self._services.values()))})"}
+
+
+def _sentence(error: Exception) -> str:
+    """What is wrong, in words that stay the same while it does."""
+    match error:
+        case NotifyxError(reason=reason):
+            return reason
+        case aiohttp.ClientResponseError(status=401 | 403 as status):
+            return f"The API server answers {status}: the ServiceAccount may not list and watch endpointslices."
+        case aiohttp.ClientResponseError(status=status):
+            return f"The API server answers {status}."
+        case TimeoutError():
+            return "The API server does not answer in time."
+        case aiohttp.ClientError() | OSError():
+            return "The API server cannot be reached."
+        case _:
+            return f"The API server's answer cannot be used ({type(error).__name__})."

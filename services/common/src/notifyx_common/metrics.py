@@ -53,6 +53,18 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric("notifyx_endpoints", "gauge", ("target", "state"), "Known endpoints of a service: ready or ejected"),
     Metric(
+        "notifyx_discovery_restarts_total",
+        "counter",
+        ("reason",),
+        "Times EndpointSlices had to be listed anew: version gone, or failed",
+    ),
+    Metric(
+        "notifyx_discovery_confirmed_timestamp_seconds",
+        "gauge",
+        (),
+        "When the API server last confirmed the known endpoints, in Unix time",
+    ),
+    Metric(
         "notifyx_cache_requests_total",
         "counter",
         ("cache", "tier", "result"),

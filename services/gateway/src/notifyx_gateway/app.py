@@ -51,7 +51,9 @@ class Gateway:
         self.instance = instance_name(settings)
         self.readiness = Readiness()
         self.registry = Registry(clock)
-        self.slices = EndpointSliceDiscovery(settings) if settings.kubernetes_namespace and not discovery else None
+        self.slices: EndpointSliceDiscovery | None = None
+        if discovery is None and settings.kubernetes_namespace:
+            self.slices = EndpointSliceDiscovery(settings, metrics=metrics, clock=clock)
         found = discovery or self.slices or self.registry.discovery
         token = settings.internal_token.get_secret_value()
 

@@ -46,7 +46,8 @@ class _Node:
             stack.push_async_callback(sender.close)
             discovery = self._discovery
             if discovery is None and settings.kubernetes_namespace:
-                discovery = await stack.enter_async_context(EndpointSliceDiscovery(settings))
+                slices = EndpointSliceDiscovery(settings, metrics=self._metrics, clock=self._clock)
+                discovery = await stack.enter_async_context(slices)
             elif discovery is None:
                 discovery = await stack.enter_async_context(RegistryDiscovery(settings.registry_urls, token))
             peers = await stack.enter_async_context(

@@ -1,0 +1,78 @@
+"""How a pod reaches the API server of its own cluster: address, certificates, token, connections.
+
+A process that lives for weeks outlives all of them: the token is replaced hourly and the certificates now and then, in
+the same files. So the token is read for each request, the certificates for each session, and a session is given up
+when something went wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from notifyx_common.settings import SettingsError
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3}
+"""Seconds and probes until a connection whose other end lost its power counts as broken: about 20 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    """Where the API server is, and the files that hold what is shown to it and whom to trust."""
+
+    url: str
+    token_file: Path | None = None
+    ca_file: Path | None = None
+
+    def session(self) -> aiohttp.ClientSession:
+        """A session whose paths are relative to the API server. Raises :class:`OSError` when a file is not readable.
+
+        It has no bound on the whole of a request, as watches have none: callers set theirs.
+        """
+        context = ssl.create_default_context(cafile=self.ca_file) if self.ca_file is not None else True
+        return aiohttp.ClientSession(
+            self.url,
+            connector=aiohttp.TCPConnector(ssl=context, socket_factory=_socket),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
+            middlewares=(self._show_token,),
+        )
+
+    async def _show_token(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if self.token_file is not None:
+            # A small file in memory: reading it takes no longer than handing it to a thread.
+            request.headers["Authorization"] = f"Bearer {self.token_file.read_text().strip()}"
+        return await handler(request)
+
+
+def in_cluster(environ: Mapping[str, str] | None = None, account: Path = ACCOUNT) -> ApiServer:
+    """The API server of the cluster that this pod runs in. Raises :class:`SettingsError` outside one."""
+    environ = os.environ if environ is None else environ
+    host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host or not (account / "token").exists():
+        raise SettingsError(
+            "NOTIFYX_KUBERNETES_NAMESPACE is set, but this is no pod with a ServiceAccount's token: "
+            "unset it, or mount the token."
+        )
+    url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return ApiServer(url, account / "token", account / "ca.crt")
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol = address[:3]
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):  # not every system has them
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
