@@ -41,7 +41,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 # Mistakes that do no harm: they name nobody, or somebody twice, or a Deployment that cannot be. Only the API server,
 # which can tell who makes them at once, refuses them.
-KUBERNETES_ONLY = {"entry-pattern", "entry-serviceaccount", "entry-twice", "platform-deployment-name"}
+KUBERNETES_ONLY = ("would match nobody", "a ServiceAccount is written", "Duplicate value", "the name of a Deployment")
 
 
 def version(kind: str) -> dict[str, Any]:
@@ -255,7 +255,8 @@ def test_each_rule_has_a_resource_that_it_refuses() -> None:
 def test_what_the_api_server_refuses_is_refused_without_one(file: Path) -> None:
     document = yaml.safe_load(file.read_text())
     read = {"NotifyxTopic": parse, "NotifyxPlatform": read_spec}[document["kind"]]
-    if file.stem in KUBERNETES_ONLY:
+    promise = file.read_text().splitlines()[0]
+    if any(words in promise for words in KUBERNETES_ONLY):
         read(document)
         return
     with pytest.raises((InvalidResource, InvalidPlatform)):
