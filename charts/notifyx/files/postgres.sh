@@ -1,32 +1,57 @@
 #!/bin/bash
 # Starts the built-in PostgreSQL with any image that has its programs: the data folder is made once, the databases and
 # their roles at each start, so that a changed password takes effect.
+#
+#   postgres.sh          run it
+#   postgres.sh ready    whether it answers
+#   postgres.sh made     whether it answers, and the databases are there
 set -euo pipefail
-export PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)"
-export PGDATA=/data/pg
+for folder in /usr/lib/postgresql/*/bin; do
+    PATH="$PATH:$folder"
+done
+# PGHOST is where the socket is, for those within the pod, who need no password.
+export PGDATA=${DATA:-/data}/pg PGHOST=${PGHOST:-/tmp} PGPORT=${PGPORT:-5432}
+made=$PGHOST/databases-made
 
+case "${1:-}" in
+    ready) exec pg_isready --quiet ;;
+    made)
+        test -e "$made" || exit 1
+        exec pg_isready --quiet
+        ;;
+esac
+
+rm -f "$made"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     # Made beside and renamed: a start that was interrupted leaves nothing that looks complete.
-    rm -rf /data/pg.new
-    initdb --pgdata=/data/pg.new --username=postgres --auth-local=trust --auth-host=scram-sha-256 \
+    rm -rf "$PGDATA.new"
+    initdb --pgdata="$PGDATA.new" --username=postgres --auth-local=trust --auth-host=scram-sha-256 \
         --encoding=UTF8 --locale=C.UTF-8 --data-checksums --no-instructions
-    echo 'host all all all scram-sha-256' >> /data/pg.new/pg_hba.conf
-    mv /data/pg.new "$PGDATA"
+    echo 'host all all all scram-sha-256' >> "$PGDATA.new/pg_hba.conf"
+    mv "$PGDATA.new" "$PGDATA"
 fi
 
-make_databases() {
-    until pg_isready -q -h /tmp; do sleep 0.2; done
-    ask() { psql --quiet --no-psqlrc -h /tmp -U postgres -v ON_ERROR_STOP=1 "$@"; }
-    ask -v password="$POSTGRES_PASSWORD" <<< "ALTER ROLE postgres PASSWORD :'password'"
-    for part in auth store; do
-        name="notifyx_$part" variable="${part^^}_PASSWORD"
-        ask -Atc "SELECT 1 FROM pg_roles WHERE rolname = '$name'" | grep -q 1 || ask -c "CREATE ROLE $name LOGIN"
-        ask -v password="${!variable}" <<< "ALTER ROLE $name PASSWORD :'password'"
-        ask -Atc "SELECT 1 FROM pg_database WHERE datname = '$name'" | grep -q 1 || ask -c "CREATE DATABASE $name OWNER $name"
-        ask -c "REVOKE CONNECT ON DATABASE $name FROM PUBLIC"
-    done
-    touch /tmp/databases-made
-}
-make_databases &
+postgres -c listen_addresses='*' -c unix_socket_directories="$PGHOST" -c max_connections=300 -c shared_buffers=128MB &
+server=$!
+# Kubernetes ends a pod with SIGTERM, at which PostgreSQL waits until every client has gone; at SIGINT it ends them.
+trap 'kill -INT "$server" || true; wait "$server" || true' EXIT
+trap 'exit 0' TERM INT
 
-exec postgres -c listen_addresses='*' -c unix_socket_directories=/tmp -c max_connections=200 -c shared_buffers=128MB
+ask() { psql --quiet --no-psqlrc --username=postgres --set=ON_ERROR_STOP=1 "$@"; }
+is_there() { ask --tuples-only --command "SELECT 'yes' FROM $1" | grep --quiet yes; }
+set_password() { ask --set=password="$2" <<< "ALTER ROLE $1 PASSWORD :'password'"; }
+
+until pg_isready --quiet; do
+    kill -0 "$server"
+    sleep 0.2
+done
+set_password postgres "$POSTGRES_PASSWORD"
+for part in auth store; do
+    name="notifyx_$part" password="${part^^}_PASSWORD"
+    is_there "pg_roles WHERE rolname = '$name'" || ask --command "CREATE ROLE $name LOGIN"
+    set_password "$name" "${!password}"
+    is_there "pg_database WHERE datname = '$name'" || ask --command "CREATE DATABASE $name OWNER $name"
+    ask --command "REVOKE CONNECT ON DATABASE $name FROM PUBLIC"
+done
+touch "$made"
+wait "$server"

@@ -39,12 +39,17 @@ labels:
   {{- include "notifyx.labels" . | nindent 2 }}
 {{- end -}}
 
-{{/* An image: a digest wins over a tag, a part's own registry over the common one. */}}
+{{/*
+An image: a digest wins over a tag, a part's own registry over the common one, and a repository that begins with a
+registry (it has a dot or a port, or is localhost) over both.
+*/}}
 {{- define "notifyx.image" -}}
 {{- $own := (index .root.Values .part).image -}}
 {{- $registry := $own.registry | default .root.Values.image.registry -}}
 {{- $name := $own.repository -}}
-{{- if $registry }}{{ $name = printf "%s/%s" $registry $name }}{{ end -}}
+{{- if and $registry (not (regexMatch "^([^/]*[.:][^/]*|localhost)/" $name)) -}}
+{{- $name = printf "%s/%s" $registry $name -}}
+{{- end -}}
 {{- if $own.digest -}}
 {{ $name }}@{{ $own.digest }}
 {{- else -}}
@@ -128,9 +133,8 @@ topologySpreadConstraints:
 
 {{- define "notifyx.podAnnotations" -}}
 {{- $own := index .root.Values .part -}}
-{{- $annotations := merge (dict) ($own.podAnnotations | default dict) (.root.Values.podAnnotations | default dict) -}}
 notifyx.dev/secrets: {{ include "notifyx.secretsChecksum" .root }}
-{{- with $annotations }}
+{{- with merge (dict) ($own.podAnnotations | default dict) .root.Values.podAnnotations }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -175,11 +179,22 @@ notifyx.dev/secrets: {{ include "notifyx.secretsChecksum" .root }}
 - name: NOTIFYX_MEMCACHED
   {{- if .Values.memcached.servers }}
   value: {{ join "," .Values.memcached.servers | quote }}
-  {{- else if .Values.memcached.enabled }}
+  {{- else if include "notifyx.memcached" . }}
   value: {{ include "notifyx.fullname" . }}-memcached:11211
   {{- else }}
   value: ""
   {{- end }}
+{{- end -}}
+
+{{/* "yes" where a database is on the built-in server. */}}
+{{- define "notifyx.postgres" -}}
+{{- $both := and .Values.database.auth.existingSecret .Values.database.store.existingSecret -}}
+{{- if and .Values.postgres.enabled (not $both) }}yes{{ end -}}
+{{- end -}}
+
+{{/* "yes" where memcached is the built-in one. */}}
+{{- define "notifyx.memcached" -}}
+{{- if and .Values.memcached.enabled (not .Values.memcached.servers) }}yes{{ end -}}
 {{- end -}}
 
 {{/* The database's URL: from a Secret of the user's, or made of the built-in server's password. */}}
@@ -221,14 +236,17 @@ readinessProbe:
 
 {{/* Endpoints are withdrawn everywhere before the process starts to drain. */}}
 {{- define "notifyx.lifecycle" -}}
-preStop: {sleep: {seconds: {{ .root.Values.preStopSeconds }}}}
+{{- with .root.Values.preStopSeconds -}}
+lifecycle:
+  preStop: {sleep: {seconds: {{ . }}}}
+{{- end -}}
 {{- end -}}
 
 {{- define "notifyx.grace" -}}
 {{- add (index .root.Values .part).drainSeconds .root.Values.preStopSeconds 10 -}}
 {{- end -}}
 
-{{/* Only who needs it may use it: the DNS of the cluster. */}}
+{{/* DNS, wherever the cluster has it. */}}
 {{- define "notifyx.dnsEgress" -}}
 - ports:
     - {protocol: UDP, port: 53}
@@ -254,6 +272,35 @@ preStop: {sleep: {seconds: {{ .root.Values.preStopSeconds }}}}
     matchLabels:
       {{- include "notifyx.selector" (dict "root" $root "part" .) | nindent 6 }}
 {{- end }}
+{{- end -}}
+
+{{/* The database, with the dictionary of a service that has one. */}}
+{{- define "notifyx.databaseEgress" -}}
+{{- if (index .root.Values.database .part).existingSecret -}}
+- ports:
+    - {protocol: TCP, port: {{ .root.Values.database.port }}}
+{{- else -}}
+- ports:
+    - {protocol: TCP, port: 5432}
+  to:
+    {{- include "notifyx.peers" (dict "root" .root "parts" (list "postgres")) | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "notifyx.memcachedEgress" -}}
+{{- if .Values.memcached.servers -}}
+{{- $ports := list -}}
+{{- range .Values.memcached.servers }}{{ $ports = append $ports (regexFind "[0-9]+$" .) }}{{ end -}}
+- ports:
+    {{- range $ports | uniq }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+{{- else if .Values.memcached.enabled -}}
+- ports:
+    - {protocol: TCP, port: 11211}
+  to:
+    {{- include "notifyx.peers" (dict "root" . "parts" (list "memcached")) | nindent 4 }}
+{{- end -}}
 {{- end -}}
 
 {{- define "notifyx.metricsIngress" -}}
