@@ -5,6 +5,7 @@ No API server is asked here; what one refuses is tried in a real cluster, with t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ EXAMPLES: list[dict[str, Any]] = [
 ]
 REFUSED = sorted((ROOT / "tests/cluster/data/refused").glob("*.yaml"))
 FACTS = ("type", "enum", "minimum", "maximum", "minLength", "maxLength", "maxItems", "required")
+DOCUMENT = (ROOT / "docs/resources.md").read_text()
 RULES = "x-kubernetes-validations"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -261,3 +263,43 @@ def test_what_the_api_server_refuses_is_refused_without_one(file: Path) -> None:
         return
     with pytest.raises((InvalidResource, InvalidPlatform)):
         read(document)
+
+
+def leaves(part: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The fields that hold a value, as people write them."""
+    for name, inner in part["properties"].items():
+        here = f"{path}.{name}".lstrip(".")
+        if inner["type"] == "object" and "properties" in inner:
+            yield from leaves(inner, here)
+        else:
+            yield here, inner
+
+
+@pytest.mark.parametrize("kind", ["NotifyxTopic", "NotifyxPlatform"])
+def test_the_documentation_has_every_field_with_its_bounds_and_default(kind: str) -> None:
+    chapter = DOCUMENT.split(f"## {kind}\n")[1].split("\n## ")[0]
+    wished, found = (
+        {row.split("`")[1]: row for row in part.splitlines() if row.startswith("| `")}
+        for part in chapter.split("### Its status")
+    )
+    spec, status = (schema(kind)["properties"][part] for part in ("spec", "status"))
+    fields = dict(leaves(spec if kind == "NotifyxTopic" else spec["properties"]["services"]["properties"]["gateway"]))
+    assert wished.keys() == fields.keys()
+    for field, part in fields.items():
+        numbers = [part[fact] for fact in ("default", "minimum", "maximum", "maxLength", "maxItems") if fact in part]
+        said = [value if isinstance(value, str) else json.dumps(value) for value in numbers]
+        assert [value for value in (*said, *part.get("enum", ())) if value not in wished[field]] == [], field
+    kept = {name for name, _ in leaves(status)}
+    if kind == "NotifyxPlatform":
+        one = status["properties"]["services"]["additionalProperties"]
+        kept = kept - {"services"} | {f"services.NAME.{name}" for name in one["properties"]}
+    assert found.keys() - {"Synced", "LedgerBalanced", "Ready"} == kept
+
+
+def test_the_examples_of_the_documentation_are_valid() -> None:
+    documents = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)]
+    assert [one["kind"] for one in documents] == ["NotifyxTopic", "NotifyxPlatform"]
+    for document in documents:
+        strictly(document["kind"]).validate(document)
+    parse(documents[0])
+    read_spec(documents[1])
