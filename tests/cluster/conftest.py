@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -48,12 +49,21 @@ def say(pytestconfig: pytest.Config) -> Say:
 
 
 @pytest.fixture(scope="session")
-def cluster(pytestconfig: pytest.Config, say: Say) -> Iterator[Cluster]:
-    """The running cluster; one that was started for the tests ends with them."""
-    kept = running(wanted_provider()) is not None
+def images(say: Say) -> list[Image]:
+    """Our own images, and those of PostgreSQL and memcached."""
+    try:
+        return [*notifyx_images(say), *peer_images(say)]
+    except NoCluster as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config, images: list[Image], say: Say) -> Iterator[Cluster]:
+    """The running cluster, which knows the images; one that was started for the tests ends with them."""
+    kept = running(wanted_provider()) is not None or bool(os.environ.get("NOTIFYX_CLUSTER_KEEP"))
     context = pytestconfig.getoption("--context")
     try:
-        found = choose(context=context, way=wanted_provider(), say=say)
+        found = choose(context=context, way=wanted_provider(), images=images, say=say)
     except NoCluster as error:
         pytest.fail(str(error), pytrace=False)
     yield found
@@ -67,17 +77,9 @@ def kube(cluster: Cluster) -> Kube:
 
 
 @pytest.fixture(scope="session")
-def images(cluster: Cluster, say: Say) -> list[Image]:
-    """Our own images and those of PostgreSQL and memcached, known to every node."""
-    built = [*notifyx_images(say), *peer_images(say)]
-    cluster.load(built, say)
-    return built
-
-
-@pytest.fixture(scope="session")
-def installed(cluster: Cluster, kube: Kube, images: list[Image], say: Say) -> Installed:
+def installed(cluster: Cluster, kube: Kube, images: list[Image], say: Say) -> Iterator[Installed]:
     """The platform, installed with helm as the README says, and ready."""
     say("installing the chart")
-    platform = install(cluster, kube, images)
-    say("the platform is ready")
-    return platform
+    with install(cluster, kube, images) as platform:
+        say("the platform is ready")
+        yield platform

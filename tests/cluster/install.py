@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
+import os
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Installed:
     def socket(self) -> str:
         return f"{self.url.replace('http', 'ws', 1)}/socket"
 
-    @cached_property
+    @property
     def secret(self) -> dict[str, str]:
         """What the chart generated."""
         data = self.kube.get("secret", self.name("secrets"), self.namespace)["data"]
@@ -68,6 +69,15 @@ class Installed:
     def name(self, part: str) -> str:
         """The name of a part's objects."""
         return f"{RELEASE}-{part}"
+
+    def revision(self) -> str:
+        """The number of the release's last revision."""
+        history = json.loads(self.kube.helm("history", RELEASE, "-o", "json", namespace=self.namespace))
+        return str(history[-1]["revision"])
+
+    def rollback(self, revision: str) -> None:
+        """``helm rollback``, and wait for it."""
+        self.kube.helm("rollback", RELEASE, revision, "--wait", "--timeout", "5m", namespace=self.namespace)
 
     def node_without(self, component: str) -> str:
         """A node that runs no pod of ``component``, and as many other parts as can be."""
@@ -150,8 +160,9 @@ class Installed:
             "metadata": {"name": "stranger", "namespace": namespace},
             "spec": spec,
         }
-        # The namespace's own ServiceAccount is made a moment after it.
-        wait_for("the stranger is taken", lambda: self.kube.apply(pod) is None, deadline=20)
+        # A pod is refused until the namespace has its ServiceAccount, a moment later.
+        wait_for("a ServiceAccount", lambda: self.kube.exists("serviceaccount", "default", namespace), deadline=20)
+        self.kube.apply(pod)
         try:
             self.kube.kubectl("wait", "--for=condition=Ready", "pod/stranger", "--timeout=60s", namespace=namespace)
             yield "stranger"
@@ -191,16 +202,35 @@ def image_values(images: Sequence[Image]) -> dict[str, Any]:
     return values
 
 
-def install(
-    cluster: Cluster, kube: Kube, images: Sequence[Image], *, namespace: str = "notifyx", wait: bool = True
-) -> Installed:
-    """Install or upgrade the release in ``namespace``, which enforces restricted Pod Security."""
-    labels = {**RESTRICTED, "kubernetes.io/metadata.name": namespace}
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
-    installed = Installed(cluster, kube, namespace, tuple(images))
-    upgrade(installed)
-    installed.wait_complete(deadline=300)
-    return installed
+@contextlib.contextmanager
+def install(cluster: Cluster, kube: Kube, images: Sequence[Image], namespace: str = "notifyx") -> Iterator[Installed]:
+    """The release in ``namespace``, which enforces restricted Pod Security, from installed to removed with all it kept.
+
+    One that is there already, on a cluster that was kept, is upgraded; ``NOTIFYX_CLUSTER_KEEP`` keeps it.
+    """
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": RESTRICTED}})
+    bare = Installed(cluster, kube, namespace, tuple(images))
+    upgrade(bare)
+    bare.wait_complete(deadline=300)
+    with port_forward(cluster, namespace, f"deployment/{bare.name('mailbox')}", "8025") as mailbox:
+        yield replace(bare, mailbox=mailbox)
+    if not os.environ.get("NOTIFYX_CLUSTER_KEEP"):
+        remove(bare)
+
+
+def remove(installed: Installed) -> None:
+    """Uninstall, and delete what policy keeps: topics, definitions, secrets and data."""
+    kube = installed.kube
+    for topic in kube.objects("notifyxtopics"):
+        metadata = topic["metadata"]
+        kube.kubectl("delete", "notifyxtopic", metadata["name"], "--timeout=30s", namespace=metadata["namespace"])
+    kube.helm("uninstall", RELEASE, "--ignore-not-found", "--wait", namespace=installed.namespace)
+    kube.kubectl("delete", "namespace", installed.namespace, "--timeout=120s")
+    kube.kubectl("delete", "crd", "notifyxtopics.notifyx.dev", "notifyxplatforms.notifyx.dev", "--timeout=60s")
+    for volume in kube.objects("persistentvolumes"):
+        # A volume that is kept belongs to its old claim until somebody says that it may go to another.
+        if volume["status"]["phase"] == "Released":
+            kube.patch("persistentvolume", volume["metadata"]["name"], {"spec": {"claimRef": None}})
 
 
 def upgrade(installed: Installed, *more: dict[str, Any]) -> None:

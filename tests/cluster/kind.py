@@ -79,7 +79,7 @@ def find_cluster() -> KindCluster | None:
     return KindCluster(_kubeconfig(), Path(kubectl))
 
 
-def open_cluster(say: Say) -> KindCluster:
+def open_cluster(images: Sequence[Image], say: Say) -> KindCluster:
     """The cluster that runs, or a new one. Raises :class:`NoCluster` when this machine cannot have one."""
     for program in ("docker", "kind", "kubectl"):
         if shutil.which(program) is None:
@@ -100,7 +100,9 @@ def open_cluster(say: Say) -> KindCluster:
     except CommandFailed as error:
         raise NoCluster(f"kind could not start its nodes: {error}") from None
     os.chmod(kubeconfig, 0o600)
-    return KindCluster(kubeconfig, kubectl)
+    cluster = KindCluster(kubeconfig, kubectl)
+    cluster.load(images, say)
+    return cluster
 
 
 def _kubeconfig() -> Path:

@@ -80,19 +80,22 @@ class Cluster(Protocol):
         ...
 
 
-def choose(*, context: str = "", way: str = "", say: Say) -> Cluster:
-    """A running cluster: started if none of ours runs yet. Raises :class:`NoCluster` with the reason of each way.
+def choose(*, context: str = "", way: str = "", images: Sequence[Image] = (), say: Say) -> Cluster:
+    """A running cluster that knows ``images``: started if none of ours runs yet.
 
-    ``context`` names one of the user's own; ``way`` is ``kind`` or ``namespaces`` where only that one will do.
+    ``context`` names one of the user's own; ``way`` is ``kind`` or ``namespaces`` where only that one will do. Raises
+    :class:`NoCluster` with the reason of each way.
     """
     if context:
         from cluster import existing  # noqa: PLC0415 - a way is only looked at when it is tried
 
-        return existing.open_cluster(context)
+        found = existing.open_cluster(context)
+        found.load(images, say)
+        return found
     reasons = []
     for name, module in _ways(way).items():
         try:
-            return module.open_cluster(say)
+            return module.open_cluster(images, say)
         except NoCluster as error:
             reasons.append(f"{name}: {error}")
     raise NoCluster("No Kubernetes cluster can be made on this machine.\n  " + "\n  ".join(reasons))
@@ -106,7 +109,7 @@ def running(way: str = "") -> Cluster | None:
 class _Way(Protocol):
     """A module that makes clusters."""
 
-    def open_cluster(self, say: Say) -> Cluster: ...
+    def open_cluster(self, images: Sequence[Image], say: Say) -> Cluster: ...
 
     def find_cluster(self) -> Cluster | None: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.install import RELEASE, Installed
+from cluster.install import RELEASE, Installed, upgrade
 from cluster.kube import Kube
 from cluster.waiting import wait_for
 
@@ -39,7 +39,8 @@ def test_uninstall(installed: Installed, kube: Kube) -> None:
 
 
 def test_a_new_install_finds_its_data_again(installed: Installed, kube: Kube) -> None:
-    installed.reinstall()
+    upgrade(installed)
+    installed.wait_complete()
     found = kube.wait_condition("nxt", "left.behind", installed.namespace, "Ready", deadline=60)
     assert found["status"]["topic"] == "left.behind"
     assert installed.sql("store", "SELECT count(*) FROM topics WHERE name = 'upgrade.kept'").strip() == "1"

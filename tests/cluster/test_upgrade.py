@@ -19,7 +19,7 @@ def started(kube: Kube, installed: Installed) -> set[str]:
 
 
 async def test_upgrade_and_rollback_lose_nothing(installed: Installed, kube: Kube) -> None:
-    secrets = dict(installed.secret)
+    secrets = installed.secret
     before = started(kube, installed)
     revision = installed.revision()
     async with person(installed, "upgrader") as user:
@@ -30,7 +30,7 @@ async def test_upgrade_and_rollback_lose_nothing(installed: Installed, kube: Kub
         await asyncio.to_thread(installed.wait_complete)
         await flowing.more()
     assert not before & started(kube, installed), "every pod was replaced"
-    assert installed.read_secret() == secrets, "an upgrade keeps the generated secrets"
+    assert installed.secret == secrets, "an upgrade keeps the generated secrets"
     async with traffic(installed, "upgrade.back") as flowing:
         await asyncio.to_thread(installed.rollback, revision)
         await asyncio.to_thread(installed.wait_complete)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
@@ -51,6 +52,15 @@ def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
     return settings
 
 
+class Connection(kopf.ConnectionInfo):
+    """Kopf's connection, content with certificates that Python 3.13 finds too simple: some clusters have such."""
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        context = super().as_ssl_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
+
+
 def add_login(registry: kopf.OperatorRegistry, configuration: Configuration) -> None:
     """Let Kopf reach the API server as ``configuration`` does; asked again, the token is read again."""
 
@@ -61,7 +71,7 @@ def add_login(registry: kopf.OperatorRegistry, configuration: Configuration) -> 
             refresh(configuration)
         held: Any = configuration.api_key.get("BearerToken") or ""
         scheme, _, token = held.rpartition(" ")
-        return kopf.ConnectionInfo(
+        return Connection(
             server=configuration.host,
             ca_path=configuration.ssl_ca_cert,
             insecure=not configuration.verify_ssl,

@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import sysconfig
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from cluster.commands import run
@@ -97,7 +98,7 @@ def notifyx_images(say: Say) -> list[Image]:
         folder = ROOT / "operator" if part == "operator" else ROOT / "services" / part
         digest = hashlib.sha256(_stamp([*inputs, *common, *_sources(folder)]).encode()).hexdigest()[:12]
         name = f"localhost/notifyx-{part}:{digest}"
-        images.append(_kept(name, digest, lambda target, one=part, tag=name: _build(one, tag, base, target), say))
+        images.append(_kept(name, digest, partial(_build, part, name, base), say))
     return images
 
 
@@ -145,10 +146,10 @@ def _kept(name: str, inputs: str, make: Callable[[Path], None], say: Say) -> Ima
     target = folder / f"{stem}-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}.tar"
     if not target.exists():
         say(f"building {name}")
-        partial = target.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        make(partial)
-        partial.rename(target)
+        unfinished = target.with_suffix(".partial")
+        unfinished.unlink(missing_ok=True)
+        make(unfinished)
+        unfinished.rename(target)
         for old in folder.glob(f"{stem}-*.tar"):
             if old != target:
                 old.unlink()

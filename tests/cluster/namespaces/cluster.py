@@ -66,11 +66,11 @@ class NamespaceCluster:
         assert ability in ("power", "cut", "network-policy")
         return None
 
-    def up(self, say: Say) -> None:
+    def up(self, images: Sequence[Image], say: Say) -> None:
         """From nothing to ready nodes, DNS and ingress. Raises :class:`TimedOut` or :class:`CommandFailed`."""
         layout = self._layout
         layout.logs.mkdir(parents=True, exist_ok=True)
-        images = seed.template(system_images(layout.binaries / "coredns", say))
+        template = seed.template([*system_images(layout.binaries / "coredns", say), *images], say)
         run(["sysctl", "-qw", "fs.inotify.max_user_instances=8192", "fs.inotify.max_user_watches=524288"])
         # Pods on one node meet the node's rules only where bridged packets pass through them.
         with contextlib.suppress(CommandFailed):
@@ -79,7 +79,7 @@ class NamespaceCluster:
         network.lay(layout)
         cgroups.make(layout.cgroup)
         for name in layout.nodes:
-            node.prepare(layout, name, images)
+            node.prepare(layout, name, template)
         say("starting the control plane and the nodes")
         self._each(layout.machines, lambda name: self._machines[name].boot())
         self._start_helpers()
@@ -101,9 +101,11 @@ class NamespaceCluster:
             self._kubectl("-n", "kube-system", "rollout", "status", what, "--timeout=120s")
 
     def load(self, images: Sequence[Image], say: Say) -> None:
+        known = [node.images(self._machines[name]) for name in self.nodes if self._machines[name].running]
         for image in images:
-            say(f"loading {image.name}")
-            self._each(self.nodes, partial(self._load, image))
+            if not all(image.name in names for names in known):
+                say(f"loading {image.name}")
+                self._each(self.nodes, partial(self._load, image))
 
     def power_off(self, node: str) -> None:
         self._machines[node].power_off()
@@ -191,7 +193,7 @@ class NamespaceCluster:
             list(pool.map(do, names))
 
 
-def open_cluster(say: Say) -> NamespaceCluster:
+def open_cluster(images: Sequence[Image], say: Say) -> NamespaceCluster:
     """The cluster that runs, or a new one. Raises :class:`NoCluster` when this machine cannot have one."""
     reason = host.why_not()
     if reason is not None:
@@ -199,6 +201,7 @@ def open_cluster(say: Say) -> NamespaceCluster:
     programs = binaries(say)
     found = find_cluster()
     if found is not None:
+        found.load(images, say)
         return found
     folder = _folder()
     _clear(folder, programs, say)
@@ -208,7 +211,7 @@ def open_cluster(say: Say) -> NamespaceCluster:
     (folder / RECORD).write_text(json.dumps(record))
     cluster = NamespaceCluster(layout)
     try:
-        cluster.up(say)
+        cluster.up(images, say)
     except (TimedOut, CommandFailed) as error:
         raise NoCluster(f"the cluster did not become ready: {error}\n{cluster.complaints()}") from None
     return cluster

@@ -140,6 +140,11 @@ def start_kubelet(machine: Machine, layout: Layout) -> None:
     machine.start("kube-proxy", f"{bin_}/kube-proxy", f"--config={state}/kube-proxy.yaml")
 
 
+def images(machine: Machine) -> frozenset[str]:
+    """The names of the images that a running node knows."""
+    return frozenset(machine.run("ctr", "-n", "k8s.io", "images", "ls", "-q").split())
+
+
 def load(machine: Machine, image: Image) -> None:
     """Import an image into a running node."""
     wait_for("containerd answers", lambda: machine.run("ctr", "version"), deadline=30)

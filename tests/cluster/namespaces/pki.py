@@ -32,6 +32,7 @@ class Authority:
         self._certificate = (
             self._builder(self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .add_extension(usage, critical=True)
             .sign(self._key, hashes.SHA256())
         )
@@ -47,6 +48,8 @@ class Authority:
         usage = x509.KeyUsage(True, False, True, False, False, False, False, False, False)
         builder = (
             self._builder(subject, key.public_key())
+            # Python 3.13 and newer refuse a certificate that does not name its authority's key.
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .add_extension(usage, critical=True)
             .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cluster.commands import run
 from cluster.namespaces.node import containerd_configuration
-from cluster.provider import Image
+from cluster.provider import Image, Say
 from support.helm import cache_folder
 
 KEPT = 2
@@ -32,7 +32,7 @@ wait $daemon || true
 """
 
 
-def template(images: Sequence[Image]) -> Path:
+def template(images: Sequence[Image], say: Say) -> Path:
     """The containerd folder that holds ``images``. Raises :class:`CommandFailed`."""
     names = sorted(f"{image.name} {image.archive}" for image in images)
     base = cache_folder() / "cluster" / "templates"
@@ -40,6 +40,7 @@ def template(images: Sequence[Image]) -> Path:
     if folder.exists():
         folder.touch()
         return folder
+    say(f"importing {len(images)} images")
     partial = base / f"{folder.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -1,0 +1,44 @@
+"""``helm install`` from nothing gives a platform that works."""
+
+from __future__ import annotations
+
+from cluster.install import PARTS, RELEASE, SERVICES, Installed
+from cluster.kube import Kube, condition
+from cluster.waiting import wait_for
+
+
+def test_every_part_runs(installed: Installed, kube: Kube) -> None:
+    for part in PARTS:
+        pods = kube.ready_pods(installed.namespace, part)
+        assert pods, part
+        assert all(one["restartCount"] == 0 for pod in pods for one in pod["status"]["containerStatuses"]), part
+
+
+def test_the_operator_keeps_the_platform_within_its_bounds(installed: Installed, kube: Kube) -> None:
+    def settled() -> bool:
+        platform = kube.get("nxp", RELEASE, installed.namespace)
+        return condition(platform, "Ready") == "True" and condition(platform, "ScalingActive") == "True"
+
+    wait_for("the platform is ready", settled, deadline=60)
+    status = kube.get("nxp", RELEASE, installed.namespace)["status"]["services"]
+    assert {part: one["ready"] for part, one in status.items()} == dict.fromkeys(SERVICES, 2)
+    assert "within 2 to" in status["gateway"]["reason"]
+
+
+def test_a_deployment_that_was_scaled_by_hand_comes_back(installed: Installed, kube: Kube) -> None:
+    mailer = f"deployment/{installed.name('mailer')}"
+    kube.kubectl("scale", mailer, "--replicas=0", namespace=installed.namespace)
+    wait_for("there are two mailers", lambda: len(kube.ready_pods(installed.namespace, "mailer")) == 2, deadline=90)
+    reasons = [event["reason"] for event in kube.events(installed.namespace, RELEASE)]
+    assert "Scaled" in reasons
+
+
+def test_helm_test_goes_through_the_front_door(installed: Installed, kube: Kube) -> None:
+    said = kube.helm("test", RELEASE, "--logs", "--timeout", "3m", namespace=installed.namespace)
+    assert "acknowledged it" in said
+
+
+def test_pods_of_a_service_are_on_different_nodes(installed: Installed, kube: Kube) -> None:
+    for part in ("gateway", "store", "auth"):
+        nodes = [pod["spec"]["nodeName"] for pod in kube.ready_pods(installed.namespace, part)]
+        assert len(set(nodes)) == len(nodes), part
