@@ -59,7 +59,7 @@ test-cluster: .venv/.cluster ## Run the tests on a real cluster (a running one i
 check: .venv/.dev ## Lint, format check, types (mypy strict), import contracts, lock file
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy $(SOURCES) tests examples
+	@.venv/bin/mypy $(SOURCES) tests examples tilt
 	@.venv/bin/lint-imports
 	@$(UV) lock --check --quiet
 
