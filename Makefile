@@ -16,7 +16,7 @@ export UV_PYTHON_DOWNLOADS := never
 # The tree may be on another file system than uv's cache; copying is then what it falls back to, without a warning.
 export UV_LINK_MODE := copy
 
-.PHONY: help run test test-cluster cluster cluster-down check format bench lock clean
+.PHONY: help run test test-cluster cluster cluster-env cluster-down check format bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,8 +47,11 @@ run: .venv/.run ## Run the whole platform on this machine (options: make run ARG
 test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets (ARGS="-k name" for some)
 	@.venv/bin/pytest -n 3 --dist loadfile --ignore=tests/cluster $(ARGS)
 
-cluster: .venv/.cluster ## Start a real Kubernetes cluster of three nodes on this machine (kind, or network namespaces)
+cluster: .venv/.cluster ## Start a real Kubernetes cluster of three nodes on this machine, with the images of this tree
 	@PYTHONPATH=tests .venv/bin/python -m cluster up $(ARGS)
+
+cluster-env: .venv/.cluster ## Print what a shell needs for that cluster: eval "$$(make -s cluster-env)"
+	@PYTHONPATH=tests .venv/bin/python -m cluster env
 
 cluster-down: .venv/.cluster ## End that cluster; nothing of it is left
 	@PYTHONPATH=tests .venv/bin/python -m cluster down

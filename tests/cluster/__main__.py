@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 
-from cluster.provider import NoCluster, Say, choose, running, wanted_provider
+import yaml
+
+from cluster.images.build import notifyx_images, peer_images
+from cluster.install import trial_values
+from cluster.provider import Cluster, NoCluster, Say, choose, running, wanted_provider
 from cluster.waiting import CommandFailed, TimedOut
+from support.helm import NoHelm, find_helm
 
 
 def progress() -> Say:
@@ -29,7 +35,9 @@ def main() -> int:
     say = progress()
     try:
         if options.command == "up":
-            cluster = choose(context=options.context, way=wanted_provider(), say=say)
+            images = [*notifyx_images(say), *peer_images(say)]
+            cluster = choose(context=options.context, way=wanted_provider(), images=images, say=say)
+            values_file(cluster).write_text(yaml.safe_dump(trial_values(cluster, images)))
             say(f"ready: {len(cluster.nodes)} nodes; the ingress is at {cluster.ingress}")
         else:
             found = running(wanted_provider())
@@ -39,11 +47,20 @@ def main() -> int:
                 found.down(say)
                 return 0
             cluster = found
-    except (NoCluster, CommandFailed, TimedOut) as error:
+    except (NoCluster, NoHelm, CommandFailed, TimedOut) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.kubectl.parent}:$PATH")
+    if options.command == "env":
+        print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.kubectl.parent}:{find_helm().parent}:$PATH")
+        print(f"export NOTIFYX_URL={cluster.ingress} NOTIFYX_VALUES={values_file(cluster)}")
+    else:
+        print('To use it: eval "$(make -s cluster-env)"')
     return 0
+
+
+def values_file(cluster: Cluster) -> Path:
+    """Where the chart's values for a trial on this cluster are written."""
+    return cluster.kubeconfig.parent / "trial-values.yaml"
 
 
 if __name__ == "__main__":

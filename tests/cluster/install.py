@@ -202,6 +202,13 @@ def image_values(images: Sequence[Image]) -> dict[str, Any]:
     return values
 
 
+def trial_values(cluster: Cluster, images: Sequence[Image]) -> dict[str, Any]:
+    """The chart's values for a person's trial on this cluster: everything built in, and mail in a mailbox."""
+    values = image_values(images)
+    values["mailbox"] = {**values["mailbox"], "enabled": True}
+    return {**values, "publicUrl": cluster.ingress, "ingress": {"enabled": True, "className": "traefik"}}
+
+
 @contextlib.contextmanager
 def install(cluster: Cluster, kube: Kube, images: Sequence[Image], namespace: str = "notifyx") -> Iterator[Installed]:
     """The release in ``namespace``, which enforces restricted Pod Security, from installed to removed with all it kept.
@@ -237,10 +244,7 @@ def upgrade(installed: Installed, *more: dict[str, Any]) -> None:
     """``helm upgrade --install`` with the values of the test, and ``more``, and wait for it."""
     files = [VALUES]
     folder = installed.cluster.kubeconfig.parent
-    own = {
-        "publicUrl": installed.url,
-        **image_values(installed.images),
-    }
+    own = {"publicUrl": installed.url, **image_values(installed.images)}
     for number, values in enumerate((own, *more)):
         path = folder / f"values-{installed.namespace}-{number}.yaml"
         path.write_text(yaml.safe_dump(values))
