@@ -194,6 +194,17 @@ class Cluster:
             if error.status != 404:
                 raise
 
+    async def without_finalizer(self, namespace: str, name: str, kept: Sequence[str]) -> None:
+        """Leave a NotifyxTopic only the finalizers ``kept``; one that is gone by now is fine."""
+        body = {"metadata": {"finalizers": list(kept)}}
+        try:
+            await self._call(
+                "patch_namespaced_custom_object", GROUP, VERSION, namespace, TOPICS, name, body, _content_type=MERGE
+            )
+        except ClusterRefused as error:
+            if error.status != 404:
+                raise
+
     async def deployment(self, namespace: str, name: str) -> dict[str, Any] | None:
         """A Deployment; ``None`` when there is none of that name."""
         try:
