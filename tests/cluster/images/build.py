@@ -2,7 +2,7 @@
 
 Each is kept in the cache folder under a name made of its inputs, so that nothing is built twice. A base that stands in
 for ``python:3.13-slim`` and the servers of third parties are made of Debian packages; our own images are built by
-buildah from ``images/Dockerfile``.
+buildah from ``images/Dockerfile``. Where those programs are missing and a Docker engine answers, it makes them all.
 """
 
 from __future__ import annotations
@@ -10,19 +10,24 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sysconfig
+import tempfile
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 from cluster.commands import run
 from cluster.images.archive import Recipe, write_image
+from cluster.images.docker import PEERS, build_with_docker, engine_answers, pull_with_docker
 from cluster.provider import Image, NoCluster, Say
 from support.helm import cache_folder
 
 ROOT = Path(__file__).parents[3]
 PARTS = ("gateway", "auth", "store", "mailer", "operator", "mailbox")
-PACKAGES = {"mmdebstrap": "mmdebstrap", "buildah": "buildah", "gcc": "gcc libc6-dev"}
 SUITE = "trixie"
+
+# A build leaves half a dozen images behind for the next one to start from, and buildah never drops any: past so many,
+# about ten gigabytes, it is cheaper to start anew.
+MOST_KEPT = 400
 
 # Documentation and translations are a third of such a system.
 _SLIM = ("doc", "man", "locale", "i18n", "info")
@@ -45,7 +50,8 @@ _POSTGRES = (
 
 def system_images(coredns: Path, say: Say) -> list[Image]:
     """What the cluster itself runs: the pause container, CoreDNS and Traefik. Raises :class:`NoCluster`."""
-    _need("gcc")
+    if shutil.which("gcc") is None:
+        raise NoCluster("gcc is missing: apt-get install --no-install-recommends gcc libc6-dev")
     source = Path(__file__).with_name("pause.c")
     traefik = Path(sysconfig.get_path("scripts")) / "traefik"
     if not traefik.exists():
@@ -55,7 +61,6 @@ def system_images(coredns: Path, say: Say) -> list[Image]:
         binary = target.with_suffix(".bin")
         run(["gcc", "-O2", "-static", "-o", binary, source])
         write_image("localhost/pause:1", Recipe(files={"/pause": binary}, entrypoint=["/pause"]), target)
-        binary.unlink()
 
     def program(name: str, binary: Path) -> Callable[[Path], None]:
         certificates = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -71,7 +76,9 @@ def system_images(coredns: Path, say: Say) -> list[Image]:
 
 
 def peer_images(say: Say) -> list[Image]:
-    """PostgreSQL and memcached, of Debian's packages."""
+    """PostgreSQL and memcached. Raises :class:`NoCluster`."""
+    if _docker_instead():
+        return [_kept(name, name, partial(pull_with_docker, name), say) for name in PEERS]
     postgres = Recipe(user="999:999", command=["postgres"])
     memcached = Recipe(user="10001:10001", entrypoint=["memcached"])
     return [
@@ -87,22 +94,26 @@ def base_image(say: Say) -> Image:
 
 
 def notifyx_images(say: Say) -> list[Image]:
-    """Our own images, built of this tree; the tag is a digest of what they are built from."""
-    _need("buildah")
-    base = base_image(say)
-    inputs = [ROOT / "images" / "Dockerfile", ROOT / "images" / "install.sh", ROOT / "uv.lock", base.archive]
-    inputs += [*ROOT.glob("services/*/pyproject.toml"), ROOT / "operator" / "pyproject.toml"]
+    """Our own images, tagged with a digest of what they are built from. Raises :class:`NoCluster`."""
+    inputs = [ROOT / "images" / "Dockerfile", ROOT / "images" / "install.sh", ROOT / ".dockerignore", ROOT / "uv.lock"]
+    if _docker_instead():
+        build = build_with_docker
+    else:
+        base = base_image(say)
+        inputs.append(base.archive)
+        build = partial(_build, base)
+    inputs += [ROOT / "pyproject.toml", *ROOT.glob("services/*/pyproject.toml"), ROOT / "operator" / "pyproject.toml"]
     common = _sources(ROOT / "services" / "common")
     images = []
     for part in PARTS:
         folder = ROOT / "operator" if part == "operator" else ROOT / "services" / part
         digest = hashlib.sha256(_stamp([*inputs, *common, *_sources(folder)]).encode()).hexdigest()[:12]
         name = f"localhost/notifyx-{part}:{digest}"
-        images.append(_kept(name, digest, partial(_build, part, name, base), say))
+        images.append(_kept(name, digest, partial(build, part, name), say))
     return images
 
 
-def _build(part: str, name: str, base: Image, target: Path) -> None:
+def _build(base: Image, part: str, name: str, target: Path) -> None:
     storage = cache_folder() / "cluster" / "buildah"
     buildah = ["buildah", "--root", str(storage / "root"), "--runroot", str(storage / "run")]
     run([*buildah, "pull", "--quiet", f"docker-archive:{base.archive}"], deadline=300)
@@ -113,11 +124,12 @@ def _build(part: str, name: str, base: Image, target: Path) -> None:
     ]  # fmt: skip
     run(built, deadline=900)
     run([*buildah, "push", "--quiet", name, f"docker-archive:{target}:{name}"], deadline=300)
+    if len(run([*buildah, "images", "--all", "--quiet"]).split()) > MOST_KEPT:
+        run([*buildah, "rmi", "--all", "--force"], deadline=300)
 
 
 def _debian(name: str, packages: tuple[str, ...], hooks: tuple[str, ...], recipe: Recipe, say: Say) -> Image:
     """An image of Debian packages."""
-    _need("mmdebstrap")
 
     def make(target: Path) -> None:
         root = target.with_suffix(".rootfs")
@@ -133,7 +145,6 @@ def _debian(name: str, packages: tuple[str, ...], hooks: tuple[str, ...], recipe
             environment=recipe.environment,
         )
         write_image(name, complete, target)
-        root.unlink()
 
     return _kept(name, repr((SUITE, packages, hooks, recipe)), make, say)
 
@@ -146,10 +157,11 @@ def _kept(name: str, inputs: str, make: Callable[[Path], None], say: Say) -> Ima
     target = folder / f"{stem}-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}.tar"
     if not target.exists():
         say(f"building {name}")
-        unfinished = target.with_suffix(".partial")
-        unfinished.unlink(missing_ok=True)
-        make(unfinished)
-        unfinished.rename(target)
+        # Another clone may be making the same: the last one stays, and both are whole.
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            unfinished = Path(work) / target.name
+            make(unfinished)
+            unfinished.rename(target)
         for old in folder.glob(f"{stem}-*.tar"):
             if old != target:
                 old.unlink()
@@ -164,13 +176,22 @@ def _stamp(paths: Iterable[Path]) -> str:
     """A digest of the files' contents and names."""
     digest = hashlib.sha256()
     for path in sorted(paths):
-        digest.update(path.name.encode())
+        digest.update(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name).encode())
         with open(path, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
-def _need(program: str) -> None:
-    """Raises :class:`NoCluster` with the packages to install."""
-    if shutil.which(program) is None:
-        raise NoCluster(f"{program} is missing: apt-get install --no-install-recommends {PACKAGES[program]}")
+def _docker_instead() -> bool:
+    """Whether Docker has to make the images. Raises :class:`NoCluster` when nothing here can."""
+    missing = [program for program in ("mmdebstrap", "buildah") if shutil.which(program) is None]
+    if not missing:
+        return False
+    if engine_answers():
+        return True
+    packages = " ".join(missing)
+    raise NoCluster(
+        "Images cannot be built: no Docker engine answers, and "
+        f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing "
+        f"(apt-get install --no-install-recommends {packages})."
+    )
