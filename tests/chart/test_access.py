@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chart.rendered import OURS, SERVICES, Pod, Rendering, render
+from chart.rendered import ERRANDS, OURS, SERVICES, Pod, Rendering, render
 
 COMMON = {"app.kubernetes.io/name": "notifyx", "app.kubernetes.io/instance": "notifyx"}
 
@@ -102,14 +102,16 @@ def test_what_leaves_the_release(renderings: dict[str, Rendering]) -> None:
 def test_every_pod_is_closed_unless_opened(renderings: dict[str, Rendering]) -> None:
     for name in ("default", "everything", "external"):
         rendering = renderings[name]
-        for component, pod in rendering.pods.items():
+        # The farewell comes after the policies.
+        pods = {component: pod for component, pod in rendering.pods.items() if component != "farewell"}
+        for component, pod in pods.items():
             policies = of_pod(rendering, pod)
             # The default, and its own.
             assert len(policies) == 2, component
             assert all(set(policy["policyTypes"]) == {"Ingress", "Egress"} for policy in policies)
         closed = rendering.of("NetworkPolicy")["notifyx-default-deny"]["spec"]
         assert closed == {"podSelector": {"matchLabels": COMMON}, "policyTypes": ["Ingress", "Egress"]}
-        assert len(rendering.of("NetworkPolicy")) == len(rendering.pods) + 1, "no policy without its pods"
+        assert len(rendering.of("NetworkPolicy")) == len(pods) + 1, "no policy without its pods"
     assert not renderings["minimal"].of("NetworkPolicy")
 
 
@@ -126,7 +128,7 @@ def test_services_lead_to_pods(rendering: Rendering) -> None:
         for port in service["spec"]["ports"]:
             assert port["port"] == pod.ports[port["targetPort"]]
             assert port["name"] == port["targetPort"]
-    with_service = {*rendering.pods} - {"operator", "test"}
+    with_service = {*rendering.pods} - {"operator", *ERRANDS}
     assert {name.removeprefix("notifyx-") for name in rendering.of("Service")} == with_service
 
 
@@ -221,6 +223,9 @@ def test_what_each_may_ask_the_api_server(default: Rendering, external: Renderin
         assert granted(default, component) == allowed("somewhere", SEES)
     for component in ("auth", "store"):
         assert granted(default, component) == set()
+    left = {"notifyx.dev/notifyxtopics": "list patch"}
+    assert granted(default, "farewell") == allowed("everywhere", left)
+    assert granted(external, "farewell") == allowed("team-a", left) | allowed("team-b", left)
     everywhere = {**TOPICS, "apiextensions.k8s.io/customresourcedefinitions": "list watch"}
     assert granted(default, "operator") == allowed("somewhere", HOME) | allowed("everywhere", everywhere)
     assert granted(external, "operator") == (

@@ -167,7 +167,7 @@ def test_what_helm_test_asks(default: Rendering, external: Rendering) -> None:
         "https://notifyx.example.com/",
         "wss://notifyx.example.com/socket",
     )
-    hooks = [one for one in default.objects if "helm.sh/hook" in one["metadata"].get("annotations", {})]
+    hooks = [one for one in default.objects if one["metadata"].get("annotations", {}).get("helm.sh/hook") == "test"]
     assert {one["kind"] for one in hooks} == {"ConfigMap", "NetworkPolicy", "Pod"}
     assert all("before-hook-creation" in one["metadata"]["annotations"]["helm.sh/hook-delete-policy"] for one in hooks)
     assert external.pods["test"].env["ADMIN_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"] == "mine"

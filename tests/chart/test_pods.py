@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from chart.rendered import OURS, SERVICES, Rendering, render
+from chart.rendered import ERRANDS, OURS, SERVICES, Rendering, render
 
 BUILT_IN = {"postgres", "memcached"}
-TOKENS = {"gateway", "mailer", "operator"}
+TOKENS = {"gateway", "mailer", "operator", "farewell"}
 
 
 def test_which_pods_there_are(renderings: dict[str, Rendering]) -> None:
     found = {name: set(one.pods) for name, one in renderings.items()}
-    assert found["default"] == {*OURS, *BUILT_IN, "test"}
-    assert found["everything"] == {*OURS, *BUILT_IN, "test", "mailbox"}
-    assert found["external"] == {*OURS, "test"}
-    assert found["minimal"] == {*OURS, "postgres"}
+    assert found["default"] == {*OURS, *BUILT_IN, *ERRANDS}
+    assert found["everything"] == {*OURS, *BUILT_IN, *ERRANDS, "mailbox"}
+    assert found["external"] == {*OURS, *ERRANDS}
+    assert found["minimal"] == {*OURS, "postgres", "farewell"}
 
 
 def test_every_pod_fits_the_restricted_policy(rendering: Rendering) -> None:
@@ -44,9 +44,11 @@ def test_only_who_asks_the_api_server_has_a_token(rendering: Rendering) -> None:
         assert pod.spec["automountServiceAccountToken"] is (component in TOKENS), component
         assert pod.spec["enableServiceLinks"] is False, component
     accounts = rendering.of("ServiceAccount")
-    assert set(accounts) == {f"notifyx-{component}" for component in OURS}
+    owners = (*OURS, "farewell")
+    assert set(accounts) == {f"notifyx-{component}" for component in owners}
     assert not any(account["automountServiceAccountToken"] for account in accounts.values())
-    assert {rendering.pods[component].spec["serviceAccountName"] for component in OURS} == set(accounts)
+    for component in owners:
+        assert rendering.pods[component].spec["serviceAccountName"] == f"notifyx-{component}"
 
 
 def test_every_volume_is_there_and_used(rendering: Rendering) -> None:
@@ -101,7 +103,7 @@ def test_a_pod_has_the_time_that_its_drain_takes(pause: int) -> None:
 def test_probes_ask_ports_that_there_are(rendering: Rendering) -> None:
     for component, pod in rendering.pods.items():
         probes = {name: pod.container[name] for name in pod.container if name.endswith("Probe")}
-        if component == "test":
+        if component in ERRANDS:
             assert not probes
             continue
         assert "readinessProbe" in probes, component
@@ -154,8 +156,8 @@ def test_images(external: Rendering) -> None:
 
 
 def test_what_is_said_for_every_pod(everything: Rendering) -> None:
-    who = {component: pod.annotations.get("example.com/who") for component, pod in everything.pods.items()}
-    del who["test"]
+    pods = {component: pod for component, pod in everything.pods.items() if component not in ERRANDS}
+    who = {component: pod.annotations.get("example.com/who") for component, pod in pods.items()}
     assert who.pop("gateway") == "the gateway"
     assert set(who.values()) == {"everybody"}
 

@@ -212,3 +212,15 @@ def test_the_operator_makes_the_platform_of_the_release(
     assert bounds == {"gateway": (2, 20), "auth": (2, 10), "store": (2, 10), "mailer": (1, 10)}
     deployments = renderings["default"].of("Deployment")
     assert all(one.deployment in deployments for one in spec.services.values())
+
+
+def test_the_farewell_accepts_what_it_is_told(
+    renderings: dict[str, Rendering], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, namespaces in (("default", ()), ("external", ("team-a", "team-b"))):
+        env = environment(renderings[name].pods["farewell"])
+        assert {key.removeprefix("NOTIFYX_").lower() for key in env} <= set(OperatorSettings.model_fields)
+        with monkeypatch.context() as patch:
+            for key, value in env.items():
+                patch.setenv(key, value)
+            assert load(OperatorSettings).namespaces == namespaces
