@@ -91,8 +91,13 @@ class Kube:
         return [one for one in self.objects("events", namespace) if one["involvedObject"]["name"] == name]
 
     def can(self, service_account: str, verb: str, resource: str, namespace: str = "") -> bool:
-        """Whether a ServiceAccount (``namespace:name``) may do ``verb`` on ``resource``, by the API server's word."""
-        words = ["auth", "can-i", verb, resource, f"--as=system:serviceaccount:{service_account}"]
+        """Whether a ServiceAccount (``namespace:name``) may do ``verb`` on ``resource``, by the API server's word.
+
+        A resource is ``kind.group``, ``kind.group/name`` for one of them, and ``...:subresource``.
+        """
+        kind, _, subresource = resource.partition(":")
+        words = ["auth", "can-i", verb, kind, f"--as=system:serviceaccount:{service_account}"]
+        words += [f"--subresource={subresource}"] if subresource else []
         words += [] if namespace else ["--all-namespaces"]
         try:
             return self.kubectl(*words, namespace=namespace).strip() == "yes"

@@ -26,7 +26,7 @@ async def test_one_host_for_page_api_and_socket(installed: Installed) -> None:
         async with session.get(f"{installed.url}/") as page:
             assert page.status == 200
             assert "text/html" in page.headers["Content-Type"]
-        async with session.get(f"{installed.url}/openapi.json") as document:
+        async with session.get(f"{installed.api}/openapi.json") as document:
             assert document.status == 200
             assert installed.url in await document.text()
 

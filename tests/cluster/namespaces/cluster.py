@@ -24,6 +24,7 @@ from cluster.namespaces import cgroups, control_plane, host, network, node, seed
 from cluster.namespaces.binaries import binaries
 from cluster.namespaces.layout import CONTROL_PLANE, CONTROL_PLANE_IP, Layout
 from cluster.namespaces.machine import Machine
+from cluster.namespaces.process import end, remember
 from cluster.provider import Image, NoCluster, Say
 from cluster.waiting import CommandFailed, TimedOut, wait_for
 from notifyx_local.ports import free_port
@@ -135,8 +136,7 @@ class NamespaceCluster:
 
     def down(self, say: Say) -> None:
         for name in ("forward", "network-policy"):
-            with contextlib.suppress(OSError, ValueError):
-                os.kill(int((self._layout.folder / "pids" / name).read_text()), signal.SIGTERM)
+            end(self._layout.folder / "pids" / name, signal.SIGTERM)
         self._each(self._layout.machines, lambda name: self._machines[name].power_off())
         network.clear(self._layout)
         wait_for("the cgroups are gone", lambda: cgroups.remove(self._layout.cgroup), deadline=30)
@@ -175,7 +175,7 @@ class NamespaceCluster:
                 stderr=log,
                 start_new_session=True,
             )
-        (self._layout.folder / "pids" / name).write_text(str(process.pid))
+        remember(self._layout.folder / "pids" / name, process.pid)
 
     def _wait_ready(self, name: str) -> None:
         path = '{.status.conditions[?(@.type=="Ready")].status}'

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -11,7 +9,8 @@ from pathlib import Path
 from cluster.commands import run
 from cluster.namespaces import cgroups
 from cluster.namespaces.layout import Layout
-from cluster.waiting import wait_for
+from cluster.namespaces.process import end, remember, remembered
+from cluster.waiting import CommandFailed, wait_for
 
 INIT = Path(__file__).with_name("init.sh")
 
@@ -28,7 +27,7 @@ class Machine:
     @property
     def running(self) -> bool:
         """Whether the machine has power."""
-        return self._pid_file.exists() and _alive(self._pid)
+        return remembered(self._pid_file) is not None
 
     def boot(self) -> None:
         """Give it power. Its network namespace has to be there."""
@@ -54,8 +53,7 @@ class Machine:
             return int(children[0]) if children and Path(f"/proc/{children[0]}/root/run/ready").exists() else 0
 
         pid = wait_for(f"{self.name} has booted", first_process, deadline=20, pause=0.02)
-        self._pid_file.parent.mkdir(parents=True, exist_ok=True)
-        self._pid_file.write_text(str(pid))
+        remember(self._pid_file, pid)
 
     def run(self, *command: str, deadline: float = 120.0) -> str:
         """Run a command in the machine; what it prints. Raises :class:`CommandFailed`."""
@@ -78,25 +76,13 @@ class Machine:
 
     def power_off(self) -> None:
         """End everything in the machine at once."""
-        if self._pid_file.exists():
-            pid = self._pid
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            wait_for(f"{self.name} is off", lambda: not _alive(pid), deadline=30, pause=0.02)
-            self._pid_file.unlink()
-
-    @property
-    def _pid(self) -> int:
-        return int(self._pid_file.read_text())
+        end(self._pid_file, signal.SIGKILL)
+        wait_for(f"{self.name} is off", lambda: not self.running, deadline=30, pause=0.02)
+        self._pid_file.unlink(missing_ok=True)
 
     @property
     def _inside(self) -> list[str]:
-        return ["nsenter", "-t", str(self._pid), "-m", "-p", "-n", "-u", "-i", "--"]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return "\nState:\tZ" not in status
+        pid = remembered(self._pid_file)
+        if pid is None:
+            raise CommandFailed(f"{self.name} has no power")
+        return ["nsenter", "-t", str(pid), "-m", "-p", "-n", "-u", "-i", "--"]
