@@ -23,18 +23,18 @@ help: ## List the targets
 
 $(UV):
 	@test -n "$(PYTHON)" || { echo "Notifyx needs Python 3.11 or newer; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
-	@echo "Preparing uv $(UV_VERSION) in .tools ..."
+	@echo "Preparing uv $(UV_VERSION) in .tools ..." >&2
 	@$(PYTHON) -m venv $(dir $(UV)).. || { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@$(dir $(UV))pip --quiet --disable-pip-version-check install uv==$(UV_VERSION)
 
 .venv/.run: $(UV) uv.lock pyproject.toml $(MEMBERS)
-	@echo "Installing Notifyx in .venv ..."
+	@echo "Installing Notifyx in .venv ..." >&2
 	@$(UV) sync --quiet --frozen --inexact --no-dev --all-packages --python "$$(command -v $(PYTHON))"
 	@touch $@
 
 .venv/.dev: $(UV) uv.lock pyproject.toml $(MEMBERS)
-	@echo "Installing Notifyx and its development tools in .venv ..."
-	@$(UV) sync --quiet --frozen --all-packages --python "$$(command -v $(PYTHON))"
+	@echo "Installing Notifyx and its development tools in .venv ..." >&2
+	@$(UV) sync --quiet --frozen --inexact --all-packages --python "$$(command -v $(PYTHON))"
 	@touch $@ .venv/.run
 
 .venv/.cluster: .venv/.dev
