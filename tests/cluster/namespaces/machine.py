@@ -59,10 +59,14 @@ class Machine:
         """Run a command in the machine; what it prints. Raises :class:`CommandFailed`."""
         return run([*self._inside, *command], deadline=deadline)
 
-    def start(self, name: str, *command: str) -> None:
-        """Start a daemon in the machine; its output goes to a log of its name."""
+    def start(self, name: str, *command: str, restart: bool = False) -> None:
+        """Start a daemon in the machine; its output goes to a log of its name.
+
+        With ``restart`` it is started again whenever it ends, as an init system would.
+        """
         log = self._layout.logs / f"{self.name}-{name}.log"
-        script = 'name=$1; log=$2; shift 2; echo $$ > /run/pids/$name; exec "$@" >> "$log" 2>&1 < /dev/null'
+        run_it = 'while :; do "$@"; sleep 0.5; done' if restart else 'exec "$@"'
+        script = f'name=$1; log=$2; shift 2; echo $$ > /run/pids/$name; exec >> "$log" 2>&1 < /dev/null; {run_it}'
         run(
             [
                 *cgroups.joining(f"{self._cgroup}/system"), *self._inside,

@@ -131,11 +131,12 @@ def start_runtime(machine: Machine, layout: Layout) -> None:
 
 
 def start_kubelet(machine: Machine, layout: Layout) -> None:
-    """The kubelet and kube-proxy; the kubelet waits for containerd by itself."""
+    """The kubelet and kube-proxy; a kubelet that finds containerd still starting ends, and is started again."""
     state, bin_, node = layout.state(machine.name), layout.binaries, machine.name
     machine.start(
         "kubelet", f"{bin_}/kubelet", f"--config={state}/kubelet.yaml", f"--kubeconfig={layout.pki}/{node}.conf",
         "--root-dir=/var/lib/kubelet", f"--hostname-override={node}", f"--node-ip={layout.ip(node)}",
+        restart=True,
     )  # fmt: skip
     machine.start("kube-proxy", f"{bin_}/kube-proxy", f"--config={state}/kube-proxy.yaml")
 
