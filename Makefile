@@ -9,6 +9,8 @@ UV_VERSION := 0.13.9
 UV := .tools/uv-$(UV_VERSION)/bin/uv
 PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
     $(candidate) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(candidate))))
+# The interpreter itself: uv replaces the environment when it is given a shim or a link instead.
+INTERPRETER = $$($(PYTHON) -c 'import sys; print(sys.executable)')
 MEMBERS := $(wildcard services/*/pyproject.toml) operator/pyproject.toml
 SOURCES := services/*/src operator/src
 
@@ -29,16 +31,16 @@ $(UV):
 
 .venv/.run: $(UV) uv.lock pyproject.toml $(MEMBERS)
 	@echo "Installing Notifyx in .venv ..." >&2
-	@$(UV) sync --quiet --frozen --inexact --no-dev --all-packages --python "$$(command -v $(PYTHON))"
+	@$(UV) sync --quiet --frozen --inexact --no-dev --all-packages --python "$(INTERPRETER)"
 	@touch $@
 
 .venv/.dev: $(UV) uv.lock pyproject.toml $(MEMBERS)
 	@echo "Installing Notifyx and its development tools in .venv ..." >&2
-	@$(UV) sync --quiet --frozen --inexact --all-packages --python "$$(command -v $(PYTHON))"
+	@$(UV) sync --quiet --frozen --inexact --all-packages --python "$(INTERPRETER)"
 	@touch $@ .venv/.run
 
 .venv/.cluster: .venv/.dev
-	@$(UV) sync --quiet --frozen --inexact --all-packages --group cluster --python "$$(command -v $(PYTHON))"
+	@$(UV) sync --quiet --frozen --inexact --all-packages --group cluster --python "$(INTERPRETER)"
 	@touch $@
 
 run: .venv/.run ## Run the whole platform on this machine (options: make run ARGS="--help")
@@ -74,7 +76,7 @@ bench: .venv/.dev ## Measure flood, steady load and idle memory beside a C progr
 	@.venv/bin/python tests/bench/run.py $(ARGS)
 
 lock: $(UV) ## Bring uv.lock up to date with the pyproject files
-	@$(UV) lock --python "$$(command -v $(PYTHON))"
+	@$(UV) lock --python "$(INTERPRETER)"
 
 clean: ## Remove what make installed and built; the data of `make run` (.notifyx) stays
 	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +22,7 @@ from cluster.namespaces import cgroups, control_plane, host, network, node, seed
 from cluster.namespaces.binaries import binaries
 from cluster.namespaces.layout import CONTROL_PLANE, CONTROL_PLANE_IP, Layout
 from cluster.namespaces.machine import Machine
-from cluster.namespaces.process import end, remember
+from cluster.namespaces.process import detached, end, remember
 from cluster.provider import Image, NoCluster, Say
 from cluster.waiting import CommandFailed, TimedOut, wait_for
 from notifyx_local.ports import free_port
@@ -164,18 +162,10 @@ class NamespaceCluster:
         self._helper("network-policy", "cluster.namespaces.network_policy", str(layout.kubeconfig), *namespaces)
 
     def _helper(self, name: str, module: str, *arguments: str) -> None:
-        tests = Path(__file__).parents[2]
-        with open(self._layout.logs / f"{name}.log", "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
-                cwd=tests,
-                env={**os.environ, "PYTHONPATH": str(tests)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        remember(self._layout.folder / "pids" / name, process.pid)
+        command = [sys.executable, "-m", module, *arguments]
+        log = self._layout.logs / f"{name}.log"
+        pid = detached(command, log, {"PYTHONPATH": str(Path(__file__).parents[2])})
+        remember(self._layout.folder / "pids" / name, pid)
 
     def _wait_ready(self, name: str) -> None:
         path = '{.status.conditions[?(@.type=="Ready")].status}'

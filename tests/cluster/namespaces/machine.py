@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from pathlib import Path
 
 from cluster.commands import run
 from cluster.namespaces import cgroups
 from cluster.namespaces.layout import Layout
-from cluster.namespaces.process import end, remember, remembered
+from cluster.namespaces.process import detached, end, remember, remembered
 from cluster.waiting import CommandFailed, wait_for
 
 INIT = Path(__file__).with_name("init.sh")
@@ -38,18 +37,17 @@ class Machine:
         cgroups.make(f"{self._cgroup}/system")
         self._layout.logs.mkdir(parents=True, exist_ok=True)
         namespaces = ["-m", "-p", "-u", "-i", "--propagation", "private", "-f", "--kill-child", "--mount-proc"]
-        with open(self._layout.logs / f"{self.name}-init.log", "wb") as log:
-            outer = subprocess.Popen(
-                [
-                    *cgroups.joining(f"{self._cgroup}/system"),
-                    "nsenter", f"--net=/run/netns/{self._layout.netns(self.name)}",
-                    "unshare", *namespaces, "bash", str(INIT), self.name, str(state),
-                ],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+        outer = detached(
+            [
+                *cgroups.joining(f"{self._cgroup}/system"),
+                "nsenter", f"--net=/run/netns/{self._layout.netns(self.name)}",
+                "unshare", *namespaces, "bash", str(INIT), self.name, str(state),
+            ],
+            self._layout.logs / f"{self.name}-init.log",
+        )  # fmt: skip
 
         def first_process() -> int:
-            children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+            children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
             return int(children[0]) if children and Path(f"/proc/{children[0]}/root/run/ready").exists() else 0
 
         pid = wait_for(f"{self.name} has booted", first_process, deadline=20, pause=0.02)

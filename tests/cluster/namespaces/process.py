@@ -9,7 +9,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+
+def detached(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> int:
+    """Start a process in a session of its own that nobody here waits for; its process id."""
+    actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    whole = {**os.environ, **(env or {})}
+    return os.posix_spawnp(command[0], list(command), whole, file_actions=actions, setsid=True)
 
 
 def remember(file: Path, pid: int) -> None:
