@@ -252,7 +252,7 @@ def remove(installed: Installed) -> None:
             kube.patch("persistentvolume", volume["metadata"]["name"], {"spec": {"claimRef": None}})
 
 
-def upgrade(installed: Installed, *more: dict[str, Any]) -> None:
+def upgrade(installed: Installed, *more: dict[str, Any], chart: Path = CHART) -> None:
     """``helm upgrade --install`` with the values of the test, and ``more``, and wait for it."""
     files = [VALUES]
     folder = installed.cluster.kubeconfig.parent
@@ -263,5 +263,5 @@ def upgrade(installed: Installed, *more: dict[str, Any]) -> None:
         files.append(path)
     words = [word for path in files for word in ("-f", str(path))]
     installed.kube.helm(
-        "upgrade", "--install", RELEASE, str(CHART), *words, "--wait", "--timeout", "5m", namespace=installed.namespace
+        "upgrade", "--install", RELEASE, str(chart), *words, "--wait", "--timeout", "5m", namespace=installed.namespace
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from pathlib import Path
 
-from cluster.install import SERVICES, Installed, upgrade
+from cluster.install import CHART, SERVICES, Installed, upgrade
 from cluster.kube import Kube
 from cluster.traffic import traffic
 from support.platform import person
@@ -40,9 +42,18 @@ async def test_upgrade_and_rollback_lose_nothing(installed: Installed, kube: Kub
         assert [item["body"] for item in history["items"]] == ["from before"]
 
 
-def test_definitions_are_upgraded_with_the_chart(installed: Installed, kube: Kube) -> None:
+def test_definitions_are_upgraded_with_the_chart(installed: Installed, kube: Kube, tmp_path: Path) -> None:
     """What is in a chart's own ``crds/`` would never be."""
-    name = "notifyxtopics.notifyx.dev"
-    kube.patch("crd", name, {"spec": {"names": {"shortNames": ["nxt", "stale"]}}})
+    older = tmp_path / "notifyx"
+    shutil.copytree(CHART, older)
+    definition = older / "files" / "crds" / "notifyx.dev_notifyxtopics.yaml"
+    definition.write_text(definition.read_text().replace("shortNames: [nxt]", "shortNames: [nxt, older]"))
+
+    def short_names() -> list[str]:
+        found: list[str] = kube.get("crd", "notifyxtopics.notifyx.dev")["spec"]["names"]["shortNames"]
+        return found
+
+    upgrade(installed, chart=older)
+    assert short_names() == ["nxt", "older"]
     upgrade(installed)
-    assert kube.get("crd", name)["spec"]["names"]["shortNames"] == ["nxt"]
+    assert short_names() == ["nxt"]
