@@ -127,6 +127,8 @@ class PhoenixClient:
         """Send a message and wait for its reply."""
         socket = self._socket
         if socket is None or socket.closed:
+            # The task that reads may not have seen it yet; who now waits for the connection must wait for the next.
+            self._connected.clear()
             raise Lost("not connected")
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[ref] = future
