@@ -118,7 +118,7 @@ async def running(
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(operate())
-        except Exception:
+        except Exception:  # whatever it was: a thread's error is nobody else's to see, and the pod is started anew
             log.exception("kopf failed")
         finally:
             if not left:

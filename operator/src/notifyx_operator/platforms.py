@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from notifyx_common.clock import Clock
@@ -64,9 +64,10 @@ class Platforms:
 
     async def look(self) -> None:
         """One round over all platforms; one that fails does not keep the others back."""
-        if self._settings.platform is not None:
-            await self._declare(self._settings.platform)
-        for document in await self._cluster.platforms():
+        documents = await self._cluster.platforms()
+        if self._settings.platform is not None and await self._declare(self._settings.platform, documents):
+            documents = await self._cluster.platforms()
+        for document in documents:
             if (document.get("metadata") or {}).get("deletionTimestamp"):
                 continue
             try:
@@ -74,15 +75,19 @@ class Platforms:
             except NotifyxError as error:
                 log.warning("a platform was not looked at", name=document["metadata"]["name"], reason=error.reason)
 
-    async def _declare(self, declared: DeclaredPlatform) -> None:
-        """Make the release's own platform what the release says; it goes with the operator's Deployment."""
-        for document in await self._cluster.platforms():
-            if document["metadata"]["name"] == declared.name:
-                patch = merge_patch(document.get("spec") or {}, declared.spec)
-                if patch:
-                    await self._cluster.patch_platform(declared.name, {"spec": patch})
-                return
-        await self._cluster.create_platform(declared.name, declared.spec, owner=declared.deployment)
+    async def _declare(self, declared: DeclaredPlatform, documents: Iterable[Mapping[str, Any]]) -> bool:
+        """Make the release's own platform what the release says; whether that changed anything.
+
+        It goes with the operator's Deployment.
+        """
+        found = next((one for one in documents if one["metadata"]["name"] == declared.name), None)
+        if found is None:
+            await self._cluster.create_platform(declared.name, declared.spec, owner=declared.deployment)
+            return True
+        patch = merge_patch(found.get("spec") or {}, declared.spec)
+        if patch:
+            await self._cluster.patch_platform(declared.name, {"spec": patch})
+        return bool(patch)
 
     async def _one(self, document: Mapping[str, Any]) -> None:
         metadata = document["metadata"]
