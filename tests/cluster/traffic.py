@@ -8,10 +8,9 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from support.phoenix import Channel, Lost, PhoenixClient, Refused
+from support.phoenix import Channel, PhoenixClient
 from support.platform import Served, person
 
-RETRYABLE = {"unavailable", "deadline_exceeded", "too_many_requests"}
 HEARTBEAT = 3.0
 """Seconds after which a client asks a silent server: a node without power closes no connection."""
 
@@ -53,25 +52,15 @@ class Traffic:
             bodies = {item["seq"]: item["body"] for item in channel.received}
             assert all(bodies[seq] == body for seq, body in by_seq.items())
 
-    async def publish(self, client: PhoenixClient, channel: Channel, name: str, pause: float) -> None:
-        """Publish until told to stop; what was not answered is sent again under the same key."""
+    async def publish(self, channel: Channel, name: str, pause: float) -> None:
+        """Publish until told to stop."""
         number = 0
         while not self._stopping.is_set():
             number += 1
             body = f"{name}-{number}"
             started = time.monotonic()
             async with asyncio.timeout(PATIENCE):
-                while body not in self.answered:
-                    try:
-                        answer = await channel.push("publish", {"body": body, "key": body})
-                    except Lost:
-                        await client.connected()
-                    except Refused as refused:
-                        if refused.response["code"] not in RETRYABLE:
-                            raise
-                        await asyncio.sleep(0.1)
-                    else:
-                        self.answered[body] = answer["seq"]
+                self.answered[body] = await channel.publish(body, body)
             self.slowest = max(self.slowest, time.monotonic() - started)
             self._published.set()
             await asyncio.sleep(pause)
@@ -96,8 +85,8 @@ async def traffic(
         sources = [await one.channel(f"topic:{topic}") for one in writers]
         flowing = Traffic(topic, readers, channels)
         async with asyncio.TaskGroup() as group:
-            for number, (writer, source) in enumerate(zip(writers, sources, strict=True)):
-                group.create_task(flowing.publish(writer, source, f"publisher{number}", pause))
+            for number, source in enumerate(sources):
+                group.create_task(flowing.publish(source, f"publisher{number}", pause))
             await flowing.more()
             yield flowing
             flowing._stopping.set()

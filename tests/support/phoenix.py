@@ -30,6 +30,10 @@ class Lost(Exception):
     """The connection broke before the answer came: whether the push took effect is not known."""
 
 
+RETRYABLE = {"unavailable", "deadline_exceeded", "too_many_requests"}
+"""Codes of a refusal after which the same request may succeed."""
+
+
 class Channel:
     """One joined topic: what it received, and what it was told at its last join."""
 
@@ -59,6 +63,24 @@ class Channel:
     async def push(self, event: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Send and wait for the answer. Raises :class:`Refused` or :class:`Lost`."""
         return await self._client.request(self._join_ref, self._client.next_ref(), self.topic, event, payload)
+
+    async def publish(self, body: str, key: str) -> int:
+        """Publish until it is answered; its seq.
+
+        What was not answered is sent again under the same key, as a careful publisher does. Raises :class:`Refused`
+        for a refusal that is final.
+        """
+        while True:
+            try:
+                answer = await self.push("publish", {"body": body, "key": key})
+            except Lost:
+                await self._client.connected()
+            except Refused as refused:
+                if refused.response["code"] not in RETRYABLE:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return int(answer["seq"])
 
     async def until(self, condition: Callable[[Channel], bool], deadline: float = 30.0) -> None:
         """Wait until ``condition`` holds. Raises :class:`TimeoutError`."""
@@ -183,7 +205,7 @@ class PhoenixClient:
                     await channel.join()
                     break
                 except Refused as refused:
-                    if refused.response.get("code") not in ("unavailable", "deadline_exceeded", "too_many_requests"):
+                    if refused.response.get("code") not in RETRYABLE:
                         raise
                     await asyncio.sleep(0.2)
                 except Lost:
