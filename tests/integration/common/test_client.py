@@ -97,6 +97,23 @@ async def test_an_unknown_outcome_is_retried_only_when_idempotent() -> None:
         assert len(calls) > 2
 
 
+async def test_a_5xx_without_a_form_is_an_unknown_outcome() -> None:
+    """As Hypercorn answers for a request that it cuts off when it stops."""
+    calls: list[str] = []
+
+    async def cut_off(_request: web.Request) -> web.Response:
+        calls.append("cut off")
+        return web.Response(status=500)
+
+    async with server(cut_off) as stopping, server(answering(calls, "a")) as a, client_of(stopping, a) as client:
+        for _ in range(4):
+            assert (await client.call("POST", "/x", body={}, idempotent=True))["by"] == "a"
+        assert "cut off" in calls
+    async with server(cut_off) as stopping, client_of(stopping) as client:
+        with pytest.raises(DeadlineExceeded):
+            await client.call("POST", "/x", body={})
+
+
 async def test_an_answer_that_refuses_is_final() -> None:
     calls: list[str] = []
 

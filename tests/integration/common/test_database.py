@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -24,6 +26,7 @@ from notifyx_common.database import (
     wait_for_database,
 )
 from notifyx_common.errors import Unavailable
+from notifyx_common.metrics import Usage
 from notifyx_common.settings import SettingsError
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster
@@ -132,6 +135,53 @@ async def test_a_database_that_is_not_there_is_waited_for_and_then_named(databas
         await wait_for_database(SecretStr(database + "x"), 0.2)
 
 
+@pytest.mark.usefixtures("package")
+async def test_a_database_that_goes_away_again_while_it_is_opened_is_waited_for(database: str) -> None:
+    """A pod that has just started: the first connection succeeds, the next two do not."""
+    target = urlsplit(database)
+    assert target.hostname is not None
+    taken = 0
+    ways: list[asyncio.Task[None]] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        taken += 1
+        task = asyncio.current_task()
+        assert task is not None
+        ways.append(task)
+        try:
+            if taken not in (2, 3):
+                await connect(reader, writer)
+        finally:
+            await closed(writer)
+
+    async def closed(writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there = await asyncio.open_connection(target.hostname, target.port)
+
+        async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(ConnectionError):
+                while data := await source.read(65536):
+                    sink.write(data)
+                    await sink.drain()
+            await closed(sink)
+
+        await asyncio.gather(copy(reader, there), copy(there_reader, writer))
+
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    near = target._replace(netloc=f"{target.username}:{target.password}@127.0.0.1:{port}").geturl()
+    async with server:
+        async with Database(config(near)) as entered:
+            assert await entered.pool.fetchval("SELECT count(*) FROM things") == 0
+        await asyncio.gather(*ways)
+    assert taken > 3
+
+
 @pytest.mark.parametrize("url", ["", "postgresql://host", "mysql://host/db", "host/db"])
 def test_a_wrong_url_is_named_and_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError, match="NOTIFYX_DATABASE_URL"):
@@ -142,9 +192,16 @@ def test_a_wrong_url_is_named_and_not_repeated(url: str) -> None:
 async def test_a_pool_that_is_used_up_fails_by_its_deadline(database: str) -> None:
     async with Database(config(database, pool_max=1, acquire_timeout=0.2)) as entered:
         async with entered.pool.acquire():
+            assert entered.usage() == Usage(used=1, limit=1)
+            waiting = asyncio.create_task(entered.check())
+            await asyncio.sleep(0)
+            assert entered.usage() == Usage(used=1, limit=1, waiting=1)
+            with pytest.raises(Unavailable):
+                await waiting
             with pytest.raises(Unavailable):
                 async with entered.guard():
                     await Thing.all().count()
+        assert entered.usage() == Usage(used=0, limit=1)
         async with entered.guard():
             assert await Thing.all().count() == 0
 

@@ -190,9 +190,12 @@ async def test_a_caller_that_goes_away_leaves_nothing_half_sent(box: Mailbox) ->
     async with sending(box, smtp_connections=2) as sender:
         call = asyncio.create_task(sender.send(mails(50), 30))
         await box.wait_until(lambda: len(box.received) >= 4)
+        assert (sender.connections().limit, sender.queue().used) == (2, 50)
+        assert sender.connections().used + sender.connections().waiting == 50
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
         await sender.drain()
+        assert (sender.connections().used, sender.queue().used) == (0, 0)
         done = len(box.received)
         assert done < 50
         assert sender.status().sent == done, "what had started was finished"

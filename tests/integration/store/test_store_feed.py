@@ -30,7 +30,7 @@ class FeedReader:
         self.seqs.setdefault(name, [])
         await self.socket.send_json({"op": "watch", "topics": {name: {"id": topic, "after": after}}})
 
-    async def until(self, condition: Callable[[], bool], deadline: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], deadline: float = 30.0) -> None:
         async with asyncio.timeout(deadline):
             while not condition():
                 message = await self.socket.receive()

@@ -40,7 +40,7 @@ async def ack(store: StoreClient, topic: str, who: Principal, **what: Any) -> No
     assert "unread" in result, result
 
 
-async def claim(store: StoreClient, count: int, deadline: float = 10, **wish: Any) -> list[Any]:
+async def claim(store: StoreClient, count: int, deadline: float = 30, **wish: Any) -> list[Any]:
     """Claim until ``count`` mails were leased."""
     until, mails = time.monotonic() + deadline, list[Any]()
     while len(mails) < count:
@@ -109,18 +109,22 @@ async def test_direct_messages_are_mailed_when_they_stay_unread(store: StoreClie
     assert await store.ok("POST", "/outbox/claim", SYSTEM, {"owner": "g"}) == {"mails": [], "oldest_due": 0.0}
 
 
-async def test_a_topic_status_is_for_its_creators(store: StoreClient) -> None:
+async def test_the_status_of_many_topics_at_once(store: StoreClient) -> None:
     topic = await subscribed(store)
     await publish(store, topic, 4)
     await ack(store, topic, BOB, up_to=1)
-    wanted = {"name": topic, "last_seq": 4, "subscribers": 1, "unacknowledged": 3, "ledger_balanced": True}
-    for who in (ANN, SYSTEM):
-        assert await store.ok("GET", f"/topics/{topic}/status", who) == wanted
-    assert (await store.call("GET", f"/topics/{topic}/status", BOB))[0] == 403
-    assert (await store.call("GET", "/topics/none/status", SYSTEM))[0] == 404
-    unread = await store.ok("POST", "/topics", ANN, {"name": f"{topic}-empty"})
-    status = await store.ok("GET", f"/topics/{unread['name']}/status", ANN)
-    assert (status["subscribers"], status["unacknowledged"], status["ledger_balanced"]) == (0, 0, True)
+    unheard = f"{topic}-empty"
+    await store.ok("POST", "/topics", ANN, {"name": unheard})
+    answer = await store.ok("POST", "/statuses", SYSTEM, {"topics": [topic, "none", unheard]})
+    assert sorted(answer["items"], key=lambda one: len(one["name"])) == [
+        {"name": topic, "last_seq": 4, "subscribers": 1, "unacknowledged": 3, "ledger_balanced": True},
+        {"name": unheard, "last_seq": 0, "subscribers": 0, "unacknowledged": 0, "ledger_balanced": True},
+    ]
+    assert await store.ok("POST", "/statuses", SYSTEM, {"topics": []}) == {"items": []}
+    assert (await store.call("POST", "/statuses", ANN, {"topics": [topic]}))[0] == 403
+    for wrong in (["many"] * 201, ["nul \x00"]):
+        status, problem = await store.call("POST", "/statuses", SYSTEM, {"topics": wrong})
+        assert (status, problem["code"]) == (400, "validation_failed")
 
 
 async def test_a_deleted_topic_leaves_the_books_balanced(store: StoreClient) -> None:
@@ -196,4 +200,4 @@ async def test_what_a_mail_server_says_never_keeps_a_result_from_being_recorded(
 
 @pytest.mark.parametrize("name", ["%00", "a%00b", "..%2f", "A", "x" * 129])
 async def test_what_cannot_be_a_topic_is_not_found(store: StoreClient, name: str) -> None:
-    assert (await store.call("GET", f"/topics/{name}/status", SYSTEM))[0] == 404
+    assert (await store.call("GET", f"/topics/{name}", SYSTEM))[0] == 404

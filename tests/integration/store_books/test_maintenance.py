@@ -19,7 +19,7 @@ from support.books import new_topic
 LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
-async def until(true: Callable[[], Awaitable[bool]], what: str, deadline: float = 15) -> None:
+async def until(true: Callable[[], Awaitable[bool]], what: str, deadline: float = 30) -> None:
     """Return once it is true; fail after ``deadline`` seconds."""
     end = time.monotonic() + deadline
     while not await true():

@@ -1,6 +1,7 @@
 import pytest
+from prometheus_client import generate_latest
 
-from notifyx_common.metrics import CATALOGUE, Metrics
+from notifyx_common.metrics import CATALOGUE, Metrics, Usage, total
 
 
 def test_names_are_unique_and_explained() -> None:
@@ -24,3 +25,26 @@ def test_every_metric_can_be_built() -> None:
     metrics = Metrics()
     for metric in CATALOGUE:
         assert getattr(metrics, metric.kind)(metric.name) is getattr(metrics, metric.kind)(metric.name)
+
+
+def test_a_pool_is_asked_whenever_somebody_looks() -> None:
+    metrics, used = Metrics(), [Usage(1, 4), Usage(2, 4, waiting=3)]
+    metrics.watch_pool("both", lambda: total(used))
+
+    def places() -> dict[str, float]:
+        lines = generate_latest(metrics.registry).decode().splitlines()
+        return {line.split('"')[3]: float(line.split()[-1]) for line in lines if not line.startswith("#")}
+
+    assert places() == {"used": 3, "limit": 8, "waiting": 3}
+    used.pop()
+    assert places() == {"used": 1, "limit": 4, "waiting": 0}
+
+
+def test_what_an_alert_counts_is_there_before_it_happens() -> None:
+    metrics = Metrics()
+    for metric in CATALOGUE:
+        if metric.start:
+            metrics.counter(metric.name)
+    shown = generate_latest(metrics.registry).decode()
+    assert 'notifyx_resumes_total{outcome="truncated"} 0.0' in shown
+    assert 'notifyx_scalings_total{outcome="failed",service="store"} 0.0' in shown

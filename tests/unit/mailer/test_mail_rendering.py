@@ -152,6 +152,7 @@ def test_a_context_that_does_not_fit_is_refused_in_words(context: dict[str, Any]
         "a@" + "x" * 250,
         "a@-..",
         "a@b\x00",
+        "a@\N{ACUTE ACCENT}",
     ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:

@@ -11,6 +11,7 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal, system_principal
 from notifyx_store.permissions import (
     TopicFacts,
+    check_log,
     check_manage,
     check_publish,
     check_read,
@@ -134,3 +135,12 @@ def test_only_a_verified_email_identifies() -> None:
 
 def test_allow_lists_keep_their_order_and_lower_emails_only() -> None:
     assert normalise(["B@x.org", "User-A", "b@X.org", "User-A"]) == ["b@x.org", "User-A"]
+
+
+def test_a_log_is_read_by_who_may_and_by_the_platform_for_them() -> None:
+    check_log(PEOPLE["system"], INBOX)
+    check_log(PEOPLE["creator"], INBOX)
+    for name in ("stranger", "admin"):
+        with pytest.raises(NotifyxError) as raised:
+            check_log(PEOPLE[name], INBOX)
+        assert raised.value.http_status == 404

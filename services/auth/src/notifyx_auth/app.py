@@ -43,6 +43,8 @@ def build(settings: AuthSettings, clock: Clock | None = None) -> Service:
     database.attach(app)
     add_routes(app, auth)
     readiness.add("database", database.check)
+    metrics.watch_pool("auth_database", database.usage)
+    metrics.watch_pool("passwords", passwords.usage)
 
     @contextlib.asynccontextmanager
     async def context() -> AsyncIterator[Auth]:

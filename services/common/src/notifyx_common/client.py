@@ -224,7 +224,7 @@ class ServiceClient:
         except aiohttp.ClientError as error:
             raise DeadlineExceeded(f"The {self.service} service broke off before it answered.") from error
         if status >= 400:
-            raise _error_from(self.service, raw)
+            raise _error_from(self.service, status, raw)
         if not raw:
             return None
         try:
@@ -248,11 +248,18 @@ class ServiceClient:
         self._changed.set()
 
 
-def _error_from(service: str, raw: bytes) -> NotifyxError:
+def _error_from(service: str, status: int, raw: bytes) -> NotifyxError:
+    """The error in an answer.
+
+    A service gives each of its errors a form. A 5xx without one comes from a server that was stopped in the middle of
+    its work, or from something between: what became of the call is not known.
+    """
     try:
         problem = orjson.loads(raw)
         if isinstance(problem, dict):
             return NotifyxError.from_problem(problem)
     except (orjson.JSONDecodeError, ValueError):
         pass
-    return Internal(f"The {service} service answered with an error that has no form.")
+    if status >= 500:
+        return DeadlineExceeded(f"The {service} service broke off before it answered ({status}).")
+    return Internal(f"The {service} service answered with an error that has no form ({status}).")

@@ -36,6 +36,7 @@ from tortoise.transactions import in_transaction
 
 from notifyx_common.errors import NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Usage
 from notifyx_common.settings import SettingsError
 from notifyx_common.web import problem_response
 
@@ -81,12 +82,20 @@ class DatabaseConfig:
 
 
 class _Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg is not typed
-    """A pool whose connections are waited for no longer than the configured time."""
+    """A pool whose connections are waited for no longer than the configured time, and that counts who waits."""
 
     acquire_timeout: float
+    waiting = 0
 
     def acquire(self, *, timeout: float | None = None) -> Any:
         return super().acquire(timeout=self.acquire_timeout if timeout is None else timeout)
+
+    async def _acquire(self, timeout: float | None) -> Any:
+        self.waiting += 1
+        try:
+            return await super()._acquire(timeout)
+        finally:
+            self.waiting -= 1
 
 
 class _Client(AsyncpgDBClient):
@@ -135,20 +144,41 @@ class Database:
         """
         # Tortoise writes every query with its values, and the URL, at DEBUG: never in our logs.
         logging.getLogger("tortoise").setLevel(logging.INFO)
-        await wait_for_database(self.config.url, self.config.start_deadline, self.config.connect_timeout)
-        with unavailable_when_lost():
-            async with asyncio.timeout(self.config.migrate_deadline):
-                await migrate(self.config)
-            self._context = TortoiseContext()
-            self.activate()
-            await self._context.init(config=_tortoise_config(self.config))
-            async with in_transaction(CONNECTION):
-                pass  # makes the pool
-        return self
+        until = time.monotonic() + self.config.start_deadline
+        while True:
+            await wait_for_database(self.config.url, until - time.monotonic(), self.config.connect_timeout)
+            try:
+                await self._open()
+            except Unavailable as error:
+                # One connection does not mean that the next succeeds: names and ways of a new pod come and go at first.
+                if time.monotonic() >= until:
+                    raise
+                log.warning("the database went away again", reason=error.reason)
+                await asyncio.sleep(random.uniform(0.2, 0.5))  # noqa: S311 - jitter, not a secret
+            else:
+                return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._close()
+
+    async def _open(self) -> None:
+        """Migrate and connect. Raises :class:`Unavailable`; nothing is left open then."""
+        try:
+            with unavailable_when_lost():
+                async with asyncio.timeout(self.config.migrate_deadline):
+                    await migrate(self.config)
+                self._context = TortoiseContext()
+                self.activate()
+                await self._context.init(config=_tortoise_config(self.config))
+                async with in_transaction(CONNECTION):
+                    pass  # makes the pool
+        except BaseException:
+            await self._close()
+            raise
+
+    async def _close(self) -> None:
         if self._context is not None:
             await self._context.close_connections()
             self._context = None
@@ -161,6 +191,13 @@ class Database:
         assert isinstance(client, AsyncpgDBClient)
         assert client._pool is not None
         return client._pool
+
+    def usage(self) -> Usage:
+        """How many connections are in use now."""
+        limit = self.config.pool_max
+        if self._context is None:
+            return Usage(0, limit)
+        return Usage(self.pool.get_size() - self.pool.get_idle_size(), limit, self.pool.waiting)
 
     def activate(self) -> None:
         """Make models of the running task (and of tasks it starts) use this database.

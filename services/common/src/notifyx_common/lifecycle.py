@@ -37,6 +37,9 @@ log = get_logger(__name__)
 
 S = TypeVar("S", bound=ServiceSettings)
 
+LEAST_GRACE = 3.0
+"""Seconds that requests in flight are given at a stop, however long the drain took."""
+
 
 class PortTaken(NotifyxError):
     """The address cannot be listened on; the sentence names the port and the setting that changes it."""
@@ -118,9 +121,10 @@ async def run(service: Service) -> None:
         await stack.enter_async_context(service.context())
         port, metrics_port = main.getsockname()[1], side.getsockname()[1]
         closing = asyncio.Event()
+        configs = [_config(main), _config(side)]
         servers = [
-            asyncio.create_task(_serve(service.app, main, closing), name="http"),
-            asyncio.create_task(_serve(metrics_app(service.metrics), side, closing), name="metrics"),
+            asyncio.create_task(_serve(service.app, configs[0], closing), name="http"),
+            asyncio.create_task(_serve(metrics_app(service.metrics), configs[1], closing), name="metrics"),
         ]
         registration = Registration(
             service=service.name,
@@ -136,11 +140,15 @@ async def run(service: Service) -> None:
         stopped = asyncio.create_task(stop.wait(), name="stop")
         done, _ = await asyncio.wait([stopped, *servers], return_when=asyncio.FIRST_COMPLETED)
         service.readiness.drain()
+        until = loop.time() + settings.drain_seconds
         await registration.withdraw()
         if service.drain is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(settings.drain_seconds):
+                async with asyncio.timeout_at(until):
                     await service.drain()
+        for config in configs:
+            # What is being answered may go on for as long; a request that is cut off is answered 500, with no form.
+            config.graceful_timeout = max(LEAST_GRACE, until - loop.time())
         closing.set()
         await asyncio.gather(*servers)
         stopped.cancel()
@@ -158,16 +166,18 @@ def metrics_app(metrics: Metrics) -> Quart:
     return app
 
 
-async def _serve(app: Quart, sock: socket.socket, closing: asyncio.Event) -> None:
+def _config(sock: socket.socket) -> Config:
     config = Config()
     # Hypercorn owns and closes what it is given by number: closing it twice could close somebody else's file.
     config.bind = [f"fd://{sock.detach()}"]
     config.accesslog = None
     config.errorlog = None
-    config.graceful_timeout = 3.0
     config.keep_alive_timeout = 75.0
     config.websocket_max_message_size = 64 << 20
+    return config
 
+
+async def _serve(app: Quart, config: Config, closing: asyncio.Event) -> None:
     async def closed() -> None:
         await closing.wait()
 

@@ -6,7 +6,7 @@ rules and docs are checked against this list. No label ever holds a user or topi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,12 +17,21 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: its full name, type, label names and what it means."""
+    """One metric: its full name, type, label names and what it means.
+
+    ``start`` are the label values of series that exist from the start, at 0: Prometheus takes the first value that it
+    sees of a series for no growth, so that what makes its series by happening, happened without notice.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     meaning: str
+    start: tuple[tuple[str, ...], ...] = ()
+
+
+def _each(*values: str) -> tuple[tuple[str, ...], ...]:
+    return tuple((value,) for value in values)
 
 
 CATALOGUE: tuple[Metric, ...] = (
@@ -76,6 +85,12 @@ CATALOGUE: tuple[Metric, ...] = (
         ("kind", "outcome"),
         "Scattered tasks: done, reassigned, timed_out or failed",
     ),
+    Metric(
+        "notifyx_pool_places",
+        "gauge",
+        ("pool", "state"),
+        "Places of a bounded pool or queue: used, the limit, and waiting for one (of those who wait for a pool)",
+    ),
     # gateway
     Metric("notifyx_connections", "gauge", ("transport",), "Open client connections: websocket, longpoll, stream"),
     Metric("notifyx_channels", "gauge", ("kind",), "Joined channels: topic or user"),
@@ -85,9 +100,16 @@ CATALOGUE: tuple[Metric, ...] = (
         "counter",
         ("outcome",),
         "Joins that carried a last seen seq: complete or truncated",
+        _each("complete", "truncated"),
     ),
     Metric("notifyx_publishes_total", "counter", ("via", "outcome"), "Publishes answered, by door and outcome"),
-    Metric("notifyx_deliveries_total", "counter", ("transport",), "Notifications written to a client connection"),
+    Metric(
+        "notifyx_deliveries_total",
+        "counter",
+        ("transport",),
+        "Notifications written to a client connection",
+        _each("websocket", "longpoll", "stream"),
+    ),
     Metric("notifyx_delivery_seconds", "histogram", (), "Time from a publish's commit to its write to clients"),
     Metric("notifyx_disconnects_total", "counter", ("reason",), "Connections closed by the gateway"),
     Metric(
@@ -101,12 +123,19 @@ CATALOGUE: tuple[Metric, ...] = (
     # store
     Metric("notifyx_published_total", "counter", (), "Notifications committed to the log"),
     Metric("notifyx_acked_total", "counter", (), "Notifications acknowledged"),
-    Metric("notifyx_expired_total", "counter", ("cause",), "Notifications removed: retention or expires_at"),
+    Metric(
+        "notifyx_expired_total",
+        "counter",
+        ("cause",),
+        "Notifications removed: retention or expires_at",
+        _each("retention", "expires_at"),
+    ),
     Metric("notifyx_publish_batch_size", "histogram", (), "Publishes written in one transaction"),
     Metric("notifyx_publish_commit_seconds", "histogram", (), "Time of a publish transaction"),
     Metric("notifyx_feed_connections", "gauge", (), "Gateways connected to this store's feed"),
     Metric("notifyx_feed_lag_seconds", "gauge", (), "Age of the oldest committed notification not yet fed"),
     Metric("notifyx_outbox_emails", "gauge", ("state",), "Emails in the outbox by state"),
+    Metric("notifyx_outbox_due_emails", "gauge", (), "Emails that are due and wait for a mailer"),
     Metric("notifyx_outbox_oldest_seconds", "gauge", (), "Age of the oldest email that is due and not sent"),
     Metric(
         "notifyx_ledger_imbalance",
@@ -114,9 +143,14 @@ CATALOGUE: tuple[Metric, ...] = (
         ("ledger",),
         "Subscriptions or topics whose ledger does not balance",
     ),
-    Metric("notifyx_db_pool_connections", "gauge", ("state",), "Database connections: idle or used"),
     # mailer
-    Metric("notifyx_mails_total", "counter", ("result",), "Emails handed to SMTP: sent, refused, failed"),
+    Metric(
+        "notifyx_mails_total",
+        "counter",
+        ("result",),
+        "Emails handed to SMTP: sent, refused, failed",
+        _each("sent", "refused", "failed"),
+    ),
     Metric("notifyx_mail_send_seconds", "histogram", (), "Time to render and send one email"),
     # auth
     Metric("notifyx_tokens_issued_total", "counter", ("grant",), "Access tokens issued"),
@@ -132,8 +166,46 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("notifyx_reconcile_seconds", "histogram", (), "Time of a pass over topics: observe, plan and apply"),
     Metric("notifyx_topic_resources", "gauge", ("state",), "NotifyxTopics by state, as of the last full comparison"),
     Metric("notifyx_replicas", "gauge", ("service", "kind"), "Replicas of a Deployment: wanted, declared or ready"),
-    Metric("notifyx_scalings_total", "counter", ("service", "outcome"), "Changes of a Deployment's replicas"),
+    Metric(
+        "notifyx_scalings_total",
+        "counter",
+        ("service", "outcome"),
+        "Changes of a Deployment's replicas: done or failed",
+        tuple((name, outcome) for name in ("gateway", "auth", "store", "mailer") for outcome in ("done", "failed")),
+    ),
+    Metric(
+        "notifyx_scaling_decisions_total",
+        "counter",
+        ("service", "cause"),
+        "Looks at a Deployment's replicas, by what decided their number",
+    ),
+    Metric(
+        "notifyx_probe_notifications_total",
+        "counter",
+        ("outcome",),
+        "Probes: accepted, refused, delivered, lost, duplicated, reordered",
+        _each("accepted", "refused", "delivered", "lost", "duplicated", "reordered"),
+    ),
+    Metric("notifyx_probe_delivery_seconds", "histogram", (), "Time from sending a probe to its receipt"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How full something bounded is: places that are ``used``, of ``limit``, and how many are ``waiting`` for one."""
+
+    used: int
+    limit: int
+    waiting: int = 0
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """All of them as if they were one."""
+    several = list(usages)
+    return Usage(
+        sum(one.used for one in several), sum(one.limit for one in several), sum(one.waiting for one in several)
+    )
+
 
 SIZE_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 _BY_NAME = {metric.name: metric for metric in CATALOGUE}
@@ -155,7 +227,9 @@ class Metrics:
         """The counter of that name."""
         if name not in self._counters:
             metric = _BY_NAME[name]
-            self._counters[name] = Counter(name, metric.meaning, metric.labels, registry=self.registry)
+            made = self._counters[name] = Counter(name, metric.meaning, metric.labels, registry=self.registry)
+            for values in metric.start:
+                made.labels(*values)
         return self._counters[name]
 
     def gauge(self, name: str) -> Gauge:
@@ -174,3 +248,10 @@ class Metrics:
                 name, metric.meaning, metric.labels, buckets=chosen, registry=self.registry
             )
         return self._histograms[name]
+
+    def watch_pool(self, name: str, usage: Callable[[], Usage]) -> None:
+        """Report a pool or a queue; it is asked whenever somebody asks for the metrics."""
+        gauge = self.gauge("notifyx_pool_places")
+        gauge.labels(name, "used").set_function(lambda: usage().used)
+        gauge.labels(name, "limit").set_function(lambda: usage().limit)
+        gauge.labels(name, "waiting").set_function(lambda: usage().waiting)

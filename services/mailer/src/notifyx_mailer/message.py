@@ -77,7 +77,10 @@ def parse_recipient(address: str) -> Address:
     """One plain address, its domain in ASCII. Raises :class:`MailRefused` for anything else."""
     try:
         user, _, domain = _EMAIL.validate_python(address).rpartition("@")
-        return Address(username=user, domain=domain.encode("idna").decode("ascii"))
+        ascii_domain = domain.encode("idna").decode("ascii")
+        # Once more: some characters become a space and more on their way to ASCII.
+        _EMAIL.validate_python(f"{user}@{ascii_domain}")
+        return Address(username=user, domain=ascii_domain)
     except (ValidationError, UnicodeError, ValueError):
         raise MailRefused("The address is not a valid email address.", address=True) from None
 

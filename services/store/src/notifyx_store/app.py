@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
@@ -32,8 +31,6 @@ from notifyx_store.routes.subscriptions import subscription_routes
 from notifyx_store.routes.topics import topic_routes
 from notifyx_store.settings import StoreSettings
 
-POOL_GAUGE_EVERY = 5.0
-
 
 def build(settings: StoreSettings, clock: Clock | None = None, metrics: Metrics | None = None) -> Service:
     """The service of ``settings``; nothing is started before its ``context`` is entered."""
@@ -57,6 +54,7 @@ def build(settings: StoreSettings, clock: Clock | None = None, metrics: Metrics 
     ):
         app.register_blueprint(blueprint)
     readiness.add("database", database.check)
+    metrics.watch_pool("store_database", database.usage)
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[StoreContext]:
@@ -65,7 +63,6 @@ def build(settings: StoreSettings, clock: Clock | None = None, metrics: Metrics 
             background(context) as maintenance,
             purging(context),
             hub.running(maintenance.wake),
-            _watching_pool(context, core),
         ):
             yield context
 
@@ -96,20 +93,3 @@ def _refuse_nul(app: Quart) -> None:
 
     app.register_error_handler(asyncpg.CharacterNotInRepertoireError, refused)
     app.register_error_handler(asyncpg.UntranslatableCharacterError, refused)
-
-
-@contextlib.asynccontextmanager
-async def _watching_pool(context: StoreContext, metrics: StoreMetrics) -> AsyncIterator[None]:
-    async def watch() -> None:
-        while True:
-            idle = context.pool.get_idle_size()
-            metrics.pool.labels("idle").set(idle)
-            metrics.pool.labels("used").set(context.pool.get_size() - idle)
-            await asyncio.sleep(POOL_GAUGE_EVERY)
-
-    task = asyncio.create_task(watch(), name="pool gauge")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -74,7 +74,7 @@ GROUP BY t.id, t.name ORDER BY t.id
 
 _EMAIL = """
 SELECT books.due, books.sent + rows.sent AS sent, books.fenced + rows.fenced AS fenced, rows.pending,
-       books.dead + rows.dead AS dead, rows.waiting, rows.leased, rows.oldest
+       books.dead + rows.dead AS dead, rows.waiting, rows.waiting_due, rows.leased, rows.oldest
 FROM (SELECT coalesce(sum(due), 0)::bigint AS due, coalesce(sum(sent), 0)::bigint AS sent,
              coalesce(sum(fenced), 0)::bigint AS fenced, coalesce(sum(dead), 0)::bigint AS dead
       FROM outbox_books WHERE topic_id NOT IN (SELECT id FROM topics WHERE kind = 'deleted')) AS books,
@@ -82,6 +82,7 @@ FROM (SELECT coalesce(sum(due), 0)::bigint AS due, coalesce(sum(sent), 0)::bigin
              count(*) FILTER (WHERE state = 'dead') AS dead,
              count(*) FILTER (WHERE state IN ('pending', 'leased')) AS pending,
              count(*) FILTER (WHERE state = 'pending') AS waiting,
+             count(*) FILTER (WHERE state = 'pending' AND due_at <= $1) AS waiting_due,
              count(*) FILTER (WHERE state = 'leased') AS leased,
              min(due_at) FILTER (WHERE state IN ('pending', 'leased') AND due_at <= $1) AS oldest
       FROM outbox WHERE topic_id NOT IN (SELECT id FROM topics WHERE kind = 'deleted')) AS rows
@@ -100,10 +101,11 @@ class TopicBooks:
 
 @dataclass(frozen=True, slots=True)
 class EmailBooks:
-    """The email ledger, and how many mails wait for their time (or a dispatcher) and how many are leased."""
+    """The email ledger, how many mails wait for their time or a dispatcher, for a dispatcher alone, and are leased."""
 
     ledger: EmailLedger
     waiting: int
+    waiting_due: int
     leased: int
     oldest_due_seconds: float
 
@@ -158,6 +160,7 @@ async def email_books(connection: asyncpg.Connection, now: datetime) -> EmailBoo
             due=row["due"], sent=row["sent"], fenced=row["fenced"], pending=row["pending"], dead=row["dead"]
         ),
         waiting=row["waiting"],
+        waiting_due=row["waiting_due"],
         leased=row["leased"],
         oldest_due_seconds=max((now - oldest).total_seconds(), 0.0) if oldest is not None else 0.0,
     )

@@ -60,6 +60,7 @@ class Maintenance:
         metrics = context.metrics
         self._expired = metrics.counter("notifyx_expired_total")
         self._emails = metrics.gauge("notifyx_outbox_emails")
+        self._due = metrics.gauge("notifyx_outbox_due_emails")
         self._oldest = metrics.gauge("notifyx_outbox_oldest_seconds")
         self._imbalance = metrics.gauge("notifyx_ledger_imbalance")
 
@@ -122,6 +123,7 @@ class Maintenance:
         }
         for state, count in states.items():
             self._emails.labels(state).set(count)
+        self._due.set(email.waiting_due)
         self._oldest.set(email.oldest_due_seconds)
         for topic in unbalanced[:10]:
             log.error("the ledger does not balance", subscriptions=topic.unbalanced, **topic.row.model_dump())

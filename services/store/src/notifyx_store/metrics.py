@@ -19,7 +19,6 @@ class StoreMetrics:
     commit_seconds: Histogram
     feed_connections: Gauge
     feed_lag: Gauge
-    pool: Gauge
 
     @classmethod
     def of(cls, metrics: Metrics) -> StoreMetrics:
@@ -31,5 +30,4 @@ class StoreMetrics:
             commit_seconds=metrics.histogram("notifyx_publish_commit_seconds"),
             feed_connections=metrics.gauge("notifyx_feed_connections"),
             feed_lag=metrics.gauge("notifyx_feed_lag_seconds"),
-            pool=metrics.gauge("notifyx_db_pool_connections"),
         )

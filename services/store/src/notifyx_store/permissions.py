@@ -82,6 +82,12 @@ def check_read(principal: Principal, topic: TopicFacts) -> None:
         raise Forbidden(f"You may publish to '{topic.name}', but not read it.", code="not_a_reader")
 
 
+def check_log(principal: Principal, topic: TopicFacts) -> None:
+    """Raise as :func:`check_read` does, unless it is the platform that reads: for consumers whose join was checked."""
+    if principal.kind != "system":
+        check_read(principal, topic)
+
+
 def check_publish(principal: Principal, topic: TopicFacts) -> None:
     """Raise :class:`NotFound` or :class:`Forbidden` unless the caller may publish to the topic."""
     if not topic.is_inbox and not may_see(principal, topic):

@@ -19,15 +19,16 @@ Plain REST with the principal in ``X-Notifyx-Principal``::
     DELETE /internal/v1/topics/{name}                             -> 204
     PUT    /internal/v1/topics/{name}/resource        ResourceTopic -> Topic  (system principals only)
     DELETE /internal/v1/topics/{name}/resource?policy=retain|delete   -> 204
-    GET    /internal/v1/topics/{name}/status                      -> TopicStatus (creators and system)
     GET    /internal/v1/topics/{name}/subscribers                 -> Subscribers (creators)
     PUT    /internal/v1/topics/{name}/subscription    SubscriptionSettings -> Subscription
     GET    /internal/v1/topics/{name}/subscription                -> Subscription; 404
     DELETE /internal/v1/topics/{name}/subscription                -> 204
     GET    /internal/v1/topics/{name}/notifications?after=&before=&limit= -> History (raw JSON, ascending seq)
+    GET    /internal/v1/topics/{name}/acks?after=&before=         -> AckState (the caller's)
     GET    /internal/v1/subscriptions                             -> Subscriptions (the caller's, with unread)
     GET    /internal/v1/inbox?unread=&limit=&after=               -> Inbox
     POST   /internal/v1/unsubscribe                   UnsubscribeToken -> 204 (one-click, no principal)
+    POST   /internal/v1/statuses                      StatusesOf  -> TopicStatuses (admins and system)
     GET    /internal/v1/ledger                                    -> Ledger (whole deployment)
 
 Email outbox (the dispatcher in the gateway, system principal)::
@@ -181,6 +182,17 @@ class AckResult(BaseModel):
     topic: str
     acked_up_to: int
     unread: int
+
+
+class AckState(BaseModel):
+    """What a user has acknowledged: all up to the cursor, and ``seqs`` above it, ascending, of the range asked for.
+
+    ``next`` is the ``after`` with which to ask for more of them, if there are.
+    """
+
+    acked_up_to: int
+    seqs: list[int]
+    next: int | None
 
 
 class JoinItem(_Request):
@@ -391,6 +403,18 @@ class TopicStatus(BaseModel):
     subscribers: int
     unacknowledged: int
     ledger_balanced: bool
+
+
+class StatusesOf(_Request):
+    """The topics whose status is asked for."""
+
+    topics: list[AnyTopicName] = Field(max_length=200)
+
+
+class TopicStatuses(BaseModel):
+    """The status of each of them that is there, in no order."""
+
+    items: list[TopicStatus]
 
 
 class LedgerRow(BaseModel):

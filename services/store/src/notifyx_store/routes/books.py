@@ -1,27 +1,27 @@
-"""Reading the books: a user's inbox, a topic's status, the ledger; and the one-click unsubscribe."""
+"""Reading the books: a user's inbox, the status of topics, the ledger; and the one-click unsubscribe."""
 
 from __future__ import annotations
 
 from quart import Blueprint, Response, request
 
-from notifyx_common.contracts.store import TopicStatus, UnsubscribeToken
+from notifyx_common.contracts.store import StatusesOf, TopicStatus, TopicStatuses, UnsubscribeToken
 from notifyx_common.errors import Forbidden, InvalidRequest
+from notifyx_common.principal import Principal
 from notifyx_common.web import caller, json_response, read_model
 from notifyx_store import unsubscribe
 from notifyx_store.context import StoreContext
 from notifyx_store.inbox import NEWEST, Place, read_inbox
-from notifyx_store.ledger import read_ledger, topic_books
-from notifyx_store.permissions import check_manage
+from notifyx_store.ledger import TopicBooks, read_ledger, topic_books
+from notifyx_store.permissions import TopicFacts
 from notifyx_store.routes.arguments import limit as page_length
-from notifyx_store.routes.arguments import topic_name
-from notifyx_store.topic_rows import read_topic
+from notifyx_store.topic_rows import read_topics
 
 PAGE = 50
 LARGEST_PAGE = 200
 
 
 def books_routes(context: StoreContext) -> Blueprint:
-    """``/internal/v1``: ``inbox``, ``unsubscribe``, ``ledger`` and ``topics/{name}/status``."""
+    """``/internal/v1``: ``inbox``, ``unsubscribe``, ``statuses`` and ``ledger``."""
     blueprint = Blueprint("books", __name__, url_prefix="/internal/v1")
 
     @blueprint.get("/inbox")
@@ -44,31 +44,38 @@ def books_routes(context: StoreContext) -> Blueprint:
             await unsubscribe.switch_off(connection, subscription)
         return Response(status=204)
 
-    @blueprint.get("/topics/<name>/status")
-    async def status(name: str) -> Response:
-        principal = caller()
+    @blueprint.post("/statuses")
+    async def statuses() -> Response:
+        _check_auditor(caller())
+        asked = await read_model(StatusesOf)
         async with context.pool.acquire() as connection:
-            topic = await read_topic(connection, topic_name(name))
-            check_manage(principal, topic)
-            books = await topic_books(connection, [topic.id])
-        return json_response(
-            TopicStatus(
-                name=topic.name,
-                last_seq=topic.last_seq,
-                subscribers=books[0].subscribers if books else 0,
-                unacknowledged=books[0].row.pending if books else 0,
-                ledger_balanced=not (books and books[0].unbalanced),
-            )
-        )
+            topics = (await read_topics(connection, asked.topics)).values()
+            books = {one.topic_id: one for one in await topic_books(connection, [topic.id for topic in topics])}
+        return json_response(TopicStatuses(items=[_status(topic, books.get(topic.id)) for topic in topics]))
 
     @blueprint.get("/ledger")
     async def ledger() -> Response:
-        if not caller().is_admin:
-            raise Forbidden("Only admins and parts of the platform read the whole deployment's books.")
+        _check_auditor(caller())
         async with context.pool.acquire() as connection:
             return json_response(await read_ledger(connection, context.clock.now()))
 
     return blueprint
+
+
+def _check_auditor(principal: Principal) -> None:
+    if not principal.is_admin:
+        raise Forbidden("Only admins and parts of the platform read the whole deployment's books.")
+
+
+def _status(topic: TopicFacts, books: TopicBooks | None) -> TopicStatus:
+    """A topic's status; one that never had a subscriber has no books."""
+    return TopicStatus(
+        name=topic.name,
+        last_seq=topic.last_seq,
+        subscribers=books.subscribers if books else 0,
+        unacknowledged=books.row.pending if books else 0,
+        ledger_balanced=not (books and books.unbalanced),
+    )
 
 
 def parse_flag(name: str, value: str | None) -> bool:

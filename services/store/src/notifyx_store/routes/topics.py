@@ -11,9 +11,10 @@ from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_common.web import caller, json_response, read_model
 from notifyx_store import topics
+from notifyx_store.ack_state import read_ack_state
 from notifyx_store.context import StoreContext
 from notifyx_store.history import read_history
-from notifyx_store.permissions import check_read
+from notifyx_store.permissions import check_log
 from notifyx_store.routes import arguments
 from notifyx_store.topic_rows import read_or_make, read_topic
 from notifyx_store.topic_view import list_views, own_view, read_view
@@ -81,6 +82,11 @@ def topic_routes(context: StoreContext) -> Blueprint:
         await topics.release_topic(caller(), arguments.topic_name(name), chosen, uid, context.clock)
         return Response(status=204)
 
+    _add_log(blueprint, context)
+    return blueprint
+
+
+def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
     @blueprint.get("/<name>/notifications")
     async def history(name: str) -> Response:
         principal = caller()
@@ -89,11 +95,19 @@ def topic_routes(context: StoreContext) -> Blueprint:
         async with context.pool.acquire() as connection:
             found = await read_or_make(connection, [name], [principal.id], context.clock.now())
             topic = found.get(name) or await read_topic(connection, name)
-            check_read(principal, topic)
+            check_log(principal, topic)
             page = await read_history(connection, topic, after=after, before=before, limit=arguments.limit(100, 1000))
         return Response(page, content_type="application/json")
 
-    return blueprint
+    @blueprint.get("/<name>/acks")
+    async def acks(name: str) -> Response:
+        principal = caller()
+        arguments.topic_name(name)
+        after, before = arguments.seq("after"), arguments.seq("before")
+        async with context.pool.acquire() as connection:
+            found = await read_or_make(connection, [name], [principal.id], context.clock.now())
+            topic = found.get(name) or await read_topic(connection, name)
+            return json_response(await read_ack_state(connection, principal, topic, after=after, before=before))
 
 
 def _check_claimable(name: str, wish: ResourceTopic) -> None:

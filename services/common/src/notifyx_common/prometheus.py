@@ -1,0 +1,144 @@
+"""Asking a Prometheus: instant and range queries of its HTTP API, with a deadline and in our own errors.
+
+Facts: https://prometheus.io/docs/prometheus/latest/querying/api/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+from pydantic import AfterValidator, Field, SecretStr
+
+from notifyx_common.errors import NotifyxError, Unavailable
+from notifyx_common.settings import ServiceSettings
+
+_MATCHER = r'[a-zA-Z_]\w*(=|!=|=~|!~)"([^"\\\n]|\\.)*"'
+
+
+class PrometheusUnavailable(Unavailable):
+    """Prometheus does not answer, or not with an answer."""
+
+    code = "prometheus_unavailable"
+
+
+class PrometheusRefused(NotifyxError):
+    """Prometheus refused a query: a mistake of ours, or of a setting."""
+
+    code = "prometheus_refused"
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query or "@" in value):
+        raise ValueError("this is the base URL of a Prometheus, like http://prometheus.monitoring:9090")
+    return value.rstrip("/")
+
+
+def _matchers(value: str) -> str:
+    if value and re.fullmatch(rf"{_MATCHER}(\s*,\s*{_MATCHER})*", value) is None:
+        raise ValueError('these are label matchers, like namespace="notifyx"')
+    return value
+
+
+class PrometheusSettings(ServiceSettings):
+    """The settings of a service that asks a Prometheus: where it is, and what to show it."""
+
+    prometheus_url: Annotated[str, AfterValidator(_base_url)] = ""
+    """Base URL of the Prometheus that scrapes this platform; empty: there is none."""
+
+    prometheus_token: SecretStr = SecretStr("")
+    """Bearer token to show it; empty: none."""
+
+    prometheus_match: Annotated[str, AfterValidator(_matchers)] = ""
+    """Label matchers of this platform's series, for a Prometheus that scrapes several: ``namespace="notifyx"``."""
+
+    prometheus_timeout: float = Field(default=5.0, gt=0, le=60)
+    """Longest time one query may take, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series at one moment."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series over time: ``points`` are Unix seconds and values, ascending; moments without a value are missing."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+class Prometheus:
+    """An async context manager. Every query raises :class:`PrometheusUnavailable` or :class:`PrometheusRefused`."""
+
+    def __init__(self, settings: PrometheusSettings) -> None:
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        token = self._settings.prometheus_token.get_secret_value()
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=aiohttp.ClientTimeout(total=self._settings.prometheus_timeout),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def series(self, name: str, *matchers: str) -> str:
+        """A selector of this platform's series of that name: ``name{matchers}``."""
+        every = [one for one in (self._settings.prometheus_match, *matchers) if one]
+        return f"{name}{{{','.join(every)}}}" if every else name
+
+    async def instant(self, expression: str) -> list[Sample]:
+        """The value of each series now."""
+        data = await self._ask("query", {"query": expression})
+        if data["resultType"] == "scalar":
+            return [Sample({}, float(data["result"][1]))]
+        return [Sample(one["metric"], float(one["value"][1])) for one in data["result"]]
+
+    async def range(self, expression: str, *, start: float, end: float, step: float) -> list[Series]:
+        """The values of each series every ``step`` seconds from ``start`` to ``end`` (Unix time)."""
+        parameters = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        data = await self._ask("query_range", parameters)
+        return [
+            Series(one["metric"], tuple((float(at), float(value)) for at, value in one["values"]))
+            for one in data["result"]
+        ]
+
+    async def _ask(self, path: str, parameters: Mapping[str, str]) -> Any:
+        assert self._session is not None, "Prometheus has not been entered"
+        url = f"{self._settings.prometheus_url}/api/v1/{path}"
+        try:
+            # Redirects would take the token elsewhere.
+            async with self._session.post(url, data=parameters, allow_redirects=False) as response:
+                answer = orjson.loads(await response.read())
+                if answer["status"] == "success":
+                    return answer["data"]
+                status, said = response.status, str(answer.get("error", ""))[:300]
+        except TimeoutError:
+            seconds = self._settings.prometheus_timeout
+            raise PrometheusUnavailable(f"Prometheus did not answer in {seconds:g} s.") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise PrometheusUnavailable(f"Prometheus cannot be reached ({type(error).__name__}).") from None
+        except (ValueError, KeyError, TypeError):
+            # Not its JSON: a login page, a proxy's error.
+            raise PrometheusUnavailable(f"What answered with status {response.status} is no Prometheus.") from None
+        if status >= 500:
+            raise PrometheusUnavailable(f"Prometheus failed: {said}")
+        raise PrometheusRefused(f"Prometheus refused a query: {said}")

@@ -1,0 +1,65 @@
+"""How a service stops: what it is answering is answered, within its drain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+SERVICE = Path(__file__).parent / "slow_service.py"
+
+
+@asynccontextmanager
+async def stopped_while_it_answers(folder: Path, *, drain: float, seconds: float) -> AsyncIterator[asyncio.Task[int]]:
+    """The status of a request that takes ``seconds``, in the middle of which the service was told to stop."""
+    ready, begun = folder / "ready", folder / "begun"
+    environment = {
+        "NOTIFYX_PORT": "0",
+        "NOTIFYX_METRICS_PORT": "0",
+        "NOTIFYX_INTERNAL_TOKEN": "internal-token-of-tests",
+        "NOTIFYX_READY_FILE": str(ready),
+        "NOTIFYX_DRAIN_SECONDS": str(drain),
+    }
+    process = await asyncio.create_subprocess_exec(sys.executable, str(SERVICE), str(begun), env=environment)
+
+    async def ask() -> int:
+        port = json.loads(ready.read_text())["port"]
+        url = f"http://127.0.0.1:{port}/slow?seconds={seconds}"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return answer.status
+
+    async def there(file: Path) -> None:
+        async with asyncio.timeout(20):
+            while not file.exists():
+                await asyncio.sleep(0.02)
+
+    try:
+        await there(ready)
+        asked = asyncio.create_task(ask())
+        await there(begun)
+        process.send_signal(signal.SIGTERM)
+        yield asked
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_request_in_flight_has_as_long_as_the_drain(tmp_path: Path) -> None:
+    async with stopped_while_it_answers(tmp_path, drain=20, seconds=4) as asked:
+        assert await asked == 200
+
+
+async def test_a_request_that_takes_longer_than_the_drain_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    began = time.monotonic()
+    async with stopped_while_it_answers(tmp_path, drain=0, seconds=60) as asked:
+        assert await asked == 500
+    assert time.monotonic() - began < 30
