@@ -1,0 +1,40 @@
+/** The REST API with its types, signed in as {@link Session} says. */
+import createClient, { type Client } from "openapi-fetch";
+import { ApiError } from "./errors";
+import { fetchInTime, read } from "./http";
+import type { paths } from "./schema";
+import type { Session } from "./session";
+
+export type Api = Client<paths>;
+
+/** A client whose calls throw {@link ApiError} for every answer that is not good: `data` is then always there. */
+export function createApi(session: Session): Api {
+  return createClient<paths>({
+    baseUrl: location.origin,
+    fetch: async (request) => {
+      const response = await authorised(session, request);
+      if (!response.ok) await read(response);
+      return response;
+    },
+  });
+}
+
+/** Send with the session's token; one that the server does not take any more is replaced, once. */
+export async function authorised(session: Session, request: Request): Promise<Response> {
+  const again = request.clone();
+  const response = await fetchInTime(withToken(request, await session.token()));
+  if (response.status !== 401) return response;
+  return fetchInTime(withToken(again, await session.renew()));
+}
+
+function withToken(request: Request, token: string): Request {
+  request.headers.set("Authorization", `Bearer ${token}`);
+  return request;
+}
+
+/** The data of a call's answer. */
+export async function data<T>(call: Promise<{ data?: T | undefined; response: Response }>): Promise<T> {
+  const answer = await call;
+  if (answer.data === undefined) throw new ApiError(answer.response.status, "empty", "The server's answer was empty.");
+  return answer.data;
+}

@@ -1,0 +1,29 @@
+/** One request with a deadline, and the answer read into data or an {@link ApiError}. */
+import { problemOf, unreachable } from "./errors";
+
+const DEADLINE_MS = 20_000;
+
+/** `fetch` that gives up in time and says that nobody answered instead of what the browser says. */
+export async function fetchInTime(request: Request): Promise<Response> {
+  try {
+    return await fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(DEADLINE_MS)]) });
+  } catch (error) {
+    if (request.signal.aborted) throw error;
+    throw unreachable();
+  }
+}
+
+/** The decoded JSON of a good answer; `undefined` where it has no body. Throws {@link ApiError}. */
+export async function read(response: Response): Promise<unknown> {
+  const text = await response.text().catch(() => {
+    throw unreachable();
+  });
+  let body: unknown;
+  try {
+    body = text === "" ? undefined : JSON.parse(text);
+  } catch {
+    body = undefined;
+  }
+  if (!response.ok) throw problemOf(response.status, body, response.headers.get("Retry-After"));
+  return body;
+}

@@ -1,0 +1,214 @@
+/**
+ * Who is signed in. The refresh token, which every use replaces, is in local storage, so that windows opened later are
+ * signed in. One that is used twice ends the session, and so does one whose answer is lost with the page that asked
+ * for it. So windows exchange it one at a time and as seldom as can be: they share the access token that came of it,
+ * and a reload goes on with the one it had.
+ */
+import { ApiError } from "./errors";
+import { fetchInTime, read } from "./http";
+import { exclusively } from "./locks";
+import { Observable } from "./observable";
+
+const KEY = "notifyx.refresh_token";
+const USER = "notifyx.user";
+const HELD = "notifyx.access_token";
+const CHANNEL = "notifyx.session";
+const LOCK = "session";
+
+/** How long a new window waits for another one to share its access token. */
+const SHARED_WITHIN_MS = 150;
+
+/** An access token is replaced this long before it ends; background windows run their timers a minute late. */
+const RENEW_BEFORE_MS = 90_000;
+
+/** A token that ends sooner than this is not used any more. */
+const LEAST_LIFE_MS = 10_000;
+
+export type SessionState = "unknown" | "signed-out" | "signed-in";
+
+interface Tokens {
+  readonly access_token: string;
+  readonly expires_in: number;
+  readonly refresh_token: string;
+}
+
+/** An access token as windows share it; `expiresAt` is epoch milliseconds. */
+interface Access {
+  readonly token: string;
+  readonly expiresAt: number;
+}
+
+export class Session {
+  readonly state = new Observable<SessionState>(localStorage.getItem(KEY) === null ? "signed-out" : "unknown");
+
+  /** The access token of now, for who cannot wait; empty before the first. */
+  readonly accessToken = new Observable<string>("");
+
+  /** Why the last session ended, when it did so by itself. */
+  readonly ended = new Observable<string>("");
+
+  #expiresAt = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #renewing: Promise<string> | undefined;
+  readonly #windows = new BroadcastChannel(CHANNEL);
+
+  constructor() {
+    this.#windows.onmessage = (event: MessageEvent<Access | "ask">) => {
+      if (event.data !== "ask") this.#adopt(event.data);
+      else if (this.#lives(LEAST_LIFE_MS)) this.#share();
+    };
+    this.#adopt(held());
+    window.addEventListener("storage", (event) => {
+      if (event.key !== KEY) return;
+      if (event.newValue === null) this.#forget("");
+      else if (this.state.get() === "signed-out") this.state.set("unknown");
+    });
+  }
+
+  #lives(milliseconds: number): boolean {
+    return this.#expiresAt - Date.now() > milliseconds;
+  }
+
+  #share(): void {
+    this.#windows.postMessage({ token: this.accessToken.get(), expiresAt: this.#expiresAt } satisfies Access);
+  }
+
+  /** Throws {@link ApiError}. */
+  async signIn(email: string, password: string): Promise<void> {
+    const tokens = await exchange({ grant_type: "password", username: email, password });
+    await exclusively(LOCK, async () => this.#take(tokens));
+  }
+
+  /** An access token that is good for a while. Throws {@link ApiError}: 401 when the session is over. */
+  async token(): Promise<string> {
+    return this.#lives(LEAST_LIFE_MS) ? this.accessToken.get() : this.renew();
+  }
+
+  /** Another access token than the one of now. Throws as {@link token}. */
+  renew(): Promise<string> {
+    this.#renewing ??= this.#renewOnce(this.accessToken.get()).finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #renewOnce(before: string): Promise<string> {
+    if (before === "") {
+      this.#windows.postMessage("ask");
+      await new Promise((resolve) => setTimeout(resolve, SHARED_WITHIN_MS));
+    }
+    return exclusively(LOCK, async () => {
+      // Another window may have been faster.
+      if (this.accessToken.get() !== before && this.#lives(LEAST_LIFE_MS)) return this.accessToken.get();
+      return this.#exchangeStored();
+    });
+  }
+
+  /** End this session, or with `everywhere` all of this user. Throws {@link ApiError} when `everywhere` failed. */
+  async signOut(everywhere = false): Promise<void> {
+    await exclusively(LOCK, async () => {
+      const token = localStorage.getItem(KEY);
+      if (token !== null) {
+        try {
+          await post("/api/v1/token/revoke", { token, ...(everywhere ? { everywhere: "true" } : {}) });
+        } catch (error) {
+          // Without a network this window still forgets the session; it ends by itself when it is not used.
+          if (everywhere) throw error;
+        }
+      }
+      this.#forget("");
+    });
+  }
+
+  async #exchangeStored(): Promise<string> {
+    const token = localStorage.getItem(KEY);
+    if (token === null) {
+      this.#forget("");
+      throw over();
+    }
+    try {
+      this.#take(await exchange({ grant_type: "refresh_token", refresh_token: token }));
+    } catch (error) {
+      if (error instanceof ApiError && !error.passes) {
+        this.#forget("Your session has ended; sign in again.");
+        throw over();
+      }
+      throw error;
+    }
+    return this.accessToken.get();
+  }
+
+  #take(tokens: Tokens): void {
+    localStorage.setItem(USER, subject(tokens.access_token));
+    localStorage.setItem(KEY, tokens.refresh_token);
+    this.#adopt({ token: tokens.access_token, expiresAt: Date.now() + tokens.expires_in * 1000 });
+    this.#share();
+  }
+
+  /** Go on with an access token, of this window's or another's exchange; one that is no better changes nothing. */
+  #adopt(access: Access | undefined): void {
+    if (access === undefined || access.expiresAt <= this.#expiresAt || localStorage.getItem(KEY) === null) return;
+    sessionStorage.setItem(HELD, JSON.stringify(access));
+    const before = this.accessToken.get();
+    if (before !== "" && subject(before) !== subject(access.token)) {
+      // Somebody else signed in in another window: nothing of the first one may stay in this one.
+      location.reload();
+      return;
+    }
+    this.#expiresAt = access.expiresAt;
+    this.accessToken.set(access.token);
+    this.ended.set("");
+    this.state.set("signed-in");
+    const life = access.expiresAt - Date.now();
+    this.#renewIn(Math.max(life - RENEW_BEFORE_MS * (1 + Math.random() * 0.3), life / 2));
+  }
+
+  #renewIn(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.renew().catch((error: unknown) => {
+        if (error instanceof ApiError && error.passes) this.#renewIn(5_000 * (1 + Math.random()));
+      });
+    }, milliseconds);
+  }
+
+  #forget(why: string): void {
+    clearTimeout(this.#timer);
+    localStorage.removeItem(KEY);
+    sessionStorage.removeItem(HELD);
+    this.#expiresAt = 0;
+    this.accessToken.set("");
+    this.ended.set(why);
+    this.state.set("signed-out");
+  }
+}
+
+/** The access token this window had before it was reloaded, while it is good. */
+function held(): Access | undefined {
+  try {
+    const access = JSON.parse(sessionStorage.getItem(HELD) ?? "null") as Access | null;
+    if (access === null || access.expiresAt - Date.now() < LEAST_LIFE_MS) return undefined;
+    return subject(access.token) === localStorage.getItem(USER) ? access : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whom an access token (a JWT) is for. */
+function subject(token: string): string {
+  const payload = token.split(".")[1]?.replaceAll("-", "+").replaceAll("_", "/") ?? "";
+  return String((JSON.parse(atob(payload)) as { sub?: unknown }).sub);
+}
+
+function over(): ApiError {
+  return new ApiError(401, "signed_out", "You are signed out.");
+}
+
+async function exchange(fields: Record<string, string>): Promise<Tokens> {
+  return (await post("/api/v1/token", fields)) as Tokens;
+}
+
+async function post(path: string, fields: Record<string, string>): Promise<unknown> {
+  const body = new URLSearchParams(fields);
+  return read(await fetchInTime(new Request(path, { method: "POST", body })));
+}

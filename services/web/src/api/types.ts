@@ -1,0 +1,21 @@
+/** The shapes of the API by their names, as the gateway describes them. */
+export type {
+  AckState,
+  ClientConfig,
+  HistoryPage,
+  InboxNotification,
+  InboxPage,
+  NewNotification,
+  NewTopic,
+  Notification,
+  Subscriber,
+  Subscription,
+  Topic,
+  TopicPatch,
+  User,
+} from "./schema";
+
+import type { NewNotification, Subscription } from "./schema";
+
+export type Priority = NonNullable<NewNotification["priority"]>;
+export type EmailMode = Subscription["email"];

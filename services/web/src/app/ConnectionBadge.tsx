@@ -1,0 +1,29 @@
+import { Tooltip } from "@mantine/core";
+import { plural } from "@/components/text";
+import classes from "./ConnectionBadge.module.css";
+import { useObservable, useOwn } from "./services";
+
+const WORDS = {
+  live: ["Live", "Connected: what happens shows here at once."],
+  connecting: ["Connecting", "The connection is being made."],
+  offline: ["Offline", "Not connected: trying again. What you do is kept and sent when the connection is back."],
+} as const;
+
+/** Whether this window is connected, and what waits to be sent. Always in sight. */
+export function ConnectionBadge() {
+  const { live } = useOwn();
+  const state = useObservable(live.connection.state);
+  const { entries, problem } = useObservable(live.outbox.state);
+  const [word, explanation] = WORDS[state];
+  const waiting = entries.filter((entry) => entry.problem === undefined && entry.triedAt !== undefined).length;
+  const held = problem !== "" || state !== "live" ? waiting : 0;
+  return (
+    <Tooltip label={problem === "" ? explanation : `${explanation} ${problem}`} multiline maw={260} withArrow>
+      <div className={classes.badge} data-state={state} role="status">
+        <span className={classes.dot} />
+        {word}
+        {held > 0 && <span className={classes.waiting}>{plural(held, "change")} waiting</span>}
+      </div>
+    </Tooltip>
+  );
+}

@@ -1,0 +1,12 @@
+import { Drawer } from "@mantine/core";
+import { Brand } from "@/components/Brand";
+import { Navigation } from "./Navigation";
+
+/** The navigation of a narrow window, over the page. */
+export default function MenuDrawer({ onClose }: { onClose: () => void }) {
+  return (
+    <Drawer opened onClose={onClose} title={<Brand />} size="18rem" lockScroll={false}>
+      <Navigation onGo={onClose} />
+    </Drawer>
+  );
+}

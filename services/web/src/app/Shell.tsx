@@ -1,0 +1,110 @@
+import { ActionIcon } from "@mantine/core";
+import { useDisclosure, useMediaQuery } from "@mantine/hooks";
+import { IconMenu2 } from "@tabler/icons-react";
+import { lazy, Suspense, useEffect, useRef } from "react";
+import { Redirect, Route, Switch, useLocation } from "wouter";
+import { parts } from "@/app/parts";
+import { Brand } from "@/components/Brand";
+import { Fallible } from "@/components/Fallible";
+import { total } from "@/features/inbox/unread";
+import { ConnectionBadge } from "./ConnectionBadge";
+import { Navigation } from "./Navigation";
+import { NotFound } from "./NotFound";
+import classes from "./Shell.module.css";
+import { useObservable, useOwn } from "./services";
+
+const MenuDrawer = lazy(parts.MenuDrawer);
+const InboxPage = lazy(parts.InboxPage);
+const MessagesPage = lazy(parts.MessagesPage);
+const TopicsPage = lazy(parts.TopicsPage);
+const TopicPage = lazy(parts.TopicPage);
+const TopicSettingsPage = lazy(parts.TopicSettingsPage);
+const AccountPage = lazy(parts.AccountPage);
+
+export function Shell() {
+  const narrow = useMediaQuery("(max-width: 52em)", window.innerWidth < 832) ?? false;
+  return (
+    <div className={classes.shell} data-narrow={narrow || undefined}>
+      {narrow ? <TopBar /> : <Sidebar />}
+      <Content />
+    </div>
+  );
+}
+
+function Sidebar() {
+  return (
+    <div className={classes.sidebar}>
+      <div className={classes.head}>
+        <Brand />
+      </div>
+      <Navigation />
+      <div className={classes.foot}>
+        <ConnectionBadge />
+      </div>
+    </div>
+  );
+}
+
+function TopBar() {
+  const [opened, { open, close }] = useDisclosure();
+  const { live } = useOwn();
+  const unread = total(useObservable(live.unread));
+  return (
+    <header className={classes.bar}>
+      <ActionIcon variant="subtle" color="gray" size="lg" onClick={open} aria-label={menuLabel(unread)}>
+        <IconMenu2 />
+        {unread > 0 && <span className={classes.mark} />}
+      </ActionIcon>
+      <Brand />
+      <ConnectionBadge />
+      {opened && (
+        <Suspense>
+          <MenuDrawer onClose={close} />
+        </Suspense>
+      )}
+    </header>
+  );
+}
+
+function menuLabel(unread: number): string {
+  return unread > 0 ? `Menu, ${unread} unread` : "Menu";
+}
+
+function Content() {
+  const [location] = useLocation();
+  const main = useRef<HTMLElement>(null);
+  const first = useRef(true);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another page is another place to read from
+  useEffect(() => {
+    if (first.current) first.current = false;
+    else main.current?.focus({ preventScroll: true });
+  }, [location]);
+  return (
+    <main className={classes.main} ref={main} tabIndex={-1}>
+      <Fallible key={location}>
+        <Suspense>
+          <Switch>
+            <Route path="/inbox" component={InboxPage} />
+            <Route path="/messages" component={MessagesPage} />
+            <Route path="/topics" component={TopicsPage} />
+            <Route path="/topics/:name">{({ name }) => <TopicPage key={name} name={name} />}</Route>
+            <Route path="/topics/:name/settings">{({ name }) => <TopicSettingsPage key={name} name={name} />}</Route>
+            <Route path="/account" component={AccountPage} />
+            <Route path="/">
+              <Redirect to="/inbox" replace />
+            </Route>
+            <Route path="/sign-in">
+              <Redirect to="/inbox" replace />
+            </Route>
+            <Route path="/sign-up">
+              <Redirect to="/inbox" replace />
+            </Route>
+            <Route>
+              <NotFound />
+            </Route>
+          </Switch>
+        </Suspense>
+      </Fallible>
+    </main>
+  );
+}

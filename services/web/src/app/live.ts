@@ -1,0 +1,219 @@
+/** Everything live of one signed-in user in this window: the socket, the feeds, the inbox, the outbox, the alerts. */
+import type { Api } from "@/api/client";
+import { Observable } from "@/api/observable";
+import type { Session } from "@/api/session";
+import type { Notification, Subscription, User } from "@/api/types";
+import { Alerter } from "@/features/alerts/alerter";
+import { type Ack, type AckBook, acked, countUnread } from "@/features/feed/acks";
+import { type FeedEvents, TopicFeed } from "@/features/feed/topicFeed";
+import { InboxFeed } from "@/features/inbox/inboxFeed";
+import { among, counted, lowered, type Unread } from "@/features/inbox/unread";
+import { Outbox } from "@/features/outbox/sender";
+import { Connection } from "@/socket/connection";
+import type { UnreadPush } from "@/socket/messages";
+
+/** Subscriptions that are followed by channels of their own; a socket has at most 100. */
+const MOST_FOLLOWED = 80;
+const GATHER_ARRIVALS_MS = 600;
+
+/** What came while this window was away. */
+export interface Arrivals {
+  readonly count: number;
+  readonly missing: number;
+}
+
+export interface LiveWants {
+  /** The set of subscriptions may have changed. */
+  subscriptionsChanged(): void;
+  /** A topic that was followed is gone. */
+  topicsChanged(): void;
+  arrivals(arrivals: Arrivals): void;
+}
+
+export class Live implements FeedEvents {
+  readonly book = new Observable<AckBook>(new Map());
+  readonly unread = new Observable<Unread>(new Map());
+  readonly connection: Connection;
+  readonly inbox: InboxFeed;
+  readonly unreadInbox: InboxFeed;
+  readonly outbox: Outbox;
+  readonly alerter: Alerter;
+  readonly ownInbox: string;
+
+  readonly #user: User;
+  readonly #api: Api;
+  readonly #wants: LiveWants;
+  readonly #feeds = new Map<string, { feed: TopicFeed; users: number }>();
+  readonly #cleanup: (() => void)[] = [];
+  #subscribed: ReadonlySet<string> = new Set();
+  #followed = new Map<string, () => void>();
+  #arrivals: Arrivals = { count: 0, missing: 0 };
+  #arrivalsTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(user: User, socketUrl: string, session: Session, api: Api, wants: LiveWants) {
+    this.#user = user;
+    this.#api = api;
+    this.#wants = wants;
+    this.ownInbox = `user:${user.id}`;
+    this.connection = new Connection(socketUrl, session);
+    const events = {
+      acked: (topic: string, ack: Ack) => this.acked(topic, ack),
+      unread: (counts: Readonly<Record<string, number>>) => {
+        for (const [topic, count] of Object.entries(counts)) this.setUnread(topic, count);
+      },
+    };
+    this.inbox = new InboxFeed(api, events, false);
+    this.unreadInbox = new InboxFeed(api, events, true);
+    this.outbox = new Outbox(api, user.id);
+    this.alerter = new Alerter(user.id, (topic) => this.nameOf(topic));
+    const own = this.#follow(this.ownInbox);
+    own.channel.on("unread", (push: UnreadPush) => this.#counted(push));
+    this.#cleanup.push(
+      session.accessToken.subscribe((token) => {
+        if (token !== "" && own.status.get().joined) own.channel.push("access_token", { token });
+      }),
+      this.connection.state.subscribe((state) => {
+        if (state === "live") this.outbox.nudge();
+      }),
+    );
+    this.connection.start().catch(() => this.connection.state.set("offline"));
+  }
+
+  nameOf(topic: string): string {
+    return topic === this.ownInbox ? "Direct messages" : topic;
+  }
+
+  /** Follow a topic until the returned function is called. */
+  open(topic: string): { feed: TopicFeed; release: () => void } {
+    let held = this.#feeds.get(topic);
+    if (held === undefined || held.feed.status.get().deleted) {
+      const channel = topic === this.ownInbox ? "user:me" : `topic:${topic}`;
+      held = { feed: new TopicFeed(topic, channel, this.connection, this.#api, this), users: 0 };
+      this.#feeds.set(topic, held);
+    }
+    held.users += 1;
+    const entry = held;
+    let released = false;
+    const release = () => {
+      if (released) return;
+      released = true;
+      entry.users -= 1;
+      if (entry.users > 0) return;
+      if (this.#feeds.get(topic) === entry) this.#feeds.delete(topic);
+      entry.feed.leave();
+    };
+    return { feed: held.feed, release };
+  }
+
+  /** What the user subscribes to now. */
+  subscriptions(items: readonly Subscription[]): void {
+    const topics = new Set(items.map((item) => item.topic));
+    const ended = new Set([...this.#subscribed].filter((topic) => !topics.has(topic)));
+    const began = [...topics].some((topic) => !this.#subscribed.has(topic));
+    const first = this.#subscribed.size === 0;
+    this.#subscribed = topics;
+    this.unread.update((unread) => among(unread, topics));
+    for (const item of items) this.setUnread(item.topic, item.unread);
+    for (const [topic, release] of this.#followed) {
+      if (topics.has(topic) || topic === this.ownInbox) continue;
+      release();
+      this.#followed.delete(topic);
+    }
+    for (const topic of topics) if (this.#followed.size < MOST_FOLLOWED) this.#follow(topic);
+    if (ended.size > 0) for (const inbox of [this.inbox, this.unreadInbox]) inbox.remove(ended);
+    if (began && !first) for (const inbox of [this.inbox, this.unreadInbox]) inbox.refreshSoon();
+  }
+
+  /** The last seq of a topic that is followed. */
+  headOf(topic: string): number | undefined {
+    return this.#feeds.get(topic)?.feed.feed.get().head;
+  }
+
+  isSubscribed(topic: string): boolean {
+    return topic === this.ownInbox || this.#subscribed.has(topic);
+  }
+
+  /** The user acknowledges: shown at once here, sent when that can be. Throws {@link ApiError} when too much waits. */
+  acknowledge(topic: string, ack: Ack): void {
+    this.outbox.acknowledge(topic, ack);
+    const count = countUnread(this.book.get(), topic, ack.seqs ?? []);
+    this.acked(topic, ack);
+    if (ack.up_to === undefined) this.unread.update((unread) => lowered(unread, topic, count));
+    else if (ack.up_to >= (this.headOf(topic) ?? Number.POSITIVE_INFINITY)) {
+      this.unread.update((unread) => counted(unread, topic, 0));
+    }
+  }
+
+  close(): void {
+    for (const undo of this.#cleanup) undo();
+    clearTimeout(this.#arrivalsTimer);
+    for (const part of [this.outbox, this.alerter, this.inbox, this.unreadInbox, this.connection]) part.close();
+  }
+
+  // What feeds tell
+
+  arrived(topic: string, items: readonly Notification[], live: boolean): void {
+    if (!this.isSubscribed(topic)) return;
+    this.inbox.add(items);
+    this.unreadInbox.add(items);
+    if (live) this.alerter.arrived(items);
+    else this.#away(items.filter((item) => item.publisher.id !== this.#user.id).length, 0);
+  }
+
+  acked(topic: string, ack: Ack): void {
+    this.book.update((book) => acked(book, topic, ack));
+  }
+
+  setUnread(topic: string, count: number): void {
+    if (this.isSubscribed(topic)) this.unread.update((unread) => counted(unread, topic, count));
+  }
+
+  caughtUp(topic: string, missing: number): void {
+    if (missing > 0 && this.isSubscribed(topic)) this.#away(0, missing);
+  }
+
+  #away(count: number, missing: number): void {
+    if (count + missing === 0) return;
+    this.#arrivals = { count: this.#arrivals.count + count, missing: this.#arrivals.missing + missing };
+    clearTimeout(this.#arrivalsTimer);
+    this.#arrivalsTimer = setTimeout(() => {
+      this.#wants.arrivals(this.#arrivals);
+      this.#arrivals = { count: 0, missing: 0 };
+    }, GATHER_ARRIVALS_MS);
+  }
+
+  began(topic: string): void {
+    if (!this.isSubscribed(topic)) return;
+    this.inbox.refreshSoon();
+    this.unreadInbox.refreshSoon();
+  }
+
+  gone(topic: string): void {
+    this.#followed.get(topic)?.();
+    this.#followed.delete(topic);
+    const topics = new Set([topic]);
+    this.inbox.remove(topics);
+    this.unreadInbox.remove(topics);
+    this.#wants.topicsChanged();
+    this.#wants.subscriptionsChanged();
+  }
+
+  #follow(topic: string): TopicFeed {
+    const { feed, release } = this.open(topic);
+    if (this.#followed.has(topic)) release();
+    else this.#followed.set(topic, release);
+    return feed;
+  }
+
+  #counted({ topic, unread }: UnreadPush): void {
+    if (!this.isSubscribed(topic)) {
+      this.#wants.subscriptionsChanged();
+      return;
+    }
+    this.setUnread(topic, unread);
+    if (!this.#followed.has(topic)) {
+      this.inbox.refreshSoon();
+      this.unreadInbox.refreshSoon();
+    }
+  }
+}

@@ -1,0 +1,45 @@
+/** What the pages read from the API, by name; and telling this window and the others that it changed. */
+import { queryOptions, useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect } from "react";
+import { type Api, data } from "@/api/client";
+
+export const subscriptionsQuery = (api: Api) =>
+  queryOptions({
+    queryKey: ["subscriptions"],
+    queryFn: async () => (await data(api.GET("/api/v1/subscriptions"))).items,
+  });
+
+export const topicQuery = (api: Api, name: string) =>
+  queryOptions({
+    queryKey: ["topic", name],
+    queryFn: () => data(api.GET("/api/v1/topics/{name}", { params: { path: { name } } })),
+  });
+
+export const meQuery = (api: Api) =>
+  queryOptions({ queryKey: ["me"], queryFn: () => data(api.GET("/api/v1/me")), staleTime: 10_000 });
+
+const CHANNEL = "notifyx.changed";
+
+/** Says that what was read under `key` is no longer so, here and in this user's other windows of this browser. */
+export function useChanged(): (...key: string[]) => Promise<void> {
+  const client = useQueryClient();
+  return useCallback(
+    async (...key: string[]) => {
+      const channel = new BroadcastChannel(CHANNEL);
+      channel.postMessage(key);
+      channel.close();
+      await client.invalidateQueries({ queryKey: key });
+    },
+    [client],
+  );
+}
+
+/** Reads again what other windows say has changed. */
+export function useChangesElsewhere(): void {
+  const client = useQueryClient();
+  useEffect(() => {
+    const channel = new BroadcastChannel(CHANNEL);
+    channel.onmessage = (event: MessageEvent<string[]>) => void client.invalidateQueries({ queryKey: event.data });
+    return () => channel.close();
+  }, [client]);
+}

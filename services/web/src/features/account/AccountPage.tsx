@@ -1,0 +1,203 @@
+import { Alert, Badge, Button, Kbd, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
+import { IconMail } from "@tabler/icons-react";
+import { useMutation } from "@tanstack/react-query";
+import { sentence } from "@/api/errors";
+import { useObservable, useOwn, useServices } from "@/app/services";
+import { notify, notifyError } from "@/components/notify";
+import { PageHeader } from "@/components/PageHeader";
+import { fullTime } from "@/components/text";
+import { supported } from "@/features/alerts/alerter";
+import type { AlertWishes } from "@/features/alerts/alerts";
+import classes from "@/features/topics/TopicSettings.module.css";
+
+export default function AccountPage() {
+  return (
+    <>
+      <PageHeader title="Account and alerts" />
+      <div className={classes.page}>
+        <div className={classes.column}>
+          <Profile />
+          <Alerts />
+          <Appearance />
+          <Keys />
+          <Sessions />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Profile() {
+  const { user } = useOwn();
+  const { api, config } = useServices();
+  const verify = useMutation({
+    mutationFn: () => api.POST("/api/v1/me/verification"),
+    onSuccess: () => notify(`A mail is on its way to ${user.email}.`),
+  });
+  return (
+    <section className={classes.section}>
+      <h2>You</h2>
+      <ul className={classes.people}>
+        <li>
+          <span>Name</span>
+          <span>{user.name || "none"}</span>
+        </li>
+        <li>
+          <span>Email</span>
+          <span>
+            {user.email}{" "}
+            <Badge size="xs" variant="default">
+              {user.email_verified ? "Verified" : "Not verified"}
+            </Badge>
+          </span>
+        </li>
+        <li>
+          <span>User id</span>
+          <code>{user.id}</code>
+        </li>
+        <li>
+          <span>Member since</span>
+          <span>{fullTime(user.created_at)}</span>
+        </li>
+      </ul>
+      {!user.email_verified && (
+        <>
+          <p className={classes.hint}>
+            {config.email
+              ? "Email is sent to verified addresses only: open the link in the mail you got, or have another one sent."
+              : "This deployment does not send email at present."}
+          </p>
+          {verify.error !== null && <Alert color="red">{sentence(verify.error)}</Alert>}
+          {config.email && (
+            <div>
+              <Button
+                size="xs"
+                variant="default"
+                leftSection={<IconMail size={15} />}
+                loading={verify.isPending}
+                onClick={() => verify.mutate()}
+              >
+                Send the verification mail again
+              </Button>
+            </div>
+          )}
+        </>
+      )}
+    </section>
+  );
+}
+
+function Alerts() {
+  const { live } = useOwn();
+  const wishes = useObservable(live.alerter.wishes);
+  const wish = async (change: Partial<AlertWishes>) => {
+    await live.alerter.wish({ ...wishes, ...change });
+    if (change.desktop === true && !live.alerter.wishes.get().desktop) {
+      notify(
+        "This browser does not allow desktop notifications for this page; change that in its settings.",
+        "warning",
+      );
+    }
+  };
+  return (
+    <section className={classes.section}>
+      <h2>Alerts in this browser</h2>
+      <Switch
+        label="Desktop notifications"
+        description={supported() ? "While this page is open but not in front" : "This browser has none on this page"}
+        disabled={!supported()}
+        checked={wishes.desktop}
+        onChange={(event) => wish({ desktop: event.currentTarget.checked }).catch(notifyError)}
+      />
+      <Switch
+        label="Sound"
+        checked={wishes.sound}
+        onChange={(event) => wish({ sound: event.currentTarget.checked }).catch(notifyError)}
+      />
+      <Switch
+        label="Only for high and urgent ones"
+        checked={wishes.important}
+        onChange={(event) => wish({ important: event.currentTarget.checked }).catch(notifyError)}
+      />
+    </section>
+  );
+}
+
+function Appearance() {
+  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  return (
+    <section className={classes.section}>
+      <h2>Appearance</h2>
+      <div>
+        <SegmentedControl
+          aria-label="Colour scheme"
+          value={colorScheme}
+          onChange={(value) => setColorScheme(value as "auto" | "light" | "dark")}
+          data={[
+            { value: "auto", label: "As the system" },
+            { value: "light", label: "Light" },
+            { value: "dark", label: "Dark" },
+          ]}
+        />
+      </div>
+    </section>
+  );
+}
+
+const KEYS: readonly [string[], string][] = [
+  [["j", "k"], "The next and the previous notification"],
+  [["Enter"], "Open it, or close it"],
+  [["a"], "Acknowledge it"],
+  [["/"], "Search topics, on their page"],
+  [["Ctrl", "Enter"], "Publish what you wrote"],
+];
+
+function Keys() {
+  return (
+    <section className={classes.section}>
+      <h2>Keyboard</h2>
+      <ul className={classes.people}>
+        {KEYS.map(([keys, what]) => (
+          <li key={what}>
+            <span>{what}</span>
+            <span>
+              {keys.map((key) => (
+                <Kbd key={key} size="xs" ml={4}>
+                  {key}
+                </Kbd>
+              ))}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Sessions() {
+  const { session } = useServices();
+  const everywhere = useMutation({ mutationFn: () => session.signOut(true) });
+  return (
+    <section className={classes.section}>
+      <h2>Sessions</h2>
+      <p className={classes.hint}>
+        Signing out everywhere ends every session of yours, on all devices, within five minutes. API keys go on.
+      </p>
+      {everywhere.error !== null && <Alert color="red">{sentence(everywhere.error)}</Alert>}
+      <div style={{ display: "flex", gap: "0.5rem" }}>
+        <Button size="xs" variant="default" onClick={() => void session.signOut()}>
+          Sign out
+        </Button>
+        <Button
+          size="xs"
+          variant="light"
+          color="red"
+          loading={everywhere.isPending}
+          onClick={() => everywhere.mutate()}
+        >
+          Sign out everywhere
+        </Button>
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,144 @@
+import { Alert, Anchor, Button, Paper, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
+import { type FormEvent, useState } from "react";
+import { Link, Redirect, useLocation } from "wouter";
+import { ApiError, sentence } from "@/api/errors";
+import { fetchInTime, read } from "@/api/http";
+import { useObservable, useServices } from "@/app/services";
+import { Brand } from "@/components/Brand";
+import classes from "./SignInPage.module.css";
+
+const LEAST_PASSWORD = 8;
+
+/** Sign in, or sign up at /sign-up: every other address asks to sign in first and is kept for afterwards. */
+export default function SignInPage() {
+  const [location] = useLocation();
+  const { config } = useServices();
+  const signingUp = location === "/sign-up";
+  if (signingUp && !config.sign_up) return <Redirect to="/sign-in" replace />;
+  return (
+    <main className={classes.page}>
+      <Stack gap="lg" className={classes.column}>
+        <Brand />
+        <Paper withBorder p="xl" radius="lg">
+          <Form key={location} signingUp={signingUp} />
+        </Paper>
+        <Aside signingUp={signingUp} />
+      </Stack>
+    </main>
+  );
+}
+
+function Form({ signingUp }: { signingUp: boolean }) {
+  const { session } = useServices();
+  const ended = useObservable(session.ended);
+  const [email, setEmail] = useState("");
+  const [password, setPassword] = useState("");
+  const [name, setName] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>(null);
+  const wrong = (field: string) =>
+    error instanceof ApiError ? error.fields.find((one) => one.field === field)?.reason : undefined;
+  const general = error !== null && !(error instanceof ApiError && error.fields.length > 0) ? sentence(error) : "";
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    try {
+      if (signingUp) await signUp({ email: email.trim(), password, name: name.trim() });
+      await session.signIn(email.trim(), password);
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+
+  return (
+    <form onSubmit={submit}>
+      <Stack gap="md">
+        <Title order={1} size="h3">
+          {signingUp ? "Create your account" : "Sign in"}
+        </Title>
+        {ended !== "" && error === null && <Alert color="gray">{ended}</Alert>}
+        {general !== "" && (
+          <Alert color="red" role="alert">
+            {general}
+          </Alert>
+        )}
+        {signingUp && (
+          <TextInput
+            label="Name"
+            autoFocus
+            description="What others see beside what you publish"
+            autoComplete="name"
+            maxLength={200}
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+            error={wrong("name")}
+          />
+        )}
+        <TextInput
+          label="Email"
+          type="email"
+          required
+          withAsterisk={false}
+          autoComplete="username"
+          autoFocus={!signingUp}
+          value={email}
+          onChange={(event) => setEmail(event.currentTarget.value)}
+          error={wrong("email")}
+        />
+        <PasswordInput
+          label="Password"
+          description={signingUp ? `At least ${LEAST_PASSWORD} characters` : undefined}
+          required
+          withAsterisk={false}
+          minLength={signingUp ? LEAST_PASSWORD : undefined}
+          maxLength={256}
+          autoComplete={signingUp ? "new-password" : "current-password"}
+          value={password}
+          onChange={(event) => setPassword(event.currentTarget.value)}
+          error={wrong("password")}
+        />
+        <Button type="submit" loading={busy} fullWidth>
+          {signingUp ? "Create account" : "Sign in"}
+        </Button>
+      </Stack>
+    </form>
+  );
+}
+
+function Aside({ signingUp }: { signingUp: boolean }) {
+  const { config } = useServices();
+  if (signingUp) {
+    return (
+      <Text ta="center" size="sm">
+        You have an account?{" "}
+        <Anchor component={Link} href="/sign-in" inherit td="underline">
+          Sign in
+        </Anchor>
+      </Text>
+    );
+  }
+  if (!config.sign_up) {
+    return (
+      <Text ta="center" size="sm" c="dimmed">
+        Accounts are made by your administrator.
+      </Text>
+    );
+  }
+  return (
+    <Text ta="center" size="sm">
+      New here?{" "}
+      <Anchor component={Link} href="/sign-up" inherit td="underline">
+        Create an account
+      </Anchor>
+    </Text>
+  );
+}
+
+async function signUp(body: { email: string; password: string; name: string }): Promise<void> {
+  const headers = { "Content-Type": "application/json" };
+  const request = new Request("/api/v1/users", { method: "POST", headers, body: JSON.stringify(body) });
+  await read(await fetchInTime(request));
+}

@@ -1,0 +1,204 @@
+import { Button, Loader } from "@mantine/core";
+import { IconArrowUp } from "@tabler/icons-react";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { type KeyboardEvent, type ReactNode, useCallback, useEffect, useRef, useState } from "react";
+import { sentence } from "@/api/errors";
+import type { Notification } from "@/api/types";
+import { useObservable, useOwn } from "@/app/services";
+import { notifyError } from "@/components/notify";
+import { headline, plural } from "@/components/text";
+import { useNow } from "@/components/useNow";
+import { place } from "@/features/inbox/inbox";
+import { isAcked } from "./acks";
+import classes from "./FeedList.module.css";
+import { NotificationRow } from "./NotificationRow";
+import { useHeldBack } from "./useHeldBack";
+
+const LINE_HEIGHT = 66;
+
+/** The next page is loaded when this many rows or fewer are left below. */
+const AHEAD = 25;
+
+interface Props {
+  label: string;
+  /** Newest first. */
+  items: readonly Notification[];
+  /** Whether unread ones are marked: only where the user subscribes. */
+  marks: boolean;
+  /** Whether the list mixes topics. */
+  mixed?: boolean;
+  complete: boolean;
+  loadOlder: () => Promise<void>;
+  empty: ReactNode;
+  /** Above the first row. */
+  children?: ReactNode;
+}
+
+/** A long list of notifications, of which only what is in sight is in the page. j and k move, Enter opens, a acknowledges. */
+export function FeedList({ label, items, marks, mixed = false, complete, loadOlder, empty, children }: Props) {
+  const { live } = useOwn();
+  const book = useObservable(live.book);
+  const now = useNow();
+  const scroller = useRef<HTMLDivElement>(null);
+  const [expanded, setExpanded] = useState<ReadonlySet<string>>(new Set());
+  const { shown, held, release, onScroll } = useHeldBack(items, scroller);
+  const { problem, loading } = useOlder(shown.length, complete, loadOlder);
+  const virtual = useVirtualizer({
+    count: shown.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => LINE_HEIGHT,
+    getItemKey: (index) => (shown[index] === undefined ? index : place(shown[index])),
+    overscan: 10,
+  });
+  const rows = virtual.getVirtualItems();
+  const last = rows.at(-1)?.index ?? 0;
+  useEffect(() => {
+    if (problem === "" && !complete && last >= shown.length - AHEAD) loading.start();
+  }, [last, shown.length, complete, problem, loading]);
+
+  const showNewest = () => {
+    release();
+    // Once the list holds them: a scroll before would be taken for one of the list as it was.
+    requestAnimationFrame(() => virtual.scrollToOffset(0));
+  };
+  const toggle = useCallback((item: Notification) => {
+    setExpanded((before) => {
+      const after = new Set(before);
+      if (!after.delete(place(item))) after.add(place(item));
+      return after;
+    });
+  }, []);
+  const acknowledge = useCallback(
+    (item: Notification) => {
+      try {
+        live.acknowledge(item.topic, { seqs: [item.seq] });
+      } catch (error) {
+        notifyError(error);
+      }
+    },
+    [live],
+  );
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof HTMLElement)) return;
+    const row = event.target.closest<HTMLElement>("[data-index]");
+    const index = Number(row?.dataset.index ?? -1);
+    const steps: Readonly<Record<string, number>> = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 };
+    const step = steps[event.key];
+    if (step !== undefined) {
+      event.preventDefault();
+      const next = Math.max(0, Math.min(shown.length - 1, index + step));
+      virtual.scrollToIndex(next);
+      // At once where the row is in the page: the next key is meant for it, however soon it comes.
+      if (!focusRow(scroller.current, next)) requestAnimationFrame(() => focusRow(scroller.current, next));
+    }
+    const item = shown[index];
+    if (event.key === "a" && item !== undefined && marks) acknowledge(item);
+  };
+
+  return (
+    <div className={classes.frame}>
+      {held > 0 && (
+        <Button
+          className={classes.held}
+          size="xs"
+          radius="xl"
+          leftSection={<IconArrowUp size={14} />}
+          onClick={showNewest}
+        >
+          {plural(held, "new notification")}
+        </Button>
+      )}
+      <div ref={scroller} className={classes.scroller} onScroll={onScroll}>
+        {children}
+        <div
+          role="feed"
+          aria-label={label}
+          aria-busy={loading.active}
+          className={classes.feed}
+          style={{ height: virtual.getTotalSize() }}
+          onKeyDown={onKeyDown}
+        >
+          {rows.map((row) => {
+            const item = shown[row.index];
+            if (item === undefined) return null;
+            return (
+              <article
+                key={row.key}
+                ref={virtual.measureElement}
+                data-index={row.index}
+                aria-posinset={row.index + 1}
+                aria-setsize={complete ? shown.length : -1}
+                aria-label={headline(item)}
+                className={classes.item}
+                style={{ transform: `translateY(${row.start}px)` }}
+              >
+                <NotificationRow
+                  item={item}
+                  unread={marks && !isAcked(book, item.topic, item.seq)}
+                  expanded={expanded.has(place(item))}
+                  now={now}
+                  topicName={mixed ? live.nameOf(item.topic) : undefined}
+                  onToggle={toggle}
+                  onAcknowledge={acknowledge}
+                />
+              </article>
+            );
+          })}
+        </div>
+        {shown.length === 0 && complete && <div className={classes.empty}>{empty}</div>}
+        {!complete && problem === "" && (
+          <div className={classes.more}>
+            <Loader size="sm" aria-label="Loading older notifications" />
+          </div>
+        )}
+        {problem !== "" && (
+          <div className={classes.more} role="alert">
+            {problem}
+            <Button size="compact-sm" variant="default" onClick={loading.start}>
+              Try again
+            </Button>
+          </div>
+        )}
+      </div>
+    </div>
+  );
+}
+
+/** Whether the row was there. */
+function focusRow(scroller: HTMLElement | null, index: number): boolean {
+  const button = scroller?.querySelector<HTMLElement>(`[data-index="${index}"] button[aria-expanded]`);
+  // The list scrolls by itself, by no more than it must.
+  button?.focus({ preventScroll: true });
+  return button != null;
+}
+
+/** Loading older pages, one at a time, and why the last try failed: it is tried again when the connection is back. */
+function useOlder(count: number, complete: boolean, loadOlder: () => Promise<void>) {
+  const { live } = useOwn();
+  const [problem, setProblem] = useState("");
+  const [active, setActive] = useState(false);
+  const running = useRef(false);
+  const start = useCallback(() => {
+    if (running.current) return;
+    running.current = true;
+    setActive(true);
+    setProblem("");
+    loadOlder()
+      .catch((error: unknown) => setProblem(sentence(error)))
+      .finally(() => {
+        running.current = false;
+        setActive(false);
+      });
+  }, [loadOlder]);
+  useEffect(() => {
+    if (problem === "") return;
+    return live.connection.state.subscribe((state) => {
+      if (state === "live") start();
+    });
+  }, [problem, live, start]);
+  // A page that brought nothing new does not change what is in sight: look again.
+  useEffect(() => {
+    if (count === 0 && !complete && !active && problem === "") start();
+  }, [count, complete, active, problem, start]);
+  return { problem, loading: { start, active } };
+}

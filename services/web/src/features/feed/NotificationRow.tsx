@@ -1,0 +1,98 @@
+import { ActionIcon, Skeleton, Tooltip } from "@mantine/core";
+import { IconCheck, IconChevronRight } from "@tabler/icons-react";
+import { lazy, memo, Suspense } from "react";
+import { Link } from "wouter";
+import type { Notification, Priority } from "@/api/types";
+import { parts } from "@/app/parts";
+import { DataTable } from "@/components/DataTable";
+import { Fallible } from "@/components/Fallible";
+import { fullTime, headline, publisherName, summary, when } from "@/components/text";
+import classes from "./NotificationRow.module.css";
+
+const Markdown = lazy(parts.Markdown);
+
+const PRIORITIES: Readonly<Record<Priority, string | undefined>> = {
+  low: "Low",
+  normal: undefined,
+  high: "High",
+  urgent: "Urgent",
+};
+
+interface Props {
+  item: Notification;
+  unread: boolean;
+  expanded: boolean;
+  now: number;
+  /** The topic's name for people, where the list mixes topics. */
+  topicName: string | undefined;
+  onToggle: (item: Notification) => void;
+  onAcknowledge: (item: Notification) => void;
+}
+
+/** One notification: a line to skim, opened to read. */
+export const NotificationRow = memo(function NotificationRow(props: Props) {
+  const { item, unread, expanded, now, topicName, onToggle, onAcknowledge } = props;
+  const head = headline(item);
+  const rest = summary(item);
+  const priority = PRIORITIES[item.priority];
+  return (
+    <div className={classes.row} data-unread={unread || undefined} data-priority={item.priority}>
+      <div className={classes.line}>
+        <button type="button" className={classes.toggle} aria-expanded={expanded} onClick={() => onToggle(item)}>
+          <IconChevronRight size={14} className={classes.chevron} aria-hidden />
+          <span className={classes.text}>
+            <span className={classes.top}>
+              {priority !== undefined && <span className={classes.priority}>{priority}</span>}
+              <span className={classes.head}>{head}</span>
+              {unread && <span className={classes.hidden}>, unread</span>}
+            </span>
+            {rest !== "" && !expanded && <span className={classes.rest}>{rest}</span>}
+            <span className={classes.meta}>
+              {topicName !== undefined && <span className={classes.topic}>{topicName}</span>}
+              <span>{publisherName(item)}</span>
+            </span>
+          </span>
+        </button>
+        <time dateTime={item.published_at} title={fullTime(item.published_at)} className={classes.time}>
+          {when(item.published_at, now)}
+        </time>
+        {unread ? (
+          <Tooltip label="Acknowledge (a)" openDelay={400}>
+            <ActionIcon variant="subtle" aria-label={`Acknowledge: ${head}`} onClick={() => onAcknowledge(item)}>
+              <IconCheck size={17} />
+            </ActionIcon>
+          </Tooltip>
+        ) : (
+          <span className={classes.noAction} />
+        )}
+      </div>
+      {expanded && <Details item={item} mixed={topicName !== undefined} />}
+    </div>
+  );
+});
+
+function Details({ item, mixed }: { item: Notification; mixed: boolean }) {
+  const hasData = item.data !== null && Object.keys(item.data).length > 0;
+  return (
+    <div className={classes.details}>
+      {item.body !== "" && (
+        <Fallible>
+          <Suspense fallback={<Skeleton height={48} />}>
+            <Markdown text={item.body} />
+          </Suspense>
+        </Fallible>
+      )}
+      {hasData && item.data !== null && (
+        <section aria-label="Data" className={classes.data}>
+          <DataTable data={item.data} />
+        </section>
+      )}
+      <div className={classes.facts}>
+        <span>{fullTime(item.published_at)}</span>
+        <span>No. {item.seq}</span>
+        {item.expires_at && <span>Expires {fullTime(item.expires_at)}</span>}
+        {mixed && !item.topic.startsWith("user:") && <Link href={`/topics/${item.topic}`}>Open {item.topic}</Link>}
+      </div>
+    </div>
+  );
+}

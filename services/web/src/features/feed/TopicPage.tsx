@@ -1,0 +1,146 @@
+import { ActionIcon, Badge, Button, EmptyState, Skeleton, Tooltip } from "@mantine/core";
+import { IconChecks, IconGhost2, IconPencil, IconSettings, IconVolumeOff } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useState } from "react";
+import { Link } from "wouter";
+import { sentence } from "@/api/errors";
+import type { Topic } from "@/api/types";
+import { parts } from "@/app/parts";
+import { subscriptionsQuery, topicQuery } from "@/app/queries";
+import { useObservable, useOwn, useServices } from "@/app/services";
+import { Fallible } from "@/components/Fallible";
+import { notifyError } from "@/components/notify";
+import { PageHeader } from "@/components/PageHeader";
+import { plural } from "@/components/text";
+import { useAcknowledgeAll } from "@/features/inbox/useAcknowledgeAll";
+import { Pending } from "@/features/publish/Pending";
+import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
+import { Feed } from "./Feed";
+import type { TopicFeed } from "./topicFeed";
+import { useTopicFeed } from "./useTopicFeed";
+
+const Composer = lazy(parts.Composer);
+
+export default function TopicPage({ name }: { name: string }) {
+  const { api } = useServices();
+  const topic = useQuery(topicQuery(api, name));
+  const feed = useTopicFeed(name);
+  if (feed === null) return null;
+  return <Page name={name} feed={feed} topic={topic.data} problem={topic.error} />;
+}
+
+interface Props {
+  name: string;
+  feed: TopicFeed;
+  topic: Topic | undefined;
+  problem: unknown;
+}
+
+function Page({ name, feed, topic, problem }: Props) {
+  const { live } = useOwn();
+  const { api } = useServices();
+  const status = useObservable(feed.status);
+  const { head } = useObservable(feed.feed);
+  const unread = useObservable(live.unread).get(name) ?? 0;
+  const [writing, setWriting] = useState(false);
+  const acknowledgeAll = useAcknowledgeAll();
+  const subscriptions = useQuery(subscriptionsQuery(api));
+  const subscribed = subscriptions.data?.some((one) => one.topic === name) ?? false;
+  if (status.deleted || (topic === undefined && problem !== null)) {
+    return (
+      <>
+        <PageHeader title={name} />
+        <EmptyState
+          m="auto"
+          icon={<IconGhost2 />}
+          title={status.deleted ? "This topic was deleted." : sentence(problem)}
+        >
+          <Button component={Link} href="/topics" variant="default">
+            All topics
+          </Button>
+        </EmptyState>
+      </>
+    );
+  }
+  return (
+    <>
+      <PageHeader
+        title={topic?.title || name}
+        unread={subscribed ? unread : 0}
+        note={topic && <Note topic={topic} count={Math.max(head ?? 0, topic.last_seq)} />}
+      >
+        {subscribed && (
+          <Tooltip label="Acknowledge everything in this topic">
+            <Button
+              size="xs"
+              variant="default"
+              leftSection={<IconChecks size={15} />}
+              disabled={unread === 0}
+              onClick={() => acknowledgeAll(name).catch(notifyError)}
+            >
+              {unread > 0 ? `Acknowledge ${unread}` : "All read"}
+            </Button>
+          </Tooltip>
+        )}
+        <SubscriptionControl name={name} />
+        {topic?.can_publish && !topic.paused && (
+          <Button size="xs" leftSection={<IconPencil size={15} />} onClick={() => setWriting(true)}>
+            Publish
+          </Button>
+        )}
+        <Tooltip label="Settings of this topic">
+          <ActionIcon component={Link} href={`/topics/${name}/settings`} variant="default" aria-label="Settings">
+            <IconSettings size={17} />
+          </ActionIcon>
+        </Tooltip>
+      </PageHeader>
+      {writing && (
+        <Fallible>
+          <Suspense fallback={<Skeleton height={200} />}>
+            <Composer target={{ topic: name }} onClose={() => setWriting(false)} />
+          </Suspense>
+        </Fallible>
+      )}
+      <Feed feed={feed} label={`Notifications of ${name}`} marks={subscribed} empty={<Nothing topic={topic} />}>
+        <Pending topic={name} />
+      </Feed>
+    </>
+  );
+}
+
+function Note({ topic, count }: { topic: Topic; count: number }) {
+  return (
+    <>
+      {topic.title !== "" && <span>{topic.name}</span>}
+      <span>{plural(count, "notification")} so far</span>
+      {topic.visibility === "private" && (
+        <Badge size="xs" variant="default">
+          Private
+        </Badge>
+      )}
+      {topic.resource !== null && (
+        <Badge size="xs" variant="default" tt="none">
+          Declared by {topic.resource}
+        </Badge>
+      )}
+      {topic.paused && (
+        <Badge size="xs" variant="default" leftSection={<IconVolumeOff size={11} />}>
+          Paused
+        </Badge>
+      )}
+    </>
+  );
+}
+
+function Nothing({ topic }: { topic: Topic | undefined }) {
+  return (
+    <EmptyState
+      title="Nothing was published here yet"
+      description={
+        topic?.can_publish
+          ? "Publish something, or have a program do it: what is published shows here at once."
+          : "What is published shows here at once."
+      }
+    />
+  );
+}

@@ -1,0 +1,111 @@
+import { Button, EmptyState, SegmentedControl } from "@mantine/core";
+import { IconChecks, IconInbox } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
+import { useCallback, useMemo, useState } from "react";
+import { Link } from "wouter";
+import { subscriptionsQuery } from "@/app/queries";
+import { useObservable, useOwn, useServices } from "@/app/services";
+import { notifyError } from "@/components/notify";
+import { PageHeader } from "@/components/PageHeader";
+import { plural } from "@/components/text";
+import { isAcked } from "@/features/feed/acks";
+import { FeedList } from "@/features/feed/FeedList";
+import { total } from "./unread";
+import { useAcknowledgeAll } from "./useAcknowledgeAll";
+
+export default function InboxPage() {
+  const { live } = useOwn();
+  const unread = total(useObservable(live.unread));
+  const [filter, setFilter] = useState("all");
+  const acknowledgeAll = useAcknowledgeAll();
+  return (
+    <>
+      <PageHeader
+        title="Inbox"
+        unread={unread}
+        note={unread === 0 ? "Nothing unread" : `${plural(unread, "notification")} unread`}
+      >
+        <SegmentedControl
+          size="xs"
+          aria-label="Show"
+          value={filter}
+          onChange={setFilter}
+          data={[
+            { value: "all", label: "All" },
+            { value: "unread", label: "Unread" },
+          ]}
+        />
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={<IconChecks size={15} />}
+          disabled={unread === 0}
+          onClick={() => acknowledgeAll().catch(notifyError)}
+        >
+          Acknowledge all
+        </Button>
+      </PageHeader>
+      {filter === "all" ? <Everything /> : <OnlyUnread />}
+    </>
+  );
+}
+
+function Everything() {
+  const { live } = useOwn();
+  const inbox = useObservable(live.inbox.inbox);
+  const loadOlder = useCallback(() => live.inbox.loadOlder(), [live]);
+  return (
+    <FeedList
+      label="Inbox"
+      items={inbox.items}
+      marks
+      mixed
+      complete={inbox.next === null}
+      loadOlder={loadOlder}
+      empty={<NothingYet />}
+    />
+  );
+}
+
+function OnlyUnread() {
+  const { live } = useOwn();
+  const inbox = useObservable(live.unreadInbox.inbox);
+  const book = useObservable(live.book);
+  const items = useMemo(() => inbox.items.filter((item) => !isAcked(book, item.topic, item.seq)), [inbox.items, book]);
+  const loadOlder = useCallback(() => live.unreadInbox.loadOlder(), [live]);
+  return (
+    <FeedList
+      label="Unread notifications"
+      items={items}
+      marks
+      mixed
+      complete={inbox.next === null}
+      loadOlder={loadOlder}
+      empty={<EmptyState icon={<IconChecks />} title="All caught up" description="What arrives shows here at once." />}
+    />
+  );
+}
+
+function NothingYet() {
+  const { api } = useServices();
+  const { live } = useOwn();
+  const subscriptions = useQuery(subscriptionsQuery(api));
+  const some = (subscriptions.data ?? []).some((one) => one.topic !== live.ownInbox);
+  return (
+    <EmptyState
+      icon={<IconInbox />}
+      title="Nothing here yet"
+      description={
+        some
+          ? "What is published to your topics from now on shows here at once."
+          : "Subscribe to topics: what is published to them from then on shows here at once."
+      }
+    >
+      {!some && (
+        <Button component={Link} href="/topics">
+          Browse topics
+        </Button>
+      )}
+    </EmptyState>
+  );
+}

@@ -1,0 +1,66 @@
+import { Button, EmptyState, Skeleton } from "@mantine/core";
+import { IconChecks, IconMessage, IconPencil } from "@tabler/icons-react";
+import { lazy, Suspense, useState } from "react";
+import { parts } from "@/app/parts";
+import { useObservable, useOwn } from "@/app/services";
+import { Fallible } from "@/components/Fallible";
+import { notifyError } from "@/components/notify";
+import { PageHeader } from "@/components/PageHeader";
+import { Feed } from "@/features/feed/Feed";
+import { useTopicFeed } from "@/features/feed/useTopicFeed";
+import { useAcknowledgeAll } from "@/features/inbox/useAcknowledgeAll";
+import { Pending } from "@/features/publish/Pending";
+import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
+
+const Composer = lazy(parts.Composer);
+
+/** What people and programs sent to this user alone, and writing to others. */
+export default function MessagesPage() {
+  const { live } = useOwn();
+  const feed = useTopicFeed(live.ownInbox);
+  const unread = useObservable(live.unread).get(live.ownInbox) ?? 0;
+  const [writing, setWriting] = useState(false);
+  const acknowledgeAll = useAcknowledgeAll();
+  return (
+    <>
+      <PageHeader title="Direct messages" unread={unread} note="Sent to you alone">
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={<IconChecks size={15} />}
+          disabled={unread === 0}
+          onClick={() => acknowledgeAll(live.ownInbox).catch(notifyError)}
+        >
+          {unread > 0 ? `Acknowledge ${unread}` : "All read"}
+        </Button>
+        <SubscriptionControl name={live.ownInbox} fixed />
+        <Button size="xs" leftSection={<IconPencil size={15} />} onClick={() => setWriting(true)}>
+          New message
+        </Button>
+      </PageHeader>
+      {writing && (
+        <Fallible>
+          <Suspense fallback={<Skeleton height={200} />}>
+            <Composer target="person" onClose={() => setWriting(false)} />
+          </Suspense>
+        </Fallible>
+      )}
+      {feed !== null && (
+        <Feed
+          feed={feed}
+          label="Direct messages"
+          marks
+          empty={
+            <EmptyState
+              icon={<IconMessage />}
+              title="No messages yet"
+              description="What somebody sends to you shows here, and in your inbox."
+            />
+          }
+        >
+          <Pending />
+        </Feed>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,79 @@
+/**
+ * What the user did that the server has not confirmed: sent in order, once, however often it has to be tried. Pure.
+ *
+ * Each entry's key makes repeating it harmless. The server remembers a key for a day, so an entry that was tried and
+ * whose outcome is still unknown after that is not repeated by itself: the user is told.
+ */
+import { ApiError } from "@/api/errors";
+import type { NewNotification } from "@/api/types";
+import type { Ack } from "@/features/feed/acks";
+
+interface Common {
+  /** Idempotency key. */
+  readonly key: string;
+  /** Epoch milliseconds of the doing, and of the first try. */
+  readonly at: number;
+  readonly triedAt?: number;
+  /** Why it is not sent any more. */
+  readonly problem?: string;
+}
+
+export type Entry = Common &
+  (
+    | { readonly kind: "publish"; readonly target: string; readonly body: NewNotification }
+    | { readonly kind: "send"; readonly target: string; readonly body: NewNotification }
+    | { readonly kind: "ack"; readonly target: string; readonly body: Ack }
+  );
+
+export type Message = Extract<Entry, { kind: "publish" | "send" }>;
+
+export const MOST_ENTRIES = 200;
+export const MOST_CHARACTERS = 1_000_000;
+
+const REMEMBERED_MS = 23 * 3_600_000;
+
+/** Why `entry` cannot be taken beside `entries`, if so. */
+export function full(entries: readonly Entry[], entry: Entry): string | undefined {
+  const size = [...entries, entry].reduce((sum, one) => sum + JSON.stringify(one).length, 0);
+  if (entries.length < MOST_ENTRIES && size <= MOST_CHARACTERS) return undefined;
+  return "Too much is waiting to be sent; this one was not taken. Try again when you are connected.";
+}
+
+/** In the order of the doing. */
+export function ordered(entries: readonly Entry[]): Entry[] {
+  return [...entries].sort((a, b) => a.at - b.at || (a.key < b.key ? -1 : 1));
+}
+
+/** The next entry to send. One that was refused holds nothing up. */
+export function nextToSend(entries: readonly Entry[]): Entry | undefined {
+  return ordered(entries).find((entry) => entry.problem === undefined);
+}
+
+/** The entry as it stands before a try at `now`; with a problem when it must not be tried again. */
+export function beforeTry(entry: Entry, now: number): Entry {
+  if (entry.kind !== "ack" && entry.triedAt !== undefined && now - entry.triedAt > REMEMBERED_MS) {
+    return { ...entry, problem: "It is not known whether this was sent: look before you send it again." };
+  }
+  return { ...entry, triedAt: entry.triedAt ?? now };
+}
+
+/** The entry after a try that failed: it waits, or it has a problem. Acknowledging what is gone is done. */
+export function afterFailure(entry: Entry, error: unknown): Entry | "done" {
+  if (!(error instanceof ApiError)) return { ...entry, problem: "Something went wrong in this page." };
+  if (error.passes || error.status === 401) return entry;
+  if (entry.kind === "ack") return "done";
+  return { ...entry, problem: error.message };
+}
+
+/** How long to wait after `failures` tries in a row, in milliseconds; `random` is from 0 to 1. */
+export function pauseAfter(failures: number, retryAfter: number | undefined, random: number): number {
+  const longest = Math.min(500 * 2 ** failures, 15_000);
+  return Math.max((retryAfter ?? 0) * 1000, longest * (0.5 + random / 2));
+}
+
+/** Messages on their way to `topic` (or, without one, to people), in their order. */
+export function messagesTo(entries: readonly Entry[], topic: string | undefined): Message[] {
+  return ordered(entries).filter((entry): entry is Message =>
+    topic === undefined ? entry.kind === "send" : entry.kind === "publish" && entry.target === topic,
+  );
+}

@@ -1,0 +1,182 @@
+/**
+ * Sends the outbox of one user: kept in local storage, an entry a key, so that windows add and remove without losing
+ * each other's; one window at a time sends.
+ */
+import type { Api } from "@/api/client";
+import { ApiError } from "@/api/errors";
+import { exclusively, randomKey } from "@/api/locks";
+import { Observable } from "@/api/observable";
+import type { NewNotification } from "@/api/types";
+import type { Ack } from "@/features/feed/acks";
+import { afterFailure, beforeTry, type Entry, full, nextToSend, ordered, pauseAfter } from "./outbox";
+
+/** `problem`: why the last try failed, for as long as it does. */
+export interface Sending {
+  readonly entries: readonly Entry[];
+  readonly problem: string;
+}
+
+export class Outbox {
+  readonly state: Observable<Sending>;
+  readonly #api: Api;
+  readonly #prefix: string;
+  readonly #user: string;
+  #draining = false;
+  #wake: (() => void) | undefined;
+  #closed = false;
+
+  constructor(api: Api, user: string) {
+    this.#api = api;
+    this.#user = user;
+    this.#prefix = `notifyx.outbox.${user}.`;
+    this.state = new Observable<Sending>({ entries: this.#read(), problem: "" });
+    window.addEventListener("storage", this.#changedElsewhere);
+    window.addEventListener("online", this.#tryNow);
+    this.#tryNow();
+  }
+
+  publish(topic: string, body: NewNotification): void {
+    this.#add({ kind: "publish", target: topic, body, key: randomKey(), at: Date.now() });
+  }
+
+  send(person: string, body: NewNotification): void {
+    this.#add({ kind: "send", target: person, body, key: randomKey(), at: Date.now() });
+  }
+
+  acknowledge(topic: string, body: Ack): void {
+    this.#add({ kind: "ack", target: topic, body, key: randomKey(), at: Date.now() });
+  }
+
+  /** Try an entry that has a problem again. */
+  retry(key: string): void {
+    const entry = this.state.get().entries.find((one) => one.key === key);
+    if (entry === undefined) return;
+    const { problem: _, triedAt: __, ...again } = entry;
+    this.#write(again as Entry);
+    this.#tryNow();
+  }
+
+  discard(key: string): void {
+    localStorage.removeItem(this.#prefix + key);
+    this.#changed();
+  }
+
+  close(): void {
+    this.#closed = true;
+    window.removeEventListener("storage", this.#changedElsewhere);
+    window.removeEventListener("online", this.#tryNow);
+    this.#wake?.();
+  }
+
+  /** Send what waits, without waiting out the pause after a failure: the connection is back. */
+  nudge(): void {
+    this.#tryNow();
+  }
+
+  #add(entry: Entry): void {
+    const problem = full(this.state.get().entries, entry);
+    if (problem !== undefined) throw new ApiError(0, "outbox_full", problem);
+    this.#write(entry);
+    this.#tryNow();
+  }
+
+  #tryNow = (): void => {
+    this.#wake?.();
+    if (this.#draining || nextToSend(this.state.get().entries) === undefined) return;
+    this.#draining = true;
+    void exclusively(`outbox.${this.#user}`, () => this.#drain()).finally(() => {
+      this.#draining = false;
+      // One may have been added between the last look and the end of the turn.
+      if (!this.#closed && nextToSend(this.state.get().entries) !== undefined) this.#tryNow();
+    });
+  };
+
+  async #drain(): Promise<void> {
+    let failures = 0;
+    while (!this.#closed) {
+      this.#changed();
+      const waiting = nextToSend(this.state.get().entries);
+      if (waiting === undefined) return;
+      const entry = beforeTry(waiting, Date.now());
+      this.#write(entry);
+      if (entry.problem !== undefined) continue;
+      try {
+        await deliver(this.#api, entry);
+        failures = 0;
+        this.discard(entry.key);
+        this.#say("");
+      } catch (error) {
+        const after = afterFailure(entry, error);
+        if (after === "done") this.discard(entry.key);
+        else if (after.problem !== undefined) this.#write(after);
+        else if (error instanceof ApiError) {
+          failures += 1;
+          this.#say(error.message);
+          await this.#pause(pauseAfter(failures, error.retryAfter, Math.random()));
+        }
+      }
+    }
+  }
+
+  #pause(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #write(entry: Entry): void {
+    localStorage.setItem(this.#prefix + entry.key, JSON.stringify(entry));
+    this.#changed();
+  }
+
+  #changedElsewhere = (event: StorageEvent): void => {
+    if (event.key?.startsWith(this.#prefix)) {
+      this.#changed();
+      this.#tryNow();
+    }
+  };
+
+  #changed(): void {
+    this.state.update((state) => ({ ...state, entries: this.#read() }));
+  }
+
+  #say(problem: string): void {
+    if (this.state.get().problem !== problem) this.state.update((state) => ({ ...state, problem }));
+  }
+
+  #read(): Entry[] {
+    const entries: Entry[] = [];
+    for (let index = 0; index < localStorage.length; index += 1) {
+      const name = localStorage.key(index);
+      if (!name?.startsWith(this.#prefix)) continue;
+      try {
+        entries.push(JSON.parse(localStorage.getItem(name) ?? "") as Entry);
+      } catch {
+        localStorage.removeItem(name);
+      }
+    }
+    return ordered(entries);
+  }
+}
+
+async function deliver(api: Api, entry: Entry): Promise<void> {
+  const header = { "Idempotency-Key": entry.key };
+  const { target } = entry;
+  if (entry.kind === "publish") {
+    const params = { path: { name: target }, header };
+    await api.POST("/api/v1/topics/{name}/notifications", { params, body: entry.body });
+  } else if (entry.kind === "send") {
+    await api.POST("/api/v1/users/{who}/notifications", {
+      params: { path: { who: target }, header },
+      body: entry.body,
+    });
+  } else {
+    const { up_to, seqs } = entry.body;
+    const body = up_to === undefined ? { seqs: [...(seqs ?? [])] } : { up_to };
+    await api.POST("/api/v1/topics/{name}/acks", { params: { path: { name: target } }, body });
+  }
+}

@@ -1,0 +1,149 @@
+import { Alert, Button, Group, JsonInput, SegmentedControl, Stack, Text, Textarea, TextInput } from "@mantine/core";
+import { lazy, Suspense, useState } from "react";
+import { sentence } from "@/api/errors";
+import type { NewNotification, Priority } from "@/api/types";
+import { parts } from "@/app/parts";
+import { useOwn } from "@/app/services";
+import { notify } from "@/components/notify";
+import classes from "./Composer.module.css";
+import { isEmpty, parseData } from "./draft";
+
+const Markdown = lazy(parts.Markdown);
+
+/** Where it goes: a topic, or a person whom the form asks for. */
+type Target = { topic: string } | "person";
+
+interface Props {
+  target: Target;
+  onClose: () => void;
+}
+
+/** Write a notification. It is sent at once, or kept and sent when that can be. */
+export default function Composer({ target, onClose }: Props) {
+  const { live } = useOwn();
+  const [to, setTo] = useState("");
+  const [title, setTitle] = useState("");
+  const [body, setBody] = useState("");
+  const [text, setText] = useState("");
+  const [withData, setWithData] = useState(false);
+  const [preview, setPreview] = useState(false);
+  const [priority, setPriority] = useState<Priority>("normal");
+  const [error, setError] = useState("");
+  const parsed = parseData(withData ? text : "");
+  const draft: NewNotification = { title: title.trim(), body, priority, ...(parsed.data ? { data: parsed.data } : {}) };
+  const ready = !isEmpty(draft) && parsed.problem === "" && (target !== "person" || to.trim() !== "");
+
+  const submit = () => {
+    if (!ready) return;
+    try {
+      if (target === "person") live.outbox.send(to.trim(), draft);
+      else live.outbox.publish(target.topic, draft);
+    } catch (failure) {
+      setError(sentence(failure));
+      return;
+    }
+    if (live.connection.state.get() !== "live") notify("Kept: it is sent when the connection is back.", "warning");
+    onClose();
+  };
+
+  return (
+    <form
+      className={classes.form}
+      aria-label={target === "person" ? "New direct message" : `Publish to ${target.topic}`}
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit();
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") onClose();
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit();
+      }}
+    >
+      <Stack gap="sm" className={classes.inner}>
+        {error !== "" && (
+          <Alert color="red" role="alert">
+            {error}
+          </Alert>
+        )}
+        {target === "person" && (
+          <TextInput
+            label="To"
+            placeholder="Email or user id"
+            required
+            withAsterisk={false}
+            autoFocus
+            maxLength={320}
+            value={to}
+            onChange={(event) => setTo(event.currentTarget.value)}
+          />
+        )}
+        <TextInput
+          label="Title"
+          autoFocus={target !== "person"}
+          maxLength={200}
+          value={title}
+          onChange={(event) => setTitle(event.currentTarget.value)}
+        />
+        {preview ? (
+          <section aria-label="Preview" className={classes.preview}>
+            <Suspense>{body === "" ? <Text c="dimmed">Nothing to show yet.</Text> : <Markdown text={body} />}</Suspense>
+          </section>
+        ) : (
+          <Textarea
+            label="Body"
+            description="Markdown"
+            autosize
+            minRows={3}
+            maxRows={12}
+            maxLength={32_768}
+            value={body}
+            onChange={(event) => setBody(event.currentTarget.value)}
+          />
+        )}
+        {withData && (
+          <JsonInput
+            label="Data"
+            description="A JSON object, shown as a table"
+            autosize
+            minRows={3}
+            maxRows={12}
+            value={text}
+            onChange={setText}
+            error={parsed.problem || undefined}
+            classNames={{ input: classes.code ?? "" }}
+          />
+        )}
+        <Group gap="sm" justify="space-between">
+          <Group gap="xs">
+            <SegmentedControl
+              size="xs"
+              aria-label="Priority"
+              value={priority}
+              onChange={(value) => setPriority(value as Priority)}
+              data={[
+                { value: "low", label: "Low" },
+                { value: "normal", label: "Normal" },
+                { value: "high", label: "High" },
+                { value: "urgent", label: "Urgent" },
+              ]}
+            />
+            <Button size="xs" variant="subtle" aria-pressed={preview} onClick={() => setPreview(!preview)}>
+              {preview ? "Edit" : "Preview"}
+            </Button>
+            <Button size="xs" variant="subtle" aria-pressed={withData} onClick={() => setWithData(!withData)}>
+              {withData ? "Without data" : "Add data"}
+            </Button>
+          </Group>
+          <Group gap="xs">
+            <Button size="xs" variant="default" onClick={onClose}>
+              Cancel
+            </Button>
+            <Button size="xs" type="submit" disabled={!ready}>
+              {target === "person" ? "Send" : "Publish"}
+            </Button>
+          </Group>
+        </Group>
+      </Stack>
+    </form>
+  );
+}

@@ -1,0 +1,33 @@
+/** Checks of a notification that somebody writes, before it is taken. Pure. */
+import type { NewNotification } from "@/api/types";
+
+const MOST_DATA_BYTES = 32_768;
+
+export interface ParsedData {
+  readonly data: Record<string, unknown> | undefined;
+  readonly problem: string;
+}
+
+/** Text as the data of a notification: a JSON object, or nothing. */
+export function parseData(text: string): ParsedData {
+  if (text.trim() === "") return { data: undefined, problem: "" };
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { data: undefined, problem: "This is not JSON yet." };
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return { data: undefined, problem: 'Data is an object, like {"host": "web-1"}.' };
+  }
+  if (new TextEncoder().encode(JSON.stringify(value)).length > MOST_DATA_BYTES) {
+    return { data: undefined, problem: "Data is 32 KiB at most." };
+  }
+  return { data: value as Record<string, unknown>, problem: "" };
+}
+
+/** Whether there is nothing to publish. */
+export function isEmpty(draft: NewNotification): boolean {
+  const hasData = draft.data != null && Object.keys(draft.data).length > 0;
+  return !draft.title?.trim() && !draft.body?.trim() && !hasData;
+}

@@ -1,0 +1,92 @@
+import { Alert, Button, Group, Modal, SegmentedControl, Stack, Text, TextInput } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { useState } from "react";
+import { useLocation } from "wouter";
+import { sentence } from "@/api/errors";
+import { useChanged } from "@/app/queries";
+import { useServices } from "@/app/services";
+import { NEW, nameProblem, newTopic } from "./fields";
+
+/** Name, title and who sees it; the rest has defaults and is in the topic's settings. */
+export default function CreateTopic({ onClose }: { onClose: () => void }) {
+  const { api } = useServices();
+  const changed = useChanged();
+  const [, go] = useLocation();
+  const [name, setName] = useState("");
+  const [title, setTitle] = useState("");
+  const [visibility, setVisibility] = useState<"public" | "private">("public");
+  const create = useMutation({
+    mutationFn: async () => {
+      await api.POST("/api/v1/topics", { body: newTopic(name, { ...NEW, title: title.trim(), visibility }) });
+      // Who makes a topic wants to see what comes there.
+      await api.PUT("/api/v1/topics/{name}/subscription", { params: { path: { name } }, body: {} });
+    },
+    onSuccess: async () => {
+      await Promise.all([changed("topics"), changed("subscriptions")]);
+      go(`/topics/${name}`);
+    },
+  });
+  return (
+    <Modal opened onClose={onClose} title="New topic" lockScroll={false}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          create.mutate();
+        }}
+      >
+        <Stack gap="md">
+          {create.error !== null && (
+            <Alert color="red" role="alert">
+              {sentence(create.error)}
+            </Alert>
+          )}
+          <TextInput
+            label="Name"
+            description="What programs publish to; it cannot be changed later"
+            placeholder="team.deploys"
+            required
+            withAsterisk={false}
+            data-autofocus
+            maxLength={128}
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value.trim())}
+            error={nameProblem(name) || undefined}
+          />
+          <TextInput
+            label="Title"
+            description="For people; may be empty"
+            maxLength={200}
+            value={title}
+            onChange={(event) => setTitle(event.currentTarget.value)}
+          />
+          <div>
+            <SegmentedControl
+              fullWidth
+              size="sm"
+              aria-label="Visibility"
+              value={visibility}
+              onChange={(value) => setVisibility(value as "public" | "private")}
+              data={[
+                { value: "public", label: "Public" },
+                { value: "private", label: "Private" },
+              ]}
+            />
+            <Text size="sm" c="dimmed" mt={6}>
+              {visibility === "public"
+                ? "Everyone who is signed in may read it and subscribe."
+                : "Only you may read it, and those you allow in its settings."}
+            </Text>
+          </div>
+          <Group justify="flex-end" gap="xs">
+            <Button variant="default" onClick={onClose}>
+              Cancel
+            </Button>
+            <Button type="submit" loading={create.isPending} disabled={name === "" || nameProblem(name) !== ""}>
+              Create topic
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}

@@ -1,0 +1,49 @@
+import { Button } from "@mantine/core";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { data } from "@/api/client";
+import { sentence } from "@/api/errors";
+import { useOwn, useServices } from "@/app/services";
+import { EMAIL_MODES } from "./emailModes";
+import classes from "./TopicSettings.module.css";
+
+const PAGE = 50;
+
+/** Who is subscribed, for the topic's creators. */
+export default function SubscriberList({ name }: { name: string }) {
+  const { api } = useServices();
+  const { user } = useOwn();
+  const subscribers = useInfiniteQuery({
+    queryKey: ["subscribers", name],
+    queryFn: ({ pageParam }) => {
+      const query = { limit: PAGE, ...(pageParam === null ? {} : { after: pageParam }) };
+      return data(api.GET("/api/v1/topics/{name}/subscribers", { params: { path: { name }, query } }));
+    },
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next,
+  });
+  const people = subscribers.data?.pages.flatMap((page) => page.items) ?? [];
+  return (
+    <section className={classes.section}>
+      <h2>Subscribers</h2>
+      {subscribers.error !== null && <p className={classes.hint}>{sentence(subscribers.error)}</p>}
+      {subscribers.isSuccess && people.length === 0 && <p className={classes.hint}>Nobody is subscribed.</p>}
+      <ul className={classes.people}>
+        {people.map((one) => (
+          <li key={one.user}>
+            {one.user === user.id ? <strong>You</strong> : <code>{one.user}</code>}
+            <span>
+              {one.unread} unread, email: {EMAIL_MODES[one.email].short}
+            </span>
+          </li>
+        ))}
+      </ul>
+      {subscribers.hasNextPage && (
+        <div>
+          <Button size="xs" variant="default" onClick={() => subscribers.fetchNextPage()}>
+            Show more
+          </Button>
+        </div>
+      )}
+    </section>
+  );
+}

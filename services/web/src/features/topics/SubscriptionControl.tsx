@@ -1,0 +1,92 @@
+import { Button, Menu } from "@mantine/core";
+import { IconBell, IconBellPlus, IconBellX, IconChevronDown } from "@tabler/icons-react";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import type { EmailMode } from "@/api/types";
+import { subscriptionsQuery, useChanged } from "@/app/queries";
+import { useServices } from "@/app/services";
+import { notifyError } from "@/components/notify";
+import { EMAIL_MODES } from "./emailModes";
+
+interface Props {
+  name: string;
+  /** A subscription that cannot be ended: one's own inbox. */
+  fixed?: boolean;
+}
+
+/** Subscribe, choose how email is sent, unsubscribe. */
+export function SubscriptionControl({ name, fixed = false }: Props) {
+  const { api, config } = useServices();
+  const changed = useChanged();
+  const [opened, setOpened] = useState(false);
+  const subscriptions = useQuery(subscriptionsQuery(api));
+  const subscription = subscriptions.data?.find((one) => one.topic === name);
+  const subscribe = useMutation({
+    mutationFn: async (email: EmailMode | undefined) => {
+      const body = email === undefined ? {} : { email };
+      await api.PUT("/api/v1/topics/{name}/subscription", { params: { path: { name } }, body });
+      await changed("subscriptions");
+    },
+    onError: notifyError,
+  });
+  const unsubscribe = useMutation({
+    mutationFn: async () => {
+      await api.DELETE("/api/v1/topics/{name}/subscription", { params: { path: { name } } });
+      await changed("subscriptions");
+    },
+    onError: notifyError,
+  });
+  if (subscriptions.data === undefined) return null;
+  if (subscription === undefined) {
+    return (
+      <Button
+        size="xs"
+        variant="light"
+        leftSection={<IconBellPlus size={15} />}
+        loading={subscribe.isPending}
+        onClick={() => subscribe.mutate(undefined)}
+      >
+        Subscribe
+      </Button>
+    );
+  }
+  return (
+    <Menu opened={opened} onChange={setOpened} position="bottom-end" width={290}>
+      <Menu.Target>
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={<IconBell size={15} />}
+          rightSection={<IconChevronDown size={13} />}
+          loading={subscribe.isPending || unsubscribe.isPending}
+        >
+          Email: {EMAIL_MODES[subscription.email].short}
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Label>{config.email ? "Send me email" : "This deployment does not send email at present"}</Menu.Label>
+        <Menu.RadioGroup
+          value={subscription.email}
+          onChange={(mode) => {
+            setOpened(false);
+            subscribe.mutate(mode as EmailMode);
+          }}
+        >
+          {Object.entries(EMAIL_MODES).map(([mode, words]) => (
+            <Menu.RadioItem key={mode} value={mode}>
+              {words.long}
+            </Menu.RadioItem>
+          ))}
+        </Menu.RadioGroup>
+        {!fixed && (
+          <>
+            <Menu.Divider />
+            <Menu.Item color="red" leftSection={<IconBellX size={15} />} onClick={() => unsubscribe.mutate()}>
+              Unsubscribe
+            </Menu.Item>
+          </>
+        )}
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

@@ -1,0 +1,172 @@
+import { Alert, Button, NumberInput, SegmentedControl, Select, Switch, TagsInput, TextInput } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { useState } from "react";
+import { sentence } from "@/api/errors";
+import type { EmailMode, Topic } from "@/api/types";
+import { useChanged } from "@/app/queries";
+import { useServices } from "@/app/services";
+import { notify } from "@/components/notify";
+import { EMAIL_MODES } from "./emailModes";
+import { fieldsOf, patchOf, type TopicFields } from "./fields";
+import classes from "./TopicSettings.module.css";
+
+const WHO = "Emails, user ids, or * for everyone who is signed in";
+
+/** Everything that can be set of a topic; disabled where it can only be read. */
+export function TopicForm({ topic, editable }: { topic: Topic; editable: boolean }) {
+  const { api } = useServices();
+  const changed = useChanged();
+  const before = fieldsOf(topic);
+  const [fields, setFields] = useState(before);
+  const patch = patchOf(before, fields);
+  const dirty = Object.keys(patch).length > 0;
+  const set = (change: Partial<TopicFields>) => setFields((held) => ({ ...held, ...change }));
+  const save = useMutation({
+    mutationFn: () => api.PATCH("/api/v1/topics/{name}", { params: { path: { name: topic.name } }, body: patch }),
+    onSuccess: async () => {
+      notify("Saved.");
+      await Promise.all([changed("topic", topic.name), changed("topics")]);
+    },
+  });
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        save.mutate();
+      }}
+    >
+      <fieldset disabled={!editable} className={classes.fieldset}>
+        <section className={classes.section}>
+          <h2>General</h2>
+          <TextInput
+            label="Title"
+            maxLength={200}
+            value={fields.title}
+            onChange={(event) => set({ title: event.currentTarget.value })}
+          />
+          <Switch
+            label="Paused"
+            description="Nothing can be published while a topic is paused"
+            checked={fields.paused}
+            onChange={(event) => set({ paused: event.currentTarget.checked })}
+          />
+        </section>
+        <Access fields={fields} set={set} editable={editable} />
+        <section className={classes.section}>
+          <h2>Retention</h2>
+          <p className={classes.hint}>Whichever bound is reached first removes the oldest notifications.</p>
+          <div className={classes.pair}>
+            <NumberInput
+              label="Keep for"
+              suffix=" days"
+              min={1 / 1440}
+              max={3650}
+              value={fields.keepDays}
+              onChange={(value) => set({ keepDays: Number(value) })}
+            />
+            <NumberInput
+              label="Keep at most"
+              suffix=" notifications"
+              min={1}
+              max={10_000_000}
+              allowDecimal={false}
+              thousandSeparator=","
+              value={fields.keepCount}
+              onChange={(value) => set({ keepCount: Number(value) })}
+            />
+          </div>
+        </section>
+        <section className={classes.section}>
+          <h2>Email</h2>
+          <Select
+            label="New subscribers get email"
+            data={Object.entries(EMAIL_MODES).map(([value, words]) => ({ value, label: words.long }))}
+            allowDeselect={false}
+            disabled={!editable}
+            value={fields.emailDefault}
+            onChange={(value) => value !== null && set({ emailDefault: value as EmailMode })}
+          />
+          <div className={classes.pair}>
+            <NumberInput
+              label="Unread counts after"
+              suffix=" minutes"
+              min={1 / 60}
+              max={10_080}
+              value={fields.unreadAfterMinutes}
+              onChange={(value) => set({ unreadAfterMinutes: Number(value) })}
+            />
+            <NumberInput
+              label="A digest every"
+              suffix=" hours"
+              min={1 / 3600}
+              max={720}
+              value={fields.digestEveryHours}
+              onChange={(value) => set({ digestEveryHours: Number(value) })}
+            />
+          </div>
+        </section>
+      </fieldset>
+      {editable && (
+        <div className={classes.save}>
+          {save.error !== null && (
+            <Alert color="red" role="alert" mb="sm">
+              {sentence(save.error)}
+            </Alert>
+          )}
+          <Button type="submit" disabled={!dirty} loading={save.isPending}>
+            Save changes
+          </Button>
+        </div>
+      )}
+    </form>
+  );
+}
+
+interface AccessProps {
+  fields: TopicFields;
+  set: (change: Partial<TopicFields>) => void;
+  editable: boolean;
+}
+
+function Access({ fields, set, editable }: AccessProps) {
+  return (
+    <section className={classes.section}>
+      <h2>Access</h2>
+      <div>
+        <SegmentedControl
+          aria-label="Visibility"
+          disabled={!editable}
+          value={fields.visibility}
+          onChange={(value) => set({ visibility: value as TopicFields["visibility"] })}
+          data={[
+            { value: "public", label: "Public: everyone reads" },
+            { value: "private", label: "Private" },
+          ]}
+        />
+      </div>
+      {fields.visibility === "private" && (
+        <TagsInput
+          label="Who else reads"
+          description={WHO}
+          disabled={!editable}
+          value={fields.readers}
+          onChange={(readers) => set({ readers })}
+        />
+      )}
+      <TagsInput
+        label="Who else publishes"
+        description={WHO}
+        disabled={!editable}
+        value={fields.publishers}
+        onChange={(publishers) => set({ publishers })}
+      />
+      <TagsInput
+        label="Creators"
+        description="They change the topic, publish to it and see who is subscribed"
+        disabled={!editable}
+        value={fields.creators}
+        onChange={(creators) => set({ creators })}
+      />
+    </section>
+  );
+}

@@ -1,0 +1,89 @@
+import { parts } from "@/app/parts";
+import "@mantine/core/styles/Pill.css";
+import "@mantine/core/styles/PillsInput.css";
+import "@mantine/core/styles/NumberInput.css";
+import { Alert, Button, EmptyState, Loader } from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
+import { IconArrowLeft, IconLock } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense } from "react";
+import { Link } from "wouter";
+import { sentence } from "@/api/errors";
+import type { Topic } from "@/api/types";
+import { topicQuery } from "@/app/queries";
+import { useServices } from "@/app/services";
+import { PageHeader } from "@/components/PageHeader";
+import { fieldsOf } from "./fields";
+import { TopicForm } from "./TopicForm";
+import classes from "./TopicSettings.module.css";
+
+const DeleteTopic = lazy(parts.DeleteTopic);
+const SubscriberList = lazy(parts.SubscriberList);
+
+export default function TopicSettingsPage({ name }: { name: string }) {
+  const { api } = useServices();
+  const topic = useQuery({ ...topicQuery(api, name), refetchOnMount: "always" });
+  return (
+    <>
+      <PageHeader title={`Settings of ${name}`}>
+        <Button
+          component={Link}
+          href={`/topics/${name}`}
+          size="xs"
+          variant="default"
+          leftSection={<IconArrowLeft size={15} />}
+        >
+          Back to the topic
+        </Button>
+      </PageHeader>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: where nothing can be set, the keys must still scroll it */}
+      <section className={classes.page} aria-label="Settings" tabIndex={0}>
+        {topic.data !== undefined && <Settings topic={topic.data} />}
+        {topic.isPending && <Loader size="sm" aria-label="Loading" />}
+        {topic.data === undefined && topic.error !== null && <EmptyState title={sentence(topic.error)} />}
+      </section>
+    </>
+  );
+}
+
+function Settings({ topic }: { topic: Topic }) {
+  const [deleting, { open, close }] = useDisclosure();
+  const declared = topic.resource !== null;
+  const editable = topic.can_manage && !declared;
+  return (
+    <div className={classes.column}>
+      {declared && (
+        <Alert icon={<IconLock />} color="gray" title={`Declared by the resource ${topic.resource}`}>
+          It is changed there, with kubectl. Here it can only be read.
+        </Alert>
+      )}
+      {!declared && !topic.can_manage && (
+        <Alert icon={<IconLock />} color="gray">
+          Only its creators change this topic.
+        </Alert>
+      )}
+      <TopicForm key={JSON.stringify(fieldsOf(topic))} topic={topic} editable={editable} />
+      {topic.can_manage && (
+        <Suspense>
+          <SubscriberList name={topic.name} />
+        </Suspense>
+      )}
+      {editable && (
+        <section className={classes.section}>
+          <h2>Delete</h2>
+          <p className={classes.hint}>The topic goes with everything in it, for everyone.</p>
+          <div>
+            <Button color="red" variant="light" onClick={open}>
+              Delete this topic
+            </Button>
+          </div>
+        </section>
+      )}
+      {deleting && (
+        <Suspense>
+          <DeleteTopic topic={topic} onClose={close} />
+        </Suspense>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,142 @@
+import { Badge, Button, EmptyState, Loader, TextInput } from "@mantine/core";
+import { useDebouncedValue, useDisclosure, useHotkeys } from "@mantine/hooks";
+import { IconHash, IconPlus, IconSearch } from "@tabler/icons-react";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useRef, useState } from "react";
+import { Link } from "wouter";
+import { data } from "@/api/client";
+import { sentence } from "@/api/errors";
+import type { Topic } from "@/api/types";
+import { parts } from "@/app/parts";
+import { useObservable, useOwn, useServices } from "@/app/services";
+import { PageHeader } from "@/components/PageHeader";
+import { plural } from "@/components/text";
+import { SubscriptionControl } from "./SubscriptionControl";
+import classes from "./TopicsPage.module.css";
+
+const CreateTopic = lazy(parts.CreateTopic);
+
+const PAGE = 50;
+const TYPING_MS = 250;
+
+export default function TopicsPage() {
+  const [creating, { open, close }] = useDisclosure();
+  const [search, setSearch] = useState("");
+  const [wanted] = useDebouncedValue(search.trim(), TYPING_MS);
+  const field = useRef<HTMLInputElement>(null);
+  useHotkeys([["/", () => field.current?.focus()]]);
+  const topics = useTopics(wanted);
+  const found = topics.data?.pages.flatMap((page) => page.items) ?? [];
+  return (
+    <>
+      <PageHeader title="Topics" note="What you may read">
+        <TextInput
+          ref={field}
+          type="search"
+          size="xs"
+          w={200}
+          aria-label="Search topics by name"
+          placeholder="Search by name"
+          leftSection={<IconSearch size={14} />}
+          value={search}
+          onChange={(event) => setSearch(event.currentTarget.value)}
+        />
+        <Button size="xs" leftSection={<IconPlus size={15} />} onClick={open}>
+          New topic
+        </Button>
+      </PageHeader>
+      <div className={classes.page}>
+        {topics.error !== null && found.length === 0 && (
+          <EmptyState title={sentence(topics.error)}>
+            <Button variant="default" onClick={() => topics.refetch()}>
+              Try again
+            </Button>
+          </EmptyState>
+        )}
+        {topics.isPending && <Loader size="sm" m="xl" aria-label="Loading topics" />}
+        {topics.isSuccess && found.length === 0 && <Nothing wanted={wanted} onCreate={open} />}
+        <ul className={classes.list}>
+          {found.map((topic) => (
+            <TopicRow key={topic.id} topic={topic} />
+          ))}
+        </ul>
+        {topics.hasNextPage && (
+          <Button variant="default" m="md" loading={topics.isFetchingNextPage} onClick={() => topics.fetchNextPage()}>
+            Show more
+          </Button>
+        )}
+      </div>
+      {creating && (
+        <Suspense>
+          <CreateTopic onClose={close} />
+        </Suspense>
+      )}
+    </>
+  );
+}
+
+function useTopics(wanted: string) {
+  const { api } = useServices();
+  return useInfiniteQuery({
+    queryKey: ["topics", wanted],
+    queryFn: ({ pageParam }) => {
+      const query = {
+        limit: PAGE,
+        ...(wanted === "" ? {} : { q: wanted.toLowerCase() }),
+        ...(pageParam === null ? {} : { after: pageParam }),
+      };
+      return data(api.GET("/api/v1/topics", { params: { query } }));
+    },
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next,
+    placeholderData: keepPreviousData,
+  });
+}
+
+function TopicRow({ topic }: { topic: Topic }) {
+  const { live } = useOwn();
+  const unread = useObservable(live.unread).get(topic.name) ?? 0;
+  return (
+    <li className={classes.row}>
+      <div className={classes.text}>
+        <Link href={`/topics/${topic.name}`} className={classes.name}>
+          {topic.name}
+        </Link>
+        <div className={classes.facts}>
+          {topic.title !== "" && <span>{topic.title}</span>}
+          <span>{plural(topic.last_seq, "notification")}</span>
+          {topic.visibility === "private" && (
+            <Badge size="xs" variant="default">
+              Private
+            </Badge>
+          )}
+          {topic.resource !== null && (
+            <Badge size="xs" variant="default" tt="none">
+              {topic.resource}
+            </Badge>
+          )}
+          {topic.paused && (
+            <Badge size="xs" variant="default">
+              Paused
+            </Badge>
+          )}
+        </div>
+      </div>
+      {unread > 0 && <span className={classes.unread}>{unread} unread</span>}
+      <SubscriptionControl name={topic.name} />
+    </li>
+  );
+}
+
+function Nothing({ wanted, onCreate }: { wanted: string; onCreate: () => void }) {
+  if (wanted !== "") return <EmptyState icon={<IconSearch />} title={`No topic's name contains "${wanted}"`} />;
+  return (
+    <EmptyState
+      icon={<IconHash />}
+      title="There are no topics yet"
+      description="A topic is what people and programs publish to, and others subscribe to."
+    >
+      <Button onClick={onCreate}>Create the first one</Button>
+    </EmptyState>
+  );
+}

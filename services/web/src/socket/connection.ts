@@ -1,0 +1,92 @@
+/** The one socket of this window: connected for as long as somebody is signed in, and its state for all to see. */
+import { type Channel, Socket } from "phoenix";
+import { Observable } from "@/api/observable";
+import type { Session } from "@/api/session";
+
+export type ConnectionState = "connecting" | "live" | "offline";
+
+const HEARTBEAT_MS = 15_000;
+const LONGEST_PAUSE_MS = 8_000;
+
+/** A page in the background is not reconnected by the client library; alerts need it connected all the same. */
+const HIDDEN_PAUSE_MS = 5_000;
+
+/** How long a probe may take before the connection counts as lost. */
+const PROBE_MS = 4_000;
+
+export class Connection {
+  readonly state = new Observable<ConnectionState>("connecting");
+  readonly #session: Session;
+  readonly #socket: Socket;
+  readonly #cleanup: (() => void)[] = [];
+  #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
+  #probe: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  constructor(url: string, session: Session) {
+    this.#session = session;
+    this.#socket = new Socket(url, {
+      // The library asks for the token again at each attempt; its types do not know.
+      authToken: session.accessToken.get as unknown as string,
+      heartbeatIntervalMs: HEARTBEAT_MS,
+      reconnectAfterMs: (tries) => jittered(Math.min(100 * 2 ** Math.min(tries, 10), LONGEST_PAUSE_MS)),
+      rejoinAfterMs: (tries) => jittered(Math.min(500 * 2 ** Math.min(tries, 10), 10_000)),
+    });
+    this.#socket.onOpen(() => this.state.set("live"));
+    this.#socket.onClose(() => this.#lost());
+    this.#socket.onError(() => this.#lost());
+    this.#listen(window, "online", () => this.#look());
+    this.#listen(window, "offline", () => this.#look());
+    this.#listen(document, "visibilitychange", () => this.#look());
+  }
+
+  /** Connect; the token is made sure of before. */
+  async start(): Promise<void> {
+    await this.#session.token();
+    if (!this.#closed) this.#socket.connect();
+  }
+
+  channel(topic: string, params: () => object): Channel {
+    return this.#socket.channel(topic, params);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#hiddenTimer);
+    clearTimeout(this.#probe);
+    for (const undo of this.#cleanup) undo();
+    this.#socket.disconnect();
+  }
+
+  #lost(): void {
+    if (this.#closed) return;
+    this.state.set("offline");
+    // A refused token looks like any other failure: one that has ended meanwhile is replaced before the next attempt.
+    this.#session.token().catch(() => undefined);
+    clearTimeout(this.#hiddenTimer);
+    if (document.visibilityState === "hidden") {
+      this.#hiddenTimer = setTimeout(() => this.#socket.connect(), jittered(HIDDEN_PAUSE_MS));
+    }
+  }
+
+  /** The network or the page changed: find out at once whether the connection still carries anything. */
+  #look(): void {
+    clearTimeout(this.#probe);
+    if (this.#closed) return;
+    if (!this.#socket.isConnected()) {
+      if (navigator.onLine) this.#socket.connect();
+      return;
+    }
+    this.#probe = setTimeout(() => this.#socket.disconnect(() => this.#socket.connect()), PROBE_MS);
+    this.#socket.ping(() => clearTimeout(this.#probe));
+  }
+
+  #listen(target: EventTarget, event: string, listener: () => void): void {
+    target.addEventListener(event, listener);
+    this.#cleanup.push(() => target.removeEventListener(event, listener));
+  }
+}
+
+function jittered(milliseconds: number): number {
+  return milliseconds * (0.5 + Math.random() / 2);
+}

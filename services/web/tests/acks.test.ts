@@ -1,0 +1,29 @@
+import { describe, expect, it } from "vitest";
+import { type AckBook, acked, countUnread, isAcked } from "@/features/feed/acks";
+
+const EMPTY: AckBook = new Map();
+
+describe("acknowledgements", () => {
+  it("are a cursor and single ones above it", () => {
+    const book = acked(acked(EMPTY, "t", { up_to: 3 }), "t", { seqs: [5, 2] });
+    expect([1, 2, 3, 4, 5, 6].map((seq) => isAcked(book, "t", seq))).toEqual([true, true, true, false, true, false]);
+    expect(book.get("t")?.seqs).toEqual(new Set([5]));
+    expect(isAcked(book, "other", 1)).toBe(false);
+  });
+
+  it("never go back, in whatever order they come", () => {
+    const book = acked(acked(EMPTY, "t", { up_to: 9 }), "t", { up_to: 4, seqs: [7] });
+    expect(book.get("t")).toEqual({ upTo: 9, seqs: new Set() });
+  });
+
+  it("are the same book when nothing changes, so that nothing is drawn again", () => {
+    const book = acked(EMPTY, "t", { up_to: 3, seqs: [6] });
+    expect(acked(book, "t", { up_to: 2, seqs: [6, 1] })).toBe(book);
+  });
+
+  it("let the cursor take in the single ones it passes", () => {
+    const book = acked(acked(EMPTY, "t", { seqs: [2, 8] }), "t", { up_to: 5 });
+    expect(book.get("t")).toEqual({ upTo: 5, seqs: new Set([8]) });
+    expect(countUnread(book, "t", [4, 5, 6, 7, 8])).toBe(2);
+  });
+});

@@ -1,0 +1,51 @@
+import { describe, expect, it } from "vitest";
+import { arrived, EMPTY, older, place, reaches, refreshed, without } from "@/features/inbox/inbox";
+import { among, badge, counted, lowered, total } from "@/features/inbox/unread";
+import { note } from "./notifications";
+
+const inboxNote = (topic: string, seq: number, at: number) => ({
+  ...note(topic, seq, { published_at: new Date(at * 1000).toISOString() }),
+  acked: false,
+});
+
+describe("the inbox", () => {
+  it("is newest first across topics, with each of them once", () => {
+    let inbox = older(EMPTY, [inboxNote("b", 4, 40), inboxNote("a", 9, 30)], "cursor");
+    inbox = arrived(inbox, [inboxNote("a", 10, 50), inboxNote("b", 4, 40)]);
+    inbox = older(inbox, [inboxNote("a", 9, 30), inboxNote("b", 3, 20)], null);
+    expect(inbox.items.map(place)).toEqual(["a/10", "b/4", "a/9", "b/3"]);
+    expect(inbox.next).toBeNull();
+  });
+
+  it("keeps a topic's own order when its times do not", () => {
+    const inbox = arrived(older(EMPTY, [inboxNote("a", 1, 50)], null), [inboxNote("a", 2, 40)]);
+    expect(inbox.items.map(place)).toEqual(["a/2", "a/1"]);
+  });
+
+  it("is read anew when a look at the top does not meet what is held", () => {
+    const held = older(EMPTY, [inboxNote("a", 1, 10)], "old");
+    const met = [inboxNote("a", 3, 30), inboxNote("a", 1, 10)];
+    const unmet = [inboxNote("a", 9, 90)];
+    expect([reaches(held, met), reaches(held, unmet)]).toEqual([true, false]);
+    expect(refreshed(held, met, "x", true)).toMatchObject({ next: "old" });
+    expect(refreshed(held, unmet, "new", false).items.map(place)).toEqual(["a/9"]);
+  });
+
+  it("lets go of topics that are gone", () => {
+    const held = older(EMPTY, [inboxNote("a", 1, 10), inboxNote("b", 1, 11)], null);
+    expect(without(held, new Set(["a"])).items.map(place)).toEqual(["b/1"]);
+    expect(without(held, new Set(["c"]))).toBe(held);
+  });
+});
+
+describe("unread counts", () => {
+  it("add up, go down by what is acknowledged, and never below nothing", () => {
+    let unread = counted(counted(new Map(), "a", 3), "b", 1);
+    expect(total(unread)).toBe(4);
+    unread = lowered(unread, "a", 5);
+    expect(unread.get("a")).toBe(0);
+    expect(lowered(unread, "unknown", 1)).toBe(unread);
+    expect(total(among(unread, new Set(["b"])))).toBe(1);
+    expect([badge(999), badge(1000)]).toEqual(["999", "999+"]);
+  });
+});

@@ -1,0 +1,63 @@
+import { describe, expect, it } from "vitest";
+import { ApiError, unreachable } from "@/api/errors";
+import {
+  afterFailure,
+  beforeTry,
+  type Entry,
+  full,
+  MOST_ENTRIES,
+  messagesTo,
+  nextToSend,
+  pauseAfter,
+} from "@/features/outbox/outbox";
+
+const HOUR = 3_600_000;
+
+function publish(key: string, at: number, more: object = {}): Entry {
+  return { kind: "publish", target: "t", body: { title: key }, key, at, ...more } as Entry;
+}
+
+describe("the outbox", () => {
+  it("sends in the order of the doing, around what was refused", () => {
+    const entries = [publish("c", 3), publish("a", 1, { problem: "no" }), publish("b", 2)];
+    expect(nextToSend(entries)?.key).toBe("b");
+    expect(nextToSend([publish("a", 1, { problem: "no" })])).toBeUndefined();
+    expect(messagesTo(entries, "t").map((entry) => entry.key)).toEqual(["a", "b", "c"]);
+    expect(messagesTo(entries, undefined)).toEqual([]);
+  });
+
+  it("keeps what may pass and gives up what was refused", () => {
+    const entry = publish("a", 1);
+    expect(afterFailure(entry, unreachable())).toBe(entry);
+    expect(afterFailure(entry, new ApiError(503, "unavailable", "Later."))).toBe(entry);
+    expect(afterFailure(entry, new ApiError(401, "signed_out", "You are signed out."))).toBe(entry);
+    expect(afterFailure(entry, new ApiError(403, "not_a_publisher", "You may not."))).toMatchObject({
+      problem: "You may not.",
+    });
+    const ack: Entry = { kind: "ack", target: "t", body: { up_to: 3 }, key: "k", at: 1 };
+    expect(afterFailure(ack, new ApiError(404, "not_found", "Gone."))).toBe("done");
+  });
+
+  it("does not repeat by itself what the server no longer recognises", () => {
+    const tried = beforeTry(publish("a", 0), 1000);
+    expect(tried.triedAt).toBe(1000);
+    expect(beforeTry(tried, 2000).triedAt).toBe(1000);
+    expect(beforeTry(tried, 1000 + 22 * HOUR).problem).toBeUndefined();
+    expect(beforeTry(tried, 1000 + 24 * HOUR).problem).toMatch(/not known/);
+    expect(beforeTry(publish("never tried", 0), 48 * HOUR).problem).toBeUndefined();
+  });
+
+  it("is bounded in number and size", () => {
+    const many = Array.from({ length: MOST_ENTRIES }, (_, index) => publish(`k${index}`, index));
+    expect(full(many.slice(1), publish("x", 0))).toBeUndefined();
+    expect(full(many, publish("x", 0))).toMatch(/Too much/);
+    expect(full([], publish("x", 0, { body: { body: "y".repeat(1_000_001) } }))).toMatch(/Too much/);
+  });
+
+  it("waits longer and longer, as long as the server says, and never the same", () => {
+    expect(pauseAfter(1, undefined, 1)).toBe(1000);
+    expect(pauseAfter(1, undefined, 0)).toBe(500);
+    expect(pauseAfter(50, undefined, 1)).toBe(15_000);
+    expect(pauseAfter(1, 30, 0)).toBe(30_000);
+  });
+});

@@ -1,0 +1,85 @@
+import { describe, expect, it } from "vitest";
+import { problemOf } from "@/api/errors";
+import { headline, plain, plural, summary, when } from "@/components/text";
+import { alertOf, QUIET, wanted } from "@/features/alerts/alerts";
+import { isEmpty, parseData } from "@/features/publish/draft";
+import { fieldsOf, NEW, nameProblem, newTopic, patchOf } from "@/features/topics/fields";
+import { note } from "./notifications";
+
+describe("a notification in one line", () => {
+  it("is its title, or the first line of its body, or what its data holds", () => {
+    expect(headline(note("t", 1))).toBe("t 1");
+    expect(headline(note("t", 1, { title: "", body: "## **Disk** full\nmore" }))).toBe("Disk full");
+    expect(summary(note("t", 1, { title: "", body: "## **Disk** full\nmore" }))).toBe("more");
+    expect(headline(note("t", 1, { title: "", data: { a: 1, b: 2 } }))).toBe("Data: a, b");
+    expect(plain("see [the runbook](https://x.y) and `kubectl`")).toBe("see the runbook and kubectl");
+  });
+
+  it("tells times as people do", () => {
+    const now = new Date("2026-05-04T12:00:00Z").getTime();
+    expect(when("2026-05-04T11:59:50Z", now)).toBe("now");
+    expect(when("2026-05-04T11:55:00Z", now)).toMatch(/^5\s?m/);
+    expect(when("2025-12-31T11:55:00Z", now)).toMatch(/^31 Dec 2025/);
+    expect([plural(1, "change"), plural(1200, "change")]).toEqual(["1 change", "1,200 changes"]);
+  });
+});
+
+describe("errors", () => {
+  it("are the problem's own sentence, else one that says as much as is known", () => {
+    expect(problemOf(409, { detail: "Taken.", code: "x" }, null).message).toBe("Taken.");
+    const wrong = problemOf(400, { detail: "a: b", errors: [{ field: "name", reason: "Too long." }] }, null);
+    expect([wrong.message, wrong.passes]).toEqual(["Too long.", false]);
+    expect(problemOf(502, "<html>", "7")).toMatchObject({ retryAfter: 7, passes: true });
+  });
+});
+
+describe("alerts", () => {
+  it("are of what others published, and only of what matters where that is wished", () => {
+    const wishes = { ...QUIET, important: true };
+    expect(wanted(QUIET, note("t", 1), "me")).toBe(true);
+    expect(wanted(QUIET, note("t", 1), "u1")).toBe(false);
+    expect(wanted(wishes, note("t", 1), "me")).toBe(false);
+    expect(wanted(wishes, note("t", 1, { priority: "urgent" }), "me")).toBe(true);
+  });
+
+  it("gather what comes at once", () => {
+    expect(alertOf([], String)).toBeUndefined();
+    expect(alertOf([note("t", 1)], String)?.title).toBe("t: t 1");
+    expect(alertOf([note("t", 1), note("s", 2)], String)).toMatchObject({ title: "2 notifications", text: "t, s" });
+  });
+});
+
+describe("what is written", () => {
+  it("has data that is an object, and is not empty", () => {
+    expect(parseData(' {"a": [1]} ').data).toEqual({ a: [1] });
+    expect(parseData("").problem).toBe("");
+    for (const wrong of ["{", "[1]", "3", `{"a":"${"x".repeat(33_000)}"}`])
+      expect(parseData(wrong).problem).not.toBe("");
+    expect(isEmpty({ title: " ", body: "\n" })).toBe(true);
+    expect(isEmpty({ data: { a: 1 } })).toBe(false);
+  });
+});
+
+describe("a topic's settings", () => {
+  it("are sent as they were read, and only what changed", () => {
+    const topic = { ...newTopic("t", NEW), id: "1", creators: ["me"], paused: false, resource: null };
+    const whole = { ...topic, last_seq: 0, first_seq: 1, created_at: "", can_publish: true, can_manage: true };
+    const before = fieldsOf(whole as Parameters<typeof fieldsOf>[0]);
+    expect(patchOf(before, before)).toEqual({});
+    expect(patchOf(before, { ...before, title: "New" })).toEqual({ title: "New" });
+    expect(patchOf(before, { ...before, keepDays: 0.5 })).toEqual({
+      retention: { max_age_seconds: 43_200, max_count: 100_000 },
+    });
+  });
+
+  it("keep odd durations as they are", () => {
+    const topic = { ...newTopic("t", NEW), retention: { max_age_seconds: 100_001, max_count: 5 }, creators: [] };
+    const fields = fieldsOf(topic as unknown as Parameters<typeof fieldsOf>[0]);
+    expect(newTopic("t", fields).retention).toEqual({ max_age_seconds: 100_001, max_count: 5 });
+  });
+
+  it("begin with a name that a topic can have", () => {
+    for (const good of ["a", "team.deploys", "..a", "0_-"]) expect(nameProblem(good)).toBe("");
+    for (const wrong of ["A", "a b", "..", "ä", "user:1", "a".repeat(129)]) expect(nameProblem(wrong)).not.toBe("");
+  });
+});

@@ -1,0 +1,127 @@
+"""Real browsers before a real platform: people in windows, and a watch over each window's console."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import aiohttp
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from notifyx_local.web_build import SOURCE, build_web
+from support.platform import PASSWORD, Platform
+
+PATIENCE_MS = 20_000
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+async def build(log: Path) -> None:
+    """The build that the platform serves: made before it starts, so that no test waits for it."""
+    await build_web(SOURCE, log, lambda line: None)
+
+
+@contextlib.asynccontextmanager
+async def running_browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium."""
+    program = shutil.which("chromium")
+    assert program is not None, "these tests need chromium; on Debian: apt-get install chromium"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@dataclass
+class Person:
+    """Somebody with a browser profile of their own; ``page`` is their first window."""
+
+    name: str
+    email: str
+    platform: Platform
+    context: BrowserContext
+    page: Page
+    said: list[str] = field(default_factory=list)
+    """What their windows' consoles warned of, and errors in their pages."""
+
+    async def window(self, path: str = "/inbox") -> Page:
+        """One more window."""
+        page = await self.context.new_page()
+        await page.goto(f"{self.platform.gateway}{path}")
+        return page
+
+    async def go(self, path: str) -> Page:
+        """Open ``path`` in the first window."""
+        await self.page.goto(f"{self.platform.gateway}{path}")
+        return self.page
+
+    async def ready_for_offline(self) -> None:
+        """Wait until the first window has all its parts."""
+        await expect(self.page.locator("html[data-parts=loaded]")).to_have_count(1)
+
+    async def live(self) -> None:
+        """Wait until the first window is connected."""
+        await expect(self.page.get_by_text("Live", exact=True)).to_be_visible()
+
+
+async def sign_up(platform: Platform, name: str) -> str:
+    """An account, made through the API; its email."""
+    email = f"{name}@example.com"
+    async with aiohttp.ClientSession() as session:
+        body = {"email": email, "password": PASSWORD, "name": name.title()}
+        async with session.post(f"{platform.api}/users", json=body) as response:
+            assert response.status in (201, 409), await response.text()
+    return email
+
+
+@contextlib.asynccontextmanager
+async def someone(browser: Browser, platform: Platform, name: str, **options: Any) -> AsyncIterator[Person]:
+    """Sign ``name`` up and in, in a profile of their own; ``options`` are Playwright's for it."""
+    email = await sign_up(platform, name)
+    context = await browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
+    context.set_default_timeout(PATIENCE_MS)
+    try:
+        said: list[str] = []
+        context.on(
+            "console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None
+        )
+        context.on("weberror", lambda error: said.append(str(error.error)))
+        person = Person(name, email, platform, context, await context.new_page(), said)
+        await sign_in(person)
+        yield person
+    finally:
+        await context.close()
+
+
+async def sign_in(person: Person) -> None:
+    """Through the form."""
+    page = await person.go("/sign-in")
+    await page.get_by_label("Email").fill(person.email)
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
+    await person.live()
+
+
+async def violations(page: Page, *, colours_only: bool = False) -> list[str]:
+    """What axe finds serious or critical on the page as it is."""
+    # The page's own policy holds for what a page loads, not for what its debugger evaluates.
+    await page.evaluate(await asyncio.to_thread(AXE.read_text))
+    options = {"runOnly": ["color-contrast"]} if colours_only else {}
+    found = await page.evaluate("async options => JSON.stringify(await axe.run(document, options))", options)
+    return [
+        f"{one['id']}: {one['help']} ({', '.join(str(node['target']) for node in one['nodes'][:3])})"
+        for one in json.loads(found)["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
