@@ -18,11 +18,13 @@ from notifyx_gateway.api.openapi import build_openapi
 from notifyx_gateway.api.operations import OPERATIONS
 from notifyx_gateway.app import build
 from notifyx_gateway.routes.documents import asyncapi_document
+from notifyx_gateway.routes.web import ADDRESSES
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.postgres import Cluster
 from support.gateway import running_stack
 
-PAGES = {"/", "/dashboard", "/unsubscribe", "/verify-email"}
+DASHBOARD = {"/dashboard", "/dashboard/live", "/dashboard/dashboard.js"}
+PAGES = {*DASHBOARD, "/unsubscribe", "/verify-email", "/favicon.svg", "/assets/<path:name>", *ADDRESSES}
 
 
 def document() -> dict[str, Any]:

@@ -102,20 +102,6 @@ async def test_without_a_mailer_the_platform_works_and_says_that_email_is_off(po
         assert (await stack.call("POST", "/me/verification", ada)).code == "email_off"
 
 
-async def test_the_status_page_tells_who_is_ready(stack: Stack) -> None:
-    await stack.person("ada")
-    status, text = await page(stack, "GET", "/")
-    assert status == 200
-    for name in ("auth-1", "store-1", "mailer-1"):
-        assert name in text
-    assert "Every service has a node that is ready." in text
-    stack.lease("mailer", "http://127.0.0.1:1")
-    stack.gateway.board._latest = None
-    status, text = await page(stack, "GET", "/dashboard")
-    assert "no answer" in text
-    assert "A service has no node that is ready." in text
-
-
 async def test_the_documents_are_there_and_need_nothing_from_elsewhere(stack: Stack) -> None:
     status, text = await page(stack, "GET", "/api/v1/docs")
     assert status == 200

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from notifyx_local.postgres import Cluster
-from support.gateway import Stack, running_stack
+from support.gateway import TOKEN, Stack, running_stack
 
 
 @pytest.fixture
@@ -83,6 +83,23 @@ async def publish(stack: Stack, token: str, topic: str, first: int, last: int) -
     items = [{"topic": topic, "title": str(number)} for number in range(first, last + 1)]
     answer = await stack.ok("POST", "/notifications:batch", token, json={"items": items})
     assert {item["status"] for item in answer["items"]} == {201}
+
+
+async def test_the_platform_counts_who_listens(stack: Stack) -> None:
+    ada = await stack.person("ada")
+    await stack.ok("POST", "/topics", ada, json={"name": "t"})
+
+    async def listening() -> Any:
+        return (await stack.ok("GET", "/internal/v1/connections", TOKEN))["topics"]
+
+    async with streaming(stack, "t", ada) as one, streaming(stack, "t", ada) as two:
+        assert [event.name for event in (await one.next(), await two.next()) if event] == ["joined", "joined"]
+        assert await listening() == {"t": 2}
+    async with asyncio.timeout(10):
+        while await listening() != {}:
+            await asyncio.sleep(0.02)
+    refused = await stack.call("GET", "/internal/v1/connections", ada)
+    assert refused.status == 401
 
 
 async def test_a_stream_resumes_where_it_was_and_stays_alive_in_silence(stack: Stack) -> None:

@@ -31,7 +31,7 @@ def seqs(channel: Channel) -> list[int]:
     return [row["seq"] for row in channel.received]
 
 
-async def until(condition: object, deadline: float = 10.0) -> None:
+async def until(condition: object, deadline: float = 30.0) -> None:
     async with asyncio.timeout(deadline):
         while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.01)

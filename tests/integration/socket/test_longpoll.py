@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +86,8 @@ async def client(poll: LongPoll) -> AsyncIterator[Client]:
     app = Quart("longpoll")
     app.register_blueprint(poll.blueprint())
     sock, closing, config = bind("127.0.0.1", 0, "NOTIFYX_PORT"), asyncio.Event(), Config()
-    config.bind = [f"fd://{sock.fileno()}"]
+    address = f"http://127.0.0.1:{sock.getsockname()[1]}/socket/longpoll"
+    config.bind = [f"fd://{sock.detach()}"]
     config.accesslog = config.errorlog = None
 
     async def closed() -> None:
@@ -95,11 +95,9 @@ async def client(poll: LongPoll) -> AsyncIterator[Client]:
 
     server = asyncio.create_task(serve(app, config, shutdown_trigger=closed))
     async with aiohttp.ClientSession() as session:
-        yield Client(session, f"http://127.0.0.1:{sock.getsockname()[1]}/socket/longpoll")
+        yield Client(session, address)
     closing.set()
     await server
-    with contextlib.suppress(OSError):  # the server may have closed it already
-        sock.close()
 
 
 def message(*parts: object) -> bytes:

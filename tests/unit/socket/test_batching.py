@@ -75,10 +75,12 @@ async def test_a_tick_shares_a_request_and_later_ones_wait_for_it() -> None:
         await asyncio.sleep(0)
     second = [put(queue, n) for n in range(3, 6)]
     await asyncio.sleep(0)
+    assert queue.usage().used == 3
     assert server.batches == [[0, 1, 2]]
     server.gate.set()
     assert await asyncio.gather(*first, *second) == [0, 1, 2, 3, 4, 5]
     assert server.batches == [[0, 1, 2], [3, 4, 5]]
+    assert queue.usage().used == 0
 
 
 async def test_batches_are_bounded_in_items_and_bytes() -> None:

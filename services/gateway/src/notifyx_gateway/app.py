@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 from notifyx_common import lifecycle
 from notifyx_common.client import ServiceClient
@@ -12,10 +12,15 @@ from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.discovery import Discovery
 from notifyx_common.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.errors import Unavailable
+from notifyx_common.kubernetes_api import in_cluster
 from notifyx_common.lifecycle import Service, instance_name
 from notifyx_common.memcached import Memcached, parse_servers
 from notifyx_common.metrics import Metrics
+from notifyx_common.prometheus import Prometheus
 from notifyx_common.web import Check, Readiness, create_app
+from notifyx_gateway.dashboard.collector import Collector
+from notifyx_gateway.dashboard.prometheus_history import PrometheusHistory
+from notifyx_gateway.dashboard.topics import TopicBooks
 from notifyx_gateway.dispatch import Dispatcher
 from notifyx_gateway.door import Door
 from notifyx_gateway.headers import add_headers
@@ -25,20 +30,24 @@ from notifyx_gateway.identity import Authenticator
 from notifyx_gateway.pages import Pages
 from notifyx_gateway.registry import Registry
 from notifyx_gateway.routes.accounts import account_routes, token_routes
+from notifyx_gateway.routes.connections import connection_routes
+from notifyx_gateway.routes.dashboard import dashboard_routes
 from notifyx_gateway.routes.documents import document_routes
 from notifyx_gateway.routes.notifications import notification_routes
 from notifyx_gateway.routes.pages import page_routes
 from notifyx_gateway.routes.registry import registry_routes
 from notifyx_gateway.routes.stream import Streams, stream_routes
 from notifyx_gateway.routes.topics import topic_routes
+from notifyx_gateway.routes.web import web_routes
+from notifyx_gateway.service_accounts import ServiceAccounts
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.socket.listener import SocketListener
 from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.status import StatusBoard
 from notifyx_gateway.store import Store
 from notifyx_gateway.users import UserDirectory
 from notifyx_gateway.verification import Verification
+from notifyx_gateway.web_files import WebFiles
 
 
 class Gateway:
@@ -61,20 +70,26 @@ class Gateway:
             return ServiceClient(service, discovery=found, token=token, metrics=metrics, clock=clock)
 
         self.auth, self.store_client, self.mailer = client("auth"), client("store"), client("mailer")
+        self.gateways = client("gateway")
         servers = parse_servers(settings.memcached)
         self.shared = Memcached(servers) if servers else None
         self.authenticator = Authenticator(
-            self.auth, clock=clock, metrics=metrics, shared=self.shared, refresh_seconds=settings.keys_refresh
+            self.auth,
+            clock=clock,
+            metrics=metrics,
+            shared=self.shared,
+            refresh_seconds=settings.keys_refresh,
+            service_accounts=_service_accounts(settings),
         )
         self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, shared=self.shared)
-        self.store = Store(self.store_client, clock=clock)
+        self.store = Store(self.store_client, clock=clock, metrics=metrics)
         self.history = HistoryReader(self.store, clock=clock, metrics=metrics, shared=self.shared)
         self.hub = Hub(store=self.store, metrics=metrics, clock=clock)
         self.door = Door(self.authenticator, settings, clock)
         self.streams = Streams(
             door=self.door, hub=self.hub, store=self.store, settings=settings, metrics=metrics, clock=clock
         )
-        self.verification = Verification(auth=self.auth, mailer=self.mailer, public_url=settings.base_url)
+        self.verification = Verification(auth=self.auth, mailer=self.mailer, public_url=settings.base_url, clock=clock)
         self.socket = SocketListener(
             hub=self.hub,
             store=self.store,
@@ -101,14 +116,16 @@ class Gateway:
             metrics=metrics,
             clock=clock,
         )
-        self.board = StatusBoard(
-            [self.auth, self.store_client, self.mailer],
+        self.collector = Collector(
+            [self.gateways, self.auth, self.store_client, self.mailer],
             instance=self.instance,
             readiness=self.readiness,
-            connections=self._connections,
-            memcached=lambda: self.shared.up if self.shared is not None else [],
+            own=metrics.registry,
             clock=clock,
         )
+        self.books = TopicBooks(self.store_client, clock) if settings.dashboard_topics == "public" else None
+        self.prometheus = Prometheus(settings) if settings.prometheus_url else None
+        self.history_of_all = PrometheusHistory(self.prometheus, clock) if self.prometheus is not None else None
         self.app = create_app("gateway", settings, metrics, self.readiness)
         add_headers(self.app, settings)
         self._add_routes(metrics)
@@ -124,10 +141,15 @@ class Gateway:
                 await stack.enter_async_context(self.shared)
             if self.slices is not None:
                 await stack.enter_async_context(self.slices)
-            for part in (self.auth, self.store_client, self.mailer, self.registry, self.authenticator):
+            for part in (self.auth, self.store_client, self.mailer, self.gateways, self.registry, self.authenticator):
                 await stack.enter_async_context(part)
             for part_ in (self.store, self.hub, self.verification, self.socket, self.longpoll):
                 await stack.enter_async_context(part_)
+            if self.settings.dashboard:
+                await stack.enter_async_context(self.collector)
+                if self.prometheus is not None and self.history_of_all is not None:
+                    await stack.enter_async_context(self.prometheus)
+                    stack.push_async_callback(self.history_of_all.aclose)
             if self.settings.dispatch_email:
                 await stack.enter_async_context(self.dispatcher)
             yield self
@@ -147,6 +169,7 @@ class Gateway:
         settings, door, pages = self.settings, self.door, Pages()
         for blueprint in (
             registry_routes(self.registry),
+            connection_routes(self.hub, metrics),
             account_routes(door=door, auth=self.auth, verification=self.verification, settings=settings),
             token_routes(door=door, auth=self.auth),
             topic_routes(door=door, store=self.store_client),
@@ -160,13 +183,18 @@ class Gateway:
             ),
             stream_routes(self.streams),
             self.longpoll.blueprint(),
-            document_routes(settings=settings, authenticator=self.authenticator, pages=pages),
-            page_routes(pages=pages, board=self.board, auth=self.auth, store=self.store_client, users=self.users),
+            document_routes(
+                settings=settings, authenticator=self.authenticator, pages=pages, verification=self.verification
+            ),
+            page_routes(pages=pages, auth=self.auth, store=self.store_client, users=self.users),
+            web_routes(files=WebFiles(settings.web_folder), pages=pages, settings=settings),
         ):
             self.app.register_blueprint(blueprint)
-
-    def _connections(self) -> Mapping[str, int]:
-        return {"websocket": self.socket.connections, "longpoll": self.longpoll.count, "stream": self.streams.count}
+        if settings.dashboard:
+            dashboard = dashboard_routes(
+                pages=pages, collector=self.collector, books=self.books, history=self.history_of_all
+            )
+            self.app.register_blueprint(dashboard)
 
     async def _has_keys(self) -> None:
         _ = self.authenticator.jwks
@@ -201,6 +229,12 @@ def build(
 def main() -> None:
     """Run the service of the environment's settings."""
     lifecycle.main("gateway", GatewaySettings, build)
+
+
+def _service_accounts(settings: GatewaySettings) -> ServiceAccounts | None:
+    if not settings.service_account_audience:
+        return None
+    return ServiceAccounts(in_cluster(), settings.service_account_audience)
 
 
 def _known(client: ServiceClient) -> Check:

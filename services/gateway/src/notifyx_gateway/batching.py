@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Internal, InvalidRequest, NotifyxError, TooLarge, TooManyRequests, Unavailable
 from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Usage
 from notifyx_common.principal import Principal
 
 log = get_logger(__name__)
@@ -87,6 +88,10 @@ class Lane(Generic[R]):
             # The task takes its first step after the callbacks of this tick: they share its first request.
             self._task = asyncio.create_task(self._work(), name=f"lane {self._name}")
         return future
+
+    def usage(self) -> Usage:
+        """How many items are queued now."""
+        return Usage(len(self._queue), self._max_queued)
 
     async def close(self) -> None:
         """Let what is queued finish (each item has a deadline), then refuse more."""

@@ -135,6 +135,11 @@ class Hub:
             if (state := self._topics.get(topic)) is not None:
                 self._linger(state)
 
+    def connections(self) -> dict[str, int]:
+        """How many sinks each topic has that has any; inboxes are left out."""
+        counts = {name: len(state.sinks()) for name, state in self._topics.items() if not name.startswith("user:")}
+        return {name: count for name, count in counts.items() if count}
+
     # What the feed brings (FeedSink)
 
     def feed_rows(self, topic: str, rows: list[Row], head: int, published_ms: int) -> None:

@@ -1,4 +1,5 @@
-"""Who is calling: access tokens checked against auth's published keys, API keys looked up at auth.
+"""Who is calling: access tokens checked against auth's published keys, API keys looked up at auth, and tokens of
+ServiceAccounts at the API server.
 
 The last known signing keys stay in use while auth is away: its loss stops new sign-ins, not the people who are
 signed in. A token signed with a key that is not known makes the set be read anew, but not more often than every few
@@ -26,17 +27,19 @@ from notifyx_common.logs import get_logger
 from notifyx_common.memcached import Memcached
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
-from notifyx_common.tokens import UnknownKey, VerifiedToken, verify_access_token
+from notifyx_common.tokens import InvalidToken, UnknownKey, VerifiedToken, verify_access_token
 from notifyx_gateway.errors import InvalidApiKey
+from notifyx_gateway.service_accounts import ServiceAccounts, is_service_account_token
 
 log = get_logger(__name__)
 
+API_KEY_PREFIX = "nfx_"
 API_KEY = re.compile(r"nfx_[A-Za-z0-9]{1,64}_[A-Za-z0-9_-]{1,256}\Z")
 
 KNOWN_SECONDS = 30.0
 UNKNOWN_SECONDS = 5.0
 BELIEF = timedelta(minutes=5)
-"""How long what an API key proved may be believed by whoever holds on to it, a socket for example."""
+"""How long what was looked up may be believed by whoever holds on to it, a socket for example."""
 
 MEMO = 10_000
 """Access tokens whose proof is remembered."""
@@ -62,7 +65,9 @@ class Authenticator:
         metrics: Metrics,
         shared: Memcached | None = None,
         refresh_seconds: float = 60.0,
+        service_accounts: ServiceAccounts | None = None,
     ) -> None:
+        """``service_accounts`` is ``None`` outside a cluster: their tokens are then refused like any stranger's."""
         self._auth = auth
         self._clock = clock
         self._refresh_seconds = refresh_seconds
@@ -73,14 +78,19 @@ class Authenticator:
         self._forced_at = -FORCED_EVERY
         self._task: asyncio.Task[None] | None = None
         self._verified: MemoryTier[VerifiedToken] = MemoryTier(MEMO)
-        self._api_keys: Cache[Principal | None] = Cache(
-            "api_keys",
-            encode=lambda found: None if found is None else found.model_dump(mode="json"),
-            decode=lambda data: None if data is None else Principal.model_validate(data),
-            clock=clock,
-            metrics=metrics,
-            shared=shared,
-        )
+        self._service_accounts = service_accounts
+
+        def proofs(name: str) -> Cache[Principal | None]:
+            return Cache(
+                name,
+                encode=lambda found: None if found is None else found.model_dump(mode="json"),
+                decode=lambda data: None if data is None else Principal.model_validate(data),
+                clock=clock,
+                metrics=metrics,
+                shared=shared,
+            )
+
+        self._api_keys, self._reviewed = proofs("api_keys"), proofs("service_accounts")
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._follow_keys(), name="signing keys")
@@ -107,7 +117,7 @@ class Authenticator:
         An unknown signing key makes the set be read in the background: the same token may pass in a second.
         """
         now = self._clock.now()
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = _digest(token)
         if (known := self._verified.get(digest, now.timestamp())) is not None:
             return known[0]
         if self._keys is None:
@@ -121,13 +131,21 @@ class Authenticator:
         self._verified.set(digest, verified, verified.expires_at.timestamp())
         return verified
 
-    async def authenticate(self, token: str) -> VerifiedToken:
-        """Who an access token or API key proves.
+    def needs_look_up(self, token: str) -> bool:
+        """Whether somebody has to be asked what ``token`` proves, as :meth:`authenticate` does."""
+        return token.startswith(API_KEY_PREFIX) or (
+            self._service_accounts is not None and is_service_account_token(token)
+        )
 
-        Raises :class:`Unauthenticated`, or :class:`Unavailable` when auth would have to be asked and is away.
+    async def authenticate(self, token: str) -> VerifiedToken:
+        """Who an access token, an API key or a ServiceAccount's token proves.
+
+        Raises :class:`Unauthenticated`, or :class:`Unavailable` when who would have to be asked is away.
         """
-        if token.startswith("nfx_"):
+        if token.startswith(API_KEY_PREFIX):
             return await self._by_api_key(token)
+        if self._service_accounts is not None and is_service_account_token(token):
+            return await self._by_service_account(self._service_accounts, token)
         try:
             return self.verify(token)
         except UnknownKey:
@@ -153,10 +171,21 @@ class Authenticator:
                 return None
             return Principal.model_validate(found)
 
-        digest = hashlib.sha256(key.encode()).hexdigest()
-        principal = await self._api_keys.get_or_load(digest, look_up, _api_key_ttl)
+        principal = await self._api_keys.get_or_load(_digest(key), look_up, _proof_ttl)
         if principal is None:
             raise InvalidApiKey("The API key is not valid (any more).")
+        return VerifiedToken(principal=principal, expires_at=self._clock.now() + BELIEF)
+
+    async def _by_service_account(self, service_accounts: ServiceAccounts, token: str) -> VerifiedToken:
+        async def review() -> Principal | None:
+            try:
+                return await service_accounts.prove(token)
+            except InvalidToken:
+                return None
+
+        principal = await self._reviewed.get_or_load(_digest(token), review, _proof_ttl)
+        if principal is None:
+            raise InvalidToken(service_accounts.refusal)
         return VerifiedToken(principal=principal, expires_at=self._clock.now() + BELIEF)
 
     def _may_force(self) -> bool:
@@ -226,5 +255,9 @@ def bearer_token(header: str | None) -> str:
     return token
 
 
-def _api_key_ttl(found: Principal | None) -> float:
+def _digest(credential: str) -> str:
+    return hashlib.sha256(credential.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _proof_ttl(found: Principal | None) -> float:
     return UNKNOWN_SECONDS if found is None else KNOWN_SECONDS

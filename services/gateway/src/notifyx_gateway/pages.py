@@ -1,4 +1,4 @@
-"""The pages people see, rendered on the server: no script, nothing from elsewhere, a policy that allows only that."""
+"""The pages people see, rendered on the server: nothing from elsewhere, and a policy that allows only that."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ class Pages:
             f"default-src 'none'; style-src 'sha256-{digest}'; "
             "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
+        self._live_policy = f"{self._policy}; script-src 'self'; connect-src 'self'"
 
-    def render(self, template: str, status: int = 200, /, **values: Any) -> Response:
-        """The page as a response."""
+    def render(self, template: str, status: int = 200, /, *, live: bool = False, **values: Any) -> Response:
+        """The page as a response; a ``live`` one may run scripts of this origin and fetch from it."""
         text = self._environment.get_template(template).render(**values)
         return Response(
             text,
             status=status,
             content_type="text/html; charset=utf-8",
-            headers={"Content-Security-Policy": self._policy},
+            headers={"Content-Security-Policy": self._live_policy if live else self._policy},
         )
 
     def message(

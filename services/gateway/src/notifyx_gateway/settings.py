@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from notifyx_common.settings import ServiceSettings
+from notifyx_common.prometheus import PrometheusSettings
 
 
 def _origin(value: str) -> str:
@@ -35,7 +36,7 @@ def _network(value: str) -> str:
 Origin = Annotated[str, AfterValidator(_origin)]
 
 
-class GatewaySettings(ServiceSettings):
+class GatewaySettings(PrometheusSettings):
     """Settings of the gateway; each is also ``NOTIFYX_<FIELD>``. Times in seconds, sizes in bytes."""
 
     public_url: Annotated[str, AfterValidator(_base_url)] = ""
@@ -52,6 +53,15 @@ class GatewaySettings(ServiceSettings):
 
     trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     """Networks (JSON list, like ``10.0.0.0/8``) whose ``X-Forwarded-For`` is believed."""
+
+    web_folder: Path | None = None
+    """Folder with the built web client; without one, ``/`` says so."""
+
+    dashboard: bool = True
+    """Whether there is a ``/dashboard``: figures and names of nodes, for everyone, and nothing that was published."""
+
+    dashboard_topics: Literal["none", "public"] = "none"
+    """Whose books the dashboard shows: nobody's, or those of public topics, whose names strangers then see."""
 
     sign_up: bool = True
     """Whether anyone may create an account (auth reads the same variable)."""
@@ -82,6 +92,9 @@ class GatewaySettings(ServiceSettings):
 
     keys_refresh: float = Field(default=60.0, ge=0.5, le=3600)
     """How often the signing keys are read from auth; shorter than auth publishes a key before it signs with it."""
+
+    service_account_audience: str = Field(default="", max_length=200)
+    """Audience of the ServiceAccount tokens that are accepted in a cluster; empty: none are."""
 
     stream_keep_alive: float = Field(default=15.0, ge=0.1, le=300)
     """Longest silence on an event stream before a comment is sent."""

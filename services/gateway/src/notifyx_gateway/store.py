@@ -37,6 +37,7 @@ from notifyx_common.contracts.store import (
     UnreadResult,
 )
 from notifyx_common.errors import InvalidRequest, TooLarge
+from notifyx_common.metrics import Metrics, total
 from notifyx_common.principal import Principal
 from notifyx_common.web import invalid_fields
 from notifyx_gateway.batching import Entry, Lane, encode_batch
@@ -57,11 +58,13 @@ class Store:
     Every method raises the :class:`~notifyx_common.errors.NotifyxError` that applies to its caller.
     """
 
-    def __init__(self, client: ServiceClient, *, clock: Clock, deadline: float = DEADLINE) -> None:
+    def __init__(self, client: ServiceClient, *, clock: Clock, metrics: Metrics, deadline: float = DEADLINE) -> None:
         self.client = client
 
         def lanes(kind: str, count: int, send: Any, parse: Callable[[Any], R]) -> list[Lane[R]]:
-            return [Lane(f"{kind} {n}", send, parse, clock=clock, deadline=deadline) for n in range(count)]
+            made = [Lane(f"{kind} {n}", send, parse, clock=clock, deadline=deadline) for n in range(count)]
+            metrics.watch_pool(kind, lambda: total(lane.usage() for lane in made))
+            return made
 
         self._publishes = lanes("publish", 4, self._send_publishes, PublishResult.model_validate)
         self._acks = lanes("acks", 2, self._sender("/internal/v1/acks"), AckResult.model_validate)

@@ -6,13 +6,14 @@ On sign-up this happens in the background, since an account is good without it; 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
 
 from notifyx_common.client import ServiceClient
-from notifyx_common.clock import rfc3339
+from notifyx_common.clock import Clock, rfc3339
 from notifyx_common.contracts.auth import EmailToken
 from notifyx_common.contracts.mailer import Mail, MailBatch, MailerStatus, MailResult, MailResults
 from notifyx_common.errors import Conflict, NotifyxError, Unavailable
@@ -26,15 +27,21 @@ MOST_AT_ONCE = 50
 """Verification mails on their way in the background; past it a new user has to ask for theirs."""
 
 SEND_SECONDS = 15.0
+ASK_SECONDS = 1.0
+ASK_AGAIN_SECONDS = 15.0
 
 
 class Verification:
     """An async context manager; leaving it gives up what is still on its way."""
 
-    def __init__(self, *, auth: ServiceClient, mailer: ServiceClient, public_url: str) -> None:
+    def __init__(self, *, auth: ServiceClient, mailer: ServiceClient, public_url: str, clock: Clock) -> None:
         self._auth = auth
         self._mailer = mailer
         self._public_url = public_url
+        self._clock = clock
+        self._works = False
+        self._ask_at = 0.0
+        self._asking = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -46,6 +53,20 @@ class Verification:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def email_works(self) -> bool:
+        """Whether this deployment sends email, as a mailer said within the last :data:`ASK_AGAIN_SECONDS`.
+
+        While no mailer answers, what was known last holds; before any has answered, that it does not.
+        """
+        async with self._asking:
+            now = self._clock.monotonic()
+            if now >= self._ask_at:
+                self._ask_at = now + ASK_AGAIN_SECONDS
+                with contextlib.suppress(NotifyxError):
+                    answer = await self._mailer.call("GET", "/internal/v1/status", deadline=ASK_SECONDS)
+                    self._works = MailerStatus.model_validate(answer).email == "on"
+            return self._works
 
     async def send(self, principal: Principal, patience: float = 2.0) -> None:
         """Mail the caller a link that verifies their address; ``patience`` seconds are waited for a mailer to be known.

@@ -79,6 +79,11 @@ def create_mailbox_app(mailbox: Mailbox) -> Quart:
         mailbox.clear()
         return "", 204
 
+    @app.get("/favicon.ico")
+    async def icon() -> ResponseReturnValue:
+        # Browsers ask for it unbidden, and would report that it is not there.
+        return "", 204
+
     @app.get("/static/<path:name>")
     async def static_file(name: str) -> Response:
         if name not in _STATIC:

@@ -47,7 +47,8 @@ def build_openapi(operations: Iterable[Operation], server: str) -> dict[str, Any
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An access token (`POST /api/v1/token`) or an API key (`nfx_...`).",
+                    "description": "An access token (`POST /api/v1/token`), an API key (`nfx_...`), or in a cluster "
+                    "a ServiceAccount's token made for the platform's audience.",
                 }
             },
         },

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from notifyx_common.contracts.auth import ApiKeys, CreatedApiKey, NewApiKey, SignUp, TokenRequest, TokenResponse, User
 from notifyx_common.contracts.store import (
+    AckState,
     NewNotification,
     NewTopic,
     Subscribers,
@@ -208,6 +209,13 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="read", parameters=(_NAME,),
     ),
     Operation(
+        "GET", "/api/v1/topics/{name}/acks", "readAcks", "What one has acknowledged", "Notifications",
+        {200: ("The cursor, and what is acknowledged above it.", JSON, AckState)}, (400, 403, 404, 503),
+        scope="read",
+        parameters=(_NAME, Parameter("after", "query", _SEQ, "Only seqs larger than this."),
+                    Parameter("before", "query", _SEQ, "Only seqs smaller than this.")),
+    ),
+    Operation(
         "GET", "/api/v1/inbox", "inbox", "Everything one subscribes to", "Notifications",
         {200: ("Newest first.", JSON, shapes.InboxPage)}, (400, 403, 503), scope="read",
         parameters=(Parameter("unread", "query", {"type": "string", "enum": ["true", "false", "1", "0"]},
@@ -222,6 +230,10 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=(_NAME, Parameter("since", "query", _SEQ, "The last seq seen: what follows it comes first."),
                     Parameter("Last-Event-ID", "header", {"type": "string", "pattern": "^[0-9]{1,15}$"},
                               "The same, as browsers send it when they reconnect.")),
+    ),
+    Operation(
+        "GET", "/api/v1/config", "config", "What a client needs to know first", "Documents",
+        {200: ("Where the socket is, and what this deployment offers.", JSON, shapes.ClientConfig)}, public=True,
     ),
     Operation(
         "GET", "/api/v1/openapi.json", "openapi", "This document", "Documents",

@@ -29,6 +29,20 @@ class TokenProblem(Problem):
     error_description: str
 
 
+class ClientConfig(BaseModel):
+    """What a client needs to know of this deployment before anybody signs in.
+
+    ``socket_url`` is the endpoint of the socket, without ``/websocket``; ``email`` is whether email is sent;
+    ``version`` is the gateway's own.
+    """
+
+    socket_url: str
+    sign_up: bool
+    email: bool
+    api_version: Literal["1"]
+    version: str
+
+
 class SignedUp(BaseModel):
     """A new account."""
 

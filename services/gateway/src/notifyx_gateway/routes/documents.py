@@ -1,28 +1,46 @@
-"""The descriptions of the API, for programs and for people, and the signing keys."""
+"""The descriptions of the API, for programs and for people, the signing keys, and what clients have to know first."""
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from importlib.resources import files
 from urllib.parse import urlsplit
 
 import orjson
 from quart import Blueprint, Response
 
+from notifyx_common.web import json_response
 from notifyx_gateway.api.openapi import build_openapi
 from notifyx_gateway.api.operations import OPERATIONS
+from notifyx_gateway.api.shapes import ClientConfig
 from notifyx_gateway.identity import Authenticator
 from notifyx_gateway.pages import Pages
 from notifyx_gateway.settings import GatewaySettings
+from notifyx_gateway.verification import Verification
 
 PUBLIC = {"Cache-Control": "public, max-age=300"}
 
 
-def document_routes(*, settings: GatewaySettings, authenticator: Authenticator, pages: Pages) -> Blueprint:
-    """OpenAPI, AsyncAPI, the readable page, the JWK set."""
+def document_routes(
+    *, settings: GatewaySettings, authenticator: Authenticator, pages: Pages, verification: Verification
+) -> Blueprint:
+    """OpenAPI, AsyncAPI, the readable page, the JWK set, and what clients need to know first."""
     blueprint = Blueprint("documents", __name__)
     spec = build_openapi(OPERATIONS, settings.base_url)
     openapi = orjson.dumps(spec)
     asyncapi = asyncapi_document(settings.base_socket_url)
+    release = version("notifyx-gateway")
+
+    @blueprint.get("/api/v1/config")
+    async def config() -> Response:
+        offered = ClientConfig(
+            socket_url=settings.base_socket_url,
+            sign_up=settings.sign_up,
+            email=await verification.email_works(),
+            api_version="1",
+            version=release,
+        )
+        return json_response(offered, 200, {"Cache-Control": "no-cache"})
 
     @blueprint.get("/api/v1/openapi.json")
     async def openapi_json() -> Response:

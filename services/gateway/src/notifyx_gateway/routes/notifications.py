@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, Field
@@ -144,6 +145,17 @@ def _add_reading(blueprint: Blueprint, door: Door, store: Store, client: Service
         wanted = await read_model(Acks)
         result = await store.ack(principal, topic, wanted.up_to, wanted.seqs)
         return json_response({"acked_up_to": result.acked_up_to, "unread": result.unread})
+
+    @blueprint.get("/topics/<name>/acks")
+    async def acks(name: str) -> Response:
+        principal = await door.caller()
+        topic = topic_name(name, inbox_of=principal.id)
+        principal.require("read", topic)
+        values = query("after", "before")
+        for bound in values:
+            number(values, bound)
+        path = f"/internal/v1/topics/{quote(topic, safe='')}/acks"
+        return json_response(await client.call("GET", path, params=values, principal=principal))
 
     @blueprint.get("/inbox")
     async def inbox() -> Response:

@@ -1,4 +1,4 @@
-"""Pages for people: the status, and what links in emails lead to.
+"""Pages for people: what links in emails lead to.
 
 A link in an email only shows a page with a button: mail scanners follow links, they do not press buttons. The mail
 program's own one-click unsubscribe (RFC 8058) posts to the same address.
@@ -14,22 +14,14 @@ from notifyx_common.client import ServiceClient
 from notifyx_common.contracts.auth import User
 from notifyx_common.errors import NotifyxError
 from notifyx_gateway.pages import Pages
-from notifyx_gateway.status import StatusBoard
 from notifyx_gateway.users import UserDirectory
 
 LONGEST_TOKEN = 512
 
 
-def page_routes(
-    *, pages: Pages, board: StatusBoard, auth: ServiceClient, store: ServiceClient, users: UserDirectory
-) -> Blueprint:
-    """Status, unsubscribe, verify an email."""
+def page_routes(*, pages: Pages, auth: ServiceClient, store: ServiceClient, users: UserDirectory) -> Blueprint:
+    """Unsubscribe, verify an email."""
     blueprint = Blueprint("pages", __name__)
-
-    @blueprint.get("/")
-    @blueprint.get("/dashboard")
-    async def dashboard() -> Response:
-        return pages.render("status.html", status=await board.read())
 
     @blueprint.get("/unsubscribe")
     async def ask_unsubscribe() -> Response:

@@ -20,7 +20,7 @@ from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.hub import Hub
 from notifyx_gateway.socket.connection import Connection
-from notifyx_gateway.socket.realm import API_KEY_PREFIX, Authenticator, Realm, ResolveUser
+from notifyx_gateway.socket.realm import Authenticator, Realm, ResolveUser
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.unread import UnreadBoard
 from notifyx_gateway.socket.upgrade import Refusal, judge
@@ -126,7 +126,7 @@ class SocketListener:
         if isinstance(verdict, Refusal):
             return _refuse(verdict.status, verdict.reason)
         verified = None
-        is_key = verdict.token.startswith(API_KEY_PREFIX)
+        is_key = self.realm.authenticator.needs_look_up(verdict.token)
         if not is_key:
             try:
                 verified = self.realm.authenticator.verify(verdict.token)

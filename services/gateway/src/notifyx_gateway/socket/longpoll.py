@@ -24,7 +24,7 @@ from notifyx_common.logs import get_logger
 from notifyx_gateway.cursors import Row
 from notifyx_gateway.socket.frames import BadFrame, decode_binary, decode_text, notification_prefix
 from notifyx_gateway.socket.peer import INTERNAL_ERROR, Peer
-from notifyx_gateway.socket.realm import API_KEY_PREFIX, Realm
+from notifyx_gateway.socket.realm import Realm
 from notifyx_gateway.socket.upgrade import Refusal, refuse_origin, refuse_version
 from notifyx_gateway.socket.user_channel import make_handler
 
@@ -258,7 +258,7 @@ class LongPoll:
         if len(self._sessions) >= MAX_SESSIONS:
             raise TooManyRequests("This node has all the long-poll sessions it takes.")
         verified = None
-        is_key = credential.startswith(API_KEY_PREFIX)
+        is_key = realm.authenticator.needs_look_up(credential)
         if not is_key:
             try:
                 verified = realm.authenticator.verify(credential)

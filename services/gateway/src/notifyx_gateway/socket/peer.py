@@ -120,7 +120,7 @@ class Peer:
     def __init__(
         self, link: Link, realm: Realm, make: MakeHandler, *, verified: VerifiedToken | None, key: str | None
     ) -> None:
-        """``verified`` for an access token, ``key`` for an API key that is still to be looked up."""
+        """``verified`` for an access token, ``key`` for a credential that is still to be looked up."""
         self.link = link
         self.realm = realm
         self.session = Session(realm.settings.max_channels)
@@ -269,7 +269,7 @@ class Peer:
     # Credentials
 
     async def prove_key(self) -> None:
-        """Look the API key up (again). Raises :class:`Unauthenticated` when it is not valid (any more)."""
+        """Look the key up (again). Raises :class:`Unauthenticated` when it is not valid (any more)."""
         assert self._key is not None, "an access token is proved at the upgrade"
         verified = await self.realm.authenticator.authenticate(self._key)
         self._take(verified)
@@ -283,9 +283,9 @@ class Peer:
         self._take(verified)
 
     def look(self, now: float) -> None:
-        """Close when the token's time is over (``now`` is epoch seconds); an API key is looked up again.
+        """Close when the token's time is over (``now`` is epoch seconds); what was looked up is looked up again.
 
-        While auth does not answer, a key's connections stay: only a key that is refused loses them.
+        While nobody answers, a key's connections stay: only a key that is refused loses them.
         """
         if self._key is not None:
             if now > self._check_at:
@@ -298,9 +298,9 @@ class Peer:
         try:
             await self.prove_key()
         except Unauthenticated:
-            self.link.close(TOKEN_EXPIRED, "the API key is not valid any more")
+            self.link.close(TOKEN_EXPIRED, "the credential is not valid any more")
         except NotifyxError as error:
-            log.info("API key not checked", code=error.code)
+            log.info("credential not checked", code=error.code)
 
     def _take(self, verified: VerifiedToken) -> None:
         self._verified = verified

@@ -15,21 +15,23 @@ from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.unread import UnreadBoard
 from notifyx_gateway.store import Store
 
-API_KEY_PREFIX = "nfx_"
-
 ResolveUser = Callable[[str], Awaitable[ResolvedUser | None]]
 """The user with that id or email, if there is one."""
 
 
 class Authenticator(Protocol):
-    """Proves credentials; both raise :class:`~notifyx_common.errors.Unauthenticated`."""
+    """Proves credentials, or raises :class:`~notifyx_common.errors.Unauthenticated`."""
+
+    def needs_look_up(self, token: str) -> bool:
+        """Whether :meth:`authenticate` has to ask somebody: it is no access token."""
+        ...
 
     def verify(self, token: str) -> VerifiedToken:
         """An access token, against keys that are at hand."""
         ...
 
     async def authenticate(self, token: str) -> VerifiedToken:
-        """An access token or an API key, which may need a look-up."""
+        """Any credential, which may need a look-up."""
         ...
 
 

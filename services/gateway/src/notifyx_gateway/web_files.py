@@ -1,0 +1,131 @@
+"""The built web client, held in memory: its page and its hashed files with their compressed forms.
+
+A build may appear, or be replaced, while the gateway runs: the page's time of change tells. Files of the build before
+stay, because windows opened with it load parts of it later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from notifyx_common.logs import get_logger
+
+log = get_logger(__name__)
+
+PAGE = "index.html"
+REASON = "not-built.txt"
+"""A file in place of the page, whose text says why there is no build."""
+
+ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
+"""Content codings a build comes in, the smallest first, with the suffixes of their files."""
+
+LONGEST_REASON = 1000
+NO_FOLDER = "The web client is not part of this gateway: NOTIFYX_WEB_FOLDER names no build of it."
+NOT_BUILT = "The web client is not built."
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file: ``forms`` by content coding, where ``identity`` is always there."""
+
+    kind: str
+    forms: Mapping[str, bytes]
+
+    def choose(self, accepted: str) -> tuple[str, bytes]:
+        """The coding and the bytes for a request's ``Accept-Encoding``."""
+        wanted = _codings(accepted)
+        for coding, _ in ENCODINGS:
+            if coding in wanted and coding in self.forms:
+                return coding, self.forms[coding]
+        return "identity", self.forms["identity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A build: ``files`` by their path below the folder, with those of the build before."""
+
+    page: str
+    changed: int
+    files: Mapping[str, File]
+
+
+class WebFiles:
+    """The build in ``folder``, which need not be there yet; ``None`` for a gateway without a web client."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._build: Build | None = None
+        self._reading = asyncio.Lock()
+
+    async def build(self) -> Build | None:
+        """What is there now."""
+        if self._folder is None:
+            return None
+        folder = self._folder
+        async with self._reading:
+            return await asyncio.to_thread(self._look, folder)
+
+    async def why_none(self) -> str:
+        """Why there is no build, in a sentence."""
+        if self._folder is None:
+            return NO_FOLDER
+        return await asyncio.to_thread(_reason, self._folder / REASON)
+
+    def _look(self, folder: Path) -> Build | None:
+        try:
+            changed = (folder / PAGE).stat().st_mtime_ns
+        except OSError:
+            return self._build
+        if self._build is None or self._build.changed != changed:
+            try:
+                files = read_files(folder)
+                page = (folder / PAGE).read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                log.warning("the web client cannot be read", folder=str(folder), reason=str(error))
+                return self._build
+            before = self._build.files if self._build is not None else {}
+            self._build = Build(page, changed, {**before, **files})
+        return self._build
+
+
+def read_files(folder: Path) -> dict[str, File]:
+    """Every file below ``folder`` but the page, by its path there. Raises :class:`OSError`."""
+    files: dict[str, File] = {}
+    suffixes = tuple(suffix for _, suffix in ENCODINGS)
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_file() or name in (PAGE, REASON) or path.name.endswith(suffixes):
+            continue
+        forms = {"identity": path.read_bytes()}
+        for coding, suffix in ENCODINGS:
+            compressed = path.with_name(path.name + suffix)
+            if compressed.is_file():
+                forms[coding] = compressed.read_bytes()
+        files[name] = File(_kind(path.name), forms)
+    return files
+
+
+def _kind(name: str) -> str:
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+
+
+def _codings(accepted: str) -> set[str]:
+    """The codings of an ``Accept-Encoding`` that are not refused with ``q=0``."""
+    found = set()
+    for part in accepted.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if weight.replace(" ", "").removeprefix("q=").strip("0.") or not weight:
+            found.add(coding.strip())
+    return found
+
+
+def _reason(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")[:LONGEST_REASON].strip() or NOT_BUILT
+    except (OSError, ValueError):
+        return NOT_BUILT

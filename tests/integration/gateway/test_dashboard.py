@@ -1,0 +1,159 @@
+"""The dashboard of a running platform: it shows what happened, and names what is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from notifyx_local.postgres import Cluster
+from support.gateway import Stack, running_stack
+
+
+@pytest.fixture
+async def stack(postgres: Cluster) -> AsyncIterator[Stack]:
+    async with running_stack(postgres, gateway={"dashboard_topics": "public"}, mailer={}) as running:
+        yield running
+
+
+async def page(stack: Stack, path: str = "/dashboard") -> str:
+    async with stack.session.get(f"{stack.url}{path}") as answer:
+        assert answer.status == 200
+        return html.unescape(await answer.text())
+
+
+async def until(stack: Stack, holds: Callable[[str], object], what: str) -> str:
+    """The live part, once it shows what it should."""
+    text = ""
+    try:
+        async with asyncio.timeout(20):
+            while not holds(text := await page(stack, "/dashboard/live")):
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise AssertionError(f"{what}: {text}") from None
+    return text
+
+
+def headline(text: str) -> str:
+    found = re.search(r'<h1 id="headline">(.*?)</h1>', text)
+    assert found is not None
+    return found[1]
+
+
+def figure(text: str, name: str) -> str:
+    found = re.search(rf"<dt>{name}</dt><dd><b>(.*?)</b>", text)
+    assert found is not None
+    return found[1]
+
+
+async def test_it_names_every_node_and_says_that_all_is_well(stack: Stack) -> None:
+    text = await until(stack, lambda text: headline(text) == "All is well" if text else False, "all is well")
+    for name in ("auth-1", "store-1", "mailer-1", stack.gateway.instance):
+        assert name in text
+    whole = await page(stack)
+    assert "<title>All is well · Notifyx</title>" in whole
+    assert 'src="/dashboard/dashboard.js"' in whole
+
+
+async def test_what_is_gone_is_the_biggest_thing_on_the_page(stack: Stack) -> None:
+    stack.lease("mailer", "http://127.0.0.1:1")
+    text = await until(stack, lambda text: "No mailer" in headline(text) if text else False, "the mailer is missed")
+    assert headline(text).startswith("No mailer node is ready: no email goes out; it waits")
+    assert "no answer" in text
+    assert 'class="verdict down"' in text
+
+
+async def test_it_counts_what_is_delivered_and_acknowledged(stack: Stack) -> None:
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    await stack.ok("POST", "/topics", ada, json={"name": "counted"})
+    await stack.ok("POST", "/topics", ada, json={"name": "secret.plans", "visibility": "private", "readers": ["*"]})
+    for topic in ("counted", "secret.plans"):
+        await stack.ok("PUT", f"/topics/{topic}/subscription", bob, json={"email": "never"})
+    await page(stack)
+    async with stack.session.get(
+        f"{stack.url}/api/v1/topics/counted/stream", headers={"Authorization": f"Bearer {bob}"}
+    ) as listening:
+        assert b"joined" in await listening.content.readuntil(b"\n\n") + await listening.content.readuntil(b"\n\n")
+        text = await until(stack, lambda text: text and figure(text, "Connections") == "1", "one is connected")
+        for number in range(4):
+            await stack.ok("POST", "/topics/counted/notifications", ada, json={"title": str(number)})
+        text = await until(stack, lambda text: text and figure(text, "Delivered") not in ("0", "-"), "deliveries")
+    assert float(figure(text, "Delivery time")) > 0
+    stack.gateway.books._read_at = -1000  # type: ignore[union-attr]  # half a minute is long for a test
+    await stack.ok("POST", "/topics/counted/acks", bob, json={"up_to": 3})
+    text = await page(stack)
+    row = re.search(r'<th scope="row">counted</th>(.*?)</tr>', text)
+    assert row is not None
+    assert re.findall(r"<td.*?>(.*?)</td>", row[1]) == ["4", "3", "1", "0", "0", "balances"]
+    assert "secret.plans" not in text
+
+
+async def test_it_runs_no_script_but_its_own(stack: Stack) -> None:
+    async with stack.session.get(f"{stack.url}/dashboard") as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        text = await answer.text()
+    assert "script-src 'self'" in policy
+    assert "connect-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", text)
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\son[a-z]+=|\sstyle=", text)
+    async with stack.session.get(f"{stack.url}/dashboard/dashboard.js") as script:
+        assert (script.status, script.content_type) == (200, "text/javascript")
+
+
+async def test_topics_are_shown_and_the_page_is_there_only_where_it_was_asked_for(postgres: Cluster) -> None:
+    async with running_stack(postgres) as running:
+        assert 'id="topics"' not in await page(running)
+    async with running_stack(postgres, gateway={"dashboard": False}) as running:
+        absent = await running.call("GET", "/dashboard")
+        assert absent.status == 404
+
+
+async def test_a_prometheus_that_does_not_answer_delays_nothing_and_is_said_so(postgres: Cluster) -> None:
+    async def silent(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app = web.Application()
+    app.router.add_post("/api/v1/query_range", silent)
+    async with TestServer(app) as server:
+        told = {"prometheus_url": str(server.make_url("")), "prometheus_timeout": 1.0}
+        async with running_stack(postgres, gateway=told) as running:
+            await page(running, "/dashboard?span=1h")
+            started = asyncio.get_running_loop().time()
+            text = await page(running, "/dashboard?span=1h")
+            assert asyncio.get_running_loop().time() - started < 1.0
+            assert "Prometheus does not answer: the charts show the last ten minutes" in text
+            assert '<a href="/dashboard?span=10m" aria-current="true">10 minutes</a>' in text
+            assert "10 minutes ago" in text
+
+
+async def test_the_past_comes_from_prometheus_where_there_is_one(postgres: Cluster) -> None:
+    asked: list[tuple[float, float, float]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        form = {key: str(value) for key, value in (await request.post()).items()}
+        start, end, step = float(form["start"]), float(form["end"]), float(form["step"])
+        asked.append((start, end, step))
+        values = [[start + number * step, "7000"] for number in range(round((end - start) / step) + 1)]
+        result = [{"metric": {}, "values": values}]
+        return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+    app = web.Application()
+    app.router.add_post("/api/v1/query_range", answer)
+    async with (
+        TestServer(app) as server,
+        running_stack(postgres, gateway={"prometheus_url": str(server.make_url(""))}) as running,
+    ):
+        text = await page(running, "/dashboard?span=1d")
+        assert "Connections over the last 1 day: now 7000, at most 7000." in text
+        assert '<a href="/dashboard?span=1d" aria-current="true">1 day</a>' in text
+        assert "does not answer" not in text
+        await page(running, "/dashboard/live?span=1d")
+    assert len(asked) == 8, "one set of queries for all who look"
+    assert {(round(end - start), step) for start, end, step in asked} == {(24 * 3600 - 720, 720.0)}
