@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from notifyx_local.ports import free_port
 from support.platform import Platform, eventually, person, running_platform
 
-UP = [sys.executable, "-m", "notifyx_local.cli", "up"]
+UP = [sys.executable, "-m", "notifyx", "up", "--no-web"]
 
 
 @pytest.fixture
@@ -60,6 +61,16 @@ async def test_every_process_that_dies_is_started_again(platform: Platform) -> N
     async with person(platform, "after") as someone:
         await someone.call("POST", "/topics", json={"name": "after.all"})
         assert (await someone.call("POST", "/topics/after.all/notifications", json={"body": "x"}))["seq"] == 1
+
+        async def shown() -> bool:
+            """On the dashboard: every node is ready, and what the store counts is read from its metrics."""
+            await someone.call("POST", "/topics/after.all/notifications", json={"body": "y"})
+            async with someone.http.get(f"{platform.gateway}/dashboard/live") as response:
+                text = await response.text()
+            published = re.search(r"Published over the last 10 minutes: now \S+, at most (\S+)/s", text)
+            return "All is well" in text and published is not None and float(published[1]) > 0
+
+        await eventually(shown, deadline=30)
 
 
 @pytest.mark.slow

@@ -45,6 +45,7 @@ def test_a_wrong_smtp_url_is_one_sentence_without_the_password(url: str) -> None
 def test_the_welcome_names_what_runs_and_no_secret() -> None:
     text = welcome(UpOptions(Path("/d"), None, port=4999), topics=["orders"], folder=Path("/d"))
     assert "http://127.0.0.1:4999/api/v1/docs" in text
-    assert "/topics/orders/stream" in text
+    assert "export NOTIFYX_URL=http://127.0.0.1:4999" in text
+    assert "notifyx publish orders 'Hello, Notifyx'" in text
     assert "http://127.0.0.1:4025" in text
     assert "4025" not in welcome(UpOptions(Path("/d"), None, smtp="smtp://x"), topics=[], folder=Path("/d"))

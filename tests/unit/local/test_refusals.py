@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from notifyx_local.credentials import UnreadableSecrets, load_secrets
-from notifyx_local.options import BadOption, check_email, check_memcached
+from notifyx_local.options import BadOption, check_email, check_memcached, check_prometheus
 from notifyx_local.postgres import is_ready
 from notifyx_local.topics import BadTopicFile, read_folder
 
@@ -25,6 +25,17 @@ def test_memcached_addresses(address: str) -> None:
 def test_what_is_no_memcached_address(address: str) -> None:
     with pytest.raises(BadOption, match="--memcached takes host:port"):
         check_memcached(address)
+
+
+@pytest.mark.parametrize("url", ["", "http://localhost:9090", "https://example.com/prometheus"])
+def test_addresses_of_prometheus(url: str) -> None:
+    check_prometheus(url)
+
+
+@pytest.mark.parametrize("url", ["localhost:9090", "ftp://x", "http://", "http://user:secret@x:9090"])
+def test_what_is_no_address_of_prometheus(url: str) -> None:
+    with pytest.raises(BadOption, match="--prometheus takes the base URL"):
+        check_prometheus(url)
 
 
 @pytest.mark.parametrize("address", ["", "nobody", "a@b@c", "a b@c", "@x", "x@"])

@@ -1,1 +1,1 @@
-"""The whole platform on one machine, and the ``notifyx`` command."""
+"""The whole platform on one machine: ``notifyx up``."""

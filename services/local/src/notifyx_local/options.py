@@ -52,10 +52,12 @@ class UpOptions:
     auths: int = 1
     postgres: str = ""
     memcached: str = ""
+    prometheus: str = ""
     smtp: str = ""
     sender: str = "Notifyx <notifyx@localhost>"
     admin_email: str = "admin@example.com"
     sign_up: bool = True
+    web: bool = True
     log_level: str = "INFO"
     json_ready: Path | None = None
 
@@ -94,6 +96,13 @@ def check_memcached(address: str) -> None:
     """Raise :class:`BadOption` unless ``address`` is a list of ``host:port``, ``none`` or empty."""
     if address not in ("", "none") and not _ADDRESSES.fullmatch(address):
         raise BadOption("--memcached takes host:port, several separated by commas, or none.")
+
+
+def check_prometheus(url: str) -> None:
+    """Raise :class:`BadOption` unless ``url`` is empty or a base URL without credentials."""
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc):
+        raise BadOption("--prometheus takes the base URL of a Prometheus, like http://localhost:9090.")
 
 
 def check_email(address: str) -> None:

@@ -16,6 +16,7 @@ from notifyx_local.credentials import Secrets
 from notifyx_local.options import Smtp, UpOptions
 from notifyx_local.postgres import Cluster, explain, is_ready
 from notifyx_local.processes import ProcessSpec
+from notifyx_local.web_build import SOURCE, output_folder
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "VIRTUAL_ENV")
 """Of our own environment only this reaches the services: a NOTIFYX_ variable set for something else must not."""
@@ -146,8 +147,11 @@ def service_specs(
             {
                 "NOTIFYX_PORT": str(options.port),
                 "NOTIFYX_SOCKET_PORT": str(options.socket_port),
+                "NOTIFYX_DASHBOARD_TOPICS": "public",
+                "NOTIFYX_PROMETHEUS_URL": options.prometheus,
                 "NOTIFYX_SIGN_UP": str(options.sign_up).lower(),
                 "NOTIFYX_ALLOWED_ORIGINS": json.dumps([f"http://localhost:{options.port}"]),
+                **({"NOTIFYX_WEB_FOLDER": str(output_folder(SOURCE))} if options.web and SOURCE.is_dir() else {}),
             },
         ),
     }

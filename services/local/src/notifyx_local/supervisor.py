@@ -121,7 +121,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
                 env=spec.environment, cwd=spec.cwd, start_new_session=True,
                 user=spec.account, group=group_of(spec.account), extra_groups=[] if spec.account else None,
-                preexec_fn=_die_with_parent(spec.orphan_signal, os.getpid()),
+                preexec_fn=die_with_parent(spec.orphan_signal, os.getpid()),
             )  # fmt: skip
         self._running[spec.name] = process
         self._write_state()
@@ -230,7 +230,7 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
         process.send_signal(number)
 
 
-def _die_with_parent(number: signal.Signals, parent: int) -> Callable[[], None] | None:
+def die_with_parent(number: signal.Signals, parent: int) -> Callable[[], None] | None:
     """What a child does before it becomes its program; ``None`` where the system has no such signal."""
     if sys.platform != "linux":
         return None

@@ -10,7 +10,9 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,6 +23,7 @@ from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.errors import NotifyxError
+from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_local.credentials import Secrets, load_secrets
 from notifyx_local.databases import make_databases
@@ -31,6 +34,7 @@ from notifyx_local.options import (
     check_email,
     check_memcached,
     check_ports,
+    check_prometheus,
     parse_smtp,
 )
 from notifyx_local.ports import free_port
@@ -38,9 +42,12 @@ from notifyx_local.postgres import prepare
 from notifyx_local.stack import Folders, mailbox_spec, memcached_spec, postgres_spec, service_specs
 from notifyx_local.supervisor import Supervisor, wait_until
 from notifyx_local.topics import apply_topics, read_folder
+from notifyx_local.web_build import SOURCE, BuildFailed, build_web, is_current
 from notifyx_local.welcome import welcome
 from notifyx_operator.apply import Applied
 from notifyx_operator.resource import Resource
+
+log = get_logger(__name__)
 
 DEFAULT_MEMCACHED = ("127.0.0.1", 11211)
 
@@ -57,6 +64,7 @@ async def up(options: UpOptions, console: Console) -> None:
     local = Smtp("127.0.0.1", options.smtp_port, "none", sender=options.sender)
     smtp = parse_smtp(options.smtp, options.sender) if options.smtp else local
     check_memcached(options.memcached)
+    check_prometheus(options.prometheus)
     check_email(options.admin_email)
     check_ports(options.local_ports)
     folders = Folders(options.data)
@@ -73,6 +81,7 @@ async def up(options: UpOptions, console: Console) -> None:
 
         supervisor = Supervisor(folders.data / "state.json", tell)
         stop = _stop_on_signals(supervisor)
+        building = asyncio.create_task(_build_web(options, folders, tell), name="web client")
         try:
             starting = asyncio.create_task(_start(options, folders, secrets, supervisor, resources, smtp, console))
             await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -83,6 +92,8 @@ async def up(options: UpOptions, console: Console) -> None:
                 starting.cancel()
                 await asyncio.gather(starting, return_exceptions=True)
         finally:
+            building.cancel()
+            await asyncio.gather(building, return_exceptions=True)
             console.print("Stopping ...", style="dim")
             await supervisor.stop()
             console.print("Stopped. Your data stays in", str(folders.data), style="dim")
@@ -117,7 +128,23 @@ async def _start(
             console.print(f"  [red]not applied[/red] topic {done.action.topic}: {done.error.reason}")
     if options.json_ready is not None:
         _write_ready(options)
-    console.print(welcome(options, topics=sorted({resource.name for resource in resources}), folder=folders.data))
+    names = sorted({resource.name for resource in resources})
+    console.print(welcome(options, topics=names, folder=folders.data, program=_program()))
+
+
+async def _build_web(options: UpOptions, folders: Folders, tell: Callable[[str], None]) -> None:
+    """Build the web client beside everything else; the platform runs on without it."""
+    if not options.web or not SOURCE.is_dir() or is_current(SOURCE):
+        return
+    try:
+        await build_web(SOURCE, folders.logs / "web.log", tell)
+        tell(f"The web client is built: {options.gateway_url}/")
+    except BuildFailed as error:
+        tell(error.reason)
+    except Exception:
+        # A defect of the build is no reason to end the platform.
+        log.exception("the web client could not be built")
+        tell("The web client could not be built.")
 
 
 async def _postgres(options: UpOptions, folders: Folders, supervisor: Supervisor) -> str:
@@ -199,6 +226,15 @@ def _stop_on_signals(supervisor: Supervisor) -> asyncio.Future[None]:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, asked)
     return stop
+
+
+def _program() -> str:
+    """How a person here runs the command line."""
+    if shutil.which("notifyx") is not None:
+        return "notifyx"
+    # As it is written below the working folder; a link in it (.venv/bin/python) is not followed.
+    beside = Path(sys.executable).with_name("notifyx")
+    return str(beside.relative_to(Path.cwd())) if beside.is_relative_to(Path.cwd()) else str(beside)
 
 
 def _write_ready(options: UpOptions) -> None:

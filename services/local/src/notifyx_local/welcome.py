@@ -7,30 +7,32 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from notifyx.client import DEFAULT_URL
 from notifyx_local.options import UpOptions
 
 
-def welcome(options: UpOptions, *, topics: Sequence[str], folder: Path) -> str:
-    """The text, with rich's markup."""
+def welcome(options: UpOptions, *, topics: Sequence[str], folder: Path, program: str = "notifyx") -> str:
+    """The text, with rich's markup. ``program`` runs the command line."""
     base = options.gateway_url
     mailbox = "" if options.smtp else f"\n  Mailbox         http://127.0.0.1:{options.mailbox_port}"
     topic = topics[0] if topics else "hello"
+    url = "" if base == DEFAULT_URL else f"\n  [cyan]export NOTIFYX_URL={base}[/cyan]"
     names = ", ".join(topics) or "none"
     secrets = escape(str(folder / "secrets.json"))
     return f"""
 [bold green]Notifyx is ready.[/bold green]  Ctrl-C stops it; your data stays in {escape(str(folder))}
 
-  Status          {base}/
+  Open            {base}/
+  Status          {base}/dashboard
   API, readable   {base}/api/v1/docs
   Socket          ws://127.0.0.1:{options.socket_port}/socket  (Phoenix Channels, vsn=2.0.0){mailbox}
   Administrator   {escape(options.admin_email)}, password: "admin_password" in {secrets}
   Topics          {escape(names)}
 
 Try it in another terminal:
-
-  [cyan]PASSWORD=$(python3 -c 'import json; print(json.load(open("{secrets}"))["admin_password"])')
-  TOKEN=$(curl -s {base}/api/v1/token -d grant_type=password -d username={escape(options.admin_email)} \\
-    --data-urlencode "password=$PASSWORD" | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
-  curl -sN -H "Authorization: Bearer $TOKEN" {base}/api/v1/topics/{topic}/stream &
-  curl -s -H "Authorization: Bearer $TOKEN" {base}/api/v1/topics/{topic}/notifications -d 'Hello, Notifyx'[/cyan]
+{url}
+  [cyan]{program} login --sign-up
+  {program} subscribe {topic} --follow &
+  {program} publish {topic} 'Hello, Notifyx'
+  {program} doctor[/cyan]
 """

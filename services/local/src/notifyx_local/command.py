@@ -1,32 +1,15 @@
-"""The ``notifyx`` command."""
+"""The command ``notifyx up``, which this package adds to the command line (entry-point group ``notifyx.commands``)."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from notifyx_common import logs
-from notifyx_common.errors import NotifyxError
 from notifyx_local.options import UpOptions
-from notifyx_local.up import up as run_up
-
-EXIT_WRONG = 2
-"""Exit code when something the user can mend is wrong."""
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.callback()
-def notifyx() -> None:
-    """Notifyx: self-hosted real-time notifications."""
-
-
-@app.command()
 def up(
     data: Annotated[Path, typer.Option(help="Folder for databases, logs, mail and secrets.")] = Path(".notifyx"),
     topics: Annotated[
@@ -49,6 +32,9 @@ def up(
     memcached: Annotated[
         str, typer.Option(help="host:port of memcached; 'none' for none. Default: the machine's, if there is one.")
     ] = "",
+    prometheus: Annotated[
+        str, typer.Option(help="Base URL of a Prometheus that scrapes this platform, for the dashboard's history.")
+    ] = "",
     smtp: Annotated[
         str,
         typer.Option(
@@ -59,12 +45,16 @@ def up(
     sender: Annotated[str, typer.Option(help="From address of emails.")] = "Notifyx <notifyx@localhost>",
     admin_email: Annotated[str, typer.Option(help="Email address of the administrator.")] = "admin@example.com",
     sign_up: Annotated[bool, typer.Option(help="Let people create accounts.")] = True,
+    web: Annotated[bool, typer.Option(help="Build the web client where it changed, and serve it.")] = True,
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(case_sensitive=False, help="What services log.")
     ] = "INFO",
     json_ready: Annotated[Path | None, typer.Option(help="Write addresses here as JSON once all is ready.")] = None,
 ) -> None:
     """Run the whole platform on this machine until Ctrl-C."""
+    # Not with the module, which every other command loads too: they need not wait for what a platform is made of.
+    from notifyx_local.main import run  # noqa: PLC0415
+
     examples = Path("examples/topics")
     options = UpOptions(
         data=data.absolute(),
@@ -78,30 +68,13 @@ def up(
         auths=auths,
         postgres=postgres,
         memcached=memcached,
+        prometheus=prometheus,
         smtp=smtp,
         sender=sender,
         admin_email=admin_email,
         sign_up=sign_up,
+        web=web,
         log_level=log_level,
         json_ready=json_ready,
     )
-    console = Console(highlight=False, soft_wrap=True)
-    logs.configure(service="up", instance=str(os.getpid()), level="WARNING", style="console")
-    try:
-        asyncio.run(run_up(options, console))
-    except NotifyxError as error:
-        typer.echo(f"notifyx: {error.reason}", err=True)
-        raise typer.Exit(EXIT_WRONG) from None
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        typer.echo(f"notifyx: {error.strerror or error}{where}; mend that, or choose another --data.", err=True)
-        raise typer.Exit(EXIT_WRONG) from None
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    app(prog_name="notifyx")
-
-
-if __name__ == "__main__":
-    main()
+    run(options)

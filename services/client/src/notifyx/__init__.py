@@ -1,0 +1,101 @@
+"""Client of Notifyx, self-hosted real-time notifications::
+
+    async with Client("https://notifyx.example.com", ApiKey("nfx_...")) as notifyx:
+        await notifyx.publish("deploys", "Version 1.42 is live", title="cart")
+        async for notification in notifyx.subscribe("deploys", since=0):
+            print(notification.seq, notification.title)
+
+What was published is published once, however often the network fails; what is subscribed to arrives in order and once,
+over any number of reconnections, and what cannot be had any more is said (:class:`HistoryTruncated`).
+"""
+
+from notifyx.backoff import Backoff
+from notifyx.client import DEFAULT_URL, Client
+from notifyx.credentials import AccessToken, ApiKey, Credentials, Password, TokenFile
+from notifyx.errors import (
+    AnswerLost,
+    Conflict,
+    DeadlineExceeded,
+    FieldError,
+    Forbidden,
+    HistoryTruncated,
+    InvalidRequest,
+    NotFound,
+    NotifyxError,
+    NotLoggedIn,
+    ServerError,
+    TokenFileError,
+    TooLarge,
+    TooManyRequests,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+    UntrustedCertificate,
+)
+from notifyx.live import Live
+from notifyx.publishing import Message
+from notifyx.shapes import (
+    Acked,
+    Config,
+    EmailPolicy,
+    HistoryPage,
+    InboxNotification,
+    InboxPage,
+    NewUser,
+    Notification,
+    Published,
+    Publisher,
+    Readiness,
+    Retention,
+    Status,
+    Subscription,
+    Topic,
+    User,
+)
+
+__all__ = [
+    "DEFAULT_URL",
+    "AccessToken",
+    "Acked",
+    "AnswerLost",
+    "ApiKey",
+    "Backoff",
+    "Client",
+    "Config",
+    "Conflict",
+    "Credentials",
+    "DeadlineExceeded",
+    "EmailPolicy",
+    "FieldError",
+    "Forbidden",
+    "HistoryPage",
+    "HistoryTruncated",
+    "InboxNotification",
+    "InboxPage",
+    "InvalidRequest",
+    "Live",
+    "Message",
+    "NewUser",
+    "NotFound",
+    "NotLoggedIn",
+    "Notification",
+    "NotifyxError",
+    "Password",
+    "Published",
+    "Publisher",
+    "Readiness",
+    "Retention",
+    "ServerError",
+    "Status",
+    "Subscription",
+    "TokenFile",
+    "TokenFileError",
+    "TooLarge",
+    "TooManyRequests",
+    "Topic",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "UntrustedCertificate",
+    "User",
+]

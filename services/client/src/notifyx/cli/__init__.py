@@ -1,0 +1,1 @@
+"""The command line ``notifyx``: a thin shell around the client."""

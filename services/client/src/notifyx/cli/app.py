@@ -1,0 +1,50 @@
+"""The command line, put together."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from notifyx.cli import account, doctor, follow, inbox, publish, status, topics
+from notifyx.cli.plugins import PluggableGroup
+
+app = typer.Typer(
+    cls=PluggableGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Notifyx: self-hosted real-time notifications. Exit codes: 0 ok, 1 refused, 2 usage, 3 not logged in, "
+    "4 unreachable, 5 incomplete, 6 something on this machine.",
+)
+app.command()(account.login)
+app.command()(account.logout)
+app.add_typer(topics.app, name="topics")
+app.command()(publish.publish)
+app.command()(publish.send)
+app.command()(follow.subscribe)
+app.command()(follow.unsubscribe)
+app.command("inbox")(inbox.inbox)
+app.command()(inbox.ack)
+app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"notifyx {version('notifyx-client')}")
+        raise typer.Exit
+
+
+@app.callback()
+def notifyx(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What applies to every command."""
+
+
+def run() -> None:
+    """Entry point."""
+    app(prog_name="notifyx")

@@ -1,0 +1,303 @@
+"""The checks of ``notifyx doctor``, in the order in which one builds on another."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from notifyx import frames
+from notifyx.cli.exits import Exit, exit_code
+from notifyx.client import Client
+from notifyx.errors import NotifyxError, NotLoggedIn
+from notifyx.link import OWN
+from notifyx.publishing import new_key
+from notifyx.transport import explain
+
+SECONDS = 10.0
+"""Longest time one connection attempt or request of a check may take."""
+
+DELIVERY_SECONDS = 15.0
+SLOW_SECONDS = 2.0
+SKEW_SECONDS = 30.0
+CERTIFICATE_DAYS = 14
+API_VERSION = "1"
+
+State = Literal["ok", "warning", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found: ``detail`` is one sentence, ``advice`` what to do. ``exit`` matters when it failed."""
+
+    state: State
+    detail: str
+    advice: str = ""
+    exit: Exit = Exit.UNREACHABLE
+    check: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {"check": self.check, "state": self.state, "detail": self.detail, "advice": self.advice}
+
+
+Check = Callable[["Examination"], Awaitable[Finding]]
+
+
+class Examination:
+    """One run of the checks, and what the earlier ones found out."""
+
+    def __init__(self, notifyx: Client) -> None:
+        self.notifyx = notifyx
+        parts = urlsplit(notifyx.url)
+        self.secure = parts.scheme == "https"
+        self.host = parts.hostname or ""
+        self.port = parts.port or (443 if self.secure else 80)
+        self.socket_url = ""
+        self.date = ""
+        self.user_id = ""
+        self._stopped = ""
+
+    async def make(self, name: str, check: Check) -> Finding:
+        """What ``check`` finds; it is skipped when one that all later ones need has failed."""
+        if self._stopped:
+            return Finding("skipped", f"{self._stopped} has to work first.", check=name)
+        try:
+            found = await check(self)
+        except NotifyxError as error:
+            found = Finding("failed", error.reason, "Look at the logs of the gateway, and try again.", exit_code(error))
+        # What only concerns the caller keeps nobody from looking at the rest.
+        if found.state == "failed" and name not in ("ready", "socket"):
+            self._stopped = name
+        return replace(found, check=name)
+
+
+async def name(it: Examination) -> Finding:
+    """Can the name be resolved?"""
+    try:
+        async with asyncio.timeout(SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(it.host, it.port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError):
+        return Finding(
+            "failed", f"The name {it.host} cannot be resolved.",
+            "Check the spelling; for an ingress, add a DNS record (or a line in /etc/hosts) for its host.",
+        )  # fmt: skip
+    addresses = sorted({str(one[4][0]) for one in found})
+    return Finding("ok", f"{it.host} is {', '.join(addresses)}.")
+
+
+async def tcp(it: Examination) -> Finding:
+    """Does anybody listen?"""
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(SECONDS):
+            _, writer = await asyncio.open_connection(it.host, it.port)
+    except (OSError, TimeoutError) as error:
+        said = getattr(error, "strerror", None) or "no answer"
+        return Finding(
+            "failed", f"{it.host} does not take connections on port {it.port} ({said}).",
+            "Is Notifyx (or the ingress controller) running there? Is a firewall in between? Is the port right?",
+        )  # fmt: skip
+    took = time.monotonic() - started
+    writer.close()
+    return Finding("ok", f"Port {it.port} takes connections ({took * 1000:.0f} ms).")
+
+
+async def tls(it: Examination) -> Finding:
+    """Is the connection encrypted, by somebody who can prove who they are?"""
+    if not it.secure:
+        if _local(it.host):
+            return Finding("ok", "Not used; the connection does not leave this machine.")
+        return Finding(
+            "warning", "Passwords, tokens and notifications are not encrypted on their way.",
+            "Use https: give the ingress a certificate.",
+        )  # fmt: skip
+    try:
+        async with asyncio.timeout(SECONDS):
+            context = ssl.create_default_context()
+            _, writer = await asyncio.open_connection(it.host, it.port, ssl=context, server_hostname=it.host)
+    except ssl.SSLCertVerificationError as error:
+        return Finding(
+            "failed", f"The certificate is not trusted: {error.verify_message}.",
+            "Renew it, or name your own authority's certificates in SSL_CERT_FILE.",
+        )  # fmt: skip
+    except (OSError, TimeoutError) as error:
+        return Finding("failed", f"There is no TLS on port {it.port} ({error}).", "Is this an http address?")
+    certificate = writer.get_extra_info("peercert")
+    writer.close()
+    until = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+    days = (until - datetime.now(UTC)).days
+    if days < CERTIFICATE_DAYS:
+        return Finding("warning", f"The certificate ends in {days} days.", "Renew it.")
+    return Finding("ok", f"The certificate is trusted, for {days} days yet.")
+
+
+async def health(it: Examination) -> Finding:
+    """Is it a Notifyx that answers?"""
+    status, kind, body = await _get(it, "/healthz")
+    if status == 200 and kind == "application/json" and '"ok"' in body:
+        return Finding("ok", "The gateway answers.")
+    advice = "Is the address right? It is that of the gateway (in make run port 4000), or of the ingress."
+    if status in (502, 503, 504):
+        advice = "What is in front answers, the gateway does not: look at its pods (kubectl get pods) and their logs."
+    return Finding("failed", f"/healthz answers {status} ({kind}), which is not what a gateway says.", advice)
+
+
+async def ready(it: Examination) -> Finding:
+    """Does the gateway have all it needs?"""
+    found = await it.notifyx.readiness()
+    if found.status == "ok":
+        return Finding("ok", "The gateway has all it needs.")
+    failed = "; ".join(f"{part}: {why}" for part, why in found.failed.items())
+    return Finding("failed", f"The gateway lacks: {failed}", "Look at the logs of the parts it names.")
+
+
+async def api(it: Examination) -> Finding:
+    """Do client and server speak the same API?"""
+    config = await it.notifyx.config()
+    it.socket_url = await it.notifyx.socket_url()
+    if config.api_version != API_VERSION:
+        return Finding(
+            "failed", f"The deployment speaks API version {config.api_version}, this client {API_VERSION}.",
+            "Install the notifyx-client of the deployment's version.", Exit.REFUSED,
+        )  # fmt: skip
+    return Finding("ok", f"API version {config.api_version}, Notifyx {config.version or 'of an unknown version'}.")
+
+
+async def clock(it: Examination) -> Finding:
+    """Do the clocks agree?"""
+    try:
+        server = parsedate_to_datetime(it.date)
+    except ValueError:
+        return Finding("skipped", "The server does not tell the time.")
+    skew = (datetime.now(UTC) - server).total_seconds()
+    if abs(skew) <= SKEW_SECONDS:
+        return Finding("ok", "The clocks agree.")
+    side = "ahead of" if skew > 0 else "behind"
+    return Finding(
+        "warning", f"This machine's clock is {abs(skew):.0f} s {side} the server's.",
+        "Set both by NTP: what expires at a given time expires early or late.",
+    )  # fmt: skip
+
+
+async def upgrade(it: Examination) -> Finding:
+    """Does a WebSocket get through to the gateway?"""
+    url = it.socket_url
+    if it.secure and url.startswith("ws:"):
+        return Finding("failed", f"The socket is {url}, which is not encrypted, while the API is.", _SOCKET_URL)
+    address = f"{url.rstrip('/')}/websocket?{frames.QUERY}"
+    if not url.startswith(("ws:", "wss:")):
+        return Finding("failed", f"{url} is no address of a socket; it begins with ws: or wss:.", _SOCKET_URL)
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+               "Sec-WebSocket-Key": "bm90aWZ5eCBkb2N0b3IhIQ=="}  # fmt: skip
+    http = f"http{address.removeprefix('ws')}"
+    try:
+        async with (
+            asyncio.timeout(SECONDS),
+            aiohttp.ClientSession() as session,
+            session.get(http, headers=headers, allow_redirects=False) as response,
+        ):
+            said = (await response.content.read(1000)).decode("utf-8", "replace")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        return Finding("failed", explain(error, url).reason, _SOCKET_URL)
+    if response.status == 403 and "token" in said:
+        return Finding("ok", f"{url} is there, and asks for credentials.")
+    return Finding(
+        "failed", f"{url} answers {response.status} to an upgrade, and should ask for credentials.",
+        "A proxy in between has to pass WebSockets on (headers Upgrade and Connection) to the gateway's socket port.",
+    )  # fmt: skip
+
+
+async def login(it: Examination) -> Finding:
+    """Do the credentials work?"""
+    try:
+        user = await it.notifyx.me()
+    except NotLoggedIn as error:
+        advice = "Log in: notifyx login, with --sign-up for a new account."
+        return Finding("failed", error.reason, advice, Exit.NOT_LOGGED_IN)
+    it.user_id = user.id
+    if not user.email_verified:
+        return Finding(
+            "warning", f"You are {user.email}, and the address is not verified: nothing is mailed to it.",
+            "Follow the link in the mail you got when you signed up.",
+        )  # fmt: skip
+    return Finding("ok", f"You are {user.email}.")
+
+
+async def delivery(it: Examination) -> Finding:
+    """Does what is published arrive? To the caller's own inbox, where it expires at once."""
+    key = new_key()
+    expires_at = datetime.now(UTC) + timedelta(minutes=5)
+    async with it.notifyx.subscribe(OWN) as live:
+        try:
+            async with asyncio.timeout(DELIVERY_SECONDS):
+                await live.open()
+                started = time.monotonic()
+                sent = await it.notifyx.send(
+                    "me", "Sent by notifyx doctor; nothing to do.", title="Check", priority="low",
+                    data={"doctor": key}, expires_at=expires_at,
+                )  # fmt: skip
+                async for found in live:
+                    if found.id == sent.id:
+                        break
+                took = time.monotonic() - started
+        except TimeoutError:
+            return Finding(
+                "failed", f"What was published did not arrive within {DELIVERY_SECONDS:g} s.",
+                "Look at the logs of the gateway and the store: the feed between them may be broken.",
+            )  # fmt: skip
+    await it.notifyx.ack(OWN, seqs=[sent.seq])
+    if took > SLOW_SECONDS:
+        return Finding("warning", f"Published and delivered, in {took:.1f} s.", "The deployment is busy, or far away.")
+    return Finding("ok", f"Published, committed and delivered in {took * 1000:.0f} ms.")
+
+
+CHECKS: dict[str, Check] = {
+    "name": name,
+    "tcp": tcp,
+    "tls": tls,
+    "health": health,
+    "ready": ready,
+    "api": api,
+    "clock": clock,
+    "socket": upgrade,
+    "login": login,
+    "delivery": delivery,
+}
+
+_SOCKET_URL = (
+    "The deployment tells clients this address (NOTIFYX_SOCKET_URL of the gateway, in the chart its ingress and public "
+    "URL); where yours differs, by a port-forward say, set NOTIFYX_SOCKET_URL here."
+)
+
+
+async def _get(it: Examination, path: str) -> tuple[int, str, str]:
+    url = it.notifyx.url
+    try:
+        async with (
+            asyncio.timeout(SECONDS),
+            aiohttp.ClientSession() as session,
+            session.get(f"{url}{path}", allow_redirects=False) as response,
+        ):
+            it.date = response.headers.get("Date", "")
+            body = (await response.content.read(10_000)).decode("utf-8", "replace")
+            return response.status, response.content_type, body
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise explain(error, url) from error
+
+
+def _local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

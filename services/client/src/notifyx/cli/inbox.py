@@ -1,0 +1,90 @@
+"""``notifyx inbox`` and ``notifyx ack``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from notifyx.cli.exits import UsageProblem
+from notifyx.cli.follow import follow_topic, parse_since
+from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
+from notifyx.cli.output import Writer, moment
+from notifyx.cli.session import client, run
+from notifyx.link import OWN
+from notifyx.shapes import InboxPage
+
+
+def inbox(
+    unread: Annotated[bool, typer.Option("--unread", help="Only what you have not acknowledged.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most to show.")] = 50,
+    after: Annotated[str, typer.Option(help="Go on after a page: its 'next'.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Print what is sent to you directly, until Ctrl-C.")] = False,
+    since: Annotated[str, typer.Option(help="With --follow: now, unread, or the last seq you have seen.")] = "now",
+    ack_: Annotated[bool, typer.Option("--ack", help="With --follow: acknowledge what was printed.")] = False,
+    count: Annotated[int, typer.Option(min=0, help="With --follow: end after this many.", show_default=False)] = 0,
+    url: Url = DEFAULT_URL,
+    output: Output = Format.text,
+) -> None:
+    """Show what you subscribe to, newest first."""
+
+    async def work(writer: Writer) -> None:
+        start = parse_since(since)
+        if not follow and (start is not None or ack_ or count):
+            raise UsageProblem("--since, --ack and --count go with --follow.")
+        if follow and (unread or after):
+            raise UsageProblem("--unread and --after do not go with --follow; --since unread does.")
+        async with client(url) as notifyx:
+            if follow:
+                await follow_topic(notifyx, writer, OWN, start, ack=ack_, count=count, skip_missing=False)
+            else:
+                _show(writer, await notifyx.inbox(unread=unread, limit=limit, after=after or None), only_unread=unread)
+
+    run(output, work)
+
+
+def ack(
+    topic: Annotated[str, typer.Argument(help="The topic; user:me is what was sent to you directly.")],
+    seqs: Annotated[list[int] | None, typer.Argument(min=1, help="Exactly these.", show_default=False)] = None,
+    up_to: Annotated[int | None, typer.Option(min=0, help="Everything up to this seq.", show_default=False)] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Everything there is now.")] = False,
+    url: Url = DEFAULT_URL,
+    output: Output = Format.text,
+) -> None:
+    """Acknowledge notifications: on all your devices, and before they are mailed."""
+
+    async def work(writer: Writer) -> None:
+        if sum((bool(seqs), up_to is not None, all_)) != 1:
+            raise UsageProblem("Give seqs, --up-to, or --all.")
+        async with client(url) as notifyx:
+            if seqs:
+                done = await notifyx.ack(topic, seqs=seqs)
+            else:
+                last = up_to if up_to is not None else (await notifyx.history(topic, limit=1)).last_seq
+                done = await notifyx.ack(topic, up_to=last)
+        told = {"topic": topic, **done.model_dump()}
+        writer.result(told, f"Acknowledged; {done.unread} unread in {topic}.")
+
+    run(output, work)
+
+
+def _show(writer: Writer, page: InboxPage, *, only_unread: bool) -> None:
+    if writer.is_json:
+        writer.line(page)
+        return
+    if not page.items:
+        writer.text("Nothing unread." if only_unread else "Nothing yet.")
+        return
+    rows = [
+        (
+            " " if one.acked else "*",
+            "you" if one.topic.startswith("user:") else one.topic,
+            one.seq,
+            moment(one.published_at),
+            one.title or one.body.partition("\n")[0],
+        )
+        for one in page.items
+    ]
+    writer.table(("", "TOPIC", "SEQ", "WHEN", "WHAT"), rows)
+    if page.next is not None:
+        writer.remark(f"There is more: notifyx inbox --after {page.next}")

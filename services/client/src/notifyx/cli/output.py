@@ -1,0 +1,116 @@
+"""Writing results: for people, or as JSON. What others published is shown, and never obeyed, by the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from notifyx.cli.options import Format
+from notifyx.errors import NotifyxError
+from notifyx.shapes import Notification
+
+NOT_A_TERMINAL = 10_000
+"""Width where there is no screen: nothing is cut off."""
+
+ACTIVE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+"""Kinds of characters a terminal acts on: controls, changes of direction, private and broken ones."""
+
+JOINER = "\N{ZERO WIDTH JOINER}"  # holds emoji together
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    """``text`` without what a terminal would act on; ``lines``: line breaks and tabs stay."""
+    kept = f"{JOINER}\n\t" if lines else JOINER
+    return "".join(one if one in kept or unicodedata.category(one) not in ACTIVE else REPLACEMENT for one in text)
+
+
+class Writer:
+    """Writes to standard output in one format, and remarks to standard error."""
+
+    def __init__(self, output: Format) -> None:
+        self.is_json = output is Format.json
+        self._console = _console(stderr=False)
+        self._remarks = _console(stderr=True)
+
+    def result(self, data: BaseModel | dict[str, Any], text: str) -> None:
+        """One result: ``data`` as JSON, or ``text``."""
+        if self.is_json:
+            self.line(data)
+        else:
+            self.text(text)
+
+    def line(self, data: BaseModel | dict[str, Any]) -> None:
+        """``data`` as one line of JSON, at once."""
+        sys.stdout.write(f"{to_json(data)}\n")
+        sys.stdout.flush()
+
+    def text(self, text: str) -> None:
+        """Lines for people."""
+        self._console.print(Text(visible(text, lines=True)), soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """A table for people."""
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold", show_header=any(columns))
+        for row in rows:
+            table.add_row(*(Text(visible(str(cell))) for cell in row))
+        self._console.print(table)
+
+    def notification(self, notification: Notification) -> None:
+        """One notification, at once."""
+        if self.is_json:
+            self.line(notification)
+            return
+        head = Text(f"{notification.seq:>6}  {moment(notification.published_at)}  ", style="dim")
+        style = {"urgent": "bold red", "high": "bold"}.get(notification.priority, "")
+        first, _, rest = visible(notification.body, lines=True).partition("\n")
+        title = visible(notification.title)
+        head.append(Text(title or first or json.dumps(notification.data), style=style))
+        self._console.print(head, soft_wrap=True)
+        for line in ([first] if title and first else []) + rest.splitlines():
+            self._console.print(Text(f"        {line}"), soft_wrap=True)
+        sys.stdout.flush()
+
+    def remark(self, sentence: str) -> None:
+        """A sentence beside the result, on standard error."""
+        self._remarks.print(Text(visible(sentence), style="dim"), soft_wrap=True)
+
+    def problem(self, error: NotifyxError) -> None:
+        """Say what went wrong, on standard error."""
+        if self.is_json:
+            sys.stderr.write(f"{json.dumps({'error': error.to_dict()})}\n")
+        else:
+            self._remarks.print(Text(f"notifyx: {visible(error.reason)}"), soft_wrap=True)
+
+
+def to_json(data: BaseModel | dict[str, Any]) -> str:
+    """One line of JSON."""
+    if isinstance(data, BaseModel):
+        return data.model_dump_json()
+    return json.dumps(data, default=_plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def moment(at: datetime) -> str:
+    """A time for people, in their own zone."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else NOT_A_TERMINAL
+    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)

@@ -1,0 +1,71 @@
+"""From the environment and the token file to a client, and from an error to an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+
+import typer
+
+from notifyx.cli.exits import Exit, UsageProblem, exit_code
+from notifyx.cli.options import Format
+from notifyx.cli.output import Writer
+from notifyx.client import Client
+from notifyx.credentials import AccessToken, ApiKey, Credentials, TokenFile
+from notifyx.errors import NotifyxError
+
+PATIENCE = "NOTIFYX_PATIENCE"
+PATIENCE_SECONDS = 5.0
+"""How long a command tries again before it says that nobody answers."""
+
+
+def credentials(environment: Mapping[str, str] = os.environ) -> Credentials:
+    """``NOTIFYX_TOKEN``, else ``NOTIFYX_API_KEY``, else what ``notifyx login`` left."""
+    if token := environment.get("NOTIFYX_TOKEN", "").strip():
+        return AccessToken(token)
+    if key := environment.get("NOTIFYX_API_KEY", "").strip():
+        return ApiKey(key)
+    return TokenFile()
+
+
+def patience(environment: Mapping[str, str] = os.environ) -> float:
+    """``NOTIFYX_PATIENCE`` in seconds. Raises :class:`UsageProblem`."""
+    text = environment.get(PATIENCE, "").strip()
+    try:
+        seconds = float(text) if text else PATIENCE_SECONDS
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86_400:
+        raise UsageProblem(f"{PATIENCE} is a number of seconds, up to 86400.")
+    return seconds
+
+
+def client(url: str, proof: Credentials | None = None) -> Client:
+    """The client a command uses. Raises :class:`UsageProblem` for an address that is none."""
+    socket_url = os.environ.get("NOTIFYX_SOCKET_URL", "").strip() or None
+    try:
+        return Client(url, proof or credentials(), socket_url=socket_url, patience=patience())
+    except NotifyxError as error:
+        raise UsageProblem(error.reason) from None
+
+
+def run(output: Format, work: Callable[[Writer], Awaitable[None]]) -> None:
+    """Run a command's work; what fails is told in one sentence, and in the exit code."""
+    writer = Writer(output)
+
+    async def main() -> None:
+        await work(writer)
+
+    try:
+        asyncio.run(main())
+    except NotifyxError as error:
+        writer.problem(error)
+        raise typer.Exit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. What Python flushes at its end must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.OK) from None

@@ -1,0 +1,60 @@
+"""Phoenix Channels, version 2, as this client speaks it. Pure: text in, text out.
+
+Every frame is ``[join_ref, ref, topic, event, payload]``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+QUERY = "vsn=2.0.0"
+SUBPROTOCOL = "phoenix"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message, either way."""
+
+    join_ref: str | None
+    ref: str | None
+    topic: str
+    event: str
+    payload: Any
+
+    def encode(self) -> str:
+        """As it is sent."""
+        return json.dumps([self.join_ref, self.ref, self.topic, self.event, self.payload], separators=(",", ":"))
+
+
+def decode(text: str) -> Frame | None:
+    """The frame in ``text``; ``None`` for what is none, or of a kind this client does not know."""
+    try:
+        join_ref, ref, topic, event, payload = json.loads(text)[:5]
+    except (ValueError, TypeError):
+        return None
+    if not isinstance(topic, str) or not isinstance(event, str):
+        return None
+    return Frame(
+        join_ref if isinstance(join_ref, str) else None, ref if isinstance(ref, str) else None, topic, event, payload
+    )
+
+
+def reply(frame: Frame) -> tuple[bool, dict[str, Any]]:
+    """Whether a ``phx_reply`` is ok, and its response."""
+    payload = frame.payload if isinstance(frame.payload, dict) else {}
+    response = payload.get("response")
+    return payload.get("status") == "ok", response if isinstance(response, dict) else {}
+
+
+def subprotocols(token: str) -> tuple[str, str]:
+    """What to offer in ``Sec-WebSocket-Protocol`` so that the token is in a header, and not in a URL that is logged."""
+    encoded = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+    return SUBPROTOCOL, f"base64url.bearer.phx.{encoded}"
+
+
+def channel(topic: str) -> str:
+    """The channel of a topic: ``user:...`` is an inbox."""
+    return topic if topic.startswith("user:") else f"topic:{topic}"

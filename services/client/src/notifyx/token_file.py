@@ -1,0 +1,154 @@
+"""Tokens in a file, shared by every process of one user: mode 600, written as a whole or not at all, locked.
+
+The lock is a file beside it, because the file itself is replaced. Times and tokens are by the deployment's base URL::
+
+    {"version": 1, "sessions": {"https://notifyx.example.com": {"access_token": ..., "refresh_token": ..., ...}}}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import random
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from notifyx.errors import TokenFileError
+from notifyx.tokens import Tokens
+
+VERSION = 1
+LOCK_SECONDS = 45.0
+"""Longest wait for another process, which may be waiting for the server."""
+
+
+def default_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """``notifyx/tokens.json`` below the XDG config folder."""
+    configured = environment.get("XDG_CONFIG_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    base = Path(configured) if configured.startswith("/") else Path(environment.get("HOME") or Path.home()) / ".config"
+    return base / "notifyx" / "tokens.json"
+
+
+class FileStore:
+    """The entry of ``url`` in the file ``path``."""
+
+    def __init__(self, path: Path, url: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._url = url
+        self._monotonic = monotonic
+
+    @asynccontextmanager
+    async def lock(self) -> AsyncIterator[None]:
+        """Only one task of one process at a time. Raises :class:`TokenFileError` when it takes too long."""
+        until = self._monotonic() + LOCK_SECONDS
+        with contextlib.ExitStack() as stack:
+            try:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise self._wrong("be locked", error) from None
+            stack.callback(os.close, descriptor)
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if self._monotonic() > until:
+                        reason = f"Another process has held {self._lock_path} for {LOCK_SECONDS:g} s."
+                        raise TokenFileError(reason) from None
+                except OSError as error:
+                    raise self._wrong("be locked", error) from None
+                await asyncio.sleep(random.uniform(0.01, 0.05))  # noqa: S311 - jitter, not a secret
+            yield
+
+    def load(self) -> Tokens | None:
+        """The entry, if there is one. Raises :class:`TokenFileError` for a file that others may read."""
+        entry = self._read().get(self._url)
+        if entry is None:
+            return None
+        try:
+            return Tokens(
+                access_token=str(entry["access_token"]),
+                refresh_token=entry.get("refresh_token"),
+                obtained_at=float(entry.get("obtained_at") or 0.0),
+                expires_at=None if entry.get("expires_at") is None else float(entry["expires_at"]),
+                email=str(entry.get("email") or ""),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise TokenFileError(f"{self._path} is damaged; remove it and log in again.") from None
+
+    def save(self, tokens: Tokens | None) -> None:
+        """Replace the entry and keep the others. Raises :class:`TokenFileError`."""
+        sessions = dict(self._read())
+        if tokens is None:
+            if sessions.pop(self._url, None) is None:
+                return
+        else:
+            sessions[self._url] = {
+                "access_token": tokens.access_token,
+                "refresh_token": tokens.refresh_token,
+                "obtained_at": tokens.obtained_at,
+                "expires_at": tokens.expires_at,
+                "email": tokens.email,
+            }
+        try:
+            write_whole(self._path, json.dumps({"version": VERSION, "sessions": sessions}, indent=1))
+        except OSError as error:
+            raise self._wrong("be written", error) from None
+
+    @property
+    def _lock_path(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.lock")
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                if mode & 0o077:
+                    raise TokenFileError(
+                        f"{self._path} may be read by others; make it yours alone with chmod 600, and log in again if "
+                        "somebody may have read it."
+                    )
+                data = json.load(file)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise self._wrong("be read", error) from None
+        except ValueError:
+            raise TokenFileError(f"{self._path} is damaged; remove it and log in again.") from None
+        sessions = data.get("sessions") if isinstance(data, dict) and data.get("version") == VERSION else None
+        if not isinstance(sessions, dict):
+            raise TokenFileError(f"{self._path} is of another version of notifyx; remove it and log in again.")
+        return sessions
+
+    def _wrong(self, what: str, error: OSError) -> TokenFileError:
+        return TokenFileError(f"{self._path} cannot {what}: {error.strerror or error}.")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace ``path`` with ``text``, for its owner's eyes only. Raises :class:`OSError`, and then nothing changed."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # mkstemp gives mode 600; what replaces a file by renaming is there as a whole, whenever the machine stops.
+    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,203 @@
+"""REST calls: one try after another until an answer, a refusal, or the end of the caller's patience.
+
+What may have taken effect without our knowing is tried again only when the caller says that repeating it is safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+
+from notifyx.backoff import Backoff
+from notifyx.errors import (
+    AMBIGUOUS,
+    AnswerLost,
+    InvalidRequest,
+    NotifyxError,
+    NotLoggedIn,
+    TooManyRequests,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+    UntrustedCertificate,
+    from_problem,
+)
+from notifyx.tokens import TokenSource
+
+M = TypeVar("M", bound=BaseModel)
+
+TRY_SECONDS = 15.0
+"""Longest time one try may take; the gateway gives up earlier by itself."""
+
+CONNECT_SECONDS = 5.0
+MAX_ANSWER = 16 << 20
+"""Largest answer that is read, in bytes."""
+
+
+class Transport:
+    """Calls the API of one deployment through an open session of aiohttp."""
+
+    def __init__(
+        self,
+        url: str,
+        session: aiohttp.ClientSession,
+        *,
+        patience: float,
+        backoff: Backoff,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.url = url
+        self.session = session
+        self.patience = patience
+        self._backoff = backoff
+        self._monotonic = monotonic
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        tokens: TokenSource | None = None,
+        repeatable: bool = False,
+        allowed: tuple[int, ...] = (),
+        **request: Any,
+    ) -> Any:
+        """The decoded JSON answer, or ``None`` when it is empty.
+
+        ``path`` is below the base URL. ``tokens`` prove the caller. ``allowed`` are statuses beside 2xx whose answer is
+        wanted. ``request`` goes to aiohttp: ``json``, ``data``, ``params``, ``headers``. Raises :class:`NotifyxError`.
+        """
+        until = self._monotonic() + self.patience
+        failures, renewed = 0, False
+        while True:
+            token = None
+            try:
+                token = await tokens.token() if tokens is not None else None
+                return await self._try(method, path, token, allowed, request)
+            except NotLoggedIn as error:
+                if tokens is None or token is None or renewed:
+                    raise
+                await tokens.renew(token, error)
+                renewed = True
+                continue
+            except NotifyxError as error:
+                if not error.retryable or (isinstance(error, AMBIGUOUS) and not repeatable):
+                    raise
+                failures += 1
+                pause = self._backoff.wait(failures, at_least=error.retry_after or 0.0)
+                if self._monotonic() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+
+    async def _try(
+        self, method: str, path: str, token: str | None, allowed: tuple[int, ...], request: Mapping[str, Any]
+    ) -> Any:
+        headers = {"Accept": "application/json", **request.get("headers", {})}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        options = {**request, "headers": headers}
+        timeout = aiohttp.ClientTimeout(total=TRY_SECONDS, connect=CONNECT_SECONDS)
+        try:
+            async with self.session.request(
+                method, f"{self.url}{path}", timeout=timeout, allow_redirects=False, **options
+            ) as response:
+                return await read_answer(response, self.url, allowed)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise explain(error, self.url) from error
+
+
+async def read_answer(response: aiohttp.ClientResponse, url: str, allowed: tuple[int, ...] = ()) -> Any:
+    """The decoded answer. Raises :class:`NotifyxError` for a refusal, and for what a Notifyx would not answer."""
+    raw = bytearray()
+    async for chunk in response.content.iter_any():
+        raw += chunk
+        if len(raw) > MAX_ANSWER:
+            raise UnexpectedAnswer(f"The answer of {url} is larger than {MAX_ANSWER >> 20} MiB.")
+    status, kind = response.status, response.content_type
+    if 300 <= status < 400:
+        target = response.headers.get("Location", "another address")
+        raise UnexpectedAnswer(f"{url} redirects to {target}; use that address if it is a Notifyx you trust.")
+    if kind in ("application/json", "application/problem+json"):
+        data = _decoded(raw, url)
+        if status < 300 or status in allowed:
+            return data
+        if isinstance(data, dict) and "code" in data:
+            raise from_problem({**data, "status": status}, retry_after=_seconds(response.headers.get("Retry-After")))
+    elif status < 300 and not raw:
+        return None
+    # No words of ours: a proxy, or no Notifyx at all.
+    said = f"{url} answers with {status} {response.reason or ''}".strip()
+    if status == 429:
+        raise TooManyRequests(f"{said}.", retry_after=_seconds(response.headers.get("Retry-After")))
+    if status == 503:
+        raise Unavailable(f"{said}: it is there, and cannot take requests now.")
+    if status in (502, 504):
+        raise AnswerLost(f"{said}: what is in front of Notifyx got no answer from it.")
+    raise UnexpectedAnswer(f"{said} ({kind}), which is not what a Notifyx gateway says; is the address right?")
+
+
+def explain(error: Exception, url: str) -> NotifyxError:
+    """What went wrong with a connection, as an error of ours."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            found: NotifyxError = UntrustedCertificate(
+                f"The certificate of {url} is not trusted: {error.certificate_error}."
+            )
+        case aiohttp.ClientConnectorDNSError():
+            found = Unreachable(f"The name of {url} cannot be resolved; is it spelt right?")
+        case aiohttp.ClientConnectorError():
+            found = Unreachable(f"{url} cannot be reached: {error.os_error.strerror or error.os_error}.")
+        case aiohttp.ConnectionTimeoutError():
+            found = Unreachable(f"{url} cannot be reached: no connection within {CONNECT_SECONDS:g} s.")
+        case TimeoutError():
+            found = AnswerLost(f"{url} did not answer within {TRY_SECONDS:g} s.")
+        case aiohttp.InvalidURL():
+            found = InvalidRequest(f"{url} is no address.")
+        case _:
+            found = AnswerLost(f"The connection to {url} broke before the answer came ({type(error).__name__}).")
+    return found
+
+
+def shaped(kind: type[M], data: Any) -> M:
+    """An answer as ``kind``. Raises :class:`UnexpectedAnswer`."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the answer"
+        raise UnexpectedAnswer(f"The server's answer is not understood: {place}: {first['msg']}.") from None
+
+
+def base_url(url: str) -> str:
+    """``url`` in its one form: lower-case scheme and host, no slash at the end. Raises :class:`InvalidRequest`."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise InvalidRequest("The address of Notifyx is no URL.", code="invalid_url") from None
+    if parts.username is not None or parts.password is not None:
+        raise InvalidRequest("Leave user and password out of the URL; they would show up in logs.", code="invalid_url")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise InvalidRequest("The address is a URL like https://notifyx.example.com.", code="invalid_url")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}{'' if port in (None, usual) else f':{port}'}{parts.path.rstrip('/')}"
+
+
+def _decoded(raw: bytearray, url: str) -> Any:
+    try:
+        return json.loads(raw) if raw else None
+    except ValueError:
+        raise UnexpectedAnswer(f"The answer of {url} says that it is JSON, and is not.") from None
+
+
+def _seconds(header: str | None) -> float | None:
+    # The other form of Retry-After, a date, is of no use to a clock that may be wrong.
+    return float(header) if header is not None and header.isascii() and header.isdigit() else None

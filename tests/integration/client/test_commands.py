@@ -1,0 +1,221 @@
+"""Every command of ``notifyx`` against a running platform: what it does, writes, and exits with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from notifyx.cli.exits import Exit
+from notifyx_local.ports import free_port
+from support.command import Shell
+from support.platform import PASSWORD, Platform, person
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # a process for each command
+
+TOPIC = """
+apiVersion: notifyx.dev/v1alpha1
+kind: NotifyxTopic
+metadata: {{name: {name}, namespace: shop}}
+spec: {{title: {title}, publishers: ["*"], retention: {{maxCount: 50}}}}
+"""
+
+
+@pytest.fixture
+async def shell(platform: Platform, tmp_path: Path, request: pytest.FixtureRequest) -> Shell:
+    """Somebody who is logged in, with a name of their own."""
+    someone = Shell(platform.gateway, tmp_path)
+    await someone.login(request.node.name.removeprefix("test_").replace("_", "-")[:40])
+    return someone
+
+
+async def test_login_and_logout(platform: Platform, tmp_path: Path) -> None:
+    shell = Shell(platform.gateway, tmp_path)
+    assert (await shell.run("inbox", code=Exit.NOT_LOGGED_IN)).err == (
+        f"notifyx: You are not logged in at {platform.gateway}; log in first (notifyx login).\n"
+    )
+    signing_up = ("login", "--sign-up", "--email", "lola@example.com", "--name", "Lola", "--password-stdin")
+    told = await shell.json(*signing_up, stdin=f"{PASSWORD}\n")
+    assert (told["email"], told["name"], set(told)) == ("lola@example.com", "Lola", {"url", "id", "email", "name"})
+    assert shell.token_file.stat().st_mode & 0o777 == 0o600
+    taken = await shell.run(*signing_up, "-o", "json", stdin=f"{PASSWORD}\n", code=Exit.REFUSED)
+    assert taken.error["code"] == "email_taken"
+    wrong = await shell.run("login", "--email", "lola@example.com", "--password-stdin", stdin="x\n", code=None)
+    assert wrong.code == Exit.NOT_LOGGED_IN
+    assert "x" not in wrong.err.replace("password", "").split()
+    first = json.loads(shell.token_file.read_text())["sessions"][platform.gateway]
+    again = await shell.run("login", "--email", "lola@example.com", stdin=f"{PASSWORD}\n")
+    assert again.out == f"Logged in at {platform.gateway} as lola@example.com.\n"
+    second = json.loads(shell.token_file.read_text())["sessions"][platform.gateway]
+    assert first["refresh_token"] not in again.out + again.err + shell.token_file.read_text()
+    assert (await shell.json("logout"))["ended"]
+    assert not (await shell.json("logout"))["ended"]
+    await shell.run("topics", "list", code=Exit.NOT_LOGGED_IN)
+    async with person(platform, "lola") as lola:  # neither session lives on
+        for session in (first, second):
+            form = {"grant_type": "refresh_token", "refresh_token": session["refresh_token"]}
+            assert (await lola.call("POST", "/token", data=form, status=400))["code"] == "invalid_grant"
+
+
+async def test_api_keys_and_the_environment(platform: Platform, tmp_path: Path) -> None:
+    async with person(platform, "keeper") as keeper:
+        key = (await keeper.call("POST", "/api-keys", json={"name": "cli", "scopes": ["read"]}))["key"]
+    shell = Shell(platform.gateway, tmp_path)
+    assert (await shell.json("login", "--api-key", stdin=f"{key}\n"))["email"] == "keeper@example.com"
+    assert (await shell.json("status"))["user"]["email"] == "keeper@example.com"
+    refused = await shell.run("topics", "create", "not.allowed", "-o", "json", code=Exit.REFUSED)
+    assert refused.error["code"] == "missing_scope"
+    await shell.run("logout")
+    assert (await shell.json("status"))["user"] is None
+    assert (await shell.json("status", NOTIFYX_API_KEY=key))["user"]["email"] == "keeper@example.com"
+    assert (await shell.json("status", NOTIFYX_TOKEN=keeper.token))["user"]["email"] == "keeper@example.com"
+    assert (await shell.json("login", "--api-key", NOTIFYX_API_KEY=key))["email"] == "keeper@example.com"
+    assert (await shell.run("inbox", "-o", "json", NOTIFYX_TOKEN="nfx_a_b", code=3)).error["code"] == "invalid_api_key"
+    forged = await shell.run("login", "--api-key", stdin="nfx_a_secret\n", code=Exit.NOT_LOGGED_IN)
+    assert "secret" not in forged.err + forged.out
+
+
+async def test_topics(shell: Shell, tmp_path: Path) -> None:
+    made = await shell.json("topics", "create", "cli.made", "--title", "Made", "--publisher", "*", "--email", "unread")
+    assert (made["name"], made["title"], made["publishers"]) == ("cli.made", "Made", ["*"])
+    assert made["email"]["default"] == "unread"
+    taken = await shell.run("topics", "create", "cli.made", "-o", "json", code=Exit.REFUSED)
+    assert taken.error["code"] == "topic_exists"
+    listed = await shell.json("topics", "list", "--containing", "cli.")
+    assert [topic["name"] for topic in listed["items"]] == ["cli.made"]
+    assert "cli.made" in (await shell.run("topics", "list")).out
+    assert (await shell.json("topics", "show", "cli.made"))["id"] == made["id"]
+    assert "Made" in (await shell.run("topics", "show", "cli.made")).out
+    assert (await shell.run("topics", "show", "cli.none", "-o", "json", code=1)).error["code"] == "topic_not_found"
+
+    folder = tmp_path / "topics"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(TOPIC.format(name="cli.made", title="Changed"))
+    (folder / "b.yml").write_text(TOPIC.format(name="cli.new", title="New"))
+    applied = await shell.json("topics", "apply", "-f", str(folder))
+    assert [(one["topic"], one["result"]) for one in applied["items"]] == [
+        ("cli.made", "changed"),
+        ("cli.new", "created"),
+    ]
+    assert applied["items"][0]["fields"] == ["email", "retention", "title"]
+    again = await shell.run("topics", "apply", "-f", str(folder))
+    assert again.out == "cli.made unchanged\ncli.new unchanged\n"
+    shown = await shell.json("topics", "show", "cli.new")
+    assert (shown["title"], shown["retention"]["max_count"], shown["publishers"]) == ("New", 50, ["*"])
+    assert shown["can_manage"]
+
+    part = TOPIC.format(name="deploys", title="Mine now") + "---" + TOPIC.format(name="cli.new", title="Newer")
+    mixed = await shell.run("topics", "apply", "-f", "-", "-o", "json", stdin=part, code=Exit.INCOMPLETE)
+    assert [one["result"] for one in mixed.data["items"]] == ["failed", "changed"]
+    await shell.run("topics", "apply", "-f", "-", stdin=TOPIC.format(name="deploys", title="Mine"), code=Exit.REFUSED)
+
+    assert await shell.json("topics", "delete", "cli.new", "--yes") == {"topic": "cli.new", "result": "deleted"}
+    await shell.run("topics", "delete", "cli.new", "--yes", code=Exit.REFUSED)
+
+
+async def test_publishing(shell: Shell, tmp_path: Path) -> None:
+    await shell.run("topics", "create", "cli.pub")
+    first = await shell.json(
+        "publish", "cli.pub", "text", "--title", "T", "--priority", "high", "--data", '{"n":1}', "--key", "k1"
+    )
+    assert (first["topic"], first["seq"]) == ("cli.pub", 1)
+    twice = await shell.json(
+        "publish", "cli.pub", "text", "--title", "T", "--priority", "high", "--data", '{"n":1}', "--key", "k1"
+    )
+    assert twice == first
+    other = await shell.run("publish", "cli.pub", "other", "--key", "k1", "-o", "json", code=Exit.REFUSED)
+    assert other.error["code"] == "idempotency_conflict"
+    assert (await shell.run("publish", "cli.pub", stdin="from a pipe\n")).out == "Published to cli.pub as 2.\n"
+    file = tmp_path / "body.txt"
+    file.write_text("from a file")
+    assert (await shell.json("publish", "cli.pub", "--file", str(file)))["seq"] == 3
+    assert (await shell.json("publish", "cli.pub", "--title", "title alone"))["seq"] == 4
+
+    lines = "".join(f"line {n}\n" for n in range(450))
+    done = await shell.run("publish", "cli.pub", "--lines", "--key", "run", stdin=lines)
+    assert done.out == "Published 450 to cli.pub, seq 5 to 454.\n"
+    repeated = await shell.run("publish", "cli.pub", "--lines", "--key", "run", "-o", "json", stdin=lines)
+    assert [(one["line"], one["seq"]) for one in repeated.lines] == [(n, n + 4) for n in range(1, 451)]
+    mixed = await shell.run(
+        "publish", "cli.pub", "--lines", "-o", "json", stdin=f"good\n\n{'x' * 40_000}\nlast\n", code=Exit.INCOMPLETE
+    )
+    assert [(one["line"], "error" in one) for one in mixed.lines] == [(1, False), (3, True), (4, False)]
+
+    nowhere = await shell.run("publish", "cli.none", "--lines", "-o", "json", stdin="a\nb\n", code=Exit.REFUSED)
+    assert [one["error"]["code"] for one in nowhere.lines] == ["topic_not_found"] * 2
+
+
+async def test_what_trickles_through_a_pipe_goes_as_it_comes(shell: Shell) -> None:
+    await shell.run("topics", "create", "cli.pipe")
+    process = await shell.start("publish", "cli.pipe", "--lines", "-o", "json")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for n in range(1, 4):
+        process.stdin.write(f"line {n}\n".encode())
+        line = await asyncio.wait_for(process.stdout.readline(), 60)
+        assert json.loads(line)["seq"] == n, "answered before the next is written"
+    process.stdin.close()
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+
+
+async def test_status_and_doctor(platform: Platform, shell: Shell) -> None:
+    told = await shell.json("status")
+    assert (told["url"], told["config"]["socket_url"]) == (platform.gateway, platform.socket)
+    assert (told["readiness"]["status"], told["user"]["email_verified"]) == ("ok", False)
+    assert "not verified" in (await shell.run("status")).out
+    checked = await shell.json("doctor")
+    states = {check["check"]: check["state"] for check in checked["checks"]}
+    assert states == {
+        **dict.fromkeys(("name", "tcp", "tls", "health", "ready", "api", "clock", "socket", "delivery"), "ok"),
+        "login": "warning",
+    }
+    assert checked["ok"]
+    assert (await shell.json("inbox", "--unread"))["items"] == [], "what it sent is acknowledged"
+    stranger = Shell(platform.gateway, shell.home / "stranger")
+    unknown = await stranger.run("doctor", "-o", "json", code=Exit.NOT_LOGGED_IN)
+    assert [check["check"] for check in unknown.data["checks"] if check["state"] == "failed"] == ["login"]
+    assert "notifyx login" in unknown.data["checks"][8]["advice"]
+    behind = platform.gateway.replace("http", "ws")
+    wrong = await shell.run("doctor", "-o", "json", NOTIFYX_SOCKET_URL=behind, code=Exit.UNREACHABLE)
+    socket = next(check for check in wrong.data["checks"] if check["check"] == "socket")
+    assert (socket["state"], "NOTIFYX_SOCKET_URL" in socket["advice"] or "proxy" in socket["advice"]) == (
+        "failed",
+        True,
+    )
+
+
+async def test_doctor_says_what_is_wrong_with_an_address(platform: Platform, tmp_path: Path) -> None:
+    async def first_failure(url: str) -> tuple[int, str]:
+        done = await Shell(url, tmp_path).run("doctor", "-o", "json", code=None)
+        (failed,) = [check for check in done.data["checks"] if check["state"] == "failed"]
+        assert failed["advice"]
+        return done.code, failed["check"]
+
+    assert await first_failure("http://no-such-name.invalid:4000") == (Exit.UNREACHABLE, "name")
+    assert await first_failure(f"http://127.0.0.1:{free_port()}") == (Exit.UNREACHABLE, "tcp")
+    assert await first_failure(platform.gateway.replace("http", "https")) == (Exit.UNREACHABLE, "tls")
+    assert await first_failure(platform.mailbox) == (Exit.UNREACHABLE, "health")
+
+
+async def test_nobody_there(tmp_path: Path) -> None:
+    shell = Shell(f"http://127.0.0.1:{free_port()}", tmp_path, {"NOTIFYX_PATIENCE": "0.5"})
+    started = time.monotonic()
+    away = await shell.run("status", "-o", "json", code=Exit.UNREACHABLE)
+    assert away.error["code"] == "unreachable"
+    assert time.monotonic() - started < 20
+    for arguments in (["publish", "t", "x"], ["subscribe", "t", "--follow"], ["login", "--api-key"]):
+        await shell.run(*arguments, code=Exit.UNREACHABLE, NOTIFYX_API_KEY="nfx_a_b")
+    (tmp_path / "notifyx").mkdir(exist_ok=True)
+    shell.token_file.write_text("{}")
+    shell.token_file.chmod(0o644)
+    assert (await shell.run("topics", "list", "-o", "json", code=Exit.LOCAL)).error["code"] == "token_file"
+
+
+async def test_help_completion_and_commands_of_other_packages(tmp_path: Path) -> None:
+    shell = Shell("http://127.0.0.1:1", tmp_path)
+    assert "Run the whole platform on this machine" in (await shell.run("up", "--help")).out
+    completed = await shell.run(_NOTIFYX_COMPLETE="complete_bash", COMP_WORDS="notifyx topics ", COMP_CWORD="2")
+    assert set(completed.out.split()) == {"list", "show", "create", "apply", "delete"}

@@ -1,0 +1,83 @@
+"""``notifyx subscribe``, ``inbox`` and ``ack`` against a running platform."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from notifyx.cli.exits import Exit
+from support.command import Shell
+from support.platform import Platform
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # a process for each command
+
+
+@pytest.fixture
+async def shell(platform: Platform, tmp_path: Path, request: pytest.FixtureRequest) -> Shell:
+    """Somebody who is logged in, with a name of their own."""
+    someone = Shell(platform.gateway, tmp_path)
+    await someone.login(request.node.name.removeprefix("test_").replace("_", "-")[:40])
+    return someone
+
+
+async def test_reading_acknowledging_and_following(platform: Platform, shell: Shell) -> None:
+    await shell.run("topics", "create", "cli.read")
+    kept = await shell.json("subscribe", "cli.read", "--email", "digest")
+    assert (kept["email"], kept["unread"]) == ("digest", 0)
+    assert (await shell.json("subscribe", "cli.read"))["email"] == "digest", "what is not said stays"
+    await shell.run("publish", "cli.read", "--lines", stdin="".join(f"{n}\n" for n in range(1, 6)))
+    await shell.run("send", "me", "direct")
+    page = await shell.json("inbox", "--limit", "4")
+    assert page["items"][0]["body"] == "direct"
+    assert sorted(page["unread"].values()) == [1, 5]
+    rest = await shell.json("inbox", "--after", page["next"])
+    assert [one["body"] for one in rest["items"]] == ["2", "1"]
+    assert await shell.json("ack", "cli.read", "2", "4") == {"topic": "cli.read", "acked_up_to": 0, "unread": 3}
+    assert (await shell.json("ack", "cli.read", "--up-to", "2"))["unread"] == 2
+    assert [one["seq"] for one in (await shell.json("inbox", "--unread"))["items"]][1:] == [5, 3]
+    assert (await shell.json("ack", "user:me", "--all"))["unread"] == 0
+
+    following = ("subscribe", "cli.read", "--follow", "-o", "json")
+    seen = await shell.run(*following, "--since", "unread", "--ack", "--count", "3")
+    assert [one["seq"] for one in seen.lines] == [3, 4, 5]
+    assert (await shell.json("subscribe", "cli.read"))["unread"] == 0
+    assert [one["seq"] for one in (await shell.run(*following, "--since", "0", "--count", "5")).lines] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
+    text = await shell.run("subscribe", "cli.read", "--follow", "--since", "4", "--count", "1")
+    assert text.out.split()[0] == "5"
+    direct = await shell.run("inbox", "--follow", "--since", "0", "--count", "1", "-o", "json")
+    assert direct.lines[0]["body"] == "direct"
+
+    ahead = await shell.run(*following, "--since", "500", code=Exit.INCOMPLETE)
+    assert ahead.error["code"] == "history_truncated"
+    assert await shell.json("unsubscribe", "cli.read") == {"topic": "cli.read", "subscribed": False}
+    assert "Nothing unread" in (await shell.run("inbox", "--unread")).out
+    assert (await shell.run("send", "nobody@example.com", "x", "-o", "json", code=1)).error["code"] == "not_found"
+
+
+async def test_ctrl_c_and_a_reader_that_leaves_end_a_subscription_quietly(shell: Shell) -> None:
+    await shell.run("topics", "create", "cli.end")
+    await shell.run("publish", "cli.end", "--lines", stdin="1\n2\n3\n")
+    for leave in ("signal", "close"):
+        process = await shell.start("subscribe", "cli.end", "--follow", "--since", "0", "-o", "json")
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["seq"] == 1
+        if leave == "signal":
+            process.send_signal(signal.SIGINT)
+        else:
+            transport = process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
+            transport.close()
+            await shell.run("publish", "cli.end", "--lines", stdin="4\n5\n6\n")
+        code = await asyncio.wait_for(process.wait(), 60)
+        assert code == (Exit.INTERRUPTED if leave == "signal" else Exit.OK)
+        assert (await process.stderr.read()).decode() == ""

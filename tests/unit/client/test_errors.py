@@ -1,0 +1,72 @@
+"""Errors: made from what the server says, and each with an exit code."""
+
+from __future__ import annotations
+
+import pytest
+
+from notifyx import errors
+from notifyx.cli.exits import Exit, Incomplete, UsageProblem, exit_code
+from notifyx_common import errors as server_errors
+
+
+def kinds(root: type[server_errors.NotifyxError]) -> list[type[server_errors.NotifyxError]]:
+    return [root, *(kind for child in root.__subclasses__() for kind in kinds(child))]
+
+
+SERVER_KINDS = [kind for kind in kinds(server_errors.NotifyxError) if kind.__module__ == server_errors.__name__][1:]
+
+
+@pytest.mark.parametrize("kind", SERVER_KINDS)
+def test_every_problem_of_the_server_is_understood(kind: type[server_errors.NotifyxError]) -> None:
+    sent = kind("What is wrong.", fields=[server_errors.FieldError(field="name", reason="Too long.")])
+    got = errors.from_problem(sent.to_problem(), retry_after=3)
+    assert (got.code, got.reason, got.retry_after) == (kind.code, "What is wrong.", 3)
+    assert (got.fields[0].field, got.fields[0].reason) == ("name", "Too long.")
+    assert got.retryable == kind.retryable
+    if kind is not server_errors.UnsupportedMediaType and kind is not server_errors.MethodNotAllowed:
+        assert got.http_status == kind.http_status
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SERVER_KINDS if kind.retryable])
+def test_what_may_be_repeated_may_be_over_the_socket_too(kind: type[server_errors.NotifyxError]) -> None:
+    assert errors.from_reply(kind("x").to_reply()).retryable
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        ({"code": "not_a_reader", "reason": "unauthorized", "detail": "No."}, errors.Forbidden),
+        ({"code": "topic_not_found", "reason": "not found", "detail": "No."}, errors.NotFound),
+        ({"code": "unmatched_topic", "reason": "unmatched topic"}, errors.NotFound),
+        ({"code": "invalid_api_key", "reason": "unauthorized"}, errors.NotLoggedIn),
+        ({"reason": "join crashed", "code": "internal"}, errors.ServerError),
+        ({}, errors.Forbidden),
+    ],
+)
+def test_refusals_of_the_socket(response: dict[str, str], kind: type[errors.NotifyxError]) -> None:
+    assert type(errors.from_reply(response)) is kind
+
+
+@pytest.mark.parametrize("problem", [{}, {"status": "x"}, {"status": 418}, {"status": 599, "errors": ["x", {}]}])
+def test_odd_problems(problem: dict[str, object]) -> None:
+    assert isinstance(errors.from_problem(problem), errors.NotifyxError)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.Forbidden("x"), Exit.REFUSED),
+        (errors.NotFound("x"), Exit.REFUSED),
+        (UsageProblem("x"), Exit.USAGE),
+        (errors.NotLoggedIn("x"), Exit.NOT_LOGGED_IN),
+        (errors.InvalidRequest("x", code="invalid_grant"), Exit.NOT_LOGGED_IN),
+        (errors.Unreachable("x"), Exit.UNREACHABLE),
+        (errors.UntrustedCertificate("x"), Exit.UNREACHABLE),
+        (errors.DeadlineExceeded("x"), Exit.UNREACHABLE),
+        (errors.HistoryTruncated("t", since=1, first_seq=3, missing=1), Exit.INCOMPLETE),
+        (Incomplete("x"), Exit.INCOMPLETE),
+        (errors.TokenFileError("x"), Exit.LOCAL),
+    ],
+)
+def test_exit_codes(error: errors.NotifyxError, code: Exit) -> None:
+    assert exit_code(error) is code

@@ -1,0 +1,64 @@
+"""What is written: nothing that a terminal obeys, nothing cut off, and JSON in lines."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from notifyx.cli.options import Format
+from notifyx.cli.output import Writer, visible
+from notifyx.errors import FieldError, InvalidRequest
+from notifyx.shapes import Notification
+
+EVIL = "\x1b[2J\x1b]0;owned\x07 \u202etxt.exe \x9b31m"
+NOTE = Notification(
+    id="1",
+    topic="t",
+    seq=7,
+    title=f"Title {EVIL}",
+    body=f"one {EVIL}\ntwo",
+    published_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+def test_what_a_terminal_would_obey_is_shown_instead() -> None:
+    assert visible("a\x1b[31mb\nc") == "a\N{REPLACEMENT CHARACTER}[31mb\N{REPLACEMENT CHARACTER}c"
+    assert visible("a\nb\tc", lines=True) == "a\nb\tc"
+    assert visible("naïve 日本 👩\u200d🚀") == "naïve 日本 👩\u200d🚀"
+
+
+def test_a_notification_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    Writer(Format.text).notification(NOTE)
+    out = capsys.readouterr().out
+    assert not set(out) & set("\x1b\x07\x9b\u202e")
+    assert [line.split()[0] for line in out.splitlines()] == ["7", "one", "two"]
+
+
+def test_a_notification_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    Writer(Format.json).notification(NOTE)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert Notification.model_validate_json(line) == NOTE
+
+
+def test_tables_are_not_cut_where_there_is_no_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    Writer(Format.text).table(("A", "B"), [("x" * 300, "[bold]not markup[/bold]\nline")])
+    out = capsys.readouterr().out
+    assert "x" * 300 in out
+    assert "[bold]not markup[/bold]\N{REPLACEMENT CHARACTER}line" in out
+
+
+def test_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    error = InvalidRequest(f"Wrong {EVIL}", code="validation_failed", fields=(FieldError("name", "Too long."),))
+    Writer(Format.text).problem(error)
+    Writer(Format.json).problem(error)
+    text, data = capsys.readouterr().err.splitlines()
+    assert text.startswith("notifyx: Wrong ")
+    assert "\x1b" not in text + data
+    assert json.loads(data)["error"] == {
+        "code": "validation_failed",
+        "reason": f"Wrong {EVIL}",
+        "http_status": 400,
+        "fields": [{"field": "name", "reason": "Too long."}],
+    }

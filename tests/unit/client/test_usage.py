@@ -1,0 +1,73 @@
+"""Command lines that cannot be used: one sentence, exit code 2, and nothing was asked of a server."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from notifyx.cli.app import app
+from notifyx.cli.exits import Exit
+from notifyx.cli.plugins import KNOWN
+
+NOBODY = {"NOTIFYX_URL": "http://127.0.0.1:1", "NOTIFYX_PATIENCE": "0", "NOTIFYX_TOKEN": "", "NOTIFYX_API_KEY": ""}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "sentence"),
+    [
+        (["frobnicate"], "", "No such command"),
+        (["publish"], "", "Missing argument"),
+        (["publish", "t", "x", "--priority", "huge"], "", "--priority"),
+        (["publish", "t", "x", "--data", "[1]"], "", "--data is a JSON object"),
+        (["publish", "t", "x", "--data", "{"], "", "--data is not valid JSON"),
+        (["publish", "t", "x", "--file", "f"], "", "Give the text or --file, not both"),
+        (["publish", "t", "--file", "/nowhere"], "", "/nowhere cannot be read"),
+        (["publish", "t", "--lines", "--file", "/nowhere"], "", "/nowhere cannot be read"),
+        (["publish", "t", "x", "--lines"], "", "With --lines the text comes from"),
+        (["publish", "t"], "x" * 1_100_000, "did you mean --lines?"),
+        (["publish", "t"], "\x80", "not in UTF-8"),
+        (["send", "me", "x", "--data", "1"], "", "--data is a JSON object"),
+        (["subscribe", "t", "--since", "3"], "", "go with --follow"),
+        (["subscribe", "t", "--follow", "--since", "then"], "", "--since takes now, unread, or a seq"),
+        (["inbox", "--ack"], "", "go with --follow"),
+        (["inbox", "--follow", "--unread"], "", "--since unread does"),
+        (["ack", "t"], "", "Give seqs, --up-to, or --all"),
+        (["ack", "t", "1", "--all"], "", "Give seqs, --up-to, or --all"),
+        (["topics", "delete", "t"], "", "Give --yes"),
+        (["topics", "apply", "-f", "/nowhere"], "", "/nowhere cannot be read"),
+        (["topics", "apply", "-f", "-"], "a: [", "not valid YAML"),
+        (["login", "--api-key"], "secret", "begin with nfx_"),
+        (["login", "--api-key", "--sign-up"], "nfx_x", "without email"),
+        (["login"], "", "Give --email"),
+        (["login", "--email", "a@b"], "", "no password on standard input"),
+        (["status", "--url", "nonsense"], "", "a URL like https://"),
+        (["status", "--url", "http://ada:secret@example.com"], "", "Leave user and password out"),
+    ],
+)
+def test_what_cannot_be_used(tmp_path: Path, arguments: list[str], stdin: str, sentence: str) -> None:
+    given = stdin.encode("latin-1")
+    result = CliRunner().invoke(app, arguments, input=given, env={**NOBODY, "XDG_CONFIG_HOME": str(tmp_path)})
+    assert result.exit_code == Exit.USAGE, result.output
+    assert sentence in " ".join(result.output.replace("│", " ").split())
+    assert "secret" not in result.output
+
+
+def test_patience_is_a_number(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["status"], env={**NOBODY, "NOTIFYX_PATIENCE": "long"})
+    assert (result.exit_code, "NOTIFYX_PATIENCE is a number" in result.output) == (Exit.USAGE, True)
+
+
+def test_commands_that_belong_to_the_platform_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifyx.cli.plugins.entry_points", lambda **_: [])
+    result = CliRunner().invoke(app, ["up", "--port", "1"])
+    assert result.exit_code == Exit.USAGE
+    assert result.output == f"notifyx: 'up' is part of the platform; install it with: pip install {KNOWN['up']}\n"
+    assert "up" in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_the_version_is_told() -> None:
+    told = CliRunner().invoke(app, ["--version"])
+    assert (told.exit_code, told.output) == (0, f"notifyx {version('notifyx-client')}\n")
