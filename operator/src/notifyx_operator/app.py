@@ -24,11 +24,15 @@ from notifyx_common.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
+from notifyx_common.prometheus import Prometheus
 from notifyx_common.web import Readiness, create_app
 from notifyx_operator import kopf_thread
 from notifyx_operator.cluster import Cluster, connect
+from notifyx_operator.connections import Connections
+from notifyx_operator.demand import Demands
 from notifyx_operator.handlers import register
 from notifyx_operator.platforms import Platforms
+from notifyx_operator.prober import Prober
 from notifyx_operator.reconciler import Reconciler
 from notifyx_operator.settings import OperatorSettings
 
@@ -73,18 +77,39 @@ class _Operator:
             await cluster.installed(settings.install_patience)
             discovery = self._discovery
             if discovery is None:
-                discovery = await stack.enter_async_context(EndpointSliceDiscovery(settings))
-            store = await stack.enter_async_context(
-                ServiceClient(
-                    "store",
-                    discovery=discovery,
-                    token=settings.internal_token.get_secret_value(),
-                    metrics=self._metrics,
-                    clock=self._clock,
-                    deadline=settings.store_deadline,
-                    try_timeout=settings.store_deadline / 2,
+                discovery = await stack.enter_async_context(
+                    EndpointSliceDiscovery(settings, metrics=self._metrics, clock=self._clock)
                 )
+            store, gateways = [
+                await stack.enter_async_context(
+                    ServiceClient(
+                        service,
+                        discovery=discovery,
+                        token=settings.internal_token.get_secret_value(),
+                        metrics=self._metrics,
+                        clock=self._clock,
+                        deadline=settings.store_deadline,
+                        try_timeout=settings.store_deadline / 2,
+                    )
+                )
+                for service in ("store", "gateway")
+            ]
+            connections, demands = Connections(gateways), Demands()
+            prometheus: Prometheus | None = None
+            if settings.prometheus_url:
+                prometheus = await stack.enter_async_context(Prometheus(settings))
+            prober = self._prober()
+            platforms = Platforms(
+                cluster,
+                settings=settings,
+                clock=self._clock,
+                metrics=self._metrics,
+                prometheus=prometheus,
+                connections=connections,
+                demands=demands,
+                prober=prober,
             )
+            demands.on_change(platforms.wake)
             reconciler = Reconciler(
                 store,
                 cluster,
@@ -92,8 +117,9 @@ class _Operator:
                 clock=self._clock,
                 metrics=self._metrics,
                 endpoints=lambda: len(store.endpoints),
+                connections=connections.read,
+                demands=demands,
             )
-            platforms = Platforms(cluster, settings=settings, clock=self._clock, metrics=self._metrics)
             registry = kopf.OperatorRegistry()
             loop = asyncio.get_running_loop()
             kopf_thread.add_login(registry, configuration)
@@ -102,7 +128,9 @@ class _Operator:
                 loop.call_soon_threadsafe(platforms.wake)
 
             register(registry, reconciler, kopf_thread.in_loop(loop), platform_changed)
-            for work, name in ((reconciler.run(), "topics"), (platforms.run(), "platforms")):
+            works = [(reconciler.run(), "topics"), (platforms.run(), "platforms")]
+            works += [(prober.run(), "probe")] if prober is not None else []
+            for work, name in works:
                 task = asyncio.create_task(work, name=name)
                 task.add_done_callback(self._ended)
                 stack.push_async_callback(_cancelled, task)
@@ -110,6 +138,12 @@ class _Operator:
                 kopf_thread.running(registry, namespaces=settings.namespaces, died=self._stop)
             )
             yield
+
+    def _prober(self) -> Prober | None:
+        settings = self._settings
+        if not settings.probe_url or not settings.probe_seconds or settings.probe_token_file is None:
+            return None
+        return Prober(settings, settings.probe_token_file, clock=self._clock, metrics=self._metrics)
 
     async def check(self) -> None:
         """Raises :class:`Unavailable` while Kopf does not run."""

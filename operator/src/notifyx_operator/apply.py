@@ -26,6 +26,7 @@ class StoreCalls(Protocol):
         body: Any = None,
         params: Mapping[str, str] | None = None,
         principal: Principal | None = None,
+        idempotent: bool | None = None,
     ) -> Any:
         """One call; raises :class:`NotifyxError`."""
 

@@ -1,4 +1,4 @@
-"""How many replicas a Deployment should have, within the bounds of its NotifyxPlatform. Pure; why is said in words."""
+"""What a NotifyxPlatform says and what its Deployments are, read from what the API server shows. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 
 from notifyx_common.errors import InvalidRequest
+from notifyx_operator.planner import Cause
 
 Service = Literal["gateway", "auth", "store", "mailer"]
 
@@ -42,6 +43,7 @@ class ServiceSpec(_Part):
     maximum: int = Field(ge=0, le=10_000)
     capacity: Capacity = Capacity()
     stabilization_seconds: int = Field(default=300, ge=0, le=24 * 3600)
+    maximum_latency_milliseconds: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -77,26 +79,14 @@ class Replicas:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``wanted`` is ``None`` where the operator has no say; ``cause`` is a word for programs."""
+    """How many replicas there should be, and why: a word for programs, a sentence for people.
+
+    ``wanted`` is ``None`` where the operator has no say.
+    """
 
     wanted: int | None
-    cause: Literal["Within", "BelowMinimum", "AboveMaximum", "Autoscaled", "NoDeployment"]
+    cause: Cause | Literal["Autoscaled", "NoDeployment"]
     reason: str
-
-
-def decide(spec: ServiceSpec, now: Replicas | None, autoscaler: str | None) -> Decision:
-    """What to make of a Deployment that has ``now`` replicas; ``autoscaler`` names who else scales it."""
-    if now is None:
-        return Decision(None, "NoDeployment", f"There is no Deployment {spec.deployment}.")
-    if autoscaler is not None:
-        return Decision(
-            None, "Autoscaled", f"The HorizontalPodAutoscaler {autoscaler} scales it; the operator stands aside."
-        )
-    if now.declared < spec.minimum:
-        return Decision(spec.minimum, "BelowMinimum", f"Raised from {now.declared} to the minimum, {spec.minimum}.")
-    if now.declared > spec.maximum:
-        return Decision(spec.maximum, "AboveMaximum", f"Lowered from {now.declared} to the maximum, {spec.maximum}.")
-    return Decision(now.declared, "Within", f"{now.declared} is within {spec.minimum} to {spec.maximum}.")
 
 
 def read_replicas(deployment: Mapping[str, Any]) -> Replicas:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import aiohttp
 from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration, CustomObjectsApi
+from kubernetes.aio.client import ApiClient, Configuration, CoreV1Api, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
 from notifyx_common.clock import Clock, rfc3339
@@ -231,6 +231,21 @@ class Cluster:
             _content_type=MERGE,
         )
 
+    async def pods(self, namespace: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The pods of a namespace that have these labels."""
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        found = await self._call("list_namespaced_pod", namespace, label_selector=selector, limit=PAGE, api=CoreV1Api)
+        return [pod.to_dict(serialize=True) for pod in found.items]
+
+    async def annotate_pod(self, namespace: str, name: str, annotations: Mapping[str, str]) -> None:
+        """Set annotations of a pod; one that is gone by now is fine."""
+        body = {"metadata": {"annotations": dict(annotations)}}
+        try:
+            await self._call("patch_namespaced_pod", name, namespace, body, _content_type=MERGE, api=CoreV1Api)
+        except ClusterRefused as error:
+            if error.status != 404:
+                raise
+
     async def autoscalers(self, namespace: str) -> list[dict[str, Any]]:
         """The HorizontalPodAutoscalers of a namespace (KEDA makes them too); none where we may not see them."""
         try:
@@ -272,7 +287,7 @@ class Cluster:
             method = "list_cluster_custom_object" if namespace is None else "list_namespaced_custom_object"
             after: str | None = None
             while True:
-                options = {"field_selector": selector, "_continue": after, "limit": PAGE}
+                options: dict[str, Any] = {"field_selector": selector, "_continue": after, "limit": PAGE}
                 page = await self._call(
                     method, GROUP, VERSION, *where, plural, **{key: value for key, value in options.items() if value}
                 )
@@ -282,16 +297,16 @@ class Cluster:
                     break
         return found
 
-    async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
+    async def _call(self, method: str, *arguments: Any, api: type[Any] = CustomObjectsApi, **options: Any) -> Any:
         assert self._client is not None, "the cluster has not been entered"
         try:
             async with asyncio.timeout(self._timeout):
-                return await getattr(CustomObjectsApi(self._client), method)(*arguments, **options)
+                return await getattr(api(self._client), method)(*arguments, **options)
         except ApiException as error:
             status = error.status or 0
             if status in (0, 429) or status >= 500:
                 raise ClusterUnavailable(f"The Kubernetes API does not answer ({error.reason}).") from error
-            raise ClusterRefused(f"The Kubernetes API refused a call ({status} {error.reason}).", status) from error
+            raise ClusterRefused(f"The Kubernetes API refused {method} ({status} {error.reason}).", status) from error
         except TimeoutError as error:
             raise ClusterUnavailable(f"The Kubernetes API did not answer in {self._timeout:.0f} s.") from error
         except aiohttp.ClientError as error:

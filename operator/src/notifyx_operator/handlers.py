@@ -7,7 +7,7 @@ Kopf runs in a thread and a loop of its own (see ``kopf_thread``); the work is d
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -61,8 +61,10 @@ def register(registry: kopf.OperatorRegistry, topics: Topics, here: Here, platfo
 
     # An event needs no finalizer: a platform's resource must go with its release, operator or not.
     @kopf.on.event(GROUP, VERSION, PLATFORMS, registry=registry)
-    async def platform(**_: Any) -> None:
-        platform_changed()
+    async def platform(type: str | None, meta: Mapping[str, Any], status: Mapping[str, Any], **_: Any) -> None:
+        # Our own writes of its status are no news.
+        if type == "DELETED" or status.get("observedGeneration") != meta.get("generation"):
+            platform_changed()
 
 
 def pause(retry: int) -> float:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from notifyx_operator.bounds import Decision, Replicas
-from notifyx_operator.conditions import Condition, merge
+from notifyx_operator.conditions import Condition, find, merge
+from notifyx_operator.declared import merge_patch
+
+MISSING = "MetricsMissing"
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """One service as it was found, and what was decided; ``problem`` says why that could not be carried out."""
+    """One service as it was found, and what was decided; ``problem`` says why that could not be carried out.
+
+    ``declared`` and ``observed`` are its load, by the names of the status' fields.
+    """
 
     decision: Decision
     replicas: Replicas | None
     problem: str = ""
+    declared: Mapping[str, float] = field(default_factory=dict)
+    observed: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def settled(self) -> bool:
@@ -28,26 +36,66 @@ class Looked:
         return self.replicas.ready >= wanted
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An Event: a reason, a message, and whether it warns."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
 def platform_status(
-    document: Mapping[str, Any], services: Mapping[str, Looked], *, invalid: str, moment: datetime
+    document: Mapping[str, Any],
+    services: Mapping[str, Looked],
+    *,
+    invalid: str,
+    unknown: str,
+    delivery: Condition | None,
+    moment: datetime,
 ) -> dict[str, Any]:
-    """The fields of ``status`` to write; ``invalid`` is what is wrong with the resource, if anything is."""
+    """What of ``status`` to write, as a merge patch; empty where nothing changed.
+
+    ``invalid`` is what is wrong with the resource, if anything is; ``unknown`` why not all of the load is seen,
+    where it should be; ``delivery`` what the prober found, where there is one.
+    """
     generation = int((document.get("metadata") or {}).get("generation", 0))
     before = document.get("status") or {}
     conditions = (
         [Condition("Ready", "False", "Invalid", invalid), Condition("ScalingActive", "False", "Invalid", invalid)]
         if invalid
-        else [_ready(services), _scaling(services)]
+        else [_ready(services), _scaling(services, unknown)]
     )
+    conditions += [delivery] if delivery is not None else []
     status: dict[str, Any] = {
         "observedGeneration": generation,
         "conditions": merge(before.get("conditions"), conditions, generation=generation, moment=moment),
     }
     if not invalid:
-        # A merge patch keeps what it does not name: a service that was taken out has to be named.
-        gone = dict.fromkeys((before.get("services") or {}).keys() - services.keys())
-        status["services"] = {**gone, **{name: _service(looked) for name, looked in services.items()}}
-    return status
+        status["services"] = {name: _service(looked) for name, looked in services.items()}
+    return merge_patch({name: before[name] for name in status if name in before}, status)
+
+
+def turned(document: Mapping[str, Any], patch: Mapping[str, Any]) -> list[Told]:
+    """What there is to tell when metrics, or deliveries, went away or came back."""
+    if "conditions" not in patch:
+        return []
+
+    def both(kind: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        return find((document.get("status") or {}).get("conditions"), kind), find(patch["conditions"], kind)
+
+    found = []
+    before, after = both("ScalingActive")
+    if MISSING in (before.get("reason"), after.get("reason")) and before.get("reason") != after.get("reason"):
+        lost = after.get("reason") == MISSING
+        back = "The metrics are back: the load is observed again."
+        found.append(Told(MISSING, str(after["message"]), warning=True) if lost else Told("MetricsBack", back))
+    before, after = both("DeliveryVerified")
+    if "False" in (before.get("status"), after.get("status")) and before.get("status") != after.get("status"):
+        failed = after.get("status") == "False"
+        reason = "DeliveryFailed" if failed else "DeliveryVerified"
+        found.append(Told(reason, str(after.get("message", "")), warning=failed))
+    return found
 
 
 def _service(looked: Looked) -> dict[str, Any]:
@@ -57,7 +105,10 @@ def _service(looked: Looked) -> dict[str, Any]:
         "wanted": decision.wanted if decision.wanted is not None else declared,
         "replicas": replicas.existing if replicas is not None else 0,
         "ready": replicas.ready if replicas is not None else 0,
+        "cause": decision.cause,
         "reason": looked.problem or decision.reason,
+        "declared": dict(looked.declared),
+        "observed": dict(looked.observed),
     }
 
 
@@ -68,7 +119,7 @@ def _ready(services: Mapping[str, Looked]) -> Condition:
     return Condition("Ready", "True", "Ready", "Every service has the replicas it should have.")
 
 
-def _scaling(services: Mapping[str, Looked]) -> Condition:
+def _scaling(services: Mapping[str, Looked], unknown: str) -> Condition:
     failed = sorted(name for name, looked in services.items() if looked.problem)
     if failed:
         return Condition("ScalingActive", "False", "ScalingFailed", services[failed[0]].problem)
@@ -78,4 +129,6 @@ def _scaling(services: Mapping[str, Looked]) -> Condition:
     aside = sorted(name for name, looked in services.items() if looked.decision.cause == "Autoscaled")
     if aside:
         return Condition("ScalingActive", "False", "Autoscaled", f"Scaled by others: {', '.join(aside)}.")
-    return Condition("ScalingActive", "True", "WithinBounds", "The operator keeps every service within its bounds.")
+    if unknown:
+        return Condition("ScalingActive", "False", MISSING, f"No replica is taken away: {unknown}.")
+    return Condition("ScalingActive", "True", "WithinBounds", "The operator scales every service within its bounds.")

@@ -13,14 +13,14 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
 from urllib.parse import quote
 
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store import Topic, TopicStatus
+from notifyx_common.contracts.store import Topic, TopicStatus, TopicStatuses
 from notifyx_common.errors import NotFound, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -29,17 +29,21 @@ from notifyx_operator.apply import Applied, StoreCalls, apply, observe
 from notifyx_operator.claims import Claim, read_claim
 from notifyx_operator.cluster import TOPICS, Cluster
 from notifyx_operator.deletion import Patience, Wait, after_failure
+from notifyx_operator.demand import Demands
 from notifyx_operator.happenings import Happening, happenings
 from notifyx_operator.outcomes import endings, settle
 from notifyx_operator.plan import plan
 from notifyx_operator.settings import OperatorSettings
-from notifyx_operator.status import Outcome, State, changes, topic_status
+from notifyx_operator.status import Outcome, State, changes, topic_status, with_numbers
 
 log = get_logger(__name__)
 
 KIND = "NotifyxTopic"
 FEW = 8
 """Up to so many topics are read one by one; for more the whole list is cheaper."""
+
+MANY = 100
+"""The numbers of so many topics are read at once."""
 
 STATES: tuple[State, ...] = ("InSync", "Invalid", "Conflict", "Refused", "StoreUnavailable")
 
@@ -57,7 +61,11 @@ class Report:
 
 
 class Reconciler:
-    """The operator's work on topics; ``endpoints`` tells how many store nodes are known now."""
+    """The operator's work on topics.
+
+    ``endpoints`` tells how many store nodes are known now, and ``connections`` how many listen to each topic, if that
+    is known. ``demands`` is told what the topics declare.
+    """
 
     def __init__(
         self,
@@ -68,14 +76,21 @@ class Reconciler:
         clock: Clock,
         metrics: Metrics,
         endpoints: Callable[[], int],
+        connections: Callable[[], Awaitable[Mapping[str, int] | None]],
+        demands: Demands,
     ) -> None:
         self._store = store
+        self._connections = connections
+        self._live: Mapping[str, int] | None = None
+        self._demands = demands
         self._cluster = cluster
         self._settings = settings
         self._clock = clock
         self._endpoints = endpoints
         self._one_at_a_time = asyncio.Lock()
-        self._parallel = asyncio.Semaphore(settings.status_parallel)
+        # Two lanes: a topic that somebody has just changed does not wait behind all those of a resync.
+        self._urgent = asyncio.Semaphore(settings.status_parallel)
+        self._routine = asyncio.Semaphore(settings.status_parallel)
         self._asked: dict[str, asyncio.Future[Report]] = {}
         self._passes = 0
         self._latest: dict[str, int] = {}
@@ -105,14 +120,15 @@ class Reconciler:
         )
         if isinstance(verdict, Wait):
             return verdict
-        await self._tell([Happening(report.leaving[uid], "TopicKept", verdict.sentence, warning=True)])
+        await self._tell([Happening(report.leaving[uid], "TopicKept", verdict.sentence, warning=True)], self._urgent)
         return None
 
     async def resync(self) -> Report:
         """Compare every topic with its resource and repair what differs."""
         async with self._one_at_a_time:
             report = await self._pass(None)
-        await self._write(report)
+        self._live = await self._connections()
+        await self._write(report, self._routine)
         await self._nudge(report.waiting)
         self._latest = {uid: number for uid, number in self._latest.items() if uid in report.outcomes}
         counted = Counter(outcome.state for outcome in report.outcomes.values())
@@ -146,7 +162,7 @@ class Reconciler:
                     asked, self._asked = self._asked, {}
                     report = await self._pass(frozenset(asked))
             if asked:
-                await self._write(report)
+                await self._write(report, self._urgent)
         except BaseException as error:
             told = error if isinstance(error, NotifyxError) else Unavailable("The operator was interrupted.")
             for future in asked.values():
@@ -182,6 +198,7 @@ class Reconciler:
             waiting=tuple(claim for claim in claims if claim.waits_for_kopf),
             happened=tuple(happenings(claims, applied, states)),
         )
+        self._demands.note(states, names)
         self._latest |= dict.fromkeys(report.outcomes, report.number)
         for outcome in states:
             self._results.labels(outcome.state).inc()
@@ -223,16 +240,19 @@ class Reconciler:
             silent = next((one.error for one in carried if one.error is not None and one.error.retryable), None)
         return done
 
-    async def _write(self, report: Report) -> None:
+    async def _write(self, report: Report, lane: asyncio.Semaphore) -> None:
         """Read the topics' numbers, write each status that changed, and post the Events."""
-        await asyncio.gather(*(self._write_one(report.number, one) for one in report.outcomes.values()))
-        await self._tell(report.happened)
+        outcomes = list(report.outcomes.values())
+        for start in range(0, len(outcomes), MANY):
+            some = outcomes[start : start + MANY]
+            books = await self._books([outcome.claim.name for outcome in some if outcome.state == "InSync"])
+            numbered = [with_numbers(outcome, books, self._live) for outcome in some]
+            await asyncio.gather(*(self._write_one(report.number, outcome, lane) for outcome in numbered))
+        await self._tell(report.happened, lane)
 
-    async def _write_one(self, number: int, outcome: Outcome) -> None:
+    async def _write_one(self, number: int, outcome: Outcome, lane: asyncio.Semaphore) -> None:
         claim = outcome.claim
-        async with self._parallel:
-            if outcome.state == "InSync":
-                outcome = Outcome(claim, outcome.state, outcome.message, await self._books(claim.name))
+        async with lane:
             # A later pass has seen more than this one.
             if self._latest.get(claim.uid) != number:
                 return
@@ -251,21 +271,28 @@ class Reconciler:
             if claim.since is not None and self._clock.now() - claim.since > patience:
                 await self._cluster.nudge(TOPICS, claim.namespace, claim.name)
 
-    async def _books(self, name: str) -> TopicStatus | None:
+    async def _books(self, names: Sequence[str]) -> dict[str, TopicStatus]:
+        """The numbers of these topics, by name, of those that can be read now."""
+        if not names:
+            return {}
+        body, principal = {"topics": list(names)}, system_principal("operator")
         try:
-            raw = await self._store.call("GET", f"{_path(name)}/status", principal=system_principal("operator"))
-        except NotifyxError:
-            return None
-        return TopicStatus.model_validate(raw)
+            raw = await self._store.call(
+                "POST", "/internal/v1/statuses", body=body, principal=principal, idempotent=True
+            )
+        except NotifyxError as error:
+            log.info("the topics' numbers were not read", reason=error.reason)
+            return {}
+        return {one.name: one for one in TopicStatuses.model_validate(raw).items}
 
-    async def _tell(self, happened: Iterable[Happening]) -> None:
-        await asyncio.gather(*(self._tell_one(one) for one in happened))
+    async def _tell(self, happened: Iterable[Happening], lane: asyncio.Semaphore) -> None:
+        await asyncio.gather(*(self._tell_one(one, lane) for one in happened))
 
-    async def _tell_one(self, one: Happening) -> None:
+    async def _tell_one(self, one: Happening, lane: asyncio.Semaphore) -> None:
         claim = one.claim
         log.info("happened", resource=claim.reference, reason=one.reason, message=one.message)
         regarding = {"namespace": claim.namespace, "name": claim.name, "uid": claim.uid}
-        async with self._parallel:
+        async with lane:
             try:
                 await self._cluster.event(KIND, regarding, warning=one.warning, reason=one.reason, message=one.message)
             except NotifyxError as error:

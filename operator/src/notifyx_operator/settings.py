@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyx_common.settings import ServiceSettings
+from notifyx_common.contracts.store import TopicName
+from notifyx_common.prometheus import PrometheusSettings
 
 
 class DeclaredPlatform(BaseModel):
@@ -19,7 +21,7 @@ class DeclaredPlatform(BaseModel):
     spec: dict[str, Any]
 
 
-class OperatorSettings(ServiceSettings):
+class OperatorSettings(PrometheusSettings):
     """The operator's settings; every variable starts with ``NOTIFYX_``, like ``NOTIFYX_RESYNC_SECONDS``."""
 
     port: int = Field(default=8080, ge=0, le=65535)
@@ -37,6 +39,27 @@ class OperatorSettings(ServiceSettings):
     platform_seconds: float = Field(default=10.0, ge=0.2, le=3600)
     """How often the Deployments are compared with the bounds of their NotifyxPlatform."""
 
+    gateway_step: float = Field(default=60.0, ge=0, le=3600)
+    """Seconds between two gateways that go: the clients of one have to find new ones before the next follows."""
+
+    unseen_patience: float = Field(default=60.0, ge=0, le=3600)
+    """How long Prometheus may not have heard of a node that is ready, before that is called a problem."""
+
+    probe_url: str = Field(default="", pattern=r"^(https?://[^@\s]+)?$")
+    """Base URL of the front door that is probed; empty: none is."""
+
+    probe_socket: str = Field(default="", pattern=r"^(wss?://[^@\s]+)?$")
+    """URL of its socket, like ``ws://notifyx-gateway:4001/socket``."""
+
+    probe_token_file: Path | None = None
+    """The file with the token that the probe shows: its ServiceAccount's, for the audience of the gateway."""
+
+    probe_topic: TopicName = "notifyx-probe"
+    """The probe's own topic; it makes it."""
+
+    probe_seconds: float = Field(default=10.0, ge=0, le=3600)
+    """Time between two probes; 0: none."""
+
     store_deadline: float = Field(default=5.0, gt=0, le=60)
     """Longest time one call to the store may take, its retries included."""
 
@@ -47,7 +70,7 @@ class OperatorSettings(ServiceSettings):
     """The same where no store is there at all; long enough for one to be replaced."""
 
     status_parallel: int = Field(default=4, ge=1, le=64)
-    """How many topics' status is read and written at one time."""
+    """How many topics' status is written at one time: by a resync, and as many of those that have just changed."""
 
     install_patience: float = Field(default=30.0, ge=0, le=600)
     """Longest time a start waits for our resource definitions to be there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,13 +18,24 @@ State = Literal["InSync", "Invalid", "Conflict", "Refused", "StoreUnavailable"]
 class Outcome:
     """Where one resource stands after it was reconciled; ``message`` says why it is not in sync.
 
-    ``books`` are the topic's numbers, where they could be read.
+    ``books`` are the topic's numbers and ``connections`` who listens live, where they could be read.
     """
 
     claim: Claim
     state: State
     message: str
     books: TopicStatus | None = None
+    connections: int | None = None
+
+
+def with_numbers(outcome: Outcome, books: Mapping[str, TopicStatus], connections: Mapping[str, int] | None) -> Outcome:
+    """``outcome`` with its topic's numbers; ``connections`` of all topics, or ``None`` while they are not known."""
+    if outcome.state != "InSync":
+        return outcome
+    name = outcome.claim.name
+    return replace(
+        outcome, books=books.get(name), connections=None if connections is None else connections.get(name, 0)
+    )
 
 
 def topic_status(outcome: Outcome, moment: datetime) -> dict[str, Any]:
@@ -45,6 +56,8 @@ def topic_status(outcome: Outcome, moment: datetime) -> dict[str, Any]:
             "lastSequence": books.last_seq,
             "unacknowledged": books.unacknowledged,
         }
+    if outcome.connections is not None:
+        status["connections"] = outcome.connections
     return status
 
 

@@ -38,6 +38,8 @@ async def test_a_deployment_is_kept_within_its_bounds(kube: Kube, operator: Oper
         await until(lambda: condition(kube, "Ready") == ("True", "Ready"), "all are ready")
         await until(lambda: status(kube)["services"]["gateway"]["wanted"] == 5, "the status")
         assert condition(kube, "ScalingActive") == ("True", "WithinBounds")
+        held = "5 are held, as no Prometheus is configured."
+        await until(lambda: status(kube)["services"]["gateway"]["reason"] == held, "why there are five")
         assert kube.events("notifyx", "live") == ["Scaled", "Scaled"]
         assert "finalizers" not in kube.get("notifyx", "live", PLATFORMS)["metadata"]
 
@@ -60,6 +62,9 @@ async def test_a_change_of_the_bounds_is_followed_at_once(kube: Kube, operator: 
         await until(lambda: condition(kube, "Ready") == ("True", "Ready"), "within its bounds")
         await kube.apply(PLATFORMS, "notifyx", "live", {"spec": {"services": {"gateway": {**BOUNDS, "minimum": 4}}}})
         await until(lambda: replicas(kube) == 4, "the new minimum")
+        await until(lambda: condition(kube, "Ready") == ("False", "ReplicasNotReady"), "one is missing")
+        await deployment(kube, 4)
+        await until(lambda: condition(kube, "Ready") == ("True", "Ready"), "missing replicas are looked for often")
 
 
 async def test_a_platform_that_makes_no_sense_is_told_so(kube: Kube, operator: Operator) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from notifyx_common.balancer import Endpoint
 from notifyx_common.principal import system_principal
 from support.operator_kube import Kube, Operator, Store, until
-from support.store import user
+from support.store import TOKEN, user
 
 SYSTEM = system_principal("test")
 ANN = user("ann")
@@ -42,6 +46,36 @@ async def test_a_change_reaches_the_topic(kube: Kube, store: Store, operator: Op
         assert (await store.topic() or {})["title"] == "Two"
         assert kube.condition("Ready") == ("True", "Paused")
         await until(lambda: kube.events() == ["TopicCreated", "TopicUpdated"], "both Events")
+
+
+async def test_connections_are_summed_and_kept_while_a_gateway_is_silent(
+    kube: Kube, store: Store, operator: Operator
+) -> None:
+    """Two gateways, played; one of them then goes silent while the other's number changes."""
+    counts = [{"deploys": 3, "other": 1}, {"deploys": 2}]
+    asked = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+        return web.json_response({"topics": counts[int(request.match_info["number"])]})
+
+    app = web.Application()
+    app.router.add_get("/{number}/internal/v1/connections", answer)
+    async with TestServer(app) as server:
+        gateways = [Endpoint(instance=f"gateway-{n}", url=str(server.make_url(f"/{n}"))) for n in (0, 1)]
+        store.discovery.replace("gateway", gateways)
+        async with operator(resync_seconds=0.3):
+            await kube.topic()
+            await until(lambda: kube.get().get("status", {}).get("connections") == 5, "both are counted")
+            counts[1] = {}
+            await until(lambda: kube.get()["status"]["connections"] == 3, "who left is not")
+            store.discovery.replace("gateway", [gateways[0], Endpoint(instance="gateway-1", url="http://127.0.0.1:9")])
+            counts[0] = {"deploys": 9}
+            before = asked
+            await until(lambda: asked > before + 1, "it was asked again")
+            assert kube.get()["status"]["connections"] == 3, "a part of a sum is no sum"
 
 
 async def test_numbers_follow_what_happens(kube: Kube, store: Store, operator: Operator) -> None:

@@ -1,28 +1,25 @@
-"""Bounds of a NotifyxPlatform: what is wanted, why, and what the status says."""
+"""A NotifyxPlatform and its Deployments as they are read, and what the status says of them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from notifyx_operator.bounds import (
     Decision,
     InvalidPlatform,
     Replicas,
-    ServiceSpec,
     autoscaler_of,
-    decide,
     read_replicas,
     read_spec,
 )
-from notifyx_operator.platform_status import Looked, platform_status
+from notifyx_operator.conditions import Condition
+from notifyx_operator.declared import merge_patch
+from notifyx_operator.platform_status import Looked, Told, platform_status, turned
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SPEC = ServiceSpec(deployment="notifyx-gateway", minimum=2, maximum=5)
 GOOD: dict[str, Any] = {
     "deployment": "notifyx-gateway",
     "minimum": 1,
@@ -32,39 +29,13 @@ GOOD: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("declared", "wanted", "words"),
-    [(1, 2, "from 1 to the minimum, 2"), (9, 5, "from 9 to the maximum, 5"), (3, 3, "3 is within 2 to 5")],
-)
-def test_replicas_are_kept_within_bounds(declared: int, wanted: int, words: str) -> None:
-    decision = decide(SPEC, Replicas(declared, declared, declared), None)
-    assert decision.wanted == wanted
-    assert words in decision.reason
-
-
-@given(st.integers(0, 50), st.integers(0, 20), st.integers(0, 20))
-def test_what_is_wanted_is_within_bounds_and_stays(declared: int, low: int, more: int) -> None:
-    spec = ServiceSpec(deployment="x", minimum=low, maximum=low + more)
-    decision = decide(spec, Replicas(declared, 0, 0), None)
-    assert decision.wanted is not None
-    assert low <= decision.wanted <= low + more
-    assert decide(spec, Replicas(decision.wanted, 0, 0), None).wanted == decision.wanted
-
-
-def test_another_autoscaler_is_left_alone() -> None:
+def test_another_autoscaler_is_found_by_what_it_scales() -> None:
     autoscalers = [
         {"metadata": {"name": "other"}, "spec": {"scaleTargetRef": {"kind": "StatefulSet", "name": "notifyx-gateway"}}},
         {"metadata": {"name": "keda"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "notifyx-gateway"}}},
     ]
     assert autoscaler_of("notifyx-gateway", autoscalers) == "keda"
     assert autoscaler_of("notifyx-store", autoscalers) is None
-    decision = decide(SPEC, Replicas(1, 1, 1), "keda")
-    assert (decision.wanted, decision.cause) == (None, "Autoscaled")
-
-
-def test_a_deployment_that_is_not_there() -> None:
-    decision = decide(SPEC, None, None)
-    assert decision == Decision(None, "NoDeployment", "There is no Deployment notifyx-gateway.")
 
 
 def test_replicas_are_read() -> None:
@@ -100,30 +71,87 @@ def test_a_service_nobody_knows_is_refused() -> None:
         read_spec({"spec": {"services": {"database": GOOD}}})
 
 
-def status(**services: Looked) -> dict[str, Any]:
+def status(unknown: str = "", **services: Looked) -> dict[str, Any]:
     document = {"metadata": {"generation": 4}, "status": {"services": {"auth": {"wanted": 1}}}}
-    return platform_status(document, services, invalid="", moment=NOW)
+    return platform_status(document, services, invalid="", unknown=unknown, delivery=None, moment=NOW)
 
 
 def conditions(of: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {one["type"]: (one["status"], one["reason"]) for one in of["conditions"]}
 
 
+SETTLED = Looked(
+    Decision(3, "Declared", "50,000 connections declared need 3."),
+    Replicas(3, 3, 3),
+    declared={"connections": 50_000},
+    observed={"connections": 12_000},
+)
+
+
 def test_a_settled_platform() -> None:
-    made = status(gateway=Looked(Decision(3, "Within", "3 is within 2 to 5."), Replicas(3, 3, 3)))
+    made = status(gateway=SETTLED)
     assert made["observedGeneration"] == 4
-    assert made["services"]["gateway"] == {"wanted": 3, "replicas": 3, "ready": 3, "reason": "3 is within 2 to 5."}
+    assert made["services"]["gateway"] == {
+        "wanted": 3,
+        "replicas": 3,
+        "ready": 3,
+        "cause": "Declared",
+        "reason": "50,000 connections declared need 3.",
+        "declared": {"connections": 50_000},
+        "observed": {"connections": 12_000},
+    }
     assert made["services"]["auth"] is None, "a service that was taken out leaves the status"
     assert conditions(made) == {"Ready": ("True", "Ready"), "ScalingActive": ("True", "WithinBounds")}
+
+
+def test_what_did_not_change_is_not_written_and_what_is_gone_is_taken_out() -> None:
+    held = merge_patch(
+        {}, status(gateway=SETTLED) | {"services": {"gateway": status(gateway=SETTLED)["services"]["gateway"]}}
+    )
+    document = {"metadata": {"generation": 4}, "status": held}
+    assert platform_status(document, {"gateway": SETTLED}, invalid="", unknown="", delivery=None, moment=NOW) == {}
+    unseen = Looked(SETTLED.decision, SETTLED.replicas, declared=SETTLED.declared)
+    patch = platform_status(document, {"gateway": unseen}, invalid="", unknown="", delivery=None, moment=NOW)
+    assert patch == {"services": {"gateway": {"observed": {"connections": None}}}}
+
+
+def after(status: dict[str, Any], unknown: str = "", delivery: Condition | None = None) -> dict[str, Any]:
+    """The next status after that one."""
+    document = {"metadata": {"generation": 4}, "status": status}
+    patch = platform_status(document, {"gateway": SETTLED}, invalid="", unknown=unknown, delivery=delivery, moment=NOW)
+    return {**status, **patch, "told": turned(document, patch)}
+
+
+def test_metrics_that_go_away_and_come_back_are_told_once() -> None:
+    well = after({})
+    lost = after(well, unknown="there are no metrics")
+    longer = after(lost, unknown="they are still away")
+    back = after(longer)
+    message = "No replica is taken away: there are no metrics."
+    assert [one["told"] for one in (well, longer)] == [[], []]
+    assert lost["told"] == [Told("MetricsMissing", message, warning=True)]
+    assert [one.reason for one in back["told"]] == ["MetricsBack"]
+
+
+def test_deliveries_that_fail_and_come_back_are_told_once() -> None:
+    def delivery(status: Literal["True", "False", "Unknown"]) -> Condition:
+        return Condition("DeliveryVerified", status, "X", f"It is {status}.")
+
+    steps = [after({}, delivery=delivery("Unknown"))]
+    turns: tuple[Literal["True", "False", "Unknown"], ...] = ("True", "False", "False", "Unknown", "True")
+    for status in turns:
+        steps.append(after(steps[-1], delivery=delivery(status)))
+    told = [[(one.reason, one.warning) for one in step["told"]] for step in steps]
+    assert told == [[], [], [("DeliveryFailed", True)], [], [("DeliveryVerified", False)], []]
 
 
 @pytest.mark.parametrize(
     ("looked", "expected"),
     [
-        (Looked(Decision(3, "Within", "x"), Replicas(3, 3, 2)), ("ReplicasNotReady", "WithinBounds")),
+        (Looked(Decision(3, "Observed", "x"), Replicas(3, 3, 2)), ("ReplicasNotReady", "WithinBounds")),
         (Looked(Decision(None, "Autoscaled", "x"), Replicas(3, 3, 3)), ("Ready", "Autoscaled")),
         (Looked(Decision(None, "NoDeployment", "x"), None), ("ReplicasNotReady", "NoDeployment")),
-        (Looked(Decision(3, "BelowMinimum", "x"), Replicas(1, 1, 1), "No."), ("ReplicasNotReady", "ScalingFailed")),
+        (Looked(Decision(3, "Minimum", "x"), Replicas(1, 1, 1), "No."), ("ReplicasNotReady", "ScalingFailed")),
     ],
 )
 def test_what_is_not_right_is_said(looked: Looked, expected: tuple[str, str]) -> None:
@@ -132,6 +160,6 @@ def test_what_is_not_right_is_said(looked: Looked, expected: tuple[str, str]) ->
 
 
 def test_an_invalid_platform_says_why() -> None:
-    made = platform_status({}, {}, invalid="spec.x: no.", moment=NOW)
+    made = platform_status({}, {}, invalid="spec.x: no.", unknown="", delivery=None, moment=NOW)
     assert {one["message"] for one in made["conditions"]} == {"spec.x: no."}
     assert "services" not in made

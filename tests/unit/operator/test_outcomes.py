@@ -111,13 +111,14 @@ def test_endings() -> None:
 
 
 def test_a_status_in_sync() -> None:
-    status = topic_status(Outcome(claim(spec={"demand": {"connections": 5}}), "InSync", "", BOOKS), NOW)
+    status = topic_status(Outcome(claim(spec={"demand": {"connections": 5}}), "InSync", "", BOOKS, 0), NOW)
     assert status | {"conditions": []} == {
         "observedGeneration": 2,
         "topic": "deploys",
         "conditions": [],
         "demand": {"connections": 5},
         "subscribers": 3,
+        "connections": 0,
         "lastSequence": 9,
         "unacknowledged": 4,
     }
@@ -126,7 +127,7 @@ def test_a_status_in_sync() -> None:
 
 def test_a_status_out_of_sync_keeps_the_numbers() -> None:
     status = topic_status(Outcome(claim(), "StoreUnavailable", "Away."), NOW)
-    assert "subscribers" not in status
+    assert not {"subscribers", "connections"} & status.keys()
     found = {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
     assert found == {
         "Synced": ("Unknown", "StoreUnavailable"),
