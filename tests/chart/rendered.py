@@ -32,6 +32,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "ingress": {"enabled": True, "className": "traefik", "host": "notifyx.example.com"},
         "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["notifyx.example.com"]},
         "podMonitor": {"enabled": True, "labels": {"prometheus": "mine"}},
+        "prometheusRule": {"enabled": True, "labels": {"prometheus": "mine"}},
+        "prometheus": {"enabled": True},
+        "prober": {"url": "https://notifyx.example.com"},
+        "grafanaDashboard": {
+            "enabled": True,
+            "labels": {"grafana": "mine"},
+            "annotations": {"grafana_folder": "Notifyx"},
+        },
         "podAnnotations": {"example.com/who": "everybody"},
         "gateway": {
             "allowedOrigins": ["https://app.example.com"],
@@ -61,6 +69,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
         },
         "image": {"registry": "registry.example.com/team", "pullSecrets": [{"name": "registry"}]},
         "operator": {"namespaces": ["team-a", "team-b"]},
+        "serviceAccounts": {"audience": ""},
+        "prometheus": {
+            "url": "http://prometheus.monitoring:9091/of/us",
+            "existingSecret": "prometheus-login",
+            "match": 'namespace="somewhere"',
+        },
     },
     "minimal": {
         "secrets": {"existingSecret": "mine"},
@@ -71,6 +85,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "networkPolicy": {"enabled": False},
         "postgres": {"persistence": {"enabled": False}},
         "preStopSeconds": 0,
+        "prober": {"seconds": 0},
+        "prometheus": {"url": "https://prometheus.example.com"},
     },
 }
 

@@ -20,6 +20,7 @@ WAYS = {
     ("postgres", 5432): {"auth", "store"},
     ("memcached", 11211): {"gateway", "auth", "store"},
     ("mailbox", 1025): {"mailer"},
+    ("prometheus", 9090): {"gateway", "operator"},
     **{(component, 9090): {"anyone"} for component in OURS},
 }
 
@@ -56,12 +57,11 @@ def peers(rendering: Rendering, peer: dict[str, Any]) -> list[str]:
 
 def test_who_is_reached_by_whom(default: Rendering, everything: Rendering) -> None:
     wanted = {(component, peer, port) for (component, port), who in WAYS.items() for peer in who}
-    assert ways(default, "ingress") == {way for way in wanted if way[0] != "mailbox"}
-    opened = {(component, "named" if peer == "anyone" else peer, port) for component, peer, port in wanted} | {
-        ("gateway", "test", 4000),
-        ("gateway", "test", 4001),
-    }
-    assert ways(everything, "ingress") == opened
+    assert ways(default, "ingress") == {way for way in wanted if way[0] not in ("mailbox", "prometheus")}
+    opened = {(component, "named" if peer == "anyone" else peer, port) for component, peer, port in wanted}
+    door = {("gateway", peer, port) for peer in ("test", "operator", "gateway") for port in (4000, 4001)}
+    dashboard = {(component, peer, 9090) for component in OURS for peer in ("gateway", "prometheus")}
+    assert ways(everything, "ingress") == opened | door | dashboard
 
 
 def test_who_may_go_where_may_come_in_there(rendering: Rendering) -> None:
@@ -69,9 +69,11 @@ def test_who_may_go_where_may_come_in_there(rendering: Rendering) -> None:
     came = ways(rendering, "ingress")
     for component, peer, port in ways(rendering, "egress"):
         if peer not in ("anyone", "named"):
-            assert (peer, component, port) in came
+            assert {(peer, component, port), (peer, "anyone", port)} & came
     for component, peer, port in came:
-        if peer not in ("anyone", "named", "test"):
+        # Who is let in at the door may use the socket too, and the operator's metrics are as open as the others'.
+        unused = (component, port) in {("gateway", 4001), ("operator", 9090)}
+        if peer not in ("anyone", "named", "test") and not unused:
             assert (peer, component, port) in ways(rendering, "egress")
 
 
@@ -87,12 +89,12 @@ def test_what_leaves_the_release(renderings: dict[str, Rendering]) -> None:
     assert outside("default") == {"gateway": api, "mailer": api, "operator": api, "auth": {53}, "store": {53}}
     assert outside("everything") == {
         **{component: {53, 443} for component in ("gateway", "mailer", "operator")},
-        **{component: {53} for component in ("auth", "store")},
+        **{component: {53} for component in ("auth", "store", "prometheus")},
     }
     assert outside("external") == {
-        "gateway": api | {11211, 11222},
+        "gateway": api | {9091, 11211, 11222},
         "mailer": api | {465},
-        "operator": api,
+        "operator": api | {9091},
         "auth": {53, 6432, 11211, 11222},
         "store": {53, 6432, 11211, 11222},
     }
@@ -121,7 +123,16 @@ def test_policies_open_ports_that_there_are(rendering: Rendering) -> None:
 
 
 def test_services_lead_to_pods(rendering: Rendering) -> None:
-    for name, service in rendering.of("Service").items():
+    services = dict(rendering.of("Service"))
+    metrics = services.pop("notifyx-metrics", None)
+    if metrics is not None:
+        chosen = {
+            pod.component
+            for pod in rendering.pods.values()
+            if metrics["spec"]["selector"].items() <= pod.labels.items()
+        }
+        assert chosen == set(OURS)
+    for name, service in services.items():
         selector = {"matchLabels": service["spec"]["selector"]}
         (pod,) = [pod for pod in rendering.pods.values() if selects(selector, pod)]
         assert name == f"notifyx-{pod.component}"
@@ -129,7 +140,7 @@ def test_services_lead_to_pods(rendering: Rendering) -> None:
             assert port["port"] == pod.ports[port["targetPort"]]
             assert port["name"] == port["targetPort"]
     with_service = {*rendering.pods} - {"operator", *ERRANDS}
-    assert {name.removeprefix("notifyx-") for name in rendering.of("Service")} == with_service
+    assert {name.removeprefix("notifyx-") for name in services} == with_service
 
 
 def test_workloads_own_their_pods_alone(rendering: Rendering) -> None:
@@ -209,6 +220,7 @@ HOME = {
     "apps/deployments": "get",
     "apps/deployments.scale": "patch",
     "autoscaling/horizontalpodautoscalers": "list",
+    "/pods": "list patch",
 }
 TOPICS = {
     "notifyx.dev/notifyxtopics": "list watch patch",
@@ -219,8 +231,10 @@ TOPICS = {
 
 
 def test_what_each_may_ask_the_api_server(default: Rendering, external: Rendering) -> None:
-    for component in ("gateway", "mailer"):
-        assert granted(default, component) == allowed("somewhere", SEES)
+    assert granted(default, "mailer") == allowed("somewhere", SEES)
+    reviews = allowed("everywhere", {"authentication.k8s.io/tokenreviews": "create"})
+    assert granted(default, "gateway") == allowed("somewhere", SEES) | reviews
+    assert granted(external, "gateway") == allowed("somewhere", SEES), "it accepts no ServiceAccounts"
     for component in ("auth", "store"):
         assert granted(default, component) == set()
     left = {"notifyx.dev/notifyxtopics": "list patch"}

@@ -99,7 +99,7 @@ def test_secrets_of_the_users_own(renderings: dict[str, Rendering]) -> None:
         for value in walk(external.objects)
         if isinstance(value, dict) and isinstance(one := value.get("valueFrom"), dict) and "secretKeyRef" in one
     }
-    assert named == {"mine", "auth-database", "store-database", "smtp-login"}
+    assert named == {"mine", "auth-database", "store-database", "smtp-login", "prometheus-login"}
     asked = {
         one["secretKeyRef"]["key"]
         for value in walk(default.objects)
@@ -155,6 +155,29 @@ def test_what_prometheus_is_told(everything: Rendering) -> None:
         if endpoint["port"] in pod.ports and monitor["spec"]["selector"]["matchLabels"].items() <= pod.labels.items()
     }
     assert chosen == {*SERVICES, "operator"}
+
+
+def test_the_rules_arrive_as_they_are(everything: Rendering) -> None:
+    (rule,) = everything.of("PrometheusRule").values()
+    assert rule["metadata"]["labels"]["prometheus"] == "mine"
+    assert rule["spec"] == yaml.safe_load((CHART / "files/rules.yaml").read_text())
+
+
+def test_the_dashboard_arrives_as_it_is_where_the_sidecar_of_grafana_looks(
+    default: Rendering, everything: Rendering
+) -> None:
+    found = everything.of("ConfigMap")["notifyx-grafana"]
+    assert found["data"] == {"notifyx.json": (CHART / "files/grafana-dashboard.json").read_text()}
+    assert found["metadata"]["labels"].items() >= {"grafana_dashboard": "1", "grafana": "mine"}.items()
+    assert found["metadata"]["annotations"] == {"grafana_folder": "Notifyx"}
+    assert "notifyx-grafana" not in default.of("ConfigMap")
+    (bare,) = (
+        one
+        for one in render({"grafanaDashboard": {"enabled": True}}).of("ConfigMap").values()
+        if one["metadata"]["labels"].get("grafana_dashboard") == "1"
+    )
+    assert "annotations" not in bare["metadata"]
+    assert bare["data"] == found["data"]
 
 
 def test_what_helm_test_asks(default: Rendering, external: Rendering) -> None:

@@ -13,7 +13,7 @@ TOKENS = {"gateway", "mailer", "operator", "farewell"}
 def test_which_pods_there_are(renderings: dict[str, Rendering]) -> None:
     found = {name: set(one.pods) for name, one in renderings.items()}
     assert found["default"] == {*OURS, *BUILT_IN, *ERRANDS}
-    assert found["everything"] == {*OURS, *BUILT_IN, *ERRANDS, "mailbox"}
+    assert found["everything"] == {*OURS, *BUILT_IN, *ERRANDS, "mailbox", "prometheus"}
     assert found["external"] == {*OURS, *ERRANDS}
     assert found["minimal"] == {*OURS, "postgres", "farewell"}
 
@@ -32,7 +32,7 @@ def test_every_pod_fits_the_restricted_policy(rendering: Rendering) -> None:
         }, component
         assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(pod.spec), component
         kinds = {key for volume in pod.spec.get("volumes", []) for key in volume if key != "name"}
-        assert kinds <= {"emptyDir", "configMap", "secret"}, component
+        assert kinds <= {"emptyDir", "configMap", "secret", "projected"}, component
 
 
 def test_postgres_keeps_the_mode_of_its_data(default: Rendering) -> None:
@@ -54,8 +54,7 @@ def test_only_who_asks_the_api_server_has_a_token(rendering: Rendering) -> None:
 def test_every_volume_is_there_and_used(rendering: Rendering) -> None:
     for component, pod in rendering.pods.items():
         volumes = [volume["name"] for volume in pod.spec.get("volumes", [])]
-        if component == "postgres":
-            (stateful,) = rendering.of("StatefulSet").values()
+        if (stateful := rendering.of("StatefulSet").get(f"notifyx-{component}")) is not None:
             claims = stateful["spec"].get("volumeClaimTemplates", [])
             volumes += [claim["metadata"]["name"] for claim in claims]
         mounts = [mount["name"] for mount in pod.container.get("volumeMounts", [])]

@@ -82,7 +82,7 @@ class Pod:
 
     @property
     def log(self) -> str:
-        return (self.folder / "log").read_text()[-3000:]
+        return (self.folder / "log").read_text()
 
 
 @pytest.fixture
@@ -149,6 +149,7 @@ def test_it_ends_with_its_server(pod: Pod) -> None:
         assert process.wait(15) != 0
     with pod.running():
         assert "automatic recovery" in pod.log
+        assert "does not exist" not in pod.log
 
 
 def test_it_ends_when_the_server_does_not_start(pod: Pod) -> None:

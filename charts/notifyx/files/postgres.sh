@@ -13,12 +13,12 @@ done
 export PGDATA=${DATA:-/data}/pg PGHOST=${PGHOST:-/tmp} PGPORT=${PGPORT:-5432}
 made=$PGHOST/databases-made
 
+# As a role and a database that exist: the server logs each question that names others.
+is_up() { pg_isready --quiet --username=postgres --dbname=postgres; }
+
 case "${1:-}" in
-    ready) exec pg_isready --quiet ;;
-    made)
-        test -e "$made" || exit 1
-        exec pg_isready --quiet
-        ;;
+    ready) is_up; exit ;;
+    made) test -e "$made" && is_up; exit ;;
 esac
 
 rm -f "$made"
@@ -41,7 +41,7 @@ ask() { psql --quiet --no-psqlrc --username=postgres --set=ON_ERROR_STOP=1 "$@";
 is_there() { ask --tuples-only --command "SELECT 'yes' FROM $1" | grep --quiet yes; }
 set_password() { ask --set=password="$2" <<< "ALTER ROLE $1 PASSWORD :'password'"; }
 
-until pg_isready --quiet; do
+until is_up; do
     kill -0 "$server"
     sleep 0.2
 done

@@ -30,6 +30,9 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- define "notifyx.podLabels" -}}
 {{ include "notifyx.selector" . }}
 app.kubernetes.io/part-of: notifyx
+{{- if has .part (list "gateway" "auth" "store" "mailer" "operator") }}
+notifyx.dev/metrics: "yes"
+{{- end }}
 {{- end -}}
 
 {{- define "notifyx.metadata" -}}
@@ -309,7 +312,67 @@ lifecycle:
   {{- with .Values.networkPolicy.metricsFrom }}
   from:
     {{- toYaml . | nindent 4 }}
+    # For the dashboard, and the built-in Prometheus.
+    {{- include "notifyx.peers" (dict "root" $ "parts" (list "gateway" "prometheus")) | nindent 4 }}
   {{- end }}
+{{- end -}}
+
+{{/* Base URL of the Prometheus that knows this release; empty where there is none. */}}
+{{- define "notifyx.prometheusUrl" -}}
+{{- if .Values.prometheus.url -}}
+{{ .Values.prometheus.url | trimSuffix "/" }}
+{{- else if .Values.prometheus.enabled -}}
+http://{{ include "notifyx.fullname" . }}-prometheus:9090
+{{- end -}}
+{{- end -}}
+
+{{- define "notifyx.prometheusEnv" -}}
+- name: NOTIFYX_PROMETHEUS_URL
+  value: {{ include "notifyx.prometheusUrl" . | quote }}
+- name: NOTIFYX_PROMETHEUS_MATCH
+  value: {{ .Values.prometheus.match | quote }}
+{{- with .Values.prometheus.existingSecret }}
+- name: NOTIFYX_PROMETHEUS_TOKEN
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: token}}
+{{- end }}
+{{- end -}}
+
+{{- define "notifyx.prometheusEgress" -}}
+{{- if .Values.prometheus.url -}}
+{{- $url := urlParse .Values.prometheus.url -}}
+- ports:
+    - {protocol: TCP, port: {{ regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}}
+{{- else if .Values.prometheus.enabled -}}
+- ports:
+    - {protocol: TCP, port: 9090}
+  to:
+    {{- include "notifyx.peers" (dict "root" . "parts" (list "prometheus")) | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{/* "yes" where the operator probes: the gateway has to accept its ServiceAccount. */}}
+{{- define "notifyx.probes.on" -}}
+{{- if and .Values.prober.seconds .Values.serviceAccounts.audience }}yes{{ end -}}
+{{- end -}}
+
+{{/* Where it probes: the front door that is named, or else the gateway's Service. */}}
+{{- define "notifyx.probeEnv" -}}
+{{- $gateway := include "notifyx.name" (dict "root" . "part" "gateway") -}}
+- name: NOTIFYX_PROBE_SECONDS
+  value: {{ .Values.prober.seconds | quote }}
+- name: NOTIFYX_PROBE_TOKEN_FILE
+  value: /var/run/secrets/notifyx/token
+{{- if .Values.prober.url }}
+- name: NOTIFYX_PROBE_URL
+  value: {{ .Values.prober.url | trimSuffix "/" | quote }}
+- name: NOTIFYX_PROBE_SOCKET
+  value: {{ printf "%s/socket" (regexReplaceAll "^http" (.Values.prober.url | trimSuffix "/") "ws") | quote }}
+{{- else }}
+- name: NOTIFYX_PROBE_URL
+  value: http://{{ $gateway }}:4000
+- name: NOTIFYX_PROBE_SOCKET
+  value: ws://{{ $gateway }}:4001/socket
+{{- end }}
 {{- end -}}
 
 {{/* The NotifyxPlatform. The operator makes it: Helm knows no resource whose definition it brings itself. */}}
@@ -319,6 +382,7 @@ lifecycle:
 {{- $own := index $.Values $part -}}
 {{- $one := dict "deployment" (include "notifyx.name" (dict "root" $ "part" $part)) "minimum" (int $own.minimum) "maximum" (int $own.maximum) "stabilizationSeconds" (int $own.stabilizationSeconds) -}}
 {{- with $own.capacity }}{{ $_ := set $one "capacity" . }}{{ end -}}
+{{- with $own.maximumLatencyMilliseconds }}{{ $_ := set $one "maximumLatencyMilliseconds" (int .) }}{{ end -}}
 {{- $_ := set $services $part $one -}}
 {{- end -}}
 {{- toJson (dict "name" (include "notifyx.fullname" .) "deployment" (include "notifyx.name" (dict "root" . "part" "operator")) "spec" (dict "services" $services)) -}}

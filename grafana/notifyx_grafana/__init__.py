@@ -1,0 +1,1 @@
+"""The Grafana dashboard of Notifyx as code; ``make dashboards`` writes it into the chart."""
