@@ -11,14 +11,17 @@ PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.
     $(candidate) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(candidate))))
 # The interpreter itself: uv replaces the environment when it is given a shim or a link instead.
 INTERPRETER = $$($(PYTHON) -c 'import sys; print(sys.executable)')
+# Builds the web client; the environment gets one from PyPI where the machine has none that is new enough.
+NODE_GROUP := $(shell node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
+    >/dev/null 2>&1 && npm --version >/dev/null 2>&1 || echo --group node)
 MEMBERS := $(wildcard services/*/pyproject.toml) operator/pyproject.toml
-SOURCES := services/*/src operator/src
+SOURCES := $(patsubst %pyproject.toml,%src,$(MEMBERS))
 
 export UV_PYTHON_DOWNLOADS := never
 # The tree may be on another file system than uv's cache; copying is then what it falls back to, without a warning.
 export UV_LINK_MODE := copy
 
-.PHONY: help run test test-cluster cluster cluster-env cluster-down check format bench lock clean
+.PHONY: help web-types run test test-cluster cluster cluster-env cluster-down check format dashboards picture bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +34,7 @@ $(UV):
 
 .venv/.run: $(UV) uv.lock pyproject.toml $(MEMBERS)
 	@echo "Installing Notifyx in .venv ..." >&2
-	@$(UV) sync --quiet --frozen --inexact --no-dev --all-packages --python "$(INTERPRETER)"
+	@$(UV) sync --quiet --frozen --inexact --no-dev $(NODE_GROUP) --all-packages --python "$(INTERPRETER)"
 	@touch $@
 
 .venv/.dev: $(UV) uv.lock pyproject.toml $(MEMBERS)
@@ -47,7 +50,7 @@ run: .venv/.run ## Run the whole platform on this machine (options: make run ARG
 	@.venv/bin/notifyx up $(ARGS)
 
 test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets (ARGS="-k name" for some)
-	@.venv/bin/pytest -n 3 --dist loadfile --ignore=tests/cluster $(ARGS)
+	@.venv/bin/pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore=tests/cluster $(ARGS)
 
 cluster: .venv/.cluster ## Start a real Kubernetes cluster of three nodes on this machine, with the images of this tree
 	@PYTHONPATH=tests .venv/bin/python -m cluster up $(ARGS)
@@ -64,13 +67,24 @@ test-cluster: .venv/.cluster ## Run the tests on a real cluster (a running one i
 check: .venv/.dev ## Lint, format check, types (mypy strict), import contracts, lock file
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy $(SOURCES) tests examples tilt
+	@.venv/bin/mypy $(SOURCES) tests examples tilt grafana
 	@.venv/bin/lint-imports
+	@PYTHONPATH=tests .venv/bin/python -m support.web check
 	@$(UV) lock --check --quiet
 
 format: .venv/.dev ## Format the code and mend what the linter can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
+	@PYTHONPATH=tests .venv/bin/python -m support.web format
+
+web-types: .venv/.dev ## Make the web client's types from the API's description
+	@PYTHONPATH=tests .venv/bin/python -m support.web types
+
+dashboards: .venv/.dev ## Make the chart's Grafana dashboard from the code in grafana/
+	@PYTHONPATH=grafana .venv/bin/python -m notifyx_grafana
+
+picture: .venv/.dev ## Draw docs/images/scaling.svg anew
+	@PYTHONPATH=tests $(UV) run --quiet --no-sync --with matplotlib==3.10.8 python docs/figures/scaling.py
 
 bench: .venv/.dev ## Measure flood, steady load and idle memory beside a C program, in one run
 	@.venv/bin/python tests/bench/run.py $(ARGS)
@@ -79,4 +93,4 @@ lock: $(UV) ## Bring uv.lock up to date with the pyproject files
 	@$(UV) lock --python "$(INTERPRETER)"
 
 clean: ## Remove what make installed and built; the data of `make run` (.notifyx) stays
-	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis services/web/node_modules services/web/dist services/web/.cache

@@ -13,6 +13,6 @@ code)
     # What this added is the image's last layer.
     mkdir /code
     cd /opt/notifyx
-    cp -r --parents lib/python3*/site-packages/notifyx_* "bin/notifyx-$2" /code/
+    cp -r --parents lib/python3*/site-packages/notifyx* "bin/notifyx-$2" /code/
     ;;
 esac

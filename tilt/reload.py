@@ -36,7 +36,7 @@ def copy_packages(installed: Path, live: Path) -> None:
     """Our packages, as the image has them. What an earlier container left is no longer known to Tilt: it goes."""
     shutil.rmtree(live, ignore_errors=True)
     live.mkdir(parents=True)
-    for package in sorted(installed.glob("notifyx_*")):
+    for package in sorted(installed.glob("notifyx*")):
         if package.is_dir() and not package.name.endswith(".dist-info"):
             shutil.copytree(package, live / package.name, ignore=shutil.ignore_patterns("__pycache__"))
 

@@ -14,7 +14,9 @@ from cluster.install import Installed, install
 from cluster.kube import Kube
 from cluster.provider import Cluster, Image, NoCluster, Say, choose, running, wanted_provider
 
-ORDER = ("install", "access", "topics", "clients", "discovery", "breakdowns", "upgrade", "uninstall")
+ORDER = (
+    "install", "access", "topics", "clients", "optional", "discovery", "scaling", "breakdowns", "upgrade", "uninstall",
+)  # fmt: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,7 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
     for item in items:
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(600))
+            # What is built and started before the first test has deadlines of its own: from nothing it takes longer.
+            item.add_marker(pytest.mark.timeout(600, func_only=True))
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +53,7 @@ def say(pytestconfig: pytest.Config) -> Say:
 
 @pytest.fixture(scope="session")
 def images(say: Say) -> list[Image]:
-    """Our own images, and those of PostgreSQL and memcached."""
+    """Our own images, and those of PostgreSQL, memcached and Prometheus."""
     try:
         return [*notifyx_images(say), *peer_images(say)]
     except NoCluster as error:
@@ -82,4 +85,11 @@ def installed(cluster: Cluster, kube: Kube, images: list[Image], say: Say) -> It
     say("installing the chart")
     with install(cluster, kube, images) as platform:
         say("the platform is ready")
+        yield platform
+
+
+@pytest.fixture
+def mailed(installed: Installed) -> Iterator[Installed]:
+    """The platform, with a way to its mailbox."""
+    with installed.with_mailbox() as platform:
         yield platform

@@ -26,7 +26,7 @@ VALUES = Path(__file__).parent / "data" / "values.yaml"
 RELEASE = "notifyx"
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 SERVICES = ("gateway", "auth", "store", "mailer")
-PARTS = (*SERVICES, "operator", "postgres", "memcached", "mailbox")
+PARTS = (*SERVICES, "operator", "postgres", "memcached", "prometheus", "mailbox")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Installed:
     namespace: str
     images: tuple[Image, ...]
     mailbox: str = ""
+    """Where mail can be read, inside :meth:`with_mailbox`."""
 
     @property
     def url(self) -> str:
@@ -69,6 +70,13 @@ class Installed:
     def name(self, part: str) -> str:
         """The name of a part's objects."""
         return f"{RELEASE}-{part}"
+
+    @contextlib.contextmanager
+    def with_mailbox(self) -> Iterator[Installed]:
+        """The release with a way to its mailbox, opened for this use: one ends with its pod and with its API server."""
+        target = f"deployment/{self.name('mailbox')}"
+        with port_forward(self.cluster, self.namespace, target, "8025") as mailbox:
+            yield replace(self, mailbox=mailbox)
 
     def revision(self) -> str:
         """The number of the release's last revision."""
@@ -228,13 +236,12 @@ def install(cluster: Cluster, kube: Kube, images: Sequence[Image], namespace: st
     One that is there already, on a cluster that was kept, is upgraded; ``NOTIFYX_CLUSTER_KEEP`` keeps it.
     """
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": RESTRICTED}})
-    bare = Installed(cluster, kube, namespace, tuple(images))
-    upgrade(bare)
-    bare.wait_complete(deadline=300)
-    with port_forward(cluster, namespace, f"deployment/{bare.name('mailbox')}", "8025") as mailbox:
-        yield replace(bare, mailbox=mailbox)
+    installed = Installed(cluster, kube, namespace, tuple(images))
+    upgrade(installed)
+    installed.wait_complete(deadline=300)
+    yield installed
     if not os.environ.get("NOTIFYX_CLUSTER_KEEP"):
-        remove(bare)
+        remove(installed)
 
 
 def remove(installed: Installed) -> None:

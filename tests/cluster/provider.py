@@ -52,7 +52,10 @@ class Cluster(Protocol):
         ...
 
     def why_not(self, ability: str) -> str | None:
-        """Why the cluster cannot do ``ability`` (``power``, ``cut``, ``network-policy``); ``None`` when it can."""
+        """Why the cluster cannot do ``ability``; ``None`` when it can.
+
+        ``power`` and ``cut`` of a node, ``network-policy``, and ``definitions`` of other projects.
+        """
         ...
 
     def load(self, images: Sequence[Image], say: Say) -> None:

@@ -12,6 +12,9 @@ from cluster.waiting import CommandFailed
 MAY = [
     ("gateway", "list", "endpointslices.discovery.k8s.io", True),
     ("gateway", "watch", "endpointslices.discovery.k8s.io", True),
+    ("gateway", "create", "tokenreviews.authentication.k8s.io", True),
+    ("gateway", "create", "serviceaccounts:token", False),
+    ("mailer", "create", "tokenreviews.authentication.k8s.io", False),
     ("mailer", "watch", "endpointslices.discovery.k8s.io", True),
     ("gateway", "get", "secrets", False),
     ("gateway", "list", "pods", False),
@@ -24,6 +27,8 @@ MAY = [
     ("operator", "patch", "deployments.apps", False),
     ("operator", "get", "secrets", False),
     ("operator", "create", "pods", False),
+    ("operator", "delete", "pods", False),
+    ("operator", "patch", "pods", True),
     ("operator", "create", "pods:exec", False),
     ("store", "list", "endpointslices.discovery.k8s.io", False),
     ("auth", "get", "secrets", False),

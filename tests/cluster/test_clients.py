@@ -62,13 +62,47 @@ def _unread(device: Channel, topic: str) -> int | None:
     return told[-1] if told else None
 
 
-async def test_email_of_a_notification(installed: Installed) -> None:
-    async with person(installed, "mary") as mary:
-        await verify(installed, mary)
+async def test_a_pod_publishes_as_its_service_account(installed: Installed, kube: Kube) -> None:
+    kube.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "clients-shop"}},
+        *(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "clients-shop"}}
+            for name in ("till", "door")
+        ),
+        {
+            "apiVersion": "notifyx.dev/v1alpha1",
+            "kind": "NotifyxTopic",
+            "metadata": {"name": "clients.sales", "namespace": "clients-shop"},
+            "spec": {"publishers": ["system:serviceaccount:clients-shop:till"]},
+        },
+    )
+    kube.wait_condition("nxt", "clients.sales", "clients-shop", "Ready")
+
+    def token(name: str, *audience: str) -> dict[str, str]:
+        made = kube.kubectl("create", "token", name, *audience, namespace="clients-shop").strip()
+        return {"Authorization": f"Bearer {made}"}
+
+    async with aiohttp.ClientSession() as session, person(installed, "sara") as sara:
+        url = f"{installed.api}/topics/clients.sales/notifications"
+        for who, status in (
+            (token("till", "--audience=notifyx"), 201),
+            (token("door", "--audience=notifyx"), 403),
+            (token("till"), 401),
+        ):
+            async with session.post(url, data="sold", headers=who) as answer:
+                assert answer.status == status, await answer.text()
+        (read,) = (await sara.call("GET", "/topics/clients.sales/notifications"))["items"]
+        assert read["publisher"]["name"] == "clients-shop/till"
+    kube.kubectl("delete", "namespace", "clients-shop", "--wait=false")
+
+
+async def test_email_of_a_notification(mailed: Installed) -> None:
+    async with person(mailed, "mary") as mary:
+        await verify(mailed, mary)
         await mary.call("POST", "/topics", json={"name": "clients.mail"})
         await mary.call("PUT", "/topics/clients.mail/subscription", json={"email": "every"})
         await mary.call("POST", "/topics/clients.mail/notifications", json={"title": "By email", "body": "one line"})
-        (mail,) = await wait_for_mail(installed, mary.email, "By email")
+        (mail,) = await wait_for_mail(mailed, mary.email, "By email")
         assert "one line" in mail["text"]
 
 

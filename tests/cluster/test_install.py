@@ -11,7 +11,10 @@ def test_every_part_runs(installed: Installed, kube: Kube) -> None:
     for part in PARTS:
         pods = kube.ready_pods(installed.namespace, part)
         assert pods, part
-        assert all(one["restartCount"] == 0 for pod in pods for one in pod["status"]["containerStatuses"]), part
+        for pod in pods:
+            for one in pod["status"]["containerStatuses"]:
+                name = pod["metadata"]["name"]
+                assert one["restartCount"] == 0, kube.kubectl("logs", name, "-p", namespace=installed.namespace)
 
 
 def test_the_operator_keeps_the_platform_within_its_bounds(installed: Installed, kube: Kube) -> None:
@@ -22,7 +25,14 @@ def test_the_operator_keeps_the_platform_within_its_bounds(installed: Installed,
     wait_for("the platform is ready", settled, deadline=60)
     status = kube.get("nxp", RELEASE, installed.namespace)["status"]["services"]
     assert {part: one["ready"] for part, one in status.items()} == dict.fromkeys(SERVICES, 2)
-    assert "within 2 to" in status["gateway"]["reason"]
+    assert status["gateway"]["reason"] == "2 is the minimum."
+
+
+def test_delivery_is_verified_by_the_operator_as_a_client(installed: Installed, kube: Kube) -> None:
+    found = kube.wait_condition("nxp", RELEASE, installed.namespace, "DeliveryVerified")
+    assert "delivered, in order and once" in kube.kubectl("describe", "nxp", RELEASE, namespace=installed.namespace), (
+        found
+    )
 
 
 def test_a_deployment_that_was_scaled_by_hand_comes_back(installed: Installed, kube: Kube) -> None:

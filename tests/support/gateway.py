@@ -64,7 +64,11 @@ class Stack:
         headers = dict(options.pop("headers", {}))
         if who is not None:
             headers["Authorization"] = f"Bearer {who}"
-        target = path if path.startswith(("/api/", "/.well", "/healthz", "/readyz")) else f"/api/v1{path}"
+        target = (
+            path
+            if path.startswith(("/api/", "/internal/", "/dashboard", "/.well", "/healthz", "/readyz"))
+            else f"/api/v1{path}"
+        )
         async with self.session.request(method, f"{self.url}{target}", headers=headers, **options) as response:
             return Reply(response.status, response.headers, await response.read())
 
@@ -89,8 +93,9 @@ class Stack:
         return str((await self.ok("GET", "/me", await self.person(name)))["id"])
 
     def lease(self, service: str, url: str) -> None:
-        """Make a node known, for as long as a lease can be."""
-        self.gateway.registry.put(Lease(service=service, instance=f"{service}-1", url=url, ttl=60))
+        """Make a node known, as if it renewed its lease: for longer than any lease that is asked for."""
+        lease = Lease(service=service, instance=f"{service}-1", url=url, ttl=60)
+        self.gateway.registry.put(lease.model_copy(update={"ttl": 3600}))
 
 
 @contextlib.asynccontextmanager

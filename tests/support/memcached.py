@@ -1,26 +1,18 @@
-"""A real memcached for tests: the one on PATH, else Debian's package unpacked into the repository's cache folder."""
+"""A real memcached for tests."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import functools
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-
-import pytest
 
 from notifyx_local.ports import free_port
-
-CACHE = Path(__file__).parents[2] / ".cache" / "memcached"
-PACKAGES = ("memcached", "libevent-2.1-7")
+from support.debian import program
 
 
 @dataclass(slots=True)
@@ -82,34 +74,6 @@ def running_memcached() -> Iterator[Memcached]:
 
 
 def _program() -> tuple[list[str], dict[str, str]]:
-    found, reason = _find()
-    if found is None:
-        pytest.skip(f"no memcached: {reason}")
-    path, libraries = found
-    env = {"PATH": os.defpath, **({"LD_LIBRARY_PATH": libraries} if libraries else {})}
+    found = program("memcached", "memcached", "libevent-2.1-7")
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    return [path, *user], env
-
-
-@functools.cache
-def _find() -> tuple[tuple[str, str] | None, str]:
-    if (path := shutil.which("memcached")) is not None:
-        return (path, ""), ""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test workers download once
-        binary = CACHE / "usr/bin/memcached"
-        if not binary.exists():
-            if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-                return None, "not on PATH, and this machine has no apt-get to fetch Debian's package with"
-            try:
-                for command in (["apt-get", "download", *PACKAGES], *_unpack()):
-                    subprocess.run(command, cwd=CACHE, check=True, capture_output=True, timeout=60)
-            except (OSError, subprocess.SubprocessError) as error:
-                return None, f"not on PATH, and Debian's package could not be fetched ({type(error).__name__})"
-    libraries = next(CACHE.glob("usr/lib/*/libevent-2.1.so*"), CACHE).parent
-    return (str(binary), str(libraries)), ""
-
-
-def _unpack() -> list[list[str]]:
-    return [["sh", "-c", f"dpkg -x {package}_*.deb ."] for package in reversed(PACKAGES)]
+    return [found.path, *user], found.env

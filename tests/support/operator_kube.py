@@ -32,6 +32,7 @@ TOPICS = kmock.resource("notifyx.dev", "v1alpha1", "notifyxtopics")
 PLATFORMS = kmock.resource("notifyx.dev", "v1alpha1", "notifyxplatforms")
 DEPLOYMENTS = kmock.resource("apps", "v1", "deployments")
 AUTOSCALERS = kmock.resource("autoscaling", "v2", "horizontalpodautoscalers")
+PODS = kmock.resource("", "v1", "pods")
 EVENTS = kmock.resource("events.k8s.io", "v1", "events")
 
 
@@ -57,6 +58,9 @@ class ApiServer(kmock.KubernetesEmulator):
     _version = 0
 
     async def _handle(self, request: kmock.Request) -> Any:
+        if "//" in request.url.path:
+            # The core group is at /api/v1; the emulator takes /apis//v1 for it too.
+            return web.json_response({"kind": "Status", "status": "Failure", "code": 404}, status=404)
         self._version += 1
         if request.action == kmock.action.CREATE:
             request.data["metadata"] |= {"resourceVersion": str(self._version), "generation": 1}
@@ -114,6 +118,7 @@ class Kube:
             (TOPICS, "NotifyxTopic", True),
             (PLATFORMS, "NotifyxPlatform", True),
             (DEPLOYMENTS, "Deployment", True),
+            (PODS, "Pod", True),
             (AUTOSCALERS, "HorizontalPodAutoscaler", True),
         ):
             server.resources[resource] = {
@@ -129,7 +134,8 @@ class Kube:
     async def apply(self, resource: kmock.resource, name: str, namespace: str, body: dict[str, Any]) -> None:
         """Create an object, or change the given fields of its spec."""
         key = (resource, namespace, name)
-        where = f"/apis/{resource.group}/{resource.version}/namespaces/{namespace}/{resource.plural}"
+        root = f"/apis/{resource.group}" if resource.group else "/api"
+        where = f"{root}/{resource.version}/namespaces/{namespace}/{resource.plural}"
         if key in self.server.objects and not self.server.objects[key].deleted:
             generation = self.server.objects[key]["metadata"]["generation"] + 1
             answer = await self.server.request(

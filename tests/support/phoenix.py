@@ -158,8 +158,13 @@ class PhoenixClient:
             await socket.send_str(orjson.dumps([join_ref, ref, topic, event, payload]).decode())
             async with asyncio.timeout(ANSWER_DEADLINE):
                 reply = await future
-        except (ConnectionError, TimeoutError) as error:
-            raise Lost(str(error) or "no answer in time") from error
+        except TimeoutError as error:
+            raise Lost("no answer in time") from error
+        except ConnectionError as error:
+            if self._socket is socket:
+                # Broken under the hands of who sends, which the socket does not call closed yet: as above.
+                self._connected.clear()
+            raise Lost(str(error)) from error
         finally:
             self._answers.pop(ref, None)
         if reply["status"] != "ok":

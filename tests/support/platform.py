@@ -89,10 +89,20 @@ class Platform:
         os.kill(pid, number)
         return pid
 
+    async def keep_down(self, name: str, seen: asyncio.Task[Any]) -> None:
+        """Until ``seen`` is done: what is started again within a second is killed each time."""
+        while not seen.done():
+            with contextlib.suppress(ProcessLookupError):
+                self.kill(name)
+            await asyncio.wait([seen], timeout=1)
+
 
 @contextlib.contextmanager
-def running_platform(*arguments: str, data: Path | None = None) -> Iterator[Platform]:
-    """``notifyx up`` from ready to gone. Fails when a process is left behind."""
+def running_platform(*arguments: str, data: Path | None = None, web: bool = False) -> Iterator[Platform]:
+    """``notifyx up`` from ready to gone. Fails when a process is left behind.
+
+    ``web``: with the web client, whose build would take the processor from tests that watch the time.
+    """
     with contextlib.ExitStack() as stack:
         if data is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="notifyx-test-", dir="/var/tmp")))
@@ -102,7 +112,8 @@ def running_platform(*arguments: str, data: Path | None = None) -> Iterator[Plat
         ready_file.unlink(missing_ok=True)
         ports = {name: free_port() for name in ("port", "socket-port", "mailbox-port", "smtp-port")}
         command = [
-            sys.executable, "-m", "notifyx_local.cli", "up", "--data", str(data), "--json-ready", str(ready_file),
+            sys.executable, "-m", "notifyx", "up", "--data", str(data), "--json-ready", str(ready_file),
+            "--web" if web else "--no-web",
             *(part for name, port in ports.items() for part in (f"--{name}", str(port))), *arguments,
         ]  # fmt: skip
         log = stack.enter_context(open(data.parent / "up.log", "ab"))
@@ -172,7 +183,7 @@ async def person(platform: Served, name: str) -> AsyncIterator[Person]:
             yield Person(id=me["id"], email=email, token=token, http=own, api=platform.api)
 
 
-async def eventually(check: Any, deadline: float = 15.0) -> Any:
+async def eventually(check: Any, deadline: float = 30.0) -> Any:
     """Wait until the coroutine function ``check`` returns something true; what it returned."""
     async with asyncio.timeout(deadline):
         while not (found := await check()):

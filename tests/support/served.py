@@ -19,7 +19,6 @@ async def served(service: Service, port: int = 0) -> AsyncIterator[tuple[str, An
     sock = bind("127.0.0.1", port, "NOTIFYX_PORT")
     closing = asyncio.Event()
     config = Config()
-    config.bind = [f"fd://{sock.fileno()}"]
     config.accesslog = config.errorlog = None
     config.websocket_max_message_size = 64 << 20
     config.graceful_timeout = 0.5
@@ -27,12 +26,14 @@ async def served(service: Service, port: int = 0) -> AsyncIterator[tuple[str, An
     async def closed() -> None:
         await closing.wait()
 
-    async with service.context() as started:
-        server = asyncio.create_task(serve(service.app, config, shutdown_trigger=closed))
-        try:
-            yield f"http://127.0.0.1:{sock.getsockname()[1]}", started
-        finally:
-            closing.set()
-            await server
-            with contextlib.suppress(OSError):  # the server may have closed it already
-                sock.close()
+    with sock:
+        address = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        async with service.context() as started:
+            # Handed over: to close the same descriptor again would close what has its number by then.
+            config.bind = [f"fd://{sock.detach()}"]
+            server = asyncio.create_task(serve(service.app, config, shutdown_trigger=closed))
+            try:
+                yield address, started
+            finally:
+                closing.set()
+                await server

@@ -37,8 +37,11 @@ class NamedTokens:
             raise Unauthenticated("The access token is not valid.")
         return _verified(name, float(seconds or 3600))
 
+    def needs_look_up(self, token: str) -> bool:
+        return token.startswith("nfx_")
+
     async def authenticate(self, token: str) -> VerifiedToken:
-        if not token.startswith("nfx_"):
+        if not self.needs_look_up(token):
             return self.verify(token)
         if token in self.revoked or token == "nfx_bad":
             raise Unauthenticated("The API key is not valid.")
@@ -82,7 +85,7 @@ async def running_gateway(
     metrics, clock, tokens = Metrics(), SystemClock(), NamedTokens()
     discovery = StaticDiscovery({"store": [Endpoint(url, url) for url in stores]})
     client = ServiceClient("store", discovery=discovery, token=token, metrics=metrics, clock=clock)
-    async with client, Store(client, clock=clock) as store:
+    async with client, Store(client, clock=clock, metrics=metrics) as store:
         hub = Hub(store=store, metrics=metrics, clock=clock, settings=hub_settings)
         listener = SocketListener(
             hub=hub,

@@ -76,14 +76,16 @@ def system_images(coredns: Path, say: Say) -> list[Image]:
 
 
 def peer_images(say: Say) -> list[Image]:
-    """PostgreSQL and memcached. Raises :class:`NoCluster`."""
+    """PostgreSQL, memcached and Prometheus. Raises :class:`NoCluster`."""
     if _docker_instead():
         return [_kept(name, name, partial(pull_with_docker, name), say) for name in PEERS]
     postgres = Recipe(user="999:999", command=["postgres"])
     memcached = Recipe(user="10001:10001", entrypoint=["memcached"])
+    prometheus = Recipe(user="10001:10001", entrypoint=["prometheus"])
     return [
         _debian("localhost/postgres:17", ("postgresql-17",), _POSTGRES, postgres, say),
         _debian("localhost/memcached:1", ("memcached",), (), memcached, say),
+        _debian("localhost/prometheus:2", ("prometheus",), (), prometheus, say),
     ]
 
 
@@ -107,7 +109,8 @@ def notifyx_images(say: Say) -> list[Image]:
     images = []
     for part in PARTS:
         folder = ROOT / "operator" if part == "operator" else ROOT / "services" / part
-        digest = hashlib.sha256(_stamp([*inputs, *common, *_sources(folder)]).encode()).hexdigest()[:12]
+        client = {"gateway": _web_client(), "operator": _sources(ROOT / "services" / "client")}.get(part, [])
+        digest = hashlib.sha256(_stamp([*inputs, *common, *_sources(folder), *client]).encode()).hexdigest()[:12]
         name = f"localhost/notifyx-{part}:{digest}"
         images.append(_kept(name, digest, partial(build, part, name), say))
     return images
@@ -170,6 +173,14 @@ def _kept(name: str, inputs: str, make: Callable[[Path], None], say: Say) -> Ima
 
 def _sources(folder: Path) -> list[Path]:
     return [path for path in folder.glob("src/**/*") if path.is_file() and "__pycache__" not in path.parts]
+
+
+def _web_client() -> list[Path]:
+    """What the web client in the gateway's image is built from."""
+    folder = ROOT / "services" / "web"
+    inside = [path for name in ("src", "public") for path in (folder / name).rglob("*") if path.is_file()]
+    named = ("package.json", "package-lock.json", "index.html", "vite.config.ts", "tsconfig.json")
+    return [*(folder / name for name in named), *inside]
 
 
 def _stamp(paths: Iterable[Path]) -> str:

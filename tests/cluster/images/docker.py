@@ -12,7 +12,11 @@ from cluster.waiting import CommandFailed
 
 ROOT = Path(__file__).parents[3]
 
-PEERS = ("docker.io/library/postgres:18", "docker.io/library/memcached:1.6")
+PEERS = (
+    "docker.io/library/postgres:18",
+    "docker.io/library/memcached:1.6",
+    "docker.io/prom/prometheus:v3.5.0",
+)
 """What the chart runs unless it is told otherwise."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -22,6 +23,7 @@ from cluster.provider import Image
 from support.helm import cache_folder
 
 ROOT = Path(__file__).parents[3]
+OURS = re.compile("/site-packages/notifyx(_|/|$)")
 CHECKED_NEVER = b"\x01\x00\x00\x00"  # the flags of bytecode that Python uses without a look at the source
 
 
@@ -63,13 +65,18 @@ def image(request: pytest.FixtureRequest, images: list[Image]) -> Image:
 def test_an_image_holds_a_part_and_what_it_needs_only(image: Image) -> None:
     part = image.name.rpartition(":")[0].removeprefix("localhost/notifyx-")
     found = content(image.archive)
-    dependencies, code = found.layers[-2:]
+    # The web client is a layer of its own, above the gateway's code.
+    layers = [layer for layer in found.layers if "opt/notifyx/web" not in layer]
+    assert len(found.layers) - len(layers) == (part == "gateway")
+    dependencies, code = layers[-2:]
 
     assert found.config["User"] == "10001:10001"
     assert found.config["Entrypoint"] == [f"notifyx-{part}"]
     assert {"PYTHONSAFEPATH=1", "NOTIFYX_HOST=0.0.0.0", "HOME=/tmp"} <= set(found.config["Env"])
     assert f"opt/notifyx/bin/notifyx-{part}" in code
-    assert not [name for name in code if "site-packages/" in name and "/notifyx_" not in name]
+    assert not [name for name in code if "site-packages/" in name and not OURS.search(name)]
+    # The operator probes the front door as any client.
+    assert any("/site-packages/notifyx/" in name for name in code) == (part == "operator")
     others = {f"/notifyx_{other}/" for other in (*PARTS, "local") if other != part}
     assert not [name for name in code if any(other in name for other in others)]
     assert not [name for name in dependencies if Path(name).name in ("pip", "uv", "pytest", "mypy")]

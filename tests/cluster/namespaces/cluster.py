@@ -62,7 +62,7 @@ class NamespaceCluster:
         return self._machines[CONTROL_PLANE].running
 
     def why_not(self, ability: str) -> str | None:
-        assert ability in ("power", "cut", "network-policy")
+        assert ability in ("power", "cut", "network-policy", "definitions")
         return None
 
     def up(self, images: Sequence[Image], say: Say) -> None:

@@ -17,8 +17,8 @@ DEADLINE = 20.0
 SERVICE = """
 import signal, sys, notifyx_demo
 from notifyx_demo import say
-say(f"{notifyx_demo.__file__} {' '.join(sys.argv[1:])}")
 signal.signal(signal.SIGTERM, lambda *_: (say("stopping"), sys.exit(7)))
+say(f"{notifyx_demo.__file__} {' '.join(sys.argv[1:])}")
 signal.pause()
 """
 PACKAGE = """

@@ -1,0 +1,33 @@
+"""One platform with its web client for each file, and one browser for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from support import web
+from support.browser import build, running_browser
+from support.platform import Platform, running_platform
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The web client is built from the sources as they are."""
+    web.install()
+    asyncio.run(build(tmp_path_factory.mktemp("web") / "build.log"))
+
+
+@pytest.fixture(scope="module")
+def platform(built: None) -> Iterator[Platform]:
+    with running_platform(web=True) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with running_browser() as running:
+        yield running

@@ -1,0 +1,86 @@
+"""The dashboard in a real browser: legible in every form, live, and honest about what is gone, itself included."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from support.browser import SCHEMES, violations
+from support.platform import Platform, person
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.timeout(300)]
+
+SCREENSHOTS = Path(__file__).parents[2] / ".cache" / "screenshots"
+SIZES = {"desktop": {"width": 1280, "height": 1250}, "phone": {"width": 390, "height": 844}}
+
+
+async def work(platform: Platform) -> None:
+    """Something is published, delivered and acknowledged."""
+    async with person(platform, "olga") as olga:
+        await olga.call("PUT", "/topics/deploys/subscription", json={"email": "never"})
+        async with olga.http.get(f"{platform.api}/topics/deploys/stream") as stream:
+            for number in range(40):
+                await olga.call("POST", "/topics/deploys/notifications", json={"title": f"Version 1.{number}"})
+            while b"Version 1.39" not in await stream.content.readline():
+                continue
+        await olga.call("POST", "/topics/deploys/acks", json={"up_to": 30})
+
+
+async def opened(page: Page, platform: Platform, headline: str = "All is well") -> Page:
+    await page.goto(f"{platform.gateway}/dashboard")
+    await expect(page.get_by_role("heading", level=1)).to_have_text(headline)
+    return page
+
+
+def console(page: Page) -> list[str]:
+    """What the page's console says from now on."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    return said
+
+
+async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platform) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    await work(platform)
+    for size, viewport in SIZES.items():
+        page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type]
+        said = console(page)
+        await opened(page, platform)
+        await expect(page.get_by_role("row", name="deploys")).to_contain_text("balances")
+        async with page.expect_response("**/dashboard/live") as answer:
+            pass
+        assert (await answer.value).status == 200
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            await page.screenshot(path=SCREENSHOTS / f"dashboard-{size}-{scheme}.png", full_page=True)
+            assert await violations(page, colours_only=scheme == "dark") == []
+        assert said == []
+        await page.close()
+
+
+async def test_what_is_gone_is_named_and_what_is_back_too(browser: Browser, platform: Platform) -> None:
+    page = await opened(await browser.new_page(), platform)
+    headline = page.get_by_role("heading", level=1)
+    for name in ("store", "auth"):
+        async with asyncio.TaskGroup() as group:
+            seen = group.create_task(expect(headline).to_contain_text(f"No {name} node"))
+            await platform.keep_down(name, seen)
+        await expect(headline).to_have_text("All is well", timeout=60_000)
+    assert await page.title() == "All is well · Notifyx"
+    await page.close()
+
+
+async def test_without_a_gateway_it_says_from_when_it_is(browser: Browser, platform: Platform) -> None:
+    page = await opened(await browser.new_page(), platform)
+    away = page.get_by_role("alert")
+    await expect(away).to_be_hidden()
+    async with asyncio.TaskGroup() as group:
+        seen = group.create_task(expect(away).to_contain_text("The gateway does not answer. What you see is from"))
+        await platform.keep_down("gateway", seen)
+    await expect(away).to_be_hidden(timeout=60_000)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("All is well", timeout=60_000)
+    await page.close()

@@ -1,0 +1,251 @@
+"""What people do with the web client, two of them and in several windows at once."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from support.browser import Person, sign_in, sign_up, someone
+from support.platform import PASSWORD, Platform
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+async def make_topic(person: Person, name: str) -> None:
+    page = await person.go("/topics")
+    await page.get_by_role("button", name="New topic").click()
+    await page.get_by_role("dialog").get_by_label("Name").fill(name)
+    await page.get_by_role("button", name="Create topic").click()
+    await expect(page.get_by_role("heading", name=name)).to_be_visible()
+
+
+async def publish(page: Page, title: str, body: str = "", data: str = "", priority: str = "Normal") -> None:
+    await page.get_by_role("button", name="Publish").click()
+    form = page.get_by_role("form", name="Publish to")
+    await form.get_by_label("Title").fill(title)
+    await form.get_by_label("Body").fill(body)
+    if data:
+        await form.get_by_role("button", name="Add data").click()
+        await form.get_by_label("Data").fill(data)
+    await form.get_by_text(priority, exact=True).click()
+    await form.get_by_role("button", name="Publish").click()
+    await expect(form).to_have_count(0)
+
+
+async def test_a_newcomer_signs_up_and_stays_signed_in(browser: Browser, platform: Platform) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.goto(platform.gateway)
+    await page.get_by_role("link", name="Create an account").click()
+    await page.get_by_label("Name").fill("New Comer")
+    await page.get_by_label("Email").fill("newcomer@example.com")
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Create account").click()
+    await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    await page.get_by_role("button", name="New Comer").click()
+    await page.get_by_role("menuitem", name="Sign out").click()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await page.reload()
+    await page.get_by_label("Email").fill("newcomer@example.com")
+    await page.get_by_label("Password", exact=True).fill("not the password")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_contain_text(re.compile("password", re.IGNORECASE))
+    await context.close()
+
+
+async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) -> None:
+    """All that a stranger does in the first two minutes: an account, a topic, a notification, an email, and read it."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    said: list[str] = []
+    context.on("console", lambda message: said.append(f"{message.text} {message.location['url']}"))
+    await page.goto(platform.gateway)
+    await page.get_by_role("link", name="Create an account").click()
+    await page.get_by_label("Name").fill("Nina")
+    await page.get_by_label("Email").fill("nina@example.com")
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Create account").click()
+    nina = Person("Nina", "nina@example.com", platform, context, page)
+    await nina.live()
+
+    mail = await context.new_page()
+    await mail.goto(platform.mailbox)
+    row = mail.get_by_role("row").filter(has_text="nina@example.com")
+    await row.get_by_role("link", name="Confirm your email").click()
+    async with context.expect_page() as opened:
+        await mail.locator("pre").get_by_role("link", name="verify-email").click()
+    confirm = await opened.value
+    await confirm.get_by_role("button", name="Verify this address").click()
+    await expect(confirm.get_by_text("nina@example.com is verified")).to_be_visible()
+
+    await make_topic(nina, "first.steps")
+    await page.get_by_role("button", name="Email: never").click()
+    await page.get_by_role("menuitemradio", name="For every notification").click()
+    await expect(page.get_by_role("button", name="Email: every one")).to_be_visible()
+    await publish(page, "It works", "The first of many.")
+    article = page.get_by_role("article", name="It works")
+    await expect(article).to_be_visible()
+
+    await mail.goto(platform.mailbox)
+    # The mailbox's page shows new mail by itself.
+    await mail.get_by_role("row").filter(has_text="nina@example.com").get_by_role("link", name="It works").click()
+    await expect(mail.get_by_text("The first of many.").first).to_be_visible()
+    await article.get_by_role("button", name="Acknowledge").click()
+    await expect(page.get_by_role("button", name="All read")).to_be_disabled()
+    assert said == []
+    await context.close()
+
+
+async def test_what_one_publishes_another_reads_and_acknowledges_in_two_windows(
+    browser: Browser, platform: Platform
+) -> None:
+    async with someone(browser, platform, "ada") as ada, someone(browser, platform, "bob") as bob:
+        await make_topic(ada, "journey.deploys")
+        page = await bob.go("/topics")
+        await page.get_by_role("searchbox").fill("Journey.")
+        row = page.get_by_role("listitem").filter(has_text="journey.deploys")
+        await row.get_by_role("button", name="Subscribe").click()
+        await expect(row.get_by_role("button", name="Email: never")).to_be_visible()
+        await page.get_by_role("link", name="Inbox").click()
+        await bob.live()
+        second = await bob.window("/topics/journey.deploys")
+        await expect(second.get_by_text("Live", exact=True)).to_be_visible()
+
+        body = "Rolled out to **all** clusters.\n\n- [runbook](https://example.com)\n\n<img src=x onerror=alert(1)>"
+        await publish(ada.page, "Version 1.42 is live", body, '{"version": "1.42", "zones": ["a", "b"]}', "Urgent")
+
+        article = page.get_by_role("article", name="Version 1.42 is live")
+        await expect(article).to_contain_text("Urgent")
+        await expect(article).to_contain_text("Ada")
+        await article.get_by_role("button", expanded=False).click()
+        await expect(article.locator("strong")).to_have_text("all")
+        await expect(article.get_by_role("link", name="runbook")).to_have_attribute("rel", "noopener noreferrer")
+        await expect(article.locator("img")).to_have_count(0)
+        await expect(article.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
+        await expect(article.get_by_role("definition").first).to_have_text("1.42")
+        await expect(page).to_have_title("(1) Inbox · Notifyx")
+
+        theirs = second.get_by_role("article", name="Version 1.42 is live")
+        await expect(theirs.get_by_role("button", name="Acknowledge")).to_be_visible()
+        await article.get_by_role("button", name="Acknowledge").click()
+        await expect(theirs.get_by_role("button", name="Acknowledge")).to_have_count(0)
+        await expect(page).to_have_title("Inbox · Notifyx")
+        await expect(second).to_have_title("journey.deploys · Notifyx")
+
+        for number in range(3):
+            await publish(ada.page, f"Step {number}")
+        await expect(second.get_by_role("button", name="Acknowledge 3", exact=True)).to_be_visible()
+        await page.get_by_role("button", name="Acknowledge all").click()
+        await expect(second.get_by_role("button", name="All read")).to_be_disabled()
+        titles = await second.get_by_role("article").evaluate_all("all => all.map(one => one.ariaLabel)")
+        assert titles == ["Step 2", "Step 1", "Step 0", "Version 1.42 is live"]
+        await second.reload()
+        await expect(second.get_by_role("article")).to_have_count(4)
+        await expect(second.get_by_role("button", name="All read")).to_be_disabled()
+
+        await ada.page.get_by_role("link", name="Settings").click()
+        await ada.page.get_by_role("button", name="Delete this topic").click()
+        dialog = ada.page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("Up to 4 notifications kept in it")
+        await expect(dialog.get_by_role("button", name="Delete topic")).to_be_disabled()
+        await dialog.get_by_role("textbox").fill("journey.deploys")
+        await dialog.get_by_role("button", name="Delete topic").click()
+        await expect(second.get_by_text("This topic was deleted.")).to_be_visible()
+        await expect(page.get_by_role("article")).to_have_count(0)
+        assert (ada.said, bob.said) == ([], [])
+
+
+async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "carl") as carl, someone(browser, platform, "dora") as dora:
+        page = await carl.go("/messages")
+        await page.get_by_role("button", name="New message").click()
+        form = page.get_by_role("form", name="New direct message")
+        await form.get_by_label("To").fill("dora@example.com")
+        await form.get_by_label("Title").fill("Lunch?")
+        await page.keyboard.press("Control+Enter")
+        await expect(dora.page.get_by_role("article", name="Lunch?")).to_contain_text("Direct messages")
+        await page.get_by_role("button", name="New message").click()
+        await form.get_by_label("To").fill("nobody@example.com")
+        await form.get_by_label("Title").fill("Hello?")
+        await form.get_by_role("button", name="Send").click()
+        unsent = page.get_by_role("region", name="Not sent yet")
+        await expect(unsent).to_contain_text("There is no such user.")
+        await unsent.get_by_role("button", name="Discard").click()
+        await expect(unsent).to_have_count(0)
+        theirs = await dora.go("/messages")
+        await theirs.get_by_role("button", name="Email: if unread").click()
+        await theirs.get_by_role("menuitemradio", name="As a digest").click()
+        await expect(theirs.get_by_role("button", name="Email: digest")).to_be_visible()
+        assert dora.said == []
+
+
+async def test_what_a_resource_declares_can_only_be_read(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "erik") as erik:
+        page = await erik.go("/topics/deploys/settings")
+        await expect(page.get_by_role("alert")).to_contain_text("Declared by the resource platform/deploys")
+        await expect(page.get_by_label("Title")).to_be_disabled()
+        await expect(page.get_by_role("button", name="Save changes")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Delete this topic")).to_have_count(0)
+
+
+async def test_settings_are_changed_by_their_creator(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "fay") as fay:
+        await make_topic(fay, "fay.private")
+        page = await fay.go("/topics/fay.private/settings")
+        await page.get_by_label("Title").fill("Fay's own")
+        await page.get_by_text("Private", exact=True).click()
+        await page.get_by_role("combobox", name="Who else reads").fill("gus@example.com")
+        await page.keyboard.press("Enter")
+        await page.get_by_label("Keep for").fill("7")
+        await page.get_by_role("button", name="Save changes").click()
+        await expect(page.get_by_text("Saved.")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_label("Title")).to_have_value("Fay's own")
+        await expect(page.get_by_label("Keep for")).to_have_value("7 days")
+        await expect(page.get_by_text("gus@example.com")).to_be_visible()
+        async with someone(browser, platform, "hal") as hal:
+            theirs = await hal.go("/topics/fay.private")
+            await expect(theirs.get_by_text("There is no topic")).to_be_visible()
+
+
+async def test_many_windows_share_a_session_and_signing_out_everywhere_ends_it(
+    browser: Browser, platform: Platform
+) -> None:
+    async with someone(browser, platform, "ivy") as ivy, someone(browser, platform, "ivy") as elsewhere:
+        windows = await asyncio.gather(*(ivy.window() for _ in range(5)))
+        for _ in range(3):
+            await asyncio.gather(*(window.reload() for window in windows))
+        for window in windows:
+            await expect(window.get_by_role("heading", name="Inbox")).to_be_visible()
+            await expect(window.get_by_text("Live", exact=True)).to_be_visible()
+        page = await ivy.go("/account")
+        await page.get_by_role("button", name="Sign out everywhere").click()
+        for window in windows:
+            await expect(window.get_by_role("heading", name="Sign in")).to_be_visible()
+        # The access token it holds is good for some minutes more; without it, the session is asked for.
+        await elsewhere.page.evaluate("sessionStorage.clear()")
+        await elsewhere.page.reload()
+        await expect(elsewhere.page.get_by_text("Your session has ended; sign in again.")).to_be_visible()
+        await sign_in(elsewhere)
+
+
+async def test_keys_are_enough(browser: Browser, platform: Platform) -> None:
+    await sign_up(platform, "kim")
+    async with someone(browser, platform, "kim") as kim:
+        await make_topic(kim, "kim.keys")
+        for number in range(3):
+            await publish(kim.page, f"Note {number}")
+        await expect(kim.page.get_by_role("article")).to_have_count(3)
+        await kim.page.get_by_role("article").first.get_by_role("button", expanded=False).focus()
+        await kim.page.keyboard.press("j")
+        await kim.page.keyboard.press("a")
+        second = kim.page.get_by_role("article", name="Note 1")
+        await expect(second.get_by_role("button", name="Acknowledge")).to_have_count(0)
+        await kim.page.keyboard.press("Enter")
+        await expect(second.get_by_role("button", expanded=True)).to_be_focused()
+        await expect(kim.page.get_by_role("button", name="Acknowledge 2", exact=True)).to_be_visible()

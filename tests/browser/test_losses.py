@@ -1,0 +1,132 @@
+"""The web client while the gateway is killed, or its own network is gone: nothing is lost, nothing is sent twice."""
+
+from __future__ import annotations
+
+import re
+
+import aiohttp
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from support.browser import Person, someone
+from support.platform import PASSWORD, Platform
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+async def token_of(platform: Platform, person: Person) -> str:
+    form = {"grant_type": "password", "username": person.email, "password": PASSWORD}
+    async with aiohttp.ClientSession() as session, session.post(f"{platform.api}/token", data=form) as response:
+        return str((await response.json())["access_token"])
+
+
+async def call(platform: Platform, person: Person, method: str, path: str, body: object = None) -> object:
+    headers = {"Authorization": f"Bearer {await token_of(platform, person)}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.request(method, f"{platform.api}{path}", json=body) as response,
+    ):
+        assert response.ok, await response.text()
+        return await response.json()
+
+
+async def titles(platform: Platform, person: Person, topic: str) -> list[str]:
+    page = await call(platform, person, "GET", f"/topics/{topic}/notifications?after=0")
+    assert isinstance(page, dict)
+    return [item["title"] for item in page["items"]]
+
+
+async def shared_topic(platform: Platform, name: str, owner: Person, *others: Person) -> None:
+    await call(platform, owner, "POST", "/topics", {"name": name, "publishers": ["*"]})
+    for person in (owner, *others):
+        await call(platform, person, "PUT", f"/topics/{name}/subscription", {"email": "never"})
+        await person.go(f"/topics/{name}")
+        await person.live()
+        await expect(person.page.get_by_text("Nothing was published here yet")).to_be_visible()
+
+
+async def publish(page: Page, title: str) -> None:
+    await page.get_by_role("button", name="Publish").click()
+    form = page.get_by_role("form", name="Publish to")
+    await form.get_by_label("Title").fill(title)
+    await page.keyboard.press("Control+Enter")
+    await expect(form).to_have_count(0)
+
+
+async def shown(page: Page) -> list[str]:
+    return list(await page.get_by_role("article").evaluate_all("all => all.map(one => one.ariaLabel)"))
+
+
+async def test_the_gateway_is_killed_while_people_publish_and_acknowledge(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "ada") as ada, someone(browser, platform, "bob") as bob:
+        await shared_topic(platform, "losses.kill", ada, bob)
+        expected = []
+        for number in range(9):
+            if number % 3 == 1:
+                platform.kill("gateway")
+            await publish(ada.page, f"Step {number}")
+            expected.append(f"Step {number}")
+        for person in (ada, bob):
+            await expect(person.page.get_by_role("article")).to_have_count(9, timeout=60_000)
+            await person.live()
+            assert await shown(person.page) == expected[::-1]
+        await expect(ada.page.get_by_role("region", name="Not sent yet")).to_have_count(0)
+        assert await titles(platform, ada, "losses.kill") == expected
+
+        newest = bob.page.get_by_role("article", name="Step 8")
+        platform.kill("gateway")
+        await newest.get_by_role("button", name="Acknowledge").click()
+        await expect(newest.get_by_role("button", name="Acknowledge")).to_have_count(0)
+        await expect(bob.page.get_by_role("button", name="Acknowledge 8", exact=True)).to_be_visible()
+        await bob.live()
+        await bob.page.reload()
+        await expect(bob.page.get_by_role("button", name="Acknowledge 8", exact=True)).to_be_visible()
+        await expect(newest).to_be_visible()
+        await expect(newest.get_by_role("button", name="Acknowledge")).to_have_count(0)
+
+
+async def test_offline_and_back(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "carl") as carl, someone(browser, platform, "dora") as dora:
+        await shared_topic(platform, "losses.offline", carl, dora)
+        await publish(dora.page, "Before")
+        await expect(carl.page.get_by_role("article", name="Before")).to_be_visible()
+
+        await carl.ready_for_offline()
+        await carl.context.set_offline(True)
+        await expect(carl.page.get_by_role("status")).to_contain_text("Offline")
+        await carl.page.get_by_role("article").get_by_role("button", name="Acknowledge").click()
+        await publish(carl.page, "Mine, first")
+        await publish(carl.page, "Mine, second")
+        unsent = carl.page.get_by_role("region", name="Not sent yet")
+        await expect(unsent).to_contain_text("Waiting to be sent. The server cannot be reached.")
+        await expect(carl.page.get_by_role("status")).to_contain_text(re.compile(r"Offline.*waiting"))
+        for number in range(3):
+            await publish(dora.page, f"Theirs {number}")
+        await expect(dora.page.get_by_role("article")).to_have_count(4)
+        assert await titles(platform, dora, "losses.offline") == ["Before", "Theirs 0", "Theirs 1", "Theirs 2"]
+
+        await carl.context.set_offline(False)
+        await carl.live()
+        await expect(carl.page.get_by_text("3 notifications arrived while you were away.")).to_be_visible()
+        await expect(unsent).to_have_count(0)
+        expected = ["Before", "Theirs 0", "Theirs 1", "Theirs 2", "Mine, first", "Mine, second"]
+        for person in (carl, dora):
+            await expect(person.page.get_by_role("article")).to_have_count(6)
+            assert await shown(person.page) == expected[::-1]
+        assert await titles(platform, dora, "losses.offline") == expected
+        await expect(carl.page.get_by_role("button", name="Acknowledge 5", exact=True)).to_be_visible()
+
+
+async def test_what_waits_survives_the_window(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "erin") as erin:
+        await shared_topic(platform, "losses.window", erin)
+        other = await erin.window("/inbox")
+        await expect(other.get_by_text("Live", exact=True)).to_be_visible()
+        await erin.ready_for_offline()
+        await erin.context.set_offline(True)
+        await publish(erin.page, "Written and closed")
+        await expect(erin.page.get_by_role("region", name="Not sent yet")).to_be_visible()
+        await erin.page.close()
+        await erin.context.set_offline(False)
+        await expect(other.get_by_role("article", name="Written and closed")).to_be_visible()
+        assert await titles(platform, erin, "losses.window") == ["Written and closed"]

@@ -1,0 +1,189 @@
+"""Every page: what it weighs, what axe finds, how it looks, and ten thousand notifications in one list."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from support.browser import SCHEMES, Person, sign_up, someone, violations
+from support.platform import PASSWORD, Platform
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.timeout(900)]
+
+SCREENSHOTS = Path(__file__).parents[2] / ".cache" / "screenshots"
+LARGEST_FIRST_LOAD = 200_000
+MANY = 10_000
+SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
+
+EVENTS = [
+    ("Disk almost full on db-1", "Less than **5 %** is left; see the [runbook](https://example.com/disk).", "urgent"),
+    ("Version 1.42 is live", "Rolled out to all clusters in 4 minutes.", "normal"),
+    ("Latency is back to normal", "p99 is below 80 ms again.", "low"),
+    ("Certificate expires in 7 days", "`gateway.example.com` is renewed by hand.", "high"),
+    ("Nightly backup finished", "42 GB, verified.", "normal"),
+]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def filled(platform: Platform) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    """An account with topics, subscriptions and notifications to look at."""
+    name = f"viewer{time.monotonic_ns()}"
+    email, other = await sign_up(platform, name), await sign_up(platform, "olga")
+    async with await signed_in(platform, email) as own, await signed_in(platform, other) as theirs:
+        for topic, title in (("ops.storage", "Storage"), ("ops.gateway", ""), ("releases", "Releases")):
+            unique = f"{topic}.{name}"
+            body = {"name": unique, "title": title, "publishers": ["*"]}
+            await ok(theirs.post(f"{platform.api}/topics", json=body))
+            await ok(own.put(f"{platform.api}/topics/{unique}/subscription", json={"email": "digest"}))
+            data = {"host": "db-1", "free": {"bytes": 4_812_000, "percent": 4.7}, "mounts": ["/", "/var"]}
+            for title_, body_, priority in EVENTS:
+                sent = {"title": title_, "body": body_, "priority": priority, "data": data}
+                await ok(theirs.post(f"{platform.api}/topics/{unique}/notifications", json=sent))
+        await ok(theirs.post(f"{platform.api}/users/{email}/notifications", json={"title": "Are you on call?"}))
+        mine = {"name": f"{name}.own", "title": "My own", "visibility": "private", "readers": ["olga@example.com"]}
+        await ok(own.post(f"{platform.api}/topics", json=mine))
+        await ok(own.post(f"{platform.api}/topics/releases.{name}/acks", json={"up_to": 4}))
+        yield name, theirs
+
+
+async def signed_in(platform: Platform, email: str) -> aiohttp.ClientSession:
+    form = {"grant_type": "password", "username": email, "password": PASSWORD}
+    async with aiohttp.ClientSession() as session, session.post(f"{platform.api}/token", data=form) as response:
+        token = (await response.json())["access_token"]
+    return aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"})
+
+
+async def ok(request: object) -> None:
+    async with request as response:  # type: ignore[attr-defined]
+        assert response.ok, await response.text()
+
+
+async def visit(person: Person, path: str, ready: str) -> Page:
+    page = await person.go(path)
+    await expect(page.get_by_text(ready).first).to_be_visible()
+    await page.wait_for_load_state("networkidle")
+    return page
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_page_is_accessible_and_pictured(
+    browser: Browser, platform: Platform, filled: tuple[str, aiohttp.ClientSession], size: str
+) -> None:
+    name, _ = filled
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    pages = {
+        "inbox": ("/inbox", "Are you on call?"),
+        "messages": ("/messages", "Are you on call?"),
+        "topics": ("/topics", "ops.gateway"),
+        "topic": (f"/topics/ops.storage.{name}", "Disk almost full"),
+        "topic-settings": (f"/topics/{name}.own/settings", "Retention"),
+        "topic-declared": ("/topics/deploys/settings", "Declared by"),
+        "account": ("/account", "Alerts in this browser"),
+        "nowhere": ("/topics/nowhere", "There is no topic"),
+    }
+    found: dict[str, list[str]] = {}
+
+    async def look(page: Page, what: str) -> None:
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            await expect(page.locator(f"html[data-mantine-color-scheme={scheme}]")).to_have_count(1)
+            await page.screenshot(path=SCREENSHOTS / f"{what}-{size}-{scheme}.png", animations="disabled")
+            if wrong := await violations(page, colours_only=scheme == "dark"):
+                found[f"{what} {scheme}"] = wrong
+
+    async with someone(browser, platform, name, viewport=SIZES[size]) as person:
+        for what, (path, ready) in pages.items():
+            await look(await visit(person, path, ready), what)
+        page = await visit(person, f"/topics/ops.storage.{name}", "Disk almost full")
+        article = page.get_by_role("article", name="Disk almost full")
+        await article.get_by_role("button", expanded=False).click()
+        await expect(article.get_by_role("link", name="runbook")).to_be_visible()
+        await page.get_by_role("button", name="Publish").click()
+        await expect(page.get_by_label("Body")).to_be_visible()
+        await look(page, "topic-open")
+        await visit(person, "/topics", "ops.gateway")
+        await page.get_by_role("button", name="New topic").click()
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        await look(page, "topic-new")
+        if size == "phone":
+            await visit(person, "/inbox", "Are you on call?")
+            await page.get_by_role("button", name="Menu").click()
+            await expect(page.get_by_role("dialog").get_by_role("link", name="Inbox")).to_be_visible()
+            await look(page, "menu")
+        # What was asked for and is not there is the one thing a browser reports here.
+        assert [said for said in person.said if "404" not in said] == []
+    signed_out = await browser.new_context(viewport=SIZES[size])  # type: ignore[arg-type]
+    page = await signed_out.new_page()
+    for what in ("sign-in", "sign-up"):
+        await page.goto(f"{platform.gateway}/{what}")
+        await expect(page.get_by_label("Email")).to_be_visible()
+        await look(page, what)
+    await signed_out.close()
+    assert found == {}, found
+
+
+async def test_the_first_load_is_light_and_obeys_a_strict_policy(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "light") as person:
+        page = await person.context.new_page()
+        session = await person.context.new_cdp_session(page)
+        await session.send("Network.enable")
+        await session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        weights: list[float] = []
+        session.on("Network.loadingFinished", lambda event: weights.append(event["encodedDataLength"]))
+        answer = await page.goto(f"{platform.gateway}/inbox")
+        assert answer is not None
+        await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+        assert sum(weights) < LARGEST_FIRST_LOAD
+        policy = answer.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "default-src 'none'" in policy
+        assert answer.headers["cache-control"] == "no-cache"
+        assert person.said == []
+
+
+async def test_ten_thousand_notifications_scroll(
+    browser: Browser, platform: Platform, filled: tuple[str, aiohttp.ClientSession]
+) -> None:
+    name, other = filled
+    topic = f"releases.{name}"
+    for start in range(0, MANY, 1000):
+        items = [{"topic": topic, "title": f"Build {number}"} for number in range(start, start + 1000)]
+        await ok(other.post(f"{platform.api}/notifications:batch", json={"items": items}))
+    async with someone(browser, platform, name) as person:
+        page = await visit(person, f"/topics/{topic}", f"Build {MANY - 1}")
+        feed = page.get_by_role("feed")
+        scroller = feed.locator("..")
+        deadline = time.monotonic() + 240
+        while not await page.get_by_role("article", name="Disk almost full").count():
+            assert time.monotonic() < deadline, "the oldest was not reached"
+            assert await page.get_by_role("article").count() < 80, "only what is in sight is in the page"
+            await scroller.evaluate("one => one.scrollTo(0, one.scrollHeight)")
+            await asyncio.sleep(0)
+        # A second of scrolling back up: frames keep coming.
+        slowest = await scroller.evaluate(
+            """one => new Promise(resolve => {
+                let before = performance.now(), slowest = 0, frames = 0;
+                const step = now => {
+                    slowest = Math.max(slowest, now - before); before = now;
+                    one.scrollBy(0, -400);
+                    if (++frames < 60) requestAnimationFrame(step); else resolve(slowest);
+                };
+                requestAnimationFrame(step);
+            })"""
+        )
+        assert slowest < 1000
+        await scroller.evaluate("one => one.scrollTo(0, 0)")
+        await expect(page.get_by_role("article", name=f"Build {MANY - 1}")).to_be_visible()
+        await scroller.evaluate("one => one.scrollTo(0, 3000)")
+        await expect(page.get_by_role("article", name=f"Build {MANY - 50}", exact=True)).to_be_visible()
+        await ok(other.post(f"{platform.api}/topics/{topic}/notifications", json={"title": "While reading"}))
+        await page.get_by_role("button", name="1 new notification").click()
+        await expect(page.get_by_role("article", name="While reading")).to_be_visible()
+        assert person.said == []

@@ -1,0 +1,125 @@
+"""What the chart can make for operators that a cluster may have: Gateway API's, and Prometheus'."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.definitions import GATEWAY_API, PROMETHEUS_OPERATOR, definitions
+from cluster.install import Installed, upgrade
+from cluster.kube import Kube
+from cluster.provider import Cluster, Say
+from cluster.waiting import wait_for
+from support.official_client import install_client, make_journey
+
+GATEWAY = "gateway.networking.k8s.io"
+RULES = [
+    {"apiGroups": [GATEWAY], "resources": ["*"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [GATEWAY], "resources": ["*/status"], "verbs": ["update"]},
+    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
+]
+
+
+@contextlib.contextmanager
+def defined(kube: Kube, source: tuple[str, str], say: Say) -> Iterator[None]:
+    """Resource definitions of a project, while the block is entered."""
+    files = [word for path in definitions(source, say) for word in ("-f", str(path))]
+    kube.kubectl("apply", "--server-side", *files)
+    try:
+        kube.kubectl("wait", "--for=condition=Established", "--timeout=60s", *files)
+        yield
+    finally:
+        kube.kubectl("delete", "--timeout=100s", *files)
+
+
+@contextlib.contextmanager
+def traefik_follows_gateways(kube: Kube) -> Iterator[None]:
+    """The ingress controller serves Gateways too, one of which is there: ``kube-system/public`` on port 80."""
+
+    def traefik(change: Mapping[str, Any], *, rules: list[Any]) -> None:
+        kube.kubectl("patch", "daemonset", "traefik", "--type=json", "-p", _json(change), namespace="kube-system")
+        kube.patch("clusterrole", "traefik", {"rules": rules})
+        kube.wait_rolled_out("kube-system", "daemonset/traefik")
+
+    before = kube.get("clusterrole", "traefik")["rules"]
+    arguments = "/spec/template/spec/containers/0/args"
+    traefik(
+        {"op": "add", "path": f"{arguments}/-", "value": "--providers.kubernetesgateway=true"}, rules=before + RULES
+    )
+    class_ = {
+        "apiVersion": f"{GATEWAY}/v1",
+        "kind": "GatewayClass",
+        "metadata": {"name": "traefik"},
+        "spec": {"controllerName": "traefik.io/gateway-controller"},
+    }
+    listener = {"name": "web", "protocol": "HTTP", "port": 80, "allowedRoutes": {"namespaces": {"from": "All"}}}
+    gateway = {
+        "apiVersion": f"{GATEWAY}/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "public", "namespace": "kube-system"},
+        "spec": {"gatewayClassName": "traefik", "listeners": [listener]},
+    }
+    kube.apply(class_, gateway)
+    try:
+        yield
+    finally:
+        last = len(kube.get("daemonset", "traefik", "kube-system")["spec"]["template"]["spec"]["containers"][0]["args"])
+        traefik({"op": "remove", "path": f"{arguments}/{last - 1}"}, rules=before)
+
+
+def _json(*changes: Mapping[str, Any]) -> str:
+    return json.dumps(changes)
+
+
+async def test_the_official_client_through_a_gateway(
+    installed: Installed, cluster: Cluster, kube: Kube, say: Say, tmp_path: Path
+) -> None:
+    """With an HTTPRoute in place of the Ingress: page, API and socket under the same address."""
+    if (reason := cluster.why_not("definitions")) is not None:
+        pytest.skip(reason)
+    revision = installed.revision()
+    route = {"enabled": True, "parentRefs": [{"name": "public", "namespace": "kube-system"}]}
+
+    def accepted() -> bool:
+        parents = kube.get("httproute", installed.name("gateway"), installed.namespace)["status"]["parents"]
+        said = {one["type"]: one["status"] for parent in parents for one in parent["conditions"]}
+        return said == {"Accepted": "True", "ResolvedRefs": "True"}
+
+    with defined(kube, GATEWAY_API, say), traefik_follows_gateways(kube):
+        upgrade(installed, {"ingress": {"enabled": False}, "httpRoute": route})
+        try:
+            wait_for("the route is accepted", accepted, deadline=60)
+            assert not kube.exists("ingress", installed.name("gateway"), installed.namespace)
+            install_client(tmp_path)
+            await make_journey(installed, tmp_path, topic="optional.gateway")
+        finally:
+            installed.rollback(revision)
+
+
+def test_the_prometheus_operator_is_told_of_every_pod(
+    installed: Installed, cluster: Cluster, kube: Kube, say: Say
+) -> None:
+    """Its definitions accept our PodMonitor as it is, and what that selects are all pods that have metrics."""
+    if (reason := cluster.why_not("definitions")) is not None:
+        pytest.skip(reason)
+    revision = installed.revision()
+    with defined(kube, PROMETHEUS_OPERATOR, say):
+        upgrade(installed, {"podMonitor": {"enabled": True}})
+        try:
+            (monitor,) = kube.objects("podmonitors", installed.namespace)
+            (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+            selector = ",".join(f"{key}={value}" for key, value in monitor["spec"]["selector"]["matchLabels"].items())
+            pods = [
+                pod["metadata"]["labels"]["app.kubernetes.io/component"]
+                for pod in kube.objects("pods", installed.namespace, selector)
+                for container in pod["spec"]["containers"]
+                if endpoint["port"] in [port["name"] for port in container.get("ports", [])]
+            ]
+            assert {*pods} == {"gateway", "auth", "store", "mailer", "operator"}
+        finally:
+            installed.rollback(revision)
