@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -77,6 +78,12 @@ class Stack:
         reply = await self.call(method, path, who, **options)
         assert reply.status < 300, f"{method} {path}: {reply.status} {reply.raw!r}"
         return reply.data
+
+    async def ready(self) -> None:
+        """Wait until the gateway says that it takes work."""
+        async with asyncio.timeout(10):
+            while (await self.call("GET", "/readyz")).status != 200:
+                await asyncio.sleep(0.02)
 
     async def person(self, name: str) -> str:
         """The access token of ``name``, signed up when that has not been done."""

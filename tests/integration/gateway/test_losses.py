@@ -47,6 +47,14 @@ async def test_who_is_signed_in_stays_so_while_auth_is_away(postgres: Cluster) -
         await stack.ok("POST", "/token", data=signing_in)
 
 
+async def test_a_service_that_is_gone_altogether_does_not_shut_the_door(postgres: Cluster) -> None:
+    async with running_stack(postgres) as stack:
+        await stack.ready()
+        for service in ("auth", "store"):
+            stack.gateway.registry.remove(service, f"{service}-1")
+        assert (await stack.call("GET", "/readyz")).data == {"status": "ok", "failed": {}}
+
+
 async def test_a_token_of_a_key_that_is_not_known_makes_the_keys_be_read_once(postgres: Cluster) -> None:
     async with running_stack(
         postgres, auth={"key_rotation_seconds": 2, "key_publish_seconds": 1, "key_refresh_seconds": 0.1}

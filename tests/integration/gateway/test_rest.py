@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,14 +16,8 @@ async def stack(postgres: Cluster) -> AsyncIterator[Stack]:
         yield running
 
 
-async def ready(stack: Stack) -> None:
-    async with asyncio.timeout(10):
-        while (await stack.call("GET", "/readyz")).status != 200:
-            await asyncio.sleep(0.02)
-
-
 async def test_from_sign_up_to_an_acknowledged_notification(stack: Stack) -> None:
-    await ready(stack)
+    await stack.ready()
     created = await stack.call("POST", "/users", json={"email": "Ada@example.com", "password": PASSWORD, "name": "Ada"})
     assert created.status == 201
     assert set(created.data) == {"id", "email", "name"}

@@ -129,8 +129,8 @@ class Gateway:
         self.app = create_app("gateway", settings, metrics, self.readiness)
         add_headers(self.app, settings)
         self._add_routes(metrics)
-        self.readiness.add("auth", _known(self.auth))
-        self.readiness.add("store", _known(self.store_client))
+        self.readiness.add("auth", _found(self.auth))
+        self.readiness.add("store", _found(self.store_client))
         self.readiness.add("keys", self._has_keys)
 
     @contextlib.asynccontextmanager
@@ -237,9 +237,18 @@ def _service_accounts(settings: GatewaySettings) -> ServiceAccounts | None:
     return ServiceAccounts(in_cluster(), settings.service_account_audience)
 
 
-def _known(client: ServiceClient) -> Check:
+def _found(client: ServiceClient) -> Check:
+    """Whether a node of the service has ever been known.
+
+    A service that is gone is gone for all gateways alike: if each said so, the door would be shut to who is connected
+    and to what works without that service.
+    """
+    found = False
+
     async def check() -> None:
-        if not client.endpoints:
+        nonlocal found
+        found = found or bool(client.endpoints)
+        if not found:
             raise Unavailable(f"No {client.service} node is known.")
 
     return check
