@@ -6,7 +6,7 @@ import re
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from support.browser import Person, someone
 from support.platform import PASSWORD, Platform
@@ -130,3 +130,20 @@ async def test_what_waits_survives_the_window(browser: Browser, platform: Platfo
         await erin.context.set_offline(False)
         await expect(other.get_by_role("article", name="Written and closed")).to_be_visible()
         assert await titles(platform, erin, "losses.window") == ["Written and closed"]
+
+
+async def test_a_list_that_could_not_be_loaded_loads_by_itself(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "fred") as fred:
+        await shared_topic(platform, "losses.load", fred)
+        await publish(fred.page, "There all the time")
+        refused = []
+
+        async def refuse(route: Route) -> None:
+            refused.append(route.request.url)
+            await route.abort()
+
+        await fred.page.route("**/api/v1/inbox?*", refuse, times=2)
+        await fred.go("/inbox")
+        await expect(fred.page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+        await expect(fred.page.get_by_role("article", name="There all the time")).to_be_visible()
+        assert len(refused) == 2

@@ -8,7 +8,6 @@ import {
   MOST_ENTRIES,
   messagesTo,
   nextToSend,
-  pauseAfter,
 } from "@/features/outbox/outbox";
 
 const HOUR = 3_600_000;
@@ -52,12 +51,5 @@ describe("the outbox", () => {
     expect(full(many.slice(1), publish("x", 0))).toBeUndefined();
     expect(full(many, publish("x", 0))).toMatch(/Too much/);
     expect(full([], publish("x", 0, { body: { body: "y".repeat(1_000_001) } }))).toMatch(/Too much/);
-  });
-
-  it("waits longer and longer, as long as the server says, and never the same", () => {
-    expect(pauseAfter(1, undefined, 1)).toBe(1000);
-    expect(pauseAfter(1, undefined, 0)).toBe(500);
-    expect(pauseAfter(50, undefined, 1)).toBe(15_000);
-    expect(pauseAfter(1, 30, 0)).toBe(30_000);
   });
 });

@@ -27,3 +27,9 @@ export async function read(response: Response): Promise<unknown> {
   if (!response.ok) throw problemOf(response.status, body, response.headers.get("Retry-After"));
   return body;
 }
+
+/** How long to wait after `failures` tries in a row, in milliseconds; `random` is from 0 to 1. */
+export function pauseAfter(failures: number, retryAfter: number | undefined, random: number): number {
+  const longest = Math.min(500 * 2 ** failures, 15_000);
+  return Math.max((retryAfter ?? 0) * 1000, longest * (0.5 + random / 2));
+}

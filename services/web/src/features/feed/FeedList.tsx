@@ -2,7 +2,8 @@ import { Button, Loader } from "@mantine/core";
 import { IconArrowUp } from "@tabler/icons-react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, type ReactNode, useCallback, useEffect, useRef, useState } from "react";
-import { sentence } from "@/api/errors";
+import { ApiError, sentence } from "@/api/errors";
+import { pauseAfter } from "@/api/http";
 import type { Notification } from "@/api/types";
 import { useObservable, useOwn } from "@/app/services";
 import { notifyError } from "@/components/notify";
@@ -154,7 +155,7 @@ export function FeedList({ label, items, marks, mixed = false, complete, loadOld
         {problem !== "" && (
           <div className={classes.more} role="alert">
             {problem}
-            <Button size="compact-sm" variant="default" onClick={loading.start}>
+            <Button size="compact-sm" variant="default" loading={loading.active} onClick={loading.start}>
               Try again
             </Button>
           </div>
@@ -172,33 +173,48 @@ function focusRow(scroller: HTMLElement | null, index: number): boolean {
   return button != null;
 }
 
-/** Loading older pages, one at a time, and why the last try failed: it is tried again when the connection is back. */
+interface Failure {
+  readonly error: unknown;
+  readonly tries: number;
+}
+
+/** Loading older pages, one at a time, and why the last try failed: it is tried again by itself where that may help. */
 function useOlder(count: number, complete: boolean, loadOlder: () => Promise<void>) {
   const { live } = useOwn();
-  const [problem, setProblem] = useState("");
+  const [failure, setFailure] = useState<Failure | null>(null);
   const [active, setActive] = useState(false);
   const running = useRef(false);
   const start = useCallback(() => {
     if (running.current) return;
     running.current = true;
     setActive(true);
-    setProblem("");
     loadOlder()
-      .catch((error: unknown) => setProblem(sentence(error)))
+      .then(
+        () => setFailure(null),
+        (error: unknown) => setFailure((before) => ({ error, tries: (before?.tries ?? 0) + 1 })),
+      )
       .finally(() => {
         running.current = false;
         setActive(false);
       });
   }, [loadOlder]);
   useEffect(() => {
-    if (problem === "") return;
-    return live.connection.state.subscribe((state) => {
+    if (failure === null) return;
+    const { error, tries } = failure;
+    if (!(error instanceof ApiError && error.passes)) return;
+    const timer = setTimeout(start, pauseAfter(tries, error.retryAfter, Math.random()));
+    // At once when the connection is back.
+    const unsubscribe = live.connection.state.subscribe((state) => {
       if (state === "live") start();
     });
-  }, [problem, live, start]);
+    return () => {
+      clearTimeout(timer);
+      unsubscribe();
+    };
+  }, [failure, live, start]);
   // A page that brought nothing new does not change what is in sight: look again.
   useEffect(() => {
-    if (count === 0 && !complete && !active && problem === "") start();
-  }, [count, complete, active, problem, start]);
-  return { problem, loading: { start, active } };
+    if (count === 0 && !complete && !active && failure === null) start();
+  }, [count, complete, active, failure, start]);
+  return { problem: failure === null ? "" : sentence(failure.error), loading: { start, active } };
 }

@@ -65,12 +65,6 @@ export function afterFailure(entry: Entry, error: unknown): Entry | "done" {
   return { ...entry, problem: error.message };
 }
 
-/** How long to wait after `failures` tries in a row, in milliseconds; `random` is from 0 to 1. */
-export function pauseAfter(failures: number, retryAfter: number | undefined, random: number): number {
-  const longest = Math.min(500 * 2 ** failures, 15_000);
-  return Math.max((retryAfter ?? 0) * 1000, longest * (0.5 + random / 2));
-}
-
 /** Messages on their way to `topic` (or, without one, to people), in their order. */
 export function messagesTo(entries: readonly Entry[], topic: string | undefined): Message[] {
   return ordered(entries).filter((entry): entry is Message =>

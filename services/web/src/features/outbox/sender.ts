@@ -4,11 +4,12 @@
  */
 import type { Api } from "@/api/client";
 import { ApiError } from "@/api/errors";
+import { pauseAfter } from "@/api/http";
 import { exclusively, randomKey } from "@/api/locks";
 import { Observable } from "@/api/observable";
 import type { NewNotification } from "@/api/types";
 import type { Ack } from "@/features/feed/acks";
-import { afterFailure, beforeTry, type Entry, full, nextToSend, ordered, pauseAfter } from "./outbox";
+import { afterFailure, beforeTry, type Entry, full, nextToSend, ordered } from "./outbox";
 
 /** `problem`: why the last try failed, for as long as it does. */
 export interface Sending {
