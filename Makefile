@@ -20,6 +20,8 @@ SOURCES := $(patsubst %pyproject.toml,%src,$(MEMBERS))
 export UV_PYTHON_DOWNLOADS := never
 # The tree may be on another file system than uv's cache; copying is then what it falls back to, without a warning.
 export UV_LINK_MODE := copy
+# Whatever the machine says: without bytecode each of the many processes of a test run compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help web-types run test test-cluster cluster cluster-env cluster-down check format dashboards picture bench lock clean
 
