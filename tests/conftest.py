@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from notifyx_local.postgres import Cluster
 from support.platform import Platform, running_platform
 from support.postgres import create_database, drop_database, running_postgres
+from support.sharing import group
 
 # A property is never a timed test: these machines are noisy.
 hypothesis.settings.register_profile("notifyx", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -23,6 +25,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (0, item.path.name, str(item.path)) if item.path in slow else (1, "", ""))
+
+
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
+    """Files that share what is dear to start go to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling:
+    """Instead of one of xdist's own."""
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""One platform with its web client for each file, and one browser for all."""
+"""One platform with its web client, and one browser, for all tests here that a worker runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> None:
     asyncio.run(build(tmp_path_factory.mktemp("web") / "build.log"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def platform(built: None) -> Iterator[Platform]:
     with running_platform(web=True) as running:
         yield running

@@ -58,92 +58,92 @@ async def shown(page: Page) -> list[str]:
 
 
 async def test_the_gateway_is_killed_while_people_publish_and_acknowledge(browser: Browser, platform: Platform) -> None:
-    async with someone(browser, platform, "ada") as ada, someone(browser, platform, "bob") as bob:
-        await shared_topic(platform, "losses.kill", ada, bob)
+    async with someone(browser, platform, "lena") as lena, someone(browser, platform, "milo") as milo:
+        await shared_topic(platform, "losses.kill", lena, milo)
         expected = []
         for number in range(9):
             if number % 3 == 1:
                 platform.kill("gateway")
-            await publish(ada.page, f"Step {number}")
+            await publish(lena.page, f"Step {number}")
             expected.append(f"Step {number}")
-        for person in (ada, bob):
+        for person in (lena, milo):
             await expect(person.page.get_by_role("article")).to_have_count(9, timeout=60_000)
             await person.live()
             assert await shown(person.page) == expected[::-1]
-        await expect(ada.page.get_by_role("region", name="Not sent yet")).to_have_count(0)
-        assert await titles(platform, ada, "losses.kill") == expected
+        await expect(lena.page.get_by_role("region", name="Not sent yet")).to_have_count(0)
+        assert await titles(platform, lena, "losses.kill") == expected
 
-        newest = bob.page.get_by_role("article", name="Step 8")
+        newest = milo.page.get_by_role("article", name="Step 8")
         platform.kill("gateway")
         await newest.get_by_role("button", name="Acknowledge").click()
         await expect(newest.get_by_role("button", name="Acknowledge")).to_have_count(0)
-        await expect(bob.page.get_by_role("button", name="Acknowledge 8", exact=True)).to_be_visible()
-        await bob.live()
-        await bob.page.reload()
-        await expect(bob.page.get_by_role("button", name="Acknowledge 8", exact=True)).to_be_visible()
+        await expect(milo.page.get_by_role("button", name="Acknowledge 8", exact=True)).to_be_visible()
+        await milo.live()
+        await milo.page.reload()
+        await expect(milo.page.get_by_role("button", name="Acknowledge 8", exact=True)).to_be_visible()
         await expect(newest).to_be_visible()
         await expect(newest.get_by_role("button", name="Acknowledge")).to_have_count(0)
 
 
 async def test_offline_and_back(browser: Browser, platform: Platform) -> None:
-    async with someone(browser, platform, "carl") as carl, someone(browser, platform, "dora") as dora:
-        await shared_topic(platform, "losses.offline", carl, dora)
-        await publish(dora.page, "Before")
-        await expect(carl.page.get_by_role("article", name="Before")).to_be_visible()
+    async with someone(browser, platform, "ned") as ned, someone(browser, platform, "oona") as oona:
+        await shared_topic(platform, "losses.offline", ned, oona)
+        await publish(oona.page, "Before")
+        await expect(ned.page.get_by_role("article", name="Before")).to_be_visible()
 
-        await carl.ready_for_offline()
-        await carl.context.set_offline(True)
-        await expect(carl.page.get_by_role("status")).to_contain_text("Offline")
-        await carl.page.get_by_role("article").get_by_role("button", name="Acknowledge").click()
-        await publish(carl.page, "Mine, first")
-        await publish(carl.page, "Mine, second")
-        unsent = carl.page.get_by_role("region", name="Not sent yet")
+        await ned.ready_for_offline()
+        await ned.context.set_offline(True)
+        await expect(ned.page.get_by_role("status")).to_contain_text("Offline")
+        await ned.page.get_by_role("article").get_by_role("button", name="Acknowledge").click()
+        await publish(ned.page, "Mine, first")
+        await publish(ned.page, "Mine, second")
+        unsent = ned.page.get_by_role("region", name="Not sent yet")
         await expect(unsent).to_contain_text("Waiting to be sent. The server cannot be reached.")
-        await expect(carl.page.get_by_role("status")).to_contain_text(re.compile(r"Offline.*waiting"))
+        await expect(ned.page.get_by_role("status")).to_contain_text(re.compile(r"Offline.*waiting"))
         for number in range(3):
-            await publish(dora.page, f"Theirs {number}")
-        await expect(dora.page.get_by_role("article")).to_have_count(4)
-        assert await titles(platform, dora, "losses.offline") == ["Before", "Theirs 0", "Theirs 1", "Theirs 2"]
+            await publish(oona.page, f"Theirs {number}")
+        await expect(oona.page.get_by_role("article")).to_have_count(4)
+        assert await titles(platform, oona, "losses.offline") == ["Before", "Theirs 0", "Theirs 1", "Theirs 2"]
 
-        await carl.context.set_offline(False)
-        await carl.live()
-        await expect(carl.page.get_by_text("3 notifications arrived while you were away.")).to_be_visible()
+        await ned.context.set_offline(False)
+        await ned.live()
+        await expect(ned.page.get_by_text("3 notifications arrived while you were away.")).to_be_visible()
         await expect(unsent).to_have_count(0)
         expected = ["Before", "Theirs 0", "Theirs 1", "Theirs 2", "Mine, first", "Mine, second"]
-        for person in (carl, dora):
+        for person in (ned, oona):
             await expect(person.page.get_by_role("article")).to_have_count(6)
             assert await shown(person.page) == expected[::-1]
-        assert await titles(platform, dora, "losses.offline") == expected
-        await expect(carl.page.get_by_role("button", name="Acknowledge 5", exact=True)).to_be_visible()
+        assert await titles(platform, oona, "losses.offline") == expected
+        await expect(ned.page.get_by_role("button", name="Acknowledge 5", exact=True)).to_be_visible()
 
 
 async def test_what_waits_survives_the_window(browser: Browser, platform: Platform) -> None:
-    async with someone(browser, platform, "erin") as erin:
-        await shared_topic(platform, "losses.window", erin)
-        other = await erin.window("/inbox")
+    async with someone(browser, platform, "pia") as pia:
+        await shared_topic(platform, "losses.window", pia)
+        other = await pia.window("/inbox")
         await expect(other.get_by_text("Live", exact=True)).to_be_visible()
-        await erin.ready_for_offline()
-        await erin.context.set_offline(True)
-        await publish(erin.page, "Written and closed")
-        await expect(erin.page.get_by_role("region", name="Not sent yet")).to_be_visible()
-        await erin.page.close()
-        await erin.context.set_offline(False)
+        await pia.ready_for_offline()
+        await pia.context.set_offline(True)
+        await publish(pia.page, "Written and closed")
+        await expect(pia.page.get_by_role("region", name="Not sent yet")).to_be_visible()
+        await pia.page.close()
+        await pia.context.set_offline(False)
         await expect(other.get_by_role("article", name="Written and closed")).to_be_visible()
-        assert await titles(platform, erin, "losses.window") == ["Written and closed"]
+        assert await titles(platform, pia, "losses.window") == ["Written and closed"]
 
 
 async def test_a_list_that_could_not_be_loaded_loads_by_itself(browser: Browser, platform: Platform) -> None:
-    async with someone(browser, platform, "fred") as fred:
-        await shared_topic(platform, "losses.load", fred)
-        await publish(fred.page, "There all the time")
+    async with someone(browser, platform, "quin") as quin:
+        await shared_topic(platform, "losses.load", quin)
+        await publish(quin.page, "There all the time")
         refused = []
 
         async def refuse(route: Route) -> None:
             refused.append(route.request.url)
             await route.abort()
 
-        await fred.page.route("**/api/v1/inbox?*", refuse, times=2)
-        await fred.go("/inbox")
-        await expect(fred.page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
-        await expect(fred.page.get_by_role("article", name="There all the time")).to_be_visible()
+        await quin.page.route("**/api/v1/inbox?*", refuse, times=2)
+        await quin.go("/inbox")
+        await expect(quin.page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+        await expect(quin.page.get_by_role("article", name="There all the time")).to_be_visible()
         assert len(refused) == 2

@@ -19,17 +19,21 @@ class HasMailbox(Protocol):
         ...
 
 
+async def summaries_to(platform: HasMailbox, address: str, subject: str = "") -> list[dict[str, Any]]:
+    """Summaries of the messages to ``address`` with ``subject`` in their subject, newest first."""
+    async with aiohttp.ClientSession() as session, session.get(f"{platform.mailbox}/api/messages") as response:
+        summaries = await response.json()
+    return [one for one in summaries if address in one["recipients"] and subject in one["subject"]]
+
+
 async def mails_to(platform: HasMailbox, address: str, subject: str = "") -> list[dict[str, Any]]:
-    """Whole messages to ``address`` with ``subject`` in their subject, newest first."""
+    """The same messages, whole."""
+    found = []
     async with aiohttp.ClientSession() as session:
-        async with session.get(f"{platform.mailbox}/api/messages") as response:
-            summaries = await response.json()
-        found = []
-        for summary in summaries:
-            if address in summary["recipients"] and subject in summary["subject"]:
-                async with session.get(f"{platform.mailbox}/api/messages/{summary['id']}") as response:
-                    found.append(await response.json())
-        return found
+        for summary in await summaries_to(platform, address, subject):
+            async with session.get(f"{platform.mailbox}/api/messages/{summary['id']}") as response:
+                found.append(await response.json())
+    return found
 
 
 def header(mail: dict[str, Any], name: str) -> str:
@@ -37,18 +41,23 @@ def header(mail: dict[str, Any], name: str) -> str:
     return next((value for key, value in mail["headers"] if key.lower() == name.lower()), "")
 
 
-async def wait_for_mail(
+async def wait_for_summaries(
     platform: HasMailbox, address: str, subject: str, count: int = 1, deadline: float = 30
 ) -> list[dict[str, Any]]:
-    """The mails to ``address`` with ``subject`` in their subject, once there are ``count`` different ones."""
+    """Summaries of such mails to ``address``, once there are ``count`` different ones."""
 
-    async def enough() -> bool:
-        async with aiohttp.ClientSession() as session, session.get(f"{platform.mailbox}/api/messages") as response:
-            summaries = await response.json()
-        ids = {one["message_id"] for one in summaries if address in one["recipients"] and subject in one["subject"]}
-        return len(ids) >= count
+    async def enough() -> list[dict[str, Any]]:
+        found = await summaries_to(platform, address, subject)
+        return found if len({one["message_id"] for one in found}) >= count else []
 
-    await eventually(enough, deadline=deadline)
+    # A long list costs the mailbox time that the mails in it need.
+    found: list[dict[str, Any]] = await eventually(enough, deadline=deadline, pause=min(0.05 * count, 1.0))
+    return found
+
+
+async def wait_for_mail(platform: HasMailbox, address: str, subject: str, deadline: float = 30) -> list[dict[str, Any]]:
+    """The mails to ``address`` with ``subject`` in their subject, whole, once there is one."""
+    await wait_for_summaries(platform, address, subject, deadline=deadline)
     return await mails_to(platform, address, subject)
 
 

@@ -183,11 +183,11 @@ async def person(platform: Served, name: str) -> AsyncIterator[Person]:
             yield Person(id=me["id"], email=email, token=token, http=own, api=platform.api)
 
 
-async def eventually(check: Any, deadline: float = 30.0) -> Any:
-    """Wait until the coroutine function ``check`` returns something true; what it returned."""
+async def eventually(check: Any, deadline: float = 30.0, pause: float = 0.05) -> Any:
+    """Wait until the coroutine function ``check``, asked every ``pause`` seconds, returns something true: that."""
     async with asyncio.timeout(deadline):
         while not (found := await check()):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pause)
         return found
 
 

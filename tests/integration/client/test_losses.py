@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,11 @@ import pytest
 from notifyx import Client, Message, NotLoggedIn, Password, Published
 from notifyx.token_file import FileStore
 from support.command import Shell
-from support.platform import PASSWORD, Platform, person, running_platform
+from support.platform import PASSWORD, Platform, person
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # a process for each command
 
 MESSAGES = 400
-
-
-@pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
-    with running_platform() as running:
-        yield running
 
 
 async def test_a_killed_gateway_loses_and_doubles_nothing(platform: Platform) -> None:
