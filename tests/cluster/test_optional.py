@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from cluster.definitions import GATEWAY_API, PROMETHEUS_OPERATOR, definitions
-from cluster.install import Installed, upgrade
+from cluster.definitions import GATEWAY_API, PROMETHEUS_OPERATOR, Source, definitions
+from cluster.install import CHART, Installed, upgrade
 from cluster.kube import Kube
 from cluster.provider import Cluster, Say
 from cluster.waiting import wait_for
@@ -26,7 +27,7 @@ RULES = [
 
 
 @contextlib.contextmanager
-def defined(kube: Kube, source: tuple[str, str], say: Say) -> Iterator[None]:
+def defined(kube: Kube, source: Source, say: Say) -> Iterator[None]:
     """Resource definitions of a project, while the block is entered."""
     files = [word for path in definitions(source, say) for word in ("-f", str(path))]
     kube.kubectl("apply", "--server-side", *files)
@@ -101,15 +102,15 @@ async def test_the_official_client_through_a_gateway(
             installed.rollback(revision)
 
 
-def test_the_prometheus_operator_is_told_of_every_pod(
+def test_the_prometheus_operator_is_told_of_every_pod_and_rule(
     installed: Installed, cluster: Cluster, kube: Kube, say: Say
 ) -> None:
-    """Its definitions accept our PodMonitor as it is, and what that selects are all pods that have metrics."""
+    """Its definitions accept our PodMonitor, which selects all pods that have metrics, and our PrometheusRule."""
     if (reason := cluster.why_not("definitions")) is not None:
         pytest.skip(reason)
     revision = installed.revision()
     with defined(kube, PROMETHEUS_OPERATOR, say):
-        upgrade(installed, {"podMonitor": {"enabled": True}})
+        upgrade(installed, {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}})
         try:
             (monitor,) = kube.objects("podmonitors", installed.namespace)
             (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
@@ -121,5 +122,7 @@ def test_the_prometheus_operator_is_told_of_every_pod(
                 if endpoint["port"] in [port["name"] for port in container.get("ports", [])]
             ]
             assert {*pods} == {"gateway", "auth", "store", "mailer", "operator"}
+            (rule,) = kube.objects("prometheusrules", installed.namespace)
+            assert rule["spec"]["groups"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())["groups"]
         finally:
             installed.rollback(revision)
