@@ -93,7 +93,7 @@ async def test_generated_requests_get_what_the_document_promises(postgres: Clust
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "schemathesis.cli", "run", f"{stack.url}/api/v1/openapi.json",
             "--url", stack.url, "-H", f"Authorization: Bearer {ada}", "--exclude-operation-id", "stream",
-            "--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--workers", "1", "--no-color",
+            "--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--workers", "1", "--no-color",
             "--generation-deterministic", "--continue-on-failure", "--request-timeout", "20",
             "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,"
             "response_schema_conformance,response_headers_conformance,negative_data_rejection,unsupported_method",

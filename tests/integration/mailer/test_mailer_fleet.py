@@ -1,4 +1,4 @@
-"""Three mailers and a thousand emails: shared, one killed, one hung; everything arrives, and once by its id."""
+"""Three mailers and many emails: shared, one killed, one hung; everything arrives, and once by its id."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from notifyx_gateway.dispatch import Dispatcher
 from support.mailers import MailerProcess, client, fleet, static, status_of
 from support.outbox import Outbox, running_outbox
 from support.smtp import Mailbox, running_smtp
+
+MANY = 500
 
 
 @pytest.fixture
@@ -71,19 +73,19 @@ async def shares(mailer: ServiceClient, mailers: list[MailerProcess]) -> list[in
 
 
 @pytest.mark.slow
-async def test_a_thousand_emails_arrive_though_one_mailer_is_killed_and_one_hangs(box: Mailbox, tmp_path: Path) -> None:
+async def test_all_emails_arrive_though_one_mailer_is_killed_and_one_hangs(box: Mailbox, tmp_path: Path) -> None:
     box.delay = 0.02
     metrics = Metrics()
     async with running_outbox() as outbox, fleet(3, tmp_path, box) as mailers:
-        outbox.fill(1000)
+        outbox.fill(MANY)
         discovery = static(mailer=[mailer.endpoint for mailer in mailers])
         async with dispatching(outbox, discovery, metrics) as (_, mailer):
-            await box.wait_until(lambda: len(box.received) >= 200)
+            await box.wait_until(lambda: len(box.received) > MANY * 0.2)
             assert min(await shares(mailer, mailers)) > 0, "each node sends a share"
             mailers[0].signal(signal.SIGKILL)
-            await box.wait_until(lambda: len(box.received) >= 400)
+            await box.wait_until(lambda: len(box.received) > MANY * 0.4)
             mailers[1].signal(signal.SIGSTOP)
-            await box.wait_until(lambda: outbox.states()["sent"] == 1000, timeout=60)
+            await box.wait_until(lambda: outbox.states()["sent"] == MANY, timeout=60)
             timed_out = metrics.registry.get_sample_value(
                 "notifyx_tasks_total", {"kind": "mail", "outcome": "timed_out"}
             )
@@ -94,11 +96,11 @@ async def test_a_thousand_emails_arrive_though_one_mailer_is_killed_and_one_hang
             while (await status_of(mailer, mailers[1].endpoint)).in_flight:
                 await asyncio.sleep(0.05)
         found = ids_by_recipient(box)
-        assert found.keys() == {f"user-{number}@example.org" for number in range(1000)}
-        for number in range(1000):
+        assert found.keys() == {f"user-{number}@example.org" for number in range(MANY)}
+        for number in range(MANY):
             assert found[f"user-{number}@example.org"].keys() == {f"<mail-{number}@notifyx.test>"}
         assert len(box.received) - at_wake <= 2, "one for each connection of the hung mailer at most"
-        assert len(box.received) <= 1000 + 2 * 25 * 2, "only chunks of the two broken nodes may come twice"
+        assert len(box.received) <= MANY + 2 * 25 * 2, "only chunks of the two broken nodes may come twice"
 
 
 async def test_an_acknowledgement_fences_what_waits_for_its_turn(box: Mailbox, tmp_path: Path) -> None:
