@@ -147,3 +147,20 @@ async def test_a_list_that_could_not_be_loaded_loads_by_itself(browser: Browser,
         await expect(quin.page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
         await expect(quin.page.get_by_role("article", name="There all the time")).to_be_visible()
         assert len(refused) == 2
+
+
+async def test_a_part_that_could_not_be_loaded_takes_nothing_away(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "rosa") as rosa:
+        await shared_topic(platform, "losses.part", rosa)
+        await rosa.page.route("**/assets/Composer-*.js", lambda route: route.abort())
+        await rosa.go("/topics/losses.part")
+        await expect(rosa.page.get_by_text("Nothing was published here yet")).to_be_visible()
+        await rosa.ready_for_offline()
+        await rosa.page.route("**/topics/losses.part", lambda route: route.abort())  # a reload would end here
+        await rosa.page.get_by_role("button", name="Publish").click()
+        await expect(rosa.page.get_by_text("This part of the page could not be loaded.")).to_be_visible()
+        await expect(rosa.page.get_by_role("heading", name="losses.part")).to_be_visible()
+        await rosa.page.unroute_all()
+        await rosa.page.get_by_role("button", name="Reload the page").click()
+        await publish(rosa.page, "There after all")
+        await expect(rosa.page.get_by_role("article", name="There after all")).to_be_visible()

@@ -8,12 +8,14 @@ import { ApiError, sentence } from "@/api/errors";
 import { fetchInTime, read } from "@/api/http";
 import { Session } from "@/api/session";
 import type { ClientConfig } from "@/api/types";
+import { Fallible } from "@/components/Fallible";
 import classes from "./App.module.css";
+import { part } from "./parts";
 import { ServicesContext, useObservable } from "./services";
 import { styleNonce, theme } from "./theme";
 
-const SignInPage = lazy(() => import("@/features/account/SignInPage"));
-const SignedIn = lazy(() => import("./SignedIn"));
+const SignInPage = lazy(part(() => import("@/features/account/SignInPage")));
+const SignedIn = lazy(part(() => import("./SignedIn")));
 
 const queries = new QueryClient({
   defaultOptions: {
@@ -32,7 +34,9 @@ export function App() {
     <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={styleNonce}>
       <Notifications position="bottom-right" limit={4} />
       <QueryClientProvider client={queries}>
-        <Start />
+        <Fallible>
+          <Start />
+        </Fallible>
       </QueryClientProvider>
     </MantineProvider>
   );

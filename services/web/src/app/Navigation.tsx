@@ -3,6 +3,7 @@ import { IconHash, IconInbox, IconMessage, IconPlus } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query";
 import { lazy, type ReactNode, Suspense, useState } from "react";
 import { Link, useLocation } from "wouter";
+import { Fallible } from "@/components/Fallible";
 import { badge, total } from "@/features/inbox/unread";
 import classes from "./Navigation.module.css";
 import { parts } from "./parts";
@@ -103,9 +104,11 @@ function UserPlace({ onGo }: { onGo?: () => void }) {
   return (
     <div className={classes.user}>
       {wanted ? (
-        <Suspense fallback={button}>
-          <UserMenu onGo={onGo ?? (() => undefined)} />
-        </Suspense>
+        <Fallible>
+          <Suspense fallback={button}>
+            <UserMenu onGo={onGo ?? (() => undefined)} />
+          </Suspense>
+        </Fallible>
       ) : (
         button
       )}

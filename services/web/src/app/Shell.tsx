@@ -58,9 +58,11 @@ function TopBar() {
       <Brand />
       <ConnectionBadge />
       {opened && (
-        <Suspense>
-          <MenuDrawer onClose={close} />
-        </Suspense>
+        <Fallible>
+          <Suspense>
+            <MenuDrawer onClose={close} />
+          </Suspense>
+        </Fallible>
       )}
     </header>
   );

@@ -1,23 +1,33 @@
+import { PartMissing } from "@/components/Fallible";
+
+/** What loads a module, failing with {@link PartMissing}. */
+export function part<T>(load: () => Promise<T>): () => Promise<T> {
+  return () =>
+    load().catch((cause: unknown) => {
+      throw new PartMissing("A part of the page could not be loaded.", { cause });
+    });
+}
+
 /** The parts of the page that are loaded when they are needed, or a while after the start: offline they must be there. */
 export const parts = {
-  UserMenu: () => import("./UserMenu"),
-  MenuDrawer: () => import("./MenuDrawer"),
-  InboxPage: () => import("@/features/inbox/InboxPage"),
-  MessagesPage: () => import("@/features/messages/MessagesPage"),
-  TopicsPage: () => import("@/features/topics/TopicsPage"),
-  TopicPage: () => import("@/features/feed/TopicPage"),
-  TopicSettingsPage: () => import("@/features/topics/TopicSettingsPage"),
-  AccountPage: () => import("@/features/account/AccountPage"),
-  Composer: () => import("@/features/publish/Composer"),
-  CreateTopic: () => import("@/features/topics/CreateTopic"),
-  DeleteTopic: () => import("@/features/topics/DeleteTopic"),
-  SubscriberList: () => import("@/features/topics/SubscriberList"),
-  Markdown: () => import("@/components/Markdown"),
+  UserMenu: part(() => import("./UserMenu")),
+  MenuDrawer: part(() => import("./MenuDrawer")),
+  InboxPage: part(() => import("@/features/inbox/InboxPage")),
+  MessagesPage: part(() => import("@/features/messages/MessagesPage")),
+  TopicsPage: part(() => import("@/features/topics/TopicsPage")),
+  TopicPage: part(() => import("@/features/feed/TopicPage")),
+  TopicSettingsPage: part(() => import("@/features/topics/TopicSettingsPage")),
+  AccountPage: part(() => import("@/features/account/AccountPage")),
+  Composer: part(() => import("@/features/publish/Composer")),
+  CreateTopic: part(() => import("@/features/topics/CreateTopic")),
+  DeleteTopic: part(() => import("@/features/topics/DeleteTopic")),
+  SubscriberList: part(() => import("@/features/topics/SubscriberList")),
+  Markdown: part(() => import("@/components/Markdown")),
 } as const;
 
 const AFTER_MS = 3_000;
 
-/** Load every part soon, one after the other; returns what gives that up. */
+/** Load every part soon, one after the other; returns what gives that up. One that fails is tried again when needed. */
 export function loadPartsSoon(): () => void {
   let over = false;
   const timer = setTimeout(async () => {

@@ -1,6 +1,12 @@
 import { Button, EmptyState } from "@mantine/core";
 import { IconPlugConnectedX } from "@tabler/icons-react";
 import { Component, type ReactNode } from "react";
+import { renew } from "./renew";
+
+/** A part of the page that is loaded when needed could not be. */
+export class PartMissing extends Error {
+  override readonly name = "PartMissing";
+}
 
 /** Shows a sentence in place of what could not be shown: most often a part that could not be loaded. */
 export class Fallible extends Component<{ children: ReactNode }, { failed: boolean }> {
@@ -8,6 +14,10 @@ export class Fallible extends Component<{ children: ReactNode }, { failed: boole
 
   static getDerivedStateFromError() {
     return { failed: true };
+  }
+
+  override componentDidCatch(error: Error) {
+    if (error instanceof PartMissing) void renew();
   }
 
   override render() {
