@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.images.build import notifyx_images, peer_images
-from cluster.install import Installed, install
+from cluster.install import Installed, install, remove
 from cluster.kube import Kube
 from cluster.provider import Cluster, Image, NoCluster, Say, choose, running, wanted_provider
 
@@ -61,16 +61,27 @@ def images(say: Say) -> list[Image]:
 
 
 @pytest.fixture(scope="session")
-def cluster(pytestconfig: pytest.Config, images: list[Image], say: Say) -> Iterator[Cluster]:
+def keep() -> bool:
+    """``NOTIFYX_CLUSTER_KEEP``: leave everything as it is, for who looks into what failed."""
+    return bool(os.environ.get("NOTIFYX_CLUSTER_KEEP"))
+
+
+@pytest.fixture(scope="session")
+def stays(pytestconfig: pytest.Config, keep: bool) -> bool:
+    """Whether the cluster outlives the tests: it was there before them."""
+    return keep or bool(pytestconfig.getoption("--context")) or running(wanted_provider()) is not None
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config, images: list[Image], stays: bool, say: Say) -> Iterator[Cluster]:
     """The running cluster, which knows the images; one that was started for the tests ends with them."""
-    kept = running(wanted_provider()) is not None or bool(os.environ.get("NOTIFYX_CLUSTER_KEEP"))
     context = pytestconfig.getoption("--context")
     try:
         found = choose(context=context, way=wanted_provider(), images=images, say=say)
     except NoCluster as error:
         pytest.fail(str(error), pytrace=False)
     yield found
-    if not kept and not context:
+    if not stays:
         found.down(say)
 
 
@@ -80,12 +91,16 @@ def kube(cluster: Cluster) -> Kube:
 
 
 @pytest.fixture(scope="session")
-def installed(cluster: Cluster, kube: Kube, images: list[Image], say: Say) -> Iterator[Installed]:
-    """The platform, installed with helm as the README says, and ready."""
+def installed(
+    cluster: Cluster, kube: Kube, images: list[Image], keep: bool, stays: bool, say: Say
+) -> Iterator[Installed]:
+    """The platform, installed with helm as the README says, and ready. A cluster that stays is left without it."""
     say("installing the chart")
-    with install(cluster, kube, images) as platform:
-        say("the platform is ready")
-        yield platform
+    platform = install(cluster, kube, images)
+    say("the platform is ready")
+    yield platform
+    if stays and not keep:
+        remove(platform)
 
 
 @pytest.fixture

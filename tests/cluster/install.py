@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -153,14 +152,23 @@ class Installed:
         counted = [line for line in lines if line.startswith("notifyx_http_requests_total{") and "/internal/" in line]
         return int(sum(float(line.rpartition(" ")[2]) for line in counted))
 
-    def reaches(self, pod: str, host: str, port: int, namespace: str = "") -> bool:
-        """Whether a TCP connection from a pod to ``host`` comes about within 2 s."""
+    def reached(self, pod: str, targets: Sequence[tuple[str, int]], namespace: str = "") -> list[tuple[str, int]]:
+        """The (host, port) of ``targets``, all tried at once, that a TCP connection from a pod reaches within 2 s."""
         script = (
-            "import socket, sys\n"
-            "try: socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close(); print('reached')\n"
-            "except OSError as error: print(error)\n"
+            "import asyncio, json, sys\n"
+            "async def reached(host, port):\n"
+            "    try:\n"
+            "        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), 2)\n"
+            "        writer.close()\n"
+            "        return True\n"
+            "    except OSError:\n"
+            "        return False\n"
+            "async def all_of(targets):\n"
+            "    return await asyncio.gather(*(reached(*target) for target in targets))\n"
+            "print(json.dumps(asyncio.run(all_of(json.loads(sys.argv[1])))))\n"
         )
-        return self.python(pod, script, host, str(port), namespace=namespace) == "reached"
+        answers = json.loads(self.python(pod, script, json.dumps(targets), namespace=namespace))
+        return [target for target, answer in zip(targets, answers, strict=True) if answer]
 
     @contextlib.contextmanager
     def stranger(self, namespace: str) -> Iterator[str]:
@@ -229,19 +237,16 @@ def trial_values(cluster: Cluster, images: Sequence[Image]) -> dict[str, Any]:
     return {**values, "publicUrl": cluster.ingress, "ingress": {"enabled": True, "className": "traefik"}}
 
 
-@contextlib.contextmanager
-def install(cluster: Cluster, kube: Kube, images: Sequence[Image], namespace: str = "notifyx") -> Iterator[Installed]:
-    """The release in ``namespace``, which enforces restricted Pod Security, from installed to removed with all it kept.
+def install(cluster: Cluster, kube: Kube, images: Sequence[Image], namespace: str = "notifyx") -> Installed:
+    """The release in ``namespace``, which enforces restricted Pod Security, ready.
 
-    One that is there already, on a cluster that was kept, is upgraded; ``NOTIFYX_CLUSTER_KEEP`` keeps it.
+    One that is there already, on a cluster that was kept, is upgraded.
     """
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": RESTRICTED}})
     installed = Installed(cluster, kube, namespace, tuple(images))
     upgrade(installed)
     installed.wait_complete(deadline=300)
-    yield installed
-    if not os.environ.get("NOTIFYX_CLUSTER_KEEP"):
-        remove(installed)
+    return installed
 
 
 def remove(installed: Installed) -> None:

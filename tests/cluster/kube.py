@@ -1,28 +1,25 @@
-"""kubectl and helm as a person uses them, with answers as Python objects."""
+"""kubectl and helm as a person uses them, and the cluster's objects as Python objects."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cluster.commands import run
+from cluster.objects import Missing, Object, Objects
 from cluster.provider import Cluster
 from cluster.waiting import CommandFailed, wait_for
 from support.helm import find_helm
 
-Object = dict[str, Any]
-
 
 class Kube:
-    """The API server, asked as an administrator or, ``as_`` a ServiceAccount, with its rights."""
+    """A cluster, as its administrator meets it."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._objects = Objects(cluster.kubeconfig)
 
     def kubectl(self, *words: str, namespace: str = "", stdin: str | None = None, deadline: float = 120.0) -> str:
         """What kubectl prints. Raises :class:`CommandFailed` with what it complains of."""
@@ -32,28 +29,32 @@ class Kube:
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object:
         """One object."""
-        found: Object = json.loads(self.kubectl("get", kind, name, "-o", "json", namespace=namespace))
-        return found
+        return self._objects.get(kind, name, namespace)
 
     def objects(self, kind: str, namespace: str = "", selector: str = "") -> list[Object]:
         """The objects of a kind in a namespace, or in all of them."""
-        where = [] if namespace else ["-A"]
-        chosen = ["-l", selector] if selector else []
-        found = json.loads(self.kubectl("get", kind, *where, *chosen, "-o", "json", namespace=namespace))
-        items: list[Object] = found["items"]
-        return items
+        return self._objects.list(kind, namespace, selector)
 
     def exists(self, kind: str, name: str, namespace: str = "") -> bool:
         """Whether the object is there."""
-        return bool(self.kubectl("get", kind, name, "--ignore-not-found", "-o", "name", namespace=namespace).strip())
+        try:
+            self._objects.get(kind, name, namespace)
+        except Missing:
+            return False
+        return True
 
     def apply(self, *documents: Mapping[str, Any], namespace: str = "") -> None:
-        """``kubectl apply``. Raises :class:`CommandFailed` when the API server refuses."""
-        self.kubectl("apply", "-f", "-", namespace=namespace, stdin=yaml.safe_dump_all(documents))
+        """Make objects what the documents say. Raises :class:`CommandFailed` when the API server refuses."""
+        for document in documents:
+            self._objects.apply(document, namespace)
 
     def patch(self, kind: str, name: str, patch: Mapping[str, Any], namespace: str = "") -> None:
         """A merge patch."""
-        self.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps(patch), namespace=namespace)
+        self._objects.merge(kind, name, patch, namespace)
+
+    def delete_all(self, kind: str, namespace: str) -> None:
+        """Delete a kind's objects in a namespace, and wait for none of them."""
+        self._objects.delete_all(kind, namespace)
 
     def pods(self, namespace: str, component: str) -> list[Object]:
         """The pods of a component of Notifyx that are not on their way out."""
@@ -86,9 +87,16 @@ class Kube:
         assert found is not None
         return found
 
-    def events(self, namespace: str, name: str) -> list[Object]:
-        """The events that speak of an object."""
-        return [one for one in self.objects("events", namespace) if one["involvedObject"]["name"] == name]
+    def wait_event(self, namespace: str, name: str, reason: str, saying: str = "") -> None:
+        """Wait until an event tells of an object, with ``saying`` in its message: events come after the fact."""
+
+        def told() -> bool:
+            return any(
+                one["involvedObject"]["name"] == name and one["reason"] == reason and saying in one["message"]
+                for one in self.objects("events", namespace)
+            )
+
+        wait_for(f"the event {reason} of {namespace}/{name} {saying}", told, deadline=20)
 
     def can(self, service_account: str, verb: str, resource: str, namespace: str = "") -> bool:
         """Whether a ServiceAccount (``namespace:name``) may do ``verb`` on ``resource``, by the API server's word.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from cluster.install import PARTS, RESTRICTED, SERVICES, Installed
@@ -110,30 +112,29 @@ def needs_policies(cluster: Cluster) -> None:
 
 def test_a_foreign_pod_reaches_the_front_door_only(installed: Installed, cluster: Cluster) -> None:
     needs_policies(cluster)
+    parts = [
+        ("gateway", 4000), ("auth", 4000), ("store", 4000), ("mailer", 4000), ("postgres", 5432), ("memcached", 11211)
+    ]  # fmt: skip
+    targets = [(f"{installed.name(part)}.{installed.namespace}", port) for part, port in parts]
     with installed.stranger("foreign") as pod:
-
-        def reaches(part: str, port: int) -> bool:
-            return installed.reaches(pod, f"{installed.name(part)}.{installed.namespace}", port, "foreign")
-
-        assert reaches("gateway", 4000)
-        inside = [("auth", 4000), ("store", 4000), ("mailer", 4000), ("postgres", 5432), ("memcached", 11211)]
-        assert [part for part, port in inside if reaches(part, port)] == []
+        assert installed.reached(pod, targets, "foreign") == targets[:1]
 
 
 def test_a_service_reaches_no_more_than_it_needs(installed: Installed, cluster: Cluster, kube: Kube) -> None:
     needs_policies(cluster)
 
-    def reaches(part: str, other: str, port: int) -> bool:
-        pod = kube.ready_pods(installed.namespace, part)[0]["metadata"]["name"]
-        return installed.reaches(pod, installed.name(other), port)
+    needed = {"store": [("postgres", 5432)], "gateway": [("store", 4000)], "mailer": [], "auth": []}
+    none_of_its_business = {
+        "store": [("mailer", 4000), ("mailbox", 1025)],
+        "gateway": [("postgres", 5432)],
+        "mailer": [("postgres", 5432)],
+        "auth": [("store", 4000)],
+    }
 
-    assert reaches("store", "postgres", 5432)
-    assert reaches("gateway", "store", 4000)
-    none_of_its_business = [
-        ("mailer", "postgres", 5432),
-        ("gateway", "postgres", 5432),
-        ("store", "mailer", 4000),
-        ("auth", "store", 4000),
-        ("store", "mailbox", 1025),
-    ]
-    assert [one for one in none_of_its_business if reaches(*one)] == []
+    def look(part: str) -> None:
+        pod = kube.ready_pods(installed.namespace, part)[0]["metadata"]["name"]
+        targets = [(installed.name(other), port) for other, port in (*needed[part], *none_of_its_business[part])]
+        assert installed.reached(pod, targets) == targets[: len(needed[part])], part
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(look, needed))

@@ -36,11 +36,14 @@ def test_delivery_is_verified_by_the_operator_as_a_client(installed: Installed, 
 
 
 def test_a_deployment_that_was_scaled_by_hand_comes_back(installed: Installed, kube: Kube) -> None:
+    def mailers() -> set[str]:
+        return {pod["metadata"]["uid"] for pod in kube.ready_pods(installed.namespace, "mailer")}
+
+    before = mailers()
     mailer = f"deployment/{installed.name('mailer')}"
     kube.kubectl("scale", mailer, "--replicas=0", namespace=installed.namespace)
-    wait_for("there are two mailers", lambda: len(kube.ready_pods(installed.namespace, "mailer")) == 2, deadline=90)
-    reasons = [event["reason"] for event in kube.events(installed.namespace, RELEASE)]
-    assert "Scaled" in reasons
+    wait_for("there are two new mailers", lambda: len(mailers() - before) == 2, deadline=90)
+    kube.wait_event(installed.namespace, RELEASE, "Scaled")
 
 
 def test_helm_test_goes_through_the_front_door(installed: Installed, kube: Kube) -> None:

@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 
 from cluster.install import Installed
-from cluster.kube import Kube, Object, condition, find_condition
+from cluster.kube import Kube, condition, find_condition
+from cluster.objects import Object
 from cluster.waiting import CommandFailed, wait_for
 from support.phoenix import PhoenixClient
 from support.platform import person
@@ -124,8 +125,7 @@ async def test_drift_is_repaired(installed: Installed, kube: Kube) -> None:
     async with asyncio.timeout(60):
         while not await repaired():
             await asyncio.sleep(0.5)
-    reasons = {event["reason"] for event in kube.events("team-a", "t.drift")}
-    assert reasons & {"Changed", "Repaired", "DriftRepaired"}, reasons
+    await asyncio.to_thread(kube.wait_event, "team-a", "t.drift", "DriftRepaired")
 
 
 @pytest.mark.parametrize(("policy", "left"), [("Retain", True), ("Delete", False)])
@@ -184,8 +184,7 @@ def test_deletion_never_hangs_on_a_store_that_is_gone(installed: Installed, kube
         kube.kubectl("scale", store, "--replicas=0", namespace=installed.namespace)
         wait_for("no store is left", lambda: not kube.pods(installed.namespace, "store"), deadline=90)
         kube.kubectl("delete", "nxt", "t.storeless", "--timeout=100s", namespace="team-a")
-        reasons = {event["reason"] for event in kube.events("team-a", "t.storeless")}
-        assert "TopicKept" in reasons, reasons
+        kube.wait_event("team-a", "t.storeless", "TopicKept")
     installed.wait_complete()
 
 
@@ -236,5 +235,5 @@ def test_a_thousand_topics(installed: Installed, kube: Kube) -> None:
     print(f"1000 topics: applied in {applied:.0f} s, ready {time.monotonic() - started - applied:.0f} s later")
     # More are as quick as ever.
     assert min(apply_and_time(kube, topic(f"t.more.{number}", "team-b")) for number in range(FEW)) < QUICK
-    kube.kubectl("delete", "nxt", "--all", "--wait=false", namespace="team-b", deadline=310)
+    kube.delete_all("nxt", "team-b")
     wait_for("all of them are gone", lambda: not kube.objects("nxt", "team-b"), deadline=180, pause=1)

@@ -10,15 +10,17 @@ from cluster.waiting import TimedOut, wait_for
 from support.platform import person
 
 KINDS = (
-    "deployments,statefulsets,pods,services,configmaps,secrets,serviceaccounts,roles,rolebindings,"
-    "networkpolicies,poddisruptionbudgets,ingresses,persistentvolumeclaims,notifyxplatforms,jobs"
-)
+    "deployments", "statefulsets", "pods", "services", "configmaps", "secrets", "serviceaccounts", "roles",
+    "rolebindings", "networkpolicies", "poddisruptionbudgets", "ingresses", "persistentvolumeclaims",
+    "notifyxplatforms", "jobs",
+)  # fmt: skip
 OURS = f"app.kubernetes.io/instance={RELEASE}"
 
 
 def left(kube: Kube, namespace: str) -> set[str]:
     """What the release still has in its namespace."""
-    return {f"{one['kind']}/{one['metadata']['name']}" for one in kube.objects(KINDS, namespace, OURS)}
+    objects = [one for kind in KINDS for one in kube.objects(kind, namespace, OURS)]
+    return {f"{one['kind']}/{one['metadata']['name']}" for one in objects}
 
 
 async def test_uninstall(installed: Installed, kube: Kube) -> None:
@@ -38,8 +40,8 @@ async def test_uninstall(installed: Installed, kube: Kube) -> None:
     with contextlib.suppress(TimedOut):  # what is left then says more
         wait_for("only what is kept is left", lambda: left(kube, installed.namespace) == kept, deadline=120)
     assert left(kube, installed.namespace) == kept
-    cluster_wide = kube.objects("clusterroles,clusterrolebindings", selector=OURS)
-    assert [one["metadata"]["name"] for one in cluster_wide] == []
+    for kind in ("clusterroles", "clusterrolebindings"):
+        assert [one["metadata"]["name"] for one in kube.objects(kind, selector=OURS)] == []
     # The definitions stay, and with them every team's topics.
     assert kube.exists("crd", "notifyxtopics.notifyx.dev")
     assert kube.exists("nxt", "left.behind", installed.namespace)

@@ -68,7 +68,7 @@ class Traffic:
 
 @contextlib.asynccontextmanager
 async def traffic(
-    platform: Served, topic: str, *, subscribers: int = 20, publishers: int = 3, pause: float = 0.05
+    platform: Served, topic: str, *, subscribers: int = 20, publishers: int = 3, pause: float = 0.1
 ) -> AsyncIterator[Traffic]:
     """Publishers and subscribers on a new topic. On leaving without an error, :meth:`Traffic.check` holds."""
     async with contextlib.AsyncExitStack() as stack:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,6 +88,20 @@ class Platform:
         pid = self.pid(name)
         os.kill(pid, number)
         return pid
+
+    async def replaced(self, killed: Mapping[str, int]) -> None:
+        """Wait until other processes run by the names in ``killed`` than the pids there, and the gateway is ready."""
+
+        async def back() -> bool:
+            running = self.running()
+            if any(running.get(name, pid) == pid for name, pid in killed.items()):
+                return False
+            with contextlib.suppress(aiohttp.ClientError):
+                async with aiohttp.ClientSession() as session, session.get(f"{self.gateway}/readyz") as response:
+                    return response.status == 200
+            return False
+
+        await eventually(back)
 
     async def keep_down(self, name: str, seen: asyncio.Task[Any]) -> None:
         """Until ``seen`` is done: what is started again within a second is killed each time."""

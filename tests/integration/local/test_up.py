@@ -12,7 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import aiohttp
 import psutil
 import pytest
 
@@ -43,21 +42,7 @@ def refused(*arguments: str, cwd: Path | None = None) -> str:
 async def test_every_process_that_dies_is_started_again(platform: Platform) -> None:
     names = ["mailer-1", "mailer-2", "mailbox", "auth", "store", "gateway", "postgres"]
     before = {name: platform.kill(name) for name in names}
-
-    async def all_new() -> bool:
-        running = platform.running()
-        return all(running.get(name, pid) != pid for name, pid in before.items())
-
-    await eventually(all_new, deadline=30)
-
-    async def ready() -> bool:
-        try:
-            async with aiohttp.ClientSession() as session, session.get(f"{platform.gateway}/readyz") as response:
-                return response.status == 200
-        except aiohttp.ClientError:
-            return False
-
-    await eventually(ready, deadline=30)
+    await platform.replaced(before)
     async with person(platform, "after") as someone:
         await someone.call("POST", "/topics", json={"name": "after.all"})
         assert (await someone.call("POST", "/topics/after.all/notifications", json={"body": "x"}))["seq"] == 1
