@@ -18,7 +18,7 @@ from notifyx_common.memcached import Memcached, parse_servers
 from notifyx_common.metrics import Metrics
 from notifyx_common.prometheus import Prometheus
 from notifyx_common.web import Check, Readiness, create_app
-from notifyx_gateway.dashboard.collector import Collector
+from notifyx_gateway.dashboard.collector import HARDLY, SELDOM, Collector
 from notifyx_gateway.dashboard.prometheus_history import PrometheusHistory
 from notifyx_gateway.dashboard.topics import TopicBooks
 from notifyx_gateway.dispatch import Dispatcher
@@ -122,6 +122,7 @@ class Gateway:
             readiness=self.readiness,
             own=metrics.registry,
             clock=clock,
+            rest=HARDLY if settings.prometheus_url else SELDOM,
         )
         self.books = TopicBooks(self.store_client, clock) if settings.dashboard_topics == "public" else None
         self.prometheus = Prometheus(settings) if settings.prometheus_url else None

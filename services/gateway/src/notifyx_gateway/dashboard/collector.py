@@ -1,6 +1,7 @@
 """Asks every node how it is: its readiness and its metrics, each with a deadline, the same for all who look.
 
-While nobody looks it asks seldom, so that who comes finds the last minutes drawn.
+While nobody looks it asks seldom, so that who comes finds the last minutes drawn; and hardly ever where Prometheus has
+those, as each gateway asks every node.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from notifyx_gateway.dashboard.readings import Readings, read
 
 log = get_logger(__name__)
 
-OFTEN, SELDOM = 2.0, 10.0
-"""Seconds between two rounds while somebody looks, and while nobody does."""
+OFTEN, SELDOM, HARDLY = 2.0, 10.0, 60.0
+"""Seconds between two rounds while somebody looks, while nobody does, and while nobody does and Prometheus keeps the
+history: a minute is what the first words that somebody then reads are about.
+"""
 
 LOOKING = 15.0
 """Seconds after a look in which another is expected."""
@@ -58,7 +61,10 @@ class Sight:
 
 
 class Collector:
-    """An async context manager that asks in rounds. ``own`` is the registry of this very process."""
+    """An async context manager that asks in rounds, every ``rest`` seconds while nobody looks.
+
+    ``own`` is the registry of this very process.
+    """
 
     def __init__(
         self,
@@ -68,8 +74,10 @@ class Collector:
         readiness: Readiness,
         own: CollectorRegistry,
         clock: Clock,
+        rest: float = SELDOM,
     ) -> None:
         self.history = History()
+        self._rest = rest
         self._clients = clients
         self._instance = instance
         self._readiness = readiness
@@ -120,7 +128,7 @@ class Collector:
             except Exception as error:
                 log.error("the platform was not looked at", exc_info=error)
             often = self._clock.monotonic() - self._looked < LOOKING
-            pause = (OFTEN if often else SELDOM) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+            pause = (OFTEN if often else self._rest) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
             try:
                 async with asyncio.timeout(pause):
                     await self._wanted.wait()
