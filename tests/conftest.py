@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
@@ -12,6 +13,9 @@ from notifyx_local.postgres import Cluster
 from support.platform import Platform, running_platform
 from support.postgres import create_database, drop_database, running_postgres
 from support.sharing import group
+
+# A shell that starts a run in the background lets it ignore Ctrl-C, and the run lets all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A property is never a timed test: these machines are noisy.
 hypothesis.settings.register_profile("notifyx", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -10,6 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -22,12 +24,12 @@ UP = [sys.executable, "-m", "notifyx", "up", "--no-web"]
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder PostgreSQL's account can reach too."""
-    path = Path(tmp_path_factory.mktemp("up"))
-    for part in (path, *path.parents[:2]):
-        part.chmod(0o755)
-    return path
+def folder() -> Iterator[Path]:
+    """A folder that other accounts can reach too, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="notifyx-up-", dir="/var/tmp") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
 
 
 def refused(*arguments: str, cwd: Path | None = None) -> str:
