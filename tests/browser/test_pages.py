@@ -49,6 +49,8 @@ async def filled(platform: Platform) -> AsyncIterator[tuple[str, aiohttp.ClientS
         await ok(theirs.post(f"{platform.api}/users/{email}/notifications", json={"title": "Are you on call?"}))
         mine = {"name": f"{name}.own", "title": "My own", "visibility": "private", "readers": ["olga@example.com"]}
         await ok(own.post(f"{platform.api}/topics", json=mine))
+        await ok(own.post(f"{platform.api}/topics", json={"name": f"{name}.open"}))
+        await ok(theirs.put(f"{platform.api}/topics/{name}.open/subscription", json={"email": "never"}))
         await ok(own.post(f"{platform.api}/topics/releases.{name}/acks", json={"up_to": 4}))
         yield name, theirs
 
@@ -101,6 +103,8 @@ async def test_every_page_is_accessible_and_pictured(
     async with someone(browser, platform, name, viewport=SIZES[size]) as person:
         for what, (path, ready) in pages.items():
             await look(await visit(person, path, ready), what)
+        page = await visit(person, f"/topics/{name}.open/settings", "Subscribers")
+        await expect(page.get_by_role("listitem").filter(has_text="Olga")).to_contain_text("0 unread, email: never")
         page = await visit(person, f"/topics/ops.storage.{name}", "Disk almost full")
         article = page.get_by_role("article", name="Disk almost full")
         await article.get_by_role("button", expanded=False).click()

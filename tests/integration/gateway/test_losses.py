@@ -43,8 +43,11 @@ async def test_who_is_signed_in_stays_so_while_auth_is_away(postgres: Cluster) -
         refused = await stack.call("POST", "/token", data=signing_in)
         assert (refused.status, refused.data["error"]) == (503, "temporarily_unavailable")
         assert time.monotonic() - started < 25
+        await stack.ok("PUT", "/topics/t/subscription", ada)
+        assert [one["name"] for one in (await stack.ok("GET", "/topics/t/subscribers", ada))["items"]] == [None]
         stack.lease("auth", stack.auth_url)
         await stack.ok("POST", "/token", data=signing_in)
+        assert [one["name"] for one in (await stack.ok("GET", "/topics/t/subscribers", ada))["items"]] == ["Ada"]
 
 
 async def test_a_service_that_is_gone_altogether_does_not_shut_the_door(postgres: Cluster) -> None:

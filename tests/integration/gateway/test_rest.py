@@ -46,9 +46,8 @@ async def test_from_sign_up_to_an_acknowledged_notification(stack: Stack) -> Non
     assert await stack.ok("POST", "/topics/deploys/acks", bob, json={"up_to": 1}) == {"acked_up_to": 1, "unread": 0}
     assert (await stack.ok("GET", "/inbox?unread=true", bob))["items"] == []
     assert [item["topic"] for item in (await stack.ok("GET", "/subscriptions", bob))["items"]].count("deploys") == 1
-    assert [item["user"] for item in (await stack.ok("GET", "/topics/deploys/subscribers", ada))["items"]] == [
-        await stack.id_of("bob")
-    ]
+    subscribers = (await stack.ok("GET", "/topics/deploys/subscribers", ada))["items"]
+    assert [(item["user"], item["name"]) for item in subscribers] == [(await stack.id_of("bob"), "Bob")]
     assert (await stack.call("GET", "/topics/deploys/subscribers", bob)).status == 403
     assert (await stack.call("DELETE", "/topics/deploys/subscription", bob)).status == 204
     assert (await stack.call("GET", "/topics/deploys/subscription", bob)).status == 404

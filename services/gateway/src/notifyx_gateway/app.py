@@ -173,7 +173,7 @@ class Gateway:
             connection_routes(self.hub, metrics),
             account_routes(door=door, auth=self.auth, verification=self.verification, settings=settings),
             token_routes(door=door, auth=self.auth),
-            topic_routes(door=door, store=self.store_client),
+            topic_routes(door=door, store=self.store_client, users=self.users),
             notification_routes(
                 door=door,
                 store=self.store,

@@ -880,6 +880,28 @@ export interface components {
             }[];
         };
         /**
+         * NamedSubscriber
+         * @description A subscriber, and the display name they gave; ``null`` when they gave none or it is not known right now.
+         */
+        NamedSubscriber: {
+            /** User */
+            user: string;
+            /**
+             * Email
+             * @enum {string}
+             */
+            email: "never" | "every" | "unread" | "digest";
+            /** Unread */
+            unread: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Name */
+            name: string | null;
+        };
+        /**
          * NewApiKey
          * @description ``topics`` are name patterns (``*`` wildcards); empty or absent means all the owner may use.
          */
@@ -1137,32 +1159,12 @@ export interface components {
             name: string;
         };
         /**
-         * Subscriber
-         * @description One subscriber as a topic's creator sees it.
-         */
-        Subscriber: {
-            /** User */
-            user: string;
-            /**
-             * Email
-             * @enum {string}
-             */
-            email: "never" | "every" | "unread" | "digest";
-            /** Unread */
-            unread: number;
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-        };
-        /**
-         * Subscribers
+         * SubscribersPage
          * @description One page of subscribers by user id.
          */
-        Subscribers: {
+        SubscribersPage: {
             /** Items */
-            items: components["schemas"]["Subscriber"][];
+            items: components["schemas"]["NamedSubscriber"][];
             /** Next */
             next: string | null;
         };
@@ -1437,6 +1439,7 @@ export type HistoryPage = components['schemas']['HistoryPage'];
 export type InboxNotification = components['schemas']['InboxNotification'];
 export type InboxPage = components['schemas']['InboxPage'];
 export type KeySet = components['schemas']['KeySet'];
+export type NamedSubscriber = components['schemas']['NamedSubscriber'];
 export type NewApiKey = components['schemas']['NewApiKey'];
 export type NewNotification = components['schemas']['NewNotification'];
 export type NewTopic = components['schemas']['NewTopic'];
@@ -1448,8 +1451,7 @@ export type Retention = components['schemas']['Retention'];
 export type RevokeForm = components['schemas']['RevokeForm'];
 export type SignUp = components['schemas']['SignUp'];
 export type SignedUp = components['schemas']['SignedUp'];
-export type Subscriber = components['schemas']['Subscriber'];
-export type Subscribers = components['schemas']['Subscribers'];
+export type SubscribersPage = components['schemas']['SubscribersPage'];
 export type Subscription = components['schemas']['Subscription'];
 export type SubscriptionSettings = components['schemas']['SubscriptionSettings'];
 export type Subscriptions = components['schemas']['Subscriptions'];
@@ -2568,7 +2570,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Subscribers"];
+                    "application/json": components["schemas"]["SubscribersPage"];
                 };
             };
             /** @description Bad Request. */

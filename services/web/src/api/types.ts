@@ -8,7 +8,6 @@ export type {
   NewNotification,
   NewTopic,
   Notification,
-  Subscriber,
   Subscription,
   Topic,
   TopicPatch,

@@ -12,7 +12,6 @@ from notifyx_common.contracts.store import (
     AckState,
     NewNotification,
     NewTopic,
-    Subscribers,
     Subscription,
     Subscriptions,
     SubscriptionSettings,
@@ -158,7 +157,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/topics/{name}/subscribers", "listSubscribers", "Who is subscribed", "Topics",
-        {200: ("By user.", JSON, Subscribers)}, (400, 403, 404, 503), scope="manage",
+        {200: ("By user.", JSON, shapes.SubscribersPage)}, (400, 403, 404, 503), scope="manage",
         parameters=(_NAME, _LIMIT, _AFTER_NAME),
     ),
     Operation(

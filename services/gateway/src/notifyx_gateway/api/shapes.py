@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from notifyx_common.contracts.store import AnyTopicName, Notification
+from notifyx_common.contracts.store import AnyTopicName, Notification, Subscriber
 from notifyx_common.errors import FieldError
 from notifyx_gateway.routes.notifications import BatchItem
 
@@ -108,6 +108,19 @@ class InboxPage(BaseModel):
     items: list[InboxNotification]
     next: str | None
     unread: dict[AnyTopicName, int]
+
+
+class NamedSubscriber(Subscriber):
+    """A subscriber, and the display name they gave; ``null`` when they gave none or it is not known right now."""
+
+    name: str | None
+
+
+class SubscribersPage(BaseModel):
+    """One page of subscribers by user id."""
+
+    items: list[NamedSubscriber]
+    next: str | None
 
 
 class CloudEvent(BaseModel):

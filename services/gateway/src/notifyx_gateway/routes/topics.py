@@ -13,15 +13,17 @@ from notifyx_common.errors import Conflict
 from notifyx_common.web import json_response
 from notifyx_gateway.bodies import number, query, read_model, text, topic_name
 from notifyx_gateway.door import Door
+from notifyx_gateway.users import UserDirectory
 
 LARGEST_PAGE = 200
 LONGEST_TEXT = 320
 
 
-def topic_routes(*, door: Door, store: ServiceClient) -> Blueprint:
+def topic_routes(*, door: Door, store: ServiceClient, users: UserDirectory) -> Blueprint:
     """Create, list, read, change, delete; who is subscribed; one's own subscription."""
     blueprint = Blueprint("topics", __name__, url_prefix="/api/v1")
     _add_topics(blueprint, door, store)
+    _add_subscribers(blueprint, door, store, users)
     _add_subscriptions(blueprint, door, store)
     return blueprint
 
@@ -68,6 +70,8 @@ def _add_topics(blueprint: Blueprint, door: Door, store: ServiceClient) -> None:
         await store.call("DELETE", topic_path(topic), principal=principal)
         return Response(status=204)
 
+
+def _add_subscribers(blueprint: Blueprint, door: Door, store: ServiceClient, users: UserDirectory) -> None:
     @blueprint.get("/topics/<name>/subscribers")
     async def subscribers(name: str) -> Response:
         topic = topic_name(name)
@@ -76,7 +80,10 @@ def _add_topics(blueprint: Blueprint, door: Door, store: ServiceClient) -> None:
         number(values, "limit", least=1, most=LARGEST_PAGE)
         text(values, "after", LONGEST_TEXT)
         path = f"{topic_path(topic)}/subscribers"
-        return json_response(await store.call("GET", path, params=values, principal=principal))
+        page: dict[str, Any] = await store.call("GET", path, params=values, principal=principal)
+        names = await users.names([one["user"] for one in page["items"]])
+        page["items"] = [{**one, "name": names.get(one["user"])} for one in page["items"]]
+        return json_response(page)
 
 
 def _add_subscriptions(blueprint: Blueprint, door: Door, store: ServiceClient) -> None:

@@ -30,7 +30,7 @@ export default function SubscriberList({ name }: { name: string }) {
       <ul className={classes.people}>
         {people.map((one) => (
           <li key={one.user}>
-            {one.user === user.id ? <strong>You</strong> : <code>{one.user}</code>}
+            {one.user === user.id ? <strong>You</strong> : <Who {...one} />}
             <span>
               {one.unread} unread, email: {EMAIL_MODES[one.email].short}
             </span>
@@ -46,4 +46,9 @@ export default function SubscriberList({ name }: { name: string }) {
       )}
     </section>
   );
+}
+
+/** By their name, which they need not have given; two may have the same. */
+function Who({ name, user }: { name: string | null; user: string }) {
+  return name === null ? <code>{user}</code> : <span title={user}>{name}</span>;
 }

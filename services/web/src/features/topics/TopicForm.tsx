@@ -1,4 +1,4 @@
-import { Alert, Button, NumberInput, SegmentedControl, Select, Switch, TagsInput, TextInput } from "@mantine/core";
+import { Alert, Button, NumberInput, SegmentedControl, Select, Switch, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { sentence } from "@/api/errors";
@@ -8,6 +8,7 @@ import { useServices } from "@/app/services";
 import { notify } from "@/components/notify";
 import { EMAIL_MODES } from "./emailModes";
 import { fieldsOf, patchOf, type TopicFields } from "./fields";
+import { GrantsInput } from "./GrantsInput";
 import classes from "./TopicSettings.module.css";
 
 const WHO = "Emails, user ids, or * for everyone who is signed in";
@@ -145,7 +146,7 @@ function Access({ fields, set, editable }: AccessProps) {
         />
       </div>
       {fields.visibility === "private" && (
-        <TagsInput
+        <GrantsInput
           label="Who else reads"
           description={WHO}
           disabled={!editable}
@@ -153,14 +154,14 @@ function Access({ fields, set, editable }: AccessProps) {
           onChange={(readers) => set({ readers })}
         />
       )}
-      <TagsInput
+      <GrantsInput
         label="Who else publishes"
         description={WHO}
         disabled={!editable}
         value={fields.publishers}
         onChange={(publishers) => set({ publishers })}
       />
-      <TagsInput
+      <GrantsInput
         label="Creators"
         description="They change the topic, publish to it and see who is subscribed"
         disabled={!editable}
