@@ -52,10 +52,6 @@ class Kube:
         """A merge patch."""
         self._objects.merge(kind, name, patch, namespace)
 
-    def delete_all(self, kind: str, namespace: str) -> None:
-        """Delete a kind's objects in a namespace, and wait for none of them."""
-        self._objects.delete_all(kind, namespace)
-
     def pods(self, namespace: str, component: str) -> list[Object]:
         """The pods of a component of Notifyx that are not on their way out."""
         selector = f"app.kubernetes.io/name=notifyx,app.kubernetes.io/component={component}"

@@ -66,10 +66,6 @@ class Objects:
         content = "application/merge-patch+json"
         self._call("patch", self._kind(kind), name, namespace, body=dict(patch), content_type=content)
 
-    def delete_all(self, kind: str, namespace: str) -> None:
-        """Delete a kind's objects in a namespace, in one call that waits for none of them."""
-        self._call("delete", self._kind(kind), "", namespace)
-
     def _kind(self, word: str) -> Resource:
         with self._lock:
             if word not in self._kinds:

@@ -73,6 +73,20 @@ def test_prometheus_hears_of_every_pod(installed: Installed, kube: Kube) -> None
     wait_for("all of the load is seen", heard, deadline=90)
 
 
+async def test_mailers_follow_the_outbox(small: Installed, mailed: Installed, kube: Kube) -> None:
+    await asyncio.to_thread(ready, small, kube, "mailer", 1)
+    async with person(mailed, "flooded") as flooded:
+        await verify(mailed, flooded)
+        await flooded.call("POST", "/topics", json={"name": "scaled.mail"})
+        await flooded.call("PUT", "/topics/scaled.mail/subscription", json={"email": "every"})
+        items = [{"topic": "scaled.mail", "title": f"Flood {number}", "body": "x"} for number in range(100)]
+        answer = await flooded.call("POST", "/notifications:batch", json={"items": items})
+        assert {item["status"] for item in answer["items"]} == {201}
+        await asyncio.to_thread(ready, small, kube, "mailer", 3)
+        mails = await wait_for_summaries(mailed, flooded.email, "Flood", count=100, deadline=90)
+        assert len({mail["subject"] for mail in mails}) == len(mails) == 100
+
+
 async def test_load_brings_gateways_and_calm_takes_them_away(small: Installed, kube: Kube) -> None:
     async with traffic(small, "scaled", subscribers=4, publishers=2) as flowing:
         async with AsyncExitStack() as stack:
@@ -89,20 +103,6 @@ async def test_load_brings_gateways_and_calm_takes_them_away(small: Installed, k
         await flowing.more()
     for said in ("gateway: Raised", "gateway: Lowered from 3 to 2"):
         await asyncio.to_thread(kube.wait_event, small.namespace, RELEASE, "Scaled", saying=said)
-
-
-async def test_mailers_follow_the_outbox(small: Installed, mailed: Installed, kube: Kube) -> None:
-    await asyncio.to_thread(ready, small, kube, "mailer", 1)
-    async with person(mailed, "flooded") as flooded:
-        await verify(mailed, flooded)
-        await flooded.call("POST", "/topics", json={"name": "scaled.mail"})
-        await flooded.call("PUT", "/topics/scaled.mail/subscription", json={"email": "every"})
-        items = [{"topic": "scaled.mail", "title": f"Flood {number}", "body": "x"} for number in range(100)]
-        answer = await flooded.call("POST", "/notifications:batch", json={"items": items})
-        assert {item["status"] for item in answer["items"]} == {201}
-        await asyncio.to_thread(ready, small, kube, "mailer", 3)
-        mails = await wait_for_summaries(mailed, flooded.email, "Flood", count=100, deadline=90)
-        assert len({mail["subject"] for mail in mails}) == len(mails) == 100
 
 
 def test_declared_demand_is_there_before_anyone_connects(small: Installed, kube: Kube) -> None:
