@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ class Objects:
 
     def __init__(self, kubeconfig: Path) -> None:
         client = new_client_from_config(str(kubeconfig))  # type: ignore[no-untyped-call]
-        # Into a cache of its own: the client's is one file for all that ever listened on this address.
-        self._client = DynamicClient(client, str(kubeconfig.with_suffix(".kinds")))  # type: ignore[no-untyped-call]
+        # It would keep the kinds in a file, where another cluster at this address found them: here it cannot.
+        with _telling("the kinds of objects"):
+            self._client = DynamicClient(client, str(kubeconfig / "none"))  # type: ignore[no-untyped-call]
         self._kinds: dict[str, Resource] = {}
         self._lock = threading.Lock()
 
@@ -69,10 +71,11 @@ class Objects:
     def _kind(self, word: str) -> Resource:
         with self._lock:
             if word not in self._kinds:
-                found = self._find(word)
-                if found is None:  # it may have been defined since
-                    self._client.resources.invalidate_cache()
+                with _telling("the kinds of objects"):
                     found = self._find(word)
+                    if found is None:  # it may have been defined since
+                        self._client.resources.invalidate_cache()
+                        found = self._find(word)
                 if found is None:
                     raise Missing(f"the cluster knows no {word!r}")
                 self._kinds[word] = found
@@ -88,15 +91,22 @@ class Objects:
 
     def _call(self, method: str, kind: Resource, name: str, namespace: str, **options: Any) -> Object:
         path = kind.path(name=name, namespace=namespace)  # type: ignore[no-untyped-call]
-        try:
+        with _telling(f"{method} {path}"):
             answer = self._client.request(method, path, serialize=False, _request_timeout=DEADLINE, **options)
-        except ApiException as error:
-            failure = Missing if error.status == 404 else CommandFailed
-            raise failure(f"{method} {path}: {error.status} {_message(error.body)}") from None
-        except HTTPError as error:
-            raise CommandFailed(f"{method} {path}: {error}") from None
         found: Object = json.loads(answer.data)
         return found
+
+
+@contextlib.contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """The client's errors as ours."""
+    try:
+        yield
+    except ApiException as error:
+        failure = Missing if error.status == 404 else CommandFailed
+        raise failure(f"{what}: {error.status} {_message(error.body)}") from None
+    except HTTPError as error:
+        raise CommandFailed(f"{what}: {error}") from None
 
 
 def _message(body: str | bytes | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -76,7 +77,9 @@ async def test_create_change_and_status(installed: Installed, kube: Kube) -> Non
 
     made = [topic(f"t.orders.{number}", "team-a") for number in range(FEW)]
     assert min([await asyncio.to_thread(apply_and_time, kube, one) for one in made]) < QUICK
-    await asyncio.to_thread(quickest, "Orders")
+    orders = json.dumps(topic("t.orders", "team-a", title="Orders", publishers=["*"]))
+    kube.kubectl("apply", "-f", "-", stdin=orders)
+    await asyncio.to_thread(kube.wait_condition, "nxt", "t.orders", "team-a", "Ready")
     answer = await call(installed, "POST", "/topics/t.orders/notifications", json={"body": "one"})
     assert answer["seq"] == 1
     found = await call(installed, "GET", "/topics/t.orders")

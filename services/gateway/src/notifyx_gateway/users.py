@@ -42,10 +42,7 @@ class UserDirectory:
         key = who.lower()
 
         async def look_up() -> ResolvedUser | None:
-            answer = await self._auth.call(
-                "POST", "/internal/v1/users:resolve", body={"users": [key]}, idempotent=True, deadline=LOOK_UP_SECONDS
-            )
-            return ResolvedUsers.model_validate(answer).users.get(key)
+            return (await self._ask([key])).get(key)
 
         return await self._cache.get_or_load(key, look_up, _ttl)
 
@@ -57,17 +54,21 @@ class UserDirectory:
         if not ids:
             return {}
         try:
-            answer = await self._auth.call(
-                "POST", "/internal/v1/users:resolve", body={"users": ids}, idempotent=True, deadline=LOOK_UP_SECONDS
-            )
+            found = await self._ask(ids)
         except Unavailable as error:
             log.info("the names of users are not known", reason=error.reason)
             return {}
-        return {user.id: user.name for user in ResolvedUsers.model_validate(answer).users.values() if user.name}
+        return {user.id: user.name for user in found.values() if user.name}
 
     async def forget(self, user_id: str) -> None:
         """What is known of a user changed."""
         await self._cache.delete_where(lambda found: found is not None and found.id == user_id)
+
+    async def _ask(self, users: Sequence[str]) -> dict[str, ResolvedUser]:
+        answer = await self._auth.call(
+            "POST", "/internal/v1/users:resolve", body={"users": users}, idempotent=True, deadline=LOOK_UP_SECONDS
+        )
+        return ResolvedUsers.model_validate(answer).users
 
 
 def _ttl(found: ResolvedUser | None) -> float:

@@ -74,7 +74,7 @@ class Collector:
         readiness: Readiness,
         own: CollectorRegistry,
         clock: Clock,
-        rest: float = SELDOM,
+        rest: float,
     ) -> None:
         self.history = History()
         self._rest = rest
