@@ -20,8 +20,9 @@ import asyncpg
 import pytest
 
 from chart.rendered import CHART
+from notifyx_local.accounts import group_of
 from notifyx_local.ports import free_port
-from notifyx_local.postgres import Cluster, group_of
+from notifyx_local.postgres import Cluster
 from support.platform import PASSWORD, Platform, person
 
 SCRIPT = CHART / "files" / "postgres.sh"

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import asyncpg
 
+from notifyx_local.accounts import group_of
 from notifyx_local.ports import free_port
-from notifyx_local.postgres import Cluster, group_of, prepare
+from notifyx_local.postgres import Cluster, prepare
 
 
 @contextlib.contextmanager
@@ -53,8 +54,8 @@ def start(cluster: Cluster) -> subprocess.Popen[bytes]:
     with open(cluster.data.parent / "log", "ab") as log:
         process = subprocess.Popen(
             cluster.command(), user=cluster.account, group=group_of(cluster.account),
-            extra_groups=[] if cluster.account else None, cwd="/", stdout=log, stderr=log, env={"PATH": os.defpath},
-            start_new_session=True,
+            extra_groups=[] if cluster.account else None, cwd=cluster.cwd, stdout=log, stderr=log,
+            env={"PATH": os.defpath}, start_new_session=True,
         )  # fmt: skip
     asyncio.run(_wait(cluster, time.monotonic() + 30))
     return process

@@ -18,8 +18,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from notifyx_local.accounts import group_of
 from notifyx_local.ports import free_port
-from notifyx_local.postgres import Cluster, group_of, prepare
+from notifyx_local.postgres import Cluster, prepare
 from support.auth import INTERNAL_TOKEN, PASSWORD
 from support.postgres import create_database, start
 

