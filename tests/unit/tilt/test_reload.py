@@ -17,9 +17,12 @@ DEADLINE = 20.0
 SERVICE = """
 import signal, sys, notifyx_demo
 from notifyx_demo import say
-signal.signal(signal.SIGTERM, lambda *_: (say("stopping"), sys.exit(7)))
+# Blocked, so that one which comes before the wait is kept for it.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 say(f"{notifyx_demo.__file__} {' '.join(sys.argv[1:])}")
-signal.pause()
+signal.sigwait({signal.SIGTERM})
+say("stopping")
+sys.exit(7)
 """
 PACKAGE = """
 import os
