@@ -15,9 +15,9 @@ from notifyx_auth.settings import AuthSettings
 from notifyx_common.settings import ServiceSettings, load
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_mailer.settings import MailerSettings
-from notifyx_operator.bounds import read_spec
+from notifyx_operator.scaling.bounds import read_spec
 from notifyx_operator.settings import OperatorSettings
-from notifyx_store.settings import StoreSettings
+from notifyx_store.base.settings import StoreSettings
 
 KINDS: dict[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,

@@ -18,10 +18,10 @@ import asyncpg
 from pydantic import SecretStr
 
 from notifyx_common.database import migrate
-from notifyx_store.database import database_config
-from notifyx_store.outbox import OutboxConfig
-from notifyx_store.outbox_rules import RetryPolicy
-from notifyx_store.settings import StoreSettings
+from notifyx_store.base.database import database_config
+from notifyx_store.base.settings import StoreSettings
+from notifyx_store.mail.outbox import OutboxConfig
+from notifyx_store.mail.outbox_rules import RetryPolicy
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 CONFIG = OutboxConfig(mail_domain="mail.example", secret=SecretStr("a secret of the tests"), policy=RetryPolicy())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from notifyx_operator.planner import Bounds, Load, Memory, Need, Plan, plan
+from notifyx_operator.scaling.planner import Bounds, Load, Memory, Need, Plan, plan
 
 INTERVAL = 30.0
 DAY = 86_400.0

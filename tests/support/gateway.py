@@ -21,7 +21,7 @@ from notifyx_local.postgres import Cluster
 from notifyx_mailer.app import build as build_mailer
 from notifyx_mailer.settings import MailerSettings
 from notifyx_store.app import build as build_store
-from notifyx_store.settings import StoreSettings
+from notifyx_store.base.settings import StoreSettings
 from support.postgres import create_database
 from support.served import served
 

@@ -20,7 +20,7 @@ from jsonpatch import JsonPatchTestFailed
 from notifyx_common.balancer import Endpoint
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.principal import system_principal
-from notifyx_operator.conditions import find
+from notifyx_operator.kube.conditions import find
 from support.store import StoreClient
 
 Operator = Callable[..., contextlib.AbstractAsyncContextManager[None]]

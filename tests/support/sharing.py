@@ -17,7 +17,7 @@ GROUPS = (
         "tests/integration/client/test_journey.py",
         "tests/integration/client/test_reading.py",
         "tests/integration/local/test_up.py",
-        "tests/integration/operator/test_prober.py",
+        "tests/integration/operator/probing/test_prober.py",
         "tests/monitoring/test_prometheus.py",
     ),
 )

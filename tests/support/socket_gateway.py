@@ -16,10 +16,10 @@ from notifyx_common.errors import Unauthenticated
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import VerifiedToken
-from notifyx_gateway.hub import Hub, HubSettings
+from notifyx_gateway.delivery.hub import Hub, HubSettings
 from notifyx_gateway.socket.listener import SocketListener
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.store import Store
+from notifyx_gateway.upstream.store import Store
 
 INTERNAL_TOKEN = "internal-token-for-tests"
 

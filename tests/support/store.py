@@ -17,7 +17,7 @@ from notifyx_common.clock import Clock
 from notifyx_common.lifecycle import bind
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_store.app import build
-from notifyx_store.settings import StoreSettings
+from notifyx_store.base.settings import StoreSettings
 
 TOKEN = "test-internal-token-0123456789"
 

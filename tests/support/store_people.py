@@ -9,11 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 from notifyx_common.principal import Principal, system_principal
-from notifyx_store.acks import acknowledge
-from notifyx_store.context import StoreContext
-from notifyx_store.metrics import StoreMetrics
-from notifyx_store.publish import Publisher
-from notifyx_store.subscriptions import subscribe, unsubscribe
+from notifyx_store.base.context import StoreContext
+from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.log.publish import Publisher
+from notifyx_store.readers.acks import acknowledge
+from notifyx_store.readers.subscriptions import subscribe, unsubscribe
 from support.books import NOW, Topic
 
 

@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from notifyx_gateway.api.openapi import build_openapi
-from notifyx_gateway.api.operations import OPERATIONS
+from notifyx_gateway.rest.api.openapi import build_openapi
+from notifyx_gateway.rest.api.operations import OPERATIONS
 from notifyx_local.web_build import SOURCE
 from support.node import node
 

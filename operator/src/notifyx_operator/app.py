@@ -26,15 +26,15 @@ from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.prometheus import Prometheus
 from notifyx_common.web import Readiness, create_app
-from notifyx_operator import kopf_thread
-from notifyx_operator.cluster import Cluster, connect
-from notifyx_operator.connections import Connections
-from notifyx_operator.demand import Demands
 from notifyx_operator.handlers import register
-from notifyx_operator.platforms import Platforms
-from notifyx_operator.prober import Prober
-from notifyx_operator.reconciler import Reconciler
+from notifyx_operator.kube import kopf_thread
+from notifyx_operator.kube.cluster import Cluster, connect
+from notifyx_operator.kube.connections import Connections
+from notifyx_operator.probing.prober import Prober
+from notifyx_operator.scaling.platforms import Platforms
 from notifyx_operator.settings import OperatorSettings
+from notifyx_operator.topics.demand import Demands
+from notifyx_operator.topics.reconciler import Reconciler
 
 log = get_logger(__name__)
 

@@ -14,9 +14,9 @@ from typing import Any, Protocol, TypeVar
 import kopf
 
 from notifyx_common.errors import NotifyxError
-from notifyx_operator.cluster import GROUP, PLATFORMS, TOPICS, VERSION
-from notifyx_operator.deletion import Wait
-from notifyx_operator.status import Outcome
+from notifyx_operator.kube.cluster import GROUP, PLATFORMS, TOPICS, VERSION
+from notifyx_operator.topics.deletion import Wait
+from notifyx_operator.topics.status import Outcome
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ LONGEST_PAUSE = 30.0
 
 
 class Topics(Protocol):
-    """What the handlers need of :class:`~notifyx_operator.reconciler.Reconciler`."""
+    """What the handlers need of :class:`~notifyx_operator.topics.reconciler.Reconciler`."""
 
     async def sync(self, topic: str, uid: str) -> Outcome | None: ...
 

@@ -14,11 +14,11 @@ import yaml
 
 from notifyx_common.contracts.store import NewNotification
 from notifyx_common.settings import load
-from notifyx_gateway.api.openapi import build_openapi
-from notifyx_gateway.api.operations import OPERATIONS
 from notifyx_gateway.app import build
-from notifyx_gateway.routes.documents import asyncapi_document
-from notifyx_gateway.routes.web import ADDRESSES
+from notifyx_gateway.rest.api.openapi import build_openapi
+from notifyx_gateway.rest.api.operations import OPERATIONS
+from notifyx_gateway.rest.routes.documents import asyncapi_document
+from notifyx_gateway.rest.routes.web import ADDRESSES
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.postgres import Cluster
 from support.gateway import running_stack

@@ -21,8 +21,8 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.metrics import Metrics
 from notifyx_local.topics import apply_topics, read_folder
-from notifyx_operator.apply import observe
-from notifyx_operator.plan import plan
+from notifyx_operator.topics.apply import observe
+from notifyx_operator.topics.plan import plan
 from support.platform import Platform, person
 
 ROOT = Path(__file__).parents[3]

@@ -16,7 +16,7 @@ from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.dispatch import Dispatcher
+from notifyx_gateway.mail.dispatch import Dispatcher
 from support.mailers import MailerProcess, client, fleet, static, status_of
 from support.outbox import Outbox, running_outbox
 from support.smtp import Mailbox, running_smtp

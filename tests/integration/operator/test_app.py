@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_operator.app import build
-from notifyx_operator.cluster import NotInCluster, NotInstalled, connect
+from notifyx_operator.kube.cluster import NotInCluster, NotInstalled, connect
 from notifyx_operator.settings import OperatorSettings
 from support.operator_kube import Kube, Operator, Store, until
 from support.store import TOKEN

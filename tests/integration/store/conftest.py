@@ -1,11 +1,18 @@
-"""A store replica on a database of its own."""
+"""A store replica on a database of its own; without one, its tables with a pool on them, or a store's context."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
+from notifyx_common.clock import SystemClock
+from notifyx_common.database import Database
+from notifyx_common.metrics import Metrics
+from notifyx_store.base.context import StoreContext
+from notifyx_store.base.database import database_config
+from support import books
 from support.store import StoreClient, running_store, store_settings
 
 
@@ -14,3 +21,18 @@ async def store(database: str) -> AsyncIterator[StoreClient]:
     """One replica."""
     async with running_store(store_settings(database)) as client:
         yield client
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    """Connections to a database with the store's tables, empty."""
+    async with books.pool_on(await books.migrated(database)) as connections:
+        yield connections
+
+
+@pytest.fixture
+async def live(database: str) -> AsyncIterator[StoreContext]:
+    """A store's context on the machine's clock, impatient enough for tests."""
+    settings = books.store_settings(database, outbox_poll=0.3, expiry_sweep=0.05, retention_sweep=0.1, ledger_every=0.1)
+    async with Database(database_config(settings)) as entered:
+        yield StoreContext(settings, entered, SystemClock(), Metrics())

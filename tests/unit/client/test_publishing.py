@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from notifyx.errors import InvalidRequest
 from notifyx.publishing import MOST_BYTES, MOST_ITEMS, Message, batches
 from notifyx.transport import base_url
-from notifyx_gateway.routes.notifications import BatchItem
+from notifyx_gateway.rest.requests import BatchItem
 
 
 @given(st.lists(st.integers(0, 40_000), max_size=500))

@@ -18,11 +18,11 @@ import yaml
 from pydantic import BaseModel
 
 from notifyx_common.contracts.store import TopicStatus
-from notifyx_operator.bounds import Decision, InvalidPlatform, PlatformSpec, Replicas, read_spec
-from notifyx_operator.claims import read_claim
-from notifyx_operator.platform_status import Looked, platform_status
-from notifyx_operator.resource import InvalidResource, TopicSpec, parse
-from notifyx_operator.status import Outcome, topic_status
+from notifyx_operator.scaling.bounds import Decision, InvalidPlatform, PlatformSpec, Replicas, read_spec
+from notifyx_operator.scaling.platform_status import Looked, platform_status
+from notifyx_operator.topics.claims import read_claim
+from notifyx_operator.topics.resource import InvalidResource, TopicSpec, parse
+from notifyx_operator.topics.status import Outcome, topic_status
 
 ROOT = Path(__file__).parents[3]
 FILES = {

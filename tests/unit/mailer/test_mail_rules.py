@@ -12,7 +12,7 @@ from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.mailer import Mail, MailResult
 from notifyx_common.contracts.store import OutboxMail
 from notifyx_common.tasks import Outcome, TryElsewhere
-from notifyx_gateway.dispatch import FENCED, answer_for, prepare, result_of
+from notifyx_gateway.mail.dispatch import FENCED, answer_for, prepare, result_of
 from notifyx_mailer.errors import MailFailed, MailRefused
 from notifyx_mailer.remembered import Remembered
 from notifyx_mailer.smtp import Stage, classify

@@ -21,33 +21,33 @@ from notifyx_common.web import Check, Readiness, create_app
 from notifyx_gateway.dashboard.collector import HARDLY, SELDOM, Collector
 from notifyx_gateway.dashboard.prometheus_history import PrometheusHistory
 from notifyx_gateway.dashboard.topics import TopicBooks
-from notifyx_gateway.dispatch import Dispatcher
-from notifyx_gateway.door import Door
-from notifyx_gateway.headers import add_headers
-from notifyx_gateway.history import HistoryReader
-from notifyx_gateway.hub import Hub
-from notifyx_gateway.identity import Authenticator
-from notifyx_gateway.pages import Pages
+from notifyx_gateway.delivery.hub import Hub
+from notifyx_gateway.mail.dispatch import Dispatcher
+from notifyx_gateway.mail.verification import Verification
 from notifyx_gateway.registry import Registry
-from notifyx_gateway.routes.accounts import account_routes, token_routes
-from notifyx_gateway.routes.connections import connection_routes
-from notifyx_gateway.routes.dashboard import dashboard_routes
-from notifyx_gateway.routes.documents import document_routes
-from notifyx_gateway.routes.notifications import notification_routes
-from notifyx_gateway.routes.pages import page_routes
-from notifyx_gateway.routes.registry import registry_routes
-from notifyx_gateway.routes.stream import Streams, stream_routes
-from notifyx_gateway.routes.topics import topic_routes
-from notifyx_gateway.routes.web import web_routes
-from notifyx_gateway.service_accounts import ServiceAccounts
+from notifyx_gateway.rest.door import Door
+from notifyx_gateway.rest.headers import add_headers
+from notifyx_gateway.rest.history import HistoryReader
+from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.rest.routes.accounts import account_routes, token_routes
+from notifyx_gateway.rest.routes.connections import connection_routes
+from notifyx_gateway.rest.routes.dashboard import dashboard_routes
+from notifyx_gateway.rest.routes.documents import document_routes
+from notifyx_gateway.rest.routes.notifications import notification_routes
+from notifyx_gateway.rest.routes.pages import page_routes
+from notifyx_gateway.rest.routes.registry import registry_routes
+from notifyx_gateway.rest.routes.stream import Streams, stream_routes
+from notifyx_gateway.rest.routes.topics import topic_routes
+from notifyx_gateway.rest.routes.web import web_routes
+from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.socket.listener import SocketListener
 from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.store import Store
-from notifyx_gateway.users import UserDirectory
-from notifyx_gateway.verification import Verification
-from notifyx_gateway.web_files import WebFiles
+from notifyx_gateway.upstream.identity import Authenticator
+from notifyx_gateway.upstream.service_accounts import ServiceAccounts
+from notifyx_gateway.upstream.store import Store
+from notifyx_gateway.upstream.users import UserDirectory
 
 
 class Gateway:

@@ -44,8 +44,8 @@ from notifyx_local.supervisor import Supervisor, wait_until
 from notifyx_local.topics import apply_topics, read_folder
 from notifyx_local.web_build import SOURCE, BuildFailed, build_web, is_current
 from notifyx_local.welcome import welcome
-from notifyx_operator.apply import Applied
-from notifyx_operator.resource import Resource
+from notifyx_operator.topics.apply import Applied
+from notifyx_operator.topics.resource import Resource
 
 log = get_logger(__name__)
 

@@ -26,7 +26,7 @@ SOURCE = Path(__file__).resolve().parents[3] / "web"
 
 PAGE = "index.html"
 REASON = "not-built.txt"
-"""What the gateway shows in place of the page (:mod:`notifyx_gateway.web_files` reads it)."""
+"""What the gateway shows in place of the page (:mod:`notifyx_gateway.rest.web_files` reads it)."""
 
 OLDEST_NODE = (20, 19)
 INSTALL_SECONDS = 600.0

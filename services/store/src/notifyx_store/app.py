@@ -16,20 +16,20 @@ from notifyx_common.errors import InvalidRequest
 from notifyx_common.lifecycle import Service
 from notifyx_common.metrics import Metrics
 from notifyx_common.web import Readiness, create_app, problem_response
-from notifyx_store.context import StoreContext
-from notifyx_store.database import database_config
+from notifyx_store.base.context import StoreContext
+from notifyx_store.base.database import database_config
+from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.base.settings import StoreSettings
 from notifyx_store.feed.hub import Hub
-from notifyx_store.maintenance import background
-from notifyx_store.metrics import StoreMetrics
-from notifyx_store.publish import Publisher
-from notifyx_store.purge import purging
+from notifyx_store.log.publish import Publisher
 from notifyx_store.routes.books import books_routes
 from notifyx_store.routes.feed import feed_routes
 from notifyx_store.routes.hot import hot_routes
 from notifyx_store.routes.outbox import outbox_routes
 from notifyx_store.routes.subscriptions import subscription_routes
 from notifyx_store.routes.topics import topic_routes
-from notifyx_store.settings import StoreSettings
+from notifyx_store.upkeep.maintenance import background
+from notifyx_store.upkeep.purge import purging
 
 
 def build(settings: StoreSettings, clock: Clock | None = None, metrics: Metrics | None = None) -> Service:

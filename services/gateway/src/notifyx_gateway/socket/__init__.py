@@ -1,1 +1,5 @@
-"""The socket: Phoenix Channels v2 over WebSocket, and over long poll where a network blocks WebSockets."""
+"""The Phoenix Channels v2 socket, over WebSockets and over long poll.
+
+``frames`` and ``protocol`` are pure; connections and channels are thin shells around them. It may use ``delivery`` and
+``upstream``; ``rest`` and ``socket`` never use each other.
+"""

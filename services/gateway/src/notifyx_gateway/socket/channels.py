@@ -22,7 +22,7 @@ from notifyx_common.contracts.store import (
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.web import parse_model
-from notifyx_gateway.sinks import Format
+from notifyx_gateway.delivery.sinks import Format
 from notifyx_gateway.socket.echo import Echoes
 from notifyx_gateway.socket.frames import Message, encode
 from notifyx_gateway.socket.peer import Peer

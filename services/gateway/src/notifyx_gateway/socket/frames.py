@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from notifyx_gateway.cursors import Row
+from notifyx_gateway.delivery.cursors import Row
 
 MAX_FIELD = 255
 """Longest ref, topic or event in UTF-8 bytes: what a binary frame can carry, and enough for any text one."""

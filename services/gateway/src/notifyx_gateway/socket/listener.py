@@ -18,13 +18,13 @@ from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.lifecycle import bind
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.hub import Hub
+from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.socket.connection import Connection
 from notifyx_gateway.socket.realm import Authenticator, Realm, ResolveUser
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.unread import UnreadBoard
 from notifyx_gateway.socket.upgrade import Refusal, judge
-from notifyx_gateway.store import Store
+from notifyx_gateway.upstream.store import Store
 
 log = get_logger(__name__)
 

@@ -21,7 +21,7 @@ from quart import Blueprint, Response, request
 
 from notifyx_common.errors import NotifyxError, TooLarge, TooManyRequests, Unauthenticated, Unavailable
 from notifyx_common.logs import get_logger
-from notifyx_gateway.cursors import Row
+from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.socket.frames import BadFrame, decode_binary, decode_text, notification_prefix
 from notifyx_gateway.socket.peer import INTERNAL_ERROR, Peer
 from notifyx_gateway.socket.realm import Realm

@@ -23,7 +23,7 @@ from notifyx_common.errors import (
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import VerifiedToken
-from notifyx_gateway.sinks import Format
+from notifyx_gateway.delivery.sinks import Format
 from notifyx_gateway.socket.frames import Message, reply
 from notifyx_gateway.socket.protocol import Channel, Close, Dispatch, Effect, Live, Open, Send, Session
 from notifyx_gateway.socket.realm import Realm

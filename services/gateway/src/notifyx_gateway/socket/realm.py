@@ -10,10 +10,10 @@ from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.metrics import Metrics
 from notifyx_common.tokens import VerifiedToken
-from notifyx_gateway.hub import Hub
+from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.unread import UnreadBoard
-from notifyx_gateway.store import Store
+from notifyx_gateway.upstream.store import Store
 
 ResolveUser = Callable[[str], Awaitable[ResolvedUser | None]]
 """The user with that id or email, if there is one."""

@@ -16,8 +16,8 @@ from notifyx_common.contracts.store import JoinResult, UnreadResult
 from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
-from notifyx_gateway.hub import Hub
-from notifyx_gateway.store import Store
+from notifyx_gateway.delivery.hub import Hub
+from notifyx_gateway.upstream.store import Store
 
 log = get_logger(__name__)
 

@@ -18,14 +18,14 @@ import asyncpg
 
 from notifyx_common.database import as_unavailable
 from notifyx_common.logs import get_logger
-from notifyx_store.context import StoreContext
+from notifyx_store.base.context import StoreContext
+from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.base.wakeups import Wakeup
 from notifyx_store.feed import messages, queries
 from notifyx_store.feed.connection import Connection
 from notifyx_store.feed.core import Delivery, FeedCore, Item
 from notifyx_store.feed.listener import listen
-from notifyx_store.metrics import StoreMetrics
-from notifyx_store.publish import Committed
-from notifyx_store.wakeups import Wakeup
+from notifyx_store.log.publish import Committed
 
 log = get_logger(__name__)
 

@@ -12,7 +12,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from notifyx_common.logs import get_logger
-from notifyx_store import wakeups
+from notifyx_store.base import wakeups
 
 log = get_logger(__name__)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from notifyx_store.feed.core import Item
-from notifyx_store.joins import UNREAD_ABOVE
+from notifyx_store.readers.joins import UNREAD_ABOVE
 
 ROWS_A_READ = 500
 BYTES_A_READ = 1 << 20

@@ -1,1 +1,4 @@
-"""The HTTP face of the store: thin handlers over the modules beside this package."""
+"""The internal HTTP routes, one module a subject: read the request, call a room below, write the answer.
+
+They may use every room; no room uses them.
+"""

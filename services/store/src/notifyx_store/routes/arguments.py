@@ -7,8 +7,8 @@ import re
 from quart import request
 
 from notifyx_common.errors import InvalidRequest
-from notifyx_store.errors import no_topic
-from notifyx_store.history import LARGEST_SEQ
+from notifyx_store.base.errors import no_topic
+from notifyx_store.log.history import LARGEST_SEQ
 
 _NAME = re.compile(r"[a-z0-9._-]{1,128}|user:[A-Za-z0-9:._-]{1,128}")
 

@@ -8,13 +8,13 @@ from notifyx_common.contracts.store import StatusesOf, TopicStatus, TopicStatuse
 from notifyx_common.errors import Forbidden, InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_common.web import caller, json_response, read_model
-from notifyx_store import unsubscribe
-from notifyx_store.context import StoreContext
-from notifyx_store.inbox import NEWEST, Place, read_inbox
-from notifyx_store.ledger import TopicBooks, read_ledger, topic_books
-from notifyx_store.permissions import TopicFacts
+from notifyx_store.base.context import StoreContext
+from notifyx_store.mail import unsubscribe
+from notifyx_store.readers.inbox import NEWEST, Place, read_inbox
 from notifyx_store.routes.arguments import limit as page_length
-from notifyx_store.topic_rows import read_topics
+from notifyx_store.topics.permissions import TopicFacts
+from notifyx_store.topics.rows import read_topics
+from notifyx_store.upkeep.ledger import TopicBooks, read_ledger, topic_books
 
 PAGE = 50
 LARGEST_PAGE = 200

@@ -9,7 +9,7 @@ from quart import Blueprint, websocket
 
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.logs import get_logger
-from notifyx_store.context import StoreContext
+from notifyx_store.base.context import StoreContext
 from notifyx_store.feed.connection import Connection
 from notifyx_store.feed.hub import Hub
 

@@ -7,11 +7,11 @@ from typing import Any
 from quart import Blueprint, Response
 
 from notifyx_common.web import json_response, read_json
-from notifyx_store.acks import acknowledge
-from notifyx_store.context import StoreContext
-from notifyx_store.joins import join, unread
-from notifyx_store.metrics import StoreMetrics
-from notifyx_store.publish import Publisher
+from notifyx_store.base.context import StoreContext
+from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.log.publish import Publisher
+from notifyx_store.readers.acks import acknowledge
+from notifyx_store.readers.joins import join, unread
 
 
 def hot_routes(context: StoreContext, metrics: StoreMetrics, publisher: Publisher) -> Blueprint:

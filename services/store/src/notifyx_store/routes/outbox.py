@@ -16,10 +16,10 @@ from notifyx_common.contracts.store import (
 )
 from notifyx_common.errors import Forbidden, InvalidRequest
 from notifyx_common.web import caller, json_response, read_model
-from notifyx_store import outbox
-from notifyx_store.books_settings import BooksSettings
-from notifyx_store.context import StoreContext
-from notifyx_store.outbox_rules import RetryPolicy
+from notifyx_store.base.books_settings import BooksSettings
+from notifyx_store.base.context import StoreContext
+from notifyx_store.mail import outbox
+from notifyx_store.mail.outbox_rules import RetryPolicy
 
 
 def outbox_routes(context: StoreContext) -> Blueprint:

@@ -6,8 +6,8 @@ from quart import Blueprint, Response
 
 from notifyx_common.contracts.store import Subscriptions, SubscriptionSettings
 from notifyx_common.web import caller, json_response, read_model
-from notifyx_store import subscriptions
-from notifyx_store.context import StoreContext
+from notifyx_store.base.context import StoreContext
+from notifyx_store.readers import subscriptions
 from notifyx_store.routes import arguments
 
 

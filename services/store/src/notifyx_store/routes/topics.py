@@ -10,14 +10,14 @@ from notifyx_common.contracts.store import NewTopic, ResourceTopic, Topic, Topic
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_common.web import caller, json_response, read_model
-from notifyx_store import topics
-from notifyx_store.ack_state import read_ack_state
-from notifyx_store.context import StoreContext
-from notifyx_store.history import read_history
-from notifyx_store.permissions import check_log
+from notifyx_store.base.context import StoreContext
+from notifyx_store.log.history import read_history
+from notifyx_store.readers import topic_changes
+from notifyx_store.readers.ack_state import read_ack_state
 from notifyx_store.routes import arguments
-from notifyx_store.topic_rows import read_or_make, read_topic
-from notifyx_store.topic_view import list_views, own_view, read_view
+from notifyx_store.topics.permissions import check_log
+from notifyx_store.topics.rows import read_or_make, read_topic
+from notifyx_store.topics.views import list_views, own_view, read_view
 
 
 def topic_routes(context: StoreContext) -> Blueprint:
@@ -32,7 +32,7 @@ def topic_routes(context: StoreContext) -> Blueprint:
     async def create() -> Response:
         principal = caller()
         wish = await read_model(NewTopic)
-        await topics.create_topic(principal, wish, context.clock)
+        await topic_changes.create_topic(principal, wish, context.clock)
         return json_response(await own(principal, wish.name), 201)
 
     @blueprint.get("")
@@ -56,12 +56,12 @@ def topic_routes(context: StoreContext) -> Blueprint:
     async def change(name: str) -> Response:
         principal = caller()
         patch = await read_model(TopicPatch)
-        await topics.change_topic(principal, arguments.topic_name(name), patch, context.clock)
+        await topic_changes.change_topic(principal, arguments.topic_name(name), patch, context.clock)
         return json_response(await own(principal, name))
 
     @blueprint.delete("/<name>")
     async def delete(name: str) -> Response:
-        await topics.delete_topic(caller(), arguments.topic_name(name), context.clock)
+        await topic_changes.delete_topic(caller(), arguments.topic_name(name), context.clock)
         return Response(status=204)
 
     @blueprint.put("/<name>/resource")
@@ -69,7 +69,7 @@ def topic_routes(context: StoreContext) -> Blueprint:
         principal = caller()
         wish = await read_model(ResourceTopic)
         _check_claimable(name, wish)
-        await topics.claim_topic(principal, name, wish, context.clock)
+        await topic_changes.claim_topic(principal, name, wish, context.clock)
         return json_response(await own(principal, name))
 
     @blueprint.delete("/<name>/resource")
@@ -79,7 +79,7 @@ def topic_routes(context: StoreContext) -> Blueprint:
             raise InvalidRequest("'policy' is retain or delete.", code="validation_failed")
         chosen = cast(Literal["retain", "delete"], policy)
         uid = arguments.text("uid") or None
-        await topics.release_topic(caller(), arguments.topic_name(name), chosen, uid, context.clock)
+        await topic_changes.release_topic(caller(), arguments.topic_name(name), chosen, uid, context.clock)
         return Response(status=204)
 
     _add_log(blueprint, context)

@@ -1,0 +1,170 @@
+"""What has to be done so that the store's topics are what the resources say. Pure: no I/O, no clock.
+
+The operator and ``notifyx up`` both act on this plan. Applying it and planning again gives an empty plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from notifyx_common.contracts.store import ResourceTopic, Topic
+from notifyx_operator.topics.resource import Resource
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Create the topic, take it over, or change it; ``cause`` says which for programs, ``reason`` in words."""
+
+    topic: str
+    wish: ResourceTopic
+    reason: str
+    cause: Literal["missing", "adopted", "handover", "different"]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The resource is gone and its topic stays: hand it back to the API with all its data.
+
+    ``uid``: only while that resource owns it.
+    """
+
+    topic: str
+    reason: str
+    uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The resource is gone and its policy is to delete the topic with all its data.
+
+    ``uid``: only while that resource owns it.
+    """
+
+    topic: str
+    reason: str
+    uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The resource cannot have its topic; nothing is changed."""
+
+    topic: str
+    resource: Resource
+    reason: str
+
+
+Action = Put | Release | Delete | Refuse
+
+
+def plan(
+    desired: Iterable[Resource],
+    observed: Iterable[Topic],
+    *,
+    ended: Collection[Resource] = (),
+    held: Collection[str] = (),
+    namespaces: Collection[str] | None = None,
+) -> list[Action]:
+    """The actions that bring ``observed`` in line with ``desired``, ordered by topic.
+
+    ``ended`` are resources that are being deleted: their policy decides. A topic whose resource is simply not there
+    any more is released, never deleted: nobody said that its data may go. ``held`` are references of resources that
+    exist but cannot be understood: a topic that one of them owns is left as it is until it is put right.
+    ``namespaces`` limits that clean-up to resources of those namespaces (``None``: all).
+    """
+    claims: dict[str, list[Resource]] = {}
+    for resource in desired:
+        claims.setdefault(resource.name, []).append(resource)
+    topics = {topic.name: topic for topic in observed}
+    winners = {name: _oldest(resources) for name, resources in claims.items()}
+    actions: list[Action] = []
+    for name in sorted(claims):
+        winner = winners[name]
+        actions += [
+            Refuse(name, loser, f"The topic '{name}' is claimed by {winner.reference}, which is older.")
+            for loser in sorted(claims[name], key=_age)
+            if loser is not winner
+        ]
+        actions += _bring_in_line(winner, topics.get(name), held, namespaces)
+    leaving = {resource.reference: resource for resource in ended}
+    for name in sorted(topics.keys() - claims.keys()):
+        owner = topics[name].resource
+        if owner is None or owner in held or _foreign(owner, namespaces):
+            continue
+        last = leaving.get(owner)
+        uid = last.uid if last is not None else None
+        if last is not None and last.spec.deletion_policy == "Delete":
+            actions.append(Delete(name, f"{owner} was deleted, and its policy is to delete the topic.", uid))
+        else:
+            actions.append(Release(name, f"{owner} is gone; the topic is kept and belongs to its creators.", uid))
+    return actions
+
+
+def _age(resource: Resource) -> tuple[datetime, str, str]:
+    return (resource.created or _NEVER, resource.namespace, resource.uid)
+
+
+def _oldest(resources: list[Resource]) -> Resource:
+    return min(resources, key=_age)
+
+
+def _foreign(owner: str, namespaces: Collection[str] | None) -> bool:
+    return namespaces is not None and owner.partition("/")[0] not in namespaces
+
+
+def _bring_in_line(
+    resource: Resource, topic: Topic | None, held: Collection[str], namespaces: Collection[str] | None
+) -> list[Action]:
+    """What makes ``topic`` what ``resource`` says; nothing when it is already."""
+    name, wish = resource.name, resource.to_store()
+    if topic is None:
+        return [Put(name, wish, "The topic does not exist yet.", "missing")]
+    if topic.resource is None:
+        reason = "The topic was made through the API; the resource takes it over with its data."
+        return [Put(name, wish, reason, "adopted")]
+    if topic.resource != resource.reference:
+        if topic.resource in held:
+            reason = f"The topic '{name}' belongs to {topic.resource}, which keeps it until its mistake is corrected."
+            return [Refuse(name, resource, reason)]
+        if _foreign(topic.resource, namespaces):
+            return [Refuse(name, resource, f"The topic '{name}' belongs to {topic.resource}, which is not ours.")]
+        reason = f"The topic passes from {topic.resource} to {resource.reference}."
+        return [Release(name, reason), Put(name, wish, reason, "handover")]
+    different = _drift(wish, topic)
+    return [Put(name, wish, f"Changed: {', '.join(different)}.", "different")] if different else []
+
+
+def _drift(wish: ResourceTopic, topic: Topic) -> list[str]:
+    """The fields in which ``topic`` is not what ``wish`` says."""
+    wanted = {
+        "title": wish.title,
+        "visibility": wish.visibility,
+        "owners": _as_kept(wish.owners),
+        "publishers": _as_kept(wish.publishers),
+        "readers": _as_kept(wish.readers),
+        "retention": wish.retention,
+        "email": wish.email,
+        "paused": wish.paused,
+    }
+    has = {
+        "title": topic.title,
+        "visibility": topic.visibility,
+        "owners": _as_kept(topic.creators),
+        "publishers": _as_kept(topic.publishers),
+        "readers": _as_kept(topic.readers),
+        "retention": topic.retention,
+        "email": topic.email,
+        "paused": topic.paused,
+    }
+    return [field for field, value in wanted.items() if has[field] != value]
+
+
+def _as_kept(grants: Iterable[str]) -> frozenset[str]:
+    # The store keeps each entry once and emails in lower case; the order of an allow-list means nothing. Comparing
+    # what was written would find drift for ever.
+    return frozenset(entry.lower() if "@" in entry else entry for entry in grants)

@@ -1,0 +1,158 @@
+"""Delivery: a tick's rows to every sink of their topics, and sinks that are behind up to the head.
+
+A sink is in one of three places of its :class:`~notifyx_gateway.delivery.topic_state.TopicState`:
+
+- **live**: it has everything up to ``head``; each tick's rows are encoded once per format and written to all.
+- **ahead**: the store told it a later position than the feed has reached; it gets only the rows above its cursor.
+- **behind**: a task reads what it misses, from the ring or the history, as fast as the sink takes it; at the moment
+  it has reached ``head`` it becomes live, with no await between the check and the change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from notifyx_common.clock import Clock
+from notifyx_common.errors import NotifyxError
+from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
+from notifyx_gateway.delivery.catchup import CatchUp, History, piece
+from notifyx_gateway.delivery.cursors import Row
+from notifyx_gateway.delivery.sinks import Sink
+from notifyx_gateway.delivery.topic_state import TopicState
+
+log = get_logger(__name__)
+
+BURST = 256 << 10
+"""Bytes; more than this in one tick is handed out at the pace each sink can take."""
+
+
+class Fanout:
+    """Writes rows to sinks. ``on_rows`` hears of each topic that got some, ``on_lost`` of sinks that cannot go on."""
+
+    def __init__(
+        self,
+        *,
+        history: History,
+        metrics: Metrics,
+        clock: Clock,
+        on_rows: Callable[[str], None],
+        on_lost: Callable[[Sink, NotifyxError], None],
+    ) -> None:
+        self._history = history
+        self._clock = clock
+        self._on_rows = on_rows
+        self._on_lost = on_lost
+        self._flushes: dict[TopicState, int] = {}
+        self._deliveries = metrics.counter("notifyx_deliveries_total")
+        self._seconds = metrics.histogram("notifyx_delivery_seconds")
+
+    def add(self, state: TopicState, rows: list[Row], head: int, published_ms: int) -> None:
+        """``rows`` bring ``state`` up to ``head``; they are written at the end of this tick of the loop."""
+        state.fresh += rows
+        state.fresh_head = head
+        if not self._flushes:
+            # What else arrives in this tick is joined to it, and each sink is written to once.
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._flushes[state] = min(self._flushes.get(state, published_ms), published_ms)
+
+    def place(self, state: TopicState, sink: Sink, cursor: int) -> None:
+        """Put a sink that has everything up to ``cursor`` where it belongs."""
+        if sink.closed:
+            return
+        if cursor > state.head:
+            state.ahead[sink] = cursor
+        elif cursor == state.head or self._send_ring(state, sink, cursor):
+            if not sink.closed:
+                state.go_live(sink)
+        else:
+            catch_up = CatchUp(state, sink, cursor, self._history)
+            state.behind[sink] = asyncio.create_task(self._catch_up(catch_up), name="catch up")
+
+    def _flush(self) -> None:
+        flushes, self._flushes = self._flushes, {}
+        now_ms = self._clock.now().timestamp() * 1000
+        for state, published_ms in flushes.items():
+            if state.gone:
+                continue
+            rows, state.fresh = state.fresh, []
+            before, state.head = state.head, state.fresh_head
+            state.ring.extend(rows)
+            state.memo = None
+            if rows:
+                if state.live:
+                    self._broadcast(state, rows, before)
+                    self._seconds.observe(max(0.0, now_ms - published_ms) / 1000)
+                self._on_rows(state.name)
+            if state.ahead:
+                self._serve_ahead(state)
+
+    def _broadcast(self, state: TopicState, rows: list[Row], before: int) -> None:
+        for kind, group in tuple(state.live.items()):
+            payload, size = kind.encode(rows)
+            sinks = tuple(group)
+            if size > BURST:
+                for sink in sinks:
+                    if sink.room() < size:
+                        state.drop(sink)
+                        self.place(state, sink, before)
+                    else:
+                        sink.send(payload, size)
+            else:
+                for sink in sinks:
+                    sink.send(payload, size)
+            self._deliveries.labels(kind.transport).inc(len(rows) * len(sinks))
+
+    def _serve_ahead(self, state: TopicState) -> None:
+        for sink, cursor in tuple(state.ahead.items()):
+            if cursor <= state.head:
+                del state.ahead[sink]
+                self.place(state, sink, cursor)
+
+    def _send_ring(self, state: TopicState, sink: Sink, cursor: int) -> bool:
+        """Bring the sink to the head from the ring, if that has it all and the sink has room."""
+        memo = state.memo
+        if memo is None or memo[:3] != (sink.format, cursor, state.head):
+            rows = state.ring.after(cursor)
+            if rows is None:
+                return False
+            # After a break many come back with the same cursor.
+            memo = state.memo = (sink.format, cursor, state.head, *sink.format.encode(rows), len(rows))
+        payload, size, count = memo[3:]
+        if size > min(sink.room(), BURST):
+            return False
+        if count:
+            sink.send(payload, size)
+            self._deliveries.labels(sink.format.transport).inc(count)
+        return True
+
+    async def _catch_up(self, work: CatchUp) -> None:
+        state, sink = work.state, work.sink
+        try:
+            while not sink.closed:
+                if work.cursor >= state.head:
+                    state.behind.pop(sink, None)
+                    self.place(state, sink, work.cursor)
+                    return
+                rows, covered = await work.next_rows()
+                done = 0
+                while done < len(rows):
+                    if sink.room() < BURST:
+                        await sink.drained()
+                    # Half of the room: what stands around a row on the wire takes some, too.
+                    part = piece(rows, done, min(BURST, sink.room() // 2))
+                    payload, size = sink.format.encode(part)
+                    if sink.closed:
+                        return
+                    sink.send(payload, size)
+                    self._deliveries.labels(sink.format.transport).inc(len(part))
+                    work.cursor = part[-1][0]
+                    done += len(part)
+                work.cursor = max(work.cursor, covered)
+        except NotifyxError as error:
+            log.warning("catching up failed", topic=state.name, code=error.code)
+            self._on_lost(sink, error)
+        finally:
+            if state.behind.get(sink) is asyncio.current_task():
+                del state.behind[sink]

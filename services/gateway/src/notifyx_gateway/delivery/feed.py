@@ -1,0 +1,317 @@
+"""The gateway's end of the store's feed: one WebSocket to one store node, resumed on any other after a break.
+
+Lifecycle: connect (bounded), say what is watched from which cursor, read. A node that does not answer pings is
+left within about three seconds, also when its connection stays open (a stopped process). Whatever breaks, reading
+goes on from the cursors: nothing is lost and nothing comes twice. A gap within a connection is read from the
+history before what follows it is handed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import aiohttp
+import orjson
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import Clock
+from notifyx_common.errors import NotifyxError
+from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
+from notifyx_gateway.delivery.cursors import Cursor, FeedProtocolError, Row, Rows, decode, place
+
+log = get_logger(__name__)
+
+CONNECT_TIMEOUT = 2.0
+PING_EVERY = 0.75
+SILENCE = 2.25
+"""Seconds without any message after which a node is taken for dead; it answers pings, so silence means trouble."""
+MAX_MESSAGE = 64 << 20
+MAX_HELD = 2000
+
+
+class FeedSink(Protocol):
+    """Who takes what the feed brings. Called in order, in the event loop; must not block or raise."""
+
+    def feed_rows(self, topic: str, rows: list[Row], head: int, published_ms: int) -> None:
+        """``rows`` (perhaps none: they expired) bring ``topic`` up to ``head``."""
+
+    def feed_acked(self, event: dict[str, Any]) -> None:
+        """A user acknowledged: ``topic, user, up_to, seqs, unread``."""
+
+    def feed_subscriptions(self, user: str) -> None:
+        """The user's set of subscriptions changed."""
+
+    def feed_topic_deleted(self, topic: str) -> None:
+        """The topic is gone; it is no longer watched."""
+
+    def feed_topic_changed(self, topic: str) -> None:
+        """Permissions or settings of the topic changed."""
+
+    def feed_connected(self) -> None:
+        """The feed has (re)started: events that are not rows may have been missed before."""
+
+
+ReadHistory = Callable[[str, int, int], Awaitable[list[Row]]]
+"""``(topic, after, up_to)`` → the rows in (after, up_to] that still exist. Raises :class:`NotifyxError`."""
+
+
+class _Broken(Exception):
+    """This connection is of no more use."""
+
+
+class Feed:
+    """Follows watched topics and users at the store."""
+
+    def __init__(
+        self, client: ServiceClient, *, sink: FeedSink, read_history: ReadHistory, metrics: Metrics, clock: Clock
+    ) -> None:
+        self._client = client
+        self._sink = sink
+        self._read_history = read_history
+        self._clock = clock
+        self._cursors: dict[str, Cursor] = {}
+        self._users: set[str] = set()
+        self._dirty_topics: set[str] = set()
+        self._dirty_users: set[str] = set()
+        self._told_topics: set[str] = set()
+        self._told_users: set[str] = set()
+        self._wake = asyncio.Event()
+        self._broken: asyncio.Future[None] | None = None
+        self._heals: set[asyncio.Task[None]] = set()
+        self._heard = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._reconnects = metrics.counter("notifyx_feed_reconnects_total")
+        self._healed = metrics.counter("notifyx_feed_gaps_healed_total")
+        self.connected_to: Endpoint | None = None
+        """The node the feed reads from now; ``None`` while there is none."""
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="feed")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def watch(self, topic: str, topic_id: str, after: int) -> None:
+        """Follow ``topic`` from the seq after ``after``; replaces an earlier watch of that name."""
+        known = self._cursors.get(topic)
+        if known is not None and known.topic_id != topic_id:
+            # Rows of the deleted topic of that name may be under way, and nothing on them tells the two apart.
+            self._break("a topic was made anew")
+        self._cursors[topic] = Cursor(topic_id, after)
+        self._told_topics.discard(topic)
+        self._dirty_topics.add(topic)
+        self._wake.set()
+
+    def unwatch(self, topic: str) -> None:
+        """Stop following ``topic``."""
+        if self._cursors.pop(topic, None) is not None:
+            self._dirty_topics.add(topic)
+            self._wake.set()
+
+    def watch_user(self, user: str) -> None:
+        """Follow the user's acknowledgements and subscriptions."""
+        self._users.add(user)
+        self._dirty_users.add(user)
+        self._wake.set()
+
+    def unwatch_user(self, user: str) -> None:
+        """Stop following the user."""
+        self._users.discard(user)
+        self._dirty_users.add(user)
+        self._wake.set()
+
+    async def _run(self) -> None:
+        attempt = 0
+        connected_before = False
+        while True:
+            endpoint = self._client.balancer.pick(self._clock.monotonic())
+            if endpoint is None:
+                await asyncio.sleep(random.uniform(0.1, 0.25))  # noqa: S311 - jitter
+                continue
+            started = self._clock.monotonic()
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    socket = await self._client.session.ws_connect(
+                        f"{endpoint.url}/internal/v1/feed",
+                        max_msg_size=MAX_MESSAGE,
+                        decode_text=False,
+                        timeout=aiohttp.ClientWSTimeout(ws_close=0.5),
+                    )
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                reason = type(error).__name__
+            else:
+                self._client.balancer.succeeded(endpoint.url)
+                if connected_before:
+                    self._reconnects.inc()
+                connected_before = True
+                log.info("feed connected", node=endpoint.instance)
+                reason = await self._session(socket, endpoint)
+            if self._clock.monotonic() - started > 5.0:
+                attempt = 0
+            self._client.balancer.failed(endpoint.url, self._clock.monotonic())
+            log.warning("feed lost", node=endpoint.instance, reason=reason)
+            pause = min(0.02 * 2 ** min(attempt, 6), 1.0)
+            attempt += 1
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    async def _session(self, socket: aiohttp.ClientWebSocketResponse[bool], endpoint: Endpoint) -> str:
+        """Serve one connection until it breaks; returns why."""
+        loop = asyncio.get_running_loop()
+        self._broken = loop.create_future()
+        self._heard = loop.time()
+        self._told_topics.clear()
+        self._told_users.clear()
+        for cursor in self._cursors.values():
+            cursor.held = None
+        self._dirty_topics = set(self._cursors)
+        self._dirty_users = set(self._users)
+        self._wake.set()
+        self.connected_to = endpoint
+        parts: list[asyncio.Future[Any]] = [
+            asyncio.create_task(self._read(socket), name="feed read"),
+            asyncio.create_task(self._write(socket), name="feed write"),
+            asyncio.create_task(self._watch_pulse(socket), name="feed pulse"),
+            self._broken,
+        ]
+        try:
+            # Only once the writer is under way: what the sink then asks the store is not older than the watch.
+            self._sink.feed_connected()
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            failures = [part.exception() for part in done]
+            return "; ".join(str(failure) or type(failure).__name__ for failure in failures if failure) or "closed"
+        finally:
+            self.connected_to = None
+            self._broken = None
+            for part in (*parts, *self._heals):
+                part.cancel()
+            await asyncio.gather(*parts, *self._heals, return_exceptions=True)
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                await socket.close()
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+        loop = asyncio.get_running_loop()
+        async for message in socket:
+            self._heard = loop.time()
+            data = message.data
+            if not isinstance(data, bytes):
+                raise _Broken("the socket failed")
+            self._take(decode(data))
+        raise _Broken(f"closed by the store ({socket.close_code})")
+
+    def _take(self, message: Rows | dict[str, Any]) -> None:
+        if isinstance(message, Rows):
+            self._rows(message)
+            return
+        try:
+            kind = message["type"]
+            if kind == "acked":
+                self._sink.feed_acked(message)
+            elif kind == "subscriptions":
+                self._sink.feed_subscriptions(message["user"])
+            elif kind == "topic_changed":
+                self._sink.feed_topic_changed(message["topic"])
+            elif kind == "topic_deleted":
+                topic = message["topic"]
+                # A name that was watched anew and not yet told belongs to another topic than the deleted one.
+                if topic in self._told_topics and self._cursors.pop(topic, None) is not None:
+                    self._told_topics.discard(topic)
+                    self._sink.feed_topic_deleted(topic)
+        except KeyError as error:
+            raise FeedProtocolError(f"a message of the feed lacks {error}") from None
+
+    def _rows(self, rows: Rows) -> None:
+        cursor = self._cursors.get(rows.topic)
+        if cursor is None or rows.topic not in self._told_topics:
+            return  # unwatched (or watched anew) while this was under way
+        if cursor.held is not None:
+            if len(cursor.held) >= MAX_HELD:
+                raise _Broken("too much was held while a gap was healed")
+            cursor.held.append(rows)
+            return
+        where = place(cursor.head, rows)
+        if where == "gap":
+            cursor.held = [rows]
+            task = asyncio.create_task(self._heal(rows.topic, cursor, rows.first - 1), name="feed heal")
+            self._heals.add(task)
+            task.add_done_callback(self._heals.discard)
+        elif where == "next":
+            fresh = rows.after(cursor.head)
+            cursor.head = rows.last
+            self._sink.feed_rows(rows.topic, fresh, rows.last, rows.published_ms)
+
+    async def _heal(self, topic: str, cursor: Cursor, up_to: int) -> None:
+        log.warning("feed gap", topic=topic, after=cursor.head, up_to=up_to)
+        try:
+            missing = await self._read_history(topic, cursor.head, up_to)
+            if self._cursors.get(topic) is not cursor:
+                return
+            held, cursor.held = cursor.held or [], None
+            now_ms = int(self._clock.now().timestamp() * 1000)
+            cursor.head = up_to
+            self._healed.inc()
+            self._sink.feed_rows(topic, missing, up_to, held[0].published_ms if held else now_ms)
+            for rows in held:
+                self._rows(rows)
+        except (NotifyxError, _Broken, FeedProtocolError) as error:
+            # A new connection starts from the cursors, before the gap.
+            self._break(f"a gap could not be healed: {error}")
+
+    def _break(self, reason: str) -> None:
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_exception(_Broken(reason))
+
+    async def _write(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            topics, self._dirty_topics = self._dirty_topics, set()
+            users, self._dirty_users = self._dirty_users, set()
+            watch = {
+                topic: {"id": cursor.topic_id, "after": cursor.head}
+                for topic in topics
+                if (cursor := self._cursors.get(topic)) is not None and topic not in self._told_topics
+            }
+            unwatch = [topic for topic in topics if topic not in self._cursors]
+            self._told_topics.update(watch)
+            self._told_topics.difference_update(unwatch)
+            new_users = sorted(user for user in users if user in self._users and user not in self._told_users)
+            old_users = sorted(user for user in users if user not in self._users and user in self._told_users)
+            self._told_users.update(new_users)
+            self._told_users.difference_update(old_users)
+            # Users first: an acknowledgement of a topic's first rows must not be missed.
+            for operation in (
+                {"op": "watch_users", "users": new_users} if new_users else None,
+                {"op": "watch", "topics": watch} if watch else None,
+                {"op": "unwatch", "topics": unwatch} if unwatch else None,
+                {"op": "unwatch_users", "users": old_users} if old_users else None,
+            ):
+                if operation is not None:
+                    await socket.send_str(orjson.dumps(operation).decode())
+
+    async def _watch_pulse(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+        loop = asyncio.get_running_loop()
+        number = 0
+        while True:
+            number += 1
+            async with asyncio.timeout(SILENCE):
+                await socket.send_str(f'{{"op":"ping","n":{number}}}')
+            before = loop.time()
+            await asyncio.sleep(PING_EVERY)
+            # When this process itself stood still, what was sent to it has had no chance to be read.
+            stood_still = loop.time() - before > PING_EVERY * 2
+            if stood_still:
+                self._heard = loop.time()
+            elif loop.time() - self._heard > SILENCE:
+                raise _Broken("the store is silent")

@@ -1,0 +1,269 @@
+"""Who follows which topic: joins, leaves, what the feed brings, and topics that end or change.
+
+Only topics with sinks or an observer are watched; one that lost its last is kept for a while, because its clients
+may come back in a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.store import JoinResult
+from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
+from notifyx_common.metrics import Metrics
+from notifyx_common.principal import Principal
+from notifyx_gateway.delivery.catchup import History
+from notifyx_gateway.delivery.cursors import Row
+from notifyx_gateway.delivery.fanout import Fanout
+from notifyx_gateway.delivery.feed import Feed
+from notifyx_gateway.delivery.sinks import Observer, Sink
+from notifyx_gateway.delivery.topic_state import TopicState
+from notifyx_gateway.upstream.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """``linger``: seconds a topic without consumers stays watched. ``retry``: seconds between tries to check joins."""
+
+    linger: float = 30.0
+    retry: float = 0.5
+
+
+class Hub:
+    """All topics this gateway serves live."""
+
+    def __init__(self, *, store: Store, metrics: Metrics, clock: Clock, settings: HubSettings | None = None) -> None:
+        self.store = store
+        self._settings = settings or HubSettings()
+        self._topics: dict[str, TopicState] = {}
+        self._users: dict[str, int] = defaultdict(int)
+        self._by_user: dict[tuple[str, str], set[Sink]] = {}
+        self._observed: dict[str, set[Observer]] = {}
+        self._observers: set[Observer] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        history = History(store)
+        self.feed = Feed(store.client, sink=self, read_history=history.range, metrics=metrics, clock=clock)
+        self._fanout = Fanout(
+            history=history, metrics=metrics, clock=clock, on_rows=self._tell_observers, on_lost=self._drop
+        )
+        self._resumes = metrics.counter("notifyx_resumes_total")
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self.feed)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+        tasks = [*self._tasks, *(task for state in self._topics.values() for task in state.behind.values())]
+        for task in tasks:
+            task.cancel()
+        for state in self._topics.values():
+            if state.linger is not None:
+                state.linger.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Consumers
+
+    def attach(self, sink: Sink, result: JoinResult, since: int | None) -> None:
+        """Start delivering what follows ``since`` (or the position in ``result``) to ``sink``.
+
+        ``result`` is the store's answer to the join; call this after the client has been told of it.
+        """
+        if sink.closed:
+            return
+        if since is not None:
+            self._resumes.labels("truncated" if result.truncated else "complete").inc()
+        state = self._state(result)
+        self._by_user.setdefault((sink.principal.id, state.name), set()).add(sink)
+        self.follow_user(sink.principal.id)
+        self._fanout.place(state, sink, result.last_seq if since is None else min(since, result.last_seq))
+
+    def detach(self, sink: Sink) -> None:
+        """Stop delivering to ``sink``; does nothing when it is not attached."""
+        topic, user = sink.store_topic, sink.principal.id
+        mine = self._by_user.get((user, topic))
+        if mine is None or sink not in mine:
+            return
+        mine.discard(sink)
+        if not mine:
+            del self._by_user[user, topic]
+        self.unfollow_user(user)
+        if (state := self._topics.get(topic)) is not None:
+            state.drop(sink)
+            self._linger(state)
+
+    def follow_user(self, user: str) -> None:
+        """Have the feed bring the user's acknowledgements; counted, so call :meth:`unfollow_user` as often."""
+        self._users[user] += 1
+        if self._users[user] == 1:
+            self.feed.watch_user(user)
+
+    def unfollow_user(self, user: str) -> None:
+        """Undo one :meth:`follow_user`."""
+        self._users[user] -= 1
+        if self._users[user] <= 0:
+            del self._users[user]
+            self.feed.unwatch_user(user)
+
+    def add_observer(self, observer: Observer) -> None:
+        """Tell ``observer`` of acknowledgements, subscriptions and restarts of the feed."""
+        self._observers.add(observer)
+
+    def observe(self, observer: Observer, result: JoinResult) -> bool:
+        """Tell ``observer`` of new rows in the topic of ``result``; returns whether some came since ``result``."""
+        state = self._state(result)
+        self._observed.setdefault(result.topic, set()).add(observer)
+        return state.head > result.last_seq
+
+    def unobserve(self, observer: Observer, topic: str) -> None:
+        """Undo :meth:`observe`."""
+        watching = self._observed.get(topic)
+        if watching is None:
+            return
+        watching.discard(observer)
+        if not watching:
+            del self._observed[topic]
+            if (state := self._topics.get(topic)) is not None:
+                self._linger(state)
+
+    def connections(self) -> dict[str, int]:
+        """How many sinks each topic has that has any; inboxes are left out."""
+        counts = {name: len(state.sinks()) for name, state in self._topics.items() if not name.startswith("user:")}
+        return {name: count for name, count in counts.items() if count}
+
+    # What the feed brings (FeedSink)
+
+    def feed_rows(self, topic: str, rows: list[Row], head: int, published_ms: int) -> None:
+        state = self._topics.get(topic)
+        if state is not None:
+            self._fanout.add(state, rows, head, published_ms)
+
+    def feed_acked(self, event: dict[str, Any]) -> None:
+        user, topic = event["user"], event["topic"]
+        for sink in tuple(self._by_user.get((user, topic), ())):
+            sink.acked(event)
+        for observer in tuple(self._observers):
+            observer.user_acked(user, topic)
+
+    def feed_subscriptions(self, user: str) -> None:
+        for observer in tuple(self._observers):
+            observer.subscriptions_changed(user)
+
+    def feed_topic_deleted(self, topic: str) -> None:
+        state = self._topics.get(topic)
+        if state is not None:
+            self._delete(state)
+
+    def feed_topic_changed(self, topic: str) -> None:
+        state = self._topics.get(topic)
+        if state is not None and not state.idle:
+            self._spawn(self._check_again([state], tell=False))
+
+    def feed_connected(self) -> None:
+        busy = [state for state in self._topics.values() if not state.idle]
+        if busy:
+            self._spawn(self._check_again(busy, tell=True))
+        for observer in tuple(self._observers):
+            observer.feed_restarted()
+
+    # Topics that end or change
+
+    def _state(self, result: JoinResult) -> TopicState:
+        state = self._topics.get(result.topic)
+        if state is not None and state.topic_id != result.topic_id:
+            self._delete(state, forget=False)
+            state = None
+        if state is None:
+            state = self._topics[result.topic] = TopicState(result.topic, result.topic_id, result.last_seq)
+            self.feed.watch(result.topic, result.topic_id, result.last_seq)
+            self._linger(state)
+        return state
+
+    def _delete(self, state: TopicState, *, forget: bool = True) -> None:
+        """The topic of ``state`` is gone: tell everyone. ``forget``: its name is not watched any more either."""
+        del self._topics[state.name]
+        state.gone = True
+        if forget:
+            self.feed.unwatch(state.name)
+        if state.linger is not None:
+            state.linger.cancel()
+        for sink in state.sinks():
+            state.drop(sink)
+            self.detach(sink)
+            sink.deleted()
+        for observer in self._observed.pop(state.name, set()):
+            observer.topic_gone(state.name)
+
+    def _drop(self, sink: Sink, error: NotifyxError) -> None:
+        self.detach(sink)
+        sink.lost(error)
+
+    def _tell_observers(self, topic: str) -> None:
+        for observer in tuple(self._observed.get(topic, ())):
+            observer.rows_added(topic)
+
+    async def _check_again(self, states: list[TopicState], *, tell: bool) -> None:
+        """Ask the store again whether those who joined may read; with ``tell``, pass on where they stand."""
+        groups: dict[tuple[str, Principal], list[Sink]] = {}
+        for state in states:
+            for sink in state.sinks():
+                groups.setdefault((state.name, sink.principal), []).append(sink)
+        pending = list(groups.items())
+        missing: set[tuple[str, Principal]] = set()
+        while pending:
+            answers = await asyncio.gather(
+                *(self.store.join(principal, topic) for (topic, principal), _ in pending), return_exceptions=True
+            )
+            again = []
+            for ((topic, principal), sinks), answer in zip(pending, answers, strict=True):
+                present = [sink for sink in sinks if sink in self._by_user.get((principal.id, topic), ())]
+                if isinstance(answer, JoinResult):
+                    self._checked(topic, present, answer, tell)
+                    continue
+                # Not found is gone for everyone, which the feed is about to say, or only out of this one's sight.
+                once = isinstance(answer, NotFound) and (topic, principal) not in missing
+                if isinstance(answer, NotFound | Forbidden | Unauthenticated) and not once:
+                    for sink in present:
+                        self._drop(sink, answer)
+                elif present:
+                    again.append(((topic, principal), present))
+                    if once:
+                        missing.add((topic, principal))
+            pending = again
+            if pending:
+                await asyncio.sleep(self._settings.retry)
+
+    def _checked(self, topic: str, sinks: list[Sink], result: JoinResult, tell: bool) -> None:
+        state = self._topics.get(topic)
+        if state is not None and state.topic_id != result.topic_id:
+            self._delete(state)
+        elif tell:
+            for sink in sinks:
+                sink.acked({"up_to": result.acked_up_to, "seqs": [], "unread": result.unread})
+
+    def _linger(self, state: TopicState) -> None:
+        if state.linger is not None or not state.idle:
+            return
+        loop = asyncio.get_running_loop()
+        state.linger = loop.call_later(self._settings.linger, self._let_go, state)
+
+    def _let_go(self, state: TopicState) -> None:
+        state.linger = None
+        if state.idle and state.name not in self._observed and self._topics.get(state.name) is state:
+            del self._topics[state.name]
+            state.gone = True
+            self.feed.unwatch(state.name)
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,68 @@
+"""What the hub knows of one topic: how far it has been delivered, and to whom."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from notifyx_gateway.delivery.cursors import Row
+from notifyx_gateway.delivery.ring import Ring
+from notifyx_gateway.delivery.sinks import Format, Sink
+
+
+class TopicState:
+    """One watched topic."""
+
+    __slots__ = (
+        "ahead",
+        "behind",
+        "fresh",
+        "fresh_head",
+        "gone",
+        "head",
+        "linger",
+        "live",
+        "memo",
+        "name",
+        "ring",
+        "topic_id",
+    )
+
+    def __init__(self, name: str, topic_id: str, head: int) -> None:
+        self.name = name
+        self.topic_id = topic_id
+        self.head = head
+        self.gone = False
+        self.ring = Ring(head)
+        self.live: dict[Format, set[Sink]] = {}
+        self.ahead: dict[Sink, int] = {}
+        self.behind: dict[Sink, asyncio.Task[None]] = {}
+        self.fresh: list[Row] = []
+        self.fresh_head = head
+        self.linger: asyncio.TimerHandle | None = None
+        self.memo: tuple[Format, int, int, Any, int, int] | None = None
+
+    def sinks(self) -> list[Sink]:
+        """Every sink, wherever it is."""
+        return [*(sink for group in self.live.values() for sink in group), *self.ahead, *self.behind]
+
+    def go_live(self, sink: Sink) -> None:
+        """Put ``sink``, which has everything up to ``head``, among the live ones."""
+        self.live.setdefault(sink.format, set()).add(sink)
+
+    def drop(self, sink: Sink) -> None:
+        """Forget ``sink``."""
+        group = self.live.get(sink.format)
+        if group is not None:
+            group.discard(sink)
+            if not group:
+                del self.live[sink.format]
+        self.ahead.pop(sink, None)
+        task = self.behind.pop(sink, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    @property
+    def idle(self) -> bool:
+        """No sink at all."""
+        return not (self.live or self.ahead or self.behind)

@@ -1,0 +1,261 @@
+"""Every operation of the REST API, as data. A test holds this list and the routes against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from notifyx_common.contracts.auth import ApiKeys, CreatedApiKey, NewApiKey, SignUp, TokenRequest, TokenResponse, User
+from notifyx_common.contracts.store import (
+    AckState,
+    NewNotification,
+    NewTopic,
+    Subscription,
+    Subscriptions,
+    SubscriptionSettings,
+    Topic,
+    TopicPatch,
+    Topics,
+)
+from notifyx_gateway.rest.api import shapes
+from notifyx_gateway.rest.requests import Acks
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+TEXT = "text/plain"
+EVENT = "application/cloudevents+json"
+STREAM = "text/event-stream"
+HTML = "text/html"
+
+Schema = type[BaseModel] | dict[str, Any] | None
+STRING: dict[str, Any] = {"type": "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter in ``path``, ``query`` or ``header``."""
+
+    name: str
+    where: str
+    schema: dict[str, Any]
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. ``answers``: status → what it says, its content type and its schema."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    tag: str
+    answers: dict[int, tuple[str, str, Schema]]
+    problems: tuple[int, ...] = ()
+    body: dict[str, Schema] = field(default_factory=dict)
+    body_required: bool = True
+    parameters: tuple[Parameter, ...] = ()
+    scope: str | None = None
+    public: bool = False
+    description: str = ""
+    problem: type[shapes.Problem] = shapes.Problem
+
+
+def _text(pattern: str, longest: int) -> dict[str, Any]:
+    return {"type": "string", "pattern": pattern, "minLength": 1, "maxLength": longest}
+
+
+_SEQ = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+_LIMIT = Parameter(
+    "limit", "query", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "Most items of the page."
+)
+_NAME = Parameter(
+    "name", "path", _text(r"^\.*[a-z0-9_-][a-z0-9._-]*$", 128),
+    "The topic's name. Where one reads or publishes, `user:<id>` (and `user:me`) is a user's inbox.",
+)  # fmt: skip
+_AFTER_NAME = Parameter(
+    "after", "query", {"type": "string", "pattern": r"^[\x20-\x7e]*$", "maxLength": 320}, "`next` of the page before."
+)
+_KEY = Parameter(
+    "Idempotency-Key", "header", _text(r"^[\x21-\x7e]+$", 255),
+    "Publishing again with the same key is answered like the first time, for 24 hours or more; with another body: 409.",
+)  # fmt: skip
+_PUBLISH_BODY: dict[str, Schema] = {JSON: NewNotification, TEXT: {"type": "string", "maxLength": 32768, "minLength": 1},
+                                    EVENT: shapes.CloudEvent}  # fmt: skip
+_PUBLISH_PROBLEMS = (400, 403, 404, 409, 413, 415, 429, 503, 504)
+_PUBLISH_WAYS = (
+    "Answered after the commit. Also takes plain text (what `curl -d 'text'` sends is taken as text, whatever "
+    "content type it says) and CloudEvents 1.0 in both HTTP modes: structured as application/cloudevents+json, "
+    "binary with `ce-` headers. A CloudEvent's source and id are its idempotency key when no header gives one."
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "POST", "/api/v1/users", "signUp", "Sign up", "Accounts",
+        {201: ("The new account.", JSON, shapes.SignedUp)}, (400, 403, 409, 413, 415, 429, 503),
+        {JSON: SignUp}, public=True,
+    ),
+    Operation(
+        "POST", "/api/v1/token", "token", "Get an access token (RFC 6749)", "Accounts",
+        {200: ("The tokens.", JSON, TokenResponse)}, (400, 401, 413, 415, 429, 503), {FORM: TokenRequest}, public=True,
+        description="Grants: `password` (username is the email), `refresh_token` (it rotates; a used one that comes "
+        "back ends its session), `client_credentials` (id and secret of an API key, in the form or as HTTP Basic).",
+        problem=shapes.TokenProblem,
+    ),
+    Operation(
+        "POST", "/api/v1/token/revoke", "revoke", "End a session (RFC 7009)", "Accounts",
+        {204: ("It has ended, or had before.", "", None)}, (400, 413, 415, 429, 503),
+        {FORM: shapes.RevokeForm}, public=True,
+    ),
+    Operation(
+        "GET", "/api/v1/me", "me", "Who am I", "Accounts", {200: ("The caller.", JSON, User)}, (503,),
+    ),
+    Operation(
+        "POST", "/api/v1/me/verification", "verifyEmail", "Have a verification mail sent", "Accounts",
+        {202: ("The mail is on its way.", "", None)}, (403, 409, 429, 503), scope="manage",
+    ),
+    Operation(
+        "POST", "/api/v1/api-keys", "createApiKey", "Create an API key", "Accounts",
+        {201: ("The key, shown this once.", JSON, CreatedApiKey)}, (400, 403, 409, 413, 415, 503), {JSON: NewApiKey},
+        scope="manage",
+    ),
+    Operation(
+        "GET", "/api/v1/api-keys", "listApiKeys", "One's API keys", "Accounts",
+        {200: ("Newest first.", JSON, ApiKeys)}, (400, 403, 503), scope="read",
+    ),
+    Operation(
+        "DELETE", "/api/v1/api-keys/{key_id}", "deleteApiKey", "Delete an API key", "Accounts",
+        {204: ("It is gone.", "", None)}, (403, 404, 503), scope="manage",
+        parameters=(Parameter("key_id", "path", _text("^[A-Za-z0-9]+$", 32)),),
+        description="Other gateways may believe a deleted key for up to 30 seconds.",
+    ),
+    Operation(
+        "POST", "/api/v1/topics", "createTopic", "Create a topic", "Topics",
+        {201: ("The topic.", JSON, Topic)}, (400, 403, 409, 413, 415, 503), {JSON: NewTopic}, scope="manage",
+        description="The caller becomes its creator.",
+    ),
+    Operation(
+        "GET", "/api/v1/topics", "listTopics", "Topics one may read", "Topics",
+        {200: ("By name.", JSON, Topics)}, (400, 403, 503), scope="read",
+        parameters=(_LIMIT, _AFTER_NAME, Parameter("q", "query", {"type": "string", "maxLength": 320,
+                    "pattern": r"^[\x20-\x7e]*$"}, "Only names that contain this.")),
+    ),
+    Operation(
+        "GET", "/api/v1/topics/{name}", "readTopic", "A topic", "Topics",
+        {200: ("The topic.", JSON, Topic)}, (403, 404, 503), scope="read", parameters=(_NAME,),
+    ),
+    Operation(
+        "PATCH", "/api/v1/topics/{name}", "changeTopic", "Change a topic", "Topics",
+        {200: ("The topic as it is now.", JSON, Topic)}, (400, 403, 404, 409, 413, 415, 503), {JSON: TopicPatch},
+        scope="manage", parameters=(_NAME,), description="409 where a NotifyxTopic resource owns it.",
+    ),
+    Operation(
+        "DELETE", "/api/v1/topics/{name}", "deleteTopic", "Delete a topic and its notifications", "Topics",
+        {204: ("It is gone.", "", None)}, (403, 404, 409, 503), scope="manage", parameters=(_NAME,),
+    ),
+    Operation(
+        "GET", "/api/v1/topics/{name}/subscribers", "listSubscribers", "Who is subscribed", "Topics",
+        {200: ("By user.", JSON, shapes.SubscribersPage)}, (400, 403, 404, 503), scope="manage",
+        parameters=(_NAME, _LIMIT, _AFTER_NAME),
+    ),
+    Operation(
+        "PUT", "/api/v1/topics/{name}/subscription", "subscribe", "Subscribe, or change how", "Subscriptions",
+        {200: ("The subscription.", JSON, Subscription)}, (400, 403, 404, 409, 413, 415, 503),
+        {JSON: SubscriptionSettings}, body_required=False, scope="read", parameters=(_NAME,),
+    ),
+    Operation(
+        "GET", "/api/v1/topics/{name}/subscription", "readSubscription", "One's own subscription", "Subscriptions",
+        {200: ("The subscription.", JSON, Subscription)}, (403, 404, 503), scope="read", parameters=(_NAME,),
+    ),
+    Operation(
+        "DELETE", "/api/v1/topics/{name}/subscription", "unsubscribe", "Unsubscribe", "Subscriptions",
+        {204: ("Not subscribed.", "", None)}, (403, 404, 409, 503), scope="read", parameters=(_NAME,),
+    ),
+    Operation(
+        "GET", "/api/v1/subscriptions", "listSubscriptions", "All of one's subscriptions", "Subscriptions",
+        {200: ("With unread counts.", JSON, Subscriptions)}, (400, 403, 503), scope="read",
+    ),
+    Operation(
+        "POST", "/api/v1/topics/{name}/notifications", "publish", "Publish to a topic", "Notifications",
+        {201: ("It is committed.", JSON, shapes.Published)}, _PUBLISH_PROBLEMS, _PUBLISH_BODY,
+        scope="publish", parameters=(_NAME, _KEY), description=_PUBLISH_WAYS,
+    ),
+    Operation(
+        "POST", "/api/v1/users/{who}/notifications", "send", "Publish to a user's own inbox", "Notifications",
+        {201: ("It is committed.", JSON, shapes.Published)}, _PUBLISH_PROBLEMS, _PUBLISH_BODY,
+        scope="publish", description=_PUBLISH_WAYS,
+        parameters=(Parameter("who", "path", _text("^[^/\\x00-\\x20]+$", 320), "The user's id or email, or `me`."),
+                    _KEY),
+    ),
+    Operation(
+        "POST", "/api/v1/notifications:batch", "publishBatch", "Publish up to 1,000", "Notifications",
+        {200: ("One answer for each item, in order.", JSON, shapes.BatchAnswer)}, (400, 403, 413, 415, 503),
+        {JSON: shapes.BatchRequest}, scope="publish",
+        description="Each item is taken or refused by itself: look at the `status` of each answer.",
+    ),
+    Operation(
+        "GET", "/api/v1/topics/{name}/notifications", "history", "A topic's history", "Notifications",
+        {200: ("Ascending by seq.", JSON, shapes.HistoryPage)}, (400, 403, 404, 503), scope="read",
+        parameters=(_NAME, Parameter("after", "query", _SEQ, "Only what has a larger seq: going forward."),
+                    Parameter("before", "query", _SEQ, "Only what has a smaller seq: going back."), _LIMIT),
+        description="Without `after` and `before`: the newest.",
+    ),
+    Operation(
+        "POST", "/api/v1/topics/{name}/acks", "acknowledge", "Acknowledge", "Notifications",
+        {200: ("Where the caller stands.", JSON, shapes.Acked)}, (400, 403, 404, 409, 413, 415, 429, 503), {JSON: Acks},
+        scope="read", parameters=(_NAME,),
+    ),
+    Operation(
+        "GET", "/api/v1/topics/{name}/acks", "readAcks", "What one has acknowledged", "Notifications",
+        {200: ("The cursor, and what is acknowledged above it.", JSON, AckState)}, (400, 403, 404, 503),
+        scope="read",
+        parameters=(_NAME, Parameter("after", "query", _SEQ, "Only seqs larger than this."),
+                    Parameter("before", "query", _SEQ, "Only seqs smaller than this.")),
+    ),
+    Operation(
+        "GET", "/api/v1/inbox", "inbox", "Everything one subscribes to", "Notifications",
+        {200: ("Newest first.", JSON, shapes.InboxPage)}, (400, 403, 503), scope="read",
+        parameters=(Parameter("unread", "query", {"type": "string", "enum": ["true", "false", "1", "0"]},
+                              "Only what is not acknowledged."), _LIMIT,
+                    Parameter("after", "query", {"type": "string", "pattern": "^[A-Za-z0-9_-]*$", "maxLength": 200},
+                              "`next` of the page before.")),
+    ),
+    Operation(
+        "GET", "/api/v1/topics/{name}/stream", "stream", "A topic, live", "Notifications",
+        {200: ("Server-sent events: see the AsyncAPI document.", STREAM, STRING)}, (400, 403, 404, 429, 503),
+        scope="read",
+        parameters=(_NAME, Parameter("since", "query", _SEQ, "The last seq seen: what follows it comes first."),
+                    Parameter("Last-Event-ID", "header", {"type": "string", "pattern": "^[0-9]{1,15}$"},
+                              "The same, as browsers send it when they reconnect.")),
+    ),
+    Operation(
+        "GET", "/api/v1/config", "config", "What a client needs to know first", "Documents",
+        {200: ("Where the socket is, and what this deployment offers.", JSON, shapes.ClientConfig)}, public=True,
+    ),
+    Operation(
+        "GET", "/api/v1/openapi.json", "openapi", "This document", "Documents",
+        {200: ("OpenAPI 3.1.", JSON, {"type": "object"})}, public=True,
+    ),
+    Operation(
+        "GET", "/api/v1/docs", "docs", "This document, to be read", "Documents",
+        {200: ("A page.", HTML, STRING)}, public=True,
+    ),
+    Operation(
+        "GET", "/api/v1/asyncapi.yaml", "asyncapi", "The socket and the stream", "Documents",
+        {200: ("AsyncAPI 3.", "application/yaml", {"type": "object"})}, public=True,
+    ),
+    Operation(
+        "GET", "/.well-known/jwks.json", "jwks", "Signing keys of access tokens", "Documents",
+        {200: ("A JWK set.", "application/jwk-set+json", shapes.KeySet)}, (503,), public=True,
+    ),
+    Operation(
+        "GET", "/healthz", "health", "Is the process alive", "Health",
+        {200: ("It is.", JSON, shapes.Health)}, public=True,
+    ),
+    Operation(
+        "GET", "/readyz", "ready", "Does this node take requests", "Health",
+        {200: ("It does.", JSON, shapes.Ready), 503: ("It does not.", JSON, shapes.Ready)}, public=True,
+    ),
+)  # fmt: skip

@@ -1,0 +1,167 @@
+"""Answers of the REST API that exist only there, as models: what the document promises is what clients may rely on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from notifyx_common.contracts.store import AnyTopicName, Notification, Subscriber
+from notifyx_common.errors import FieldError
+from notifyx_gateway.rest.requests import BatchItem
+
+
+class Problem(BaseModel):
+    """RFC 9457. Rely on ``code``; ``detail`` is for people. ``errors`` lists the fields of a request that is wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldError] = []
+
+
+class TokenProblem(Problem):
+    """A problem that is RFC 6749's error too."""
+
+    error: str
+    error_description: str
+
+
+class ClientConfig(BaseModel):
+    """What a client needs to know of this deployment before anybody signs in.
+
+    ``socket_url`` is the endpoint of the socket, without ``/websocket``; ``email`` is whether email is sent;
+    ``version`` is the gateway's own.
+    """
+
+    socket_url: str
+    sign_up: bool
+    email: bool
+    api_version: Literal["1"]
+    version: str
+
+
+class SignedUp(BaseModel):
+    """A new account."""
+
+    id: str
+    email: str
+    name: str
+
+
+class Published(BaseModel):
+    """An accepted notification: it is committed, and will be delivered."""
+
+    id: str
+    topic: str
+    seq: int
+    published_at: AwareDatetime
+
+
+class BatchPublished(Published):
+    """An accepted item."""
+
+    status: Literal[201]
+
+
+class BatchRequest(BaseModel):
+    """Up to 1,000 publishes. Each is taken or refused by itself: an item that is wrong is answered in its place."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: Annotated[list[BatchItem | Any], Field(min_length=1, max_length=1000)]
+
+
+class BatchAnswer(BaseModel):
+    """One answer for each item, in order."""
+
+    items: list[BatchPublished | Problem]
+
+
+class Acked(BaseModel):
+    """The caller's cursor after the acknowledgement, and what is still unread."""
+
+    acked_up_to: int
+    unread: int
+
+
+class HistoryPage(BaseModel):
+    """Ascending by ``seq``. ``next`` is the ``after`` of the following page, if any."""
+
+    items: list[Notification]
+    first_seq: int
+    last_seq: int
+    next: int | None
+
+
+class InboxNotification(Notification):
+    """A notification, and whether the caller has acknowledged it."""
+
+    acked: bool
+
+
+class InboxPage(BaseModel):
+    """Newest first. ``unread`` is by topic, ``next`` the ``after`` of the following page."""
+
+    items: list[InboxNotification]
+    next: str | None
+    unread: dict[AnyTopicName, int]
+
+
+class NamedSubscriber(Subscriber):
+    """A subscriber, and the display name they gave; ``null`` when they gave none or it is not known right now."""
+
+    name: str | None
+
+
+class SubscribersPage(BaseModel):
+    """One page of subscribers by user id."""
+
+    items: list[NamedSubscriber]
+    next: str | None
+
+
+class CloudEvent(BaseModel):
+    """A CloudEvents 1.0 event in its JSON format; extension attributes are kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)]
+    type: Annotated[str, Field(min_length=1)]
+    subject: Annotated[str, Field(min_length=1)] | None = None
+    time: Annotated[str, Field(min_length=1)] | None = None
+    datacontenttype: Annotated[str, Field(min_length=1)] | None = None
+    data: Any = None
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Ready(BaseModel):
+    """Whether the node takes requests; ``failed`` says what is missing."""
+
+    status: Literal["ok", "not ready"]
+    failed: dict[str, str]
+
+
+class KeySet(BaseModel):
+    """A JWK set (RFC 7517)."""
+
+    keys: list[dict[str, Any]]
+
+
+class RevokeForm(BaseModel):
+    """``token`` is a refresh token; ``everywhere=true`` ends every session of its user."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: Annotated[str, Field(min_length=1, max_length=512)]
+    token_type_hint: str | None = None
+    everywhere: Literal["true", "false"] | None = None

@@ -1,0 +1,57 @@
+"""The door of the REST API: who calls, what the credential carries, from which address."""
+
+from __future__ import annotations
+
+from quart import request
+
+from notifyx_common.clock import Clock
+from notifyx_common.errors import Forbidden
+from notifyx_common.principal import Principal, Scope
+from notifyx_common.tokens import VerifiedToken
+from notifyx_gateway.errors import RateLimited
+from notifyx_gateway.rest.limits import RateLimit, client_address
+from notifyx_gateway.settings import GatewaySettings
+from notifyx_gateway.upstream.identity import Authenticator, bearer_token
+
+
+class Door:
+    """Checks the request of the current context."""
+
+    def __init__(self, authenticator: Authenticator, settings: GatewaySettings, clock: Clock) -> None:
+        self.authenticator = authenticator
+        self._clock = clock
+        self._proxies = settings.proxies
+        self._sign_ups = RateLimit(settings.sign_up_burst, settings.sign_up_interval)
+        self._tokens = RateLimit(settings.token_burst, settings.token_interval)
+
+    async def verified(self) -> VerifiedToken:
+        """The caller's proven credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
+        return await self.authenticator.authenticate(bearer_token(request.headers.get("Authorization")))
+
+    async def caller(self, scope: Scope | None = None, topic: str | None = None) -> Principal:
+        """Who calls. Raises as :meth:`verified`, and :class:`Forbidden` for a credential that lacks ``scope``."""
+        principal = (await self.verified()).principal
+        if scope is not None:
+            principal.require(scope, topic)
+        return principal
+
+    async def unlimited_caller(self, scope: Scope) -> Principal:
+        """Who calls something that spans all topics: an API key for some of them is refused."""
+        principal = await self.caller(scope)
+        if principal.topics is not None and "*" not in principal.topics:
+            raise Forbidden("This credential covers some topics only.", code="topic_not_covered")
+        return principal
+
+    def limit_sign_ups(self) -> None:
+        """Raises :class:`RateLimited` when this address signs up too often."""
+        self._limit(self._sign_ups, "accounts were created")
+
+    def limit_tokens(self) -> None:
+        """Raises :class:`RateLimited` when this address asks for tokens too often."""
+        self._limit(self._tokens, "sign-ins were tried")
+
+    def _limit(self, limit: RateLimit, what: str) -> None:
+        peer = request.remote_addr
+        address = client_address(peer, request.headers.get("X-Forwarded-For"), self._proxies)
+        if not limit.allow(address, self._clock.monotonic()):
+            raise RateLimited(f"Too many {what} from this address; try again in a while.")

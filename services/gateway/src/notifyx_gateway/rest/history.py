@@ -1,0 +1,81 @@
+"""Pages of a topic's log for REST, with those that can never change again kept in the cache.
+
+A page is kept when it is full, not too large, without a hole, and holds nothing that expires: then only retention can
+take from it, and retention takes from the front. So a kept page is the truth as long as the topic's first seq does
+not lie behind the page's first, which the store says with each request, together with whether the caller may read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from notifyx_common.cache import Cache
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.store import History
+from notifyx_common.memcached import Memcached
+from notifyx_common.metrics import Metrics
+from notifyx_common.principal import Principal
+from notifyx_gateway.upstream.store import Store
+
+KEPT_SECONDS = 600.0
+MAX_PAGES = 200
+MAX_PAGE_BYTES = 128 << 10
+
+
+class _NotKept(Exception):
+    def __init__(self, page: History) -> None:
+        super().__init__()
+        self.page = page
+
+
+class HistoryReader:
+    """Reads pages at the store, or from the cache where that is the same."""
+
+    def __init__(self, store: Store, *, clock: Clock, metrics: Metrics, shared: Memcached | None = None) -> None:
+        self._store = store
+        self._cache: Cache[list[dict[str, Any]]] = Cache(
+            "history",
+            encode=lambda items: items,
+            decode=list,
+            clock=clock,
+            metrics=metrics,
+            shared=shared,
+            max_items=MAX_PAGES,
+        )
+
+    async def page(
+        self, principal: Principal, topic: str, *, after: int | None, before: int | None, limit: int
+    ) -> History:
+        """A page, ascending by seq. Raises what the store answers."""
+        if after is None or before is not None:
+            return await self._store.history(principal, topic, after=after, before=before, limit=limit)
+        stand = await self._store.join(principal, topic)
+        if not stand.first_seq <= after + 1 or after + limit > stand.last_seq:
+            return await self._store.history(principal, topic, after=after, limit=limit)
+
+        async def load() -> list[dict[str, Any]]:
+            page = await self._store.history(principal, topic, after=after, limit=limit)
+            if not is_final(page, after, limit) or len(orjson.dumps(page.items)) > MAX_PAGE_BYTES:
+                raise _NotKept(page)
+            return page.items
+
+        try:
+            items = await self._cache.get_or_load(f"{stand.topic_id}:{after}:{limit}", load, KEPT_SECONDS)
+        except _NotKept as read:
+            return read.page
+        following = after + limit
+        return History(
+            items=items,
+            first_seq=stand.first_seq,
+            last_seq=stand.last_seq,
+            next=following if following < stand.last_seq else None,
+        )
+
+
+def is_final(page: History, after: int, limit: int) -> bool:
+    """Whether ``page`` is full, without a hole, and holds nothing that expires."""
+    return [item["seq"] for item in page.items] == list(range(after + 1, after + limit + 1)) and not any(
+        item.get("expires_at") for item in page.items
+    )

@@ -1,0 +1,42 @@
+"""The pages people see, rendered on the server: nothing from elsewhere, and a policy that allows only that."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from quart import Response
+
+
+class Pages:
+    """Renders the templates of this package."""
+
+    def __init__(self) -> None:
+        loader = PackageLoader("notifyx_gateway.rest")
+        self._environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+        style = loader.get_source(self._environment, "style.css")[0]
+        self._environment.globals["style"] = style
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        self._policy = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; "
+            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+        self._live_policy = f"{self._policy}; script-src 'self'; connect-src 'self'"
+
+    def render(self, template: str, status: int = 200, /, *, live: bool = False, **values: Any) -> Response:
+        """The page as a response; a ``live`` one may run scripts of this origin and fetch from it."""
+        text = self._environment.get_template(template).render(**values)
+        return Response(
+            text,
+            status=status,
+            content_type="text/html; charset=utf-8",
+            headers={"Content-Security-Policy": self._live_policy if live else self._policy},
+        )
+
+    def message(
+        self, heading: str, text: str, status: int = 200, *, action: str | None = None, button: str = ""
+    ) -> Response:
+        """A page that says one thing, with a button perhaps."""
+        return self.render("message.html", status, heading=heading, text=text, action=action, button=button)

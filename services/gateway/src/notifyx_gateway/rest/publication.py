@@ -1,0 +1,73 @@
+"""What a publish request says, in whichever of its forms: JSON, plain text, or a CloudEvent.
+
+Pure: from headers and body to a notification and its idempotency key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from notifyx_common.contracts.store import IdempotencyKey, NewNotification
+from notifyx_common.errors import FieldError, InvalidRequest, UnsupportedMediaType
+from notifyx_gateway.rest import cloudevents
+from notifyx_gateway.rest.bodies import model_of, parse_json, to_model
+
+TEXT_TYPES = ("", "text/plain", "application/x-www-form-urlencoded")
+"""Bodies that are the text itself; the last is what ``curl -d`` says of whatever it sends."""
+
+_KEY: TypeAdapter[str] = TypeAdapter(IdempotencyKey)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A notification to publish, and the key that makes publishing it again safe."""
+
+    notification: NewNotification
+    key: str | None
+
+
+def read_publication(headers: Mapping[str, str], content_type: str, body: bytes) -> Publication:
+    """The publication of a request; ``content_type`` with its parameters.
+
+    Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    key = checked_key(next((value for name, value in headers.items() if name.lower() == "idempotency-key"), None))
+    if kind == cloudevents.STRUCTURED:
+        return _of_event(cloudevents.from_structured(parse_json(body)), key)
+    if kind.startswith("application/cloudevents"):
+        raise UnsupportedMediaType("Of CloudEvents, application/cloudevents+json and binary mode are read.")
+    if cloudevents.is_binary(headers):
+        return _of_event(cloudevents.from_binary(headers, content_type, body), key)
+    if kind == "application/json":
+        return Publication(to_model(NewNotification, body), key)
+    if kind in TEXT_TYPES:
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            raise InvalidRequest("The text is not in UTF-8.", code="malformed_text") from None
+        return Publication(model_of(NewNotification, {"body": text}), key)
+    raise UnsupportedMediaType("Send application/json, text/plain, or a CloudEvent.")
+
+
+def checked_key(key: str | None) -> str | None:
+    """A usable idempotency key. Raises :class:`InvalidRequest`."""
+    if key is None:
+        return None
+    try:
+        return _KEY.validate_python(key)
+    except ValidationError:
+        reason = "This is 1 to 255 visible ASCII characters."
+        raise InvalidRequest(
+            f"The request is not valid: Idempotency-Key: {reason}",
+            code="validation_failed",
+            fields=[FieldError(field="Idempotency-Key", reason=reason)],
+        ) from None
+
+
+def _of_event(event: cloudevents.Event, key: str | None) -> Publication:
+    notification = model_of(NewNotification, cloudevents.to_notification(event))
+    return Publication(notification, key or cloudevents.idempotency_key(event))

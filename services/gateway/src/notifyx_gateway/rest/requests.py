@@ -1,0 +1,33 @@
+"""Bodies of requests that only the REST API takes, as models: the routes read them, the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from notifyx_common.contracts.store import AnyTopicName, IdempotencyKey, NewNotification, Seq
+
+
+class BatchItem(NewNotification):
+    """One publish of a batch: a notification, its topic, and perhaps its idempotency key."""
+
+    topic: AnyTopicName
+    key: IdempotencyKey | None = None
+
+
+class Batch(BaseModel):
+    """Up to 1,000 publishes. Each is taken or refused by itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    items: Annotated[list[Any], Field(min_length=1, max_length=1000)]
+
+
+class Acks(BaseModel):
+    """Acknowledge everything up to ``up_to``, or exactly ``seqs``; one of the two."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    up_to: Seq | None = None
+    seqs: Annotated[list[Seq], Field(min_length=1, max_length=1000)] | None = None

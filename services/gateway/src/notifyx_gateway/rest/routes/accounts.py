@@ -1,0 +1,165 @@
+"""``/api/v1``: users, tokens and API keys. The gateway limits and checks; auth decides."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic import ValidationError
+from quart import Blueprint, Response, request
+
+from notifyx_common.client import ServiceClient
+from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TokenRequest, User
+from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
+from notifyx_common.principal import Principal
+from notifyx_common.web import PROBLEM, invalid_fields, json_response, problem_response
+from notifyx_gateway.errors import SignUpOff
+from notifyx_gateway.mail.verification import Verification
+from notifyx_gateway.rest.bodies import query, read_form, read_model
+from notifyx_gateway.rest.door import Door
+from notifyx_gateway.settings import GatewaySettings
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def account_routes(
+    *, door: Door, auth: ServiceClient, verification: Verification, settings: GatewaySettings
+) -> Blueprint:
+    """Sign up, who am I, verify the email, and API keys."""
+    blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1")
+
+    @blueprint.post("/users")
+    async def sign_up() -> Response:
+        if not settings.sign_up:
+            raise SignUpOff("This deployment does not let people sign up; ask its administrator for an account.")
+        wanted = await read_model(SignUp)
+        door.limit_sign_ups()
+        body = {"email": wanted.email, "password": wanted.password.get_secret_value(), "name": wanted.name}
+        user = User.model_validate(await auth.call("POST", "/internal/v1/users", body=body))
+        verification.send_soon(Principal(id=user.id, email=user.email, name=user.name, role=user.role))
+        return json_response({"id": user.id, "email": user.email, "name": user.name}, 201)
+
+    @blueprint.get("/me")
+    async def me() -> Response:
+        return json_response(await auth.call("GET", "/internal/v1/me", principal=await door.caller()))
+
+    @blueprint.post("/me/verification")
+    async def verify() -> Response:
+        await verification.send(await door.caller("manage"))
+        return Response(status=202)
+
+    @blueprint.post("/api-keys")
+    async def create_key() -> Response:
+        principal = await door.caller("manage")
+        wanted = await read_model(NewApiKey)
+        body = wanted.model_dump(mode="json")
+        return json_response(
+            await auth.call("POST", "/internal/v1/api-keys", body=body, principal=principal), 201, NO_STORE
+        )
+
+    @blueprint.get("/api-keys")
+    async def keys() -> Response:
+        query()
+        return json_response(await auth.call("GET", "/internal/v1/api-keys", principal=await door.caller("read")))
+
+    @blueprint.delete("/api-keys/<key_id>")
+    async def delete_key(key_id: str) -> Response:
+        principal = await door.caller("manage")
+        if not (key_id.isascii() and key_id.isalnum() and len(key_id) <= 32):
+            raise NotFound("You have no such API key.")
+        await auth.call("DELETE", f"/internal/v1/api-keys/{key_id}", principal=principal)
+        await door.authenticator.forget_api_key(key_id)
+        return Response(status=204)
+
+    return blueprint
+
+
+def token_routes(*, door: Door, auth: ServiceClient) -> Blueprint:
+    """The token endpoint of RFC 6749 and revocation (RFC 7009)."""
+    blueprint = Blueprint("tokens", __name__, url_prefix="/api/v1")
+
+    @blueprint.post("/token")
+    async def token() -> Response:
+        try:
+            fields = client_credentials(await read_form(), request.headers.get("Authorization"))
+            body = secrets_shown(_checked_token(fields))
+            door.limit_tokens()
+            answer = await auth.call("POST", "/internal/v1/token", body=body)
+        except NotifyxError as error:
+            return oauth_error(error)
+        return json_response({name: value for name, value in answer.items() if value is not None}, 200, NO_STORE)
+
+    @blueprint.post("/token/revoke")
+    async def revoke() -> Response:
+        fields: dict[str, Any] = await read_form()
+        fields.pop("token_type_hint", None)  # RFC 7009: a hint a server may ignore
+        if fields.get("everywhere") in ("true", "false"):
+            fields["everywhere"] = fields["everywhere"] == "true"
+        try:
+            wanted = RevokeRequest.model_validate(fields, strict=True)
+        except ValidationError as error:
+            raise invalid_fields(error) from None
+        door.limit_tokens()
+        body = {"token": wanted.token.get_secret_value(), "everywhere": wanted.everywhere}
+        await auth.call("POST", "/internal/v1/token/revoke", body=body, idempotent=True)
+        return Response(status=204, headers=NO_STORE)
+
+    return blueprint
+
+
+def oauth_error(error: NotifyxError) -> Response:
+    """A problem that is RFC 6749's error too: ``error`` and ``error_description`` beside ours."""
+    response = problem_response(error)
+    name = error.code if error.http_status in (400, 401, 403) else "temporarily_unavailable"
+    if error.code == "validation_failed":
+        name = "invalid_request"
+    problem = {**error.to_problem(), "error": name, "error_description": error.reason}
+    answer = json_response(problem, error.http_status, NO_STORE)
+    answer.content_type = PROBLEM
+    for header in ("WWW-Authenticate", "Retry-After"):
+        if header in response.headers:
+            answer.headers[header] = response.headers[header]
+    return answer
+
+
+def client_credentials(fields: dict[str, str], authorization: str | None) -> dict[str, str]:
+    """``fields`` with the client's id and secret from HTTP Basic, where the client sent them so (RFC 6749 2.3.1).
+
+    Raises :class:`InvalidRequest` for a malformed header, and for credentials given both ways.
+    """
+    if authorization is None or not authorization.lower().startswith("basic "):
+        return fields
+    if "client_id" in fields or "client_secret" in fields:
+        raise InvalidRequest("Give the client's credentials once: in the form or in the Authorization header.")
+    try:
+        text = base64.b64decode(authorization[6:].strip(), validate=True).decode()
+        name, colon, secret = text.partition(":")
+        if not colon:
+            raise ValueError("no colon")
+        return {
+            **fields,
+            "client_id": unquote(name, errors="strict"),
+            "client_secret": unquote(secret, errors="strict"),
+        }
+    except (ValueError, binascii.Error):
+        raise InvalidRequest("The Authorization header is not HTTP Basic.") from None
+
+
+def secrets_shown(wanted: TokenRequest) -> dict[str, Any]:
+    """The request as auth reads it, its secrets included."""
+    shown = wanted.model_dump(mode="json", exclude_none=True)
+    for name in ("password", "refresh_token", "client_secret"):
+        if (value := getattr(wanted, name)) is not None:
+            shown[name] = value.get_secret_value()
+    return shown
+
+
+def _checked_token(fields: dict[str, str]) -> TokenRequest:
+    # RFC 6749 3.2: unrecognized parameters are ignored.
+    known = {name: value for name, value in fields.items() if name in TokenRequest.model_fields}
+    try:
+        return TokenRequest.model_validate(known)
+    except ValidationError as error:
+        raise invalid_fields(error) from None

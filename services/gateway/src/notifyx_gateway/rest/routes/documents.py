@@ -1,0 +1,73 @@
+"""The descriptions of the API, for programs and for people, the signing keys, and what clients have to know first."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.resources import files
+from urllib.parse import urlsplit
+
+import orjson
+from quart import Blueprint, Response
+
+from notifyx_common.web import json_response
+from notifyx_gateway.mail.verification import Verification
+from notifyx_gateway.rest.api.openapi import build_openapi
+from notifyx_gateway.rest.api.operations import OPERATIONS
+from notifyx_gateway.rest.api.shapes import ClientConfig
+from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.settings import GatewaySettings
+from notifyx_gateway.upstream.identity import Authenticator
+
+PUBLIC = {"Cache-Control": "public, max-age=300"}
+
+
+def document_routes(
+    *, settings: GatewaySettings, authenticator: Authenticator, pages: Pages, verification: Verification
+) -> Blueprint:
+    """OpenAPI, AsyncAPI, the readable page, the JWK set, and what clients need to know first."""
+    blueprint = Blueprint("documents", __name__)
+    spec = build_openapi(OPERATIONS, settings.base_url)
+    openapi = orjson.dumps(spec)
+    asyncapi = asyncapi_document(settings.base_socket_url)
+    release = version("notifyx-gateway")
+
+    @blueprint.get("/api/v1/config")
+    async def config() -> Response:
+        offered = ClientConfig(
+            socket_url=settings.base_socket_url,
+            sign_up=settings.sign_up,
+            email=await verification.email_works(),
+            api_version="1",
+            version=release,
+        )
+        return json_response(offered, 200, {"Cache-Control": "no-cache"})
+
+    @blueprint.get("/api/v1/openapi.json")
+    async def openapi_json() -> Response:
+        return Response(openapi, content_type="application/json", headers=PUBLIC)
+
+    @blueprint.get("/api/v1/docs")
+    async def docs() -> Response:
+        return pages.render("docs.html", spec=spec, server=settings.base_url)
+
+    @blueprint.get("/api/v1/asyncapi.yaml")
+    async def asyncapi_yaml() -> Response:
+        return Response(asyncapi, content_type="application/yaml", headers=PUBLIC)
+
+    @blueprint.get("/.well-known/jwks.json")
+    async def jwks() -> Response:
+        body = orjson.dumps(authenticator.jwks)
+        return Response(body, content_type="application/jwk-set+json", headers={"Cache-Control": "public, max-age=60"})
+
+    return blueprint
+
+
+def asyncapi_document(socket_url: str) -> str:
+    """The AsyncAPI document of a socket reached at ``socket_url``."""
+    parts = urlsplit(socket_url)
+    text = files("notifyx_gateway.rest").joinpath("api", "asyncapi.yaml").read_text(encoding="utf-8")
+    return (
+        text.replace("@SOCKET_HOST@", parts.netloc)
+        .replace("@SOCKET_PATH@", f"{parts.path.rstrip('/')}/websocket")
+        .replace("@SOCKET_PROTOCOL@", parts.scheme)
+    )

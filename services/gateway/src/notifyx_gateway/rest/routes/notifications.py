@@ -1,0 +1,170 @@
+"""``/api/v1``: publish, read, acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from prometheus_client import Counter
+from quart import Blueprint, Response, request
+
+from notifyx_common.client import ServiceClient
+from notifyx_common.contracts.store import (
+    NewNotification,
+    PublishResult,
+    inbox_topic,
+)
+from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
+from notifyx_common.metrics import Metrics
+from notifyx_common.principal import Principal
+from notifyx_common.web import json_response
+from notifyx_gateway.rest.bodies import flag, model_of, number, query, read_bytes, read_model, text, topic_name
+from notifyx_gateway.rest.door import Door
+from notifyx_gateway.rest.history import HistoryReader
+from notifyx_gateway.rest.publication import Publication, checked_key, read_publication
+from notifyx_gateway.rest.requests import Acks, Batch, BatchItem
+from notifyx_gateway.upstream.store import Store
+from notifyx_gateway.upstream.users import UserDirectory
+
+LARGEST_PAGE = 200
+PAGE = 50
+
+
+def notification_routes(
+    *, door: Door, store: Store, client: ServiceClient, users: UserDirectory, history: HistoryReader, metrics: Metrics
+) -> Blueprint:
+    """Publish to a topic, to several, to a user; history, acknowledgements, inbox."""
+    blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1")
+    _add_publishing(blueprint, door, store, users, metrics.counter("notifyx_publishes_total"))
+    _add_reading(blueprint, door, store, client, history)
+    return blueprint
+
+
+def _add_publishing(blueprint: Blueprint, door: Door, store: Store, users: UserDirectory, counted: Counter) -> None:
+    async def answer(principal: Principal, topic: str, publication: Publication) -> Response:
+        try:
+            result = await store.publish(principal, topic, publication.notification, publication.key)
+        except NotifyxError as error:
+            counted.labels("rest", error.code).inc()
+            raise
+        counted.labels("rest", "duplicate" if result.duplicate else "ok").inc()
+        headers = {"Idempotency-Replayed": "true"} if result.duplicate else None
+        return json_response(published(result), 201, headers)
+
+    @blueprint.post("/topics/<name>/notifications")
+    async def publish(name: str) -> Response:
+        verified = await door.caller()
+        topic = topic_name(name, inbox_of=verified.id)
+        verified.require("publish", topic)
+        return await answer(verified, topic, await _read_publication())
+
+    @blueprint.post("/users/<who>/notifications")
+    async def send(who: str) -> Response:
+        principal = await door.caller("publish")
+        publication = await _read_publication()
+        user = await users.resolve(principal.id if who == "me" else who)
+        if user is None:
+            raise NotFound("There is no such user.")
+        topic = inbox_topic(user.id)
+        principal.require("publish", topic)
+        return await answer(principal, topic, publication)
+
+    @blueprint.post("/notifications:batch")
+    async def publish_batch() -> Response:
+        principal = await door.caller("publish")
+        if "Idempotency-Key" in request.headers:
+            raise InvalidRequest(
+                "In a batch each item has its own 'key'; the header Idempotency-Key is for one publish."
+            )
+        batch = await read_model(Batch)
+        # Queued one after the other, so that the order within each topic is the order of the items.
+        waiting = [_publish_item(store, principal, item) for item in batch.items]
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        items: list[dict[str, Any]] = []
+        for outcome in outcomes:
+            if isinstance(outcome, PublishResult):
+                counted.labels("rest", "duplicate" if outcome.duplicate else "ok").inc()
+                items.append({"status": 201, **published(outcome)})
+            elif isinstance(outcome, NotifyxError):
+                counted.labels("rest", outcome.code).inc()
+                items.append(outcome.to_problem())
+            else:
+                raise outcome
+        return json_response({"items": items})
+
+
+def _add_reading(blueprint: Blueprint, door: Door, store: Store, client: ServiceClient, history: HistoryReader) -> None:
+    @blueprint.get("/topics/<name>/notifications")
+    async def notifications(name: str) -> Response:
+        principal = await door.caller()
+        topic = topic_name(name, inbox_of=principal.id)
+        principal.require("read", topic)
+        values = query("after", "before", "limit")
+        page = await history.page(
+            principal,
+            topic,
+            after=number(values, "after"),
+            before=number(values, "before"),
+            limit=number(values, "limit", least=1, most=LARGEST_PAGE) or PAGE,
+        )
+        return json_response(page)
+
+    @blueprint.post("/topics/<name>/acks")
+    async def ack(name: str) -> Response:
+        principal = await door.caller()
+        topic = topic_name(name, inbox_of=principal.id)
+        principal.require("read", topic)
+        wanted = await read_model(Acks)
+        result = await store.ack(principal, topic, wanted.up_to, wanted.seqs)
+        return json_response({"acked_up_to": result.acked_up_to, "unread": result.unread})
+
+    @blueprint.get("/topics/<name>/acks")
+    async def acks(name: str) -> Response:
+        principal = await door.caller()
+        topic = topic_name(name, inbox_of=principal.id)
+        principal.require("read", topic)
+        values = query("after", "before")
+        for bound in values:
+            number(values, bound)
+        path = f"/internal/v1/topics/{quote(topic, safe='')}/acks"
+        return json_response(await client.call("GET", path, params=values, principal=principal))
+
+    @blueprint.get("/inbox")
+    async def inbox() -> Response:
+        principal = await door.unlimited_caller("read")
+        values = query("unread", "limit", "after")
+        params = {"limit": str(number(values, "limit", least=1, most=LARGEST_PAGE) or PAGE)}
+        if flag(values, "unread"):
+            params["unread"] = "true"
+        if (after := text(values, "after", 200)) is not None:
+            params["after"] = after
+        return json_response(await client.call("GET", "/internal/v1/inbox", params=params, principal=principal))
+
+
+async def _read_publication() -> Publication:
+    body = await read_bytes()
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        if name.lower() in headers and (name.lower().startswith("ce-") or name.lower() == "idempotency-key"):
+            raise InvalidRequest(f"The header '{name[:80]}' is there more than once.")
+        headers[name.lower()] = value
+    return read_publication(headers, request.content_type or "", body)
+
+
+def _publish_item(store: Store, principal: Principal, item: Any) -> asyncio.Future[PublishResult]:
+    try:
+        wanted = model_of(BatchItem, item)
+        topic = topic_name(wanted.topic)
+        principal.require("publish", topic)
+        fields = wanted.model_dump(exclude={"topic", "key"}, exclude_unset=True)
+        return store.publish_soon(principal, topic, NewNotification(**fields), checked_key(wanted.key))
+    except NotifyxError as error:
+        refused: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
+        refused.set_exception(error)
+        return refused
+
+
+def published(result: PublishResult) -> dict[str, Any]:
+    """What a publisher is told of an accepted notification."""
+    return {"id": result.id, "topic": result.topic, "seq": result.seq, "published_at": result.published_at}

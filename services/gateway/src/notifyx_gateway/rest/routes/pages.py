@@ -1,0 +1,84 @@
+"""Pages for people: what links in emails lead to.
+
+A link in an email only shows a page with a button: mail scanners follow links, they do not press buttons. The mail
+program's own one-click unsubscribe (RFC 8058) posts to the same address.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from quart import Blueprint, Response, request
+
+from notifyx_common.client import ServiceClient
+from notifyx_common.contracts.auth import User
+from notifyx_common.errors import NotifyxError
+from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.upstream.users import UserDirectory
+
+LONGEST_TOKEN = 512
+
+
+def page_routes(*, pages: Pages, auth: ServiceClient, store: ServiceClient, users: UserDirectory) -> Blueprint:
+    """Unsubscribe, verify an email."""
+    blueprint = Blueprint("pages", __name__)
+
+    @blueprint.get("/unsubscribe")
+    async def ask_unsubscribe() -> Response:
+        if (token := _token()) is None:
+            return _broken(pages)
+        return pages.message(
+            "Stop these emails?",
+            "You will no longer get email for this topic. The subscription itself stays.",
+            action=f"/unsubscribe?token={quote(token, safe='')}",
+            button="Stop the emails",
+        )
+
+    @blueprint.post("/unsubscribe")
+    async def unsubscribe() -> Response:
+        if (token := _token()) is None:
+            return _broken(pages)
+        try:
+            await store.call("POST", "/internal/v1/unsubscribe", body={"token": token}, idempotent=True)
+        except NotifyxError as error:
+            return _failed(pages, error)
+        return pages.message("Done", "You will get no more email for this topic.")
+
+    @blueprint.get("/verify-email")
+    async def ask_verify() -> Response:
+        if (token := _token()) is None:
+            return _broken(pages)
+        return pages.message(
+            "Verify your email address",
+            "Press the button to confirm that this address is yours.",
+            action=f"/verify-email?token={quote(token, safe='')}",
+            button="Verify this address",
+        )
+
+    @blueprint.post("/verify-email")
+    async def verify() -> Response:
+        if (token := _token()) is None:
+            return _broken(pages)
+        try:
+            user = User.model_validate(await auth.call("POST", "/internal/v1/verify", body={"token": token}))
+        except NotifyxError as error:
+            return _failed(pages, error)
+        await users.forget(user.id)
+        return pages.message("Verified", f"{user.email} is verified. You can close this page.")
+
+    return blueprint
+
+
+def _token() -> str | None:
+    token = request.args.get("token", "")
+    return token if token and len(token) <= LONGEST_TOKEN and token.isascii() and token.isprintable() else None
+
+
+def _broken(pages: Pages) -> Response:
+    return pages.message("This link is not complete", "Open the whole link from the email.", 400)
+
+
+def _failed(pages: Pages, error: NotifyxError) -> Response:
+    if error.http_status >= 500:
+        return pages.message("Not now", "This cannot be done at the moment; please try again in a minute.", 503)
+    return pages.message("This link does not work", error.reason, error.http_status)

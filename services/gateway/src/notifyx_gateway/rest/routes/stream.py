@@ -1,0 +1,171 @@
+"""``GET /api/v1/topics/{name}/stream``: a topic as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+
+from quart import Blueprint, Response, request
+
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.store import JoinResult
+from notifyx_common.errors import Forbidden, InvalidRequest, NotifyxError, TooManyRequests, Unauthenticated, Unavailable
+from notifyx_common.metrics import Metrics
+from notifyx_common.tokens import ExpiredToken, VerifiedToken
+from notifyx_gateway.delivery.hub import Hub
+from notifyx_gateway.rest.bodies import number, query, topic_name
+from notifyx_gateway.rest.door import Door
+from notifyx_gateway.rest.stream import KEEP_ALIVE, EventStream
+from notifyx_gateway.settings import GatewaySettings
+from notifyx_gateway.upstream.identity import bearer_token
+from notifyx_gateway.upstream.store import Store
+
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+END_SECONDS = 5.0
+"""Longest time a client may take to read the end of its stream, when the stream has been ended."""
+
+AGAIN = 10.0
+"""Seconds until an API key is looked up again when auth was away."""
+
+
+class Streams:
+    """The event streams this node serves: bounded in number, and ended by a drain."""
+
+    def __init__(
+        self,
+        *,
+        door: Door,
+        hub: Hub,
+        store: Store,
+        settings: GatewaySettings,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._door = door
+        self._hub = hub
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._open: set[EventStream] = set()
+        self._draining = False
+        self._gone = asyncio.Event()
+        self._connections = metrics.gauge("notifyx_connections").labels("stream")
+
+    @property
+    def count(self) -> int:
+        """Open streams."""
+        return len(self._open)
+
+    async def drain(self) -> None:
+        """Refuse new streams, end the open ones, and return when all have gone."""
+        self._draining = True
+        for stream in tuple(self._open):
+            stream.end("restart", {"reason": "This node is stopping; connect again."})
+        while self._open:
+            self._gone.clear()
+            await self._gone.wait()
+
+    async def open(self, name: str) -> Response:
+        """The response that streams the topic called ``name`` to the caller of the current request."""
+        verified = await self._door.verified()
+        principal = verified.principal
+        topic = topic_name(name, inbox_of=principal.id)
+        principal.require("read", topic)
+        since = _since()
+        if self._draining:
+            raise Unavailable("This node is stopping; connect again.")
+        if len(self._open) >= self._settings.max_streams:
+            raise TooManyRequests("This node serves as many streams as it may; try again later.")
+        token = bearer_token(request.headers.get("Authorization"))
+        result = await self._store.join(principal, topic, since)
+        if request.method == "HEAD":
+            return Response(b"", content_type="text/event-stream", headers=HEADERS)
+        response = Response(
+            self._events(verified, token, result, since), content_type="text/event-stream", headers=HEADERS
+        )
+        response.timeout = None
+        return response
+
+    async def _events(
+        self, verified: VerifiedToken, token: str, result: JoinResult, since: int | None
+    ) -> AsyncIterator[bytes]:
+        stream = EventStream(
+            verified.principal, result.topic, max_pending=self._settings.max_pending, on_end=_bounded_end()
+        )
+        self._open.add(stream)
+        self._connections.inc()
+        until = verified.expires_at.timestamp()
+        try:
+            # Clients of a node that stops come back spread over a few seconds.
+            yield b"retry: %d\n\n" % random.randint(500, 5000)  # noqa: S311 - jitter, not a secret
+            told = result.model_dump(exclude={"topic_id"})
+            stream.send_event("joined", told)
+            if self._draining:
+                stream.end("restart", {"reason": "This node is stopping; connect again."})
+            else:
+                self._hub.attach(stream, result, since)
+            while True:
+                left = until - self._clock.now().timestamp()
+                if left <= 0 and not stream.closed:
+                    try:
+                        until = await self._believe_again(token)
+                    except NotifyxError as error:
+                        stream.lost(error)
+                    continue
+                payload = await stream.take(max(0.01, min(self._settings.stream_keep_alive, left)))
+                if payload is None:
+                    return
+                yield payload
+                if payload is not KEEP_ALIVE:
+                    stream.written(payload)
+        finally:
+            self._hub.detach(stream)
+            stream.close()
+            self._open.discard(stream)
+            self._connections.dec()
+            self._gone.set()
+
+    async def _believe_again(self, token: str) -> float:
+        """When the credential is to be looked at next. Raises :class:`Unauthenticated` when it is not good any more."""
+        try:
+            verified = await self._door.authenticator.authenticate(token)
+        except Unavailable:
+            return self._clock.now().timestamp() + AGAIN
+        except (Unauthenticated, Forbidden) as error:
+            raise ExpiredToken("The credential of this stream has ended; connect again with a new one.") from error
+        until = verified.expires_at.timestamp()
+        if until <= self._clock.now().timestamp():
+            raise ExpiredToken("The access token of this stream has expired; connect again with a new one.")
+        return until
+
+
+def stream_routes(streams: Streams) -> Blueprint:
+    """The stream of a topic."""
+    blueprint = Blueprint("stream", __name__, url_prefix="/api/v1")
+
+    @blueprint.get("/topics/<name>/stream")
+    async def stream(name: str) -> Response:
+        return await streams.open(name)
+
+    return blueprint
+
+
+def _bounded_end() -> Callable[[], None]:
+    """Gives a stream that has ended some seconds to be read; then its response is cut off."""
+    task = asyncio.current_task()
+    assert task is not None
+    response = task
+
+    def end() -> None:
+        asyncio.get_running_loop().call_later(END_SECONDS, response.cancel)
+
+    return end
+
+
+def _since() -> int | None:
+    values = query("since")
+    header = request.headers.get("Last-Event-ID", "").strip()
+    if header and "since" in values:
+        raise InvalidRequest("Give either the header Last-Event-ID or the query parameter since.")
+    return number({"Last-Event-ID": header}, "Last-Event-ID") if header else number(values, "since")

@@ -1,0 +1,74 @@
+"""The web client: its page on each of its own addresses, and its files."""
+
+from __future__ import annotations
+
+import secrets
+from urllib.parse import urlsplit
+
+from quart import Blueprint, Response, request
+
+from notifyx_common.errors import NotFound
+from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.rest.web_files import WebFiles
+from notifyx_gateway.settings import GatewaySettings
+
+ADDRESSES = ("/", "/sign-in", "/sign-up", "/inbox", "/topics", "/topics/<path:rest>", "/messages", "/account")
+"""What the client routes itself; a reload or a link there gets its page."""
+
+FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+"""For files whose name holds a hash of what is in them."""
+
+NONCE = "NOTIFYX_CSP_NONCE"
+"""Stands in the built page where each answer's own nonce goes."""
+
+
+def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> Blueprint:
+    """The client's page, or one that says why there is none; its files."""
+    blueprint = Blueprint("web", __name__)
+    socket = urlsplit(settings.base_socket_url)
+    socket_origin = f"{socket.scheme}://{socket.netloc}"
+
+    async def page(rest: str = "") -> Response:
+        build = await files.build()
+        if build is None:
+            return pages.render("front.html", reason=await files.why_none(), dashboard=settings.dashboard)
+        nonce = secrets.token_urlsafe(16)
+        return Response(
+            build.page.replace(NONCE, nonce),
+            content_type="text/html; charset=utf-8",
+            headers={"Cache-Control": "no-cache", "Content-Security-Policy": page_policy(nonce, socket_origin)},
+        )
+
+    for number, address in enumerate(ADDRESSES):
+        blueprint.add_url_rule(address, f"page-{number}", page, methods=["GET"])
+
+    @blueprint.get("/assets/<path:name>")
+    async def asset(name: str) -> Response:
+        return await file(f"assets/{name}", FOREVER)
+
+    @blueprint.get("/favicon.svg")
+    async def icon() -> Response:
+        return await file("favicon.svg", {"Cache-Control": "public, max-age=3600", "Vary": "Accept-Encoding"})
+
+    async def file(name: str, headers: dict[str, str]) -> Response:
+        build = await files.build()
+        found = build.files.get(name) if build is not None else None
+        if found is None:
+            raise NotFound("There is no such file.")
+        coding, data = found.choose(request.headers.get("Accept-Encoding", ""))
+        response = Response(data, content_type=found.kind, headers=headers)
+        if coding != "identity":
+            response.headers["Content-Encoding"] = coding
+        return response
+
+    return blueprint
+
+
+def page_policy(nonce: str, socket_origin: str) -> str:
+    """What the client may do: its own scripts, styles that carry ``nonce``, its own API, and the socket."""
+    return (
+        "default-src 'none'; script-src 'self'; "
+        f"style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; font-src 'self'; "
+        f"connect-src 'self' {socket_origin}; manifest-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )

@@ -1,0 +1,152 @@
+"""``text/event-stream``: one topic over plain HTTP, resumable by ``Last-Event-ID``, which is the ``seq``.
+
+A stream is one more sink of the hub: rows are encoded once a tick for all streams. What a client has not taken is
+bounded; past that the stream ends, and the client resumes where it was. Frames of server-sent events are pure
+functions here; :class:`EventStream` is the queue between the hub and one response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from notifyx_common.errors import NotifyxError, TooManyRequests
+from notifyx_common.principal import Principal
+from notifyx_gateway.delivery.cursors import Row
+
+KEEP_ALIVE = b": keep-alive\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFormat:
+    """Rows as server-sent events, each with its seq as its id."""
+
+    transport: str = "stream"
+
+    def encode(self, rows: Sequence[Row]) -> tuple[bytes, int]:
+        """All rows in one piece. A notification's JSON has no line break in it."""
+        payload = b"".join(b"id: %d\ndata: %b\n\n" % row for row in rows)
+        return payload, len(payload)
+
+
+FORMAT = StreamFormat()
+
+
+def event(name: str, data: Any) -> bytes:
+    """A named event, which is not a notification and so moves no id."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
+
+
+class EventStream:
+    """The sink of one response, and what it has still to write."""
+
+    def __init__(
+        self, principal: Principal, topic: str, *, max_pending: int, on_end: Callable[[], None] | None = None
+    ) -> None:
+        self._principal = principal
+        self._topic = topic
+        self._max_pending = max_pending
+        self._on_end = on_end
+        self._queue: deque[bytes] = deque()
+        self._pending = 0
+        self._closed = False
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+
+    # What the hub calls
+
+    @property
+    def format(self) -> StreamFormat:
+        return FORMAT
+
+    @property
+    def principal(self) -> Principal:
+        return self._principal
+
+    @property
+    def store_topic(self) -> str:
+        return self._topic
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def send(self, payload: bytes, size: int) -> None:
+        if self._closed:
+            return
+        if self._pending + size > self._max_pending:
+            self.lost(TooManyRequests("This stream was not read fast enough; resume it with Last-Event-ID."))
+            return
+        self._put(payload)
+
+    def room(self) -> int:
+        return 0 if self._closed else max(0, self._max_pending - self._pending)
+
+    async def drained(self) -> None:
+        while not self._closed and self._pending > self._max_pending // 4:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    def acked(self, event_: dict[str, Any]) -> None:
+        self.send_event("acked", {name: event_[name] for name in ("up_to", "seqs", "unread")})
+
+    def deleted(self) -> None:
+        self.end("topic_deleted", {"topic": self._topic})
+
+    def lost(self, error: NotifyxError) -> None:
+        self.end("error", error.to_reply())
+
+    # What the response calls
+
+    def send_event(self, name: str, data: Any) -> None:
+        """Queue an event that is not a notification."""
+        frame = event(name, data)
+        self.send(frame, len(frame))
+
+    def end(self, name: str, data: Any) -> None:
+        """Queue a last event and let the stream end after it."""
+        if not self._closed:
+            self._closed = True
+            self._put(event(name, data))
+            self._emptied.set()
+            if self._on_end is not None:
+                self._on_end()
+
+    def close(self) -> None:
+        """The client has gone: take nothing more, keep nothing."""
+        self._closed = True
+        self._queue.clear()
+        self._filled.set()
+        self._emptied.set()
+
+    async def take(self, keep_alive: float) -> bytes | None:
+        """What to write next: queued bytes, a keep-alive after that many silent seconds, ``None`` at the end."""
+        if not self._queue:
+            if self._closed:
+                return None
+            self._filled.clear()
+            try:
+                async with asyncio.timeout(keep_alive):
+                    await self._filled.wait()
+            except TimeoutError:
+                return KEEP_ALIVE
+            if not self._queue:
+                return None
+        payload = b"".join(self._queue)
+        self._queue.clear()
+        return payload
+
+    def written(self, payload: bytes) -> None:
+        """``payload`` has left for the client."""
+        self._pending = max(0, self._pending - len(payload))
+        self._emptied.set()
+
+    def _put(self, payload: bytes) -> None:
+        self._queue.append(payload)
+        self._pending += len(payload)
+        self._filled.set()

@@ -1,1 +1,0 @@
-"""The HTTP doors, one module a resource. Each function builds a blueprint from what it needs and nothing else."""

@@ -1,0 +1,263 @@
+"""Who is calling: access tokens checked against auth's published keys, API keys looked up at auth, and tokens of
+ServiceAccounts at the API server.
+
+The last known signing keys stay in use while auth is away: its loss stops new sign-ins, not the people who are
+signed in. A token signed with a key that is not known makes the set be read anew, but not more often than every few
+seconds, whatever strangers send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import re
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from notifyx_common.cache import Cache, MemoryTier
+from notifyx_common.client import ServiceClient
+from notifyx_common.clock import Clock
+from notifyx_common.errors import NotifyxError, Unauthenticated, Unavailable
+from notifyx_common.logs import get_logger
+from notifyx_common.memcached import Memcached
+from notifyx_common.metrics import Metrics
+from notifyx_common.principal import Principal
+from notifyx_common.tokens import InvalidToken, UnknownKey, VerifiedToken, verify_access_token
+from notifyx_gateway.errors import InvalidApiKey
+from notifyx_gateway.upstream.service_accounts import ServiceAccounts, is_service_account_token
+
+log = get_logger(__name__)
+
+API_KEY_PREFIX = "nfx_"
+API_KEY = re.compile(r"nfx_[A-Za-z0-9]{1,64}_[A-Za-z0-9_-]{1,256}\Z")
+
+KNOWN_SECONDS = 30.0
+UNKNOWN_SECONDS = 5.0
+BELIEF = timedelta(minutes=5)
+"""How long what was looked up may be believed by whoever holds on to it, a socket for example."""
+
+MEMO = 10_000
+"""Access tokens whose proof is remembered."""
+
+LOOK_UP_SECONDS = 4.0
+"""Longest time a request waits for auth to look an API key up."""
+
+FORCED_EVERY = 5.0
+"""Seconds between two readings of the key set that unknown keys may cause."""
+
+FIRST_RETRY = 0.1
+LONGEST_RETRY = 5.0
+
+
+class Authenticator:
+    """An async context manager that keeps auth's signing keys; :meth:`verify` and :meth:`authenticate` use them."""
+
+    def __init__(
+        self,
+        auth: ServiceClient,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        shared: Memcached | None = None,
+        refresh_seconds: float = 60.0,
+        service_accounts: ServiceAccounts | None = None,
+    ) -> None:
+        """``service_accounts`` is ``None`` outside a cluster: their tokens are then refused like any stranger's."""
+        self._auth = auth
+        self._clock = clock
+        self._refresh_seconds = refresh_seconds
+        self._jwks: dict[str, Any] = {"keys": []}
+        self._keys: KeySet | None = None
+        self._wanted = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
+        self._forced_at = -FORCED_EVERY
+        self._task: asyncio.Task[None] | None = None
+        self._verified: MemoryTier[VerifiedToken] = MemoryTier(MEMO)
+        self._service_accounts = service_accounts
+
+        def proofs(name: str) -> Cache[Principal | None]:
+            return Cache(
+                name,
+                encode=lambda found: None if found is None else found.model_dump(mode="json"),
+                decode=lambda data: None if data is None else Principal.model_validate(data),
+                clock=clock,
+                metrics=metrics,
+                shared=shared,
+            )
+
+        self._api_keys, self._reviewed = proofs("api_keys"), proofs("service_accounts")
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._follow_keys(), name="signing keys")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tasks = [task for task in (self._task, self._reading) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def jwks(self) -> dict[str, Any]:
+        """The key set (RFC 7517) as auth published it last. Raises :class:`Unavailable` before the first."""
+        if self._keys is None:
+            raise Unavailable("The signing keys have not been read yet.")
+        return self._jwks
+
+    def verify(self, token: str) -> VerifiedToken:
+        """Who an access token proves, without any I/O. Raises :class:`Unauthenticated` or :class:`Unavailable`.
+
+        An unknown signing key makes the set be read in the background: the same token may pass in a second.
+        """
+        now = self._clock.now()
+        digest = _digest(token)
+        if (known := self._verified.get(digest, now.timestamp())) is not None:
+            return known[0]
+        if self._keys is None:
+            raise Unavailable("The signing keys have not been read yet.")
+        try:
+            verified = verify_access_token(token, self._keys, now)
+        except UnknownKey:
+            self._wanted.set()
+            raise
+        # One object for one token: what is batched for one caller then goes to the store under one principal.
+        self._verified.set(digest, verified, verified.expires_at.timestamp())
+        return verified
+
+    def needs_look_up(self, token: str) -> bool:
+        """Whether somebody has to be asked what ``token`` proves, as :meth:`authenticate` does."""
+        return token.startswith(API_KEY_PREFIX) or (
+            self._service_accounts is not None and is_service_account_token(token)
+        )
+
+    async def authenticate(self, token: str) -> VerifiedToken:
+        """Who an access token, an API key or a ServiceAccount's token proves.
+
+        Raises :class:`Unauthenticated`, or :class:`Unavailable` when who would have to be asked is away.
+        """
+        if token.startswith(API_KEY_PREFIX):
+            return await self._by_api_key(token)
+        if self._service_accounts is not None and is_service_account_token(token):
+            return await self._by_service_account(self._service_accounts, token)
+        try:
+            return self.verify(token)
+        except UnknownKey:
+            if not self._may_force():
+                raise
+            await self._read_now()
+            return self.verify(token)
+
+    async def forget_api_key(self, key_id: str) -> None:
+        """An API key was deleted: do not wait for its cached proof to end."""
+        await self._api_keys.delete_where(lambda found: found is not None and found.key_id == key_id)
+
+    async def _by_api_key(self, key: str) -> VerifiedToken:
+        if API_KEY.match(key) is None:
+            raise InvalidApiKey("The API key is malformed.")
+
+        async def look_up() -> Principal | None:
+            try:
+                found = await self._auth.call(
+                    "POST", "/internal/v1/api-keys:verify", body={"key": key}, idempotent=True
+                )
+            except Unauthenticated:
+                return None
+            return Principal.model_validate(found)
+
+        principal = await self._api_keys.get_or_load(_digest(key), look_up, _proof_ttl)
+        if principal is None:
+            raise InvalidApiKey("The API key is not valid (any more).")
+        return VerifiedToken(principal=principal, expires_at=self._clock.now() + BELIEF)
+
+    async def _by_service_account(self, service_accounts: ServiceAccounts, token: str) -> VerifiedToken:
+        async def review() -> Principal | None:
+            try:
+                return await service_accounts.prove(token)
+            except InvalidToken:
+                return None
+
+        principal = await self._reviewed.get_or_load(_digest(token), review, _proof_ttl)
+        if principal is None:
+            raise InvalidToken(service_accounts.refusal)
+        return VerifiedToken(principal=principal, expires_at=self._clock.now() + BELIEF)
+
+    def _may_force(self) -> bool:
+        now = self._clock.monotonic()
+        if self._reading is not None and not self._reading.done():
+            return True  # it joins the reading that is under way
+        if now - self._forced_at < FORCED_EVERY:
+            return False
+        self._forced_at = now
+        return True
+
+    async def _read_now(self) -> None:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_quietly(), name="signing keys, now")
+        await asyncio.shield(self._reading)
+
+    async def _read_quietly(self) -> None:
+        try:
+            await self._read()
+        except NotifyxError as error:
+            log.warning("signing keys not read", reason=error.reason)
+
+    async def _follow_keys(self) -> None:
+        retry = FIRST_RETRY
+        while True:
+            try:
+                await self._read()
+            except NotifyxError as error:
+                log.warning("signing keys not read", reason=error.reason)
+                pause = retry
+                retry = min(retry * 2, LONGEST_RETRY)
+            else:
+                pause, retry = self._refresh_seconds, FIRST_RETRY
+            self._wanted.clear()
+            try:
+                async with asyncio.timeout(pause * random.uniform(0.8, 1.0)):  # noqa: S311 - jitter, not a secret
+                    while True:
+                        await self._wanted.wait()
+                        self._wanted.clear()
+                        if self._may_force():
+                            break
+            except TimeoutError:
+                continue
+
+    async def _read(self) -> None:
+        found = await self._auth.call("GET", "/internal/v1/jwks", deadline=5.0, try_timeout=2.0)
+        try:
+            keys = KeySet.import_key_set(found)
+        except (JoseError, ValueError, TypeError, KeyError):
+            raise Unavailable("Auth's key set is not understood.") from None
+        if not keys.keys:
+            raise Unavailable("Auth's key set is empty.")
+        if found != self._jwks:
+            log.info("signing keys read", count=len(keys.keys))
+            self._verified = MemoryTier(MEMO)  # what a key proved goes with the key
+        self._keys, self._jwks = keys, found
+
+
+def bearer_token(header: str | None) -> str:
+    """The token of an ``Authorization`` header. Raises :class:`Unauthenticated` for anything but one ``Bearer``."""
+    if header is None:
+        raise Unauthenticated("This call needs an access token or an API key: 'Authorization: Bearer ...'.")
+    scheme, _, token = header.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or " " in token or not token.isascii():
+        raise Unauthenticated("The Authorization header is not 'Bearer' and a token.")
+    return token
+
+
+def _digest(credential: str) -> str:
+    return hashlib.sha256(credential.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _proof_ttl(found: Principal | None) -> float:
+    return UNKNOWN_SECONDS if found is None else KNOWN_SECONDS

@@ -1,0 +1,102 @@
+"""The wake-ups replicas send each other through PostgreSQL's NOTIFY: what they say and how they are written.
+
+They are hints: nothing is lost when one is. Each payload is a small JSON object, below NOTIFY's 8,000 bytes::
+
+    {"t": [["<topic id>", last_seq], ...]}    new notifications      {"s": ["<user>", ...]}  subscriptions changed
+    {"a": [["<topic id>", "<user>"], ...]}    acknowledgements       {"c": ["<name>", ...]}  a topic changed
+    {"d": [["<topic id>", "<name>"], ...]}    a topic was deleted
+
+``"o"`` names the replica that wrote it, where that matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+CHANNEL = "notifyx"
+
+
+def notify(placeholder: str) -> str:
+    """Return the SELECT that sends the payloads of the text array ``placeholder`` when the transaction commits."""
+    return f"SELECT pg_notify('{CHANNEL}', payload) FROM unnest({placeholder}::text[]) AS wakeups(payload)"  # noqa: S608 - constants of the code
+
+
+NOTIFY = notify("$1")
+"""Sends the payloads of its one argument when the transaction commits."""
+
+_LARGEST = 7_900
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """What one payload says."""
+
+    origin: str = ""
+    rows: list[tuple[UUID, int]] = field(default_factory=list)
+    acked: list[tuple[UUID, str]] = field(default_factory=list)
+    users: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    deleted: list[tuple[UUID, str]] = field(default_factory=list)
+
+
+def new_rows(heads: Sequence[tuple[UUID, int]], origin: str = "") -> list[str]:
+    """Notifications were committed up to these seqs."""
+    return list(_split("t", [[str(topic), seq] for topic, seq in heads], origin))
+
+
+def acknowledged(pairs: Sequence[tuple[UUID, str]]) -> list[str]:
+    """These users acknowledged something in these topics."""
+    return list(_split("a", [[str(topic), user] for topic, user in pairs]))
+
+
+def subscriptions_changed(users: Sequence[str]) -> list[str]:
+    """These users' sets of subscriptions changed."""
+    return list(_split("s", list(users)))
+
+
+def topic_changed(name: str) -> list[str]:
+    """Permissions or settings of the topic changed."""
+    return list(_split("c", [name]))
+
+
+def topic_deleted(topic: UUID, name: str) -> list[str]:
+    """The topic is gone."""
+    return list(_split("d", [[str(topic), name]]))
+
+
+def parse(payload: str) -> Wakeup | None:
+    """What a payload says; ``None`` for one that is not ours."""
+    try:
+        data = orjson.loads(payload)
+        return Wakeup(
+            origin=str(data.get("o", "")),
+            rows=[(UUID(topic), int(seq)) for topic, seq in data.get("t", ())],
+            acked=[(UUID(topic), str(user)) for topic, user in data.get("a", ())],
+            users=[str(user) for user in data.get("s", ())],
+            changed=[str(name) for name in data.get("c", ())],
+            deleted=[(UUID(topic), str(name)) for topic, name in data.get("d", ())],
+        )
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _split(kind: str, entries: list[Any], origin: str = "") -> Iterator[str]:
+    """Payloads that hold all of ``entries``, each below the limit (an entry alone is always far below it)."""
+    head = f'{{"o":{orjson.dumps(origin).decode()},"{kind}":[' if origin else f'{{"{kind}":['
+    part: list[str] = []
+    size = len(head.encode()) + 2
+    for entry in entries:
+        text = orjson.dumps(entry).decode()
+        cost = len(text.encode()) + 1
+        if part and size + cost > _LARGEST:
+            yield f"{head}{','.join(part)}]}}"
+            part, size = [], len(head.encode()) + 2
+        part.append(text)
+        size += cost
+    if part:
+        yield f"{head}{','.join(part)}]}}"

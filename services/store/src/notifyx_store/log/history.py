@@ -1,0 +1,61 @@
+"""A topic's log, a page at a time: put together from notifications in their final form, nothing is encoded anew."""
+
+from __future__ import annotations
+
+import asyncpg
+import orjson
+
+from notifyx_store.topics.permissions import TopicFacts
+
+MAX_PAGE_BYTES = 8 << 20
+"""A page ends early when its notifications are larger than this together."""
+
+# One statement, so that the page and the bounds that it is given with are of the same instant.
+_PAGE = """
+SELECT t.last_seq,
+       coalesce((SELECT n.seq FROM notifications n WHERE n.topic_id = t.id ORDER BY n.seq LIMIT 1), t.last_seq + 1)
+           AS first_seq,
+       page.seq, page.payload
+FROM topics t
+LEFT JOIN LATERAL (
+    SELECT seq, payload FROM (
+        SELECT seq, payload, sum(octet_length(payload)) OVER (ORDER BY seq {order}) - octet_length(payload) AS before
+        FROM (SELECT n.seq, n.payload FROM notifications n
+              WHERE n.topic_id = t.id AND n.seq > $2 AND n.seq < $3 ORDER BY n.seq {order} LIMIT $4) AS found
+    ) AS sized WHERE before < $5
+) AS page ON true
+WHERE t.id = $1 ORDER BY page.seq
+"""
+_FORWARD = _PAGE.format(order="ASC")
+_BACKWARD = _PAGE.format(order="DESC")
+
+LARGEST_SEQ = 2**53
+
+
+async def read_history(
+    connection: asyncpg.Connection, topic: TopicFacts, *, after: int | None, before: int | None, limit: int
+) -> bytes:
+    """The JSON of :class:`notifyx_common.contracts.store.History`: up to ``limit`` notifications, ascending.
+
+    From ``after`` on (or from the oldest one); where only ``before`` is given, the newest ones before it.
+    """
+    backward = before is not None and after is None
+    rows = await connection.fetch(
+        _BACKWARD if backward else _FORWARD,
+        topic.id,
+        after if after is not None else 0,
+        before if before is not None else LARGEST_SEQ + 1,
+        limit,
+        MAX_PAGE_BYTES,
+    )
+    found = [row for row in rows if row["seq"] is not None]
+    last_seq = rows[0]["last_seq"] if rows else topic.last_seq
+    first_seq = rows[0]["first_seq"] if rows else last_seq + 1
+    # The page that follows one read backward begins where this one ends, too.
+    following = found[-1]["seq"] if found and found[-1]["seq"] < min(last_seq, (before or LARGEST_SEQ) - 1) else None
+    return b'{"items":[%s],"first_seq":%d,"last_seq":%d,"next":%s}' % (
+        ",".join(row["payload"] for row in found).encode(),
+        first_seq,
+        last_seq,
+        orjson.dumps(following),
+    )

@@ -1,0 +1,175 @@
+"""Publishing: a batch in one transaction, answered only after it is on disk.
+
+Invariants. The topics' rows are locked, in the order of their ids, before anything is decided; so seqs are contiguous,
+commit order is seq order, and a key or a batch that another transaction has just used is seen. A batch's answers are
+recorded in its own transaction: asked again, the same batch gets the same answers, and nothing is published twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from notifyx_common.contracts.store import PublishBatch, PublishItem
+from notifyx_store.base import wakeups
+from notifyx_store.base.batches import Batch, read_batch
+from notifyx_store.base.context import StoreContext
+from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.log.publish_plan import Candidate, KeyOf, Plan, Run, Used, judge, number
+from notifyx_store.topics.permissions import INBOX_PREFIX
+from notifyx_store.topics.rows import lock_topic_rows, make_inboxes
+
+# Asked after the rows are locked, so that it sees what a transaction we waited for has committed.
+_LOOK_UP = """
+SELECT -1 AS position, NULL::bytea AS body_hash, results AS result FROM publish_batches WHERE batch_id = $1
+UNION ALL
+SELECT wanted.position - 1, used.body_hash, used.result
+FROM unnest($2::text[], $3::uuid[], $4::text[]) WITH ORDINALITY AS wanted(publisher, topic_id, key, position)
+JOIN idempotency used USING (publisher, topic_id, key)
+"""
+
+_WRITE = """
+WITH moved AS (
+    UPDATE topics SET last_seq = heads.last_seq FROM unnest($1::uuid[], $2::bigint[]) AS heads(id, last_seq)
+    WHERE topics.id = heads.id
+), logged AS (
+    INSERT INTO notifications (topic_id, seq, payload, publisher_id, published_at, expires_at)
+    SELECT topic_id, seq, payload, publisher_id, $8, expires_at
+    FROM unnest($3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[])
+        AS rows(topic_id, seq, payload, publisher_id, expires_at)
+), keyed AS (
+    INSERT INTO idempotency (publisher, topic_id, key, body_hash, seq, result, created_at)
+    SELECT publisher, topic_id, key, body_hash, seq, result, $8
+    FROM unnest($9::text[], $10::uuid[], $11::text[], $12::bytea[], $13::bigint[], $14::text[])
+        AS keys(publisher, topic_id, key, body_hash, seq, result)
+), recorded AS (
+    INSERT INTO publish_batches (batch_id, results, created_at) VALUES ($15, $16, $8)
+)
+""" + wakeups.notify("$17")  # noqa: S608 - constants of the code
+
+_RECORD = "SELECT results FROM publish_batches WHERE batch_id = $1"
+
+
+class _InboxMissing(Exception):
+    """An inbox that is published to is not there yet; it is made outside, so that locks keep their order."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = names
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a batch has put into the log, for the feed."""
+
+    runs: list[Run]
+    published_at: datetime
+
+
+Offer = Callable[[Committed], None]
+
+
+class Publisher:
+    """Publishes batches and offers what they committed to this replica's feed at once."""
+
+    def __init__(self, context: StoreContext, metrics: StoreMetrics, offer: Offer, origin: str) -> None:
+        self._context = context
+        self._metrics = metrics
+        self._offer = offer
+        self._origin = origin
+
+    async def publish(self, data: Any) -> bytes:
+        """The answer to a batch as JSON.
+
+        Raises :class:`InvalidRequest` for a malformed batch (a malformed item is answered in its place), and what
+        the driver raises where the database is away: then nothing is known, and the batch can be sent again.
+        """
+        batch = read_batch(PublishBatch, PublishItem, data)
+        async with self._context.pool.acquire() as connection:
+            for _ in range(3):
+                try:
+                    return await self._transaction(connection, batch)
+                except _InboxMissing as missing:
+                    await make_inboxes(connection, missing.names, self._context.clock.now())
+                except asyncpg.UniqueViolationError:
+                    # The same batch at the same time, over other topics than before: what it recorded counts.
+                    if (record := await connection.fetchval(_RECORD, batch.batch_id)) is not None:
+                        return _answer(record)
+                    raise
+        raise asyncpg.LockNotAvailableError("an inbox vanished as often as it was made")
+
+    async def _transaction(self, connection: asyncpg.Connection, batch: Batch[PublishItem]) -> bytes:
+        started = time.perf_counter()
+        names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
+        async with connection.transaction():
+            topics = await lock_topic_rows(connection, names) if names else {}
+            if missing := [name for name in names if name.startswith(INBOX_PREFIX) and name not in topics]:
+                raise _InboxMissing(missing)
+            candidates, refused = judge(batch, topics)
+            record, used = await self._look_up(connection, batch.batch_id, candidates)
+            if record is not None:
+                return _answer(record)
+            now = self._context.clock.now()
+            plan = number(len(batch.items), candidates, refused, used, now)
+            results = orjson.dumps(plan.results).decode()
+            if plan.runs:
+                await self._write(connection, plan, batch.batch_id, results, now)
+        if plan.runs:
+            self._offer(Committed(plan.runs, now))
+            self._metrics.published.inc(len(plan.seqs))
+            self._metrics.batch_size.observe(len(plan.seqs))
+            self._metrics.commit_seconds.observe(time.perf_counter() - started)
+        return _answer(results)
+
+    async def _look_up(
+        self, connection: asyncpg.Connection, batch_id: str, candidates: Sequence[Candidate]
+    ) -> tuple[str | None, dict[KeyOf, Used]]:
+        """The recorded answer of this batch, if any, and the earlier uses of its keys."""
+        keys = list({one.used_key: None for one in candidates if one.used_key is not None})
+        rows = await connection.fetch(
+            _LOOK_UP, batch_id, [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys]
+        )
+        record: str | None = None
+        used: dict[KeyOf, Used] = {}
+        for row in rows:
+            if row["position"] < 0:
+                record = row["result"]
+            else:
+                used[keys[row["position"]]] = Used(row["body_hash"], orjson.loads(row["result"]))
+        return record, used
+
+    async def _write(
+        self, connection: asyncpg.Connection, plan: Plan, batch_id: str, results: str, now: datetime
+    ) -> None:
+        keys = plan.keys
+        heads = [(run.topic.id, run.last) for run in plan.runs]
+        await connection.fetch(
+            _WRITE,
+            [topic for topic, _ in heads],
+            [last for _, last in heads],
+            plan.topic_ids,
+            plan.seqs,
+            plan.payloads,
+            plan.publishers,
+            plan.expiries,
+            now,
+            [key[0] for key, _, _, _ in keys],
+            [key[1] for key, _, _, _ in keys],
+            [key[2] for key, _, _, _ in keys],
+            [digest for _, digest, _, _ in keys],
+            [seq for _, _, seq, _ in keys],
+            [result for _, _, _, result in keys],
+            batch_id,
+            results,
+            wakeups.new_rows(heads, self._origin),
+        )
+
+
+def _answer(results: str) -> bytes:
+    return b'{"results":' + results.encode() + b"}"

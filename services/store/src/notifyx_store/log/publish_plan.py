@@ -1,0 +1,234 @@
+"""What becomes of a batch of publishes: pure decisions between the reads and the one write of its transaction.
+
+First :func:`judge` says who may publish what, from topic rows that are locked. Then :func:`number` gives what is
+accepted its place: per topic a contiguous run of seqs after the row's ``last_seq``, in the order of the items. A
+repeated idempotency key gets its first answer, whatever has happened to the topic since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from notifyx_common.clock import rfc3339
+from notifyx_common.contracts.store import MAX_DATA_BYTES, ItemError, PublishItem
+from notifyx_common.errors import InvalidRequest, NotifyxError, TooLarge
+from notifyx_common.principal import Principal
+from notifyx_store.base.batches import Batch, item_error
+from notifyx_store.base.errors import IdempotencyConflict, TopicPaused, no_topic
+from notifyx_store.topics.permissions import TopicFacts, check_publish
+
+FARTHEST_EXPIRY = timedelta(days=3660)
+
+KeyOf = tuple[str, UUID, str]
+"""What an idempotency key is unique for: (publisher, topic, key)."""
+
+
+class Candidate(NamedTuple):
+    """An item that may be published, with its content encoded for comparison and for the log."""
+
+    position: int
+    topic: TopicFacts
+    publisher: Principal
+    item: PublishItem
+    used_key: KeyOf | None
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """An idempotency key's first use: the digest of what was published, and its answer."""
+
+    digest: bytes
+    result: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Run:
+    """What one topic gets: the notifications ``first``..``last`` in their final form."""
+
+    topic: TopicFacts
+    prefix: str
+    first: int
+    last: int
+    payloads: list[str]
+
+    @classmethod
+    def of(cls, topic: TopicFacts) -> Run:
+        """An empty run; ids of its notifications begin with ``prefix``."""
+        return cls(topic, f"{topic.id.hex}-", topic.last_seq + 1, topic.last_seq, [])
+
+
+@dataclass(slots=True)
+class Plan:
+    """The answers in the order of the items, and the rows to write, as columns."""
+
+    results: list[Any]
+    runs: list[Run] = field(default_factory=list)
+    topic_ids: list[UUID] = field(default_factory=list)
+    seqs: list[int] = field(default_factory=list)
+    payloads: list[str] = field(default_factory=list)
+    publishers: list[str] = field(default_factory=list)
+    expiries: list[datetime | None] = field(default_factory=list)
+    keys: list[tuple[KeyOf, bytes, int, str]] = field(default_factory=list)
+
+
+def judge(batch: Batch[PublishItem], topics: Mapping[str, TopicFacts]) -> tuple[list[Candidate], dict[int, ItemError]]:
+    """The items that may be published, and why the others may not."""
+    candidates: list[Candidate] = []
+    refused: dict[int, ItemError] = {}
+    verdicts: dict[tuple[int, str], NotifyxError | TopicFacts] = {}
+    for position, item in enumerate(batch.items):
+        if isinstance(item, ItemError):
+            refused[position] = item
+            continue
+        verdict = verdicts.get((item.p, item.topic))
+        if verdict is None:
+            verdict = verdicts[item.p, item.topic] = _admit(
+                batch.principals[item.p], topics.get(item.topic), item.topic
+            )
+        if isinstance(verdict, NotifyxError):
+            refused[position] = item_error(verdict)
+            continue
+        try:
+            digest = _digest(item) if item.key is not None else b""
+            _check_content(item)
+        except NotifyxError as error:
+            refused[position] = item_error(error)
+            continue
+        publisher = batch.principals[item.p]
+        used_key = (publisher.id, verdict.id, item.key) if item.key is not None else None
+        candidates.append(Candidate(position, verdict, publisher, item, used_key, digest))
+    return candidates, refused
+
+
+def number(
+    count: int,
+    candidates: list[Candidate],
+    refused: Mapping[int, ItemError],
+    used: Mapping[KeyOf, Used],
+    now: datetime,
+) -> Plan:
+    """Give seqs to what is accepted now; ``used`` holds the earlier uses of the candidates' keys."""
+    plan = Plan([None] * count)
+    for position, error in refused.items():
+        plan.results[position] = error.model_dump()
+    known = dict(used)
+    runs: dict[str, Run] = {}
+    published_at = rfc3339(now)
+    for candidate in candidates:
+        if candidate.used_key is not None and (earlier := known.get(candidate.used_key)) is not None:
+            plan.results[candidate.position] = _repeated(candidate, earlier)
+            continue
+        topic = candidate.topic
+        run = runs.get(topic.name)
+        if run is None:
+            run = runs[topic.name] = Run.of(topic)
+        seq = run.last + 1
+        notification_id = f"{run.prefix}{seq}"
+        try:
+            expires_at = _check_now(candidate, now)
+        except NotifyxError as error:
+            plan.results[candidate.position] = item_error(error).model_dump()
+            continue
+        payload = _encode(candidate, notification_id, seq, published_at, expires_at)
+        run.last = seq
+        run.payloads.append(payload)
+        result = {
+            "id": notification_id,
+            "topic": topic.name,
+            "seq": seq,
+            "published_at": published_at,
+            "duplicate": False,
+        }
+        plan.results[candidate.position] = result
+        plan.topic_ids.append(topic.id)
+        plan.seqs.append(seq)
+        plan.payloads.append(payload)
+        plan.publishers.append(candidate.publisher.id)
+        plan.expiries.append(expires_at)
+        if candidate.used_key is not None:
+            known[candidate.used_key] = Used(candidate.digest, result)
+            plan.keys.append((candidate.used_key, candidate.digest, seq, orjson.dumps(result).decode()))
+    plan.runs = [run for run in runs.values() if run.payloads]
+    return plan
+
+
+def _admit(publisher: Principal, topic: TopicFacts | None, name: str) -> NotifyxError | TopicFacts:
+    if topic is None:
+        return no_topic(name)
+    try:
+        check_publish(publisher, topic)
+    except NotifyxError as error:
+        return error
+    return topic
+
+
+def _check_content(item: PublishItem) -> None:
+    if not (item.title or item.body or item.data):
+        raise InvalidRequest("A notification needs a title, a body or data.", code="empty_notification")
+    if item.data is not None:
+        try:
+            size = len(orjson.dumps(item.data))
+        except TypeError:
+            # Numbers beyond 64 bits and nesting beyond 254 levels cannot be encoded.
+            raise InvalidRequest("The notification's data cannot be encoded.", code="validation_failed") from None
+        if size > MAX_DATA_BYTES:
+            raise TooLarge(f"The notification's data is larger than {MAX_DATA_BYTES} bytes.", code="data_too_large")
+
+
+def _check_now(candidate: Candidate, now: datetime) -> datetime | None:
+    """What only a new publish has to pass; its expiry in UTC."""
+    if candidate.topic.paused:
+        raise TopicPaused(f"The topic '{candidate.topic.name}' is paused.")
+    expires_at = candidate.item.expires_at
+    if expires_at is None:
+        return None
+    if expires_at.tzinfo is None:
+        expires_at = expires_at.replace(tzinfo=UTC)
+    if not now < expires_at < now + FARTHEST_EXPIRY:
+        raise InvalidRequest("'expires_at' is in the past, or more than ten years ahead.", code="validation_failed")
+    return expires_at.astimezone(UTC)
+
+
+def _digest(item: PublishItem) -> bytes:
+    """What makes two publishes under one key the same: all that their publisher said."""
+    content = [item.title, item.body, item.data, item.priority, item.expires_at]
+    try:
+        return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+    except TypeError:
+        raise InvalidRequest("The notification's data cannot be encoded.", code="validation_failed") from None
+
+
+def _encode(
+    candidate: Candidate, notification_id: str, seq: int, published_at: str, expires_at: datetime | None
+) -> str:
+    item, publisher = candidate.item, candidate.publisher
+    notification: dict[str, Any] = {
+        "id": notification_id,
+        "topic": candidate.topic.name,
+        "seq": seq,
+        "title": item.title,
+        "body": item.body,
+        "data": item.data,
+        "priority": item.priority,
+        "publisher": {"id": publisher.id, "name": publisher.name},
+        "published_at": published_at,
+        "expires_at": rfc3339(expires_at) if expires_at is not None else None,
+    }
+    return orjson.dumps(notification).decode()
+
+
+def _repeated(candidate: Candidate, earlier: Used) -> dict[str, Any]:
+    if earlier.digest != candidate.digest:
+        conflict = IdempotencyConflict(
+            f"The idempotency key '{candidate.item.key}' was used before for another notification."
+        )
+        return item_error(conflict).model_dump()
+    return {**earlier.result, "duplicate": True}

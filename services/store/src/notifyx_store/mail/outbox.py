@@ -1,0 +1,230 @@
+"""The email outbox: leasing due mails, fencing them, and recording what became of them.
+
+A lease belongs to a dispatcher for a time. While it lasts nobody else gets the mail; when it runs out, the mail is
+due again, under the same ``Message-ID``. Right before sending, a dispatcher asks :func:`confirm`: a mail whose
+notification was acknowledged, expired or is no longer wanted is fenced then and there, leased or not.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+from pydantic import SecretStr
+
+from notifyx_common.contracts.store import OutboxMail, OutboxResult
+from notifyx_store.mail import unsubscribe
+from notifyx_store.mail.outbox_rules import (
+    DIGEST_ITEMS,
+    RetryPolicy,
+    Standing,
+    change_for,
+    digest_mail,
+    notification_mail,
+)
+
+CONFIRM_SECONDS = 30.0
+"""A confirmed mail stays leased for at least this long: the time to send it."""
+
+_ROUNDS = 20
+"""Most looks for due mail a claim takes when what it finds is fenced."""
+
+# A lease that ran out: due again, or given up when that has happened too often.
+_RECLAIM = """
+UPDATE outbox SET state = CASE WHEN attempts >= $2 THEN 'dead' ELSE 'pending' END,
+                  reason = 'the lease ran out without a result', lease_owner = NULL, leased_until = NULL
+WHERE id IN (SELECT id FROM outbox WHERE state = 'leased' AND leased_until <= $1
+             ORDER BY leased_until LIMIT 1000 FOR UPDATE SKIP LOCKED)
+"""
+
+# What still counts of a row's notifications: there, not expired, not acknowledged.
+_LIVE = """
+    n.topic_id = o.topic_id AND n.seq BETWEEN o.from_seq AND o.to_seq AND n.seq > s.acked_up_to
+    AND (n.expires_at IS NULL OR n.expires_at > $1)
+    AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq)
+"""
+
+_JUDGED = f"""
+    SELECT o.id, s.acked_up_to, verdict.reason,
+           CASE WHEN verdict.reason IS NULL THEN 'leased'
+                WHEN verdict.reason = 'address_refused' THEN 'dead' ELSE 'fenced' END AS state
+    FROM picked o
+    JOIN subscriptions s ON s.id = o.subscription_id
+    JOIN topics t ON t.id = o.topic_id
+    LEFT JOIN email_blocks b ON b.user_id = o.user_id
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN t.kind = 'deleted' THEN 'topic_deleted'
+        WHEN s.ended_at IS NOT NULL OR s.email_mode = 'never' THEN 'unsubscribed'
+        WHEN NOT EXISTS (SELECT 1 FROM notifications n WHERE {_LIVE}) THEN
+            CASE WHEN o.to_seq <= s.acked_up_to
+                   OR EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = o.to_seq)
+                 THEN 'acknowledged' ELSE 'expired' END
+        WHEN b.user_id IS NOT NULL THEN 'address_refused'
+        END AS reason) AS verdict
+"""  # noqa: S608 - put together from constants
+
+_CLAIM = f"""
+WITH picked AS (
+    SELECT * FROM outbox WHERE state = 'pending' AND due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), judged AS ({_JUDGED}), changed AS (
+    UPDATE outbox SET state = judged.state, reason = judged.reason,
+        attempts = outbox.attempts + (judged.state = 'leased')::int,
+        lease_owner = CASE WHEN judged.state = 'leased' THEN $3::text END,
+        leased_until = CASE WHEN judged.state = 'leased' THEN $4::timestamptz END
+    FROM judged WHERE outbox.id = judged.id
+    RETURNING outbox.*
+)
+SELECT c.id, c.subscription_id, c.topic_id, c.user_id, c.mode, c.from_seq, c.to_seq, c.state, c.attempts,
+       t.name AS topic, t.title AS topic_title, n.payload
+FROM changed c
+JOIN topics t ON t.id = c.topic_id
+LEFT JOIN notifications n ON c.mode <> 'digest' AND n.topic_id = c.topic_id AND n.seq = c.to_seq
+ORDER BY c.due_at, c.topic_id, c.to_seq
+"""  # noqa: S608 - put together from constants
+
+_DIGEST = f"""
+SELECT n.payload, count(*) OVER () AS total
+FROM outbox o JOIN subscriptions s ON s.id = o.subscription_id JOIN notifications n ON {_LIVE}
+WHERE o.id = $2 ORDER BY n.seq LIMIT $3
+"""  # noqa: S608 - put together from constants
+
+_CONFIRM = f"""
+WITH picked AS (
+    SELECT * FROM outbox
+    WHERE id = ANY($2::uuid[]) AND state = 'leased' AND lease_owner = $3 AND leased_until > $1
+    ORDER BY id FOR UPDATE
+), judged AS ({_JUDGED})
+UPDATE outbox SET state = judged.state, reason = judged.reason,
+    leased_until = CASE WHEN judged.state = 'leased' THEN greatest(outbox.leased_until, $4::timestamptz) END,
+    lease_owner = CASE WHEN judged.state = 'leased' THEN outbox.lease_owner END
+FROM judged WHERE outbox.id = judged.id
+RETURNING outbox.id, outbox.state
+"""  # noqa: S608 - put together from constants
+
+_OLDEST = "SELECT min(due_at) FROM outbox WHERE state = 'pending' AND due_at <= $1"
+
+_STANDINGS = """
+SELECT id, user_id, state, lease_owner, attempts FROM outbox WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+"""
+
+_CHANGE = """
+UPDATE outbox SET state = c.state, attempts = c.attempts, due_at = coalesce(c.due_at, outbox.due_at),
+                  reason = c.reason, lease_owner = NULL, leased_until = NULL
+FROM unnest($1::uuid[], $2::text[], $3::int[], $4::timestamptz[], $5::text[])
+    AS c(id, state, attempts, due_at, reason)
+WHERE outbox.id = c.id
+"""
+
+_BLOCK = """
+INSERT INTO email_blocks (user_id, reason, created_at)
+SELECT b.user_id, b.reason, $3 FROM unnest($1::text[], $2::text[]) AS b(user_id, reason) ORDER BY b.user_id
+ON CONFLICT (user_id) DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxConfig:
+    """What mails are made with: the domain of ``Message-ID``, the secret of unsubscribe links, when to retry."""
+
+    mail_domain: str
+    secret: SecretStr
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+async def claim(
+    connection: asyncpg.Connection, config: OutboxConfig, *, owner: str, limit: int, lease: float, now: datetime
+) -> list[OutboxMail]:
+    """Lease up to ``limit`` due mails to ``owner`` for ``lease`` seconds, oldest first.
+
+    Due mails that are no longer wanted are fenced on the way. Fewer than ``limit`` means that no more are due,
+    or that others are at them.
+    """
+    await connection.execute(_RECLAIM, now, config.policy.max_attempts)
+    until = now + timedelta(seconds=lease)
+    mails: list[OutboxMail] = []
+    for _ in range(_ROUNDS):
+        async with connection.transaction():
+            rows = await connection.fetch(_CLAIM, now, limit - len(mails), owner, until)
+            for row in rows:
+                if row["state"] == "leased" and (context := await _context(connection, row, now)) is not None:
+                    mails.append(_mail(row, context, config))
+        if not rows or len(mails) >= limit:
+            break
+    return mails
+
+
+async def oldest_due(connection: asyncpg.Connection, now: datetime) -> float:
+    """How long the oldest due mail has been waiting for a dispatcher, in seconds; 0 when none is."""
+    due: datetime | None = await connection.fetchval(_OLDEST, now)
+    return max((now - due).total_seconds(), 0.0) if due is not None else 0.0
+
+
+async def confirm(connection: asyncpg.Connection, ids: Sequence[UUID], *, owner: str, now: datetime) -> list[UUID]:
+    """Those of ``ids`` that ``owner`` still has and that are still wanted; the others are not to be sent."""
+    until = now + timedelta(seconds=CONFIRM_SECONDS)
+    rows = await connection.fetch(_CONFIRM, now, sorted(set(ids)), owner, until)
+    wanted = {row["id"] for row in rows if row["state"] == "leased"}
+    return [mail for mail in dict.fromkeys(ids) if mail in wanted]
+
+
+async def record(
+    connection: asyncpg.Connection,
+    results: Sequence[tuple[UUID, OutboxResult]],
+    *,
+    owner: str,
+    now: datetime,
+    policy: RetryPolicy,
+    jitter: Callable[[], float] = random.random,
+) -> None:
+    """Record what ``owner`` says became of mails; told twice it is the same as told once."""
+    told = dict(results)
+    async with connection.transaction():
+        rows = await connection.fetch(_STANDINGS, sorted(told))
+        changes = []
+        for row in rows:
+            standing = Standing(row["state"], row["lease_owner"], row["attempts"])
+            change = change_for(standing, told[row["id"]], owner=owner, now=now, policy=policy, jitter=jitter())
+            if change is not None:
+                changes.append((row["id"], row["user_id"], change))
+        if not changes:
+            return
+        await connection.execute(
+            _CHANGE,
+            [row_id for row_id, _, _ in changes],
+            [change.state for _, _, change in changes],
+            [change.attempts for _, _, change in changes],
+            [change.due_at for _, _, change in changes],
+            [change.reason for _, _, change in changes],
+        )
+        if blocked := {user: change.reason for _, user, change in changes if change.block_address}:
+            await connection.execute(_BLOCK, list(blocked), list(blocked.values()), now)
+
+
+async def _context(connection: asyncpg.Connection, row: asyncpg.Record, now: datetime) -> dict[str, Any] | None:
+    """What the mail's template gets; ``None`` when it was acknowledged this instant (its lease then runs out)."""
+    if row["mode"] != "digest":
+        return notification_mail(orjson.loads(row["payload"]), row["topic_title"])
+    # One digest at a time: fifty large notifications for each of a thousand mails would not fit in memory at once.
+    items = await connection.fetch(_DIGEST, now, row["id"], DIGEST_ITEMS)
+    if not items:
+        return None
+    notifications = [orjson.loads(item["payload"]) for item in items]
+    return digest_mail(notifications, items[0]["total"], row["topic"], row["topic_title"])
+
+
+def _mail(row: asyncpg.Record, context: dict[str, Any], config: OutboxConfig) -> OutboxMail:
+    return OutboxMail(
+        id=str(row["id"]),
+        message_id=f"<{row['id']}@{config.mail_domain}>",
+        user=row["user_id"],
+        template="digest" if row["mode"] == "digest" else "notification",
+        context=context,
+        unsubscribe_token=unsubscribe.sign(row["subscription_id"], config.secret),
+        attempt=row["attempts"],
+    )

@@ -1,0 +1,175 @@
+"""From the log to the outbox: which emails a topic's new notifications call for.
+
+Each topic has a cursor, ``email_seq``: the outbox holds all that is due for every seq up to it. A step reads what
+follows the cursor, writes the rows of every subscription that wants mail, counts them into the topic's books
+(``outbox_books.due``, one side of the email ledger) and moves the cursor, in one transaction: killed at any
+instant, a step has happened or has not.
+
+Never in a publish's transaction, so mail costs a publish nothing. The step takes each topic's advisory lock
+exclusively for a moment: subscribing holds it shared, so a subscription that comes at the same instant is either
+seen here or starts behind what is read here. Locks are waited for briefly; what is busy is done in the next round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from notifyx_store.base.locking import lock_topics, quick_transaction
+
+TOPICS_A_STEP = 50
+"""Most topics one transaction works on."""
+
+ROWS_A_STEP = 1_000
+"""About how many outbox rows one transaction writes for one topic (one seq is never split): acknowledgements wait."""
+
+_BEHIND = "SELECT id FROM topics WHERE email_seq < last_seq AND kind <> 'deleted' ORDER BY id LIMIT $1"
+
+# One statement, one snapshot: the step of a topic, the rows it calls for, and how many of each kind were written.
+# A digest's window ends after *now*, not after the publish: its row cannot have been leased yet. Should clocks of
+# replicas differ and the row be taken all the same, what is new goes to the window after it.
+_WRITE = """
+WITH topic AS (
+    SELECT t.id, t.last_seq, t.email_seq, t.email_unread_after, t.email_digest_every,
+           (SELECT count(*) FROM subscriptions s
+            WHERE s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL AND s.email_mode <> 'never') AS crowd
+    FROM topics t WHERE t.id = ANY($1::uuid[]) AND t.email_seq < t.last_seq AND t.kind <> 'deleted'
+), step AS (
+    SELECT topic.*,
+           CASE WHEN crowd = 0 THEN last_seq
+                ELSE least(last_seq, email_seq + greatest(1, $3::bigint / crowd)) END AS upto,
+           to_timestamp((floor(extract(epoch FROM $2::timestamptz) / email_digest_every) + 1) * email_digest_every)
+               AS window_end
+    FROM topic
+), due AS (
+    SELECT s.id AS subscription_id, s.topic_id, s.user_id, s.email_mode, n.seq, n.published_at,
+           step.email_unread_after, step.email_digest_every, step.window_end
+    FROM step
+    JOIN subscriptions s ON s.topic_id = step.id AND s.lasting AND s.ended_at IS NULL AND s.email_mode <> 'never'
+    JOIN notifications n ON n.topic_id = step.id AND n.seq > step.email_seq AND n.seq <= step.upto
+                        AND n.seq >= s.first_seq AND n.seq > s.acked_up_to
+    WHERE (n.expires_at IS NULL OR n.expires_at > $2)
+      AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq)
+), single AS (
+    INSERT INTO outbox (id, subscription_id, topic_id, user_id, mode, from_seq, to_seq, state, due_at, attempts,
+                        created_at)
+    SELECT gen_random_uuid(), subscription_id, topic_id, user_id, email_mode, seq, seq, 'pending',
+           published_at + CASE email_mode WHEN 'unread' THEN email_unread_after ELSE 0 END * interval '1 second',
+           0, $2
+    FROM due WHERE email_mode <> 'digest'
+    ON CONFLICT DO NOTHING
+    RETURNING topic_id
+), gathered AS (
+    SELECT subscription_id, topic_id, user_id, min(seq) AS from_seq, max(seq) AS to_seq, window_end,
+           email_digest_every
+    FROM due WHERE email_mode = 'digest'
+    GROUP BY subscription_id, topic_id, user_id, window_end, email_digest_every
+), placed AS (
+    SELECT g.*, CASE WHEN taken.id IS NULL THEN g.window_end
+                     ELSE g.window_end + g.email_digest_every * interval '1 second' END AS chosen
+    FROM gathered g
+    LEFT JOIN outbox taken ON taken.subscription_id = g.subscription_id AND taken."window" = g.window_end
+                          AND taken.state <> 'pending'
+), digest AS (
+    INSERT INTO outbox (id, subscription_id, topic_id, user_id, mode, from_seq, to_seq, state, due_at, attempts,
+                        created_at, "window")
+    SELECT gen_random_uuid(), subscription_id, topic_id, user_id, 'digest', from_seq, to_seq, 'pending', chosen, 0,
+           $2, chosen
+    FROM placed ORDER BY subscription_id
+    ON CONFLICT (subscription_id, "window") WHERE mode = 'digest'
+    DO UPDATE SET from_seq = least(outbox.from_seq, excluded.from_seq),
+                  to_seq = greatest(outbox.to_seq, excluded.to_seq)
+    WHERE outbox.state = 'pending'
+    RETURNING topic_id, (xmax = 0) AS fresh
+), written AS (
+    SELECT topic_id, count(*) AS rows FROM (
+        SELECT topic_id FROM single UNION ALL SELECT topic_id FROM digest WHERE fresh
+    ) AS fresh_rows GROUP BY topic_id
+), booked AS (
+    INSERT INTO outbox_books AS books (topic_id, due)
+    SELECT topic_id, rows FROM written ORDER BY topic_id
+    ON CONFLICT (topic_id) DO UPDATE SET due = books.due + excluded.due
+)
+SELECT step.id, step.upto, step.last_seq, coalesce(written.rows, 0) AS rows,
+       (SELECT count(*) FROM placed p WHERE p.topic_id = step.id) AS digests_wanted,
+       (SELECT count(*) FROM digest d WHERE d.topic_id = step.id) AS digests_placed
+FROM step LEFT JOIN written ON written.topic_id = step.id
+ORDER BY step.id
+"""
+
+# Topic rows are locked in id order, as publishes do, and only from here to the commit.
+_LOCK_ROWS = "SELECT 1 FROM topics WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"
+_MOVE = """
+UPDATE topics t SET email_seq = moved.upto
+FROM unnest($1::uuid[], $2::bigint[]) AS moved(id, upto) WHERE t.id = moved.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Materialised:
+    """What a step did: outbox rows written, and topics that still have more to do."""
+
+    rows: int = 0
+    unfinished: frozenset[UUID] = frozenset()
+
+
+class _DigestTaken(Exception):
+    """A digest row was leased between our look and our write; the next round sees it as taken."""
+
+
+async def behind(connection: asyncpg.Connection, limit: int) -> list[UUID]:
+    """Up to ``limit`` topics whose outbox is behind their log."""
+    return [row["id"] for row in await connection.fetch(_BEHIND, limit)]
+
+
+async def materialise(
+    connection: asyncpg.Connection, topics: Collection[UUID], now: datetime, *, rows: int = ROWS_A_STEP
+) -> Materialised:
+    """One step for each of ``topics`` (those with nothing to do are left alone).
+
+    A topic that is busy stays unfinished; so do those that have more than ``rows`` rows to write.
+    """
+    total = 0
+    unfinished: set[UUID] = set()
+    ordered = sorted(topics)
+    for start in range(0, len(ordered), TOPICS_A_STEP):
+        batch = ordered[start : start + TOPICS_A_STEP]
+        try:
+            done = await _step(connection, batch, now, rows)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, _DigestTaken):
+            done = await _one_by_one(connection, batch, now, rows)
+        total += done.rows
+        unfinished |= done.unfinished
+    return Materialised(total, frozenset(unfinished))
+
+
+async def _one_by_one(connection: asyncpg.Connection, batch: list[UUID], now: datetime, rows: int) -> Materialised:
+    total = 0
+    unfinished: set[UUID] = set()
+    for topic in batch:
+        try:
+            done = await _step(connection, [topic], now, rows)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, _DigestTaken):
+            unfinished.add(topic)
+        else:
+            total += done.rows
+            unfinished |= done.unfinished
+    return Materialised(total, frozenset(unfinished))
+
+
+async def _step(connection: asyncpg.Connection, batch: list[UUID], now: datetime, rows: int) -> Materialised:
+    async with quick_transaction(connection):
+        await lock_topics(connection, batch)
+        steps = await connection.fetch(_WRITE, batch, now, rows)
+        if any(step["digests_wanted"] != step["digests_placed"] for step in steps):
+            raise _DigestTaken
+        ids = [step["id"] for step in steps]
+        if ids:
+            await connection.execute(_LOCK_ROWS, ids)
+            await connection.execute(_MOVE, ids, [step["upto"] for step in steps])
+    unfinished = frozenset(step["id"] for step in steps if step["upto"] < step["last_seq"])
+    return Materialised(sum(step["rows"] for step in steps), unfinished)

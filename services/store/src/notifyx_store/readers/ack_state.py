@@ -1,0 +1,42 @@
+"""What a user has acknowledged of a topic: the cursor, and the single seqs above it, a range at a time."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from notifyx_common.contracts.store import AckState
+from notifyx_common.principal import Principal
+from notifyx_store.log.history import LARGEST_SEQ
+from notifyx_store.topics.permissions import TopicFacts, check_read
+
+PAGE = 1000
+"""Most seqs of one answer."""
+
+# One statement, so that the cursor and what is above it are of the same instant.
+_STATE = """
+SELECT s.acked_up_to, e.seq
+FROM subscriptions s
+LEFT JOIN LATERAL (
+    SELECT seq FROM ack_exceptions WHERE subscription_id = s.id AND seq > $3 AND seq < $4 ORDER BY seq LIMIT $5
+) AS e ON true
+WHERE s.topic_id = $1 AND s.user_id = $2 AND s.ended_at IS NULL
+ORDER BY e.seq
+"""
+
+
+async def read_ack_state(
+    connection: asyncpg.Connection, principal: Principal, topic: TopicFacts, *, after: int | None, before: int | None
+) -> AckState:
+    """Where the caller stands, with the seqs in (``after``, ``before``) that were acknowledged singly.
+
+    Raises :class:`NotFound` or :class:`Forbidden`.
+    """
+    check_read(principal, topic)
+    bounds = after if after is not None else 0, before if before is not None else LARGEST_SEQ + 1
+    rows = await connection.fetch(_STATE, topic.id, principal.id, *bounds, PAGE + 1)
+    seqs = [row["seq"] for row in rows if row["seq"] is not None]
+    return AckState(
+        acked_up_to=rows[0]["acked_up_to"] if rows else 0,
+        seqs=seqs[:PAGE],
+        next=seqs[PAGE - 1] if len(seqs) > PAGE else None,
+    )

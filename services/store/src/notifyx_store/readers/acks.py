@@ -1,0 +1,189 @@
+"""Acknowledging: a cursor per (topic, user) and, above it, the single seqs that were acknowledged.
+
+A batch is one transaction. It holds each topic's advisory lock shared, so that the sweep (which holds it exclusively)
+never removes what is being counted, and the subscriptions' rows in the order of their ids. The cursor passes over
+what is acknowledged and over what is no longer there; ``acked_total`` counts the notifications that were there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from notifyx_common.contracts.store import AckBatch, AckItem, ItemError
+from notifyx_common.errors import InvalidRequest, NotifyxError
+from notifyx_common.principal import Principal
+from notifyx_store.base import wakeups
+from notifyx_store.base.batches import item_error, read_batch
+from notifyx_store.base.context import StoreContext
+from notifyx_store.base.errors import no_topic
+from notifyx_store.base.locking import LOCK_SHARED
+from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.topics.permissions import TopicFacts, check_read
+from notifyx_store.topics.rows import read_or_make
+
+# A reader who has not subscribed gets a row too, which is not lasting: it starts at the oldest notification there.
+_MAKE_ROWS = """
+INSERT INTO subscriptions (topic_id, user_id, lasting, email_mode, first_seq, acked_up_to, created_at)
+SELECT wanted.topic_id, wanted.user_id, false, 'never', oldest.seq, oldest.seq - 1, $3
+FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
+JOIN topics t ON t.id = wanted.topic_id
+CROSS JOIN LATERAL (SELECT coalesce((SELECT n.seq FROM notifications n WHERE n.topic_id = t.id ORDER BY n.seq LIMIT 1),
+                                    t.last_seq + 1) AS seq) AS oldest
+ORDER BY wanted.topic_id, wanted.user_id
+ON CONFLICT (topic_id, user_id) WHERE ended_at IS NULL DO NOTHING
+"""
+
+_LOCK_ROWS = """
+SELECT s.id, s.topic_id, s.user_id
+FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
+JOIN subscriptions s ON s.topic_id = wanted.topic_id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
+ORDER BY s.id FOR UPDATE OF s
+"""
+
+_ACKNOWLEDGE = """
+WITH base AS (
+    SELECT s.id, s.topic_id, s.acked_up_to AS before, t.last_seq,
+           greatest(s.acked_up_to, least(wish.up_to, t.last_seq)) AS upto
+    FROM unnest($1::bigint[], $2::bigint[]) AS wish(id, up_to)
+    JOIN subscriptions s ON s.id = wish.id JOIN topics t ON t.id = s.topic_id
+), fresh AS (
+    SELECT DISTINCT b.id, n.seq
+    FROM unnest($3::bigint[], $4::bigint[]) AS one(id, seq)
+    JOIN base b ON b.id = one.id AND one.seq > b.upto
+    JOIN notifications n ON n.topic_id = b.topic_id AND n.seq = one.seq
+    WHERE NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = one.seq)
+), moved AS (
+    SELECT b.id, b.topic_id, b.before,
+        (SELECT count(*) FROM notifications n
+         WHERE n.topic_id = b.topic_id AND n.seq > b.before AND n.seq <= b.upto
+           AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = n.seq))
+        + (SELECT count(*) FROM fresh WHERE fresh.id = b.id) AS acked,
+        coalesce((SELECT n.seq - 1 FROM notifications n
+                  WHERE n.topic_id = b.topic_id AND n.seq > b.upto
+                    AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = n.seq)
+                    AND NOT EXISTS (SELECT 1 FROM fresh WHERE fresh.id = b.id AND fresh.seq = n.seq)
+                  ORDER BY n.seq LIMIT 1), b.last_seq) AS cursor
+    FROM base b
+), absorbed AS (
+    DELETE FROM ack_exceptions e USING moved m WHERE e.subscription_id = m.id AND e.seq <= m.cursor
+), excepted AS (
+    INSERT INTO ack_exceptions (subscription_id, seq)
+    SELECT f.id, f.seq FROM fresh f JOIN moved m ON m.id = f.id WHERE f.seq > m.cursor ORDER BY f.id, f.seq
+), written AS (
+    UPDATE subscriptions s SET acked_up_to = m.cursor, acked_total = s.acked_total + m.acked
+    FROM moved m WHERE s.id = m.id AND (m.cursor <> m.before OR m.acked > 0)
+)
+SELECT m.id, m.cursor, m.acked,
+    (SELECT count(*) FROM notifications n
+     WHERE n.topic_id = m.topic_id AND n.seq > m.cursor
+       AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = m.id AND e.seq = n.seq)
+       AND NOT EXISTS (SELECT 1 FROM fresh WHERE fresh.id = m.id AND fresh.seq = n.seq)) AS unread
+FROM moved m
+"""
+
+
+@dataclass(slots=True)
+class _Wish:
+    """All that one user acknowledges in one topic with this batch."""
+
+    up_to: int = 0
+    seqs: set[int] = field(default_factory=set)
+
+
+Pair = tuple[UUID, str]
+
+
+async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -> list[Any]:
+    """One :class:`AckResult` or :class:`ItemError` (as dicts) an item.
+
+    Raises :class:`InvalidRequest` for a malformed batch.
+    """
+    batch = read_batch(AckBatch, AckItem, data)
+    results: list[Any] = [one.model_dump() if isinstance(one, ItemError) else None for one in batch.items]
+    asked = [(position, one) for position, one in enumerate(batch.items) if isinstance(one, AckItem)]
+    now = context.clock.now()
+    async with context.pool.acquire() as connection:
+        owners = {batch.principals[item.p].id for _, item in asked}
+        topics = await read_or_make(connection, (item.topic for _, item in asked), owners, now)
+        accepted: list[tuple[int, AckItem, Pair]] = []
+        wishes: dict[Pair, _Wish] = {}
+        for position, item in asked:
+            principal = batch.principals[item.p]
+            try:
+                pair = (_check(item, principal, topics.get(item.topic)).id, principal.id)
+            except NotifyxError as error:
+                results[position] = item_error(error).model_dump()
+                continue
+            wish = wishes.setdefault(pair, _Wish())
+            wish.up_to = max(wish.up_to, item.up_to or 0)
+            wish.seqs.update(item.seqs or ())
+            accepted.append((position, item, pair))
+        states = await _apply(connection, wishes, now) if wishes else {}
+    metrics.acked.inc(sum(state["acked"] for state in states.values()))
+    for position, item, pair in accepted:
+        state = states.get(pair)
+        if state is None:  # the topic was deleted while we looked
+            results[position] = item_error(no_topic(item.topic)).model_dump()
+        else:
+            results[position] = {"topic": item.topic, "acked_up_to": state["cursor"], "unread": state["unread"]}
+    return results
+
+
+async def _apply(
+    connection: asyncpg.Connection, wishes: dict[Pair, _Wish], now: datetime
+) -> dict[Pair, asyncpg.Record]:
+    pairs = sorted(wishes)
+    columns = [topic for topic, _ in pairs], [user for _, user in pairs]
+    states = await _transaction(connection, wishes, columns, complete=True)
+    if states is None:
+        # Rows are made before any is locked, so that locks are always taken in the order of the ids.
+        await connection.execute(_MAKE_ROWS, *columns, now)
+        states = await _transaction(connection, wishes, columns, complete=False)
+        assert states is not None
+    return states
+
+
+async def _transaction(
+    connection: asyncpg.Connection,
+    wishes: dict[Pair, _Wish],
+    columns: tuple[list[UUID], list[str]],
+    *,
+    complete: bool,
+) -> dict[Pair, asyncpg.Record] | None:
+    """Where each pair stands afterwards; ``None`` when ``complete`` is asked for and some have no row yet."""
+    async with connection.transaction():
+        await connection.execute(LOCK_SHARED, sorted(set(columns[0])))
+        rows = await connection.fetch(_LOCK_ROWS, *columns)
+        if complete and len(rows) < len(wishes):
+            return None
+        by_id = {row["id"]: (row["topic_id"], row["user_id"]) for row in rows}
+        states = await connection.fetch(_ACKNOWLEDGE, *_columns(by_id, wishes))
+        changed = [by_id[state["id"]] for state in states if state["acked"]]
+        if changed:
+            await connection.execute(wakeups.NOTIFY, wakeups.acknowledged(changed))
+    return {by_id[state["id"]]: state for state in states}
+
+
+def _columns(by_id: dict[int, Pair], wishes: dict[Pair, _Wish]) -> tuple[Sequence[int], ...]:
+    singles = [(row_id, seq) for row_id, pair in by_id.items() for seq in sorted(wishes[pair].seqs)]
+    return (
+        list(by_id),
+        [wishes[pair].up_to for pair in by_id.values()],
+        [row_id for row_id, _ in singles],
+        [seq for _, seq in singles],
+    )
+
+
+def _check(item: AckItem, principal: Principal, topic: TopicFacts | None) -> TopicFacts:
+    if (item.up_to is None) == (item.seqs is None):
+        raise InvalidRequest("Give either 'up_to' or 'seqs'.", code="validation_failed")
+    if topic is None:
+        raise no_topic(item.topic)
+    check_read(principal, topic)
+    return topic

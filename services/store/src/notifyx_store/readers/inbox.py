@@ -1,0 +1,120 @@
+"""A user's inbox: what every lasting subscription brought, newest first, a page at a time.
+
+The order is total (time, then topic, then seq), and a page's cursor is the place of its last item in that order,
+so a page never repeats or skips what was there when the reading began, whatever is published meanwhile.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from notifyx_common.errors import InvalidRequest
+from notifyx_common.principal import Principal
+from notifyx_store.topics.permissions import may_read
+from notifyx_store.topics.rows import facts
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FORM = struct.Struct(">q16sq")
+_FARTHEST = 253_402_300_799_000_000  # the last second of the year 9999, in microseconds
+
+_SUBSCRIBED = """
+SELECT s.id AS subscription_id, t.*
+FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted'
+"""
+
+# Each subscription gives its newest page from an index; the merge then keeps one page of all of them.
+_PAGE = """
+SELECT found.payload, found.published_at, found.topic_id, found.seq, found.acked
+FROM subscriptions s
+CROSS JOIN LATERAL (
+    SELECT n.payload, n.published_at, n.topic_id, n.seq, n.seq <= s.acked_up_to OR e.seq IS NOT NULL AS acked
+    FROM notifications n
+    LEFT JOIN ack_exceptions e ON e.subscription_id = s.id AND e.seq = n.seq
+    WHERE n.topic_id = s.topic_id AND n.seq >= s.first_seq
+      AND (n.published_at, n.topic_id, n.seq) < ($2, $3, $4)
+      AND (NOT $5 OR (n.seq > s.acked_up_to AND e.seq IS NULL))
+    ORDER BY n.published_at DESC, n.seq DESC LIMIT $6
+) AS found
+WHERE s.id = ANY($1::bigint[])
+ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
+"""
+
+_UNREAD = """
+SELECT t.name, (SELECT count(*) FROM notifications n
+                WHERE n.topic_id = s.topic_id AND n.seq > s.acked_up_to AND n.seq >= s.first_seq
+                  AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq)
+               ) AS unread
+FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+WHERE s.id = ANY($1::bigint[]) ORDER BY t.name
+"""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place in the inbox's order."""
+
+    published_at: datetime
+    topic_id: UUID
+    seq: int
+
+    def encode(self) -> str:
+        """The opaque cursor that stands for this place."""
+        micros = (self.published_at - _EPOCH) // timedelta(microseconds=1)
+        packed = _FORM.pack(micros, self.topic_id.bytes, self.seq)
+        return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+    @classmethod
+    def decode(cls, cursor: str) -> Place:
+        """The place of a cursor. Raises :class:`InvalidRequest` for one that was not given out."""
+        try:
+            padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+            micros, topic, seq = _FORM.unpack(base64.b64decode(padded, altchars=b"-_", validate=True))
+        except (ValueError, binascii.Error, struct.error):
+            raise InvalidRequest("'after' is not a cursor of this list.", code="invalid_cursor") from None
+        if not 0 <= micros <= _FARTHEST or seq < 0:
+            raise InvalidRequest("'after' is not a cursor of this list.", code="invalid_cursor")
+        return cls(_EPOCH + timedelta(microseconds=micros), UUID(bytes=topic), seq)
+
+
+NEWEST = Place(_EPOCH + timedelta(microseconds=_FARTHEST), UUID(int=2**128 - 1), 2**63 - 1)
+"""Before everything: the place the first page starts after."""
+
+
+async def read_inbox(
+    connection: asyncpg.Connection, principal: Principal, *, unread_only: bool, limit: int, after: Place = NEWEST
+) -> bytes:
+    """One page as the JSON of :class:`notifyx_common.contracts.store.Inbox`.
+
+    A subscription outlives the right to read its topic, but shows nothing while that is gone; a credential that
+    is limited to some topics sees only those.
+    """
+    subscribed = await connection.fetch(_SUBSCRIBED, principal.id)
+    visible = [
+        row["subscription_id"]
+        for row in subscribed
+        if principal.covers(row["name"]) and may_read(principal, facts(row))
+    ]
+    rows = await connection.fetch(_PAGE, visible, after.published_at, after.topic_id, after.seq, unread_only, limit + 1)
+    page = rows[:limit]
+    cursor = None
+    if len(rows) > limit:
+        last = page[-1]
+        cursor = Place(last["published_at"], last["topic_id"], last["seq"]).encode()
+    unread = {row["name"]: row["unread"] for row in await connection.fetch(_UNREAD, visible)}
+    return page_json([(row["payload"], row["acked"]) for row in page], cursor, unread)
+
+
+def page_json(items: list[tuple[str, bool]], cursor: str | None, unread: Mapping[str, int]) -> bytes:
+    """The page's JSON. Notifications are kept in their final form, so ``acked`` is added, not encoded anew."""
+    texts = ",".join(f'{payload[:-1]},"acked":{"true" if acked else "false"}}}' for payload, acked in items)
+    return b'{"items":[%s],"next":%s,"unread":%s}' % (texts.encode(), orjson.dumps(cursor), orjson.dumps(dict(unread)))

@@ -1,0 +1,108 @@
+"""Where a topic and a user stand: channel joins and unread counts, both in batches and both derived from the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from notifyx_common.contracts.store import ItemError, JoinBatch, JoinItem, UnreadBatch, UnreadItem
+from notifyx_common.errors import NotifyxError
+from notifyx_common.principal import Principal
+from notifyx_store.base.batches import item_error, read_batch
+from notifyx_store.base.context import StoreContext
+from notifyx_store.base.errors import no_topic
+from notifyx_store.topics.permissions import TopicFacts, check_read
+from notifyx_store.topics.rows import read_or_make
+
+UNREAD_ABOVE = """
+SELECT count(*) FROM notifications n
+WHERE n.topic_id = t.id AND n.seq > coalesce(greatest(s.acked_up_to, s.first_seq - 1), 0)
+  AND (s.id IS NULL OR NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq))
+"""
+"""What is there, after the cursor of subscription ``s`` (which may be null) in topic ``t``, and not acknowledged."""
+
+_JOIN = f"""
+SELECT t.id, t.last_seq, t.pruned_seq, coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
+       coalesce((SELECT n.seq FROM notifications n WHERE n.topic_id = t.id ORDER BY n.seq LIMIT 1), t.last_seq + 1)
+           AS first_seq,
+       ({UNREAD_ABOVE}) AS unread,
+       CASE WHEN wanted.since IS NULL OR wanted.since >= t.last_seq THEN 0
+            ELSE t.last_seq - wanted.since - (SELECT count(*) FROM notifications n
+                                              WHERE n.topic_id = t.id AND n.seq > wanted.since) END AS missing
+FROM unnest($1::uuid[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted(topic_id, user_id, since, position)
+LEFT JOIN topics t ON t.id = wanted.topic_id AND t.kind <> 'deleted'
+LEFT JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
+ORDER BY wanted.position
+"""  # noqa: S608 - put together from constants
+
+_UNREAD = f"""
+SELECT coalesce(s.acked_up_to, 0) AS acked_up_to, CASE WHEN t.id IS NULL THEN 0 ELSE ({UNREAD_ABOVE}) END AS unread
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(name, user_id, position)
+LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'
+LEFT JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
+ORDER BY wanted.position
+"""  # noqa: S608 - put together from constants
+
+
+async def join(context: StoreContext, data: Any) -> list[Any]:
+    """One :class:`JoinResult` or :class:`ItemError` (as dicts) an item.
+
+    Raises :class:`InvalidRequest` for a malformed batch.
+    """
+    batch = read_batch(JoinBatch, JoinItem, data)
+    results: list[Any] = [one.model_dump() if isinstance(one, ItemError) else None for one in batch.items]
+    asked = [(position, one) for position, one in enumerate(batch.items) if isinstance(one, JoinItem)]
+    async with context.pool.acquire() as connection:
+        owners = {batch.principals[item.p].id for _, item in asked}
+        topics = await read_or_make(connection, (item.topic for _, item in asked), owners, context.clock.now())
+        accepted: list[tuple[int, JoinItem, TopicFacts]] = []
+        for position, item in asked:
+            try:
+                topic = _check(item, batch.principals[item.p], topics.get(item.topic))
+            except NotifyxError as error:
+                results[position] = item_error(error).model_dump()
+            else:
+                accepted.append((position, item, topic))
+        rows = await connection.fetch(
+            _JOIN,
+            [topic.id for _, _, topic in accepted],
+            [batch.principals[item.p].id for _, item, _ in accepted],
+            [item.since for _, item, _ in accepted],
+        )
+    for (position, item, topic), row in zip(accepted, rows, strict=True):
+        if row["id"] is None:  # deleted while we looked
+            results[position] = item_error(no_topic(item.topic)).model_dump()
+            continue
+        results[position] = {
+            "topic": item.topic,
+            "topic_id": str(topic.id),
+            "last_seq": row["last_seq"],
+            "first_seq": row["first_seq"],
+            "acked_up_to": row["acked_up_to"],
+            "unread": row["unread"],
+            "truncated": item.since is not None and item.since < row["pruned_seq"],
+            "missing": row["missing"],
+            "subscribed": row["lasting"],
+        }
+    return results
+
+
+async def unread(context: StoreContext, data: Any) -> list[Any]:
+    """One :class:`UnreadResult` (as dicts) an item; nothing is unread in a topic that is not there.
+
+    Raises :class:`InvalidRequest` for a malformed batch.
+    """
+    batch = read_batch(UnreadBatch, UnreadItem, data)
+    asked = [one for one in batch.items if isinstance(one, UnreadItem)]
+    async with context.pool.acquire() as connection:
+        rows = iter(await connection.fetch(_UNREAD, [one.topic for one in asked], [one.user for one in asked]))
+    return [
+        one.model_dump() if isinstance(one, ItemError) else {"user": one.user, "topic": one.topic, **dict(next(rows))}
+        for one in batch.items
+    ]
+
+
+def _check(item: JoinItem, principal: Principal, topic: TopicFacts | None) -> TopicFacts:
+    if topic is None:
+        raise no_topic(item.topic)
+    check_read(principal, topic)
+    return topic

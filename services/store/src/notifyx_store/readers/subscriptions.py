@@ -1,0 +1,173 @@
+"""Lasting subscriptions: periods in which a user is told of, and keeps books on, what a topic brings.
+
+A period begins after the topic's newest notification and ends where the topic stood; coming back begins a new one. What
+is pending at the end is counted as withdrawn, in the statement that ends it. All of this holds the topic's
+advisory lock shared, as acknowledging does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from notifyx_common.contracts.store import EmailMode, Subscriber, Subscribers, Subscription, inbox_topic
+from notifyx_common.errors import Conflict, Forbidden, NotFound
+from notifyx_common.principal import Principal
+from notifyx_store.base import wakeups
+from notifyx_store.base.locking import LOCK_SHARED
+from notifyx_store.readers.joins import UNREAD_ABOVE
+from notifyx_store.topics.permissions import TopicFacts, check_manage, check_read, identity
+from notifyx_store.topics.rows import read_or_make, read_topic
+
+_COLUMNS = f"""t.name AS topic, s.user_id, s.email_mode AS email, s.first_seq, s.acked_up_to, s.created_at,
+    ({UNREAD_ABOVE}) AS unread"""
+
+_MINE = f"""
+SELECT {_COLUMNS} FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL ORDER BY t.name
+"""  # noqa: S608 - put together from constants
+
+_ONE = f"""
+SELECT {_COLUMNS} FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+WHERE s.topic_id = $1 AND s.user_id = $2 AND s.lasting AND s.ended_at IS NULL
+"""  # noqa: S608 - put together from constants
+
+_OF_TOPIC = f"""
+SELECT {_COLUMNS} FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+WHERE s.topic_id = $1 AND s.lasting AND s.ended_at IS NULL AND s.user_id > $2 ORDER BY s.user_id LIMIT $3
+"""  # noqa: S608 - put together from constants
+
+_LOCK = "SELECT id, lasting FROM subscriptions WHERE topic_id = $1 AND user_id = $2 AND ended_at IS NULL FOR UPDATE"
+
+_BEGIN = """
+INSERT INTO subscriptions (topic_id, user_id, lasting, email_mode, first_seq, acked_up_to, identity, created_at)
+SELECT id, $2, true, coalesce($3, email_default), last_seq + 1, last_seq, $4, $5
+FROM topics WHERE id = $1 AND kind <> 'deleted'
+ON CONFLICT (topic_id, user_id) WHERE ended_at IS NULL DO NOTHING
+RETURNING id
+"""
+
+_CHANGE = "UPDATE subscriptions SET email_mode = $2 WHERE id = $1"
+
+END = f"""
+WITH over AS (
+    UPDATE subscriptions AS ended
+    SET end_seq = t.last_seq, ended_at = $2, withdrawn_total = ended.withdrawn_total + ({UNREAD_ABOVE})
+    FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+    WHERE ended.id = s.id AND ended.id = ANY($1::bigint[]) AND ended.ended_at IS NULL
+    RETURNING ended.user_id
+)
+SELECT user_id FROM over
+"""  # noqa: S608 - put together from constants
+"""Ends subscriptions whose rows are locked. What hangs on them is then removed with :data:`FORGET`."""
+
+FORGET = "DELETE FROM ack_exceptions WHERE subscription_id = ANY($1::bigint[])"
+
+
+async def subscribe(
+    connection: asyncpg.Connection, principal: Principal, name: str, email: EmailMode | None, now: datetime
+) -> Subscription:
+    """Begin a subscription, or change the email mode of the one there is (none given: it stays).
+
+    Raises :class:`NotFound` or :class:`Forbidden`.
+    """
+    for _ in range(5):
+        # Each time anew: the name may have passed to another topic since.
+        topic = await _readable(connection, principal, name, now)
+        async with connection.transaction():
+            await connection.execute(LOCK_SHARED, [topic.id])
+            current = await connection.fetchrow(_LOCK, topic.id, principal.id)
+            if current is not None and current["lasting"]:
+                changed = email is not None
+                if changed:
+                    await connection.execute(_CHANGE, current["id"], email)
+            else:
+                if current is not None:
+                    await _end(connection, [current["id"]], now)
+                changed = (
+                    await connection.fetchval(_BEGIN, topic.id, principal.id, email, identity(principal), now)
+                ) is not None
+                if not changed:
+                    continue  # begun elsewhere at this instant (or the topic is gone): look again
+            if changed:
+                await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([principal.id]))
+        row = await connection.fetchrow(_ONE, topic.id, principal.id)
+        if row is not None:
+            return _subscription(row)
+    raise Conflict("The subscription is being changed by somebody else at the same time; try again.")
+
+
+async def unsubscribe(connection: asyncpg.Connection, principal: Principal, name: str, now: datetime) -> None:
+    """End the caller's subscription, whether or not they may still read the topic; not being subscribed is fine.
+
+    Raises :class:`NotFound` or :class:`Forbidden`.
+    """
+    principal.require("read", name)
+    if name == inbox_topic(principal.id):
+        raise Forbidden("You are always subscribed to your own inbox.", code="inbox_is_fixed")
+    topic = await read_topic(connection, name)
+    async with connection.transaction():
+        await connection.execute(LOCK_SHARED, [topic.id])
+        current = await connection.fetchrow(_LOCK, topic.id, principal.id)
+        if current is not None and current["lasting"]:
+            await _end(connection, [current["id"]], now)
+            await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([principal.id]))
+            return
+    check_read(principal, topic)
+
+
+async def subscription(connection: asyncpg.Connection, principal: Principal, name: str, now: datetime) -> Subscription:
+    """The caller's subscription. Raises :class:`NotFound` or :class:`Forbidden`."""
+    topic = await _readable(connection, principal, name, now)
+    row = await connection.fetchrow(_ONE, topic.id, principal.id)
+    if row is None:
+        raise NotFound(f"You are not subscribed to '{name}'.", code="not_subscribed")
+    return _subscription(row)
+
+
+async def subscriptions(connection: asyncpg.Connection, principal: Principal, now: datetime) -> list[Subscription]:
+    """All of the caller's subscriptions that the credential covers, by name, the inbox included."""
+    principal.require("read")
+    if principal.kind in ("user", "api_key"):
+        await read_or_make(connection, [inbox_topic(principal.id)], [principal.id], now)
+    return [_subscription(row) for row in await connection.fetch(_MINE, principal.id) if principal.covers(row["topic"])]
+
+
+async def subscribers(
+    connection: asyncpg.Connection, principal: Principal, name: str, *, after: str, limit: int
+) -> Subscribers:
+    """One page of a topic's subscribers, for its creators. Raises :class:`NotFound` or :class:`Forbidden`."""
+    topic = await read_topic(connection, name)
+    check_manage(principal, topic)
+    rows = await connection.fetch(_OF_TOPIC, topic.id, after, limit + 1)
+    items = [
+        Subscriber(user=row["user_id"], email=row["email"], unread=row["unread"], created_at=row["created_at"])
+        for row in rows[:limit]
+    ]
+    return Subscribers(items=items, next=items[-1].user if len(rows) > limit else None)
+
+
+async def _readable(connection: asyncpg.Connection, principal: Principal, name: str, now: datetime) -> TopicFacts:
+    topics = await read_or_make(connection, [name], [principal.id], now)
+    topic = topics.get(name) or await read_topic(connection, name)
+    check_read(principal, topic)
+    return topic
+
+
+async def _end(connection: asyncpg.Connection, ids: Sequence[int], now: datetime) -> None:
+    await connection.execute(END, ids, now)
+    await connection.execute(FORGET, ids)
+
+
+def _subscription(row: Any) -> Subscription:
+    return Subscription(
+        topic=row["topic"],
+        email=row["email"],
+        first_seq=row["first_seq"],
+        acked_up_to=row["acked_up_to"],
+        unread=row["unread"],
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,261 @@
+"""Creating, changing and deleting topics: by people through the API, and by NotifyxTopic resources.
+
+A topic has one owner at a time: its creators, or a resource. Ownership moves both ways (a resource claims a topic,
+and lets go of it again) without touching what was published, who subscribed or what they read. What a resource owns is
+read-only through the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.exceptions import IntegrityError
+from tortoise.transactions import in_transaction
+
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.store import EmailPolicy, NewTopic, ResourceTopic, Retention, TopicPatch
+from notifyx_common.database import CONNECTION
+from notifyx_common.errors import Conflict, Forbidden
+from notifyx_common.principal import Principal
+from notifyx_store.base import wakeups
+from notifyx_store.base.errors import ClaimedByOtherResource, TopicExists, TopicOwnedByResource, no_topic
+from notifyx_store.base.locking import LOCK_EXCLUSIVE, LOCK_SHARED
+from notifyx_store.readers.subscriptions import END, FORGET
+from notifyx_store.topics.models import Topic
+from notifyx_store.topics.permissions import TopicFacts, check_manage, email_hash, normalise
+
+_READERS_GONE = """
+SELECT id FROM subscriptions
+WHERE topic_id = $1 AND ended_at IS NULL AND user_id <> ALL($2::text[]) AND identity <> ALL($3::text[])
+ORDER BY id FOR UPDATE
+"""
+
+# The name is free at once, the subscriptions leave the books; the data goes in pieces afterwards (see purge.py).
+_BURY = """
+UPDATE topics SET name = 'deleted:' || id, kind = 'deleted', visibility = 'private', creators = '{}', publishers = '{}',
+                  readers = '{}', paused = true, resource = NULL, resource_uid = NULL, email_seq = last_seq,
+                  updated_at = $2
+WHERE id = $1
+"""
+_END_ALL = """
+WITH ended AS (
+    UPDATE subscriptions SET lasting = false, ended_at = coalesce(ended_at, $2) WHERE topic_id = $1 RETURNING user_id
+)
+SELECT user_id FROM ended
+"""
+
+
+async def create_topic(principal: Principal, wish: NewTopic, clock: Clock) -> None:
+    """Create a topic whose creator is the caller. Raises :class:`TopicExists` or :class:`Forbidden`."""
+    principal.require("manage", wish.name)
+    now = clock.now()
+    try:
+        await Topic.create(
+            name=wish.name,
+            title=wish.title,
+            visibility=wish.visibility,
+            creators=[principal.id],
+            publishers=normalise(wish.publishers),
+            readers=normalise(wish.readers),
+            created_at=now,
+            updated_at=now,
+            **_policies(wish.retention, wish.email),
+        )
+    except IntegrityError:
+        raise TopicExists(f"The topic name '{wish.name}' is taken.") from None
+
+
+async def change_topic(principal: Principal, name: str, patch: TopicPatch, clock: Clock) -> None:
+    """Change what ``patch`` gives.
+
+    Raises :class:`NotFound`, :class:`Forbidden`, or :class:`TopicOwnedByResource`.
+    """
+    changes: dict[str, Any] = patch.model_dump(exclude_none=True, exclude={"retention", "email"})
+    for grants in ("creators", "publishers", "readers"):
+        if grants in changes:
+            changes[grants] = normalise(changes[grants])
+    changes |= _policies(patch.retention, patch.email)
+    async with in_transaction(CONNECTION) as client:
+        topic = await _locked(client, name)
+        _check_change(principal, topic)
+        await _apply(client, topic, changes, clock.now())
+
+
+async def delete_topic(principal: Principal, name: str, clock: Clock) -> None:
+    """Delete a topic with all that was published to it.
+
+    Raises :class:`NotFound`, :class:`Forbidden`, or :class:`TopicOwnedByResource`.
+    """
+    async with in_transaction(CONNECTION) as client:
+        topic = await _locked(client, name, alone=True)
+        _check_change(principal, topic)
+        await _bury(client, topic, clock.now())
+
+
+async def claim_topic(principal: Principal, name: str, wish: ResourceTopic, clock: Clock) -> None:
+    """Make a topic what a resource says, creating it, or taking it over from the API, where need be.
+
+    A resource that was deleted and made again has another UID but the same name, and goes on with its topic.
+    Raises :class:`ClaimedByOtherResource` or :class:`Forbidden`.
+    """
+    _check_system(principal)
+    wanted: dict[str, Any] = {
+        "title": wish.title,
+        "visibility": wish.visibility,
+        "creators": normalise(wish.owners),
+        "publishers": normalise(wish.publishers),
+        "readers": normalise(wish.readers),
+        "paused": wish.paused,
+        "resource": wish.resource,
+        "resource_uid": wish.uid,
+        **_policies(wish.retention, wish.email),
+    }
+    for _ in range(3):
+        now = clock.now()
+        async with in_transaction(CONNECTION) as client:
+            topic = await _locked_or_none(client, name)
+            if topic is not None:
+                if topic.resource is not None and topic.resource_uid != wish.uid and topic.resource != wish.resource:
+                    raise ClaimedByOtherResource(f"The topic '{name}' is declared by the resource {topic.resource}.")
+                await _apply(client, topic, wanted, now)
+                return
+        try:
+            await Topic.create(name=name, created_at=now, updated_at=now, **wanted)
+        except IntegrityError:
+            continue  # created at this instant: take it over
+        return
+    raise Conflict(f"The topic '{name}' is being created and deleted by somebody else at the same time.")
+
+
+async def release_topic(
+    principal: Principal, name: str, policy: Literal["retain", "delete"], uid: str | None, clock: Clock
+) -> None:
+    """Let go of a topic that a resource owns: its creators own it again, or (policy delete) it is deleted.
+
+    A topic that is gone, or that no resource owns, is fine. Raises :class:`ClaimedByOtherResource` where ``uid`` is
+    given and another resource owns it, and :class:`Forbidden`.
+    """
+    _check_system(principal)
+    async with in_transaction(CONNECTION) as client:
+        topic = await _locked_or_none(client, name, alone=policy == "delete")
+        if topic is None or topic.resource is None:
+            return
+        if uid is not None and topic.resource_uid != uid:
+            raise ClaimedByOtherResource(f"The topic '{name}' is declared by the resource {topic.resource}.")
+        if policy == "delete":
+            await _bury(client, topic, clock.now())
+        else:
+            await _apply(client, topic, {"resource": None, "resource_uid": None}, clock.now())
+
+
+def topic_facts(topic: Topic) -> TopicFacts:
+    """A topic's model as permissions see it."""
+    return TopicFacts(
+        id=topic.id,
+        name=topic.name,
+        kind=topic.kind,
+        visibility=topic.visibility,
+        creators=tuple(topic.creators),
+        publishers=tuple(topic.publishers),
+        readers=tuple(topic.readers),
+        paused=topic.paused,
+        resource=topic.resource,
+        last_seq=topic.last_seq,
+        pruned_seq=topic.pruned_seq,
+        email_default=topic.email_default,
+    )
+
+
+def narrowed(before: TopicFacts, changes: Mapping[str, Any]) -> list[str] | None:
+    """The allow-list that subscribers have to be on after ``changes``; ``None`` where nobody lost the right."""
+    after = {
+        "visibility": before.visibility,
+        "creators": before.creators,
+        "readers": before.readers,
+        **{name: value for name, value in changes.items() if name in ("visibility", "creators", "readers")},
+    }
+    allowed = [*after["creators"], *after["readers"]]
+    if after["visibility"] == "public" or "*" in allowed:
+        return None
+    was_open = before.visibility == "public" or "*" in (*before.creators, *before.readers)
+    lost = {*before.creators, *before.readers} - set(allowed)
+    return allowed if was_open or lost else None
+
+
+async def _apply(client: BaseDBAsyncClient, topic: Topic, changes: Mapping[str, Any], now: datetime) -> None:
+    """Write what differs, tell the feeds, and end the subscriptions of those who may not read any more."""
+    before = topic_facts(topic)
+    different = {name: value for name, value in changes.items() if getattr(topic, name) != value}
+    if not different:
+        return
+    topic.update_from_dict({**different, "updated_at": now})
+    await topic.save(using_db=client, update_fields=[*different, "updated_at"])
+    await _notify(client, wakeups.topic_changed(topic.name))
+    if (allowed := narrowed(before, different)) is not None:
+        hashes = [email_hash(entry) for entry in allowed if "@" in entry]
+        _, gone = await client.execute_query(_READERS_GONE, [topic.id, allowed, hashes])
+        if ids := [row["id"] for row in gone]:
+            _, ended = await client.execute_query(END, [ids, now])
+            await client.execute_query(FORGET, [ids])
+            await _notify(client, wakeups.subscriptions_changed([row["user_id"] for row in ended]))
+
+
+async def _bury(client: BaseDBAsyncClient, topic: Topic, now: datetime) -> None:
+    await client.execute_query(_BURY, [topic.id, now])
+    _, ended = await client.execute_query(_END_ALL, [topic.id, now])
+    users = sorted({row["user_id"] for row in ended})
+    told = [*wakeups.topic_deleted(topic.id, topic.name), *wakeups.subscriptions_changed(users)]
+    await _notify(client, told)
+
+
+async def _notify(client: BaseDBAsyncClient, payloads: list[str]) -> None:
+    await client.execute_query(wakeups.NOTIFY, [payloads])
+
+
+async def _locked(client: BaseDBAsyncClient, name: str, *, alone: bool = False) -> Topic:
+    topic = await _locked_or_none(client, name, alone=alone)
+    if topic is None:
+        raise no_topic(name)
+    return topic
+
+
+async def _locked_or_none(client: BaseDBAsyncClient, name: str, *, alone: bool = False) -> Topic | None:
+    """The topic's row, locked; first its advisory lock (``alone``: exclusively), as everybody takes them."""
+    found = await Topic.filter(name=name).using_db(client).only("id").get_or_none()
+    if found is None:
+        return None
+    await client.execute_query(LOCK_EXCLUSIVE if alone else LOCK_SHARED, [[found.id]])
+    rows = Topic.filter(id=found.id, name=name).using_db(client)
+    return await rows.select_for_update(no_key=not alone).get_or_none()
+
+
+def _check_change(principal: Principal, topic: Topic) -> None:
+    check_manage(principal, topic_facts(topic))
+    if topic.resource is not None:
+        raise TopicOwnedByResource(
+            f"The topic '{topic.name}' is declared by the NotifyxTopic resource {topic.resource}; change it there."
+        )
+
+
+def _check_system(principal: Principal) -> None:
+    if principal.kind != "system":
+        raise Forbidden("Only the platform itself acts for resources.")
+
+
+def _policies(retention: Retention | None, email: EmailPolicy | None) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    if retention is not None:
+        columns |= {
+            "retention_max_age": retention.max_age_seconds,
+            "retention_max_count": retention.max_count,
+        }
+    if email is not None:
+        columns |= {
+            "email_default": email.default,
+            "email_unread_after": email.unread_after_seconds,
+            "email_digest_every": email.digest_every_seconds,
+        }
+    return columns

@@ -1,0 +1,136 @@
+"""Who may do what with a topic, decided from the topic's row and the proven principal alone.
+
+A private topic does not exist for those who may do nothing with it: they are answered 404. Who may do something
+else with it is told 403. A credential's scopes and topic patterns narrow what its owner may do, never widen it.
+
+An inbox (``user:<id>``) is read by its owner only, admins not excepted; anyone signed in publishes to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from notifyx_common.errors import Forbidden
+from notifyx_common.principal import Principal
+from notifyx_store.base.errors import no_topic
+
+INBOX_PREFIX = "user:"
+ANYONE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFacts:
+    """What of a topic's row permissions and the log depend on."""
+
+    id: UUID
+    name: str
+    kind: str = "topic"
+    visibility: str = "public"
+    creators: tuple[str, ...] = ()
+    publishers: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    paused: bool = False
+    resource: str | None = None
+    last_seq: int = 0
+    pruned_seq: int = 0
+    email_default: str = "never"
+
+    @property
+    def is_inbox(self) -> bool:
+        """Whether this is a user's own inbox."""
+        return self.kind == "inbox"
+
+    @property
+    def owner(self) -> str:
+        """The user whose inbox this is."""
+        return self.name.removeprefix(INBOX_PREFIX)
+
+
+def may_manage(principal: Principal, topic: TopicFacts) -> bool:
+    """Whether the caller is one of the topic's creators, or an admin. Nobody manages an inbox."""
+    return not topic.is_inbox and (principal.is_admin or granted(principal, topic.creators))
+
+
+def may_publish(principal: Principal, topic: TopicFacts) -> bool:
+    """Whether the caller, scopes aside, publishes to the topic."""
+    return topic.is_inbox or may_manage(principal, topic) or granted(principal, topic.publishers)
+
+
+def may_read(principal: Principal, topic: TopicFacts) -> bool:
+    """Whether the caller, scopes aside, reads the topic."""
+    if topic.is_inbox:
+        return principal.id == topic.owner
+    return topic.visibility == "public" or may_manage(principal, topic) or granted(principal, topic.readers)
+
+
+def may_see(principal: Principal, topic: TopicFacts) -> bool:
+    """Whether the topic exists, as far as the caller is concerned."""
+    if topic.is_inbox:
+        return principal.id == topic.owner
+    return may_read(principal, topic) or may_publish(principal, topic)
+
+
+def check_read(principal: Principal, topic: TopicFacts) -> None:
+    """Raise :class:`NotFound` or :class:`Forbidden` unless the caller may read the topic."""
+    if not may_see(principal, topic):
+        raise no_topic(topic.name)
+    principal.require("read", topic.name)
+    if not may_read(principal, topic):
+        raise Forbidden(f"You may publish to '{topic.name}', but not read it.", code="not_a_reader")
+
+
+def check_log(principal: Principal, topic: TopicFacts) -> None:
+    """Raise as :func:`check_read` does, unless it is the platform that reads: for consumers whose join was checked."""
+    if principal.kind != "system":
+        check_read(principal, topic)
+
+
+def check_publish(principal: Principal, topic: TopicFacts) -> None:
+    """Raise :class:`NotFound` or :class:`Forbidden` unless the caller may publish to the topic."""
+    if not topic.is_inbox and not may_see(principal, topic):
+        raise no_topic(topic.name)
+    principal.require("publish", topic.name)
+    if not may_publish(principal, topic):
+        raise Forbidden(f"You may not publish to '{topic.name}'.", code="not_a_publisher")
+
+
+def check_manage(principal: Principal, topic: TopicFacts) -> None:
+    """Raise :class:`NotFound` or :class:`Forbidden` unless the caller may change the topic and see who uses it."""
+    if not may_see(principal, topic):
+        raise no_topic(topic.name)
+    principal.require("manage", topic.name)
+    if topic.is_inbox:
+        raise Forbidden("An inbox cannot be changed or deleted.", code="inbox_is_fixed")
+    if not may_manage(principal, topic):
+        raise Forbidden(f"You are not one of the creators of '{topic.name}'.", code="not_a_creator")
+
+
+def granted(principal: Principal, grants: Iterable[str]) -> bool:
+    """Whether an allow-list means the caller."""
+    return any(entry == ANYONE or principal.identifies_as(entry) for entry in grants)
+
+
+def identities(principal: Principal) -> list[str]:
+    """The allow-list entries that would mean the caller, as :func:`normalise` writes them."""
+    names = [ANYONE, principal.id]
+    if principal.email_verified and principal.email is not None:
+        names.append(principal.email.lower())
+    return names
+
+
+def identity(principal: Principal) -> str:
+    """What is kept of the caller's verified email, so that an allow-list that names it can be applied later."""
+    return email_hash(principal.email) if principal.email_verified and principal.email is not None else ""
+
+
+def email_hash(email: str) -> str:
+    """The hash of an email address; case does not matter."""
+    return hashlib.blake2b(email.lower().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def normalise(grants: Iterable[str]) -> list[str]:
+    """Allow-list entries as they are kept: emails in lower case, each once, in the given order."""
+    return list(dict.fromkeys(entry.lower() if "@" in entry else entry for entry in grants))

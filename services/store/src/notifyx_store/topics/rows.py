@@ -1,0 +1,91 @@
+"""Reading topics by name, for checks; and making a user's inbox when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import asyncpg
+
+from notifyx_common.contracts.store import inbox_topic
+from notifyx_store.base import wakeups
+from notifyx_store.base.errors import no_topic
+from notifyx_store.topics.permissions import INBOX_PREFIX, TopicFacts
+
+_COLUMNS = """id, name, kind, visibility, creators, publishers, readers, paused, resource, last_seq, pruned_seq,
+       email_default"""
+
+# Every one that locks several topics locks them in the order of their ids.
+_READ = f"SELECT {_COLUMNS} FROM topics WHERE name = ANY($1::text[]) AND kind <> 'deleted'"  # noqa: S608 - constants
+_LOCK = f"{_READ} ORDER BY id FOR NO KEY UPDATE"
+
+_MAKE_INBOXES = """
+WITH made AS (
+    INSERT INTO topics (id, name, kind, visibility, email_default, created_at, updated_at)
+    SELECT gen_random_uuid(), name, 'inbox', 'private', 'unread', $2, $2
+    FROM unnest($1::text[]) AS wanted(name) ORDER BY name
+    ON CONFLICT (name) DO NOTHING
+    RETURNING id, substr(name, 6) AS owner
+), subscribed AS (
+    INSERT INTO subscriptions (topic_id, user_id, lasting, email_mode, first_seq, acked_up_to, created_at)
+    SELECT id, owner, true, 'unread', 1, 0, $2 FROM made ORDER BY id
+    RETURNING user_id
+)
+SELECT user_id FROM subscribed
+"""
+
+
+async def read_topics(connection: asyncpg.Connection, names: Iterable[str]) -> dict[str, TopicFacts]:
+    """The topics of these names that are there."""
+    return {row["name"]: facts(row) for row in await connection.fetch(_READ, list(names))}
+
+
+async def lock_topic_rows(connection: asyncpg.Connection, names: Iterable[str]) -> dict[str, TopicFacts]:
+    """As :func:`read_topics`, but nobody else changes them, or their ``last_seq``, until the transaction ends."""
+    return {row["name"]: facts(row) for row in await connection.fetch(_LOCK, list(names))}
+
+
+async def read_topic(connection: asyncpg.Connection, name: str) -> TopicFacts:
+    """One topic. Raises :class:`NotFound`."""
+    topics = await read_topics(connection, [name])
+    if name not in topics:
+        raise no_topic(name)
+    return topics[name]
+
+
+async def make_inboxes(connection: asyncpg.Connection, names: Iterable[str], now: datetime) -> None:
+    """Make those inbox topics that are missing, each with its owner's subscription. Not for use in a transaction."""
+    rows = await connection.fetch(_MAKE_INBOXES, sorted(set(names)), now)
+    if rows:
+        await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([row["user_id"] for row in rows]))
+
+
+async def read_or_make(
+    connection: asyncpg.Connection, names: Iterable[str], owners: Iterable[str], now: datetime
+) -> dict[str, TopicFacts]:
+    """The topics of these names; inboxes of ``owners`` (who ask for their own) are made where they are missing."""
+    wanted = set(names)
+    topics = await read_topics(connection, wanted)
+    own = {inbox_topic(owner) for owner in owners}
+    if missing := {name for name in wanted if name.startswith(INBOX_PREFIX)} & own - topics.keys():
+        await make_inboxes(connection, missing, now)
+        topics |= await read_topics(connection, missing)
+    return topics
+
+
+def facts(row: asyncpg.Record) -> TopicFacts:
+    """A topic's row as permissions see it."""
+    return TopicFacts(
+        id=row["id"],
+        name=row["name"],
+        kind=row["kind"],
+        visibility=row["visibility"],
+        creators=tuple(row["creators"]),
+        publishers=tuple(row["publishers"]),
+        readers=tuple(row["readers"]),
+        paused=row["paused"],
+        resource=row["resource"],
+        last_seq=row["last_seq"],
+        pruned_seq=row["pruned_seq"],
+        email_default=row["email_default"],
+    )

@@ -1,0 +1,97 @@
+"""Topics as their readers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from notifyx_common.contracts.store import EmailPolicy, Retention, Topic, Topics
+from notifyx_common.principal import Principal
+from notifyx_store.base.errors import no_topic
+from notifyx_store.topics.permissions import TopicFacts, identities, may_manage, may_publish, may_see
+from notifyx_store.topics.rows import facts
+
+_VIEW = """
+SELECT t.id, t.name, t.kind, t.title, t.visibility, t.creators, t.publishers, t.readers, t.retention_max_age,
+       t.retention_max_count, t.email_default, t.email_unread_after, t.email_digest_every, t.paused, t.resource,
+       t.last_seq, t.pruned_seq, t.created_at,
+       coalesce((SELECT n.seq FROM notifications n WHERE n.topic_id = t.id ORDER BY n.seq LIMIT 1), t.last_seq + 1)
+           AS first_seq
+FROM topics t
+"""
+
+_BY_NAME = f"{_VIEW} WHERE t.name = $1 AND t.kind <> 'deleted'"
+
+_PAGE = f"""
+{_VIEW}
+WHERE t.kind = 'topic' AND t.name > $1
+  AND ($2 = '' OR strpos(t.name, $2) > 0 OR strpos(lower(t.title), $2) > 0)
+  AND ($3 OR t.visibility = 'public' OR t.creators && $4 OR t.publishers && $4 OR t.readers && $4)
+ORDER BY t.name LIMIT $5
+"""
+
+_CHUNK = 200
+
+
+async def read_view(connection: asyncpg.Connection, principal: Principal, name: str) -> Topic:
+    """One topic, for a caller who may see it. Raises :class:`NotFound` or :class:`Forbidden`."""
+    topic = await own_view(connection, principal, name)
+    principal.require("read", name)
+    return topic
+
+
+async def own_view(connection: asyncpg.Connection, principal: Principal, name: str) -> Topic:
+    """One topic as the answer to a caller who has just changed it. Raises :class:`NotFound`."""
+    row = await connection.fetchrow(_BY_NAME, name)
+    if row is None or not may_see(principal, facts(row)):
+        raise no_topic(name)
+    return view(row, principal)
+
+
+async def list_views(
+    connection: asyncpg.Connection, principal: Principal, *, after: str, query: str, limit: int
+) -> Topics:
+    """One page, by name, of the topics that the caller may see and whose name or title holds ``query``."""
+    principal.require("read")
+    found: list[Topic] = []
+    while True:
+        rows: Sequence[Any] = await connection.fetch(
+            _PAGE, after, query.lower(), principal.is_admin, identities(principal), min(limit + 1, _CHUNK)
+        )
+        # An API key's patterns are applied here, so a page may take several looks.
+        found.extend(view(row, principal) for row in rows if principal.covers(row["name"]))
+        if len(found) > limit:
+            return Topics(items=found[:limit], next=found[limit - 1].name)
+        if len(rows) < min(limit + 1, _CHUNK):
+            return Topics(items=found, next=None)
+        after = rows[-1]["name"]
+
+
+def view(row: Any, principal: Principal) -> Topic:
+    """The topic of a row; allow-lists (which may hold email addresses) are for those who manage it."""
+    topic: TopicFacts = facts(row)
+    manages = may_manage(principal, topic)
+    return Topic(
+        id=str(topic.id),
+        name=topic.name,
+        title=row["title"],
+        visibility=row["visibility"],
+        creators=list(topic.creators),
+        publishers=list(topic.publishers) if manages else [],
+        readers=list(topic.readers) if manages else [],
+        retention=Retention(max_age_seconds=row["retention_max_age"], max_count=row["retention_max_count"]),
+        email=EmailPolicy(
+            default=row["email_default"],
+            unread_after_seconds=row["email_unread_after"],
+            digest_every_seconds=row["email_digest_every"],
+        ),
+        paused=topic.paused,
+        resource=topic.resource,
+        last_seq=topic.last_seq,
+        first_seq=row["first_seq"],
+        created_at=row["created_at"],
+        can_publish=may_publish(principal, topic) and "publish" in principal.scopes and principal.covers(topic.name),
+        can_manage=manages and "manage" in principal.scopes and principal.covers(topic.name),
+    )

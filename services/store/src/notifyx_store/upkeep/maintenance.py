@@ -1,0 +1,198 @@
+"""The store's background work: filling the outbox, sweeping, pruning, checking the books.
+
+Every replica runs all of it; locks in the database share the work out. A loop outlives the database's absence
+(it waits longer each time, with jitter) and a step never holds more than one connection. A defect in one of them
+ends the service instead of being swept under: its supervisor starts it again, and readiness tells meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from notifyx_common.database import as_unavailable
+from notifyx_common.logs import get_logger
+from notifyx_store.base.books_settings import BooksSettings
+from notifyx_store.base.context import StoreContext
+from notifyx_store.mail.outbox_materialise import behind, materialise
+from notifyx_store.upkeep.ledger import all_books, email_books
+from notifyx_store.upkeep.prune import Keep, prune
+from notifyx_store.upkeep.sweep import Cause, over_expiry, over_retention, sweep_topic
+
+log = get_logger(__name__)
+
+MAX_HINTS = 1_000
+"""Most topics remembered from wake-ups; past it the next look at all topics finds them."""
+
+_BREATH = 0.25
+"""Shortest time between two fillings of the outbox, in seconds: a flood of publishes is one of them."""
+
+_STEP_DEADLINE = 120.0
+_LONGEST_BACKOFF = 5.0
+
+
+def keep_from(settings: BooksSettings) -> Keep:
+    """How long what is kept."""
+    return Keep(
+        idempotency=timedelta(seconds=settings.keep_idempotency),
+        batches=timedelta(seconds=settings.keep_batches),
+        emails=timedelta(seconds=settings.keep_emails),
+    )
+
+
+class Maintenance:
+    """The steps of the background work, one pass each, and the wake-up of the outbox."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self._context = context
+        self._hints: set[UUID] = set()
+        self._woken = asyncio.Event()
+        self._next_scan = 0.0
+        self._next_retention = 0.0
+        self._next_prune = 0.0
+        metrics = context.metrics
+        self._expired = metrics.counter("notifyx_expired_total")
+        self._emails = metrics.gauge("notifyx_outbox_emails")
+        self._due = metrics.gauge("notifyx_outbox_due_emails")
+        self._oldest = metrics.gauge("notifyx_outbox_oldest_seconds")
+        self._imbalance = metrics.gauge("notifyx_ledger_imbalance")
+
+    def wake(self, topics: Iterable[UUID] = ()) -> None:
+        """Something was published to ``topics`` (or, without them, somewhere): fill the outbox soon."""
+        self._hints.update(topics)
+        if len(self._hints) > MAX_HINTS or not self._hints:
+            self._hints.clear()
+            self._next_scan = 0.0
+        self._woken.set()
+
+    async def fill_outbox(self) -> float:
+        """One pass over the topics that have news; seconds until the next is wanted, unless woken."""
+        context = self._context
+        topics, self._hints = self._hints, set()
+        now = context.clock.monotonic()
+        async with context.pool.acquire() as connection:
+            if now >= self._next_scan:
+                topics.update(await behind(connection, MAX_HINTS))
+                self._next_scan = now + context.settings.outbox_poll * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+            done = await materialise(connection, topics, context.clock.now())
+        self._hints |= done.unfinished
+        if done.unfinished and done.rows:
+            return _BREATH / 10  # a backlog: let those who wait for its topics' locks in between, and go on
+        return _BREATH if self._hints else max(self._next_scan - context.clock.monotonic(), _BREATH)
+
+    async def sweep(self) -> float:
+        """One pass of expiry, and of retention and pruning when it is their time; seconds until the next."""
+        context, settings = self._context, self._context.settings
+        now = context.clock.monotonic()
+        more = await self._sweep_cause("expires_at")
+        if now >= self._next_retention:
+            if not await self._sweep_cause("retention"):
+                self._next_retention = now + settings.retention_sweep * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+            else:
+                more = True
+        if now >= self._next_prune:
+            async with context.pool.acquire() as connection:
+                left = await prune(connection, keep_from(settings), context.clock.now())
+            if not left:
+                self._next_prune = now + settings.prune_every * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+            more = more or left
+        return _BREATH / 5 if more else settings.expiry_sweep
+
+    async def check_books(self) -> float:
+        """Read the books once and export what they say; seconds until the next time."""
+        context = self._context
+        async with context.pool.acquire() as connection:
+            books = await all_books(connection)
+            email = await email_books(connection, context.clock.now())
+        unbalanced = [topic for topic in books if topic.unbalanced]
+        self._imbalance.labels("notifications").set(sum(topic.unbalanced for topic in unbalanced))
+        self._imbalance.labels("email").set(0 if email.balanced else 1)
+        states = {
+            "pending": email.waiting,
+            "leased": email.leased,
+            "sent": email.ledger.sent,
+            "fenced": email.ledger.fenced,
+            "dead": email.ledger.dead,
+        }
+        for state, count in states.items():
+            self._emails.labels(state).set(count)
+        self._due.set(email.waiting_due)
+        self._oldest.set(email.oldest_due_seconds)
+        for topic in unbalanced[:10]:
+            log.error("the ledger does not balance", subscriptions=topic.unbalanced, **topic.row.model_dump())
+        if not email.balanced:
+            log.error("the email ledger does not balance", **email.ledger.model_dump())
+        return context.settings.ledger_every
+
+    async def _sweep_cause(self, cause: Cause) -> bool:
+        """One batch of each topic that is over; whether there is more to do at once."""
+        context = self._context
+        find = over_retention if cause == "retention" else over_expiry
+        more = False
+        async with context.pool.acquire() as connection:
+            for topic in await find(connection, context.clock.now()):
+                try:
+                    swept = await sweep_topic(connection, topic, cause, context.clock.now())
+                except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                    continue  # people are busy there; the next pass comes by again
+                if swept.removed:
+                    self._expired.labels(cause).inc(swept.removed)
+                more = more or swept.more
+        return more
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for the next filling of the outbox: at least a breath, at most ``seconds`` unless woken."""
+        await asyncio.sleep(min(seconds, _BREATH))
+        if (left := seconds - _BREATH) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._woken.wait()
+        self._woken.clear()
+
+
+@asynccontextmanager
+async def background(context: StoreContext) -> AsyncIterator[Maintenance]:
+    """Run the background work while the block is entered; stopping cancels it, which rolls back what is half done."""
+    maintenance = Maintenance(context)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_forever("outbox", maintenance.fill_outbox, maintenance.pause), name="outbox"),
+            group.create_task(_forever("sweep", maintenance.sweep, _jittered), name="sweep"),
+            group.create_task(_forever("ledger", maintenance.check_books, _jittered), name="ledger"),
+        ]
+        try:
+            yield maintenance
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _jittered(seconds: float) -> None:
+    await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+
+
+async def _forever(name: str, step: Callable[[], Awaitable[float]], pause: Callable[[float], Awaitable[None]]) -> None:
+    failures = 0
+    while True:
+        try:
+            async with asyncio.timeout(_STEP_DEADLINE):
+                wanted = await step()
+        except Exception as error:
+            if not isinstance(error, asyncpg.PostgresError) and as_unavailable(error) is None:
+                raise
+            failures += 1
+            if failures == 1:
+                log.warning("background work failed", work=name, error=type(error).__name__, reason=str(error)[:200])
+            await _jittered(min(0.1 * 2 ** min(failures, 10), _LONGEST_BACKOFF))
+            continue
+        if failures:
+            log.info("background work goes on", work=name)
+        failures = 0
+        await pause(wanted)

@@ -1,0 +1,133 @@
+"""What ends a notification's life: retention (age, count) and its own ``expires_at``.
+
+Removing a notification that somebody has not acknowledged moves it, for that subscription, from *pending* to
+*expired*; both happen in one transaction under the topic's exclusive lock, so an acknowledgement of the same
+instant comes wholly before or wholly after. Retention removes prefixes and raises ``pruned_seq``; ``expires_at``
+removes single notifications. Work is done in bounded batches, and replicas share it topic by topic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+
+from notifyx_store.base.locking import claim_sweep, lock_topics, quick_transaction
+
+BATCH = 2_000
+"""Most notifications removed in one transaction."""
+
+Cause = Literal["retention", "expires_at"]
+
+# The oldest notification there tells: an index look-up a topic.
+_OVER_RETENTION = """
+SELECT t.id FROM topics t
+CROSS JOIN LATERAL (SELECT n.seq, n.published_at FROM notifications n
+                    WHERE n.topic_id = t.id AND n.seq > t.pruned_seq ORDER BY n.seq LIMIT 1) AS oldest
+WHERE t.kind <> 'deleted'
+  AND (oldest.seq <= t.last_seq - t.retention_max_count
+       OR oldest.published_at < $1::timestamptz - t.retention_max_age * interval '1 second')
+ORDER BY random() LIMIT $2
+"""
+
+_OVER_EXPIRY = """
+SELECT DISTINCT topic_id AS id FROM (
+    SELECT topic_id FROM notifications WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
+) AS expired
+"""
+
+# The oldest rows, as far as each of them (and all before it) is over one of the two bounds.
+_PREFIX = """
+SELECT array(
+    SELECT seq FROM (
+        SELECT seq, bool_and(over) OVER (ORDER BY seq) AS doomed FROM (
+            SELECT n.seq, n.seq <= t.last_seq - t.retention_max_count
+                          OR n.published_at < $2::timestamptz - t.retention_max_age * interval '1 second' AS over
+            FROM topics t JOIN notifications n ON n.topic_id = t.id
+            WHERE t.id = $1 ORDER BY n.seq LIMIT $3
+        ) AS oldest
+    ) AS judged WHERE doomed ORDER BY seq)
+"""
+
+_SINGLES = """
+SELECT array(SELECT seq FROM (SELECT seq FROM notifications WHERE topic_id = $1 AND expires_at <= $2
+                              ORDER BY expires_at LIMIT $3) AS expired ORDER BY seq)
+"""
+
+_LOCK_SUBSCRIPTIONS = """
+SELECT 1 FROM subscriptions WHERE topic_id = $1 AND ended_at IS NULL AND acked_up_to < $2 ORDER BY id FOR UPDATE
+"""
+
+# $2 holds the removed seqs in order: width_bucket() finds by halving how many a subscription's cursor has passed.
+# What is above the cursor and was acknowledged all the same is among the exceptions.
+_COUNT_EXPIRED = """
+WITH excepted AS (
+    SELECT s.id, count(*) AS n
+    FROM unnest($2::bigint[]) AS doomed(seq)
+    JOIN ack_exceptions e ON e.seq = doomed.seq
+    JOIN subscriptions s ON s.id = e.subscription_id AND s.topic_id = $1 AND s.ended_at IS NULL
+                        AND e.seq > greatest(s.acked_up_to, s.first_seq - 1)
+    GROUP BY s.id
+), counted AS (
+    SELECT s.id, cardinality($2::bigint[])
+                 - width_bucket(greatest(s.acked_up_to, s.first_seq - 1), $2::bigint[])
+                 - coalesce(excepted.n, 0) AS n
+    FROM subscriptions s LEFT JOIN excepted ON excepted.id = s.id
+    WHERE s.topic_id = $1 AND s.ended_at IS NULL AND s.acked_up_to < ($2::bigint[])[cardinality($2::bigint[])]
+)
+UPDATE subscriptions s SET expired_total = s.expired_total + counted.n
+FROM counted WHERE s.id = counted.id AND counted.n > 0
+"""
+
+_FORGET_EXCEPTIONS = """
+DELETE FROM ack_exceptions e USING subscriptions s
+WHERE s.topic_id = $1 AND e.subscription_id = s.id AND e.seq = ANY($2::bigint[])
+"""
+
+_REMOVE = "DELETE FROM notifications WHERE topic_id = $1 AND seq = ANY($2::bigint[])"
+_RAISE_PRUNED = "UPDATE topics SET pruned_seq = greatest(pruned_seq, $2) WHERE id = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How many notifications were removed, and whether there was more than one batch of them."""
+
+    removed: int = 0
+    more: bool = False
+
+
+async def over_retention(connection: asyncpg.Connection, now: datetime, limit: int = 500) -> list[UUID]:
+    """Up to ``limit`` topics that keep more than they may, in no order: replicas begin at different ones."""
+    return [row["id"] for row in await connection.fetch(_OVER_RETENTION, now, limit)]
+
+
+async def over_expiry(connection: asyncpg.Connection, now: datetime, limit: int = 5_000) -> list[UUID]:
+    """The topics of the ``limit`` notifications that expired first."""
+    return [row["id"] for row in await connection.fetch(_OVER_EXPIRY, now, limit)]
+
+
+async def sweep_topic(
+    connection: asyncpg.Connection, topic: UUID, cause: Cause, now: datetime, *, batch: int = BATCH
+) -> Swept:
+    """Remove one batch of what ``cause`` ends in ``topic``.
+
+    Nothing is done where another replica is at it. Raises :class:`asyncpg.LockNotAvailableError` or
+    :class:`asyncpg.DeadlockDetectedError` where people are too busy with the topic: try again later.
+    """
+    async with quick_transaction(connection):
+        if not await claim_sweep(connection, topic):
+            return Swept()
+        await lock_topics(connection, [topic])
+        seqs: list[int] = await connection.fetchval(_PREFIX if cause == "retention" else _SINGLES, topic, now, batch)
+        if not seqs:
+            return Swept()
+        await connection.execute(_LOCK_SUBSCRIPTIONS, topic, seqs[-1])
+        await connection.execute(_COUNT_EXPIRED, topic, seqs)
+        await connection.execute(_FORGET_EXCEPTIONS, topic, seqs)
+        await connection.execute(_REMOVE, topic, seqs)
+        if cause == "retention":
+            await connection.execute(_RAISE_PRUNED, topic, seqs[-1])
+        return Swept(len(seqs), len(seqs) == batch)

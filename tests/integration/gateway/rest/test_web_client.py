@@ -1,0 +1,142 @@
+"""The web client as the gateway serves it: its page, its files, its policy, and what it asks first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from notifyx_gateway.rest.routes.web import NONCE
+from notifyx_gateway.rest.web_files import PAGE, REASON
+from notifyx_local.postgres import Cluster
+from support.gateway import PUBLIC_URL, Stack, running_stack
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that will have a build."""
+    return tmp_path / "dist"
+
+
+@pytest.fixture
+async def stack(postgres: Cluster, folder: Path) -> AsyncIterator[Stack]:
+    settings = {"web_folder": folder, "socket_url": "wss://sockets.example.com/socket"}
+    async with running_stack(postgres, gateway=settings) as running:
+        yield running
+
+
+def build(folder: Path, text: str = "first") -> None:
+    """What a build leaves."""
+    (folder / "assets").mkdir(parents=True, exist_ok=True)
+    (folder / PAGE).write_text(f"<!doctype html><script nonce={NONCE} src=/assets/{text}.js></script>")
+    (folder / "favicon.svg").write_text("<svg/>")
+    script = folder / "assets" / f"{text}.js"
+    script.write_text(text)
+    script.with_name(f"{text}.js.br").write_bytes(b"brotli")
+    script.with_name(f"{text}.js.gz").write_bytes(b"gzip")
+
+
+async def get(stack: Stack, path: str, accepts: str = "") -> tuple[int, dict[str, str], bytes]:
+    async with stack.session.get(f"{stack.url}{path}", headers={"Accept-Encoding": accepts}) as response:
+        return response.status, dict(response.headers), await response.read()
+
+
+async def test_without_a_build_the_page_says_why(stack: Stack, folder: Path) -> None:
+    status, _, body = await get(stack, "/")
+    assert (status, b"The web client is not built." in body, b'href="/dashboard"' in body) == (200, True, True)
+    folder.mkdir()
+    (folder / REASON).write_text("npm ci failed: <no network>")
+    assert b"npm ci failed: &lt;no network&gt;" in (await get(stack, "/inbox"))[2]
+    assert (await get(stack, "/assets/first.js"))[0] == 404
+
+
+async def test_its_page_is_at_its_own_addresses_with_a_policy_of_its_own(stack: Stack, folder: Path) -> None:
+    build(folder)
+    nonces = set()
+    for path in ("/", "/sign-in", "/sign-up", "/inbox", "/topics", "/topics/a.b/settings", "/messages", "/account"):
+        status, headers, body = await get(stack, path)
+        assert (status, headers["Cache-Control"]) == (200, "no-cache"), path
+        policy = headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert "script-src 'self';" in policy
+        assert "connect-src 'self' wss://sockets.example.com;" in policy
+        assert "frame-ancestors 'none'" in policy
+        nonce = re.search(r"'nonce-([\w-]+)'", policy)
+        assert nonce is not None
+        assert f"nonce={nonce.group(1)}".encode() in body
+        nonces.add(nonce.group(1))
+    assert len(nonces) == 8
+    for path in ("/inbox/more", "/anything", "/api/v1/nothing"):
+        assert (await get(stack, path))[0] == 404
+    assert "default-src 'none'; style-src" in (await get(stack, "/verify-email"))[1]["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("accepts", "coding", "body"),
+    [
+        ("gzip, deflate, br", "br", b"brotli"),
+        ("gzip;q=0.8, br;q=0", "gzip", b"gzip"),
+        ("", None, b"first"),
+        ("zstd", None, b"first"),
+    ],
+)
+async def test_its_files_are_kept_for_good_and_sent_compressed(
+    stack: Stack, folder: Path, accepts: str, coding: str | None, body: bytes
+) -> None:
+    build(folder)
+    status, headers, answer = await get(stack, "/assets/first.js", accepts)
+    assert (status, headers.get("Content-Encoding"), answer) == (200, coding, body)
+    assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert headers["Vary"] == "Accept-Encoding"
+
+
+async def test_nothing_else_is_served_from_its_folder(stack: Stack, folder: Path) -> None:
+    build(folder)
+    (folder.parent / "secret.txt").write_text("secret")
+    (folder / "assets" / "link.txt").write_text("fine")
+    for path in ("/assets/../secret.txt", "/assets/%2e%2e/%2e%2e/secret.txt", "/assets//etc/passwd", "/assets/"):
+        assert (await get(stack, path))[0] == 404, path
+
+
+async def test_a_newer_build_is_served_beside_what_windows_of_the_older_one_still_load(
+    stack: Stack, folder: Path
+) -> None:
+    build(folder)
+    assert b"/assets/first.js" in (await get(stack, "/"))[2]
+    for file in (folder / "assets").iterdir():
+        file.unlink()
+    build(folder, "second")
+    assert b"/assets/second.js" in (await get(stack, "/"))[2]
+    assert (await get(stack, "/assets/second.js"))[2] == b"second"
+    assert (await get(stack, "/assets/first.js"))[2] == b"first"
+
+
+async def test_what_a_client_asks_first(postgres: Cluster, stack: Stack) -> None:
+    expected = {"socket_url": "wss://sockets.example.com/socket", "sign_up": True, "email": False, "api_version": "1"}
+    answer = await stack.ok("GET", "/config")
+    assert answer == {**expected, "version": version("notifyx-gateway")}
+    mailer = {"smtp_host": "127.0.0.1", "smtp_port": 2525, "smtp_tls": "none"}
+    async with running_stack(postgres, gateway={"sign_up": False}, mailer=mailer) as other:
+        answer = await other.ok("GET", "/config")
+        assert (answer["sign_up"], answer["email"]) == (False, True)
+        assert answer["socket_url"].startswith(PUBLIC_URL.replace("http", "ws"))
+
+
+async def test_what_one_acknowledged_can_be_read_back(stack: Stack) -> None:
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    await stack.ok("POST", "/topics", ada, json={"name": "t"})
+    await stack.ok("PUT", "/topics/t/subscription", bob, json={})
+    for number in range(6):
+        await stack.ok("POST", "/topics/t/notifications", ada, json={"title": str(number)})
+    await stack.ok("POST", "/topics/t/acks", bob, json={"seqs": [1, 3, 5, 6]})
+    assert await stack.ok("GET", "/topics/t/acks", bob) == {"acked_up_to": 1, "seqs": [3, 5, 6], "next": None}
+    assert (await stack.ok("GET", "/topics/t/acks?after=3&before=6", bob))["seqs"] == [5]
+    assert await stack.ok("GET", "/topics/t/acks", ada) == {"acked_up_to": 0, "seqs": [], "next": None}
+    assert (await stack.call("GET", "/topics/t/acks?after=x", bob)).code == "validation_failed"
+    assert (await stack.call("GET", "/topics/none/acks", bob)).status == 404
+    await stack.ok("PATCH", "/topics/t", ada, json={"visibility": "private"})
+    assert (await stack.call("GET", "/topics/t/acks", bob)).status == 404

@@ -1,0 +1,202 @@
+"""Retention and expiry on the real database, beside people who acknowledge at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import asyncpg
+
+from notifyx_store.upkeep.ledger import email_books, topic_books
+from notifyx_store.upkeep.prune import Keep, prune
+from notifyx_store.upkeep.sweep import Cause, Swept, over_expiry, over_retention, sweep_topic
+from support.books import NOW, Topic, new_topic
+
+
+async def sweep(topic: Topic, cause: Cause, *, seconds: float = 0, batch: int = 1000) -> Swept:
+    async with topic.db.acquire() as connection:
+        return await sweep_topic(connection, topic.id, cause, NOW + timedelta(seconds=seconds), batch=batch)
+
+
+async def balanced(topic: Topic) -> bool:
+    async with topic.db.acquire() as connection:
+        return not any(books.unbalanced for books in await topic_books(connection, [topic.id]))
+
+
+async def pruned(topic: Topic) -> int:
+    seq: int = await topic.db.fetchval("SELECT pruned_seq FROM topics WHERE id = $1", topic.id)
+    return seq
+
+
+async def test_retention_removes_the_oldest_in_bounded_batches(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool, max_count=4)
+    await topic.subscribe("ann")
+    await topic.publish(11)
+    await topic.ack_seqs("ann", [2, 5, 9])
+    async with pool.acquire() as connection:
+        assert await over_retention(connection, NOW) == [topic.id]
+    assert await sweep(topic, "retention", batch=5) == Swept(5, more=True)
+    assert (await topic.seqs(), await pruned(topic)) == ([6, 7, 8, 9, 10, 11], 5)
+    assert await sweep(topic, "retention", batch=5) == Swept(2)
+    assert (await topic.seqs(), await pruned(topic)) == ([8, 9, 10, 11], 7)
+    assert await sweep(topic, "retention") == Swept()
+    async with pool.acquire() as connection:
+        assert await over_retention(connection, NOW) == []
+        [books] = await topic_books(connection, [topic.id])
+    assert books.row.model_dump() == {
+        "topic": topic.name, "due": 11, "acked": 3, "pending": 3, "expired": 5, "withdrawn": 0,
+    }  # fmt: skip
+    assert books.unbalanced == 0
+    assert await pool.fetch("SELECT seq FROM ack_exceptions") == [(9,)]
+
+
+async def test_retention_by_age_stops_at_the_first_that_is_young_enough(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool, max_age=timedelta(seconds=100))
+    for second in (0, 10, 20):
+        await topic.publish(2, at=NOW + timedelta(seconds=second))
+    assert await sweep(topic, "retention", seconds=100) == Swept()
+    assert await sweep(topic, "retention", seconds=111) == Swept(4)
+    assert (await topic.seqs(), await pruned(topic)) == ([5, 6], 4)
+    assert await sweep(topic, "retention", seconds=9999) == Swept(2)
+    assert (await topic.seqs(), await pruned(topic)) == ([], 6)
+
+
+async def test_expiry_removes_single_ones_and_leaves_the_prefix_alone(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool)
+    await topic.subscribe("ann")
+    await topic.publish(2)
+    await topic.publish(2, expires_at=NOW + timedelta(seconds=5))
+    await topic.publish(1)
+    await topic.ack_seqs("ann", [4])
+    async with pool.acquire() as connection:
+        assert await over_expiry(connection, NOW + timedelta(seconds=4)) == []
+        assert await over_expiry(connection, NOW + timedelta(seconds=5)) == [topic.id]
+    assert await sweep(topic, "expires_at", seconds=5) == Swept(2)
+    assert (await topic.seqs(), await pruned(topic)) == ([1, 2, 5], 0)
+    row = await pool.fetchrow("SELECT acked_total, expired_total FROM subscriptions")
+    assert tuple(row) == (1, 1)
+    assert await balanced(topic)
+
+
+async def test_a_busy_topic_is_not_waited_for_long_and_nothing_is_half_done(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool, max_count=1)
+    await topic.publish(3)
+    async with pool.acquire() as holder, holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 0))", topic.id)
+        try:
+            async with asyncio.timeout(5):
+                swept = await sweep(topic, "retention")
+        except asyncpg.LockNotAvailableError:
+            swept = None
+    assert swept is None
+    assert await topic.seqs() == [1, 2, 3]
+    assert await sweep(topic, "retention") == Swept(2)
+
+
+async def test_replicas_share_topics_instead_of_queueing_up(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool, max_count=1)
+    await topic.publish(3)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('sweep:' || $1::uuid::text, 0))", topic.id)
+        assert await sweep(topic, "retention") == Swept()
+    assert await topic.seqs() == [1, 2, 3]
+
+
+async def test_acknowledgements_and_publishes_race_with_sweeps_and_the_books_stay_exact(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool, max_count=10)
+    users = [f"user-{n}" for n in range(4)]
+    for user in users:
+        await topic.subscribe(user)
+    done = asyncio.Event()
+
+    async def publishing() -> None:
+        for burst in range(60):
+            await topic.publish(3, expires_at=NOW if burst % 3 == 0 else None)
+        done.set()
+
+    async def acknowledging(user: str, singly: bool) -> None:
+        seen = 0
+        while not done.is_set():
+            seen += 3
+            await (topic.ack_seqs(user, [seen, seen + 5]) if singly else topic.ack_up_to(user, seen))
+
+    async def sweeping(cause: Cause) -> int:
+        removed = 0
+        while not done.is_set():
+            try:
+                removed += (await sweep(topic, cause, batch=7)).removed
+            except asyncpg.LockNotAvailableError:
+                continue
+        return removed
+
+    async def auditing() -> int:
+        looks = 0
+        while not done.is_set():
+            assert await balanced(topic)
+            looks += 1
+        return looks
+
+    async with asyncio.TaskGroup() as group:
+        for n, user in enumerate(users):
+            group.create_task(acknowledging(user, singly=n % 2 == 0))
+        by_count = group.create_task(sweeping("retention"))
+        by_expiry = group.create_task(sweeping("expires_at"))
+        looks = group.create_task(auditing())
+        group.create_task(publishing())
+    assert looks.result()
+    assert by_count.result() + by_expiry.result() == 180 - len(await topic.seqs())
+    assert await balanced(topic)
+
+
+async def test_pruning_forgets_rows_and_keeps_totals(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool)
+    subscription = await topic.subscribe("ann", "every")
+    await topic.publish(6)
+    states = ["sent", "sent", "fenced", "dead", "pending", "leased"]
+    for seq, state in enumerate(states, start=1):
+        await pool.execute(
+            "INSERT INTO outbox (id, subscription_id, topic_id, user_id, mode, from_seq, to_seq, state, due_at,"
+            " attempts, created_at) VALUES (gen_random_uuid(), $1, $2, 'ann', 'every', $3, $3, $4, $5, 0, $5)",
+            subscription, topic.id, seq, state, NOW,
+        )  # fmt: skip
+    await pool.execute("INSERT INTO outbox_books (topic_id, due) VALUES ($1, 6)", topic.id)
+    for age in (0, 47, 49):
+        await pool.execute(
+            "INSERT INTO idempotency (publisher, topic_id, key, body_hash, seq, result, created_at)"
+            " VALUES ('p', $1, $2, 'x', 1, '{}', $3)",
+            topic.id, f"key-{age}", NOW - timedelta(hours=age),
+        )  # fmt: skip
+    for minutes in (0, 59, 61):
+        await pool.execute(
+            "INSERT INTO publish_batches (batch_id, results, created_at) VALUES ($1, '[]', $2)",
+            f"batch-{minutes}", NOW - timedelta(minutes=minutes),
+        )  # fmt: skip
+    async with pool.acquire() as connection:
+        before = await email_books(connection, NOW)
+        assert not await prune(connection, Keep(), NOW)
+        assert await prune(connection, Keep(emails=timedelta(0)), NOW + timedelta(seconds=1), batch=3)
+        assert not await prune(connection, Keep(emails=timedelta(0)), NOW + timedelta(seconds=1), batch=3)
+        after = await email_books(connection, NOW)
+    assert before.ledger == after.ledger
+    assert after.balanced
+    assert after.ledger.model_dump() == {"due": 6, "sent": 2, "fenced": 1, "pending": 2, "dead": 1}
+    assert await topic.outbox("state") == [("pending",), ("leased",)]
+    assert await pool.fetch("SELECT key FROM idempotency ORDER BY key") == [("key-0",), ("key-47",)]
+    assert await pool.fetch("SELECT batch_id FROM publish_batches ORDER BY batch_id") == [("batch-0",), ("batch-59",)]
+
+
+async def test_an_imbalance_is_seen_even_where_sums_hide_it(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool)
+    await topic.subscribe("ann")
+    await topic.subscribe("bob")
+    await topic.publish(3)
+    await pool.execute("UPDATE subscriptions SET acked_total = acked_total + 1 WHERE user_id = 'ann'")
+    await pool.execute("UPDATE subscriptions SET expired_total = expired_total - 1 WHERE user_id = 'bob'")
+    async with pool.acquire() as connection:
+        [books] = await topic_books(connection, [topic.id])
+    row = books.row
+    assert row.due == row.acked + row.pending + row.expired + row.withdrawn
+    assert books.unbalanced == 2
+    await pool.execute("INSERT INTO outbox_books (topic_id, due) VALUES ($1, 1)", topic.id)
+    async with pool.acquire() as connection:
+        assert not (await email_books(connection, NOW)).balanced

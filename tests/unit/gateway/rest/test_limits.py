@@ -1,0 +1,76 @@
+"""Rate limits: bursts, refills, bounds, and whose address it is."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyx_gateway.rest.limits import RateLimit, client_address
+
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+@given(
+    st.integers(1, 5),
+    st.floats(0.5, 5),
+    st.lists(st.floats(0, 10, allow_nan=False), max_size=60),
+)
+def test_no_window_ever_holds_more_than_the_burst_and_what_was_refilled(
+    burst: int, interval: float, waits: list[float]
+) -> None:
+    limit, now = RateLimit(burst, interval), 0.0
+    allowed: list[float] = []
+    for wait in waits:
+        now += wait
+        if limit.allow("k", now):
+            allowed.append(now)
+        for start in allowed:
+            count = sum(1 for at in allowed if at >= start)
+            assert count <= burst + (now - start) / interval + 1e-3
+    if waits:
+        assert limit.allow("k", now + burst * interval)
+
+
+def test_a_burst_then_one_an_interval_each_key_by_itself() -> None:
+    limit = RateLimit(3, 10.0)
+    assert [limit.allow("a", 0.0) for _ in range(4)] == [True, True, True, False]
+    assert limit.allow("b", 0.0)
+    assert [limit.allow("a", 10.0), limit.allow("a", 10.0)] == [True, False]
+
+
+def test_a_crowd_of_addresses_costs_bounded_memory() -> None:
+    limit = RateLimit(1, 1e9, max_keys=100)
+    for number in range(10_000):
+        limit.allow(str(number), 0.0)
+    assert len(limit._full_at) == 100
+    assert not limit.allow("9999", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("192.0.2.1", None, "192.0.2.1"),
+        ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "1.1.1.1, 198.51.100.1, 10.2.3.4", "198.51.100.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "nonsense", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.2", "10.0.0.2"),
+        ("fd00::1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("::ffff:192.0.2.1", None, "192.0.2.1"),
+        ("::ffff:10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        (None, None, ""),
+    ],
+)
+def test_the_address_is_the_last_one_that_a_trusted_proxy_saw(
+    peer: str | None, forwarded: str | None, address: str
+) -> None:
+    assert client_address(peer, forwarded, PROXIES) == address
+
+
+@given(st.text(max_size=50), st.text(max_size=80))
+def test_any_header_gives_a_short_key(peer: str, forwarded: str) -> None:
+    assert len(client_address(peer, forwarded, PROXIES)) <= 64

@@ -1,0 +1,173 @@
+"""Lanes: one request at a time, in order, each caller its own answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from notifyx_common.errors import InvalidRequest, NotifyxError, TooManyRequests, Unavailable
+from notifyx_common.principal import Principal
+from notifyx_gateway.upstream.batching import Entry, Lane, encode_batch
+
+ANN, BOB = Principal(id="ann"), Principal(id="bob")
+
+
+class HandClock:
+    """Moved by hand."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.time, UTC)
+
+
+class Server:
+    """Answers each item with its number, once ``gate`` is open."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.error: NotifyxError | None = None
+        self.picky: set[int] = set()
+        self.in_flight = 0
+
+    async def send(self, entries: Sequence[Entry[Any]], left: float) -> list[Any]:
+        assert left > 0
+        self.in_flight += 1
+        assert self.in_flight == 1
+        numbers = [orjson.loads(entry.data)["n"] for entry in entries]
+        self.batches.append(numbers)
+        try:
+            await self.gate.wait()
+            if self.error is not None:
+                raise self.error
+            if self.picky.intersection(numbers):
+                raise InvalidRequest("One of these is not valid.")
+        finally:
+            self.in_flight -= 1
+        return [{"status": 403, "code": "forbidden", "detail": "No."} if number == 13 else number for number in numbers]
+
+
+def lane(server: Server, clock: HandClock, **bounds: Any) -> Lane[Any]:
+    return Lane("test", server.send, lambda raw: raw, clock=clock, **bounds)
+
+
+def put(lane: Lane[Any], number: int) -> asyncio.Future[Any]:
+    return lane.submit(orjson.dumps({"n": number}), ANN)
+
+
+async def test_a_tick_shares_a_request_and_later_ones_wait_for_it() -> None:
+    server = Server()
+    server.gate.clear()
+    queue = lane(server, HandClock())
+    first = [put(queue, n) for n in range(3)]
+    while not server.batches:
+        await asyncio.sleep(0)
+    second = [put(queue, n) for n in range(3, 6)]
+    await asyncio.sleep(0)
+    assert queue.usage().used == 3
+    assert server.batches == [[0, 1, 2]]
+    server.gate.set()
+    assert await asyncio.gather(*first, *second) == [0, 1, 2, 3, 4, 5]
+    assert server.batches == [[0, 1, 2], [3, 4, 5]]
+    assert queue.usage().used == 0
+
+
+async def test_batches_are_bounded_in_items_and_bytes() -> None:
+    server = Server()
+    queue = lane(server, HandClock(), max_items=4, max_bytes=24)
+    await asyncio.gather(*(put(queue, n) for n in range(10)))
+    assert server.batches == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
+
+
+async def test_each_caller_gets_its_own_refusal() -> None:
+    queue = lane(Server(), HandClock())
+    answers = await asyncio.gather(*(put(queue, n) for n in (12, 13, 14)), return_exceptions=True)
+    assert answers[0] == 12
+    assert answers[2] == 14
+    assert isinstance(answers[1], NotifyxError)
+    assert answers[1].code == "forbidden"
+
+
+async def test_an_item_the_store_cannot_read_costs_only_itself() -> None:
+    server = Server()
+    server.picky = {5}
+    queue = lane(server, HandClock())
+    answers = await asyncio.gather(*(put(queue, n) for n in range(8)), return_exceptions=True)
+    assert [isinstance(answer, InvalidRequest) for answer in answers] == [n == 5 for n in range(8)]
+
+
+async def test_a_failed_batch_fails_its_callers_and_the_lane_goes_on() -> None:
+    server = Server()
+    server.error = Unavailable("The store cannot be reached.")
+    queue = lane(server, HandClock())
+    answers = await asyncio.gather(put(queue, 1), put(queue, 2), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+    assert answers[0] is not answers[1]
+    server.error = None
+    assert await put(queue, 3) == 3
+
+
+async def test_a_full_queue_refuses() -> None:
+    server = Server()
+    server.gate.clear()
+    queue = lane(server, HandClock(), max_queued=2)
+    waiting = [put(queue, 1), put(queue, 2)]
+    with pytest.raises(TooManyRequests):
+        put(queue, 3)
+    server.gate.set()
+    await asyncio.gather(*waiting)
+    small = lane(server, HandClock(), max_queued_bytes=10)
+    put(small, 1).cancel()
+    with pytest.raises(TooManyRequests):
+        put(small, 2)
+
+
+async def test_what_waited_too_long_is_refused_unsent() -> None:
+    server, clock = Server(), HandClock()
+    server.gate.clear()
+    queue = lane(server, clock, deadline=8.0)
+    first = put(queue, 1)
+    while not server.batches:
+        await asyncio.sleep(0)
+    late = put(queue, 2)
+    clock.time = 7.5
+    fresh = put(queue, 3)
+    server.gate.set()
+    assert await first == 1
+    with pytest.raises(Unavailable):
+        await late
+    assert await fresh == 3
+    assert server.batches == [[1], [3]]
+
+
+async def test_closing_finishes_what_is_queued_and_refuses_more() -> None:
+    server = Server()
+    queue = lane(server, HandClock())
+    waiting = put(queue, 1)
+    await queue.close()
+    assert waiting.result() == 1
+    with pytest.raises(Unavailable):
+        put(queue, 2)
+
+
+async def test_the_body_lists_each_principal_once() -> None:
+    loop = asyncio.get_running_loop()
+    entries = [
+        Entry(b'{"n":%d}' % number, principal, loop.create_future(), 0.0)
+        for number, principal in enumerate((ANN, BOB, ANN))
+    ]
+    body = orjson.loads(encode_batch(entries, b'"batch_id":"x",'))
+    assert [principal["id"] for principal in body["principals"]] == ["ann", "bob"]
+    assert body["items"] == [{"p": 0, "n": 0}, {"p": 1, "n": 1}, {"p": 0, "n": 2}]
+    assert body["batch_id"] == "x"

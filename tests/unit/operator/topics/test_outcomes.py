@@ -1,0 +1,216 @@
+"""From listed resources and what became of the plan to outcomes, statuses, Events and deletions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from notifyx_common.contracts.store import TopicStatus
+from notifyx_common.errors import Conflict, Forbidden, NotifyxError, Unavailable
+from notifyx_operator.handlers import LONGEST_PAUSE, pause
+from notifyx_operator.kube.names import FINALIZER
+from notifyx_operator.topics.apply import Applied
+from notifyx_operator.topics.claims import Claim, read_claim
+from notifyx_operator.topics.deletion import GiveUp, Patience, Wait, after_failure
+from notifyx_operator.topics.happenings import happenings
+from notifyx_operator.topics.outcomes import endings, settle
+from notifyx_operator.topics.plan import Delete, Put, Refuse, Release
+from notifyx_operator.topics.status import Outcome, changes, conditions, topic_status
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+AWAY = Unavailable("The store service cannot be reached.")
+CLAIMED = Conflict("The topic is declared by a/deploys.", code="claimed_by_other_resource")
+BOOKS = TopicStatus(name="deploys", last_seq=9, subscribers=3, unacknowledged=4, ledger_balanced=True)
+
+
+def claim(namespace: str = "a", *, deleting: bool = False, guarded: bool = True, **fields: Any) -> Claim:
+    metadata: dict[str, Any] = {
+        "name": "deploys",
+        "namespace": namespace,
+        "uid": f"uid-{namespace}",
+        "generation": 2,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
+    if guarded:
+        metadata["finalizers"] = [FINALIZER]
+    if deleting:
+        metadata["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    return read_claim({"metadata": metadata, "spec": fields.pop("spec", {}), **fields})
+
+
+def put(of: Claim, cause: Any = "missing") -> Put:
+    assert of.resource is not None
+    return Put("deploys", of.resource.to_store(), "Because.", cause)
+
+
+def test_a_listed_resource_is_read() -> None:
+    read = claim(spec={"title": "T"})
+    assert (read.reference, read.generation, read.deleting, read.guarded) == ("a/deploys", 2, False, True)
+    assert read.resource is not None
+    assert read.resource.spec.title == "T"
+    assert read.since == NOW
+    assert claim(deleting=True).since == NOW + timedelta(days=1)
+
+
+def test_a_wrong_one_keeps_its_problem() -> None:
+    read = claim(spec={"titel": 1})
+    assert read.resource is None
+    assert read.problem == "spec.titel: there is no such field (is it title?)."
+
+
+def test_what_is_listed_is_survived() -> None:
+    assert read_claim({}).resource is None
+    assert read_claim({"metadata": {"creationTimestamp": "soon"}, "status": "odd"}).since is None
+
+
+@pytest.mark.parametrize(
+    ("deleting", "guarded", "waits"), [(False, False, True), (False, True, False), (True, True, True)]
+)
+def test_who_waits_for_kopf(deleting: bool, guarded: bool, waits: bool) -> None:
+    assert claim(deleting=deleting, guarded=guarded).waits_for_kopf is waits
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(None, "InSync"), (AWAY, "StoreUnavailable"), (CLAIMED, "Conflict"), (Forbidden("No."), "Refused")],
+)
+def test_what_the_stores_answer_means(error: NotifyxError | None, state: str) -> None:
+    one = claim()
+    (outcome,) = settle([one], [Applied(put(one), error)], None)
+    assert outcome.state == state
+    assert outcome.message == (error.reason if error is not None else "")
+
+
+def test_a_store_that_cannot_be_read_leaves_everything_unknown() -> None:
+    outcomes = settle([claim(), claim("b", spec={"x": 1}), claim("c", deleting=True)], [], AWAY)
+    assert [outcome.state for outcome in outcomes] == ["StoreUnavailable", "Invalid"]
+
+
+def test_the_refused_one_is_told_by_whom() -> None:
+    winner, loser = claim("a"), claim("b")
+    assert loser.resource is not None
+    refuse = Refuse("deploys", loser.resource, "The topic 'deploys' is claimed by a/deploys, which is older.")
+    first, second = settle([winner, loser], [Applied(refuse), Applied(put(winner))], None)
+    assert (first.state, second.state) == ("InSync", "Conflict")
+    assert "a/deploys" in second.message
+
+
+def test_without_its_finalizer_a_resource_has_no_state_yet() -> None:
+    assert settle([claim(guarded=False)], [], None) == []
+
+
+def test_endings() -> None:
+    leaving = claim(deleting=True)
+    release = Release("deploys", "Gone.", "uid-a")
+    assert endings([leaving, claim("b")], [Applied(release)], None) == {"uid-a": None}
+    assert endings([leaving], [Applied(release, AWAY)], None) == {"uid-a": AWAY}
+    assert endings([leaving], [], AWAY) == {"uid-a": AWAY}
+    assert endings([leaving], [Applied(release, CLAIMED)], None) == {"uid-a": None}, "it owns nothing any more"
+    assert endings([leaving], [Applied(release), Applied(put(claim("b")), AWAY)], None) == {"uid-a": None}
+
+
+def test_a_status_in_sync() -> None:
+    status = topic_status(Outcome(claim(spec={"demand": {"connections": 5}}), "InSync", "", BOOKS, 0), NOW)
+    assert status | {"conditions": []} == {
+        "observedGeneration": 2,
+        "topic": "deploys",
+        "conditions": [],
+        "demand": {"connections": 5},
+        "subscribers": 3,
+        "connections": 0,
+        "lastSequence": 9,
+        "unacknowledged": 4,
+    }
+    assert [one["status"] for one in status["conditions"]] == ["True", "True", "True"]
+
+
+def test_a_status_out_of_sync_keeps_the_numbers() -> None:
+    status = topic_status(Outcome(claim(), "StoreUnavailable", "Away."), NOW)
+    assert not {"subscribers", "connections"} & status.keys()
+    found = {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
+    assert found == {
+        "Synced": ("Unknown", "StoreUnavailable"),
+        "LedgerBalanced": ("Unknown", "StoreUnavailable"),
+        "Ready": ("False", "StoreUnavailable"),
+    }
+
+
+def test_an_imbalance_is_shown() -> None:
+    books = BOOKS.model_copy(update={"ledger_balanced": False})
+    found = {one.type: one for one in conditions(Outcome(claim(), "InSync", "", books))}
+    assert (found["LedgerBalanced"].status, found["LedgerBalanced"].reason) == ("False", "Imbalance")
+    assert found["Ready"].status == "True"
+
+
+def test_only_what_changed_is_written() -> None:
+    outcome = Outcome(claim(), "InSync", "", BOOKS)
+    written = topic_status(outcome, NOW)
+    again = topic_status(Outcome(claim(status=written), "InSync", "", BOOKS), NOW + timedelta(hours=1))
+    assert changes(written, again) == {}
+    more = BOOKS.model_copy(update={"last_seq": 10})
+    later = topic_status(Outcome(claim(status=written), "InSync", "", more), NOW + timedelta(hours=1))
+    assert changes(written, later) == {"lastSequence": 10}
+
+
+def test_events_say_what_was_done() -> None:
+    staying, leaving = claim("a"), claim("b", deleting=True)
+    told = happenings(
+        [staying, leaving],
+        [
+            Applied(put(staying)),
+            Applied(put(staying, "adopted")),
+            Applied(put(staying, "different")),
+            Applied(put(staying), AWAY),
+            Applied(Release("deploys", "Gone.")),
+            Applied(Delete("deploys", "Gone.")),
+            Applied(Release("another", "An orphan.")),
+        ],
+        [],
+    )
+    assert [(one.claim.namespace, one.reason) for one in told] == [
+        ("a", "TopicCreated"),
+        ("a", "TopicTakenOver"),
+        ("a", "TopicUpdated"),
+        ("b", "TopicReleased"),
+        ("b", "TopicDeleted"),
+    ]
+
+
+def test_drift_is_a_difference_nobody_asked_for() -> None:
+    settled = claim(status=topic_status(Outcome(claim(), "InSync", "", BOOKS), NOW))
+    (told,) = happenings([settled], [Applied(put(settled, "different"))], [])
+    assert told.reason == "DriftRepaired"
+
+
+def test_a_refusal_is_told_once() -> None:
+    first = Outcome(claim(spec={"x": 1}), "Invalid", "spec.x: there is no such field.")
+    (told,) = happenings([first.claim], [], [first])
+    assert (told.reason, told.warning) == ("Invalid", True)
+    again = Outcome(claim(spec={"x": 1}, status=topic_status(first, NOW)), "Invalid", first.message)
+    assert happenings([again.claim], [], [again]) == []
+
+
+@pytest.mark.parametrize(
+    ("waited", "endpoints", "left"), [(0, 2, 60), (59, 2, 1), (60, 2, None), (0, 0, 10), (9, 0, 1), (10, 0, None)]
+)
+def test_a_deletion_waits_so_long_and_no_longer(waited: float, endpoints: int, left: float | None) -> None:
+    verdict = after_failure(
+        "deploys", problem="It hangs.", waited=waited, endpoints=endpoints, patience=Patience(silent=60, gone=10)
+    )
+    if left is not None:
+        assert verdict == Wait(left)
+    else:
+        assert isinstance(verdict, GiveUp)
+        assert "'deploys' was kept" in verdict.sentence
+
+
+def test_no_store_is_never_waited_for_longer_than_a_silent_one() -> None:
+    verdict = after_failure("t", problem="x", waited=1, endpoints=0, patience=Patience(silent=1, gone=10))
+    assert isinstance(verdict, GiveUp)
+
+
+def test_pauses_grow_and_end() -> None:
+    assert 0.25 <= pause(0) <= 0.5
+    assert LONGEST_PAUSE / 2 <= pause(1000) <= LONGEST_PAUSE

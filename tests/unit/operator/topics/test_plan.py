@@ -1,0 +1,238 @@
+"""The plan: what it does, and that applying it leaves nothing to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyx_common.contracts.store import EmailPolicy, Retention, Topic
+from notifyx_operator.topics.plan import Action, Delete, Put, Refuse, Release, plan
+from notifyx_operator.topics.resource import InvalidResource, Resource, TopicSpec, parse
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def resource(name: str = "deploys", namespace: str = "a", age: int = 0, **spec: Any) -> Resource:
+    made = TopicSpec.model_validate(spec)
+    return Resource(namespace, name, f"uid-{namespace}-{name}", made, EPOCH + timedelta(seconds=age))
+
+
+def topic_of(owner: Resource | None, name: str = "deploys", **changes: Any) -> Topic:
+    wish = (owner or resource(name)).to_store()
+    fields: dict[str, Any] = {
+        "id": "t",
+        "name": name,
+        "title": wish.title,
+        "visibility": wish.visibility,
+        "creators": wish.owners,
+        "publishers": wish.publishers,
+        "readers": wish.readers,
+        "retention": wish.retention,
+        "email": wish.email,
+        "paused": wish.paused,
+        "resource": owner.reference if owner else None,
+        "last_seq": 0,
+        "first_seq": 1,
+        "created_at": EPOCH,
+        "can_publish": True,
+        "can_manage": True,
+    }
+    return Topic(**{**fields, **changes})
+
+
+def test_a_new_resource_makes_its_topic() -> None:
+    (action,) = plan([resource(title="Deployments")], [])
+    assert isinstance(action, Put)
+    assert action.wish.title == "Deployments"
+    assert action.wish.resource == "a/deploys"
+
+
+def test_a_topic_of_the_api_is_taken_over() -> None:
+    (action,) = plan([resource()], [topic_of(None)])
+    assert isinstance(action, Put)
+    assert "takes it over" in action.reason
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("title", "other"),
+        ("visibility", "private"),
+        ("publishers", ["*"]),
+        ("creators", ["x"]),
+        ("paused", True),
+        ("retention", Retention(max_count=7)),
+        ("email", EmailPolicy(default="every")),
+    ],
+)
+def test_drift_is_repaired(field: str, value: Any) -> None:
+    wanted = resource()
+    assert plan([wanted], [topic_of(wanted)]) == []
+    (action,) = plan([wanted], [topic_of(wanted, **{field: value})])
+    assert isinstance(action, Put)
+    assert ("owners" if field == "creators" else field) in action.reason
+
+
+def test_of_two_that_claim_a_topic_the_older_wins() -> None:
+    old, young = resource(namespace="z", age=0), resource(namespace="a", age=5)
+    refuse, put = sorted(plan([young, old], []), key=lambda action: type(action).__name__, reverse=True)
+    assert isinstance(refuse, Refuse)
+    assert isinstance(put, Put)
+    assert refuse.resource is young
+    assert "z/deploys" in refuse.reason
+    assert put.wish.resource == "z/deploys"
+
+
+def test_a_deleted_resource_does_what_its_policy_says() -> None:
+    keep, drop = resource("keep"), resource("drop", deletionPolicy="Delete")
+    observed = [topic_of(keep, "keep"), topic_of(drop, "drop")]
+    actions = plan([], observed, ended=[keep, drop])
+    assert [type(action) for action in actions] == [Delete, Release]
+    assert [action.topic for action in actions] == ["drop", "keep"]
+
+
+def test_what_ends_is_settled_for_that_resource_alone() -> None:
+    keep, drop = resource("keep"), resource("drop", deletionPolicy="Delete")
+    actions = plan([], [topic_of(keep, "keep"), topic_of(drop, "drop")], ended=[keep, drop])
+    assert [action.uid for action in actions if isinstance(action, Delete | Release)] == ["uid-a-drop", "uid-a-keep"]
+
+
+def test_a_topic_another_resource_waits_for_is_passed_on_and_not_deleted() -> None:
+    ending, waiting = resource(namespace="old", deletionPolicy="Delete"), resource(namespace="new", age=5)
+    actions = plan([waiting], [topic_of(ending)], ended=[ending])
+    assert [type(action) for action in actions] == [Release, Put]
+
+
+def test_a_resource_that_cannot_be_understood_keeps_its_topic() -> None:
+    broken, other = resource(namespace="broken"), resource(namespace="other")
+    observed = [topic_of(broken)]
+    assert plan([], observed, held=["broken/deploys"]) == []
+    (action,) = plan([other], observed, held=["broken/deploys"])
+    assert isinstance(action, Refuse)
+    assert "broken/deploys" in action.reason
+
+
+def test_data_of_a_resource_that_just_vanished_is_never_deleted() -> None:
+    gone = resource("gone", deletionPolicy="Delete")
+    (action,) = plan([], [topic_of(gone, "gone")])
+    assert isinstance(action, Release)
+
+
+def test_only_own_namespaces_are_tidied() -> None:
+    other = resource("theirs", namespace="theirs")
+    assert plan([], [topic_of(other, "theirs")], namespaces={"ours"}) == []
+
+
+def test_topics_of_people_are_left_alone() -> None:
+    assert plan([], [topic_of(None, "mine")]) == []
+
+
+resources = st.lists(
+    st.builds(
+        resource,
+        name=st.sampled_from(["a", "b", "c"]),
+        namespace=st.sampled_from(["x", "y"]),
+        age=st.integers(0, 5),
+        title=st.sampled_from(["", "one"]),
+        paused=st.booleans(),
+    ),
+    max_size=6,
+    unique_by=lambda item: item.reference,
+)
+topics = st.lists(
+    st.builds(
+        lambda name, owner, title: topic_of(resource(name, owner) if owner else None, name, title=title),
+        st.sampled_from(["a", "b", "c", "d"]),
+        st.sampled_from([None, "x", "y"]),
+        st.sampled_from(["", "two"]),
+    ),
+    max_size=4,
+    unique_by=lambda topic: topic.name,
+)
+
+
+@given(resources, topics)
+def test_after_a_plan_there_is_nothing_left_to_do(desired: list[Resource], observed: list[Topic]) -> None:
+    after = carry_out(plan(desired, observed), observed)
+    assert [action for action in plan(desired, after) if not isinstance(action, Refuse)] == []
+    assert {topic.name for topic in observed} <= {topic.name for topic in after}, "nothing was deleted"
+
+
+@given(resources, topics, st.randoms(use_true_random=False))
+def test_the_order_in_which_things_are_listed_does_not_matter(
+    desired: list[Resource], observed: list[Topic], random: Any
+) -> None:
+    expected = plan(desired, observed)
+    random.shuffle(desired)
+    random.shuffle(observed)
+    assert plan(desired, observed) == expected
+
+
+def carry_out(actions: list[Action], observed: list[Topic]) -> list[Topic]:
+    """What the store holds after the actions, by the contract's words."""
+    by_name = {topic.name: topic for topic in observed}
+    for action in actions:
+        if isinstance(action, Put):
+            wish = action.wish
+            by_name[action.topic] = topic_of(
+                None,
+                action.topic,
+                title=wish.title,
+                creators=wish.owners,
+                publishers=wish.publishers,
+                readers=wish.readers,
+                visibility=wish.visibility,
+                retention=wish.retention,
+                email=wish.email,
+                paused=wish.paused,
+                resource=wish.resource,
+            )
+        elif isinstance(action, Release):
+            by_name[action.topic] = by_name[action.topic].model_copy(update={"resource": None})
+        elif isinstance(action, Delete):
+            del by_name[action.topic]
+    return list(by_name.values())
+
+
+def document(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "notifyx.dev/v1alpha1",
+        "kind": "NotifyxTopic",
+        "metadata": {"name": "deploys", "namespace": "platform", "labels": {"team": "x"}},
+        "spec": spec,
+    }
+
+
+def test_a_document_is_read() -> None:
+    read = parse(document(title="T", retention={"maxAgeSeconds": 60}, email={"default": "digest"}))
+    assert read.reference == "platform/deploys"
+    assert read.spec.retention.max_age_seconds == 60
+    assert read.to_store().email.default == "digest"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"spec": {"titel": "x"}}, "spec.titel"),
+        ({"spec": {"retention": {"maxAgeSeconds": "soon"}}}, "spec.retention.maxAgeSeconds"),
+        ({"spec": {"max_count": 1}}, "spec.max_count"),
+        ({"metadata": {"name": "Not A Name"}}, "metadata.name"),
+        ({"metadata": {}}, "metadata.name"),
+        ({"kind": "Deployment"}, "kind"),
+        ({"apiVersion": "v1"}, "apiVersion"),
+    ],
+)
+def test_a_wrong_document_is_refused_by_its_field(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidResource, match=words.replace(".", r"\.")):
+        parse({**document(), **change})
+
+
+def test_a_resource_without_a_time_is_the_youngest() -> None:
+    timeless = replace(resource(namespace="a"), created=None)
+    (refused,) = [a for a in plan([timeless, resource(namespace="z", age=9)], []) if isinstance(a, Refuse)]
+    assert refused.resource is timeless

@@ -1,0 +1,88 @@
+"""The feed's wire form and its bounded queue."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import orjson
+import pytest
+
+from notifyx_common.errors import InvalidRequest
+from notifyx_store.feed import messages
+from notifyx_store.feed.connection import Connection
+from notifyx_store.feed.core import Item
+from notifyx_store.readers.topic_changes import narrowed
+from notifyx_store.topics.permissions import TopicFacts
+
+
+def test_a_rows_frame_is_a_header_and_the_payloads() -> None:
+    frame = messages.rows_frame("t", 4, 6, [Item(4, '{"seq":4}', 11), Item(6, '{"seq":6}', 12)], 99)
+    head, *lines = frame.split("\n")
+    assert orjson.loads(head) == {
+        "type": "rows", "topic": "t", "from": 4, "to": 6, "count": 2, "published_ms": 11,
+    }  # fmt: skip
+    assert lines == ['{"seq":4}', '{"seq":6}']
+
+
+def test_a_rows_frame_of_what_expired_has_no_lines() -> None:
+    assert orjson.loads(messages.rows_frame("t", 1, 2, [], 99))["published_ms"] == 99
+
+
+def test_operations() -> None:
+    text = '{"op":"watch","topics":{"a.b":{"id":"00000000-0000-0000-0000-000000000007","after":3}}}'
+    assert messages.parse(text) == messages.Watch(
+        op="watch", topics={"a.b": messages.Position(id=UUID(int=7), after=3)}
+    )
+    assert messages.parse(b'{"op":"ping","n":2}') == messages.Ping(op="ping", n=2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"op":"fly"}',
+        '{"op":"watch","topics":{"A B":{"id":"x","after":0}}}',
+        '{"op":"watch","topics":{"a":{"id":"00000000-0000-0000-0000-000000000007","after":-1}}}',
+        '{"op":"watch_users","users":[1]}',
+        '{"op":"ping","n":1,"more":2}',
+        b"\xff",
+    ],
+)
+def test_malformed_operations(text: str | bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        messages.parse(text)
+
+
+async def test_a_queue_holds_back_rows_then_asks_for_them_then_gives_up() -> None:
+    drained: list[Connection] = []
+    connection = Connection(high_water=10, limit=40, drained=drained.append)
+    connection.put("x" * 12)
+    assert not connection.ready()
+    assert await connection.get() == "x" * 12
+    assert drained == [connection]
+    assert connection.ready()
+    connection.put("y" * 41)
+    assert connection.closed.is_set()
+    assert "slowly" in connection.reason
+    assert not connection.ready()
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "expected"),
+    [
+        ({"visibility": "public"}, {"visibility": "private", "readers": ["b"]}, ["a", "b"]),
+        ({"visibility": "private", "readers": ("b",)}, {"readers": ["c"]}, ["a", "c"]),
+        ({"visibility": "private", "readers": ("*",)}, {"readers": []}, ["a"]),
+        ({"visibility": "private", "readers": ("b",)}, {"readers": ["b", "c"]}, None),
+        ({"visibility": "private", "readers": ("b",)}, {"visibility": "public", "readers": []}, None),
+        ({"visibility": "private", "readers": ("b",)}, {"title": "t"}, None),
+        ({"visibility": "public"}, {"readers": []}, None),
+    ],
+)
+def test_who_has_to_be_on_the_list_after_a_change(
+    before: dict[str, object], changes: dict[str, object], expected: list[str] | None
+) -> None:
+    facts = TopicFacts(UUID(int=1), "t", creators=("a",), **before)  # type: ignore[arg-type]
+    assert narrowed(facts, changes) == expected

@@ -1,0 +1,51 @@
+"""The one-click token: what was signed is read back, everything else is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from notifyx_common.errors import InvalidRequest
+from notifyx_store.mail.unsubscribe import read, sign
+
+SECRET = SecretStr("a secret of the tests")
+ids = st.integers(1, 2**63 - 1)
+
+
+@given(ids)
+def test_a_signed_token_is_read_back(subscription: int) -> None:
+    token = sign(subscription, SECRET)
+    assert read(token, SECRET) == subscription
+    assert len(token) < 100
+
+
+@given(ids, ids)
+def test_a_signature_is_good_for_one_subscription_only(mine: int, other: int) -> None:
+    forged = f"{other}.{sign(mine, SECRET).partition('.')[2]}"
+    if mine == other:
+        assert read(forged, SECRET) == mine
+    else:
+        with pytest.raises(InvalidRequest):
+            read(forged, SECRET)
+
+
+@given(st.one_of(st.text(max_size=512), st.from_regex(r"[0-9]{1,30}\.[A-Za-z0-9_-]{43}", fullmatch=True)))
+def test_anything_else_is_refused(token: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read(token, SECRET)
+    assert refused.value.code == "invalid_token"
+
+
+@given(ids)
+def test_another_secret_signs_other_tokens(subscription: int) -> None:
+    with pytest.raises(InvalidRequest):
+        read(sign(subscription, SecretStr("another secret here")), SECRET)
+
+
+def test_one_number_has_one_token() -> None:
+    token = sign(7, SECRET)
+    for variant in (f"07{token[1:]}", f" {token}", f"{token}=", f"{token}.", token.upper()):
+        with pytest.raises(InvalidRequest):
+            read(variant, SECRET)
