@@ -158,6 +158,16 @@ async def test_nothing_of_a_message_runs(tmp_path: Path) -> None:
     assert frame.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_a_decoded_header_stays_one_line(tmp_path: Path) -> None:
+    box = Mailbox(tmp_path)
+    name = box.add(b"Subject: =?utf-8?q?Hi=0D=0ABcc:_v=E2=80=A8X:_y@example.com?=\r\nTo: a@b\r\n\r\ntext")
+    content = box.get(name)
+    assert content is not None
+    assert content.summary.subject.split() == ["Hi", "Bcc:", "v", "X:", "y@example.com"]
+    assert len(content.summary.subject.splitlines()) == 1
+    assert all(len(value.splitlines()) == 1 for _, value in content.headers)
+
+
 @pytest.mark.parametrize(
     "headers",
     [

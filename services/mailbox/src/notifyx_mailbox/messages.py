@@ -7,6 +7,7 @@ import email.policy
 import itertools
 import os
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -143,13 +144,16 @@ def _numbered(keys: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _header(message: Message[Any, Any], key: str, nth: int = 0) -> str:
-    """A header's value, or, where it is not one that can be parsed, what stands there."""
+    """A header's value as one line, or, where it is not one that can be parsed, what stands there.
+
+    A decoded value may hold line ends; shown as such, the rest of it would look like headers of its own.
+    """
     try:
         values = message.get_all(key, [])
-        return _printable(str(values[nth])) if len(values) > nth else ""
+        return _one_line(str(values[nth])) if len(values) > nth else ""
     except Exception:  # noqa: BLE001 - the parser of the standard library stumbles over some malformed headers
         raw = [value for name, value in message.raw_items() if name.lower() == key.lower()]
-        return _printable(str(raw[nth]))
+        return _one_line(str(raw[nth]))
 
 
 def _part(message: EmailMessage, kind: str) -> str | None:
@@ -162,6 +166,11 @@ def _part(message: EmailMessage, kind: str) -> str | None:
     except (LookupError, ValueError):
         payload = part.get_payload(decode=True)
         return payload.decode("latin-1") if isinstance(payload, bytes) else _printable(str(part.get_payload()))
+
+
+def _one_line(text: str) -> str:
+    """``text`` with line ends and other control characters as spaces."""
+    return "".join(" " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char for char in _printable(text))
 
 
 def _printable(text: str) -> str:
