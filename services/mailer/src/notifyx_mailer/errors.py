@@ -5,6 +5,7 @@
     NotifyxError
     └── MailError
         ├── MailRefused    permanent: trying again is useless (``address`` tells whether the address is to blame)
+        │   └── HeadersUnsafe    its headers would not be exactly those that were set
         └── MailFailed     may be tried again (``attempted`` tells whether the server was given the email)
 """
 
@@ -27,6 +28,12 @@ class MailRefused(MailError):
     def __init__(self, reason: str, *, address: bool = False) -> None:
         super().__init__(reason)
         self.address = address
+
+
+class HeadersUnsafe(MailRefused):
+    """A receiver would read other headers than the mailer set. The email is never sent."""
+
+    code = "mail_headers_unsafe"
 
 
 class MailFailed(MailError):

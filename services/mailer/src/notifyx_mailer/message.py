@@ -16,26 +16,14 @@ from pydantic import TypeAdapter, ValidationError
 from notifyx_common.contracts.auth import Email
 from notifyx_common.contracts.mailer import Mail
 from notifyx_mailer.errors import MailRefused
+from notifyx_mailer.headers import address_header, is_one_word, require_names, text_header, word_header
 from notifyx_mailer.render import Rendered
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
-_UNFOLDED = frozenset({"message-id", "list-unsubscribe"})
+_DOMAIN = re.compile(r"[A-Za-z0-9._-]+|\[[A-Za-z0-9.:]+\]")
+_BODY_POLICY = EmailPolicy(linesep="\r\n", cte_type="7bit", max_line_length=SMTP.max_line_length)
+_BODY_HEADERS = ("MIME-Version", "Content-Type")
 _HEADER_LIMIT = 900
-
-
-class _Policy(EmailPolicy):
-    """SMTP's policy, but an id or a link is one word: folded, it would be encoded and no longer be one."""
-
-    def fold(self, name: str, value: str) -> str:
-        return f"{name}: {value}{self.linesep}" if name.lower() in _UNFOLDED else super().fold(name, value)
-
-    def fold_binary(self, name: str, value: str) -> bytes:
-        if name.lower() in _UNFOLDED:
-            return self.fold(name, value).encode("ascii")
-        return super().fold_binary(name, value)
-
-
-_POLICY = _Policy(linesep="\r\n", cte_type="7bit", max_line_length=SMTP.max_line_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +39,34 @@ class Envelope:
 def compose(mail: Mail, rendered: Rendered, sender: Address, now: datetime) -> Envelope:
     """Build the message. Raises :class:`MailRefused` for an address or link that no header can carry."""
     recipient = parse_recipient(mail.to)
-    utf8 = not recipient.username.isascii()
-    policy = _POLICY.clone(utf8=utf8)
-    message = EmailMessage(policy=policy)
+    headers = {
+        "From": address_header("From", sender),
+        "To": address_header("To", recipient),
+        "Subject": text_header("Subject", rendered.subject),
+        "Date": word_header("Date", format_datetime(now)),
+        "Message-ID": word_header("Message-ID", _word(mail.message_id, "message id")),
+        "Auto-Submitted": word_header("Auto-Submitted", "auto-generated"),
+    }
+    if mail.unsubscribe_url:
+        headers |= {
+            "List-Unsubscribe": word_header("List-Unsubscribe", f"<{_link(mail.unsubscribe_url)}>"),
+            "List-Unsubscribe-Post": word_header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        }
+    data = b"".join(headers.values()) + _body(rendered)
+    require_names(data, [*headers, *_BODY_HEADERS])
+    return Envelope(sender.addr_spec, recipient.addr_spec, data, utf8=not recipient.username.isascii())
+
+
+def _body(rendered: Rendered) -> bytes:
+    """Both parts with the headers that describe them; no header of these holds what people wrote."""
+    message = EmailMessage(policy=_BODY_POLICY)
     try:
-        message["From"] = sender
-        message["To"] = recipient
-        message["Subject"] = rendered.subject
-        message["Date"] = format_datetime(now)
-        message["Message-ID"] = _word(mail.message_id, "message id")
-        message["Auto-Submitted"] = "auto-generated"
-        if mail.unsubscribe_url:
-            message["List-Unsubscribe"] = f"<{_link(mail.unsubscribe_url)}>"
-            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         message.set_content(rendered.text)
         message.add_alternative(rendered.html, subtype="html")
-        data = message.as_bytes(policy=policy)
+        return message.as_bytes()
     except (ValueError, LookupError, AttributeError, TypeError, MessageError) as error:
-        # The library's header code raises all of these for odd input; one email must not fail its whole batch.
+        # The library raises all of these for odd input; one email must not fail its whole batch.
         raise MailRefused(f"The email cannot be composed: {error}.") from None
-    return Envelope(sender.addr_spec, recipient.addr_spec, data, utf8)
 
 
 def parse_recipient(address: str) -> Address:
@@ -80,6 +76,8 @@ def parse_recipient(address: str) -> Address:
         ascii_domain = domain.encode("idna").decode("ascii")
         # Once more: some characters become a space and more on their way to ASCII.
         _EMAIL.validate_python(f"{user}@{ascii_domain}")
+        if not _DOMAIN.fullmatch(ascii_domain) or not is_one_word(user, ascii_only=False):
+            raise ValueError("a reader of the header could take it for something else")
         return Address(username=user, domain=ascii_domain)
     except (ValidationError, UnicodeError, ValueError):
         raise MailRefused("The address is not a valid email address.", address=True) from None
@@ -92,6 +90,6 @@ def _link(value: str) -> str:
 
 
 def _word(value: str, what: str) -> str:
-    if len(value) > _HEADER_LIMIT or not re.fullmatch(r"[\x21-\x7e]+", value):
+    if len(value) > _HEADER_LIMIT or not is_one_word(value):
         raise MailRefused(f"The {what} is longer than {_HEADER_LIMIT} characters or holds ones a header cannot.")
     return value

@@ -7,7 +7,6 @@ compiled templates take about a millisecond an email, less than the SMTP server 
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, TemplateError, select_autoescape
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from notifyx_common.contracts.mailer import Mail
 from notifyx_mailer.errors import MailRefused
+from notifyx_mailer.headers import printable_line
 from notifyx_mailer.models import CONTEXTS
 
 SUBJECT_LIMIT = 200
@@ -81,8 +81,7 @@ def printable(text: str) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """As one line of at most ``limit`` characters: what a header may hold."""
-    spaced = "".join(" " if unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") else char for char in text)
-    return _shorten(" ".join(spaced.split()), limit)
+    return _shorten(" ".join(printable_line(text).split()), limit)
 
 
 def _shorten(text: str, limit: int) -> str:

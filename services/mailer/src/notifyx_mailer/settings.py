@@ -98,7 +98,8 @@ class MailerSettings(ServiceSettings):
     @classmethod
     def _one_address(cls, value: str) -> str:
         name, address = parseaddr(value)
-        if not re.fullmatch(r"[!-?A-~]{1,64}@[A-Za-z0-9.:\[\]-]{1,253}", address) or re.search(r"[\x00-\x1f]", value):
+        plain = re.fullmatch(r"[!-?A-~]{1,64}@[A-Za-z0-9.:\[\]-]{1,253}", address) and "=?" not in address
+        if not plain or re.search(r"[\x00-\x1f]", value):
             raise ValueError("must be an address, or a name followed by <address>")
         Address(name, addr_spec=address)
         return value
