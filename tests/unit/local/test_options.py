@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from notifyx_local.options import BadOption, UpOptions, check_ports, parse_smtp
-from notifyx_local.welcome import welcome
+from notifyx_local.welcome import Web, welcome
 
 
 def test_a_taken_port_is_named_with_its_option() -> None:
@@ -43,9 +43,29 @@ def test_a_wrong_smtp_url_is_one_sentence_without_the_password(url: str) -> None
 
 
 def test_the_welcome_names_what_runs_and_no_secret() -> None:
-    text = welcome(UpOptions(Path("/d"), None, port=4999), topics=["orders"], folder=Path("/d"))
+    built = Web(served=True)
+    text = welcome(UpOptions(Path("/d"), None, port=4999), web=built, topics=["orders"], folder=Path("/d"))
+    assert "Open            http://127.0.0.1:4999/\n" in text
     assert "http://127.0.0.1:4999/api/v1/docs" in text
     assert "export NOTIFYX_URL=http://127.0.0.1:4999" in text
     assert "notifyx publish orders 'Hello, Notifyx'" in text
     assert "http://127.0.0.1:4025" in text
-    assert "4025" not in welcome(UpOptions(Path("/d"), None, smtp="smtp://x"), topics=[], folder=Path("/d"))
+    assert "4025" not in welcome(UpOptions(Path("/d"), None, smtp="smtp://x"), web=built, topics=[], folder=Path("/d"))
+
+
+@pytest.mark.parametrize(
+    ("web", "opens", "problem"),
+    [
+        (Web(served=False, problem="npm ci failed."), False, "Web client      npm ci failed."),
+        (Web(served=True, problem="npm ci failed."), True, "Web client      of an earlier build. npm ci failed."),
+        (Web(served=True), True, None),
+    ],
+)
+def test_the_welcome_names_the_web_client_only_where_it_can_be_opened(
+    web: Web, opens: bool, problem: str | None
+) -> None:
+    text = welcome(UpOptions(Path("/d"), None), web=web, topics=[], folder=Path("/d"))
+    assert ("  Open  " in text) is opens
+    assert (problem is None) is ("Web client" not in text)
+    assert problem is None or problem in text
+    assert "Status          http://127.0.0.1:4000/dashboard" in text

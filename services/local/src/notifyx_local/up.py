@@ -42,8 +42,8 @@ from notifyx_local.postgres import prepare
 from notifyx_local.stack import Folders, mailbox_spec, memcached_spec, postgres_spec, service_specs
 from notifyx_local.supervisor import Supervisor, wait_until
 from notifyx_local.topics import apply_topics, read_folder
-from notifyx_local.web_build import SOURCE, BuildFailed, build_web, is_current
-from notifyx_local.welcome import welcome
+from notifyx_local.web_build import SOURCE, BuildFailed, build_web, has_page
+from notifyx_local.welcome import Web, welcome
 from notifyx_operator.topics.apply import Applied
 from notifyx_operator.topics.resource import Resource
 
@@ -83,7 +83,9 @@ async def up(options: UpOptions, console: Console) -> None:
         stop = _stop_on_signals(supervisor)
         building = asyncio.create_task(_build_web(options, folders, tell), name="web client")
         try:
-            starting = asyncio.create_task(_start(options, folders, secrets, supervisor, resources, smtp, console))
+            starting = asyncio.create_task(
+                _start(options, folders, secrets, supervisor, resources, smtp, building, console)
+            )
             await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 await starting
@@ -106,6 +108,7 @@ async def _start(
     supervisor: Supervisor,
     resources: list[Resource],
     smtp: Smtp,
+    building: asyncio.Task[Web],
     console: Console,
 ) -> None:
     def ready(name: str) -> None:
@@ -126,25 +129,31 @@ async def _start(
     for done in applied:
         if done.error is not None:
             console.print(f"  [red]not applied[/red] topic {done.action.topic}: {done.error.reason}")
+    if not building.done():
+        console.print("  The services answer; waiting for the web client ...")
+    web = await building
     if options.json_ready is not None:
         _write_ready(options)
     names = sorted({resource.name for resource in resources})
-    console.print(welcome(options, topics=names, folder=folders.data, program=_program()))
+    folder = _as_typed(folders.data)
+    console.print(welcome(options, web=web, topics=names, folder=folder, program=_program()))
 
 
-async def _build_web(options: UpOptions, folders: Folders, tell: Callable[[str], None]) -> None:
-    """Build the web client beside everything else; the platform runs on without it."""
-    if not options.web or not SOURCE.is_dir() or is_current(SOURCE):
-        return
+async def _build_web(options: UpOptions, folders: Folders, tell: Callable[[str], None]) -> Web:
+    """Build the web client while everything else starts; the platform runs on without it."""
+    if not options.web:
+        return Web(served=False, problem="switched off with --no-web")
+    if not SOURCE.is_dir():
+        return Web(served=False, problem="not part of this installation")
     try:
         await build_web(SOURCE, folders.logs / "web.log", tell)
-        tell(f"The web client is built: {options.gateway_url}/")
     except BuildFailed as error:
-        tell(error.reason)
+        return Web(served=has_page(SOURCE), problem=error.reason)
     except Exception:
         # A defect of the build is no reason to end the platform.
         log.exception("the web client could not be built")
-        tell("The web client could not be built.")
+        return Web(served=has_page(SOURCE), problem="The web client could not be built.")
+    return Web(served=True)
 
 
 async def _postgres(options: UpOptions, folders: Folders, supervisor: Supervisor) -> str:
@@ -229,12 +238,16 @@ def _stop_on_signals(supervisor: Supervisor) -> asyncio.Future[None]:
 
 
 def _program() -> str:
-    """How a person here runs the command line."""
+    """Return how a person here runs the command line."""
     if shutil.which("notifyx") is not None:
         return "notifyx"
-    # As it is written below the working folder; a link in it (.venv/bin/python) is not followed.
-    beside = Path(sys.executable).with_name("notifyx")
-    return str(beside.relative_to(Path.cwd())) if beside.is_relative_to(Path.cwd()) else str(beside)
+    # A link in the path (.venv/bin/python) is not followed.
+    return str(_as_typed(Path(sys.executable).with_name("notifyx")))
+
+
+def _as_typed(path: Path) -> Path:
+    """Return ``path`` as it is written below the working folder, where it is there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _write_ready(options: UpOptions) -> None:

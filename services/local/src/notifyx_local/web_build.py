@@ -64,7 +64,12 @@ def stamp(source: Path) -> str:
 
 def is_current(source: Path) -> bool:
     """Whether there is a build of the sources as they are."""
-    return _read(output_folder(source) / ".stamp") == stamp(source) and (output_folder(source) / PAGE).is_file()
+    return _read(output_folder(source) / ".stamp") == stamp(source) and has_page(source)
+
+
+def has_page(source: Path) -> bool:
+    """Return whether there is a build, of whatever sources."""
+    return (output_folder(source) / PAGE).is_file()
 
 
 async def build_web(source: Path, log: Path, say: Callable[[str], None]) -> None:
@@ -87,7 +92,7 @@ async def build_web(source: Path, log: Path, say: Callable[[str], None]) -> None
 
 
 async def _build(source: Path, log: Path, say: Callable[[str], None]) -> None:
-    _leave_reason(source, "The web client is being built; this page shows it in a minute.")
+    _leave_reason(source, "The web client is being built. This page turns into it as soon as it is there.")
     node, npm = await find_node()
     packages = source / "node_modules"
     wanted = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()
@@ -191,7 +196,7 @@ def _first_error(output: str) -> str:
 def _leave_reason(source: Path, reason: str) -> None:
     folder = output_folder(source)
     with contextlib.suppress(OSError):
-        if not (folder / PAGE).is_file():
+        if not has_page(source):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / REASON).write_text(reason)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
@@ -11,9 +12,21 @@ from notifyx.client import DEFAULT_URL
 from notifyx_local.options import UpOptions
 
 
-def welcome(options: UpOptions, *, topics: Sequence[str], folder: Path, program: str = "notifyx") -> str:
-    """The text, with rich's markup. ``program`` runs the command line."""
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The web client: whether the gateway serves a build of it, and what went wrong with that, if anything did."""
+
+    served: bool
+    problem: str = ""
+
+
+def welcome(options: UpOptions, *, web: Web, topics: Sequence[str], folder: Path, program: str = "notifyx") -> str:
+    """Return the text, with rich's markup. It names only what can be opened. ``program`` runs the command line."""
     base = options.gateway_url
+    client = f"\n  Open            {base}/" if web.served else ""
+    if web.problem:
+        before = "of an earlier build. " if web.served else ""
+        client += f"\n  [yellow]Web client      {before}{escape(web.problem)}[/yellow]"
     mailbox = "" if options.smtp else f"\n  Mailbox         http://127.0.0.1:{options.mailbox_port}"
     topic = topics[0] if topics else "hello"
     url = "" if base == DEFAULT_URL else f"\n  [cyan]export NOTIFYX_URL={base}[/cyan]"
@@ -21,8 +34,7 @@ def welcome(options: UpOptions, *, topics: Sequence[str], folder: Path, program:
     secrets = escape(str(folder / "secrets.json"))
     return f"""
 [bold green]Notifyx is ready.[/bold green]  Ctrl-C stops it; your data stays in {escape(str(folder))}
-
-  Open            {base}/
+{client}
   Status          {base}/dashboard
   API, readable   {base}/api/v1/docs
   Socket          ws://127.0.0.1:{options.socket_port}/socket  (Phoenix Channels, vsn=2.0.0){mailbox}

@@ -47,10 +47,26 @@ async def get(stack: Stack, path: str, accepts: str = "") -> tuple[int, dict[str
 async def test_without_a_build_the_page_says_why(stack: Stack, folder: Path) -> None:
     status, _, body = await get(stack, "/")
     assert (status, b"The web client is not built." in body, b'href="/dashboard"' in body) == (200, True, True)
+    _, headers, body = await get(stack, "/")
+    assert headers["Cache-Control"] == "no-store"
+    policy = headers["Content-Security-Policy"]
+    assert "script-src 'self'; connect-src 'self'" in policy, "its script may fetch the page that takes its place"
+    assert "unsafe" not in policy
+    assert b'<script src="/front.js" defer>' in body
+    status, headers, _ = await get(stack, "/front.js")
+    assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
     folder.mkdir()
     (folder / REASON).write_text("npm ci failed: <no network>")
     assert b"npm ci failed: &lt;no network&gt;" in (await get(stack, "/inbox"))[2]
     assert (await get(stack, "/assets/first.js"))[0] == 404
+
+
+async def test_a_gateway_that_never_has_a_web_client_does_not_wait_for_one(postgres: Cluster) -> None:
+    async with running_stack(postgres) as other:
+        _, headers, body = await get(other, "/")
+        assert b"NOTIFYX_WEB_FOLDER names no build" in body
+        assert b"script" not in body
+        assert "script-src" not in headers["Content-Security-Policy"]
 
 
 async def test_its_page_is_at_its_own_addresses_with_a_policy_of_its_own(stack: Stack, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from importlib import resources
 from urllib.parse import urlsplit
 
 from quart import Blueprint, Response, request
@@ -25,19 +26,33 @@ NONCE = "NOTIFYX_CSP_NONCE"
 def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> Blueprint:
     """The client's page, or one that says why there is none; its files."""
     blueprint = Blueprint("web", __name__)
+    front = resources.files("notifyx_gateway.rest").joinpath("templates", "front.js").read_bytes()
     socket = urlsplit(settings.base_socket_url)
     socket_origin = f"{socket.scheme}://{socket.netloc}"
 
     async def page(rest: str = "") -> Response:
         build = await files.build()
         if build is None:
-            return pages.render("front.html", reason=await files.why_none(), dashboard=settings.dashboard)
+            may_come = settings.web_folder is not None
+            response = pages.render(
+                "front.html",
+                live=may_come,
+                reason=await files.why_none(),
+                dashboard=settings.dashboard,
+                may_come=may_come,
+            )
+            response.headers["Cache-Control"] = "no-store"
+            return response
         nonce = secrets.token_urlsafe(16)
         return Response(
             build.page.replace(NONCE, nonce),
             content_type="text/html; charset=utf-8",
             headers={"Cache-Control": "no-cache", "Content-Security-Policy": page_policy(nonce, socket_origin)},
         )
+
+    @blueprint.get("/front.js")
+    async def front_script() -> Response:
+        return Response(front, content_type="text/javascript; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
     for number, address in enumerate(ADDRESSES):
         blueprint.add_url_rule(address, f"page-{number}", page, methods=["GET"])
