@@ -88,7 +88,7 @@ class DigestContext(_FromTopic):
 
 
 class LinkContext(_Context):
-    """``verify_email`` and ``reset_password``: one link to follow."""
+    """``verify_email``: one link to follow."""
 
     name: Text = ""
     email: Text = ""
@@ -106,5 +106,4 @@ CONTEXTS: dict[Template, type[_Context]] = {
     "notification": NotificationContext,
     "digest": DigestContext,
     "verify_email": LinkContext,
-    "reset_password": LinkContext,
 }

@@ -8,7 +8,7 @@ What ``context`` may hold, by template (what is absent is left out of the email)
 - ``notification``: topic, topic_title, title, body, priority, publisher (a name or ``{"id", "name"}``),
   published_at, link (where to open it);
 - ``digest``: topic, topic_title, notifications (each as above), more (how many are not listed), link;
-- ``verify_email``, ``reset_password``: link (required), name, expires_at.
+- ``verify_email``: link (required), name, expires_at.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Template = Literal["notification", "digest", "verify_email", "reset_password"]
+Template = Literal["notification", "digest", "verify_email"]
 
 
 class Mail(BaseModel):
