@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from notifyx_common.client import ServiceClient
-from notifyx_common.contracts.mailer import Mail, MailBatch, MailResult, MailResults
+from notifyx_common.contracts.mailer import DigestContext, Item, Mail, MailBatch, MailResult, MailResults
 from notifyx_common.discovery import RegistryDiscovery
 from notifyx_common.errors import InvalidRequest, NotifyxError, Unauthenticated, Unavailable
 from support.mailers import TOKEN, client, fleet, mailer_process, static, status_of
@@ -37,8 +37,7 @@ def batch(count: int, deadline: float = 60.0) -> dict[str, Any]:
             id=f"mail-{number}",
             message_id=f"<mail-{number}@notifyx.test>",
             to=f"user-{number}@example.org",
-            template="digest",
-            context={"topic": "ops", "notifications": [{"title": "one"}, {"body": "two"}], "more": 1},
+            context=DigestContext(topic="ops", notifications=[Item(title="one"), Item(body="two")], more=1),
         )
         for number in range(count)
     ]
@@ -162,6 +161,18 @@ async def test_bad_requests_are_refused_in_words_and_the_node_lives_on(
         with pytest.raises(InvalidRequest):
             await mailer.call("POST", "/internal/v1/mails", body=body)
         assert (await status_of(mailer, one_mailer.endpoint)).email == "on"
+
+
+@pytest.mark.parametrize("count", [3, 60], ids=["sent by one node", "shared in chunks"])
+async def test_one_bad_email_of_a_batch_is_refused_alone(one_mailer: Any, count: int) -> None:
+    body = batch(count)
+    body["mails"][1]["context"] = {"template": "digest", "more": -1}
+    async with client("mailer", static(mailer=[one_mailer.endpoint])) as mailer:
+        results = results_of(await mailer.call("POST", "/internal/v1/mails", body=body))
+    assert [result.id for result in results if result.status != "sent"] == ["mail-1"]
+    assert results[1].status == "refused"
+    assert "does not fit the template" in results[1].reason
+    assert not results[1].address_refused
 
 
 async def test_only_services_may_ask_and_the_metrics_are_there(one_mailer: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from notifyx_common.clock import SystemClock
-from notifyx_common.contracts.mailer import Mail, MailResult
+from notifyx_common.contracts.mailer import Mail, MailResult, NotificationContext
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import SettingsError, load
@@ -33,8 +33,7 @@ def mails(count: int, *, to: str = "ann@example.org", start: int = 0) -> list[Ma
             id=f"mail-{number}",
             message_id=f"<mail-{number}@notifyx.test>",
             to=to,
-            template="notification",
-            context={"topic": "ops", "title": f"Number {number}", "body": "Zażółć\n.\nline"},
+            context=NotificationContext(topic="ops", title=f"Number {number}", body="Zażółć\n.\nline"),
             unsubscribe_url=f"https://notifyx.test/unsubscribe?token={'t' * 150}",
         )
         for number in range(start, start + count)

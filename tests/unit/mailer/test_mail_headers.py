@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifyx_common.contracts.mailer import Mail
+from notifyx_common.contracts.mailer import Mail, NotificationContext
 from notifyx_mailbox.messages import Mailbox
 from notifyx_mailer.errors import HeadersUnsafe, MailRefused
 from notifyx_mailer.headers import address_header, printable_line, require_names, text_header, word_header
@@ -95,8 +95,7 @@ def composed(subject: str, sender: Address = SENDER, to: str = "ann@example.org"
         id="m1",
         message_id="<m1@notifyx.test>",
         to=to,
-        template="notification",
-        context={},
+        context=NotificationContext(),
         unsubscribe_url="https://notifyx.test/unsubscribe?token=abc",
     )
     return compose(mail, Rendered(subject, TEXT, "<p>Html</p>\n"), sender, NOW)

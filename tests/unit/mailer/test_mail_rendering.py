@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifyx_common.contracts.mailer import Mail, Template
+from notifyx_common.contracts.mailer import MAIL_CONTEXT, Mail, MailBatch, UnreadableContext
 from notifyx_mailer.errors import MailRefused
 from notifyx_mailer.message import compose, parse_recipient
 from notifyx_mailer.render import Rendered, Renderer, one_line
@@ -27,13 +27,12 @@ HEADERS = {
 }  # fmt: skip
 
 
-def mail(template: Template = "notification", **context: Any) -> Mail:
+def mail(template: str = "notification", **context: Any) -> Mail:
     return Mail(
         id="m1",
         message_id="<m1@notifyx.test>",
         to="ann@example.org",
-        template=template,
-        context=context,
+        context=MAIL_CONTEXT.validate_python({"template": template, **context}),
         unsubscribe_url="https://notifyx.test/unsubscribe?token=abc",
     )
 
@@ -49,9 +48,7 @@ def parsed(one: Mail, rendered: Rendered | None = None) -> EmailMessage:
 @settings(max_examples=150, deadline=None)
 @given(title=st.text(max_size=300), body=st.text(max_size=300), publisher=st.text(max_size=60), topic=st.text())
 def test_no_text_breaks_out_of_its_place(title: str, body: str, publisher: str, topic: str) -> None:
-    one = mail(
-        title=title, body=body, publisher={"id": "1", "name": publisher}, topic=topic, topic_title="\r\nBcc: a@b"
-    )
+    one = mail(title=title, body=body, publisher=publisher, topic=topic, topic_title="\r\nBcc: a@b")
     message = parsed(one)
     assert {name.lower() for name in message} == HEADERS
     assert not message.defects
@@ -87,7 +84,7 @@ def test_a_notification_says_what_where_who_and_when() -> None:
             title="Disk full",
             body="92 % on node-7",
             priority="urgent",
-            publisher={"id": "u1", "name": "Prometheus"},
+            publisher="Prometheus",
             published_at="2026-01-02T03:04:05.678Z",
             link="https://notifyx.test/t/ops.disk",
         )
@@ -102,7 +99,7 @@ def test_a_notification_says_what_where_who_and_when() -> None:
 
 
 def test_what_is_missing_is_left_out() -> None:
-    rendered = RENDERER.render(mail(body="only a body\nof two lines", topic="user:4711", publisher=None, title=None))
+    rendered = RENDERER.render(mail(body="only a body\nof two lines", topic="user:4711"))
     assert rendered.subject == "[Direct messages] only a body"
     assert "4711" not in rendered.html + rendered.text + rendered.subject
     assert RENDERER.render(mail()).subject == "[Notifyx] New notification"
@@ -115,26 +112,53 @@ def test_a_digest_lists_and_counts() -> None:
     assert all(f"Number {number}" in rendered.text and f"Number {number}" in rendered.html for number in range(50))
     assert "7 more" in rendered.text
     assert "x" * 601 not in rendered.html + rendered.text, "a digest shortens what is long"
-    assert RENDERER.render(mail("digest", topic="ops", items=[{"title": "a"}])).subject == "[ops] 1 unread notification"
+    assert (
+        RENDERER.render(mail("digest", topic="ops", notifications=[{"title": "a"}])).subject
+        == "[ops] 1 unread notification"
+    )
 
 
-@pytest.mark.parametrize("template", ["verify_email"])
-def test_a_link_mail_needs_its_link(template: Template) -> None:
+def test_a_link_mail_needs_its_link() -> None:
     rendered = RENDERER.render(
-        mail(template, name="Bo", link="https://n.test/v?token=1", expires_at="2026-01-02T00:00Z")
+        mail("verify_email", name="Bo", link="https://n.test/v?token=1", expires_at="2026-01-02T00:00Z")
     )
     assert "https://n.test/v?token=1" in rendered.text
     assert 'href="https://n.test/v?token=1"' in rendered.html
     assert "Bo" in rendered.text
     for wrong in ({}, {"link": ""}, {"link": "javascript:alert(1)"}, {"link": "https://x y"}):
         with pytest.raises(MailRefused):
-            RENDERER.render(mail(template, **wrong))
+            RENDERER.render(mail("verify_email", **wrong))
 
 
-@pytest.mark.parametrize("context", [{"items": 3}, {"items": ["x"]}, {"more": -1}, {"topic": {"a": 1}}])
+MISFITS: list[dict[str, Any]] = [
+    {"template": "digest", "notifications": 3},
+    {"template": "digest", "notifications": ["x"]},
+    {"template": "digest", "more": -1},
+    {"template": "digest", "topic": {"a": 1}},
+    {"template": "notification", "title": None},
+    {"template": "notification", "publisher": {"id": "u1", "name": "Ann"}},
+    {"template": "notification", "published_at": "yesterday"},
+    {"template": "verify_email"},
+    {"template": "reset_password", "link": "https://n.test/"},
+    {},
+]
+
+
+@pytest.mark.parametrize("context", MISFITS)
 def test_a_context_that_does_not_fit_is_refused_in_words(context: dict[str, Any]) -> None:
     with pytest.raises(MailRefused, match="does not fit the template"):
-        RENDERER.render(mail("digest", **context))
+        RENDERER.render(mail().model_copy(update={"context": MAIL_CONTEXT.validate_python(context)}))
+
+
+@pytest.mark.parametrize("context", [*MISFITS, 3, None, "x", []])
+def test_a_context_that_does_not_fit_leaves_the_others_of_its_batch_alone(context: object) -> None:
+    good = mail(title="Good", published_at="2026-01-02T03:04:05Z")
+    one = good.model_dump(mode="json")
+    batch = MailBatch.model_validate({"mails": [one, {**one, "id": "bad", "context": context}, one]})
+    assert [batch.mails[0], batch.mails[2]] == [good, good]
+    assert isinstance(batch.mails[1].context, UnreadableContext)
+    shared = MailBatch.model_validate(batch.model_dump(mode="json"))
+    assert shared.mails == batch.mails, "the reason is kept on the way to a peer"
 
 
 @pytest.mark.parametrize(

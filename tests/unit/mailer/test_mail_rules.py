@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.contracts.auth import ResolvedUser
-from notifyx_common.contracts.mailer import Mail, MailResult
+from notifyx_common.contracts.mailer import Mail, MailResult, NotificationContext, UnreadableContext
 from notifyx_common.contracts.store import OutboxMail
 from notifyx_common.tasks import Outcome, TryElsewhere
 from notifyx_gateway.mail.dispatch import FENCED, answer_for, prepare, result_of
@@ -82,12 +82,22 @@ def test_only_verified_users_get_mail() -> None:
     mails, results = prepare(due, {"ann": user("ann", True), "bob": user("bob", False)}, "https://n.test")
     assert [(mail.id, mail.message_id, mail.to) for mail in mails] == [("m1", "<m1@x>", "ann@x.org")]
     assert mails[0].unsubscribe_url == "https://n.test/unsubscribe?token=a%2Fb%2Bc%3D"
-    assert mails[0].context["link"] == "https://own.link/", "the store's own link wins"
+    assert mails[0].context == NotificationContext(title="t", link="https://own.link/"), "the store's own link wins"
     assert [(result.id, result.status) for result in results] == [("m2", "unverified"), ("m3", "unverified")]
 
 
+def test_a_context_the_gateway_cannot_read_goes_to_the_mailer_as_such() -> None:
+    """The mailer refuses it, so that the store is told the reason as for any other refusal."""
+    ann = ResolvedUser(id="ann", email="ann@x.org", name="", email_verified=True)
+    bad = mail_of(2, "ann").model_copy(update={"context": {"title": 3}})
+    mails, results = prepare([mail_of(1, "ann"), bad], {"ann": ann}, "https://n.test")
+    assert isinstance(mails[0].context, NotificationContext)
+    assert isinstance(mails[1].context, UnreadableContext)
+    assert results == []
+
+
 def test_what_a_mailer_says_of_one_mail() -> None:
-    mail = Mail(id="m1", message_id="<m1@x>", to="a@b", template="notification", context={})
+    mail = Mail(id="m1", message_id="<m1@x>", to="a@b", context=NotificationContext())
     sent = MailResult(id="m1", status="sent")
     certain = MailResult(id="m1", status="failed", reason="no connection", attempted=False)
     unclear = MailResult(id="m1", status="failed", reason="lost", attempted=True)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, TemplateError, select_autoescape
 from markupsafe import Markup, escape
-from pydantic import BaseModel, ValidationError
 
-from notifyx_common.contracts.mailer import Mail
+from notifyx_common.contracts.mailer import Mail, UnreadableContext
 from notifyx_mailer.errors import MailRefused
 from notifyx_mailer.headers import printable_line
-from notifyx_mailer.models import CONTEXTS
+from notifyx_mailer.presentation import Readable, view_of
 
 SUBJECT_LIMIT = 200
 PREHEADER_LIMIT = 120
@@ -48,25 +47,21 @@ class Renderer:
 
     def render(self, mail: Mail) -> Rendered:
         """Render ``mail``. Raises :class:`MailRefused` when its context does not fit its template."""
+        context = mail.context
+        if isinstance(context, UnreadableContext):
+            raise MailRefused(context.reason)
         try:
-            context = CONTEXTS[mail.template].model_validate(mail.context)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise MailRefused(
-                f"The context does not fit the template '{mail.template}': {where} {first['msg']}."
-            ) from None
-        try:
-            return self._fill(mail, context)
+            return self._fill(context, mail.unsubscribe_url or "")
         except TemplateError as error:
-            raise MailRefused(f"The template '{mail.template}' cannot be filled: {error}.") from None
+            raise MailRefused(f"The template '{context.template}' cannot be filled: {error}.") from None
 
-    def _fill(self, mail: Mail, context: BaseModel) -> Rendered:
-        values = {"context": context, "unsubscribe_url": mail.unsubscribe_url or ""}
-        subject = one_line(self._get(f"{mail.template}.subject.txt").render(values), SUBJECT_LIMIT)
-        text = self._get(f"{mail.template}.txt").render(values)
+    def _fill(self, context: Readable, unsubscribe_url: str) -> Rendered:
+        name = context.template
+        values = {"context": view_of(context), "unsubscribe_url": unsubscribe_url}
+        subject = one_line(self._get(f"{name}.subject.txt").render(values), SUBJECT_LIMIT)
+        text = self._get(f"{name}.txt").render(values)
         preheader = one_line(text, PREHEADER_LIMIT)
-        html = self._get(f"{mail.template}.html").render({**values, "subject": subject, "preheader": preheader})
+        html = self._get(f"{name}.html").render({**values, "subject": subject, "preheader": preheader})
         return Rendered(subject, re.sub(r"\n{3,}", "\n\n", printable(text)).strip() + "\n", printable(html))
 
     def _get(self, name: str) -> Template:

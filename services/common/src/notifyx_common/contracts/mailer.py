@@ -3,22 +3,96 @@
 ``?local=true`` keeps a batch on the node that got it; otherwise a node that gets more than its chunk size
 scatters the chunks over its peers, itself included. ``GET /internal/v1/status`` → :class:`MailerStatus`.
 
-What ``context`` may hold, by template (what is absent is left out of the email):
-
-- ``notification``: topic, topic_title, title, body, priority, publisher (a name or ``{"id", "name"}``),
-  published_at, link (where to open it);
-- ``digest``: topic, topic_title, notifications (each as above), more (how many are not listed), link;
-- ``verify_email``: link (required), name, expires_at.
+One bad email never fails the others of its batch: a context that fails validation becomes an
+:class:`UnreadableContext`, and the mailer refuses that email alone.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
-Template = Literal["notification", "digest", "verify_email"]
+from notifyx_common.contracts.store import Priority
+
+
+class _Context(BaseModel):
+    # Others may add fields; a mailer that does not know them yet leaves them out.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Item(_Context):
+    """One notification as people read it."""
+
+    title: str = ""
+    body: str = ""
+    priority: Priority = "normal"
+    publisher: str = ""
+    published_at: datetime | None = None
+
+
+class NotificationContext(Item):
+    """An email about one notification. ``link`` opens it."""
+
+    template: Literal["notification"] = "notification"
+    topic: str = ""
+    topic_title: str = ""
+    link: str = ""
+
+
+class DigestContext(_Context):
+    """An email about several notifications of one topic. ``more`` counts those that are not listed."""
+
+    template: Literal["digest"] = "digest"
+    topic: str = ""
+    topic_title: str = ""
+    notifications: list[Item] = Field(default=[], max_length=1000)
+    more: int = Field(default=0, ge=0)
+    link: str = ""
+
+
+class VerifyEmailContext(_Context):
+    """An email with a link that proves an address."""
+
+    template: Literal["verify_email"] = "verify_email"
+    link: str = Field(pattern=r"^https?://[^\s<>\"'\x00-\x1f]+$")
+    name: str = ""
+    expires_at: datetime | None = None
+
+
+class UnreadableContext(_Context):
+    """Stands for a context that fails validation. ``reason`` is a sentence."""
+
+    template: Literal["unreadable"] = "unreadable"
+    reason: str
+
+
+def _or_unreadable(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return validate(value)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return UnreadableContext(reason=f"The context does not fit the template: {where} {first['msg']}.")
+
+
+MailContext = Annotated[
+    NotificationContext | DigestContext | VerifyEmailContext | UnreadableContext,
+    Field(discriminator="template"),
+    WrapValidator(_or_unreadable),
+]
+"""What an email is about; ``template`` names the template that it fills."""
+
+MAIL_CONTEXT: TypeAdapter[MailContext] = TypeAdapter(MailContext)
 
 
 class Mail(BaseModel):
@@ -29,8 +103,7 @@ class Mail(BaseModel):
     id: str = Field(max_length=128)
     message_id: str = Field(max_length=300, pattern=r"^<[^<>@\s]+@[^<>@\s]+>$")
     to: str = Field(max_length=320)
-    template: Template
-    context: dict[str, Any]
+    context: MailContext
     unsubscribe_url: str | None = None
 
 

@@ -25,7 +25,7 @@ from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser, ResolvedUsers
-from notifyx_common.contracts.mailer import Mail, MailBatch, MailResult, MailResults
+from notifyx_common.contracts.mailer import MAIL_CONTEXT, Mail, MailBatch, MailResult, MailResults
 from notifyx_common.contracts.store import (
     OutboxConfirmed,
     OutboxLease,
@@ -290,8 +290,9 @@ def prepare(
                 id=mail.id,
                 message_id=mail.message_id,
                 to=user.email,
-                template=mail.template,
-                context={"link": f"{public_url}/", **mail.context},
+                context=MAIL_CONTEXT.validate_python(
+                    {"link": f"{public_url}/", **mail.context, "template": mail.template}
+                ),
                 unsubscribe_url=unsubscribe_url(public_url, mail.unsubscribe_token),
             )
         )

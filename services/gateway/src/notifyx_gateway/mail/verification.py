@@ -13,9 +13,9 @@ from typing import Self
 from urllib.parse import quote, urlsplit
 
 from notifyx_common.client import ServiceClient
-from notifyx_common.clock import Clock, rfc3339
+from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import EmailToken
-from notifyx_common.contracts.mailer import Mail, MailBatch, MailerStatus, MailResult, MailResults
+from notifyx_common.contracts.mailer import Mail, MailBatch, MailerStatus, MailResult, MailResults, VerifyEmailContext
 from notifyx_common.errors import Conflict, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
@@ -130,10 +130,9 @@ def verification_mail(token: EmailToken, public_url: str) -> Mail:
         id=f"verify-{digest}",
         message_id=f"<verify-{digest}@{'localhost' if ':' in host else host}>",
         to=token.email,
-        template="verify_email",
-        context={
-            "link": f"{public_url}/verify-email?token={quote(token.token, safe='')}",
-            "name": token.name,
-            "expires_at": rfc3339(token.expires_at),
-        },
+        context=VerifyEmailContext(
+            link=f"{public_url}/verify-email?token={quote(token.token, safe='')}",
+            name=token.name,
+            expires_at=token.expires_at,
+        ),
     )
