@@ -52,7 +52,7 @@ run: .venv/.run ## Run the whole platform on this machine (options: make run ARG
 	@.venv/bin/notifyx up $(ARGS)
 
 test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets (ARGS="-k name" for some)
-	@.venv/bin/pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore=tests/cluster $(ARGS)
+	@.venv/bin/pytest -n 4 --dist loadgroup --no-loadscope-reorder --ignore=tests/cluster $(ARGS)
 
 cluster: .venv/.cluster ## Start a real Kubernetes cluster of three nodes on this machine, with the images of this tree
 	@PYTHONPATH=tests .venv/bin/python -m cluster up $(ARGS)

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
-from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler import LoadGroupScheduling
 
 from notifyx_local.postgres import Cluster
 from support.platform import Platform, running_platform
 from support.postgres import create_database, drop_database, running_postgres
-from support.sharing import group
 
 # A shell that starts a run in the background lets it ignore Ctrl-C, and the run lets all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,17 +30,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (0, item.path.name, str(item.path)) if item.path in slow else (1, "", ""))
 
 
-class _Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
-    """Files that share what is dear to start go to one worker."""
+class _Scheduling(LoadGroupScheduling):  # type: ignore[misc]  # xdist is not typed
+    """One worker runs the files of an ``xdist_group``, which share what is dear to start, and each other file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return group(super()._split_scope(nodeid))
+        group: str = super()._split_scope(nodeid)
+        return group.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling:
-    """Instead of one of xdist's own."""
-    return _Scheduling(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling | None:
+    """Return the scheduler of ``--dist loadgroup``, in place of xdist's own."""
+    return _Scheduling(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,12 @@ from playwright.async_api import Browser, Page, expect
 from support.browser import SCHEMES, violations
 from support.platform import Platform, person
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("browser-1"),
+]
 
 SCREENSHOTS = Path(__file__).parents[2] / ".cache" / "screenshots"
 SIZES = {"desktop": {"width": 1280, "height": 1250}, "phone": {"width": 390, "height": 844}}

@@ -11,7 +11,12 @@ from playwright.async_api import Browser, Page, expect
 from support.browser import Person, sign_in, sign_up, someone
 from support.platform import PASSWORD, Platform
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("browser-2"),
+]
 
 
 async def make_topic(person: Person, name: str) -> None:

@@ -11,7 +11,12 @@ from playwright.async_api import Browser, Page, Route, expect
 from support.browser import Person, someone
 from support.platform import PASSWORD, Platform
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("browser-2"),
+]
 
 
 async def token_of(platform: Platform, person: Person) -> str:

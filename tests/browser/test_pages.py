@@ -15,7 +15,12 @@ from playwright.async_api import Browser, Page, expect
 from support.browser import SCHEMES, Person, sign_up, someone, violations
 from support.platform import PASSWORD, Platform
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("browser-1"),
+]
 
 SCREENSHOTS = Path(__file__).parents[2] / ".cache" / "screenshots"
 LARGEST_FIRST_LOAD = 200_000

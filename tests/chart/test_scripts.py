@@ -25,6 +25,8 @@ from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster
 from support.platform import PASSWORD, Platform, person
 
+pytestmark = pytest.mark.xdist_group("platform-1")
+
 SCRIPT = CHART / "files" / "postgres.sh"
 PASSWORDS = {"POSTGRES_PASSWORD": "super", "AUTH_PASSWORD": "first", "STORE_PASSWORD": "it's \\a $HOME; --"}
 

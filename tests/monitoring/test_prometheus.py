@@ -25,7 +25,7 @@ from support.platform import Person, Platform, eventually, person
 from support.prometheus import Prometheus, running_prometheus
 from support.store import TOKEN
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.xdist_group("platform-2")]
 
 TOPIC = "metrics.flow"
 MOVING = ("published", "delivered", "median", "slowest", "connections", "mails_sent")

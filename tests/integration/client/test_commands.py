@@ -14,7 +14,11 @@ from notifyx_local.ports import free_port
 from support.command import Shell
 from support.platform import PASSWORD, Platform, person
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # a process for each command
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),  # a process for each command
+    pytest.mark.xdist_group("platform-2"),
+]
 
 TOPIC = """
 apiVersion: notifyx.dev/v1alpha1

@@ -10,7 +10,11 @@ from support.command import Shell
 from support.mail import verify, wait_for_mail
 from support.platform import Platform, person
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # a process for each command
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),  # a process for each command
+    pytest.mark.xdist_group("platform-2"),
+]
 
 
 async def test_five_commands_and_an_email(platform: Platform, tmp_path: Path) -> None:

@@ -15,7 +15,11 @@ from notifyx.token_file import FileStore
 from support.command import Shell
 from support.platform import PASSWORD, Platform, person
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # a process for each command
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),  # a process for each command
+    pytest.mark.xdist_group("platform-1"),
+]
 
 MESSAGES = 400
 

@@ -13,7 +13,11 @@ from notifyx.cli.exits import Exit
 from support.command import Shell
 from support.platform import Platform
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # a process for each command
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),  # a process for each command
+    pytest.mark.xdist_group("platform-2"),
+]
 
 
 @pytest.fixture

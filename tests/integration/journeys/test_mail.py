@@ -18,6 +18,8 @@ import pytest
 from support.mail import header, summaries_to, verify, wait_for_mail, wait_for_summaries
 from support.platform import Person, Platform, eventually, ledger, person, running_platform
 
+pytestmark = pytest.mark.xdist_group("platform-1")
+
 
 @pytest.fixture
 async def reader(platform: Platform, request: pytest.FixtureRequest) -> AsyncIterator[Person]:

@@ -25,6 +25,8 @@ from notifyx_operator.topics.apply import observe
 from notifyx_operator.topics.plan import plan
 from support.platform import Platform, person
 
+pytestmark = pytest.mark.xdist_group("platform-1")
+
 ROOT = Path(__file__).parents[3]
 FEED = ROOT / "examples/feed.py"
 

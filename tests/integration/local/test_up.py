@@ -21,6 +21,8 @@ from notifyx_local.ports import free_port
 from support.platform import Platform, eventually, person, running_platform
 from support.postgres import install_wheel
 
+pytestmark = pytest.mark.xdist_group("platform-2")
+
 CLOSED = "--ambient-caps=+dac_read_search"
 """What lets an ordinary user read below a folder that only root can enter."""
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.official_client import install_client, make_journey
 from support.platform import Platform
+
+pytestmark = pytest.mark.xdist_group("platform-1")
 
 
 async def test_the_journey_of_two_people_on_three_devices(platform: Platform, tmp_path: Path) -> None:

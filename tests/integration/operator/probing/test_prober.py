@@ -17,7 +17,7 @@ from notifyx_operator.settings import OperatorSettings
 from support.platform import Platform, eventually, person
 from support.store import TOKEN
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("platform-2")]
 
 
 @contextlib.asynccontextmanager
