@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type AckBook, acked, countUnread, isAcked } from "@/features/feed/acks";
+import { type AckBook, acked, countUnread, isAcked } from "@/model/acks";
 
 const EMPTY: AckBook = new Map();
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { begun, EMPTY, MOST_ITEMS, nextBefore, older, pushed, pushedAll } from "@/features/feed/feed";
+import { begun, EMPTY, MOST_ITEMS, nextBefore, older, pushed, pushedAll } from "@/model/feed";
 import { note, notes } from "./notifications";
 
 const seqs = (feed: { items: readonly { seq: number }[] }) => feed.items.map((item) => item.seq);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { arrived, EMPTY, older, place, reaches, refreshed, without } from "@/features/inbox/inbox";
-import { among, badge, counted, lowered, total } from "@/features/inbox/unread";
+import { arrived, EMPTY, older, place, reaches, refreshed, without } from "@/model/inbox";
+import { among, badge, counted, lowered, total } from "@/model/unread";
 import { note } from "./notifications";
 
 const inboxNote = (topic: string, seq: number, at: number) => ({

@@ -1,14 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ApiError, unreachable } from "@/api/errors";
-import {
-  afterFailure,
-  beforeTry,
-  type Entry,
-  full,
-  MOST_ENTRIES,
-  messagesTo,
-  nextToSend,
-} from "@/features/outbox/outbox";
+import { afterFailure, beforeTry, type Entry, full, MOST_ENTRIES, messagesTo, nextToSend } from "@/model/outbox";
 
 const HOUR = 3_600_000;
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { problemOf } from "@/api/errors";
-import { headline, plain, plural, summary, when } from "@/components/text";
-import { alertOf, QUIET, wanted } from "@/features/alerts/alerts";
 import { isEmpty, parseData } from "@/features/publish/draft";
 import { fieldsOf, NEW, nameProblem, newTopic, patchOf } from "@/features/topics/fields";
+import { alertOf, QUIET, wanted } from "@/model/alerts";
+import { headline, plain, plural, summary, when } from "@/model/text";
 import { note } from "./notifications";
 
 describe("a notification in one line", () => {

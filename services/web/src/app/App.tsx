@@ -1,21 +1,20 @@
-import { Button, EmptyState, Loader, MantineProvider } from "@mantine/core";
+import { MantineProvider } from "@mantine/core";
 import { Notifications } from "@mantine/notifications";
-import { IconPlugConnectedX } from "@tabler/icons-react";
 import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect, useMemo } from "react";
+import { Suspense, useEffect, useMemo } from "react";
 import { createApi } from "@/api/client";
 import { ApiError, sentence } from "@/api/errors";
 import { fetchInTime, read } from "@/api/http";
 import { Session } from "@/api/session";
 import type { ClientConfig } from "@/api/types";
 import { Fallible } from "@/components/Fallible";
-import classes from "./App.module.css";
-import { part } from "./parts";
-import { ServicesContext, useObservable } from "./services";
+import { lazyPart } from "@/components/parts";
+import { Waiting } from "@/components/Waiting";
+import { ServicesContext, useObservable } from "@/context/services";
 import { styleNonce, theme } from "./theme";
 
-const SignInPage = lazy(part(() => import("@/features/account/SignInPage")));
-const SignedIn = lazy(part(() => import("./SignedIn")));
+const SignInPage = lazyPart(() => import("@/features/account/SignInPage"));
+const SignedIn = lazyPart(() => import("./SignedIn"));
 
 const queries = new QueryClient({
   defaultOptions: {
@@ -77,20 +76,4 @@ function Start() {
 /** Before anybody is signed in, so without a token. */
 async function readConfig(): Promise<ClientConfig> {
   return (await read(await fetchInTime(new Request("/api/v1/config")))) as ClientConfig;
-}
-
-export function Waiting({ problem }: { problem: string }) {
-  return (
-    <main className={classes.waiting} aria-busy={problem === ""}>
-      {problem === "" ? (
-        <Loader aria-label="Loading" />
-      ) : (
-        <EmptyState icon={<IconPlugConnectedX />} title={problem} description="It is tried again by itself.">
-          <Button variant="default" onClick={() => location.reload()}>
-            Try now
-          </Button>
-        </EmptyState>
-      )}
-    </main>
-  );
 }

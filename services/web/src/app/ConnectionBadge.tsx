@@ -1,7 +1,7 @@
 import { Tooltip } from "@mantine/core";
-import { plural } from "@/components/text";
+import { useObservable, useOwn } from "@/context/services";
+import { plural } from "@/model/text";
 import classes from "./ConnectionBadge.module.css";
-import { useObservable, useOwn } from "./services";
 
 const WORDS = {
   live: ["Live", "Connected: what happens shows here at once."],

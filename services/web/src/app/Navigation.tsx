@@ -1,17 +1,17 @@
 import { ActionIcon, UnstyledButton } from "@mantine/core";
 import { IconHash, IconInbox, IconMessage, IconPlus } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
-import { lazy, type ReactNode, Suspense, useState } from "react";
+import { type ReactNode, Suspense, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { Fallible } from "@/components/Fallible";
-import { badge, total } from "@/features/inbox/unread";
+import { offlinePart } from "@/components/parts";
+import { subscriptionsQuery } from "@/context/queries";
+import { useObservable, useOwn, useServices } from "@/context/services";
+import { badge, total } from "@/model/unread";
 import classes from "./Navigation.module.css";
-import { parts } from "./parts";
-import { subscriptionsQuery } from "./queries";
-import { useObservable, useOwn, useServices } from "./services";
 import { UserName } from "./UserName";
 
-const UserMenu = lazy(parts.UserMenu);
+const UserMenu = offlinePart(() => import("./UserMenu"));
 
 /** Where one can go; `onGo` hears that somebody went. */
 export function Navigation({ onGo }: { onGo?: () => void }) {

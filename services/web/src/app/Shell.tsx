@@ -1,25 +1,25 @@
 import { ActionIcon } from "@mantine/core";
 import { useDisclosure, useMediaQuery } from "@mantine/hooks";
 import { IconMenu2 } from "@tabler/icons-react";
-import { lazy, Suspense, useEffect, useRef } from "react";
+import { Suspense, useEffect, useRef } from "react";
 import { Redirect, Route, Switch, useLocation } from "wouter";
-import { parts } from "@/app/parts";
 import { Brand } from "@/components/Brand";
 import { Fallible } from "@/components/Fallible";
-import { total } from "@/features/inbox/unread";
+import { offlinePart } from "@/components/parts";
+import { useObservable, useOwn } from "@/context/services";
+import { total } from "@/model/unread";
 import { ConnectionBadge } from "./ConnectionBadge";
 import { Navigation } from "./Navigation";
 import { NotFound } from "./NotFound";
 import classes from "./Shell.module.css";
-import { useObservable, useOwn } from "./services";
 
-const MenuDrawer = lazy(parts.MenuDrawer);
-const InboxPage = lazy(parts.InboxPage);
-const MessagesPage = lazy(parts.MessagesPage);
-const TopicsPage = lazy(parts.TopicsPage);
-const TopicPage = lazy(parts.TopicPage);
-const TopicSettingsPage = lazy(parts.TopicSettingsPage);
-const AccountPage = lazy(parts.AccountPage);
+const MenuDrawer = offlinePart(() => import("./MenuDrawer"));
+const InboxPage = offlinePart(() => import("@/features/inbox/InboxPage"));
+const MessagesPage = offlinePart(() => import("@/features/messages/MessagesPage"));
+const TopicsPage = offlinePart(() => import("@/features/topics/TopicsPage"));
+const TopicPage = offlinePart(() => import("@/features/feed/TopicPage"));
+const TopicSettingsPage = offlinePart(() => import("@/features/topics/TopicSettingsPage"));
+const AccountPage = offlinePart(() => import("@/features/account/AccountPage"));
 
 export function Shell() {
   const narrow = useMediaQuery("(max-width: 52em)", window.innerWidth < 832) ?? false;

@@ -3,13 +3,13 @@ import { useEffect, useState } from "react";
 import { ApiError, sentence } from "@/api/errors";
 import type { User } from "@/api/types";
 import { notify } from "@/components/notify";
-import { plural } from "@/components/text";
-import { Waiting } from "./App";
-import { type Arrivals, Live } from "./live";
-import { loadPartsSoon } from "./parts";
-import { meQuery, subscriptionsQuery, useChangesElsewhere } from "./queries";
+import { loadPartsSoon } from "@/components/parts";
+import { Waiting } from "@/components/Waiting";
+import { meQuery, subscriptionsQuery, useChangesElsewhere } from "@/context/queries";
+import { OwnContext, useServices } from "@/context/services";
+import { type Arrivals, Live } from "@/model/live";
+import { plural } from "@/model/text";
 import { Shell } from "./Shell";
-import { OwnContext, useServices } from "./services";
 
 export default function SignedIn() {
   const { api } = useServices();

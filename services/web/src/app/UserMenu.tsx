@@ -1,8 +1,8 @@
 import { Menu, UnstyledButton, useMantineColorScheme } from "@mantine/core";
 import { IconLayoutDashboard, IconLogout, IconSettings } from "@tabler/icons-react";
 import { Link } from "wouter";
+import { useServices } from "@/context/services";
 import classes from "./Navigation.module.css";
-import { useServices } from "./services";
 import { UserName } from "./UserName";
 
 /** What concerns the user and not a topic; open at first, since it is loaded when somebody wants it. */

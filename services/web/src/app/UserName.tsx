@@ -1,6 +1,6 @@
 import { IconChevronUp } from "@tabler/icons-react";
+import { useOwn } from "@/context/services";
 import classes from "./Navigation.module.css";
-import { useOwn } from "./services";
 
 export function UserName() {
   const { user } = useOwn();

@@ -2,13 +2,13 @@ import { Alert, Badge, Button, Kbd, SegmentedControl, Switch, useMantineColorSch
 import { IconMail } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { sentence } from "@/api/errors";
-import { useObservable, useOwn, useServices } from "@/app/services";
 import { notify, notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
-import { fullTime } from "@/components/text";
-import { supported } from "@/features/alerts/alerter";
-import type { AlertWishes } from "@/features/alerts/alerts";
+import { useObservable, useOwn, useServices } from "@/context/services";
 import classes from "@/features/topics/TopicSettings.module.css";
+import { supported } from "@/model/alerter";
+import type { AlertWishes } from "@/model/alerts";
+import { fullTime } from "@/model/text";
 
 export default function AccountPage() {
   return (

@@ -3,8 +3,8 @@ import { type FormEvent, useState } from "react";
 import { Link, Redirect, useLocation } from "wouter";
 import { ApiError, sentence } from "@/api/errors";
 import { fetchInTime, read } from "@/api/http";
-import { useObservable, useServices } from "@/app/services";
 import { Brand } from "@/components/Brand";
+import { useObservable, useServices } from "@/context/services";
 import classes from "./SignInPage.module.css";
 
 const LEAST_PASSWORD = 8;

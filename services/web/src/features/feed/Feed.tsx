@@ -1,8 +1,8 @@
 import { Alert } from "@mantine/core";
 import { type ReactNode, useCallback, useMemo } from "react";
-import { useObservable } from "@/app/services";
+import { useObservable } from "@/context/services";
+import type { TopicFeed } from "@/model/topicFeed";
 import { FeedList } from "./FeedList";
-import type { TopicFeed } from "./topicFeed";
 
 interface Props {
   feed: TopicFeed;

@@ -5,12 +5,12 @@ import { type KeyboardEvent, type ReactNode, useCallback, useEffect, useRef, use
 import { ApiError, sentence } from "@/api/errors";
 import { pauseAfter } from "@/api/http";
 import type { Notification } from "@/api/types";
-import { useObservable, useOwn } from "@/app/services";
 import { notifyError } from "@/components/notify";
-import { headline, plural } from "@/components/text";
 import { useNow } from "@/components/useNow";
-import { place } from "@/features/inbox/inbox";
-import { isAcked } from "./acks";
+import { useObservable, useOwn } from "@/context/services";
+import { isAcked } from "@/model/acks";
+import { place } from "@/model/inbox";
+import { headline, plural } from "@/model/text";
 import classes from "./FeedList.module.css";
 import { NotificationRow } from "./NotificationRow";
 import { useHeldBack } from "./useHeldBack";

@@ -1,15 +1,15 @@
 import { ActionIcon, Skeleton, Tooltip } from "@mantine/core";
 import { IconCheck, IconChevronRight } from "@tabler/icons-react";
-import { lazy, memo, Suspense } from "react";
+import { memo, Suspense } from "react";
 import { Link } from "wouter";
 import type { Notification, Priority } from "@/api/types";
-import { parts } from "@/app/parts";
 import { DataTable } from "@/components/DataTable";
 import { Fallible } from "@/components/Fallible";
-import { fullTime, headline, publisherName, summary, when } from "@/components/text";
+import { offlinePart } from "@/components/parts";
+import { fullTime, headline, publisherName, summary, when } from "@/model/text";
 import classes from "./NotificationRow.module.css";
 
-const Markdown = lazy(parts.Markdown);
+const Markdown = offlinePart(() => import("@/components/Markdown"));
 
 const PRIORITIES: Readonly<Record<Priority, string | undefined>> = {
   low: "Low",

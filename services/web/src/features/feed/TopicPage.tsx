@@ -1,25 +1,25 @@
 import { ActionIcon, Badge, Button, EmptyState, Skeleton, Tooltip } from "@mantine/core";
 import { IconChecks, IconGhost2, IconPencil, IconSettings, IconVolumeOff } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
 import { Link } from "wouter";
 import { sentence } from "@/api/errors";
 import type { Topic } from "@/api/types";
-import { parts } from "@/app/parts";
-import { subscriptionsQuery, topicQuery } from "@/app/queries";
-import { useObservable, useOwn, useServices } from "@/app/services";
 import { Fallible } from "@/components/Fallible";
 import { notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
-import { plural } from "@/components/text";
-import { useAcknowledgeAll } from "@/features/inbox/useAcknowledgeAll";
+import { offlinePart } from "@/components/parts";
+import { subscriptionsQuery, topicQuery } from "@/context/queries";
+import { useObservable, useOwn, useServices } from "@/context/services";
 import { Pending } from "@/features/publish/Pending";
 import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
+import { plural } from "@/model/text";
+import type { TopicFeed } from "@/model/topicFeed";
 import { Feed } from "./Feed";
-import type { TopicFeed } from "./topicFeed";
+import { useAcknowledgeAll } from "./useAcknowledgeAll";
 import { useTopicFeed } from "./useTopicFeed";
 
-const Composer = lazy(parts.Composer);
+const Composer = offlinePart(() => import("@/features/publish/Composer"));
 
 export default function TopicPage({ name }: { name: string }) {
   const { api } = useServices();

@@ -1,6 +1,6 @@
 import { type RefObject, useCallback, useState } from "react";
 import type { Notification } from "@/api/types";
-import { place } from "@/features/inbox/inbox";
+import { place } from "@/model/inbox";
 
 /** Further down than this somebody is reading: what is new must not push it away. */
 const AT_TOP_PX = 40;

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
-import { useOwn } from "@/app/services";
-import type { TopicFeed } from "./topicFeed";
+import { useOwn } from "@/context/services";
+import type { TopicFeed } from "@/model/topicFeed";
 
 /** The feed of a topic, followed for as long as it is shown. */
 export function useTopicFeed(topic: string): TopicFeed | null {

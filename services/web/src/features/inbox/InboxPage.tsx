@@ -3,15 +3,15 @@ import { IconChecks, IconInbox } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useCallback, useMemo, useState } from "react";
 import { Link } from "wouter";
-import { subscriptionsQuery } from "@/app/queries";
-import { useObservable, useOwn, useServices } from "@/app/services";
 import { notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
-import { plural } from "@/components/text";
-import { isAcked } from "@/features/feed/acks";
+import { subscriptionsQuery } from "@/context/queries";
+import { useObservable, useOwn, useServices } from "@/context/services";
 import { FeedList } from "@/features/feed/FeedList";
-import { total } from "./unread";
-import { useAcknowledgeAll } from "./useAcknowledgeAll";
+import { useAcknowledgeAll } from "@/features/feed/useAcknowledgeAll";
+import { isAcked } from "@/model/acks";
+import { plural } from "@/model/text";
+import { total } from "@/model/unread";
 
 export default function InboxPage() {
   const { live } = useOwn();

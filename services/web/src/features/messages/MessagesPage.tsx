@@ -1,18 +1,18 @@
 import { Button, EmptyState, Skeleton } from "@mantine/core";
 import { IconChecks, IconMessage, IconPencil } from "@tabler/icons-react";
-import { lazy, Suspense, useState } from "react";
-import { parts } from "@/app/parts";
-import { useObservable, useOwn } from "@/app/services";
+import { Suspense, useState } from "react";
 import { Fallible } from "@/components/Fallible";
 import { notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
+import { offlinePart } from "@/components/parts";
+import { useObservable, useOwn } from "@/context/services";
 import { Feed } from "@/features/feed/Feed";
+import { useAcknowledgeAll } from "@/features/feed/useAcknowledgeAll";
 import { useTopicFeed } from "@/features/feed/useTopicFeed";
-import { useAcknowledgeAll } from "@/features/inbox/useAcknowledgeAll";
 import { Pending } from "@/features/publish/Pending";
 import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
 
-const Composer = lazy(parts.Composer);
+const Composer = offlinePart(() => import("@/features/publish/Composer"));
 
 /** What people and programs sent to this user alone, and writing to others. */
 export default function MessagesPage() {

@@ -1,14 +1,14 @@
 import { Alert, Button, Group, JsonInput, SegmentedControl, Stack, Text, Textarea, TextInput } from "@mantine/core";
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
 import { sentence } from "@/api/errors";
 import type { NewNotification, Priority } from "@/api/types";
-import { parts } from "@/app/parts";
-import { useOwn } from "@/app/services";
 import { notify } from "@/components/notify";
+import { offlinePart } from "@/components/parts";
+import { useOwn } from "@/context/services";
 import classes from "./Composer.module.css";
 import { isEmpty, parseData } from "./draft";
 
-const Markdown = lazy(parts.Markdown);
+const Markdown = offlinePart(() => import("@/components/Markdown"));
 
 /** Where it goes: a topic, or a person whom the form asks for. */
 type Target = { topic: string } | "person";

@@ -1,7 +1,7 @@
 import { Button, Loader } from "@mantine/core";
-import { useObservable, useOwn } from "@/app/services";
-import { headline } from "@/components/text";
-import { type Message, messagesTo } from "@/features/outbox/outbox";
+import { useObservable, useOwn } from "@/context/services";
+import { type Message, messagesTo } from "@/model/outbox";
+import { headline } from "@/model/text";
 import classes from "./Composer.module.css";
 
 /** What the user has written to `topic` (or, without one, to people) that is not confirmed yet, newest first. */

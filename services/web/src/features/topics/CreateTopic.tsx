@@ -3,8 +3,8 @@ import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import { sentence } from "@/api/errors";
-import { useChanged } from "@/app/queries";
-import { useServices } from "@/app/services";
+import { useChanged } from "@/context/queries";
+import { useServices } from "@/context/services";
 import { NEW, nameProblem, newTopic } from "./fields";
 
 /** Name, title and who sees it; the rest has defaults and is in the topic's settings. */

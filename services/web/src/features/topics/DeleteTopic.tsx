@@ -5,9 +5,9 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import { sentence } from "@/api/errors";
 import type { Topic } from "@/api/types";
-import { useChanged } from "@/app/queries";
-import { useServices } from "@/app/services";
-import { plural } from "@/components/text";
+import { useChanged } from "@/context/queries";
+import { useServices } from "@/context/services";
+import { plural } from "@/model/text";
 
 /** Says what is lost, and wants the name typed. */
 export default function DeleteTopic({ topic, onClose }: { topic: Topic; onClose: () => void }) {

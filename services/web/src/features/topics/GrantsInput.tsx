@@ -1,5 +1,5 @@
 import { Pill, TagsInput, type TagsInputProps } from "@mantine/core";
-import { useOwn } from "@/app/services";
+import { useOwn } from "@/context/services";
 
 type Props = Pick<TagsInputProps, "label" | "description" | "disabled" | "value" | "onChange">;
 

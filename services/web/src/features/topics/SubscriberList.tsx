@@ -2,7 +2,7 @@ import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { data } from "@/api/client";
 import { sentence } from "@/api/errors";
-import { useOwn, useServices } from "@/app/services";
+import { useOwn, useServices } from "@/context/services";
 import { EMAIL_MODES } from "./emailModes";
 import classes from "./TopicSettings.module.css";
 

@@ -3,9 +3,9 @@ import { IconBell, IconBellPlus, IconBellX, IconChevronDown } from "@tabler/icon
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import type { EmailMode } from "@/api/types";
-import { subscriptionsQuery, useChanged } from "@/app/queries";
-import { useServices } from "@/app/services";
 import { notifyError } from "@/components/notify";
+import { subscriptionsQuery, useChanged } from "@/context/queries";
+import { useServices } from "@/context/services";
 import { EMAIL_MODES } from "./emailModes";
 
 interface Props {

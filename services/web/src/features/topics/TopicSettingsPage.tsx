@@ -1,4 +1,4 @@
-import { parts } from "@/app/parts";
+import { offlinePart } from "@/components/parts";
 import "@mantine/core/styles/Pill.css";
 import "@mantine/core/styles/PillsInput.css";
 import "@mantine/core/styles/NumberInput.css";
@@ -6,19 +6,19 @@ import { Alert, Button, EmptyState, Loader } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconArrowLeft, IconLock } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 import { Link } from "wouter";
 import { sentence } from "@/api/errors";
 import type { Topic } from "@/api/types";
-import { topicQuery } from "@/app/queries";
-import { useServices } from "@/app/services";
 import { PageHeader } from "@/components/PageHeader";
+import { topicQuery } from "@/context/queries";
+import { useServices } from "@/context/services";
 import { fieldsOf } from "./fields";
 import { TopicForm } from "./TopicForm";
 import classes from "./TopicSettings.module.css";
 
-const DeleteTopic = lazy(parts.DeleteTopic);
-const SubscriberList = lazy(parts.SubscriberList);
+const DeleteTopic = offlinePart(() => import("./DeleteTopic"));
+const SubscriberList = offlinePart(() => import("./SubscriberList"));
 
 export default function TopicSettingsPage({ name }: { name: string }) {
   const { api } = useServices();

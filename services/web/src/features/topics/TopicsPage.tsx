@@ -2,19 +2,19 @@ import { Badge, Button, EmptyState, Loader, TextInput } from "@mantine/core";
 import { useDebouncedValue, useDisclosure, useHotkeys } from "@mantine/hooks";
 import { IconHash, IconPlus, IconSearch } from "@tabler/icons-react";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useRef, useState } from "react";
+import { Suspense, useRef, useState } from "react";
 import { Link } from "wouter";
 import { data } from "@/api/client";
 import { sentence } from "@/api/errors";
 import type { Topic } from "@/api/types";
-import { parts } from "@/app/parts";
-import { useObservable, useOwn, useServices } from "@/app/services";
 import { PageHeader } from "@/components/PageHeader";
-import { plural } from "@/components/text";
+import { offlinePart } from "@/components/parts";
+import { useObservable, useOwn, useServices } from "@/context/services";
+import { plural } from "@/model/text";
 import { SubscriptionControl } from "./SubscriptionControl";
 import classes from "./TopicsPage.module.css";
 
-const CreateTopic = lazy(parts.CreateTopic);
+const CreateTopic = offlinePart(() => import("./CreateTopic"));
 
 const PAGE = 50;
 const TYPING_MS = 250;

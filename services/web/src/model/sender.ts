@@ -8,7 +8,7 @@ import { pauseAfter } from "@/api/http";
 import { exclusively, randomKey } from "@/api/locks";
 import { Observable } from "@/api/observable";
 import type { NewNotification } from "@/api/types";
-import type { Ack } from "@/features/feed/acks";
+import type { Ack } from "./acks";
 import { afterFailure, beforeTry, type Entry, full, nextToSend, ordered } from "./outbox";
 
 /** `problem`: why the last try failed, for as long as it does. */

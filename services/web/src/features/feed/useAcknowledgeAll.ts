@@ -1,6 +1,6 @@
 import { useCallback } from "react";
 import { data } from "@/api/client";
-import { useOwn, useServices } from "@/app/services";
+import { useOwn, useServices } from "@/context/services";
 
 /** Acknowledges everything there is now in one topic, or in all that have something unread. */
 export function useAcknowledgeAll(): (topic?: string) => Promise<void> {

@@ -6,7 +6,7 @@
  */
 import { ApiError } from "@/api/errors";
 import type { NewNotification } from "@/api/types";
-import type { Ack } from "@/features/feed/acks";
+import type { Ack } from "./acks";
 
 interface Common {
   /** Idempotency key. */

@@ -2,7 +2,7 @@
 import { type Api, data } from "@/api/client";
 import { Observable } from "@/api/observable";
 import type { InboxNotification, Notification } from "@/api/types";
-import type { Ack } from "@/features/feed/acks";
+import type { Ack } from "./acks";
 import { arrived, EMPTY, type Inbox, older, reaches, refreshed, without } from "./inbox";
 
 const PAGE = 50;

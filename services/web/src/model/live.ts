@@ -3,14 +3,14 @@ import type { Api } from "@/api/client";
 import { Observable } from "@/api/observable";
 import type { Session } from "@/api/session";
 import type { Notification, Subscription, User } from "@/api/types";
-import { Alerter } from "@/features/alerts/alerter";
-import { type Ack, type AckBook, acked, countUnread } from "@/features/feed/acks";
-import { type FeedEvents, TopicFeed } from "@/features/feed/topicFeed";
-import { InboxFeed } from "@/features/inbox/inboxFeed";
-import { among, counted, lowered, type Unread } from "@/features/inbox/unread";
-import { Outbox } from "@/features/outbox/sender";
 import { Connection } from "@/socket/connection";
 import type { UnreadPush } from "@/socket/messages";
+import { type Ack, type AckBook, acked, countUnread } from "./acks";
+import { Alerter } from "./alerter";
+import { InboxFeed } from "./inboxFeed";
+import { Outbox } from "./sender";
+import { type FeedEvents, TopicFeed } from "./topicFeed";
+import { among, counted, lowered, type Unread } from "./unread";
 
 /** Subscriptions that are followed by channels of their own; a socket has at most 100. */
 const MOST_FOLLOWED = 80;

@@ -1,6 +1,6 @@
 /** What is said of a new notification beside showing it: a desktop notification, a sound, or nothing. Pure. */
 import type { Notification } from "@/api/types";
-import { headline, plain, publisherName } from "@/components/text";
+import { headline, plain, publisherName } from "./text";
 
 export interface AlertWishes {
   readonly desktop: boolean;

@@ -4,7 +4,7 @@ import type { Api } from "@/api/client";
 import type { Observable } from "@/api/observable";
 import type { Session } from "@/api/session";
 import type { ClientConfig, User } from "@/api/types";
-import type { Live } from "./live";
+import type { Live } from "@/model/live";
 
 export interface Services {
   readonly session: Session;
