@@ -57,7 +57,7 @@ def tool(name: str, *arguments: str) -> str:
 
 
 def check() -> None:
-    """Lint, format, strict types. Raises :class:`ToolFailed`."""
+    """Check lint, layers, import cycles, format and strict types. Raises :class:`ToolFailed`."""
     tool("@biomejs/biome", "ci", ".")
     tool("typescript", "--noEmit")
 
