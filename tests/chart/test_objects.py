@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from chart.rendered import CHART, NAMESPACE, ROOT, SERVICES, VARIANTS, Rendering, render, walk
-from notifyx_operator.topics.resource import parse
+from notifyx_topics.resource import parse
 
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 KEYS = {

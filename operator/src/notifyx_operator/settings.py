@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyx_common.contracts.store import TopicName
 from notifyx_common.prometheus import PrometheusSettings
+from notifyx_topics.names import TopicName
 
 
 class DeclaredPlatform(BaseModel):

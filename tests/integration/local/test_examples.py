@@ -20,9 +20,9 @@ from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.metrics import Metrics
+from notifyx_common.topics import observe
 from notifyx_local.topics import apply_topics, read_folder
-from notifyx_operator.topics.apply import observe
-from notifyx_operator.topics.plan import plan
+from notifyx_topics.plan import plan
 from support.platform import Platform, person
 
 pytestmark = pytest.mark.xdist_group("platform-1")

@@ -14,7 +14,7 @@ from notifyx.cli.topic_changes import changes, creation
 from notifyx.cli.topic_files import TopicSpec, read_topics
 from notifyx.shapes import Topic, User
 from notifyx_common.contracts.store import NewTopic, TopicPatch
-from notifyx_operator.topics.resource import TopicSpec as OperatorSpec
+from notifyx_topics.resource import TopicSpec as OperatorSpec
 
 ROOT = Path(__file__).parents[3]
 HEAD = "apiVersion: notifyx.dev/v1alpha1\nkind: NotifyxTopic\n"

@@ -21,8 +21,8 @@ from notifyx_common.contracts.store import TopicStatus
 from notifyx_operator.scaling.bounds import Decision, InvalidPlatform, PlatformSpec, Replicas, read_spec
 from notifyx_operator.scaling.platform_status import Looked, platform_status
 from notifyx_operator.topics.claims import read_claim
-from notifyx_operator.topics.resource import InvalidResource, TopicSpec, parse
 from notifyx_operator.topics.status import Outcome, topic_status
+from notifyx_topics.resource import InvalidResource, TopicSpec, parse
 
 ROOT = Path(__file__).parents[3]
 FILES = {

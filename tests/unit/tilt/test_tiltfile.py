@@ -52,7 +52,7 @@ def test_a_change_of_the_source_reaches_the_process(tilt: Tilt, name: str) -> No
     image = tilt.images[f"notifyx-{name}"]
     steps = image["live_update"]
     synced = {step["to"]: Path(step["files"][0]) for step in steps if step["kind"] == "sync"}
-    packages = {"notifyx_common", f"notifyx_{name}"} | ({"notifyx"} if name == "operator" else set())
+    packages = {"notifyx_topics", "notifyx_common", f"notifyx_{name}"} | ({"notifyx"} if name == "operator" else set())
     assert set(synced) == {f"/tmp/live/{package}" for package in packages}
     for target, folder in synced.items():
         assert (folder / "__init__.py").is_file()

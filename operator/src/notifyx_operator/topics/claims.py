@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from notifyx_operator.kube.names import FINALIZER
-from notifyx_operator.topics.resource import API_VERSION, KIND, InvalidResource, Resource, parse
+from notifyx_topics.resource import API_VERSION, KIND, InvalidResource, Resource, parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from notifyx_operator.topics.resource import DemandSpec
 from notifyx_operator.topics.status import Outcome, State
+from notifyx_topics.resource import DemandSpec
 
 STANDING: Final[frozenset[State]] = frozenset({"InSync", "StoreUnavailable"})
 """A topic that is not read, or is another resource's, makes no demand by this one."""

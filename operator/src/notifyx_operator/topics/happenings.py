@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from notifyx_common.topics import Applied
 from notifyx_operator.kube.conditions import find
-from notifyx_operator.topics.apply import Applied
 from notifyx_operator.topics.claims import Claim
-from notifyx_operator.topics.plan import Action, Delete, Put, Refuse
 from notifyx_operator.topics.status import Outcome
+from notifyx_topics.plan import Action, Delete, Put, Refuse
 
 
 @dataclass(frozen=True, slots=True)

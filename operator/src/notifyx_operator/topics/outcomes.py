@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from notifyx_common.errors import NotifyxError
-from notifyx_operator.topics.apply import Applied
+from notifyx_common.topics import Applied
 from notifyx_operator.topics.claims import Claim
-from notifyx_operator.topics.plan import Put, Refuse
 from notifyx_operator.topics.status import Outcome, State
+from notifyx_topics.plan import Put, Refuse
 
 CLAIMED = "claimed_by_other_resource"
 

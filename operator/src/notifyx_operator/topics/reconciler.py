@@ -25,16 +25,16 @@ from notifyx_common.errors import NotFound, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import system_principal
+from notifyx_common.topics import Applied, StoreCalls, apply, observe
 from notifyx_operator.kube.cluster import TOPICS, Cluster
 from notifyx_operator.settings import OperatorSettings
-from notifyx_operator.topics.apply import Applied, StoreCalls, apply, observe
 from notifyx_operator.topics.claims import Claim, read_claim
 from notifyx_operator.topics.deletion import Patience, Wait, after_failure
 from notifyx_operator.topics.demand import Demands
 from notifyx_operator.topics.happenings import Happening, happenings
 from notifyx_operator.topics.outcomes import endings, settle
-from notifyx_operator.topics.plan import plan
 from notifyx_operator.topics.status import Outcome, State, changes, topic_status, with_numbers
+from notifyx_topics.plan import plan
 
 log = get_logger(__name__)
 

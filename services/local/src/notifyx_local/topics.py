@@ -10,9 +10,9 @@ from pathlib import Path
 import yaml
 
 from notifyx_common.errors import NotifyxError
-from notifyx_operator.topics.apply import Applied, StoreCalls, apply, observe
-from notifyx_operator.topics.plan import plan
-from notifyx_operator.topics.resource import InvalidResource, Resource, parse
+from notifyx_common.topics import Applied, StoreCalls, apply, observe
+from notifyx_topics.plan import plan
+from notifyx_topics.resource import InvalidResource, Resource, parse
 
 PART = "local"
 _UIDS = uuid.uuid5(uuid.NAMESPACE_DNS, "local.notifyx.dev")

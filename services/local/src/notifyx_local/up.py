@@ -25,6 +25,7 @@ from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
+from notifyx_common.topics import Applied
 from notifyx_local.credentials import Secrets, load_secrets
 from notifyx_local.databases import make_databases
 from notifyx_local.options import (
@@ -44,8 +45,7 @@ from notifyx_local.supervisor import Supervisor, wait_until
 from notifyx_local.topics import apply_topics, read_folder
 from notifyx_local.web_build import SOURCE, BuildFailed, build_web, has_page
 from notifyx_local.welcome import Web, welcome
-from notifyx_operator.topics.apply import Applied
-from notifyx_operator.topics.resource import Resource
+from notifyx_topics.resource import Resource
 
 log = get_logger(__name__)
 

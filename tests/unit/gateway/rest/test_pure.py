@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from notifyx_common.contracts.store import History, NewNotification, TopicName
+from notifyx_common.contracts.store import History, NewNotification
 from notifyx_common.errors import InvalidRequest, NotFound, Unauthenticated
 from notifyx_common.principal import Principal
 from notifyx_common.settings import SettingsError, load
@@ -20,6 +20,7 @@ from notifyx_gateway.rest.routes.accounts import client_credentials
 from notifyx_gateway.rest.stream import FORMAT, EventStream, event
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import bearer_token
+from notifyx_topics.names import TopicName
 
 
 class Named(BaseModel):

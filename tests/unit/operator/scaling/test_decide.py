@@ -16,8 +16,8 @@ from notifyx_operator.scaling.planner import Memory
 from notifyx_operator.scaling.scale_in import GREATEST, costs
 from notifyx_operator.topics.claims import Claim
 from notifyx_operator.topics.demand import Demand, Demands
-from notifyx_operator.topics.resource import DemandSpec, Resource, TopicSpec
 from notifyx_operator.topics.status import Outcome, State
+from notifyx_topics.resource import DemandSpec, Resource, TopicSpec
 
 SPEC = ServiceSpec.model_validate(
     {

@@ -9,15 +9,15 @@ import pytest
 
 from notifyx_common.contracts.store import TopicStatus
 from notifyx_common.errors import Conflict, Forbidden, NotifyxError, Unavailable
+from notifyx_common.topics import Applied
 from notifyx_operator.handlers import LONGEST_PAUSE, pause
 from notifyx_operator.kube.names import FINALIZER
-from notifyx_operator.topics.apply import Applied
 from notifyx_operator.topics.claims import Claim, read_claim
 from notifyx_operator.topics.deletion import GiveUp, Patience, Wait, after_failure
 from notifyx_operator.topics.happenings import happenings
 from notifyx_operator.topics.outcomes import endings, settle
-from notifyx_operator.topics.plan import Delete, Put, Refuse, Release
 from notifyx_operator.topics.status import Outcome, changes, conditions, topic_status
+from notifyx_topics.plan import Delete, Put, Refuse, Release
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AWAY = Unavailable("The store service cannot be reached.")

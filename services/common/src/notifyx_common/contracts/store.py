@@ -72,29 +72,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from notifyx_common.principal import Principal
+from notifyx_topics.names import AnyTopicName, TopicName
+from notifyx_topics.settings import EmailMode, EmailPolicy, Grant, Retention, Title, Visibility
 
-# Dots alone are no name: a URL cannot address it, since clients and servers take it for a path.
-TopicName = Annotated[str, StringConstraints(max_length=128, pattern=r"^\.*[a-z0-9_-][a-z0-9._-]*$")]
-AnyTopicName = Annotated[
-    str, StringConstraints(max_length=133, pattern=r"^(\.*[a-z0-9_-][a-z0-9._-]*|user:[A-Za-z0-9:._-]{1,128})$")
-]
-Grant = Annotated[str, StringConstraints(min_length=1, max_length=320, pattern=r"^[^\x00-\x20\x7f]+$")]
-"""A user id, a verified email, a ServiceAccount (``system:serviceaccount:ns:name``), or ``*`` for anyone signed in."""
-
-Title = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 Body = Annotated[str, StringConstraints(max_length=32_768, pattern=r"^[^\x00]*$")]
 Priority = Literal["low", "normal", "high", "urgent"]
-EmailMode = Literal["never", "every", "unread", "digest"]
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 Seq = Annotated[int, Field(ge=0, le=2**53 - 1, strict=True)]
 
 MAX_DATA_BYTES = 32_768
 """Largest JSON encoding of a notification's ``data``, in bytes."""
-
-
-def inbox_topic(user_id: str) -> str:
-    """The name of a user's own inbox topic."""
-    return f"user:{user_id}"
 
 
 class _Request(BaseModel):
@@ -250,27 +237,12 @@ class UnreadResult(BaseModel):
     unread: int
 
 
-class Retention(_Request):
-    """How long and how many notifications a topic keeps; whichever bound is reached first."""
-
-    max_age_seconds: int = Field(default=30 * 24 * 3600, ge=60, le=10 * 365 * 24 * 3600)
-    max_count: int = Field(default=100_000, ge=1, le=10_000_000)
-
-
-class EmailPolicy(_Request):
-    """The topic's default for new subscriptions, and the delays of ``unread`` and ``digest`` mail in seconds."""
-
-    default: EmailMode = "never"
-    unread_after_seconds: int = Field(default=900, ge=1, le=7 * 24 * 3600)
-    digest_every_seconds: int = Field(default=24 * 3600, ge=1, le=30 * 24 * 3600)
-
-
 class NewTopic(_Request):
     """A topic to create; the caller becomes its creator. ``readers`` matter where visibility is private."""
 
     name: TopicName
     title: Title = ""
-    visibility: Literal["public", "private"] = "public"
+    visibility: Visibility = "public"
     publishers: list[Grant] = Field(default=[], max_length=1000)
     readers: list[Grant] = Field(default=[], max_length=1000)
     retention: Retention = Retention()
@@ -281,7 +253,7 @@ class TopicPatch(_Request):
     """What may change of a topic; absent fields stay."""
 
     title: Title | None = None
-    visibility: Literal["public", "private"] | None = None
+    visibility: Visibility | None = None
     creators: list[Grant] | None = Field(default=None, min_length=1, max_length=100)
     publishers: list[Grant] | None = Field(default=None, max_length=1000)
     readers: list[Grant] | None = Field(default=None, max_length=1000)
@@ -290,28 +262,13 @@ class TopicPatch(_Request):
     paused: bool | None = None
 
 
-class ResourceTopic(_Request):
-    """A NotifyxTopic resource's wish for a topic; ``resource`` names it (``namespace/name``) with its UID."""
-
-    resource: str = Field(max_length=300)
-    uid: str = Field(max_length=64)
-    title: Title = ""
-    visibility: Literal["public", "private"] = "public"
-    owners: list[Grant] = Field(default=[], max_length=100)
-    publishers: list[Grant] = Field(default=[], max_length=1000)
-    readers: list[Grant] = Field(default=[], max_length=1000)
-    retention: Retention = Retention()
-    email: EmailPolicy = EmailPolicy()
-    paused: bool = False
-
-
 class Topic(BaseModel):
     """A topic as a reader sees it; ``resource`` names the NotifyxTopic that owns it."""
 
     id: str
     name: str
     title: str
-    visibility: Literal["public", "private"]
+    visibility: Visibility
     creators: list[str]
     publishers: list[str]
     readers: list[str]

@@ -8,13 +8,14 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from notifyx_common.contracts.store import IdempotencyKey, NewNotification, NewTopic, inbox_topic
+from notifyx_common.contracts.store import IdempotencyKey, NewNotification, NewTopic
 from notifyx_common.errors import Forbidden, NotFound
 from notifyx_common.web import parse_model
 from notifyx_gateway.socket.channels import StoreChannel, StrictPush, TopicChannel, published_reply
 from notifyx_gateway.socket.frames import Message
 from notifyx_gateway.socket.peer import Handler, Peer
 from notifyx_gateway.socket.protocol import Channel
+from notifyx_topics.names import inbox_topic
 
 
 class SendPush(NewNotification):

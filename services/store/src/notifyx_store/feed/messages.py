@@ -9,10 +9,11 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from notifyx_common.contracts.store import AnyTopicName, Seq
+from notifyx_common.contracts.store import Seq
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.web import invalid_fields
 from notifyx_store.feed.core import Item
+from notifyx_topics.names import AnyTopicName
 
 
 class _Operation(BaseModel):

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from notifyx_common.contracts.store import EmailMode, Subscriber, Subscribers, Subscription, inbox_topic
+from notifyx_common.contracts.store import Subscriber, Subscribers, Subscription
 from notifyx_common.errors import Conflict, Forbidden, NotFound
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
@@ -21,6 +21,8 @@ from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.readers.joins import UNREAD_ABOVE
 from notifyx_store.topics.permissions import TopicFacts, check_manage, check_read, identity
 from notifyx_store.topics.rows import read_or_make, read_topic
+from notifyx_topics.names import inbox_topic
+from notifyx_topics.settings import EmailMode
 
 _COLUMNS = f"""t.name AS topic, s.user_id, s.email_mode AS email, s.first_seq, s.acked_up_to, s.created_at,
     ({UNREAD_ABOVE}) AS unread"""

@@ -16,7 +16,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store import EmailPolicy, NewTopic, ResourceTopic, Retention, TopicPatch
+from notifyx_common.contracts.store import NewTopic, TopicPatch
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import Conflict, Forbidden
 from notifyx_common.principal import Principal
@@ -26,6 +26,7 @@ from notifyx_store.base.locking import LOCK_EXCLUSIVE, LOCK_SHARED
 from notifyx_store.readers.subscriptions import END, FORGET
 from notifyx_store.topics.models import Topic
 from notifyx_store.topics.permissions import TopicFacts, check_manage, email_hash, normalise
+from notifyx_topics.settings import EmailPolicy, ResourceTopic, Retention
 
 _READERS_GONE = """
 SELECT id FROM subscriptions

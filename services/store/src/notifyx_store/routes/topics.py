@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from quart import Blueprint, Response, request
 
-from notifyx_common.contracts.store import NewTopic, ResourceTopic, Topic, TopicPatch, inbox_topic
+from notifyx_common.contracts.store import NewTopic, Topic, TopicPatch
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_common.web import caller, json_response, read_model
@@ -18,6 +18,8 @@ from notifyx_store.routes import arguments
 from notifyx_store.topics.permissions import check_log
 from notifyx_store.topics.rows import read_or_make, read_topic
 from notifyx_store.topics.views import list_views, own_view, read_view
+from notifyx_topics.names import inbox_topic
+from notifyx_topics.settings import ResourceTopic
 
 
 def topic_routes(context: StoreContext) -> Blueprint:

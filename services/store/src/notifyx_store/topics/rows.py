@@ -7,10 +7,10 @@ from datetime import datetime
 
 import asyncpg
 
-from notifyx_common.contracts.store import inbox_topic
 from notifyx_store.base import wakeups
 from notifyx_store.base.errors import no_topic
 from notifyx_store.topics.permissions import INBOX_PREFIX, TopicFacts
+from notifyx_topics.names import inbox_topic
 
 _COLUMNS = """id, name, kind, visibility, creators, publishers, readers, paused, resource, last_seq, pruned_seq,
        email_default"""

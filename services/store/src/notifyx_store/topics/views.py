@@ -7,11 +7,12 @@ from typing import Any
 
 import asyncpg
 
-from notifyx_common.contracts.store import EmailPolicy, Retention, Topic, Topics
+from notifyx_common.contracts.store import Topic, Topics
 from notifyx_common.principal import Principal
 from notifyx_store.base.errors import no_topic
 from notifyx_store.topics.permissions import TopicFacts, identities, may_manage, may_publish, may_see
 from notifyx_store.topics.rows import facts
+from notifyx_topics.settings import EmailPolicy, Retention
 
 _VIEW = """
 SELECT t.id, t.name, t.kind, t.title, t.visibility, t.creators, t.publishers, t.readers, t.retention_max_age,

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from notifyx_common.contracts.store import AnyTopicName, Notification, Subscriber
+from notifyx_common.contracts.store import Notification, Subscriber
 from notifyx_common.errors import FieldError
 from notifyx_gateway.rest.requests import BatchItem
+from notifyx_topics.names import AnyTopicName
 
 
 class Problem(BaseModel):

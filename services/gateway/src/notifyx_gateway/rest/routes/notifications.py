@@ -10,11 +10,7 @@ from prometheus_client import Counter
 from quart import Blueprint, Response, request
 
 from notifyx_common.client import ServiceClient
-from notifyx_common.contracts.store import (
-    NewNotification,
-    PublishResult,
-    inbox_topic,
-)
+from notifyx_common.contracts.store import NewNotification, PublishResult
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
@@ -26,6 +22,7 @@ from notifyx_gateway.rest.publication import Publication, checked_key, read_publ
 from notifyx_gateway.rest.requests import Acks, Batch, BatchItem
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
+from notifyx_topics.names import inbox_topic
 
 LARGEST_PAGE = 200
 PAGE = 50

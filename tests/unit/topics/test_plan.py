@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.contracts.store import EmailPolicy, Retention, Topic
-from notifyx_operator.topics.plan import Action, Delete, Put, Refuse, Release, plan
-from notifyx_operator.topics.resource import InvalidResource, Resource, TopicSpec, parse
+from notifyx_common.contracts.store import Topic
+from notifyx_topics.plan import Action, Delete, Put, Refuse, Release, plan
+from notifyx_topics.resource import InvalidResource, Resource, TopicSpec, parse
+from notifyx_topics.settings import EmailPolicy, Retention
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -7,48 +7,54 @@ otherwise be a wish that is silently not granted.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Self
 
-import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from notifyx_common.contracts.store import EmailMode, EmailPolicy, Grant, ResourceTopic, Retention, Title, TopicName
-from notifyx_common.errors import InvalidRequest
+from notifyx_topics.names import TopicName
+from notifyx_topics.settings import (
+    MAX_GRANTS,
+    MAX_OWNERS,
+    EmailPolicy,
+    Grant,
+    ResourceTopic,
+    Retention,
+    Title,
+    Visibility,
+)
 
 API_VERSION = "notifyx.dev/v1alpha1"
 KIND = "NotifyxTopic"
 
 
-class InvalidResource(InvalidRequest):
-    """A document is not a valid NotifyxTopic; the sentence names the field and what is wrong with it."""
+class InvalidResource(ValueError):
+    """A document is not a valid NotifyxTopic; ``reason`` names the field and what is wrong with it."""
 
-    code = "invalid_resource"
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class _Part(BaseModel):
+    """A part of a resource: as Kubernetes writes it, in camel case."""
+
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=False, validate_by_alias=True, extra="forbid", frozen=True
     )
 
 
-class RetentionSpec(_Part):
+class RetentionSpec(_Part, Retention):
     """How long and how many notifications are kept; whichever bound is reached first."""
 
-    max_age_seconds: int = Field(default=Retention().max_age_seconds, ge=60, le=10 * 365 * 24 * 3600)
-    max_count: int = Field(default=Retention().max_count, ge=1, le=10_000_000)
 
-
-class EmailSpec(_Part):
+class EmailSpec(_Part, EmailPolicy):
     """The default of new subscriptions, and the delays of ``unread`` and ``digest`` email in seconds."""
-
-    default: EmailMode = EmailPolicy().default
-    unread_after_seconds: int = Field(default=EmailPolicy().unread_after_seconds, ge=1, le=7 * 24 * 3600)
-    digest_every_seconds: int = Field(default=EmailPolicy().digest_every_seconds, ge=1, le=30 * 24 * 3600)
 
 
 class DemandSpec(_Part):
@@ -63,10 +69,10 @@ class TopicSpec(_Part):
     """``spec`` of a NotifyxTopic."""
 
     title: Title = ""
-    owners: tuple[Grant, ...] = Field(default=(), max_length=100)
-    publishers: tuple[Grant, ...] = Field(default=(), max_length=1000)
-    readers: tuple[Grant, ...] = Field(default=(), max_length=1000)
-    visibility: Literal["public", "private"] = "public"
+    owners: tuple[Grant, ...] = Field(default=(), max_length=MAX_OWNERS)
+    publishers: tuple[Grant, ...] = Field(default=(), max_length=MAX_GRANTS)
+    readers: tuple[Grant, ...] = Field(default=(), max_length=MAX_GRANTS)
+    visibility: Visibility = "public"
     retention: RetentionSpec = RetentionSpec()
     email: EmailSpec = EmailSpec()
     demand: DemandSpec = DemandSpec()
@@ -128,12 +134,8 @@ class Resource:
             owners=list(spec.owners),
             publishers=list(spec.publishers),
             readers=list(spec.readers),
-            retention=Retention(max_age_seconds=spec.retention.max_age_seconds, max_count=spec.retention.max_count),
-            email=EmailPolicy(
-                default=spec.email.default,
-                unread_after_seconds=spec.email.unread_after_seconds,
-                digest_every_seconds=spec.email.digest_every_seconds,
-            ),
+            retention=Retention(**spec.retention.model_dump()),
+            email=EmailPolicy(**spec.email.model_dump()),
             paused=spec.paused,
         )
 
@@ -144,8 +146,8 @@ def parse(document: Mapping[str, Any]) -> Resource:
     Raises :class:`InvalidResource`, which says what is wrong with the first three wrong fields.
     """
     try:
-        read = _Document.model_validate_json(orjson.dumps(document), strict=True)
-    except orjson.JSONEncodeError:
+        read = _Document.model_validate_json(_json(document), strict=True)
+    except _NotJson:
         raise InvalidResource("the document holds what JSON has no form for.") from None
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
@@ -159,6 +161,32 @@ def parse(document: Mapping[str, Any]) -> Resource:
         spec=read.spec,
         created=metadata.creationTimestamp,
     )
+
+
+class _NotJson(ValueError):
+    """A value that YAML knows and JSON does not."""
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    """Return ``document`` as JSON; times become text. Raises :class:`_NotJson`."""
+    try:
+        return json.dumps(_plain(document), allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise _NotJson from error
+
+
+def _plain(value: object) -> object:
+    """Return ``value`` with nothing in it that JSON has no form for. Raises :class:`_NotJson`."""
+    match value:
+        case None | str() | bool() | int() | float():
+            return value
+        case date():
+            return value.isoformat()
+        case Mapping() if all(isinstance(key, str) for key in value):
+            return {key: _plain(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+    raise _NotJson
 
 
 _PARTS: Mapping[tuple[str, ...], type[BaseModel]] = {

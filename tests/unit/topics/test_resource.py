@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_operator.topics.resource import InvalidResource, parse
+from notifyx_topics.resource import InvalidResource, parse
 
 WHOLE: dict[str, Any] = {
     "apiVersion": "notifyx.dev/v1alpha1",

@@ -5,15 +5,40 @@ The operator and ``notifyx up`` both act on this plan. Applying it and planning 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, Protocol
 
-from notifyx_common.contracts.store import ResourceTopic, Topic
-from notifyx_operator.topics.resource import Resource
+from notifyx_topics.resource import Resource
+from notifyx_topics.settings import EmailPolicy, ResourceTopic, Retention, Visibility
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Topic(Protocol):
+    """A topic as the store has it; ``resource`` is the reference of the resource that owns it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def visibility(self) -> Visibility: ...
+    @property
+    def creators(self) -> Sequence[str]: ...
+    @property
+    def publishers(self) -> Sequence[str]: ...
+    @property
+    def readers(self) -> Sequence[str]: ...
+    @property
+    def retention(self) -> Retention: ...
+    @property
+    def email(self) -> EmailPolicy: ...
+    @property
+    def paused(self) -> bool: ...
+    @property
+    def resource(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Carries out a plan against the store's internal API."""
+"""The store's topics for whoever applies declared ones: read them all, and carry out a plan of changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from notifyx_common.contracts.store import Topic, Topics
 from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal, system_principal
-from notifyx_operator.topics.plan import Action, Put, Refuse, Release
+from notifyx_topics.plan import Action, Put, Refuse, Release
 
 PAGE = 200
 

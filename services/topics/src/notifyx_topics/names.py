@@ -1,0 +1,32 @@
+"""The rule for a topic's name, in one place.
+
+The definition of the resource, the OpenAPI document and the web client state it in their own form; tests hold them
+equal to this one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+MAX_NAME = 128
+"""Longest name of a topic, in characters."""
+
+NAME = r"\.*[a-z0-9_-][a-z0-9._-]*"
+"""A regular expression of a topic's name, not anchored. Dots alone are no name: in a URL's path they are no segment."""
+
+INBOX_PREFIX = "user:"
+INBOX = rf"{INBOX_PREFIX}[A-Za-z0-9:._-]{{1,{MAX_NAME}}}"
+"""A regular expression of an inbox topic's name: the prefix, then the id of its user."""
+
+TopicName = Annotated[str, StringConstraints(max_length=MAX_NAME, pattern=f"^{NAME}$")]
+"""The name of a topic that somebody can create."""
+
+AnyTopicName = Annotated[str, StringConstraints(max_length=len(INBOX_PREFIX) + MAX_NAME, pattern=f"^({NAME}|{INBOX})$")]
+"""The name of a topic that can be addressed: of a created one, or of a user's inbox."""
+
+
+def inbox_topic(user_id: str) -> str:
+    """Return the name of a user's own inbox topic."""
+    return INBOX_PREFIX + user_id
