@@ -1,0 +1,143 @@
+"""A service's database: entered at start, then one pool for models and for SQL by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+from quart import Quart, Response
+from tortoise.context import TortoiseContext
+from tortoise.transactions import in_transaction
+
+from notifyx_common.database.config import CONNECTION, DatabaseConfig, tortoise_config
+from notifyx_common.database.engine import Client, Pool
+from notifyx_common.database.loss import LOST, as_unavailable, unavailable_when_lost
+from notifyx_common.database.migrations import migrate
+from notifyx_common.database.waiting import wait_for_database
+from notifyx_common.errors import Unavailable
+from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Usage
+from notifyx_common.web import problem_response
+
+log = get_logger(__name__)
+
+
+class Database:
+    """One service's database, migrated and connected while it is entered."""
+
+    def __init__(self, config: DatabaseConfig) -> None:
+        self.config = config
+        self._context: TortoiseContext | None = None
+        self._client: Client | None = None
+
+    async def __aenter__(self) -> Self:
+        """Wait for the database, migrate it and connect.
+
+        Raises :class:`DatabaseNotReached` after ``start_deadline`` seconds.
+        """
+        # Tortoise writes every query with its values, and the URL, at DEBUG: never in our logs.
+        logging.getLogger("tortoise").setLevel(logging.INFO)
+        until = time.monotonic() + self.config.start_deadline
+        while True:
+            await wait_for_database(self.config.url, until - time.monotonic(), self.config.connect_timeout)
+            try:
+                await self._open()
+            except Unavailable as error:
+                # One connection does not mean that the next succeeds: names and ways of a new pod come and go at first.
+                if time.monotonic() >= until:
+                    raise
+                log.warning("the database went away again", reason=error.reason)
+                await asyncio.sleep(random.uniform(0.2, 0.5))  # noqa: S311 - jitter, not a secret
+            else:
+                return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def _open(self) -> None:
+        """Migrate and connect. Raises :class:`Unavailable`; nothing is left open then."""
+        try:
+            with unavailable_when_lost():
+                async with asyncio.timeout(self.config.migrate_deadline):
+                    await migrate(self.config)
+                self._context = TortoiseContext()
+                self.activate()
+                await self._context.init(config=tortoise_config(self.config))
+                async with in_transaction(CONNECTION):
+                    pass  # makes the pool
+                client = self._context.connections.get(CONNECTION)
+                assert isinstance(client, Client)
+                self._client = client
+        except BaseException:
+            await self._close()
+            raise
+
+    async def _close(self) -> None:
+        if self._context is not None:
+            await self._context.close_connections()
+            self._context = self._client = None
+
+    @property
+    def pool(self) -> Pool:
+        """The pool, for SQL by hand; the same that models use."""
+        assert self._client is not None, "the database has not been entered"
+        assert self._client.pool is not None
+        return self._client.pool
+
+    def usage(self) -> Usage:
+        """How many connections are in use now."""
+        limit = self.config.pool_max
+        if self._client is None:
+            return Usage(0, limit)
+        return Usage(self.pool.get_size() - self.pool.get_idle_size(), limit, self.pool.waiting)
+
+    def activate(self) -> None:
+        """Make models of the running task (and of tasks it starts) use this database.
+
+        Tortoise finds its connections in a context variable; a task that did not descend from the one that
+        entered this object, such as a server's request, has to be told.
+        """
+        assert self._context is not None, "the database has not been entered"
+        # To enter it is the public way to make it current. It is never left: the variable ends with the task.
+        self._context.__enter__()
+
+    @contextlib.asynccontextmanager
+    async def guard(self) -> AsyncIterator[None]:
+        """Run the block on this database; its being away is raised as :class:`Unavailable`."""
+        self.activate()
+        with unavailable_when_lost():
+            yield
+
+    async def check(self) -> None:
+        """A readiness check: one round trip. Raises :class:`Unavailable`."""
+        with unavailable_when_lost():
+            async with self.pool.acquire(timeout=self.config.acquire_timeout) as connection:
+                await connection.fetchval("SELECT 1", timeout=self.config.acquire_timeout)
+
+    def attach(self, app: Quart) -> None:
+        """Let every request of ``app`` use this database, and answer 503 for those it was away for."""
+
+        async def use() -> None:
+            if self._context is not None:
+                self.activate()
+
+        app.before_request(use)
+        app.before_websocket(use)
+
+        async def away(error: Exception) -> Response:
+            unavailable = as_unavailable(error)
+            if unavailable is None:
+                raise error
+            log.warning("request failed", code=unavailable.code, cause=type(error).__name__)
+            return problem_response(unavailable)
+
+        for kind in LOST:
+            app.register_error_handler(kind, away)

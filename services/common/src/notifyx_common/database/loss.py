@@ -1,0 +1,70 @@
+"""How the absence of a database looks to callers: :class:`Unavailable`, never a driver's error."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import asyncpg
+from tortoise.exceptions import DBConnectionError
+
+from notifyx_common.errors import Unavailable
+
+
+def as_unavailable(error: BaseException) -> Unavailable | None:
+    """The form of ``error`` for callers if it says that the database is away or too busy; else ``None``."""
+    if isinstance(error, asyncpg.InterfaceError):
+        # asyncpg has one class for a connection or pool that is closed and for misuse of its interface.
+        text = str(error)
+        if not any(word in text for word in ("closed", "closing", "connection has been released", "terminated")):
+            return None
+        return Unavailable("The database connection was lost; nothing is known to have changed. Try again.")
+    for kinds, sentence in _SENTENCES:
+        if isinstance(error, kinds):
+            return Unavailable(sentence)
+    return None
+
+
+@contextlib.contextmanager
+def unavailable_when_lost() -> Iterator[None]:
+    """Raise :class:`Unavailable` in place of a driver's error that says the database is away."""
+    try:
+        yield
+    except LOST as error:
+        unavailable = as_unavailable(error)
+        if unavailable is None:
+            raise
+        raise unavailable from error
+
+
+_SENTENCES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    (
+        (TimeoutError, asyncpg.QueryCanceledError),
+        "The database did not answer in time. Try again.",
+    ),
+    (
+        # A newer replica has just migrated; asyncpg forgets the statement, so that the next try prepares it anew.
+        (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError),
+        "The database is being brought up to date; nothing changed. Try again.",
+    ),
+    (
+        (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError),
+        "Too many are at the same thing at once; nothing changed. Try again.",
+    ),
+    (
+        (
+            asyncpg.PostgresConnectionError,
+            asyncpg.OperatorInterventionError,
+            asyncpg.InsufficientResourcesError,
+            asyncpg.InternalClientError,
+            DBConnectionError,
+            OSError,
+        ),
+        "The database cannot be reached now. Try again.",
+    ),
+)
+
+LOST: tuple[type[Exception], ...] = (
+    asyncpg.InterfaceError,
+    *(kind for kinds, _ in _SENTENCES for kind in kinds),
+)

@@ -1,0 +1,35 @@
+"""Tortoise's migrations, run by one replica at a time and as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+
+from tortoise.context import TortoiseContext
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+from tortoise.migrations.schema_editor import AsyncpgSchemaEditor
+from tortoise.transactions import in_transaction
+
+from notifyx_common.database.config import CONNECTION, DatabaseConfig, app_config, tortoise_config
+from notifyx_common.logs import get_logger
+
+log = get_logger(__name__)
+
+
+async def migrate(config: DatabaseConfig) -> None:
+    """Bring the schema up to date: all missing migrations in one transaction, one replica at a time."""
+    async with TortoiseContext() as context:
+        await context.init(config=tortoise_config(config, migrating=True))
+        async with in_transaction(CONNECTION) as client:
+            await client.execute_query("SELECT pg_advisory_xact_lock($1)", [_lock_key(config.app)])
+            executor = MigrationExecutor(client, {config.app: app_config(config)})
+            # Looking for applied migrations before the table is there would fail, and end the transaction.
+            await executor.recorder.ensure_schema(AsyncpgSchemaEditor(client, atomic=False))
+            await executor.migrate(
+                [MigrationTarget(app_label=config.app, name="__latest__")],
+                direction="forward",
+                progress=lambda event, app, name: log.info("migration", step=event, app=app, name=name),
+            )
+
+
+def _lock_key(app: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"notifyx migrations {app}".encode()).digest()[:8], "big", signed=True)

@@ -1,0 +1,55 @@
+"""Waiting for a database that does not take connections yet."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import asyncpg
+from pydantic import SecretStr
+
+from notifyx_common.errors import NotifyxError
+from notifyx_common.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class DatabaseNotReached(NotifyxError):
+    """The database did not take connections before the deadline of the start."""
+
+    code = "database_not_reached"
+
+
+async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: float = 3.0) -> None:
+    """Return once the database takes a connection.
+
+    Raises :class:`DatabaseNotReached` after ``deadline`` seconds, with the last reason.
+    """
+    until = time.monotonic() + deadline
+    pause, told = 0.05, ""
+    while True:
+        left = until - time.monotonic()
+        try:
+            connection = await asyncpg.connect(url.get_secret_value(), timeout=max(0.1, min(left, connect_timeout)))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            reason = _reason(error)
+            if left <= pause:
+                raise DatabaseNotReached(
+                    f"The database of NOTIFYX_DATABASE_URL cannot be used: {reason}; waited {deadline:.0f} s."
+                ) from None
+            if reason != told:
+                log.warning("waiting for the database", reason=reason)
+                told = reason
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            pause = min(pause * 2, 1.0)
+        else:
+            await connection.close(timeout=connect_timeout)
+            return
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
