@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from notifyx_common.contracts.store import OutboxClaim, OutboxConfirm, OutboxMail, OutboxResult, OutboxResults
+from notifyx_common.contracts.store.outbox import OutboxClaim, OutboxConfirm, OutboxMail, OutboxResult, OutboxResults
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 import schemathesis
 import yaml
 
-from notifyx_common.contracts.store import NewNotification
+from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.settings import load
 from notifyx_gateway.app import build
 from notifyx_gateway.rest.api.openapi import build_openapi

@@ -13,7 +13,7 @@ from notifyx.cli.exits import UsageProblem
 from notifyx.cli.topic_changes import changes, creation
 from notifyx.cli.topic_files import TopicSpec, read_topics
 from notifyx.shapes import Topic, User
-from notifyx_common.contracts.store import NewTopic, TopicPatch
+from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
 from notifyx_topics.resource import TopicSpec as OperatorSpec
 
 ROOT = Path(__file__).parents[3]

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from notifyx_common.contracts.store import TopicStatus
+from notifyx_common.contracts.store.topics import TopicStatus
 from notifyx_operator.scaling.bounds import Decision, InvalidPlatform, PlatformSpec, Replicas, read_spec
 from notifyx_operator.scaling.platform_status import Looked, platform_status
 from notifyx_operator.topics.claims import read_claim

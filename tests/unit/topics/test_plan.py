@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.contracts.store import Topic
+from notifyx_common.contracts.store.topics import Topic
 from notifyx_topics.plan import Action, Delete, Put, Refuse, Release, plan
 from notifyx_topics.resource import InvalidResource, Resource, TopicSpec, parse
 from notifyx_topics.settings import EmailPolicy, Retention

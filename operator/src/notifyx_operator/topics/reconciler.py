@@ -20,7 +20,7 @@ from itertools import groupby
 from urllib.parse import quote
 
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store import Topic, TopicStatus, TopicStatuses
+from notifyx_common.contracts.store.topics import Topic, TopicStatus, TopicStatuses
 from notifyx_common.errors import NotFound, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from notifyx_common.contracts.store import TopicStatus
+from notifyx_common.contracts.store.topics import TopicStatus
 from notifyx_operator.kube.conditions import Condition, merge
 from notifyx_operator.topics.claims import Claim
 

@@ -17,6 +17,7 @@ The tree::
     ├── UnsupportedMediaType  415 unsupported_media_type
     ├── TooManyRequests       429 too_many_requests    retryable
     ├── Internal              500 internal
+    │   └── UnexpectedAnswer
     ├── Unavailable           503 unavailable          retryable
     └── DeadlineExceeded      504 deadline_exceeded    retryable
 """
@@ -159,6 +160,10 @@ class TooManyRequests(NotifyxError):
 
 class Internal(NotifyxError):
     """A defect of ours; the detail is in the log, not in the answer."""
+
+
+class UnexpectedAnswer(Internal):
+    """Another service gave an answer that is not in the form the two have agreed on."""
 
 
 class Unavailable(NotifyxError):

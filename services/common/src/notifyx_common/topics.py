@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from notifyx_common.contracts.store import Topic, Topics
+from notifyx_common.contracts.store.topics import Topic, Topics
 from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal, system_principal
 from notifyx_topics.plan import Action, Put, Refuse, Release

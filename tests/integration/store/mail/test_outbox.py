@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from notifyx_common.contracts.store import OutboxMail, OutboxResult
+from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_store.mail import outbox, unsubscribe
 from notifyx_store.mail.outbox_materialise import behind, materialise
 from notifyx_store.mail.outbox_rules import DIGEST_ITEMS

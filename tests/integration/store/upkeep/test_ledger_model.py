@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from notifyx_common.contracts.store import OutboxMail, OutboxResult
+from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_common.database import Database
 from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from notifyx_common.contracts.store import History, NewNotification
+from notifyx_common.contracts.store.log import History, NewNotification
 from notifyx_common.errors import InvalidRequest, NotFound, Unauthenticated
 from notifyx_common.principal import Principal
 from notifyx_common.settings import SettingsError, load

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from notifyx_common.contracts.store import TopicStatus
+from notifyx_common.contracts.store.topics import TopicStatus
 from notifyx_common.errors import Conflict, Forbidden, NotifyxError, Unavailable
 from notifyx_common.topics import Applied
 from notifyx_operator.handlers import LONGEST_PAUSE, pause

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.contracts.store import ItemError, PublishBatch, PublishItem
+from notifyx_common.contracts.store.batches import ItemError
+from notifyx_common.contracts.store.log import PublishBatch, PublishItem
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import Batch, read_batch

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.contracts.store import OutboxResult
+from notifyx_common.contracts.store.outbox import OutboxResult
 from notifyx_store.mail.outbox_rules import (
     DIGEST_BODY_CHARS,
     DIGEST_ITEMS,

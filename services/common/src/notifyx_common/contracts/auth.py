@@ -1,40 +1,28 @@
 """What the gateway asks of auth. The public calls of ``/api/v1`` are passed on to the same-named internal ones.
 
-========================================  ===============================  =====================================
-call                                      body                             answer
-========================================  ===============================  =====================================
-POST   /internal/v1/users                 :class:`SignUp`                  201 :class:`User`; 409 ``email_taken``
-POST   /internal/v1/token                 :class:`TokenRequest`            :class:`TokenResponse`
-POST   /internal/v1/token/revoke          :class:`RevokeRequest`           204
-GET    /internal/v1/me                    principal                        :class:`User`
-POST   /internal/v1/me/verification       principal                        202 :class:`EmailToken` (to be mailed)
-POST   /internal/v1/verify                :class:`VerifyRequest`           :class:`User`
-POST   /internal/v1/api-keys              principal, :class:`NewApiKey`    201 :class:`CreatedApiKey`
-GET    /internal/v1/api-keys              principal                        :class:`ApiKeys`
-DELETE /internal/v1/api-keys/{id}         principal                        204
-POST   /internal/v1/api-keys:verify       :class:`VerifyKey`               :class:`Principal`; 401
-POST   /internal/v1/users:resolve         :class:`ResolveUsers`            :class:`ResolvedUsers`
-GET    /internal/v1/jwks                                                   a JWK set (RFC 7517)
-========================================  ===============================  =====================================
-
-Errors of ``token`` carry RFC 6749's codes (``invalid_grant``, ``invalid_request``, ``unsupported_grant_type``,
+Errors of :data:`TOKEN` carry RFC 6749's codes (``invalid_grant``, ``invalid_request``, ``unsupported_grant_type``,
 ``invalid_client``) as their ``code``.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, SecretStr, StringConstraints
 
-from notifyx_common.principal import Scope
+from notifyx_common.contracts.call import V1, Call, Raw
+from notifyx_common.principal import Principal, Scope
 
 Email = Annotated[
     str,
     StringConstraints(max_length=254, pattern=r"^[^@\s<>,;:\"\x00-\x1f\x7f]{1,64}@[^@\s<>,;:\"\x00-\x1f\x7f]+$"),
 ]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True)]
+
+Secret = Annotated[SecretStr, PlainSerializer(lambda secret: secret.get_secret_value(), when_used="json")]
+"""A secret that is masked wherever it is shown, and written out in the JSON of a call alone."""
 
 ISSUER = "notifyx"
 AUDIENCE = "notifyx-gateway"
@@ -49,7 +37,7 @@ class SignUp(_Request):
     """A new user. The password is 8 to 256 characters."""
 
     email: Email
-    password: SecretStr = Field(min_length=8, max_length=256)
+    password: Secret = Field(min_length=8, max_length=256)
     name: Name = ""
 
 
@@ -69,10 +57,10 @@ class TokenRequest(_Request):
 
     grant_type: str
     username: str | None = Field(default=None, max_length=254)
-    password: SecretStr | None = Field(default=None, max_length=256)
-    refresh_token: SecretStr | None = Field(default=None, max_length=512)
+    password: Secret | None = Field(default=None, max_length=256)
+    refresh_token: Secret | None = Field(default=None, max_length=512)
     client_id: str | None = Field(default=None, max_length=128)
-    client_secret: SecretStr | None = Field(default=None, max_length=512)
+    client_secret: Secret | None = Field(default=None, max_length=512)
     scope: str | None = Field(default=None, max_length=200)
 
 
@@ -89,7 +77,7 @@ class TokenResponse(BaseModel):
 class RevokeRequest(_Request):
     """``token`` is a refresh token; ``everywhere`` ends every session of its user."""
 
-    token: SecretStr = Field(max_length=512)
+    token: Secret = Field(max_length=512)
     everywhere: bool = False
 
 
@@ -106,7 +94,7 @@ class EmailToken(BaseModel):
 class VerifyRequest(_Request):
     """The token from the mail."""
 
-    token: SecretStr = Field(max_length=512)
+    token: Secret = Field(max_length=512)
 
 
 class NewApiKey(_Request):
@@ -147,7 +135,7 @@ class ApiKeys(BaseModel):
 class VerifyKey(_Request):
     """A whole API key."""
 
-    key: SecretStr = Field(max_length=512)
+    key: Secret = Field(max_length=512)
 
 
 class ResolveUsers(_Request):
@@ -169,3 +157,40 @@ class ResolvedUsers(BaseModel):
     """Found users by the string they were asked for; what was not found is absent."""
 
     users: dict[str, ResolvedUser]
+
+
+class KeySet(BaseModel):
+    """A JWK set (RFC 7517)."""
+
+    keys: list[dict[str, JsonValue]]
+
+
+@dataclass(frozen=True)
+class ApiKeyPath:
+    """The caller's API key of that id."""
+
+    key_id: str
+
+
+SIGN_UP = Call("POST", f"{V1}/users", SignUp, User, status=201)
+"""Raises 409 ``email_taken``."""
+
+TOKEN = Call("POST", f"{V1}/token", TokenRequest, TokenResponse)
+REVOKE_TOKEN: Call[RevokeRequest, None] = Call(
+    "POST", f"{V1}/token/revoke", RevokeRequest, type(None), idempotent=True, status=204
+)
+ME: Call[None, User] = Call("GET", f"{V1}/me", type(None), User, caller="principal")
+REQUEST_VERIFICATION: Call[None, EmailToken] = Call(
+    "POST", f"{V1}/me/verification", type(None), EmailToken, caller="principal", status=202
+)
+VERIFY_EMAIL = Call("POST", f"{V1}/verify", VerifyRequest, User)
+CREATE_API_KEY = Call("POST", f"{V1}/api-keys", NewApiKey, CreatedApiKey, caller="principal", status=201)
+API_KEYS: Call[None, ApiKeys] = Call("GET", f"{V1}/api-keys", type(None), ApiKeys, caller="principal")
+DELETE_API_KEY: Call[ApiKeyPath, None] = Call(
+    "DELETE", f"{V1}/api-keys/{{key_id}}", ApiKeyPath, type(None), caller="principal", status=204
+)
+VERIFY_API_KEY = Call("POST", f"{V1}/api-keys:verify", VerifyKey, Principal, idempotent=True)
+"""Raises 401 for a key that proves nobody."""
+
+RESOLVE_USERS = Call("POST", f"{V1}/users:resolve", ResolveUsers, ResolvedUsers, idempotent=True)
+JWKS: Call[None, Raw[KeySet]] = Call("GET", f"{V1}/jwks", type(None), Raw[KeySet])

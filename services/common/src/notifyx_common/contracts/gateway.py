@@ -1,8 +1,10 @@
-"""What a gateway tells the other parts. ``GET /internal/v1/connections``."""
+"""What a gateway reports to the other parts of the platform."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from notifyx_common.contracts.call import V1, Call
 
 
 class LiveConnections(BaseModel):
@@ -15,3 +17,6 @@ class LiveConnections(BaseModel):
 
     topics: dict[str, int] = Field(default_factory=dict)
     open: int = Field(default=0, ge=0)
+
+
+CONNECTIONS: Call[None, LiveConnections] = Call("GET", f"{V1}/connections", type(None), LiveConnections)

@@ -1,7 +1,4 @@
-"""What the gateway asks of a mailer: ``POST /internal/v1/mails`` with :class:`MailBatch` → :class:`MailResults`.
-
-``?local=true`` keeps a batch on the node that got it; otherwise a node that gets more than its chunk size
-scatters the chunks over its peers, itself included. ``GET /internal/v1/status`` → :class:`MailerStatus`.
+"""What the gateway asks of a mailer: to send emails, and whether it can.
 
 One bad email never fails the others of its batch: a context that fails validation becomes an
 :class:`UnreadableContext`, and the mailer refuses that email alone.
@@ -9,6 +6,7 @@ One bad email never fails the others of its batch: a context that fails validati
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -22,7 +20,8 @@ from pydantic import (
     WrapValidator,
 )
 
-from notifyx_common.contracts.store import Priority
+from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.store.names import Priority
 
 
 class _Context(BaseModel):
@@ -150,3 +149,16 @@ class MailerStatus(BaseModel):
     in_flight: int
     since: datetime
     reached: bool | None = None
+
+
+@dataclass(frozen=True)
+class Mails:
+    """A batch to send. ``local`` keeps it on the node that got it; otherwise a node that gets more than its chunk size
+    scatters the chunks over its peers, itself included."""
+
+    body: MailBatch
+    local: bool = False
+
+
+SEND_MAILS = Call("POST", f"{V1}/mails", Mails, MailResults)
+MAILER_STATUS: Call[None, MailerStatus] = Call("GET", f"{V1}/status", type(None), MailerStatus)

@@ -1,11 +1,12 @@
-"""The gateway's registry.
-
-``PUT``/``DELETE /internal/v1/registry/{service}/{instance}``, ``GET /internal/v1/registry``.
-"""
+"""The gateway's registry, for services outside a cluster: nodes renew their leases, and whoever calls them polls it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from notifyx_common.contracts.call import V1, Call
 
 
 class Lease(BaseModel):
@@ -24,3 +25,27 @@ class Nodes(BaseModel):
     """Every node whose lease is alive."""
 
     nodes: list[Lease]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node by its names."""
+
+    service: str
+    instance: str
+
+
+@dataclass(frozen=True)
+class NodeLease:
+    """A lease for the node of those names, which the lease repeats."""
+
+    service: str
+    instance: str
+    body: Lease
+
+
+RENEW_LEASE: Call[NodeLease, None] = Call(
+    "PUT", f"{V1}/registry/{{service}}/{{instance}}", NodeLease, type(None), status=204
+)
+END_LEASE: Call[Node, None] = Call("DELETE", f"{V1}/registry/{{service}}/{{instance}}", Node, type(None), status=204)
+NODES: Call[None, Nodes] = Call("GET", f"{V1}/registry", type(None), Nodes)

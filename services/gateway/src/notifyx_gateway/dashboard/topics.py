@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store import Ledger, LedgerRow, Topics
+from notifyx_common.contracts.store.ledger import Ledger, LedgerRow
+from notifyx_common.contracts.store.topics import Topics
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal, system_principal

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store import JoinResult
+from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal

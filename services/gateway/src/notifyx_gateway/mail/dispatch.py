@@ -26,13 +26,7 @@ from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser, ResolvedUsers
 from notifyx_common.contracts.mailer import MAIL_CONTEXT, Mail, MailBatch, MailResult, MailResults
-from notifyx_common.contracts.store import (
-    OutboxConfirmed,
-    OutboxLease,
-    OutboxMail,
-    OutboxResult,
-    OutboxResults,
-)
+from notifyx_common.contracts.store.outbox import OutboxConfirmed, OutboxLease, OutboxMail, OutboxResult, OutboxResults
 from notifyx_common.errors import DeadlineExceeded, NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics

@@ -13,7 +13,7 @@ import orjson
 
 from notifyx_common.cache import Cache
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store import History
+from notifyx_common.contracts.store.log import History
 from notifyx_common.memcached import Memcached
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from notifyx_common.contracts.store import IdempotencyKey, NewNotification
+from notifyx_common.contracts.store.log import NewNotification
+from notifyx_common.contracts.store.names import IdempotencyKey
 from notifyx_common.errors import FieldError, InvalidRequest, UnsupportedMediaType
 from notifyx_gateway.rest import cloudevents
 from notifyx_gateway.rest.bodies import model_of, parse_json, to_model

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyx_common.contracts.store import IdempotencyKey, NewNotification, Seq
+from notifyx_common.contracts.store.log import NewNotification
+from notifyx_common.contracts.store.names import IdempotencyKey, Seq
 from notifyx_topics.names import AnyTopicName
 
 

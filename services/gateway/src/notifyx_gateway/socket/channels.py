@@ -8,17 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyx_common.contracts.store import (
-    AckResult,
-    History,
-    IdempotencyKey,
-    JoinResult,
-    NewNotification,
-    PublishResult,
-    Seq,
-    Subscription,
-    SubscriptionSettings,
-)
+from notifyx_common.contracts.store.acks import AckResult
+from notifyx_common.contracts.store.joins import JoinResult
+from notifyx_common.contracts.store.log import History, NewNotification, PublishResult
+from notifyx_common.contracts.store.names import IdempotencyKey, Seq
+from notifyx_common.contracts.store.subscriptions import Subscription, SubscriptionSettings
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.web import parse_model

@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
 
-from notifyx_common.contracts.store import JoinResult, UnreadResult
+from notifyx_common.contracts.store.acks import UnreadResult
+from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal

@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from notifyx_common.contracts.store import IdempotencyKey, NewNotification, NewTopic
+from notifyx_common.contracts.store.log import NewNotification
+from notifyx_common.contracts.store.names import IdempotencyKey
+from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import Forbidden, NotFound
 from notifyx_common.web import parse_model
 from notifyx_gateway.socket.channels import StoreChannel, StrictPush, TopicChannel, published_reply

@@ -18,24 +18,11 @@ from pydantic import BaseModel, ValidationError
 
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store import (
-    MAX_DATA_BYTES,
-    AckItem,
-    AckResult,
-    History,
-    JoinItem,
-    JoinResult,
-    NewNotification,
-    NewTopic,
-    PublishItem,
-    PublishResult,
-    Subscription,
-    Subscriptions,
-    SubscriptionSettings,
-    Topic,
-    UnreadItem,
-    UnreadResult,
-)
+from notifyx_common.contracts.store.acks import AckItem, AckResult, UnreadItem, UnreadResult
+from notifyx_common.contracts.store.joins import JoinItem, JoinResult
+from notifyx_common.contracts.store.log import MAX_DATA_BYTES, History, NewNotification, PublishItem, PublishResult
+from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
+from notifyx_common.contracts.store.topics import NewTopic, Topic
 from notifyx_common.errors import InvalidRequest, TooLarge
 from notifyx_common.metrics import Metrics, total
 from notifyx_common.principal import Principal

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from notifyx_common.contracts.store import ItemError
+from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.web import invalid_fields

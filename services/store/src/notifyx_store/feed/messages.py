@@ -1,4 +1,4 @@
-"""The feed's wire form (see ``notifyx_common.contracts.store``): what gateways say, and the frames they are sent."""
+"""The feed's wire form, as :mod:`notifyx_common.contracts.store.feed` describes it: messages read, frames written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from notifyx_common.contracts.store import Seq
+from notifyx_common.contracts.store.names import Seq
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.web import invalid_fields
 from notifyx_store.feed.core import Item

@@ -35,7 +35,7 @@ LARGEST_SEQ = 2**53
 async def read_history(
     connection: asyncpg.Connection, topic: TopicFacts, *, after: int | None, before: int | None, limit: int
 ) -> bytes:
-    """The JSON of :class:`notifyx_common.contracts.store.History`: up to ``limit`` notifications, ascending.
+    """The JSON of :class:`notifyx_common.contracts.store.log.History`: up to ``limit`` notifications, ascending.
 
     From ``after`` on (or from the oldest one); where only ``before`` is given, the newest ones before it.
     """

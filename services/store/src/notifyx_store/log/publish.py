@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from notifyx_common.contracts.store import PublishBatch, PublishItem
+from notifyx_common.contracts.store.log import PublishBatch, PublishItem
 from notifyx_store.base import wakeups
 from notifyx_store.base.batches import Batch, read_batch
 from notifyx_store.base.context import StoreContext

@@ -17,7 +17,8 @@ from uuid import UUID
 import orjson
 
 from notifyx_common.clock import rfc3339
-from notifyx_common.contracts.store import MAX_DATA_BYTES, ItemError, PublishItem
+from notifyx_common.contracts.store.batches import ItemError
+from notifyx_common.contracts.store.log import MAX_DATA_BYTES, PublishItem
 from notifyx_common.errors import InvalidRequest, NotifyxError, TooLarge
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import Batch, item_error

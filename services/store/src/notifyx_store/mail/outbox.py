@@ -18,7 +18,7 @@ import asyncpg
 import orjson
 from pydantic import SecretStr
 
-from notifyx_common.contracts.store import OutboxMail, OutboxResult
+from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_store.mail import unsubscribe
 from notifyx_store.mail.outbox_rules import (
     DIGEST_ITEMS,

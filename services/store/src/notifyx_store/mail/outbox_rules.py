@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from notifyx_common.contracts.store import OutboxResult
+from notifyx_common.contracts.store.outbox import OutboxResult
 
 State = Literal["pending", "leased", "sent", "fenced", "dead"]
 FINAL: frozenset[State] = frozenset({"sent", "fenced", "dead"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from notifyx_common.contracts.store import AckState
+from notifyx_common.contracts.store.acks import AckState
 from notifyx_common.principal import Principal
 from notifyx_store.log.history import LARGEST_SEQ
 from notifyx_store.topics.permissions import TopicFacts, check_read

@@ -15,7 +15,8 @@ from uuid import UUID
 
 import asyncpg
 
-from notifyx_common.contracts.store import AckBatch, AckItem, ItemError
+from notifyx_common.contracts.store.acks import AckBatch, AckItem
+from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups

@@ -93,7 +93,7 @@ NEWEST = Place(_EPOCH + timedelta(microseconds=_FARTHEST), UUID(int=2**128 - 1),
 async def read_inbox(
     connection: asyncpg.Connection, principal: Principal, *, unread_only: bool, limit: int, after: Place = NEWEST
 ) -> bytes:
-    """One page as the JSON of :class:`notifyx_common.contracts.store.Inbox`.
+    """One page as the JSON of :class:`notifyx_common.contracts.store.inbox.Inbox`.
 
     A subscription outlives the right to read its topic, but shows nothing while that is gone; a credential that
     is limited to some topics sees only those.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from notifyx_common.contracts.store import ItemError, JoinBatch, JoinItem, UnreadBatch, UnreadItem
+from notifyx_common.contracts.store.acks import UnreadBatch, UnreadItem
+from notifyx_common.contracts.store.batches import ItemError
+from notifyx_common.contracts.store.joins import JoinBatch, JoinItem
 from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import item_error, read_batch

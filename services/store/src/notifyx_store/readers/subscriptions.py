@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from notifyx_common.contracts.store import Subscriber, Subscribers, Subscription
+from notifyx_common.contracts.store.subscriptions import Subscriber, Subscribers, Subscription
 from notifyx_common.errors import Conflict, Forbidden, NotFound
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups

@@ -16,7 +16,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store import NewTopic, TopicPatch
+from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import Conflict, Forbidden
 from notifyx_common.principal import Principal

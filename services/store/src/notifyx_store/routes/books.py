@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from quart import Blueprint, Response, request
 
-from notifyx_common.contracts.store import StatusesOf, TopicStatus, TopicStatuses, UnsubscribeToken
+from notifyx_common.contracts.store.subscriptions import UnsubscribeToken
+from notifyx_common.contracts.store.topics import StatusesOf, TopicStatus, TopicStatuses
 from notifyx_common.errors import Forbidden, InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_common.web import caller, json_response, read_model

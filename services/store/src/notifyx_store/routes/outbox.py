@@ -7,7 +7,7 @@ from uuid import UUID
 
 from quart import Blueprint, Response
 
-from notifyx_common.contracts.store import (
+from notifyx_common.contracts.store.outbox import (
     OutboxClaim,
     OutboxConfirm,
     OutboxConfirmed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from notifyx_common.contracts.store import Subscriptions, SubscriptionSettings
+from notifyx_common.contracts.store.subscriptions import Subscriptions, SubscriptionSettings
 from notifyx_common.web import caller, json_response, read_model
 from notifyx_store.base.context import StoreContext
 from notifyx_store.readers import subscriptions

@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from quart import Blueprint, Response, request
 
-from notifyx_common.contracts.store import NewTopic, Topic, TopicPatch
+from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_common.web import caller, json_response, read_model

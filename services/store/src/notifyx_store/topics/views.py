@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from notifyx_common.contracts.store import Topic, Topics
+from notifyx_common.contracts.store.topics import Topic, Topics
 from notifyx_common.principal import Principal
 from notifyx_store.base.errors import no_topic
 from notifyx_store.topics.permissions import TopicFacts, identities, may_manage, may_publish, may_see

@@ -22,7 +22,7 @@ from uuid import UUID
 
 import asyncpg
 
-from notifyx_common.contracts.store import EmailLedger, Ledger, LedgerRow
+from notifyx_common.contracts.store.ledger import EmailLedger, Ledger, LedgerRow
 
 TOPICS_A_READ = 200
 """Topics whose books one statement reads."""

@@ -8,17 +8,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from notifyx_common.contracts.auth import ApiKeys, CreatedApiKey, NewApiKey, SignUp, TokenRequest, TokenResponse, User
-from notifyx_common.contracts.store import (
-    AckState,
-    NewNotification,
-    NewTopic,
-    Subscription,
-    Subscriptions,
-    SubscriptionSettings,
-    Topic,
-    TopicPatch,
-    Topics,
-)
+from notifyx_common.contracts.store.acks import AckState
+from notifyx_common.contracts.store.log import NewNotification
+from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
+from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch, Topics
 from notifyx_gateway.rest.api import shapes
 from notifyx_gateway.rest.requests import Acks
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from notifyx_common.contracts.store import Notification, Subscriber
+from notifyx_common.contracts.store.log import Notification
+from notifyx_common.contracts.store.subscriptions import Subscriber
 from notifyx_common.errors import FieldError
 from notifyx_gateway.rest.requests import BatchItem
 from notifyx_topics.names import AnyTopicName

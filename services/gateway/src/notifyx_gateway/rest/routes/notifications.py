@@ -10,7 +10,7 @@ from prometheus_client import Counter
 from quart import Blueprint, Response, request
 
 from notifyx_common.client import ServiceClient
-from notifyx_common.contracts.store import NewNotification, PublishResult
+from notifyx_common.contracts.store.log import NewNotification, PublishResult
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from quart import Blueprint, Response, request
 
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store import JoinResult
+from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, InvalidRequest, NotifyxError, TooManyRequests, Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.tokens import ExpiredToken, VerifiedToken

@@ -8,7 +8,8 @@ from urllib.parse import quote
 from quart import Blueprint, Response, request
 
 from notifyx_common.client import ServiceClient
-from notifyx_common.contracts.store import NewTopic, SubscriptionSettings, TopicPatch
+from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
+from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
 from notifyx_common.errors import Conflict
 from notifyx_common.web import json_response
 from notifyx_gateway.rest.bodies import number, query, read_model, text, topic_name

@@ -1,0 +1,168 @@
+"""The form of a call between services: one value that the client, the route and the fakes of tests share.
+
+What a call is sent has one of four forms:
+
+- ``None``: nothing;
+- a pydantic model: the JSON body;
+- :class:`Raw`: a JSON body that its sender has encoded already;
+- a frozen dataclass: a field that the path names in braces is a part of the path, a field ``body`` is the JSON body,
+  and every other field is a query parameter, left out when it has its default.
+
+What it answers is ``None`` (204), a model, or :class:`Raw`, which passes on unparsed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Generic, Literal, TypeVar, cast, get_origin
+from urllib.parse import quote
+
+from pydantic import BaseModel, BeforeValidator, ValidationError
+
+from notifyx_common.errors import NotFound, UnexpectedAnswer
+
+M = TypeVar("M", bound=BaseModel)
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+INTERNAL = "/internal/"
+"""Below this path every request must carry the internal token."""
+
+V1 = "/internal/v1"
+
+BODY = "body"
+"""The field of a request's dataclass that is its JSON body."""
+
+
+def _whole_number(text: object) -> object:
+    if isinstance(text, str) and not (text.isascii() and text.isdigit() and len(text) <= 16):
+        raise ValueError("this is a whole number")
+    return text
+
+
+Number = Annotated[int, BeforeValidator(_whole_number)]
+"""A whole number in a query, in decimal digits alone; bounds are added where it is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw(Generic[M]):
+    """The JSON of an ``M``, not parsed: pages and batches pass through as bytes where speed matters."""
+
+    content: bytes
+
+    def read(self, kind: type[M]) -> M:
+        """Parse the content. Raises :class:`UnexpectedAnswer`."""
+        try:
+            return kind.model_validate_json(self.content)
+        except ValidationError as error:
+            raise _unexpected(error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request as HTTP carries it."""
+
+    path: str
+    query: dict[str, str]
+    body: bytes | None
+
+
+@dataclass(frozen=True)
+class Call(Generic[Q, R]):
+    """One internal call. ``Q`` is what it is sent and ``R`` what it answers; the module describes their forms."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+    path: str
+    """Its parts in braces are fields of the request."""
+
+    request: type[Q]
+
+    response: type[R]
+
+    _: dataclasses.KW_ONLY
+
+    idempotent: bool | None = None
+    """Whether a call of unknown outcome may be sent again; by default GET, PUT and DELETE may."""
+
+    caller: Literal["service", "principal", "system"] = "service"
+    """Whose call it is: a service's own, one for a principal that the gateway proved, or a platform part's."""
+
+    status: int = 200
+    """The status of a success; 204 where nothing is answered."""
+
+    @cached_property
+    def repeatable(self) -> bool:
+        """Whether a call of unknown outcome may be sent again."""
+        return self.method in ("GET", "PUT", "DELETE") if self.idempotent is None else self.idempotent
+
+    @cached_property
+    def operation(self) -> str:
+        """The metric label: the method, and the fixed part of the path up to the subject."""
+        return f"{self.method} {'/'.join(self.path.split('/')[:4])}"
+
+    @cached_property
+    def empty(self) -> bool:
+        """Whether a success has no body."""
+        return self.response is type(None)
+
+    @cached_property
+    def raw(self) -> bool:
+        """Whether the answer passes unparsed."""
+        return get_origin(self.response) is Raw
+
+    def encode(self, request: Q) -> Message:
+        """The HTTP form of ``request``. Raises :class:`NotFound` for a part that no path can hold."""
+        if not dataclasses.is_dataclass(request) or isinstance(request, Raw):
+            return Message(self.path, {}, _content(request))
+        path, query, body = self.path, {}, None
+        for field in dataclasses.fields(request):
+            value = getattr(request, field.name)
+            placeholder = f"{{{field.name}}}"
+            if placeholder in path:
+                path = path.replace(placeholder, path_part(value))
+            elif field.name == BODY:
+                body = _content(value)
+            elif value is not None and value != field.default:
+                query[field.name] = str(value).lower() if isinstance(value, bool) else str(value)
+        return Message(path, query, body)
+
+    def decode(self, content: bytes) -> R:
+        """Read the answer. Raises :class:`UnexpectedAnswer`."""
+        if self.empty:
+            return cast(R, None)
+        if self.raw:
+            return cast(R, Raw(content))
+        assert issubclass(self.response, BaseModel), "an answer is a model, raw, or nothing"
+        try:
+            return self.response.model_validate_json(content)
+        except ValidationError as error:
+            raise _unexpected(error) from None
+
+
+def path_part(value: str) -> str:
+    """Quote ``value`` as one part of a path.
+
+    Raises :class:`NotFound` for an empty part and for dots alone: clients and servers take those for another path.
+    """
+    if not value.strip("."):
+        raise NotFound("Nothing can have this name.")
+    return quote(value, safe="")
+
+
+def _content(body: object) -> bytes | None:
+    if body is None:
+        return None
+    if isinstance(body, Raw):
+        return body.content
+    assert isinstance(body, BaseModel), "a body is a model, raw, or nothing"
+    # In every request None means the same as an absent member.
+    return body.model_dump_json(exclude_none=True).encode()
+
+
+def _unexpected(error: ValidationError) -> UnexpectedAnswer:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return UnexpectedAnswer(f"A service gave an answer that is not understood ({place}: {first['msg']}).")

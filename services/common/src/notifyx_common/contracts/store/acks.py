@@ -1,0 +1,84 @@
+"""Acknowledging, in batches, and what is acknowledged and unread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, Field
+
+from notifyx_common.contracts.call import V1, Call, Raw
+from notifyx_common.contracts.store.batches import BatchResults
+from notifyx_common.contracts.store.names import QuerySeq, RequestModel, Seq
+from notifyx_common.principal import Principal
+from notifyx_topics.names import AnyTopicName
+
+
+class AckItem(RequestModel):
+    """Acknowledge everything up to ``up_to``, or exactly ``seqs``; one of the two."""
+
+    p: int = Field(ge=0)
+    topic: AnyTopicName
+    up_to: Seq | None = None
+    seqs: list[Seq] | None = Field(default=None, min_length=1, max_length=1000)
+
+
+class AckBatch(RequestModel):
+    """Acknowledgements of a tick."""
+
+    principals: list[Principal]
+    items: list[AckItem] = Field(min_length=1, max_length=1000)
+
+
+class AckResult(BaseModel):
+    """The user's cursor after the ack, and what is still unacknowledged."""
+
+    topic: str
+    acked_up_to: int
+    unread: int
+
+
+class AckState(BaseModel):
+    """What a user has acknowledged: all up to the cursor, and ``seqs`` above it, ascending, of the range asked for.
+
+    ``next`` is the ``after`` with which to ask for more of them, if there are.
+    """
+
+    acked_up_to: int
+    seqs: list[int]
+    next: int | None
+
+
+class UnreadItem(RequestModel):
+    """One (user, topic) pair."""
+
+    user: str
+    topic: AnyTopicName
+
+
+class UnreadBatch(RequestModel):
+    """Pairs whose unread counts are wanted, up to 1,000."""
+
+    items: list[UnreadItem] = Field(min_length=1, max_length=1000)
+
+
+class UnreadResult(BaseModel):
+    """Derived, not counted by hand."""
+
+    user: str
+    topic: str
+    acked_up_to: int
+    unread: int
+
+
+@dataclass(frozen=True)
+class AcksOf:
+    """The caller's acknowledgements of a topic, of the seqs between ``after`` and ``before``."""
+
+    name: AnyTopicName
+    after: QuerySeq | None = None
+    before: QuerySeq | None = None
+
+
+ACKNOWLEDGE = Call("POST", f"{V1}/acks", Raw[AckBatch], Raw[BatchResults[AckResult]], idempotent=True)
+UNREAD = Call("POST", f"{V1}/unread", Raw[UnreadBatch], Raw[BatchResults[UnreadResult]], idempotent=True)
+ACK_STATE = Call("GET", f"{V1}/topics/{{name}}/acks", AcksOf, Raw[AckState], caller="principal")

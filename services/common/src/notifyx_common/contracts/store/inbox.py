@@ -1,0 +1,30 @@
+"""A user's inbox over all of their subscriptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from notifyx_common.contracts.call import V1, Call, Number, Raw
+
+
+class Inbox(BaseModel):
+    """Newest first across every subscription: :class:`Notification` plus ``acked``. ``unread``: topic → count."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+    unread: dict[str, int]
+
+
+@dataclass(frozen=True)
+class InboxPage:
+    """The newest notifications after the place ``after``, which is the ``next`` of the page before."""
+
+    limit: Annotated[Number, Field(ge=1, le=200)] = 50
+    unread: bool | None = None
+    after: str | None = None
+
+
+INBOX = Call("GET", f"{V1}/inbox", InboxPage, Raw[Inbox], caller="principal")

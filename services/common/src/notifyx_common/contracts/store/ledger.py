@@ -1,0 +1,40 @@
+"""The deployment's ledger: what was due, and what became of it."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from notifyx_common.contracts.call import V1, Call
+
+
+class LedgerRow(BaseModel):
+    """One topic's sums over its subscriptions: ``due`` must equal acked + pending + expired + withdrawn."""
+
+    topic: str
+    due: int
+    acked: int
+    pending: int
+    expired: int
+    withdrawn: int
+
+
+class EmailLedger(BaseModel):
+    """``due`` must equal sent + fenced + pending + dead."""
+
+    due: int
+    sent: int
+    fenced: int
+    pending: int
+    dead: int
+
+
+class Ledger(BaseModel):
+    """The deployment's books. ``accepted`` per topic is its last seq."""
+
+    balanced: bool
+    topics: list[LedgerRow]
+    email: EmailLedger
+
+
+LEDGER: Call[None, Ledger] = Call("GET", f"{V1}/ledger", type(None), Ledger, caller="principal")
+"""For admins and system principals."""

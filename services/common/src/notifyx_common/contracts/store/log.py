@@ -1,0 +1,94 @@
+"""A topic's log: publishing to it in batches, and reading it page by page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from notifyx_common.contracts.call import V1, Call, Number, Raw
+from notifyx_common.contracts.store.batches import BatchResults
+from notifyx_common.contracts.store.names import Body, IdempotencyKey, Priority, QuerySeq, RequestModel
+from notifyx_common.principal import Principal
+from notifyx_topics.names import AnyTopicName
+from notifyx_topics.settings import Title
+
+MAX_DATA_BYTES = 32_768
+"""Largest JSON encoding of a notification's ``data``, in bytes."""
+
+
+class NewNotification(RequestModel):
+    """What a publisher says. At least one of title, body and data is not empty."""
+
+    title: Title = ""
+    body: Body = ""
+    data: dict[str, Any] | None = None
+    priority: Priority = "normal"
+    expires_at: AwareDatetime | None = None
+
+
+class PublishItem(NewNotification):
+    """One publish of a batch: ``p`` is the position of its principal, ``key`` its idempotency key."""
+
+    p: int = Field(ge=0)
+    topic: AnyTopicName
+    key: IdempotencyKey | None = None
+
+
+class PublishBatch(RequestModel):
+    """Publishes of a tick, in the order they were made (per publisher and topic, ``seq`` follows it)."""
+
+    batch_id: str = Field(pattern="^[0-9a-f]{32}$")
+    principals: list[Principal]
+    items: list[PublishItem] = Field(min_length=1, max_length=1000)
+
+
+class PublishResult(BaseModel):
+    """An accepted publish. ``duplicate``: its idempotency key had been used; this is the first one's answer."""
+
+    id: str
+    topic: str
+    seq: int
+    published_at: str
+    duplicate: bool = False
+
+
+class Notification(BaseModel):
+    """A notification on the wire, to clients as well. ``publisher`` is ``{"id", "name"}``."""
+
+    id: str
+    topic: str
+    seq: int
+    title: str
+    body: str
+    data: dict[str, Any] | None
+    priority: Priority
+    publisher: dict[str, str]
+    published_at: str
+    expires_at: str | None = None
+
+
+class History(BaseModel):
+    """A page of a topic's log, ascending by seq. ``next`` is the ``after`` of the following page, if any."""
+
+    items: list[dict[str, Any]]
+    first_seq: int
+    last_seq: int
+    next: int | None
+
+
+@dataclass(frozen=True)
+class HistoryOf:
+    """From ``after`` on, or from the oldest one; where only ``before`` is given, the newest ones before it."""
+
+    name: AnyTopicName
+    after: QuerySeq | None = None
+    before: QuerySeq | None = None
+    limit: Annotated[Number, Field(ge=1, le=1000)] = 100
+
+
+PUBLISH = Call("POST", f"{V1}/publish", Raw[PublishBatch], Raw[BatchResults[PublishResult]], idempotent=True)
+"""May be repeated: a second request of the same ``batch_id`` is answered from the record of the first."""
+
+HISTORY = Call("GET", f"{V1}/topics/{{name}}/notifications", HistoryOf, Raw[History], caller="principal")

@@ -1,0 +1,35 @@
+"""Small types that the subjects of the store's contract share.
+
+Everywhere a topic's name is accepted, ``user:<id>`` is too, with the inbox's rules: only its owner reads and
+acknowledges, any signed-in user publishes, it cannot be changed or deleted, its owner is always subscribed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from notifyx_common.contracts.call import Number
+from notifyx_topics.names import AnyTopicName
+
+Body = Annotated[str, StringConstraints(max_length=32_768, pattern=r"^[^\x00]*$")]
+Priority = Literal["low", "normal", "high", "urgent"]
+IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+Seq = Annotated[int, Field(ge=0, le=2**53 - 1, strict=True)]
+QuerySeq = Annotated[Number, Field(ge=0, le=2**53 - 1)]
+QueryText = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^\x00]*$")]
+
+
+@dataclass(frozen=True)
+class TopicPath:
+    """The topic of that name."""
+
+    name: AnyTopicName
+
+
+class RequestModel(BaseModel):
+    """Base of what is sent: frozen, and without unknown members."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,76 @@
+"""The email outbox, for the dispatcher in the gateway."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.store.names import RequestModel
+
+
+class OutboxClaim(RequestModel):
+    """Lease up to ``limit`` due emails for ``lease_seconds``."""
+
+    limit: int = Field(default=200, ge=1, le=1000)
+    lease_seconds: float = Field(default=60.0, gt=0, le=600)
+    owner: str = Field(max_length=128)
+
+
+class OutboxMail(BaseModel):
+    """One due email; ``user`` is resolved to an address by the gateway. ``context`` feeds the mailer's template."""
+
+    id: str
+    message_id: str
+    user: str
+    template: Literal["notification", "digest"]
+    context: dict[str, Any]
+    unsubscribe_token: str
+    attempt: int
+
+
+class OutboxLease(BaseModel):
+    """What was leased; ``oldest_due`` tells how far behind the outbox is, in seconds."""
+
+    mails: list[OutboxMail]
+    oldest_due: float
+
+
+class OutboxConfirm(RequestModel):
+    """Asked immediately before sending: which of these are still leased by ``owner`` and not acknowledged?"""
+
+    ids: list[str] = Field(max_length=1000)
+    owner: str = Field(max_length=128)
+
+
+class OutboxConfirmed(BaseModel):
+    """The ids that may be sent."""
+
+    ids: list[str]
+
+
+class OutboxResult(RequestModel):
+    """``sent``; ``failed`` (backoff, then dead); ``refused`` (dead); ``address_refused`` stops mail to the user;
+    ``unverified`` (no verified address: dead with that reason); ``off`` (email is off: back, not counted)."""
+
+    id: str
+    status: Literal["sent", "failed", "refused", "unverified", "off"]
+    reason: str = Field(default="", max_length=500)
+    address_refused: bool = False
+
+
+class OutboxResults(RequestModel):
+    """What became of leased emails."""
+
+    owner: str = Field(max_length=128)
+    results: list[OutboxResult] = Field(max_length=1000)
+
+
+CLAIM_MAILS = Call("POST", f"{V1}/outbox/claim", OutboxClaim, OutboxLease, caller="system")
+CONFIRM_MAILS = Call("POST", f"{V1}/outbox/confirm", OutboxConfirm, OutboxConfirmed, caller="system", idempotent=True)
+"""Mails that an acknowledgement has fenced are left out of the answer."""
+
+REPORT_MAILS: Call[OutboxResults, None] = Call(
+    "POST", f"{V1}/outbox/results", OutboxResults, type(None), caller="system", idempotent=True, status=204
+)

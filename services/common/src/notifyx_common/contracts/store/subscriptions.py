@@ -1,0 +1,91 @@
+"""Subscriptions: a user's own, a topic's subscribers, and the one-click end of email."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from notifyx_common.contracts.call import V1, Call, Number
+from notifyx_common.contracts.store.names import QueryText, RequestModel, TopicPath
+from notifyx_topics.names import AnyTopicName
+from notifyx_topics.settings import EmailMode
+
+
+class SubscriptionSettings(RequestModel):
+    """How a subscriber wants email; absent means the topic's default."""
+
+    email: EmailMode | None = None
+
+
+class Subscription(BaseModel):
+    """A user's lasting subscription to a topic."""
+
+    topic: str
+    email: EmailMode
+    first_seq: int
+    acked_up_to: int
+    unread: int
+    created_at: datetime
+
+
+class Subscriptions(BaseModel):
+    """All of the caller's subscriptions, the inbox included."""
+
+    items: list[Subscription]
+
+
+class Subscriber(BaseModel):
+    """One subscriber as a topic's creator sees it."""
+
+    user: str
+    email: EmailMode
+    unread: int
+    created_at: datetime
+
+
+class Subscribers(BaseModel):
+    """One page of subscribers by user id."""
+
+    items: list[Subscriber]
+    next: str | None
+
+
+class UnsubscribeToken(RequestModel):
+    """The signed token of a List-Unsubscribe link."""
+
+    token: str = Field(max_length=512)
+
+
+@dataclass(frozen=True)
+class SubscriptionTo:
+    """The caller's subscription to the topic of that name."""
+
+    name: AnyTopicName
+    body: SubscriptionSettings
+
+
+@dataclass(frozen=True)
+class SubscribersPage:
+    """A page of a topic's subscribers, for those who may manage it: those after a user id."""
+
+    name: AnyTopicName
+    limit: Annotated[Number, Field(ge=1, le=1000)] = 100
+    after: QueryText = ""
+
+
+SUBSCRIBE = Call("PUT", f"{V1}/topics/{{name}}/subscription", SubscriptionTo, Subscription, caller="principal")
+SUBSCRIPTION = Call("GET", f"{V1}/topics/{{name}}/subscription", TopicPath, Subscription, caller="principal")
+UNSUBSCRIBE: Call[TopicPath, None] = Call(
+    "DELETE", f"{V1}/topics/{{name}}/subscription", TopicPath, type(None), caller="principal", status=204
+)
+SUBSCRIPTIONS: Call[None, Subscriptions] = Call(
+    "GET", f"{V1}/subscriptions", type(None), Subscriptions, caller="principal"
+)
+SUBSCRIBERS = Call("GET", f"{V1}/topics/{{name}}/subscribers", SubscribersPage, Subscribers, caller="principal")
+STOP_EMAILS: Call[UnsubscribeToken, None] = Call(
+    "POST", f"{V1}/unsubscribe", UnsubscribeToken, type(None), idempotent=True, status=204
+)
+"""One click, without a principal: the token says whose emails for which topic end."""

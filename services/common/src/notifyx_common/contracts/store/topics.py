@@ -1,0 +1,144 @@
+"""Topics: create, list, read, change and delete them; claims by NotifyxTopic resources; their status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from notifyx_common.contracts.call import V1, Call, Number
+from notifyx_common.contracts.store.names import QueryText, RequestModel, TopicPath
+from notifyx_topics.names import AnyTopicName, TopicName
+from notifyx_topics.settings import EmailPolicy, Grant, ResourceTopic, Retention, Title, Visibility
+
+
+class NewTopic(RequestModel):
+    """A topic to create; the caller becomes its creator. ``readers`` matter where visibility is private."""
+
+    name: TopicName
+    title: Title = ""
+    visibility: Visibility = "public"
+    publishers: list[Grant] = Field(default=[], max_length=1000)
+    readers: list[Grant] = Field(default=[], max_length=1000)
+    retention: Retention = Retention()
+    email: EmailPolicy = EmailPolicy()
+
+
+class TopicPatch(RequestModel):
+    """What may change of a topic; absent fields stay."""
+
+    title: Title | None = None
+    visibility: Visibility | None = None
+    creators: list[Grant] | None = Field(default=None, min_length=1, max_length=100)
+    publishers: list[Grant] | None = Field(default=None, max_length=1000)
+    readers: list[Grant] | None = Field(default=None, max_length=1000)
+    retention: Retention | None = None
+    email: EmailPolicy | None = None
+    paused: bool | None = None
+
+
+class Topic(BaseModel):
+    """A topic as a reader sees it; ``resource`` names the NotifyxTopic that owns it."""
+
+    id: str
+    name: str
+    title: str
+    visibility: Visibility
+    creators: list[str]
+    publishers: list[str]
+    readers: list[str]
+    retention: Retention
+    email: EmailPolicy
+    paused: bool
+    resource: str | None
+    last_seq: int
+    first_seq: int
+    created_at: datetime
+    can_publish: bool
+    can_manage: bool
+
+
+class Topics(BaseModel):
+    """One page of topics by name; ``next`` is the ``after`` of the following page."""
+
+    items: list[Topic]
+    next: str | None
+
+
+class TopicStatus(BaseModel):
+    """What a NotifyxTopic's status shows."""
+
+    name: str
+    last_seq: int
+    subscribers: int
+    unacknowledged: int
+    ledger_balanced: bool
+
+
+class StatusesOf(RequestModel):
+    """The topics whose status is asked for."""
+
+    topics: list[AnyTopicName] = Field(max_length=200)
+
+
+class TopicStatuses(BaseModel):
+    """The status of each of them that is there, in no order."""
+
+    items: list[TopicStatus]
+
+
+@dataclass(frozen=True)
+class TopicsPage:
+    """A page of the topics that the caller may see: those after a name, whose name or title holds ``q``."""
+
+    limit: Annotated[Number, Field(ge=1, le=500)] = 50
+    after: QueryText = ""
+    q: QueryText = ""
+
+
+@dataclass(frozen=True)
+class ChangedTopic:
+    """A change of one topic."""
+
+    name: AnyTopicName
+    body: TopicPatch
+
+
+@dataclass(frozen=True)
+class TopicClaim:
+    """A resource's wish for the topic of that name."""
+
+    name: AnyTopicName
+    body: ResourceTopic
+
+
+@dataclass(frozen=True)
+class TopicRelease:
+    """What becomes of the topic whose resource is gone; with ``uid``, only where that resource still owns it."""
+
+    name: AnyTopicName
+    policy: Literal["retain", "delete"] = "retain"
+    uid: QueryText = ""
+
+
+CREATE_TOPIC = Call("POST", f"{V1}/topics", NewTopic, Topic, caller="principal", status=201)
+"""Raises 409 ``topic_exists``."""
+
+LIST_TOPICS = Call("GET", f"{V1}/topics", TopicsPage, Topics, caller="principal")
+READ_TOPIC = Call("GET", f"{V1}/topics/{{name}}", TopicPath, Topic, caller="principal")
+CHANGE_TOPIC = Call("PATCH", f"{V1}/topics/{{name}}", ChangedTopic, Topic, caller="principal")
+"""Raises 409 ``topic_owned_by_resource``."""
+
+DELETE_TOPIC: Call[TopicPath, None] = Call(
+    "DELETE", f"{V1}/topics/{{name}}", TopicPath, type(None), caller="principal", status=204
+)
+CLAIM_TOPIC = Call("PUT", f"{V1}/topics/{{name}}/resource", TopicClaim, Topic, caller="principal")
+"""For system principals only, as is the release."""
+
+RELEASE_TOPIC: Call[TopicRelease, None] = Call(
+    "DELETE", f"{V1}/topics/{{name}}/resource", TopicRelease, type(None), caller="principal", status=204
+)
+TOPIC_STATUSES = Call("POST", f"{V1}/statuses", StatusesOf, TopicStatuses, caller="principal", idempotent=True)
+"""For admins and system principals."""
