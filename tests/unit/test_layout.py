@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -24,3 +25,11 @@ def test_nothing_depends_on_what_is_outside_the_repository() -> None:
         if (ROOT / name).is_file() and needle in (ROOT / name).read_text(encoding="utf-8", errors="ignore")
     ]
     assert found == []
+
+
+def test_every_member_names_the_licence_that_is_there() -> None:
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    members = [*ROOT.glob("services/*/pyproject.toml"), ROOT / "operator" / "pyproject.toml"]
+    assert len(members) > 1
+    named = {member.parent.name: tomllib.loads(member.read_text())["project"].get("license") for member in members}
+    assert named == dict.fromkeys(named, "Apache-2.0")

@@ -47,6 +47,7 @@ async def test_every_route_is_described_and_every_description_is_a_route() -> No
 def test_the_document_is_valid_and_complete() -> None:
     spec = document()
     schemathesis.openapi.from_dict(spec).validate()
+    assert spec["info"]["license"]["identifier"] == "Apache-2.0"
     for path, methods in spec["paths"].items():
         for method, operation in methods.items():
             where = f"{method} {path}"

@@ -36,7 +36,12 @@ def build_openapi(operations: Iterable[Operation], server: str) -> dict[str, Any
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Notifyx", "version": "1", "description": _ABOUT, "license": {"name": "See the repository"}},
+        "info": {
+            "title": "Notifyx",
+            "version": "1",
+            "description": _ABOUT,
+            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        },
         "servers": [{"url": server}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "security": [{"bearer": []}],
