@@ -18,7 +18,7 @@ IN_FLIGHT = 40
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[Platform]:
-    with running_platform("--stores", "2") as running:
+    with running_platform("--stores", "2", "--gateways", "2") as running:
         yield running
 
 
@@ -49,7 +49,7 @@ async def books_balance(platform: Platform, topic: str, due: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("victim", ["gateway", "store-1", "postgres"])
+@pytest.mark.parametrize("victim", ["gateway-1", "store-1", "postgres"])
 async def test_nothing_answered_is_lost_doubled_or_reordered(platform: Platform, victim: str) -> None:
     topic = f"kill.{victim}"
     async with contextlib.AsyncExitStack() as stack:

@@ -2,6 +2,9 @@
 
 Order of a stop (SIGTERM or SIGINT): readiness fails and the registration is withdrawn, ``drain`` runs, the
 servers close, then what was started is stopped in reverse. Each step has a deadline.
+
+Nodes of one service may share its ports on one machine: each then has a port of its own besides, which it registers,
+and accepts connections on the shared ones only from when it is ready until its stop begins.
 """
 
 from __future__ import annotations
@@ -47,6 +50,10 @@ class PortTaken(NotifyxError):
     code = "port_taken"
 
 
+READY_POLL = 0.05
+"""Seconds between two looks at whether a service that shares ports is ready."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """All that :func:`run` needs to know of a service.
@@ -63,6 +70,11 @@ class Service:
     context: Callable[[], AbstractAsyncContextManager[Any]]
     drain: Callable[[], Awaitable[None]] | None = None
     extra_ports: Callable[[], dict[str, int]] | None = None
+    own_port: int | None = None
+    """Port of this node alone when ``settings.port`` is shared with other nodes; ``None`` when it is not."""
+
+    join: Callable[[], Awaitable[None]] | None = None
+    """Accept connections on further shared ports; called once the service is ready, when ports are shared."""
 
 
 def main(name: str, kind: type[S], build: Callable[[S], Service]) -> None:
@@ -91,14 +103,21 @@ def instance_name(settings: ServiceSettings) -> str:
     return settings.instance or f"{socket.gethostname()}-{os.getpid()}"
 
 
-def bind(host: str, port: int, setting: str) -> socket.socket:
-    """A listening socket, so that the port is known (and refused in one sentence) before anything starts."""
+def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.socket:
+    """A listening socket, so that the port is known (and refused in one sentence) before anything starts.
+
+    A ``shared`` one may have the port of other processes of the same user. It does not listen yet: the kernel would
+    give it connections that nobody accepts.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         sock.bind((host, port))
-        sock.listen(1024)
+        if not shared:
+            sock.listen(1024)
     except OSError as error:
         sock.close()
         raise PortTaken(f"Cannot listen on {host}:{port} ({error.strerror}); free it or set {setting}.") from None
@@ -114,18 +133,26 @@ async def run(service: Service) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        main = stack.enter_context(contextlib.closing(bind(settings.host, settings.port, "NOTIFYX_PORT")))
+        public: socket.socket | None = None
+        if service.own_port is None:
+            main = stack.enter_context(contextlib.closing(bind(settings.host, settings.port, "NOTIFYX_PORT")))
+        else:
+            public = bind(settings.host, settings.port, "NOTIFYX_PORT", shared=True)
+            stack.enter_context(contextlib.closing(public))
+            main = stack.enter_context(contextlib.closing(bind(settings.host, service.own_port, "NOTIFYX_OWN_PORT")))
         side = stack.enter_context(
             contextlib.closing(bind(settings.host, settings.metrics_port, "NOTIFYX_METRICS_PORT"))
         )
         await stack.enter_async_context(service.context())
         port, metrics_port = main.getsockname()[1], side.getsockname()[1]
-        closing = asyncio.Event()
+        closing, leaving = asyncio.Event(), asyncio.Event()
         configs = [_config(main), _config(side)]
         servers = [
             asyncio.create_task(_serve(service.app, configs[0], closing), name="http"),
             asyncio.create_task(_serve(metrics_app(service.metrics), configs[1], closing), name="metrics"),
         ]
+        if public is not None:
+            servers.append(asyncio.create_task(_serve_shared(service, public, leaving), name="shared ports"))
         registration = Registration(
             service=service.name,
             instance=instance_name(settings),
@@ -140,6 +167,7 @@ async def run(service: Service) -> None:
         stopped = asyncio.create_task(stop.wait(), name="stop")
         done, _ = await asyncio.wait([stopped, *servers], return_when=asyncio.FIRST_COMPLETED)
         service.readiness.drain()
+        leaving.set()
         until = loop.time() + settings.drain_seconds
         await registration.withdraw()
         if service.drain is not None:
@@ -177,11 +205,33 @@ def _config(sock: socket.socket) -> Config:
     return config
 
 
-async def _serve(app: Quart, config: Config, closing: asyncio.Event) -> None:
+async def _serve(app: Any, config: Config, closing: asyncio.Event) -> None:
     async def closed() -> None:
         await closing.wait()
 
-    await serve(cast(Any, app), config, shutdown_trigger=closed)
+    await serve(app, config, shutdown_trigger=closed)
+
+
+async def _serve_shared(service: Service, sock: socket.socket, leaving: asyncio.Event) -> None:
+    """Accept connections of the shared ports once the service is ready, until ``leaving``."""
+    while await service.readiness.failures():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_POLL):
+                await leaving.wait()
+                return
+    config = _config(sock)
+    # Connections that were accepted are finished, as those of the node's own port are.
+    config.graceful_timeout = service.settings.drain_seconds + LEAST_GRACE
+    if service.join is not None:
+        await service.join()
+    log.info("shared ports joined", port=service.settings.port)
+
+    async def requests_alone(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":  # which is that of the server on the node's own port
+            await app(scope, receive, send)
+
+    app = cast(Any, service.app)
+    await _serve(requests_alone, config, leaving)
 
 
 def _announce(settings: ServiceSettings, ports: dict[str, int]) -> None:

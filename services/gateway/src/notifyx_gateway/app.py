@@ -42,7 +42,8 @@ from notifyx_gateway.rest.routes.web import web_routes
 from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.socket.listener import SocketListener
-from notifyx_gateway.socket.longpoll import LongPoll
+from notifyx_gateway.socket.longpoll import WINDOW, LongPoll
+from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.upstream.identity import Authenticator
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts
@@ -98,6 +99,7 @@ class Gateway:
             settings=SocketSettings(
                 host=settings.host,
                 port=settings.socket_port,
+                shared=settings.own_port is not None,
                 allowed_origins=settings.origins,
                 max_frame=settings.max_frame,
                 max_pending=settings.max_pending,
@@ -106,7 +108,8 @@ class Gateway:
             metrics=metrics,
             clock=clock,
         )
-        self.longpoll = LongPoll(self.socket.realm)
+        self.peers = Peers(self.instance, lambda: self.gateways.endpoints, deadline=WINDOW + 5)
+        self.longpoll = LongPoll(self.socket.realm, self.peers)
         self.dispatcher = Dispatcher(
             store=self.store_client,
             auth=self.auth,
@@ -144,7 +147,7 @@ class Gateway:
                 await stack.enter_async_context(self.slices)
             for part in (self.auth, self.store_client, self.mailer, self.gateways, self.registry, self.authenticator):
                 await stack.enter_async_context(part)
-            for part_ in (self.store, self.hub, self.verification, self.socket, self.longpoll):
+            for part_ in (self.store, self.hub, self.verification, self.socket, self.peers, self.longpoll):
                 await stack.enter_async_context(part_)
             if self.settings.dashboard:
                 await stack.enter_async_context(self.collector)
@@ -224,6 +227,8 @@ def build(
         context=gateway.context,
         drain=gateway.drain,
         extra_ports=lambda: {"socket_port": gateway.socket.port},
+        own_port=settings.own_port,
+        join=gateway.socket.join,
     )
 
 

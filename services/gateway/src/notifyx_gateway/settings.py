@@ -48,6 +48,10 @@ class GatewaySettings(PrometheusSettings):
     socket_url: str = Field(default="", pattern=r"^(wss?://\S+)?$")
     """URL of the socket as users reach it, for the documentation; defaults to the host of ``public_url``."""
 
+    own_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of this node alone (0 takes a free one), for gateways of one machine that share ``port`` and
+    ``socket_port``: other services reach this node there. Unset: the ports are this node's."""
+
     allowed_origins: tuple[Origin, ...] = ()
     """Origins (JSON list) whose pages may use the socket and the API; that of ``public_url`` always may."""
 

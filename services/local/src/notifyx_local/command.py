@@ -19,6 +19,9 @@ def up(
     socket_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the WebSocket.")] = 4001,
     mailbox_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the local mailbox's page.")] = 4025,
     smtp_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the local SMTP server.")] = 2525,
+    gateways: Annotated[
+        int, typer.Option(min=1, max=16, help="Number of gateway nodes, which share the two ports above.")
+    ] = 1,
     stores: Annotated[int, typer.Option(min=1, max=16, help="Number of store nodes.")] = 1,
     mailers: Annotated[int, typer.Option(min=1, max=16, help="Number of mailer nodes.")] = 2,
     auths: Annotated[int, typer.Option(min=1, max=16, help="Number of auth nodes.")] = 1,
@@ -63,6 +66,7 @@ def up(
         socket_port=socket_port,
         mailbox_port=mailbox_port,
         smtp_port=smtp_port,
+        gateways=gateways,
         stores=stores,
         mailers=mailers,
         auths=auths,

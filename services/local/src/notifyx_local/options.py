@@ -47,6 +47,7 @@ class UpOptions:
     socket_port: int = 4001
     mailbox_port: int = 4025
     smtp_port: int = 2525
+    gateways: int = 1
     stores: int = 1
     mailers: int = 2
     auths: int = 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from functools import partial
 from pathlib import Path
@@ -101,11 +101,16 @@ def service_specs(
     databases: Mapping[str, str],
     memcached: str,
     smtp: Smtp,
+    own_ports: Sequence[int] = (),
 ) -> list[ProcessSpec]:
-    """The four services; all but the gateway take free ports and register with it."""
+    """The four services; all but the gateways take free ports, and all register with each gateway.
+
+    Several gateways share the ports of the options, and each has one of ``own_ports`` besides.
+    """
+    registries = [f"http://127.0.0.1:{port}" for port in own_ports] or [options.gateway_url]
     common = {
         "NOTIFYX_INTERNAL_TOKEN": secrets.internal_token,
-        "NOTIFYX_REGISTRY_URLS": json.dumps([options.gateway_url]),
+        "NOTIFYX_REGISTRY_URLS": json.dumps(registries),
         "NOTIFYX_MEMCACHED": memcached,
         "NOTIFYX_LOG_LEVEL": options.log_level,
         "NOTIFYX_HOST": "127.0.0.1",
@@ -143,7 +148,7 @@ def service_specs(
             },
         ),
         "gateway": (
-            1,
+            options.gateways,
             {
                 "NOTIFYX_PORT": str(options.port),
                 "NOTIFYX_SOCKET_PORT": str(options.socket_port),
@@ -155,11 +160,23 @@ def service_specs(
             },
         ),
     }
-    return [
+    specs = [
         _service(folders, service, name, {**common, **own})
         for service, (count, own) in of_service.items()
-        for name in ([service] if count == 1 else [f"{service}-{n}" for n in range(1, count + 1)])
+        for name in node_names(service, count)
     ]
+    own_port = dict(zip(node_names("gateway", options.gateways), own_ports, strict=False))
+    return [
+        replace(spec, environment={**spec.environment, "NOTIFYX_OWN_PORT": str(own_port[spec.name])})
+        if spec.name in own_port
+        else spec
+        for spec in specs
+    ]
+
+
+def node_names(service: str, count: int) -> list[str]:
+    """Return the names of ``count`` nodes of ``service``; one alone has the name of the service."""
+    return [service] if count == 1 else [f"{service}-{n}" for n in range(1, count + 1)]
 
 
 def _service(folders: Folders, service: str, name: str, environment: dict[str, str]) -> ProcessSpec:

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from notifyx_local.options import (
 )
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import prepare
-from notifyx_local.stack import Folders, mailbox_spec, memcached_spec, postgres_spec, service_specs
+from notifyx_local.stack import Folders, mailbox_spec, memcached_spec, node_names, postgres_spec, service_specs
 from notifyx_local.supervisor import Supervisor, wait_until
 from notifyx_local.topics import apply_topics, read_folder
 from notifyx_local.web_build import SOURCE, BuildFailed, build_web, has_page
@@ -122,9 +123,13 @@ async def _start(
     memcached = await _memcached(options, folders, supervisor)
     if not options.smtp:
         await supervisor.start([mailbox_spec(folders, options)], ready)
-    specs = service_specs(folders, options, secrets, databases=databases, memcached=memcached, smtp=smtp)
+    own_ports = [free_port() for _ in range(options.gateways)] if options.gateways > 1 else []
+    specs = service_specs(
+        folders, options, secrets, databases=databases, memcached=memcached, smtp=smtp, own_ports=own_ports
+    )
     await supervisor.start(specs, ready)
-    await wait_until(lambda: _objection(f"{options.gateway_url}/readyz"), 60, "The gateway")
+    for url in [*(f"http://127.0.0.1:{port}" for port in own_ports), options.gateway_url]:
+        await wait_until(partial(_objection, f"{url}/readyz"), 60, "The gateway")
     applied = await _apply(options, folders, secrets, resources) if options.topics is not None else []
     for done in applied:
         if done.error is not None:
@@ -191,7 +196,7 @@ async def _objection(url: str) -> str:
 
 
 async def _apply(options: UpOptions, folders: Folders, secrets: Secrets, resources: list[Resource]) -> list[Applied]:
-    name = "store" if options.stores == 1 else "store-1"
+    name = node_names("store", options.stores)[0]
     port = json.loads((folders.run / f"{name}.json").read_text())["port"]
     discovery = StaticDiscovery({"store": [Endpoint(name, f"http://127.0.0.1:{port}")]})
     async with ServiceClient(

@@ -62,7 +62,8 @@ class SocketListener:
         self.port = settings.port
 
     async def __aenter__(self) -> Self:
-        sock = bind(self._settings.host, self._settings.port, "NOTIFYX_SOCKET_PORT")
+        shared = self._settings.shared
+        sock = bind(self._settings.host, self._settings.port, "NOTIFYX_SOCKET_PORT", shared=shared)
         self.port = sock.getsockname()[1]
         self._server = await ws_create_server(
             self._accept,
@@ -72,6 +73,7 @@ class SocketListener:
             max_frame_size=self._settings.max_frame,
             read_buffer_init_size=READ_BUFFER,
             logger_name=_quiet(),
+            start_serving=not shared,
         )
         self._sweeper = asyncio.create_task(self._sweep(), name="socket sweep")
         return self
@@ -89,6 +91,11 @@ class SocketListener:
             connection.close(SERVICE_RESTART, "the node is stopping")
         await self.realm.board.aclose()
 
+    async def join(self) -> None:
+        """Accept connections on the shared port."""
+        assert self._server is not None
+        await self._server.start_serving()
+
     @property
     def connections(self) -> int:
         """Open connections."""
@@ -97,6 +104,8 @@ class SocketListener:
     async def drain(self) -> None:
         """Refuse new connections and close the open ones with 1012 in paced batches: their clients have no jitter."""
         self._draining = True
+        if self._settings.shared and self._server is not None:
+            self._server.close()  # whoever comes now is another gateway's
         remaining = list(self._connections)
         random.shuffle(remaining)
         size = self._settings.drain_batch

@@ -1,7 +1,8 @@
 """``/socket/longpoll``: the same channels over plain HTTP, for networks that block WebSockets.
 
 HTTP answers 200; the status that counts is in the JSON. A session lives on the node that opened it: another one
-answers 410, which makes the client open anew and join again, and so resume. What waits for a poll is bounded.
+forwards to that node, or answers 410 when it is gone, which makes the client open anew and join again, and so resume.
+What waits for a poll is bounded.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from notifyx_common.errors import NotifyxError, TooLarge, TooManyRequests, Unaut
 from notifyx_common.logs import get_logger
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.socket.frames import BadFrame, decode_binary, decode_text, notification_prefix
+from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.peer import INTERNAL_ERROR, Peer
 from notifyx_gateway.socket.realm import Realm
 from notifyx_gateway.socket.upgrade import Refusal, refuse_origin, refuse_version
@@ -162,8 +164,9 @@ class PollSession:
 class LongPoll:
     """All sessions of this node; serves while entered."""
 
-    def __init__(self, realm: Realm) -> None:
+    def __init__(self, realm: Realm, peers: Peers | None = None) -> None:
         self._realm = realm
+        self._peers = peers
         self._sessions: dict[str, PollSession] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._draining = False
@@ -201,7 +204,7 @@ class LongPoll:
         async def poll() -> Response:
             token, session = self._session()
             if session is None:
-                return self._opened()
+                return await self._forwarded(token) or self._opened()
             messages = await session.poll()
             if session.closed and not messages:
                 self._end(token, session.close_reason)
@@ -212,7 +215,7 @@ class LongPoll:
         async def push() -> Response:
             token, session = self._session()
             if session is None or session.closed:
-                return _answer(410)
+                return await self._forwarded(token) or _answer(410)
             try:
                 body: bytes = await request.data
                 for line in self._lines(body):
@@ -243,6 +246,10 @@ class LongPoll:
         named = request.headers.get("X-Phoenix-Longpoll-Token") or (request.args.getlist("token") or [""])[-1]
         return named, self._sessions.get(named)
 
+    async def _forwarded(self, token: str) -> Response | None:
+        """The answer of the node that holds the session; ``None`` where there is none."""
+        return None if self._peers is None else await self._peers.forward(token, request)
+
     def _opened(self) -> Response:
         realm = self._realm
         if self._draining:
@@ -266,7 +273,7 @@ class LongPoll:
                 return _answer(403, reason=error.reason)
         session = PollSession(realm)
         session.peer = Peer(session, realm, make_handler, verified=verified, key=credential if is_key else None)
-        token = secrets.token_urlsafe(24)
+        token = secrets.token_urlsafe(24) if self._peers is None else self._peers.new_token()
         self._sessions[token] = session
         self._open.inc()
         return _answer(410, token=token, messages=[])

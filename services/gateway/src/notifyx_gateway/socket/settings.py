@@ -15,6 +15,9 @@ class SocketSettings:
     port: int = 4001
     """Port to listen on; 0 takes a free one."""
 
+    shared: bool = False
+    """Whether other gateways of this machine listen on the same port."""
+
     allowed_origins: frozenset[str] = frozenset()
     """Exact origins browsers may connect from; a client that sends none is no browser and is let in."""
 

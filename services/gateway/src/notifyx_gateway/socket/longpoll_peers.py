@@ -1,0 +1,90 @@
+"""Requests of long-poll sessions that live on another gateway, forwarded to that gateway.
+
+A session lives in the memory of the gateway that opened it. Several gateways behind one address get the requests of a
+session in any mix: a client polls over one connection and pushes over another. So a session's token names its gateway,
+and a gateway that gets somebody else's request passes it on, once. Where the other gateway is gone, so is the session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from quart import Request, Response
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.logs import get_logger
+
+log = get_logger(__name__)
+
+FORWARDED = "X-Notifyx-Forwarded"
+"""Marks a request that a gateway passed on; it is not passed on again."""
+
+CONNECT_DEADLINE = 2.0
+"""Seconds after which a gateway that accepts no connection counts as gone."""
+
+_HEADERS = ("Accept", "Content-Type", "Origin", "X-Phoenix-AuthToken", "X-Phoenix-Longpoll-Token")
+
+
+class Peers:
+    """The gateways that ``gateways`` knows now; forwards while entered. ``instance`` is this one.
+
+    ``deadline`` (seconds) is longer than a poll waits.
+    """
+
+    def __init__(self, instance: str, gateways: Callable[[], Iterable[Endpoint]], *, deadline: float) -> None:
+        self._own = mark(instance)
+        self._gateways = gateways
+        self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=CONNECT_DEADLINE)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # No bound of its own: each forwarded request is one that a client has open here.
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=self._timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def new_token(self) -> str:
+        """Return the token of a new session here: unguessable, and it names this gateway."""
+        return f"{self._own}.{secrets.token_urlsafe(24)}"
+
+    async def forward(self, token: str, request: Request) -> Response | None:
+        """Return the answer of the gateway that holds the session ``token``; ``None`` where no other one does."""
+        endpoint = self._holder(token)
+        if endpoint is None or FORWARDED in request.headers or self._session is None:
+            return None
+        url = f"{endpoint.url}{request.path}?{request.query_string.decode('ascii', 'replace')}"
+        headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
+        try:
+            async with self._session.request(
+                request.method, url, data=await request.data, headers={**headers, FORWARDED: "1"}
+            ) as response:
+                return Response(
+                    await response.read(),
+                    status=response.status,
+                    content_type=response.headers.get("Content-Type", "application/json"),
+                    headers={"Cache-Control": "no-store"},
+                )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.info("long poll not forwarded", node=endpoint.instance, error=type(error).__name__)
+            return None
+
+    def _holder(self, token: str) -> Endpoint | None:
+        named, _, _ = token.partition(".")
+        if named == self._own:
+            return None
+        return next((one for one in self._gateways() if mark(one.instance) == named), None)
+
+
+def mark(instance: str) -> str:
+    """Return what stands for a gateway in tokens, which clients see: no name of a machine."""
+    return hashlib.sha256(instance.encode()).hexdigest()[:12]

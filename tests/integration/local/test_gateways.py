@@ -1,0 +1,147 @@
+"""Several gateways on one machine behind one address: ``notifyx up --gateways 2``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from support.platform import Person, Platform, eventually, person, running_platform
+
+pytestmark = pytest.mark.slow
+
+GATEWAYS = ("gateway-1", "gateway-2")
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    with running_platform("--gateways", "2") as running:
+        yield running
+
+
+def own_url(platform: Platform, name: str) -> str:
+    """The address of one gateway alone."""
+    return f"http://127.0.0.1:{json.loads((platform.data / 'run' / f'{name}.json').read_text())['port']}"
+
+
+async def fetch(session: aiohttp.ClientSession, url: str) -> str:
+    async with session.get(url) as response:
+        assert response.status == 200, url
+        return await response.text()
+
+
+async def connections(platform: Platform, name: str) -> int:
+    """How many clients are connected to that gateway."""
+    async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
+        return int(json.loads(await fetch(session, f"{own_url(platform, name)}/internal/v1/connections"))["open"])
+
+
+async def test_each_knows_all_nodes_and_the_dashboard_shows_them(platform: Platform) -> None:
+    async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
+        for name in GATEWAYS:
+            nodes = json.loads(await fetch(session, f"{own_url(platform, name)}/internal/v1/registry"))["nodes"]
+            known = [node["instance"] for node in nodes]
+            assert known == ["auth", *GATEWAYS, "mailer-1", "mailer-2", "store"]
+            assert len({node["url"] for node in nodes}) == len(known)
+            assert len({node["metrics_url"] for node in nodes}) == len(known), "each has a port for Prometheus"
+
+        async def shown() -> bool:
+            text = await fetch(session, f"{platform.gateway}/dashboard/live")
+            return "All is well" in text and all(name in text for name in GATEWAYS)
+
+        await eventually(shown)
+
+
+async def test_connections_are_spread_over_both_and_requests_go_on_while_one_is_killed(platform: Platform) -> None:
+    async with person(platform, "ada") as ada:
+        await ada.call("POST", "/topics", json={"name": "spread"})
+        async with aiohttp.ClientSession() as session:
+            urls = [f"{platform.socket}/websocket?vsn=2.0.0&token={ada.token}"] * 40
+            sockets = [await session.ws_connect(url) for url in urls]
+            counts = [await connections(platform, name) for name in GATEWAYS]
+            assert sum(counts) == 40
+            assert min(counts) > 0
+            for socket in sockets:
+                await socket.close()
+        for victim in GATEWAYS:
+            times = joined(platform, victim)
+            platform.kill(victim)
+            statuses = set[int | str]()
+            async with asyncio.timeout(30):
+                while joined(platform, victim) == times:
+                    statuses.add(await status_over_a_new_connection(ada))
+            # A connection that the killed one had accepted is lost; one made after that goes to the other.
+            assert statuses <= {200, "lost"}
+
+
+async def status_over_a_new_connection(someone: Person) -> int | str:
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector, headers=someone.http.headers) as session:
+        try:
+            async with session.get(f"{someone.api}/topics/spread") as response:
+                return response.status
+        except aiohttp.ClientError:
+            return "lost"
+
+
+def joined(platform: Platform, name: str) -> int:
+    """How often the gateway has begun to accept connections at the shared address."""
+    return (platform.data / "logs" / f"{name}.log").read_text().count("shared ports joined")
+
+
+class Poller:
+    """A long-poll client, each of whose requests goes to the gateway it is given."""
+
+    def __init__(self, session: aiohttp.ClientSession, token: str) -> None:
+        self._session = session
+        self._headers = {"X-Phoenix-AuthToken": token}
+        self.token: str | None = None
+
+    async def poll(self, url: str) -> dict[str, Any]:
+        headers = {**self._headers, **({"X-Phoenix-Longpoll-Token": self.token} if self.token else {})}
+        async with self._session.get(f"{url}/socket/longpoll?vsn=2.0.0", headers=headers) as response:
+            answer: dict[str, Any] = orjson.loads(await response.read())
+        self.token = answer.get("token", self.token)
+        return answer
+
+    async def push(self, url: str, *parts: object) -> int:
+        headers = {**self._headers, "X-Phoenix-Longpoll-Token": self.token or ""}
+        async with self._session.post(
+            f"{url}/socket/longpoll?vsn=2.0.0", headers=headers, data=orjson.dumps(parts)
+        ) as response:
+            return int(orjson.loads(await response.read())["status"])
+
+
+async def test_a_long_poll_works_whichever_gateway_its_requests_reach(platform: Platform) -> None:
+    first, second = (own_url(platform, name) for name in GATEWAYS)
+    async with person(platform, "poller") as poller, aiohttp.ClientSession() as session:
+        await poller.call("POST", "/topics", json={"name": "polled"})
+        client = Poller(session, poller.token)
+        assert (await client.poll(first))["status"] == 410
+        assert poller.token not in str(client.token)
+        assert await client.push(second, "1", "1", "topic:polled", "phx_join", {}) == 200
+        for n in range(10):
+            pushed = await client.push(
+                (first, second)[n % 2], "1", str(n + 2), "topic:polled", "publish", {"body": "x"}
+            )
+            assert pushed == 200
+        seqs, turn = list[int](), 0
+        while len(seqs) < 10:
+            turn += 1
+            answer = await client.poll((first, second)[turn % 2])
+            assert answer["status"] in (200, 204)
+            messages = [orjson.loads(text) for text in answer.get("messages", [])]
+            seqs += [one[4]["seq"] for one in messages if one[3] == "notification"]
+        assert seqs == list(range(1, 11))
+
+        killed = platform.kill("gateway-1")
+        # The session is gone with its gateway: the client is told so, which makes it open another and join again.
+        assert await client.push(second, "1", "20", "phoenix", "heartbeat", {}) == 410
+        assert (await client.poll(second))["status"] == 410
+        assert await client.push(second, "1", "1", "topic:polled", "phx_join", {"since": 10}) == 200
+        await platform.replaced({"gateway-1": killed})

@@ -1,0 +1,47 @@
+"""Which processes a run is made of, and what the gateways among them are told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from notifyx_local.credentials import Secrets
+from notifyx_local.options import Smtp, UpOptions
+from notifyx_local.processes import ProcessSpec
+from notifyx_local.stack import Folders, service_specs
+
+SECRETS = Secrets()
+
+
+def specs(options: UpOptions, own_ports: tuple[int, ...] = ()) -> dict[str, ProcessSpec]:
+    made = service_specs(
+        Folders(Path("/d")),
+        options,
+        SECRETS,
+        databases={"auth": "postgresql://a", "store": "postgresql://s"},
+        memcached="",
+        smtp=Smtp("127.0.0.1", 2525, "none"),
+        own_ports=own_ports,
+    )
+    return {spec.name: spec for spec in made}
+
+
+def test_one_gateway_has_the_name_of_its_service_and_its_ports_alone() -> None:
+    made = specs(UpOptions(Path("/d"), None))
+    assert list(made) == ["auth", "store", "mailer-1", "mailer-2", "gateway"]
+    assert "NOTIFYX_OWN_PORT" not in made["gateway"].environment
+    registries = {spec.environment["NOTIFYX_REGISTRY_URLS"] for spec in made.values()}
+    assert registries == {json.dumps(["http://127.0.0.1:4000"])}
+
+
+def test_several_gateways_share_the_ports_and_every_service_registers_with_each() -> None:
+    made = specs(UpOptions(Path("/d"), None, gateways=2), (25001, 25002))
+    assert list(made)[-2:] == ["gateway-1", "gateway-2"]
+    for name, port in (("gateway-1", "25001"), ("gateway-2", "25002")):
+        environment = made[name].environment
+        assert environment["NOTIFYX_OWN_PORT"] == port
+        assert (environment["NOTIFYX_PORT"], environment["NOTIFYX_SOCKET_PORT"]) == ("4000", "4001")
+        assert environment["NOTIFYX_METRICS_PORT"] == "0", "each takes a free one"
+    registries = {spec.environment["NOTIFYX_REGISTRY_URLS"] for spec in made.values()}
+    assert registries == {json.dumps(["http://127.0.0.1:25001", "http://127.0.0.1:25002"])}
+    assert all("NOTIFYX_OWN_PORT" not in spec.environment for name, spec in made.items() if "gateway" not in name)
