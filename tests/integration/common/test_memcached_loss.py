@@ -172,3 +172,18 @@ async def test_a_gateway_that_starts_without_its_memcached_finds_it_later(server
         server.start()
         await until(lambda: bool(shared.up))
         assert await shared.get(b"k") == (None, True)
+
+
+@pytest.mark.timeout(20)
+async def test_a_connection_that_ends_in_the_middle_of_a_command_stops_nobody() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (await reader.readline()).startswith(b"version"):
+            writer.write(b"VERSION 1.6\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        host, port = listener.sockets[0].getsockname()
+        async with Memcached([(host, port)], timeout=5.0) as shared:
+            for command in (shared.set(b"k", b"1", 30), shared.delete(b"k")):
+                await until(lambda: bool(shared.up))
+                assert await command is False

@@ -43,8 +43,9 @@ _FAILURES = (OSError, EOFError, ClientException, ValueError, AssertionError)
 
 class _Client(aiomcache.Client):
     async def _execute_simple_command(self, conn: Any, raw_command: bytes) -> bytes:
-        # aiomcache's own reads on at the end of the stream, for ever and without yielding: a memcached that dies
-        # in the middle of a `set` would stop the whole event loop.
+        # The one private part of aiomcache that is used. Its own reads on at the end of the stream, for ever and
+        # without yielding: a memcached that dies in the middle of a `set` would stop the whole event loop.
+        # test_memcached_loss.py closes a connection there, and fails where this is no longer called.
         conn.writer.write(raw_command)
         await conn.writer.drain()
         line: bytes = await conn.reader.readline()
@@ -112,36 +113,47 @@ class _Server:
             async with asyncio.timeout(self._timeout):
                 return await operation(client)
         except (*_FAILURES, TimeoutError) as error:
-            self.fail(client, type(error).__name__)
+            self._fail(client, type(error).__name__)
             return _Failed()
-        finally:
-            if client is not self._client:
-                _abort(client)  # it may have opened a connection after it was dropped
+        except asyncio.CancelledError:  # by this object alone, which leaves the server
+            return _Failed()
 
-    def fail(self, client: _Client, reason: str) -> None:
+    def _fail(self, client: _Client, reason: str) -> None:
         """Drop ``client`` with all its connections (one may hold half an answer), and start to probe."""
         if client is not self._client:
             return
         log.warning("memcached server left alone", server=self.name, reason=reason)
         self._client = None
-        _abort(client)
-        self.probe()
+        self.probe(client)
 
-    def probe(self) -> None:
-        """Look for the server in the background until it answers."""
+    def probe(self, dropped: _Client | None = None) -> None:
+        """Poll the server in the background until it answers; ``dropped`` is closed first."""
         if self._probe is None or self._probe.done():
-            self._probe = asyncio.create_task(self._find(), name=f"memcached {self.name}")
+            self._probe = asyncio.create_task(self._find(dropped), name=f"memcached {self.name}")
 
     async def close(self) -> None:
-        tasks = [*self._running, *([self._probe] if self._probe is not None else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """End the probe and all operations, and close the connections."""
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.gather(self._probe, return_exceptions=True)
         client, self._client = self._client, None
         if client is not None:
-            _abort(client)
+            await self._discard(client)
+        await asyncio.gather(*self._running)
 
-    async def _find(self) -> None:
+    async def _discard(self, client: _Client) -> None:
+        """End what runs on ``client``, so that it has all its connections back, and close them."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        try:
+            await asyncio.gather(*running)
+        finally:
+            await client.close()
+
+    async def _find(self, dropped: _Client | None) -> None:
+        if dropped is not None:
+            await self._discard(dropped)
         pause = 0.0
         while True:
             await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter, not a secret
@@ -151,10 +163,10 @@ class _Server:
                 async with asyncio.timeout(PROBE_TIMEOUT):
                     await client.version()
             except (*_FAILURES, TimeoutError):
-                _abort(client)
+                await client.close()
                 continue
             except asyncio.CancelledError:
-                _abort(client)
+                await client.close()
                 raise
             self._client = client
             log.info("memcached server in use", server=self.name)
@@ -212,10 +224,3 @@ class Memcached:
 
     def _pick(self, key: bytes) -> _Server:
         return max(self._servers, key=lambda server: hashlib.blake2b(key, key=server.name.encode()[:64]).digest())
-
-
-def _abort(client: _Client) -> None:
-    pool = client._pool
-    idle = [pool._pool.get_nowait() for _ in range(pool._pool.qsize())]
-    for connection in (*idle, *pool._in_use):
-        connection.writer.transport.abort()
