@@ -47,10 +47,19 @@ class NotifyxError(Exception):
     retryable: ClassVar[bool] = False
     title: ClassVar[str] = "Internal error"
 
-    def __init__(self, reason: str, *, code: str | None = None, fields: Sequence[FieldError] = ()) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: str | None = None,
+        fields: Sequence[FieldError] = (),
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.fields = tuple(fields)
+        self.retry_after = retry_after
+        """Seconds after which the same request can pass, where they are known."""
         if code is not None:
             self.code = code
 
@@ -82,7 +91,7 @@ class NotifyxError(Exception):
 
     def with_reason(self, reason: str) -> Self:
         """The same kind and code with another sentence."""
-        return type(self)(reason, code=self.code, fields=self.fields)
+        return type(self)(reason, code=self.code, fields=self.fields, retry_after=self.retry_after)
 
 
 class InvalidRequest(NotifyxError):

@@ -33,10 +33,16 @@ PROBE_TIMEOUT = 1.0
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
+LONGEST_TTL = 30 * 86400
+"""Seconds; memcached takes a larger number for a moment in Unix time."""
+
 MAX_VALUE = 512 << 10
 """Bytes; a larger value is not stored (memcached itself refuses 1 MiB)."""
 
 POOL = 4
+
+MAX_TRIES = 8
+"""How often an update is tried while others change the same key."""
 
 _FAILURES = (OSError, EOFError, ClientException, ValueError, AssertionError)
 
@@ -177,6 +183,7 @@ class Memcached:
     """Bytes by key over several servers, never raising: what cannot be had is a miss."""
 
     def __init__(self, servers: Sequence[tuple[str, int]], *, timeout: float = OPERATION_TIMEOUT) -> None:
+        self._timeout = timeout
         self._servers = [_Server(host, port, timeout) for host, port in servers]
 
     async def __aenter__(self) -> Self:
@@ -210,7 +217,7 @@ class Memcached:
         if len(value) > MAX_VALUE:
             return False
         try:
-            return bool(await self._pick(key).run(lambda client: client.set(key, value, max(1, math.ceil(ttl)))))
+            return bool(await self._pick(key).run(lambda client: client.set(key, value, _whole_seconds(ttl))))
         except ConnectionError:
             return False
 
@@ -222,5 +229,37 @@ class Memcached:
             return False
         return True
 
+    async def update(self, key: bytes, change: Callable[[bytes | None], tuple[bytes, float] | None]) -> bool:
+        """Replace the value of ``key`` by what ``change`` makes of it, atomically; whether the server answered.
+
+        ``change`` gets the value, or ``None``, and returns the new one with its ttl in seconds, or ``None`` to leave
+        it; it is called anew each time that another writer was first. ``False`` means that nothing is known to have
+        changed: the server is away, it took longer than one operation may, or others changed the key all the time.
+        """
+        server = self._pick(key)
+        try:
+            async with asyncio.timeout(self._timeout):
+                for _ in range(MAX_TRIES):
+                    found = await server.run(lambda client: client.gets(key))
+                    value, token = found if found is not None else (None, None)
+                    wanted = change(value)
+                    if wanted is None or await server.run(_write(key, wanted, token)):
+                        return True
+        except (ConnectionError, TimeoutError):
+            pass
+        return False
+
     def _pick(self, key: bytes) -> _Server:
         return max(self._servers, key=lambda server: hashlib.blake2b(key, key=server.name.encode()[:64]).digest())
+
+
+def _write(key: bytes, wanted: tuple[bytes, float], token: int | None) -> Callable[[_Client], Awaitable[bool]]:
+    """Store unless somebody else did since ``token`` was read; ``None``: since there was nothing."""
+    value, ttl = wanted[0], _whole_seconds(wanted[1])
+    if token is None:
+        return lambda client: client.add(key, value, ttl)
+    return lambda client: client.cas(key, value, token, ttl)
+
+
+def _whole_seconds(ttl: float) -> int:
+    return min(max(1, math.ceil(ttl)), LONGEST_TTL)

@@ -80,6 +80,12 @@ CATALOGUE: tuple[Metric, ...] = (
         "Cache look-ups: hit, miss or error",
     ),
     Metric(
+        "notifyx_rate_limit_checks_total",
+        "counter",
+        ("limit", "tier", "result"),
+        "Requests checked against a rate limit: allowed, refused, or error where memcached did not answer",
+    ),
+    Metric(
         "notifyx_tasks_total",
         "counter",
         ("kind", "outcome"),

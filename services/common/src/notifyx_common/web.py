@@ -7,6 +7,7 @@ measures each route, bounds bodies, and keeps ``/internal`` for callers that sho
 from __future__ import annotations
 
 import hmac
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -110,7 +111,7 @@ def problem_response(error: NotifyxError) -> Response:
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     if error.retryable:
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(math.ceil(error.retry_after or 1))
     return Response(orjson.dumps(error.to_problem()), status=error.http_status, content_type=PROBLEM, headers=headers)
 
 

@@ -86,7 +86,7 @@ class Gateway:
         self.store = Store(self.store_client, clock=clock, metrics=metrics)
         self.history = HistoryReader(self.store, clock=clock, metrics=metrics, shared=self.shared)
         self.hub = Hub(store=self.store, metrics=metrics, clock=clock)
-        self.door = Door(self.authenticator, settings, clock)
+        self.door = Door(self.authenticator, settings, clock=clock, metrics=metrics, shared=self.shared)
         self.streams = Streams(
             door=self.door, hub=self.hub, store=self.store, settings=settings, metrics=metrics, clock=clock
         )

@@ -83,13 +83,13 @@ class GatewaySettings(PrometheusSettings):
     """Event streams (SSE) this node serves at a time."""
 
     sign_up_burst: int = Field(default=100, ge=1)
-    """Sign-ups from one address before they are slowed down."""
+    """Sign-ups from one address before they are slowed down; gateways with one memcached count together."""
 
     sign_up_interval: float = Field(default=1.0, gt=0)
     """Time after which one more sign-up is allowed to a slowed-down address."""
 
     token_burst: int = Field(default=200, ge=1)
-    """Token requests from one address before they are slowed down."""
+    """Token requests from one address before they are slowed down; gateways with one memcached count together."""
 
     token_interval: float = Field(default=0.2, gt=0)
     """Time after which one more token request is allowed to a slowed-down address."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_gateway.rest.limits import RateLimit, client_address
+from notifyx_gateway.rest.limits import Bucket, RateLimit, client_address
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -39,6 +39,22 @@ def test_a_burst_then_one_an_interval_each_key_by_itself() -> None:
     assert [limit.allow("a", 0.0) for _ in range(4)] == [True, True, True, False]
     assert limit.allow("b", 0.0)
     assert [limit.allow("a", 10.0), limit.allow("a", 10.0)] == [True, False]
+
+
+def test_the_wait_is_exactly_until_one_more_may_happen() -> None:
+    limit = RateLimit(2, 10.0)
+    assert [limit.allow("a", 0.0) for _ in range(3)] == [True, True, False]
+    assert limit.wait("a", 4.0) == pytest.approx(6.0)
+    assert not limit.allow("a", 9.99)
+    assert limit.wait("a", 10.0) == 0.0
+    assert limit.allow("a", 10.0)
+
+
+@given(st.integers(1, 50), st.floats(0.01, 100), st.floats(-1e12, 1e12), st.floats(0, 1e10))
+def test_no_state_makes_anyone_wait_longer_than_one_interval(
+    burst: int, interval: float, full_at: float, now: float
+) -> None:
+    assert 0 <= Bucket(burst, interval).wait(full_at, now) <= interval + 1e-3
 
 
 def test_a_crowd_of_addresses_costs_bounded_memory() -> None:

@@ -6,10 +6,13 @@ from quart import request
 
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Forbidden
+from notifyx_common.memcached import Memcached
+from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.errors import RateLimited
-from notifyx_gateway.rest.limits import RateLimit, client_address
+from notifyx_gateway.rest.limits import client_address
+from notifyx_gateway.rest.rate_limiter import RateLimiter
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import Authenticator, bearer_token
 
@@ -17,12 +20,23 @@ from notifyx_gateway.upstream.identity import Authenticator, bearer_token
 class Door:
     """Checks the request of the current context."""
 
-    def __init__(self, authenticator: Authenticator, settings: GatewaySettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        settings: GatewaySettings,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        shared: Memcached | None,
+    ) -> None:
         self.authenticator = authenticator
-        self._clock = clock
         self._proxies = settings.proxies
-        self._sign_ups = RateLimit(settings.sign_up_burst, settings.sign_up_interval)
-        self._tokens = RateLimit(settings.token_burst, settings.token_interval)
+
+        def limiter(name: str, burst: int, interval: float) -> RateLimiter:
+            return RateLimiter(name, burst, interval, clock=clock, metrics=metrics, shared=shared)
+
+        self._sign_ups = limiter("sign-ups", settings.sign_up_burst, settings.sign_up_interval)
+        self._tokens = limiter("tokens", settings.token_burst, settings.token_interval)
 
     async def verified(self) -> VerifiedToken:
         """The caller's proven credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
@@ -42,16 +56,17 @@ class Door:
             raise Forbidden("This credential covers some topics only.", code="topic_not_covered")
         return principal
 
-    def limit_sign_ups(self) -> None:
+    async def limit_sign_ups(self) -> None:
         """Raises :class:`RateLimited` when this address signs up too often."""
-        self._limit(self._sign_ups, "accounts were created")
+        await self._limit(self._sign_ups, "accounts were created")
 
-    def limit_tokens(self) -> None:
+    async def limit_tokens(self) -> None:
         """Raises :class:`RateLimited` when this address asks for tokens too often."""
-        self._limit(self._tokens, "sign-ins were tried")
+        await self._limit(self._tokens, "sign-ins were tried")
 
-    def _limit(self, limit: RateLimit, what: str) -> None:
+    async def _limit(self, limiter: RateLimiter, what: str) -> None:
         peer = request.remote_addr
         address = client_address(peer, request.headers.get("X-Forwarded-For"), self._proxies)
-        if not limit.allow(address, self._clock.monotonic()):
-            raise RateLimited(f"Too many {what} from this address; try again in a while.")
+        wait = await limiter.take(address)
+        if wait:
+            raise RateLimited(f"Too many {what} from this address; try again in a while.", retry_after=wait)

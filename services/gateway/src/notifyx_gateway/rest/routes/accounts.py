@@ -35,7 +35,7 @@ def account_routes(
         if not settings.sign_up:
             raise SignUpOff("This deployment does not let people sign up; ask its administrator for an account.")
         wanted = await read_model(SignUp)
-        door.limit_sign_ups()
+        await door.limit_sign_ups()
         body = {"email": wanted.email, "password": wanted.password.get_secret_value(), "name": wanted.name}
         user = User.model_validate(await auth.call("POST", "/internal/v1/users", body=body))
         verification.send_soon(Principal(id=user.id, email=user.email, name=user.name, role=user.role))
@@ -85,7 +85,7 @@ def token_routes(*, door: Door, auth: ServiceClient) -> Blueprint:
         try:
             fields = client_credentials(await read_form(), request.headers.get("Authorization"))
             body = secrets_shown(_checked_token(fields))
-            door.limit_tokens()
+            await door.limit_tokens()
             answer = await auth.call("POST", "/internal/v1/token", body=body)
         except NotifyxError as error:
             return oauth_error(error)
@@ -101,7 +101,7 @@ def token_routes(*, door: Door, auth: ServiceClient) -> Blueprint:
             wanted = RevokeRequest.model_validate(fields, strict=True)
         except ValidationError as error:
             raise invalid_fields(error) from None
-        door.limit_tokens()
+        await door.limit_tokens()
         body = {"token": wanted.token.get_secret_value(), "everywhere": wanted.everywhere}
         await auth.call("POST", "/internal/v1/token/revoke", body=body, idempotent=True)
         return Response(status=204, headers=NO_STORE)

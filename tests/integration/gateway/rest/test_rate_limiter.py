@@ -1,0 +1,121 @@
+"""One limit over a real memcached: shared by all gateways, exact under load, and each gateway's own without it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Literal
+
+import pytest
+
+from notifyx_common.clock import SystemClock
+from notifyx_common.memcached import OPERATION_TIMEOUT, Memcached, parse_servers
+from notifyx_common.metrics import Metrics
+from notifyx_gateway.rest.rate_limiter import RateLimiter
+from notifyx_local.postgres import Cluster
+from support.gateway import PASSWORD, running_stack
+from support.memcached import Memcached as Server
+from support.memcached import running_memcached
+
+BURST, INTERVAL = 10, 60.0
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running_memcached() as one:
+        yield one
+
+
+class Node:
+    """The limit as one gateway holds it."""
+
+    def __init__(self, shared: Memcached | None, *, interval: float = INTERVAL) -> None:
+        self.shared = shared
+        self.metrics = Metrics()
+        self.limiter = RateLimiter("test", BURST, interval, clock=SystemClock(), metrics=self.metrics, shared=shared)
+
+    def counted(self, tier: Literal["shared", "memory"], result: Literal["allowed", "refused", "error"]) -> float:
+        labels = {"limit": "test", "tier": tier, "result": result}
+        return self.metrics.registry.get_sample_value("notifyx_rate_limit_checks_total", labels) or 0.0
+
+
+@contextlib.asynccontextmanager
+async def node(server: Server, *, timeout: float = 5.0, interval: float = INTERVAL) -> AsyncIterator[Node]:
+    """A gateway's limit; a busy machine may take its time, except where time is what is tested."""
+    async with Memcached(parse_servers(server.address), timeout=timeout) as shared:
+        async with asyncio.timeout(10):
+            while not shared.up:
+                await asyncio.sleep(0.01)
+        yield Node(shared, interval=interval)
+
+
+async def test_gateways_count_together_and_exactly_under_load(server: Server) -> None:
+    async with node(server) as one, node(server) as two, node(server) as three:
+        takes = [each.limiter.take("192.0.2.1") for each in (one, two, three) for _ in range(BURST)]
+        waits = await asyncio.gather(*takes)
+        assert sum(wait == 0 for wait in waits) == BURST
+        assert all(0 < wait <= INTERVAL for wait in waits if wait)
+        assert sum(each.counted("shared", "allowed") for each in (one, two, three)) == BURST
+        assert await one.limiter.take("192.0.2.2") == 0
+
+
+async def test_a_refused_request_is_free_and_one_more_passes_after_the_wait_it_was_told(server: Server) -> None:
+    async with node(server, interval=0.5) as one, node(server, interval=0.5) as two:
+        for _ in range(BURST):
+            assert await one.limiter.take("a") == 0
+        waits = [await two.limiter.take("a") for _ in range(20)]
+        assert 0 < waits[-1] <= waits[0] <= 0.5
+        await asyncio.sleep(waits[-1])
+        assert await two.limiter.take("a") == 0
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+async def test_without_memcached_each_gateway_counts_alone_nobody_waits_and_it_is_counted(
+    server: Server, how: str
+) -> None:
+    async with node(server, timeout=OPERATION_TIMEOUT) as one, node(server, timeout=OPERATION_TIMEOUT) as two:
+        assert one.shared is not None
+        while await one.limiter.take("a") == 0:
+            pass
+        assert await two.limiter.take("a") > 0
+        server.kill() if how == "kill" else server.signal(signal.SIGSTOP)
+        started = time.monotonic()
+        waits = await asyncio.gather(*(two.limiter.take("a") for _ in range(1000)))
+        assert time.monotonic() - started < 1.0, "a request waited for a dead memcached"
+        assert sum(wait == 0 for wait in waits) == BURST
+        assert two.counted("shared", "error") >= BURST
+        assert two.counted("memory", "allowed") == BURST
+        assert await one.limiter.take("a") > 0, "what a gateway counted itself outlives memcached"
+
+
+async def test_without_a_memcached_the_process_counts() -> None:
+    alone = Node(None)
+    assert [await alone.limiter.take("a") > 0 for _ in range(BURST + 1)] == [False] * BURST + [True]
+    assert (alone.counted("memory", "allowed"), alone.counted("memory", "refused")) == (BURST, 1)
+
+
+async def test_what_nobody_could_have_written_is_an_empty_bucket_at_most(server: Server) -> None:
+    async with node(server) as one:
+        assert one.shared is not None
+        for value, wait in ((b"junk", 0.0), (b"9e99", INTERVAL)):
+            assert await one.shared.set(one.limiter._shared_key("a"), value, 60)
+            assert await one.limiter.take("a") == pytest.approx(wait)
+
+
+async def test_two_gateways_slow_one_address_down_together(postgres: Cluster, server: Server) -> None:
+    limits = {"memcached": server.address, "token_burst": 3, "token_interval": 60}
+    async with running_stack(postgres, gateway=limits) as one, running_stack(postgres, gateway=limits) as two:
+        for stack in (one, two):
+            shared = stack.gateway.shared
+            assert shared is not None
+            async with asyncio.timeout(10):
+                while not shared.up:
+                    await asyncio.sleep(0.01)
+        form = {"grant_type": "password", "username": "nobody@example.com", "password": PASSWORD}
+        replies = [await stack.call("POST", "/token", data=form) for stack in (one, two, one, two)]
+        assert [reply.status for reply in replies] == [400, 400, 400, 429]
+        assert replies[-1].code == "rate_limited"
+        assert 50 <= int(replies[-1].headers["Retry-After"]) <= 60
