@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import hypothesis
 import pytest
@@ -12,6 +12,7 @@ from xdist.scheduler import LoadGroupScheduling
 from notifyx_local.postgres import Cluster
 from support.platform import Platform, running_platform
 from support.postgres import create_database, drop_database, running_postgres
+from support.sharing import Shared, group, in_order
 
 # A shell that starts a run in the background lets it ignore Ctrl-C, and the run lets all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -21,13 +22,26 @@ hypothesis.settings.register_profile("notifyx", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("notifyx")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests are begun first, so that no worker is left with one at the end.
+_SHARED = pytest.StashKey[Shared]()
 
-    In the order of the files' names and not of their folders: tests of a kind would all want the same at once.
-    """
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (0, item.path.name, str(item.path)) if item.path in slow else (1, "", ""))
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hold what a group of files shares."""
+    config.stash[_SHARED] = shared = Shared()
+    config.add_cleanup(shared.leave)  # a run may be ended before a group is
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in the order of their groups."""
+    items[:] = in_order(items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """End what the group shares after its last test."""
+    yield
+    if nextitem is None or group(nextitem) != group(item):
+        item.config.stash[_SHARED].leave()
 
 
 class _Scheduling(LoadGroupScheduling):  # type: ignore[misc]  # xdist is not typed
@@ -60,7 +74,12 @@ async def database(postgres: Cluster) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-def platform() -> Iterator[Platform]:
-    """The whole platform, started once a session by ``notifyx up``."""
-    with running_platform() as running:
-        yield running
+def shared(pytestconfig: pytest.Config) -> Shared:
+    """What the group of files that runs now shares."""
+    return pytestconfig.stash[_SHARED]
+
+
+@pytest.fixture(scope="module")
+def platform(shared: Shared) -> Platform:
+    """The whole platform, started once a group of files by ``notifyx up``."""
+    return shared.enter(running_platform)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import functools
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -12,6 +13,9 @@ from playwright.async_api import Browser
 from support import web
 from support.browser import build, running_browser
 from support.platform import Platform, running_platform
+from support.sharing import Shared
+
+platform_with_web = functools.partial(running_platform, web=True)
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +25,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> None:
     asyncio.run(build(tmp_path_factory.mktemp("web") / "build.log"))
 
 
-@pytest.fixture(scope="session")
-def platform(built: None) -> Iterator[Platform]:
-    with running_platform(web=True) as running:
-        yield running
+@pytest.fixture(scope="module")
+def platform(built: None, shared: Shared) -> Platform:
+    return shared.enter(platform_with_web)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
