@@ -74,6 +74,6 @@ def running_memcached() -> Iterator[Memcached]:
 
 
 def _program() -> tuple[list[str], dict[str, str]]:
-    found = program("memcached", "memcached", "libevent-2.1-7")
+    found = program("memcached", "memcached", dependencies=True)
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     return [found.path, *user], found.env
