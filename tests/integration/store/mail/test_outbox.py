@@ -228,7 +228,7 @@ async def test_leaving_or_one_click_fences_what_waits(pool: asyncpg.Pool) -> Non
     [click] = [mail for mail in await claim(pool, lease=60) if mail.user == "bob"]
     await topic.unsubscribe("ann")
     async with pool.acquire() as connection:
-        subscription = unsubscribe.read(click.unsubscribe_token, CONFIG.secret)
+        subscription = unsubscribe.read(click.unsubscribe_token, [CONFIG.secret])
         assert await unsubscribe.switch_off(connection, subscription) == "bob"
         assert await unsubscribe.switch_off(connection, subscription) is None
         assert await unsubscribe.switch_off(connection, 2**62) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, SecretStr
 
 from notifyx_common.settings import ServiceSettings
@@ -11,7 +13,10 @@ class BooksSettings(ServiceSettings):
     """The part of the store's settings that its background work and its outbox read. Times are seconds."""
 
     unsubscribe_secret: SecretStr = Field(min_length=16)
-    """Signs the links that switch off email; a change makes links in mail already sent invalid."""
+    """Signs the links that switch off email; after a change, links in mail already sent need the earlier one below."""
+
+    unsubscribe_old_secrets: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = ()
+    """Earlier values (JSON list) of ``unsubscribe_secret``, whose links still work."""
 
     mail_domain: str = Field(default="notifyx.invalid", pattern=r"^[A-Za-z0-9.-]{1,200}$")
     """Right side of each email's ``Message-ID``; the domain that mail is sent from."""
@@ -48,3 +53,8 @@ class BooksSettings(ServiceSettings):
 
     ledger_every: float = Field(default=60.0, gt=0, le=86_400)
     """How often the books are checked."""
+
+    @property
+    def unsubscribe_secrets(self) -> tuple[SecretStr, ...]:
+        """All secrets whose links work, the newest last."""
+        return (*self.unsubscribe_old_secrets, self.unsubscribe_secret)

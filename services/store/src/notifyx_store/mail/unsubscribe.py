@@ -6,17 +6,26 @@ else: the subscription itself stays. It has no expiry, because mail is kept for 
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
+import re
+from collections.abc import Sequence
 
 import asyncpg
+from itsdangerous import Signer
 from pydantic import SecretStr
 
 from notifyx_common.errors import InvalidRequest
 from notifyx_store.base import wakeups
 
-_PURPOSE = b"notifyx one-click unsubscribe v1:"
+_PURPOSE = b"notifyx one-click unsubscribe v2"
+"""The salt: a signature that the same secret made for another purpose is none here."""
+
+_FIRST_PURPOSE = b"notifyx one-click unsubscribe v1:"
+"""What the first links were signed with, before the id; they stay in people's mail."""
+
+_TOKEN = re.compile(r"([1-9][0-9]{0,18})\.([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])")
+"""An id, and 32 bytes in URL-safe base64 without padding, in their only spelling."""
+
 _LARGEST_ID = 2**63 - 1
 
 _SWITCH_OFF = """
@@ -31,18 +40,23 @@ RETURNING s.user_id
 
 def sign(subscription_id: int, secret: SecretStr) -> str:
     """The token that switches off the email of ``subscription_id``."""
-    return f"{subscription_id}.{_signature(str(subscription_id), secret)}"
+    return _signer([secret]).sign(str(subscription_id)).decode()
 
 
-def read(token: str, secret: SecretStr) -> int:
-    """The subscription a token stands for. Raises :class:`InvalidRequest` (``invalid_token``) for a forged one."""
-    claimed, _, signature = token.partition(".")
-    expected = _signature(claimed, secret)
-    # Compared in constant time, and before the id is looked at: a wrong token says nothing but that it is wrong.
-    genuine = hmac.compare_digest(signature.encode("utf-8", "surrogatepass"), expected.encode())
-    if not genuine or not (claimed.isascii() and claimed.isdigit()) or int(claimed[:20]) > _LARGEST_ID:
-        raise InvalidRequest("This unsubscribe link is not valid.", code="invalid_token")
-    return int(claimed)
+def read(token: str, secrets: Sequence[SecretStr]) -> int:
+    """The subscription a token stands for, signed with any of ``secrets``.
+
+    Raises :class:`InvalidRequest` (``invalid_token``) for a forged one.
+    """
+    match = _TOKEN.fullmatch(token)
+    if match is not None:
+        claimed, signature = match.groups()
+        genuine = _signer(secrets).verify_signature(claimed, signature) or _first_signer(secrets).verify_signature(
+            _FIRST_PURPOSE + claimed.encode(), signature
+        )
+        if genuine and int(claimed) <= _LARGEST_ID:
+            return int(claimed)
+    raise InvalidRequest("This unsubscribe link is not valid.", code="invalid_token")
 
 
 async def switch_off(connection: asyncpg.Connection, subscription_id: int) -> str | None:
@@ -57,7 +71,14 @@ async def switch_off(connection: asyncpg.Connection, subscription_id: int) -> st
     return user
 
 
-def _signature(claimed: str, secret: SecretStr) -> str:
-    key = secret.get_secret_value().encode()
-    digest = hmac.new(key, _PURPOSE + claimed.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+def _signer(secrets: Sequence[SecretStr]) -> Signer:
+    return Signer(_keys(secrets), _PURPOSE, key_derivation="hmac", digest_method=hashlib.sha256)
+
+
+def _first_signer(secrets: Sequence[SecretStr]) -> Signer:
+    """What verifies the first links: the secret itself is the key, and the purpose is part of what is signed."""
+    return Signer(_keys(secrets), key_derivation="none", digest_method=hashlib.sha256)
+
+
+def _keys(secrets: Sequence[SecretStr]) -> list[bytes]:
+    return [secret.get_secret_value().encode() for secret in secrets]

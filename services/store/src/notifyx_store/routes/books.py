@@ -40,7 +40,7 @@ def books_routes(context: StoreContext) -> Blueprint:
     @blueprint.post("/unsubscribe")
     async def one_click() -> Response:
         told = await read_model(UnsubscribeToken)
-        subscription = unsubscribe.read(told.token, context.settings.unsubscribe_secret)
+        subscription = unsubscribe.read(told.token, context.settings.unsubscribe_secrets)
         async with context.pool.acquire() as connection, connection.transaction():
             await unsubscribe.switch_off(connection, subscription)
         return Response(status=204)
