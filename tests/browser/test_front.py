@@ -8,7 +8,11 @@ from playwright.async_api import Browser, expect
 from support.browser import violations
 from support.first_run import first_run
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-1"),
+]
 
 
 async def test_it_turns_into_the_web_client_by_itself(browser: Browser, built: None) -> None:

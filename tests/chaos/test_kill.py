@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 
 import pytest
 
 from support.phoenix import Channel, PhoenixClient
-from support.platform import Person, Platform, eventually, ledger, person, running_platform
+from support.platform import Person, Platform, eventually, ledger, person, several_nodes
+from support.sharing import Shared
+
+pytestmark = pytest.mark.xdist_group("several-nodes")
 
 PUBLISHES = 2000
 SUBSCRIBERS = 50
@@ -17,9 +19,8 @@ IN_FLIGHT = 40
 
 
 @pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
-    with running_platform("--stores", "2", "--gateways", "2") as running:
-        yield running
+def platform(shared: Shared) -> Platform:
+    return shared.enter(several_nodes)
 
 
 async def publish_all(channel: Channel, half_way: asyncio.Event) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -145,6 +146,10 @@ def running_platform(*arguments: str, data: Path | None = None, web: bool = Fals
                 for child in alive:
                     child.kill()
             assert not alive, f"left behind: {[child.pid for child in alive]}"
+
+
+several_nodes = functools.partial(running_platform, "--stores", "2", "--gateways", "2")
+"""A platform of which a gateway and a store can be lost while another is there."""
 
 
 def _wait_ready(process: subprocess.Popen[bytes], ready_file: Path, log: Path) -> dict[str, Any]:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 
-from support.platform import Person, Platform, eventually, person, running_platform
+from support.platform import Person, Platform, eventually, person, several_nodes
+from support.sharing import Shared
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("several-nodes")]
 
 GATEWAYS = ("gateway-1", "gateway-2")
 
 
 @pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
-    with running_platform("--gateways", "2") as running:
-        yield running
+def platform(shared: Shared) -> Platform:
+    return shared.enter(several_nodes)
 
 
 def own_url(platform: Platform, name: str) -> str:
@@ -46,7 +45,7 @@ async def test_each_knows_all_nodes_and_the_dashboard_shows_them(platform: Platf
         for name in GATEWAYS:
             nodes = json.loads(await fetch(session, f"{own_url(platform, name)}/internal/v1/registry"))["nodes"]
             known = [node["instance"] for node in nodes]
-            assert known == ["auth", *GATEWAYS, "mailer-1", "mailer-2", "store"]
+            assert known == ["auth", *GATEWAYS, "mailer-1", "mailer-2", "store-1", "store-2"]
             assert len({node["url"] for node in nodes}) == len(known)
             assert len({node["metrics_url"] for node in nodes}) == len(known), "each has a port for Prometheus"
 
@@ -64,7 +63,7 @@ async def test_connections_are_spread_over_both_and_requests_go_on_while_one_is_
             urls = [f"{platform.socket}/websocket?vsn=2.0.0&token={ada.token}"] * 40
             sockets = [await session.ws_connect(url) for url in urls]
             counts = [await connections(platform, name) for name in GATEWAYS]
-            assert sum(counts) == 40
+            assert sum(counts) >= 40
             assert min(counts) > 0
             for socket in sockets:
                 await socket.close()

@@ -99,7 +99,7 @@ async def up(options: UpOptions, console: Console) -> None:
             await asyncio.gather(building, return_exceptions=True)
             console.print("Stopping ...", style="dim")
             await supervisor.stop()
-            console.print("Stopped. Your data stays in", str(folders.data), style="dim")
+            console.print("Stopped. Your data stays in", str(_as_typed(folders.data)), style="dim")
 
 
 async def _start(
