@@ -107,7 +107,7 @@ class Number(Panel):
 
     def _target(self, query: Query) -> prometheus.Dataquery:
         # Of this moment: a value that is no longer reported is not shown as if it were.
-        return Panel._target(self, query).instant()
+        return Panel._target(self, query).instant()  # noqa: SLF001 - its base; a class with slots has no bare super()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
