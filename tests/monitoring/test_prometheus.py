@@ -18,7 +18,8 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.prometheus import PrometheusSettings
 from notifyx_gateway.dashboard import prometheus_history
 from notifyx_gateway.dashboard.lines import TEN_MINUTES, Lines
-from notifyx_operator.scaling.observations import Observed, missing, observe
+from notifyx_operator.scaling.observations import Observed, missing
+from notifyx_operator.scaling.observe import observe
 from support.mail import verify
 from support.phoenix import PhoenixClient
 from support.platform import Person, Platform, eventually, person

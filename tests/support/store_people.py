@@ -43,7 +43,11 @@ class StoreTopic(Topic):
         self.clock.time = at
         publisher = Publisher(self.context, StoreMetrics.of(self.context.metrics), lambda _: None, "test")
         item = {"p": 0, "topic": self.name, "title": "Title", "body": body, "expires_at": expires_at}
-        batch = {"batch_id": uuid4().hex, "principals": [system_principal("test")], "items": [item] * count}
+        batch = {
+            "batch_id": uuid4().hex,
+            "principals": [system_principal("test").model_dump(mode="json")],
+            "items": [item] * count,
+        }
         await publisher.publish(batch)
         last: int = await self.db.fetchval("SELECT last_seq FROM topics WHERE id = $1", self.id)
         return last
@@ -67,6 +71,9 @@ class StoreTopic(Topic):
         await self._acknowledge(user, {"up_to": upto})
 
     async def _acknowledge(self, user: str, what: dict[str, Any]) -> None:
-        batch = {"principals": [Principal(id=user)], "items": [{"p": 0, "topic": self.name, **what}]}
+        batch = {
+            "principals": [Principal(id=user).model_dump(mode="json")],
+            "items": [{"p": 0, "topic": self.name, **what}],
+        }
         [result] = await acknowledge(self.context, StoreMetrics.of(self.context.metrics), batch)
         assert "acked_up_to" in result, result

@@ -2,18 +2,16 @@
 
 Staleness: a target that could not be scraped gives no samples from then on, and those of a Prometheus that does not
 scrape are found for five minutes (https://prometheus.io/docs/prometheus/latest/querying/basics/#staleness); so the age
-of what each node said last is asked too.
+of what each node said last is asked too. Pure: :mod:`notifyx_operator.scaling.observe` does the asking.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from notifyx_common.errors import NotifyxError
-from notifyx_common.prometheus import Prometheus, Sample
 from notifyx_operator.topics.demand import Demand
 
 FRESH = 60
@@ -27,7 +25,16 @@ BUSY = 1
 """Requests a second from which a service's latency counts."""
 
 Select = Callable[..., str]
-"""Makes a selector of a metric's name and matchers, as :meth:`Prometheus.series` does."""
+"""Makes a selector of a metric's name and matchers, as :meth:`notifyx_common.prometheus.Prometheus.series` does."""
+
+
+class Sample(Protocol):
+    """One series of an answer."""
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+    @property
+    def value(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +111,3 @@ def missing(observed: Observed, ready: Mapping[str, int]) -> str:
         return ""
     name = min(unheard)
     return f"Prometheus has heard of {observed.nodes.get(name, 0)} of {unheard[name]} ready {name} nodes lately"
-
-
-async def observe(prometheus: Prometheus | None) -> Observed:
-    """What Prometheus says now; a Prometheus that does not is a problem, no error."""
-    if prometheus is None:
-        return Observed(problem="no Prometheus is configured")
-    asked = queries(prometheus.series)
-    try:
-        answers = await asyncio.gather(*(prometheus.instant(query) for query in asked.values()))
-    except NotifyxError as error:
-        return Observed(problem=f"there are no metrics: {error.reason.rstrip('.')}")
-    return read(dict(zip(asked, answers, strict=True)))

@@ -32,7 +32,8 @@ from notifyx_operator.scaling.bounds import (
     read_spec,
 )
 from notifyx_operator.scaling.decide import decide, shown
-from notifyx_operator.scaling.observations import Observed, missing, observe
+from notifyx_operator.scaling.observations import Observed, missing
+from notifyx_operator.scaling.observe import observe
 from notifyx_operator.scaling.planner import Memory
 from notifyx_operator.scaling.platform_status import Looked, Told, platform_status, turned
 from notifyx_operator.scaling.scale_in import rank

@@ -17,7 +17,8 @@ from notifyx_common.contracts.auth import (
     VerifyRequest,
 )
 from notifyx_common.errors import InvalidRequest
-from notifyx_common.web import caller, json_response, parse_model, read_json, read_model
+from notifyx_common.reading import parse_model
+from notifyx_common.web import caller, json_response, read_json, read_model
 
 _BASE = "/internal/v1"
 _NO_STORE = {"Cache-Control": "no-store"}

@@ -18,7 +18,6 @@ from quart import Quart, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from notifyx_common.errors import (
-    FieldError,
     Internal,
     InvalidRequest,
     MethodNotAllowed,
@@ -31,6 +30,7 @@ from notifyx_common.errors import (
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
+from notifyx_common.reading import invalid_fields, parse_json, parse_model
 from notifyx_common.settings import ServiceSettings
 
 log = get_logger(__name__)
@@ -124,33 +124,13 @@ async def read_json() -> Any:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send the body as application/json.")
     raw = await request.get_data()
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error}.", code="malformed_json") from None
+    assert isinstance(raw, bytes)  # it was not asked for as text
+    return parse_json(raw)
 
 
 async def read_model(kind: type[M]) -> M:
     """The request's JSON body as ``kind``; raises :class:`InvalidRequest` that lists each wrong field."""
     return parse_model(kind, await read_json())
-
-
-def parse_model(kind: type[M], data: Any) -> M:
-    """``data`` as ``kind``; raises :class:`InvalidRequest` that lists each wrong field."""
-    try:
-        return kind.model_validate(data)
-    except ValidationError as error:
-        raise invalid_fields(error) from None
-
-
-def invalid_fields(error: ValidationError) -> InvalidRequest:
-    """Pydantic's complaint as ours: one :class:`FieldError` a field, without echoing the input."""
-    fields = [
-        FieldError(field=".".join(str(part) for part in item["loc"]) or "(body)", reason=item["msg"])
-        for item in error.errors(include_input=False, include_url=False, include_context=False)
-    ]
-    summary = "; ".join(f"{field.field}: {field.reason}" for field in fields[:3])
-    return InvalidRequest(f"The request is not valid: {summary}.", code="validation_failed", fields=fields)
 
 
 def caller() -> Principal:

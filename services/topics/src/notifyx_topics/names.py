@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 MAX_NAME = 128
 """Longest name of a topic, in characters."""
@@ -23,7 +23,18 @@ INBOX = rf"{INBOX_PREFIX}[A-Za-z0-9:._-]{{1,{MAX_NAME}}}"
 TopicName = Annotated[str, StringConstraints(max_length=MAX_NAME, pattern=f"^{NAME}$")]
 """The name of a topic that somebody can create."""
 
-AnyTopicName = Annotated[str, StringConstraints(max_length=len(INBOX_PREFIX) + MAX_NAME, pattern=f"^({NAME}|{INBOX})$")]
+
+def _within_its_length(name: str) -> str:
+    if len(name) > MAX_NAME and not name.startswith(INBOX_PREFIX):
+        raise ValueError(f"the name of a topic has at most {MAX_NAME} characters")
+    return name
+
+
+AnyTopicName = Annotated[
+    str,
+    StringConstraints(max_length=len(INBOX_PREFIX) + MAX_NAME, pattern=f"^({NAME}|{INBOX})$"),
+    AfterValidator(_within_its_length),
+]
 """The name of a topic that can be addressed: of a created one, or of a user's inbox."""
 
 

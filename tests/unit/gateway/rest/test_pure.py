@@ -13,9 +13,10 @@ from pydantic import BaseModel, ValidationError
 from notifyx_common.contracts.store.log import History, NewNotification
 from notifyx_common.errors import InvalidRequest, NotFound, Unauthenticated
 from notifyx_common.principal import Principal
+from notifyx_common.reading import parse_json, parse_model
 from notifyx_common.settings import SettingsError, load
-from notifyx_gateway.rest.bodies import model_of, parse_json, to_model, topic_name
 from notifyx_gateway.rest.history import is_final
+from notifyx_gateway.rest.parameters import topic_name
 from notifyx_gateway.rest.routes.accounts import client_credentials
 from notifyx_gateway.rest.stream import FORMAT, EventStream, event
 from notifyx_gateway.settings import GatewaySettings
@@ -50,7 +51,7 @@ def test_ones_own_inbox_has_a_short_name() -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_model_or_a_refusal(raw: bytes) -> None:
     with contextlib.suppress(InvalidRequest):
-        assert isinstance(to_model(NewNotification, raw), NewNotification)
+        assert isinstance(parse_model(NewNotification, parse_json(raw)), NewNotification)
 
 
 def test_json_types_are_not_taken_for_each_other() -> None:
@@ -64,13 +65,13 @@ def test_json_types_are_not_taken_for_each_other() -> None:
     ]
     for wrong in wrongs:
         with pytest.raises(InvalidRequest) as caught:
-            model_of(NewNotification, wrong)
+            parse_model(NewNotification, wrong)
         assert caught.value.fields[0].field == next(iter(wrong))
     nested: object = 1
     for _ in range(300):
         nested = [nested]
     with pytest.raises(InvalidRequest, match="nested"):
-        model_of(NewNotification, {"data": {"a": nested}})
+        parse_model(NewNotification, {"data": {"a": nested}})
     with pytest.raises(InvalidRequest):
         parse_json(b'{"a":NaN}')
 

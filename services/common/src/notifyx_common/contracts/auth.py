@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, S
 
 from notifyx_common.contracts.call import V1, Call, Raw
 from notifyx_common.principal import Principal, Scope
+from notifyx_common.reading import TIME_TEXT
 
 Email = Annotated[
     str,
@@ -105,7 +106,7 @@ class NewApiKey(_Request):
         default=[], max_length=100
     )
     scopes: list[Scope] = Field(default=["read", "publish"], min_length=1, max_length=3)
-    expires_at: datetime | None = None
+    expires_at: Annotated[datetime, TIME_TEXT] | None = None
 
 
 class ApiKey(BaseModel):

@@ -22,6 +22,7 @@ from pydantic import (
 
 from notifyx_common.contracts.call import V1, Call
 from notifyx_common.contracts.store.names import Priority
+from notifyx_common.reading import TIME_TEXT
 
 
 class _Context(BaseModel):
@@ -36,7 +37,7 @@ class Item(_Context):
     body: str = ""
     priority: Priority = "normal"
     publisher: str = ""
-    published_at: datetime | None = None
+    published_at: Annotated[datetime, TIME_TEXT] | None = None
 
 
 class NotificationContext(Item):
@@ -65,7 +66,7 @@ class VerifyEmailContext(_Context):
     template: Literal["verify_email"] = "verify_email"
     link: str = Field(pattern=r"^https?://[^\s<>\"'\x00-\x1f]+$")
     name: str = ""
-    expires_at: datetime | None = None
+    expires_at: Annotated[datetime, TIME_TEXT] | None = None
 
 
 class UnreadableContext(_Context):

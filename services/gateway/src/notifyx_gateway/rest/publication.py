@@ -12,9 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.contracts.store.names import IdempotencyKey
-from notifyx_common.errors import FieldError, InvalidRequest, UnsupportedMediaType
+from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
+from notifyx_common.reading import parse_json, parse_model
 from notifyx_gateway.rest import cloudevents
-from notifyx_gateway.rest.bodies import model_of, parse_json, to_model
+from notifyx_gateway.rest.parameters import wrong_parameter
 
 TEXT_TYPES = ("", "text/plain", "application/x-www-form-urlencoded")
 """Bodies that are the text itself; the last is what ``curl -d`` says of whatever it sends."""
@@ -44,13 +45,13 @@ def read_publication(headers: Mapping[str, str], content_type: str, body: bytes)
     if cloudevents.is_binary(headers):
         return _of_event(cloudevents.from_binary(headers, content_type, body), key)
     if kind == "application/json":
-        return Publication(to_model(NewNotification, body), key)
+        return Publication(parse_model(NewNotification, parse_json(body)), key)
     if kind in TEXT_TYPES:
         try:
             text = body.decode()
         except UnicodeDecodeError:
             raise InvalidRequest("The text is not in UTF-8.", code="malformed_text") from None
-        return Publication(model_of(NewNotification, {"body": text}), key)
+        return Publication(parse_model(NewNotification, {"body": text}), key)
     raise UnsupportedMediaType("Send application/json, text/plain, or a CloudEvent.")
 
 
@@ -61,14 +62,9 @@ def checked_key(key: str | None) -> str | None:
     try:
         return _KEY.validate_python(key)
     except ValidationError:
-        reason = "This is 1 to 255 visible ASCII characters."
-        raise InvalidRequest(
-            f"The request is not valid: Idempotency-Key: {reason}",
-            code="validation_failed",
-            fields=[FieldError(field="Idempotency-Key", reason=reason)],
-        ) from None
+        raise wrong_parameter("Idempotency-Key", "This is 1 to 255 visible ASCII characters.") from None
 
 
 def _of_event(event: cloudevents.Event, key: str | None) -> Publication:
-    notification = model_of(NewNotification, cloudevents.to_notification(event))
+    notification = parse_model(NewNotification, cloudevents.to_notification(event))
     return Publication(notification, key or cloudevents.idempotency_key(event))

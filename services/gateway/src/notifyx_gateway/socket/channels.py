@@ -15,7 +15,7 @@ from notifyx_common.contracts.store.names import IdempotencyKey, Seq
 from notifyx_common.contracts.store.subscriptions import Subscription, SubscriptionSettings
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
-from notifyx_common.web import parse_model
+from notifyx_common.reading import parse_model
 from notifyx_gateway.delivery.sinks import Format
 from notifyx_gateway.socket.echo import Echoes
 from notifyx_gateway.socket.frames import Message, encode

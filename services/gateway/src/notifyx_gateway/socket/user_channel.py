@@ -12,7 +12,7 @@ from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.contracts.store.names import IdempotencyKey
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import Forbidden, NotFound
-from notifyx_common.web import parse_model
+from notifyx_common.reading import parse_model
 from notifyx_gateway.socket.channels import StoreChannel, StrictPush, TopicChannel, published_reply
 from notifyx_gateway.socket.frames import Message
 from notifyx_gateway.socket.peer import Handler, Peer

@@ -26,7 +26,7 @@ from notifyx_common.contracts.store.topics import NewTopic, Topic
 from notifyx_common.errors import InvalidRequest, TooLarge
 from notifyx_common.metrics import Metrics, total
 from notifyx_common.principal import Principal
-from notifyx_common.web import invalid_fields
+from notifyx_common.reading import invalid_fields
 from notifyx_gateway.upstream.batching import Entry, Lane, encode_batch
 
 M = TypeVar("M", bound=BaseModel)

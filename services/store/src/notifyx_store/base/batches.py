@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
-from notifyx_common.web import invalid_fields
+from notifyx_common.reading import parse_model
 
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - an item's type
 
@@ -27,10 +27,10 @@ class Batch(Generic[I]):
 def read_batch(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
     """``data`` as a batch of ``item``. Raises :class:`InvalidRequest` for what is wrong with the batch as such."""
     try:
-        whole = batch.model_validate(data)
-    except ValidationError as error:
-        if any(len(one["loc"]) < 2 or one["loc"][0] != "items" for one in error.errors(include_input=False)):
-            raise invalid_fields(error) from None
+        whole = parse_model(batch, data)
+    except InvalidRequest as error:
+        if not error.fields or not all(wrong.field.startswith("items.") for wrong in error.fields):
+            raise
         return _salvage(batch, item, data)
     principals: list[Principal] = getattr(whole, "principals", [])
     items = [_with_principal(one, principals) for one in whole.items]  # type: ignore[attr-defined]
@@ -47,13 +47,13 @@ def _salvage(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
     sound: list[Any] = []
     for raw in data["items"]:
         try:
-            items.append(item.model_validate(raw))
+            items.append(parse_model(item, raw))
             sound.append(raw)
-        except ValidationError as error:
-            items.append(item_error(invalid_fields(error)))
+        except InvalidRequest as error:
+            items.append(item_error(error))
     if not sound:
         return Batch([], items)
-    rest = batch.model_validate({**data, "items": sound})
+    rest = parse_model(batch, {**data, "items": sound})
     principals: list[Principal] = getattr(rest, "principals", [])
     return Batch(
         principals,

@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from notifyx_common.contracts.store.names import Seq
-from notifyx_common.errors import InvalidRequest
-from notifyx_common.web import invalid_fields
+from notifyx_common.reading import parse_as, parse_json
 from notifyx_store.feed.core import Item
 from notifyx_topics.names import AnyTopicName
 
@@ -68,12 +67,7 @@ _OPERATIONS: TypeAdapter[Watch | Unwatch | WatchUsers | UnwatchUsers | Ping] = T
 
 def parse(text: str | bytes) -> Watch | Unwatch | WatchUsers | UnwatchUsers | Ping:
     """What a gateway says. Raises :class:`InvalidRequest`."""
-    try:
-        return _OPERATIONS.validate_python(orjson.loads(text))
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The message is not valid JSON: {error}.", code="malformed_json") from None
-    except ValidationError as error:
-        raise invalid_fields(error) from None
+    return parse_as(_OPERATIONS, parse_json(text))
 
 
 def rows_frame(topic: str, first: int, last: int, items: Sequence[Item], now_ms: int) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
+from pydantic import TypeAdapter, ValidationError
 from quart import request
 
 from notifyx_common.errors import InvalidRequest
 from notifyx_store.base.errors import no_topic
 from notifyx_store.log.history import LARGEST_SEQ
+from notifyx_topics.names import AnyTopicName
 
-_NAME = re.compile(r"[a-z0-9._-]{1,128}|user:[A-Za-z0-9:._-]{1,128}")
+_NAME: TypeAdapter[str] = TypeAdapter(AnyTopicName)
 
 
 def topic_name(name: str) -> str:
     """The topic's name of a path. Raises :class:`NotFound` for what cannot be one."""
-    if not _NAME.fullmatch(name):
-        raise no_topic(name[:128])
-    return name
+    try:
+        return _NAME.validate_python(name)
+    except ValidationError:
+        raise no_topic(name[:128]) from None
 
 
 def number(name: str, *, least: int, most: int) -> int | None:

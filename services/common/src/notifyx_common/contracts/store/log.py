@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from notifyx_common.contracts.call import V1, Call, Number, Raw
 from notifyx_common.contracts.store.batches import BatchResults
 from notifyx_common.contracts.store.names import Body, IdempotencyKey, Priority, QuerySeq, RequestModel
 from notifyx_common.principal import Principal
+from notifyx_common.reading import Time
 from notifyx_topics.names import AnyTopicName
 from notifyx_topics.settings import Title
 
@@ -25,7 +26,7 @@ class NewNotification(RequestModel):
     body: Body = ""
     data: dict[str, Any] | None = None
     priority: Priority = "normal"
-    expires_at: AwareDatetime | None = None
+    expires_at: Time | None = None
 
 
 class PublishItem(NewNotification):

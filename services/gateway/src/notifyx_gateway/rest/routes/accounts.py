@@ -7,14 +7,14 @@ import binascii
 from typing import Any
 from urllib.parse import unquote
 
-from pydantic import ValidationError
 from quart import Blueprint, Response, request
 
 from notifyx_common.client import ServiceClient
 from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TokenRequest, User
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.principal import Principal
-from notifyx_common.web import PROBLEM, invalid_fields, json_response, problem_response
+from notifyx_common.reading import parse_model
+from notifyx_common.web import PROBLEM, json_response, problem_response
 from notifyx_gateway.errors import SignUpOff
 from notifyx_gateway.mail.verification import Verification
 from notifyx_gateway.rest.bodies import query, read_form, read_model
@@ -97,10 +97,7 @@ def token_routes(*, door: Door, auth: ServiceClient) -> Blueprint:
         fields.pop("token_type_hint", None)  # RFC 7009: a hint a server may ignore
         if fields.get("everywhere") in ("true", "false"):
             fields["everywhere"] = fields["everywhere"] == "true"
-        try:
-            wanted = RevokeRequest.model_validate(fields, strict=True)
-        except ValidationError as error:
-            raise invalid_fields(error) from None
+        wanted = parse_model(RevokeRequest, fields)
         await door.limit_tokens()
         body = {"token": wanted.token.get_secret_value(), "everywhere": wanted.everywhere}
         await auth.call("POST", "/internal/v1/token/revoke", body=body, idempotent=True)
@@ -159,7 +156,4 @@ def secrets_shown(wanted: TokenRequest) -> dict[str, Any]:
 def _checked_token(fields: dict[str, str]) -> TokenRequest:
     # RFC 6749 3.2: unrecognized parameters are ignored.
     known = {name: value for name, value in fields.items() if name in TokenRequest.model_fields}
-    try:
-        return TokenRequest.model_validate(known)
-    except ValidationError as error:
-        raise invalid_fields(error) from None
+    return parse_model(TokenRequest, known)

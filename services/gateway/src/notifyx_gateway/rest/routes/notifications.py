@@ -14,10 +14,12 @@ from notifyx_common.contracts.store.log import NewNotification, PublishResult
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
+from notifyx_common.reading import parse_model
 from notifyx_common.web import json_response
-from notifyx_gateway.rest.bodies import flag, model_of, number, query, read_bytes, read_model, text, topic_name
+from notifyx_gateway.rest.bodies import query, read_bytes, read_model
 from notifyx_gateway.rest.door import Door
 from notifyx_gateway.rest.history import HistoryReader
+from notifyx_gateway.rest.parameters import flag, number, text, topic_name
 from notifyx_gateway.rest.publication import Publication, checked_key, read_publication
 from notifyx_gateway.rest.requests import Acks, Batch, BatchItem
 from notifyx_gateway.upstream.store import Store
@@ -151,7 +153,7 @@ async def _read_publication() -> Publication:
 
 def _publish_item(store: Store, principal: Principal, item: Any) -> asyncio.Future[PublishResult]:
     try:
-        wanted = model_of(BatchItem, item)
+        wanted = parse_model(BatchItem, item)
         topic = topic_name(wanted.topic)
         principal.require("publish", topic)
         fields = wanted.model_dump(exclude={"topic", "key"}, exclude_unset=True)

@@ -14,8 +14,9 @@ from notifyx_common.errors import Forbidden, InvalidRequest, NotifyxError, TooMa
 from notifyx_common.metrics import Metrics
 from notifyx_common.tokens import ExpiredToken, VerifiedToken
 from notifyx_gateway.delivery.hub import Hub
-from notifyx_gateway.rest.bodies import number, query, topic_name
+from notifyx_gateway.rest.bodies import query
 from notifyx_gateway.rest.door import Door
+from notifyx_gateway.rest.parameters import number, topic_name
 from notifyx_gateway.rest.stream import KEEP_ALIVE, EventStream
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import bearer_token

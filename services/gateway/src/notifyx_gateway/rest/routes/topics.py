@@ -12,8 +12,9 @@ from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
 from notifyx_common.errors import Conflict
 from notifyx_common.web import json_response
-from notifyx_gateway.rest.bodies import number, query, read_model, text, topic_name
+from notifyx_gateway.rest.bodies import query, read_model
 from notifyx_gateway.rest.door import Door
+from notifyx_gateway.rest.parameters import number, text, topic_name
 from notifyx_gateway.upstream.users import UserDirectory
 
 LARGEST_PAGE = 200

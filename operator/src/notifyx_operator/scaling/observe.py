@@ -1,0 +1,21 @@
+"""Queries Prometheus for the platform's load."""
+
+from __future__ import annotations
+
+import asyncio
+
+from notifyx_common.errors import NotifyxError
+from notifyx_common.prometheus import Prometheus
+from notifyx_operator.scaling.observations import Observed, queries, read
+
+
+async def observe(prometheus: Prometheus | None) -> Observed:
+    """Query Prometheus. If it is unreachable, the reading names the problem; nothing is raised."""
+    if prometheus is None:
+        return Observed(problem="no Prometheus is configured")
+    asked = queries(prometheus.series)
+    try:
+        answers = await asyncio.gather(*(prometheus.instant(query) for query in asked.values()))
+    except NotifyxError as error:
+        return Observed(problem=f"there are no metrics: {error.reason.rstrip('.')}")
+    return read(dict(zip(asked, answers, strict=True)))

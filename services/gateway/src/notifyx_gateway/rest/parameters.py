@@ -1,0 +1,63 @@
+"""Parameters of a path or a query: text that has to be a number, a flag or a name. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pydantic import TypeAdapter, ValidationError
+
+from notifyx_common.errors import FieldError, InvalidRequest, NotFound
+from notifyx_topics.names import AnyTopicName, inbox_topic
+
+MAX_SEQ = 2**53 - 1
+_NUMBER = re.compile(r"[0-9]{1,16}\Z")
+_TOPIC: TypeAdapter[str] = TypeAdapter(AnyTopicName)
+
+
+def number(values: Mapping[str, str], name: str, *, least: int = 0, most: int = MAX_SEQ) -> int | None:
+    """A query parameter as a number within bounds. Raises :class:`InvalidRequest`."""
+    text = values.get(name)
+    if text is None:
+        return None
+    if not _NUMBER.match(text) or not least <= int(text) <= most:
+        raise wrong_parameter(name, f"This is a number from {least} to {most}.")
+    return int(text)
+
+
+def flag(values: Mapping[str, str], name: str) -> bool:
+    """A query parameter as true or false; false when absent. Raises :class:`InvalidRequest`."""
+    text = values.get(name, "false")
+    if text not in ("true", "false", "1", "0"):
+        raise wrong_parameter(name, "This is true or false.")
+    return text in ("true", "1")
+
+
+def text(values: Mapping[str, str], name: str, longest: int) -> str | None:
+    """A query parameter as visible ASCII text. Raises :class:`InvalidRequest`."""
+    value = values.get(name)
+    if value is not None and (len(value) > longest or not value.isascii() or not value.isprintable()):
+        raise wrong_parameter(name, f"This is up to {longest} visible ASCII characters.")
+    return value
+
+
+def topic_name(name: str, *, inbox_of: str | None = None) -> str:
+    """A topic's name from a path; ``user:me`` is the inbox of ``inbox_of``.
+
+    Raises :class:`NotFound` for a name no topic can have: dots alone, which would be another path, included.
+    """
+    if name == "user:me" and inbox_of is not None:
+        return inbox_topic(inbox_of)
+    try:
+        return _TOPIC.validate_python(name)
+    except ValidationError:
+        raise NotFound("No topic can have this name: it is 1 to 128 of a-z, 0-9, dot, underscore and hyphen.") from None
+
+
+def wrong_parameter(name: str, reason: str) -> InvalidRequest:
+    """Return the refusal of one parameter, or of a header."""
+    return InvalidRequest(
+        f"The request is not valid: {name}: {reason}",
+        code="validation_failed",
+        fields=[FieldError(field=name, reason=reason)],
+    )

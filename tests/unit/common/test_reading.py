@@ -1,0 +1,124 @@
+"""The one reader: JSON's own types decide, and a number without a fraction is an integer."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, TypeAdapter
+
+from notifyx_common.contracts.store.log import NewNotification
+from notifyx_common.contracts.store.topics import NewTopic
+from notifyx_common.errors import InvalidRequest
+from notifyx_common.reading import TIME_TEXT, parse_as, parse_json, parse_model
+from notifyx_gateway.socket.channels import AckPush
+from support.readings import READINGS, Operation, Reading
+
+KINDS: dict[Operation, type[BaseModel]] = {"publish": NewNotification, "ack": AckPush, "create_topic": NewTopic}
+
+
+class Figures(BaseModel):
+    """Every place where an integer can stand."""
+
+    one: int = 0
+    bounded: Annotated[int, Field(strict=True, ge=0)] = 0
+    perhaps: int | None = None
+    many: list[int] = []
+    named: dict[str, int] = {}
+    inner: list[Figures] = []
+    share: float = 0.0
+    free: object = None
+
+
+@pytest.mark.parametrize("reading", READINGS, ids=lambda reading: f"{reading.operation}-{reading.text}")
+def test_a_reading_is_accepted_or_names_the_wrong_field(reading: Reading) -> None:
+    kind = KINDS[reading.operation]
+    if reading.wrong is None:
+        assert isinstance(parse_model(kind, parse_json(reading.text)), kind)
+        return
+    with pytest.raises(InvalidRequest) as caught:
+        parse_model(kind, parse_json(reading.text))
+    assert caught.value.code == "validation_failed"
+    assert [wrong.field for wrong in caught.value.fields] == [reading.wrong]
+
+
+def test_integers_are_found_wherever_they_stand_and_nothing_else_changes() -> None:
+    text = (
+        '{"one":1.0,"bounded":2.0,"perhaps":3.0,"many":[4.0,5],"named":{"a.b":6.0},"inner":[{"many":[7.0]}],'
+        '"share":8.0,"free":{"n":9.0}}'
+    )
+    read = parse_model(Figures, parse_json(text))
+    assert read == Figures(
+        one=1, bounded=2, perhaps=3, many=[4, 5], named={"a.b": 6}, inner=[Figures(many=[7])], share=8.0,
+        free={"n": 9.0},
+    )  # fmt: skip
+    assert isinstance(read.free, dict)
+    assert isinstance(read.free["n"], float)
+    assert all(type(number) is int for number in (read.one, read.perhaps, *read.many, *read.named.values()))
+
+
+def test_what_is_read_is_not_changed() -> None:
+    value = {"one": 1.0}
+    parse_model(Figures, value)
+    assert isinstance(value["one"], float)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**60), 2**60))
+def test_any_number_is_itself_or_refused(number: float) -> None:
+    try:
+        read = parse_model(Figures, parse_json(json.dumps({"one": number}))).one
+    except InvalidRequest:
+        assert isinstance(number, float)
+        assert not number.is_integer() or abs(number) >= 2**53
+    else:
+        assert type(read) is int
+        assert read == number
+
+
+class Ping(BaseModel):
+    op: Literal["ping"]
+    n: int
+
+
+class Pong(BaseModel):
+    op: Literal["pong"]
+    at: datetime
+
+
+def test_other_types_than_models_are_read_alike() -> None:
+    kind: TypeAdapter[list[int]] = TypeAdapter(list[int])
+    assert parse_as(kind, [1, 2.0]) == [1, 2]
+    for wrong in ([True], ["1"], {"a": 1}, None):
+        with pytest.raises(InvalidRequest):
+            parse_as(kind, wrong)
+    pong: TypeAdapter[Ping | Pong] = TypeAdapter(Annotated[Ping | Pong, Field(discriminator="op")])
+    assert parse_as(pong, {"op": "pong", "at": "2030-01-01T00:00:00Z"}) == Pong(
+        op="pong", at=datetime(2030, 1, 1, tzinfo=UTC)
+    )
+
+
+def test_times_in_text_are_dates_with_a_time() -> None:
+    kind: TypeAdapter[datetime] = TypeAdapter(Annotated[datetime, TIME_TEXT])
+    assert parse_as(kind, "2030-01-31T12:00:00Z") == datetime(2030, 1, 31, 12, tzinfo=UTC)
+    for wrong in ("1893456000", "1893456000.5", "2030-13-01T00:00:00Z", "", 1893456000, 1.5, True, None):
+        with pytest.raises(InvalidRequest):
+            parse_as(kind, wrong)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b'{"a":NaN}', b'{"a":Infinity}', b'"\xff"', b'"\\ud800"', b"[" * 5000])
+def test_what_is_no_json_is_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_json(raw)
+    assert caught.value.code == "malformed_json"
+
+
+def test_what_could_not_be_written_again_is_refused() -> None:
+    deep: object = 1
+    for _ in range(300):
+        deep = [deep]
+    with pytest.raises(InvalidRequest, match="nested"):
+        parse_model(Figures, {"free": deep})
