@@ -12,7 +12,7 @@ from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.discovery import StaticDiscovery
-from notifyx_common.errors import Unauthenticated
+from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import VerifiedToken
@@ -29,8 +29,12 @@ class NamedTokens:
 
     def __init__(self) -> None:
         self.revoked: set[str] = set()
+        self.keys_known = True
+        """Whether auth has answered with its signing keys."""
 
     def verify(self, token: str) -> VerifiedToken:
+        if not self.keys_known:
+            raise Unavailable("The signing keys are not known yet.")
         kind, _, rest = token.partition(".")
         name, _, seconds = rest.partition(".")
         if kind != "user" or not name:

@@ -93,6 +93,12 @@ async def test_refused_upgrades(gateway: Gateway, query: str, headers: dict[str,
     assert gateway.listener.connections == 0
 
 
+async def test_while_no_signing_key_is_known_upgrades_are_to_be_tried_again(gateway: Gateway) -> None:
+    gateway.tokens.keys_known = False
+    status, body, _ = await upgrade(gateway, "/socket/websocket?vsn=2.0.0&token=user.ann")
+    assert (status, body) == (503, "The signing keys are not known yet.")
+
+
 @pytest.mark.parametrize(
     ("query", "headers", "protocol"),
     [

@@ -120,6 +120,21 @@ async def test_open_join_publish_receive_leave(client: Client) -> None:
     assert [part[3] for part in await client.messages(2)] == ["phx_reply", "phx_close"]
 
 
+async def test_while_no_signing_key_is_known_the_client_tries_again(client: Client, gateway: Gateway) -> None:
+    gateway.tokens.keys_known = False
+    told = await client.get()
+    assert (told["status"], told["reason"]) == (500, "The signing keys are not known yet.")
+    gateway.tokens.keys_known = True
+    assert (await client.get())["status"] == 410, "it is open"
+
+
+async def test_a_node_with_all_the_sessions_it_takes_sends_the_client_away_for_a_while(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(longpoll, "MAX_SESSIONS", 0)
+    assert (await client.get())["status"] == 500
+
+
 async def test_a_poll_without_news_is_204(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(longpoll, "WINDOW", 0.2)
     await client.get()

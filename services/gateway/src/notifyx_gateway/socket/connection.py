@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from notifyx_common.logs import get_logger
-from notifyx_common.tokens import VerifiedToken
+from notifyx_gateway.socket.admission import Admission
 from notifyx_gateway.socket.frames import (
     BadFrame,
     SocketFormat,
@@ -65,8 +65,7 @@ class Connection(WSListener):
     def __init__(
         self,
         realm: Realm,
-        verified: VerifiedToken | None,
-        key: str | None,
+        admission: Admission,
         *,
         opened: Callable[[Connection], None],
         gone: Callable[[Connection, str], None],
@@ -86,7 +85,7 @@ class Connection(WSListener):
         self._close_timer: asyncio.TimerHandle | None = None
         self.closed = True
         self.heard = self._loop.time()
-        self.peer = Peer(self, realm, make_handler, verified=verified, key=key)
+        self.peer = Peer(self, realm, make_handler, verified=admission.verified, key=admission.key)
 
     # What picows calls
 

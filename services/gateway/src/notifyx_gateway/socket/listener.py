@@ -14,11 +14,11 @@ from typing import Any, Self
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 from notifyx_common.clock import Clock
-from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.lifecycle import bind
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.delivery.hub import Hub
+from notifyx_gateway.socket.admission import admit
 from notifyx_gateway.socket.connection import Connection
 from notifyx_gateway.socket.realm import Authenticator, Realm, ResolveUser
 from notifyx_gateway.socket.settings import SocketSettings
@@ -134,18 +134,10 @@ class SocketListener:
         )
         if isinstance(verdict, Refusal):
             return _refuse(verdict.status, verdict.reason)
-        verified = None
-        is_key = self.realm.authenticator.needs_look_up(verdict.token)
-        if not is_key:
-            try:
-                verified = self.realm.authenticator.verify(verdict.token)
-            except Unauthenticated as error:
-                return _refuse(403, error.reason)
-            except Unavailable as error:  # a node that has just started and knows no signing key yet
-                return _refuse(503, error.reason)
-        connection = Connection(
-            self.realm, verified, verdict.token if is_key else None, opened=self._opened, gone=self._gone
-        )
+        admission = admit(self.realm.authenticator, verdict.token)
+        if isinstance(admission, Refusal):
+            return _refuse(admission.status, admission.reason)
+        connection = Connection(self.realm, admission, opened=self._opened, gone=self._gone)
         headers = {"Sec-WebSocket-Protocol": verdict.subprotocol} if verdict.subprotocol else None
         return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), connection)
 

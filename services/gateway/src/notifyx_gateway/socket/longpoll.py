@@ -20,9 +20,10 @@ from typing import Any, Self
 import orjson
 from quart import Blueprint, Response, request
 
-from notifyx_common.errors import NotifyxError, TooLarge, TooManyRequests, Unauthenticated, Unavailable
+from notifyx_common.errors import NotifyxError, TooLarge, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_gateway.delivery.cursors import Row
+from notifyx_gateway.socket.admission import admit
 from notifyx_gateway.socket.frames import BadFrame, decode_binary, decode_text, notification_prefix
 from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.peer import INTERNAL_ERROR, Peer
@@ -253,26 +254,19 @@ class LongPoll:
     def _opened(self) -> Response:
         realm = self._realm
         if self._draining:
-            return _answer(500)
+            return _refused(Refusal(503, "This node is stopping; try again."))
         refused = refuse_origin(request.headers.get("Origin"), realm.settings.allowed_origins) or refuse_version(
             request.args.get("vsn")
         )
-        credential = request.headers.get("X-Phoenix-AuthToken") or self._query_credential()
-        if refused is None and not credential:
-            refused = Refusal(403, "The socket needs an access token or an API key.")
         if refused is not None:
-            return _answer(403, reason=refused.reason)
+            return _refused(refused)
+        admission = admit(realm.authenticator, request.headers.get("X-Phoenix-AuthToken") or self._query_credential())
+        if isinstance(admission, Refusal):
+            return _refused(admission)
         if len(self._sessions) >= MAX_SESSIONS:
-            raise TooManyRequests("This node has all the long-poll sessions it takes.")
-        verified = None
-        is_key = realm.authenticator.needs_look_up(credential)
-        if not is_key:
-            try:
-                verified = realm.authenticator.verify(credential)
-            except Unauthenticated as error:
-                return _answer(403, reason=error.reason)
+            return _refused(Refusal(503, "This node has all the long-poll sessions it takes."))
         session = PollSession(realm)
-        session.peer = Peer(session, realm, make_handler, verified=verified, key=credential if is_key else None)
+        session.peer = Peer(session, realm, make_handler, verified=admission.verified, key=admission.key)
         token = secrets.token_urlsafe(24) if self._peers is None else self._peers.new_token()
         self._sessions[token] = session
         self._open.inc()
@@ -306,6 +300,11 @@ class LongPoll:
                     self._end(token, "unpolled")
                 else:
                     session.peer.look(wall)
+
+
+def _refused(refusal: Refusal) -> Response:
+    # The client knows two refusals: 403, after which it stays away, and 500, after which it tries again.
+    return _answer(403 if refusal.status == 403 else 500, reason=refusal.reason)
 
 
 def _answer(status: int, **fields: Any) -> Response:
