@@ -25,7 +25,7 @@ from notifyx_common.principal import Principal
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.delivery.sinks import Format
 from notifyx_gateway.socket.frames import Message, reply
-from notifyx_gateway.socket.protocol import Channel, Close, Dispatch, Effect, Live, Open, Send, Session
+from notifyx_gateway.socket.protocol import Channel, Close, Dispatch, Effect, Handler, Live, Open, Send, Session
 from notifyx_gateway.socket.realm import Realm
 
 log = get_logger(__name__)
@@ -73,26 +73,6 @@ class Link(Protocol):
 
     def format(self, topic: str) -> Format:
         """How rows of channel ``topic`` look on this link."""
-        ...
-
-
-class Handler(Protocol):
-    """A joined (or joining) channel of a certain kind."""
-
-    async def join(self, params: dict[str, Any]) -> dict[str, Any]:
-        """The reply to the join. Raises :class:`NotifyxError`."""
-        ...
-
-    def live(self) -> None:
-        """The reply has been sent: deliver."""
-        ...
-
-    def handle(self, message: Message) -> None:
-        """Take a message; raises :class:`NotifyxError` for what is refused at once."""
-        ...
-
-    def ended(self) -> None:
-        """The channel is over; called once."""
         ...
 
 
@@ -154,7 +134,7 @@ class Peer:
                 case Open(channel, params):
                     self.spawn(self._join(channel, params))
                 case Live(channel):
-                    channel.handler.live()
+                    channel.joined.live()
                 case Close(channel):
                     if channel.handler is not None:
                         channel.handler.ended()
@@ -223,7 +203,7 @@ class Peer:
                 raise TooManyRequests("Too many requests of this connection are being worked on.")
             if not isinstance(message.payload, dict):
                 raise InvalidRequest("The payload is a JSON object.")
-            channel.handler.handle(message)
+            channel.joined.handle(message)
         except NotifyxError as error:
             self._refuse(channel, message, error)
 

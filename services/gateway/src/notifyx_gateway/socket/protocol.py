@@ -9,12 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from notifyx_gateway.socket.frames import Message, encode, reply
 
 MAX_EARLY = 32
 """Messages held for a channel whose join is not answered yet."""
+
+
+class Handler(Protocol):
+    """A joined (or joining) channel of a certain kind."""
+
+    async def join(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The reply to the join. Raises :class:`NotifyxError`."""
+        ...
+
+    def live(self) -> None:
+        """The reply has been sent: deliver."""
+        ...
+
+    def handle(self, message: Message) -> None:
+        """Take a message; raises :class:`NotifyxError` for what is refused at once."""
+        ...
+
+    def ended(self) -> None:
+        """The channel is over; called once."""
+        ...
 
 
 class Channel:
@@ -26,8 +46,14 @@ class Channel:
         self.join = join
         self.topic = join.topic
         self.early: list[Message] | None = []
-        self.handler: Any = None
-        """Whatever the shell keeps for the channel."""
+        self.handler: Handler | None = None
+        """Made by the shell when it opens the channel."""
+
+    @property
+    def joined(self) -> Handler:
+        """The handler of a channel whose join was accepted."""
+        assert self.handler is not None, "a join is accepted by the channel's handler"
+        return self.handler
 
     @property
     def join_ref(self) -> str | None:

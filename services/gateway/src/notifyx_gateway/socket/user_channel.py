@@ -15,8 +15,8 @@ from notifyx_common.errors import Forbidden, NotFound
 from notifyx_common.reading import parse_model
 from notifyx_gateway.socket.channels import StoreChannel, StrictPush, TopicChannel, published_reply
 from notifyx_gateway.socket.frames import Message
-from notifyx_gateway.socket.peer import Handler, Peer
-from notifyx_gateway.socket.protocol import Channel
+from notifyx_gateway.socket.peer import Peer
+from notifyx_gateway.socket.protocol import Channel, Handler
 from notifyx_topics.names import inbox_topic
 
 
