@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -16,9 +17,10 @@ from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.mail.dispatch import Dispatcher
+from notifyx_gateway.mail.dispatch import Dispatcher, claim_size
 from support.mailers import MailerProcess, client, fleet, static, status_of
 from support.outbox import Outbox, running_outbox
+from support.registry import running_registry
 from support.smtp import Mailbox, running_smtp
 
 MANY = 500
@@ -210,3 +212,31 @@ async def test_stopping_finishes_what_is_in_flight(box: Mailbox, tmp_path: Path)
             await box.wait_until(lambda: len(box.received) >= 2)
             await dispatcher.stop(deadline=20)
             assert outbox.states() == {"sent": 40}, "sent and reported when stop returns"
+
+
+async def test_what_the_dispatcher_hands_to_one_mailer_is_shared_with_its_peers(box: Mailbox, tmp_path: Path) -> None:
+    """With its own sizes: a request is larger than what a mailer keeps to itself."""
+    box.delay = 0.02
+    async with (
+        running_registry() as registry,
+        running_outbox() as outbox,
+        fleet(3, tmp_path, box, registry_urls=json.dumps([registry.url])) as mailers,
+    ):
+        await box.wait_until(lambda: len(registry.alive("mailer")) == 3)
+        known = static(mailer=[mailers[0].endpoint])
+        async with dispatching(outbox, known, Metrics(), task_timeout=20) as (dispatcher, mailer):
+            # A mailer polls the registry; until it has seen its peers it keeps a batch to itself.
+            filled = 0
+            while min(await shares(mailer, mailers)) == 0:
+                assert filled < 1500, await shares(mailer, mailers)
+                outbox.fill(50, start=filled)
+                filled += 50
+                dispatcher.wake()
+                await box.wait_until(lambda: outbox.states()["sent"] == filled)  # noqa: B023 - awaited at once
+            assert sum(await shares(mailer, mailers)) == filled
+    assert sorted(box.message_ids()) == sorted(f"<mail-{number}@notifyx.test>" for number in range(filled))
+
+
+def test_a_claim_has_work_for_each_mailer_within_what_the_store_leases() -> None:
+    assert [claim_size(200, mailers) for mailers in (0, 1, 3, 5, 50)] == [200, 200, 600, 1000, 1000]
+    assert claim_size(5000, 1) == 1000

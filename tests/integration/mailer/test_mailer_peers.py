@@ -88,6 +88,29 @@ async def test_a_large_batch_is_shared_with_peers_and_a_killed_one_costs_nothing
                    for to, ids in found.items())  # fmt: skip
 
 
+async def test_what_a_hung_peer_holds_is_sent_by_another_within_the_same_batch(box: Mailbox, tmp_path: Path) -> None:
+    async with (
+        running_registry() as registry,
+        fleet(3, tmp_path, box, registry_urls=json.dumps([registry.url])) as mailers,
+        client("mailer", static(mailer=[mailers[0].endpoint])) as mailer,
+    ):
+
+        async def send() -> list[MailResult]:
+            body = batch(60, deadline=10)
+            return results_of(await mailer.call("POST", "/internal/v1/mails", body=body, deadline=20, try_timeout=20))
+
+        nodes: set[str] = set()
+        until = time.monotonic() + 20
+        while nodes != {"mailer-0", "mailer-1", "mailer-2"}:
+            assert time.monotonic() < until, nodes
+            nodes = {result.node for result in await send()}
+        box.received.clear()
+        mailers[2].signal(signal.SIGSTOP)
+        results = await send()
+    assert {result.status for result in results} == {"sent"}
+    assert {result.node for result in results} <= {"mailer-0", "mailer-1"}
+
+
 async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_within_its_lease(
     box: Mailbox, tmp_path: Path
 ) -> None:

@@ -16,6 +16,9 @@ from notifyx_mailer.settings import MailerSettings
 _ANSWER_MARGIN = 0.85
 """A node answers within this part of the time it is given, so that its answer is not late."""
 
+_FIRST_PEER = 0.6
+"""A peer gets this part of the time for a chunk; the rest is for another peer, should the first one hang."""
+
 
 class MailerService:
     """One mailer node among its peers."""
@@ -42,7 +45,7 @@ class MailerService:
         deadline = batch.deadline * _ANSWER_MARGIN
         if local or len(batch.mails) <= self._settings.chunk or not self._settings.email_on:
             return MailResults(results=await self._sender.send(batch.mails, deadline))
-        timeout = min(self._settings.task_timeout, deadline)
+        timeout = min(self._settings.task_timeout, deadline * _FIRST_PEER)
 
         async def send(endpoint: Endpoint, mails: list[Mail]) -> list[MailResult | TryElsewhere]:
             return retryable(await self._send_chunk(endpoint, mails, timeout))

@@ -60,7 +60,7 @@ class MailerSettings(ServiceSettings):
     render_threads: int = Field(default=2, ge=1, le=32)
     """Threads that render, away from the event loop."""
 
-    chunk: int = Field(default=25, ge=1, le=1000)
+    chunk: int = Field(default=10, ge=1, le=1000)
     """A batch larger than this is shared with the other mailers, in chunks of this size."""
 
     task_timeout: float = Field(default=10.0, gt=0, le=300)

@@ -2,6 +2,8 @@
 
 What holds:
 
+- A request to a mailer is larger than what a mailer keeps to itself, so that its peers take part in it
+  (docs/adr/0012).
 - Right before a chunk goes to a mailer, also when it goes to another one for the second time, the store confirms
   what is still wanted: an acknowledgement fences an email until that moment.
 - Results are reported chunk by chunk, and kept and reported again while the store is away.
@@ -36,6 +38,9 @@ from notifyx_common.tasks import Outcome, TryElsewhere, scatter
 log = get_logger(__name__)
 
 FENCED = "fenced"
+MOST_CLAIMED = 1000
+"""Most emails of one claim, as the store bounds it."""
+
 _LONGEST_BACKOFF = 10.0
 _OFF_PAUSE = 15.0
 _REASON_LIMIT = 500
@@ -47,8 +52,11 @@ Sent = MailResult | str
 class Dispatcher:
     """An async context manager that dispatches in the background; :meth:`wake` makes it look at once.
 
-    ``lease_seconds`` bounds one round, ``task_timeout`` one request to a mailer, ``poll_seconds`` (with jitter) is
-    the longest it waits before it looks again.
+    A round claims ``batch`` emails for each mailer and ends within ``lease_seconds``. One request carries up to
+    ``chunk`` emails, which the mailer shares with its peers, and is bounded by ``task_timeout`` seconds; a mailer gets
+    ``per_mailer`` requests at a time. What is confirmed and not yet sent is thus at most ``chunk * per_mailer`` for
+    each mailer: that bounds what an acknowledgement comes too late for, and what comes twice when a mailer dies.
+    ``poll_seconds`` (with jitter) is the longest it waits before it looks again.
     """
 
     def __init__(
@@ -63,8 +71,9 @@ class Dispatcher:
         clock: Clock,
         batch: int = 200,
         chunk: int = 25,
+        per_mailer: int = 2,
         lease_seconds: float = 60.0,
-        task_timeout: float = 10.0,
+        task_timeout: float = 20.0,
         poll_seconds: float = 1.0,
     ) -> None:
         self._store = store
@@ -76,6 +85,7 @@ class Dispatcher:
         self._clock = clock
         self._batch = batch
         self._chunk = chunk
+        self._per_mailer = per_mailer
         self._lease_seconds = lease_seconds
         self._task_timeout = task_timeout
         self._poll_seconds = poll_seconds
@@ -140,7 +150,12 @@ class Dispatcher:
             return self._poll_seconds
         lease = OutboxLease.model_validate(
             await self._ask(
-                "claim", {"limit": self._batch, "lease_seconds": self._lease_seconds, "owner": self._instance}
+                "claim",
+                {
+                    "limit": claim_size(self._batch, len(self._mailer.available)),
+                    "lease_seconds": self._lease_seconds,
+                    "owner": self._instance,
+                },
             )
         )
         if not lease.mails:
@@ -183,6 +198,7 @@ class Dispatcher:
             timeout=self._task_timeout,
             deadline=max(0.1, until - self._clock.monotonic()),
             chunk=self._chunk,
+            per_endpoint=self._per_mailer,
             settled=settled,
         )
         return statuses | {result.status for result in results}
@@ -265,6 +281,11 @@ async def _end(tasks: set[asyncio.Task[None]], seconds: float) -> None:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+
+def claim_size(per_mailer: int, mailers: int) -> int:
+    """Return how many emails to claim at a time: work for each mailer, within what the store leases at once."""
+    return max(1, min(per_mailer * max(1, mailers), MOST_CLAIMED))
 
 
 def prepare(
