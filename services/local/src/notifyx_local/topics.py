@@ -1,4 +1,4 @@
-"""NotifyxTopic files: read as ``kubectl apply`` would, and applied through the operator's own plan."""
+"""NotifyxTopic files: read as ``kubectl apply`` would, and applied through the plan that the operator uses."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from notifyx_common.errors import NotifyxError
 from notifyx_common.topics import Applied, StoreCalls, apply, observe
+from notifyx_topics.files import InvalidFile, read_documents
 from notifyx_topics.plan import plan
-from notifyx_topics.resource import InvalidResource, Resource, parse
+from notifyx_topics.resource import Resource
 
 PART = "local"
 _UIDS = uuid.uuid5(uuid.NAMESPACE_DNS, "local.notifyx.dev")
@@ -49,27 +48,13 @@ def read_folder(path: Path) -> list[Resource]:
 def read_file(file: Path) -> list[Resource]:
     """The NotifyxTopics of one YAML file, which may hold several documents. Raises :class:`BadTopicFile`."""
     try:
-        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        raise BadTopicFile(f"{file}{place}: this is not valid YAML ({error.problem}).") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        resources = [resource for _, resource in read_documents(str(file), file.read_text(encoding="utf-8"))]
+    except InvalidFile as error:
+        raise BadTopicFile(error.reason) from None
+    except (OSError, UnicodeDecodeError) as error:
         raise BadTopicFile(f"{file} cannot be read as YAML ({error}).") from None
-    resources = []
-    for number, document in enumerate(documents, 1):
-        if document is None:
-            continue
-        if not isinstance(document, dict):
-            raise BadTopicFile(f"{file}, document {number}: a NotifyxTopic is a mapping of fields.")
-        try:
-            resource = parse(document)
-        except InvalidResource as error:
-            raise BadTopicFile(f"{file}, document {number}: {error.reason}") from None
-        # Without an API server nobody gives out UIDs; the same name has to keep the same one.
-        uid = resource.uid or str(uuid.uuid5(_UIDS, resource.reference))
-        resources.append(replace(resource, uid=uid))
-    return resources
+    # Without an API server nobody gives out UIDs; the same name has to keep the same one.
+    return [replace(resource, uid=resource.uid or str(uuid.uuid5(_UIDS, resource.reference))) for resource in resources]
 
 
 async def apply_topics(store: StoreCalls, resources: Iterable[Resource]) -> list[Applied]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from notifyx.cli.topic_files import TopicSpec
 from notifyx.shapes import Topic, User
+from notifyx_topics.resource import TopicSpec
 
 
 def creation(spec: TopicSpec) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from notifyx.cli.options import DEFAULT_URL, EmailChoice, Format, Output, Url
 from notifyx.cli.output import Writer, moment
 from notifyx.cli.session import client, run
 from notifyx.cli.topic_changes import changes, creation
-from notifyx.cli.topic_files import TopicSpec, read_topics
+from notifyx.cli.topic_files import read_topics
 from notifyx.client import Client
 from notifyx.errors import Conflict, NotFound, NotifyxError
 from notifyx.shapes import Topic, User
+from notifyx_topics.resource import TopicSpec
 
 app = typer.Typer(no_args_is_help=True, help="Topics: what is published to.")
 

@@ -1,0 +1,48 @@
+"""The text of a topic file: YAML with one or more NotifyxTopics, read as strictly as ``kubectl apply`` reads it.
+
+Needs PyYAML, the package's extra ``yaml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from notifyx_topics.resource import KIND, InvalidResource, Resource, parse
+
+
+class InvalidFile(ValueError):
+    """A topic file cannot be used; ``reason`` names the place in it and what is wrong."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def read_documents(place: str, text: str) -> Iterator[tuple[str, Resource]]:
+    """Yield where in ``place`` each NotifyxTopic of ``text`` is, and the topic. Raises :class:`InvalidFile`."""
+    for number, document in enumerate(_documents(place, text), 1):
+        where = f"{place}, document {number}"
+        if document is None:
+            continue
+        if not isinstance(document, Mapping):
+            raise InvalidFile(f"{where}: a {KIND} is a mapping of fields.")
+        if document.get("kind") not in (None, KIND):
+            raise InvalidFile(f"{where} is a {document['kind']}; only {KIND}s can be applied here.")
+        try:
+            yield where, parse(document)
+        except InvalidResource as error:
+            raise InvalidFile(f"{where}: {error.reason}") from None
+
+
+def _documents(place: str, text: str) -> list[Any]:
+    import yaml  # noqa: PLC0415 - it takes a while to load, and is an extra
+
+    try:
+        return list(yaml.safe_load_all(text))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        spot = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise InvalidFile(f"{place}{spot}: this is not valid YAML ({error.problem}).") from None
+    except yaml.YAMLError as error:
+        raise InvalidFile(f"{place} cannot be read as YAML ({error}).") from None
