@@ -48,7 +48,9 @@ def environment(pod: Pod, secrets: Mapping[str, str] | None = None) -> dict[str,
         if "fieldRef" in source:
             found[name] = FIELDS[source["fieldRef"]["fieldPath"]]
         elif "secretKeyRef" in source:
-            found[name] = (secrets or {}).get(source["secretKeyRef"]["key"], SECRET)
+            key = source["secretKeyRef"]["key"]
+            if key in (secrets or {}) or not source["secretKeyRef"].get("optional"):
+                found[name] = (secrets or {}).get(key, SECRET)
         else:
             found[name] = re.sub(r"\$\((\w+)\)", lambda match: found[match[1]], one["value"])
     return found

@@ -91,6 +91,42 @@ async def test_without_memcached_each_gateway_counts_alone_nobody_waits_and_it_i
         assert await one.limiter.take("a") > 0, "what a gateway counted itself outlives memcached"
 
 
+@contextlib.asynccontextmanager
+async def slowed(server: Server, seconds: float) -> AsyncIterator[tuple[str, int]]:
+    """The address of a way to ``server`` on which each answer takes that long."""
+    connections: set[asyncio.Task[None]] = set()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause: float) -> None:
+        while data := await reader.read(1 << 16):
+            await asyncio.sleep(pause)
+            writer.write(data)
+        writer.close()
+        await writer.wait_closed()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections.add(task)
+        back, forth = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(copy(reader, forth, 0.0), copy(back, writer, seconds))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        yield listener.sockets[0].getsockname()
+        await asyncio.gather(*connections)
+
+
+async def test_a_slow_memcached_delays_nobody_for_long(server: Server) -> None:
+    async with slowed(server, 0.02) as address, Memcached([address]) as shared:
+        async with asyncio.timeout(10):
+            while not shared.up:
+                await asyncio.sleep(0.01)
+        one = Node(shared)
+        started = time.monotonic()
+        waits = await asyncio.gather(*(one.limiter.take("a") for _ in range(200)))
+        assert time.monotonic() - started < 2.0, "requests queued up behind each other"
+        assert sum(wait == 0 for wait in waits) == BURST
+
+
 async def test_without_a_memcached_the_process_counts() -> None:
     alone = Node(None)
     assert [await alone.limiter.take("a") > 0 for _ in range(BURST + 1)] == [False] * BURST + [True]

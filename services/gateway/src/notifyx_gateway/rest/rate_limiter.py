@@ -8,6 +8,7 @@ gateway by itself, as it does where none is configured; no request waits for a d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from weakref import WeakValueDictionary
 
@@ -15,6 +16,9 @@ from notifyx_common.clock import Clock
 from notifyx_common.memcached import Memcached
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.rest.limits import Bucket, RateLimit
+
+LONGEST_WAIT = 0.2
+"""Seconds a request waits for its turn and for memcached, however slow; past it the process's own count holds."""
 
 
 class RateLimiter:
@@ -49,8 +53,10 @@ class RateLimiter:
         change = _Change(self._own.bucket, self._clock)
         # Requests of this process take turns: they would only make each other try again.
         turn = self._turns.setdefault(key, asyncio.Lock())
-        async with turn:
-            answered = await shared.update(self._shared_key(key), change)
+        answered = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_WAIT), turn:
+                answered = await shared.update(self._shared_key(key), change)
         self._count("shared", "error" if not answered else "refused" if change.wait else "allowed")
         return change.wait if answered else None
 
