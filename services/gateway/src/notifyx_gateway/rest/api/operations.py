@@ -14,6 +14,7 @@ from notifyx_common.contracts.store.subscriptions import Subscription, Subscript
 from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch, Topics
 from notifyx_gateway.rest.api import shapes
 from notifyx_gateway.rest.requests import Acks
+from notifyx_topics.names import MAX_NAME, NAME
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -65,7 +66,7 @@ _LIMIT = Parameter(
     "limit", "query", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "Most items of the page."
 )
 _NAME = Parameter(
-    "name", "path", _text(r"^\.*[a-z0-9_-][a-z0-9._-]*$", 128),
+    "name", "path", _text(f"^{NAME}$", MAX_NAME),
     "The topic's name. Where one reads or publishes, `user:<id>` (and `user:me`) is a user's inbox.",
 )  # fmt: skip
 _AFTER_NAME = Parameter(
