@@ -116,7 +116,7 @@ async def slowed(server: Server, seconds: float) -> AsyncIterator[tuple[str, int
 
 
 async def test_a_slow_memcached_delays_nobody_for_long(server: Server) -> None:
-    async with slowed(server, 0.02) as address, Memcached([address]) as shared:
+    async with slowed(server, 0.02) as address, Memcached([address], timeout=5.0) as shared:
         async with asyncio.timeout(10):
             while not shared.up:
                 await asyncio.sleep(0.01)
