@@ -32,15 +32,16 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture
-def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def closed() -> Iterator[Path]:
     """A folder that only root can enter, with the wheel installed in it and found there first."""
     with tempfile.TemporaryDirectory(prefix="notifyx-closed-", dir="/var/tmp") as name:
         site = Path(name) / "site-packages"
         install_wheel(site)
         keep_private(site)
-        monkeypatch.syspath_prepend(site)
-        yield Path(name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(site)
+            yield Path(name)
 
 
 @pytest.fixture

