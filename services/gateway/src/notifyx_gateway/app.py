@@ -96,15 +96,7 @@ class Gateway:
             store=self.store,
             authenticator=self.authenticator,
             resolve_user=self.users.resolve,
-            settings=SocketSettings(
-                host=settings.host,
-                port=settings.socket_port,
-                shared=settings.own_port is not None,
-                allowed_origins=settings.origins,
-                max_frame=settings.max_frame,
-                max_pending=settings.max_pending,
-                max_channels=settings.max_channels,
-            ),
+            settings=SocketSettings.of(settings),
             metrics=metrics,
             clock=clock,
         )

@@ -1,8 +1,17 @@
-"""What can be set of the socket."""
+"""Settings of the socket: a view of the gateway's, and times that nobody sets but tests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
+
+from notifyx_gateway.settings import GatewaySettings
+
+
+def _default(name: str) -> int:
+    """Return the default of a setting of the gateway, where its bounds and meaning are."""
+    default: int = GatewaySettings.model_fields[name].default
+    return default
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +21,7 @@ class SocketSettings:
     host: str = "127.0.0.1"
     """Address to listen on."""
 
-    port: int = 4001
+    port: int = _default("socket_port")
     """Port to listen on; 0 takes a free one."""
 
     shared: bool = False
@@ -21,13 +30,13 @@ class SocketSettings:
     allowed_origins: frozenset[str] = frozenset()
     """Exact origins browsers may connect from; a client that sends none is no browser and is let in."""
 
-    max_frame: int = 64 << 10
+    max_frame: int = _default("max_frame")
     """Largest message from a client, fragments together."""
 
-    max_pending: int = 1 << 20
+    max_pending: int = _default("max_pending")
     """Output one connection may have waiting; past it the connection is closed, and its client resumes."""
 
-    max_channels: int = 100
+    max_channels: int = _default("max_channels")
     """Channels one connection may have joined."""
 
     max_in_flight: int = 512
@@ -62,3 +71,16 @@ class SocketSettings:
 
     unread_delay: float = 0.2
     """Unread counts are gathered this long before they are pushed."""
+
+    @classmethod
+    def of(cls, settings: GatewaySettings) -> Self:
+        """Return what the gateway's settings say of the socket."""
+        return cls(
+            host=settings.host,
+            port=settings.socket_port,
+            shared=settings.own_port is not None,
+            allowed_origins=settings.origins,
+            max_frame=settings.max_frame,
+            max_pending=settings.max_pending,
+            max_channels=settings.max_channels,
+        )
