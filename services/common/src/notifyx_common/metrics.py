@@ -97,6 +97,12 @@ CATALOGUE: tuple[Metric, ...] = (
         ("pool", "state"),
         "Places of a bounded pool or queue: used, the limit, and waiting for one (of those who wait for a pool)",
     ),
+    Metric(
+        "notifyx_background_failures_total",
+        "counter",
+        ("task", "kind"),
+        "Background tasks that failed: endless (the node then ends, to start again) or bounded (one piece of work)",
+    ),
     # gateway
     Metric("notifyx_connections", "gauge", ("transport",), "Open client connections: websocket, longpoll, stream"),
     Metric("notifyx_channels", "gauge", ("kind",), "Joined channels: topic or user"),
