@@ -22,6 +22,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from notifyx_common.background import Background
 from notifyx_common.balancer import Endpoint
 from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
@@ -91,6 +92,7 @@ async def once(way: Way, count: int, box: Mailbox, mailers: list[MailerProcess])
                 instance="gateway-1",
                 metrics=metrics,
                 clock=SystemClock(),
+                background=Background(metrics),
                 batch=way.batch,
                 chunk=way.chunk,
                 per_mailer=way.at_once,

@@ -14,7 +14,9 @@ import pytest_asyncio
 import notifyx_common.prometheus
 from monitoring.dashboard import Asked, queries
 from monitoring.rules import ALERTS, RECORDS, RULES
+from notifyx_common.background import Background
 from notifyx_common.clock import SystemClock
+from notifyx_common.metrics import Metrics
 from notifyx_common.prometheus import PrometheusSettings
 from notifyx_gateway.dashboard import prometheus_history
 from notifyx_gateway.dashboard.lines import TEN_MINUTES, Lines
@@ -151,7 +153,7 @@ async def test_the_dashboard_of_the_gateway_has_its_lines(
     async with notifyx_common.prometheus.Prometheus(settings) as client:
         asked = prometheus_history.queries(client.series, TEN_MINUTES)
         await _complete(prometheus, traffic, list(asked.values()))
-        history = prometheus_history.PrometheusHistory(client, SystemClock())
+        history = prometheus_history.PrometheusHistory(client, SystemClock(), Background(Metrics()))
 
         async def drawn() -> Lines | None:
             lines = await history.lines(TEN_MINUTES)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from notifyx_common.background import Background
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.registry import Lease, Nodes
+from notifyx_common.metrics import Metrics
 from notifyx_gateway.registry import Registry
 
 
@@ -28,7 +30,7 @@ class RunningRegistry:
 @contextlib.asynccontextmanager
 async def running_registry() -> AsyncIterator[RunningRegistry]:
     """The server on a free port."""
-    registry = Registry(SystemClock())
+    registry = Registry(SystemClock(), Background(Metrics()))
 
     async def put(request: web.Request) -> web.Response:
         registry.put(Lease.model_validate(await request.json()))

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from notifyx_common.background import Background
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
@@ -87,10 +88,11 @@ async def running_gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway's socket before the given store nodes (base URLs)."""
     metrics, clock, tokens = Metrics(), SystemClock(), NamedTokens()
+    background = Background(metrics)
     discovery = StaticDiscovery({"store": [Endpoint(url, url) for url in stores]})
     client = ServiceClient("store", discovery=discovery, token=token, metrics=metrics, clock=clock)
-    async with client, Store(client, clock=clock, metrics=metrics) as store:
-        hub = Hub(store=store, metrics=metrics, clock=clock, settings=hub_settings)
+    async with client, Store(client, clock=clock, metrics=metrics, background=background) as store:
+        hub = Hub(store=store, metrics=metrics, clock=clock, background=background, settings=hub_settings)
         listener = SocketListener(
             hub=hub,
             store=store,
@@ -99,6 +101,7 @@ async def running_gateway(
             settings=settings or SocketSettings(port=0),
             metrics=metrics,
             clock=clock,
+            background=background,
         )
         async with hub, listener:
             yield Gateway(listener, hub, store, metrics, discovery, tokens)

@@ -7,8 +7,6 @@ its Events and status writes would double.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from threading import Thread
@@ -17,6 +15,7 @@ import kopf
 from kubernetes.aio.client import Configuration
 
 from notifyx_common import lifecycle
+from notifyx_common.background import Background
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.discovery import Discovery
@@ -48,12 +47,14 @@ class _Operator:
         *,
         metrics: Metrics,
         clock: Clock,
+        background: Background,
         discovery: Discovery | None,
         configuration: Configuration | None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
+        self._background = background
         self._discovery = discovery
         self._configuration = configuration
         self._kopf: Thread | None = None
@@ -61,8 +62,9 @@ class _Operator:
     @asynccontextmanager
     async def context(self) -> AsyncIterator[None]:
         """Everything the operator owns, started and stopped."""
-        settings = self._settings
+        settings, background = self._settings, self._background
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(background)
             configuration = self._configuration or await connect()
             cluster = await stack.enter_async_context(
                 Cluster(
@@ -78,7 +80,7 @@ class _Operator:
             discovery = self._discovery
             if discovery is None:
                 discovery = await stack.enter_async_context(
-                    EndpointSliceDiscovery(settings, metrics=self._metrics, clock=self._clock)
+                    EndpointSliceDiscovery(settings, background=background, metrics=self._metrics, clock=self._clock)
                 )
             store, gateways = [
                 await stack.enter_async_context(
@@ -128,14 +130,15 @@ class _Operator:
                 loop.call_soon_threadsafe(platforms.wake)
 
             register(registry, reconciler, kopf_thread.in_loop(loop), platform_changed)
-            works = [(reconciler.run(), "topics"), (platforms.run(), "platforms")]
-            works += [(prober.run(), "probe")] if prober is not None else []
-            for work, name in works:
-                task = asyncio.create_task(work, name=name)
-                task.add_done_callback(self._ended)
-                stack.push_async_callback(_cancelled, task)
+            tasks = await stack.enter_async_context(background.tasks())
+            tasks.endless("topics", reconciler.run())
+            tasks.endless("platforms", platforms.run())
+            if prober is not None:
+                tasks.endless("probe", prober.run())
             self._kopf = await stack.enter_async_context(
-                kopf_thread.running(registry, namespaces=settings.namespaces, died=self._stop)
+                kopf_thread.running(
+                    registry, namespaces=settings.namespaces, died=lambda: background.report("kopf", "ended")
+                )
             )
             yield
 
@@ -149,20 +152,6 @@ class _Operator:
         """Raises :class:`Unavailable` while Kopf does not run."""
         if self._kopf is None or not self._kopf.is_alive():
             raise Unavailable("Kopf is not running.")
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            log.critical("the operator's work ended", task=task.get_name(), exc_info=task.exception())
-            self._stop()
-
-    def _stop(self) -> None:
-        # A stop as anybody else's: the pod is started anew, and nothing is lost by that.
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def build(
@@ -178,8 +167,15 @@ def build(
     """
     metrics = Metrics()
     readiness = Readiness()
+    background = Background(metrics)
+    readiness.follow(background)
     operator = _Operator(
-        settings, metrics=metrics, clock=clock or SystemClock(), discovery=discovery, configuration=configuration
+        settings,
+        metrics=metrics,
+        clock=clock or SystemClock(),
+        background=background,
+        discovery=discovery,
+        configuration=configuration,
     )
     readiness.add("kopf", operator.check)
     return lifecycle.Service(
@@ -188,6 +184,7 @@ def build(
         settings=settings,
         metrics=metrics,
         readiness=readiness,
+        background=background,
         context=operator.context,
     )
 

@@ -6,13 +6,13 @@ Kopf runs in a thread and a loop of its own (see ``kopf_thread``); the work is d
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 import kopf
 
+from notifyx_common.backoff import Backoff
 from notifyx_common.errors import NotifyxError
 from notifyx_operator.kube.cluster import GROUP, PLATFORMS, TOPICS, VERSION
 from notifyx_operator.topics.deletion import Wait
@@ -21,6 +21,7 @@ from notifyx_operator.topics.status import Outcome
 T = TypeVar("T")
 
 LONGEST_PAUSE = 30.0
+_RETRIES = Backoff(0.5, LONGEST_PAUSE)
 
 
 class Topics(Protocol):
@@ -69,4 +70,4 @@ def register(registry: kopf.OperatorRegistry, topics: Topics, here: Here, platfo
 
 def pause(retry: int) -> float:
     """Seconds before the next try: doubling up to :data:`LONGEST_PAUSE`, with jitter."""
-    return min(0.5 * 2.0 ** min(retry, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+    return _RETRIES.after(retry + 1)

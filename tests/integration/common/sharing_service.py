@@ -11,6 +11,7 @@ from pathlib import Path
 from quart import request
 
 from notifyx_common import lifecycle
+from notifyx_common.background import Background
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import ServiceSettings
@@ -19,6 +20,7 @@ from notifyx_common.web import Readiness, create_app
 
 def build(settings: ServiceSettings) -> lifecycle.Service:
     metrics, readiness = Metrics(), Readiness()
+    background = Background(metrics)
     app = create_app("sharing", settings, metrics, readiness)
 
     @app.get("/name")
@@ -37,7 +39,14 @@ def build(settings: ServiceSettings) -> lifecycle.Service:
         yield
 
     return lifecycle.Service(
-        name="sharing", app=app, settings=settings, metrics=metrics, readiness=readiness, context=context, own_port=0
+        name="sharing",
+        app=app,
+        settings=settings,
+        metrics=metrics,
+        readiness=readiness,
+        background=background,
+        context=context,
+        own_port=0,
     )
 
 

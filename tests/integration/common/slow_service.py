@@ -11,6 +11,7 @@ from pathlib import Path
 from quart import request
 
 from notifyx_common import lifecycle
+from notifyx_common.background import Background
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import ServiceSettings
 from notifyx_common.web import Readiness, create_app
@@ -18,6 +19,7 @@ from notifyx_common.web import Readiness, create_app
 
 def build(settings: ServiceSettings) -> lifecycle.Service:
     metrics, readiness = Metrics(), Readiness()
+    background = Background(metrics)
     app = create_app("slow", settings, metrics, readiness)
 
     @app.get("/slow")
@@ -31,7 +33,13 @@ def build(settings: ServiceSettings) -> lifecycle.Service:
         yield
 
     return lifecycle.Service(
-        name="slow", app=app, settings=settings, metrics=metrics, readiness=readiness, context=context
+        name="slow",
+        app=app,
+        settings=settings,
+        metrics=metrics,
+        readiness=readiness,
+        background=background,
+        context=context,
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from notifyx_common.background import Background
 from notifyx_common.endpoint_slices import EndpointSliceDiscovery, Pace
 from notifyx_common.kubernetes_api import ApiServer, in_cluster
 from notifyx_common.metrics import Metrics
@@ -24,6 +25,10 @@ from notifyx_local.ports import free_port
 from support.smtp import make_certificate
 
 PATH = "/apis/discovery.k8s.io/v1/namespaces/test/endpointslices"
+
+
+def discover(settings: ServiceSettings, **options: Any) -> EndpointSliceDiscovery:
+    return EndpointSliceDiscovery(settings, background=Background(Metrics()), **options)
 
 
 class Api:
@@ -207,7 +212,7 @@ async def test_changes_arrive_as_they_happen(
     settings: ServiceSettings, api: Api, server: tuple[ApiServer, int]
 ) -> None:
     where, port = server
-    async with serving(api, port), EndpointSliceDiscovery(settings, api=where) as discovery:
+    async with serving(api, port), discover(settings, api=where) as discovery:
         followed = Followed(discovery)
         assert followed.known == {"auth": ["10.0.1.1"], "store": ["10.0.0.1"]}
         await until(lambda: api.watches == 1)
@@ -227,7 +232,7 @@ async def test_a_watch_that_breaks_is_made_again(
     settings: ServiceSettings, api: Api, server: tuple[ApiServer, int], trouble: str
 ) -> None:
     where, port = server
-    async with serving(api, port), EndpointSliceDiscovery(settings, api=where) as discovery:
+    async with serving(api, port), discover(settings, api=where) as discovery:
         followed = Followed(discovery)
         await until(lambda: api.watches == 1)
         getattr(api, trouble)()
@@ -243,7 +248,7 @@ async def test_while_the_api_server_is_away_the_known_endpoints_stay(
 ) -> None:
     where, port = server
     async with serving(api, port):
-        discovery = await EndpointSliceDiscovery(settings, api=where).__aenter__()
+        discovery = await discover(settings, api=where).__aenter__()
         followed = Followed(discovery)
         await until(lambda: api.watches == 1)
     try:
@@ -259,7 +264,7 @@ async def test_while_the_api_server_is_away_the_known_endpoints_stay(
 
 async def test_the_token_is_read_anew(settings: ServiceSettings, api: Api, server: tuple[ApiServer, int]) -> None:
     where, port = server
-    async with serving(api, port), EndpointSliceDiscovery(settings, api=where) as discovery:
+    async with serving(api, port), discover(settings, api=where) as discovery:
         followed = Followed(discovery)
         await until(lambda: api.watches == 1)
         api.token = "second"
@@ -275,7 +280,7 @@ async def test_a_watch_that_ends_is_followed_by_the_next_from_where_it_stopped(
 ) -> None:
     where, port = server
     pace = Pace(watch=(1, 1), steady=0.5)
-    async with serving(api, port), EndpointSliceDiscovery(settings, api=where, pace=pace) as discovery:
+    async with serving(api, port), discover(settings, api=where, pace=pace) as discovery:
         followed = Followed(discovery)
         await until(lambda: api.watches == 1)
         api.bookmark()
@@ -293,7 +298,7 @@ async def test_a_connection_that_is_silently_dead_is_noticed(
     where, port = server
     pace = Pace(watch=(1, 1), silence=0.2)
     api.silent = True
-    async with serving(api, port), EndpointSliceDiscovery(settings, api=where, pace=pace) as discovery:
+    async with serving(api, port), discover(settings, api=where, pace=pace) as discovery:
         followed = Followed(discovery)
         await until(lambda: api.watches == 1)
         api.set("s2", "nx-store", "10.0.0.2")
@@ -328,7 +333,7 @@ async def test_what_breaks_each_watch_is_said_once_and_tried_again_ever_more_slo
     metrics = Metrics()
     api.trouble = trouble
     # What lasts half a second is sound: enough for no broken watch to be, and for this test to be short.
-    discovery = EndpointSliceDiscovery(settings, api=where, metrics=metrics, pace=Pace(steady=0.5))
+    discovery = discover(settings, api=where, metrics=metrics, pace=Pace(steady=0.5))
     with capture_logs() as logs:
         began = time.monotonic()
         async with serving(api, port), discovery:
@@ -355,7 +360,7 @@ async def test_a_version_that_is_always_too_old_is_no_hot_loop(
     where, port = server
     api.trouble = lambda: web.Response(status=410)
     began = time.monotonic()
-    async with serving(api, port), EndpointSliceDiscovery(settings, api=where):
+    async with serving(api, port), discover(settings, api=where):
         await until(lambda: api.refused >= 4)
     assert time.monotonic() - began >= 0.7
 
@@ -363,7 +368,7 @@ async def test_a_version_that_is_always_too_old_is_no_hot_loop(
 async def test_a_large_slice_is_read(settings: ServiceSettings, api: Api, server: tuple[ApiServer, int]) -> None:
     where, port = server
     addresses = sorted(f"10.1.{number // 250}.{number % 250}" for number in range(5000))
-    async with serving(api, port), EndpointSliceDiscovery(settings, api=where) as discovery:
+    async with serving(api, port), discover(settings, api=where) as discovery:
         followed = Followed(discovery)
         await until(lambda: api.watches == 1)
         api.set("s2", "nx-store", *addresses)
@@ -385,7 +390,7 @@ async def test_only_the_clusters_own_authority_is_trusted_and_a_new_one_is_picke
     (tmp_path / "token").write_text("first")
     port = free_port()
     where = ApiServer(f"https://127.0.0.1:{port}", tmp_path / "token", first.path)
-    discovery = EndpointSliceDiscovery(settings, api=where, pace=Pace(first_sync=0.5))
+    discovery = discover(settings, api=where, pace=Pace(first_sync=0.5))
     with capture_logs() as logs:
         async with serving(api, port, second.server_context()), discovery:
             followed = Followed(discovery)
@@ -403,7 +408,7 @@ async def test_an_authority_that_cannot_be_read_yet_is_waited_for(
     (tmp_path / "token").write_text("first")
     port = free_port()
     where = ApiServer(f"https://127.0.0.1:{port}", tmp_path / "token", tmp_path / "ca.crt")
-    discovery = EndpointSliceDiscovery(settings, api=where, pace=Pace(first_sync=0.1))
+    discovery = discover(settings, api=where, pace=Pace(first_sync=0.1))
     async with serving(api, port, certificate.server_context()), discovery:
         followed = Followed(discovery)
         assert followed.known["store"] == []
@@ -417,14 +422,14 @@ async def test_the_last_confirmation_is_measured(
     where, port = server
     metrics = Metrics()
     began = time.time()
-    async with serving(api, port), EndpointSliceDiscovery(settings, api=where, metrics=metrics):
+    async with serving(api, port), discover(settings, api=where, metrics=metrics):
         confirmed = metrics.registry.get_sample_value("notifyx_discovery_confirmed_timestamp_seconds")
         assert confirmed is not None
         assert began - 1 <= confirmed <= time.time() + 1
 
 
 async def test_a_start_does_not_wait_for_ever(settings: ServiceSettings, server: tuple[ApiServer, int]) -> None:
-    discovery = EndpointSliceDiscovery(settings, api=server[0], pace=Pace(first_sync=0.2))
+    discovery = discover(settings, api=server[0], pace=Pace(first_sync=0.2))
     async with asyncio.timeout(10), discovery:
         assert Followed(discovery).known == {"auth": [], "store": []}
 
@@ -434,7 +439,7 @@ async def test_a_start_that_is_given_up_leaves_nothing_running(
 ) -> None:
     before = asyncio.all_tasks()
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2), EndpointSliceDiscovery(settings, api=server[0]):
+        async with asyncio.timeout(0.2), discover(settings, api=server[0]):
             pytest.fail("it was entered")
     assert asyncio.all_tasks() == before
 
@@ -458,4 +463,4 @@ def test_inside_a_cluster_it_finds_the_api_server(tmp_path: Path, host: str, url
 
 def test_a_namespace_without_services_says_what_to_do(settings: ServiceSettings, server: tuple[ApiServer, int]) -> None:
     with pytest.raises(SettingsError, match="NOTIFYX_KUBERNETES_SERVICES names no Service"):
-        EndpointSliceDiscovery(settings.model_copy(update={"kubernetes_services": {}}), api=server[0])
+        discover(settings.model_copy(update={"kubernetes_services": {}}), api=server[0])

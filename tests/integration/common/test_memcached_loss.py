@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from notifyx_common.background import Background
 from notifyx_common.cache import Cache
 from notifyx_common.clock import SystemClock
 from notifyx_common.memcached import MAX_VALUE, OPERATION_TIMEOUT, Memcached, parse_servers
@@ -28,7 +29,9 @@ def server() -> Iterator[Server]:
 @contextlib.asynccontextmanager
 async def tier(*servers: Server, timeout: float = 5.0) -> AsyncIterator[Memcached]:
     """A busy machine may take its time, except where time is what is tested."""
-    async with Memcached(parse_servers(",".join(one.address for one in servers)), timeout=timeout) as shared:
+    async with Memcached(
+        parse_servers(",".join(one.address for one in servers)), background=Background(Metrics()), timeout=timeout
+    ) as shared:
         await until(lambda: len(shared.up) == len(servers))
         yield shared
 
@@ -41,7 +44,13 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 def cache(shared: Memcached | None, name: str = "test", metrics: Metrics | None = None) -> Cache[dict[str, str]]:
     return Cache(
-        name, encode=lambda value: value, decode=dict, clock=SystemClock(), metrics=metrics or Metrics(), shared=shared
+        name,
+        encode=lambda value: value,
+        decode=dict,
+        clock=SystemClock(),
+        metrics=metrics or Metrics(),
+        shared=shared,
+        background=Background(Metrics()),
     )
 
 
@@ -167,7 +176,7 @@ async def test_a_dead_server_costs_the_keys_of_the_others_nothing(server: Server
 
 async def test_a_gateway_that_starts_without_its_memcached_finds_it_later(server: Server) -> None:
     server.kill()
-    async with Memcached(parse_servers(server.address), timeout=5.0) as shared:
+    async with Memcached(parse_servers(server.address), background=Background(Metrics()), timeout=5.0) as shared:
         assert await shared.get(b"k") == (None, False)
         server.start()
         await until(lambda: bool(shared.up))
@@ -183,7 +192,7 @@ async def test_a_connection_that_ends_in_the_middle_of_a_command_stops_nobody() 
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
         host, port = listener.sockets[0].getsockname()
-        async with Memcached([(host, port)], timeout=5.0) as shared:
+        async with Memcached([(host, port)], background=Background(Metrics()), timeout=5.0) as shared:
             for command in (shared.set(b"k", b"1", 30), shared.delete(b"k")):
                 await until(lambda: bool(shared.up))
                 assert await command is False

@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from notifyx_common.background import Background
+from notifyx_common.metrics import Metrics
 from notifyx_local import supervisor as module
 from notifyx_local.processes import ProcessSpec
 from notifyx_local.supervisor import StartFailed, Supervisor, bound_log
@@ -31,7 +33,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.told: list[str] = []
-        self.supervisor = Supervisor(folder / "state.json", self.told.append)
+        self.supervisor = Supervisor(folder / "state.json", Background(Metrics()), self.told.append)
 
     def spec(self, name: str, code: str, *, ready: bool = True, **options: Any) -> ProcessSpec:
         """A process that runs ``code``; it is ready once the code says so, or at once."""
@@ -192,6 +194,8 @@ async def test_what_a_killed_supervisor_started_dies_with_it(tmp_path: Path) -> 
     code = f"""
 import asyncio, sys
 from pathlib import Path
+from notifyx_common.background import Background
+from notifyx_common.metrics import Metrics
 from notifyx_local.processes import ProcessSpec
 from notifyx_local.supervisor import Supervisor
 
@@ -199,7 +203,7 @@ async def main():
     folder = Path({str(tmp_path)!r})
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
     spec = ProcessSpec(name="child", command=(sys.executable, "-c", code), environment={{}}, log=folder / "child.log")
-    await Supervisor(folder / "state.json").start([spec])
+    await Supervisor(folder / "state.json", Background(Metrics())).start([spec])
     await asyncio.sleep(600)
 
 asyncio.run(main())

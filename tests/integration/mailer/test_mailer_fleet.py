@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from notifyx_common.background import Background
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
@@ -48,6 +49,7 @@ async def dispatching(
     mailer = client("mailer", discovery, metrics)
     async with store, auth, mailer:
         dispatcher = Dispatcher(
+            background=Background(Metrics()),
             store=store,
             auth=auth,
             mailer=mailer,

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from notifyx_common.background import Background
 from notifyx_common.client import ServiceClient
 from notifyx_common.contracts.mailer import DigestContext, Item, Mail, MailBatch, MailResult, MailResults
 from notifyx_common.discovery import RegistryDiscovery
 from notifyx_common.errors import InvalidRequest, NotifyxError, Unauthenticated, Unavailable
+from notifyx_common.metrics import Metrics
 from support.mailers import TOKEN, client, fleet, mailer_process, static, status_of
 from support.registry import running_registry
 from support.smtp import Mailbox, running_smtp
@@ -117,7 +119,7 @@ async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_with
     async with (
         running_registry() as registry,
         fleet(1, tmp_path, box, registry_urls=json.dumps([registry.url])),
-        RegistryDiscovery([registry.url], TOKEN) as discovery,
+        RegistryDiscovery([registry.url], TOKEN, background=Background(Metrics())) as discovery,
         client("mailer", discovery) as peer,
         client("mailer", registry.registry.discovery) as mailer,
     ):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from notifyx_common.background import Background
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.mailer import Mail, MailResult, NotificationContext
 from notifyx_common.errors import Unavailable
@@ -54,7 +55,9 @@ def settings_for(box: Mailbox, **more: Any) -> MailerSettings:
 
 @asynccontextmanager
 async def sending(box: Mailbox, **more: Any) -> AsyncIterator[Sender]:
-    sender = Sender(settings_for(box, **more), node="m1", metrics=Metrics(), clock=SystemClock())
+    sender = Sender(
+        settings_for(box, **more), node="m1", metrics=Metrics(), clock=SystemClock(), background=Background(Metrics())
+    )
     try:
         yield sender
     finally:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifyx_common.background import Background
 from notifyx_common.cache import Cache, MemoryTier
 from notifyx_common.errors import Unavailable
 from notifyx_common.memcached import Memcached, parse_servers
@@ -30,7 +31,15 @@ class HandClock:
 
 
 def cache(clock: HandClock, max_items: int = 100) -> Cache[str | None]:
-    return Cache("test", encode=lambda value: value, decode=str, clock=clock, metrics=Metrics(), max_items=max_items)
+    return Cache(
+        "test",
+        encode=lambda value: value,
+        decode=str,
+        clock=clock,
+        metrics=Metrics(),
+        background=Background(Metrics()),
+        max_items=max_items,
+    )
 
 
 class Loader:
@@ -156,8 +165,8 @@ def test_a_wrong_server_names_the_setting(value: str) -> None:
 
 
 def test_a_lost_server_moves_only_its_own_keys() -> None:
-    three = Memcached([("a", 1), ("b", 1), ("c", 1)])
-    two = Memcached([("a", 1), ("b", 1)])
+    three = Memcached([("a", 1), ("b", 1), ("c", 1)], background=Background(Metrics()))
+    two = Memcached([("a", 1), ("b", 1)], background=Background(Metrics()))
     keys = [b"%d" % number for number in range(600)]
     shares = [sum(three.server_of(key) == name for key in keys) for name in ("a:1", "b:1", "c:1")]
     assert min(shares) > 140

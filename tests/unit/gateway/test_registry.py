@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifyx_common.background import Background
 from notifyx_common.balancer import Endpoint
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.registry import Lease
 from notifyx_common.errors import TooManyRequests
+from notifyx_common.metrics import Metrics
 from notifyx_gateway.registry import LeaseTable, Registry
 
 
@@ -110,7 +112,7 @@ def test_whatever_happens_only_the_living_are_listed_and_each_change_is_told(
 async def test_the_clients_of_the_gateway_see_a_node_at_once_and_lose_it_with_its_lease() -> None:
     seen: list[list[Endpoint]] = []
     clock = HandClock()
-    registry = Registry(clock)
+    registry = Registry(clock, Background(Metrics()))
     registry.discovery.watch("mailer", seen.append)
     registry.put(lease("a", port=1))
     registry.put(lease("a", port=1))
@@ -122,7 +124,7 @@ async def test_the_clients_of_the_gateway_see_a_node_at_once_and_lose_it_with_it
 
 async def test_the_timer_ends_a_lease_that_nobody_asks_about() -> None:
     gone = asyncio.Event()
-    registry = Registry(SystemClock())
+    registry = Registry(SystemClock(), Background(Metrics()))
     async with registry:
         registry.put(lease("long", ttl=30))
         registry.discovery.watch("mailer", lambda nodes: gone.set() if len(nodes) == 1 else None)

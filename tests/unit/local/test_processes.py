@@ -5,7 +5,7 @@ from notifyx_local.processes import FAILING_AFTER, STEADY_SECONDS, Life, last_wo
 
 
 def test_a_first_death_is_mended_at_once() -> None:
-    assert Life().died(100).pause(lambda: 1.0) <= 0.1
+    assert Life().died(100).pause(max) <= 0.1
 
 
 def test_one_that_keeps_dying_waits_longer_and_is_reported() -> None:
@@ -13,7 +13,7 @@ def test_one_that_keeps_dying_waits_longer_and_is_reported() -> None:
     pauses = []
     for _ in range(12):
         life = life.died(0.5)
-        pauses.append(life.pause(lambda: 1.0))
+        pauses.append(life.pause(max))
     assert pauses == sorted(pauses)
     assert pauses[-1] == 10.0
     assert life.failing
@@ -33,7 +33,7 @@ def test_every_pause_is_bounded_and_never_zero(lives: list[float], jitter: float
     life = Life().died(0)
     for lived in lives:
         life = life.died(lived)
-    assert 0 < life.pause(lambda: jitter) <= 10.0
+    assert 0 < life.pause(lambda low, high: low + (high - low) * jitter) <= 10.0
 
 
 def test_last_words_are_the_end_of_the_log() -> None:

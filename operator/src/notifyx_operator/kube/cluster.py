@@ -7,7 +7,6 @@ typed models of the client would cost more than they check.
 from __future__ import annotations
 
 import asyncio
-import random
 import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -18,6 +17,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration, CoreV1Api, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
+from notifyx_common.backoff import HALF, jittered
 from notifyx_common.clock import Clock, rfc3339
 from notifyx_common.errors import NotifyxError, Unavailable
 
@@ -123,7 +123,7 @@ class Cluster:
                         "NotifyxTopics and NotifyxPlatforms cannot be listed here; install crds/ and grant the "
                         f"operator's ServiceAccount its role. {error.reason}"
                     ) from error
-                await asyncio.sleep(min(1.0, patience / 4) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                await asyncio.sleep(jittered(min(1.0, patience / 4), HALF))
             else:
                 return
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +18,8 @@ from notifyx.link import Link, open_link
 from notifyx.publishing import new_key
 from notifyx.tokens import FixedToken
 from notifyx.transport import shaped
+from notifyx_common.background import every
+from notifyx_common.backoff import jittered
 from notifyx_common.clock import Clock
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -59,13 +60,14 @@ class Prober:
 
     async def run(self) -> None:
         """Probe for ever; what goes wrong is in the condition and the metrics."""
-        while True:
-            try:
-                await self._session()
-            except* (notifyx.NotifyxError, aiohttp.ClientError, OSError) as errors:
-                self._troubled(str(errors.exceptions[0]))
-            self._look_for_lost()
-            await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        await every(1.0, self._attempt, jitter=(0.5, 1.5))
+
+    async def _attempt(self) -> None:
+        try:
+            await self._session()
+        except* (notifyx.NotifyxError, aiohttp.ClientError, OSError) as errors:
+            self._troubled(str(errors.exceptions[0]))
+        self._look_for_lost()
 
     async def _session(self) -> None:
         settings, token = self._settings, self._token.read_text().strip()
@@ -114,7 +116,7 @@ class Prober:
                 self._note(self._book.accepted(answer.seq, sent_at))
                 self._number, self._key = self._number + 1, new_key()
             self._look_for_lost()
-            await asyncio.sleep(self._settings.probe_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+            await asyncio.sleep(jittered(self._settings.probe_seconds))
 
     def _note(self, found: Delivered | str | None) -> None:
         if isinstance(found, Delivered):

@@ -8,12 +8,12 @@ platform's resource goes with its release at once.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from notifyx_common.background import every
+from notifyx_common.backoff import Backoff
 from notifyx_common.clock import Clock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
@@ -87,17 +87,13 @@ class Platforms:
 
     async def run(self) -> None:
         """Look at every platform now and then, when woken, and more often while one is not settled."""
-        while True:
-            self._woken.clear()
-            seconds = self._settings.platform_seconds
-            try:
-                if not await self.look():
-                    seconds = min(seconds, SETTLING)
-            except NotifyxError as error:
-                log.warning("the platforms were not looked at", code=error.code, reason=error.reason)
-            pause = seconds * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), pause)
+        seconds = self._settings.platform_seconds
+
+        async def step() -> float:
+            return seconds if await self.look() else min(seconds, SETTLING)
+
+        retries = Backoff(min(1.0, seconds), seconds)
+        await every(seconds, step, away=(NotifyxError,), backoff=retries, wake=self._woken)
 
     async def look(self) -> bool:
         """One round over all platforms; one that fails does not keep the others back. Whether all are settled."""

@@ -10,7 +10,6 @@ The store is read before the resources are listed: a topic whose owner is in no 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -19,6 +18,8 @@ from datetime import timedelta
 from itertools import groupby
 from urllib.parse import quote
 
+from notifyx_common.background import every
+from notifyx_common.backoff import AROUND, Backoff
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.topics import Topic, TopicStatus, TopicStatuses
 from notifyx_common.errors import NotFound, NotifyxError, Unavailable
@@ -138,17 +139,17 @@ class Reconciler:
 
     async def run(self) -> None:
         """Resync for ever, soon again while something keeps it from going well."""
-        failed = 0
-        while True:
-            try:
-                report = await self.resync()
-                troubled = any(outcome.state == "StoreUnavailable" for outcome in report.outcomes.values())
-            except NotifyxError as error:
-                log.warning("resync failed", code=error.code, reason=error.reason)
-                troubled = True
-            failed = failed + 1 if troubled else 0
-            pause = min(2.0**failed, self._settings.resync_seconds) if troubled else self._settings.resync_seconds
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+        retries = Backoff(2.0, self._settings.resync_seconds, jitter=AROUND)
+        troubled = 0
+
+        async def step() -> float | None:
+            nonlocal troubled
+            report = await self.resync()
+            waiting = any(outcome.state == "StoreUnavailable" for outcome in report.outcomes.values())
+            troubled = troubled + 1 if waiting else 0
+            return retries.ceiling(troubled) if waiting else None
+
+        await every(self._settings.resync_seconds, step, away=(NotifyxError,), backoff=retries)
 
     async def _ask(self, topic: str) -> Report:
         """The report of a pass over ``topic`` that starts after this call."""

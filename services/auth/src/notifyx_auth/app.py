@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -15,10 +14,12 @@ from notifyx_auth.passwords import Passwords
 from notifyx_auth.routes import add_routes
 from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
-from notifyx_auth.upkeep import upkeep
+from notifyx_auth.upkeep import look_after
 from notifyx_common import lifecycle
+from notifyx_common.background import Background, every
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.database import Database
+from notifyx_common.errors import Unavailable
 from notifyx_common.lifecycle import Service
 from notifyx_common.metrics import Metrics
 from notifyx_common.web import Readiness, create_app
@@ -28,6 +29,8 @@ def build(settings: AuthSettings, clock: Clock | None = None) -> Service:
     """The service of ``settings``; nothing is started before its ``context`` is entered."""
     clock = clock or SystemClock()
     metrics, readiness = Metrics(), Readiness()
+    background = Background(metrics)
+    readiness.follow(background)
     database = Database(database_config(settings))
     policy = Policy(
         rotation=timedelta(seconds=settings.key_rotation_seconds),
@@ -48,7 +51,7 @@ def build(settings: AuthSettings, clock: Clock | None = None) -> Service:
 
     @contextlib.asynccontextmanager
     async def context() -> AsyncIterator[Auth]:
-        async with passwords, database:
+        async with background, passwords, database:
             await keyring.refresh()
             if settings.admin_email:
                 async with database.guard():
@@ -58,16 +61,26 @@ def build(settings: AuthSettings, clock: Clock | None = None) -> Service:
                         passwords=passwords,
                         now=clock.now(),
                     )
-            task = asyncio.create_task(
-                upkeep(keyring, database, clock, settings.key_refresh_seconds), name="auth upkeep"
+            rounds = every(
+                settings.key_refresh_seconds,
+                lambda: look_after(keyring, database, clock.now()),
+                away=(Unavailable,),
+                jitter=(0.8, 1.0),
+                wait_first=True,
             )
-            try:
+            async with background.tasks() as tasks:
+                tasks.endless("upkeep", rounds)
                 yield auth
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
 
-    return Service(name="auth", app=app, settings=settings, metrics=metrics, readiness=readiness, context=context)
+    return Service(
+        name="auth",
+        app=app,
+        settings=settings,
+        metrics=metrics,
+        readiness=readiness,
+        background=background,
+        context=context,
+    )
 
 
 def main() -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from datetime import datetime
 
 from notifyx_auth.errors import WrongSecret
 from notifyx_auth.keyring import Keyring
-from notifyx_common.clock import Clock
 from notifyx_common.database import Database
-from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
@@ -34,16 +30,11 @@ async def purge(database: Database, now: datetime) -> None:
                 pass
 
 
-async def upkeep(keyring: Keyring, database: Database, clock: Clock, interval: float) -> None:
-    """Refresh the keys and purge, every ``interval`` seconds, for ever; a database that is away is waited for."""
-    while True:
-        await asyncio.sleep(interval * random.uniform(0.8, 1.0))  # noqa: S311 - jitter, not a secret
-        try:
-            await keyring.refresh()
-            await purge(database, clock.now())
-        except Unavailable as error:
-            log.warning("upkeep put off", reason=error.reason)
-        except WrongSecret as error:
-            log.error("signing keys cannot be read", reason=error.reason)
-        except Exception:
-            log.exception("upkeep failed")
+async def look_after(keyring: Keyring, database: Database, now: datetime) -> None:
+    """Refresh the keys and purge, once. Raises :class:`Unavailable`."""
+    try:
+        await keyring.refresh()
+    except WrongSecret as error:
+        # Another replica was given another secret: the keys that are held stay in use.
+        log.error("signing keys cannot be read", reason=error.reason)
+    await purge(database, now)

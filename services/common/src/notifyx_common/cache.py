@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
+from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.logs import get_logger
 from notifyx_common.memcached import Memcached
@@ -81,6 +82,7 @@ class Cache(Generic[T]):
         decode: Callable[[Any], T],
         clock: Clock,
         metrics: Metrics,
+        background: Background,
         shared: Memcached | None = None,
         max_items: int = 10_000,
     ) -> None:
@@ -90,6 +92,7 @@ class Cache(Generic[T]):
         self._clock = clock
         self._shared = shared
         self._memory: MemoryTier[T] = MemoryTier(max_items)
+        self._loads = background.tasks()
         self._flights: dict[str, asyncio.Task[T]] = {}
         self._requests = metrics.counter("notifyx_cache_requests_total")
 
@@ -104,7 +107,7 @@ class Cache(Generic[T]):
             return found[0]
         flight = self._flights.get(key)
         if flight is None:
-            flight = asyncio.create_task(self._fetch(key, loader, ttl), name=f"cache {self._name}")
+            flight = self._loads.shared("cache load", self._fetch(key, loader, ttl))
             self._flights[key] = flight
             flight.add_done_callback(lambda task: self._landed(key, task))
         # One waiter that gives up must not take the load from the others.
@@ -170,8 +173,6 @@ class Cache(Generic[T]):
     def _landed(self, key: str, task: asyncio.Task[T]) -> None:
         if self._flights.get(key) is task:
             del self._flights[key]
-        if not task.cancelled():
-            task.exception()  # all who waited may be gone
 
     def _count(self, tier: str, result: str) -> None:
         self._requests.labels(self._name, tier, result).inc()

@@ -8,7 +8,6 @@ retried; 503 and broken connections count against the endpoint.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -17,12 +16,16 @@ from typing import Any, Self
 import aiohttp
 import orjson
 
+from notifyx_common.backoff import Backoff
 from notifyx_common.balancer import Balancer, Endpoint
 from notifyx_common.clock import Clock
 from notifyx_common.discovery import Discovery
 from notifyx_common.errors import DeadlineExceeded, Internal, NotifyxError, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
+
+_ROUNDS = Backoff(0.1, 1.0)
+"""The pauses once every endpoint has been tried."""
 
 
 class ServiceClient:
@@ -183,8 +186,7 @@ class ServiceClient:
                 tried |= {endpoint.url}
                 attempt += 1
                 if len(tried) >= len(self.balancer.endpoints):
-                    pause = min(0.05 * 2 ** min(attempt, 5), 1.0) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-                    await asyncio.sleep(min(pause, max(0.0, until - clock.monotonic())))
+                    await asyncio.sleep(min(_ROUNDS.after(attempt), max(0.0, until - clock.monotonic())))
                 continue
             except NotifyxError:
                 self.balancer.succeeded(endpoint.url)

@@ -7,14 +7,13 @@ cluster). The gateway itself reads its own registry. All push whole sets to thei
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
 import aiohttp
 
+from notifyx_common.background import Background, every
 from notifyx_common.balancer import Endpoint
 from notifyx_common.contracts.registry import Nodes
 from notifyx_common.logs import get_logger
@@ -62,29 +61,28 @@ class StaticDiscovery:
 class RegistryDiscovery(StaticDiscovery):
     """Follows a gateway's registry by polling it; while none answers, the last known endpoints stay in use."""
 
-    def __init__(self, registries: Iterable[str], token: str, *, interval: float = 0.5) -> None:
+    def __init__(self, registries: Iterable[str], token: str, *, background: Background, interval: float = 0.5) -> None:
         super().__init__()
         self._registries = list(registries)
         self._headers = {"Authorization": f"Bearer {token}"}
         self._interval = interval
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = background.tasks()
 
     async def __aenter__(self) -> Self:
         if self._registries:
-            self._task = asyncio.create_task(self._follow(), name="registry")
+            self._tasks.endless("registry", self._follow())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.close()
 
     async def _follow(self) -> None:
         timeout = aiohttp.ClientTimeout(total=2.0)
         async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
-            while True:
+
+            async def read() -> None:
                 for registry in self._registries:
                     try:
                         async with session.get(f"{registry}/internal/v1/registry") as response:
@@ -94,7 +92,8 @@ class RegistryDiscovery(StaticDiscovery):
                         continue
                     self._apply(nodes)
                     break
-                await asyncio.sleep(self._interval * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+
+            await every(self._interval, read)
 
     def _apply(self, nodes: Nodes) -> None:
         found: dict[str, list[Endpoint]] = {service: [] for service in self._listeners}

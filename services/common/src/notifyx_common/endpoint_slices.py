@@ -7,8 +7,8 @@ What holds:
 
 - while the API server is away, or answers nonsense, the last known endpoints stay in use; on its return everything is
   listed anew and applied as a whole;
-- nothing that goes wrong ends the following, and nothing makes it hurry: whatever ends a watch early is followed by a
-  pause that grows and has jitter;
+- nothing that goes wrong ends the following (an answer that cannot be used is the API server's fault, not ours), and
+  nothing makes it hurry: whatever ends a watch early is followed by a pause that grows and has jitter;
 - what goes wrong is logged when it begins, when it becomes something else and when it ends, not at each retry.
 
 How lists, watches and bookmarks behave: https://kubernetes.io/docs/reference/using-api/api-concepts/
@@ -18,15 +18,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 import orjson
 
+from notifyx_common.background import Background
+from notifyx_common.backoff import Backoff, between
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.errors import NotifyxError, Unavailable
@@ -60,12 +61,8 @@ class Pace:
     steady: float = 5.0
     """What worked for so long is sound: the pause after its end is the shortest one again."""
 
-    shortest_pause: float = 0.2
-    longest_pause: float = 5.0
-
-    def pause(self, failures: int) -> float:
-        """The longest pause after so many failures in a row; what is slept is a random part of it."""
-        return min(self.shortest_pause * 2.0 ** min(failures - 1, 10), self.longest_pause)
+    backoff: Backoff = field(default_factory=lambda: Backoff(0.2, 5.0))
+    """The pauses after failures in a row."""
 
 
 class EndpointSliceDiscovery(StaticDiscovery):
@@ -75,6 +72,7 @@ class EndpointSliceDiscovery(StaticDiscovery):
         self,
         settings: ServiceSettings,
         *,
+        background: Background,
         api: ApiServer | None = None,
         metrics: Metrics | None = None,
         clock: Clock | None = None,
@@ -95,31 +93,26 @@ class EndpointSliceDiscovery(StaticDiscovery):
         self._slices: dict[str, Slice] = {}
         self._synced = asyncio.Event()
         self._trouble = ""
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = background.tasks()
         metrics = metrics or Metrics()
         self._restarts = metrics.counter("notifyx_discovery_restarts_total")
         self._confirmed = metrics.gauge("notifyx_discovery_confirmed_timestamp_seconds")
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._follow(), name="endpoint slices")
+        self._tasks.endless("endpoint slices", self._follow())
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.first_sync):
                     await self._synced.wait()
         except asyncio.CancelledError:
-            await self._stop(self._task)  # a start that is given up is never left
+            await self._tasks.close()  # a start that is given up is never left
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            await self._stop(self._task)
-
-    async def _stop(self, task: asyncio.Task[None]) -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await self._tasks.close()
 
     async def _follow(self) -> None:
         """List and watch for ever."""
@@ -135,7 +128,7 @@ class EndpointSliceDiscovery(StaticDiscovery):
             steady = self._clock.monotonic() - began >= self._pace.steady
             failures = 1 if steady else failures + 1
             self._restarts.labels(reason).inc()
-            await asyncio.sleep(self._pace.pause(failures) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            await asyncio.sleep(self._pace.backoff.after(failures))
 
     async def _list_and_watch(self) -> None:
         """List once, then watch until the server no longer knows the version.
@@ -164,7 +157,7 @@ class EndpointSliceDiscovery(StaticDiscovery):
 
     async def _watch(self, session: aiohttp.ClientSession, version: str) -> str:
         """Apply each change until the server ends the watch; the version to go on from, or empty to list anew."""
-        seconds = random.randint(*self._pace.watch)  # noqa: S311 - so that not all watches end at once
+        seconds = round(between(*self._pace.watch))  # so that not all watches end at once
         params = {
             **self._selector(),
             "watch": "1",

@@ -1,7 +1,8 @@
 """A service's life: bind, start, register, serve, drain, stop.
 
-Order of a stop (SIGTERM or SIGINT): readiness fails and the registration is withdrawn, ``drain`` runs, the
-servers close, then what was started is stopped in reverse. Each step has a deadline.
+Order of a stop (SIGTERM, SIGINT or a :class:`~notifyx_common.background.Fault`): readiness fails and the registration
+is withdrawn, ``drain`` runs, the servers close, then what was started is stopped in reverse. Each step has a deadline.
+After a fault the process exits with :data:`FAULT_EXIT`, so that its supervisor starts it again.
 
 Nodes of one service may share its ports on one machine: each then has a port of its own besides, which it registers,
 and accepts connections on the shared ones only from when it is ready until its stop begins.
@@ -29,6 +30,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from quart import Quart, Response
 
 from notifyx_common import logs
+from notifyx_common.background import Background, Fault
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -42,6 +44,9 @@ S = TypeVar("S", bound=ServiceSettings)
 
 LEAST_GRACE = 3.0
 """Seconds that requests in flight are given at a stop, however long the drain took."""
+
+FAULT_EXIT = 70
+"""Exit code after a fault: an internal error (EX_SOFTWARE of sysexits.h)."""
 
 
 class PortTaken(NotifyxError):
@@ -58,7 +63,7 @@ READY_POLL = 0.05
 class Service:
     """All that :func:`run` needs to know of a service.
 
-    ``context`` starts what the service owns (pools, loops) and stops it; ``drain`` finishes what clients
+    ``context`` starts what the service owns (pools, ``background``) and stops it; ``drain`` finishes what clients
     wait for, within ``settings.drain_seconds``.
     """
 
@@ -67,6 +72,7 @@ class Service:
     settings: ServiceSettings
     metrics: Metrics
     readiness: Readiness
+    background: Background
     context: Callable[[], AbstractAsyncContextManager[Any]]
     drain: Callable[[], Awaitable[None]] | None = None
     extra_ports: Callable[[], dict[str, int]] | None = None
@@ -80,11 +86,11 @@ class Service:
 def main(name: str, kind: type[S], build: Callable[[S], Service]) -> None:
     """Run the service that ``build`` makes of the environment's settings, in a loop of its own.
 
-    A start that fails says why in one sentence and exits with 2.
+    A start that fails says why in one sentence and exits with 2; a fault exits with :data:`FAULT_EXIT`.
     """
 
-    async def serve_until_told(settings: S) -> None:
-        await run(build(settings))
+    async def serve_until_told(settings: S) -> Fault | None:
+        return await run(build(settings))
 
     try:
         settings = load(kind)
@@ -92,10 +98,12 @@ def main(name: str, kind: type[S], build: Callable[[S], Service]) -> None:
             service=name, instance=instance_name(settings), level=settings.log_level, style=settings.log_format
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve_until_told(settings))
+            fault = runner.run(serve_until_told(settings))
     except NotifyxError as error:
         print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
         sys.exit(2)
+    if fault is not None:
+        sys.exit(FAULT_EXIT)
 
 
 def instance_name(settings: ServiceSettings) -> str:
@@ -125,13 +133,17 @@ def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.
     return sock
 
 
-async def run(service: Service) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Raises :class:`PortTaken` or what ``context`` raises."""
-    settings = service.settings
-    stop = asyncio.Event()
+async def run(service: Service) -> Fault | None:
+    """Serve until SIGTERM, SIGINT or a fault, then drain; the fault, if there was one.
+
+    Raises :class:`PortTaken` or what ``context`` raises.
+    """
+    settings, background = service.settings, service.background
     loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    background.listen(lambda _: stop.set())
     async with AsyncExitStack() as stack:
         public: socket.socket | None = None
         if service.own_port is None:
@@ -147,26 +159,26 @@ async def run(service: Service) -> None:
         port, metrics_port = main.getsockname()[1], side.getsockname()[1]
         closing, leaving = asyncio.Event(), asyncio.Event()
         configs = [_config(main), _config(side)]
-        servers = [
-            asyncio.create_task(_serve(service.app, configs[0], closing), name="http"),
-            asyncio.create_task(_serve(metrics_app(service.metrics), configs[1], closing), name="metrics"),
-        ]
+        servers = await stack.enter_async_context(background.tasks())
+        servers.endless("http server", _serve(service.app, configs[0], closing))
+        servers.endless("metrics server", _serve(metrics_app(service.metrics), configs[1], closing))
         if public is not None:
-            servers.append(asyncio.create_task(_serve_shared(service, public, leaving), name="shared ports"))
+            servers.endless("shared ports", _serve_shared(service, public, leaving))
         registration = Registration(
             service=service.name,
             instance=instance_name(settings),
             url=settings.advertised(port),
             metrics_url=settings.advertised(metrics_port),
             settings=settings,
+            background=background,
         )
         await stack.enter_async_context(registration)
         extra = service.extra_ports() if service.extra_ports is not None else {}
         _announce(settings, {"port": port, "metrics_port": metrics_port, **extra})
         log.info("listening", port=port, metrics_port=metrics_port, **extra)
-        stopped = asyncio.create_task(stop.wait(), name="stop")
-        done, _ = await asyncio.wait([stopped, *servers], return_when=asyncio.FIRST_COMPLETED)
+        await stop.wait()
         service.readiness.drain()
+        servers.let_end()
         leaving.set()
         until = loop.time() + settings.drain_seconds
         await registration.withdraw()
@@ -178,9 +190,10 @@ async def run(service: Service) -> None:
             # What is being answered may go on for as long; a request that is cut off is answered 500, with no form.
             config.graceful_timeout = max(LEAST_GRACE, until - loop.time())
         closing.set()
-        await asyncio.gather(*servers)
-        stopped.cancel()
-        log.info("stopped", early=stopped not in done)
+        await servers.finish(max(configs[0].graceful_timeout, configs[1].graceful_timeout) + LEAST_GRACE)
+    fault = background.fault
+    log.info("stopped", fault=fault.task if fault is not None else None)
+    return fault
 
 
 def metrics_app(metrics: Metrics) -> Quart:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -18,6 +17,8 @@ from typing import Any, Self, TypeVar
 import aiomcache
 from aiomcache.exceptions import ClientException
 
+from notifyx_common.background import Background, Tasks
+from notifyx_common.backoff import Backoff
 from notifyx_common.logs import get_logger
 from notifyx_common.settings import SettingsError
 
@@ -31,8 +32,9 @@ OPERATION_TIMEOUT = 0.05
 PROBE_TIMEOUT = 1.0
 """Seconds a probe may take: nobody waits for it."""
 
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 5.0
+PROBES = Backoff(0.2, 5.0, jitter=(0.7, 1.3))
+"""The pauses between two probes of a server that does not answer."""
+
 LONGEST_TTL = 30 * 86400
 """Seconds; memcached takes a larger number for a moment in Unix time."""
 
@@ -87,13 +89,16 @@ class _Failed:
 class _Server:
     """One server: its connections while it is well, a probe in the background while it is not."""
 
-    def __init__(self, host: str, port: int, timeout: float) -> None:
+    def __init__(self, host: str, port: int, timeout: float, background: Background) -> None:
         self.name = f"{host}:{port}"
         self._address = (host, port)
         self._timeout = timeout
+        self._background = background
         self._client: _Client | None = None
-        self._probe: asyncio.Task[None] | None = None
-        self._running: set[asyncio.Task[Any]] = set()
+        self._operations = Tasks(background)
+        self._dropped: tuple[_Client, Tasks] | None = None
+        self._lost = asyncio.Event()
+        self._lost.set()
 
     @property
     def up(self) -> bool:
@@ -106,11 +111,9 @@ class _Server:
             raise ConnectionError(self.name)
         # The operation has a task of its own: a caller that is cancelled must not leave half an answer on a
         # connection that the next caller gets.
-        task = asyncio.create_task(self._bounded(client, operation))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        result = await asyncio.shield(task)
-        if isinstance(result, _Failed):
+        task = self._operations.shared("memcached operation", self._bounded(client, operation))
+        await asyncio.wait([task])
+        if task.cancelled() or isinstance(result := task.result(), _Failed):
             raise ConnectionError(self.name)
         return result
 
@@ -129,72 +132,80 @@ class _Server:
         if client is not self._client:
             return
         log.warning("memcached server left alone", server=self.name, reason=reason)
-        self._client = None
-        self.probe(client)
+        self._client, self._dropped = None, (client, self._operations)
+        self._lost.set()
 
-    def probe(self, dropped: _Client | None = None) -> None:
-        """Poll the server in the background until it answers; ``dropped`` is closed first."""
-        if self._probe is None or self._probe.done():
-            self._probe = asyncio.create_task(self._find(dropped), name=f"memcached {self.name}")
+    async def follow(self) -> None:
+        """Poll the server whenever it is lost, until it answers; for ever."""
+        while True:
+            await self._lost.wait()
+            self._lost.clear()
+            await self._discard()
+            client = await self._find()
+            self._operations = Tasks(self._background)
+            self._client = client
+            log.info("memcached server in use", server=self.name)
 
     async def close(self) -> None:
-        """End the probe and all operations, and close the connections."""
-        if self._probe is not None:
-            self._probe.cancel()
-            await asyncio.gather(self._probe, return_exceptions=True)
-        client, self._client = self._client, None
-        if client is not None:
-            await self._discard(client)
-        await asyncio.gather(*self._running)
+        """End all operations, and close the connections."""
+        await self._discard()
+        if self._client is not None:
+            self._dropped, self._client = (self._client, self._operations), None
+            await self._discard()
 
-    async def _discard(self, client: _Client) -> None:
-        """End what runs on ``client``, so that it has all its connections back, and close them."""
-        running = list(self._running)
-        for task in running:
-            task.cancel()
+    async def _discard(self) -> None:
+        """End what runs on the dropped client, so that it has all its connections back, and close them."""
+        if self._dropped is None:
+            return
+        client, operations = self._dropped
         try:
-            await asyncio.gather(*running)
+            await operations.close()
         finally:
             await client.close()
+        self._dropped = None
 
-    async def _find(self, dropped: _Client | None) -> None:
-        if dropped is not None:
-            await self._discard(dropped)
-        pause = 0.0
+    async def _find(self) -> _Client:
+        failures = 0
         while True:
-            await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter, not a secret
-            pause = min(max(FIRST_PAUSE, pause * 2), LONGEST_PAUSE)
             client = _Client(*self._address, pool_size=POOL, pool_minsize=1)
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT):
                     await client.version()
             except (*_FAILURES, TimeoutError):
                 await client.close()
-                continue
             except asyncio.CancelledError:
                 await client.close()
                 raise
-            self._client = client
-            log.info("memcached server in use", server=self.name)
-            return
+            else:
+                return client
+            failures += 1
+            await asyncio.sleep(PROBES.after(failures))
 
 
 class Memcached:
     """Bytes by key over several servers, never raising: what cannot be had is a miss."""
 
-    def __init__(self, servers: Sequence[tuple[str, int]], *, timeout: float = OPERATION_TIMEOUT) -> None:
+    def __init__(
+        self, servers: Sequence[tuple[str, int]], *, background: Background, timeout: float = OPERATION_TIMEOUT
+    ) -> None:
         self._timeout = timeout
-        self._servers = [_Server(host, port, timeout) for host, port in servers]
+        self._servers = [_Server(host, port, timeout, background) for host, port in servers]
+        self._tasks = background.tasks()
 
     async def __aenter__(self) -> Self:
-        for server in self._servers:
-            server.probe()
+        self._tasks.endless("memcached", self._follow())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._tasks.close()
         await asyncio.gather(*(server.close() for server in self._servers))
+
+    async def _follow(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for server in self._servers:
+                group.create_task(server.follow(), name=f"memcached {server.name}")
 
     @property
     def up(self) -> list[str]:

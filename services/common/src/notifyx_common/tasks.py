@@ -17,7 +17,6 @@ must be harmless or recognisable.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,16 @@ from typing import Generic, TypeVar
 
 from prometheus_client import Counter as PrometheusCounter
 
+from notifyx_common.backoff import Backoff, between
 from notifyx_common.balancer import Endpoint
 from notifyx_common.errors import DeadlineExceeded, Internal, NotifyxError
 from notifyx_common.metrics import Metrics
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+_ROUNDS = Backoff(0.1, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +198,8 @@ async def scatter(
             await work.run()
     except TimeoutError:
         work.settle(plan.abandon(), None)
-    finally:
-        await work.cancel()
+    except BaseExceptionGroup as defects:
+        raise defects.exceptions[0] from None
     return [work.outcomes[position] for position in range(len(tasks))]
 
 
@@ -224,28 +227,21 @@ class _Work(Generic[T, R]):
         self._timeout = timeout
         self._tell = settled
         self._last: dict[int, tuple[Attempt, str]] = {}
-        self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Until every task has settled."""
-        while not self._plan.done:
-            while (attempt := self._plan.next(self._endpoints())) is not None:
-                name = f"{self._kind} attempt {attempt.id}"
-                self._running.add(asyncio.create_task(self._attempt(attempt), name=name))
-            # Bounded, so that nodes which join or come back meanwhile are noticed.
-            pause = random.uniform(0.05, 0.1)  # noqa: S311 - jitter
-            if not self._running:
-                await asyncio.sleep(pause)
-                continue
-            done, self._running = await asyncio.wait(self._running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-
-    async def cancel(self) -> None:
-        """End what still runs."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        """Until every task has settled. What still runs when this is cancelled ends with it."""
+        running: set[asyncio.Task[None]] = set()
+        async with asyncio.TaskGroup() as group:
+            while not self._plan.done:
+                while (attempt := self._plan.next(self._endpoints())) is not None:
+                    name = f"{self._kind} attempt {attempt.id}"
+                    running.add(group.create_task(self._attempt(attempt), name=name))
+                # Bounded, so that nodes which join or come back meanwhile are noticed.
+                pause = between(0.05, 0.1)
+                if running:
+                    _, running = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    await asyncio.sleep(pause)
 
     def settle(self, positions: list[int], values: dict[int, R] | None) -> None:
         """Record outcomes: with ``values``, or as failed without."""
@@ -301,7 +297,7 @@ class _Work(Generic[T, R]):
         """Going on to a fresh node needs no pause; going round again does, growing and with jitter."""
         rounds = attempt.number - 1 - len({endpoint.url for endpoint in self._endpoints()})
         if attempt.number > 1 and rounds >= 0:
-            await asyncio.sleep(min(0.1 * 2**rounds, 2.0) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            await asyncio.sleep(_ROUNDS.after(rounds + 1))
 
     def _count(self, outcome: str, number: int) -> None:
         if number > 0:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from quart import Quart, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from notifyx_common.background import Background, Fault
 from notifyx_common.errors import (
     Internal,
     InvalidRequest,
@@ -44,15 +45,24 @@ PROBLEM = "application/problem+json"
 
 
 class Readiness:
-    """What ``/readyz`` answers: named checks, and a switch that a drain turns off first."""
+    """What ``/readyz`` answers: named checks, a fault, and a switch that a drain turns off first."""
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._faults: dict[str, str] = {}
         self._draining = False
 
     def add(self, name: str, check: Check) -> None:
         """Register a check under ``name``."""
         self._checks[name] = check
+
+    def follow(self, background: Background) -> None:
+        """Answer 503 from the first fault of ``background`` on, also while the node drains."""
+
+        def fail(fault: Fault) -> None:
+            self._faults["background"] = fault.sentence
+
+        background.listen(fail)
 
     def drain(self) -> None:
         """Answer 503 from now on, so that no new work is sent here."""
@@ -66,8 +76,8 @@ class Readiness:
     async def failures(self) -> dict[str, str]:
         """The checks that fail now, with their reasons; empty means ready."""
         if self._draining:
-            return {"drain": "this node is stopping"}
-        failed: dict[str, str] = {}
+            return {"drain": "this node is stopping", **self._faults}
+        failed = dict(self._faults)
         for name, check in self._checks.items():
             try:
                 await check()

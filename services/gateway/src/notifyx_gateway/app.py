@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from notifyx_common import lifecycle
+from notifyx_common.background import Background
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.discovery import Discovery
@@ -60,10 +61,12 @@ class Gateway:
         self.settings = settings
         self.instance = instance_name(settings)
         self.readiness = Readiness()
-        self.registry = Registry(clock)
+        self.background = background = Background(metrics)
+        self.readiness.follow(background)
+        self.registry = Registry(clock, background)
         self.slices: EndpointSliceDiscovery | None = None
         if discovery is None and settings.kubernetes_namespace:
-            self.slices = EndpointSliceDiscovery(settings, metrics=metrics, clock=clock)
+            self.slices = EndpointSliceDiscovery(settings, background=background, metrics=metrics, clock=clock)
         found = discovery or self.slices or self.registry.discovery
         token = settings.internal_token.get_secret_value()
 
@@ -73,24 +76,29 @@ class Gateway:
         self.auth, self.store_client, self.mailer = client("auth"), client("store"), client("mailer")
         self.gateways = client("gateway")
         servers = parse_servers(settings.memcached)
-        self.shared = Memcached(servers) if servers else None
+        self.shared = Memcached(servers, background=background) if servers else None
         self.authenticator = Authenticator(
             self.auth,
             clock=clock,
             metrics=metrics,
+            background=background,
             shared=self.shared,
             refresh_seconds=settings.keys_refresh,
             service_accounts=_service_accounts(settings),
         )
-        self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, shared=self.shared)
-        self.store = Store(self.store_client, clock=clock, metrics=metrics)
-        self.history = HistoryReader(self.store, clock=clock, metrics=metrics, shared=self.shared)
-        self.hub = Hub(store=self.store, metrics=metrics, clock=clock)
+        self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, background=background, shared=self.shared)
+        self.store = Store(self.store_client, clock=clock, metrics=metrics, background=background)
+        self.history = HistoryReader(
+            self.store, clock=clock, metrics=metrics, background=background, shared=self.shared
+        )
+        self.hub = Hub(store=self.store, metrics=metrics, clock=clock, background=background)
         self.door = Door(self.authenticator, settings, clock=clock, metrics=metrics, shared=self.shared)
         self.streams = Streams(
             door=self.door, hub=self.hub, store=self.store, settings=settings, metrics=metrics, clock=clock
         )
-        self.verification = Verification(auth=self.auth, mailer=self.mailer, public_url=settings.base_url, clock=clock)
+        self.verification = Verification(
+            auth=self.auth, mailer=self.mailer, public_url=settings.base_url, clock=clock, background=background
+        )
         self.socket = SocketListener(
             hub=self.hub,
             store=self.store,
@@ -99,6 +107,7 @@ class Gateway:
             settings=SocketSettings.of(settings),
             metrics=metrics,
             clock=clock,
+            background=background,
         )
         self.peers = Peers(self.instance, lambda: self.gateways.endpoints, deadline=WINDOW + 5)
         self.longpoll = LongPoll(self.socket.realm, self.peers)
@@ -110,6 +119,7 @@ class Gateway:
             instance=self.instance,
             metrics=metrics,
             clock=clock,
+            background=background,
         )
         self.collector = Collector(
             [self.gateways, self.auth, self.store_client, self.mailer],
@@ -117,11 +127,14 @@ class Gateway:
             readiness=self.readiness,
             own=metrics.registry,
             clock=clock,
+            background=background,
             rest=HARDLY if settings.prometheus_url else SELDOM,
         )
         self.books = TopicBooks(self.store_client, clock) if settings.dashboard_topics == "public" else None
         self.prometheus = Prometheus(settings) if settings.prometheus_url else None
-        self.history_of_all = PrometheusHistory(self.prometheus, clock) if self.prometheus is not None else None
+        self.history_of_all = (
+            PrometheusHistory(self.prometheus, clock, background) if self.prometheus is not None else None
+        )
         self.app = create_app("gateway", settings, metrics, self.readiness)
         add_headers(self.app, settings)
         self._add_routes(metrics)
@@ -133,6 +146,7 @@ class Gateway:
     async def context(self) -> AsyncIterator[Gateway]:
         """Start everything; on leaving, stop it in reverse."""
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self.background)
             if self.shared is not None:
                 await stack.enter_async_context(self.shared)
             if self.slices is not None:
@@ -216,6 +230,7 @@ def build(
         settings=settings,
         metrics=metrics,
         readiness=gateway.readiness,
+        background=gateway.background,
         context=gateway.context,
         drain=gateway.drain,
         extra_ports=lambda: {"socket_port": gateway.socket.port},

@@ -10,6 +10,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from notifyx_common.background import Background, every
 from notifyx_common.balancer import Endpoint
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.registry import Lease
@@ -76,25 +77,23 @@ class LeaseTable:
 class Registry:
     """The gateway's lease table at work: an async context manager that ends leases in time."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, background: Background) -> None:
         self.discovery = StaticDiscovery()
         """The live endpoints, for this gateway's own clients."""
 
         self._table = LeaseTable()
         self._clock = clock
         self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = background.tasks()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._watch(), name="leases")
+        self._tasks.endless("leases", every(None, self._expire, wake=self._changed, jitter=(1.0, 1.0)))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.close()
 
     def put(self, lease: Lease) -> None:
         """Take or renew a lease. Raises :class:`TooManyRequests` when the table is full."""
@@ -113,15 +112,11 @@ class Registry:
         self.expire()
         return self._table.nodes()
 
-    async def _watch(self) -> None:
-        while True:
-            end = self._table.next_end
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(None if end is None else max(0.0, end - self._clock.monotonic())):
-                    await self._changed.wait()
-            except TimeoutError:
-                self.expire()
+    async def _expire(self) -> float | None:
+        """End what is over; the seconds until the next lease ends, or ``None`` while there is none."""
+        self.expire()
+        end = self._table.next_end
+        return None if end is None else max(0.0, end - self._clock.monotonic())
 
     def _publish(self, services: set[str], event: str, instance: str | None) -> None:
         for service in services:

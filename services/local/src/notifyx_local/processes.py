@@ -12,6 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
+from notifyx_common.backoff import Backoff, Uniform
+
 STEADY_SECONDS = 10.0
 """A process that lived this long is taken for healthy: its next death is the first again."""
 
@@ -88,7 +90,6 @@ class Life:
         """Whether it is in a crash loop."""
         return self.deaths_in_a_row >= FAILING_AFTER
 
-    def pause(self, jitter: Callable[[], float]) -> float:
-        """Seconds to wait before the next start; ``jitter`` gives a number from 0 to 1."""
-        longest: float = min(_FIRST_PAUSE * 2 ** min(self.deaths_in_a_row - 1, 10), _LONGEST_PAUSE)
-        return longest * (0.5 + 0.5 * jitter())
+    def pause(self, uniform: Uniform) -> float:
+        """Seconds to wait before the next start; ``uniform`` gives the random number."""
+        return Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, uniform=uniform).after(self.deaths_in_a_row)

@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import json
 import os
-import random
 import shutil
 import signal
 import sys
@@ -19,6 +18,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from notifyx_common.background import Background, every
+from notifyx_common.backoff import between
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_local.accounts import group_of
@@ -44,14 +45,13 @@ class StartFailed(NotifyxError):
 class Supervisor:
     """Keeps a set of processes alive. ``notice`` is told in a sentence of what a person should know meanwhile."""
 
-    def __init__(self, state_file: Path, notice: Callable[[str], None] = log.warning) -> None:
+    def __init__(self, state_file: Path, background: Background, notice: Callable[[str], None] = log.warning) -> None:
         self._state_file = state_file
         self._notice = notice
         self._specs: list[ProcessSpec] = []
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._lives: dict[str, Life] = {}
-        self._keepers: dict[str, asyncio.Task[None]] = {}
-        self._log_keeper: asyncio.Task[None] | None = None
+        self._keepers = background.tasks()
         self._stopping = False
 
     async def start(self, specs: Sequence[ProcessSpec], ready: Callable[[str], None] = lambda _: None) -> None:
@@ -66,12 +66,12 @@ class Supervisor:
             except OSError as error:
                 raise StartFailed(f"{spec.name} could not be started: {error.strerror}: {spec.command[0]}.") from None
             await self._until_ready(spec, process)
-            self._keepers[spec.name] = asyncio.create_task(self._keep(spec, process), name=f"keep {spec.name}")
+            self._keepers.endless(f"keep {spec.name}", self._keep(spec, process))
             ready(spec.name)
 
+        if not self._specs:
+            self._keepers.endless("bound logs", every(_LOG_CHECK_SECONDS, self._bound_logs))
         self._specs += specs
-        if self._log_keeper is None:
-            self._log_keeper = asyncio.create_task(self._bound_logs(), name="logs")
         try:
             async with asyncio.TaskGroup() as group:
                 for spec in specs:
@@ -83,10 +83,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop everything, rank by rank; what does not end in time is killed."""
         self._stopping = True
-        tasks = [*self._keepers.values(), *([self._log_keeper] if self._log_keeper is not None else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._keepers.close()
         for together in stop_order(self._specs):
             await asyncio.gather(*(self._stop(spec) for spec in together))
         self._specs.clear()
@@ -151,7 +148,7 @@ class Supervisor:
             elif not was_failing:
                 self._notice(f"{spec.name} keeps ending: {_reason(spec)}. It is tried again; its log: {spec.log}")
             while True:
-                await asyncio.sleep(life.pause(random.random))
+                await asyncio.sleep(life.pause(between))
                 try:
                     process = await self._spawn(spec)
                 except OSError as error:
@@ -161,10 +158,8 @@ class Supervisor:
                     break
 
     async def _bound_logs(self) -> None:
-        while True:
-            for spec in list(self._specs):
-                await asyncio.to_thread(bound_log, spec.log, MAX_LOG)
-            await asyncio.sleep(_LOG_CHECK_SECONDS)
+        for spec in list(self._specs):
+            await asyncio.to_thread(bound_log, spec.log, MAX_LOG)
 
     def _write_state(self) -> None:
         processes = {

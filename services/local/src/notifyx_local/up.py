@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 from rich.console import Console
 
+from notifyx_common.background import Background
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
@@ -53,6 +54,12 @@ log = get_logger(__name__)
 DEFAULT_MEMCACHED = ("127.0.0.1", 11211)
 
 
+class SupervisionEnded(NotifyxError):
+    """What keeps the processes running has a defect; everything was stopped."""
+
+    code = "supervision_ended"
+
+
 class AlreadyRunning(NotifyxError):
     """Another run uses the data folder."""
 
@@ -80,26 +87,26 @@ async def up(options: UpOptions, console: Console) -> None:
             with contextlib.suppress(OSError, SystemExit):
                 console.print(f"  {sentence}", markup=False)
 
-        supervisor = Supervisor(folders.data / "state.json", tell)
+        background = Background(Metrics())
+        supervisor = Supervisor(folders.data / "state.json", background, tell)
         stop = _stop_on_signals(supervisor)
-        building = asyncio.create_task(_build_web(options, folders, tell), name="web client")
+        background.listen(lambda _: None if stop.done() else stop.set_result(None))
         try:
-            starting = asyncio.create_task(
-                _start(options, folders, secrets, supervisor, resources, smtp, building, console)
-            )
-            await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
-            if starting.done():
-                await starting
-                await stop
-            else:
-                starting.cancel()
-                await asyncio.gather(starting, return_exceptions=True)
+            async with background.tasks() as tasks:
+                building = tasks.shared("web client", _build_web(options, folders, tell))
+                starting = tasks.shared(
+                    "start", _start(options, folders, secrets, supervisor, resources, smtp, building, console)
+                )
+                await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
+                if starting.done():
+                    await starting
+                    await stop
         finally:
-            building.cancel()
-            await asyncio.gather(building, return_exceptions=True)
             console.print("Stopping ...", style="dim")
             await supervisor.stop()
             console.print("Stopped. Your data stays in", str(_as_typed(folders.data)), style="dim")
+        if background.fault is not None:
+            raise SupervisionEnded(background.fault.sentence)
 
 
 async def _start(

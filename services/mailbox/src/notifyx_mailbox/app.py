@@ -63,12 +63,11 @@ async def run(host: str, smtp_port: int, http_port: int, folder: Path) -> None:
     async def stopped() -> None:
         await stop.wait()
 
-    serving = asyncio.create_task(serve(cast(Any, create_mailbox_app(mailbox)), config, shutdown_trigger=stopped))
     if (ready := os.environ.get("NOTIFYX_READY_FILE")) is not None:
         partial = Path(ready).with_suffix(".partial")
         partial.write_text(json.dumps({"pid": os.getpid(), "port": http_port, "smtp_port": smtp_port}))
         partial.replace(ready)
-    await serving
+    await serve(cast(Any, create_mailbox_app(mailbox)), config, shutdown_trigger=stopped)
     server.close()
 
 

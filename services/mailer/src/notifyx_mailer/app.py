@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from notifyx_common import lifecycle, logs
+from notifyx_common.background import Background
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.contracts.mailer import MailBatch, MailerStatus, MailResults
@@ -27,11 +28,18 @@ class _Node:
     """The running parts of this process, there while :meth:`context` is entered."""
 
     def __init__(
-        self, settings: MailerSettings, *, metrics: Metrics, clock: Clock, discovery: Discovery | None = None
+        self,
+        settings: MailerSettings,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+        background: Background,
+        discovery: Discovery | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
+        self._background = background
         self._discovery = discovery
         self._service: MailerService | None = None
         self._sender: Sender | None = None
@@ -41,15 +49,21 @@ class _Node:
         settings = self._settings
         token = settings.internal_token.get_secret_value()
         node = lifecycle.instance_name(settings)
+        background = self._background
         async with AsyncExitStack() as stack:
-            sender = Sender(settings, node=node, metrics=self._metrics, clock=self._clock)
+            await stack.enter_async_context(background)
+            sender = Sender(settings, node=node, metrics=self._metrics, clock=self._clock, background=background)
             stack.push_async_callback(sender.close)
             discovery = self._discovery
             if discovery is None and settings.kubernetes_namespace:
-                slices = EndpointSliceDiscovery(settings, metrics=self._metrics, clock=self._clock)
+                slices = EndpointSliceDiscovery(
+                    settings, background=background, metrics=self._metrics, clock=self._clock
+                )
                 discovery = await stack.enter_async_context(slices)
             elif discovery is None:
-                discovery = await stack.enter_async_context(RegistryDiscovery(settings.registry_urls, token))
+                discovery = await stack.enter_async_context(
+                    RegistryDiscovery(settings.registry_urls, token, background=background)
+                )
             peers = await stack.enter_async_context(
                 ServiceClient("mailer", discovery=discovery, token=token, metrics=self._metrics, clock=self._clock)
             )
@@ -94,7 +108,9 @@ def build(
     tls_context(settings)
     metrics = Metrics()
     readiness = Readiness()
-    node = _Node(settings, metrics=metrics, clock=clock or SystemClock(), discovery=discovery)
+    background = Background(metrics)
+    readiness.follow(background)
+    node = _Node(settings, metrics=metrics, clock=clock or SystemClock(), background=background, discovery=discovery)
     app = create_app("mailer", settings, metrics, readiness)
     add_routes(app, node)
     return lifecycle.Service(
@@ -103,6 +119,7 @@ def build(
         settings=settings,
         metrics=metrics,
         readiness=readiness,
+        background=background,
         context=node.context,
         drain=node.drain,
     )

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.mailer import Mail, MailerStatus, MailResult
 from notifyx_common.errors import Unavailable
@@ -30,7 +31,9 @@ log = get_logger(__name__)
 class Sender:
     """This node's own sending. Close it with :meth:`close`."""
 
-    def __init__(self, settings: MailerSettings, *, node: str, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, settings: MailerSettings, *, node: str, metrics: Metrics, clock: Clock, background: Background
+    ) -> None:
         self._settings = settings
         self._node = node
         self._clock = clock
@@ -38,6 +41,7 @@ class Sender:
         self._renderer = Renderer()
         self._threads = ThreadPoolExecutor(settings.render_threads, thread_name_prefix="render")
         self._remembered = Remembered(count=settings.remember_count, seconds=settings.remember_seconds)
+        self._tasks = background.tasks()
         self._running: dict[str, asyncio.Task[MailResult]] = {}
         self._held = 0
         self._nothing_held = asyncio.Event()
@@ -109,10 +113,7 @@ class Sender:
 
     async def close(self) -> None:
         """End what still runs, close the connections and threads."""
-        running = list(self._running.values())
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await self._tasks.close()
         await self._pool.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -143,7 +144,7 @@ class Sender:
             if known is None:
                 raise TimeoutError
             return await known
-        task = asyncio.create_task(self._transact(mail, envelope), name=f"mail {mail.id}")
+        task = self._tasks.shared("mail", self._transact(mail, envelope))
         self._running[mail.id] = task
         task.add_done_callback(lambda _: self._running.pop(mail.id, None))
         return await asyncio.shield(task)

@@ -10,6 +10,7 @@ import asyncpg
 from quart import Quart, Response
 
 from notifyx_common import lifecycle
+from notifyx_common.background import Background
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.database import Database
 from notifyx_common.errors import InvalidRequest
@@ -28,18 +29,20 @@ from notifyx_store.routes.hot import hot_routes
 from notifyx_store.routes.outbox import outbox_routes
 from notifyx_store.routes.subscriptions import subscription_routes
 from notifyx_store.routes.topics import topic_routes
-from notifyx_store.upkeep.maintenance import background
+from notifyx_store.upkeep.maintenance import Maintenance
 from notifyx_store.upkeep.purge import purging
 
 
 def build(settings: StoreSettings, clock: Clock | None = None, metrics: Metrics | None = None) -> Service:
     """The service of ``settings``; nothing is started before its ``context`` is entered."""
     clock, metrics, readiness = clock or SystemClock(), metrics or Metrics(), Readiness()
+    background = Background(metrics)
+    readiness.follow(background)
     database = Database(database_config(settings))
     context = StoreContext(settings=settings, database=database, clock=clock, metrics=metrics)
     core = StoreMetrics.of(metrics)
     origin = uuid.uuid4().hex[:12]
-    hub = Hub(context, core, origin)
+    hub = Hub(context, core, origin, background)
     publisher = Publisher(context, core, hub.offer, origin)
     app = create_app("store", settings, metrics, readiness)
     database.attach(app)
@@ -59,9 +62,10 @@ def build(settings: StoreSettings, clock: Clock | None = None, metrics: Metrics 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[StoreContext]:
         async with (
+            background,
             database,
-            background(context) as maintenance,
-            purging(context),
+            Maintenance(context, background) as maintenance,
+            purging(context, background),
             hub.running(maintenance.wake),
         ):
             yield context
@@ -75,6 +79,7 @@ def build(settings: StoreSettings, clock: Clock | None = None, metrics: Metrics 
         settings=settings,
         metrics=metrics,
         readiness=readiness,
+        background=background,
         context=running,
         drain=drain,
     )

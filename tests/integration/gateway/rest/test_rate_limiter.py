@@ -11,6 +11,7 @@ from typing import Literal
 
 import pytest
 
+from notifyx_common.background import Background
 from notifyx_common.clock import SystemClock
 from notifyx_common.memcached import OPERATION_TIMEOUT, Memcached, parse_servers
 from notifyx_common.metrics import Metrics
@@ -45,7 +46,7 @@ class Node:
 @contextlib.asynccontextmanager
 async def node(server: Server, *, timeout: float = 5.0, interval: float = INTERVAL) -> AsyncIterator[Node]:
     """A gateway's limit; a busy machine may take its time, except where time is what is tested."""
-    async with Memcached(parse_servers(server.address), timeout=timeout) as shared:
+    async with Memcached(parse_servers(server.address), background=Background(Metrics()), timeout=timeout) as shared:
         async with asyncio.timeout(10):
             while not shared.up:
                 await asyncio.sleep(0.01)
@@ -116,7 +117,10 @@ async def slowed(server: Server, seconds: float) -> AsyncIterator[tuple[str, int
 
 
 async def test_a_slow_memcached_delays_nobody_for_long(server: Server) -> None:
-    async with slowed(server, 0.02) as address, Memcached([address], timeout=5.0) as shared:
+    async with (
+        slowed(server, 0.02) as address,
+        Memcached([address], background=Background(Metrics()), timeout=5.0) as shared,
+    ):
         async with asyncio.timeout(10):
             while not shared.up:
                 await asyncio.sleep(0.01)

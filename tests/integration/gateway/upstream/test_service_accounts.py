@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from notifyx_common.background import Background
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
 from notifyx_common.discovery import StaticDiscovery
@@ -76,7 +77,13 @@ async def accounts(reviewer: Reviewer) -> AsyncIterator[ServiceAccounts]:
 async def stack(postgres: Cluster, accounts: ServiceAccounts) -> AsyncIterator[Stack]:
     async with running_stack(postgres) as running:
         clock, metrics = SystemClock(), Metrics()
-        authenticator = Authenticator(running.gateway.auth, clock=clock, metrics=metrics, service_accounts=accounts)
+        authenticator = Authenticator(
+            running.gateway.auth,
+            clock=clock,
+            metrics=metrics,
+            background=Background(metrics),
+            service_accounts=accounts,
+        )
         async with authenticator:
             running.gateway.door.authenticator = authenticator
             yield running
@@ -100,6 +107,7 @@ async def test_a_proof_is_remembered_and_a_refusal_too(accounts: ServiceAccounts
     unasked = ServiceClient("auth", discovery=StaticDiscovery(), token="", metrics=Metrics(), clock=SystemClock())
     authenticator = Authenticator(
         unasked,
+        background=Background(Metrics()),
         clock=SystemClock(),
         metrics=Metrics(),
         service_accounts=accounts,

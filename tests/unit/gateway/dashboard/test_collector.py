@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
+from notifyx_common.background import Background
+from notifyx_common.metrics import Metrics
 from notifyx_common.web import Readiness
 from notifyx_gateway.dashboard.collector import HARDLY, Collector
 from support.auth import HandClock
@@ -12,7 +14,13 @@ from support.auth import HandClock
 async def test_who_looks_after_a_rest_sees_what_happened_meanwhile() -> None:
     clock = HandClock()
     collector = Collector(
-        [], instance="gateway-1", readiness=Readiness(), own=CollectorRegistry(), clock=clock, rest=HARDLY
+        [],
+        instance="gateway-1",
+        readiness=Readiness(),
+        own=CollectorRegistry(),
+        clock=clock,
+        rest=HARDLY,
+        background=Background(Metrics()),
     )
     async with collector:
         await collector.look()

@@ -10,7 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
+from notifyx_common.background import Background
 from notifyx_common.errors import InvalidRequest, NotifyxError, TooManyRequests, Unavailable
+from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.batching import Entry, Lane, encode_batch
 
@@ -59,7 +61,7 @@ class Server:
 
 
 def lane(server: Server, clock: HandClock, **bounds: Any) -> Lane[Any]:
-    return Lane("test", server.send, lambda raw: raw, clock=clock, **bounds)
+    return Lane("test", server.send, lambda raw: raw, clock=clock, background=Background(Metrics()), **bounds)
 
 
 def put(lane: Lane[Any], number: int) -> asyncio.Future[Any]:

@@ -13,7 +13,7 @@ replaces broken connections by itself, so that the same process goes on once the
 
 from notifyx_common.database.config import CONNECTION, DatabaseConfig
 from notifyx_common.database.database import Database
-from notifyx_common.database.loss import as_unavailable, unavailable_when_lost
+from notifyx_common.database.loss import as_unavailable, lost_as_unavailable, unavailable_when_lost
 from notifyx_common.database.migrations import migrate
 from notifyx_common.database.waiting import DatabaseNotReached, wait_for_database
 
@@ -23,6 +23,7 @@ __all__ = [
     "DatabaseConfig",
     "DatabaseNotReached",
     "as_unavailable",
+    "lost_as_unavailable",
     "migrate",
     "unavailable_when_lost",
     "wait_for_database",

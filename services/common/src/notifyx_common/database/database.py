@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -15,6 +14,7 @@ from quart import Quart, Response
 from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
 
+from notifyx_common.backoff import between
 from notifyx_common.database.config import CONNECTION, DatabaseConfig, tortoise_config
 from notifyx_common.database.engine import Client, Pool
 from notifyx_common.database.loss import LOST, as_unavailable, unavailable_when_lost
@@ -53,7 +53,7 @@ class Database:
                 if time.monotonic() >= until:
                     raise
                 log.warning("the database went away again", reason=error.reason)
-                await asyncio.sleep(random.uniform(0.2, 0.5))  # noqa: S311 - jitter, not a secret
+                await asyncio.sleep(between(0.2, 0.5))
             else:
                 return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import asyncpg
 from tortoise.exceptions import DBConnectionError
@@ -35,6 +35,16 @@ def unavailable_when_lost() -> Iterator[None]:
         if unavailable is None:
             raise
         raise unavailable from error
+
+
+def lost_as_unavailable(step: Callable[[], Awaitable[float | None]]) -> Callable[[], Awaitable[float | None]]:
+    """Return ``step`` (of :func:`~notifyx_common.background.every`) within :func:`unavailable_when_lost`."""
+
+    async def run() -> float | None:
+        with unavailable_when_lost():
+            return await step()
+
+    return run
 
 
 _SENTENCES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (

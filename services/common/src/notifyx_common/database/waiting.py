@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 
 import asyncpg
 from pydantic import SecretStr
 
+from notifyx_common.backoff import Backoff
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
+
+
+_RETRIES = Backoff(0.05, 1.0)
 
 
 class DatabaseNotReached(NotifyxError):
@@ -27,8 +30,10 @@ async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: fl
     Raises :class:`DatabaseNotReached` after ``deadline`` seconds, with the last reason.
     """
     until = time.monotonic() + deadline
-    pause, told = 0.05, ""
+    failures, told = 0, ""
     while True:
+        failures += 1
+        pause = _RETRIES.after(failures)
         left = until - time.monotonic()
         try:
             connection = await asyncpg.connect(url.get_secret_value(), timeout=max(0.1, min(left, connect_timeout)))
@@ -41,8 +46,7 @@ async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: fl
             if reason != told:
                 log.warning("waiting for the database", reason=reason)
                 told = reason
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-            pause = min(pause * 2, 1.0)
+            await asyncio.sleep(pause)
         else:
             await connection.close(timeout=connect_timeout)
             return

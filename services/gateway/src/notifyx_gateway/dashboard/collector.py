@@ -7,7 +7,6 @@ those, as each gateway asks every node.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +17,7 @@ import aiohttp
 import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 
+from notifyx_common.background import Background, every
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
@@ -74,6 +74,7 @@ class Collector:
         readiness: Readiness,
         own: CollectorRegistry,
         clock: Clock,
+        background: Background,
         rest: float,
     ) -> None:
         self.history = History()
@@ -87,18 +88,17 @@ class Collector:
         self._looked = -LOOKING
         self._wanted = asyncio.Event()
         self._seen = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = background.tasks()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="dashboard")
+        rounds = every(self._rest, self._next_round, jitter=(0.9, 1.1), wake=self._wanted)
+        self._tasks.endless("dashboard", rounds)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.close()
 
     async def look(self) -> Sight:
         """What is seen now: the newest round, or the next one where that is too long ago.
@@ -121,20 +121,11 @@ class Collector:
         assert self._sight is not None
         return self._sight
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._round()
-            except Exception as error:
-                log.error("the platform was not looked at", exc_info=error)
-            often = self._clock.monotonic() - self._looked < LOOKING
-            pause = (OFTEN if often else self._rest) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wanted.wait()
-            except TimeoutError:
-                pass
-            self._wanted.clear()
+    async def _next_round(self) -> float:
+        # What one node answers must not end the gateway that asked it.
+        with self._tasks.contained("dashboard round"):
+            await self._round()
+        return OFTEN if self._clock.monotonic() - self._looked < LOOKING else self._rest
 
     async def _round(self) -> None:
         services: dict[str, Sequence[Node]] = {}

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
@@ -74,27 +75,25 @@ class _Kept:
 class PrometheusHistory:
     """Lines over any span, kept for a fifth of its step."""
 
-    def __init__(self, prometheus: Prometheus, clock: Clock) -> None:
+    def __init__(self, prometheus: Prometheus, clock: Clock, background: Background) -> None:
         self._prometheus = prometheus
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
+        self._tasks = background.tasks()
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def lines(self, span: Span) -> Lines | None:
         """The newest lines that there are within :data:`WAIT`; ``None`` where Prometheus gives none."""
         kept = self._kept.setdefault(span.key, _Kept())
         if kept.asking is None and self._clock.monotonic() - kept.at >= max(2.0, span.step / 5):
-            kept.asking = asyncio.create_task(self._ask(kept, span), name=f"history of {span.key}")
+            kept.asking = self._tasks.spawn("prometheus history", self._ask(kept, span))
         if kept.asking is not None:
             await asyncio.wait([kept.asking], timeout=WAIT)
         return kept.lines
 
     async def aclose(self) -> None:
         """Stop asking."""
-        tasks = [kept.asking for kept in self._kept.values() if kept.asking is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()
 
     async def _ask(self, kept: _Kept, span: Span) -> None:
         try:

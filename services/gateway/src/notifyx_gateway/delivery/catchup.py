@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from notifyx_common.background import Background
 from notifyx_common.principal import system_principal
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.sinks import Sink
@@ -26,8 +27,9 @@ DEADLINE = 20.0
 class History:
     """Reads of the log on behalf of consumers whose permission the store has checked at their join."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, background: Background) -> None:
         self._store = store
+        self._reads = background.tasks()
         self._principal = system_principal("gateway")
         self._slots = asyncio.Semaphore(CONCURRENT)
         self._pages: dict[tuple[str, int, int], asyncio.Task[tuple[list[Row], int | None]]] = {}
@@ -42,8 +44,8 @@ class History:
         key = (topic, after, head)
         task = self._pages.get(key)
         if task is None:
-            task = self._pages[key] = asyncio.create_task(self._read(topic, after), name="history")
-            task.add_done_callback(lambda done: self._forget(key, done))
+            task = self._pages[key] = self._reads.shared("history page", self._read(topic, after))
+            task.add_done_callback(lambda _: self._pages.pop(key, None))
         return await asyncio.shield(task)
 
     async def range(self, topic: str, after: int, up_to: int) -> list[Row]:
@@ -60,11 +62,6 @@ class History:
             page = await self._store.history(self._principal, topic, after=after, limit=PAGE, deadline=DEADLINE)
         rows = [(int(item["seq"]), orjson.dumps(item)) for item in page.items]
         return rows, page.next
-
-    def _forget(self, key: tuple[str, int, int], task: asyncio.Task[tuple[list[Row], int | None]]) -> None:
-        self._pages.pop(key, None)
-        if not task.cancelled():
-            task.exception()  # whoever waited has seen it; nobody may be waiting any more
 
 
 class CatchUp:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
@@ -37,6 +38,7 @@ class Fanout:
         history: History,
         metrics: Metrics,
         clock: Clock,
+        background: Background,
         on_rows: Callable[[str], None],
         on_lost: Callable[[Sink, NotifyxError], None],
     ) -> None:
@@ -44,6 +46,7 @@ class Fanout:
         self._clock = clock
         self._on_rows = on_rows
         self._on_lost = on_lost
+        self._tasks = background.tasks()
         self._flushes: dict[TopicState, int] = {}
         self._deliveries = metrics.counter("notifyx_deliveries_total")
         self._seconds = metrics.histogram("notifyx_delivery_seconds")
@@ -68,7 +71,11 @@ class Fanout:
                 state.go_live(sink)
         else:
             catch_up = CatchUp(state, sink, cursor, self._history)
-            state.behind[sink] = asyncio.create_task(self._catch_up(catch_up), name="catch up")
+            state.behind[sink] = self._tasks.spawn("catch up", self._catch_up(catch_up))
+
+    async def close(self) -> None:
+        """Stop bringing sinks to the head."""
+        await self._tasks.close()
 
     def _flush(self) -> None:
         flushes, self._flushes = self._flushes, {}

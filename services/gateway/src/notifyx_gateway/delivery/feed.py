@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -18,6 +17,8 @@ from typing import Any, Protocol, Self
 import aiohttp
 import orjson
 
+from notifyx_common.background import Background, Tasks
+from notifyx_common.backoff import Backoff, between
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
@@ -34,6 +35,10 @@ SILENCE = 2.25
 """Seconds without any message after which a node is taken for dead; it answers pings, so silence means trouble."""
 MAX_MESSAGE = 64 << 20
 MAX_HELD = 2000
+RECONNECTS = Backoff(0.02, 1.0)
+"""The pauses before the next node is tried."""
+STEADY = 5.0
+"""Seconds after which a connection counts as sound: the pause after its end is the shortest one again."""
 
 
 class FeedSink(Protocol):
@@ -70,7 +75,14 @@ class Feed:
     """Follows watched topics and users at the store."""
 
     def __init__(
-        self, client: ServiceClient, *, sink: FeedSink, read_history: ReadHistory, metrics: Metrics, clock: Clock
+        self,
+        client: ServiceClient,
+        *,
+        sink: FeedSink,
+        read_history: ReadHistory,
+        metrics: Metrics,
+        clock: Clock,
+        background: Background,
     ) -> None:
         self._client = client
         self._sink = sink
@@ -84,24 +96,23 @@ class Feed:
         self._told_users: set[str] = set()
         self._wake = asyncio.Event()
         self._broken: asyncio.Future[None] | None = None
-        self._heals: set[asyncio.Task[None]] = set()
+        self._background = background
+        self._tasks = background.tasks()
+        self._heals = Tasks(background)
         self._heard = 0.0
-        self._task: asyncio.Task[None] | None = None
         self._reconnects = metrics.counter("notifyx_feed_reconnects_total")
         self._healed = metrics.counter("notifyx_feed_gaps_healed_total")
         self.connected_to: Endpoint | None = None
         """The node the feed reads from now; ``None`` while there is none."""
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="feed")
+        self._tasks.endless("feed", self._run())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.close()
 
     def watch(self, topic: str, topic_id: str, after: int) -> None:
         """Follow ``topic`` from the seq after ``after``; replaces an earlier watch of that name."""
@@ -133,12 +144,12 @@ class Feed:
         self._wake.set()
 
     async def _run(self) -> None:
-        attempt = 0
+        failures = 0
         connected_before = False
         while True:
             endpoint = self._client.balancer.pick(self._clock.monotonic())
             if endpoint is None:
-                await asyncio.sleep(random.uniform(0.1, 0.25))  # noqa: S311 - jitter
+                await asyncio.sleep(between(0.1, 0.25))
                 continue
             started = self._clock.monotonic()
             try:
@@ -158,13 +169,10 @@ class Feed:
                 connected_before = True
                 log.info("feed connected", node=endpoint.instance)
                 reason = await self._session(socket, endpoint)
-            if self._clock.monotonic() - started > 5.0:
-                attempt = 0
+            failures = 1 if self._clock.monotonic() - started > STEADY else failures + 1
             self._client.balancer.failed(endpoint.url, self._clock.monotonic())
             log.warning("feed lost", node=endpoint.instance, reason=reason)
-            pause = min(0.02 * 2 ** min(attempt, 6), 1.0)
-            attempt += 1
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            await asyncio.sleep(RECONNECTS.after(failures))
 
     async def _session(self, socket: aiohttp.ClientWebSocketResponse[bool], endpoint: Endpoint) -> str:
         """Serve one connection until it breaks; returns why."""
@@ -179,26 +187,24 @@ class Feed:
         self._dirty_users = set(self._users)
         self._wake.set()
         self.connected_to = endpoint
-        parts: list[asyncio.Future[Any]] = [
-            asyncio.create_task(self._read(socket), name="feed read"),
-            asyncio.create_task(self._write(socket), name="feed write"),
-            asyncio.create_task(self._watch_pulse(socket), name="feed pulse"),
-            self._broken,
-        ]
+        reasons: list[str] = []
         try:
-            # Only once the writer is under way: what the sink then asks the store is not older than the watch.
-            self._sink.feed_connected()
-            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            failures = [part.exception() for part in done]
-            return "; ".join(str(failure) or type(failure).__name__ for failure in failures if failure) or "closed"
+            async with Tasks(self._background) as heals, asyncio.TaskGroup() as group:
+                self._heals = heals
+                group.create_task(self._read(socket), name="feed read")
+                group.create_task(self._write(socket), name="feed write")
+                group.create_task(self._watch_pulse(socket), name="feed pulse")
+                # Only once the writer is under way: what the sink then asks the store is not older than the watch.
+                self._sink.feed_connected()
+                await self._broken
+        except* (_Broken, FeedProtocolError, aiohttp.ClientError, TimeoutError, OSError) as errors:
+            reasons = [str(error) or type(error).__name__ for error in errors.exceptions]
         finally:
             self.connected_to = None
             self._broken = None
-            for part in (*parts, *self._heals):
-                part.cancel()
-            await asyncio.gather(*parts, *self._heals, return_exceptions=True)
             with contextlib.suppress(aiohttp.ClientError, OSError):
                 await socket.close()
+        return "; ".join(reasons)
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         loop = asyncio.get_running_loop()
@@ -243,9 +249,7 @@ class Feed:
         where = place(cursor.head, rows)
         if where == "gap":
             cursor.held = [rows]
-            task = asyncio.create_task(self._heal(rows.topic, cursor, rows.first - 1), name="feed heal")
-            self._heals.add(task)
-            task.add_done_callback(self._heals.discard)
+            self._heals.spawn("feed heal", self._heal(rows.topic, cursor, rows.first - 1))
         elif where == "next":
             fresh = rows.after(cursor.head)
             cursor.head = rows.last

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
@@ -38,7 +39,15 @@ class HubSettings:
 class Hub:
     """All topics this gateway serves live."""
 
-    def __init__(self, *, store: Store, metrics: Metrics, clock: Clock, settings: HubSettings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        metrics: Metrics,
+        clock: Clock,
+        background: Background,
+        settings: HubSettings | None = None,
+    ) -> None:
         self.store = store
         self._settings = settings or HubSettings()
         self._topics: dict[str, TopicState] = {}
@@ -46,11 +55,23 @@ class Hub:
         self._by_user: dict[tuple[str, str], set[Sink]] = {}
         self._observed: dict[str, set[Observer]] = {}
         self._observers: set[Observer] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        history = History(store)
-        self.feed = Feed(store.client, sink=self, read_history=history.range, metrics=metrics, clock=clock)
+        self._checks = background.tasks()
+        history = History(store, background)
+        self.feed = Feed(
+            store.client,
+            sink=self,
+            read_history=history.range,
+            metrics=metrics,
+            clock=clock,
+            background=background,
+        )
         self._fanout = Fanout(
-            history=history, metrics=metrics, clock=clock, on_rows=self._tell_observers, on_lost=self._drop
+            history=history,
+            metrics=metrics,
+            clock=clock,
+            background=background,
+            on_rows=self._tell_observers,
+            on_lost=self._drop,
         )
         self._resumes = metrics.counter("notifyx_resumes_total")
         self._stack = AsyncExitStack()
@@ -63,13 +84,11 @@ class Hub:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
-        tasks = [*self._tasks, *(task for state in self._topics.values() for task in state.behind.values())]
-        for task in tasks:
-            task.cancel()
         for state in self._topics.values():
             if state.linger is not None:
                 state.linger.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._checks.close()
+        await self._fanout.close()
 
     # Consumers
 
@@ -166,12 +185,12 @@ class Hub:
     def feed_topic_changed(self, topic: str) -> None:
         state = self._topics.get(topic)
         if state is not None and not state.idle:
-            self._spawn(self._check_again([state], tell=False))
+            self._checks.spawn("join check", self._check_again([state], tell=False))
 
     def feed_connected(self) -> None:
         busy = [state for state in self._topics.values() if not state.idle]
         if busy:
-            self._spawn(self._check_again(busy, tell=True))
+            self._checks.spawn("join check", self._check_again(busy, tell=True))
         for observer in tuple(self._observers):
             observer.feed_restarted()
 
@@ -262,8 +281,3 @@ class Hub:
             del self._topics[state.name]
             state.gone = True
             self.feed.unwatch(state.name)
-
-    def _spawn(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from notifyx_common.background import Background, every
+from notifyx_common.backoff import HALF, Backoff
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
@@ -41,7 +42,7 @@ FENCED = "fenced"
 MOST_CLAIMED = 1000
 """Most emails of one claim, as the store bounds it."""
 
-_LONGEST_BACKOFF = 10.0
+_RETRIES = Backoff(0.4, 10.0)
 _OFF_PAUSE = 15.0
 _REASON_LIMIT = 500
 
@@ -69,6 +70,7 @@ class Dispatcher:
         instance: str,
         metrics: Metrics,
         clock: Clock,
+        background: Background,
         batch: int = 200,
         chunk: int = 25,
         per_mailer: int = 2,
@@ -92,12 +94,21 @@ class Dispatcher:
         self._principal = system_principal("dispatcher")
         self._dispatched = metrics.counter("notifyx_mail_dispatch_total")
         self._wake = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._loop: asyncio.Task[None] | None = None
-        self._reports: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._at_work = asyncio.Lock()
+        self._tasks = background.tasks()
+        self._reports = background.tasks()
 
     async def __aenter__(self) -> Self:
-        self._loop = asyncio.create_task(self._run(), name="dispatcher")
+        rounds = every(
+            self._poll_seconds,
+            self._next_round,
+            away=(NotifyxError,),
+            backoff=_RETRIES,
+            jitter=HALF,
+            wake=self._wake,
+        )
+        self._tasks.endless("mail dispatch", rounds)
         return self
 
     async def __aexit__(
@@ -111,38 +122,23 @@ class Dispatcher:
 
     async def stop(self, deadline: float = 10.0) -> None:
         """Claim no more, and finish and report what is in flight within ``deadline`` seconds."""
-        self._stopping.set()
-        self._wake.set()
+        self._stopping = True
         until = self._clock.monotonic() + deadline
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            await _end({loop}, until - self._clock.monotonic())
-        await _end(set(self._reports), until - self._clock.monotonic())
-
-    async def _run(self) -> None:
-        failures = 0
-        while not self._stopping.is_set():
-            self._wake.clear()
-            pause = self._poll_seconds
-            try:
-                pause = await self._round()
-                failures = 0
-            except NotifyxError as error:
-                failures += 1
-                pause = min(0.2 * 2 ** min(failures, 8), _LONGEST_BACKOFF)
-                log.warning("mail dispatch waits", reason=error.reason)
-            except Exception:
-                # A defect must not end the dispatch of everything that is due after it.
-                failures += 1
-                pause = _LONGEST_BACKOFF
-                log.exception("mail dispatch failed")
-            if pause > 0:
-                await self._idle(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-
-    async def _idle(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
+            async with asyncio.timeout(deadline), self._at_work:
+                pass  # the round in flight has ended
+        await self._tasks.close()
+        await self._reports.finish(until - self._clock.monotonic())
+
+    async def _next_round(self) -> float:
+        """Carry out one round, unless this is stopping; the seconds until the next."""
+        async with self._at_work:
+            if self._stopping:
+                return self._poll_seconds
+            # What one email provokes must not end the dispatch of everything that is due after it.
+            with self._tasks.contained("mail round", away=(NotifyxError,)):
+                return await self._round()
+        return _RETRIES.longest
 
     async def _round(self) -> float:
         """Dispatch one claim; how long to wait before the next, in seconds."""
@@ -247,14 +243,11 @@ class Dispatcher:
         for result in results:
             self._dispatched.labels(result.status).inc()
         if results:
-            task = asyncio.create_task(self._tell(results), name="mail results")
-            self._reports.add(task)
-            task.add_done_callback(self._reports.discard)
+            self._reports.spawn("mail results", self._tell(results))
 
     async def _reported(self) -> None:
         """Until the store knows every result: what it does not know it would hand out again."""
-        while self._reports:
-            await asyncio.wait(set(self._reports))
+        await self._reports.settled()
 
     async def _tell(self, results: Sequence[OutboxResult]) -> None:
         body = OutboxResults(owner=self._instance, results=list(results)).model_dump(mode="json")
@@ -268,19 +261,9 @@ class Dispatcher:
                 if not error.retryable and failures > 3:
                     # The store will never take them; the leases end and the emails are claimed again.
                     return
-                pause = min(0.2 * 2 ** min(failures, 8), _LONGEST_BACKOFF)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                await asyncio.sleep(_RETRIES.after(failures))
             else:
                 return
-
-
-async def _end(tasks: set[asyncio.Task[None]], seconds: float) -> None:
-    """Wait for ``tasks``, and cancel what takes longer."""
-    if tasks:
-        _, late = await asyncio.wait(tasks, timeout=max(0.0, seconds))
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
 
 
 def claim_size(per_mailer: int, mailers: int) -> int:

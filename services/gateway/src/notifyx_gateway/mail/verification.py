@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
 
+from notifyx_common.background import Background, TooManyTasks
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import EmailToken
@@ -34,7 +35,9 @@ ASK_AGAIN_SECONDS = 15.0
 class Verification:
     """An async context manager; leaving it gives up what is still on its way."""
 
-    def __init__(self, *, auth: ServiceClient, mailer: ServiceClient, public_url: str, clock: Clock) -> None:
+    def __init__(
+        self, *, auth: ServiceClient, mailer: ServiceClient, public_url: str, clock: Clock, background: Background
+    ) -> None:
         self._auth = auth
         self._mailer = mailer
         self._public_url = public_url
@@ -42,7 +45,7 @@ class Verification:
         self._works = False
         self._ask_at = 0.0
         self._asking = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = background.tasks(limit=MOST_AT_ONCE)
 
     async def __aenter__(self) -> Self:
         return self
@@ -50,9 +53,7 @@ class Verification:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
 
     async def email_works(self) -> bool:
         """Whether this deployment sends email, as a mailer said within the last :data:`ASK_AGAIN_SECONDS`.
@@ -94,12 +95,10 @@ class Verification:
 
     def send_soon(self, principal: Principal) -> None:
         """Do so in the background; a failure is logged, and the user may ask for another mail."""
-        if len(self._tasks) >= MOST_AT_ONCE:
+        try:
+            self._tasks.spawn("verification mail", self._quietly(principal))
+        except TooManyTasks:
             log.warning("verification mail not sent", reason="too many on their way")
-            return
-        task = asyncio.create_task(self._quietly(principal), name="verification mail")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _quietly(self, principal: Principal) -> None:
         try:

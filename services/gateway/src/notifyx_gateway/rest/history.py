@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from notifyx_common.background import Background
 from notifyx_common.cache import Cache
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.log import History
@@ -33,7 +34,9 @@ class _NotKept(Exception):
 class HistoryReader:
     """Reads pages at the store, or from the cache where that is the same."""
 
-    def __init__(self, store: Store, *, clock: Clock, metrics: Metrics, shared: Memcached | None = None) -> None:
+    def __init__(
+        self, store: Store, *, clock: Clock, metrics: Metrics, background: Background, shared: Memcached | None = None
+    ) -> None:
         self._store = store
         self._cache: Cache[list[dict[str, Any]]] = Cache(
             "history",
@@ -41,6 +44,7 @@ class HistoryReader:
             decode=list,
             clock=clock,
             metrics=metrics,
+            background=background,
             shared=shared,
             max_items=MAX_PAGES,
         )

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
+from notifyx_common.background import Background, every
+from notifyx_common.backoff import jittered
 from notifyx_common.clock import Clock
 from notifyx_common.lifecycle import bind
 from notifyx_common.logs import get_logger
@@ -48,15 +50,16 @@ class SocketListener:
         settings: SocketSettings,
         metrics: Metrics,
         clock: Clock,
+        background: Background,
     ) -> None:
-        board = UnreadBoard(hub, store, delay=settings.unread_delay)
-        self.realm = Realm(hub, store, board, authenticator, resolve_user, settings, metrics, clock)
+        board = UnreadBoard(hub, store, delay=settings.unread_delay, background=background)
+        self.realm = Realm(hub, store, board, authenticator, resolve_user, settings, metrics, clock, background)
         """What the long poll shares with the socket."""
         self._settings = settings
         self._connections: set[Connection] = set()
         self._draining = False
         self._server: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._tasks = background.tasks()
         self._open = metrics.gauge("notifyx_connections").labels("websocket")
         self._disconnects = metrics.counter("notifyx_disconnects_total")
         self.port = settings.port
@@ -75,7 +78,7 @@ class SocketListener:
             logger_name=_quiet(),
             start_serving=not shared,
         )
-        self._sweeper = asyncio.create_task(self._sweep(), name="socket sweep")
+        self._tasks.endless("socket sweep", every(self._settings.sweep_interval, self._sweep, wait_first=True))
         return self
 
     async def __aexit__(
@@ -83,12 +86,12 @@ class SocketListener:
     ) -> None:
         if self._server is not None:
             self._server.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._tasks.close()
         self._draining = True
+        peers = [connection.peer for connection in self._connections]
         for connection in tuple(self._connections):
             connection.close(SERVICE_RESTART, "the node is stopping")
+        await asyncio.gather(*(peer.tasks.close() for peer in peers))
         await self.realm.board.aclose()
 
     async def join(self) -> None:
@@ -111,8 +114,7 @@ class SocketListener:
         size = self._settings.drain_batch
         for start in range(0, len(remaining), size):
             if start:
-                pause = self._settings.drain_interval * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-                await asyncio.sleep(pause)
+                await asyncio.sleep(jittered(self._settings.drain_interval, (0.5, 1.5)))
             for connection in remaining[start : start + size]:
                 connection.close(SERVICE_RESTART, "the node is stopping")
 
@@ -154,16 +156,13 @@ class SocketListener:
             self._disconnects.labels(reason).inc()
 
     async def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._settings.sweep_interval)
-            silent_since = loop.time() - self._settings.idle_timeout
-            now = self.realm.clock.now().timestamp()
-            for connection in tuple(self._connections):
-                if connection.heard < silent_since:
-                    connection.close(IDLE, "no heartbeat")
-                else:
-                    connection.peer.look(now)
+        silent_since = asyncio.get_running_loop().time() - self._settings.idle_timeout
+        now = self.realm.clock.now().timestamp()
+        for connection in tuple(self._connections):
+            if connection.heard < silent_since:
+                connection.close(IDLE, "no heartbeat")
+            else:
+                connection.peer.look(now)
 
 
 def _refuse(status: int, reason: str) -> WSUpgradeResponseWithListener:

@@ -20,6 +20,7 @@ from typing import Any, Self
 import orjson
 from quart import Blueprint, Response, request
 
+from notifyx_common.background import every
 from notifyx_common.errors import NotifyxError, TooLarge, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_gateway.delivery.cursors import Row
@@ -169,22 +170,23 @@ class LongPoll:
         self._realm = realm
         self._peers = peers
         self._sessions: dict[str, PollSession] = {}
-        self._sweeper: asyncio.Task[None] | None = None
+        self._tasks = realm.background.tasks()
         self._draining = False
         self._open = realm.metrics.gauge("notifyx_connections").labels("longpoll")
         self._disconnects = realm.metrics.counter("notifyx_disconnects_total")
 
     async def __aenter__(self) -> Self:
-        self._sweeper = asyncio.create_task(self._sweep(), name="longpoll sweep")
+        sweeps = every(self._realm.settings.sweep_interval, self._sweep, wait_first=True)
+        self._tasks.endless("long poll sweep", sweeps)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        peers = [session.peer for session in self._sessions.values()]
         self.drain()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._tasks.close()
+        await asyncio.gather(*(peer.tasks.close() for peer in peers))
 
     @property
     def count(self) -> int:
@@ -291,15 +293,12 @@ class LongPoll:
             session.close(INTERNAL_ERROR, reason)
 
     async def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._realm.settings.sweep_interval)
-            now, wall = loop.time(), self._realm.clock.now().timestamp()
-            for token, session in list(self._sessions.items()):
-                if now - session.last_poll > LIFETIME:
-                    self._end(token, "unpolled")
-                else:
-                    session.peer.look(wall)
+        now, wall = asyncio.get_running_loop().time(), self._realm.clock.now().timestamp()
+        for token, session in list(self._sessions.items()):
+            if now - session.last_poll > LIFETIME:
+                self._end(token, "unpolled")
+            else:
+                session.peer.look(wall)
 
 
 def _refused(refusal: Refusal) -> Response:

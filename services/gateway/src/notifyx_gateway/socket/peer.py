@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
+from notifyx_common.background import Tasks
 from notifyx_common.errors import (
     DeadlineExceeded,
     Forbidden,
@@ -89,12 +90,12 @@ class Peer:
         "_key",
         "_make",
         "_paused",
-        "_tasks",
         "_verified",
         "expires_at",
         "link",
         "realm",
         "session",
+        "tasks",
     )
 
     def __init__(
@@ -111,7 +112,8 @@ class Peer:
         self._check_at = float("inf")
         self._in_flight = 0
         self._paused = False
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.tasks = Tasks(realm.background)
+        """What works for this client, until the connection ends."""
 
     @property
     def principal(self) -> Principal:
@@ -132,7 +134,7 @@ class Peer:
                 case Dispatch(channel, message):
                     self._dispatch(channel, message)
                 case Open(channel, params):
-                    self.spawn(self._join(channel, params))
+                    self.tasks.spawn("join", self._join(channel, params))
                 case Live(channel):
                     channel.joined.live()
                 case Close(channel):
@@ -151,8 +153,7 @@ class Peer:
     def gone(self) -> None:
         """The connection is closed: leave everything."""
         self.apply(self.session.clear())
-        for task in tuple(self._tasks):
-            task.cancel()
+        self.tasks.cancel()
 
     # Requests
 
@@ -188,14 +189,8 @@ class Peer:
         shape: Callable[[Any], Any] = lambda result: result,
     ) -> None:
         """Like :meth:`answer`, for a coroutine, which gets the request's deadline."""
-        self.answer(channel, message, self.spawn(_within(self.realm.settings.request_deadline, work)), shape)
-
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run ``work`` until the connection ends."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        bounded = _within(self.realm.settings.request_deadline, work)
+        self.answer(channel, message, self.tasks.shared("request", bounded), shape)
 
     def _dispatch(self, channel: Channel, message: Message) -> None:
         try:
@@ -270,7 +265,7 @@ class Peer:
         if self._key is not None:
             if now > self._check_at:
                 self._check_at = now + self.realm.settings.key_check_interval
-                self.spawn(self._prove_again())
+                self.tasks.spawn("credential check", self._prove_again())
         elif now > self.expires_at + self.realm.settings.token_grace:
             self.link.close(TOKEN_EXPIRED, "the token has expired")
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.metrics import Metrics
@@ -47,3 +48,4 @@ class Realm:
     settings: SocketSettings
     metrics: Metrics
     clock: Clock
+    background: Background

@@ -7,11 +7,12 @@ marked ones are asked of the store in one batch, and those that changed are push
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
 
+from notifyx_common.background import Background
+from notifyx_common.backoff import Backoff
 from notifyx_common.contracts.store.acks import UnreadResult
 from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
@@ -54,14 +55,16 @@ class _User:
 class UnreadBoard:
     """The users with an open user channel, and the topics they subscribe to."""
 
-    def __init__(self, hub: Hub, store: Store, *, delay: float) -> None:
+    def __init__(self, hub: Hub, store: Store, *, delay: float, background: Background) -> None:
         self._hub = hub
         self._store = store
         self._delay = delay
         self._users: dict[str, _User] = {}
         self._topics: dict[str, set[str]] = defaultdict(set)
         self._dirty: set[tuple[str, str]] = set()
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing = False
+        self._retries = Backoff(2 * delay, MAX_RETRY)
+        self._tasks = background.tasks()
         hub.add_observer(self)
 
     def open(self, listener: UnreadListener) -> None:
@@ -92,12 +95,7 @@ class UnreadBoard:
 
     async def aclose(self) -> None:
         """Stop the work in the background."""
-        tasks = [user.reading for user in self._users.values() if user.reading is not None]
-        if self._flushing is not None:
-            tasks.append(self._flushing)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()
 
     # Observer of the hub
 
@@ -129,23 +127,23 @@ class UnreadBoard:
     def _read_subscriptions(self, user: _User) -> None:
         user.stale = True
         if user.reading is None:
-            user.reading = asyncio.create_task(self._follow_subscriptions(user), name="subscriptions")
+            user.reading = self._tasks.spawn("subscriptions", self._follow_subscriptions(user))
 
     async def _follow_subscriptions(self, user: _User) -> None:
-        pause = self._delay
+        failures = 0
         try:
             while user.stale:
                 user.stale = False
                 try:
                     await self._follow(user)
-                    pause = self._delay
+                    failures = 0
                 except (Forbidden, Unauthenticated):
                     return  # a credential that may not list them gets no counts
                 except NotifyxError as error:
                     log.info("subscriptions not read", code=error.code)
                     user.stale = True
-                    pause = min(pause * 2, MAX_RETRY)
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                    failures += 1
+                    await asyncio.sleep(self._retries.after(failures))
         finally:
             user.reading = None
 
@@ -183,14 +181,15 @@ class UnreadBoard:
 
     def _mark(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._dirty.update(pairs)
-        if self._dirty and self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush(), name="unread")
+        if self._dirty and not self._flushing:
+            self._flushing = True
+            self._tasks.spawn("unread counts", self._flush())
 
     async def _flush(self) -> None:
-        pause = self._delay
+        failures = 0
         try:
             while self._dirty:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(self._retries.after(failures) if failures else self._delay)
                 pairs, self._dirty = list(self._dirty), set()
                 answers = await asyncio.gather(
                     *(self._store.unread(user, topic) for user, topic in pairs), return_exceptions=True
@@ -203,9 +202,9 @@ class UnreadBoard:
                     elif pair[0] in self._topics.get(pair[1], ()):
                         failed = True
                         self._dirty.add(pair)
-                pause = min(pause * 2, MAX_RETRY) * random.uniform(0.5, 1.0) if failed else self._delay  # noqa: S311
+                failures = failures + 1 if failed else 0
         finally:
-            self._flushing = None
+            self._flushing = False
 
     def _push(self, user: _User, topic: str, count: int) -> None:
         if user.counts.get(topic) == count:

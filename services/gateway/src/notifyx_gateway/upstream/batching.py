@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Internal, InvalidRequest, NotifyxError, TooLarge, TooManyRequests, Unavailable
 from notifyx_common.logs import get_logger
@@ -52,6 +53,7 @@ class Lane(Generic[R]):
         parse: Callable[[Any], R],
         *,
         clock: Clock,
+        background: Background,
         deadline: float = 8.0,
         max_items: int = 1000,
         max_bytes: int = 512 << 10,
@@ -69,7 +71,8 @@ class Lane(Generic[R]):
         self._max_queued_bytes = max_queued_bytes
         self._queue: deque[Entry[R]] = deque()
         self._queued_bytes = 0
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = background.tasks()
+        self._working = False
         self._closed = False
 
     def submit(self, data: bytes, principal: Principal | None) -> asyncio.Future[R]:
@@ -84,9 +87,10 @@ class Lane(Generic[R]):
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._queue.append(Entry(data, principal, future, self._clock.monotonic() + self._deadline))
         self._queued_bytes += len(data)
-        if self._task is None:
+        if not self._working:
             # The task takes its first step after the callbacks of this tick: they share its first request.
-            self._task = asyncio.create_task(self._work(), name=f"lane {self._name}")
+            self._working = True
+            self._tasks.spawn("lane", self._work())
         return future
 
     def usage(self) -> Usage:
@@ -96,15 +100,14 @@ class Lane(Generic[R]):
     async def close(self) -> None:
         """Let what is queued finish (each item has a deadline), then refuse more."""
         self._closed = True
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.settled()
 
     async def _work(self) -> None:
         try:
             while self._queue:
                 await self._deliver(self._take())
         finally:
-            self._task = None
+            self._working = False
 
     def _take(self) -> list[Entry[R]]:
         batch: list[Entry[R]] = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 import re
 from datetime import timedelta
 from types import TracebackType
@@ -19,6 +18,8 @@ from typing import Any, Self
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from notifyx_common.background import Background, every
+from notifyx_common.backoff import Backoff
 from notifyx_common.cache import Cache, MemoryTier
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
@@ -50,8 +51,8 @@ LOOK_UP_SECONDS = 4.0
 FORCED_EVERY = 5.0
 """Seconds between two readings of the key set that unknown keys may cause."""
 
-FIRST_RETRY = 0.1
-LONGEST_RETRY = 5.0
+RETRIES = Backoff(0.1, 5.0, jitter=(0.8, 1.0))
+"""The pauses after readings of the key set that failed."""
 
 
 class Authenticator:
@@ -63,6 +64,7 @@ class Authenticator:
         *,
         clock: Clock,
         metrics: Metrics,
+        background: Background,
         shared: Memcached | None = None,
         refresh_seconds: float = 60.0,
         service_accounts: ServiceAccounts | None = None,
@@ -76,7 +78,7 @@ class Authenticator:
         self._wanted = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._forced_at = -FORCED_EVERY
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = background.tasks()
         self._verified: MemoryTier[VerifiedToken] = MemoryTier(MEMO)
         self._service_accounts = service_accounts
 
@@ -87,22 +89,28 @@ class Authenticator:
                 decode=lambda data: None if data is None else Principal.model_validate(data),
                 clock=clock,
                 metrics=metrics,
+                background=background,
                 shared=shared,
             )
 
         self._api_keys, self._reviewed = proofs("api_keys"), proofs("service_accounts")
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._follow_keys(), name="signing keys")
+        keys = every(
+            self._refresh_seconds,
+            self._read,
+            away=(NotifyxError,),
+            backoff=RETRIES,
+            jitter=(0.8, 1.0),
+            wake=self._wanted,
+        )
+        self._tasks.endless("signing keys", keys)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks = [task for task in (self._task, self._reading) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()
 
     @property
     def jwks(self) -> dict[str, Any]:
@@ -116,20 +124,12 @@ class Authenticator:
 
         An unknown signing key makes the set be read in the background: the same token may pass in a second.
         """
-        now = self._clock.now()
-        digest = _digest(token)
-        if (known := self._verified.get(digest, now.timestamp())) is not None:
-            return known[0]
-        if self._keys is None:
-            raise Unavailable("The signing keys have not been read yet.")
         try:
-            verified = verify_access_token(token, self._keys, now)
+            return self._verify(token)
         except UnknownKey:
-            self._wanted.set()
+            if self._may_force():
+                self._wanted.set()
             raise
-        # One object for one token: what is batched for one caller then goes to the store under one principal.
-        self._verified.set(digest, verified, verified.expires_at.timestamp())
-        return verified
 
     def needs_look_up(self, token: str) -> bool:
         """Whether somebody has to be asked what ``token`` proves, as :meth:`authenticate` does."""
@@ -147,16 +147,28 @@ class Authenticator:
         if self._service_accounts is not None and is_service_account_token(token):
             return await self._by_service_account(self._service_accounts, token)
         try:
-            return self.verify(token)
+            return self._verify(token)
         except UnknownKey:
             if not self._may_force():
                 raise
             await self._read_now()
-            return self.verify(token)
+            return self._verify(token)
 
     async def forget_api_key(self, key_id: str) -> None:
         """An API key was deleted: do not wait for its cached proof to end."""
         await self._api_keys.delete_where(lambda found: found is not None and found.key_id == key_id)
+
+    def _verify(self, token: str) -> VerifiedToken:
+        now = self._clock.now()
+        digest = _digest(token)
+        if (known := self._verified.get(digest, now.timestamp())) is not None:
+            return known[0]
+        if self._keys is None:
+            raise Unavailable("The signing keys have not been read yet.")
+        verified = verify_access_token(token, self._keys, now)
+        # One object for one token: what is batched for one caller then goes to the store under one principal.
+        self._verified.set(digest, verified, verified.expires_at.timestamp())
+        return verified
 
     async def _by_api_key(self, key: str) -> VerifiedToken:
         if API_KEY.match(key) is None:
@@ -199,7 +211,7 @@ class Authenticator:
 
     async def _read_now(self) -> None:
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_quietly(), name="signing keys, now")
+            self._reading = self._tasks.spawn("signing keys, now", self._read_quietly())
         await asyncio.shield(self._reading)
 
     async def _read_quietly(self) -> None:
@@ -207,28 +219,6 @@ class Authenticator:
             await self._read()
         except NotifyxError as error:
             log.warning("signing keys not read", reason=error.reason)
-
-    async def _follow_keys(self) -> None:
-        retry = FIRST_RETRY
-        while True:
-            try:
-                await self._read()
-            except NotifyxError as error:
-                log.warning("signing keys not read", reason=error.reason)
-                pause = retry
-                retry = min(retry * 2, LONGEST_RETRY)
-            else:
-                pause, retry = self._refresh_seconds, FIRST_RETRY
-            self._wanted.clear()
-            try:
-                async with asyncio.timeout(pause * random.uniform(0.8, 1.0)):  # noqa: S311 - jitter, not a secret
-                    while True:
-                        await self._wanted.wait()
-                        self._wanted.clear()
-                        if self._may_force():
-                            break
-            except TimeoutError:
-                continue
 
     async def _read(self) -> None:
         found = await self._auth.call("GET", "/internal/v1/jwks", deadline=5.0, try_timeout=2.0)

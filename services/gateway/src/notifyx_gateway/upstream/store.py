@@ -16,6 +16,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from notifyx_common.background import Background
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.acks import AckItem, AckResult, UnreadItem, UnreadResult
@@ -45,11 +46,22 @@ class Store:
     Every method raises the :class:`~notifyx_common.errors.NotifyxError` that applies to its caller.
     """
 
-    def __init__(self, client: ServiceClient, *, clock: Clock, metrics: Metrics, deadline: float = DEADLINE) -> None:
+    def __init__(
+        self,
+        client: ServiceClient,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        background: Background,
+        deadline: float = DEADLINE,
+    ) -> None:
         self.client = client
 
         def lanes(kind: str, count: int, send: Any, parse: Callable[[Any], R]) -> list[Lane[R]]:
-            made = [Lane(f"{kind} {n}", send, parse, clock=clock, deadline=deadline) for n in range(count)]
+            made = [
+                Lane(f"{kind} {n}", send, parse, clock=clock, background=background, deadline=deadline)
+                for n in range(count)
+            ]
             metrics.watch_pool(kind, lambda: total(lane.usage() for lane in made))
             return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from notifyx_common.background import Background
 from notifyx_common.cache import Cache
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
@@ -24,7 +25,15 @@ LOOK_UP_SECONDS = 4.0
 class UserDirectory:
     """Looks users up at auth."""
 
-    def __init__(self, auth: ServiceClient, *, clock: Clock, metrics: Metrics, shared: Memcached | None = None) -> None:
+    def __init__(
+        self,
+        auth: ServiceClient,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        background: Background,
+        shared: Memcached | None = None,
+    ) -> None:
         self._auth = auth
         self._cache: Cache[ResolvedUser | None] = Cache(
             "users",
@@ -32,6 +41,7 @@ class UserDirectory:
             decode=lambda data: None if data is None else ResolvedUser.model_validate(data),
             clock=clock,
             metrics=metrics,
+            background=background,
             shared=shared,
         )
 

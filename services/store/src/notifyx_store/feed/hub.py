@@ -8,16 +8,16 @@ stand, all acknowledgements of an instant together; the *listener* brings hints.
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-import asyncpg
-
-from notifyx_common.database import as_unavailable
-from notifyx_common.logs import get_logger
+from notifyx_common.background import Background, every
+from notifyx_common.backoff import Backoff
+from notifyx_common.database import lost_as_unavailable
+from notifyx_common.errors import Unavailable
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.base.wakeups import Wakeup
@@ -27,8 +27,6 @@ from notifyx_store.feed.core import Delivery, FeedCore, Item
 from notifyx_store.feed.listener import listen
 from notifyx_store.log.publish import Committed
 
-log = get_logger(__name__)
-
 TOPICS_A_READ = 16
 PAIRS_A_READ = 500
 GRACE = 0.05
@@ -37,12 +35,15 @@ GRACE = 0.05
 GATHER = 0.01
 """How long acknowledgements are gathered before users are told, in seconds."""
 
+_RETRIES = Backoff(0.1, 2.0)
+
 
 class Hub:
     """All feed connections of this replica."""
 
-    def __init__(self, context: StoreContext, metrics: StoreMetrics, origin: str) -> None:
+    def __init__(self, context: StoreContext, metrics: StoreMetrics, origin: str, background: Background) -> None:
         self._context = context
+        self._background = background
         self._metrics = metrics
         self._origin = origin
         self._core: FeedCore[Connection] = FeedCore(Connection.ready)
@@ -62,24 +63,16 @@ class Hub:
     async def running(self, published: Callable[[Iterable[UUID]], None]) -> AsyncIterator[None]:
         """Run the loops while the block is entered; ``published`` is told which topics got something new."""
         self._published = published
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._forever("reads", self._stale, self._read, None), name="feed reads"),
-                group.create_task(
-                    self._forever("checks", self._check, self._look, self._context.settings.feed_poll),
-                    name="feed checks",
-                ),
-                group.create_task(self._forever("standings", self._acked, self._tell, None), name="feed standings"),
-                group.create_task(
-                    listen(self._context.settings.database_url, self.wake, self._listening), name="feed listener"
-                ),
-            ]
+        async with self._background.tasks() as tasks:
+            tasks.endless("feed reads", self._rounds(None, self._read, self._stale))
+            tasks.endless("feed checks", self._rounds(self._context.settings.feed_poll, self._look, self._check))
+            tasks.endless("feed standings", self._rounds(None, self._tell, self._acked))
+            listener = listen(self._context.settings.database_url, self.wake, self._listening)
+            tasks.endless("feed listener", listener)
             try:
                 yield
             finally:
                 self.close("this node is stopping")
-                for task in tasks:
-                    task.cancel()
 
     def connect(self) -> Connection:
         """A new connection, which watches nothing yet."""
@@ -280,27 +273,15 @@ class Hub:
             watched = set(self._core.topics)
             self._versions = {topic: version for topic, version in self._versions.items() if topic in watched}
 
-    async def _forever(
-        self, name: str, wanted: asyncio.Event, step: Callable[[], Awaitable[None]], every: float | None
-    ) -> None:
-        """Run ``step`` whenever it is wanted, and every so many seconds; wait out the database's absence."""
-        failures = 0
-        while True:
-            try:
-                async with asyncio.timeout(every * random.uniform(0.8, 1.2) if every else None):  # noqa: S311 - jitter
-                    await wanted.wait()
-            except TimeoutError:
-                pass  # its time has come
-            wanted.clear()
-            try:
-                await step()
-                failures = 0
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-                if as_unavailable(error) is None:
-                    raise
-                failures += 1
-                if failures == 1:
-                    log.warning("the feed waits for the database", loop=name, error=type(error).__name__)
-                pause = min(0.05 * 2 ** min(failures, 6), 2.0)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-                wanted.set()
+    def _rounds(
+        self, interval: float | None, step: Callable[[], Awaitable[None]], wanted: asyncio.Event
+    ) -> Coroutine[Any, Any, None]:
+        """Run ``step`` whenever it is wanted, and every so many seconds."""
+        return every(
+            interval,
+            lost_as_unavailable(step),
+            away=(Unavailable,),
+            backoff=_RETRIES,
+            wake=wanted,
+            wait_first=True,
+        )

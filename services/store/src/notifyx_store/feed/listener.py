@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable
 from typing import Any
 
 import asyncpg
 from pydantic import SecretStr
 
+from notifyx_common.backoff import Backoff
 from notifyx_common.logs import get_logger
 from notifyx_store.base import wakeups
 
@@ -20,7 +20,7 @@ CONNECT_TIMEOUT = 3.0
 PULSE = 5.0
 """How often the connection is asked for a sign of life, in seconds; a silent one is left after as long again."""
 
-_LONGEST_PAUSE = 2.0
+_RETRIES = Backoff(0.05, 2.0)
 
 
 async def listen(url: SecretStr, heard: Callable[[wakeups.Wakeup], None], reconnected: Callable[[], None]) -> None:
@@ -42,8 +42,7 @@ async def listen(url: SecretStr, heard: Callable[[wakeups.Wakeup], None], reconn
             failures = 0 if isinstance(error, _Lost) else failures + 1
             if failures <= 1:
                 log.warning("not listening to the database", error=type(error).__name__)
-            pause = min(0.05 * 2 ** min(failures, 8), _LONGEST_PAUSE)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(_RETRIES.after(failures + 1))
 
 
 class _Lost(OSError):

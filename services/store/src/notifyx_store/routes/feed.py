@@ -28,29 +28,24 @@ def feed_routes(context: StoreContext, hub: Hub) -> Blueprint:
     async def feed() -> None:
         await websocket.accept()
         connection = hub.connect()
-        parts = [
-            asyncio.create_task(_listen(hub, connection), name="feed in"),
-            asyncio.create_task(_send(connection, context.settings.feed_send_timeout), name="feed out"),
-            asyncio.create_task(connection.closed.wait(), name="feed end"),
-        ]
         code = GOING_AWAY
         try:
-            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            for part in done:
-                if isinstance(failure := part.exception(), InvalidRequest):
-                    code = POLICY
-                    log.warning("feed refused", reason=failure.reason)
-                elif isinstance(failure, TimeoutError):
-                    log.warning("feed dropped", reason="the gateway takes nothing")
-                elif failure is not None:
-                    raise failure
-            if connection.reason:
-                log.info("feed closed", reason=connection.reason)
+            async with asyncio.TaskGroup() as group:
+                parts = [
+                    group.create_task(_listen(hub, connection), name="feed in"),
+                    group.create_task(_send(connection, context.settings.feed_send_timeout), name="feed out"),
+                ]
+                await connection.closed.wait()
+                for part in parts:
+                    part.cancel()
+            log.info("feed closed", reason=connection.reason)
+        except* InvalidRequest as refused:
+            code = POLICY
+            log.warning("feed refused", reason=str(refused.exceptions[0]))
+        except* TimeoutError:
+            log.warning("feed dropped", reason="the gateway takes nothing")
         finally:
             hub.disconnect(connection)
-            for part in parts:
-                part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await websocket.close(code)

@@ -2,22 +2,24 @@
 
 Every replica runs all of it; locks in the database share the work out. A loop outlives the database's absence
 (it waits longer each time, with jitter) and a step never holds more than one connection. A defect in one of them
-ends the service instead of being swept under: its supervisor starts it again, and readiness tells meanwhile.
+is a fault of the service (:mod:`notifyx_common.background`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
+from types import TracebackType
+from typing import Self
 from uuid import UUID
 
 import asyncpg
 
-from notifyx_common.database import as_unavailable
+from notifyx_common.background import Background, every
+from notifyx_common.backoff import AROUND, Backoff, Jitter, jittered
+from notifyx_common.database import lost_as_unavailable
+from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_store.base.books_settings import BooksSettings
 from notifyx_store.base.context import StoreContext
@@ -35,7 +37,7 @@ _BREATH = 0.25
 """Shortest time between two fillings of the outbox, in seconds: a flood of publishes is one of them."""
 
 _STEP_DEADLINE = 120.0
-_LONGEST_BACKOFF = 5.0
+_RETRIES = Backoff(0.2, 5.0, jitter=AROUND)
 
 
 def keep_from(settings: BooksSettings) -> Keep:
@@ -48,10 +50,14 @@ def keep_from(settings: BooksSettings) -> Keep:
 
 
 class Maintenance:
-    """The steps of the background work, one pass each, and the wake-up of the outbox."""
+    """The steps of the background work, one pass each, and the wake-up of the outbox.
 
-    def __init__(self, context: StoreContext) -> None:
+    Runs while entered; stopping cancels it, which rolls back what is half done.
+    """
+
+    def __init__(self, context: StoreContext, background: Background) -> None:
         self._context = context
+        self._tasks = background.tasks()
         self._hints: set[UUID] = set()
         self._woken = asyncio.Event()
         self._next_scan = 0.0
@@ -63,6 +69,17 @@ class Maintenance:
         self._due = metrics.gauge("notifyx_outbox_due_emails")
         self._oldest = metrics.gauge("notifyx_outbox_oldest_seconds")
         self._imbalance = metrics.gauge("notifyx_ledger_imbalance")
+
+    async def __aenter__(self) -> Self:
+        self._run("outbox", self.fill_outbox, wake=self._woken, least=_BREATH, jitter=(1.0, 1.0))
+        self._run("sweep", self.sweep)
+        self._run("ledger", self.check_books)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._tasks.close()
 
     def wake(self, topics: Iterable[UUID] = ()) -> None:
         """Something was published to ``topics`` (or, without them, somewhere): fill the outbox soon."""
@@ -80,7 +97,7 @@ class Maintenance:
         async with context.pool.acquire() as connection:
             if now >= self._next_scan:
                 topics.update(await behind(connection, MAX_HINTS))
-                self._next_scan = now + context.settings.outbox_poll * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+                self._next_scan = now + jittered(context.settings.outbox_poll)
             done = await materialise(connection, topics, context.clock.now())
         self._hints |= done.unfinished
         if done.unfinished and done.rows:
@@ -94,14 +111,14 @@ class Maintenance:
         more = await self._sweep_cause("expires_at")
         if now >= self._next_retention:
             if not await self._sweep_cause("retention"):
-                self._next_retention = now + settings.retention_sweep * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+                self._next_retention = now + jittered(settings.retention_sweep)
             else:
                 more = True
         if now >= self._next_prune:
             async with context.pool.acquire() as connection:
                 left = await prune(connection, keep_from(settings), context.clock.now())
             if not left:
-                self._next_prune = now + settings.prune_every * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+                self._next_prune = now + jittered(settings.prune_every)
             more = more or left
         return _BREATH / 5 if more else settings.expiry_sweep
 
@@ -131,6 +148,28 @@ class Maintenance:
             log.error("the email ledger does not balance", **email.ledger.model_dump())
         return context.settings.ledger_every
 
+    def _run(
+        self,
+        name: str,
+        step: Callable[[], Awaitable[float | None]],
+        *,
+        wake: asyncio.Event | None = None,
+        least: float = 0.0,
+        jitter: Jitter = AROUND,
+    ) -> None:
+        # What the database says is waited out too: another replica may be migrating it.
+        rounds = every(
+            None,
+            lost_as_unavailable(step),
+            away=(Unavailable, asyncpg.PostgresError),
+            backoff=_RETRIES,
+            deadline=_STEP_DEADLINE,
+            wake=wake,
+            least=least,
+            jitter=jitter,
+        )
+        self._tasks.endless(name, rounds)
+
     async def _sweep_cause(self, cause: Cause) -> bool:
         """One batch of each topic that is over; whether there is more to do at once."""
         context = self._context
@@ -146,53 +185,3 @@ class Maintenance:
                     self._expired.labels(cause).inc(swept.removed)
                 more = more or swept.more
         return more
-
-    async def pause(self, seconds: float) -> None:
-        """Wait for the next filling of the outbox: at least a breath, at most ``seconds`` unless woken."""
-        await asyncio.sleep(min(seconds, _BREATH))
-        if (left := seconds - _BREATH) > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._woken.wait()
-        self._woken.clear()
-
-
-@asynccontextmanager
-async def background(context: StoreContext) -> AsyncIterator[Maintenance]:
-    """Run the background work while the block is entered; stopping cancels it, which rolls back what is half done."""
-    maintenance = Maintenance(context)
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(_forever("outbox", maintenance.fill_outbox, maintenance.pause), name="outbox"),
-            group.create_task(_forever("sweep", maintenance.sweep, _jittered), name="sweep"),
-            group.create_task(_forever("ledger", maintenance.check_books, _jittered), name="ledger"),
-        ]
-        try:
-            yield maintenance
-        finally:
-            for task in tasks:
-                task.cancel()
-
-
-async def _jittered(seconds: float) -> None:
-    await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
-
-
-async def _forever(name: str, step: Callable[[], Awaitable[float]], pause: Callable[[float], Awaitable[None]]) -> None:
-    failures = 0
-    while True:
-        try:
-            async with asyncio.timeout(_STEP_DEADLINE):
-                wanted = await step()
-        except Exception as error:
-            if not isinstance(error, asyncpg.PostgresError) and as_unavailable(error) is None:
-                raise
-            failures += 1
-            if failures == 1:
-                log.warning("background work failed", work=name, error=type(error).__name__, reason=str(error)[:200])
-            await _jittered(min(0.1 * 2 ** min(failures, 10), _LONGEST_BACKOFF))
-            continue
-        if failures:
-            log.info("background work goes on", work=name)
-        failures = 0
-        await pause(wanted)

@@ -6,18 +6,15 @@ left is rows nobody reads. Emails are taken off both sides of their ledger toget
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
 
-from notifyx_common.database import as_unavailable
-from notifyx_common.logs import get_logger
+from notifyx_common.background import Background, every
+from notifyx_common.database import lost_as_unavailable
+from notifyx_common.errors import Unavailable
 from notifyx_store.base.context import StoreContext
-
-log = get_logger(__name__)
 
 BATCH = 5_000
 """Most rows of a kind removed in one transaction."""
@@ -71,27 +68,14 @@ async def purge_step(connection: asyncpg.Connection, batch: int = BATCH) -> bool
         return True
 
 
-async def purge_forever(context: StoreContext) -> None:
-    """Purge until cancelled; the database's absence is waited out."""
-    while True:
-        pause = context.settings.purge_every * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
-        try:
-            async with context.pool.acquire() as connection:
-                more = await purge_step(connection)
-            pause = 0.0 if more else pause
-        except Exception as error:
-            if as_unavailable(error) is None:
-                raise
-            log.warning("purging waits for the database", error=type(error).__name__)
-        await asyncio.sleep(pause)
-
-
 @asynccontextmanager
-async def purging(context: StoreContext) -> AsyncIterator[None]:
-    """Purge deleted topics while the block is entered."""
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(purge_forever(context), name="purge")
-        try:
-            yield
-        finally:
-            task.cancel()
+async def purging(context: StoreContext, background: Background) -> AsyncIterator[None]:
+    """Purge deleted topics while the block is entered; the database's absence is waited out."""
+
+    async def step() -> float:
+        async with context.pool.acquire() as connection:
+            return 0.0 if await purge_step(connection) else context.settings.purge_every
+
+    async with background.tasks() as tasks:
+        tasks.endless("purge", every(None, lost_as_unavailable(step), away=(Unavailable,)))
+        yield

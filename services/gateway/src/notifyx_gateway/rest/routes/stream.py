@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 
 from quart import Blueprint, Response, request
 
+from notifyx_common.backoff import between
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, InvalidRequest, NotifyxError, TooManyRequests, Unauthenticated, Unavailable
@@ -99,7 +99,7 @@ class Streams:
         until = verified.expires_at.timestamp()
         try:
             # Clients of a node that stops come back spread over a few seconds.
-            yield b"retry: %d\n\n" % random.randint(500, 5000)  # noqa: S311 - jitter, not a secret
+            yield b"retry: %d\n\n" % between(500, 5000)
             told = result.model_dump(exclude={"topic_id"})
             stream.send_event("joined", told)
             if self._draining:
