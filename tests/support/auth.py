@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from notifyx_auth.app import build
+from notifyx_auth.database import database_config
 from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
 from notifyx_common.lifecycle import Service
@@ -44,6 +45,10 @@ def auth_settings(database_url: str, **changes: Any) -> AuthSettings:
         **changes,
     }
     return AuthSettings(**values)
+
+
+SCHEMA = database_config(auth_settings("postgresql://unused/unused"))
+"""Auth's tables, for :func:`support.postgres.create_migrated`."""
 
 
 @dataclass(frozen=True)

@@ -11,32 +11,17 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 from pydantic import SecretStr
 
-from notifyx_common.database import migrate
-from notifyx_store.base.database import database_config
-from notifyx_store.base.settings import StoreSettings
 from notifyx_store.mail.outbox import OutboxConfig
 from notifyx_store.mail.outbox_rules import RetryPolicy
+from support.store import UNSUBSCRIBE_SECRET
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-CONFIG = OutboxConfig(mail_domain="mail.example", secret=SecretStr("a secret of the tests"), policy=RetryPolicy())
-
-
-def store_settings(url: str, **more: Any) -> StoreSettings:
-    """Settings of a store on that database."""
-    given: dict[str, Any] = {"internal_token": "internal token of the tests", "unsubscribe_secret": CONFIG.secret}
-    return StoreSettings(database_url=SecretStr(url), **(given | more))
-
-
-async def migrated(url: str) -> str:
-    """The same URL, once its database has the store's tables."""
-    await migrate(database_config(store_settings(url)))
-    return url
+CONFIG = OutboxConfig(mail_domain="mail.example", secret=SecretStr(UNSUBSCRIBE_SECRET), policy=RetryPolicy())
 
 
 @asynccontextmanager

@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 
 from notifyx_auth.app import build as build_auth
-from notifyx_auth.settings import AuthSettings
 from notifyx_common.contracts.registry import Lease
 from notifyx_gateway.app import Gateway
 from notifyx_gateway.app import build as build_gateway
@@ -21,9 +20,12 @@ from notifyx_local.postgres import Cluster
 from notifyx_mailer.app import build as build_mailer
 from notifyx_mailer.settings import MailerSettings
 from notifyx_store.app import build as build_store
-from notifyx_store.base.settings import StoreSettings
-from support.postgres import create_database
+from support.auth import SCHEMA as AUTH_SCHEMA
+from support.auth import auth_settings
+from support.postgres import create_migrated
 from support.served import served
+from support.store import SCHEMA as STORE_SCHEMA
+from support.store import store_settings
 
 TOKEN = "internal-token-of-gateway-tests"
 PASSWORD = "correct horse battery"
@@ -116,25 +118,16 @@ async def running_stack(
     """Everything but the web client. ``mailer``: settings of a mailer, which there is only when they are given."""
     token = (gateway or {}).get("internal_token", TOKEN)
     shared: dict[str, Any] = {"internal_token": token, "port": 0, "metrics_port": 0}
-    auth_settings = AuthSettings(
-        **shared,
-        database_url=await create_database(postgres),
-        auth_secret="a-secret-of-32-characters-or-more",
-        argon2_time=1,
-        argon2_memory_kib=64,
-        **(auth or {}),
-    )
-    store_settings = StoreSettings(
-        **shared,
-        database_url=await create_database(postgres),
-        unsubscribe_secret="test-unsubscribe-secret-0123456789",
-    )
+    auth_database = await create_migrated(postgres, AUTH_SCHEMA)
+    store_database = await create_migrated(postgres, STORE_SCHEMA)
     gateway_settings = GatewaySettings(
         **{**shared, "socket_port": 0, "public_url": PUBLIC_URL, "dispatch_email": False, **(gateway or {})}
     )
     async with contextlib.AsyncExitStack() as stack:
-        auth_url, _ = await stack.enter_async_context(served(build_auth(auth_settings)))
-        store_url, _ = await stack.enter_async_context(served(build_store(store_settings)))
+        auth_url, _ = await stack.enter_async_context(
+            served(build_auth(auth_settings(auth_database, **shared, **(auth or {}))))
+        )
+        store_url, _ = await stack.enter_async_context(served(build_store(store_settings(store_database, **shared))))
         url, built = await stack.enter_async_context(served(build_gateway(gateway_settings)))
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), auto_decompress=False)

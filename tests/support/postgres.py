@@ -12,11 +12,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import distribution
 from pathlib import Path
 
 import asyncpg
+from pydantic import SecretStr
 
+from notifyx_common.database import DatabaseConfig, migrate
 from notifyx_local.accounts import group_of
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
@@ -84,19 +87,35 @@ async def _wait(cluster: Cluster, until: float) -> None:
             return
 
 
-async def create_database(cluster: Cluster) -> str:
-    """A new empty database; its URL."""
+async def create_database(cluster: Cluster, template: str = "template1") -> str:
+    """A new database, empty unless ``template`` is another's name; its URL."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     connection = await asyncpg.connect(cluster.dsn())
     try:
-        await connection.execute(f'CREATE DATABASE "{name}"')
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     finally:
         await connection.close()
     return cluster.dsn(name)
 
 
+async def create_migrated(cluster: Cluster, schema: DatabaseConfig) -> str:
+    """A new database with the tables of ``schema``, whose URL is not read; its URL.
+
+    A copy of a template, which is migrated once a server.
+    """
+    template = f"migrated_{schema.app}"
+    connection = await asyncpg.connect(cluster.dsn())
+    try:
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", template):
+            await connection.execute(f'CREATE DATABASE "{template}"')
+            await migrate(replace(schema, url=SecretStr(cluster.dsn(template))))
+    finally:
+        await connection.close()
+    return await create_database(cluster, template)
+
+
 async def drop_database(cluster: Cluster, url: str) -> None:
-    """Remove a database of :func:`create_database`, whoever is still connected to it."""
+    """Remove a database made here, whoever is still connected to it."""
     connection = await asyncpg.connect(cluster.dsn())
     try:
         await connection.execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')

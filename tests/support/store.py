@@ -17,21 +17,28 @@ from notifyx_common.clock import Clock
 from notifyx_common.lifecycle import bind
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_store.app import build
+from notifyx_store.base.database import database_config
 from notifyx_store.base.settings import StoreSettings
 
 TOKEN = "test-internal-token-0123456789"
+UNSUBSCRIBE_SECRET = "test-unsubscribe-secret-0123456789"
 
 
 def store_settings(database: str, **changes: Any) -> StoreSettings:
     """Settings of a store on ``database``, with background work at its usual pace."""
-    return StoreSettings(
-        internal_token=TOKEN,
-        database_url=database,
-        unsubscribe_secret="test-unsubscribe-secret-0123456789",
-        port=0,
-        metrics_port=0,
+    values: dict[str, Any] = {
+        "internal_token": TOKEN,
+        "database_url": database,
+        "unsubscribe_secret": UNSUBSCRIBE_SECRET,
+        "port": 0,
+        "metrics_port": 0,
         **changes,
-    )
+    }
+    return StoreSettings(**values)
+
+
+SCHEMA = database_config(store_settings("postgresql://unused/unused"))
+"""The store's tables, for :func:`support.postgres.create_migrated`."""
 
 
 class StoreClient:

@@ -11,10 +11,12 @@ import pytest
 from kubernetes.aio.client import Configuration
 
 from notifyx_common.discovery import StaticDiscovery
+from notifyx_local.postgres import Cluster
 from notifyx_operator.app import build
 from notifyx_operator.settings import OperatorSettings
 from support.operator_kube import ApiServer, Kube, Operator, Store
-from support.store import TOKEN, running_store, store_settings
+from support.postgres import create_migrated, drop_database
+from support.store import SCHEMA, TOKEN, running_store, store_settings
 
 
 @pytest.fixture
@@ -30,10 +32,12 @@ def kube(kmock: mock.KubernetesEmulator) -> Kube:
 
 
 @pytest.fixture
-async def store(database: str) -> AsyncIterator[Store]:
+async def store(postgres: Cluster) -> AsyncIterator[Store]:
     """One store replica on a database of its own."""
+    database = await create_migrated(postgres, SCHEMA)
     async with running_store(store_settings(database)) as client:
         yield Store(client, StaticDiscovery())
+    await drop_database(postgres, database)
 
 
 @pytest.fixture

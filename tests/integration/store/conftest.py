@@ -10,10 +10,20 @@ import pytest
 from notifyx_common.clock import SystemClock
 from notifyx_common.database import Database
 from notifyx_common.metrics import Metrics
+from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
 from support import books
-from support.store import StoreClient, running_store, store_settings
+from support.postgres import create_migrated, drop_database
+from support.store import SCHEMA, StoreClient, running_store, store_settings
+
+
+@pytest.fixture
+async def database(postgres: Cluster) -> AsyncIterator[str]:
+    """The URL of a database with the store's tables, empty, that only this test uses."""
+    url = await create_migrated(postgres, SCHEMA)
+    yield url
+    await drop_database(postgres, url)
 
 
 @pytest.fixture
@@ -26,13 +36,13 @@ async def store(database: str) -> AsyncIterator[StoreClient]:
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
     """Connections to a database with the store's tables, empty."""
-    async with books.pool_on(await books.migrated(database)) as connections:
+    async with books.pool_on(database) as connections:
         yield connections
 
 
 @pytest.fixture
 async def live(database: str) -> AsyncIterator[StoreContext]:
     """A store's context on the machine's clock, impatient enough for tests."""
-    settings = books.store_settings(database, outbox_poll=0.3, expiry_sweep=0.05, retention_sweep=0.1, ledger_every=0.1)
+    settings = store_settings(database, outbox_poll=0.3, expiry_sweep=0.05, retention_sweep=0.1, ledger_every=0.1)
     async with Database(database_config(settings)) as entered:
         yield StoreContext(settings, entered, SystemClock(), Metrics())

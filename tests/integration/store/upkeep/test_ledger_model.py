@@ -36,8 +36,9 @@ from notifyx_store.mail.outbox_materialise import materialise
 from notifyx_store.upkeep.ledger import email_books, topic_books
 from notifyx_store.upkeep.prune import Keep, prune
 from notifyx_store.upkeep.sweep import sweep_topic
-from support.books import CONFIG, NOW, Topic, new_topic, store_settings
-from support.postgres import create_database
+from support.books import CONFIG, NOW, Topic, new_topic
+from support.postgres import create_migrated
+from support.store import SCHEMA, store_settings
 from support.store_people import HandClock, StoreTopic
 
 T = TypeVar("T")
@@ -299,7 +300,7 @@ def runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture(scope="module")
 def context(postgres: Cluster, runner: asyncio.Runner) -> Iterator[StoreContext]:
     """A store's context on a database of this module."""
-    settings_of_store = store_settings(runner.run(create_database(postgres)))
+    settings_of_store = store_settings(runner.run(create_migrated(postgres, SCHEMA)))
     database = Database(database_config(settings_of_store))
     runner.run(database.__aenter__())
     yield StoreContext(settings_of_store, database, HandClock(), Metrics())
