@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from notifyx_common.errors import InvalidRequest
+from notifyx_common.reading import parse_json
 from notifyx_gateway.delivery.cursors import Row
 
 MAX_FIELD = 255
@@ -42,11 +44,9 @@ class Message:
 def decode_text(data: bytes) -> Message:
     """``[join_ref, ref, topic, event, payload]``; elements after these are ignored. Raises :class:`BadFrame`."""
     try:
-        parts = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        parts = parse_json(data)
+    except InvalidRequest:
         raise BadFrame("the message is not valid JSON", INVALID_DATA) from None
-    except RecursionError:
-        raise BadFrame("the message is nested too deeply") from None
     if not isinstance(parts, list) or len(parts) < 5:
         raise BadFrame("a message is a JSON array of join_ref, ref, topic, event and payload")
     join_ref, ref, topic, event, payload = parts[:5]
