@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -122,3 +123,31 @@ def test_what_could_not_be_written_again_is_refused() -> None:
         deep = [deep]
     with pytest.raises(InvalidRequest, match="nested"):
         parse_model(Figures, {"free": deep})
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_model_or_a_refusal(raw: bytes) -> None:
+    with contextlib.suppress(InvalidRequest):
+        assert isinstance(parse_model(NewNotification, parse_json(raw)), NewNotification)
+
+
+def test_json_types_are_not_taken_for_each_other() -> None:
+    wrongs: list[dict[str, object]] = [
+        {"title": 1},
+        {"data": "x"},
+        {"data": []},
+        {"expires_at": 5},
+        {"priority": None},
+        {"title": None},
+    ]
+    for wrong in wrongs:
+        with pytest.raises(InvalidRequest) as caught:
+            parse_model(NewNotification, wrong)
+        assert caught.value.fields[0].field == next(iter(wrong))
+    nested: object = 1
+    for _ in range(300):
+        nested = [nested]
+    with pytest.raises(InvalidRequest, match="nested"):
+        parse_model(NewNotification, {"data": {"a": nested}})
+    with pytest.raises(InvalidRequest):
+        parse_json(b'{"a":NaN}')
