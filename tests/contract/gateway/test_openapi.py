@@ -24,7 +24,7 @@ from notifyx_local.postgres import Cluster
 from support.gateway import running_stack
 
 DASHBOARD = {"/dashboard", "/dashboard/live", "/dashboard/dashboard.js"}
-PAGES = {*DASHBOARD, "/unsubscribe", "/verify-email", "/favicon.svg", "/assets/<path:name>", *ADDRESSES}
+PAGES = {*DASHBOARD, "/unsubscribe", "/verify-email", "/favicon.svg", "/front.js", "/assets/<path:name>", *ADDRESSES}
 
 
 def document() -> dict[str, Any]:
@@ -82,7 +82,7 @@ def test_the_asyncapi_document_holds_together() -> None:
 
 def test_the_templates_are_part_of_the_package() -> None:
     for name in ("templates/base.html", "templates/style.css", "api/asyncapi.yaml"):
-        assert files("notifyx_gateway").joinpath(*name.split("/")).is_file()
+        assert files("notifyx_gateway.rest").joinpath(*name.split("/")).is_file()
 
 
 @pytest.mark.slow
