@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "integration" / "phoenix" / "client"
 
 def install_client(folder: Path) -> None:
     """Install the client's package with its dependencies, from its lock file."""
-    for name in ("package.json", "package-lock.json", ".npmrc", "journey.mjs"):
+    for name in ("package.json", "package-lock.json", ".npmrc", "journey.mjs", "losses.mjs"):
         shutil.copy(PACKAGE / name, folder)
     command = [*node("npm"), "ci", "--no-audit", "--no-fund"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
