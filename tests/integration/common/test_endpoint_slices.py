@@ -428,6 +428,16 @@ async def test_the_last_confirmation_is_measured(
         assert began - 1 <= confirmed <= time.time() + 1
 
 
+async def test_its_end_is_a_fault(settings: ServiceSettings, api: Api, server: tuple[ApiServer, int]) -> None:
+    where, port = server
+    background = Background(Metrics())
+    async with serving(api, port), EndpointSliceDiscovery(settings, background=background, api=where):
+        task = background.endless["endpoint slices"]
+        task.cancel()
+        await asyncio.wait([task])
+    assert [fault.task for fault in background.faults] == ["endpoint slices"]
+
+
 async def test_a_start_does_not_wait_for_ever(settings: ServiceSettings, server: tuple[ApiServer, int]) -> None:
     discovery = discover(settings, api=server[0], pace=Pace(first_sync=0.2))
     async with asyncio.timeout(10), discovery:

@@ -14,6 +14,7 @@ from notifyx_common.discovery import StaticDiscovery
 from notifyx_operator.app import build
 from notifyx_operator.kube.cluster import NotInCluster, NotInstalled, connect
 from notifyx_operator.settings import OperatorSettings
+from support.faults import end_each
 from support.operator_kube import Kube, Operator, Store, until
 from support.store import TOKEN
 
@@ -32,6 +33,18 @@ async def test_it_is_ready_while_kopf_runs(kube: Kube) -> None:
     assert (await client.get("/readyz")).status_code == 503
     measured = generate_latest(service.metrics.registry).decode()
     assert "notifyx_reconcile_seconds_count" in measured
+
+
+async def test_the_end_of_each_endless_task_is_reported(kube: Kube, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a token")
+    service = build(
+        OperatorSettings(internal_token=TOKEN, probe_url="http://127.0.0.1:9", probe_seconds=5, probe_token_file=token),
+        discovery=StaticDiscovery(),
+        configuration=Configuration(host=str(kube.server.url).rstrip("/")),
+    )
+    async with service.context():
+        await end_each(service, {"topics", "platforms", "probe"})
 
 
 async def test_it_keeps_to_its_namespaces(kube: Kube, store: Store, operator: Operator) -> None:

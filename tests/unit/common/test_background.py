@@ -68,10 +68,10 @@ async def test_the_end_of_an_endless_task_is_a_fault(stage: Stage, work: type, h
     assert stage.background.endless == {}
     assert stage.failures("feed", "endless") == 1
     sentence = f"The background task 'feed' {how}; this node stops and has to be started again."
-    assert await stage.readiness.failures() == {"background": sentence}
+    assert await stage.readiness.failures() == {"task feed": sentence}
     assert [(entry["log_level"], entry["reason"]) for entry in logs] == [("critical", sentence)]
     stage.readiness.drain()
-    assert (await stage.readiness.failures())["background"] == sentence
+    assert (await stage.readiness.failures())["task feed"] == sentence
 
 
 async def test_a_fault_inside_a_task_group_is_named_by_its_cause(stage: Stage) -> None:
@@ -89,7 +89,8 @@ async def test_whoever_listens_late_hears_of_the_fault_as_well(stage: Stage) -> 
     stage.background.report("feed", "returned")
     heard: list[Fault] = []
     stage.background.listen(heard.append)
-    assert [fault.task for fault in heard] == [fault.task for fault in stage.faults] == ["kopf"]
+    assert [fault.task for fault in heard] == [fault.task for fault in stage.faults] == ["kopf", "feed"]
+    assert stage.background.fault == heard[0]
 
 
 async def test_what_its_owner_ends_is_no_fault(stage: Stage) -> None:

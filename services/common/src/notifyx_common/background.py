@@ -68,15 +68,19 @@ class TooManyTasks(TooManyRequests):
 
 
 class Background:
-    """The background tasks of one service, and its first fault. Leaving it closes every :class:`Tasks` it gave."""
+    """The background tasks of one service, and its faults. Leaving it closes every :class:`Tasks` it gave."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self.fault: Fault | None = None
-        """The first fault; it stays."""
+        self.faults: list[Fault] = []
         self._endless: dict[str, asyncio.Task[None]] = {}
         self._listeners: list[Callable[[Fault], None]] = []
         self._owners: list[Tasks] = []
         self._failures = metrics.counter("notifyx_background_failures_total")
+
+    @property
+    def fault(self) -> Fault | None:
+        """The first fault."""
+        return self.faults[0] if self.faults else None
 
     @property
     def endless(self) -> Mapping[str, asyncio.Task[None]]:
@@ -90,21 +94,19 @@ class Background:
         return tasks
 
     def listen(self, listener: Callable[[Fault], None]) -> None:
-        """Call ``listener`` with the first fault, at once if it has happened."""
-        if self.fault is not None:
-            listener(self.fault)
-        else:
-            self._listeners.append(listener)
+        """Call ``listener`` with each fault, at once with those that have happened."""
+        self._listeners.append(listener)
+        for fault in self.faults:
+            listener(fault)
 
     def report(self, task: str, how: str, error: BaseException | None = None) -> None:
         """Record the unexpected end of an endless task (or thread) called ``task``: a fault of the service."""
         fault = Fault(task, how, error)
         self._failures.labels(task, "endless").inc()
         log.critical("background task ended", task=task, reason=fault.sentence, exc_info=error)
-        if self.fault is None:
-            self.fault = fault
-            for listener in self._listeners:
-                listener(fault)
+        self.faults.append(fault)
+        for listener in self._listeners:
+            listener(fault)
 
     def failed(self, task: str, error: BaseException) -> None:
         """Record the failure of a bounded task called ``task``."""

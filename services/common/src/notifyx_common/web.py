@@ -57,10 +57,10 @@ class Readiness:
         self._checks[name] = check
 
     def follow(self, background: Background) -> None:
-        """Answer 503 from the first fault of ``background`` on, also while the node drains."""
+        """Answer 503 from the first fault of ``background`` on, also while the node drains, and name each."""
 
         def fail(fault: Fault) -> None:
-            self._faults["background"] = fault.sentence
+            self._faults[f"task {fault.task}"] = fault.sentence
 
         background.listen(fail)
 
