@@ -12,6 +12,7 @@ from notifyx_auth.app import build
 from notifyx_auth.database import database_config
 from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
+from notifyx_common.contracts.call import V1
 from notifyx_common.lifecycle import Service
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 
@@ -71,7 +72,7 @@ class RunningAuth:
         if as_ is not None:
             headers[PRINCIPAL_HEADER] = as_.to_header()
         client = self.service.app.test_client()
-        response = await client.open(f"/internal/v1{path}", method=method, headers=headers, json=body)
+        response = await client.open(f"{V1}{path}", method=method, headers=headers, json=body)
         return Answer(response.status_code, await response.get_json(), response.headers)
 
     async def sign_up(self, email: str = "ada@example.org", password: str = PASSWORD) -> Principal:

@@ -13,11 +13,20 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
-from notifyx_common.contracts.mailer import MailerStatus
+from notifyx_common.contracts.call import Call, Raw
+from notifyx_common.contracts.mailer import (
+    MAILER_STATUS,
+    SEND_MAILS,
+    MailBatch,
+    MailerStatus,
+    MailResult,
+    MailResults,
+)
 from notifyx_common.discovery import Discovery, StaticDiscovery
 from notifyx_common.metrics import Metrics
 from support.smtp import Mailbox
@@ -107,4 +116,25 @@ def static(**services: list[Endpoint]) -> StaticDiscovery:
 
 async def status_of(mailer: ServiceClient, endpoint: Endpoint) -> MailerStatus:
     """What one mailer says of itself."""
-    return MailerStatus.model_validate(await mailer.call("GET", "/internal/v1/status", endpoint=endpoint))
+    return await mailer.send(MAILER_STATUS, None, endpoint=endpoint)
+
+
+@dataclass(frozen=True)
+class RawMails:
+    """A batch as bytes, which need not be one that a mailer accepts."""
+
+    body: Raw[MailBatch]
+    local: bool = False
+
+
+SEND_ONCE = Call("POST", SEND_MAILS.path, RawMails, MailResults)
+SEND_AGAIN = Call("POST", SEND_MAILS.path, RawMails, MailResults, idempotent=True)
+
+
+async def send_mails(
+    mailer: ServiceClient, body: dict[str, Any] | bytes, *, local: bool = False, repeat: bool = False, **options: Any
+) -> list[MailResult]:
+    """Send a batch; ``repeat`` sends it again while its outcome is not known."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    call = SEND_AGAIN if repeat else SEND_ONCE
+    return (await mailer.send(call, RawMails(Raw(content), local), **options)).results

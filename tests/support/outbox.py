@@ -11,7 +11,17 @@ from typing import Any
 
 from aiohttp import web
 
-from notifyx_common.contracts.store.outbox import OutboxClaim, OutboxConfirm, OutboxMail, OutboxResult, OutboxResults
+from notifyx_common.contracts.auth import RESOLVE_USERS
+from notifyx_common.contracts.store.outbox import (
+    CLAIM_MAILS,
+    CONFIRM_MAILS,
+    REPORT_MAILS,
+    OutboxClaim,
+    OutboxConfirm,
+    OutboxMail,
+    OutboxResult,
+    OutboxResults,
+)
 
 
 @dataclass
@@ -124,10 +134,13 @@ async def running_outbox() -> AsyncIterator[Outbox]:
         return web.json_response({"users": users})
 
     app = web.Application(middlewares=[count], client_max_size=16 << 20)
-    app.router.add_post("/internal/v1/outbox/claim", claim)
-    app.router.add_post("/internal/v1/outbox/confirm", confirm)
-    app.router.add_post("/internal/v1/outbox/results", results)
-    app.router.add_post("/internal/v1/users:resolve", resolve)
+    for call, handler in (
+        (CLAIM_MAILS, claim),
+        (CONFIRM_MAILS, confirm),
+        (REPORT_MAILS, results),
+        (RESOLVE_USERS, resolve),
+    ):
+        app.router.add_route(call.method, call.path, handler)
     runner = web.AppRunner(app)
     await runner.setup()
     try:

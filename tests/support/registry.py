@@ -10,7 +10,7 @@ from aiohttp import web
 
 from notifyx_common.background import Background
 from notifyx_common.clock import SystemClock
-from notifyx_common.contracts.registry import Lease, Nodes
+from notifyx_common.contracts.registry import END_LEASE, NODES, RENEW_LEASE, Lease, Nodes
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.registry import Registry
 
@@ -44,9 +44,9 @@ async def running_registry() -> AsyncIterator[RunningRegistry]:
         return web.json_response(Nodes(nodes=registry.nodes()).model_dump(mode="json"))
 
     app = web.Application()
-    app.router.add_put("/internal/v1/registry/{service}/{instance}", put)
-    app.router.add_delete("/internal/v1/registry/{service}/{instance}", delete)
-    app.router.add_get("/internal/v1/registry", read)
+    app.router.add_route(RENEW_LEASE.method, RENEW_LEASE.path, put)
+    app.router.add_route(END_LEASE.method, END_LEASE.path, delete)
+    app.router.add_route(NODES.method, NODES.path, read)
     runner = web.AppRunner(app)
     await runner.setup()
     try:

@@ -14,6 +14,8 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from notifyx_common.clock import Clock
+from notifyx_common.contracts.call import V1
+from notifyx_common.contracts.store.feed import FEED
 from notifyx_common.lifecycle import bind
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_store.app import build
@@ -58,9 +60,7 @@ class StoreClient:
         if body is not None:
             options["data"] = body if isinstance(body, bytes) else orjson.dumps(body)
             headers.setdefault("Content-Type", "application/json")
-        async with self.session.request(
-            method, f"{self.url}/internal/v1{path}", headers=headers, **options
-        ) as response:
+        async with self.session.request(method, f"{self.url}{V1}{path}", headers=headers, **options) as response:
             raw = await response.read()
             return response.status, orjson.loads(raw) if raw else None
 
@@ -93,7 +93,7 @@ class StoreClient:
 
     def feed(self) -> Any:
         """Open the feed."""
-        return self.session.ws_connect(f"{self.url}/internal/v1/feed", max_msg_size=0)
+        return self.session.ws_connect(f"{self.url}{FEED}", max_msg_size=0)
 
 
 @contextlib.asynccontextmanager

@@ -8,14 +8,33 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
+from pydantic import BaseModel
 
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import SystemClock
+from notifyx_common.contracts.call import Call
 from notifyx_common.discovery import StaticDiscovery
-from notifyx_common.errors import Conflict, DeadlineExceeded, Unavailable
+from notifyx_common.errors import Conflict, DeadlineExceeded, Unavailable, UnexpectedAnswer
 from notifyx_common.metrics import Metrics
 from notifyx_local.ports import free_port
+
+
+class Nothing(BaseModel):
+    """An empty body."""
+
+
+class Answer(BaseModel):
+    """Who answered, and the token it was shown."""
+
+    by: str
+    token: str
+
+
+READ: Call[None, Answer] = Call("GET", "/x", type(None), Answer)
+PUT = Call("PUT", "/x", Nothing, Answer)
+WRITE = Call("POST", "/x", Nothing, Answer)
+WRITE_AGAIN = Call("POST", "/x", Nothing, Answer, idempotent=True)
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -68,16 +87,16 @@ def gone() -> Endpoint:
 async def test_takes_turns_and_shows_the_token() -> None:
     calls: list[str] = []
     async with server(answering(calls, "a")) as a, server(answering(calls, "b")) as b, client_of(a, b) as client:
-        answers = [await client.call("GET", "/x") for _ in range(4)]
+        answers = [await client.send(READ, None) for _ in range(4)]
     assert sorted(calls) == ["a", "a", "b", "b"]
-    assert answers[0]["token"] == "Bearer " + "t" * 16
+    assert answers[0].token == "Bearer " + "t" * 16
 
 
 async def test_a_dead_endpoint_costs_no_error_even_when_the_call_is_not_idempotent() -> None:
     calls: list[str] = []
     async with server(answering(calls, "a")) as a, client_of(gone(), a) as client:
         for _ in range(4):
-            assert (await client.call("POST", "/x", body={}))["by"] == "a"
+            assert (await client.send(WRITE, Nothing())).by == "a"
 
 
 async def test_an_unknown_outcome_is_retried_only_when_idempotent() -> None:
@@ -90,10 +109,10 @@ async def test_an_unknown_outcome_is_retried_only_when_idempotent() -> None:
 
     async with server(hang) as slow, client_of(slow, try_timeout=0.2, deadline=0.7) as client:
         with pytest.raises(DeadlineExceeded):
-            await client.call("POST", "/x", body={})
+            await client.send(WRITE, Nothing())
         assert calls == ["hung"]
         with pytest.raises(DeadlineExceeded):
-            await client.call("POST", "/x", body={}, idempotent=True)
+            await client.send(WRITE_AGAIN, Nothing())
         assert len(calls) > 2
 
 
@@ -107,11 +126,11 @@ async def test_a_5xx_without_a_form_is_an_unknown_outcome() -> None:
 
     async with server(cut_off) as stopping, server(answering(calls, "a")) as a, client_of(stopping, a) as client:
         for _ in range(4):
-            assert (await client.call("POST", "/x", body={}, idempotent=True))["by"] == "a"
+            assert (await client.send(WRITE_AGAIN, Nothing())).by == "a"
         assert "cut off" in calls
     async with server(cut_off) as stopping, client_of(stopping) as client:
         with pytest.raises(DeadlineExceeded):
-            await client.call("POST", "/x", body={})
+            await client.send(WRITE, Nothing())
 
 
 async def test_an_answer_that_refuses_is_final() -> None:
@@ -124,7 +143,7 @@ async def test_an_answer_that_refuses_is_final() -> None:
 
     async with server(refuse) as a, client_of(a) as client:
         with pytest.raises(Conflict) as caught:
-            await client.call("PUT", "/x", body={})
+            await client.send(PUT, Nothing())
     assert caught.value.code == "topic_exists"
     assert calls == ["refused"]
 
@@ -132,7 +151,7 @@ async def test_an_answer_that_refuses_is_final() -> None:
 async def test_nobody_there_is_unavailable_within_the_deadline() -> None:
     async with client_of(deadline=0.4) as client:
         with pytest.raises(Unavailable):
-            await client.call("GET", "/x")
+            await client.send(READ, None)
 
 
 async def test_a_call_waits_for_a_node_that_appears_in_time() -> None:
@@ -144,7 +163,17 @@ async def test_a_call_waits_for_a_node_that_appears_in_time() -> None:
             "store", discovery=discovery, token="t" * 16, metrics=Metrics(), clock=SystemClock(), deadline=5.0
         ) as client,
     ):
-        call = asyncio.create_task(client.call("GET", "/x"))
+        call = asyncio.create_task(client.send(READ, None))
         await asyncio.sleep(0)
         discovery.replace("store", [late])
-        assert (await call)["by"] == "late"
+        assert (await call).by == "late"
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"[", b'{"by": 1}', b"<html>"])
+async def test_an_answer_in_another_form_than_agreed_is_one_error(content: bytes) -> None:
+    async def odd(_request: web.Request) -> web.Response:
+        return web.Response(body=content, content_type="application/json")
+
+    async with server(odd) as a, client_of(a) as client:
+        with pytest.raises(UnexpectedAnswer):
+            await client.send(READ, None)

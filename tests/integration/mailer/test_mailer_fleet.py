@@ -19,6 +19,9 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.mail.dispatch import Dispatcher, claim_size
+from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.mailer import Mailer
+from notifyx_gateway.upstream.outbox import Outbox as OutboxCalls
 from support.mailers import MailerProcess, client, fleet, static, status_of
 from support.outbox import Outbox, running_outbox
 from support.registry import running_registry
@@ -50,11 +53,10 @@ async def dispatching(
     async with store, auth, mailer:
         dispatcher = Dispatcher(
             background=Background(Metrics()),
-            store=store,
-            auth=auth,
-            mailer=mailer,
+            outbox=OutboxCalls(store, "gateway-1"),
+            auth=Auth(auth),
+            mailer=Mailer(mailer),
             public_url="https://notifyx.test",
-            instance="gateway-1",
             metrics=metrics,
             clock=SystemClock(),
             task_timeout=task_timeout,

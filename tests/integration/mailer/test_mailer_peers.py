@@ -15,11 +15,11 @@ import pytest
 
 from notifyx_common.background import Background
 from notifyx_common.client import ServiceClient
-from notifyx_common.contracts.mailer import DigestContext, Item, Mail, MailBatch, MailResult, MailResults
+from notifyx_common.contracts.mailer import DigestContext, Item, Mail, MailBatch, MailResult
 from notifyx_common.discovery import RegistryDiscovery
 from notifyx_common.errors import InvalidRequest, NotifyxError, Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
-from support.mailers import TOKEN, client, fleet, mailer_process, static, status_of
+from support.mailers import TOKEN, client, fleet, mailer_process, send_mails, static, status_of
 from support.registry import running_registry
 from support.smtp import Mailbox, running_smtp
 
@@ -46,10 +46,6 @@ def batch(count: int, deadline: float = 60.0) -> dict[str, Any]:
     return MailBatch(mails=mails, deadline=deadline).model_dump(mode="json")
 
 
-def results_of(answer: Any) -> list[MailResult]:
-    return MailResults.model_validate(answer).results
-
-
 async def test_a_large_batch_is_shared_with_peers_and_a_killed_one_costs_nothing(box: Mailbox, tmp_path: Path) -> None:
     box.delay = 0.02
     async with (
@@ -60,12 +56,8 @@ async def test_a_large_batch_is_shared_with_peers_and_a_killed_one_costs_nothing
         entry = mailers[0].endpoint
         async with client("mailer", static(mailer=[entry])) as mailer:
 
-            async def send(count: int, **params: str) -> list[MailResult]:
-                return results_of(
-                    await mailer.call(
-                        "POST", "/internal/v1/mails", body=batch(count), params=params, deadline=60, try_timeout=60
-                    )
-                )
+            async def send(count: int, *, local: bool = False) -> list[MailResult]:
+                return await send_mails(mailer, batch(count), local=local, deadline=60, try_timeout=60)
 
             # A node polls the registry; until it has seen its peers it keeps a batch to itself.
             nodes: set[str] = set()
@@ -81,7 +73,7 @@ async def test_a_large_batch_is_shared_with_peers_and_a_killed_one_costs_nothing
             assert [result.id for result in results] == [f"mail-{number}" for number in range(500)]
             assert {result.status for result in results} == {"sent"}
             assert (await status_of(mailer, entry)).in_flight == 0
-            alone = await send(60, local="true")
+            alone = await send(60, local=True)
             assert {result.node for result in alone} == {"mailer-0"}
         found: dict[str, Counter[str]] = {}
         for one in box.received:
@@ -99,7 +91,7 @@ async def test_what_a_hung_peer_holds_is_sent_by_another_within_the_same_batch(b
 
         async def send() -> list[MailResult]:
             body = batch(60, deadline=10)
-            return results_of(await mailer.call("POST", "/internal/v1/mails", body=body, deadline=20, try_timeout=20))
+            return await send_mails(mailer, body, deadline=20, try_timeout=20)
 
         nodes: set[str] = set()
         until = time.monotonic() + 20
@@ -135,7 +127,7 @@ async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_with
                 await box.wait_until(lambda: name in rotation(mailer) & rotation(peer))
                 joined = time.monotonic() - listening
                 for _ in range(2):
-                    await mailer.call("POST", "/internal/v1/mails", body=batch(1), idempotent=True)
+                    await send_mails(mailer, batch(1), repeat=True)
                 assert (await status_of(mailer, another.endpoint)).sent == 1, "it has its turn"
                 another.signal(signal.SIGKILL)
                 killed = time.monotonic()
@@ -156,10 +148,10 @@ async def test_a_stop_withdraws_the_lease_at_once_and_finishes_what_is_on_its_wa
     ) as mailers:  # fmt: skip
         await box.wait_until(lambda: bool(registry.alive("mailer")))
         async with client("mailer", static(mailer=[mailers[0].endpoint])) as mailer:
-            call = asyncio.create_task(mailer.call("POST", "/internal/v1/mails", body=batch(4), try_timeout=20))
+            call = asyncio.create_task(send_mails(mailer, batch(4), try_timeout=20))
             await box.wait_until(lambda: len(box.received) >= 1)
             mailers[0].signal(signal.SIGTERM)
-            results = results_of(await call)
+            results = await call
             assert {result.status for result in results} == {"sent"}
         assert not registry.alive("mailer")
         assert await asyncio.to_thread(mailers[0].process.wait, 15) == 0
@@ -184,7 +176,7 @@ async def test_bad_requests_are_refused_in_words_and_the_node_lives_on(
 ) -> None:
     async with client("mailer", static(mailer=[one_mailer.endpoint])) as mailer:
         with pytest.raises(InvalidRequest):
-            await mailer.call("POST", "/internal/v1/mails", body=body)
+            await send_mails(mailer, body)
         assert (await status_of(mailer, one_mailer.endpoint)).email == "on"
 
 
@@ -193,7 +185,7 @@ async def test_one_bad_email_of_a_batch_is_refused_alone(one_mailer: Any, count:
     body = batch(count)
     body["mails"][1]["context"] = {"template": "digest", "more": -1}
     async with client("mailer", static(mailer=[one_mailer.endpoint])) as mailer:
-        results = results_of(await mailer.call("POST", "/internal/v1/mails", body=body))
+        results = await send_mails(mailer, body)
     assert [result.id for result in results if result.status != "sent"] == ["mail-1"]
     assert results[1].status == "refused"
     assert "does not fit the template" in results[1].reason
@@ -204,8 +196,8 @@ async def test_only_services_may_ask_and_the_metrics_are_there(one_mailer: Any) 
     async with client("mailer", static(mailer=[one_mailer.endpoint])) as mailer:
         outsider = {"Authorization": "Bearer of nothing at all"}
         with pytest.raises(Unauthenticated):
-            await mailer.call("POST", "/internal/v1/mails", body=batch(1), headers=outsider)
-        results = results_of(await mailer.call("POST", "/internal/v1/mails", body=batch(1)))
+            await send_mails(mailer, batch(1), headers=outsider)
+        results = await send_mails(mailer, batch(1))
         assert [result.status for result in results] == ["sent"]
         async with mailer.session.get(f"{one_mailer.endpoint.url}/readyz") as response:
             assert response.status == 200
@@ -233,5 +225,5 @@ async def test_wrong_settings_end_in_one_sentence_and_status_two(tmp_path: Path)
 async def test_no_mailer_at_all_is_unavailable() -> None:
     async with client("mailer", static(mailer=[])) as mailer:
         with pytest.raises(Unavailable) as caught:
-            await mailer.call("POST", "/internal/v1/mails", body=batch(1), deadline=0.3)
+            await send_mails(mailer, batch(1), deadline=0.3)
     assert isinstance(caught.value, NotifyxError)

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from notifyx_store.routes.arguments import topic_name as store_name
 from pydantic import TypeAdapter, ValidationError
 
 from notifyx_common.errors import NotFound
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
 from notifyx_gateway.rest.parameters import topic_name as gateway_name
-from notifyx_store.routes.arguments import topic_name as store_name
 from notifyx_topics.names import MAX_NAME, NAME, AnyTopicName, TopicName, inbox_topic
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
-from notifyx_common.contracts.gateway import LiveConnections
+from notifyx_common.contracts.gateway import CONNECTIONS, LiveConnections
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 
@@ -48,5 +48,4 @@ class Connections:
         }
 
     async def _of(self, endpoint: Endpoint) -> LiveConnections:
-        raw = await self._gateways.call("GET", "/internal/v1/connections", endpoint=endpoint, deadline=DEADLINE)
-        return LiveConnections.model_validate(raw)
+        return await self._gateways.send(CONNECTIONS, None, endpoint=endpoint, deadline=DEADLINE)

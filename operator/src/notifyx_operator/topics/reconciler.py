@@ -16,12 +16,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
-from urllib.parse import quote
 
 from notifyx_common.background import every
 from notifyx_common.backoff import AROUND, Backoff
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store.topics import Topic, TopicStatus, TopicStatuses
+from notifyx_common.contracts.store.names import TopicPath
+from notifyx_common.contracts.store.topics import READ_TOPIC, TOPIC_STATUSES, StatusesOf, Topic, TopicStatus
 from notifyx_common.errors import NotFound, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -213,10 +213,11 @@ class Reconciler:
         found = []
         for name in sorted(names):
             try:
-                raw = await self._store.call("GET", _path(name), principal=system_principal("operator"))
+                found.append(
+                    await self._store.send(READ_TOPIC, TopicPath(name), principal=system_principal("operator"))
+                )
             except NotFound:
                 continue
-            found.append(Topic.model_validate(raw))
         return found
 
     async def _carry_out(self, claims: Sequence[Claim], observed: Iterable[Topic]) -> list[Applied]:
@@ -276,15 +277,13 @@ class Reconciler:
         """The numbers of these topics, by name, of those that can be read now."""
         if not names:
             return {}
-        body, principal = {"topics": list(names)}, system_principal("operator")
+        wish = StatusesOf(topics=list(names))
         try:
-            raw = await self._store.call(
-                "POST", "/internal/v1/statuses", body=body, principal=principal, idempotent=True
-            )
+            found = await self._store.send(TOPIC_STATUSES, wish, principal=system_principal("operator"))
         except NotifyxError as error:
             log.info("the topics' numbers were not read", reason=error.reason)
             return {}
-        return {one.name: one for one in TopicStatuses.model_validate(raw).items}
+        return {one.name: one for one in found.items}
 
     async def _tell(self, happened: Iterable[Happening], lane: asyncio.Semaphore) -> None:
         await asyncio.gather(*(self._tell_one(one, lane) for one in happened))
@@ -298,7 +297,3 @@ class Reconciler:
                 await self._cluster.event(KIND, regarding, warning=one.warning, reason=one.reason, message=one.message)
             except NotifyxError as error:
                 log.warning("an Event was not posted", resource=claim.reference, reason=error.reason)
-
-
-def _path(name: str) -> str:
-    return f"/internal/v1/topics/{quote(name, safe='')}"

@@ -1,26 +1,17 @@
-"""The HTTP form of :class:`~notifyx_auth.service.Auth`: paths, bodies and status codes of ``contracts.auth``."""
+"""The HTTP form of :class:`~notifyx_auth.service.Auth`: the calls of ``contracts.auth``."""
 
 from __future__ import annotations
 
-from quart import Quart, Response
+from quart import Quart
 
 from notifyx_auth import api_keys
 from notifyx_auth.service import Auth
-from notifyx_common.contracts.auth import (
-    ApiKeys,
-    NewApiKey,
-    ResolveUsers,
-    RevokeRequest,
-    SignUp,
-    TokenRequest,
-    VerifyKey,
-    VerifyRequest,
-)
-from notifyx_common.errors import InvalidRequest
-from notifyx_common.reading import parse_model
-from notifyx_common.web import caller, json_response, read_json, read_model
+from notifyx_common.contracts import auth as calls
+from notifyx_common.contracts.call import Raw
+from notifyx_common.handlers import handle
+from notifyx_common.principal import Principal
+from notifyx_common.web import caller
 
-_BASE = "/internal/v1"
 _NO_STORE = {"Cache-Control": "no-store"}
 """RFC 6749 5.1: for every answer that holds a credential."""
 
@@ -33,66 +24,58 @@ def add_routes(app: Quart, auth: Auth) -> None:
 
 
 def _add_users(app: Quart, auth: Auth) -> None:
-    @app.post(f"{_BASE}/users")
-    async def sign_up() -> Response:
-        return json_response(await auth.sign_up(await read_model(SignUp)), 201)
+    @handle(app, calls.SIGN_UP)
+    async def sign_up(wanted: calls.SignUp) -> calls.User:
+        return await auth.sign_up(wanted)
 
-    @app.get(f"{_BASE}/me")
-    async def me() -> Response:
-        return json_response(await auth.me(caller()))
+    @handle(app, calls.ME)
+    async def me(_: None) -> calls.User:
+        return await auth.me(caller())
 
-    @app.post(f"{_BASE}/me/verification")
-    async def request_verification() -> Response:
-        return json_response(await auth.request_verification(caller()), 202, _NO_STORE)
+    @handle(app, calls.REQUEST_VERIFICATION, headers=_NO_STORE)
+    async def request_verification(_: None) -> calls.EmailToken:
+        return await auth.request_verification(caller())
 
-    @app.post(f"{_BASE}/verify")
-    async def verify_email() -> Response:
-        return json_response(await auth.verify(await read_model(VerifyRequest)))
+    @handle(app, calls.VERIFY_EMAIL)
+    async def verify_email(wanted: calls.VerifyRequest) -> calls.User:
+        return await auth.verify(wanted)
 
-    @app.post(f"{_BASE}/users:resolve")
-    async def resolve() -> Response:
-        return json_response(await auth.resolve(await read_model(ResolveUsers)))
+    @handle(app, calls.RESOLVE_USERS)
+    async def resolve(wanted: calls.ResolveUsers) -> calls.ResolvedUsers:
+        return await auth.resolve(wanted)
 
 
 def _add_tokens(app: Quart, auth: Auth) -> None:
-    @app.post(f"{_BASE}/token")
-    async def token() -> Response:
-        data = await read_json()
-        try:
-            wanted = parse_model(TokenRequest, data)
-        except InvalidRequest as error:
-            raise InvalidRequest(error.reason, fields=error.fields) from None  # RFC 6749's code for it
-        answer = (await auth.token(wanted)).model_dump(mode="json", exclude_none=True)
-        return json_response(answer, 200, _NO_STORE)
+    # RFC 6749's code for a request that fails validation.
+    @handle(app, calls.TOKEN, headers=_NO_STORE, invalid_code="invalid_request")
+    async def token(wanted: calls.TokenRequest) -> calls.TokenResponse:
+        return await auth.token(wanted)
 
-    @app.post(f"{_BASE}/token/revoke")
-    async def revoke() -> Response:
-        await auth.revoke(await read_model(RevokeRequest))
-        return Response(status=204)
+    @handle(app, calls.REVOKE_TOKEN)
+    async def revoke(wanted: calls.RevokeRequest) -> None:
+        await auth.revoke(wanted)
 
-    @app.get(f"{_BASE}/jwks")
-    async def jwks() -> Response:
-        return Response(auth.keyring.jwks(), content_type="application/jwk-set+json")
+    @handle(app, calls.JWKS, content_type="application/jwk-set+json")
+    async def jwks(_: None) -> Raw[calls.JwkSet]:
+        return Raw(auth.keyring.jwks())
 
 
 def _add_api_keys(app: Quart, auth: Auth) -> None:
-    @app.post(f"{_BASE}/api-keys")
-    async def create_api_key() -> Response:
-        owner, wanted = caller(), await read_model(NewApiKey)
+    @handle(app, calls.CREATE_API_KEY, headers=_NO_STORE)
+    async def create_api_key(wanted: calls.NewApiKey) -> calls.CreatedApiKey:
         async with auth.database.guard():
-            return json_response(await api_keys.create(owner, wanted, auth.clock.now()), 201, _NO_STORE)
+            return await api_keys.create(caller(), wanted, auth.clock.now())
 
-    @app.get(f"{_BASE}/api-keys")
-    async def list_api_keys() -> Response:
+    @handle(app, calls.API_KEYS)
+    async def list_api_keys(_: None) -> calls.ApiKeys:
         async with auth.database.guard():
-            return json_response(ApiKeys(items=await api_keys.of_owner(caller())))
+            return calls.ApiKeys(items=await api_keys.of_owner(caller()))
 
-    @app.delete(f"{_BASE}/api-keys/<key_id>")
-    async def delete_api_key(key_id: str) -> Response:
+    @handle(app, calls.DELETE_API_KEY)
+    async def delete_api_key(key: calls.ApiKeyPath) -> None:
         async with auth.database.guard():
-            await api_keys.delete(caller(), key_id)
-        return Response(status=204)
+            await api_keys.delete(caller(), key.key_id)
 
-    @app.post(f"{_BASE}/api-keys:verify")
-    async def verify_api_key() -> Response:
-        return json_response(await auth.verify_api_key(await read_model(VerifyKey)))
+    @handle(app, calls.VERIFY_API_KEY)
+    async def verify_api_key(wanted: calls.VerifyKey) -> Principal:
+        return await auth.verify_api_key(wanted)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar
 
 import aiohttp
 import orjson
@@ -19,13 +20,34 @@ import orjson
 from notifyx_common.backoff import Backoff
 from notifyx_common.balancer import Balancer, Endpoint
 from notifyx_common.clock import Clock
+from notifyx_common.contracts.call import Call, Message
 from notifyx_common.discovery import Discovery
-from notifyx_common.errors import DeadlineExceeded, Internal, NotifyxError, Unavailable
+from notifyx_common.errors import DeadlineExceeded, Internal, NotifyxError, Unavailable, UnexpectedAnswer
+from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 
+log = get_logger(__name__)
+
 _ROUNDS = Backoff(0.1, 1.0)
 """The pauses once every endpoint has been tried."""
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A call on its way to one node after the other. ``until`` is a monotonic time, ``try_timeout`` is in seconds."""
+
+    method: str
+    message: Message
+    headers: Mapping[str, str]
+    repeatable: bool
+    until: float
+    try_timeout: float
+    pinned: Endpoint | None
+    expect_continue: bool
 
 
 class ServiceClient:
@@ -87,78 +109,64 @@ class ServiceClient:
         ejected = {endpoint.url for endpoint in self.balancer.ejected(self._clock.monotonic())}
         return [one for one in self.balancer.endpoints if one.url not in ejected] or self.balancer.endpoints
 
-    async def call(
+    async def send(
         self,
-        method: str,
-        path: str,
+        call: Call[Q, R],
+        request: Q,
         *,
-        body: Any = None,
-        params: Mapping[str, str] | None = None,
         principal: Principal | None = None,
         headers: Mapping[str, str] | None = None,
-        idempotent: bool | None = None,
         deadline: float | None = None,
         try_timeout: float | None = None,
         endpoint: Endpoint | None = None,
         expect_continue: bool = False,
-    ) -> Any:
-        """Call ``method path`` and return the decoded JSON answer (``None`` for an empty one).
+    ) -> R:
+        """Make ``call`` with ``request`` and return its answer. Times are in seconds.
 
-        ``idempotent`` defaults to true for GET, PUT and DELETE. ``endpoint`` pins the call to one node.
-        ``expect_continue`` sends the body only once the node says that it is there (100 Continue): one that hangs
-        then never holds work that it would carry out when it wakes.
+        ``endpoint`` pins the call to one node. ``expect_continue`` sends the body only once the node says that it is
+        there (100 Continue): one that hangs then never holds work that it would carry out when it wakes.
+
         Raises the :class:`NotifyxError` the service answered with, :class:`Unavailable` when no endpoint
-        could be reached in time, :class:`DeadlineExceeded` when the outcome is not known.
+        could be reached in time, :class:`DeadlineExceeded` when the outcome is not known, and
+        :class:`UnexpectedAnswer` for an answer in another form than agreed.
         """
-        safe = method in ("GET", "PUT", "DELETE") if idempotent is None else idempotent
-        # Only the fixed part of a path is a label: what follows may be a name.
-        operation = f"{method} {'/'.join(path.partition('?')[0].split('/')[:4])}"
-        started = time.perf_counter()
-        outcome = "ok"
+        message = call.encode(request)
         send_headers = {"Content-Type": "application/json", **(headers or {})}
         if principal is not None:
             send_headers[PRINCIPAL_HEADER] = principal.to_header()
-        payload = None if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
+        attempt = _Attempt(
+            method=call.method,
+            message=message,
+            headers=send_headers,
+            repeatable=call.repeatable,
+            until=self._clock.monotonic() + (deadline or self._deadline),
+            try_timeout=try_timeout or self._try_timeout,
+            pinned=endpoint,
+            expect_continue=expect_continue,
+        )
+        started = time.perf_counter()
+        outcome = "ok"
         try:
-            return await self._attempts(
-                method,
-                path,
-                payload,
-                params,
-                send_headers,
-                safe,
-                deadline or self._deadline,
-                try_timeout,
-                endpoint,
-                expect_continue,
-            )
+            return call.decode(await self._attempts(attempt))
+        except UnexpectedAnswer as error:
+            outcome = error.code
+            log.error("unexpected answer", service=self.service, operation=call.operation, reason=error.reason)
+            raise
         except NotifyxError as error:
             outcome = error.code
             raise
         finally:
-            self._calls.labels(self.service, operation, outcome).inc()
-            self._seconds.labels(self.service, operation).observe(time.perf_counter() - started)
+            self._calls.labels(self.service, call.operation, outcome).inc()
+            self._seconds.labels(self.service, call.operation).observe(time.perf_counter() - started)
 
-    async def _attempts(
-        self,
-        method: str,
-        path: str,
-        payload: bytes | None,
-        params: Mapping[str, str] | None,
-        headers: Mapping[str, str],
-        safe: bool,
-        deadline: float,
-        try_timeout: float | None,
-        pinned: Endpoint | None,
-        expect_continue: bool,
-    ) -> Any:
+    async def _attempts(self, attempt: _Attempt) -> bytes:
+        """Try one node after the other until one answers; the content of its answer."""
         clock = self._clock
-        until = clock.monotonic() + deadline
         tried: frozenset[str] = frozenset()
-        attempt = 0
+        failures = 0
         last: NotifyxError = Unavailable(f"No {self.service} node is known.")
-        while (left := until - clock.monotonic()) > 0:
-            endpoint = pinned or self.balancer.pick(clock.monotonic(), tried)
+        while (left := attempt.until - clock.monotonic()) > 0:
+            endpoint = attempt.pinned or self.balancer.pick(clock.monotonic(), tried)
             if endpoint is None and tried:
                 tried = frozenset()
                 endpoint = self.balancer.pick(clock.monotonic())
@@ -166,58 +174,39 @@ class ServiceClient:
                 await self._wait_for_change(min(left, 0.25))
                 continue
             try:
-                result = await self._once(
-                    endpoint,
-                    method,
-                    path,
-                    payload,
-                    params,
-                    headers,
-                    min(left, try_timeout or self._try_timeout),
-                    expect_continue,
-                )
+                content = await self._once(endpoint, attempt, min(left, attempt.try_timeout))
             except (Unavailable, DeadlineExceeded) as error:
                 # Once an outcome is unknown, a later "nobody there" must not claim that nothing was accepted.
                 last = last if isinstance(last, DeadlineExceeded) else error
                 self.balancer.failed(endpoint.url, clock.monotonic())
                 received = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
-                if (received and not safe) or pinned is not None:
+                if (received and not attempt.repeatable) or attempt.pinned is not None:
                     raise
                 tried |= {endpoint.url}
-                attempt += 1
+                failures += 1
                 if len(tried) >= len(self.balancer.endpoints):
-                    await asyncio.sleep(min(_ROUNDS.after(attempt), max(0.0, until - clock.monotonic())))
+                    await asyncio.sleep(min(_ROUNDS.after(failures), max(0.0, attempt.until - clock.monotonic())))
                 continue
             except NotifyxError:
                 self.balancer.succeeded(endpoint.url)
                 raise
             self.balancer.succeeded(endpoint.url)
-            return result
+            return content
         raise last
 
-    async def _once(
-        self,
-        endpoint: Endpoint,
-        method: str,
-        path: str,
-        payload: bytes | None,
-        params: Mapping[str, str] | None,
-        headers: Mapping[str, str],
-        timeout: float,
-        expect_continue: bool,
-    ) -> Any:
+    async def _once(self, endpoint: Endpoint, attempt: _Attempt, timeout: float) -> bytes:
         try:
             async with self.session.request(
-                method,
-                f"{endpoint.url}{path}",
-                data=payload,
-                params=params,
-                headers=headers,
+                attempt.method,
+                f"{endpoint.url}{attempt.message.path}",
+                data=attempt.message.body,
+                params=attempt.message.query,
+                headers=attempt.headers,
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=False,
-                expect100=expect_continue,
+                expect100=attempt.expect_continue,
             ) as response:
-                raw = await response.read()
+                content = await response.read()
                 status = response.status
         except TimeoutError as error:
             raise DeadlineExceeded(f"The {self.service} service did not answer in {timeout:.1f} s.") from error
@@ -226,13 +215,8 @@ class ServiceClient:
         except aiohttp.ClientError as error:
             raise DeadlineExceeded(f"The {self.service} service broke off before it answered.") from error
         if status >= 400:
-            raise _error_from(self.service, status, raw)
-        if not raw:
-            return None
-        try:
-            return orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            raise Internal(f"The {self.service} service answered with something that is not JSON.") from None
+            raise _error_from(self.service, status, content)
+        return content
 
     async def _wait_for_change(self, timeout: float) -> None:
         self._changed.clear()

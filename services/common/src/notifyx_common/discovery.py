@@ -15,7 +15,8 @@ import aiohttp
 
 from notifyx_common.background import Background, every
 from notifyx_common.balancer import Endpoint
-from notifyx_common.contracts.registry import Nodes
+from notifyx_common.contracts.registry import NODES, Nodes
+from notifyx_common.errors import UnexpectedAnswer
 from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
@@ -85,10 +86,10 @@ class RegistryDiscovery(StaticDiscovery):
             async def read() -> None:
                 for registry in self._registries:
                     try:
-                        async with session.get(f"{registry}/internal/v1/registry") as response:
+                        async with session.get(f"{registry}{NODES.path}") as response:
                             response.raise_for_status()
-                            nodes = Nodes.model_validate_json(await response.read())
-                    except (aiohttp.ClientError, TimeoutError, ValueError):
+                            nodes = NODES.decode(await response.read())
+                    except (aiohttp.ClientError, TimeoutError, UnexpectedAnswer):
                         continue
                     self._apply(nodes)
                     break

@@ -14,7 +14,7 @@ import aiohttp
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import Backoff
-from notifyx_common.contracts.registry import Lease
+from notifyx_common.contracts.registry import END_LEASE, RENEW_LEASE, Lease, Node, NodeLease
 from notifyx_common.logs import get_logger
 from notifyx_common.settings import ServiceSettings
 
@@ -71,9 +71,10 @@ class Registration:
         if self._session is None or self._withdrawn:
             return
         self._withdrawn = True
+        node = END_LEASE.encode(Node(self._lease.service, self._lease.instance))
         for url in self._registries:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with self._session.delete(self._url(url)):
+                async with self._session.delete(f"{url}{node.path}"):
                     pass
 
     async def _renew_all(self) -> None:
@@ -82,17 +83,16 @@ class Registration:
                 group.create_task(self._follow(registry), name=f"registration at {registry}")
 
     async def _follow(self, registry: str) -> None:
-        session, body, url = self._session, self._lease.model_dump(mode="json"), self._url(registry)
+        session = self._session
         assert session is not None
+        lease = RENEW_LEASE.encode(NodeLease(self._lease.service, self._lease.instance, self._lease))
+        url, headers = f"{registry}{lease.path}", {"Content-Type": "application/json"}
 
         async def renew() -> None:
-            async with session.put(url, json=body) as response:
+            async with session.put(url, data=lease.body, headers=headers) as response:
                 response.raise_for_status()
 
         # A gateway that has just come back should know its nodes at once, not a lease later.
         pause = min(self._interval, UNREACHED_PAUSE)
         backoff = Backoff(pause, pause, jitter=(0.8, 1.0))
         await every(self._interval, renew, away=(aiohttp.ClientError, TimeoutError), backoff=backoff, jitter=(0.8, 1.0))
-
-    def _url(self, registry: str) -> str:
-        return f"{registry}/internal/v1/registry/{self._lease.service}/{self._lease.instance}"

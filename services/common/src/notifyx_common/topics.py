@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-from urllib.parse import quote
+from typing import Literal, Protocol, TypeVar
 
-from notifyx_common.contracts.store.topics import Topic, Topics
+from notifyx_common.contracts.call import Call
+from notifyx_common.contracts.store.topics import (
+    CLAIM_TOPIC,
+    LIST_TOPICS,
+    RELEASE_TOPIC,
+    Topic,
+    TopicClaim,
+    TopicRelease,
+    TopicsPage,
+)
 from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal, system_principal
 from notifyx_topics.plan import Action, Put, Refuse, Release
 
 PAGE = 200
 
+Q = TypeVar("Q")
+R = TypeVar("R")
+
 
 class StoreCalls(Protocol):
     """How the store is called; :class:`notifyx_common.client.ServiceClient` is one."""
 
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Any = None,
-        params: Mapping[str, str] | None = None,
-        principal: Principal | None = None,
-        idempotent: bool | None = None,
-    ) -> Any:
-        """One call; raises :class:`NotifyxError`."""
+    async def send(self, call: Call[Q, R], request: Q, *, principal: Principal | None = None) -> R:
+        """Make a call. Raises :class:`NotifyxError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,9 @@ class Applied:
 async def observe(store: StoreCalls, part: str = "operator") -> list[Topic]:
     """Every topic of the store. Raises :class:`NotifyxError` when it does not answer."""
     topics: list[Topic] = []
-    after: str | None = None
+    after = ""
     while True:
-        params = {"limit": str(PAGE), **({"after": after} if after else {})}
-        raw = await store.call("GET", "/internal/v1/topics", params=params, principal=system_principal(part))
-        page = Topics.model_validate(raw)
+        page = await store.send(LIST_TOPICS, TopicsPage(limit=PAGE, after=after), principal=system_principal(part))
         topics += page.items
         if page.next is None:
             return topics
@@ -58,14 +58,14 @@ async def apply(store: StoreCalls, actions: Sequence[Action], part: str = "opera
     principal = system_principal(part)
     done: list[Applied] = []
     for action in actions:
-        path = f"/internal/v1/topics/{quote(action.topic, safe='')}/resource"
         try:
             if isinstance(action, Put):
-                await store.call("PUT", path, body=action.wish.model_dump(mode="json"), principal=principal)
+                await store.send(CLAIM_TOPIC, TopicClaim(action.topic, action.wish), principal=principal)
             elif not isinstance(action, Refuse):
-                policy = "retain" if isinstance(action, Release) else "delete"
-                params = {"policy": policy, **({"uid": action.uid} if action.uid else {})}
-                await store.call("DELETE", path, params=params, principal=principal)
+                policy: Literal["retain", "delete"] = "retain" if isinstance(action, Release) else "delete"
+                await store.send(
+                    RELEASE_TOPIC, TopicRelease(action.topic, policy, action.uid or ""), principal=principal
+                )
         except NotifyxError as error:
             done.append(Applied(action, error))
         else:

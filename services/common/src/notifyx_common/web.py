@@ -18,6 +18,7 @@ from quart import Quart, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from notifyx_common.background import Background, Fault
+from notifyx_common.contracts.call import INTERNAL
 from notifyx_common.errors import (
     Internal,
     InvalidRequest,
@@ -180,7 +181,7 @@ def _guard_internal(app: Quart, settings: ServiceSettings) -> None:
     expected = f"Bearer {settings.internal_token.get_secret_value()}".encode()
 
     async def guard() -> None:
-        if request.path.startswith("/internal/"):
+        if request.path.startswith(INTERNAL):
             given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
             if not hmac.compare_digest(given, expected):
                 raise Unauthenticated("This path is for Notifyx services only.")

@@ -46,7 +46,10 @@ from notifyx_gateway.socket.listener import SocketListener
 from notifyx_gateway.socket.longpoll import WINDOW, LongPoll
 from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.settings import SocketSettings
+from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.identity import Authenticator
+from notifyx_gateway.upstream.mailer import Mailer
+from notifyx_gateway.upstream.outbox import Outbox
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
@@ -73,8 +76,9 @@ class Gateway:
         def client(service: str) -> ServiceClient:
             return ServiceClient(service, discovery=found, token=token, metrics=metrics, clock=clock)
 
-        self.auth, self.store_client, self.mailer = client("auth"), client("store"), client("mailer")
+        self.auth_client, self.store_client, self.mailer_client = client("auth"), client("store"), client("mailer")
         self.gateways = client("gateway")
+        self.auth, self.mailer = Auth(self.auth_client), Mailer(self.mailer_client)
         servers = parse_servers(settings.memcached)
         self.shared = Memcached(servers, background=background) if servers else None
         self.authenticator = Authenticator(
@@ -112,17 +116,16 @@ class Gateway:
         self.peers = Peers(self.instance, lambda: self.gateways.endpoints, deadline=WINDOW + 5)
         self.longpoll = LongPoll(self.socket.realm, self.peers)
         self.dispatcher = Dispatcher(
-            store=self.store_client,
+            outbox=Outbox(self.store_client, self.instance),
             auth=self.auth,
             mailer=self.mailer,
             public_url=settings.base_url,
-            instance=self.instance,
             metrics=metrics,
             clock=clock,
             background=background,
         )
         self.collector = Collector(
-            [self.gateways, self.auth, self.store_client, self.mailer],
+            [self.gateways, self.auth_client, self.store_client, self.mailer_client],
             instance=self.instance,
             readiness=self.readiness,
             own=metrics.registry,
@@ -130,7 +133,7 @@ class Gateway:
             background=background,
             rest=HARDLY if settings.prometheus_url else SELDOM,
         )
-        self.books = TopicBooks(self.store_client, clock) if settings.dashboard_topics == "public" else None
+        self.books = TopicBooks(self.store, clock) if settings.dashboard_topics == "public" else None
         self.prometheus = Prometheus(settings) if settings.prometheus_url else None
         self.history_of_all = (
             PrometheusHistory(self.prometheus, clock, background) if self.prometheus is not None else None
@@ -138,7 +141,7 @@ class Gateway:
         self.app = create_app("gateway", settings, metrics, self.readiness)
         add_headers(self.app, settings)
         self._add_routes(metrics)
-        self.readiness.add("auth", _found(self.auth))
+        self.readiness.add("auth", _found(self.auth_client))
         self.readiness.add("store", _found(self.store_client))
         self.readiness.add("keys", self._has_keys)
 
@@ -151,7 +154,9 @@ class Gateway:
                 await stack.enter_async_context(self.shared)
             if self.slices is not None:
                 await stack.enter_async_context(self.slices)
-            for part in (self.auth, self.store_client, self.mailer, self.gateways, self.registry, self.authenticator):
+            for client in (self.auth_client, self.store_client, self.mailer_client, self.gateways):
+                await stack.enter_async_context(client)
+            for part in (self.registry, self.authenticator):
                 await stack.enter_async_context(part)
             for part_ in (self.store, self.hub, self.verification, self.socket, self.peers, self.longpoll):
                 await stack.enter_async_context(part_)
@@ -182,11 +187,10 @@ class Gateway:
             connection_routes(self.hub, metrics),
             account_routes(door=door, auth=self.auth, verification=self.verification, settings=settings),
             token_routes(door=door, auth=self.auth),
-            topic_routes(door=door, store=self.store_client, users=self.users),
+            topic_routes(door=door, store=self.store, users=self.users),
             notification_routes(
                 door=door,
                 store=self.store,
-                client=self.store_client,
                 users=self.users,
                 history=self.history,
                 metrics=metrics,
@@ -196,7 +200,7 @@ class Gateway:
             document_routes(
                 settings=settings, authenticator=self.authenticator, pages=pages, verification=self.verification
             ),
-            page_routes(pages=pages, auth=self.auth, store=self.store_client, users=self.users),
+            page_routes(pages=pages, auth=self.auth, store=self.store, users=self.users),
             web_routes(files=WebFiles(settings.web_folder), pages=pages, settings=settings),
         ):
             self.app.register_blueprint(blueprint)

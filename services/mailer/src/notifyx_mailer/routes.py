@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from quart import Quart, Response, request
+from quart import Quart
 
-from notifyx_common.contracts.mailer import MailBatch, MailerStatus, MailResults
-from notifyx_common.web import json_response, read_model
+from notifyx_common.contracts.mailer import MAILER_STATUS, SEND_MAILS, MailBatch, MailerStatus, MailResults, Mails
+from notifyx_common.handlers import handle
 
 
 class Mailer(Protocol):
@@ -25,11 +25,10 @@ class Mailer(Protocol):
 def add_routes(app: Quart, mailer: Mailer) -> None:
     """Register the routes on ``app``."""
 
-    @app.post("/internal/v1/mails")
-    async def send() -> Response:
-        batch = await read_model(MailBatch)
-        return json_response(await mailer.send(batch, local=request.args.get("local") == "true"))
+    @handle(app, SEND_MAILS)
+    async def send(mails: Mails) -> MailResults:
+        return await mailer.send(mails.body, local=mails.local)
 
-    @app.get("/internal/v1/status")
-    async def status() -> Response:
-        return json_response(mailer.status())
+    @handle(app, MAILER_STATUS)
+    async def status(_: None) -> MailerStatus:
+        return mailer.status()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.mailer import Mail, MailBatch, MailResult, MailResults
+from notifyx_common.contracts.mailer import SEND_MAILS, Mail, MailBatch, MailResult, MailResults, Mails
 from notifyx_common.metrics import Metrics
 from notifyx_common.tasks import Outcome, TryElsewhere, scatter
 from notifyx_mailer.sender import Sender
@@ -66,17 +66,16 @@ class MailerService:
     async def _send_chunk(self, endpoint: Endpoint, mails: list[Mail], timeout: float) -> list[MailResult]:
         if endpoint.instance == self._node:
             return await self._sender.send(mails, timeout * _ANSWER_MARGIN)
-        answer = await self._peers.call(
-            "POST",
-            "/internal/v1/mails",
-            params={"local": "true"},
-            body=MailBatch(mails=mails, deadline=timeout * _ANSWER_MARGIN).model_dump(mode="json"),
+        batch = MailBatch(mails=mails, deadline=timeout * _ANSWER_MARGIN)
+        answer = await self._peers.send(
+            SEND_MAILS,
+            Mails(batch, local=True),
             endpoint=endpoint,
             deadline=timeout,
             try_timeout=timeout * 0.98,
             expect_continue=True,
         )
-        return MailResults.model_validate(answer).results
+        return answer.results
 
     def _nodes(self) -> list[Endpoint]:
         """The live peers and this node, which needs no discovery to know of itself."""

@@ -19,6 +19,7 @@ from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.kubernetes_api import ApiServer
 from notifyx_common.metrics import Metrics
+from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.identity import Authenticator
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts, is_service_account_token, principal_of
 from notifyx_local.postgres import Cluster
@@ -106,7 +107,7 @@ async def test_a_service_account_publishes_where_it_may(stack: Stack, reviewer: 
 async def test_a_proof_is_remembered_and_a_refusal_too(accounts: ServiceAccounts, reviewer: Reviewer) -> None:
     unasked = ServiceClient("auth", discovery=StaticDiscovery(), token="", metrics=Metrics(), clock=SystemClock())
     authenticator = Authenticator(
-        unasked,
+        Auth(unasked),
         background=Background(Metrics()),
         clock=SystemClock(),
         metrics=Metrics(),

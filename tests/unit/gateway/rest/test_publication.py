@@ -38,14 +38,14 @@ json_values = st.recursive(
 def test_any_request_is_a_publication_or_a_clear_refusal(headers: dict[str, str], kind: str, body: bytes) -> None:
     with contextlib.suppress(InvalidRequest, UnsupportedMediaType):
         publication = read_publication(headers, kind, body)
-        orjson.dumps(publication.notification.model_dump(mode="json"))
+        orjson.dumps(publication.model_dump(mode="json"))
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=500))
 def test_text_is_the_body_as_it_is_also_when_curl_calls_it_a_form(text: str) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
         publication = read_publication({}, kind, text.encode())
-        assert (publication.notification.body, publication.key) == (text, None)
+        assert (publication.body, publication.key) == (text, None)
 
 
 def percent_encoded(value: str) -> str:
@@ -72,7 +72,7 @@ def test_both_modes_of_one_event_are_the_same_notification(event_id: str, source
     other = read_publication({}, "application/cloudevents+json", orjson.dumps(structured))
     assert binary.key == other.key
     if data is not None:
-        assert binary.notification == other.notification
+        assert binary == other
 
 
 @given(attribute, attribute, attribute, attribute)
@@ -94,8 +94,7 @@ def test_only_the_same_source_and_id_share_a_key(id_a: str, source_a: str, id_b:
     ],
 )
 def test_what_people_read_is_taken_from_the_event(event: dict[str, Any], title: str, body: str) -> None:
-    publication = read_publication({}, "application/cloudevents+json", orjson.dumps(event))
-    shown = publication.notification
+    shown = read_publication({}, "application/cloudevents+json", orjson.dumps(event))
     assert (shown.title, shown.body, shown.data) == (title, body, event)
 
 
@@ -105,18 +104,18 @@ def test_an_explicit_key_and_an_expiry_are_taken_over() -> None:
         {"Idempotency-Key": "mine"}, "application/cloudevents+json; charset=utf-8", orjson.dumps(event)
     )
     assert publication.key == "mine"
-    assert publication.notification.expires_at is not None
-    assert publication.notification.expires_at.year == 2030
-    assert publication.notification.priority == "urgent"
+    assert publication.expires_at is not None
+    assert publication.expires_at.year == 2030
+    assert publication.priority == "urgent"
 
 
 def test_binary_data_is_kept_as_base64_and_text_as_text() -> None:
-    image = read_publication(HEADERS, "image/png", b"\x89PNG").notification
+    image = read_publication(HEADERS, "image/png", b"\x89PNG")
     assert image.data is not None
     assert base64.b64decode(image.data["data_base64"]) == b"\x89PNG"
-    text = read_publication(HEADERS, "text/plain", "größer".encode()).notification
+    text = read_publication(HEADERS, "text/plain", "größer".encode())
     assert text.body == "größer"
-    quoted = read_publication({**HEADERS, "ce-subject": '"a \\"b\\""'}, "text/plain", b"x").notification
+    quoted = read_publication({**HEADERS, "ce-subject": '"a \\"b\\""'}, "text/plain", b"x")
     assert quoted.title == 'a "b"'
 
 

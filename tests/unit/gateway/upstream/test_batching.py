@@ -9,9 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
+from pydantic import BaseModel
 
 from notifyx_common.background import Background
-from notifyx_common.errors import InvalidRequest, NotifyxError, TooManyRequests, Unavailable
+from notifyx_common.contracts.store.batches import ItemError
+from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.batching import Entry, Lane, encode_batch
@@ -32,6 +34,12 @@ class HandClock:
         return datetime.fromtimestamp(self.time, UTC)
 
 
+class Echo(BaseModel):
+    """A result: the item's number."""
+
+    n: int
+
+
 class Server:
     """Answers each item with its number, once ``gate`` is open."""
 
@@ -40,10 +48,9 @@ class Server:
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: NotifyxError | None = None
-        self.picky: set[int] = set()
         self.in_flight = 0
 
-    async def send(self, entries: Sequence[Entry[Any]], left: float) -> list[Any]:
+    async def send(self, entries: Sequence[Entry[Echo]], left: float) -> Sequence[Echo | ItemError]:
         assert left > 0
         self.in_flight += 1
         assert self.in_flight == 1
@@ -53,18 +60,16 @@ class Server:
             await self.gate.wait()
             if self.error is not None:
                 raise self.error
-            if self.picky.intersection(numbers):
-                raise InvalidRequest("One of these is not valid.")
         finally:
             self.in_flight -= 1
-        return [{"status": 403, "code": "forbidden", "detail": "No."} if number == 13 else number for number in numbers]
+        return [ItemError.of(Forbidden("No.")) if number == 13 else Echo(n=number) for number in numbers]
 
 
-def lane(server: Server, clock: HandClock, **bounds: Any) -> Lane[Any]:
-    return Lane("test", server.send, lambda raw: raw, clock=clock, background=Background(Metrics()), **bounds)
+def lane(server: Server, clock: HandClock, **bounds: Any) -> Lane[Echo]:
+    return Lane("test", server.send, clock=clock, background=Background(Metrics()), **bounds)
 
 
-def put(lane: Lane[Any], number: int) -> asyncio.Future[Any]:
+def put(lane: Lane[Echo], number: int) -> asyncio.Future[Echo]:
     return lane.submit(orjson.dumps({"n": number}), ANN)
 
 
@@ -80,7 +85,7 @@ async def test_a_tick_shares_a_request_and_later_ones_wait_for_it() -> None:
     assert queue.usage().used == 3
     assert server.batches == [[0, 1, 2]]
     server.gate.set()
-    assert await asyncio.gather(*first, *second) == [0, 1, 2, 3, 4, 5]
+    assert await asyncio.gather(*first, *second) == [Echo(n=n) for n in range(6)]
     assert server.batches == [[0, 1, 2], [3, 4, 5]]
     assert queue.usage().used == 0
 
@@ -95,18 +100,10 @@ async def test_batches_are_bounded_in_items_and_bytes() -> None:
 async def test_each_caller_gets_its_own_refusal() -> None:
     queue = lane(Server(), HandClock())
     answers = await asyncio.gather(*(put(queue, n) for n in (12, 13, 14)), return_exceptions=True)
-    assert answers[0] == 12
-    assert answers[2] == 14
+    assert answers[0] == Echo(n=12)
+    assert answers[2] == Echo(n=14)
     assert isinstance(answers[1], NotifyxError)
     assert answers[1].code == "forbidden"
-
-
-async def test_an_item_the_store_cannot_read_costs_only_itself() -> None:
-    server = Server()
-    server.picky = {5}
-    queue = lane(server, HandClock())
-    answers = await asyncio.gather(*(put(queue, n) for n in range(8)), return_exceptions=True)
-    assert [isinstance(answer, InvalidRequest) for answer in answers] == [n == 5 for n in range(8)]
 
 
 async def test_a_failed_batch_fails_its_callers_and_the_lane_goes_on() -> None:
@@ -117,7 +114,7 @@ async def test_a_failed_batch_fails_its_callers_and_the_lane_goes_on() -> None:
     assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
     assert answers[0] is not answers[1]
     server.error = None
-    assert await put(queue, 3) == 3
+    assert await put(queue, 3) == Echo(n=3)
 
 
 async def test_a_full_queue_refuses() -> None:
@@ -146,10 +143,10 @@ async def test_what_waited_too_long_is_refused_unsent() -> None:
     clock.time = 7.5
     fresh = put(queue, 3)
     server.gate.set()
-    assert await first == 1
+    assert await first == Echo(n=1)
     with pytest.raises(Unavailable):
         await late
-    assert await fresh == 3
+    assert await fresh == Echo(n=3)
     assert server.batches == [[1], [3]]
 
 
@@ -158,7 +155,7 @@ async def test_closing_finishes_what_is_queued_and_refuses_more() -> None:
     queue = lane(server, HandClock())
     waiting = put(queue, 1)
     await queue.close()
-    assert waiting.result() == 1
+    assert waiting.result() == Echo(n=1)
     with pytest.raises(Unavailable):
         put(queue, 2)
 

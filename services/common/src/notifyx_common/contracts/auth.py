@@ -71,7 +71,7 @@ class TokenResponse(BaseModel):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a type, not a secret
     expires_in: int
-    refresh_token: str | None = None
+    refresh_token: str | None = Field(default=None, exclude_if=lambda token: token is None)
     scope: str
 
 
@@ -160,7 +160,7 @@ class ResolvedUsers(BaseModel):
     users: dict[str, ResolvedUser]
 
 
-class KeySet(BaseModel):
+class JwkSet(BaseModel):
     """A JWK set (RFC 7517)."""
 
     keys: list[dict[str, JsonValue]]
@@ -194,4 +194,4 @@ VERIFY_API_KEY = Call("POST", f"{V1}/api-keys:verify", VerifyKey, Principal, ide
 """Raises 401 for a key that proves nobody."""
 
 RESOLVE_USERS = Call("POST", f"{V1}/users:resolve", ResolveUsers, ResolvedUsers, idempotent=True)
-JWKS: Call[None, Raw[KeySet]] = Call("GET", f"{V1}/jwks", type(None), Raw[KeySet])
+JWKS: Call[None, Raw[JwkSet]] = Call("GET", f"{V1}/jwks", type(None), Raw[JwkSet])

@@ -52,6 +52,11 @@ class Raw(Generic[M]):
 
     content: bytes
 
+    @classmethod
+    def of(cls, model: M) -> Raw[M]:
+        """Encode ``model``."""
+        return cls(model.model_dump_json().encode())
+
     def read(self, kind: type[M]) -> M:
         """Parse the content. Raises :class:`UnexpectedAnswer`."""
         try:

@@ -161,5 +161,7 @@ class Mails:
     local: bool = False
 
 
-SEND_MAILS = Call("POST", f"{V1}/mails", Mails, MailResults)
+SEND_MAILS = Call("POST", f"{V1}/mails", Mails, MailResults, idempotent=True)
+"""May be repeated: its id makes an email the same one at the node that sent it, its Message-ID at a mailbox."""
+
 MAILER_STATUS: Call[None, MailerStatus] = Call("GET", f"{V1}/status", type(None), MailerStatus)

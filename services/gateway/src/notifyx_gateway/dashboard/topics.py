@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store.ledger import Ledger, LedgerRow
-from notifyx_common.contracts.store.topics import Topics
+from notifyx_common.contracts.store.ledger import LedgerRow
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal, system_principal
+from notifyx_gateway.upstream.store import Store
 
 log = get_logger(__name__)
 
@@ -46,7 +45,7 @@ class TopicLedger:
 class TopicBooks:
     """Reads the books of the public topics from the store, at most every :data:`FRESH` seconds."""
 
-    def __init__(self, store: ServiceClient, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._known: list[TopicLedger] = []
@@ -67,8 +66,7 @@ class TopicBooks:
             return self._known
 
     async def _ask(self) -> list[TopicLedger]:
-        raw = await self._store.call("GET", "/internal/v1/ledger", principal=system_principal("dashboard"))
-        rows = Ledger.model_validate(raw).topics
+        rows = (await self._store.ledger(system_principal("dashboard"))).topics
         public = await self._public()
         shown = sorted((row for row in rows if row.topic in public), key=lambda row: (-row.due, row.topic))
         return [TopicLedger(row) for row in shown[:MOST]]
@@ -77,9 +75,7 @@ class TopicBooks:
         names: set[str] = set()
         after = ""
         for _ in range(MOST_PAGES):
-            params = {"limit": str(PAGE), **({"after": after} if after else {})}
-            raw = await self._store.call("GET", "/internal/v1/topics", params=params, principal=ANYBODY)
-            page = Topics.model_validate(raw)
+            page = await self._store.topics(ANYBODY, limit=PAGE, after=after)
             names |= {topic.name for topic in page.items if topic.visibility == "public"}
             if page.next is None:
                 break

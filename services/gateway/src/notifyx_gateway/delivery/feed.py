@@ -22,6 +22,7 @@ from notifyx_common.backoff import Backoff, between
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
+from notifyx_common.contracts.store.feed import FEED
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -155,7 +156,7 @@ class Feed:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     socket = await self._client.session.ws_connect(
-                        f"{endpoint.url}/internal/v1/feed",
+                        f"{endpoint.url}{FEED}",
                         max_msg_size=MAX_MESSAGE,
                         decode_text=False,
                         timeout=aiohttp.ClientWSTimeout(ws_close=0.5),

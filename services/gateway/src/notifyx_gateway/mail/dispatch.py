@@ -19,22 +19,23 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import HALF, Backoff
 from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.auth import ResolvedUser, ResolvedUsers
-from notifyx_common.contracts.mailer import MAIL_CONTEXT, Mail, MailBatch, MailResult, MailResults
-from notifyx_common.contracts.store.outbox import OutboxConfirmed, OutboxLease, OutboxMail, OutboxResult, OutboxResults
+from notifyx_common.contracts.auth import ResolvedUser
+from notifyx_common.contracts.mailer import MAIL_CONTEXT, Mail, MailResult
+from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_common.errors import DeadlineExceeded, NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_common.principal import system_principal
 from notifyx_common.tasks import Outcome, TryElsewhere, scatter
+from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.mailer import Mailer
+from notifyx_gateway.upstream.outbox import Outbox
 
 log = get_logger(__name__)
 
@@ -63,11 +64,10 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        store: ServiceClient,
-        auth: ServiceClient,
-        mailer: ServiceClient,
+        outbox: Outbox,
+        auth: Auth,
+        mailer: Mailer,
         public_url: str,
-        instance: str,
         metrics: Metrics,
         clock: Clock,
         background: Background,
@@ -78,11 +78,10 @@ class Dispatcher:
         task_timeout: float = 20.0,
         poll_seconds: float = 1.0,
     ) -> None:
-        self._store = store
+        self._outbox = outbox
         self._auth = auth
         self._mailer = mailer
         self._public_url = public_url.rstrip("/")
-        self._instance = instance
         self._metrics = metrics
         self._clock = clock
         self._batch = batch
@@ -91,7 +90,6 @@ class Dispatcher:
         self._lease_seconds = lease_seconds
         self._task_timeout = task_timeout
         self._poll_seconds = poll_seconds
-        self._principal = system_principal("dispatcher")
         self._dispatched = metrics.counter("notifyx_mail_dispatch_total")
         self._wake = asyncio.Event()
         self._stopping = False
@@ -144,15 +142,8 @@ class Dispatcher:
         """Dispatch one claim; how long to wait before the next, in seconds."""
         if not self._mailer.endpoints:
             return self._poll_seconds
-        lease = OutboxLease.model_validate(
-            await self._ask(
-                "claim",
-                {
-                    "limit": claim_size(self._batch, len(self._mailer.available)),
-                    "lease_seconds": self._lease_seconds,
-                    "owner": self._instance,
-                },
-            )
+        lease = await self._outbox.claim(
+            limit=claim_size(self._batch, len(self._mailer.available)), lease_seconds=self._lease_seconds
         )
         if not lease.mails:
             return self._poll_seconds
@@ -200,43 +191,20 @@ class Dispatcher:
         return statuses | {result.status for result in results}
 
     async def _resolve(self, due: Sequence[OutboxMail]) -> Mapping[str, ResolvedUser]:
-        answer = await self._auth.call(
-            "POST",
-            "/internal/v1/users:resolve",
-            body={"users": sorted({mail.user for mail in due})},
-            idempotent=True,
-            deadline=self._lease_seconds / 3,
-        )
-        return ResolvedUsers.model_validate(answer).users
+        return await self._auth.resolve(sorted({mail.user for mail in due}), deadline=self._lease_seconds / 3)
 
     async def _send(self, endpoint: Endpoint, mails: list[Mail]) -> Sequence[Sent | TryElsewhere]:
         """One chunk to one mailer, after the store has confirmed it."""
         until = self._clock.monotonic() + self._task_timeout * 0.95
-        body = {"ids": [mail.id for mail in mails], "owner": self._instance}
-        answer = await self._ask("confirm", body, idempotent=True, deadline=self._task_timeout * 0.5)
-        wanted = set(OutboxConfirmed.model_validate(answer).ids)
+        wanted = await self._outbox.confirm([mail.id for mail in mails], deadline=self._task_timeout * 0.5)
         chosen = [mail for mail in mails if mail.id in wanted]
         results: dict[str, MailResult] = {}
         if chosen:
             left = until - self._clock.monotonic()
             if left <= 0:
                 raise DeadlineExceeded("The store confirmed too late.")
-            answer = await self._mailer.call(
-                "POST",
-                "/internal/v1/mails",
-                body=MailBatch(mails=chosen, deadline=left * 0.95).model_dump(mode="json"),
-                endpoint=endpoint,
-                deadline=left,
-                try_timeout=left,
-                expect_continue=True,
-            )
-            results = {result.id: result for result in MailResults.model_validate(answer).results}
+            results = {result.id: result for result in await self._mailer.send_to(endpoint, chosen, seconds=left)}
         return [answer_for(mail, results.get(mail.id), confirmed=mail.id in wanted) for mail in mails]
-
-    async def _ask(self, what: str, body: dict[str, Any], **options: Any) -> Any:
-        return await self._store.call(
-            "POST", f"/internal/v1/outbox/{what}", body=body, principal=self._principal, **options
-        )
 
     def _report(self, results: Sequence[OutboxResult]) -> None:
         """Tell the store in the background."""
@@ -250,11 +218,10 @@ class Dispatcher:
         await self._reports.settled()
 
     async def _tell(self, results: Sequence[OutboxResult]) -> None:
-        body = OutboxResults(owner=self._instance, results=list(results)).model_dump(mode="json")
         failures = 0
         while True:
             try:
-                await self._ask("results", body, idempotent=True, deadline=10.0)
+                await self._outbox.report(results)
             except NotifyxError as error:
                 failures += 1
                 log.warning("mail results wait for the store", results=len(results), reason=error.reason)

@@ -13,14 +13,15 @@ from typing import Self
 from urllib.parse import quote, urlsplit
 
 from notifyx_common.background import Background, TooManyTasks
-from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import EmailToken
-from notifyx_common.contracts.mailer import Mail, MailBatch, MailerStatus, MailResult, MailResults, VerifyEmailContext
+from notifyx_common.contracts.mailer import Mail, VerifyEmailContext
 from notifyx_common.errors import Conflict, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_gateway.errors import EmailOff
+from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.mailer import Mailer
 
 log = get_logger(__name__)
 
@@ -35,9 +36,7 @@ ASK_AGAIN_SECONDS = 15.0
 class Verification:
     """An async context manager; leaving it gives up what is still on its way."""
 
-    def __init__(
-        self, *, auth: ServiceClient, mailer: ServiceClient, public_url: str, clock: Clock, background: Background
-    ) -> None:
+    def __init__(self, *, auth: Auth, mailer: Mailer, public_url: str, clock: Clock, background: Background) -> None:
         self._auth = auth
         self._mailer = mailer
         self._public_url = public_url
@@ -65,8 +64,7 @@ class Verification:
             if now >= self._ask_at:
                 self._ask_at = now + ASK_AGAIN_SECONDS
                 with contextlib.suppress(NotifyxError):
-                    answer = await self._mailer.call("GET", "/internal/v1/status", deadline=ASK_SECONDS)
-                    self._works = MailerStatus.model_validate(answer).email == "on"
+                    self._works = (await self._mailer.status(deadline=ASK_SECONDS)).email == "on"
             return self._works
 
     async def send(self, principal: Principal, patience: float = 2.0) -> None:
@@ -76,16 +74,15 @@ class Verification:
         already, :class:`TooManyRequests` shortly after another one.
         """
         try:
-            answer = await self._mailer.call("GET", "/internal/v1/status", deadline=patience)
+            status = await self._mailer.status(deadline=patience)
         except NotifyxError:
             if self._mailer.endpoints:
                 raise
             raise EmailOff("This deployment does not send email: no mailer is running.") from None
-        status = MailerStatus.model_validate(answer)
         if status.email == "off":
             raise EmailOff("This deployment does not send email: no mail server is configured.")
-        answer = await self._auth.call("POST", "/internal/v1/me/verification", principal=principal)
-        result = await self._mail(EmailToken.model_validate(answer))
+        token = await self._auth.request_verification(principal)
+        result = await self._mailer.send(verification_mail(token, self._public_url), seconds=SEND_SECONDS)
         if result.status == "off":
             raise EmailOff("This deployment does not send email: no mail server is configured.")
         if result.status == "refused":
@@ -105,20 +102,6 @@ class Verification:
             await self.send(principal, patience=SEND_SECONDS)
         except NotifyxError as error:
             log.info("verification mail not sent", code=error.code, reason=error.reason)
-
-    async def _mail(self, token: EmailToken) -> MailResult:
-        mail = verification_mail(token, self._public_url)
-        batch = MailBatch(mails=[mail], deadline=SEND_SECONDS)
-        answer = await self._mailer.call(
-            "POST",
-            "/internal/v1/mails",
-            body=batch.model_dump(mode="json"),
-            # Its id makes a repeated mail the same mail at a node that sent it, its Message-ID at a mailbox.
-            idempotent=True,
-            deadline=SEND_SECONDS + 2,
-            try_timeout=SEND_SECONDS + 1,
-        )
-        return MailResults.model_validate(answer).results[0]
 
 
 def verification_mail(token: EmailToken, public_url: str) -> Mail:

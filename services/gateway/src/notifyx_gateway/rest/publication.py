@@ -6,11 +6,10 @@ Pure: from headers and body to a notification and its idempotency key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from notifyx_common.contracts.store.log import NewNotification
+from notifyx_common.contracts.store.log import KeyedNotification, NewNotification
 from notifyx_common.contracts.store.names import IdempotencyKey
 from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
 from notifyx_common.reading import parse_json, parse_model
@@ -23,15 +22,7 @@ TEXT_TYPES = ("", "text/plain", "application/x-www-form-urlencoded")
 _KEY: TypeAdapter[str] = TypeAdapter(IdempotencyKey)
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """A notification to publish, and the key that makes publishing it again safe."""
-
-    notification: NewNotification
-    key: str | None
-
-
-def read_publication(headers: Mapping[str, str], content_type: str, body: bytes) -> Publication:
+def read_publication(headers: Mapping[str, str], content_type: str, body: bytes) -> KeyedNotification:
     """The publication of a request; ``content_type`` with its parameters.
 
     Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`.
@@ -45,13 +36,13 @@ def read_publication(headers: Mapping[str, str], content_type: str, body: bytes)
     if cloudevents.is_binary(headers):
         return _of_event(cloudevents.from_binary(headers, content_type, body), key)
     if kind == "application/json":
-        return Publication(parse_model(NewNotification, parse_json(body)), key)
+        return KeyedNotification.of(parse_model(NewNotification, parse_json(body)), key)
     if kind in TEXT_TYPES:
         try:
             text = body.decode()
         except UnicodeDecodeError:
             raise InvalidRequest("The text is not in UTF-8.", code="malformed_text") from None
-        return Publication(parse_model(NewNotification, {"body": text}), key)
+        return KeyedNotification.of(parse_model(NewNotification, {"body": text}), key)
     raise UnsupportedMediaType("Send application/json, text/plain, or a CloudEvent.")
 
 
@@ -65,6 +56,6 @@ def checked_key(key: str | None) -> str | None:
         raise wrong_parameter("Idempotency-Key", "This is 1 to 255 visible ASCII characters.") from None
 
 
-def _of_event(event: cloudevents.Event, key: str | None) -> Publication:
+def _of_event(event: cloudevents.Event, key: str | None) -> KeyedNotification:
     notification = parse_model(NewNotification, cloudevents.to_notification(event))
-    return Publication(notification, key or cloudevents.idempotency_key(event))
+    return KeyedNotification.of(notification, key or cloudevents.idempotency_key(event))

@@ -6,16 +6,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyx_common.contracts.store.log import NewNotification
-from notifyx_common.contracts.store.names import IdempotencyKey, Seq
+from notifyx_common.contracts.store.log import KeyedNotification
+from notifyx_common.contracts.store.names import Seq
 from notifyx_topics.names import AnyTopicName
 
 
-class BatchItem(NewNotification):
-    """One publish of a batch: a notification, its topic, and perhaps its idempotency key."""
+class BatchItem(KeyedNotification):
+    """One publish of a batch: a notification and its topic."""
 
     topic: AnyTopicName
-    key: IdempotencyKey | None = None
 
 
 class Batch(BaseModel):

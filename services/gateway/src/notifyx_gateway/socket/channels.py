@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from notifyx_common.contracts.store.acks import AckResult
 from notifyx_common.contracts.store.joins import JoinResult
-from notifyx_common.contracts.store.log import History, NewNotification, PublishResult
-from notifyx_common.contracts.store.names import IdempotencyKey, Seq
+from notifyx_common.contracts.store.log import History, KeyedNotification, PublishResult
+from notifyx_common.contracts.store.names import Seq
 from notifyx_common.contracts.store.subscriptions import Subscription, SubscriptionSettings
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
@@ -33,12 +33,6 @@ class JoinParams(BaseModel):
     """``since``: the last seq the client has seen. Other params are the client's own business."""
 
     since: Seq | None = None
-
-
-class PublishPush(NewNotification):
-    """A notification and its idempotency key."""
-
-    key: IdempotencyKey | None = None
 
 
 class AckPush(StrictPush):
@@ -154,11 +148,11 @@ class StoreChannel:
         """Push to this channel alone."""
         self.peer.push(self.channel, encode(self.channel.join_ref, None, self.channel.topic, event, payload))
 
-    def publish_to(self, topic: str, message: Message, notification: NewNotification, key: str | None) -> None:
+    def publish_to(self, topic: str, message: Message, notification: KeyedNotification) -> None:
         """Publish and answer ``{id, seq}`` once it is committed."""
         publishes = self.peer.realm.metrics.counter("notifyx_publishes_total")
         try:
-            future = self.peer.realm.store.publish_soon(self.principal, topic, notification, key)
+            future = self.peer.realm.store.publish_soon(self.principal, topic, notification)
         except NotifyxError as error:
             publishes.labels("socket", error.code).inc()
             raise
@@ -212,8 +206,7 @@ class TopicChannel(StoreChannel):
         }
 
     def _publish(self, message: Message) -> None:
-        push = parse_model(PublishPush, message.payload)
-        self.publish_to(self.store_topic, message, push, push.key)
+        self.publish_to(self.store_topic, message, parse_model(KeyedNotification, message.payload))
 
     def _subscribe(self, message: Message) -> None:
         settings = parse_model(SubscriptionSettings, message.payload)

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from notifyx_common.contracts.store.log import NewNotification
-from notifyx_common.contracts.store.names import IdempotencyKey
+from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import Forbidden, NotFound
 from notifyx_common.reading import parse_model
@@ -20,13 +19,10 @@ from notifyx_gateway.socket.protocol import Channel, Handler
 from notifyx_topics.names import inbox_topic
 
 
-class SendPush(NewNotification):
+class SendPush(KeyedNotification):
     """A direct message: ``to`` is a user's id or email."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     to: str = Field(min_length=1, max_length=320)
-    key: IdempotencyKey | None = None
 
 
 class TokenPush(StrictPush):
@@ -81,8 +77,7 @@ class UserChannel(StoreChannel):
             user = await self.peer.realm.resolve_user(push.to)
             if user is None:
                 raise NotFound("There is no such user.", code="user_not_found")
-            store, notification = self.peer.realm.store, _notification(push)
-            future = store.publish_soon(self.principal, inbox_topic(user.id), notification, push.key)
+            future = self.peer.realm.store.publish_soon(self.principal, inbox_topic(user.id), push)
         result = await future
         self.peer.realm.metrics.counter("notifyx_publishes_total").labels("socket", "ok").inc()
         return published_reply(result)
@@ -104,7 +99,3 @@ def make_handler(peer: Peer, channel: Channel) -> Handler:
             raise Forbidden("This user channel is another user's.", code="other_user")
         return UserChannel(peer, channel, inbox_topic(own))
     raise NotFound("unmatched topic", code="unmatched_topic")
-
-
-def _notification(push: SendPush) -> NewNotification:
-    return NewNotification.model_validate(push.model_dump(exclude={"to", "key"}, exclude_unset=True))

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from notifyx_common.background import Background
 from notifyx_common.clock import Clock
-from notifyx_common.errors import Internal, InvalidRequest, NotifyxError, TooLarge, TooManyRequests, Unavailable
+from notifyx_common.contracts.store.batches import ItemError
+from notifyx_common.errors import Internal, NotifyxError, TooManyRequests, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Usage
 from notifyx_common.principal import Principal
@@ -39,8 +40,8 @@ class Entry(Generic[R]):
         self.until = until
 
 
-Send = Callable[[Sequence[Entry[R]], float], Awaitable[list[Any]]]
-"""Sends a batch within so many seconds; returns one raw result an item, in order. Raises :class:`NotifyxError`."""
+Send = Callable[[Sequence[Entry[R]], float], Awaitable[Sequence[R | ItemError]]]
+"""Sends a batch within so many seconds; returns one result an item, in order. Raises :class:`NotifyxError`."""
 
 
 class Lane(Generic[R]):
@@ -50,7 +51,6 @@ class Lane(Generic[R]):
         self,
         name: str,
         send: Send[R],
-        parse: Callable[[Any], R],
         *,
         clock: Clock,
         background: Background,
@@ -62,7 +62,6 @@ class Lane(Generic[R]):
     ) -> None:
         self._name = name
         self._send = send
-        self._parse = parse
         self._clock = clock
         self._deadline = deadline
         self._max_items = max_items
@@ -136,14 +135,6 @@ class Lane(Generic[R]):
             results = await self._send(batch, max(left, MIN_TRY))
             if len(results) != len(batch):
                 raise Internal("The store answered a batch with another number of results.")
-        except (InvalidRequest, TooLarge) as error:
-            # Items are checked before they are queued; where the store is stricter, only the item at fault may pay.
-            if len(batch) == 1:
-                _fail(batch, error)
-                return
-            middle = len(batch) // 2
-            await self._deliver(batch[:middle])
-            await self._deliver(batch[middle:])
         except NotifyxError as error:
             _fail(batch, error)
         except asyncio.CancelledError:
@@ -153,19 +144,17 @@ class Lane(Generic[R]):
             log.error("batch failed", lane=self._name, exc_info=error)
             _fail(batch, Internal("Something went wrong on our side; it has been logged."))
         else:
-            for entry, raw in zip(batch, results, strict=True):
-                self._settle(entry, raw)
+            for entry, result in zip(batch, results, strict=True):
+                _settle(entry, result)
 
-    def _settle(self, entry: Entry[R], raw: Any) -> None:
-        if entry.future.done():
-            return
-        if isinstance(raw, dict) and "status" in raw and "detail" in raw:
-            entry.future.set_exception(NotifyxError.from_problem(raw))
-            return
-        try:
-            entry.future.set_result(self._parse(raw))
-        except ValueError:
-            entry.future.set_exception(Internal("The store answered with something that is not understood."))
+
+def _settle(entry: Entry[R], result: R | ItemError) -> None:
+    if entry.future.done():
+        return
+    if isinstance(result, ItemError):
+        entry.future.set_exception(result.error())
+    else:
+        entry.future.set_result(result)
 
 
 def _fail(batch: Sequence[Entry[R]], error: NotifyxError) -> None:

@@ -13,15 +13,14 @@ import hashlib
 import re
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import KeySet, KeySetSerialization
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import Backoff
 from notifyx_common.cache import Cache, MemoryTier
-from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
 from notifyx_common.errors import NotifyxError, Unauthenticated, Unavailable
 from notifyx_common.logs import get_logger
@@ -30,6 +29,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import InvalidToken, UnknownKey, VerifiedToken, verify_access_token
 from notifyx_gateway.errors import InvalidApiKey
+from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts, is_service_account_token
 
 log = get_logger(__name__)
@@ -60,7 +60,7 @@ class Authenticator:
 
     def __init__(
         self,
-        auth: ServiceClient,
+        auth: Auth,
         *,
         clock: Clock,
         metrics: Metrics,
@@ -176,12 +176,9 @@ class Authenticator:
 
         async def look_up() -> Principal | None:
             try:
-                found = await self._auth.call(
-                    "POST", "/internal/v1/api-keys:verify", body={"key": key}, idempotent=True
-                )
+                return await self._auth.verify_api_key(key)
             except Unauthenticated:
                 return None
-            return Principal.model_validate(found)
 
         principal = await self._api_keys.get_or_load(_digest(key), look_up, _proof_ttl)
         if principal is None:
@@ -221,9 +218,9 @@ class Authenticator:
             log.warning("signing keys not read", reason=error.reason)
 
     async def _read(self) -> None:
-        found = await self._auth.call("GET", "/internal/v1/jwks", deadline=5.0, try_timeout=2.0)
+        found = (await self._auth.signing_keys(deadline=5.0, try_timeout=2.0)).model_dump()
         try:
-            keys = KeySet.import_key_set(found)
+            keys = KeySet.import_key_set(cast(KeySetSerialization, found))
         except (JoseError, ValueError, TypeError, KeyError):
             raise Unavailable("Auth's key set is not understood.") from None
         if not keys.keys:

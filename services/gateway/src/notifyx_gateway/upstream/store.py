@@ -1,6 +1,7 @@
 """The gateway's client of the store: the hot path in batches, the rest one call at a time.
 
-Everything is checked here before it is queued: a batch must never fail for what one of its callers sent.
+What is batched is checked before it is queued: a publish where its model was read, at the door, the rest here. An item
+that the store refuses all the same is refused in its place, and costs no other of its batch.
 """
 
 from __future__ import annotations
@@ -11,27 +12,77 @@ import zlib
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from notifyx_common.background import Background
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store.acks import AckItem, AckResult, UnreadItem, UnreadResult
-from notifyx_common.contracts.store.joins import JoinItem, JoinResult
-from notifyx_common.contracts.store.log import MAX_DATA_BYTES, History, NewNotification, PublishItem, PublishResult
-from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
-from notifyx_common.contracts.store.topics import NewTopic, Topic
+from notifyx_common.contracts.call import Call, Raw
+from notifyx_common.contracts.store.acks import (
+    ACK_STATE,
+    ACKNOWLEDGE,
+    UNREAD,
+    AckItem,
+    AckResult,
+    AcksOf,
+    AckState,
+    UnreadItem,
+    UnreadResult,
+)
+from notifyx_common.contracts.store.batches import BatchResults, ItemError
+from notifyx_common.contracts.store.inbox import INBOX, Inbox, InboxPage
+from notifyx_common.contracts.store.joins import JOIN, JoinItem, JoinResult
+from notifyx_common.contracts.store.ledger import LEDGER, Ledger
+from notifyx_common.contracts.store.log import (
+    HISTORY,
+    MAX_DATA_BYTES,
+    PUBLISH,
+    History,
+    HistoryOf,
+    KeyedNotification,
+    PublishResult,
+)
+from notifyx_common.contracts.store.names import TopicPath
+from notifyx_common.contracts.store.subscriptions import (
+    STOP_EMAILS,
+    SUBSCRIBE,
+    SUBSCRIBERS,
+    SUBSCRIPTION,
+    SUBSCRIPTIONS,
+    UNSUBSCRIBE,
+    Subscribers,
+    SubscribersPage,
+    Subscription,
+    SubscriptionSettings,
+    SubscriptionTo,
+    UnsubscribeToken,
+)
+from notifyx_common.contracts.store.topics import (
+    CHANGE_TOPIC,
+    CREATE_TOPIC,
+    DELETE_TOPIC,
+    LIST_TOPICS,
+    READ_TOPIC,
+    ChangedTopic,
+    NewTopic,
+    Topic,
+    TopicPatch,
+    Topics,
+    TopicsPage,
+)
 from notifyx_common.errors import InvalidRequest, TooLarge
 from notifyx_common.metrics import Metrics, total
 from notifyx_common.principal import Principal
 from notifyx_common.reading import invalid_fields
-from notifyx_gateway.upstream.batching import Entry, Lane, encode_batch
+from notifyx_gateway.upstream.batching import Entry, Lane, Send, encode_batch
 
+B = TypeVar("B", bound=BaseModel)
 M = TypeVar("M", bound=BaseModel)
-R = TypeVar("R")
+R = TypeVar("R", bound=BaseModel)
+
+_KEYED: TypeAdapter[KeyedNotification] = TypeAdapter(KeyedNotification)
 
 DEADLINE = 8.0
 """Seconds a batched request may take in all, waiting and retries included (a Phoenix client gives up after 10)."""
@@ -57,18 +108,17 @@ class Store:
     ) -> None:
         self.client = client
 
-        def lanes(kind: str, count: int, send: Any, parse: Callable[[Any], R]) -> list[Lane[R]]:
+        def lanes(kind: str, count: int, send: Send[R]) -> list[Lane[R]]:
             made = [
-                Lane(f"{kind} {n}", send, parse, clock=clock, background=background, deadline=deadline)
-                for n in range(count)
+                Lane(f"{kind} {n}", send, clock=clock, background=background, deadline=deadline) for n in range(count)
             ]
             metrics.watch_pool(kind, lambda: total(lane.usage() for lane in made))
             return made
 
-        self._publishes = lanes("publish", 4, self._send_publishes, PublishResult.model_validate)
-        self._acks = lanes("acks", 2, self._sender("/internal/v1/acks"), AckResult.model_validate)
-        self._joins = lanes("joins", 2, self._sender("/internal/v1/joins"), JoinResult.model_validate)
-        self._unread = lanes("unread", 1, self._sender("/internal/v1/unread"), UnreadResult.model_validate)
+        self._publishes = lanes("publish", 4, self._sender(PUBLISH, BatchResults[PublishResult], _batch_id))
+        self._acks = lanes("acks", 2, self._sender(ACKNOWLEDGE, BatchResults[AckResult]))
+        self._joins = lanes("joins", 2, self._sender(JOIN, BatchResults[JoinResult]))
+        self._unread = lanes("unread", 1, self._sender(UNREAD, BatchResults[UnreadResult]))
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,26 +130,25 @@ class Store:
         await asyncio.gather(*(lane.close() for lane in lanes))
 
     def publish_soon(
-        self, principal: Principal, topic: str, notification: NewNotification, key: str | None = None
+        self, principal: Principal, topic: str, notification: KeyedNotification
     ) -> asyncio.Future[PublishResult]:
         """Queue a publish; one publisher's publishes to one topic are committed in the order of these calls.
 
-        Raises :class:`InvalidRequest`, :class:`TooLarge` or :class:`TooManyRequests` at once.
+        ``topic`` is a topic's name, or an inbox's. Raises :class:`InvalidRequest`, :class:`TooLarge` or
+        :class:`TooManyRequests` at once.
         """
-        given = notification.model_dump(mode="json", exclude_defaults=True)
-        if not (given.get("title") or given.get("body") or given.get("data")):
+        if not (notification.title or notification.body or notification.data):
             raise InvalidRequest("A notification needs a title, a body or data.", code="empty_notification")
         if notification.data is not None and len(orjson.dumps(notification.data)) > MAX_DATA_BYTES:
             raise TooLarge(f"The notification's data is larger than {MAX_DATA_BYTES} bytes.", code="data_too_large")
-        item = _checked(PublishItem, {**given, "p": 0, "topic": topic, "key": key})
-        data = orjson.dumps({"topic": item.topic, "key": item.key, **given})
+        # The fields of this type alone: what a request adds to it is not for the store.
+        content = _KEYED.dump_json(notification, exclude_defaults=True)
+        data = b'{"topic":%b,%b' % (orjson.dumps(topic), content[1:])
         return _lane(self._publishes, topic).submit(data, principal)
 
-    async def publish(
-        self, principal: Principal, topic: str, notification: NewNotification, key: str | None = None
-    ) -> PublishResult:
+    async def publish(self, principal: Principal, topic: str, notification: KeyedNotification) -> PublishResult:
         """Publish; returns once it is committed."""
-        return await self.publish_soon(principal, topic, notification, key)
+        return await self.publish_soon(principal, topic, notification)
 
     def ack_soon(
         self, principal: Principal, topic: str, up_to: int | None = None, seqs: list[int] | None = None
@@ -139,62 +188,83 @@ class Store:
         deadline: float | None = None,
     ) -> History:
         """A page of the log, ascending by seq."""
-        bounds = {"after": after, "before": before, "limit": limit}
-        raw = await self.client.call(
-            "GET",
-            f"{_topic_path(topic)}/notifications",
-            params={name: str(value) for name, value in bounds.items() if value is not None},
-            principal=principal,
-            deadline=deadline,
-            try_timeout=TRY_TIMEOUT,
-        )
-        return History.model_validate(raw)
+        wish = HistoryOf(topic, after=after, before=before, limit=limit)
+        raw = await self.client.send(HISTORY, wish, principal=principal, deadline=deadline, try_timeout=TRY_TIMEOUT)
+        return raw.read(History)
+
+    async def ack_state(
+        self, principal: Principal, topic: str, *, after: int | None = None, before: int | None = None
+    ) -> Raw[AckState]:
+        """What the caller has acknowledged between two seqs."""
+        return await self.client.send(ACK_STATE, AcksOf(topic, after=after, before=before), principal=principal)
+
+    async def inbox(
+        self, principal: Principal, *, unread: bool = False, limit: int, after: str | None = None
+    ) -> Raw[Inbox]:
+        """A page of the caller's inbox, the newest first."""
+        return await self.client.send(INBOX, InboxPage(limit=limit, unread=unread, after=after), principal=principal)
+
+    async def topics(self, principal: Principal, *, limit: int, after: str = "", query: str = "") -> Topics:
+        """A page of the topics that the caller may see."""
+        return await self.client.send(LIST_TOPICS, TopicsPage(limit=limit, after=after, q=query), principal=principal)
+
+    async def topic(self, principal: Principal, topic: str) -> Topic:
+        """A topic as the caller sees it."""
+        return await self.client.send(READ_TOPIC, TopicPath(topic), principal=principal)
 
     async def create_topic(self, principal: Principal, topic: NewTopic) -> Topic:
         """Create a topic; the caller becomes its creator."""
-        body = topic.model_dump(mode="json")
-        raw = await self.client.call("POST", "/internal/v1/topics", body=body, principal=principal)
-        return Topic.model_validate(raw)
+        return await self.client.send(CREATE_TOPIC, topic, principal=principal)
+
+    async def change_topic(self, principal: Principal, topic: str, patch: TopicPatch) -> Topic:
+        """Change a topic."""
+        return await self.client.send(CHANGE_TOPIC, ChangedTopic(topic, patch), principal=principal)
+
+    async def delete_topic(self, principal: Principal, topic: str) -> None:
+        """Delete a topic."""
+        await self.client.send(DELETE_TOPIC, TopicPath(topic), principal=principal)
 
     async def subscribe(self, principal: Principal, topic: str, settings: SubscriptionSettings) -> Subscription:
         """Subscribe the caller, or change their settings."""
-        raw = await self.client.call(
-            "PUT",
-            f"{_topic_path(topic)}/subscription",
-            body=settings.model_dump(mode="json", exclude_none=True),
-            principal=principal,
-        )
-        return Subscription.model_validate(raw)
+        return await self.client.send(SUBSCRIBE, SubscriptionTo(topic, settings), principal=principal)
+
+    async def subscription(self, principal: Principal, topic: str) -> Subscription:
+        """The caller's subscription to a topic."""
+        return await self.client.send(SUBSCRIPTION, TopicPath(topic), principal=principal)
 
     async def unsubscribe(self, principal: Principal, topic: str) -> None:
         """End the caller's subscription."""
-        await self.client.call("DELETE", f"{_topic_path(topic)}/subscription", principal=principal)
+        await self.client.send(UNSUBSCRIBE, TopicPath(topic), principal=principal)
 
     async def subscriptions(self, principal: Principal) -> list[Subscription]:
         """All of the caller's subscriptions, the inbox included."""
-        raw = await self.client.call("GET", "/internal/v1/subscriptions", principal=principal)
-        return Subscriptions.model_validate(raw).items
+        return (await self.client.send(SUBSCRIPTIONS, None, principal=principal)).items
 
-    async def _send_publishes(self, entries: Sequence[Entry[PublishResult]], left: float) -> list[Any]:
-        head = b'"batch_id":"' + uuid.uuid4().hex.encode() + b'",'
-        return await self._send("/internal/v1/publish", encode_batch(entries, head), left)
+    async def subscribers(self, principal: Principal, topic: str, *, limit: int, after: str = "") -> Subscribers:
+        """A page of a topic's subscribers, for those who may manage it."""
+        return await self.client.send(SUBSCRIBERS, SubscribersPage(topic, limit, after), principal=principal)
 
-    def _sender(self, path: str) -> Callable[[Sequence[Entry[Any]], float], Any]:
-        async def send(entries: Sequence[Entry[Any]], left: float) -> list[Any]:
-            return await self._send(path, encode_batch(entries), left)
+    async def stop_emails(self, token: str) -> None:
+        """End the emails that the token of an unsubscribe link stands for."""
+        await self.client.send(STOP_EMAILS, UnsubscribeToken(token=token))
+
+    async def ledger(self, principal: Principal) -> Ledger:
+        """The deployment's ledger, for admins and parts of the platform."""
+        return await self.client.send(LEDGER, None, principal=principal)
+
+    def _sender(
+        self, call: Call[Raw[B], Raw[BatchResults[R]]], kind: type[BatchResults[R]], head: Callable[[], bytes] = bytes
+    ) -> Send[R]:
+        async def send(entries: Sequence[Entry[R]], left: float) -> Sequence[R | ItemError]:
+            batch: Raw[B] = Raw(encode_batch(entries, head()))
+            answer = await self.client.send(call, batch, deadline=left, try_timeout=min(TRY_TIMEOUT, left))
+            return answer.read(kind).results
 
         return send
 
-    async def _send(self, path: str, body: bytes, left: float) -> list[Any]:
-        answer = await self.client.call(
-            "POST", path, body=body, idempotent=True, deadline=left, try_timeout=min(TRY_TIMEOUT, left)
-        )
-        results: list[Any] = answer["results"]
-        return results
 
-
-def _topic_path(topic: str) -> str:
-    return f"/internal/v1/topics/{quote(topic, safe='')}"
+def _batch_id() -> bytes:
+    return b'"batch_id":"%b",' % uuid.uuid4().hex.encode()
 
 
 def _checked(kind: type[M], data: dict[str, Any]) -> M:

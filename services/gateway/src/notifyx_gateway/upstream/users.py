@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from notifyx_common.background import Background
 from notifyx_common.cache import Cache
-from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.auth import ResolvedUser, ResolvedUsers
+from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.memcached import Memcached
 from notifyx_common.metrics import Metrics
+from notifyx_gateway.upstream.auth import Auth
 
 log = get_logger(__name__)
 
@@ -27,7 +27,7 @@ class UserDirectory:
 
     def __init__(
         self,
-        auth: ServiceClient,
+        auth: Auth,
         *,
         clock: Clock,
         metrics: Metrics,
@@ -74,11 +74,8 @@ class UserDirectory:
         """What is known of a user changed."""
         await self._cache.delete_where(lambda found: found is not None and found.id == user_id)
 
-    async def _ask(self, users: Sequence[str]) -> dict[str, ResolvedUser]:
-        answer = await self._auth.call(
-            "POST", "/internal/v1/users:resolve", body={"users": users}, idempotent=True, deadline=LOOK_UP_SECONDS
-        )
-        return ResolvedUsers.model_validate(answer).users
+    async def _ask(self, users: Sequence[str]) -> Mapping[str, ResolvedUser]:
+        return await self._auth.resolve(users, deadline=LOOK_UP_SECONDS)
 
 
 def _ttl(found: ResolvedUser | None) -> float:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from notifyx_common.contracts.store.batches import ItemError
-from notifyx_common.errors import InvalidRequest, NotifyxError
+from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 
@@ -37,11 +37,6 @@ def read_batch(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
     return Batch(principals, items, getattr(whole, "batch_id", ""))
 
 
-def item_error(error: NotifyxError) -> ItemError:
-    """A refusal in an item's place."""
-    return ItemError(status=error.http_status, code=error.code, detail=error.reason)
-
-
 def _salvage(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
     items: list[I | ItemError] = []
     sound: list[Any] = []
@@ -50,7 +45,7 @@ def _salvage(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
             items.append(parse_model(item, raw))
             sound.append(raw)
         except InvalidRequest as error:
-            items.append(item_error(error))
+            items.append(ItemError.of(error))
     if not sound:
         return Batch([], items)
     rest = parse_model(batch, {**data, "items": sound})
@@ -65,5 +60,5 @@ def _salvage(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
 def _with_principal(item: I, principals: list[Principal]) -> I | ItemError:
     position: int = getattr(item, "p", -1)
     if position >= len(principals):
-        return item_error(InvalidRequest("'p' is not the position of a principal.", code="validation_failed"))
+        return ItemError.of(InvalidRequest("'p' is not the position of a principal.", code="validation_failed"))
     return item

@@ -21,7 +21,7 @@ from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.contracts.store.log import MAX_DATA_BYTES, PublishItem
 from notifyx_common.errors import InvalidRequest, NotifyxError, TooLarge
 from notifyx_common.principal import Principal
-from notifyx_store.base.batches import Batch, item_error
+from notifyx_store.base.batches import Batch
 from notifyx_store.base.errors import IdempotencyConflict, TopicPaused, no_topic
 from notifyx_store.topics.permissions import TopicFacts, check_publish
 
@@ -95,13 +95,13 @@ def judge(batch: Batch[PublishItem], topics: Mapping[str, TopicFacts]) -> tuple[
                 batch.principals[item.p], topics.get(item.topic), item.topic
             )
         if isinstance(verdict, NotifyxError):
-            refused[position] = item_error(verdict)
+            refused[position] = ItemError.of(verdict)
             continue
         try:
             digest = _digest(item) if item.key is not None else b""
             _check_content(item)
         except NotifyxError as error:
-            refused[position] = item_error(error)
+            refused[position] = ItemError.of(error)
             continue
         publisher = batch.principals[item.p]
         used_key = (publisher.id, verdict.id, item.key) if item.key is not None else None
@@ -136,7 +136,7 @@ def number(
         try:
             expires_at = _check_now(candidate, now)
         except NotifyxError as error:
-            plan.results[candidate.position] = item_error(error).model_dump()
+            plan.results[candidate.position] = ItemError.of(error).model_dump()
             continue
         payload = _encode(candidate, notification_id, seq, published_at, expires_at)
         run.last = seq
@@ -231,5 +231,5 @@ def _repeated(candidate: Candidate, earlier: Used) -> dict[str, Any]:
         conflict = IdempotencyConflict(
             f"The idempotency key '{candidate.item.key}' was used before for another notification."
         )
-        return item_error(conflict).model_dump()
+        return ItemError.of(conflict).model_dump()
     return {**earlier.result, "duplicate": True}

@@ -20,7 +20,7 @@ from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
-from notifyx_store.base.batches import item_error, read_batch
+from notifyx_store.base.batches import read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import no_topic
 from notifyx_store.base.locking import LOCK_SHARED
@@ -119,7 +119,7 @@ async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -
             try:
                 pair = (_check(item, principal, topics.get(item.topic)).id, principal.id)
             except NotifyxError as error:
-                results[position] = item_error(error).model_dump()
+                results[position] = ItemError.of(error).model_dump()
                 continue
             wish = wishes.setdefault(pair, _Wish())
             wish.up_to = max(wish.up_to, item.up_to or 0)
@@ -130,7 +130,7 @@ async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -
     for position, item, pair in accepted:
         state = states.get(pair)
         if state is None:  # the topic was deleted while we looked
-            results[position] = item_error(no_topic(item.topic)).model_dump()
+            results[position] = ItemError.of(no_topic(item.topic)).model_dump()
         else:
             results[position] = {"topic": item.topic, "acked_up_to": state["cursor"], "unread": state["unread"]}
     return results

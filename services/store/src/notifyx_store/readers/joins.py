@@ -9,7 +9,7 @@ from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.contracts.store.joins import JoinBatch, JoinItem
 from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal
-from notifyx_store.base.batches import item_error, read_batch
+from notifyx_store.base.batches import read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import no_topic
 from notifyx_store.topics.permissions import TopicFacts, check_read
@@ -61,7 +61,7 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
             try:
                 topic = _check(item, batch.principals[item.p], topics.get(item.topic))
             except NotifyxError as error:
-                results[position] = item_error(error).model_dump()
+                results[position] = ItemError.of(error).model_dump()
             else:
                 accepted.append((position, item, topic))
         rows = await connection.fetch(
@@ -72,7 +72,7 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
         )
     for (position, item, topic), row in zip(accepted, rows, strict=True):
         if row["id"] is None:  # deleted while we looked
-            results[position] = item_error(no_topic(item.topic)).model_dump()
+            results[position] = ItemError.of(no_topic(item.topic)).model_dump()
             continue
         results[position] = {
             "topic": item.topic,

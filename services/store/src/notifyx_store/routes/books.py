@@ -2,63 +2,56 @@
 
 from __future__ import annotations
 
-from quart import Blueprint, Response, request
+from quart import Blueprint
 
-from notifyx_common.contracts.store.subscriptions import UnsubscribeToken
-from notifyx_common.contracts.store.topics import StatusesOf, TopicStatus, TopicStatuses
-from notifyx_common.errors import Forbidden, InvalidRequest
+from notifyx_common.contracts.call import Raw
+from notifyx_common.contracts.store.inbox import INBOX, Inbox, InboxPage
+from notifyx_common.contracts.store.ledger import LEDGER, Ledger
+from notifyx_common.contracts.store.subscriptions import STOP_EMAILS, UnsubscribeToken
+from notifyx_common.contracts.store.topics import TOPIC_STATUSES, StatusesOf, TopicStatus, TopicStatuses
+from notifyx_common.errors import Forbidden
+from notifyx_common.handlers import handle
 from notifyx_common.principal import Principal
-from notifyx_common.web import caller, json_response, read_model
+from notifyx_common.web import caller
 from notifyx_store.base.context import StoreContext
 from notifyx_store.mail import unsubscribe
 from notifyx_store.readers.inbox import NEWEST, Place, read_inbox
-from notifyx_store.routes.arguments import limit as page_length
 from notifyx_store.topics.permissions import TopicFacts
 from notifyx_store.topics.rows import read_topics
 from notifyx_store.upkeep.ledger import TopicBooks, read_ledger, topic_books
 
-PAGE = 50
-LARGEST_PAGE = 200
-
 
 def books_routes(context: StoreContext) -> Blueprint:
-    """``/internal/v1``: ``inbox``, ``unsubscribe``, ``statuses`` and ``ledger``."""
-    blueprint = Blueprint("books", __name__, url_prefix="/internal/v1")
+    """The inbox, the one-click unsubscribe, statuses and the ledger."""
+    blueprint = Blueprint("books", __name__)
 
-    @blueprint.get("/inbox")
-    async def inbox() -> Response:
+    @handle(blueprint, INBOX)
+    async def inbox(wish: InboxPage) -> Raw[Inbox]:
         principal = caller()
         principal.require("read")
-        limit = page_length(PAGE, LARGEST_PAGE)
-        unread = parse_flag("unread", request.args.get("unread"))
-        after = request.args.get("after")
-        place = Place.decode(after) if after else NEWEST
+        place = Place.decode(wish.after) if wish.after else NEWEST
         async with context.pool.acquire() as connection:
-            page = await read_inbox(connection, principal, unread_only=unread, limit=limit, after=place)
-        return Response(page, content_type="application/json")
+            return Raw(await read_inbox(connection, principal, unread_only=wish.unread, limit=wish.limit, after=place))
 
-    @blueprint.post("/unsubscribe")
-    async def one_click() -> Response:
-        told = await read_model(UnsubscribeToken)
-        subscription = unsubscribe.read(told.token, context.settings.unsubscribe_secrets)
+    @handle(blueprint, STOP_EMAILS)
+    async def one_click(given: UnsubscribeToken) -> None:
+        subscription = unsubscribe.read(given.token, context.settings.unsubscribe_secrets)
         async with context.pool.acquire() as connection, connection.transaction():
             await unsubscribe.switch_off(connection, subscription)
-        return Response(status=204)
 
-    @blueprint.post("/statuses")
-    async def statuses() -> Response:
+    @handle(blueprint, TOPIC_STATUSES)
+    async def statuses(wish: StatusesOf) -> TopicStatuses:
         _check_auditor(caller())
-        asked = await read_model(StatusesOf)
         async with context.pool.acquire() as connection:
-            topics = (await read_topics(connection, asked.topics)).values()
+            topics = (await read_topics(connection, wish.topics)).values()
             books = {one.topic_id: one for one in await topic_books(connection, [topic.id for topic in topics])}
-        return json_response(TopicStatuses(items=[_status(topic, books.get(topic.id)) for topic in topics]))
+        return TopicStatuses(items=[_status(topic, books.get(topic.id)) for topic in topics])
 
-    @blueprint.get("/ledger")
-    async def ledger() -> Response:
+    @handle(blueprint, LEDGER)
+    async def ledger(_: None) -> Ledger:
         _check_auditor(caller())
         async with context.pool.acquire() as connection:
-            return json_response(await read_ledger(connection, context.clock.now()))
+            return await read_ledger(connection, context.clock.now())
 
     return blueprint
 
@@ -77,11 +70,3 @@ def _status(topic: TopicFacts, books: TopicBooks | None) -> TopicStatus:
         unacknowledged=books.row.pending if books else 0,
         ledger_balanced=not (books and books.unbalanced),
     )
-
-
-def parse_flag(name: str, value: str | None) -> bool:
-    """``true`` or ``false`` (also ``1`` and ``0``). Raises :class:`InvalidRequest`."""
-    flags = {None: False, "false": False, "0": False, "true": True, "1": True}
-    if value not in flags:
-        raise InvalidRequest(f"'{name}' is true or false.", code="validation_failed")
-    return flags[value]

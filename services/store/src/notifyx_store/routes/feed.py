@@ -7,6 +7,7 @@ import contextlib
 
 from quart import Blueprint, websocket
 
+from notifyx_common.contracts.store.feed import FEED
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.logs import get_logger
 from notifyx_store.base.context import StoreContext
@@ -21,10 +22,10 @@ CLOSE_TIMEOUT = 1.0
 
 
 def feed_routes(context: StoreContext, hub: Hub) -> Blueprint:
-    """``/internal/v1/feed``."""
-    blueprint = Blueprint("feed", __name__, url_prefix="/internal/v1")
+    """The feed's WebSocket."""
+    blueprint = Blueprint("feed", __name__)
 
-    @blueprint.websocket("/feed")
+    @blueprint.websocket(FEED)
     async def feed() -> None:
         await websocket.accept()
         connection = hub.connect()

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from quart import Blueprint, Response
+import orjson
+from quart import Blueprint
 
-from notifyx_common.web import json_response, read_json
+from notifyx_common.contracts.call import Raw
+from notifyx_common.contracts.store.acks import ACKNOWLEDGE, UNREAD, AckBatch, AckResult, UnreadBatch, UnreadResult
+from notifyx_common.contracts.store.batches import BatchResults
+from notifyx_common.contracts.store.joins import JOIN, JoinBatch, JoinResult
+from notifyx_common.contracts.store.log import PUBLISH, PublishBatch, PublishResult
+from notifyx_common.handlers import handle
+from notifyx_common.reading import parse_json
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.log.publish import Publisher
@@ -15,27 +22,27 @@ from notifyx_store.readers.joins import join, unread
 
 
 def hot_routes(context: StoreContext, metrics: StoreMetrics, publisher: Publisher) -> Blueprint:
-    """``/internal/v1``: ``publish``, ``acks``, ``joins`` and ``unread``."""
-    blueprint = Blueprint("hot", __name__, url_prefix="/internal/v1")
+    """Publish, acknowledge, join, and count what is unread."""
+    blueprint = Blueprint("hot", __name__)
 
-    @blueprint.post("/publish")
-    async def publish() -> Response:
-        return Response(await publisher.publish(await read_json()), content_type="application/json")
+    @handle(blueprint, PUBLISH)
+    async def publish(batch: Raw[PublishBatch]) -> Raw[BatchResults[PublishResult]]:
+        return Raw(await publisher.publish(parse_json(batch.content)))
 
-    @blueprint.post("/acks")
-    async def acks() -> Response:
-        return _results(await acknowledge(context, metrics, await read_json()))
+    @handle(blueprint, ACKNOWLEDGE)
+    async def acks(batch: Raw[AckBatch]) -> Raw[BatchResults[AckResult]]:
+        return Raw(_results(await acknowledge(context, metrics, parse_json(batch.content))))
 
-    @blueprint.post("/joins")
-    async def joins() -> Response:
-        return _results(await join(context, await read_json()))
+    @handle(blueprint, JOIN)
+    async def joins(batch: Raw[JoinBatch]) -> Raw[BatchResults[JoinResult]]:
+        return Raw(_results(await join(context, parse_json(batch.content))))
 
-    @blueprint.post("/unread")
-    async def unread_counts() -> Response:
-        return _results(await unread(context, await read_json()))
+    @handle(blueprint, UNREAD)
+    async def unread_counts(batch: Raw[UnreadBatch]) -> Raw[BatchResults[UnreadResult]]:
+        return Raw(_results(await unread(context, parse_json(batch.content))))
 
     return blueprint
 
 
-def _results(results: list[Any]) -> Response:
-    return json_response({"results": results})
+def _results(results: list[dict[str, Any]]) -> bytes:
+    return orjson.dumps({"results": results})

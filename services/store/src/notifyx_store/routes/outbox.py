@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from quart import Blueprint, Response
+from quart import Blueprint
 
 from notifyx_common.contracts.store.outbox import (
+    CLAIM_MAILS,
+    CONFIRM_MAILS,
+    REPORT_MAILS,
     OutboxClaim,
     OutboxConfirm,
     OutboxConfirmed,
     OutboxLease,
     OutboxResults,
 )
-from notifyx_common.errors import Forbidden, InvalidRequest
-from notifyx_common.web import caller, json_response, read_model
+from notifyx_common.errors import InvalidRequest
+from notifyx_common.handlers import handle
 from notifyx_store.base.books_settings import BooksSettings
 from notifyx_store.base.context import StoreContext
 from notifyx_store.mail import outbox
@@ -23,47 +26,38 @@ from notifyx_store.mail.outbox_rules import RetryPolicy
 
 
 def outbox_routes(context: StoreContext) -> Blueprint:
-    """``/internal/v1/outbox/...`` for parts of the platform only."""
-    blueprint = Blueprint("outbox", __name__, url_prefix="/internal/v1/outbox")
+    """The outbox, for parts of the platform only."""
+    blueprint = Blueprint("outbox", __name__)
     config = outbox_config(context.settings)
 
-    @blueprint.before_request
-    async def system_only() -> None:
-        if caller().kind != "system":
-            raise Forbidden("Only a part of the platform dispatches email.")
-
-    @blueprint.post("/claim")
-    async def claim() -> Response:
-        wish = await read_model(OutboxClaim)
+    @handle(blueprint, CLAIM_MAILS)
+    async def claim(wish: OutboxClaim) -> OutboxLease:
         now = context.clock.now()
         async with context.pool.acquire() as connection:
             mails = await outbox.claim(
                 connection, config, owner=wish.owner, limit=wish.limit, lease=wish.lease_seconds, now=now
             )
             waiting = await outbox.oldest_due(connection, now)
-        return json_response(OutboxLease(mails=mails, oldest_due=waiting))
+        return OutboxLease(mails=mails, oldest_due=waiting)
 
-    @blueprint.post("/confirm")
-    async def confirm() -> Response:
-        wish = await read_model(OutboxConfirm)
+    @handle(blueprint, CONFIRM_MAILS)
+    async def confirm(wish: OutboxConfirm) -> OutboxConfirmed:
         ids = parse_ids(wish.ids)
         async with context.pool.acquire() as connection:
             wanted = await outbox.confirm(connection, ids, owner=wish.owner, now=context.clock.now())
-        return json_response(OutboxConfirmed(ids=[str(mail) for mail in wanted]))
+        return OutboxConfirmed(ids=[str(mail) for mail in wanted])
 
-    @blueprint.post("/results")
-    async def results() -> Response:
-        told = await read_model(OutboxResults)
-        ids = parse_ids(result.id for result in told.results)
+    @handle(blueprint, REPORT_MAILS)
+    async def results(reported: OutboxResults) -> None:
+        ids = parse_ids(result.id for result in reported.results)
         async with context.pool.acquire() as connection:
             await outbox.record(
                 connection,
-                list(zip(ids, told.results, strict=True)),
-                owner=told.owner,
+                list(zip(ids, reported.results, strict=True)),
+                owner=reported.owner,
                 now=context.clock.now(),
                 policy=config.policy,
             )
-        return Response(status=204)
 
     return blueprint
 

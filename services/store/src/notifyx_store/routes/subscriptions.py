@@ -2,59 +2,55 @@
 
 from __future__ import annotations
 
-from quart import Blueprint, Response
+from quart import Blueprint
 
-from notifyx_common.contracts.store.subscriptions import Subscriptions, SubscriptionSettings
-from notifyx_common.web import caller, json_response, read_model
+from notifyx_common.contracts.store.names import TopicPath
+from notifyx_common.contracts.store.subscriptions import (
+    SUBSCRIBE,
+    SUBSCRIBERS,
+    SUBSCRIPTION,
+    SUBSCRIPTIONS,
+    UNSUBSCRIBE,
+    Subscribers,
+    SubscribersPage,
+    Subscription,
+    Subscriptions,
+    SubscriptionTo,
+)
+from notifyx_common.handlers import handle
+from notifyx_common.web import caller
 from notifyx_store.base.context import StoreContext
 from notifyx_store.readers import subscriptions
-from notifyx_store.routes import arguments
 
 
 def subscription_routes(context: StoreContext) -> Blueprint:
-    """``/internal/v1``: ``subscriptions``, ``topics/{name}/subscription`` and ``topics/{name}/subscribers``."""
-    blueprint = Blueprint("subscriptions", __name__, url_prefix="/internal/v1")
+    """Begin, read and end a subscription; list a user's, and a topic's."""
+    blueprint = Blueprint("subscriptions", __name__)
 
-    @blueprint.put("/topics/<name>/subscription")
-    async def subscribe(name: str) -> Response:
-        principal = caller()
-        wish = await read_model(SubscriptionSettings)
-        arguments.topic_name(name)
+    @handle(blueprint, SUBSCRIBE)
+    async def subscribe(wish: SubscriptionTo) -> Subscription:
         async with context.pool.acquire() as connection:
-            begun = await subscriptions.subscribe(connection, principal, name, wish.email, context.clock.now())
-        return json_response(begun)
+            now = context.clock.now()
+            return await subscriptions.subscribe(connection, caller(), wish.name, wish.body.email, now)
 
-    @blueprint.get("/topics/<name>/subscription")
-    async def one(name: str) -> Response:
-        principal = caller()
-        arguments.topic_name(name)
+    @handle(blueprint, SUBSCRIPTION)
+    async def one(topic: TopicPath) -> Subscription:
         async with context.pool.acquire() as connection:
-            return json_response(await subscriptions.subscription(connection, principal, name, context.clock.now()))
+            return await subscriptions.subscription(connection, caller(), topic.name, context.clock.now())
 
-    @blueprint.delete("/topics/<name>/subscription")
-    async def unsubscribe(name: str) -> Response:
-        principal = caller()
-        arguments.topic_name(name)
+    @handle(blueprint, UNSUBSCRIBE)
+    async def unsubscribe(topic: TopicPath) -> None:
         async with context.pool.acquire() as connection:
-            await subscriptions.unsubscribe(connection, principal, name, context.clock.now())
-        return Response(status=204)
+            await subscriptions.unsubscribe(connection, caller(), topic.name, context.clock.now())
 
-    @blueprint.get("/topics/<name>/subscribers")
-    async def subscribers(name: str) -> Response:
-        principal = caller()
-        arguments.topic_name(name)
-        after = arguments.text("after")
+    @handle(blueprint, SUBSCRIBERS)
+    async def subscribers(page: SubscribersPage) -> Subscribers:
         async with context.pool.acquire() as connection:
-            page = await subscriptions.subscribers(
-                connection, principal, name, after=after, limit=arguments.limit(100, 1000)
-            )
-        return json_response(page)
+            return await subscriptions.subscribers(connection, caller(), page.name, after=page.after, limit=page.limit)
 
-    @blueprint.get("/subscriptions")
-    async def mine() -> Response:
-        principal = caller()
+    @handle(blueprint, SUBSCRIPTIONS)
+    async def mine(_: None) -> Subscriptions:
         async with context.pool.acquire() as connection:
-            found = await subscriptions.subscriptions(connection, principal, context.clock.now())
-        return json_response(Subscriptions(items=found))
+            return Subscriptions(items=await subscriptions.subscriptions(connection, caller(), context.clock.now()))
 
     return blueprint

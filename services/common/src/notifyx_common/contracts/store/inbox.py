@@ -23,7 +23,7 @@ class InboxPage:
     """The newest notifications after the place ``after``, which is the ``next`` of the page before."""
 
     limit: Annotated[Number, Field(ge=1, le=200)] = 50
-    unread: bool | None = None
+    unread: bool = False
     after: str | None = None
 
 

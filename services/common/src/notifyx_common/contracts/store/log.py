@@ -29,12 +29,22 @@ class NewNotification(RequestModel):
     expires_at: Time | None = None
 
 
-class PublishItem(NewNotification):
-    """One publish of a batch: ``p`` is the position of its principal, ``key`` its idempotency key."""
+class KeyedNotification(NewNotification):
+    """A notification, perhaps with the idempotency key that makes publishing it again safe."""
+
+    key: IdempotencyKey | None = None
+
+    @classmethod
+    def of(cls, notification: NewNotification, key: str | None) -> KeyedNotification:
+        """Give ``notification`` a key. Both have been validated."""
+        return cls.model_construct(notification.model_fields_set | {"key"}, **dict(notification), key=key)
+
+
+class PublishItem(KeyedNotification):
+    """One publish of a batch: ``p`` is the position of its principal."""
 
     p: int = Field(ge=0)
     topic: AnyTopicName
-    key: IdempotencyKey | None = None
 
 
 class PublishBatch(RequestModel):

@@ -9,8 +9,7 @@ from urllib.parse import unquote
 
 from quart import Blueprint, Response, request
 
-from notifyx_common.client import ServiceClient
-from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TokenRequest, User
+from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TokenRequest
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
@@ -20,13 +19,12 @@ from notifyx_gateway.mail.verification import Verification
 from notifyx_gateway.rest.bodies import query, read_form, read_model
 from notifyx_gateway.rest.door import Door
 from notifyx_gateway.settings import GatewaySettings
+from notifyx_gateway.upstream.auth import Auth
 
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def account_routes(
-    *, door: Door, auth: ServiceClient, verification: Verification, settings: GatewaySettings
-) -> Blueprint:
+def account_routes(*, door: Door, auth: Auth, verification: Verification, settings: GatewaySettings) -> Blueprint:
     """Sign up, who am I, verify the email, and API keys."""
     blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1")
 
@@ -36,14 +34,13 @@ def account_routes(
             raise SignUpOff("This deployment does not let people sign up; ask its administrator for an account.")
         wanted = await read_model(SignUp)
         await door.limit_sign_ups()
-        body = {"email": wanted.email, "password": wanted.password.get_secret_value(), "name": wanted.name}
-        user = User.model_validate(await auth.call("POST", "/internal/v1/users", body=body))
+        user = await auth.sign_up(wanted)
         verification.send_soon(Principal(id=user.id, email=user.email, name=user.name, role=user.role))
         return json_response({"id": user.id, "email": user.email, "name": user.name}, 201)
 
     @blueprint.get("/me")
     async def me() -> Response:
-        return json_response(await auth.call("GET", "/internal/v1/me", principal=await door.caller()))
+        return json_response(await auth.me(await door.caller()))
 
     @blueprint.post("/me/verification")
     async def verify() -> Response:
@@ -54,29 +51,26 @@ def account_routes(
     async def create_key() -> Response:
         principal = await door.caller("manage")
         wanted = await read_model(NewApiKey)
-        body = wanted.model_dump(mode="json")
-        return json_response(
-            await auth.call("POST", "/internal/v1/api-keys", body=body, principal=principal), 201, NO_STORE
-        )
+        return json_response(await auth.create_api_key(principal, wanted), 201, NO_STORE)
 
     @blueprint.get("/api-keys")
     async def keys() -> Response:
         query()
-        return json_response(await auth.call("GET", "/internal/v1/api-keys", principal=await door.caller("read")))
+        return json_response(await auth.api_keys(await door.caller("read")))
 
     @blueprint.delete("/api-keys/<key_id>")
     async def delete_key(key_id: str) -> Response:
         principal = await door.caller("manage")
         if not (key_id.isascii() and key_id.isalnum() and len(key_id) <= 32):
             raise NotFound("You have no such API key.")
-        await auth.call("DELETE", f"/internal/v1/api-keys/{key_id}", principal=principal)
+        await auth.delete_api_key(principal, key_id)
         await door.authenticator.forget_api_key(key_id)
         return Response(status=204)
 
     return blueprint
 
 
-def token_routes(*, door: Door, auth: ServiceClient) -> Blueprint:
+def token_routes(*, door: Door, auth: Auth) -> Blueprint:
     """The token endpoint of RFC 6749 and revocation (RFC 7009)."""
     blueprint = Blueprint("tokens", __name__, url_prefix="/api/v1")
 
@@ -84,12 +78,12 @@ def token_routes(*, door: Door, auth: ServiceClient) -> Blueprint:
     async def token() -> Response:
         try:
             fields = client_credentials(await read_form(), request.headers.get("Authorization"))
-            body = secrets_shown(_checked_token(fields))
+            wanted = _checked_token(fields)
             await door.limit_tokens()
-            answer = await auth.call("POST", "/internal/v1/token", body=body)
+            answer = await auth.token(wanted)
         except NotifyxError as error:
             return oauth_error(error)
-        return json_response({name: value for name, value in answer.items() if value is not None}, 200, NO_STORE)
+        return json_response(answer, 200, NO_STORE)
 
     @blueprint.post("/token/revoke")
     async def revoke() -> Response:
@@ -99,8 +93,7 @@ def token_routes(*, door: Door, auth: ServiceClient) -> Blueprint:
             fields["everywhere"] = fields["everywhere"] == "true"
         wanted = parse_model(RevokeRequest, fields)
         await door.limit_tokens()
-        body = {"token": wanted.token.get_secret_value(), "everywhere": wanted.everywhere}
-        await auth.call("POST", "/internal/v1/token/revoke", body=body, idempotent=True)
+        await auth.revoke(wanted)
         return Response(status=204, headers=NO_STORE)
 
     return blueprint
@@ -142,15 +135,6 @@ def client_credentials(fields: dict[str, str], authorization: str | None) -> dic
         }
     except (ValueError, binascii.Error):
         raise InvalidRequest("The Authorization header is not HTTP Basic.") from None
-
-
-def secrets_shown(wanted: TokenRequest) -> dict[str, Any]:
-    """The request as auth reads it, its secrets included."""
-    shown = wanted.model_dump(mode="json", exclude_none=True)
-    for name in ("password", "refresh_token", "client_secret"):
-        if (value := getattr(wanted, name)) is not None:
-            shown[name] = value.get_secret_value()
-    return shown
 
 
 def _checked_token(fields: dict[str, str]) -> TokenRequest:

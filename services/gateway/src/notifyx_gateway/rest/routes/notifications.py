@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import quote
 
 from prometheus_client import Counter
 from quart import Blueprint, Response, request
 
-from notifyx_common.client import ServiceClient
-from notifyx_common.contracts.store.log import NewNotification, PublishResult
+from notifyx_common.contracts.call import Raw
+from notifyx_common.contracts.store.log import KeyedNotification, PublishResult
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
@@ -20,7 +19,7 @@ from notifyx_gateway.rest.bodies import query, read_bytes, read_model
 from notifyx_gateway.rest.door import Door
 from notifyx_gateway.rest.history import HistoryReader
 from notifyx_gateway.rest.parameters import flag, number, text, topic_name
-from notifyx_gateway.rest.publication import Publication, checked_key, read_publication
+from notifyx_gateway.rest.publication import read_publication
 from notifyx_gateway.rest.requests import Acks, Batch, BatchItem
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
@@ -31,19 +30,19 @@ PAGE = 50
 
 
 def notification_routes(
-    *, door: Door, store: Store, client: ServiceClient, users: UserDirectory, history: HistoryReader, metrics: Metrics
+    *, door: Door, store: Store, users: UserDirectory, history: HistoryReader, metrics: Metrics
 ) -> Blueprint:
     """Publish to a topic, to several, to a user; history, acknowledgements, inbox."""
     blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1")
     _add_publishing(blueprint, door, store, users, metrics.counter("notifyx_publishes_total"))
-    _add_reading(blueprint, door, store, client, history)
+    _add_reading(blueprint, door, store, history)
     return blueprint
 
 
 def _add_publishing(blueprint: Blueprint, door: Door, store: Store, users: UserDirectory, counted: Counter) -> None:
-    async def answer(principal: Principal, topic: str, publication: Publication) -> Response:
+    async def answer(principal: Principal, topic: str, publication: KeyedNotification) -> Response:
         try:
-            result = await store.publish(principal, topic, publication.notification, publication.key)
+            result = await store.publish(principal, topic, publication)
         except NotifyxError as error:
             counted.labels("rest", error.code).inc()
             raise
@@ -93,7 +92,7 @@ def _add_publishing(blueprint: Blueprint, door: Door, store: Store, users: UserD
         return json_response({"items": items})
 
 
-def _add_reading(blueprint: Blueprint, door: Door, store: Store, client: ServiceClient, history: HistoryReader) -> None:
+def _add_reading(blueprint: Blueprint, door: Door, store: Store, history: HistoryReader) -> None:
     @blueprint.get("/topics/<name>/notifications")
     async def notifications(name: str) -> Response:
         principal = await door.caller()
@@ -124,24 +123,23 @@ def _add_reading(blueprint: Blueprint, door: Door, store: Store, client: Service
         topic = topic_name(name, inbox_of=principal.id)
         principal.require("read", topic)
         values = query("after", "before")
-        for bound in values:
-            number(values, bound)
-        path = f"/internal/v1/topics/{quote(topic, safe='')}/acks"
-        return json_response(await client.call("GET", path, params=values, principal=principal))
+        state = await store.ack_state(principal, topic, after=number(values, "after"), before=number(values, "before"))
+        return raw_response(state)
 
     @blueprint.get("/inbox")
     async def inbox() -> Response:
         principal = await door.unlimited_caller("read")
         values = query("unread", "limit", "after")
-        params = {"limit": str(number(values, "limit", least=1, most=LARGEST_PAGE) or PAGE)}
-        if flag(values, "unread"):
-            params["unread"] = "true"
-        if (after := text(values, "after", 200)) is not None:
-            params["after"] = after
-        return json_response(await client.call("GET", "/internal/v1/inbox", params=params, principal=principal))
+        page = await store.inbox(
+            principal,
+            unread=flag(values, "unread"),
+            limit=number(values, "limit", least=1, most=LARGEST_PAGE) or PAGE,
+            after=text(values, "after", 200),
+        )
+        return raw_response(page)
 
 
-async def _read_publication() -> Publication:
+async def _read_publication() -> KeyedNotification:
     body = await read_bytes()
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
@@ -156,12 +154,16 @@ def _publish_item(store: Store, principal: Principal, item: Any) -> asyncio.Futu
         wanted = parse_model(BatchItem, item)
         topic = topic_name(wanted.topic)
         principal.require("publish", topic)
-        fields = wanted.model_dump(exclude={"topic", "key"}, exclude_unset=True)
-        return store.publish_soon(principal, topic, NewNotification(**fields), checked_key(wanted.key))
+        return store.publish_soon(principal, topic, wanted)
     except NotifyxError as error:
         refused: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
         refused.set_exception(error)
         return refused
+
+
+def raw_response(answer: Raw[Any]) -> Response:
+    """The answer of another service as it came."""
+    return Response(answer.content, content_type="application/json")
 
 
 def published(result: PublishResult) -> dict[str, Any]:

@@ -10,16 +10,16 @@ from urllib.parse import quote
 
 from quart import Blueprint, Response, request
 
-from notifyx_common.client import ServiceClient
-from notifyx_common.contracts.auth import User
 from notifyx_common.errors import NotifyxError
 from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
 
 LONGEST_TOKEN = 512
 
 
-def page_routes(*, pages: Pages, auth: ServiceClient, store: ServiceClient, users: UserDirectory) -> Blueprint:
+def page_routes(*, pages: Pages, auth: Auth, store: Store, users: UserDirectory) -> Blueprint:
     """Unsubscribe, verify an email."""
     blueprint = Blueprint("pages", __name__)
 
@@ -39,7 +39,7 @@ def page_routes(*, pages: Pages, auth: ServiceClient, store: ServiceClient, user
         if (token := _token()) is None:
             return _broken(pages)
         try:
-            await store.call("POST", "/internal/v1/unsubscribe", body={"token": token}, idempotent=True)
+            await store.stop_emails(token)
         except NotifyxError as error:
             return _failed(pages, error)
         return pages.message("Done", "You will get no more email for this topic.")
@@ -60,7 +60,7 @@ def page_routes(*, pages: Pages, auth: ServiceClient, store: ServiceClient, user
         if (token := _token()) is None:
             return _broken(pages)
         try:
-            user = User.model_validate(await auth.call("POST", "/internal/v1/verify", body={"token": token}))
+            user = await auth.verify_email(token)
         except NotifyxError as error:
             return _failed(pages, error)
         await users.forget(user.id)

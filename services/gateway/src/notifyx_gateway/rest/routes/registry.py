@@ -1,34 +1,31 @@
-"""``/internal/v1/registry``: where the services outside a cluster renew their leases."""
+"""The registry's calls: where the services outside a cluster renew their leases."""
 
 from __future__ import annotations
 
-from quart import Blueprint, Response
+from quart import Blueprint
 
-from notifyx_common.contracts.registry import Lease, Nodes
+from notifyx_common.contracts.registry import END_LEASE, NODES, RENEW_LEASE, Node, NodeLease, Nodes
 from notifyx_common.errors import InvalidRequest
-from notifyx_common.web import json_response, read_model
+from notifyx_common.handlers import handle
 from notifyx_gateway.registry import Registry
 
 
 def registry_routes(registry: Registry) -> Blueprint:
     """Lease, renew, give back, list. The internal token is checked before any of them."""
-    blueprint = Blueprint("registry", __name__, url_prefix="/internal/v1/registry")
+    blueprint = Blueprint("registry", __name__)
 
-    @blueprint.put("/<service>/<instance>")
-    async def put(service: str, instance: str) -> Response:
-        lease = await read_model(Lease)
-        if (lease.service, lease.instance) != (service, instance):
+    @handle(blueprint, RENEW_LEASE)
+    async def renew(wish: NodeLease) -> None:
+        if (wish.body.service, wish.body.instance) != (wish.service, wish.instance):
             raise InvalidRequest("The path and the body name different nodes.")
-        registry.put(lease)
-        return Response(status=204)
+        registry.put(wish.body)
 
-    @blueprint.delete("/<service>/<instance>")
-    async def delete(service: str, instance: str) -> Response:
-        registry.remove(service, instance)
-        return Response(status=204)
+    @handle(blueprint, END_LEASE)
+    async def end(node: Node) -> None:
+        registry.remove(node.service, node.instance)
 
-    @blueprint.get("")
-    async def nodes() -> Response:
-        return json_response(Nodes(nodes=registry.nodes()))
+    @handle(blueprint, NODES)
+    async def nodes(_: None) -> Nodes:
+        return Nodes(nodes=registry.nodes())
 
     return blueprint

@@ -1,0 +1,68 @@
+"""The gateway's client of auth: accounts, credentials, and who is behind an id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import SecretStr
+
+from notifyx_common.client import ServiceClient
+from notifyx_common.contracts import auth as calls
+from notifyx_common.principal import Principal
+
+
+class Auth:
+    """The calls of auth. Each raises the :class:`~notifyx_common.errors.NotifyxError` that applies to its caller."""
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    async def sign_up(self, wanted: calls.SignUp) -> calls.User:
+        """Make a user."""
+        return await self._client.send(calls.SIGN_UP, wanted)
+
+    async def me(self, principal: Principal) -> calls.User:
+        """Return the caller as a user."""
+        return await self._client.send(calls.ME, None, principal=principal)
+
+    async def request_verification(self, principal: Principal) -> calls.EmailToken:
+        """Make a token that verifies the caller's address, to be mailed to it."""
+        return await self._client.send(calls.REQUEST_VERIFICATION, None, principal=principal)
+
+    async def verify_email(self, token: str) -> calls.User:
+        """Verify the address that ``token`` was mailed to."""
+        return await self._client.send(calls.VERIFY_EMAIL, calls.VerifyRequest(token=SecretStr(token)))
+
+    async def token(self, wanted: calls.TokenRequest) -> calls.TokenResponse:
+        """Grant tokens (RFC 6749)."""
+        return await self._client.send(calls.TOKEN, wanted)
+
+    async def revoke(self, wanted: calls.RevokeRequest) -> None:
+        """Revoke a refresh token (RFC 7009)."""
+        await self._client.send(calls.REVOKE_TOKEN, wanted)
+
+    async def create_api_key(self, principal: Principal, wanted: calls.NewApiKey) -> calls.CreatedApiKey:
+        """Make an API key for the caller."""
+        return await self._client.send(calls.CREATE_API_KEY, wanted, principal=principal)
+
+    async def api_keys(self, principal: Principal) -> calls.ApiKeys:
+        """List the caller's API keys."""
+        return await self._client.send(calls.API_KEYS, None, principal=principal)
+
+    async def delete_api_key(self, principal: Principal, key_id: str) -> None:
+        """Delete one of the caller's API keys."""
+        await self._client.send(calls.DELETE_API_KEY, calls.ApiKeyPath(key_id), principal=principal)
+
+    async def verify_api_key(self, key: str) -> Principal:
+        """Return whom an API key proves. Raises :class:`~notifyx_common.errors.Unauthenticated`."""
+        return await self._client.send(calls.VERIFY_API_KEY, calls.VerifyKey(key=SecretStr(key)))
+
+    async def resolve(self, users: Sequence[str], *, deadline: float) -> Mapping[str, calls.ResolvedUser]:
+        """Find users by ids or emails within ``deadline`` seconds; those that are not found are absent."""
+        wanted = calls.ResolveUsers(users=list(users))
+        return (await self._client.send(calls.RESOLVE_USERS, wanted, deadline=deadline)).users
+
+    async def signing_keys(self, *, deadline: float, try_timeout: float) -> calls.JwkSet:
+        """Read the keys that access tokens are signed with; times in seconds."""
+        raw = await self._client.send(calls.JWKS, None, deadline=deadline, try_timeout=try_timeout)
+        return raw.read(calls.JwkSet)

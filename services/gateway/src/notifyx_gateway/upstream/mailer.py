@@ -1,0 +1,47 @@
+"""The gateway's client of the mailers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from notifyx_common.balancer import Endpoint
+from notifyx_common.client import ServiceClient
+from notifyx_common.contracts.mailer import MAILER_STATUS, SEND_MAILS, Mail, MailBatch, MailerStatus, MailResult, Mails
+
+ANSWER_MARGIN = 0.95
+"""The part of its time that a mailer may use, so that its answer is not late."""
+
+
+class Mailer:
+    """The calls of the mailers. Each raises :class:`~notifyx_common.errors.NotifyxError`."""
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        """The mailers that are known now."""
+        return self._client.endpoints
+
+    @property
+    def available(self) -> Sequence[Endpoint]:
+        """The mailers that can be expected to answer."""
+        return self._client.available
+
+    async def status(self, *, deadline: float) -> MailerStatus:
+        """Ask a mailer whether it can send, within ``deadline`` seconds."""
+        return await self._client.send(MAILER_STATUS, None, deadline=deadline)
+
+    async def send(self, mail: Mail, *, seconds: float) -> MailResult:
+        """Send one email by any mailer, which has ``seconds`` for it."""
+        batch = MailBatch(mails=[mail], deadline=seconds)
+        answer = await self._client.send(SEND_MAILS, Mails(batch), deadline=seconds + 2, try_timeout=seconds + 1)
+        return answer.results[0]
+
+    async def send_to(self, endpoint: Endpoint, mails: Sequence[Mail], *, seconds: float) -> Sequence[MailResult]:
+        """Send ``mails`` by one mailer within ``seconds``; it gets them once it says that it is there."""
+        batch = MailBatch(mails=list(mails), deadline=seconds * ANSWER_MARGIN)
+        answer = await self._client.send(
+            SEND_MAILS, Mails(batch), endpoint=endpoint, deadline=seconds, try_timeout=seconds, expect_continue=True
+        )
+        return answer.results

@@ -1,0 +1,44 @@
+"""The gateway's client of the store's email outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from notifyx_common.client import ServiceClient
+from notifyx_common.contracts.store.outbox import (
+    CLAIM_MAILS,
+    CONFIRM_MAILS,
+    REPORT_MAILS,
+    OutboxClaim,
+    OutboxConfirm,
+    OutboxLease,
+    OutboxResult,
+    OutboxResults,
+)
+from notifyx_common.principal import system_principal
+
+REPORT_SECONDS = 10.0
+
+
+class Outbox:
+    """The outbox for one dispatcher, ``owner``. Calls raise :class:`~notifyx_common.errors.NotifyxError`."""
+
+    def __init__(self, store: ServiceClient, owner: str) -> None:
+        self._store = store
+        self._owner = owner
+        self._principal = system_principal("dispatcher")
+
+    async def claim(self, *, limit: int, lease_seconds: float) -> OutboxLease:
+        """Lease due emails."""
+        wish = OutboxClaim(limit=limit, lease_seconds=lease_seconds, owner=self._owner)
+        return await self._store.send(CLAIM_MAILS, wish, principal=self._principal)
+
+    async def confirm(self, ids: Sequence[str], *, deadline: float) -> set[str]:
+        """Return which of the leased emails may still be sent, within ``deadline`` seconds."""
+        wish = OutboxConfirm(ids=list(ids), owner=self._owner)
+        return set((await self._store.send(CONFIRM_MAILS, wish, principal=self._principal, deadline=deadline)).ids)
+
+    async def report(self, results: Sequence[OutboxResult]) -> None:
+        """Report what became of leased emails."""
+        wish = OutboxResults(owner=self._owner, results=list(results))
+        await self._store.send(REPORT_MAILS, wish, principal=self._principal, deadline=REPORT_SECONDS)
