@@ -27,6 +27,9 @@ from notifyx_common.balancer import Endpoint
 from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.mail.dispatch import Dispatcher
+from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.mailer import Mailer
+from notifyx_gateway.upstream.outbox import Outbox as OutboxCalls
 from support.mailers import MailerProcess, client, fleet, static, status_of
 from support.outbox import running_outbox
 from support.registry import running_registry
@@ -85,11 +88,10 @@ async def once(way: Way, count: int, box: Mailbox, mailers: list[MailerProcess])
             box.received.clear()
             began = time.monotonic()
             async with Dispatcher(
-                store=store,
-                auth=auth,
-                mailer=mailer,
+                outbox=OutboxCalls(store, "gateway-1"),
+                auth=Auth(auth),
+                mailer=Mailer(mailer),
                 public_url="https://notifyx.test",
-                instance="gateway-1",
                 metrics=metrics,
                 clock=SystemClock(),
                 background=Background(metrics),

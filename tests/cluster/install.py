@@ -17,6 +17,7 @@ import yaml
 from cluster.kube import Kube
 from cluster.provider import Cluster, Image
 from cluster.waiting import wait_for
+from notifyx_common.contracts.call import INTERNAL
 from notifyx_local.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -149,7 +150,7 @@ class Installed:
         """HTTP requests that a pod has answered, health checks apart."""
         script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9090/metrics').read().decode())"
         lines = self.python(pod, script).splitlines()
-        counted = [line for line in lines if line.startswith("notifyx_http_requests_total{") and "/internal/" in line]
+        counted = [line for line in lines if line.startswith("notifyx_http_requests_total{") and INTERNAL in line]
         return int(sum(float(line.rpartition(" ")[2]) for line in counted))
 
     def reached(self, pod: str, targets: Sequence[tuple[str, int]], namespace: str = "") -> list[tuple[str, int]]:

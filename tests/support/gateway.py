@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from notifyx_auth.app import build as build_auth
+from notifyx_common.contracts.call import INTERNAL
 from notifyx_common.contracts.registry import Lease
 from notifyx_gateway.app import Gateway
 from notifyx_gateway.app import build as build_gateway
@@ -69,7 +70,7 @@ class Stack:
             headers["Authorization"] = f"Bearer {who}"
         target = (
             path
-            if path.startswith(("/api/", "/internal/", "/dashboard", "/.well", "/healthz", "/readyz"))
+            if path.startswith(("/api/", INTERNAL, "/dashboard", "/.well", "/healthz", "/readyz"))
             else f"/api/v1{path}"
         )
         async with self.session.request(method, f"{self.url}{target}", headers=headers, **options) as response:

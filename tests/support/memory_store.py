@@ -1,43 +1,57 @@
 """A peer that speaks the store's contract from memory, for tests that need to misbehave like no real store would.
 
-It keeps a log for each topic, answers the batched calls and history, and serves the feed. Tests can hold back, skip
-or repeat feed messages, freeze it, and break its connections.
+It serves the contract's calls and the feed, and decides by the store's own pure rules; ``tests/contract/store`` holds
+it to the real store. Tests can hold back, skip or repeat feed messages, freeze it, and break its connections.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-import uuid
-from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, get_origin
 
 import orjson
 from aiohttp import WSMsgType, web
+from pydantic import BaseModel
 
-from notifyx_common.principal import Principal
+from notifyx_common.contracts.call import Call, Raw
+from notifyx_common.contracts.requests import RequestReader
+from notifyx_common.contracts.store.acks import (
+    ACKNOWLEDGE,
+    UNREAD,
+    AckBatch,
+    AckItem,
+    AckResult,
+    UnreadBatch,
+    UnreadResult,
+)
+from notifyx_common.contracts.store.batches import BatchResults, ItemError
+from notifyx_common.contracts.store.feed import FEED
+from notifyx_common.contracts.store.joins import JOIN, JoinBatch, JoinItem, JoinResult
+from notifyx_common.contracts.store.log import HISTORY, PUBLISH, History, HistoryOf, PublishBatch, PublishResult
+from notifyx_common.contracts.store.names import TopicPath
+from notifyx_common.contracts.store.subscriptions import (
+    SUBSCRIBE,
+    SUBSCRIPTION,
+    SUBSCRIPTIONS,
+    UNSUBSCRIBE,
+    Subscription,
+    Subscriptions,
+    SubscriptionTo,
+)
+from notifyx_common.contracts.store.topics import CREATE_TOPIC, DELETE_TOPIC, NewTopic, Topic
+from notifyx_common.errors import Forbidden, InvalidRequest, NotFound, NotifyxError, Unauthenticated
+from notifyx_common.principal import PRINCIPAL_HEADER, Principal
+from notifyx_store.base.batches import read_batch
+from notifyx_store.base.errors import TopicExists, no_topic
+from notifyx_store.topics.permissions import TopicFacts, check_log, check_manage, check_read, normalise
+from notifyx_topics.names import inbox_topic
+from support.memory_topics import MemoryTopic, MemoryTopics
 
-MAX_PAGE = 200
-
-
-class MemoryTopic:
-    """One topic's log, cursors and readers."""
-
-    def __init__(self, name: str) -> None:
-        self.id = str(uuid.uuid4())
-        self.name = name
-        self.log: dict[int, bytes] = {}
-        self.last_seq = 0
-        self.acked: dict[str, int] = defaultdict(int)
-        self.exceptions: dict[str, set[int]] = defaultdict(set)
-        self.subscribers: set[str] = set()
-        self.forbidden: set[str] = set()
-
-    def unread(self, user: str) -> int:
-        """Rows the user has not acknowledged."""
-        cursor, done = self.acked[user], self.exceptions[user]
-        return sum(1 for seq in self.log if seq > cursor and seq not in done)
+Q = TypeVar("Q")
+R = TypeVar("R")
 
 
 class FeedConnection:
@@ -50,10 +64,10 @@ class FeedConnection:
 
 
 class MemoryStore:
-    """The peer. ``frozen`` answers nothing at all; ``mute`` topics are not fed."""
+    """The peer. ``mute`` topics are not fed; while ``answering`` is clear nothing is answered."""
 
     def __init__(self) -> None:
-        self.topics: dict[str, MemoryTopic] = {}
+        self.topics = MemoryTopics()
         self.feeds: list[FeedConnection] = []
         self.batches: list[tuple[str, dict[str, Any]]] = []
         self.operations: list[dict[str, Any]] = []
@@ -62,7 +76,6 @@ class MemoryStore:
         self.answering = asyncio.Event()
         self.answering.set()
         self.accepting_feeds = True
-        self.results: dict[str, list[Any]] = {}
         self.port = 0
         self._runner: web.AppRunner | None = None
         self._pushes: asyncio.Task[None] | None = None
@@ -75,16 +88,18 @@ class MemoryStore:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 << 20)
-        app.router.add_post("/internal/v1/publish", self._publish)
-        app.router.add_post("/internal/v1/acks", self._acks)
-        app.router.add_post("/internal/v1/joins", self._joins)
-        app.router.add_post("/internal/v1/unread", self._unread)
-        app.router.add_post("/internal/v1/topics", self._create)
-        app.router.add_get("/internal/v1/subscriptions", self._subscriptions)
-        app.router.add_put("/internal/v1/topics/{topic}/subscription", self._subscribe)
-        app.router.add_delete("/internal/v1/topics/{topic}/subscription", self._unsubscribe)
-        app.router.add_get("/internal/v1/topics/{topic}/notifications", self._history)
-        app.router.add_get("/internal/v1/feed", self._feed)
+        self._serve(app, PUBLISH, self._publish)
+        self._serve(app, ACKNOWLEDGE, self._acks)
+        self._serve(app, JOIN, self._joins)
+        self._serve(app, UNREAD, self._unread)
+        self._serve(app, CREATE_TOPIC, self._create)
+        self._serve(app, DELETE_TOPIC, self._delete)
+        self._serve(app, SUBSCRIPTIONS, self._subscriptions)
+        self._serve(app, SUBSCRIPTION, self._subscription)
+        self._serve(app, SUBSCRIBE, self._subscribe)
+        self._serve(app, UNSUBSCRIBE, self._unsubscribe)
+        self._serve(app, HISTORY, self._history)
+        app.router.add_get(FEED, self._feed)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
@@ -108,30 +123,13 @@ class MemoryStore:
 
     def topic(self, name: str) -> MemoryTopic:
         """The topic of that name, made when it is not there."""
-        if name not in self.topics:
-            self.topics[name] = MemoryTopic(name)
-        return self.topics[name]
+        return self.topics.make(name)
 
     def append(self, name: str, body: str, count: int = 1, publisher: str = "someone") -> int:
         """Commit notifications; the feed brings them soon. Returns the last seq."""
-        topic = self.topic(name)
-        for _ in range(count):
-            topic.last_seq += 1
-            topic.log[topic.last_seq] = orjson.dumps(
-                {
-                    "id": str(uuid.uuid4()),
-                    "topic": name,
-                    "seq": topic.last_seq,
-                    "title": "",
-                    "body": body,
-                    "data": None,
-                    "priority": "normal",
-                    "publisher": {"id": publisher, "name": ""},
-                    "published_at": "2026-01-01T00:00:00.000Z",
-                }
-            )
+        last = self.topics.append(name, body, count, publisher)
         self._changed.set()
-        return topic.last_seq
+        return last
 
     def wake(self) -> None:
         """Look again at what has to be fed."""
@@ -157,156 +155,146 @@ class MemoryStore:
 
     async def acked(self, name: str, user: str, up_to: int) -> None:
         """Another gateway's ack."""
-        topic = self.topic(name)
-        topic.acked[user] = max(topic.acked[user], up_to)
-        await self._tell_acked(topic, user, [])
+        self.topic(name).acknowledge(user, up_to, None)
+        await self._tell_acked(self.topic(name), user)
 
     # Calls
 
-    async def _publish(self, request: web.Request) -> web.Response:
-        batch = await self._batch(request)
-        if batch["batch_id"] in self.results:
-            return web.json_response({"results": self.results[batch["batch_id"]]})
-        results: list[Any] = []
-        for item in batch["items"]:
-            publisher = batch["principals"][item["p"]]
-            if item["topic"] == "closed":
-                results.append({"status": 403, "code": "forbidden", "detail": "You may not publish here."})
+    def _serve(self, app: web.Application, call: Call[Q, R], handler: Callable[[Principal, Q], Awaitable[R]]) -> None:
+        reader = RequestReader(call)
+
+        async def serve(request: web.Request) -> web.Response:
+            await self.answering.wait()
+            try:
+                principal = _principal(request, call)
+                content = await request.read()
+                if call.operation.startswith("POST") and get_origin(reader.body) is Raw:
+                    self.batches.append((request.path, orjson.loads(content)))
+                asked = reader.read(request.match_info, request.query, _body(reader.body, content))
+                answer = await handler(principal, asked)
+            except NotifyxError as error:
+                return web.json_response(error.to_problem(), status=error.http_status)
+            return web.Response(body=_content(answer), status=call.status, content_type="application/json")
+
+        app.router.add_route(call.method, call.path, serve)
+
+    async def _publish(self, _: Principal, batch: Raw[PublishBatch]) -> Raw[BatchResults[PublishResult]]:
+        answer = self.topics.publish(batch.content)
+        self._changed.set()
+        return Raw(answer)
+
+    async def _acks(self, _: Principal, asked: Raw[AckBatch]) -> Raw[BatchResults[AckResult]]:
+        batch = read_batch(AckBatch, AckItem, orjson.loads(asked.content))
+        results: list[AckResult | ItemError] = []
+        told: dict[tuple[str, str], MemoryTopic] = {}
+        for item in batch.items:
+            if isinstance(item, ItemError):
+                results.append(item)
                 continue
-            seq = self.append(item["topic"], item.get("body", ""), publisher=publisher["id"])
-            stored = orjson.loads(self.topics[item["topic"]].log[seq])
-            results.append({key: stored[key] for key in ("id", "topic", "seq", "published_at")})
-        self.results[batch["batch_id"]] = results
-        return web.json_response({"results": results})
+            principal = batch.principals[item.p]
+            try:
+                if (item.up_to is None) == (item.seqs is None):
+                    raise InvalidRequest("Give either 'up_to' or 'seqs'.", code="validation_failed")
+                topic = self._readable(principal, item.topic)
+            except NotifyxError as error:
+                results.append(ItemError.of(error))
+                continue
+            results.append(topic.acknowledge(principal.id, item.up_to, item.seqs))
+            told[topic.name, principal.id] = topic
+        for key, topic in told.items():
+            await self._tell_acked(topic, key[1])
+        return Raw.of(BatchResults(results=results))
 
-    async def _acks(self, request: web.Request) -> web.Response:
-        batch = await self._batch(request)
-        results: list[Any] = []
-        for item in batch["items"]:
-            user, topic = batch["principals"][item["p"]]["id"], self.topic(item["topic"])
-            if "up_to" in item:
-                topic.acked[user] = max(topic.acked[user], min(item["up_to"], topic.last_seq))
-            else:
-                topic.exceptions[user] |= set(item["seqs"])
-            results.append({"topic": topic.name, "acked_up_to": topic.acked[user], "unread": topic.unread(user)})
-            await self._tell_acked(topic, user, item.get("seqs", []))
-        return web.json_response({"results": results})
+    async def _joins(self, _: Principal, asked: Raw[JoinBatch]) -> Raw[BatchResults[JoinResult]]:
+        batch = read_batch(JoinBatch, JoinItem, orjson.loads(asked.content))
+        results: list[JoinResult | ItemError] = []
+        for item in batch.items:
+            if isinstance(item, ItemError):
+                results.append(item)
+                continue
+            principal = batch.principals[item.p]
+            try:
+                results.append(self._readable(principal, item.topic).standing(principal.id, item.since))
+            except NotifyxError as error:
+                results.append(ItemError.of(error))
+        return Raw.of(BatchResults(results=results))
 
-    async def _joins(self, request: web.Request) -> web.Response:
-        batch = await self._batch(request)
-        return web.json_response({"results": [self._join(batch, item) for item in batch["items"]]})
+    async def _unread(self, _: Principal, asked: Raw[UnreadBatch]) -> Raw[BatchResults[UnreadResult]]:
+        results: list[UnreadResult | ItemError] = []
+        for item in asked.read(UnreadBatch).items:
+            topic = self.topics.get(item.topic)
+            acked, unread = (topic.acked.get(item.user, 0), topic.unread(item.user)) if topic is not None else (0, 0)
+            results.append(UnreadResult(user=item.user, topic=item.topic, acked_up_to=acked, unread=unread))
+        return Raw.of(BatchResults(results=results))
 
-    def _join(self, batch: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
-        user, name = batch["principals"][item["p"]]["id"], item["topic"]
-        if name not in self.topics and not name.startswith("user:"):
-            return {"status": 404, "code": "not_found", "detail": "There is no such topic."}
-        topic = self.topic(name)
-        if user in topic.forbidden:
-            return {"status": 403, "code": "forbidden", "detail": "You may not read this topic."}
-        first = min(topic.log, default=topic.last_seq + 1)
-        since = item.get("since", topic.last_seq)
-        return {
-            "topic": name,
-            "topic_id": topic.id,
-            "last_seq": topic.last_seq,
-            "first_seq": first,
-            "acked_up_to": topic.acked[user],
-            "unread": topic.unread(user),
-            "truncated": since + 1 < first,
-            "missing": max(0, topic.last_seq - since - sum(1 for seq in topic.log if seq > since)),
-            "subscribed": user in topic.subscribers,
-        }
-
-    async def _unread(self, request: web.Request) -> web.Response:
-        batch = await self._batch(request)
-        return web.json_response(
-            {
-                "results": [
-                    {
-                        "user": item["user"],
-                        "topic": item["topic"],
-                        "acked_up_to": self.topic(item["topic"]).acked[item["user"]],
-                        "unread": self.topic(item["topic"]).unread(item["user"]),
-                    }
-                    for item in batch["items"]
-                ]
-            }
-        )
-
-    async def _history(self, request: web.Request) -> web.Response:
-        await self.answering.wait()
+    async def _history(self, principal: Principal, asked: HistoryOf) -> Raw[History]:
         self.histories += 1
-        topic = self.topic(request.match_info["topic"])
-        limit = min(int(request.query.get("limit", "100")), MAX_PAGE)
-        if "before" in request.query:
-            seqs = [seq for seq in topic.log if seq < int(request.query["before"])][-limit:]
-            more = False
-        else:
-            after = int(request.query.get("after", "0"))
-            seqs = [seq for seq in topic.log if seq > after]
-            more, seqs = len(seqs) > limit, seqs[:limit]
-        return web.json_response(
-            {
-                "items": [orjson.loads(topic.log[seq]) for seq in seqs],
-                "first_seq": min(topic.log, default=topic.last_seq + 1),
-                "last_seq": topic.last_seq,
-                "next": seqs[-1] if more else None,
-            }
+        topic = self._readable(principal, asked.name, check=check_log)
+        return Raw(topic.history(asked.after, asked.before, asked.limit))
+
+    async def _create(self, principal: Principal, wish: NewTopic) -> Topic:
+        principal.require("manage", wish.name)
+        if wish.name in self.topics:
+            raise TopicExists(f"The topic name '{wish.name}' is taken.")
+        topic = self.topic(wish.name)
+        topic.visibility, topic.creators, topic.max_count = wish.visibility, (principal.id,), wish.retention.max_count
+        topic.publishers, topic.readers = tuple(normalise(wish.publishers)), tuple(normalise(wish.readers))
+        return Topic(
+            **wish.model_dump(exclude={"publishers", "readers"}),
+            id=str(topic.id),
+            creators=list(topic.creators),
+            publishers=list(topic.publishers),
+            readers=list(topic.readers),
+            paused=False,
+            resource=None,
+            last_seq=0,
+            first_seq=1,
+            created_at=topic.created_at,
+            can_publish=True,
+            can_manage=True,
         )
 
-    async def _create(self, request: web.Request) -> web.Response:
-        given = await request.json()
-        if given["name"] in self.topics:
-            problem = {"status": 409, "code": "topic_exists", "detail": "There is a topic of that name."}
-            return web.json_response(problem, status=409)
-        topic = self.topic(given["name"])
-        made = {
-            **given,
-            "id": topic.id,
-            "creators": ["someone"],
-            "paused": False,
-            "resource": None,
-            "last_seq": 0,
-            "first_seq": 1,
-            "created_at": "2026-01-01T00:00:00Z",
-            "can_publish": True,
-            "can_manage": True,
-        }
-        return web.json_response(made, status=201)
+    async def _delete(self, principal: Principal, path: TopicPath) -> None:
+        if path.name not in self.topics:
+            raise no_topic(path.name)
+        check_manage(principal, self.topics[path.name].facts())
+        await self.delete(path.name)
 
-    async def _subscriptions(self, request: web.Request) -> web.Response:
-        user = _principal(request)["id"]
-        self.topic(f"user:{user}").subscribers.add(user)
-        items = [self._subscription(topic, user) for topic in self.topics.values() if user in topic.subscribers]
-        return web.json_response({"items": items})
+    async def _subscriptions(self, principal: Principal, _: None) -> Subscriptions:
+        principal.require("read")
+        return Subscriptions(items=self.topics.subscriptions(principal))
 
-    async def _subscribe(self, request: web.Request) -> web.Response:
-        user, topic = _principal(request)["id"], self.topic(request.match_info["topic"])
-        topic.subscribers.add(user)
-        await self._tell_subscriptions(user)
-        return web.json_response(self._subscription(topic, user))
+    async def _subscription(self, principal: Principal, path: TopicPath) -> Subscription:
+        topic = self._readable(principal, path.name)
+        if principal.id not in topic.subscribers:
+            raise NotFound(f"You are not subscribed to '{path.name}'.", code="not_subscribed")
+        return topic.subscription(principal.id)
 
-    async def _unsubscribe(self, request: web.Request) -> web.Response:
-        user = _principal(request)["id"]
-        self.topic(request.match_info["topic"]).subscribers.discard(user)
-        await self._tell_subscriptions(user)
-        return web.Response(status=204)
+    async def _subscribe(self, principal: Principal, wish: SubscriptionTo) -> Subscription:
+        topic = self._readable(principal, wish.name)
+        if topic.subscribe(principal.id, wish.body.email):
+            await self._tell_subscriptions(principal.id)
+        return topic.subscription(principal.id)
 
-    def _subscription(self, topic: MemoryTopic, user: str) -> dict[str, Any]:
-        return {
-            "topic": topic.name,
-            "email": "never",
-            "first_seq": 1,
-            "acked_up_to": topic.acked[user],
-            "unread": topic.unread(user),
-            "created_at": "2026-01-01T00:00:00Z",
-        }
+    async def _unsubscribe(self, principal: Principal, path: TopicPath) -> None:
+        principal.require("read", path.name)
+        if path.name == inbox_topic(principal.id):
+            raise Forbidden("You are always subscribed to your own inbox.", code="inbox_is_fixed")
+        if path.name not in self.topics:
+            raise no_topic(path.name)
+        if self.topics[path.name].unsubscribe(principal.id):
+            await self._tell_subscriptions(principal.id)
+        else:
+            check_read(principal, self.topics[path.name].facts())
 
-    async def _batch(self, request: web.Request) -> dict[str, Any]:
-        await self.answering.wait()
-        batch: dict[str, Any] = orjson.loads(await request.read())
-        self.batches.append((request.path, batch))
-        return batch
+    def _readable(
+        self, principal: Principal, name: str, check: Callable[[Principal, TopicFacts], None] = check_read
+    ) -> MemoryTopic:
+        found = self.topics.find([name], [principal.id])
+        if name not in found:
+            raise no_topic(name)
+        check(principal, found[name])
+        return self.topics[name]
 
     # Feed
 
@@ -334,7 +322,7 @@ class MemoryStore:
         self.operations.append(operation)
         if operation["op"] == "watch":
             for name, watch in operation["topics"].items():
-                if name not in self.topics or self.topics[name].id != watch["id"]:
+                if name not in self.topics or str(self.topics[name].id) != watch["id"]:
                     await self._send(feed, {"type": "topic_deleted", "topic": name})
                 else:
                     feed.cursors[name] = watch["after"]
@@ -372,13 +360,13 @@ class MemoryStore:
         }
         await self._send(feed, head, lines)
 
-    async def _tell_acked(self, topic: MemoryTopic, user: str, seqs: list[int]) -> None:
+    async def _tell_acked(self, topic: MemoryTopic, user: str) -> None:
         message = {
             "type": "acked",
             "topic": topic.name,
             "user": user,
-            "up_to": topic.acked[user],
-            "seqs": seqs,
+            "up_to": topic.acked.get(user, 0),
+            "seqs": sorted(topic.exceptions.get(user, ())),
             "unread": topic.unread(user),
         }
         for feed in list(self.feeds):
@@ -400,5 +388,21 @@ class MemoryStore:
                 self.feeds.remove(feed)
 
 
-def _principal(request: web.Request) -> dict[str, Any]:
-    return Principal.from_header(request.headers["X-Notifyx-Principal"]).model_dump(mode="json")
+def _principal(request: web.Request, call: Call[Any, Any]) -> Principal:
+    if call.caller == "service":
+        return Principal(id="")
+    if (header := request.headers.get(PRINCIPAL_HEADER)) is None:
+        raise Unauthenticated("This call needs a principal.")
+    return Principal.from_header(header)
+
+
+def _body(kind: type[Any], content: bytes) -> object:
+    if kind is type(None):
+        return None
+    return Raw(content) if get_origin(kind) is Raw else kind.model_validate_json(content)
+
+
+def _content(answer: object) -> bytes | None:
+    if isinstance(answer, BaseModel):
+        return answer.model_dump_json().encode()
+    return answer.content if isinstance(answer, Raw) else None

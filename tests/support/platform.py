@@ -20,6 +20,8 @@ from typing import Any, Protocol
 import aiohttp
 import psutil
 
+from notifyx_common.contracts.registry import NODES
+from notifyx_common.contracts.store.ledger import LEDGER
 from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
 from notifyx_local.ports import free_port
 
@@ -213,13 +215,13 @@ async def eventually(check: Any, deadline: float = 30.0, pause: float = 0.05) ->
 async def ledger(platform: Platform) -> dict[str, Any]:
     """The store's books, as another service would read them."""
     async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
-        async with session.get(f"{platform.gateway}/internal/v1/registry") as response:
+        async with session.get(f"{platform.gateway}{NODES.path}") as response:
             nodes = (await response.json())["nodes"]
         headers = {PRINCIPAL_HEADER: system_principal("test").to_header()}
         # A node that was just killed is listed until its lease ends.
         for url in [node["url"] for node in nodes if node["service"] == "store"]:
             with contextlib.suppress(aiohttp.ClientConnectorError):
-                async with session.get(f"{url}/internal/v1/ledger", headers=headers) as response:
+                async with session.get(f"{url}{LEDGER.path}", headers=headers) as response:
                     assert response.status == 200, await response.text()
                     books: dict[str, Any] = await response.json()
                     return books

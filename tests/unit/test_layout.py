@@ -33,3 +33,16 @@ def test_every_member_names_the_licence_that_is_there() -> None:
     assert len(members) > 1
     named = {member.parent.name: tomllib.loads(member.read_text())["project"].get("license") for member in members}
     assert named == dict.fromkeys(named, "Apache-2.0")
+
+
+def test_internal_paths_stand_in_the_contract_alone() -> None:
+    """Callers, routes and fakes take them from the calls in ``contracts/``."""
+    needle = "/internal" + "/"
+    contracts = ROOT / "services/common/src/notifyx_common/contracts"
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in ("services", "operator", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+        if needle in path.read_text(encoding="utf-8") and contracts not in path.parents and ".venv" not in path.parts
+    }
+    assert found == set()

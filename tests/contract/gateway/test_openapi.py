@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 import yaml
 
+from notifyx_common.contracts.call import INTERNAL
 from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.settings import load
 from notifyx_gateway.app import build
@@ -37,7 +38,7 @@ async def test_every_route_is_described_and_every_description_is_a_route() -> No
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in service.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if not rule.rule.startswith(("/internal/", "/socket/", "/static/")) and rule.rule not in PAGES
+        if not rule.rule.startswith((INTERNAL, "/socket/", "/static/")) and rule.rule not in PAGES
     }
     described = {(operation.method, operation.path) for operation in OPERATIONS}
     assert described == routes

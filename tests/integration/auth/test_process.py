@@ -18,6 +18,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from notifyx_common.contracts.auth import JWKS, SIGN_UP, TOKEN
 from notifyx_local.accounts import group_of
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
@@ -76,7 +77,7 @@ async def test_a_killed_database_is_503_until_it_is_back(tmp_path: Path) -> None
                 aiohttp.ClientSession(base, headers=HEADERS, timeout=aiohttp.ClientTimeout(total=15)) as session,
             ):
                 user = {"email": "ada@example.org", "password": PASSWORD, "name": "Ada"}
-                async with session.post("/internal/v1/users", json=user) as response:
+                async with session.post(SIGN_UP.path, json=user) as response:
                     assert response.status == 201
                 assert await _sign_in(session) == 200
                 seen: Counter[int] = Counter()
@@ -90,7 +91,7 @@ async def test_a_killed_database_is_503_until_it_is_back(tmp_path: Path) -> None
                     assert "database" in (await response.json())["failed"]
                 async with session.get("/healthz") as response:
                     assert response.status == 200
-                async with session.get("/internal/v1/jwks") as response:
+                async with session.get(JWKS.path) as response:
                     assert response.status == 200
                 server = await asyncio.to_thread(_start_again, cluster)
                 good = seen[200]
@@ -118,7 +119,7 @@ async def test_replicas_start_at_the_same_instant(database: str, tmp_path: Path)
         session = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
         sets = []
         for base in bases:
-            async with session.get(f"{base}/internal/v1/jwks") as response:
+            async with session.get(f"{base}{JWKS.path}") as response:
                 sets.append(await response.json(content_type=None))
             async with session.get(f"{base}/readyz") as response:
                 assert response.status == 200
@@ -157,7 +158,7 @@ async def test_a_wrong_setting_is_one_sentence_and_exit_2(change: dict[str, str]
 
 async def _sign_in(session: aiohttp.ClientSession) -> int:
     form = {"grant_type": "password", "username": "ada@example.org", "password": PASSWORD}
-    async with session.post("/internal/v1/token", json=form) as response:
+    async with session.post(TOKEN.path, json=form) as response:
         data = await response.json(content_type=None)
         if response.status != 200:
             assert response.content_type == "application/problem+json"

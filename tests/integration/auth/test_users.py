@@ -10,6 +10,7 @@ import pytest
 
 from notifyx_auth.models import Session, User
 from notifyx_auth.upkeep import purge
+from notifyx_common.contracts.auth import JWKS
 from notifyx_common.principal import Principal
 from support.auth import PASSWORD, HandClock, running_auth
 
@@ -81,7 +82,7 @@ async def test_sign_up_can_be_switched_off(database: str) -> None:
 async def test_only_the_platform_may_call(database: str) -> None:
     async with running_auth(database) as auth:
         for header in ({}, {"Authorization": "Bearer wrong"}):
-            response = await auth.service.app.test_client().get("/internal/v1/jwks", headers=header)
+            response = await auth.service.app.test_client().get(JWKS.path, headers=header)
             assert response.status_code == 401
 
 

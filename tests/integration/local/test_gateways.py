@@ -10,6 +10,8 @@ import aiohttp
 import orjson
 import pytest
 
+from notifyx_common.contracts.gateway import CONNECTIONS
+from notifyx_common.contracts.registry import NODES
 from support.platform import Person, Platform, eventually, person, several_nodes
 from support.sharing import Shared
 
@@ -37,13 +39,13 @@ async def fetch(session: aiohttp.ClientSession, url: str) -> str:
 async def connections(platform: Platform, name: str) -> int:
     """How many clients are connected to that gateway."""
     async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
-        return int(json.loads(await fetch(session, f"{own_url(platform, name)}/internal/v1/connections"))["open"])
+        return int(json.loads(await fetch(session, f"{own_url(platform, name)}{CONNECTIONS.path}"))["open"])
 
 
 async def test_each_knows_all_nodes_and_the_dashboard_shows_them(platform: Platform) -> None:
     async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
         for name in GATEWAYS:
-            nodes = json.loads(await fetch(session, f"{own_url(platform, name)}/internal/v1/registry"))["nodes"]
+            nodes = json.loads(await fetch(session, f"{own_url(platform, name)}{NODES.path}"))["nodes"]
             known = [node["instance"] for node in nodes]
             assert known == ["auth", *GATEWAYS, "mailer-1", "mailer-2", "store-1", "store-2"]
             assert len({node["url"] for node in nodes}) == len(known)

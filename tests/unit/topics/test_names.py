@@ -10,9 +10,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from notifyx_store.routes.arguments import topic_name as store_name
 from pydantic import TypeAdapter, ValidationError
 
+from notifyx_common.contracts.requests import RequestReader
+from notifyx_common.contracts.store.topics import READ_TOPIC
 from notifyx_common.errors import NotFound
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
@@ -27,6 +28,11 @@ GOOD = ["a", "0", "-", "_", ".a", "a.", "..a", "orders.eu-1", "x" * MAX_NAME]
 BAD = ["", ".", "..", "...", "A", "a b", "a/b", "a\n", "ä", "a:b", "*", "x" * (MAX_NAME + 1), "x" * (MAX_NAME + 5)]
 INBOXES = ["user:7", "user:system:probe", f"user:{'x' * MAX_NAME}"]
 NO_INBOXES = ["user:", "user:a/b", "user:a b", "user:a\n", f"user:{'x' * (MAX_NAME + 1)}", "User:7", "users:7"]
+
+
+def store_name(name: str) -> str:
+    """Read a name as the store's routes do."""
+    return RequestReader(READ_TOPIC).read({"name": name}, {}, None).name
 
 
 def accepts(kind: TypeAdapter[str], name: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from notifyx_common.contracts.gateway import CONNECTIONS
 from notifyx_local.postgres import Cluster
 from support.gateway import TOKEN, Stack, running_stack
 
@@ -90,7 +91,7 @@ async def test_the_platform_counts_who_listens(stack: Stack) -> None:
     await stack.ok("POST", "/topics", ada, json={"name": "t"})
 
     async def listening() -> Any:
-        return (await stack.ok("GET", "/internal/v1/connections", TOKEN))["topics"]
+        return (await stack.ok(CONNECTIONS.method, CONNECTIONS.path, TOKEN))["topics"]
 
     async with streaming(stack, "t", ada) as one, streaming(stack, "t", ada) as two:
         assert [event.name for event in (await one.next(), await two.next()) if event] == ["joined", "joined"]
@@ -98,7 +99,7 @@ async def test_the_platform_counts_who_listens(stack: Stack) -> None:
     async with asyncio.timeout(10):
         while await listening() != {}:
             await asyncio.sleep(0.02)
-    refused = await stack.call("GET", "/internal/v1/connections", ada)
+    refused = await stack.call(CONNECTIONS.method, CONNECTIONS.path, ada)
     assert refused.status == 401
 
 

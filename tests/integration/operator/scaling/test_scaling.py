@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from notifyx_common.balancer import Endpoint
+from notifyx_common.contracts.gateway import CONNECTIONS
 from notifyx_operator.scaling.scale_in import ANNOTATION
 from support.operator_kube import DEPLOYMENTS, PLATFORMS, PODS, Kube, Operator, Store, until
 
@@ -181,7 +182,7 @@ async def gateways(*opened: int) -> AsyncIterator[list[Endpoint]]:
             async def connections(_: web.Request, answer: dict[str, Any] = answer) -> web.Response:
                 return web.json_response(answer)
 
-            app.router.add_get("/internal/v1/connections", connections)
+            app.router.add_get(CONNECTIONS.path, connections)
             server = await stack.enter_async_context(TestServer(app, host=f"127.0.0.{number}"))
             endpoints.append(Endpoint(instance=f"gateway-{number}", url=str(server.make_url("")).rstrip("/")))
         yield endpoints

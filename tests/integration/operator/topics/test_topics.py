@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from notifyx_common.balancer import Endpoint
+from notifyx_common.contracts.gateway import CONNECTIONS
 from notifyx_common.principal import system_principal
 from support.operator_kube import Kube, Operator, Store, until
 from support.store import TOKEN, user
@@ -72,7 +73,7 @@ async def test_connections_are_summed_and_kept_while_a_gateway_is_silent(
         return web.json_response({"topics": counts[int(request.match_info["number"])]})
 
     app = web.Application()
-    app.router.add_get("/{number}/internal/v1/connections", answer)
+    app.router.add_get(f"/{{number}}{CONNECTIONS.path}", answer)
     async with TestServer(app) as server:
         gateways = [Endpoint(instance=f"gateway-{n}", url=str(server.make_url(f"/{n}"))) for n in (0, 1)]
         store.discovery.replace("gateway", gateways)

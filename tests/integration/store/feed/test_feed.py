@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 import pytest
 
+from notifyx_common.contracts.store.feed import FEED
 from support.store import StoreClient, running_store, store_settings, user
 
 ANN, BOB = user("ann"), user("bob")
@@ -202,5 +203,5 @@ async def test_a_lost_wake_up_is_found_by_the_poll_and_a_lost_listener_comes_bac
 async def test_the_feed_wants_the_internal_token(store: StoreClient) -> None:
     async with aiohttp.ClientSession() as stranger:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
-            await stranger.ws_connect(f"{store.url}/internal/v1/feed")
+            await stranger.ws_connect(f"{store.url}{FEED}")
     assert refusal.value.status == 401

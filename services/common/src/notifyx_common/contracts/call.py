@@ -46,7 +46,7 @@ Number = Annotated[int, BeforeValidator(_whole_number)]
 """A whole number in a query, in decimal digits alone; bounds are added where it is used."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Raw(Generic[M]):
     """The JSON of an ``M``, not parsed: pages and batches pass through as bytes where speed matters."""
 

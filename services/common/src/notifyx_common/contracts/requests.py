@@ -1,0 +1,57 @@
+"""Read a call's request from its parts: what the path and the query say, by the types of the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from notifyx_common.contracts.call import BODY, Call, Raw
+from notifyx_common.errors import FieldError, InvalidRequest, NotFound
+
+Q = TypeVar("Q")
+
+
+class RequestReader(Generic[Q]):
+    """Makes the requests of one call from strings and a body."""
+
+    def __init__(self, call: Call[Q, Any]) -> None:
+        self._kind = call.request
+        self._in_parts = dataclasses.is_dataclass(call.request) and get_origin(call.request) is not Raw
+        hints = get_type_hints(call.request, include_extras=True) if self._in_parts else {BODY: call.request}
+        self.body: type[Any] = hints.pop(BODY, type(None))
+        """The type of the body, which the caller reads."""
+
+        self._parts: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(hint) for name, hint in hints.items()}
+
+    def read(self, path: Mapping[str, str], query: Mapping[str, str], body: Any) -> Q:
+        """Return the request; unknown query parameters are ignored.
+
+        Raises :class:`NotFound` for a part of the path, and :class:`InvalidRequest` for a query parameter, that fails
+        validation.
+        """
+        if not self._in_parts:
+            request: Q = body
+            return request
+        values: dict[str, Any] = {} if self.body is type(None) else {BODY: body}
+        for name, adapter in self._parts.items():
+            if (text := path.get(name, query.get(name))) is None:
+                continue  # the field's default holds
+            try:
+                values[name] = adapter.validate_strings(text)
+            except ValidationError as error:
+                if name in path:
+                    raise NotFound("There is nothing at this path.") from None
+                raise _wrong_parameter(name, error) from None
+        return self._kind(**values)
+
+
+def _wrong_parameter(name: str, error: ValidationError) -> InvalidRequest:
+    reason = error.errors(include_input=False, include_url=False, include_context=False)[0]["msg"]
+    return InvalidRequest(
+        f"The request is not valid: {name}: {reason}",
+        code="validation_failed",
+        fields=[FieldError(field=name, reason=reason)],
+    )

@@ -1,0 +1,134 @@
+"""Joins, acknowledgements, what is unread, and subscriptions."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from notifyx_common.contracts.store.log import KeyedNotification
+from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
+from notifyx_common.contracts.store.topics import NewTopic
+from notifyx_common.principal import Principal
+from notifyx_gateway.upstream.store import Store
+from support.refusals import refusal
+from support.store import user
+
+ANN, BOB = user("ann"), user("bob")
+NO_WISHES = SubscriptionSettings()
+
+
+async def news(store: Store, count: int) -> None:
+    """A topic of Ann's with so many notifications."""
+    await store.create_topic(ANN, NewTopic(name="news"))
+    await more(store, count)
+
+
+async def more(store: Store, count: int) -> None:
+    await asyncio.gather(*(store.publish_soon(ANN, "news", KeyedNotification(body="x")) for _ in range(count)))
+
+
+async def test_where_a_topic_and_a_user_stand(store: Store) -> None:
+    await news(store, 10)
+    stand = await store.join(BOB, "news")
+    assert stand.model_dump(exclude={"topic_id"}) == {
+        "topic": "news", "last_seq": 10, "first_seq": 1, "acked_up_to": 0, "unread": 10, "truncated": False,
+        "missing": 0, "subscribed": False,
+    }  # fmt: skip
+    for since in (0, 4, 10, 99):
+        again = await store.join(BOB, "news", since)
+        assert (again.truncated, again.missing, again.topic_id) == (False, 0, stand.topic_id), since
+
+
+async def test_an_empty_topic(store: Store) -> None:
+    await news(store, 0)
+    stand = await store.join(BOB, "news", 0)
+    assert (stand.last_seq, stand.first_seq, stand.unread) == (0, 1, 0)
+
+
+async def test_acknowledging_up_to_a_seq(store: Store) -> None:
+    await news(store, 10)
+    for up_to, cursor, unread in ((4, 4, 6), (2, 4, 6), (99, 10, 0), (0, 10, 0)):
+        result = await store.ack(BOB, "news", up_to)
+        assert (result.acked_up_to, result.unread) == (cursor, unread), up_to
+    assert (await store.join(ANN, "news")).unread == 10, "each user stands for themselves"
+
+
+async def test_acknowledging_single_seqs_moves_the_cursor_when_they_meet_it(store: Store) -> None:
+    await news(store, 10)
+    for seqs, cursor, unread in (([3, 5], 0, 8), ([3], 0, 8), ([1], 1, 7), ([2], 3, 6), ([99], 3, 6), ([4, 6], 6, 4)):
+        result = await store.ack(BOB, "news", None, seqs)
+        assert (result.acked_up_to, result.unread) == (cursor, unread), seqs
+    stand = await store.join(BOB, "news")
+    assert (stand.acked_up_to, stand.unread) == (6, 4)
+    assert (await store.unread("bob", "news")).unread == 4
+
+
+async def test_unread_of_those_who_are_not_there(store: Store) -> None:
+    await news(store, 3)
+    for who, topic, unread in (("bob", "news", 3), ("bob", "none", 0), ("nobody", "user:nobody", 0)):
+        result = await store.unread(who, topic)
+        assert (result.user, result.topic, result.acked_up_to, result.unread) == (who, topic, 0, unread)
+
+
+@pytest.mark.parametrize(
+    ("principal", "topic", "expected"),
+    [
+        (ANN, "none", (404, "topic_not_found")),
+        (BOB, "secret", (404, "topic_not_found")),
+        (BOB, "letterbox", (403, "not_a_reader")),
+        (BOB, "user:ann", (404, "topic_not_found")),
+        (user("ann", scopes=frozenset({"publish"})), "secret", (403, "missing_scope")),
+        (user("ann", topics=("other.*",)), "secret", (403, "topic_not_covered")),
+    ],
+)
+async def test_who_may_not_read(store: Store, principal: Principal, topic: str, expected: tuple[int, str]) -> None:
+    await store.create_topic(ANN, NewTopic(name="secret", visibility="private"))
+    await store.create_topic(ANN, NewTopic(name="letterbox", visibility="private", publishers=["bob"]))
+    await store.join(ANN, "user:ann")
+    for call in (
+        store.join(principal, topic),
+        store.ack(principal, topic, 1),
+        store.history(principal, topic),
+        store.subscribe(principal, topic, NO_WISHES),
+    ):
+        assert await refusal(call) == expected
+
+
+async def test_a_subscription_begins_after_the_newest_and_ends(store: Store) -> None:
+    await news(store, 3)
+    assert await refusal(store.subscription(BOB, "news")) == (404, "not_subscribed")
+    await store.ack(BOB, "news", None, [2])
+    begun = await store.subscribe(BOB, "news", SubscriptionSettings(email="every"))
+    assert (begun.topic, begun.email, begun.first_seq, begun.acked_up_to, begun.unread) == ("news", "every", 4, 3, 0)
+    await more(store, 2)
+    assert (await store.join(BOB, "news")).subscribed
+    kept = await store.subscribe(BOB, "news", NO_WISHES)
+    assert (kept.email, kept.first_seq, kept.unread) == ("every", 4, 2)
+    assert await store.subscription(BOB, "news") == kept
+    await store.unsubscribe(BOB, "news")
+    await store.unsubscribe(BOB, "news")
+    assert await refusal(store.subscription(BOB, "news")) == (404, "not_subscribed")
+    stand = await store.join(BOB, "news")
+    assert (stand.subscribed, stand.acked_up_to, stand.unread) == (False, 0, 5)
+    assert await refusal(store.unsubscribe(BOB, "none")) == (404, "topic_not_found")
+
+
+async def test_the_inbox_is_always_subscribed(store: Store) -> None:
+    await news(store, 1)
+    await store.subscribe(BOB, "news", NO_WISHES)
+    found = await store.subscriptions(BOB)
+    assert [(one.topic, one.first_seq, one.unread) for one in found] == [("news", 2, 0), ("user:bob", 1, 0)]
+    assert [one.email for one in found] == ["never", "unread"]
+    assert await refusal(store.unsubscribe(BOB, "user:bob")) == (403, "inbox_is_fixed")
+
+
+async def test_a_name_is_taken_once(store: Store) -> None:
+    made = await store.create_topic(ANN, NewTopic(name="news", title="News", readers=["Bob@Example.org", "x"]))
+    assert (made.name, made.title, made.creators, made.readers) == ("news", "News", ["ann"], ["bob@example.org", "x"])
+    assert (made.last_seq, made.first_seq, made.can_publish, made.can_manage) == (0, 1, True, True)
+    assert await refusal(store.create_topic(BOB, NewTopic(name="news"))) == (409, "topic_exists")
+    assert await refusal(store.delete_topic(BOB, "news")) == (403, "not_a_creator")
+    await store.delete_topic(ANN, "news")
+    assert await refusal(store.join(ANN, "news")) == (404, "topic_not_found")
+    assert (await store.create_topic(BOB, NewTopic(name="news"))).id != made.id

@@ -1,0 +1,214 @@
+"""What :mod:`support.memory_store` remembers: topics with their logs and readers, by the store's own pure rules."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+import orjson
+
+from notifyx_common.clock import rfc3339
+from notifyx_common.contracts.store.acks import AckResult
+from notifyx_common.contracts.store.joins import JoinResult
+from notifyx_common.contracts.store.log import PublishBatch, PublishItem
+from notifyx_common.contracts.store.subscriptions import Subscription
+from notifyx_common.principal import Principal
+from notifyx_store.base.batches import read_batch
+from notifyx_store.log.publish_plan import KeyOf, Used, judge, number
+from notifyx_store.topics.permissions import INBOX_PREFIX, TopicFacts
+from notifyx_topics.settings import EmailMode
+
+
+class MemoryTopic:
+    """One topic's log, cursors and readers. Anyone reads it and publishes to it, unless a test says otherwise."""
+
+    def __init__(self, name: str) -> None:
+        self.id = uuid.uuid4()
+        self.name = name
+        self.visibility: Literal["public", "private"] = "public"
+        self.creators: tuple[str, ...] = ()
+        self.publishers: tuple[str, ...] = ("*",)
+        self.readers: tuple[str, ...] = ()
+        self.paused = False
+        self.created_at = datetime.now(UTC)
+        self.log: dict[int, bytes] = {}
+        self.last_seq = 0
+        self.pruned_seq = 0
+        self.max_count = 100_000
+        self.acked: dict[str, int] = {}
+        self.exceptions: dict[str, set[int]] = {}
+        self.subscribers: dict[str, EmailMode] = {}
+        self.first_seqs: dict[str, int] = {}
+        if self.is_inbox:
+            self.visibility = "private"
+            self.subscribe(name.removeprefix(INBOX_PREFIX), "unread")
+
+    @property
+    def is_inbox(self) -> bool:
+        """Whether this is a user's own."""
+        return self.name.startswith(INBOX_PREFIX)
+
+    @property
+    def first_seq(self) -> int:
+        """The oldest seq still there, or the next one."""
+        return min(self.log, default=self.last_seq + 1)
+
+    def facts(self) -> TopicFacts:
+        """The topic as the store's permissions see it."""
+        return TopicFacts(
+            id=self.id,
+            name=self.name,
+            kind="inbox" if self.is_inbox else "topic",
+            visibility=self.visibility,
+            creators=self.creators,
+            publishers=self.publishers,
+            readers=self.readers,
+            paused=self.paused,
+            last_seq=self.last_seq,
+            pruned_seq=self.pruned_seq,
+        )
+
+    def restrict(self, *readers: str) -> None:
+        """Let only these users read; everybody still publishes."""
+        self.visibility, self.readers = "private", readers
+
+    def prune(self, up_to: int) -> None:
+        """Remove the oldest notifications, as retention does."""
+        self.log = {seq: row for seq, row in self.log.items() if seq > up_to}
+        self.pruned_seq = max(self.pruned_seq, up_to)
+
+    def unread(self, user: str) -> int:
+        """How many notifications the user has not acknowledged."""
+        cursor, done = self.acked.get(user, 0), self.exceptions.get(user, set())
+        return sum(1 for seq in self.log if seq > cursor and seq not in done)
+
+    def acknowledge(self, user: str, up_to: int | None, seqs: Sequence[int] | None) -> AckResult:
+        """Move the user's cursor over what is acknowledged, and over what is no longer there."""
+        base = max(self.acked.setdefault(user, self.first_seq - 1), min(up_to or 0, self.last_seq))
+        done = self.exceptions.get(user, set()) | {seq for seq in seqs or () if seq > base and seq in self.log}
+        cursor = min((seq - 1 for seq in self.log if seq > base and seq not in done), default=self.last_seq)
+        self.acked[user] = cursor
+        self.exceptions[user] = {seq for seq in done if seq > cursor}
+        return AckResult(topic=self.name, acked_up_to=cursor, unread=self.unread(user))
+
+    def standing(self, user: str, since: int | None) -> JoinResult:
+        """Where the topic and the user stand."""
+        missing = 0
+        if since is not None and since < self.last_seq:
+            missing = self.last_seq - since - sum(1 for seq in self.log if seq > since)
+        return JoinResult(
+            topic=self.name,
+            topic_id=str(self.id),
+            last_seq=self.last_seq,
+            first_seq=self.first_seq,
+            acked_up_to=self.acked.get(user, 0),
+            unread=self.unread(user),
+            truncated=since is not None and since < self.pruned_seq,
+            missing=missing,
+            subscribed=user in self.subscribers,
+        )
+
+    def subscribe(self, user: str, email: EmailMode | None = None) -> bool:
+        """Begin a subscription after the newest notification, or change the email mode of the one there is.
+
+        Returns whether that changed anything.
+        """
+        if user in self.subscribers:
+            self.subscribers[user] = email or self.subscribers[user]
+            return email is not None
+        self.subscribers[user] = email or "never"
+        self.first_seqs[user] = self.last_seq + 1
+        self.acked[user] = self.last_seq
+        self.exceptions.pop(user, None)
+        return True
+
+    def unsubscribe(self, user: str) -> bool:
+        """End a subscription and forget where the user stood; whether there was one."""
+        if self.subscribers.pop(user, None) is None:
+            return False
+        self.acked.pop(user, None)
+        self.exceptions.pop(user, None)
+        return True
+
+    def subscription(self, user: str) -> Subscription:
+        """The user's subscription."""
+        return Subscription(
+            topic=self.name,
+            email=self.subscribers[user],
+            first_seq=self.first_seqs[user],
+            acked_up_to=self.acked.get(user, 0),
+            unread=self.unread(user),
+            created_at=self.created_at,
+        )
+
+    def history(self, after: int | None, before: int | None, limit: int) -> bytes:
+        """A page of the log as JSON, as the store puts it together."""
+        seqs = [seq for seq in sorted(self.log) if (after or 0) < seq < (before or self.last_seq + 1)]
+        seqs = seqs[-limit:] if before is not None and after is None else seqs[:limit]
+        end = min(self.last_seq, (before or self.last_seq + 1) - 1)
+        following = seqs[-1] if seqs and seqs[-1] < end else None
+        items = b",".join(self.log[seq] for seq in seqs)
+        bounds = (items, self.first_seq, self.last_seq, orjson.dumps(following))
+        return b'{"items":[%b],"first_seq":%d,"last_seq":%d,"next":%b}' % bounds
+
+
+class MemoryTopics(dict[str, MemoryTopic]):
+    """All topics by name, with the idempotency keys and the recorded batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used: dict[KeyOf, Used] = {}
+        self.recorded: dict[str, bytes] = {}
+
+    def make(self, name: str) -> MemoryTopic:
+        """The topic of that name, made when it is not there."""
+        if name not in self:
+            self[name] = MemoryTopic(name)
+        return self[name]
+
+    def find(self, names: Iterable[str], owners: Iterable[str]) -> dict[str, TopicFacts]:
+        """The facts of those that are there; inboxes of ``owners`` are made."""
+        own = {INBOX_PREFIX + owner for owner in owners}
+        return {name: self.make(name).facts() for name in names if name in self or name in own}
+
+    def publish(self, content: bytes) -> bytes:
+        """Publish a batch: decided by the store's own plan."""
+        batch = read_batch(PublishBatch, PublishItem, orjson.loads(content))
+        if (record := self.recorded.get(batch.batch_id)) is not None:
+            return record
+        names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
+        inboxes = [name.removeprefix(INBOX_PREFIX) for name in names if name.startswith(INBOX_PREFIX)]
+        candidates, refused = judge(batch, self.find(names, inboxes))
+        plan = number(len(batch.items), candidates, refused, self.used, datetime.now(UTC))
+        for run in plan.runs:
+            topic = self[run.topic.name]
+            topic.log |= {run.first + n: payload.encode() for n, payload in enumerate(run.payloads)}
+            topic.last_seq = run.last
+            topic.prune(min(topic.log) + len(topic.log) - topic.max_count - 1)
+        for key, digest, _, result in plan.keys:
+            self.used[key] = Used(digest, orjson.loads(result))
+        answer = orjson.dumps({"results": plan.results})
+        if plan.runs:
+            self.recorded[batch.batch_id] = answer
+        return answer
+
+    def append(self, name: str, body: str, count: int, publisher: str) -> int:
+        """Commit notifications past permissions and batches; the last seq."""
+        topic = self.make(name)
+        for seq in range(topic.last_seq + 1, topic.last_seq + count + 1):
+            topic.log[seq] = orjson.dumps({
+                "id": f"{topic.id.hex}-{seq}", "topic": name, "seq": seq, "title": "", "body": body, "data": None,
+                "priority": "normal", "publisher": {"id": publisher, "name": ""},
+                "published_at": rfc3339(topic.created_at), "expires_at": None,
+            })  # fmt: skip
+        topic.last_seq += count
+        return topic.last_seq
+
+    def subscriptions(self, principal: Principal) -> list[Subscription]:
+        """The user's subscriptions by name; the inbox is made when it is not there."""
+        self.find([INBOX_PREFIX + principal.id], [principal.id])
+        return [
+            self[name].subscription(principal.id) for name in sorted(self) if principal.id in self[name].subscribers
+        ]
