@@ -17,6 +17,11 @@ NODE_GROUP := $(shell node -e 'const [a, b] = process.versions.node.split("."); 
 MEMBERS := $(wildcard services/*/pyproject.toml) operator/pyproject.toml
 SOURCES := $(patsubst %pyproject.toml,%src,$(MEMBERS))
 
+# Processes that run tests, for two cores: each waits for a part of its time, until something is noticed or is due.
+WORKERS := 5
+# A run of all tests measures their coverage, where the tree can be written.
+COVERAGE := $(shell test -w . && echo --cov)
+
 export UV_PYTHON_DOWNLOADS := never
 # The tree may be on another file system than uv's cache; copying is then what it falls back to, without a warning.
 export UV_LINK_MODE := copy
@@ -51,8 +56,8 @@ $(UV):
 run: .venv/.run ## Run the whole platform on this machine (options: make run ARGS="--help")
 	@.venv/bin/notifyx up $(ARGS)
 
-test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets (ARGS="-k name" for some)
-	@.venv/bin/pytest -n 4 --dist loadgroup --no-loadscope-reorder --ignore=tests/cluster $(ARGS)
+test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets; print their coverage (ARGS="-k name" for some)
+	@.venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --ignore=tests/cluster $(if $(ARGS),$(ARGS),$(COVERAGE))
 
 cluster: .venv/.cluster ## Start a real Kubernetes cluster of three nodes on this machine, with the images of this tree
 	@PYTHONPATH=tests .venv/bin/python -m cluster up $(ARGS)

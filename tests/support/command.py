@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from support import warm_command
+from support.measured import python
 
-COMMAND = [sys.executable, "-m", "notifyx"]
 DEADLINE = 60.0
 
 
@@ -59,7 +58,9 @@ class Shell:
     async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
         """Start ``notifyx`` with ``arguments``."""
         return await asyncio.create_subprocess_exec(
-            *COMMAND,
+            *python(),
+            "-m",
+            "notifyx",
             *arguments,
             env={**self._environment(environment), "PYTHONWARNINGS": "error"},
             stdin=asyncio.subprocess.PIPE,

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -24,6 +23,7 @@ from notifyx_common.contracts.registry import NODES
 from notifyx_common.contracts.store.ledger import LEDGER
 from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
 from notifyx_local.ports import free_port
+from support.measured import python
 
 START_DEADLINE = 90.0
 PASSWORD = "correct horse battery"
@@ -129,7 +129,7 @@ def running_platform(*arguments: str, data: Path | None = None, web: bool = Fals
         ready_file.unlink(missing_ok=True)
         ports = {name: free_port() for name in ("port", "socket-port", "mailbox-port", "smtp-port")}
         command = [
-            sys.executable, "-m", "notifyx", "up", "--data", str(data), "--json-ready", str(ready_file),
+            *python(), "-m", "notifyx", "up", "--data", str(data), "--json-ready", str(ready_file),
             "--web" if web else "--no-web",
             *(part for name, port in ports.items() for part in (f"--{name}", str(port))), *arguments,
         ]  # fmt: skip

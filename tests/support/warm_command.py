@@ -5,6 +5,7 @@ What runs is the command's own entry point, in a process of its own, with files 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from notifyx.__main__ import main
+from support.measured import measured, measuring
 
 STREAMS = ("in", "out", "err")
 
@@ -32,7 +34,7 @@ def run(
         streams = [Path(folder) / name for name in STREAMS]
         for stream in streams:
             stream.write_text(stdin if stream.name == "in" else "")
-        process = context.Process(target=_command, args=(arguments, dict(environment), streams))
+        process = context.Process(target=_command, args=(arguments, dict(environment), streams, measured()))
         process.start()
         process.join(deadline)
         ended = process.exitcode is not None
@@ -46,7 +48,7 @@ def run(
         return process.exitcode, out, err
 
 
-def _command(arguments: tuple[str, ...], environment: dict[str, str], streams: list[Path]) -> None:
+def _command(arguments: tuple[str, ...], environment: dict[str, str], streams: list[Path], measure: bool) -> None:
     os.environ.clear()
     os.environ.update(environment)
     for number, stream in enumerate(streams):
@@ -56,4 +58,5 @@ def _command(arguments: tuple[str, ...], environment: dict[str, str], streams: l
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
     warnings.simplefilter("error")
     sys.argv = ["notifyx", *arguments]
-    main()
+    with measuring() if measure else contextlib.nullcontext():
+        main()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+
+from support.measured import python
 
 SERVICE = Path(__file__).parent / "slow_service.py"
 
@@ -27,7 +28,7 @@ async def stopped_while_it_answers(folder: Path, *, drain: float, seconds: float
         "NOTIFYX_READY_FILE": str(ready),
         "NOTIFYX_DRAIN_SECONDS": str(drain),
     }
-    process = await asyncio.create_subprocess_exec(sys.executable, str(SERVICE), str(begun), env=environment)
+    process = await asyncio.create_subprocess_exec(*python(), str(SERVICE), str(begun), env=environment)
 
     async def ask() -> int:
         port = json.loads(ready.read_text())["port"]

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from notifyx_local.ports import free_port
 from notifyx_mailbox.messages import Mailbox
 from notifyx_mailbox.pages import create_mailbox_app
+from support.measured import python
 
 
 class Running:
@@ -30,7 +31,7 @@ class Running:
         self.ready = folder.with_name("ready.json")
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "notifyx_mailbox.app", "--smtp-port", str(self.smtp),
+                *python(), "-m", "notifyx_mailbox.app", "--smtp-port", str(self.smtp),
                 "--http-port", str(self.http), "--folder", str(folder),
             ],
             env={"NOTIFYX_READY_FILE": str(self.ready)},

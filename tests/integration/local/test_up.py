@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from notifyx_local.ports import free_port
+from support.measured import python
 from support.platform import Platform, eventually, person, running_platform
 from support.postgres import install_wheel
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("platform-2")
 CLOSED = "--ambient-caps=+dac_read_search"
 """What lets an ordinary user read below a folder that only root can enter."""
 
-UP = [sys.executable, "-m", "notifyx", "up", "--no-web"]
+UP = ["-m", "notifyx", "up", "--no-web"]
 
 
 @pytest.fixture
@@ -40,7 +41,9 @@ def folder() -> Iterator[Path]:
 
 def refused(*arguments: str, cwd: Path | None = None) -> str:
     """Run ``notifyx up`` to its refusal; the sentence."""
-    result = subprocess.run([*UP, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        [*python(), *UP, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
     assert result.returncode == 2, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     return result.stderr
@@ -103,7 +106,7 @@ def test_it_runs_for_an_ordinary_user(folder: Path) -> None:
         install_wheel(folder / "site-packages")
         environment["PYTHONPATH"] = str(folder / "site-packages")
     process = subprocess.Popen(
-        [*as_nobody, *UP, "--data", str(home / "data"), "--json-ready", str(ready), *free_ports()],
+        [*as_nobody, sys.executable, *UP, "--data", str(home / "data"), "--json-ready", str(ready), *free_ports()],
         cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
