@@ -12,17 +12,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-from notifyx_auth.app import build as build_auth
+from notifyx_auth.app import AuthNode
 from notifyx_auth.settings import AuthSettings
 from notifyx_common import lifecycle
-from notifyx_common.lifecycle import Service
-from notifyx_gateway.app import build as build_gateway
+from notifyx_common.lifecycle import Node
+from notifyx_gateway.app import GatewayNode
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster
-from notifyx_mailer.app import build as build_mailer
+from notifyx_mailer.app import MailerNode
 from notifyx_mailer.settings import MailerSettings
-from notifyx_store.app import build as build_store
+from notifyx_store.app import StoreNode
 from notifyx_store.base.settings import StoreSettings
 from support.faults import end_each
 from support.postgres import create_database
@@ -49,7 +49,7 @@ ENDLESS = {
 PROCESS = {"http server", "metrics server", "registration"}
 
 
-async def service_of(name: str, postgres: Cluster, **more: Any) -> Service:
+async def service_of(name: str, postgres: Cluster, **more: Any) -> Node[Any]:
     nobody = f"127.0.0.1:{free_port()}"
     shared: dict[str, Any] = {
         "internal_token": TOKEN,
@@ -61,14 +61,14 @@ async def service_of(name: str, postgres: Cluster, **more: Any) -> Service:
     if name == "auth":
         database = await create_database(postgres)
         secret = "a-secret-of-32-characters-or-more"
-        return build_auth(AuthSettings(**shared, database_url=database, auth_secret=secret))
+        return AuthNode(AuthSettings(**shared, database_url=database, auth_secret=secret))
     if name == "store":
         database = await create_database(postgres)
         secret = "test-unsubscribe-secret-0123456789"
-        return build_store(StoreSettings(**shared, database_url=database, unsubscribe_secret=secret))
+        return StoreNode(StoreSettings(**shared, database_url=database, unsubscribe_secret=secret))
     if name == "mailer":
-        return build_mailer(MailerSettings(**shared))
-    return build_gateway(GatewaySettings(**shared, socket_port=0, memcached=nobody))
+        return MailerNode(MailerSettings(**shared))
+    return GatewayNode(GatewaySettings(**shared, socket_port=0, memcached=nobody))
 
 
 @pytest.mark.parametrize("name", ENDLESS)
@@ -79,7 +79,7 @@ async def test_the_end_of_each_endless_task_is_reported(name: str, postgres: Clu
 
 
 @pytest.fixture
-async def mailer(postgres: Cluster, tmp_path: Path) -> AsyncIterator[tuple[Service, asyncio.Task[Any]]]:
+async def mailer(postgres: Cluster, tmp_path: Path) -> AsyncIterator[tuple[Node[Any], asyncio.Task[Any]]]:
     """A mailer as its process runs it, listening."""
     file = tmp_path / "ready.json"
     service = await service_of("mailer", postgres, ready_file=file, drain_seconds=1.0)
@@ -96,7 +96,7 @@ async def mailer(postgres: Cluster, tmp_path: Path) -> AsyncIterator[tuple[Servi
 
 
 @pytest.mark.parametrize("task", sorted(ENDLESS["mailer"] | PROCESS))
-async def test_a_fault_ends_the_service_in_order(task: str, mailer: tuple[Service, asyncio.Task[Any]]) -> None:
+async def test_a_fault_ends_the_service_in_order(task: str, mailer: tuple[Node[Any], asyncio.Task[Any]]) -> None:
     service, running = mailer
     assert set(service.background.endless) == ENDLESS["mailer"] | PROCESS
     service.background.endless[task].cancel()
@@ -108,7 +108,7 @@ async def test_a_fault_ends_the_service_in_order(task: str, mailer: tuple[Servic
     assert service.readiness.draining
 
 
-async def test_a_stop_is_no_fault(mailer: tuple[Service, asyncio.Task[Any]]) -> None:
+async def test_a_stop_is_no_fault(mailer: tuple[Node[Any], asyncio.Task[Any]]) -> None:
     service, running = mailer
     signal.raise_signal(signal.SIGTERM)
     async with asyncio.timeout(10):

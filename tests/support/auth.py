@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from notifyx_auth.app import build
+from notifyx_auth.app import AuthNode
 from notifyx_auth.database import database_config
 from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
 from notifyx_common.contracts.call import V1
-from notifyx_common.lifecycle import Service
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 
 INTERNAL_TOKEN = "internal-token-of-tests"
@@ -63,7 +62,7 @@ class Answer:
 class RunningAuth:
     """An auth service in this process, on a real database."""
 
-    service: Service
+    service: AuthNode
     auth: Auth
     clock: HandClock
 
@@ -91,6 +90,6 @@ class RunningAuth:
 @contextlib.asynccontextmanager
 async def running_auth(database_url: str, clock: HandClock | None = None, **changes: Any) -> AsyncIterator[RunningAuth]:
     clock = clock or HandClock()
-    service = build(auth_settings(database_url, **changes), clock)
-    async with service.context() as auth:
-        yield RunningAuth(service, auth, clock)
+    service = AuthNode(auth_settings(database_url, **changes), clock=clock)
+    async with service.context():
+        yield RunningAuth(service, service.auth, clock)

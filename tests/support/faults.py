@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 from structlog.testing import capture_logs
 
-from notifyx_common.lifecycle import Service
+from notifyx_common.lifecycle import Node
 
 
-async def end_each(service: Service, names: Iterable[str]) -> None:
+async def end_each(service: Node[Any], names: Iterable[str]) -> None:
     """Cancel every endless task of a running service.
 
     ``names`` are the ones it has to have, so that a new one is named by a test. Each end must be in ``/readyz``, in the

@@ -11,16 +11,15 @@ from typing import Any
 
 import aiohttp
 
-from notifyx_auth.app import build as build_auth
+from notifyx_auth.app import AuthNode
 from notifyx_common.contracts.call import INTERNAL
 from notifyx_common.contracts.registry import Lease
-from notifyx_gateway.app import Gateway
-from notifyx_gateway.app import build as build_gateway
+from notifyx_gateway.app import GatewayNode
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.postgres import Cluster
-from notifyx_mailer.app import build as build_mailer
+from notifyx_mailer.app import MailerNode
 from notifyx_mailer.settings import MailerSettings
-from notifyx_store.app import build as build_store
+from notifyx_store.app import StoreNode
 from support.auth import SCHEMA as AUTH_SCHEMA
 from support.auth import auth_settings
 from support.postgres import create_migrated
@@ -57,7 +56,7 @@ class Stack:
     """The running services. ``gateway`` is the object, ``url`` where it answers."""
 
     url: str
-    gateway: Gateway
+    gateway: GatewayNode
     auth_url: str
     store_url: str
     session: aiohttp.ClientSession
@@ -126,10 +125,10 @@ async def running_stack(
     )
     async with contextlib.AsyncExitStack() as stack:
         auth_url, _ = await stack.enter_async_context(
-            served(build_auth(auth_settings(auth_database, **shared, **(auth or {}))))
+            served(AuthNode(auth_settings(auth_database, **shared, **(auth or {}))))
         )
-        store_url, _ = await stack.enter_async_context(served(build_store(store_settings(store_database, **shared))))
-        url, built = await stack.enter_async_context(served(build_gateway(gateway_settings)))
+        store_url, _ = await stack.enter_async_context(served(StoreNode(store_settings(store_database, **shared))))
+        url, built = await stack.enter_async_context(served(GatewayNode(gateway_settings)))
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), auto_decompress=False)
         )
@@ -137,6 +136,6 @@ async def running_stack(
         running.lease("auth", auth_url)
         running.lease("store", store_url)
         if mailer is not None:
-            mailer_url, _ = await stack.enter_async_context(served(build_mailer(MailerSettings(**shared, **mailer))))
+            mailer_url, _ = await stack.enter_async_context(served(MailerNode(MailerSettings(**shared, **mailer))))
             running.lease("mailer", mailer_url)
         yield running

@@ -10,11 +10,11 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from notifyx_common.lifecycle import Service, bind
+from notifyx_common.lifecycle import Node, bind
 
 
 @contextlib.asynccontextmanager
-async def served(service: Service, port: int = 0) -> AsyncIterator[tuple[str, Any]]:
+async def served(service: Node[Any], port: int = 0) -> AsyncIterator[tuple[str, Any]]:
     """The service's base URL and what its context gives, while the block is entered."""
     sock = bind("127.0.0.1", port, "NOTIFYX_PORT")
     closing = asyncio.Event()

@@ -18,7 +18,7 @@ from notifyx_common.contracts.call import V1
 from notifyx_common.contracts.store.feed import FEED
 from notifyx_common.lifecycle import bind
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
-from notifyx_store.app import build
+from notifyx_store.app import StoreNode
 from notifyx_store.base.database import database_config
 from notifyx_store.base.settings import StoreSettings
 
@@ -101,7 +101,7 @@ async def running_store(
     settings: StoreSettings, clock: Clock | None = None, service: Any = None
 ) -> AsyncIterator[StoreClient]:
     """A replica that serves on a free port while the block is entered."""
-    service = service or build(settings, clock)
+    service = service or StoreNode(settings, clock=clock)
     sock = bind("127.0.0.1", 0, "NOTIFYX_PORT")
     closing = asyncio.Event()
     config = Config()

@@ -15,7 +15,7 @@ import yaml
 from notifyx_common.contracts.call import INTERNAL
 from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.settings import load
-from notifyx_gateway.app import build
+from notifyx_gateway.app import GatewayNode
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
 from notifyx_gateway.rest.routes.documents import asyncapi_document
@@ -33,7 +33,7 @@ def document() -> dict[str, Any]:
 
 
 async def test_every_route_is_described_and_every_description_is_a_route() -> None:
-    service = build(load(GatewaySettings, internal_token="x" * 20, port=0, socket_port=0))
+    service = GatewayNode(load(GatewaySettings, internal_token="x" * 20, port=0, socket_port=0))
     routes = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in service.app.url_map.iter_rules()

@@ -3,52 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from quart import request
 
 from notifyx_common import lifecycle
-from notifyx_common.background import Background
 from notifyx_common.errors import Unavailable
-from notifyx_common.metrics import Metrics
 from notifyx_common.settings import ServiceSettings
-from notifyx_common.web import Readiness, create_app
 
 
-def build(settings: ServiceSettings) -> lifecycle.Service:
-    metrics, readiness = Metrics(), Readiness()
-    background = Background(metrics)
-    app = create_app("sharing", settings, metrics, readiness)
+class SharingNode(lifecycle.Node[ServiceSettings]):
+    name = "sharing"
 
-    @app.get("/name")
-    async def name() -> str:
-        await asyncio.sleep(float(request.args.get("seconds", "0")))
-        return settings.instance
+    def __init__(self, settings: ServiceSettings) -> None:
+        super().__init__(settings)
 
-    async def may() -> None:
-        if not Path(sys.argv[1]).exists():
-            raise Unavailable("The file is not there.")
+        @self.app.get("/name")
+        async def name() -> str:
+            await asyncio.sleep(float(request.args.get("seconds", "0")))
+            return settings.instance
 
-    readiness.add("file", may)
+        async def may() -> None:
+            if not Path(sys.argv[1]).exists():
+                raise Unavailable("The file is not there.")
 
-    @contextlib.asynccontextmanager
-    async def context() -> AsyncIterator[None]:
-        yield
+        self.readiness.add("file", may)
 
-    return lifecycle.Service(
-        name="sharing",
-        app=app,
-        settings=settings,
-        metrics=metrics,
-        readiness=readiness,
-        background=background,
-        context=context,
-        own_port=0,
-    )
+    @property
+    def own_port(self) -> int | None:
+        return 0
 
 
 if __name__ == "__main__":
-    lifecycle.main("sharing", ServiceSettings, build)
+    lifecycle.main(SharingNode, ServiceSettings)

@@ -12,7 +12,7 @@ from kubernetes.aio.client import Configuration
 
 from notifyx_common.discovery import StaticDiscovery
 from notifyx_local.postgres import Cluster
-from notifyx_operator.app import build
+from notifyx_operator.app import OperatorNode
 from notifyx_operator.settings import OperatorSettings
 from support.operator_kube import ApiServer, Kube, Operator, Store
 from support.postgres import create_migrated, drop_database
@@ -49,7 +49,7 @@ def operator(kube: Kube, store: Store) -> Operator:
         fast: dict[str, Any] = {"resync_seconds": 0.5, "platform_seconds": 0.3, "store_deadline": 3.0}
         settings = OperatorSettings(internal_token=TOKEN, **{**fast, **changes})
         configuration = Configuration(host=str(kube.server.url).rstrip("/"))
-        service = build(settings, discovery=store.discovery, configuration=configuration)
+        service = OperatorNode(settings, discovery=store.discovery, configuration=configuration)
         async with service.context():
             yield
 

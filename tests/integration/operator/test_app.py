@@ -11,7 +11,7 @@ from kubernetes.aio.client import Configuration
 from prometheus_client import generate_latest
 
 from notifyx_common.discovery import StaticDiscovery
-from notifyx_operator.app import build
+from notifyx_operator.app import OperatorNode
 from notifyx_operator.kube.cluster import NotInCluster, NotInstalled, connect
 from notifyx_operator.settings import OperatorSettings
 from support.faults import end_each
@@ -20,7 +20,7 @@ from support.store import TOKEN
 
 
 async def test_it_is_ready_while_kopf_runs(kube: Kube) -> None:
-    service = build(
+    service = OperatorNode(
         OperatorSettings(internal_token=TOKEN),
         discovery=StaticDiscovery(),
         configuration=Configuration(host=str(kube.server.url).rstrip("/")),
@@ -38,7 +38,7 @@ async def test_it_is_ready_while_kopf_runs(kube: Kube) -> None:
 async def test_the_end_of_each_endless_task_is_reported(kube: Kube, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("a token")
-    service = build(
+    service = OperatorNode(
         OperatorSettings(internal_token=TOKEN, probe_url="http://127.0.0.1:9", probe_seconds=5, probe_token_file=token),
         discovery=StaticDiscovery(),
         configuration=Configuration(host=str(kube.server.url).rstrip("/")),
@@ -68,7 +68,7 @@ async def test_without_a_cluster_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 async def test_without_our_resources_it_says_what_is_missing(kmock: mock.KubernetesEmulator) -> None:
-    service = build(
+    service = OperatorNode(
         OperatorSettings(internal_token=TOKEN, install_patience=0.3),
         discovery=StaticDiscovery(),
         configuration=Configuration(host=str(kmock.url).rstrip("/")),

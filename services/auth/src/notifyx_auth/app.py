@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from notifyx_auth import users
@@ -16,73 +15,71 @@ from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
 from notifyx_auth.upkeep import look_after
 from notifyx_common import lifecycle
-from notifyx_common.background import Background, every
-from notifyx_common.clock import Clock, SystemClock
+from notifyx_common.background import every
+from notifyx_common.clock import Clock
 from notifyx_common.database import Database
 from notifyx_common.errors import Unavailable
-from notifyx_common.lifecycle import Service
+from notifyx_common.lifecycle import Node
 from notifyx_common.metrics import Metrics
-from notifyx_common.web import Readiness, create_app
 
 
-def build(settings: AuthSettings, clock: Clock | None = None) -> Service:
-    """The service of ``settings``; nothing is started before its ``context`` is entered."""
-    clock = clock or SystemClock()
-    metrics, readiness = Metrics(), Readiness()
-    background = Background(metrics)
-    readiness.follow(background)
-    database = Database(database_config(settings))
-    policy = Policy(
-        rotation=timedelta(seconds=settings.key_rotation_seconds),
-        publish=timedelta(seconds=settings.key_publish_seconds),
-        lifetime=timedelta(seconds=settings.access_token_seconds),
-    )
-    keyring = Keyring(database, policy, Vault(settings.auth_secret.get_secret_value()), clock)
-    passwords = Passwords(settings, metrics)
-    auth = Auth(
-        settings=settings, database=database, passwords=passwords, keyring=keyring, clock=clock, metrics=metrics
-    )
-    app = create_app("auth", settings, metrics, readiness)
-    database.attach(app)
-    add_routes(app, auth)
-    readiness.add("database", database.check)
-    metrics.watch_pool("auth_database", database.usage)
-    metrics.watch_pool("passwords", passwords.usage)
+class AuthNode(Node[AuthSettings]):
+    """Every part of auth."""
 
-    @contextlib.asynccontextmanager
-    async def context() -> AsyncIterator[Auth]:
-        async with background, passwords, database:
-            await keyring.refresh()
-            if settings.admin_email:
-                async with database.guard():
-                    await users.ensure_admin(
-                        settings.admin_email,
-                        settings.admin_password.get_secret_value(),
-                        passwords=passwords,
-                        now=clock.now(),
-                    )
-            rounds = every(
-                settings.key_refresh_seconds,
-                lambda: look_after(keyring, database, clock.now()),
-                away=(Unavailable,),
-                jitter=(0.8, 1.0),
-                wait_first=True,
-            )
-            async with background.tasks() as tasks:
-                tasks.endless("upkeep", rounds)
-                yield auth
+    name = "auth"
 
-    return Service(
-        name="auth",
-        app=app,
-        settings=settings,
-        metrics=metrics,
-        readiness=readiness,
-        background=background,
-        context=context,
-    )
+    def __init__(self, settings: AuthSettings, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
+        super().__init__(settings, clock=clock, metrics=metrics)
+        self.database = Database(database_config(settings))
+        policy = Policy(
+            rotation=timedelta(seconds=settings.key_rotation_seconds),
+            publish=timedelta(seconds=settings.key_publish_seconds),
+            lifetime=timedelta(seconds=settings.access_token_seconds),
+        )
+        vault = Vault(settings.auth_secret.get_secret_value())
+        self.keyring = Keyring(self.database, policy, vault, self.clock)
+        self.passwords = Passwords(settings, self.metrics)
+        self.auth = Auth(
+            settings=settings,
+            database=self.database,
+            passwords=self.passwords,
+            keyring=self.keyring,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+        self.database.attach(self.app)
+        add_routes(self.app, self.auth)
+        self.readiness.add("database", self.database.check)
+        self.metrics.watch_pool("auth_database", self.database.usage)
+        self.metrics.watch_pool("passwords", self.passwords.usage)
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Raises :class:`DatabaseNotReached`, and :class:`WrongSecret` for keys that another secret encrypted."""
+        await stack.enter_async_context(self.passwords)
+        await stack.enter_async_context(self.database)
+        await self.keyring.refresh()
+        await self._ensure_admin()
+        tasks = await stack.enter_async_context(self.background.tasks())
+        rounds = every(
+            self.settings.key_refresh_seconds,
+            lambda: look_after(self.keyring, self.database, self.clock.now()),
+            away=(Unavailable,),
+            jitter=(0.8, 1.0),
+            wait_first=True,
+        )
+        tasks.endless("upkeep", rounds)
+
+    async def _ensure_admin(self) -> None:
+        if self.settings.admin_email:
+            async with self.database.guard():
+                await users.ensure_admin(
+                    self.settings.admin_email,
+                    self.settings.admin_password.get_secret_value(),
+                    passwords=self.passwords,
+                    now=self.clock.now(),
+                )
 
 
 def main() -> None:
-    """Run the service of the environment's settings."""
-    lifecycle.main("auth", AuthSettings, build)
+    """Run the node of the environment's settings."""
+    lifecycle.main(AuthNode, AuthSettings)

@@ -17,10 +17,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 import uvloop
 from hypercorn.asyncio import serve
@@ -31,12 +30,13 @@ from quart import Quart, Response
 
 from notifyx_common import logs
 from notifyx_common.background import Background, Fault
+from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.registration import Registration
 from notifyx_common.settings import ServiceSettings, load
-from notifyx_common.web import Readiness
+from notifyx_common.web import Readiness, create_app
 
 log = get_logger(__name__)
 
@@ -59,43 +59,67 @@ READY_POLL = 0.05
 """Seconds between two looks at whether a service that shares ports is ready."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """All that :func:`run` needs to know of a service.
+class Node(Generic[S]):
+    """One node of a service: what all of them have, and what :func:`run` asks of each.
 
-    ``context`` starts what the service owns (pools, ``background``) and stops it; ``drain`` finishes what clients
-    wait for, within ``settings.drain_seconds``.
+    A service's ``app`` module has one subclass. Its constructor makes the parts in the order of their needs and the
+    routes over them, and starts nothing; :meth:`start` starts them; :meth:`drain` finishes what clients wait for.
     """
 
-    name: str
-    app: Quart
-    settings: ServiceSettings
-    metrics: Metrics
-    readiness: Readiness
-    background: Background
-    context: Callable[[], AbstractAsyncContextManager[Any]]
-    drain: Callable[[], Awaitable[None]] | None = None
-    extra_ports: Callable[[], dict[str, int]] | None = None
-    own_port: int | None = None
-    """Port of this node alone when ``settings.port`` is shared with other nodes; ``None`` when it is not."""
+    name: ClassVar[str]
+    """The service's name, as others find it."""
 
-    join: Callable[[], Awaitable[None]] | None = None
-    """Accept connections on further shared ports; called once the service is ready, when ports are shared."""
+    def __init__(self, settings: S, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.metrics = metrics or Metrics()
+        self.instance = instance_name(settings)
+        self.readiness = Readiness()
+        self.background = Background(self.metrics)
+        self.readiness.follow(self.background)
+        self.app = create_app(self.name, settings, self.metrics, self.readiness)
+
+    @contextlib.asynccontextmanager
+    async def context(self) -> AsyncIterator[Self]:
+        """Run everything the node owns while the block is entered."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.background)
+            await self.start(stack)
+            yield self
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Start the parts, each entered on ``stack``, which stops them in reverse."""
+
+    async def drain(self) -> None:
+        """Finish what clients wait for; it is cancelled after ``settings.drain_seconds``."""
+
+    async def join(self) -> None:
+        """Accept connections on further shared ports; called once the node is ready, where ports are shared."""
+
+    @property
+    def extra_ports(self) -> dict[str, int]:
+        """Ports beside those of HTTP and metrics, by name, once started."""
+        return {}
+
+    @property
+    def own_port(self) -> int | None:
+        """Port of this node alone where ``settings.port`` is shared with other nodes; ``None`` where it is not."""
+        return None
 
 
-def main(name: str, kind: type[S], build: Callable[[S], Service]) -> None:
-    """Run the service that ``build`` makes of the environment's settings, in a loop of its own.
+def main(node: type[Node[S]], kind: type[S]) -> None:
+    """Run the ``node`` that the environment's settings (of ``kind``) describe, in a loop of its own.
 
     A start that fails says why in one sentence and exits with 2; a fault exits with :data:`FAULT_EXIT`.
     """
 
     async def serve_until_told(settings: S) -> Fault | None:
-        return await run(build(settings))
+        return await run(node(settings))
 
     try:
         settings = load(kind)
         logs.configure(
-            service=name, instance=instance_name(settings), level=settings.log_level, style=settings.log_format
+            service=node.name, instance=instance_name(settings), level=settings.log_level, style=settings.log_format
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             fault = runner.run(serve_until_told(settings))
@@ -133,12 +157,12 @@ def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.
     return sock
 
 
-async def run(service: Service) -> Fault | None:
+async def run(node: Node[Any]) -> Fault | None:
     """Serve until SIGTERM, SIGINT or a fault, then drain; the fault, if there was one.
 
     Raises :class:`PortTaken` or what ``context`` raises.
     """
-    settings, background = service.settings, service.background
+    settings, background = node.settings, node.background
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -146,26 +170,26 @@ async def run(service: Service) -> Fault | None:
     background.listen(lambda _: stop.set())
     async with AsyncExitStack() as stack:
         public: socket.socket | None = None
-        if service.own_port is None:
+        if node.own_port is None:
             main = stack.enter_context(contextlib.closing(bind(settings.host, settings.port, "NOTIFYX_PORT")))
         else:
             public = bind(settings.host, settings.port, "NOTIFYX_PORT", shared=True)
             stack.enter_context(contextlib.closing(public))
-            main = stack.enter_context(contextlib.closing(bind(settings.host, service.own_port, "NOTIFYX_OWN_PORT")))
+            main = stack.enter_context(contextlib.closing(bind(settings.host, node.own_port, "NOTIFYX_OWN_PORT")))
         side = stack.enter_context(
             contextlib.closing(bind(settings.host, settings.metrics_port, "NOTIFYX_METRICS_PORT"))
         )
-        await stack.enter_async_context(service.context())
+        await stack.enter_async_context(node.context())
         port, metrics_port = main.getsockname()[1], side.getsockname()[1]
         closing, leaving = asyncio.Event(), asyncio.Event()
         configs = [_config(main), _config(side)]
         servers = await stack.enter_async_context(background.tasks())
-        servers.endless("http server", _serve(service.app, configs[0], closing))
-        servers.endless("metrics server", _serve(metrics_app(service.metrics), configs[1], closing))
+        servers.endless("http server", _serve(node.app, configs[0], closing))
+        servers.endless("metrics server", _serve(metrics_app(node.metrics), configs[1], closing))
         if public is not None:
-            servers.endless("shared ports", _serve_shared(service, public, leaving))
+            servers.endless("shared ports", _serve_shared(node, public, leaving))
         registration = Registration(
-            service=service.name,
+            service=node.name,
             instance=instance_name(settings),
             url=settings.advertised(port),
             metrics_url=settings.advertised(metrics_port),
@@ -173,19 +197,18 @@ async def run(service: Service) -> Fault | None:
             background=background,
         )
         await stack.enter_async_context(registration)
-        extra = service.extra_ports() if service.extra_ports is not None else {}
+        extra = node.extra_ports
         _announce(settings, {"port": port, "metrics_port": metrics_port, **extra})
         log.info("listening", port=port, metrics_port=metrics_port, **extra)
         await stop.wait()
-        service.readiness.drain()
+        node.readiness.drain()
         servers.let_end()
         leaving.set()
         until = loop.time() + settings.drain_seconds
         await registration.withdraw()
-        if service.drain is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(until):
-                    await service.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await node.drain()
         for config in configs:
             # What is being answered may go on for as long; a request that is cut off is answered 500, with no form.
             config.graceful_timeout = max(LEAST_GRACE, until - loop.time())
@@ -225,25 +248,24 @@ async def _serve(app: Any, config: Config, closing: asyncio.Event) -> None:
     await serve(app, config, shutdown_trigger=closed)
 
 
-async def _serve_shared(service: Service, sock: socket.socket, leaving: asyncio.Event) -> None:
+async def _serve_shared(node: Node[Any], sock: socket.socket, leaving: asyncio.Event) -> None:
     """Accept connections of the shared ports once the service is ready, until ``leaving``."""
-    while await service.readiness.failures():
+    while await node.readiness.failures():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_POLL):
                 await leaving.wait()
                 return
     config = _config(sock)
     # Connections that were accepted are finished, as those of the node's own port are.
-    config.graceful_timeout = service.settings.drain_seconds + LEAST_GRACE
-    if service.join is not None:
-        await service.join()
-    log.info("shared ports joined", port=service.settings.port)
+    config.graceful_timeout = node.settings.drain_seconds + LEAST_GRACE
+    await node.join()
+    log.info("shared ports joined", port=node.settings.port)
 
     async def requests_alone(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":  # which is that of the server on the node's own port
             await app(scope, receive, send)
 
-    app = cast(Any, service.app)
+    app = cast(Any, node.app)
     await _serve(requests_alone, config, leaving)
 
 

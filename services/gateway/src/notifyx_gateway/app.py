@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 from notifyx_common import lifecycle
-from notifyx_common.background import Background
 from notifyx_common.client import ServiceClient
-from notifyx_common.clock import Clock, SystemClock
+from notifyx_common.clock import Clock
 from notifyx_common.discovery import Discovery
 from notifyx_common.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.errors import Unavailable
 from notifyx_common.kubernetes_api import in_cluster
-from notifyx_common.lifecycle import Service, instance_name
+from notifyx_common.lifecycle import Node
 from notifyx_common.memcached import Memcached, parse_servers
 from notifyx_common.metrics import Metrics
 from notifyx_common.prometheus import Prometheus
-from notifyx_common.web import Check, Readiness, create_app
+from notifyx_common.web import Check
 from notifyx_gateway.dashboard.collector import HARDLY, SELDOM, Collector
 from notifyx_gateway.dashboard.prometheus_history import PrometheusHistory
 from notifyx_gateway.dashboard.topics import TopicBooks
@@ -55,17 +53,24 @@ from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
 
 
-class Gateway:
-    """Every part of a gateway, constructed in the order of their needs; nothing runs before :meth:`context`."""
+class GatewayNode(Node[GatewaySettings]):
+    """Every part of a gateway."""
+
+    name = "gateway"
 
     def __init__(
-        self, settings: GatewaySettings, *, clock: Clock, metrics: Metrics, discovery: Discovery | None = None
+        self,
+        settings: GatewaySettings,
+        *,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+        discovery: Discovery | None = None,
     ) -> None:
-        self.settings = settings
-        self.instance = instance_name(settings)
-        self.readiness = Readiness()
-        self.background = background = Background(metrics)
-        self.readiness.follow(background)
+        """``discovery`` finds the other services; it defaults to EndpointSlices in a cluster, and to the gateway's own
+        registry outside one. Raises :class:`SettingsError`.
+        """
+        super().__init__(settings, clock=clock, metrics=metrics)
+        clock, metrics, background = self.clock, self.metrics, self.background
         self.registry = Registry(clock, background)
         self.slices: EndpointSliceDiscovery | None = None
         if discovery is None and settings.kubernetes_namespace:
@@ -138,42 +143,48 @@ class Gateway:
         self.history_of_all = (
             PrometheusHistory(self.prometheus, clock, background) if self.prometheus is not None else None
         )
-        self.app = create_app("gateway", settings, metrics, self.readiness)
         add_headers(self.app, settings)
         self._add_routes(metrics)
         self.readiness.add("auth", _found(self.auth_client))
         self.readiness.add("store", _found(self.store_client))
         self.readiness.add("keys", self._has_keys)
 
-    @contextlib.asynccontextmanager
-    async def context(self) -> AsyncIterator[Gateway]:
-        """Start everything; on leaving, stop it in reverse."""
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(self.background)
-            if self.shared is not None:
-                await stack.enter_async_context(self.shared)
-            if self.slices is not None:
-                await stack.enter_async_context(self.slices)
-            for client in (self.auth_client, self.store_client, self.mailer_client, self.gateways):
-                await stack.enter_async_context(client)
-            for part in (self.registry, self.authenticator):
-                await stack.enter_async_context(part)
-            for part_ in (self.store, self.hub, self.verification, self.socket, self.peers, self.longpoll):
-                await stack.enter_async_context(part_)
-            if self.settings.dashboard:
-                await stack.enter_async_context(self.collector)
-                if self.prometheus is not None and self.history_of_all is not None:
-                    await stack.enter_async_context(self.prometheus)
-                    stack.push_async_callback(self.history_of_all.aclose)
-            if self.settings.dispatch_email:
-                await stack.enter_async_context(self.dispatcher)
-            yield self
+    async def start(self, stack: contextlib.AsyncExitStack) -> None:
+        if self.shared is not None:
+            await stack.enter_async_context(self.shared)
+        if self.slices is not None:
+            await stack.enter_async_context(self.slices)
+        for client in (self.auth_client, self.store_client, self.mailer_client, self.gateways):
+            await stack.enter_async_context(client)
+        for part in (self.registry, self.authenticator):
+            await stack.enter_async_context(part)
+        for part_ in (self.store, self.hub, self.verification, self.socket, self.peers, self.longpoll):
+            await stack.enter_async_context(part_)
+        if self.settings.dashboard:
+            await stack.enter_async_context(self.collector)
+            if self.prometheus is not None and self.history_of_all is not None:
+                await stack.enter_async_context(self.prometheus)
+                stack.push_async_callback(self.history_of_all.aclose)
+        if self.settings.dispatch_email:
+            await stack.enter_async_context(self.dispatcher)
 
     async def drain(self) -> None:
         """Clients go elsewhere: sockets in paced batches, then streams; email in flight is finished meanwhile."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.dispatcher.stop(self.settings.drain_seconds))
             group.create_task(self._drain_clients())
+
+    async def join(self) -> None:
+        """Accept sockets on the shared port."""
+        await self.socket.join()
+
+    @property
+    def extra_ports(self) -> dict[str, int]:
+        return {"socket_port": self.socket.port}
+
+    @property
+    def own_port(self) -> int | None:
+        return self.settings.own_port
 
     async def _drain_clients(self) -> None:
         self.longpoll.drain()
@@ -214,38 +225,9 @@ class Gateway:
         _ = self.authenticator.jwks
 
 
-def build(
-    settings: GatewaySettings,
-    *,
-    clock: Clock | None = None,
-    metrics: Metrics | None = None,
-    discovery: Discovery | None = None,
-) -> Service:
-    """The service of ``settings``. ``discovery`` finds the other services; it defaults to EndpointSlices in a
-    cluster, and to the gateway's own registry outside one.
-
-    Raises :class:`SettingsError`.
-    """
-    metrics = metrics or Metrics()
-    gateway = Gateway(settings, clock=clock or SystemClock(), metrics=metrics, discovery=discovery)
-    return Service(
-        name="gateway",
-        app=gateway.app,
-        settings=settings,
-        metrics=metrics,
-        readiness=gateway.readiness,
-        background=gateway.background,
-        context=gateway.context,
-        drain=gateway.drain,
-        extra_ports=lambda: {"socket_port": gateway.socket.port},
-        own_port=settings.own_port,
-        join=gateway.socket.join,
-    )
-
-
 def main() -> None:
-    """Run the service of the environment's settings."""
-    lifecycle.main("gateway", GatewaySettings, build)
+    """Run the node of the environment's settings."""
+    lifecycle.main(GatewayNode, GatewaySettings)
 
 
 def _service_accounts(settings: GatewaySettings) -> ServiceAccounts | None:

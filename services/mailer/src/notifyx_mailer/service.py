@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.mailer import SEND_MAILS, Mail, MailBatch, MailResult, MailResults, Mails
+from notifyx_common.contracts.mailer import SEND_MAILS, Mail, MailBatch, MailerStatus, MailResult, MailResults, Mails
 from notifyx_common.metrics import Metrics
 from notifyx_common.tasks import Outcome, TryElsewhere, scatter
 from notifyx_mailer.sender import Sender
@@ -39,6 +39,10 @@ class MailerService:
         self._peers = peers
         self._metrics = metrics
         self._clock = clock
+
+    def status(self) -> MailerStatus:
+        """What this node did so far."""
+        return self._sender.status()
 
     async def send(self, batch: MailBatch, *, local: bool) -> MailResults:
         """Send ``batch``; one result for each email, in order, within ``batch.deadline`` seconds."""

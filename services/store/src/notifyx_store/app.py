@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import asyncpg
 from quart import Quart, Response
 
 from notifyx_common import lifecycle
-from notifyx_common.background import Background
-from notifyx_common.clock import Clock, SystemClock
+from notifyx_common.clock import Clock
 from notifyx_common.database import Database
 from notifyx_common.errors import InvalidRequest
-from notifyx_common.lifecycle import Service
+from notifyx_common.lifecycle import Node
 from notifyx_common.metrics import Metrics
-from notifyx_common.web import Readiness, create_app, problem_response
+from notifyx_common.web import problem_response
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
 from notifyx_store.base.metrics import StoreMetrics
@@ -33,61 +31,49 @@ from notifyx_store.upkeep.maintenance import Maintenance
 from notifyx_store.upkeep.purge import purging
 
 
-def build(settings: StoreSettings, clock: Clock | None = None, metrics: Metrics | None = None) -> Service:
-    """The service of ``settings``; nothing is started before its ``context`` is entered."""
-    clock, metrics, readiness = clock or SystemClock(), metrics or Metrics(), Readiness()
-    background = Background(metrics)
-    readiness.follow(background)
-    database = Database(database_config(settings))
-    context = StoreContext(settings=settings, database=database, clock=clock, metrics=metrics)
-    core = StoreMetrics.of(metrics)
-    origin = uuid.uuid4().hex[:12]
-    hub = Hub(context, core, origin, background)
-    publisher = Publisher(context, core, hub.offer, origin)
-    app = create_app("store", settings, metrics, readiness)
-    database.attach(app)
-    _refuse_nul(app)
-    for blueprint in (
-        hot_routes(context, core, publisher),
-        topic_routes(context),
-        subscription_routes(context),
-        feed_routes(context, hub),
-        outbox_routes(context),
-        books_routes(context),
-    ):
-        app.register_blueprint(blueprint)
-    readiness.add("database", database.check)
-    metrics.watch_pool("store_database", database.usage)
+class StoreNode(Node[StoreSettings]):
+    """Every part of a store."""
 
-    @contextlib.asynccontextmanager
-    async def running() -> AsyncIterator[StoreContext]:
-        async with (
-            background,
-            database,
-            Maintenance(context, background) as maintenance,
-            purging(context, background),
-            hub.running(maintenance.wake),
+    name = "store"
+
+    def __init__(self, settings: StoreSettings, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
+        super().__init__(settings, clock=clock, metrics=metrics)
+        self.database = Database(database_config(settings))
+        self.parts = StoreContext(settings=settings, database=self.database, clock=self.clock, metrics=self.metrics)
+        core = StoreMetrics.of(self.metrics)
+        origin = uuid.uuid4().hex[:12]
+        self.hub = Hub(self.parts, core, origin, self.background)
+        self.maintenance = Maintenance(self.parts, self.background)
+        publisher = Publisher(self.parts, core, self.hub.offer, origin)
+        self.database.attach(self.app)
+        _refuse_nul(self.app)
+        for blueprint in (
+            hot_routes(self.parts, core, publisher),
+            topic_routes(self.parts),
+            subscription_routes(self.parts),
+            feed_routes(self.parts, self.hub),
+            outbox_routes(self.parts),
+            books_routes(self.parts),
         ):
-            yield context
+            self.app.register_blueprint(blueprint)
+        self.readiness.add("database", self.database.check)
+        self.metrics.watch_pool("store_database", self.database.usage)
 
-    async def drain() -> None:
-        hub.close("this node is stopping")
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Raises :class:`DatabaseNotReached`."""
+        await stack.enter_async_context(self.database)
+        await stack.enter_async_context(self.maintenance)
+        await stack.enter_async_context(purging(self.parts, self.background))
+        await stack.enter_async_context(self.hub.running(self.maintenance.wake))
 
-    return Service(
-        name="store",
-        app=app,
-        settings=settings,
-        metrics=metrics,
-        readiness=readiness,
-        background=background,
-        context=running,
-        drain=drain,
-    )
+    async def drain(self) -> None:
+        """Close the feeds: their gateways resume at another node."""
+        self.hub.close("this node is stopping")
 
 
 def main() -> None:
-    """Run the service of the environment's settings."""
-    lifecycle.main("store", StoreSettings, build)
+    """Run the node of the environment's settings."""
+    lifecycle.main(StoreNode, StoreSettings)
 
 
 def _refuse_nul(app: Quart) -> None:
