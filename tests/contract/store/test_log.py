@@ -13,6 +13,7 @@ from notifyx_common.contracts.call import Raw
 from notifyx_common.contracts.store.batches import BatchResults, ItemError
 from notifyx_common.contracts.store.log import PUBLISH, History, KeyedNotification, PublishBatch, PublishResult
 from notifyx_common.contracts.store.topics import NewTopic
+from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.settings import Retention
@@ -89,6 +90,20 @@ async def test_a_malformed_item_costs_no_other(store: Store) -> None:
     assert [one.seq for one in results if isinstance(one, PublishResult)] == [1, 2]
     refused = [one for one in results if isinstance(one, ItemError)]
     assert [(one.status, one.code) for one in refused] == [(400, "validation_failed")] * 4
+
+
+@pytest.mark.parametrize("depth", [198, 199, 200, 201])
+async def test_data_nested_deeply_costs_no_other(store: Store, depth: int) -> None:
+    """The depth that a batch holds is less than what an item holds by itself."""
+    await store.create_topic(ANN, NewTopic(name="news"))
+    nested: dict[str, Any] = {}
+    for _ in range(depth - 1):
+        nested = {"a": nested}
+    deep = store.publish_soon(ANN, "news", said(data=nested))
+    other = store.publish_soon(ANN, "news", said(body="x"))
+    outcome, published = await asyncio.gather(deep, other, return_exceptions=True)
+    assert isinstance(published, PublishResult)
+    assert isinstance(outcome, PublishResult if depth < 199 else InvalidRequest)
 
 
 @pytest.mark.parametrize(

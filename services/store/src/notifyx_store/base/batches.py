@@ -29,32 +29,52 @@ def read_batch(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
     try:
         whole = parse_model(batch, data)
     except InvalidRequest as error:
-        if not error.fields or not all(wrong.field.startswith("items.") for wrong in error.fields):
+        if not _lies_with_items(error, data):
             raise
         return _salvage(batch, item, data)
-    principals: list[Principal] = getattr(whole, "principals", [])
-    items = [_with_principal(one, principals) for one in whole.items]  # type: ignore[attr-defined]
-    return Batch(principals, items, getattr(whole, "batch_id", ""))
+    return _with_principals(whole, _items(whole))
 
 
-def _salvage(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
+def _lies_with_items(error: InvalidRequest, data: Any) -> bool:
+    if not isinstance(data, dict) or not isinstance(data.get("items"), list):
+        return False
+    # JSON that is nested too deeply has no field of its own.
+    return all(wrong.field.startswith("items.") or wrong.field == "(body)" for wrong in error.fields)
+
+
+def _salvage(batch: type[BaseModel], item: type[I], data: dict[str, Any]) -> Batch[I]:
+    """Read each item by itself, within a batch of its own since its depth counts there; then the head."""
+    alone = {**data, "principals": []} if "principals" in data else data
     items: list[I | ItemError] = []
-    sound: list[Any] = []
+    sound: Any = None
     for raw in data["items"]:
         try:
-            items.append(parse_model(item, raw))
-            sound.append(raw)
+            items += _items(parse_model(batch, {**alone, "items": [raw]}))
+            sound = raw
         except InvalidRequest as error:
-            items.append(ItemError.of(error))
-    if not sound:
+            items.append(ItemError.of(_in_its_own_words(item, raw, error)))
+    if sound is None:
         return Batch([], items)
-    rest = parse_model(batch, {**data, "items": sound})
-    principals: list[Principal] = getattr(rest, "principals", [])
-    return Batch(
-        principals,
-        [one if isinstance(one, ItemError) else _with_principal(one, principals) for one in items],
-        getattr(rest, "batch_id", ""),
-    )
+    return _with_principals(parse_model(batch, {**data, "items": [sound]}), items)
+
+
+def _in_its_own_words(item: type[I], raw: Any, error: InvalidRequest) -> InvalidRequest:
+    try:
+        parse_model(item, raw)
+    except InvalidRequest as own:
+        return own
+    return error
+
+
+def _items(whole: BaseModel) -> list[Any]:
+    items: list[Any] = getattr(whole, "items")  # noqa: B009 - each batch has them, their common base has not
+    return items
+
+
+def _with_principals(whole: BaseModel, items: list[I | ItemError]) -> Batch[I]:
+    principals: list[Principal] = getattr(whole, "principals", [])
+    checked = [one if isinstance(one, ItemError) else _with_principal(one, principals) for one in items]
+    return Batch(principals, checked, getattr(whole, "batch_id", ""))
 
 
 def _with_principal(item: I, principals: list[Principal]) -> I | ItemError:
