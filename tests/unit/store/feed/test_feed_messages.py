@@ -7,6 +7,7 @@ from uuid import UUID
 import orjson
 import pytest
 
+from notifyx_common.contracts.store.feed import Ping, Position, Watch
 from notifyx_common.errors import InvalidRequest
 from notifyx_store.feed import messages
 from notifyx_store.feed.connection import Connection
@@ -30,10 +31,8 @@ def test_a_rows_frame_of_what_expired_has_no_lines() -> None:
 
 def test_operations() -> None:
     text = '{"op":"watch","topics":{"a.b":{"id":"00000000-0000-0000-0000-000000000007","after":3}}}'
-    assert messages.parse(text) == messages.Watch(
-        op="watch", topics={"a.b": messages.Position(id=UUID(int=7), after=3)}
-    )
-    assert messages.parse(b'{"op":"ping","n":2}') == messages.Ping(op="ping", n=2)
+    assert messages.parse(text) == Watch(op="watch", topics={"a.b": Position(id=UUID(int=7), after=3)})
+    assert messages.parse(b'{"op":"ping","n":2}') == Ping(op="ping", n=2)
 
 
 @pytest.mark.parametrize(

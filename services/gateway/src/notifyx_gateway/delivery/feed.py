@@ -13,16 +13,25 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
+from uuid import UUID
 
 import aiohttp
-import orjson
 
 from notifyx_common.background import Background, Tasks
 from notifyx_common.backoff import Backoff, between
 from notifyx_common.balancer import Endpoint
 from notifyx_common.client import ServiceClient
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store.feed import FEED
+from notifyx_common.contracts.store.feed import (
+    FEED,
+    Operation,
+    Ping,
+    Position,
+    Unwatch,
+    UnwatchUsers,
+    Watch,
+    WatchUsers,
+)
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -284,7 +293,7 @@ class Feed:
             topics, self._dirty_topics = self._dirty_topics, set()
             users, self._dirty_users = self._dirty_users, set()
             watch = {
-                topic: {"id": cursor.topic_id, "after": cursor.head}
+                topic: Position(id=UUID(cursor.topic_id), after=cursor.head)
                 for topic in topics
                 if (cursor := self._cursors.get(topic)) is not None and topic not in self._told_topics
             }
@@ -296,14 +305,15 @@ class Feed:
             self._told_users.update(new_users)
             self._told_users.difference_update(old_users)
             # Users first: an acknowledgement of a topic's first rows must not be missed.
-            for operation in (
-                {"op": "watch_users", "users": new_users} if new_users else None,
-                {"op": "watch", "topics": watch} if watch else None,
-                {"op": "unwatch", "topics": unwatch} if unwatch else None,
-                {"op": "unwatch_users", "users": old_users} if old_users else None,
-            ):
+            operations: tuple[Operation | None, ...] = (
+                WatchUsers(users=new_users) if new_users else None,
+                Watch(topics=watch) if watch else None,
+                Unwatch(topics=unwatch) if unwatch else None,
+                UnwatchUsers(users=old_users) if old_users else None,
+            )
+            for operation in operations:
                 if operation is not None:
-                    await socket.send_str(orjson.dumps(operation).decode())
+                    await socket.send_str(operation.model_dump_json())
 
     async def _watch_pulse(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         loop = asyncio.get_running_loop()
@@ -311,7 +321,7 @@ class Feed:
         while True:
             number += 1
             async with asyncio.timeout(SILENCE):
-                await socket.send_str(f'{{"op":"ping","n":{number}}}')
+                await socket.send_str(Ping(n=number).model_dump_json())
             before = loop.time()
             await asyncio.sleep(PING_EVERY)
             # When this process itself stood still, what was sent to it has had no chance to be read.

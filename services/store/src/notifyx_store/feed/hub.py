@@ -16,6 +16,7 @@ from uuid import UUID
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import Backoff
+from notifyx_common.contracts.store.feed import Unwatch, UnwatchUsers, Watch, WatchUsers
 from notifyx_common.database import lost_as_unavailable
 from notifyx_common.errors import Unavailable
 from notifyx_store.base.context import StoreContext
@@ -99,19 +100,19 @@ class Hub:
     def take(self, connection: Connection, text: str | bytes) -> None:
         """Do what a gateway says. Raises :class:`InvalidRequest`."""
         operation = messages.parse(text)
-        if isinstance(operation, messages.Watch):
+        if isinstance(operation, Watch):
             for name, position in operation.topics.items():
                 self._core.watch(connection, name, position.id, position.after)
                 self._unchecked.add(position.id)
             self._check.set()
-        elif isinstance(operation, messages.Unwatch):
+        elif isinstance(operation, Unwatch):
             for name in operation.topics:
                 self._core.unwatch(connection, name)
-        elif isinstance(operation, messages.WatchUsers):
+        elif isinstance(operation, WatchUsers):
             for user in operation.users:
                 self._users.setdefault(user, set()).add(connection)
                 connection.users.add(user)
-        elif isinstance(operation, messages.UnwatchUsers):
+        elif isinstance(operation, UnwatchUsers):
             self._unwatch_users(connection, operation.users)
         else:
             connection.put(messages.pong_frame(operation.n))

@@ -3,69 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from notifyx_common.contracts.store.names import Seq
+from notifyx_common.contracts.store.feed import Operation
 from notifyx_common.reading import parse_as, parse_json
 from notifyx_store.feed.core import Item
-from notifyx_topics.names import AnyTopicName
+
+_OPERATIONS: TypeAdapter[Operation] = TypeAdapter(Operation)
 
 
-class _Operation(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Position(_Operation):
-    """A topic's id, and the last seq of it the gateway has."""
-
-    id: UUID
-    after: Seq
-
-
-class Watch(_Operation):
-    """Start, or start again, after these positions."""
-
-    op: Literal["watch"]
-    topics: dict[AnyTopicName, Position]
-
-
-class Unwatch(_Operation):
-    """Stop."""
-
-    op: Literal["unwatch"]
-    topics: list[str]
-
-
-class WatchUsers(_Operation):
-    """Start telling of these users' acknowledgements and subscriptions."""
-
-    op: Literal["watch_users"]
-    users: list[str]
-
-
-class UnwatchUsers(_Operation):
-    """Stop."""
-
-    op: Literal["unwatch_users"]
-    users: list[str]
-
-
-class Ping(_Operation):
-    """Answered with a pong that has the same number."""
-
-    op: Literal["ping"]
-    n: int
-
-
-Operation = Annotated[Watch | Unwatch | WatchUsers | UnwatchUsers | Ping, Field(discriminator="op")]
-_OPERATIONS: TypeAdapter[Watch | Unwatch | WatchUsers | UnwatchUsers | Ping] = TypeAdapter(Operation)
-
-
-def parse(text: str | bytes) -> Watch | Unwatch | WatchUsers | UnwatchUsers | Ping:
+def parse(text: str | bytes) -> Operation:
     """What a gateway says. Raises :class:`InvalidRequest`."""
     return parse_as(_OPERATIONS, parse_json(text))
 

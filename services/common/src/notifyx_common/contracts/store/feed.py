@@ -2,17 +2,12 @@
 
 A WebSocket at :data:`FEED`. Every message is one text frame; the first line is a JSON object.
 
-From the gateway::
-
-    {"op": "watch", "topics": {"<name>": {"id": "<topic id>", "after": <seq>}}}  start (or restart) after that seq
-    {"op": "unwatch", "topics": ["<name>", ...]}
-    {"op": "watch_users", "users": ["<user id>", ...]}      and   {"op": "unwatch_users", ...}
-    {"op": "ping", "n": 1}
+From the gateway: an :data:`Operation`.
 
 From the store::
 
     {"type": "rows", "topic": "<name>", "from": a, "to": b, "count": n, "published_ms": <epoch ms of the oldest>}
-        followed by n lines, each the JSON of one notification (:class:`Notification`), ascending by seq. It covers
+        followed by n lines, each the JSON of one notification (``log.Notification``), ascending by seq. It covers
         every seq in [a, b]: one that is missing among the lines no longer exists (expired). For each watched
         topic a is always the previous b + 1 (or the watch's after + 1): contiguous, without overlap.
     {"type": "acked", "topic": "<name>", "user": "<id>", "up_to": n, "seqs": [...], "unread": n}
@@ -24,7 +19,60 @@ From the store::
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
 from notifyx_common.contracts.call import V1
+from notifyx_common.contracts.store.names import RequestModel, Seq
+from notifyx_topics.names import AnyTopicName
 
 FEED = f"{V1}/feed"
 """The path of the WebSocket."""
+
+
+class Position(RequestModel):
+    """A topic's id, and the last seq of it the gateway has."""
+
+    id: UUID
+    after: Seq
+
+
+class Watch(RequestModel):
+    """Start, or start again, after these positions."""
+
+    op: Literal["watch"] = "watch"
+    topics: dict[AnyTopicName, Position]
+
+
+class Unwatch(RequestModel):
+    """Stop watching topics."""
+
+    op: Literal["unwatch"] = "unwatch"
+    topics: list[str]
+
+
+class WatchUsers(RequestModel):
+    """Start reporting these users' acknowledgements and subscriptions."""
+
+    op: Literal["watch_users"] = "watch_users"
+    users: list[str]
+
+
+class UnwatchUsers(RequestModel):
+    """Stop reporting these users."""
+
+    op: Literal["unwatch_users"] = "unwatch_users"
+    users: list[str]
+
+
+class Ping(RequestModel):
+    """Asks for a pong with the same number."""
+
+    op: Literal["ping"] = "ping"
+    n: int
+
+
+Operation = Annotated[Watch | Unwatch | WatchUsers | UnwatchUsers | Ping, Field(discriminator="op")]
+"""What a gateway sends, one JSON object a message."""
