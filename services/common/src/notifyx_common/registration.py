@@ -95,4 +95,6 @@ class Registration:
         # A gateway that has just come back should know its nodes at once, not a lease later.
         pause = min(self._interval, UNREACHED_PAUSE)
         backoff = Backoff(pause, pause, jitter=(0.8, 1.0))
-        await every(self._interval, renew, away=(aiohttp.ClientError, TimeoutError), backoff=backoff, jitter=(0.8, 1.0))
+        await every(
+            self._interval, renew, away=(aiohttp.ClientError, TimeoutError, OSError), backoff=backoff, jitter=(0.8, 1.0)
+        )

@@ -187,7 +187,7 @@ class Feed:
     async def _session(self, socket: aiohttp.ClientWebSocketResponse[bool], endpoint: Endpoint) -> str:
         """Serve one connection until it breaks; returns why."""
         loop = asyncio.get_running_loop()
-        self._broken = loop.create_future()
+        broken = self._broken = loop.create_future()
         self._heard = loop.time()
         self._told_topics.clear()
         self._told_users.clear()
@@ -206,12 +206,14 @@ class Feed:
                 group.create_task(self._watch_pulse(socket), name="feed pulse")
                 # Only once the writer is under way: what the sink then asks the store is not older than the watch.
                 self._sink.feed_connected()
-                await self._broken
+                await broken
         except* (_Broken, FeedProtocolError, aiohttp.ClientError, TimeoutError, OSError) as errors:
             reasons = [str(error) or type(error).__name__ for error in errors.exceptions]
         finally:
             self.connected_to = None
             self._broken = None
+            if broken.done() and not broken.cancelled():
+                broken.exception()  # another part may have failed in the same instant
             with contextlib.suppress(aiohttp.ClientError, OSError):
                 await socket.close()
         return "; ".join(reasons)
