@@ -23,7 +23,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from notifyx_common.background import Background
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.mail.dispatch import Dispatcher

@@ -14,8 +14,8 @@ import pytest
 
 from notifyx_auth.app import AuthNode
 from notifyx_auth.settings import AuthSettings
-from notifyx_common import lifecycle
-from notifyx_common.lifecycle import Node
+from notifyx_common.serving import lifecycle
+from notifyx_common.serving.lifecycle import Node
 from notifyx_gateway.app import GatewayNode
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.ports import free_port

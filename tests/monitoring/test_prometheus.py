@@ -11,13 +11,13 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-import notifyx_common.prometheus
+import notifyx_common.calls.prometheus
 from monitoring.dashboard import Asked, queries
 from monitoring.rules import ALERTS, RECORDS, RULES
 from notifyx_common.background import Background
+from notifyx_common.calls.prometheus import PrometheusSettings
 from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
-from notifyx_common.prometheus import PrometheusSettings
 from notifyx_gateway.dashboard import prometheus_history
 from notifyx_gateway.dashboard.lines import TEN_MINUTES, Lines
 from notifyx_operator.scaling.observations import Observed, missing
@@ -150,7 +150,7 @@ async def test_the_dashboard_of_the_gateway_has_its_lines(
     prometheus: Prometheus, traffic: Callable[[], Awaitable[None]]
 ) -> None:
     settings = PrometheusSettings(internal_token=TOKEN, prometheus_url=prometheus.url)
-    async with notifyx_common.prometheus.Prometheus(settings) as client:
+    async with notifyx_common.calls.prometheus.Prometheus(settings) as client:
         asked = prometheus_history.queries(client.series, TEN_MINUTES)
         await _complete(prometheus, traffic, list(asked.values()))
         history = prometheus_history.PrometheusHistory(client, SystemClock(), Background(Metrics()))
@@ -168,7 +168,7 @@ async def test_the_operator_sees_all_of_the_load(
     prometheus: Prometheus, traffic: Callable[[], Awaitable[None]]
 ) -> None:
     settings = PrometheusSettings(internal_token=TOKEN, prometheus_url=prometheus.url)
-    async with notifyx_common.prometheus.Prometheus(settings) as client:
+    async with notifyx_common.calls.prometheus.Prometheus(settings) as client:
 
         async def seen() -> Observed | None:
             await traffic()

@@ -8,7 +8,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from notifyx_common.lifecycle import Node
+from notifyx_common.serving.lifecycle import Node
 
 
 async def end_each(service: Node[Any], names: Iterable[str]) -> None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import Discovery, StaticDiscovery
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.call import Call, Raw
 from notifyx_common.contracts.mailer import (
@@ -27,7 +28,6 @@ from notifyx_common.contracts.mailer import (
     MailResult,
     MailResults,
 )
-from notifyx_common.discovery import Discovery, StaticDiscovery
 from notifyx_common.metrics import Metrics
 from support.smtp import Mailbox
 

@@ -17,8 +17,8 @@ import kmock
 from aiohttp import web
 from jsonpatch import JsonPatchTestFailed
 
-from notifyx_common.balancer import Endpoint
-from notifyx_common.discovery import StaticDiscovery
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.principal import system_principal
 from notifyx_operator.kube.conditions import find
 from support.store import StoreClient

@@ -10,7 +10,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from notifyx_common.lifecycle import Node, bind
+from notifyx_common.serving.lifecycle import Node, bind
 
 
 @contextlib.asynccontextmanager

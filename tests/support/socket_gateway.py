@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from notifyx_common.background import Background
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.auth import ResolvedUser
-from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal

@@ -16,8 +16,8 @@ from hypercorn.config import Config
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import V1
 from notifyx_common.contracts.store.feed import FEED
-from notifyx_common.lifecycle import bind
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
+from notifyx_common.serving.lifecycle import bind
 from notifyx_store.app import StoreNode
 from notifyx_store.base.database import database_config
 from notifyx_store.base.settings import StoreSettings

@@ -13,15 +13,15 @@ from threading import Thread
 import kopf
 from kubernetes.aio.client import Configuration
 
-from notifyx_common import lifecycle
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import Discovery
+from notifyx_common.calls.endpoint_slices import EndpointSliceDiscovery
+from notifyx_common.calls.prometheus import Prometheus
 from notifyx_common.clock import Clock
-from notifyx_common.discovery import Discovery
-from notifyx_common.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.errors import Unavailable
-from notifyx_common.lifecycle import Node
 from notifyx_common.metrics import Metrics
-from notifyx_common.prometheus import Prometheus
+from notifyx_common.serving import lifecycle
+from notifyx_common.serving.lifecycle import Node
 from notifyx_operator.handlers import register
 from notifyx_operator.kube import kopf_thread
 from notifyx_operator.kube.cluster import Cluster, connect

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyx_common.prometheus import PrometheusSettings
+from notifyx_common.calls.prometheus import PrometheusSettings
 from notifyx_topics.names import TopicName
 
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from notifyx_common.background import Background
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
-from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.store import Store
 from notifyx_local.postgres import Cluster

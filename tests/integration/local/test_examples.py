@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
-from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.metrics import Metrics
 from notifyx_common.topics import observe
 from notifyx_local.topics import apply_topics, read_folder

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from notifyx_common.background import Background
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
-from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.mail.dispatch import Dispatcher, claim_size
 from notifyx_gateway.upstream.auth import Auth

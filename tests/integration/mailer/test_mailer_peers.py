@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from notifyx_common.background import Background
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import RegistryDiscovery
 from notifyx_common.contracts.mailer import DigestContext, Item, Mail, MailBatch, MailResult
-from notifyx_common.discovery import RegistryDiscovery
 from notifyx_common.errors import InvalidRequest, NotifyxError, Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
 from support.mailers import TOKEN, client, fleet, mailer_process, send_mails, static, status_of

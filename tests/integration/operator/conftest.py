@@ -10,7 +10,7 @@ import kmock as mock
 import pytest
 from kubernetes.aio.client import Configuration
 
-from notifyx_common.discovery import StaticDiscovery
+from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_local.postgres import Cluster
 from notifyx_operator.app import OperatorNode
 from notifyx_operator.settings import OperatorSettings

@@ -10,7 +10,7 @@ import pytest
 from kubernetes.aio.client import Configuration
 from prometheus_client import generate_latest
 
-from notifyx_common.discovery import StaticDiscovery
+from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_operator.app import OperatorNode
 from notifyx_operator.kube.cluster import NotInCluster, NotInstalled, connect
 from notifyx_operator.settings import OperatorSettings

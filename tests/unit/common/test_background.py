@@ -14,7 +14,7 @@ from notifyx_common.background import Background, Fault, Tasks, TooManyTasks, ev
 from notifyx_common.backoff import Backoff
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
-from notifyx_common.web import Readiness
+from notifyx_common.serving.web import Readiness
 
 QUICK = Backoff(0.001, 0.001)
 

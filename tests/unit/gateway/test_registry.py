@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.background import Background
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.registry import Lease
 from notifyx_common.errors import TooManyRequests

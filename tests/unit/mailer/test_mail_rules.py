@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifyx_common.calls.scatter import Outcome, TryElsewhere
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.mailer import Mail, MailResult, NotificationContext, UnreadableContext
 from notifyx_common.contracts.store.outbox import OutboxMail
-from notifyx_common.tasks import Outcome, TryElsewhere
 from notifyx_gateway.mail.dispatch import FENCED, answer_for, prepare, result_of
 from notifyx_mailer.errors import MailFailed, MailRefused
 from notifyx_mailer.remembered import Remembered

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
 from notifyx_common.contracts.gateway import CONNECTIONS, LiveConnections
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger

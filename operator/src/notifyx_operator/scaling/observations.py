@@ -25,7 +25,7 @@ BUSY = 1
 """Requests a second from which a service's latency counts."""
 
 Select = Callable[..., str]
-"""Makes a selector of a metric's name and matchers, as :meth:`notifyx_common.prometheus.Prometheus.series` does."""
+"""Makes a selector of a metric's name and matchers, as :meth:`Prometheus.series` does."""
 
 
 class Sample(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from notifyx_common.calls.prometheus import Prometheus
 from notifyx_common.errors import NotifyxError
-from notifyx_common.prometheus import Prometheus
 from notifyx_operator.scaling.observations import Observed, queries, read
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from notifyx_common.background import every
 from notifyx_common.backoff import Backoff
+from notifyx_common.calls.prometheus import Prometheus
 from notifyx_common.clock import Clock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_common.prometheus import Prometheus
 from notifyx_operator.kube.cluster import PLATFORMS, Cluster
 from notifyx_operator.kube.connections import Connections
 from notifyx_operator.kube.merge_patch import merge_patch

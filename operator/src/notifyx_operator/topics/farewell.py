@@ -10,10 +10,11 @@ import asyncio
 import sys
 from typing import Any
 
-from notifyx_common import lifecycle, logs
+from notifyx_common import logs
 from notifyx_common.clock import SystemClock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
+from notifyx_common.serving import lifecycle
 from notifyx_common.settings import load
 from notifyx_operator.kube.cluster import Cluster, ClusterRefused, connect
 from notifyx_operator.kube.names import FINALIZER

@@ -14,13 +14,13 @@ from notifyx_auth.routes import add_routes
 from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
 from notifyx_auth.upkeep import look_after
-from notifyx_common import lifecycle
 from notifyx_common.background import every
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database
 from notifyx_common.errors import Unavailable
-from notifyx_common.lifecycle import Node
 from notifyx_common.metrics import Metrics
+from notifyx_common.serving import lifecycle
+from notifyx_common.serving.lifecycle import Node
 
 
 class AuthNode(Node[AuthSettings]):

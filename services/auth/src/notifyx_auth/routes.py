@@ -8,9 +8,9 @@ from notifyx_auth import api_keys
 from notifyx_auth.service import Auth
 from notifyx_common.contracts import auth as calls
 from notifyx_common.contracts.call import Raw
-from notifyx_common.handlers import handle
 from notifyx_common.principal import Principal
-from notifyx_common.web import caller
+from notifyx_common.serving.handlers import handle
+from notifyx_common.serving.web import caller
 
 _NO_STORE = {"Cache-Control": "no-store"}
 """RFC 6749 5.1: for every answer that holds a credential."""

@@ -5,8 +5,9 @@
 - An *endless* task (:meth:`Tasks.endless`) has to run as long as its owner. Its unexpected end, by an exception, by a
   return or by a cancellation that its owner did not ask for, is a :class:`Fault`: it is logged once with its name,
   counted in ``notifyx_background_failures_total``, ``/readyz`` fails with a sentence that names the task, and
-  :func:`notifyx_common.lifecycle.run` stops the process in order and exits with
-  :data:`~notifyx_common.lifecycle.FAULT_EXIT`, so that its supervisor (Kubernetes, ``notifyx up``) starts it again.
+  :func:`notifyx_common.serving.lifecycle.run` stops the process in order and exits with
+  :data:`~notifyx_common.serving.lifecycle.FAULT_EXIT`, so that its supervisor (Kubernetes, ``notifyx up``) starts it
+  again.
 - What such a task waits for may be away: the errors that say so are named in the task (``away`` of :func:`every`). It
   logs when that begins and when it ends, waits with a :class:`~notifyx_common.backoff.Backoff`, and goes on.
 - A *bounded* task (:meth:`Tasks.spawn`) does one piece of work. Its failure is logged and counted, and ends nothing

@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 class StoreCalls(Protocol):
-    """How the store is called; :class:`notifyx_common.client.ServiceClient` is one."""
+    """How the store is called; :class:`notifyx_common.calls.client.ServiceClient` is one."""
 
     async def send(self, call: Call[Q, R], request: Q, *, principal: Principal | None = None) -> R:
         """Make a call. Raises :class:`NotifyxError`."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from notifyx_common import lifecycle
-from notifyx_common.client import ServiceClient
+from notifyx_common.caching.memcached import Memcached, parse_servers
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import Discovery
+from notifyx_common.calls.endpoint_slices import EndpointSliceDiscovery
+from notifyx_common.calls.kubernetes_api import in_cluster
+from notifyx_common.calls.prometheus import Prometheus
 from notifyx_common.clock import Clock
-from notifyx_common.discovery import Discovery
-from notifyx_common.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.errors import Unavailable
-from notifyx_common.kubernetes_api import in_cluster
-from notifyx_common.lifecycle import Node
-from notifyx_common.memcached import Memcached, parse_servers
 from notifyx_common.metrics import Metrics
-from notifyx_common.prometheus import Prometheus
-from notifyx_common.web import Check
+from notifyx_common.serving import lifecycle
+from notifyx_common.serving.lifecycle import Node
+from notifyx_common.serving.web import Check
 from notifyx_gateway.dashboard.collector import HARDLY, SELDOM, Collector
 from notifyx_gateway.dashboard.prometheus_history import PrometheusHistory
 from notifyx_gateway.dashboard.topics import TopicBooks

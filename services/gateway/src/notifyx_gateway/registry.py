@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Self
 
 from notifyx_common.background import Background, every
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.registry import Lease
-from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.errors import TooManyRequests
 from notifyx_common.logs import get_logger
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from notifyx_common.prometheus import PrometheusSettings
+from notifyx_common.calls.prometheus import PrometheusSettings
 
 
 def _origin(value: str) -> str:

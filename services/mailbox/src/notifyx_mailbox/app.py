@@ -19,7 +19,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from notifyx_common.errors import NotifyxError
-from notifyx_common.lifecycle import bind
+from notifyx_common.serving.lifecycle import bind
 from notifyx_mailbox.messages import Mailbox
 from notifyx_mailbox.pages import create_mailbox_app
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from notifyx_common import lifecycle, logs
-from notifyx_common.client import ServiceClient
+from notifyx_common import logs
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import Discovery, RegistryDiscovery
+from notifyx_common.calls.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.clock import Clock
-from notifyx_common.discovery import Discovery, RegistryDiscovery
-from notifyx_common.endpoint_slices import EndpointSliceDiscovery
-from notifyx_common.lifecycle import Node
 from notifyx_common.metrics import Metrics
+from notifyx_common.serving import lifecycle
+from notifyx_common.serving.lifecycle import Node
 from notifyx_mailer.routes import add_routes
 from notifyx_mailer.sender import Sender
 from notifyx_mailer.service import MailerService

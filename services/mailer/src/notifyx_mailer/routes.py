@@ -7,7 +7,7 @@ from typing import Protocol
 from quart import Quart
 
 from notifyx_common.contracts.mailer import MAILER_STATUS, SEND_MAILS, MailBatch, MailerStatus, MailResults, Mails
-from notifyx_common.handlers import handle
+from notifyx_common.serving.handlers import handle
 
 
 class Mailer(Protocol):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.scatter import Outcome, TryElsewhere, scatter
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.mailer import SEND_MAILS, Mail, MailBatch, MailerStatus, MailResult, MailResults, Mails
 from notifyx_common.metrics import Metrics
-from notifyx_common.tasks import Outcome, TryElsewhere, scatter
 from notifyx_mailer.sender import Sender
 from notifyx_mailer.settings import MailerSettings
 

@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack
 import asyncpg
 from quart import Quart, Response
 
-from notifyx_common import lifecycle
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database
 from notifyx_common.errors import InvalidRequest
-from notifyx_common.lifecycle import Node
 from notifyx_common.metrics import Metrics
-from notifyx_common.web import problem_response
+from notifyx_common.serving import lifecycle
+from notifyx_common.serving.lifecycle import Node
+from notifyx_common.serving.web import problem_response
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
 from notifyx_store.base.metrics import StoreMetrics

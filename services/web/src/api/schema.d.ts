@@ -605,7 +605,7 @@ export interface components {
         };
         /**
          * BatchItem
-         * @description One publish of a batch: a notification, its topic, and perhaps its idempotency key.
+         * @description One publish of a batch: a notification and its topic.
          */
         BatchItem: {
             /**
@@ -636,13 +636,13 @@ export interface components {
              * @default null
              */
             expires_at?: string | null;
-            /** Topic */
-            topic: string;
             /**
              * Key
              * @default null
              */
             key?: string | null;
+            /** Topic */
+            topic: string;
         };
         /**
          * BatchPublished

@@ -14,7 +14,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Quart
 
-from notifyx_common.lifecycle import bind
+from notifyx_common.serving.lifecycle import bind
 from notifyx_gateway.socket import longpoll
 from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.settings import SocketSettings

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
 from support.phoenix import Channel, PhoenixClient, Refused
 from support.socket_gateway import Gateway, running_gateway
 from support.store import TOKEN, StoreClient, running_store, store_settings, user

@@ -13,11 +13,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from notifyx_common.background import Background
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import StaticDiscovery
+from notifyx_common.calls.kubernetes_api import ApiServer
 from notifyx_common.clock import SystemClock
-from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.errors import Unauthenticated, Unavailable
-from notifyx_common.kubernetes_api import ApiServer
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.identity import Authenticator

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.contracts.gateway import CONNECTIONS
 from notifyx_operator.scaling.scale_in import ANNOTATION
 from support.operator_kube import DEPLOYMENTS, PLATFORMS, PODS, Kube, Operator, Store, until

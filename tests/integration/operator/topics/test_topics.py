@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.contracts.gateway import CONNECTIONS
 from notifyx_common.principal import system_principal
 from support.operator_kube import Kube, Operator, Store, until

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from notifyx_common.background import Background
 from notifyx_common.metrics import Metrics
-from notifyx_common.web import Readiness
+from notifyx_common.serving.web import Readiness
 from notifyx_gateway.dashboard.collector import HARDLY, Collector
 from support.auth import HandClock
 

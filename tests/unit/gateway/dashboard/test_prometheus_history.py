@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from notifyx_common.prometheus import Series
+from notifyx_common.calls.prometheus import Series
 from notifyx_gateway.dashboard.lines import SPANS, TEN_MINUTES, Lines, Span, span_of
 from notifyx_gateway.dashboard.prometheus_history import line, queries
 

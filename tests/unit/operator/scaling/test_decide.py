@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.prometheus import Sample
+from notifyx_common.calls.prometheus import Sample
 from notifyx_operator.scaling.bounds import Decision, Replicas, ServiceSpec
 from notifyx_operator.scaling.decide import decide, shown
 from notifyx_operator.scaling.observations import Observed, missing, queries, read

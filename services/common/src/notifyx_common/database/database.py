@@ -23,7 +23,7 @@ from notifyx_common.database.waiting import wait_for_database
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Usage
-from notifyx_common.web import problem_response
+from notifyx_common.serving.web import problem_response
 
 log = get_logger(__name__)
 

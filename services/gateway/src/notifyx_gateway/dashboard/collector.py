@@ -18,12 +18,12 @@ import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 
 from notifyx_common.background import Background, every
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
-from notifyx_common.web import Readiness
+from notifyx_common.serving.web import Readiness
 from notifyx_gateway.dashboard.frames import frame
 from notifyx_gateway.dashboard.history import History
 from notifyx_gateway.dashboard.nodes import Node

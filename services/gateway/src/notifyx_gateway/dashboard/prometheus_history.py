@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from notifyx_common.background import Background
+from notifyx_common.calls.prometheus import Prometheus, Series
 from notifyx_common.clock import Clock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
-from notifyx_common.prometheus import Prometheus, Series
 from notifyx_gateway.dashboard.lines import Line, Lines, Span
 
 log = get_logger(__name__)

@@ -19,8 +19,8 @@ import aiohttp
 
 from notifyx_common.background import Background, Tasks
 from notifyx_common.backoff import Backoff, between
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.feed import (
     FEED,

@@ -24,7 +24,8 @@ from urllib.parse import quote
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import HALF, Backoff
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.scatter import Outcome, TryElsewhere, scatter
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.mailer import MAIL_CONTEXT, Mail, MailResult
@@ -32,7 +33,6 @@ from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_common.errors import DeadlineExceeded, NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_common.tasks import Outcome, TryElsewhere, scatter
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
 from notifyx_gateway.upstream.outbox import Outbox

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from quart import request
 
+from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Forbidden
-from notifyx_common.memcached import Memcached
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.tokens import VerifiedToken

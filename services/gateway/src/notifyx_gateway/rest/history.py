@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 
 from notifyx_common.background import Background
-from notifyx_common.cache import Cache
+from notifyx_common.caching.cache import Cache
+from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.log import History
-from notifyx_common.memcached import Memcached
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store

@@ -12,8 +12,8 @@ import contextlib
 import hashlib
 from weakref import WeakValueDictionary
 
+from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
-from notifyx_common.memcached import Memcached
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.rest.limits import Bucket, RateLimit
 

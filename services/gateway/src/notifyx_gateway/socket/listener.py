@@ -16,9 +16,9 @@ from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithLis
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import jittered
 from notifyx_common.clock import Clock
-from notifyx_common.lifecycle import bind
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
+from notifyx_common.serving.lifecycle import bind
 from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.socket.admission import admit
 from notifyx_gateway.socket.connection import Connection

@@ -16,7 +16,7 @@ from typing import Self
 import aiohttp
 from quart import Request, Response
 
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import SecretStr
 
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.client import ServiceClient
 from notifyx_common.contracts import auth as calls
 from notifyx_common.principal import Principal
 

@@ -20,11 +20,11 @@ from joserfc.jwk import KeySet, KeySetSerialization
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import Backoff
-from notifyx_common.cache import Cache, MemoryTier
+from notifyx_common.caching.cache import Cache, MemoryTier
+from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
 from notifyx_common.errors import NotifyxError, Unauthenticated, Unavailable
 from notifyx_common.logs import get_logger
-from notifyx_common.memcached import Memcached
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import InvalidToken, UnknownKey, VerifiedToken, verify_access_token

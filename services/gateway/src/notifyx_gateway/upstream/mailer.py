@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
 from notifyx_common.contracts.mailer import MAILER_STATUS, SEND_MAILS, Mail, MailBatch, MailerStatus, MailResult, Mails
 
 ANSWER_MARGIN = 0.95

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.client import ServiceClient
 from notifyx_common.contracts.store.outbox import (
     CLAIM_MAILS,
     CONFIRM_MAILS,

@@ -18,8 +18,8 @@ from typing import Any
 import aiohttp
 import orjson
 
+from notifyx_common.calls.kubernetes_api import ApiServer
 from notifyx_common.errors import Unavailable
-from notifyx_common.kubernetes_api import ApiServer
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import MAX_TOKEN_LENGTH, InvalidToken

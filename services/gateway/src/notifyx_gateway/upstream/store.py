@@ -17,7 +17,7 @@ import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from notifyx_common.background import Background
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.client import ServiceClient
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import Call, Raw
 from notifyx_common.contracts.store.acks import (

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from notifyx_common.background import Background
-from notifyx_common.cache import Cache
+from notifyx_common.caching.cache import Cache
+from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
-from notifyx_common.memcached import Memcached
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.auth import Auth
 

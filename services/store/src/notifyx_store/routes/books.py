@@ -10,9 +10,9 @@ from notifyx_common.contracts.store.ledger import LEDGER, Ledger
 from notifyx_common.contracts.store.subscriptions import STOP_EMAILS, UnsubscribeToken
 from notifyx_common.contracts.store.topics import TOPIC_STATUSES, StatusesOf, TopicStatus, TopicStatuses
 from notifyx_common.errors import Forbidden
-from notifyx_common.handlers import handle
 from notifyx_common.principal import Principal
-from notifyx_common.web import caller
+from notifyx_common.serving.handlers import handle
+from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
 from notifyx_store.mail import unsubscribe
 from notifyx_store.readers.inbox import NEWEST, Place, read_inbox

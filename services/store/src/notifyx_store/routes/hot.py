@@ -12,8 +12,8 @@ from notifyx_common.contracts.store.acks import ACKNOWLEDGE, UNREAD, AckBatch, A
 from notifyx_common.contracts.store.batches import BatchResults
 from notifyx_common.contracts.store.joins import JOIN, JoinBatch, JoinResult
 from notifyx_common.contracts.store.log import PUBLISH, PublishBatch, PublishResult
-from notifyx_common.handlers import handle
 from notifyx_common.reading import parse_json
+from notifyx_common.serving.handlers import handle
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.log.publish import Publisher

@@ -18,7 +18,7 @@ from notifyx_common.contracts.store.outbox import (
     OutboxResults,
 )
 from notifyx_common.errors import InvalidRequest
-from notifyx_common.handlers import handle
+from notifyx_common.serving.handlers import handle
 from notifyx_store.base.books_settings import BooksSettings
 from notifyx_store.base.context import StoreContext
 from notifyx_store.mail import outbox

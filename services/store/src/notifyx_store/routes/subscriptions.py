@@ -17,8 +17,8 @@ from notifyx_common.contracts.store.subscriptions import (
     Subscriptions,
     SubscriptionTo,
 )
-from notifyx_common.handlers import handle
-from notifyx_common.web import caller
+from notifyx_common.serving.handlers import handle
+from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
 from notifyx_store.readers import subscriptions
 

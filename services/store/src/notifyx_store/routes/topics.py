@@ -26,9 +26,9 @@ from notifyx_common.contracts.store.topics import (
     TopicsPage,
 )
 from notifyx_common.errors import InvalidRequest
-from notifyx_common.handlers import handle
 from notifyx_common.principal import Principal
-from notifyx_common.web import caller
+from notifyx_common.serving.handlers import handle
+from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
 from notifyx_store.log.history import read_history
 from notifyx_store.readers import topic_changes

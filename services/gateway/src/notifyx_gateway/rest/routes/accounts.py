@@ -13,7 +13,7 @@ from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, Toke
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
-from notifyx_common.web import PROBLEM, json_response, problem_response
+from notifyx_common.serving.web import PROBLEM, json_response, problem_response
 from notifyx_gateway.errors import SignUpOff
 from notifyx_gateway.mail.verification import Verification
 from notifyx_gateway.rest.bodies import query, read_form, read_model

@@ -8,8 +8,8 @@ from __future__ import annotations
 from quart import Blueprint
 
 from notifyx_common.contracts.gateway import CONNECTIONS, LiveConnections
-from notifyx_common.handlers import handle
 from notifyx_common.metrics import Metrics
+from notifyx_common.serving.handlers import handle
 from notifyx_gateway.delivery.hub import Hub
 
 

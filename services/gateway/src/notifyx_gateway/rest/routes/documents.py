@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 from quart import Blueprint, Response
 
-from notifyx_common.web import json_response
+from notifyx_common.serving.web import json_response
 from notifyx_gateway.mail.verification import Verification
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS

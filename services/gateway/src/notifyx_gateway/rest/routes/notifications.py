@@ -14,7 +14,7 @@ from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
-from notifyx_common.web import json_response
+from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.bodies import query, read_bytes, read_model
 from notifyx_gateway.rest.door import Door
 from notifyx_gateway.rest.history import HistoryReader

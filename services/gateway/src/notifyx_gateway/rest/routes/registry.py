@@ -6,7 +6,7 @@ from quart import Blueprint
 
 from notifyx_common.contracts.registry import END_LEASE, NODES, RENEW_LEASE, Node, NodeLease, Nodes
 from notifyx_common.errors import InvalidRequest
-from notifyx_common.handlers import handle
+from notifyx_common.serving.handlers import handle
 from notifyx_gateway.registry import Registry
 
 

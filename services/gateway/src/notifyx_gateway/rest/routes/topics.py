@@ -7,7 +7,7 @@ from quart import Blueprint, Response, request
 from notifyx_common.contracts.store.subscriptions import Subscriptions, SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic, TopicPatch, Topics
 from notifyx_common.errors import Conflict
-from notifyx_common.web import json_response
+from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.bodies import query, read_model
 from notifyx_gateway.rest.door import Door
 from notifyx_gateway.rest.parameters import number, text, topic_name

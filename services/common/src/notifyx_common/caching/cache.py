@@ -17,9 +17,9 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from notifyx_common.background import Background
+from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
 from notifyx_common.logs import get_logger
-from notifyx_common.memcached import Memcached
 from notifyx_common.metrics import Metrics
 
 log = get_logger(__name__)

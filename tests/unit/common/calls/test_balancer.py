@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.balancer import Balancer, Endpoint
+from notifyx_common.calls.balancer import Balancer, Endpoint
 
 A, B, C = (Endpoint(name, f"http://{name}") for name in "abc")
 

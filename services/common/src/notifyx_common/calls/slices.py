@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
 
 Slice = Mapping[str, Any]
 """An EndpointSlice as the API server gives it."""

@@ -17,8 +17,8 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from notifyx_common.background import Background
-from notifyx_common.endpoint_slices import EndpointSliceDiscovery, Pace
-from notifyx_common.kubernetes_api import ApiServer, in_cluster
+from notifyx_common.calls.endpoint_slices import EndpointSliceDiscovery, Pace
+from notifyx_common.calls.kubernetes_api import ApiServer, in_cluster
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import ServiceSettings, SettingsError
 from notifyx_local.ports import free_port

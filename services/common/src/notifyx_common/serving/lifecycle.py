@@ -30,13 +30,13 @@ from quart import Quart, Response
 
 from notifyx_common import logs
 from notifyx_common.background import Background, Fault
+from notifyx_common.calls.registration import Registration
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_common.registration import Registration
+from notifyx_common.serving.web import Readiness, create_app
 from notifyx_common.settings import ServiceSettings, load
-from notifyx_common.web import Readiness, create_app
 
 log = get_logger(__name__)
 

@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from notifyx_common.background import Background
-from notifyx_common.cache import Cache
+from notifyx_common.caching.cache import Cache
+from notifyx_common.caching.memcached import MAX_VALUE, OPERATION_TIMEOUT, Memcached, parse_servers
 from notifyx_common.clock import SystemClock
-from notifyx_common.memcached import MAX_VALUE, OPERATION_TIMEOUT, Memcached, parse_servers
 from notifyx_common.metrics import Metrics
 from support.memcached import Memcached as Server
 from support.memcached import running_memcached

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from pydantic import ValidationError
 
-from notifyx_common.prometheus import (
+from notifyx_common.calls.prometheus import (
     Prometheus,
     PrometheusRefused,
     PrometheusSettings,

@@ -10,11 +10,11 @@ import pytest
 from aiohttp import web
 from pydantic import BaseModel
 
-from notifyx_common.balancer import Endpoint
-from notifyx_common.client import ServiceClient
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.call import Call
-from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.errors import Conflict, DeadlineExceeded, Unavailable, UnexpectedAnswer
 from notifyx_common.metrics import Metrics
 from notifyx_local.ports import free_port

@@ -15,7 +15,7 @@ from quart import Blueprint, Quart, Response, request
 from notifyx_common.contracts.call import Call, Raw
 from notifyx_common.contracts.requests import RequestReader
 from notifyx_common.errors import Forbidden, InvalidRequest, UnsupportedMediaType
-from notifyx_common.web import caller, read_model
+from notifyx_common.serving.web import caller, read_model
 
 Q = TypeVar("Q")
 R = TypeVar("R")

@@ -25,7 +25,7 @@ from typing import Generic, TypeVar
 from prometheus_client import Counter as PrometheusCounter
 
 from notifyx_common.backoff import Backoff, between
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.errors import DeadlineExceeded, Internal, NotifyxError
 from notifyx_common.metrics import Metrics
 

@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.scatter import Outcome, TryElsewhere, scatter
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
-from notifyx_common.tasks import Outcome, TryElsewhere, scatter
 
 NODES = [Endpoint(f"n{number}", f"http://n{number}") for number in range(3)]
 

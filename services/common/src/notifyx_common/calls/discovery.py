@@ -2,7 +2,7 @@
 
 :class:`StaticDiscovery` is a fixed list, :class:`RegistryDiscovery` asks a gateway's registry (outside a
 cluster). The gateway itself reads its own registry. All push whole sets to their subscribers, so that a
-:class:`~notifyx_common.balancer.Balancer` is never asked to guess.
+:class:`~notifyx_common.calls.balancer.Balancer` is never asked to guess.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol, Self
 import aiohttp
 
 from notifyx_common.background import Background, every
-from notifyx_common.balancer import Endpoint
+from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.contracts.registry import NODES, Nodes
 from notifyx_common.errors import UnexpectedAnswer
 from notifyx_common.logs import get_logger

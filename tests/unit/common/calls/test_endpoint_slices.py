@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.balancer import Endpoint
-from notifyx_common.slices import live_endpoints
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.slices import live_endpoints
 
 PORTS = [{"name": "http", "port": 4000}, {"name": "metrics", "port": 9090}]
 

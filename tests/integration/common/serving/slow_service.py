@@ -8,7 +8,7 @@ from pathlib import Path
 
 from quart import request
 
-from notifyx_common import lifecycle
+from notifyx_common.serving import lifecycle
 from notifyx_common.settings import ServiceSettings
 
 

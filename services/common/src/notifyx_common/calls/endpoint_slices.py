@@ -28,14 +28,14 @@ import orjson
 
 from notifyx_common.background import Background
 from notifyx_common.backoff import Backoff, between
+from notifyx_common.calls.discovery import StaticDiscovery
+from notifyx_common.calls.kubernetes_api import ApiServer, in_cluster
+from notifyx_common.calls.slices import Slice, live_endpoints
 from notifyx_common.clock import Clock, SystemClock
-from notifyx_common.discovery import StaticDiscovery
 from notifyx_common.errors import NotifyxError, Unavailable
-from notifyx_common.kubernetes_api import ApiServer, in_cluster
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import ServiceSettings, SettingsError
-from notifyx_common.slices import Slice, live_endpoints
 
 log = get_logger(__name__)
 

@@ -7,8 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.balancer import Endpoint
-from notifyx_common.tasks import Attempt, Plan
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.scatter import Attempt, Plan
 
 NODES = [Endpoint(f"n{number}", f"http://n{number}") for number in range(4)]
 

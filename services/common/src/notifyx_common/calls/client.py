@@ -18,10 +18,10 @@ import aiohttp
 import orjson
 
 from notifyx_common.backoff import Backoff
-from notifyx_common.balancer import Balancer, Endpoint
+from notifyx_common.calls.balancer import Balancer, Endpoint
+from notifyx_common.calls.discovery import Discovery
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import Call, Message
-from notifyx_common.discovery import Discovery
 from notifyx_common.errors import DeadlineExceeded, Internal, NotifyxError, Unavailable, UnexpectedAnswer
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.background import Background
-from notifyx_common.cache import Cache, MemoryTier
+from notifyx_common.caching.cache import Cache, MemoryTier
+from notifyx_common.caching.memcached import Memcached, parse_servers
 from notifyx_common.errors import Unavailable
-from notifyx_common.memcached import Memcached, parse_servers
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import SettingsError
 
