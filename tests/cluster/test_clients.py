@@ -10,7 +10,7 @@ import pytest
 
 from cluster.install import Installed
 from cluster.kube import Kube
-from notifyx_common.contracts.registry import NODES
+from notifyx_common.contracts.registry import LIST_LEASES
 from notifyx_common.contracts.store.topics import LIST_TOPICS
 from support.mail import verify, wait_for_mail
 from support.official_client import install_client, make_journey
@@ -33,7 +33,7 @@ async def test_one_host_for_page_api_and_socket(installed: Installed) -> None:
             assert installed.url in await document.text()
 
 
-@pytest.mark.parametrize("path", ["/metrics", NODES.path, LIST_TOPICS.path, "/socket/../metrics"])
+@pytest.mark.parametrize("path", ["/metrics", LIST_LEASES.path, LIST_TOPICS.path, "/socket/../metrics"])
 async def test_what_is_internal_is_not_behind_the_ingress(installed: Installed, path: str) -> None:
     async with aiohttp.ClientSession() as session, session.get(f"{installed.url}{path}") as answer:
         assert answer.status in (401, 403, 404)

@@ -51,7 +51,7 @@ def test_what_an_alert_waits_for_is_noticed_the_first_time(name: str) -> None:
         metric = by_name[series]
         for label, _, values in re.findall(r'([a-z_]+)\s*(=~|=)"([^"]*)"', matchers):
             place = metric.labels.index(label)
-            assert set(values.split("|")) <= {start[place] for start in metric.start}
+            assert set(values.split("|")) <= {start[place] for start in metric.initial_series}
 
 
 def test_promtool_accepts_them_and_each_alert_fires_when_it_should(promtool: Program, tmp_path: Path) -> None:

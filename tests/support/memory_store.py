@@ -30,7 +30,7 @@ from notifyx_common.contracts.store.acks import (
 from notifyx_common.contracts.store.batches import BatchResults, ItemError
 from notifyx_common.contracts.store.feed import FEED
 from notifyx_common.contracts.store.joins import JOIN, JoinBatch, JoinItem, JoinResult
-from notifyx_common.contracts.store.log import HISTORY, PUBLISH, History, HistoryOf, PublishBatch, PublishResult
+from notifyx_common.contracts.store.log import HISTORY, PUBLISH, HistoryPage, HistoryQuery, PublishBatch, PublishResult
 from notifyx_common.contracts.store.names import TopicPath
 from notifyx_common.contracts.store.subscriptions import (
     SUBSCRIBE,
@@ -38,8 +38,8 @@ from notifyx_common.contracts.store.subscriptions import (
     SUBSCRIPTIONS,
     UNSUBSCRIBE,
     Subscription,
+    SubscriptionRequest,
     Subscriptions,
-    SubscriptionTo,
 )
 from notifyx_common.contracts.store.topics import CREATE_TOPIC, DELETE_TOPIC, NewTopic, Topic
 from notifyx_common.errors import Forbidden, InvalidRequest, NotFound, NotifyxError, Unauthenticated
@@ -227,13 +227,13 @@ class MemoryStore:
             results.append(UnreadResult(user=item.user, topic=item.topic, acked_up_to=acked, unread=unread))
         return Raw.of(BatchResults(results=results))
 
-    async def _history(self, principal: Principal, asked: HistoryOf) -> Raw[History]:
+    async def _history(self, principal: Principal, asked: HistoryQuery) -> Raw[HistoryPage]:
         self.histories += 1
         topic = self._readable(principal, asked.name, check=check_log)
         return Raw(topic.history(asked.after, asked.before, asked.limit))
 
     async def _create(self, principal: Principal, wish: NewTopic) -> Topic:
-        principal.require("manage", wish.name)
+        principal.require_scope("manage", wish.name)
         if wish.name in self.topics:
             raise TopicExists(f"The topic name '{wish.name}' is taken.")
         topic = self.topic(wish.name)
@@ -261,7 +261,7 @@ class MemoryStore:
         await self.delete(path.name)
 
     async def _subscriptions(self, principal: Principal, _: None) -> Subscriptions:
-        principal.require("read")
+        principal.require_scope("read")
         return Subscriptions(items=self.topics.subscriptions(principal))
 
     async def _subscription(self, principal: Principal, path: TopicPath) -> Subscription:
@@ -270,14 +270,14 @@ class MemoryStore:
             raise NotFound(f"You are not subscribed to '{path.name}'.", code="not_subscribed")
         return topic.subscription(principal.id)
 
-    async def _subscribe(self, principal: Principal, wish: SubscriptionTo) -> Subscription:
+    async def _subscribe(self, principal: Principal, wish: SubscriptionRequest) -> Subscription:
         topic = self._readable(principal, wish.name)
         if topic.subscribe(principal.id, wish.body.email):
             await self._tell_subscriptions(principal.id)
         return topic.subscription(principal.id)
 
     async def _unsubscribe(self, principal: Principal, path: TopicPath) -> None:
-        principal.require("read", path.name)
+        principal.require_scope("read", path.name)
         if path.name == inbox_topic(principal.id):
             raise Forbidden("You are always subscribed to your own inbox.", code="inbox_is_fixed")
         if path.name not in self.topics:

@@ -13,11 +13,11 @@ from aiohttp import web
 
 from notifyx_common.contracts.auth import RESOLVE_USERS
 from notifyx_common.contracts.store.outbox import (
-    CLAIM_MAILS,
-    CONFIRM_MAILS,
+    FENCE_MAILS,
+    LEASE_MAILS,
     REPORT_MAILS,
-    OutboxClaim,
-    OutboxConfirm,
+    FenceRequest,
+    OutboxLeaseRequest,
     OutboxMail,
     OutboxResult,
     OutboxResults,
@@ -71,7 +71,7 @@ class Outbox:
         if row.state in ("pending", "leased"):
             row.state = "fenced"
 
-    def claim(self, wish: OutboxClaim) -> dict[str, Any]:
+    def claim(self, wish: OutboxLeaseRequest) -> dict[str, Any]:
         now = time.monotonic()
         chosen = [
             row
@@ -82,7 +82,7 @@ class Outbox:
             row.state, row.owner, row.until = "leased", wish.owner, now + wish.lease_seconds
         return {"mails": [row.mail.model_dump(mode="json") for row in chosen[: wish.limit]], "oldest_due": 0.0}
 
-    def confirm(self, wish: OutboxConfirm) -> dict[str, Any]:
+    def confirm(self, wish: FenceRequest) -> dict[str, Any]:
         rows = [self.rows[mail_id] for mail_id in wish.ids]
         return {"ids": [row.mail.id for row in rows if row.state == "leased" and row.owner == wish.owner]}
 
@@ -113,10 +113,10 @@ async def running_outbox() -> AsyncIterator[Outbox]:
         return answer
 
     async def claim(request: web.Request) -> web.Response:
-        return web.json_response(outbox.claim(OutboxClaim.model_validate(await request.json())))
+        return web.json_response(outbox.claim(OutboxLeaseRequest.model_validate(await request.json())))
 
     async def confirm(request: web.Request) -> web.Response:
-        return web.json_response(outbox.confirm(OutboxConfirm.model_validate(await request.json())))
+        return web.json_response(outbox.confirm(FenceRequest.model_validate(await request.json())))
 
     async def results(request: web.Request) -> web.Response:
         outbox.record(OutboxResults.model_validate(await request.json()))
@@ -135,8 +135,8 @@ async def running_outbox() -> AsyncIterator[Outbox]:
 
     app = web.Application(middlewares=[count], client_max_size=16 << 20)
     for call, handler in (
-        (CLAIM_MAILS, claim),
-        (CONFIRM_MAILS, confirm),
+        (LEASE_MAILS, claim),
+        (FENCE_MAILS, confirm),
         (REPORT_MAILS, results),
         (RESOLVE_USERS, resolve),
     ):

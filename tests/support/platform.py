@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import aiohttp
 import psutil
 
-from notifyx_common.contracts.registry import NODES
+from notifyx_common.contracts.registry import LIST_LEASES
 from notifyx_common.contracts.store.ledger import LEDGER
 from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
 from notifyx_local.ports import free_port
@@ -215,7 +215,7 @@ async def eventually(check: Any, deadline: float = 30.0, pause: float = 0.05) ->
 async def ledger(platform: Platform) -> dict[str, Any]:
     """The store's books, as another service would read them."""
     async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
-        async with session.get(f"{platform.gateway}{NODES.path}") as response:
+        async with session.get(f"{platform.gateway}{LIST_LEASES.path}") as response:
             nodes = (await response.json())["nodes"]
         headers = {PRINCIPAL_HEADER: system_principal("test").to_header()}
         # A node that was just killed is listed until its lease ends.

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from notifyx_common.background import Background
 from notifyx_common.clock import SystemClock
-from notifyx_common.contracts.registry import END_LEASE, NODES, RENEW_LEASE, Lease, Nodes
+from notifyx_common.contracts.registry import END_LEASE, LIST_LEASES, RENEW_LEASE, Lease, LeaseList
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.registry import Registry
 
@@ -41,12 +41,12 @@ async def running_registry() -> AsyncIterator[RunningRegistry]:
         return web.Response(status=204)
 
     async def read(request: web.Request) -> web.Response:
-        return web.json_response(Nodes(nodes=registry.nodes()).model_dump(mode="json"))
+        return web.json_response(LeaseList(nodes=registry.nodes()).model_dump(mode="json"))
 
     app = web.Application()
     app.router.add_route(RENEW_LEASE.method, RENEW_LEASE.path, put)
     app.router.add_route(END_LEASE.method, END_LEASE.path, delete)
-    app.router.add_route(NODES.method, NODES.path, read)
+    app.router.add_route(LIST_LEASES.method, LIST_LEASES.path, read)
     runner = web.AppRunner(app)
     await runner.setup()
     try:

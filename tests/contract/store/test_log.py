@@ -11,7 +11,7 @@ import pytest
 
 from notifyx_common.contracts.call import Raw
 from notifyx_common.contracts.store.batches import BatchResults, ItemError
-from notifyx_common.contracts.store.log import PUBLISH, History, KeyedNotification, PublishBatch, PublishResult
+from notifyx_common.contracts.store.log import PUBLISH, HistoryPage, KeyedNotification, PublishBatch, PublishResult
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
@@ -28,7 +28,7 @@ def said(**fields: Any) -> KeyedNotification:
     return KeyedNotification(**fields)
 
 
-def seqs(page: History) -> list[int]:
+def seqs(page: HistoryPage) -> list[int]:
     return [item["seq"] for item in page.items]
 
 

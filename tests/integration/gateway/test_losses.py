@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from notifyx_common.contracts.registry import END_LEASE, NODES, Node
+from notifyx_common.contracts.registry import END_LEASE, LIST_LEASES, NodeKey
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, TOKEN, running_stack
@@ -94,7 +94,7 @@ async def test_losing_memcached_under_load_reaches_no_client(postgres: Cluster, 
             shared = stack.gateway.shared
             assert shared is not None
             async with asyncio.timeout(10):
-                while not shared.up:
+                while not shared.available:
                     await asyncio.sleep(0.01)
             ada = await stack.person("ada")
             await stack.ok("POST", "/topics", ada, json={"name": "t"})
@@ -129,7 +129,7 @@ async def test_losing_memcached_under_load_reaches_no_client(postgres: Cluster, 
                     await asyncio.sleep(0.01)
                 server.start() if how == "kill" else server.signal(signal.SIGCONT)
                 async with asyncio.timeout(20):
-                    while not shared.up:
+                    while not shared.available:
                         await asyncio.sleep(0.01)
                 stop.set()
             assert bad == []
@@ -157,10 +157,10 @@ async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_with
                 while nodes():
                     await asyncio.sleep(0.01)
         headers = {"Authorization": f"Bearer {MAILER_TOKEN}"}
-        async with stack.session.get(f"{stack.url}{NODES.path}", headers=headers) as response:
+        async with stack.session.get(f"{stack.url}{LIST_LEASES.path}", headers=headers) as response:
             assert {node["service"] for node in (await response.json())["nodes"]} == {"auth", "store"}
         wrong = {"service": "mailer", "instance": "a", "url": "file:///etc/passwd", "ttl": 3}
-        url = f"{stack.url}{END_LEASE.encode(Node('mailer', 'a')).path}"
+        url = f"{stack.url}{END_LEASE.encode(NodeKey('mailer', 'a')).path}"
         for body in (wrong, {**wrong, "url": "http://x", "ttl": 9e9}, {**wrong, "url": "http://x", "instance": "b"}):
             async with stack.session.put(url, headers=headers, json=body) as response:
                 assert response.status == 400

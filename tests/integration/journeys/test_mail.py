@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from notifyx_common.contracts.mailer import MAILER_STATUS
-from notifyx_common.contracts.registry import NODES
+from notifyx_common.contracts.registry import LIST_LEASES
 from support.mail import header, summaries_to, verify, wait_for_mail, wait_for_summaries
 from support.platform import Person, Platform, eventually, ledger, person, running_platform
 
@@ -96,7 +96,7 @@ async def test_nobody_is_mailed_at_an_address_that_is_not_proven(platform: Platf
 
 async def metric(session: aiohttp.ClientSession, platform: Platform, outcome: str) -> float:
     """The gateway's count of dispatched mails with ``outcome``."""
-    async with session.get(f"{platform.gateway}{NODES.path}", headers=platform.internal_headers) as response:
+    async with session.get(f"{platform.gateway}{LIST_LEASES.path}", headers=platform.internal_headers) as response:
         nodes = (await response.json())["nodes"]
     url = next(node["metrics_url"] for node in nodes if node["service"] == "gateway")
     async with session.get(f"{url}/metrics") as response:
@@ -126,7 +126,7 @@ async def test_a_mailer_started_by_hand_shares_the_work_within_two_seconds(
     async def nodes() -> set[str]:
         async with (
             aiohttp.ClientSession(headers=platform.internal_headers) as session,
-            session.get(f"{platform.gateway}{NODES.path}") as response,
+            session.get(f"{platform.gateway}{LIST_LEASES.path}") as response,
         ):
             return {node["instance"] for node in (await response.json())["nodes"] if node["service"] == "mailer"}
 

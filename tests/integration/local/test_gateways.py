@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from notifyx_common.contracts.gateway import CONNECTIONS
-from notifyx_common.contracts.registry import NODES
+from notifyx_common.contracts.registry import LIST_LEASES
 from support.platform import Person, Platform, eventually, person, several_nodes
 from support.sharing import Shared
 
@@ -45,7 +45,7 @@ async def connections(platform: Platform, name: str) -> int:
 async def test_each_knows_all_nodes_and_the_dashboard_shows_them(platform: Platform) -> None:
     async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
         for name in GATEWAYS:
-            nodes = json.loads(await fetch(session, f"{own_url(platform, name)}{NODES.path}"))["nodes"]
+            nodes = json.loads(await fetch(session, f"{own_url(platform, name)}{LIST_LEASES.path}"))["nodes"]
             known = [node["instance"] for node in nodes]
             assert known == ["auth", *GATEWAYS, "mailer-1", "mailer-2", "store-1", "store-2"]
             assert len({node["url"] for node in nodes}) == len(known)

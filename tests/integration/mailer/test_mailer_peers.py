@@ -16,7 +16,7 @@ import pytest
 from notifyx_common.background import Background
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import RegistryDiscovery
-from notifyx_common.contracts.mailer import DigestContext, Item, Mail, MailBatch, MailResult
+from notifyx_common.contracts.mailer import DigestContext, Mail, MailBatch, MailedNotification, MailResult
 from notifyx_common.errors import InvalidRequest, NotifyxError, Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
 from support.mailers import TOKEN, client, fleet, mailer_process, send_mails, static, status_of
@@ -39,7 +39,9 @@ def batch(count: int, deadline: float = 60.0) -> dict[str, Any]:
             id=f"mail-{number}",
             message_id=f"<mail-{number}@notifyx.test>",
             to=f"user-{number}@example.org",
-            context=DigestContext(topic="ops", notifications=[Item(title="one"), Item(body="two")], more=1),
+            context=DigestContext(
+                topic="ops", notifications=[MailedNotification(title="one"), MailedNotification(body="two")], more=1
+            ),
         )
         for number in range(count)
     ]

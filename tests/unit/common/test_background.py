@@ -247,7 +247,7 @@ async def test_a_step_is_repeated_after_its_interval_or_after_the_pause_it_wants
 
 async def test_an_event_ends_a_pause_but_not_the_least_one() -> None:
     steps = Steps(None, None)
-    loop = asyncio.ensure_future(every(None, steps, wake=steps.wake, least=0.03))
+    loop = asyncio.ensure_future(every(None, steps, wake=steps.wake, min_pause=0.03))
     while len(steps.at) < 2:
         steps.wake.set()
         await asyncio.sleep(0)

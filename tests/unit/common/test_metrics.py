@@ -1,7 +1,7 @@
 import pytest
 from prometheus_client import generate_latest
 
-from notifyx_common.metrics import CATALOGUE, Metrics, Usage, total
+from notifyx_common.metrics import CATALOGUE, Metrics, PoolUsage, combined
 
 
 def test_names_are_unique_and_explained() -> None:
@@ -28,8 +28,8 @@ def test_every_metric_can_be_built() -> None:
 
 
 def test_a_pool_is_asked_whenever_somebody_looks() -> None:
-    metrics, used = Metrics(), [Usage(1, 4), Usage(2, 4, waiting=3)]
-    metrics.watch_pool("both", lambda: total(used))
+    metrics, used = Metrics(), [PoolUsage(1, 4), PoolUsage(2, 4, waiting=3)]
+    metrics.observe_pool("both", lambda: combined(used))
 
     def places() -> dict[str, float]:
         lines = generate_latest(metrics.registry).decode().splitlines()
@@ -43,7 +43,7 @@ def test_a_pool_is_asked_whenever_somebody_looks() -> None:
 def test_what_an_alert_counts_is_there_before_it_happens() -> None:
     metrics = Metrics()
     for metric in CATALOGUE:
-        if metric.start:
+        if metric.initial_series:
             metrics.counter(metric.name)
     shown = generate_latest(metrics.registry).decode()
     assert 'notifyx_resumes_total{outcome="truncated"} 0.0' in shown

@@ -18,17 +18,17 @@ def test_a_malformed_header_is_refused(value: str) -> None:
 
 
 def test_an_unverified_email_identifies_nobody() -> None:
-    assert not Principal(id="u1", email="boss@example.com").identifies_as("boss@example.com")
-    assert Principal(id="u1", email="Boss@example.com", email_verified=True).identifies_as("boss@example.com")
+    assert not Principal(id="u1", email="boss@example.com").matches_grant("boss@example.com")
+    assert Principal(id="u1", email="Boss@example.com", email_verified=True).matches_grant("boss@example.com")
 
 
 def test_a_key_is_bound_to_its_scopes_and_topics() -> None:
     key = Principal(id="u1", kind="api_key", scopes=frozenset({"publish"}), topics=("deploys.*",))
-    key.require("publish", "deploys.web")
+    key.require_scope("publish", "deploys.web")
     with pytest.raises(Forbidden, match="scope"):
-        key.require("read", "deploys.web")
+        key.require_scope("read", "deploys.web")
     with pytest.raises(Forbidden, match="topic"):
-        key.require("publish", "billing")
+        key.require_scope("publish", "billing")
 
 
 def test_a_key_of_an_admin_is_no_admin() -> None:

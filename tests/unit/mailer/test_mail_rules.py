@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.calls.scatter import Outcome, TryElsewhere
+from notifyx_common.calls.scatter import NotExecuted, TaskResult
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.mailer import Mail, MailResult, NotificationContext, UnreadableContext
 from notifyx_common.contracts.store.outbox import OutboxMail
@@ -103,17 +103,17 @@ def test_what_a_mailer_says_of_one_mail() -> None:
     unclear = MailResult(id="m1", status="failed", reason="lost", attempted=True)
     assert answer_for(mail, None, confirmed=False) == FENCED
     assert answer_for(mail, sent, confirmed=True) == sent
-    assert answer_for(mail, certain, confirmed=True) == TryElsewhere("no connection")
+    assert answer_for(mail, certain, confirmed=True) == NotExecuted("no connection")
     assert answer_for(mail, unclear, confirmed=True) == unclear
-    assert isinstance(answer_for(mail, None, confirmed=True), TryElsewhere)
+    assert isinstance(answer_for(mail, None, confirmed=True), NotExecuted)
 
 
 def test_what_the_store_is_told() -> None:
     refused = MailResult(id="m1", status="refused", reason="r" * 900, address_refused=True)
-    told = result_of("m1", Outcome(refused, "n", 1))
+    told = result_of("m1", TaskResult(refused, "n", 1))
     assert told is not None
     assert (told.status, told.address_refused, len(told.reason)) == ("refused", True, 500)
-    assert result_of("m1", Outcome(FENCED, "n", 1)) is None
-    nobody = result_of("m1", Outcome(None, "", 3, "away"))
+    assert result_of("m1", TaskResult(FENCED, "n", 1)) is None
+    nobody = result_of("m1", TaskResult(None, "", 3, "away"))
     assert nobody is not None
     assert (nobody.status, nobody.reason) == ("failed", "away")

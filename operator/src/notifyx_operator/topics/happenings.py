@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from notifyx_common.topics import Applied
+from notifyx_common.topics import AppliedAction
 from notifyx_operator.kube.conditions import find
 from notifyx_operator.topics.claims import Claim
 from notifyx_operator.topics.status import Outcome
@@ -22,7 +22,9 @@ class Happening:
     warning: bool = False
 
 
-def happenings(claims: Sequence[Claim], applied: Iterable[Applied], outcomes: Iterable[Outcome]) -> list[Happening]:
+def happenings(
+    claims: Sequence[Claim], applied: Iterable[AppliedAction], outcomes: Iterable[Outcome]
+) -> list[Happening]:
     """The Events of a pass."""
     staying = {claim.reference: claim for claim in claims if not claim.deleting}
     leaving = {claim.name: claim for claim in claims if claim.deleting}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from notifyx_common.errors import NotifyxError
-from notifyx_common.topics import Applied
+from notifyx_common.topics import AppliedAction
 from notifyx_operator.topics.claims import Claim
 from notifyx_operator.topics.status import Outcome, State
 from notifyx_topics.plan import Put, Refuse
@@ -13,7 +13,7 @@ from notifyx_topics.plan import Put, Refuse
 CLAIMED = "claimed_by_other_resource"
 
 
-def settle(claims: Iterable[Claim], applied: Sequence[Applied], failure: NotifyxError | None) -> list[Outcome]:
+def settle(claims: Iterable[Claim], applied: Sequence[AppliedAction], failure: NotifyxError | None) -> list[Outcome]:
     """Where each resource that stays stands, once it has its finalizer. ``failure``: the store could not be read."""
     refused = {one.action.resource.reference: one.action.reason for one in applied if isinstance(one.action, Refuse)}
     failed: dict[str, NotifyxError] = {}
@@ -36,7 +36,7 @@ def settle(claims: Iterable[Claim], applied: Sequence[Applied], failure: Notifyx
 
 
 def endings(
-    claims: Iterable[Claim], applied: Sequence[Applied], failure: NotifyxError | None
+    claims: Iterable[Claim], applied: Sequence[AppliedAction], failure: NotifyxError | None
 ) -> dict[str, NotifyxError | None]:
     """For each resource that is being deleted, by UID, what keeps its topic from being settled."""
     kept: dict[str, NotifyxError | None] = {}

@@ -21,12 +21,12 @@ from notifyx_common.background import every
 from notifyx_common.backoff import AROUND, Backoff
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.names import TopicPath
-from notifyx_common.contracts.store.topics import READ_TOPIC, TOPIC_STATUSES, StatusesOf, Topic, TopicStatus
+from notifyx_common.contracts.store.topics import READ_TOPIC, TOPIC_STATUSES, Topic, TopicStatus, TopicStatusQuery
 from notifyx_common.errors import NotFound, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import system_principal
-from notifyx_common.topics import Applied, StoreCalls, apply, observe
+from notifyx_common.topics import AppliedAction, StoreCalls, apply, observe
 from notifyx_operator.kube.cluster import TOPICS, Cluster
 from notifyx_operator.settings import OperatorSettings
 from notifyx_operator.topics.claims import Claim, read_claim
@@ -220,7 +220,7 @@ class Reconciler:
                 continue
         return found
 
-    async def _carry_out(self, claims: Sequence[Claim], observed: Iterable[Topic]) -> list[Applied]:
+    async def _carry_out(self, claims: Sequence[Claim], observed: Iterable[Topic]) -> list[AppliedAction]:
         """Apply the plan, topic by topic; once the store does not answer, the rest is not tried."""
         staying = [claim for claim in claims if not claim.deleting]
         actions = plan(
@@ -231,11 +231,11 @@ class Reconciler:
             held=[claim.reference for claim in staying if claim.resource is None or not claim.guarded],
             namespaces=self._settings.namespaces or None,
         )
-        done: list[Applied] = []
+        done: list[AppliedAction] = []
         silent: NotifyxError | None = None
         for _, group in groupby(actions, key=lambda action: action.topic):
             if silent is not None:
-                done += [Applied(action, silent) for action in group]
+                done += [AppliedAction(action, silent) for action in group]
                 continue
             carried = await apply(self._store, list(group))
             done += carried
@@ -277,7 +277,7 @@ class Reconciler:
         """The numbers of these topics, by name, of those that can be read now."""
         if not names:
             return {}
-        wish = StatusesOf(topics=list(names))
+        wish = TopicStatusQuery(topics=list(names))
         try:
             found = await self._store.send(TOPIC_STATUSES, wish, principal=system_principal("operator"))
         except NotifyxError as error:

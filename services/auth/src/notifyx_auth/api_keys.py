@@ -31,7 +31,7 @@ async def create(owner: Principal, wanted: NewApiKey, now: datetime) -> CreatedA
     """
     _require_user(owner)
     for scope in wanted.scopes:
-        owner.require(scope)
+        owner.require_scope(scope)
     if wanted.expires_at is not None and (wanted.expires_at.tzinfo is None or wanted.expires_at <= now):
         reason = "This must be a time to come, with its offset from UTC."
         raise InvalidRequest(

@@ -50,11 +50,11 @@ class AuthNode(Node[AuthSettings]):
         self.database.attach(self.app)
         add_routes(self.app, self.auth)
         self.readiness.add("database", self.database.check)
-        self.metrics.watch_pool("auth_database", self.database.usage)
-        self.metrics.watch_pool("passwords", self.passwords.usage)
+        self.metrics.observe_pool("auth_database", self.database.usage)
+        self.metrics.observe_pool("passwords", self.passwords.usage)
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Raises :class:`DatabaseNotReached`, and :class:`WrongSecret` for keys that another secret encrypted."""
+        """Raises :class:`DatabaseUnreachable`, and :class:`WrongSecret` for keys that another secret encrypted."""
         await stack.enter_async_context(self.passwords)
         await stack.enter_async_context(self.database)
         await self.keyring.refresh()

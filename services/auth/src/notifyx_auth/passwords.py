@@ -21,7 +21,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from notifyx_auth.errors import HashingBusy
 from notifyx_auth.settings import AuthSettings
-from notifyx_common.metrics import Metrics, Usage
+from notifyx_common.metrics import Metrics, PoolUsage
 
 T = TypeVar("T")
 
@@ -52,9 +52,9 @@ class Passwords:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def usage(self) -> Usage:
+    def usage(self) -> PoolUsage:
         """How many threads are in use now."""
-        return Usage(min(self._taken, self._threads), self._threads, max(0, self._taken - self._threads))
+        return PoolUsage(min(self._taken, self._threads), self._threads, max(0, self._taken - self._threads))
 
     async def hash(self, password: str) -> str:
         """The encoded hash of ``password``. Raises :class:`HashingBusy`."""

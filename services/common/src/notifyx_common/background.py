@@ -40,7 +40,7 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-CLOSE_SECONDS = 10.0
+CLOSE_TIMEOUT = 10.0
 """Longest time that cancelled tasks are waited for."""
 
 DEFAULT_BACKOFF = Backoff(0.2, 5.0)
@@ -198,7 +198,7 @@ class Tasks:
         for task in tuple(self._running):
             task.cancel()
 
-    async def close(self, within: float = CLOSE_SECONDS) -> None:
+    async def close(self, within: float = CLOSE_TIMEOUT) -> None:
         """Cancel everything and wait until it has ended, for at most ``within`` seconds."""
         self._closed = True
         await cancel_and_wait(self._running, within)
@@ -259,7 +259,7 @@ class Tasks:
             self._background.failed(name, error)
 
 
-async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]], within: float = CLOSE_SECONDS) -> None:
+async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]], within: float = CLOSE_TIMEOUT) -> None:
     """Cancel ``tasks`` and wait until they have ended, for at most ``within`` seconds; what takes longer is logged."""
     mine = asyncio.current_task()
     waiting = {task for task in tasks if task is not mine and not task.done()}
@@ -280,21 +280,21 @@ async def every(
     deadline: float | None = None,
     jitter: Jitter = AROUND,
     wake: asyncio.Event | None = None,
-    least: float = 0.0,
+    min_pause: float = 0.0,
     wait_first: bool = False,
 ) -> None:
     """Run ``step`` for ever, with a pause of ``interval`` seconds (times ``jitter``) between two rounds.
 
-    ``step`` may return another pause for this time. An ``interval`` of ``None`` waits for ``wake`` alone, an event that
-    ends any pause early, but not before ``least`` seconds; it is cleared before each step. ``wait_first`` begins with
-    a pause.
+    ``step`` may return another pause for this time. An ``interval`` of ``None`` waits for ``wake`` alone. The event
+    ``wake`` ends any pause early, but not before ``min_pause`` seconds; it is cleared before each step. ``wait_first``
+    begins with a pause.
 
     The errors in ``away`` say that a dependency is away, and so does a step that takes longer than ``deadline``
     seconds: the step is repeated after ``backoff``, which ``wake`` does not shorten. Any other error ends the loop.
     """
     failures = 0
     if wait_first:
-        await _pause(interval, jitter, wake, least)
+        await _pause(interval, jitter, wake, min_pause)
     while True:
         if wake is not None:
             wake.clear()
@@ -314,7 +314,7 @@ async def every(
         if failures:
             log.info("background work goes on", task=_name(), failures=failures)
             failures = 0
-        await _pause(interval if wanted is None else wanted, jitter, wake, least)
+        await _pause(interval if wanted is None else wanted, jitter, wake, min_pause)
 
 
 async def pause(seconds: float | None, wake: asyncio.Event) -> None:
@@ -324,19 +324,19 @@ async def pause(seconds: float | None, wake: asyncio.Event) -> None:
             await wake.wait()
 
 
-async def _pause(seconds: float | None, jitter: Jitter, wake: asyncio.Event | None, least: float) -> None:
+async def _pause(seconds: float | None, jitter: Jitter, wake: asyncio.Event | None, min_pause: float) -> None:
     if seconds is not None:
         seconds = jittered(seconds, jitter)
     if wake is None:
         assert seconds is not None, "nothing would ever end this pause"
         await asyncio.sleep(seconds)
         return
-    if least:
-        await asyncio.sleep(least if seconds is None else min(seconds, least))
-    left = None if seconds is None else seconds - least
+    if min_pause:
+        await asyncio.sleep(min_pause if seconds is None else min(seconds, min_pause))
+    left = None if seconds is None else seconds - min_pause
     if left is None or left > 0:
         await pause(left, wake)
-    elif not least:
+    elif not min_pause:
         await asyncio.sleep(0)
 
 

@@ -22,7 +22,7 @@ Jitter = tuple[float, float]
 HALF: Jitter = (0.5, 1.0)
 AROUND: Jitter = (0.8, 1.2)
 
-_MOST_DOUBLINGS = 60
+_MAX_DOUBLINGS = 60
 """Far above any ``longest``; a larger exponent would overflow a float one day."""
 
 
@@ -51,7 +51,7 @@ class Backoff:
 
     def ceiling(self, failures: int) -> float:
         """Return the pause after ``failures`` failures in a row (at least 1), before jitter."""
-        return min(self.longest, self.first * self.factor ** min(max(0, failures - 1), _MOST_DOUBLINGS))
+        return min(self.longest, self.first * self.factor ** min(max(0, failures - 1), _MAX_DOUBLINGS))
 
     def after(self, failures: int) -> float:
         """Return the pause after ``failures`` failures in a row, with jitter."""

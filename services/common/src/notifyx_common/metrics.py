@@ -19,18 +19,18 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 class Metric:
     """One metric: its full name, type, label names and what it means.
 
-    ``start`` are the label values of series that exist from the start, at 0: Prometheus takes the first value that it
-    sees of a series for no growth, so that what makes its series by happening, happened without notice.
+    ``initial_series`` are the label values of series that exist from the start, at 0. Prometheus counts growth only
+    from the first value that it sees, so the event that creates a series would not be counted.
     """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     meaning: str
-    start: tuple[tuple[str, ...], ...] = ()
+    initial_series: tuple[tuple[str, ...], ...] = ()
 
 
-def _each(*values: str) -> tuple[tuple[str, ...], ...]:
+def _one_label(*values: str) -> tuple[tuple[str, ...], ...]:
     return tuple((value,) for value in values)
 
 
@@ -112,7 +112,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "counter",
         ("outcome",),
         "Joins that carried a last seen seq: complete or truncated",
-        _each("complete", "truncated"),
+        _one_label("complete", "truncated"),
     ),
     Metric("notifyx_publishes_total", "counter", ("via", "outcome"), "Publishes answered, by door and outcome"),
     Metric(
@@ -120,7 +120,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "counter",
         ("transport",),
         "Notifications written to a client connection",
-        _each("websocket", "longpoll", "stream"),
+        _one_label("websocket", "longpoll", "stream"),
     ),
     Metric("notifyx_delivery_seconds", "histogram", (), "Time from a publish's commit to its write to clients"),
     Metric("notifyx_disconnects_total", "counter", ("reason",), "Connections closed by the gateway"),
@@ -140,7 +140,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "counter",
         ("cause",),
         "Notifications removed: retention or expires_at",
-        _each("retention", "expires_at"),
+        _one_label("retention", "expires_at"),
     ),
     Metric("notifyx_publish_batch_size", "histogram", (), "Publishes written in one transaction"),
     Metric("notifyx_publish_commit_seconds", "histogram", (), "Time of a publish transaction"),
@@ -161,7 +161,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "counter",
         ("result",),
         "Emails handed to SMTP: sent, refused, failed",
-        _each("sent", "refused", "failed"),
+        _one_label("sent", "refused", "failed"),
     ),
     Metric("notifyx_mail_send_seconds", "histogram", (), "Time to render and send one email"),
     # auth
@@ -196,14 +196,14 @@ CATALOGUE: tuple[Metric, ...] = (
         "counter",
         ("outcome",),
         "Probes: accepted, refused, delivered, lost, duplicated, reordered",
-        _each("accepted", "refused", "delivered", "lost", "duplicated", "reordered"),
+        _one_label("accepted", "refused", "delivered", "lost", "duplicated", "reordered"),
     ),
     Metric("notifyx_probe_delivery_seconds", "histogram", (), "Time from sending a probe to its receipt"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class PoolUsage:
     """How full something bounded is: places that are ``used``, of ``limit``, and how many are ``waiting`` for one."""
 
     used: int
@@ -211,10 +211,10 @@ class Usage:
     waiting: int = 0
 
 
-def total(usages: Iterable[Usage]) -> Usage:
+def combined(usages: Iterable[PoolUsage]) -> PoolUsage:
     """All of them as if they were one."""
     several = list(usages)
-    return Usage(
+    return PoolUsage(
         sum(one.used for one in several), sum(one.limit for one in several), sum(one.waiting for one in several)
     )
 
@@ -240,7 +240,7 @@ class Metrics:
         if name not in self._counters:
             metric = _BY_NAME[name]
             made = self._counters[name] = Counter(name, metric.meaning, metric.labels, registry=self.registry)
-            for values in metric.start:
+            for values in metric.initial_series:
                 made.labels(*values)
         return self._counters[name]
 
@@ -261,7 +261,7 @@ class Metrics:
             )
         return self._histograms[name]
 
-    def watch_pool(self, name: str, usage: Callable[[], Usage]) -> None:
+    def observe_pool(self, name: str, usage: Callable[[], PoolUsage]) -> None:
         """Report a pool or a queue; it is asked whenever somebody asks for the metrics."""
         gauge = self.gauge("notifyx_pool_places")
         gauge.labels(name, "used").set_function(lambda: usage().used)

@@ -46,20 +46,20 @@ class Principal(BaseModel):
         """Admins may do what a topic's creators may."""
         return self.role == "admin" and self.kind in ("user", "system")
 
-    def identifies_as(self, entry: str) -> bool:
+    def matches_grant(self, entry: str) -> bool:
         """Whether an allow-list entry (user id, ServiceAccount name, or *verified* email) means this caller."""
         if entry == self.id:
             return True
         return self.email_verified and self.email is not None and entry.lower() == self.email.lower()
 
-    def require(self, scope: Scope, topic: str | None = None) -> None:
+    def require_scope(self, scope: Scope, topic: str | None = None) -> None:
         """Raise :class:`Forbidden` unless the credential carries ``scope`` (and, if given, covers ``topic``)."""
         if scope not in self.scopes:
             raise Forbidden(f"This credential does not carry the scope '{scope}'.", code="missing_scope")
-        if topic is not None and not self.covers(topic):
+        if topic is not None and not self.covers_topic(topic):
             raise Forbidden(f"This credential does not cover the topic '{topic}'.", code="topic_not_covered")
 
-    def covers(self, topic: str) -> bool:
+    def covers_topic(self, topic: str) -> bool:
         """Whether the credential's topic patterns include ``topic``."""
         return self.topics is None or any(fnmatchcase(topic, pattern) for pattern in self.topics)
 

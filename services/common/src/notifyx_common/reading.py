@@ -23,7 +23,7 @@ from notifyx_common.errors import FieldError, InvalidRequest
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
-EXACT = 2**53
+EXACT_FLOAT_LIMIT = 2**53
 """Floats below this, and above its negative, stand for one integer each."""
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -63,7 +63,7 @@ def parse_as(adapter: TypeAdapter[T], value: Any) -> T:
     return _validated(lambda raw: adapter.validate_json(raw, strict=True), value)
 
 
-def invalid_fields(error: ValidationError) -> InvalidRequest:
+def invalid_request(error: ValidationError) -> InvalidRequest:
     """Return pydantic's error as ours: one :class:`FieldError` a field, without echoing the input."""
     fields = [
         FieldError(field=".".join(str(part) for part in item["loc"]) or "(body)", reason=item["msg"])
@@ -85,11 +85,11 @@ def _validated(validate: Callable[[bytes], T], value: Any) -> T:
     except ValidationError as error:
         mended = _with_integers(raw, error)
         if mended is None:
-            raise invalid_fields(error) from None
+            raise invalid_request(error) from None
     try:
         return validate(mended)
     except ValidationError as error:
-        raise invalid_fields(error) from None
+        raise invalid_request(error) from None
 
 
 def _with_integers(raw: bytes, error: ValidationError) -> bytes | None:
@@ -105,7 +105,7 @@ def _with_integers(raw: bytes, error: ValidationError) -> bytes | None:
         *path, last = item["loc"]
         parent = _inner(value, path)
         number = _inner(parent, (last,))
-        if isinstance(number, float) and number.is_integer() and -EXACT < number < EXACT:
+        if isinstance(number, float) and number.is_integer() and -EXACT_FLOAT_LIMIT < number < EXACT_FLOAT_LIMIT:
             parent[last] = int(number)
             found = True
     return orjson.dumps(value) if found else None

@@ -14,13 +14,13 @@ from notifyx_common.contracts.store.topics import (
     Topic,
     TopicClaim,
     TopicRelease,
-    TopicsPage,
+    TopicsQuery,
 )
 from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal, system_principal
 from notifyx_topics.plan import Action, Put, Refuse, Release
 
-PAGE = 200
+PAGE_SIZE = 200
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -34,7 +34,7 @@ class StoreCalls(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedAction:
     """What became of one action: ``error`` is ``None`` when it was done."""
 
     action: Action
@@ -46,17 +46,19 @@ async def observe(store: StoreCalls, part: str = "operator") -> list[Topic]:
     topics: list[Topic] = []
     after = ""
     while True:
-        page = await store.send(LIST_TOPICS, TopicsPage(limit=PAGE, after=after), principal=system_principal(part))
+        page = await store.send(
+            LIST_TOPICS, TopicsQuery(limit=PAGE_SIZE, after=after), principal=system_principal(part)
+        )
         topics += page.items
         if page.next is None:
             return topics
         after = page.next
 
 
-async def apply(store: StoreCalls, actions: Sequence[Action], part: str = "operator") -> list[Applied]:
+async def apply(store: StoreCalls, actions: Sequence[Action], part: str = "operator") -> list[AppliedAction]:
     """Carry out ``actions`` one after the other; one that fails does not keep the others back."""
     principal = system_principal(part)
-    done: list[Applied] = []
+    done: list[AppliedAction] = []
     for action in actions:
         try:
             if isinstance(action, Put):
@@ -67,7 +69,7 @@ async def apply(store: StoreCalls, actions: Sequence[Action], part: str = "opera
                     RELEASE_TOPIC, TopicRelease(action.topic, policy, action.uid or ""), principal=principal
                 )
         except NotifyxError as error:
-            done.append(Applied(action, error))
+            done.append(AppliedAction(action, error))
         else:
-            done.append(Applied(action))
+            done.append(AppliedAction(action))
     return done

@@ -16,7 +16,7 @@ from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving import lifecycle
 from notifyx_common.serving.lifecycle import Node
-from notifyx_common.serving.web import Check
+from notifyx_common.serving.web import ReadinessCheck
 from notifyx_gateway.dashboard.collector import HARDLY, SELDOM, Collector
 from notifyx_gateway.dashboard.prometheus_history import PrometheusHistory
 from notifyx_gateway.dashboard.topics import TopicBooks
@@ -236,7 +236,7 @@ def _service_accounts(settings: GatewaySettings) -> ServiceAccounts | None:
     return ServiceAccounts(in_cluster(), settings.service_account_audience)
 
 
-def _found(client: ServiceClient) -> Check:
+def _found(client: ServiceClient) -> ReadinessCheck:
     """Whether a node of the service has ever been known.
 
     A service that is gone is gone for all gateways alike: if each said so, the door would be shut to who is connected

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from notifyx_common.errors import NotifyxError
-from notifyx_common.topics import Applied, StoreCalls, apply, observe
+from notifyx_common.topics import AppliedAction, StoreCalls, apply, observe
 from notifyx_topics.files import InvalidFile, read_documents
 from notifyx_topics.plan import plan
 from notifyx_topics.resource import Resource
@@ -57,6 +57,6 @@ def read_file(file: Path) -> list[Resource]:
     return [replace(resource, uid=resource.uid or str(uuid.uuid5(_UIDS, resource.reference))) for resource in resources]
 
 
-async def apply_topics(store: StoreCalls, resources: Iterable[Resource]) -> list[Applied]:
+async def apply_topics(store: StoreCalls, resources: Iterable[Resource]) -> list[AppliedAction]:
     """Bring the store's topics in line with ``resources``. Raises :class:`NotifyxError` when it does not answer."""
     return await apply(store, plan(resources, await observe(store, PART)), PART)

@@ -27,7 +27,7 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_common.topics import Applied
+from notifyx_common.topics import AppliedAction
 from notifyx_local.credentials import Secrets, load_secrets
 from notifyx_local.databases import make_databases
 from notifyx_local.options import (
@@ -202,7 +202,9 @@ async def _objection(url: str) -> str:
         return "it does not answer"
 
 
-async def _apply(options: UpOptions, folders: Folders, secrets: Secrets, resources: list[Resource]) -> list[Applied]:
+async def _apply(
+    options: UpOptions, folders: Folders, secrets: Secrets, resources: list[Resource]
+) -> list[AppliedAction]:
     name = node_names("store", options.stores)[0]
     port = json.loads((folders.run / f"{name}.json").read_text())["port"]
     discovery = StaticDiscovery({"store": [Endpoint(name, f"http://127.0.0.1:{port}")]})

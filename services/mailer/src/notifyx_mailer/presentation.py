@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from notifyx_common.contracts.mailer import DigestContext, Item, NotificationContext, VerifyEmailContext
+from notifyx_common.contracts.mailer import DigestContext, MailedNotification, NotificationContext, VerifyEmailContext
 
 Readable = NotificationContext | DigestContext | VerifyEmailContext
 """A context that a template can show."""
@@ -80,7 +80,7 @@ def view_of(context: Readable) -> View:
             return VerifyEmailView(context.name, context.link, _moment(context.expires_at))
 
 
-def _item(item: Item) -> ItemView:
+def _item(item: MailedNotification) -> ItemView:
     heading = " ".join(item.title.split()) or item.body.strip().partition("\n")[0][:100] or "New notification"
     return ItemView(heading, item.body, item.priority, item.publisher, _moment(item.published_at))
 

@@ -6,7 +6,14 @@ from typing import Protocol
 
 from quart import Quart
 
-from notifyx_common.contracts.mailer import MAILER_STATUS, SEND_MAILS, MailBatch, MailerStatus, MailResults, Mails
+from notifyx_common.contracts.mailer import (
+    MAILER_STATUS,
+    SEND_MAILS,
+    MailBatch,
+    MailerStatus,
+    MailResults,
+    MailsRequest,
+)
 from notifyx_common.serving.handlers import handle
 
 
@@ -26,7 +33,7 @@ def add_routes(app: Quart, mailer: Mailer) -> None:
     """Register the routes on ``app``."""
 
     @handle(app, SEND_MAILS)
-    async def send(mails: Mails) -> MailResults:
+    async def send(mails: MailsRequest) -> MailResults:
         return await mailer.send(mails.body, local=mails.local)
 
     @handle(app, MAILER_STATUS)

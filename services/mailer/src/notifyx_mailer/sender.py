@@ -17,7 +17,7 @@ from notifyx_common.clock import Clock
 from notifyx_common.contracts.mailer import Mail, MailerStatus, MailResult
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
-from notifyx_common.metrics import Metrics, Usage
+from notifyx_common.metrics import Metrics, PoolUsage
 from notifyx_mailer.errors import MailError, MailFailed, MailRefused
 from notifyx_mailer.message import Envelope, compose
 from notifyx_mailer.remembered import Remembered
@@ -51,16 +51,16 @@ class Sender:
         self._since: datetime = clock.now()
         self._results = metrics.counter("notifyx_mails_total")
         self._seconds = metrics.histogram("notifyx_mail_send_seconds")
-        metrics.watch_pool("smtp", self.connections)
-        metrics.watch_pool("mails", self.queue)
+        metrics.observe_pool("smtp", self.connections)
+        metrics.observe_pool("mails", self.queue)
 
-    def connections(self) -> Usage:
+    def connections(self) -> PoolUsage:
         """How many connections to the SMTP server are in use now."""
-        return Usage(len(self._running), self._settings.smtp_connections, max(0, self._held - len(self._running)))
+        return PoolUsage(len(self._running), self._settings.smtp_connections, max(0, self._held - len(self._running)))
 
-    def queue(self) -> Usage:
+    def queue(self) -> PoolUsage:
         """How many emails this node holds now."""
-        return Usage(self._held, self._settings.queue_limit)
+        return PoolUsage(self._held, self._settings.queue_limit)
 
     async def send(self, mails: Sequence[Mail], deadline: float) -> list[MailResult]:
         """Send ``mails`` within ``deadline`` seconds; one result for each, in order.

@@ -6,9 +6,17 @@ from collections.abc import Sequence
 
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import ServiceClient
-from notifyx_common.calls.scatter import Outcome, TryElsewhere, scatter
+from notifyx_common.calls.scatter import NotExecuted, TaskResult, scatter
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.mailer import SEND_MAILS, Mail, MailBatch, MailerStatus, MailResult, MailResults, Mails
+from notifyx_common.contracts.mailer import (
+    SEND_MAILS,
+    Mail,
+    MailBatch,
+    MailerStatus,
+    MailResult,
+    MailResults,
+    MailsRequest,
+)
 from notifyx_common.metrics import Metrics
 from notifyx_mailer.sender import Sender
 from notifyx_mailer.settings import MailerSettings
@@ -51,7 +59,7 @@ class MailerService:
             return MailResults(results=await self._sender.send(batch.mails, deadline))
         timeout = min(self._settings.task_timeout, deadline * _FIRST_PEER)
 
-        async def send(endpoint: Endpoint, mails: list[Mail]) -> list[MailResult | TryElsewhere]:
+        async def send(endpoint: Endpoint, mails: list[Mail]) -> list[MailResult | NotExecuted]:
             return retryable(await self._send_chunk(endpoint, mails, timeout))
 
         outcomes = await scatter(
@@ -73,7 +81,7 @@ class MailerService:
         batch = MailBatch(mails=mails, deadline=timeout * _ANSWER_MARGIN)
         answer = await self._peers.send(
             SEND_MAILS,
-            Mails(batch, local=True),
+            MailsRequest(batch, local=True),
             endpoint=endpoint,
             deadline=timeout,
             try_timeout=timeout * 0.98,
@@ -87,15 +95,15 @@ class MailerService:
         return [*others, Endpoint(self._node, "self:")]
 
 
-def retryable(results: Sequence[MailResult]) -> list[MailResult | TryElsewhere]:
+def retryable(results: Sequence[MailResult]) -> list[MailResult | NotExecuted]:
     """An email that the SMTP server was never given may go through another node at once."""
     return [
-        TryElsewhere(result.reason) if result.status == "failed" and not result.attempted else result
+        NotExecuted(result.reason) if result.status == "failed" and not result.attempted else result
         for result in results
     ]
 
 
-def result_of(mail: Mail, outcome: Outcome[MailResult]) -> MailResult:
+def result_of(mail: Mail, outcome: TaskResult[MailResult]) -> MailResult:
     """The result of an email, also when no node gave one."""
     if outcome.value is not None:
         return outcome.value

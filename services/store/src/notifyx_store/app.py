@@ -57,10 +57,10 @@ class StoreNode(Node[StoreSettings]):
         ):
             self.app.register_blueprint(blueprint)
         self.readiness.add("database", self.database.check)
-        self.metrics.watch_pool("store_database", self.database.usage)
+        self.metrics.observe_pool("store_database", self.database.usage)
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Raises :class:`DatabaseNotReached`."""
+        """Raises :class:`DatabaseUnreachable`."""
         await stack.enter_async_context(self.database)
         await stack.enter_async_context(self.maintenance)
         await stack.enter_async_context(purging(self.parts, self.background))

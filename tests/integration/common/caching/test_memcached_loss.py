@@ -13,7 +13,7 @@ import pytest
 
 from notifyx_common.background import Background
 from notifyx_common.caching.cache import Cache
-from notifyx_common.caching.memcached import MAX_VALUE, OPERATION_TIMEOUT, Memcached, parse_servers
+from notifyx_common.caching.memcached import MAX_VALUE_BYTES, OPERATION_TIMEOUT, Memcached, parse_servers
 from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
 from support.memcached import Memcached as Server
@@ -32,7 +32,7 @@ async def tier(*servers: Server, timeout: float = 5.0) -> AsyncIterator[Memcache
     async with Memcached(
         parse_servers(",".join(one.address for one in servers)), background=Background(Metrics()), timeout=timeout
     ) as shared:
-        await until(lambda: len(shared.up) == len(servers))
+        await until(lambda: len(shared.available) == len(servers))
         yield shared
 
 
@@ -100,10 +100,10 @@ async def test_what_another_version_wrote_is_a_miss(server: Server) -> None:
 
 async def test_a_value_too_large_is_not_stored_and_nothing_breaks(server: Server) -> None:
     async with tier(server) as shared:
-        assert await shared.set(b"big", b"x" * (MAX_VALUE + 1), 30) is False
-        assert await shared.set(b"fits", b"x" * MAX_VALUE, 30) is True
-        assert await shared.get(b"fits") == (b"x" * MAX_VALUE, True)
-        assert len(shared.up) == 1
+        assert await shared.set(b"big", b"x" * (MAX_VALUE_BYTES + 1), 30) is False
+        assert await shared.set(b"fits", b"x" * MAX_VALUE_BYTES, 30) is True
+        assert await shared.get(b"fits") == (b"x" * MAX_VALUE_BYTES, True)
+        assert len(shared.available) == 1
 
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
@@ -130,12 +130,12 @@ async def test_no_request_fails_or_waits_when_memcached_is_lost_under_load(serve
                 group.create_task(worker(number))
             await until(lambda: calls > 500)
             server.kill() if how == "kill" else server.signal(signal.SIGSTOP)
-            await until(lambda: not shared.up)
+            await until(lambda: not shared.available)
             before = len(seconds)
             await until(lambda: len(seconds) > before + 2000)
             while_lost = seconds[before:]
             server.start() if how == "kill" else server.signal(signal.SIGCONT)
-            await until(lambda: bool(shared.up))
+            await until(lambda: bool(shared.available))
             stop.set()
         # Unprotected, each would wait for its deadline. A probe's mistake costs some that, a busy machine a few more.
         assert statistics.quantiles(while_lost, n=10)[-1] < OPERATION_TIMEOUT
@@ -158,7 +158,7 @@ async def test_no_answer_ever_reaches_the_wrong_caller_when_operations_are_cut_s
             for number, result in enumerate(results):
                 if not isinstance(result, BaseException) and result[0] is not None:
                     assert result[0] == b"v%d" % number
-            await until(lambda: bool(shared.up))
+            await until(lambda: bool(shared.available))
 
 
 async def test_a_dead_server_costs_the_keys_of_the_others_nothing(server: Server) -> None:
@@ -168,7 +168,7 @@ async def test_a_dead_server_costs_the_keys_of_the_others_nothing(server: Server
             assert all([await shared.set(key, b"1", 30) for key in keys])
             second.kill()
             await asyncio.gather(*(shared.get(key) for key in keys))
-            await until(lambda: shared.up == [server.address])
+            await until(lambda: shared.available == [server.address])
             found = {key: await shared.get(key) for key in keys}
             for key, (value, answered) in found.items():
                 assert answered == (value == b"1") == (shared.server_of(key) == server.address)
@@ -179,7 +179,7 @@ async def test_a_gateway_that_starts_without_its_memcached_finds_it_later(server
     async with Memcached(parse_servers(server.address), background=Background(Metrics()), timeout=5.0) as shared:
         assert await shared.get(b"k") == (None, False)
         server.start()
-        await until(lambda: bool(shared.up))
+        await until(lambda: bool(shared.available))
         assert await shared.get(b"k") == (None, True)
 
 
@@ -194,5 +194,5 @@ async def test_a_connection_that_ends_in_the_middle_of_a_command_stops_nobody() 
         host, port = listener.sockets[0].getsockname()
         async with Memcached([(host, port)], background=Background(Metrics()), timeout=5.0) as shared:
             for command in (shared.set(b"k", b"1", 30), shared.delete(b"k")):
-                await until(lambda: bool(shared.up))
+                await until(lambda: bool(shared.available))
                 assert await command is False

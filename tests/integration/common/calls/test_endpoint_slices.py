@@ -17,7 +17,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from notifyx_common.background import Background
-from notifyx_common.calls.endpoint_slices import EndpointSliceDiscovery, Pace
+from notifyx_common.calls.endpoint_slices import DiscoveryTimeouts, EndpointSliceDiscovery
 from notifyx_common.calls.kubernetes_api import ApiServer, in_cluster
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import ServiceSettings, SettingsError
@@ -279,7 +279,7 @@ async def test_a_watch_that_ends_is_followed_by_the_next_from_where_it_stopped(
     settings: ServiceSettings, api: Api, server: tuple[ApiServer, int]
 ) -> None:
     where, port = server
-    pace = Pace(watch=(1, 1), steady=0.5)
+    pace = DiscoveryTimeouts(watch=(1, 1), steady=0.5)
     async with serving(api, port), discover(settings, api=where, pace=pace) as discovery:
         followed = Followed(discovery)
         await until(lambda: api.watches == 1)
@@ -296,7 +296,7 @@ async def test_a_connection_that_is_silently_dead_is_noticed(
     settings: ServiceSettings, api: Api, server: tuple[ApiServer, int]
 ) -> None:
     where, port = server
-    pace = Pace(watch=(1, 1), silence=0.2)
+    pace = DiscoveryTimeouts(watch=(1, 1), silence=0.2)
     api.silent = True
     async with serving(api, port), discover(settings, api=where, pace=pace) as discovery:
         followed = Followed(discovery)
@@ -333,7 +333,7 @@ async def test_what_breaks_each_watch_is_said_once_and_tried_again_ever_more_slo
     metrics = Metrics()
     api.trouble = trouble
     # What lasts half a second is sound: enough for no broken watch to be, and for this test to be short.
-    discovery = discover(settings, api=where, metrics=metrics, pace=Pace(steady=0.5))
+    discovery = discover(settings, api=where, metrics=metrics, pace=DiscoveryTimeouts(steady=0.5))
     with capture_logs() as logs:
         began = time.monotonic()
         async with serving(api, port), discovery:
@@ -390,7 +390,7 @@ async def test_only_the_clusters_own_authority_is_trusted_and_a_new_one_is_picke
     (tmp_path / "token").write_text("first")
     port = free_port()
     where = ApiServer(f"https://127.0.0.1:{port}", tmp_path / "token", first.path)
-    discovery = discover(settings, api=where, pace=Pace(first_sync=0.5))
+    discovery = discover(settings, api=where, pace=DiscoveryTimeouts(first_sync=0.5))
     with capture_logs() as logs:
         async with serving(api, port, second.server_context()), discovery:
             followed = Followed(discovery)
@@ -408,7 +408,7 @@ async def test_an_authority_that_cannot_be_read_yet_is_waited_for(
     (tmp_path / "token").write_text("first")
     port = free_port()
     where = ApiServer(f"https://127.0.0.1:{port}", tmp_path / "token", tmp_path / "ca.crt")
-    discovery = discover(settings, api=where, pace=Pace(first_sync=0.1))
+    discovery = discover(settings, api=where, pace=DiscoveryTimeouts(first_sync=0.1))
     async with serving(api, port, certificate.server_context()), discovery:
         followed = Followed(discovery)
         assert followed.known["store"] == []
@@ -439,7 +439,7 @@ async def test_its_end_is_a_fault(settings: ServiceSettings, api: Api, server: t
 
 
 async def test_a_start_does_not_wait_for_ever(settings: ServiceSettings, server: tuple[ApiServer, int]) -> None:
-    discovery = discover(settings, api=server[0], pace=Pace(first_sync=0.2))
+    discovery = discover(settings, api=server[0], pace=DiscoveryTimeouts(first_sync=0.2))
     async with asyncio.timeout(10), discovery:
         assert Followed(discovery).known == {"auth": [], "store": []}
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from notifyx_common.calls.prometheus import (
     Prometheus,
-    PrometheusRefused,
+    PrometheusRejected,
     PrometheusSettings,
     PrometheusUnavailable,
     Sample,
@@ -70,7 +70,7 @@ async def test_a_query_that_is_wrong_is_refused_with_its_reason() -> None:
         return web.json_response({"status": "error", "errorType": "bad_data", "error": "parse error"}, status=400)
 
     async with asking(answer) as client:
-        with pytest.raises(PrometheusRefused, match="parse error"):
+        with pytest.raises(PrometheusRejected, match="parse error"):
             await client.instant("up{")
 
 

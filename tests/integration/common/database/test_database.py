@@ -19,14 +19,14 @@ from tortoise.models import Model
 from notifyx_common.database import (
     Database,
     DatabaseConfig,
-    DatabaseNotReached,
+    DatabaseUnreachable,
     as_unavailable,
     migrate,
     unavailable_when_lost,
     wait_for_database,
 )
 from notifyx_common.errors import Unavailable
-from notifyx_common.metrics import Usage
+from notifyx_common.metrics import PoolUsage
 from notifyx_common.settings import SettingsError
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster
@@ -124,14 +124,14 @@ async def test_a_migration_that_fails_leaves_nothing_behind(database: str, packa
 @pytest.mark.usefixtures("package")
 async def test_a_database_that_is_not_there_is_waited_for_and_then_named(database: str) -> None:
     started = time.monotonic()
-    with pytest.raises(DatabaseNotReached, match="NOTIFYX_DATABASE_URL"):
+    with pytest.raises(DatabaseUnreachable, match="NOTIFYX_DATABASE_URL"):
         await wait_for_database(SecretStr(f"postgresql://user:s3cret@127.0.0.1:{free_port()}/none"), 0.5)
     assert time.monotonic() - started < 5
     wrong = database.replace("notifyx:", "notifyx:wrong", 1)
-    with pytest.raises(DatabaseNotReached, match="password authentication failed") as caught:
+    with pytest.raises(DatabaseUnreachable, match="password authentication failed") as caught:
         await wait_for_database(SecretStr(wrong), 0.2)
     assert "wrong" not in caught.value.reason
-    with pytest.raises(DatabaseNotReached, match="does not exist"):
+    with pytest.raises(DatabaseUnreachable, match="does not exist"):
         await wait_for_database(SecretStr(database + "x"), 0.2)
 
 
@@ -192,16 +192,16 @@ def test_a_wrong_url_is_named_and_not_repeated(url: str) -> None:
 async def test_a_pool_that_is_used_up_fails_by_its_deadline(database: str) -> None:
     async with Database(config(database, pool_max=1, acquire_timeout=0.2)) as entered:
         async with entered.pool.acquire():
-            assert entered.usage() == Usage(used=1, limit=1)
+            assert entered.usage() == PoolUsage(used=1, limit=1)
             waiting = asyncio.create_task(entered.check())
             await asyncio.sleep(0)
-            assert entered.usage() == Usage(used=1, limit=1, waiting=1)
+            assert entered.usage() == PoolUsage(used=1, limit=1, waiting=1)
             with pytest.raises(Unavailable):
                 await waiting
             with pytest.raises(Unavailable):
                 async with entered.guard():
                     await Thing.all().count()
-        assert entered.usage() == Usage(used=0, limit=1)
+        assert entered.usage() == PoolUsage(used=0, limit=1)
         async with entered.guard():
             assert await Thing.all().count() == 0
 

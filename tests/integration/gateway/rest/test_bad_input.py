@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from notifyx_common.contracts.call import INTERNAL
-from notifyx_common.contracts.registry import END_LEASE, NODES, Node
+from notifyx_common.contracts.registry import END_LEASE, LIST_LEASES, NodeKey
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
 
@@ -184,8 +184,8 @@ async def test_a_wrong_credential_is_401_and_says_so(stack: Stack) -> None:
 
 async def test_the_inner_doors_are_closed_from_outside(stack: Stack) -> None:
     ada = await stack.person("ada")
-    evil = END_LEASE.encode(Node("store", "evil")).path
-    for path in (NODES.path, evil, INTERNAL):
+    evil = END_LEASE.encode(NodeKey("store", "evil")).path
+    for path in (LIST_LEASES.path, evil, INTERNAL):
         status, kind, _ = await raw_call(stack, "GET", path, ada, None)
         assert (status, kind) == (401, "application/problem+json")
     status, _, _ = await raw_call(stack, "PUT", evil, ada, {"service": "store"})

@@ -48,7 +48,7 @@ async def node(server: Server, *, timeout: float = 5.0, interval: float = INTERV
     """A gateway's limit; a busy machine may take its time, except where time is what is tested."""
     async with Memcached(parse_servers(server.address), background=Background(Metrics()), timeout=timeout) as shared:
         async with asyncio.timeout(10):
-            while not shared.up:
+            while not shared.available:
                 await asyncio.sleep(0.01)
         yield Node(shared, interval=interval)
 
@@ -122,7 +122,7 @@ async def test_a_slow_memcached_delays_nobody_for_long(server: Server) -> None:
         Memcached([address], background=Background(Metrics()), timeout=5.0) as shared,
     ):
         async with asyncio.timeout(10):
-            while not shared.up:
+            while not shared.available:
                 await asyncio.sleep(0.01)
         one = Node(shared)
         started = time.monotonic()
@@ -152,7 +152,7 @@ async def test_two_gateways_slow_one_address_down_together(postgres: Cluster, se
             shared = stack.gateway.shared
             assert shared is not None
             async with asyncio.timeout(10):
-                while not shared.up:
+                while not shared.available:
                     await asyncio.sleep(0.01)
         form = {"grant_type": "password", "username": "nobody@example.com", "password": PASSWORD}
         replies = [await stack.call("POST", "/token", data=form) for stack in (one, two, one, two)]

@@ -140,7 +140,7 @@ async def test_a_history_page_is_the_same_from_the_cache_and_gone_with_the_topic
     kept = await stack.ok("GET", "/topics/h/notifications?after=0&limit=3", ada)
     assert fresh == kept
     assert ([item["seq"] for item in kept["items"]], kept["next"], kept["last_seq"]) == ([1, 2, 3], 3, 7)
-    assert stack.gateway.history._cache._memory.keys_where(lambda items: True) != []
+    assert stack.gateway.history._cache._memory.matching_keys(lambda items: True) != []
     end = await stack.ok("GET", "/topics/h/notifications?after=6&limit=3", ada)
     assert ([item["seq"] for item in end["items"]], end["next"]) == ([7], None)
     back = await stack.ok("GET", "/topics/h/notifications?before=4&limit=2", ada)

@@ -122,7 +122,7 @@ async def test_deleting_by_value_leaves_the_rest() -> None:
     load = Loader("a", "b", "a again")
     await kept.get_or_load("1", load, 30)
     await kept.get_or_load("2", load, 30)
-    await kept.delete_where(lambda value: value == "a")
+    await kept.delete_matching(lambda value: value == "a")
     assert await kept.get_or_load("2", load, 30) == "b"
     assert await kept.get_or_load("1", load, 30) == "a again"
 
@@ -141,7 +141,7 @@ def test_the_memory_tier_never_grows_past_its_bound_and_keeps_the_most_recent(
             continue
         recent = [*(one for one in recent if one != key), key]
         assert len(tier) == min(bound, len(recent))
-        held = sorted(int(key) for key in tier.keys_where(lambda _: True))
+        held = sorted(int(key) for key in tier.matching_keys(lambda _: True))
         assert held == sorted(recent[-bound:])
 
 

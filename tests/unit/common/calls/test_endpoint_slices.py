@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.calls.balancer import Endpoint
-from notifyx_common.calls.slices import live_endpoints
+from notifyx_common.calls.endpoint_selection import live_endpoints
 
 PORTS = [{"name": "http", "port": 4000}, {"name": "metrics", "port": 9090}]
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from notifyx_common.calls.balancer import Endpoint
-from notifyx_common.calls.scatter import Outcome, TryElsewhere, scatter
+from notifyx_common.calls.scatter import NotExecuted, TaskResult, scatter
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 
@@ -60,14 +60,14 @@ async def test_a_hung_node_is_timed_out_and_its_tasks_are_done_elsewhere_once() 
 
 
 async def test_what_a_node_did_not_carry_out_goes_elsewhere_and_keeps_its_last_reason() -> None:
-    async def send(endpoint: Endpoint, tasks: list[int]) -> list[str | TryElsewhere]:
-        return [TryElsewhere("odd") if task == 3 else endpoint.instance for task in tasks]
+    async def send(endpoint: Endpoint, tasks: list[int]) -> list[str | NotExecuted]:
+        return [NotExecuted("odd") if task == 3 else endpoint.instance for task in tasks]
 
     metrics = Metrics()
     results = await scatter(
         range(6), lambda: NODES, send, kind="test", metrics=metrics, timeout=5, deadline=10, chunk=6, attempts=3
     )
-    assert results[3] == Outcome(None, "", 3, "odd")
+    assert results[3] == TaskResult(None, "", 3, "odd")
     assert all(outcome.value and outcome.attempts == 1 for at, outcome in enumerate(results) if at != 3)
 
 
@@ -82,7 +82,7 @@ async def test_errors_are_bounded_by_attempts() -> None:
         [1], lambda: NODES, refuse, kind="test", metrics=Metrics(), timeout=5, deadline=10, attempts=4
     )
     assert sorted(calls[:3]) == ["n0", "n1", "n2"], "each other node is tried before one is tried again"
-    assert results == [Outcome(None, "", 4, "away")]
+    assert results == [TaskResult(None, "", 4, "away")]
     assert len(calls) == 4
 
 
@@ -96,8 +96,8 @@ async def test_the_deadline_ends_everything_and_a_task_never_asked_says_so() -> 
     asked = await scatter([1], lambda: NODES, hang, kind="test", metrics=Metrics(), timeout=30, deadline=0.2)
     never = await scatter([1], list[Endpoint], hang, kind="test", metrics=Metrics(), timeout=30, deadline=0.2)
     assert loop.time() - started < 5
-    assert asked == [Outcome(None, "", 1, "the node did not answer in time")]
-    assert never == [Outcome(None, "", 0, "no node could be asked in time")]
+    assert asked == [TaskResult(None, "", 1, "the node did not answer in time")]
+    assert never == [TaskResult(None, "", 0, "no node could be asked in time")]
 
 
 async def test_a_node_that_joins_meanwhile_is_used() -> None:
@@ -108,7 +108,7 @@ async def test_a_node_that_joins_meanwhile_is_used() -> None:
 
     asyncio.get_running_loop().call_later(0.1, nodes.append, NODES[0])
     results = await scatter([7], lambda: nodes, send, kind="test", metrics=Metrics(), timeout=5, deadline=10)
-    assert results == [Outcome(7, "n0", 1, "")]
+    assert results == [TaskResult(7, "n0", 1, "")]
 
 
 async def test_a_wrong_number_of_answers_is_a_failure_and_a_defect_propagates() -> None:

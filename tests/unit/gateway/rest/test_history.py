@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from notifyx_common.contracts.store.log import History
+from notifyx_common.contracts.store.log import HistoryPage
 from notifyx_gateway.rest.history import is_final
 
 
-def page(*seqs: int, expires: str | None = None) -> History:
+def page(*seqs: int, expires: str | None = None) -> HistoryPage:
     items = [{"seq": seq, "expires_at": expires} for seq in seqs]
-    return History(items=items, first_seq=1, last_seq=100, next=None)
+    return HistoryPage(items=items, first_seq=1, last_seq=100, next=None)
 
 
 def test_only_full_pages_without_holes_or_expiry_are_final() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from notifyx_common.contracts.store.topics import TopicStatus
 from notifyx_common.errors import Conflict, Forbidden, NotifyxError, Unavailable
-from notifyx_common.topics import Applied
+from notifyx_common.topics import AppliedAction
 from notifyx_operator.handlers import LONGEST_PAUSE, pause
 from notifyx_operator.kube.names import FINALIZER
 from notifyx_operator.topics.claims import Claim, read_claim
@@ -78,7 +78,7 @@ def test_who_waits_for_kopf(deleting: bool, guarded: bool, waits: bool) -> None:
 )
 def test_what_the_stores_answer_means(error: NotifyxError | None, state: str) -> None:
     one = claim()
-    (outcome,) = settle([one], [Applied(put(one), error)], None)
+    (outcome,) = settle([one], [AppliedAction(put(one), error)], None)
     assert outcome.state == state
     assert outcome.message == (error.reason if error is not None else "")
 
@@ -92,7 +92,7 @@ def test_the_refused_one_is_told_by_whom() -> None:
     winner, loser = claim("a"), claim("b")
     assert loser.resource is not None
     refuse = Refuse("deploys", loser.resource, "The topic 'deploys' is claimed by a/deploys, which is older.")
-    first, second = settle([winner, loser], [Applied(refuse), Applied(put(winner))], None)
+    first, second = settle([winner, loser], [AppliedAction(refuse), AppliedAction(put(winner))], None)
     assert (first.state, second.state) == ("InSync", "Conflict")
     assert "a/deploys" in second.message
 
@@ -104,11 +104,11 @@ def test_without_its_finalizer_a_resource_has_no_state_yet() -> None:
 def test_endings() -> None:
     leaving = claim(deleting=True)
     release = Release("deploys", "Gone.", "uid-a")
-    assert endings([leaving, claim("b")], [Applied(release)], None) == {"uid-a": None}
-    assert endings([leaving], [Applied(release, AWAY)], None) == {"uid-a": AWAY}
+    assert endings([leaving, claim("b")], [AppliedAction(release)], None) == {"uid-a": None}
+    assert endings([leaving], [AppliedAction(release, AWAY)], None) == {"uid-a": AWAY}
     assert endings([leaving], [], AWAY) == {"uid-a": AWAY}
-    assert endings([leaving], [Applied(release, CLAIMED)], None) == {"uid-a": None}, "it owns nothing any more"
-    assert endings([leaving], [Applied(release), Applied(put(claim("b")), AWAY)], None) == {"uid-a": None}
+    assert endings([leaving], [AppliedAction(release, CLAIMED)], None) == {"uid-a": None}, "it owns nothing any more"
+    assert endings([leaving], [AppliedAction(release), AppliedAction(put(claim("b")), AWAY)], None) == {"uid-a": None}
 
 
 def test_a_status_in_sync() -> None:
@@ -159,13 +159,13 @@ def test_events_say_what_was_done() -> None:
     told = happenings(
         [staying, leaving],
         [
-            Applied(put(staying)),
-            Applied(put(staying, "adopted")),
-            Applied(put(staying, "different")),
-            Applied(put(staying), AWAY),
-            Applied(Release("deploys", "Gone.")),
-            Applied(Delete("deploys", "Gone.")),
-            Applied(Release("another", "An orphan.")),
+            AppliedAction(put(staying)),
+            AppliedAction(put(staying, "adopted")),
+            AppliedAction(put(staying, "different")),
+            AppliedAction(put(staying), AWAY),
+            AppliedAction(Release("deploys", "Gone.")),
+            AppliedAction(Delete("deploys", "Gone.")),
+            AppliedAction(Release("another", "An orphan.")),
         ],
         [],
     )
@@ -180,7 +180,7 @@ def test_events_say_what_was_done() -> None:
 
 def test_drift_is_a_difference_nobody_asked_for() -> None:
     settled = claim(status=topic_status(Outcome(claim(), "InSync", "", BOOKS), NOW))
-    (told,) = happenings([settled], [Applied(put(settled, "different"))], [])
+    (told,) = happenings([settled], [AppliedAction(put(settled, "different"))], [])
     assert told.reason == "DriftRepaired"
 
 

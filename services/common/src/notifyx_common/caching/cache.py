@@ -59,7 +59,7 @@ class MemoryTier(Generic[T]):
         """Forget ``key``."""
         self._items.pop(key, None)
 
-    def keys_where(self, matches: Callable[[T], bool]) -> list[str]:
+    def matching_keys(self, matches: Callable[[T], bool]) -> list[str]:
         """The keys whose value matches."""
         return [key for key, (value, _) in self._items.items() if matches(value)]
 
@@ -120,9 +120,9 @@ class Cache(Generic[T]):
         if self._shared is not None:
             await self._shared.delete(self._shared_key(key))
 
-    async def delete_where(self, matches: Callable[[T], bool]) -> None:
+    async def delete_matching(self, matches: Callable[[T], bool]) -> None:
         """Forget what this process holds and what matches, and the same keys in the shared tier."""
-        for key in self._memory.keys_where(matches):
+        for key in self._memory.matching_keys(matches):
             await self.delete(key)
 
     async def _fetch(self, key: str, loader: Callable[[], Awaitable[T]], ttl: float | Callable[[T], float]) -> T:

@@ -32,16 +32,16 @@ OPERATION_TIMEOUT = 0.05
 PROBE_TIMEOUT = 1.0
 """Seconds a probe may take: nobody waits for it."""
 
-PROBES = Backoff(0.2, 5.0, jitter=(0.7, 1.3))
+PROBE_BACKOFF = Backoff(0.2, 5.0, jitter=(0.7, 1.3))
 """The pauses between two probes of a server that does not answer."""
 
-LONGEST_TTL = 30 * 86400
+MAX_TTL = 30 * 86400
 """Seconds; memcached takes a larger number for a moment in Unix time."""
 
-MAX_VALUE = 512 << 10
+MAX_VALUE_BYTES = 512 << 10
 """Bytes; a larger value is not stored (memcached itself refuses 1 MiB)."""
 
-POOL = 4
+MAX_CONNECTIONS = 4
 
 MAX_TRIES = 8
 """How often an update is tried while others change the same key."""
@@ -82,11 +82,11 @@ def parse_servers(value: str) -> list[tuple[str, int]]:
     return servers
 
 
-class _Failed:
+class _OperationFailed:
     """What a failed operation results in: nobody may be left to take an exception."""
 
 
-class _Server:
+class _MemcachedServer:
     """One server: its connections while it is well, a probe in the background while it is not."""
 
     def __init__(self, host: str, port: int, timeout: float, background: Background) -> None:
@@ -101,7 +101,7 @@ class _Server:
         self._lost.set()
 
     @property
-    def up(self) -> bool:
+    def available(self) -> bool:
         return self._client is not None
 
     async def run(self, operation: Callable[[_Client], Awaitable[T]]) -> T | None:
@@ -113,19 +113,19 @@ class _Server:
         # connection that the next caller gets.
         task = self._operations.shared("memcached operation", self._bounded(client, operation))
         await asyncio.wait([task])
-        if task.cancelled() or isinstance(result := task.result(), _Failed):
+        if task.cancelled() or isinstance(result := task.result(), _OperationFailed):
             raise ConnectionError(self.name)
         return result
 
-    async def _bounded(self, client: _Client, operation: Callable[[_Client], Awaitable[T]]) -> T | _Failed:
+    async def _bounded(self, client: _Client, operation: Callable[[_Client], Awaitable[T]]) -> T | _OperationFailed:
         try:
             async with asyncio.timeout(self._timeout):
                 return await operation(client)
         except (*_FAILURES, TimeoutError) as error:
             self._fail(client, type(error).__name__)
-            return _Failed()
+            return _OperationFailed()
         except asyncio.CancelledError:  # by this object alone, which leaves the server
-            return _Failed()
+            return _OperationFailed()
 
     def _fail(self, client: _Client, reason: str) -> None:
         """Drop ``client`` with all its connections (one may hold half an answer), and start to probe."""
@@ -167,7 +167,7 @@ class _Server:
     async def _find(self) -> _Client:
         failures = 0
         while True:
-            client = _Client(*self._address, pool_size=POOL, pool_minsize=1)
+            client = _Client(*self._address, pool_size=MAX_CONNECTIONS, pool_minsize=1)
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT):
                     await client.version()
@@ -179,7 +179,7 @@ class _Server:
             else:
                 return client
             failures += 1
-            await asyncio.sleep(PROBES.after(failures))
+            await asyncio.sleep(PROBE_BACKOFF.after(failures))
 
 
 class Memcached:
@@ -189,7 +189,7 @@ class Memcached:
         self, servers: Sequence[tuple[str, int]], *, background: Background, timeout: float = OPERATION_TIMEOUT
     ) -> None:
         self._timeout = timeout
-        self._servers = [_Server(host, port, timeout, background) for host, port in servers]
+        self._servers = [_MemcachedServer(host, port, timeout, background) for host, port in servers]
         self._tasks = background.tasks()
 
     async def __aenter__(self) -> Self:
@@ -208,9 +208,9 @@ class Memcached:
                 group.create_task(server.follow(), name=f"memcached {server.name}")
 
     @property
-    def up(self) -> list[str]:
+    def available(self) -> list[str]:
         """The servers in use now."""
-        return [server.name for server in self._servers if server.up]
+        return [server.name for server in self._servers if server.available]
 
     def server_of(self, key: bytes) -> str:
         """The name of the server that holds ``key``."""
@@ -225,7 +225,7 @@ class Memcached:
 
     async def set(self, key: bytes, value: bytes, ttl: float) -> bool:
         """Keep ``value`` for ``ttl`` seconds (rounded up); whether it was stored."""
-        if len(value) > MAX_VALUE:
+        if len(value) > MAX_VALUE_BYTES:
             return False
         try:
             return bool(await self._pick(key).run(lambda client: client.set(key, value, _whole_seconds(ttl))))
@@ -260,7 +260,7 @@ class Memcached:
             pass
         return False
 
-    def _pick(self, key: bytes) -> _Server:
+    def _pick(self, key: bytes) -> _MemcachedServer:
         return max(self._servers, key=lambda server: hashlib.blake2b(key, key=server.name.encode()[:64]).digest())
 
 
@@ -273,4 +273,4 @@ def _write(key: bytes, wanted: tuple[bytes, float], token: int | None) -> Callab
 
 
 def _whole_seconds(ttl: float) -> int:
-    return min(max(1, math.ceil(ttl)), LONGEST_TTL)
+    return min(max(1, math.ceil(ttl)), MAX_TTL)

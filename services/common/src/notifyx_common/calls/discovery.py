@@ -15,7 +15,7 @@ import aiohttp
 
 from notifyx_common.background import Background, every
 from notifyx_common.calls.balancer import Endpoint
-from notifyx_common.contracts.registry import NODES, Nodes
+from notifyx_common.contracts.registry import LIST_LEASES, LeaseList
 from notifyx_common.errors import UnexpectedAnswer
 from notifyx_common.logs import get_logger
 
@@ -86,9 +86,9 @@ class RegistryDiscovery(StaticDiscovery):
             async def read() -> None:
                 for registry in self._registries:
                     try:
-                        async with session.get(f"{registry}{NODES.path}") as response:
+                        async with session.get(f"{registry}{LIST_LEASES.path}") as response:
                             response.raise_for_status()
-                            nodes = NODES.decode(await response.read())
+                            nodes = LIST_LEASES.decode(await response.read())
                     except (aiohttp.ClientError, TimeoutError, UnexpectedAnswer):
                         continue
                     self._apply(nodes)
@@ -96,7 +96,7 @@ class RegistryDiscovery(StaticDiscovery):
 
             await every(self._interval, read)
 
-    def _apply(self, nodes: Nodes) -> None:
+    def _apply(self, nodes: LeaseList) -> None:
         found: dict[str, list[Endpoint]] = {service: [] for service in self._listeners}
         for lease in nodes.nodes:
             found.setdefault(lease.service, []).append(

@@ -29,8 +29,8 @@ import orjson
 from notifyx_common.background import Background
 from notifyx_common.backoff import Backoff, between
 from notifyx_common.calls.discovery import StaticDiscovery
+from notifyx_common.calls.endpoint_selection import Slice, live_endpoints
 from notifyx_common.calls.kubernetes_api import ApiServer, in_cluster
-from notifyx_common.calls.slices import Slice, live_endpoints
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.errors import NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
@@ -43,7 +43,7 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class DiscoveryTimeouts:
     """How long things may take, in seconds."""
 
     watch: tuple[int, int] = (40, 60)
@@ -76,7 +76,7 @@ class EndpointSliceDiscovery(StaticDiscovery):
         api: ApiServer | None = None,
         metrics: Metrics | None = None,
         clock: Clock | None = None,
-        pace: Pace | None = None,
+        pace: DiscoveryTimeouts | None = None,
     ) -> None:
         """``api`` defaults to the pod's own cluster. Raises :class:`SettingsError` outside one."""
         super().__init__()
@@ -89,7 +89,7 @@ class EndpointSliceDiscovery(StaticDiscovery):
         self._services = dict(settings.kubernetes_services)
         self._namespace = settings.kubernetes_namespace
         self._clock = clock or SystemClock()
-        self._pace = pace or Pace()
+        self._pace = pace or DiscoveryTimeouts()
         self._slices: dict[str, Slice] = {}
         self._synced = asyncio.Event()
         self._trouble = ""

@@ -19,7 +19,7 @@ import aiohttp
 
 from notifyx_common.settings import SettingsError
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+SERVICE_ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3}
 """Seconds and probes until a connection whose other end lost its power counts as broken: about 20 seconds."""
@@ -62,7 +62,7 @@ def _context(ca_file: Path) -> ssl.SSLContext:
     return context
 
 
-def in_cluster(environ: Mapping[str, str] | None = None, account: Path = ACCOUNT) -> ApiServer:
+def in_cluster(environ: Mapping[str, str] | None = None, account: Path = SERVICE_ACCOUNT_FOLDER) -> ApiServer:
     """The API server of the cluster that this pod runs in. Raises :class:`SettingsError` outside one."""
     environ = os.environ if environ is None else environ
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")

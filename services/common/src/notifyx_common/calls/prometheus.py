@@ -28,7 +28,7 @@ class PrometheusUnavailable(Unavailable):
     code = "prometheus_unavailable"
 
 
-class PrometheusRefused(NotifyxError):
+class PrometheusRejected(NotifyxError):
     """Prometheus refused a query: a mistake of ours, or of a setting."""
 
     code = "prometheus_refused"
@@ -80,7 +80,7 @@ class Series:
 
 
 class Prometheus:
-    """An async context manager. Every query raises :class:`PrometheusUnavailable` or :class:`PrometheusRefused`."""
+    """An async context manager. Every query raises :class:`PrometheusUnavailable` or :class:`PrometheusRejected`."""
 
     def __init__(self, settings: PrometheusSettings) -> None:
         self._settings = settings
@@ -141,4 +141,4 @@ class Prometheus:
             raise PrometheusUnavailable(f"What answered with status {response.status} is no Prometheus.") from None
         if status >= 500:
             raise PrometheusUnavailable(f"Prometheus failed: {said}")
-        raise PrometheusRefused(f"Prometheus refused a query: {said}")
+        raise PrometheusRejected(f"Prometheus refused a query: {said}")

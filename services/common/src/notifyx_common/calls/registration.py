@@ -14,13 +14,13 @@ import aiohttp
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import Backoff
-from notifyx_common.contracts.registry import END_LEASE, RENEW_LEASE, Lease, Node, NodeLease
+from notifyx_common.contracts.registry import END_LEASE, RENEW_LEASE, Lease, NodeKey, NodeLease
 from notifyx_common.logs import get_logger
 from notifyx_common.settings import ServiceSettings
 
 log = get_logger(__name__)
 
-UNREACHED_PAUSE = 0.25
+RETRY_INTERVAL = 0.25
 """Seconds between tries while a gateway does not answer."""
 
 
@@ -48,7 +48,7 @@ class Registration:
         self._interval = settings.registry_lease / 3
         self._headers = {"Authorization": f"Bearer {settings.internal_token.get_secret_value()}"}
         self._tasks = background.tasks()
-        self._withdrawn = False
+        self._released = False
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -61,17 +61,17 @@ class Registration:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.withdraw()
+        await self.release()
         if self._session is not None:
             await self._session.close()
 
-    async def withdraw(self) -> None:
+    async def release(self) -> None:
         """Stop renewing and give the lease back, so that no new call comes here."""
         await self._tasks.close()
-        if self._session is None or self._withdrawn:
+        if self._session is None or self._released:
             return
-        self._withdrawn = True
-        node = END_LEASE.encode(Node(self._lease.service, self._lease.instance))
+        self._released = True
+        node = END_LEASE.encode(NodeKey(self._lease.service, self._lease.instance))
         for url in self._registries:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with self._session.delete(f"{url}{node.path}"):
@@ -93,7 +93,7 @@ class Registration:
                 response.raise_for_status()
 
         # A gateway that has just come back should know its nodes at once, not a lease later.
-        pause = min(self._interval, UNREACHED_PAUSE)
+        pause = min(self._interval, RETRY_INTERVAL)
         backoff = Backoff(pause, pause, jitter=(0.8, 1.0))
         await every(
             self._interval, renew, away=(aiohttp.ClientError, TimeoutError, OSError), backoff=backoff, jitter=(0.8, 1.0)

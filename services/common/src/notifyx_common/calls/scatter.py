@@ -1,6 +1,6 @@
 """Tasks: work that is split over several requests to several nodes, with exactly one result each.
 
-:class:`Plan` decides, without I/O or a clock, which chunk of tasks goes to which node; :func:`scatter` is the
+:class:`ScatterPlan` decides, without I/O or a clock, which chunk of tasks goes to which node; :func:`scatter` is the
 thin shell that sends, times out and asks the plan again. What holds:
 
 - every task settles exactly once: with the first value a node gave for it, or as failed;
@@ -37,14 +37,14 @@ _ROUNDS = Backoff(0.1, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class TryElsewhere:
+class NotExecuted:
     """Given for a task that a node did not carry out: another node may, at once."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[R]):
+class TaskResult(Generic[R]):
     """The one result of a task.
 
     ``value`` is ``None`` when no attempt gave one; ``reason`` then says why, and ``attempts`` of 0 means that
@@ -75,7 +75,7 @@ class _Chunk:
     tried: frozenset[str] = frozenset()
 
 
-class Plan:
+class ScatterPlan:
     """Which chunk goes where next. Pure bookkeeping: callers say what happened."""
 
     def __init__(
@@ -96,7 +96,7 @@ class Plan:
         """Whether every task has settled."""
         return not self._queue and not self._running
 
-    def next(self, endpoints: Sequence[Endpoint]) -> Attempt | None:
+    def next_attempt(self, endpoints: Sequence[Endpoint]) -> Attempt | None:
         """The next request to make over these nodes; ``None`` while there is nothing to send or nowhere."""
         if not self._queue or len(self._running) >= self._concurrency:
             return None
@@ -113,7 +113,7 @@ class Plan:
                 return self._start(chunk, self._in_turn(choice))
         return None
 
-    def answered(self, attempt: Attempt, tasks: Collection[int]) -> tuple[list[int], list[int]]:
+    def record_answer(self, attempt: Attempt, tasks: Collection[int]) -> tuple[list[int], list[int]]:
         """The node answered for ``tasks``: (settled with its values, settled as failed). The rest is planned again.
 
         An attempt that has already been given up settles nothing.
@@ -127,7 +127,7 @@ class Plan:
             return settled, []
         return settled, self._again(attempt, missing)
 
-    def failed(self, attempt: Attempt) -> list[int]:
+    def record_failure(self, attempt: Attempt) -> list[int]:
         """The attempt failed or timed out: the tasks that have no attempt left, which settle as failed."""
         return self._again(attempt, attempt.tasks) if self._end(attempt) else []
 
@@ -166,14 +166,14 @@ class Plan:
         return []
 
 
-Send = Callable[[Endpoint, list[T]], Awaitable[Sequence[R | TryElsewhere]]]
+SendChunk = Callable[[Endpoint, list[T]], Awaitable[Sequence[R | NotExecuted]]]
 """Carries out one request: the tasks to a node, one answer for each, in their order. It must end when cancelled."""
 
 
 async def scatter(
     tasks: Sequence[T],
     endpoints: Callable[[], Sequence[Endpoint]],
-    send: Send[T, R],
+    send: SendChunk[T, R],
     *,
     kind: str,
     metrics: Metrics,
@@ -183,16 +183,16 @@ async def scatter(
     attempts: int = 4,
     concurrency: int = 16,
     per_endpoint: int = 2,
-    settled: Callable[[list[tuple[int, Outcome[R]]]], None] | None = None,
-) -> list[Outcome[R]]:
+    settled: Callable[[list[tuple[int, TaskResult[R]]]], None] | None = None,
+) -> list[TaskResult[R]]:
     """Carry out ``tasks`` over the nodes that ``endpoints`` names (asked again each time), one outcome each, in order.
 
     ``timeout`` bounds each request and ``deadline`` the whole, in seconds. ``send`` fails a request by raising a
     :class:`NotifyxError` (or :class:`TimeoutError`); any other exception is a defect and propagates. ``settled``
     is told of outcomes (position, outcome) as they come. ``kind`` labels the metric.
     """
-    plan = Plan(len(tasks), chunk=chunk, attempts=attempts, concurrency=concurrency, per_endpoint=per_endpoint)
-    work = _Work(tasks, send, endpoints, plan, metrics.counter("notifyx_tasks_total"), kind, timeout, settled)
+    plan = ScatterPlan(len(tasks), chunk=chunk, attempts=attempts, concurrency=concurrency, per_endpoint=per_endpoint)
+    work = _Scatter(tasks, send, endpoints, plan, metrics.counter("notifyx_tasks_total"), kind, timeout, settled)
     try:
         async with asyncio.timeout(deadline):
             await work.run()
@@ -203,21 +203,21 @@ async def scatter(
     return [work.outcomes[position] for position in range(len(tasks))]
 
 
-class _Work(Generic[T, R]):
+class _Scatter(Generic[T, R]):
     """The I/O around a plan."""
 
     def __init__(
         self,
         tasks: Sequence[T],
-        send: Send[T, R],
+        send: SendChunk[T, R],
         endpoints: Callable[[], Sequence[Endpoint]],
-        plan: Plan,
+        plan: ScatterPlan,
         counter: PrometheusCounter,
         kind: str,
         timeout: float,
-        settled: Callable[[list[tuple[int, Outcome[R]]]], None] | None,
+        settled: Callable[[list[tuple[int, TaskResult[R]]]], None] | None,
     ) -> None:
-        self.outcomes: dict[int, Outcome[R]] = {}
+        self.outcomes: dict[int, TaskResult[R]] = {}
         self._tasks = tasks
         self._send = send
         self._endpoints = endpoints
@@ -233,7 +233,7 @@ class _Work(Generic[T, R]):
         running: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
             while not self._plan.done:
-                while (attempt := self._plan.next(self._endpoints())) is not None:
+                while (attempt := self._plan.next_attempt(self._endpoints())) is not None:
                     name = f"{self._kind} attempt {attempt.id}"
                     running.add(group.create_task(self._attempt(attempt), name=name))
                 # Bounded, so that nodes which join or come back meanwhile are noticed.
@@ -245,14 +245,14 @@ class _Work(Generic[T, R]):
 
     def settle(self, positions: list[int], values: dict[int, R] | None) -> None:
         """Record outcomes: with ``values``, or as failed without."""
-        fresh: list[tuple[int, Outcome[R]]] = []
+        fresh: list[tuple[int, TaskResult[R]]] = []
         for position in positions:
             attempt, reason = self._last.get(position, (None, "no node could be asked in time"))
             node, number = (attempt.endpoint.instance, attempt.number) if attempt is not None else ("", 0)
             if values is None:
-                outcome: Outcome[R] = Outcome(None, "", number, reason)
+                outcome: TaskResult[R] = TaskResult(None, "", number, reason)
             else:
-                outcome = Outcome(values[position], node, number)
+                outcome = TaskResult(values[position], node, number)
             self.outcomes[position] = outcome
             fresh.append((position, outcome))
         self._count("failed" if values is None else "done", len(fresh))
@@ -277,11 +277,11 @@ class _Work(Generic[T, R]):
             return
         values: dict[int, R] = {}
         for position, answer in zip(attempt.tasks, answers, strict=True):
-            if isinstance(answer, TryElsewhere):
+            if isinstance(answer, NotExecuted):
                 self._last[position] = (attempt, answer.reason)
             else:
                 values[position] = answer
-        settled, failed = self._plan.answered(attempt, values.keys())
+        settled, failed = self._plan.record_answer(attempt, values.keys())
         self._count("reassigned", len(attempt.tasks) - len(settled) - len(failed))
         self.settle(settled, values)
         self.settle(failed, None)
@@ -289,7 +289,7 @@ class _Work(Generic[T, R]):
     def _failed(self, attempt: Attempt, reason: str) -> None:
         for position in attempt.tasks:
             self._last[position] = (attempt, reason)
-        failed = self._plan.failed(attempt)
+        failed = self._plan.record_failure(attempt)
         self._count("reassigned", len(attempt.tasks) - len(failed))
         self.settle(failed, None)
 

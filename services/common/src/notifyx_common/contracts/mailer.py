@@ -30,7 +30,7 @@ class _Context(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Item(_Context):
+class MailedNotification(_Context):
     """One notification as people read it."""
 
     title: str = ""
@@ -40,7 +40,7 @@ class Item(_Context):
     published_at: Annotated[datetime, TIME_TEXT] | None = None
 
 
-class NotificationContext(Item):
+class NotificationContext(MailedNotification):
     """An email about one notification. ``link`` opens it."""
 
     template: Literal["notification"] = "notification"
@@ -55,7 +55,7 @@ class DigestContext(_Context):
     template: Literal["digest"] = "digest"
     topic: str = ""
     topic_title: str = ""
-    notifications: list[Item] = Field(default=[], max_length=1000)
+    notifications: list[MailedNotification] = Field(default=[], max_length=1000)
     more: int = Field(default=0, ge=0)
     link: str = ""
 
@@ -153,7 +153,7 @@ class MailerStatus(BaseModel):
 
 
 @dataclass(frozen=True)
-class Mails:
+class MailsRequest:
     """A batch to send. ``local`` keeps it on the node that got it; otherwise a node that gets more than its chunk size
     scatters the chunks over its peers, itself included."""
 
@@ -161,7 +161,7 @@ class Mails:
     local: bool = False
 
 
-SEND_MAILS = Call("POST", f"{V1}/mails", Mails, MailResults, idempotent=True)
+SEND_MAILS = Call("POST", f"{V1}/mails", MailsRequest, MailResults, idempotent=True)
 """May be repeated: its id makes an email the same one at the node that sent it, its Message-ID at a mailbox."""
 
 MAILER_STATUS: Call[None, MailerStatus] = Call("GET", f"{V1}/status", type(None), MailerStatus)

@@ -21,14 +21,14 @@ class Lease(BaseModel):
     ttl: float = Field(gt=0.2, le=60)
 
 
-class Nodes(BaseModel):
+class LeaseList(BaseModel):
     """Every node whose lease is alive."""
 
     nodes: list[Lease]
 
 
 @dataclass(frozen=True)
-class Node:
+class NodeKey:
     """A node by its names."""
 
     service: str
@@ -47,5 +47,7 @@ class NodeLease:
 RENEW_LEASE: Call[NodeLease, None] = Call(
     "PUT", f"{V1}/registry/{{service}}/{{instance}}", NodeLease, type(None), status=204
 )
-END_LEASE: Call[Node, None] = Call("DELETE", f"{V1}/registry/{{service}}/{{instance}}", Node, type(None), status=204)
-NODES: Call[None, Nodes] = Call("GET", f"{V1}/registry", type(None), Nodes)
+END_LEASE: Call[NodeKey, None] = Call(
+    "DELETE", f"{V1}/registry/{{service}}/{{instance}}", NodeKey, type(None), status=204
+)
+LIST_LEASES: Call[None, LeaseList] = Call("GET", f"{V1}/registry", type(None), LeaseList)

@@ -15,13 +15,13 @@ from notifyx_common.database.config import CONNECTION, DatabaseConfig
 from notifyx_common.database.database import Database
 from notifyx_common.database.loss import as_unavailable, lost_as_unavailable, unavailable_when_lost
 from notifyx_common.database.migrations import migrate
-from notifyx_common.database.waiting import DatabaseNotReached, wait_for_database
+from notifyx_common.database.waiting import DatabaseUnreachable, wait_for_database
 
 __all__ = [
     "CONNECTION",
     "Database",
     "DatabaseConfig",
-    "DatabaseNotReached",
+    "DatabaseUnreachable",
     "as_unavailable",
     "lost_as_unavailable",
     "migrate",

@@ -22,7 +22,7 @@ from notifyx_common.database.migrations import migrate
 from notifyx_common.database.waiting import wait_for_database
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
-from notifyx_common.metrics import Usage
+from notifyx_common.metrics import PoolUsage
 from notifyx_common.serving.web import problem_response
 
 log = get_logger(__name__)
@@ -39,7 +39,7 @@ class Database:
     async def __aenter__(self) -> Self:
         """Wait for the database, migrate it and connect.
 
-        Raises :class:`DatabaseNotReached` after ``start_deadline`` seconds.
+        Raises :class:`DatabaseUnreachable` after ``start_deadline`` seconds.
         """
         # Tortoise writes every query with its values, and the URL, at DEBUG: never in our logs.
         logging.getLogger("tortoise").setLevel(logging.INFO)
@@ -92,12 +92,12 @@ class Database:
         assert self._client.pool is not None
         return self._client.pool
 
-    def usage(self) -> Usage:
+    def usage(self) -> PoolUsage:
         """How many connections are in use now."""
         limit = self.config.pool_max
         if self._client is None:
-            return Usage(0, limit)
-        return Usage(self.pool.get_size() - self.pool.get_idle_size(), limit, self.pool.waiting)
+            return PoolUsage(0, limit)
+        return PoolUsage(self.pool.get_size() - self.pool.get_idle_size(), limit, self.pool.waiting)
 
     def activate(self) -> None:
         """Make models of the running task (and of tasks it starts) use this database.

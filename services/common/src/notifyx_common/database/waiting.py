@@ -18,7 +18,7 @@ log = get_logger(__name__)
 _RETRIES = Backoff(0.05, 1.0)
 
 
-class DatabaseNotReached(NotifyxError):
+class DatabaseUnreachable(NotifyxError):
     """The database did not take connections before the deadline of the start."""
 
     code = "database_not_reached"
@@ -27,7 +27,7 @@ class DatabaseNotReached(NotifyxError):
 async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: float = 3.0) -> None:
     """Return once the database takes a connection.
 
-    Raises :class:`DatabaseNotReached` after ``deadline`` seconds, with the last reason.
+    Raises :class:`DatabaseUnreachable` after ``deadline`` seconds, with the last reason.
     """
     until = time.monotonic() + deadline
     failures, told = 0, ""
@@ -40,7 +40,7 @@ async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: fl
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             reason = _reason(error)
             if left <= pause:
-                raise DatabaseNotReached(
+                raise DatabaseUnreachable(
                     f"The database of NOTIFYX_DATABASE_URL cannot be used: {reason}; waited {deadline:.0f} s."
                 ) from None
             if reason != told:

@@ -42,7 +42,7 @@ log = get_logger(__name__)
 
 S = TypeVar("S", bound=ServiceSettings)
 
-LEAST_GRACE = 3.0
+MIN_GRACE = 3.0
 """Seconds that requests in flight are given at a stop, however long the drain took."""
 
 FAULT_EXIT = 70
@@ -55,7 +55,7 @@ class PortTaken(NotifyxError):
     code = "port_taken"
 
 
-READY_POLL = 0.05
+READY_POLL_INTERVAL = 0.05
 """Seconds between two looks at whether a service that shares ports is ready."""
 
 
@@ -113,7 +113,7 @@ def main(node: type[Node[S]], kind: type[S]) -> None:
     A start that fails says why in one sentence and exits with 2; a fault exits with :data:`FAULT_EXIT`.
     """
 
-    async def serve_until_told(settings: S) -> Fault | None:
+    async def serve_until_stopped(settings: S) -> Fault | None:
         return await run(node(settings))
 
     try:
@@ -122,7 +122,7 @@ def main(node: type[Node[S]], kind: type[S]) -> None:
             service=node.name, instance=instance_name(settings), level=settings.log_level, style=settings.log_format
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            fault = runner.run(serve_until_told(settings))
+            fault = runner.run(serve_until_stopped(settings))
     except NotifyxError as error:
         print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
         sys.exit(2)
@@ -198,22 +198,22 @@ async def run(node: Node[Any]) -> Fault | None:
         )
         await stack.enter_async_context(registration)
         extra = node.extra_ports
-        _announce(settings, {"port": port, "metrics_port": metrics_port, **extra})
+        _write_ready_file(settings, {"port": port, "metrics_port": metrics_port, **extra})
         log.info("listening", port=port, metrics_port=metrics_port, **extra)
         await stop.wait()
         node.readiness.drain()
         servers.let_end()
         leaving.set()
         until = loop.time() + settings.drain_seconds
-        await registration.withdraw()
+        await registration.release()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await node.drain()
         for config in configs:
             # What is being answered may go on for as long; a request that is cut off is answered 500, with no form.
-            config.graceful_timeout = max(LEAST_GRACE, until - loop.time())
+            config.graceful_timeout = max(MIN_GRACE, until - loop.time())
         closing.set()
-        await servers.finish(max(configs[0].graceful_timeout, configs[1].graceful_timeout) + LEAST_GRACE)
+        await servers.finish(max(configs[0].graceful_timeout, configs[1].graceful_timeout) + MIN_GRACE)
     fault = background.fault
     log.info("stopped", fault=fault.task if fault is not None else None)
     return fault
@@ -252,12 +252,12 @@ async def _serve_shared(node: Node[Any], sock: socket.socket, leaving: asyncio.E
     """Accept connections of the shared ports once the service is ready, until ``leaving``."""
     while await node.readiness.failures():
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(READY_POLL):
+            async with asyncio.timeout(READY_POLL_INTERVAL):
                 await leaving.wait()
                 return
     config = _config(sock)
     # Connections that were accepted are finished, as those of the node's own port are.
-    config.graceful_timeout = node.settings.drain_seconds + LEAST_GRACE
+    config.graceful_timeout = node.settings.drain_seconds + MIN_GRACE
     await node.join()
     log.info("shared ports joined", port=node.settings.port)
 
@@ -269,7 +269,7 @@ async def _serve_shared(node: Node[Any], sock: socket.socket, leaving: asyncio.E
     await _serve(requests_alone, config, leaving)
 
 
-def _announce(settings: ServiceSettings, ports: dict[str, int]) -> None:
+def _write_ready_file(settings: ServiceSettings, ports: dict[str, int]) -> None:
     if settings.ready_file is not None:
         partial = settings.ready_file.with_suffix(".partial")
         partial.write_text(json.dumps({"pid": os.getpid(), **ports}))

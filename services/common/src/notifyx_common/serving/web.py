@@ -32,12 +32,12 @@ from notifyx_common.errors import (
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
-from notifyx_common.reading import invalid_fields, parse_json, parse_model
+from notifyx_common.reading import invalid_request, parse_json, parse_model
 from notifyx_common.settings import ServiceSettings
 
 log = get_logger(__name__)
 
-Check = Callable[[], Awaitable[None]]
+ReadinessCheck = Callable[[], Awaitable[None]]
 """A readiness check: returns when fine, raises (any :class:`NotifyxError`) with the reason when not."""
 
 M = TypeVar("M", bound=BaseModel)
@@ -49,11 +49,11 @@ class Readiness:
     """What ``/readyz`` answers: named checks, a fault, and a switch that a drain turns off first."""
 
     def __init__(self) -> None:
-        self._checks: dict[str, Check] = {}
+        self._checks: dict[str, ReadinessCheck] = {}
         self._faults: dict[str, str] = {}
         self._draining = False
 
-    def add(self, name: str, check: Check) -> None:
+    def add(self, name: str, check: ReadinessCheck) -> None:
         """Register a check under ``name``."""
         self._checks[name] = check
 
@@ -96,7 +96,7 @@ def create_app(name: str, settings: ServiceSettings, metrics: Metrics, readiness
     app.json.sort_keys = False  # type: ignore[attr-defined]  # quart's default provider has it
     _measure(app, name, metrics)
     _guard_internal(app, settings)
-    _answer_errors(app)
+    _render_errors(app)
 
     @app.get("/healthz")
     async def healthz() -> Response:
@@ -112,7 +112,7 @@ def create_app(name: str, settings: ServiceSettings, metrics: Metrics, readiness
 
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON by orjson; pydantic models (also nested in lists and dicts) are dumped in JSON mode."""
-    body = orjson.dumps(data, default=_dump)
+    body = orjson.dumps(data, default=_json_default)
     return Response(body, status=status, content_type="application/json", headers=dict(headers or {}))
 
 
@@ -152,7 +152,7 @@ def caller() -> Principal:
     return Principal.from_header(header)
 
 
-def _dump(value: Any) -> Any:
+def _json_default(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, set | frozenset):
@@ -198,7 +198,7 @@ def _guard_internal(app: Quart, settings: ServiceSettings) -> None:
     app.before_websocket(guard_socket)
 
 
-def _answer_errors(app: Quart) -> None:
+def _render_errors(app: Quart) -> None:
     @app.errorhandler(NotifyxError)
     async def known(error: NotifyxError) -> Response:
         if error.http_status >= 500:
@@ -207,11 +207,11 @@ def _answer_errors(app: Quart) -> None:
 
     @app.errorhandler(ValidationError)
     async def invalid(error: ValidationError) -> Response:
-        return problem_response(invalid_fields(error))
+        return problem_response(invalid_request(error))
 
     @app.errorhandler(HTTPException)
     async def http(error: HTTPException) -> Response:
-        response = problem_response(_from_http(error))
+        response = problem_response(_from_http_exception(error))
         if (allow := getattr(error, "valid_methods", None)) is not None:
             response.headers["Allow"] = ", ".join(allow)
         return response
@@ -222,7 +222,7 @@ def _answer_errors(app: Quart) -> None:
         return problem_response(Internal("Something went wrong on our side; it has been logged."))
 
 
-def _from_http(error: HTTPException) -> NotifyxError:
+def _from_http_exception(error: HTTPException) -> NotifyxError:
     known: dict[int, NotifyxError] = {
         404: NotFound("There is nothing at this path."),
         405: MethodNotAllowed("This path does not take that method."),

@@ -25,7 +25,7 @@ from urllib.parse import quote
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import HALF, Backoff
 from notifyx_common.calls.balancer import Endpoint
-from notifyx_common.calls.scatter import Outcome, TryElsewhere, scatter
+from notifyx_common.calls.scatter import NotExecuted, TaskResult, scatter
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.mailer import MAIL_CONTEXT, Mail, MailResult
@@ -166,7 +166,7 @@ class Dispatcher:
         mails, results = prepare(due, users, self._public_url)
         self._report(results)
 
-        def settled(fresh: list[tuple[int, Outcome[Sent]]]) -> None:
+        def settled(fresh: list[tuple[int, TaskResult[Sent]]]) -> None:
             known = [result for at, outcome in fresh if (result := result_of(mails[at].id, outcome)) is not None]
             fenced = len(fresh) - len(known)
             if fenced:
@@ -193,7 +193,7 @@ class Dispatcher:
     async def _resolve(self, due: Sequence[OutboxMail]) -> Mapping[str, ResolvedUser]:
         return await self._auth.resolve(sorted({mail.user for mail in due}), deadline=self._lease_seconds / 3)
 
-    async def _send(self, endpoint: Endpoint, mails: list[Mail]) -> Sequence[Sent | TryElsewhere]:
+    async def _send(self, endpoint: Endpoint, mails: list[Mail]) -> Sequence[Sent | NotExecuted]:
         """One chunk to one mailer, after the store has confirmed it."""
         until = self._clock.monotonic() + self._task_timeout * 0.95
         wanted = await self._outbox.confirm([mail.id for mail in mails], deadline=self._task_timeout * 0.5)
@@ -269,18 +269,18 @@ def unsubscribe_url(public_url: str, token: str) -> str:
     return f"{public_url}/unsubscribe?token={quote(token, safe='')}"
 
 
-def answer_for(mail: Mail, result: MailResult | None, *, confirmed: bool) -> Sent | TryElsewhere:
+def answer_for(mail: Mail, result: MailResult | None, *, confirmed: bool) -> Sent | NotExecuted:
     """What a chunk's request means for one of its mails."""
     if not confirmed:
         return FENCED
     if result is None:
-        return TryElsewhere("The mailer gave no result for it.")
+        return NotExecuted("The mailer gave no result for it.")
     if result.status == "failed" and not result.attempted:
-        return TryElsewhere(result.reason)
+        return NotExecuted(result.reason)
     return result
 
 
-def result_of(mail_id: str, outcome: Outcome[Sent]) -> OutboxResult | None:
+def result_of(mail_id: str, outcome: TaskResult[Sent]) -> OutboxResult | None:
     """What the store is told; nothing of a fenced one, for the store said so itself."""
     sent = outcome.value
     if isinstance(sent, str):

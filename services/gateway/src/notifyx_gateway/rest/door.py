@@ -46,7 +46,7 @@ class Door:
         """Who calls. Raises as :meth:`verified`, and :class:`Forbidden` for a credential that lacks ``scope``."""
         principal = (await self.verified()).principal
         if scope is not None:
-            principal.require(scope, topic)
+            principal.require_scope(scope, topic)
         return principal
 
     async def unlimited_caller(self, scope: Scope) -> Principal:

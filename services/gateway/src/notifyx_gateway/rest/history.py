@@ -15,7 +15,7 @@ from notifyx_common.background import Background
 from notifyx_common.caching.cache import Cache
 from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.store.log import History
+from notifyx_common.contracts.store.log import HistoryPage
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
@@ -26,7 +26,7 @@ MAX_PAGE_BYTES = 128 << 10
 
 
 class _NotKept(Exception):
-    def __init__(self, page: History) -> None:
+    def __init__(self, page: HistoryPage) -> None:
         super().__init__()
         self.page = page
 
@@ -51,7 +51,7 @@ class HistoryReader:
 
     async def page(
         self, principal: Principal, topic: str, *, after: int | None, before: int | None, limit: int
-    ) -> History:
+    ) -> HistoryPage:
         """A page, ascending by seq. Raises what the store answers."""
         if after is None or before is not None:
             return await self._store.history(principal, topic, after=after, before=before, limit=limit)
@@ -70,7 +70,7 @@ class HistoryReader:
         except _NotKept as read:
             return read.page
         following = after + limit
-        return History(
+        return HistoryPage(
             items=items,
             first_seq=stand.first_seq,
             last_seq=stand.last_seq,
@@ -78,7 +78,7 @@ class HistoryReader:
         )
 
 
-def is_final(page: History, after: int, limit: int) -> bool:
+def is_final(page: HistoryPage, after: int, limit: int) -> bool:
     """Whether ``page`` is full, without a hole, and holds nothing that expires."""
     return [item["seq"] for item in page.items] == list(range(after + 1, after + limit + 1)) and not any(
         item.get("expires_at") for item in page.items

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from notifyx_common.contracts.store.acks import AckResult
 from notifyx_common.contracts.store.joins import JoinResult
-from notifyx_common.contracts.store.log import History, KeyedNotification, PublishResult
+from notifyx_common.contracts.store.log import HistoryPage, KeyedNotification, PublishResult
 from notifyx_common.contracts.store.names import Seq
 from notifyx_common.contracts.store.subscriptions import Subscription, SubscriptionSettings
 from notifyx_common.errors import InvalidRequest, NotifyxError
@@ -227,7 +227,7 @@ def _acked(result: AckResult) -> dict[str, Any]:
     return {"acked_up_to": result.acked_up_to, "unread": result.unread}
 
 
-def _page(page: History) -> dict[str, Any]:
+def _page(page: HistoryPage) -> dict[str, Any]:
     return page.model_dump(mode="json")
 
 

@@ -17,7 +17,7 @@ from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.errors import Internal, NotifyxError, TooManyRequests, Unavailable
 from notifyx_common.logs import get_logger
-from notifyx_common.metrics import Usage
+from notifyx_common.metrics import PoolUsage
 from notifyx_common.principal import Principal
 
 log = get_logger(__name__)
@@ -92,9 +92,9 @@ class Lane(Generic[R]):
             self._tasks.spawn("lane", self._work())
         return future
 
-    def usage(self) -> Usage:
+    def usage(self) -> PoolUsage:
         """How many items are queued now."""
-        return Usage(len(self._queue), self._max_queued)
+        return PoolUsage(len(self._queue), self._max_queued)
 
     async def close(self) -> None:
         """Let what is queued finish (each item has a deadline), then refuse more."""

@@ -156,7 +156,7 @@ class Authenticator:
 
     async def forget_api_key(self, key_id: str) -> None:
         """An API key was deleted: do not wait for its cached proof to end."""
-        await self._api_keys.delete_where(lambda found: found is not None and found.key_id == key_id)
+        await self._api_keys.delete_matching(lambda found: found is not None and found.key_id == key_id)
 
     def _verify(self, token: str) -> VerifiedToken:
         now = self._clock.now()

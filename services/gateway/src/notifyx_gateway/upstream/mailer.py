@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import ServiceClient
-from notifyx_common.contracts.mailer import MAILER_STATUS, SEND_MAILS, Mail, MailBatch, MailerStatus, MailResult, Mails
+from notifyx_common.contracts.mailer import (
+    MAILER_STATUS,
+    SEND_MAILS,
+    Mail,
+    MailBatch,
+    MailerStatus,
+    MailResult,
+    MailsRequest,
+)
 
 ANSWER_MARGIN = 0.95
 """The part of its time that a mailer may use, so that its answer is not late."""
@@ -35,13 +43,18 @@ class Mailer:
     async def send(self, mail: Mail, *, seconds: float) -> MailResult:
         """Send one email by any mailer, which has ``seconds`` for it."""
         batch = MailBatch(mails=[mail], deadline=seconds)
-        answer = await self._client.send(SEND_MAILS, Mails(batch), deadline=seconds + 2, try_timeout=seconds + 1)
+        answer = await self._client.send(SEND_MAILS, MailsRequest(batch), deadline=seconds + 2, try_timeout=seconds + 1)
         return answer.results[0]
 
     async def send_to(self, endpoint: Endpoint, mails: Sequence[Mail], *, seconds: float) -> Sequence[MailResult]:
         """Send ``mails`` by one mailer within ``seconds``; it gets them once it says that it is there."""
         batch = MailBatch(mails=list(mails), deadline=seconds * ANSWER_MARGIN)
         answer = await self._client.send(
-            SEND_MAILS, Mails(batch), endpoint=endpoint, deadline=seconds, try_timeout=seconds, expect_continue=True
+            SEND_MAILS,
+            MailsRequest(batch),
+            endpoint=endpoint,
+            deadline=seconds,
+            try_timeout=seconds,
+            expect_continue=True,
         )
         return answer.results

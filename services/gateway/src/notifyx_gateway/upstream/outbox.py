@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.contracts.store.outbox import (
-    CLAIM_MAILS,
-    CONFIRM_MAILS,
+    FENCE_MAILS,
+    LEASE_MAILS,
     REPORT_MAILS,
-    OutboxClaim,
-    OutboxConfirm,
-    OutboxLease,
+    FenceRequest,
+    LeasedMails,
+    OutboxLeaseRequest,
     OutboxResult,
     OutboxResults,
 )
@@ -28,15 +28,15 @@ class Outbox:
         self._owner = owner
         self._principal = system_principal("dispatcher")
 
-    async def claim(self, *, limit: int, lease_seconds: float) -> OutboxLease:
+    async def claim(self, *, limit: int, lease_seconds: float) -> LeasedMails:
         """Lease due emails."""
-        wish = OutboxClaim(limit=limit, lease_seconds=lease_seconds, owner=self._owner)
-        return await self._store.send(CLAIM_MAILS, wish, principal=self._principal)
+        wish = OutboxLeaseRequest(limit=limit, lease_seconds=lease_seconds, owner=self._owner)
+        return await self._store.send(LEASE_MAILS, wish, principal=self._principal)
 
     async def confirm(self, ids: Sequence[str], *, deadline: float) -> set[str]:
         """Return which of the leased emails may still be sent, within ``deadline`` seconds."""
-        wish = OutboxConfirm(ids=list(ids), owner=self._owner)
-        return set((await self._store.send(CONFIRM_MAILS, wish, principal=self._principal, deadline=deadline)).ids)
+        wish = FenceRequest(ids=list(ids), owner=self._owner)
+        return set((await self._store.send(FENCE_MAILS, wish, principal=self._principal, deadline=deadline)).ids)
 
     async def report(self, results: Sequence[OutboxResult]) -> None:
         """Report what became of leased emails."""

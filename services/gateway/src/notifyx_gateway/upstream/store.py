@@ -26,21 +26,21 @@ from notifyx_common.contracts.store.acks import (
     UNREAD,
     AckItem,
     AckResult,
-    AcksOf,
+    AcksQuery,
     AckState,
     UnreadItem,
     UnreadResult,
 )
 from notifyx_common.contracts.store.batches import BatchResults, ItemError
-from notifyx_common.contracts.store.inbox import INBOX, Inbox, InboxPage
+from notifyx_common.contracts.store.inbox import INBOX, InboxPage, InboxQuery
 from notifyx_common.contracts.store.joins import JOIN, JoinItem, JoinResult
 from notifyx_common.contracts.store.ledger import LEDGER, Ledger
 from notifyx_common.contracts.store.log import (
     HISTORY,
     MAX_DATA_BYTES,
     PUBLISH,
-    History,
-    HistoryOf,
+    HistoryPage,
+    HistoryQuery,
     KeyedNotification,
     PublishResult,
 )
@@ -53,10 +53,10 @@ from notifyx_common.contracts.store.subscriptions import (
     SUBSCRIPTIONS,
     UNSUBSCRIBE,
     Subscribers,
-    SubscribersPage,
+    SubscribersQuery,
     Subscription,
+    SubscriptionRequest,
     SubscriptionSettings,
-    SubscriptionTo,
     UnsubscribeToken,
 )
 from notifyx_common.contracts.store.topics import (
@@ -65,17 +65,17 @@ from notifyx_common.contracts.store.topics import (
     DELETE_TOPIC,
     LIST_TOPICS,
     READ_TOPIC,
-    ChangedTopic,
     NewTopic,
     Topic,
+    TopicChange,
     TopicPatch,
     Topics,
-    TopicsPage,
+    TopicsQuery,
 )
 from notifyx_common.errors import InvalidRequest, TooLarge
-from notifyx_common.metrics import Metrics, total
+from notifyx_common.metrics import Metrics, combined
 from notifyx_common.principal import Principal
-from notifyx_common.reading import invalid_fields
+from notifyx_common.reading import invalid_request
 from notifyx_gateway.upstream.batching import Entry, Lane, Send, encode_batch
 
 B = TypeVar("B", bound=BaseModel)
@@ -112,7 +112,7 @@ class Store:
             made = [
                 Lane(f"{kind} {n}", send, clock=clock, background=background, deadline=deadline) for n in range(count)
             ]
-            metrics.watch_pool(kind, lambda: total(lane.usage() for lane in made))
+            metrics.observe_pool(kind, lambda: combined(lane.usage() for lane in made))
             return made
 
         self._publishes = lanes("publish", 4, self._sender(PUBLISH, BatchResults[PublishResult], _batch_id))
@@ -186,27 +186,27 @@ class Store:
         before: int | None = None,
         limit: int = 100,
         deadline: float | None = None,
-    ) -> History:
+    ) -> HistoryPage:
         """A page of the log, ascending by seq."""
-        wish = HistoryOf(topic, after=after, before=before, limit=limit)
+        wish = HistoryQuery(topic, after=after, before=before, limit=limit)
         raw = await self.client.send(HISTORY, wish, principal=principal, deadline=deadline, try_timeout=TRY_TIMEOUT)
-        return raw.read(History)
+        return raw.read(HistoryPage)
 
     async def ack_state(
         self, principal: Principal, topic: str, *, after: int | None = None, before: int | None = None
     ) -> Raw[AckState]:
         """What the caller has acknowledged between two seqs."""
-        return await self.client.send(ACK_STATE, AcksOf(topic, after=after, before=before), principal=principal)
+        return await self.client.send(ACK_STATE, AcksQuery(topic, after=after, before=before), principal=principal)
 
     async def inbox(
         self, principal: Principal, *, unread: bool = False, limit: int, after: str | None = None
-    ) -> Raw[Inbox]:
+    ) -> Raw[InboxPage]:
         """A page of the caller's inbox, the newest first."""
-        return await self.client.send(INBOX, InboxPage(limit=limit, unread=unread, after=after), principal=principal)
+        return await self.client.send(INBOX, InboxQuery(limit=limit, unread=unread, after=after), principal=principal)
 
     async def topics(self, principal: Principal, *, limit: int, after: str = "", query: str = "") -> Topics:
         """A page of the topics that the caller may see."""
-        return await self.client.send(LIST_TOPICS, TopicsPage(limit=limit, after=after, q=query), principal=principal)
+        return await self.client.send(LIST_TOPICS, TopicsQuery(limit=limit, after=after, q=query), principal=principal)
 
     async def topic(self, principal: Principal, topic: str) -> Topic:
         """A topic as the caller sees it."""
@@ -218,7 +218,7 @@ class Store:
 
     async def change_topic(self, principal: Principal, topic: str, patch: TopicPatch) -> Topic:
         """Change a topic."""
-        return await self.client.send(CHANGE_TOPIC, ChangedTopic(topic, patch), principal=principal)
+        return await self.client.send(CHANGE_TOPIC, TopicChange(topic, patch), principal=principal)
 
     async def delete_topic(self, principal: Principal, topic: str) -> None:
         """Delete a topic."""
@@ -226,7 +226,7 @@ class Store:
 
     async def subscribe(self, principal: Principal, topic: str, settings: SubscriptionSettings) -> Subscription:
         """Subscribe the caller, or change their settings."""
-        return await self.client.send(SUBSCRIBE, SubscriptionTo(topic, settings), principal=principal)
+        return await self.client.send(SUBSCRIBE, SubscriptionRequest(topic, settings), principal=principal)
 
     async def subscription(self, principal: Principal, topic: str) -> Subscription:
         """The caller's subscription to a topic."""
@@ -242,7 +242,7 @@ class Store:
 
     async def subscribers(self, principal: Principal, topic: str, *, limit: int, after: str = "") -> Subscribers:
         """A page of a topic's subscribers, for those who may manage it."""
-        return await self.client.send(SUBSCRIBERS, SubscribersPage(topic, limit, after), principal=principal)
+        return await self.client.send(SUBSCRIBERS, SubscribersQuery(topic, limit, after), principal=principal)
 
     async def stop_emails(self, token: str) -> None:
         """End the emails that the token of an unsubscribe link stands for."""
@@ -271,7 +271,7 @@ def _checked(kind: type[M], data: dict[str, Any]) -> M:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        raise invalid_fields(error) from None
+        raise invalid_request(error) from None
 
 
 def _lane(lanes: Sequence[Lane[R]], key: str) -> Lane[R]:

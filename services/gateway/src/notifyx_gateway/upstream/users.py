@@ -72,7 +72,7 @@ class UserDirectory:
 
     async def forget(self, user_id: str) -> None:
         """What is known of a user changed."""
-        await self._cache.delete_where(lambda found: found is not None and found.id == user_id)
+        await self._cache.delete_matching(lambda found: found is not None and found.id == user_id)
 
     async def _ask(self, users: Sequence[str]) -> Mapping[str, ResolvedUser]:
         return await self._auth.resolve(users, deadline=LOOK_UP_SECONDS)

@@ -102,7 +102,7 @@ async def read_inbox(
     visible = [
         row["subscription_id"]
         for row in subscribed
-        if principal.covers(row["name"]) and may_read(principal, facts(row))
+        if principal.covers_topic(row["name"]) and may_read(principal, facts(row))
     ]
     rows = await connection.fetch(_PAGE, visible, after.published_at, after.topic_id, after.seq, unread_only, limit + 1)
     page = rows[:limit]

@@ -107,7 +107,7 @@ async def unsubscribe(connection: asyncpg.Connection, principal: Principal, name
 
     Raises :class:`NotFound` or :class:`Forbidden`.
     """
-    principal.require("read", name)
+    principal.require_scope("read", name)
     if name == inbox_topic(principal.id):
         raise Forbidden("You are always subscribed to your own inbox.", code="inbox_is_fixed")
     topic = await read_topic(connection, name)
@@ -132,10 +132,14 @@ async def subscription(connection: asyncpg.Connection, principal: Principal, nam
 
 async def subscriptions(connection: asyncpg.Connection, principal: Principal, now: datetime) -> list[Subscription]:
     """All of the caller's subscriptions that the credential covers, by name, the inbox included."""
-    principal.require("read")
+    principal.require_scope("read")
     if principal.kind in ("user", "api_key"):
         await read_or_make(connection, [inbox_topic(principal.id)], [principal.id], now)
-    return [_subscription(row) for row in await connection.fetch(_MINE, principal.id) if principal.covers(row["topic"])]
+    return [
+        _subscription(row)
+        for row in await connection.fetch(_MINE, principal.id)
+        if principal.covers_topic(row["topic"])
+    ]
 
 
 async def subscribers(

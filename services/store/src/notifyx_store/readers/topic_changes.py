@@ -51,7 +51,7 @@ SELECT user_id FROM ended
 
 async def create_topic(principal: Principal, wish: NewTopic, clock: Clock) -> None:
     """Create a topic whose creator is the caller. Raises :class:`TopicExists` or :class:`Forbidden`."""
-    principal.require("manage", wish.name)
+    principal.require_scope("manage", wish.name)
     now = clock.now()
     try:
         await Topic.create(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
-from notifyx_common.contracts.store.inbox import INBOX, Inbox, InboxPage
+from notifyx_common.contracts.store.inbox import INBOX, InboxPage, InboxQuery
 from notifyx_common.contracts.store.ledger import LEDGER, Ledger
 from notifyx_common.contracts.store.subscriptions import STOP_EMAILS, UnsubscribeToken
-from notifyx_common.contracts.store.topics import TOPIC_STATUSES, StatusesOf, TopicStatus, TopicStatuses
+from notifyx_common.contracts.store.topics import TOPIC_STATUSES, TopicStatus, TopicStatuses, TopicStatusQuery
 from notifyx_common.errors import Forbidden
 from notifyx_common.principal import Principal
 from notifyx_common.serving.handlers import handle
@@ -26,9 +26,9 @@ def books_routes(context: StoreContext) -> Blueprint:
     blueprint = Blueprint("books", __name__)
 
     @handle(blueprint, INBOX)
-    async def inbox(wish: InboxPage) -> Raw[Inbox]:
+    async def inbox(wish: InboxQuery) -> Raw[InboxPage]:
         principal = caller()
-        principal.require("read")
+        principal.require_scope("read")
         place = Place.decode(wish.after) if wish.after else NEWEST
         async with context.pool.acquire() as connection:
             return Raw(await read_inbox(connection, principal, unread_only=wish.unread, limit=wish.limit, after=place))
@@ -40,7 +40,7 @@ def books_routes(context: StoreContext) -> Blueprint:
             await unsubscribe.switch_off(connection, subscription)
 
     @handle(blueprint, TOPIC_STATUSES)
-    async def statuses(wish: StatusesOf) -> TopicStatuses:
+    async def statuses(wish: TopicStatusQuery) -> TopicStatuses:
         _check_auditor(caller())
         async with context.pool.acquire() as connection:
             topics = (await read_topics(connection, wish.topics)).values()

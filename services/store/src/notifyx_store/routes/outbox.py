@@ -8,13 +8,13 @@ from uuid import UUID
 from quart import Blueprint
 
 from notifyx_common.contracts.store.outbox import (
-    CLAIM_MAILS,
-    CONFIRM_MAILS,
+    FENCE_MAILS,
+    LEASE_MAILS,
     REPORT_MAILS,
-    OutboxClaim,
-    OutboxConfirm,
-    OutboxConfirmed,
-    OutboxLease,
+    FenceRequest,
+    FenceResponse,
+    LeasedMails,
+    OutboxLeaseRequest,
     OutboxResults,
 )
 from notifyx_common.errors import InvalidRequest
@@ -30,22 +30,22 @@ def outbox_routes(context: StoreContext) -> Blueprint:
     blueprint = Blueprint("outbox", __name__)
     config = outbox_config(context.settings)
 
-    @handle(blueprint, CLAIM_MAILS)
-    async def claim(wish: OutboxClaim) -> OutboxLease:
+    @handle(blueprint, LEASE_MAILS)
+    async def claim(wish: OutboxLeaseRequest) -> LeasedMails:
         now = context.clock.now()
         async with context.pool.acquire() as connection:
             mails = await outbox.claim(
                 connection, config, owner=wish.owner, limit=wish.limit, lease=wish.lease_seconds, now=now
             )
             waiting = await outbox.oldest_due(connection, now)
-        return OutboxLease(mails=mails, oldest_due=waiting)
+        return LeasedMails(mails=mails, oldest_due=waiting)
 
-    @handle(blueprint, CONFIRM_MAILS)
-    async def confirm(wish: OutboxConfirm) -> OutboxConfirmed:
+    @handle(blueprint, FENCE_MAILS)
+    async def confirm(wish: FenceRequest) -> FenceResponse:
         ids = parse_ids(wish.ids)
         async with context.pool.acquire() as connection:
             wanted = await outbox.confirm(connection, ids, owner=wish.owner, now=context.clock.now())
-        return OutboxConfirmed(ids=[str(mail) for mail in wanted])
+        return FenceResponse(ids=[str(mail) for mail in wanted])
 
     @handle(blueprint, REPORT_MAILS)
     async def results(reported: OutboxResults) -> None:

@@ -12,10 +12,10 @@ from notifyx_common.contracts.store.subscriptions import (
     SUBSCRIPTIONS,
     UNSUBSCRIBE,
     Subscribers,
-    SubscribersPage,
+    SubscribersQuery,
     Subscription,
+    SubscriptionRequest,
     Subscriptions,
-    SubscriptionTo,
 )
 from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
@@ -28,7 +28,7 @@ def subscription_routes(context: StoreContext) -> Blueprint:
     blueprint = Blueprint("subscriptions", __name__)
 
     @handle(blueprint, SUBSCRIBE)
-    async def subscribe(wish: SubscriptionTo) -> Subscription:
+    async def subscribe(wish: SubscriptionRequest) -> Subscription:
         async with context.pool.acquire() as connection:
             now = context.clock.now()
             return await subscriptions.subscribe(connection, caller(), wish.name, wish.body.email, now)
@@ -44,7 +44,7 @@ def subscription_routes(context: StoreContext) -> Blueprint:
             await subscriptions.unsubscribe(connection, caller(), topic.name, context.clock.now())
 
     @handle(blueprint, SUBSCRIBERS)
-    async def subscribers(page: SubscribersPage) -> Subscribers:
+    async def subscribers(page: SubscribersQuery) -> Subscribers:
         async with context.pool.acquire() as connection:
             return await subscriptions.subscribers(connection, caller(), page.name, after=page.after, limit=page.limit)
 

@@ -6,8 +6,8 @@ import asyncpg
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
-from notifyx_common.contracts.store.acks import ACK_STATE, AcksOf, AckState
-from notifyx_common.contracts.store.log import HISTORY, History, HistoryOf
+from notifyx_common.contracts.store.acks import ACK_STATE, AcksQuery, AckState
+from notifyx_common.contracts.store.log import HISTORY, HistoryPage, HistoryQuery
 from notifyx_common.contracts.store.names import TopicPath
 from notifyx_common.contracts.store.topics import (
     CHANGE_TOPIC,
@@ -17,13 +17,13 @@ from notifyx_common.contracts.store.topics import (
     LIST_TOPICS,
     READ_TOPIC,
     RELEASE_TOPIC,
-    ChangedTopic,
     NewTopic,
     Topic,
+    TopicChange,
     TopicClaim,
     TopicRelease,
     Topics,
-    TopicsPage,
+    TopicsQuery,
 )
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
@@ -56,7 +56,7 @@ def _add_topics(blueprint: Blueprint, context: StoreContext) -> None:
         return await _own(context, principal, wish.name)
 
     @handle(blueprint, LIST_TOPICS)
-    async def listing(page: TopicsPage) -> Topics:
+    async def listing(page: TopicsQuery) -> Topics:
         async with context.pool.acquire() as connection:
             return await list_views(connection, caller(), after=page.after, query=page.q, limit=page.limit)
 
@@ -69,7 +69,7 @@ def _add_topics(blueprint: Blueprint, context: StoreContext) -> None:
             return await read_view(connection, principal, topic.name)
 
     @handle(blueprint, CHANGE_TOPIC)
-    async def change(wish: ChangedTopic) -> Topic:
+    async def change(wish: TopicChange) -> Topic:
         principal = caller()
         await topic_changes.change_topic(principal, wish.name, wish.body, context.clock)
         return await _own(context, principal, wish.name)
@@ -94,7 +94,7 @@ def _add_claims(blueprint: Blueprint, context: StoreContext) -> None:
 
 def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
     @handle(blueprint, HISTORY)
-    async def history(wish: HistoryOf) -> Raw[History]:
+    async def history(wish: HistoryQuery) -> Raw[HistoryPage]:
         principal = caller()
         async with context.pool.acquire() as connection:
             topic = await _log_of(connection, context, principal, wish.name)
@@ -102,7 +102,7 @@ def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
             return Raw(await read_history(connection, topic, after=wish.after, before=wish.before, limit=wish.limit))
 
     @handle(blueprint, ACK_STATE)
-    async def acks(wish: AcksOf) -> Raw[AckState]:
+    async def acks(wish: AcksQuery) -> Raw[AckState]:
         principal = caller()
         async with context.pool.acquire() as connection:
             topic = await _log_of(connection, context, principal, wish.name)

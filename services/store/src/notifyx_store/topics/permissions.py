@@ -77,7 +77,7 @@ def check_read(principal: Principal, topic: TopicFacts) -> None:
     """Raise :class:`NotFound` or :class:`Forbidden` unless the caller may read the topic."""
     if not may_see(principal, topic):
         raise no_topic(topic.name)
-    principal.require("read", topic.name)
+    principal.require_scope("read", topic.name)
     if not may_read(principal, topic):
         raise Forbidden(f"You may publish to '{topic.name}', but not read it.", code="not_a_reader")
 
@@ -92,7 +92,7 @@ def check_publish(principal: Principal, topic: TopicFacts) -> None:
     """Raise :class:`NotFound` or :class:`Forbidden` unless the caller may publish to the topic."""
     if not topic.is_inbox and not may_see(principal, topic):
         raise no_topic(topic.name)
-    principal.require("publish", topic.name)
+    principal.require_scope("publish", topic.name)
     if not may_publish(principal, topic):
         raise Forbidden(f"You may not publish to '{topic.name}'.", code="not_a_publisher")
 
@@ -101,7 +101,7 @@ def check_manage(principal: Principal, topic: TopicFacts) -> None:
     """Raise :class:`NotFound` or :class:`Forbidden` unless the caller may change the topic and see who uses it."""
     if not may_see(principal, topic):
         raise no_topic(topic.name)
-    principal.require("manage", topic.name)
+    principal.require_scope("manage", topic.name)
     if topic.is_inbox:
         raise Forbidden("An inbox cannot be changed or deleted.", code="inbox_is_fixed")
     if not may_manage(principal, topic):
@@ -110,7 +110,7 @@ def check_manage(principal: Principal, topic: TopicFacts) -> None:
 
 def granted(principal: Principal, grants: Iterable[str]) -> bool:
     """Whether an allow-list means the caller."""
-    return any(entry == ANYONE or principal.identifies_as(entry) for entry in grants)
+    return any(entry == ANYONE or principal.matches_grant(entry) for entry in grants)
 
 
 def identities(principal: Principal) -> list[str]:

@@ -39,7 +39,7 @@ _CHUNK = 200
 async def read_view(connection: asyncpg.Connection, principal: Principal, name: str) -> Topic:
     """One topic, for a caller who may see it. Raises :class:`NotFound` or :class:`Forbidden`."""
     topic = await own_view(connection, principal, name)
-    principal.require("read", name)
+    principal.require_scope("read", name)
     return topic
 
 
@@ -55,14 +55,14 @@ async def list_views(
     connection: asyncpg.Connection, principal: Principal, *, after: str, query: str, limit: int
 ) -> Topics:
     """One page, by name, of the topics that the caller may see and whose name or title holds ``query``."""
-    principal.require("read")
+    principal.require_scope("read")
     found: list[Topic] = []
     while True:
         rows: Sequence[Any] = await connection.fetch(
             _PAGE, after, query.lower(), principal.is_admin, identities(principal), min(limit + 1, _CHUNK)
         )
         # An API key's patterns are applied here, so a page may take several looks.
-        found.extend(view(row, principal) for row in rows if principal.covers(row["name"]))
+        found.extend(view(row, principal) for row in rows if principal.covers_topic(row["name"]))
         if len(found) > limit:
             return Topics(items=found[:limit], next=found[limit - 1].name)
         if len(rows) < min(limit + 1, _CHUNK):
@@ -93,6 +93,8 @@ def view(row: Any, principal: Principal) -> Topic:
         last_seq=topic.last_seq,
         first_seq=row["first_seq"],
         created_at=row["created_at"],
-        can_publish=may_publish(principal, topic) and "publish" in principal.scopes and principal.covers(topic.name),
-        can_manage=manages and "manage" in principal.scopes and principal.covers(topic.name),
+        can_publish=may_publish(principal, topic)
+        and "publish" in principal.scopes
+        and principal.covers_topic(topic.name),
+        can_manage=manages and "manage" in principal.scopes and principal.covers_topic(topic.name),
     )

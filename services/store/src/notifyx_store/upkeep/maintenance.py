@@ -165,7 +165,7 @@ class Maintenance:
             backoff=_RETRIES,
             deadline=_STEP_DEADLINE,
             wake=wake,
-            least=least,
+            min_pause=least,
             jitter=jitter,
         )
         self._tasks.endless(name, rounds)

@@ -71,7 +71,7 @@ class UnreadResult(BaseModel):
 
 
 @dataclass(frozen=True)
-class AcksOf:
+class AcksQuery:
     """The caller's acknowledgements of a topic, of the seqs between ``after`` and ``before``."""
 
     name: AnyTopicName
@@ -81,4 +81,4 @@ class AcksOf:
 
 ACKNOWLEDGE = Call("POST", f"{V1}/acks", Raw[AckBatch], Raw[BatchResults[AckResult]], idempotent=True)
 UNREAD = Call("POST", f"{V1}/unread", Raw[UnreadBatch], Raw[BatchResults[UnreadResult]], idempotent=True)
-ACK_STATE = Call("GET", f"{V1}/topics/{{name}}/acks", AcksOf, Raw[AckState], caller="principal")
+ACK_STATE = Call("GET", f"{V1}/topics/{{name}}/acks", AcksQuery, Raw[AckState], caller="principal")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from notifyx_common.contracts.call import V1, Call, Number, Raw
 
 
-class Inbox(BaseModel):
+class InboxPage(BaseModel):
     """Newest first across every subscription: :class:`Notification` plus ``acked``. ``unread``: topic → count."""
 
     items: list[dict[str, Any]]
@@ -19,7 +19,7 @@ class Inbox(BaseModel):
 
 
 @dataclass(frozen=True)
-class InboxPage:
+class InboxQuery:
     """The newest notifications after the place ``after``, which is the ``next`` of the page before."""
 
     limit: Annotated[Number, Field(ge=1, le=200)] = 50
@@ -27,4 +27,4 @@ class InboxPage:
     after: str | None = None
 
 
-INBOX = Call("GET", f"{V1}/inbox", InboxPage, Raw[Inbox], caller="principal")
+INBOX = Call("GET", f"{V1}/inbox", InboxQuery, Raw[InboxPage], caller="principal")

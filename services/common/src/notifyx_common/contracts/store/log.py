@@ -80,7 +80,7 @@ class Notification(BaseModel):
     expires_at: str | None = None
 
 
-class History(BaseModel):
+class HistoryPage(BaseModel):
     """A page of a topic's log, ascending by seq. ``next`` is the ``after`` of the following page, if any."""
 
     items: list[dict[str, Any]]
@@ -90,7 +90,7 @@ class History(BaseModel):
 
 
 @dataclass(frozen=True)
-class HistoryOf:
+class HistoryQuery:
     """From ``after`` on, or from the oldest one; where only ``before`` is given, the newest ones before it."""
 
     name: AnyTopicName
@@ -102,4 +102,4 @@ class HistoryOf:
 PUBLISH = Call("POST", f"{V1}/publish", Raw[PublishBatch], Raw[BatchResults[PublishResult]], idempotent=True)
 """May be repeated: a second request of the same ``batch_id`` is answered from the record of the first."""
 
-HISTORY = Call("GET", f"{V1}/topics/{{name}}/notifications", HistoryOf, Raw[History], caller="principal")
+HISTORY = Call("GET", f"{V1}/topics/{{name}}/notifications", HistoryQuery, Raw[HistoryPage], caller="principal")

@@ -10,7 +10,7 @@ from notifyx_common.contracts.call import V1, Call
 from notifyx_common.contracts.store.names import RequestModel
 
 
-class OutboxClaim(RequestModel):
+class OutboxLeaseRequest(RequestModel):
     """Lease up to ``limit`` due emails for ``lease_seconds``."""
 
     limit: int = Field(default=200, ge=1, le=1000)
@@ -30,21 +30,21 @@ class OutboxMail(BaseModel):
     attempt: int
 
 
-class OutboxLease(BaseModel):
+class LeasedMails(BaseModel):
     """What was leased; ``oldest_due`` tells how far behind the outbox is, in seconds."""
 
     mails: list[OutboxMail]
     oldest_due: float
 
 
-class OutboxConfirm(RequestModel):
+class FenceRequest(RequestModel):
     """Asked immediately before sending: which of these are still leased by ``owner`` and not acknowledged?"""
 
     ids: list[str] = Field(max_length=1000)
     owner: str = Field(max_length=128)
 
 
-class OutboxConfirmed(BaseModel):
+class FenceResponse(BaseModel):
     """The ids that may be sent."""
 
     ids: list[str]
@@ -67,8 +67,8 @@ class OutboxResults(RequestModel):
     results: list[OutboxResult] = Field(max_length=1000)
 
 
-CLAIM_MAILS = Call("POST", f"{V1}/outbox/claim", OutboxClaim, OutboxLease, caller="system")
-CONFIRM_MAILS = Call("POST", f"{V1}/outbox/confirm", OutboxConfirm, OutboxConfirmed, caller="system", idempotent=True)
+LEASE_MAILS = Call("POST", f"{V1}/outbox/claim", OutboxLeaseRequest, LeasedMails, caller="system")
+FENCE_MAILS = Call("POST", f"{V1}/outbox/confirm", FenceRequest, FenceResponse, caller="system", idempotent=True)
 """Mails that an acknowledgement has fenced are left out of the answer."""
 
 REPORT_MAILS: Call[OutboxResults, None] = Call(

@@ -60,7 +60,7 @@ class UnsubscribeToken(RequestModel):
 
 
 @dataclass(frozen=True)
-class SubscriptionTo:
+class SubscriptionRequest:
     """The caller's subscription to the topic of that name."""
 
     name: AnyTopicName
@@ -68,7 +68,7 @@ class SubscriptionTo:
 
 
 @dataclass(frozen=True)
-class SubscribersPage:
+class SubscribersQuery:
     """A page of a topic's subscribers, for those who may manage it: those after a user id."""
 
     name: AnyTopicName
@@ -76,7 +76,7 @@ class SubscribersPage:
     after: QueryText = ""
 
 
-SUBSCRIBE = Call("PUT", f"{V1}/topics/{{name}}/subscription", SubscriptionTo, Subscription, caller="principal")
+SUBSCRIBE = Call("PUT", f"{V1}/topics/{{name}}/subscription", SubscriptionRequest, Subscription, caller="principal")
 SUBSCRIPTION = Call("GET", f"{V1}/topics/{{name}}/subscription", TopicPath, Subscription, caller="principal")
 UNSUBSCRIBE: Call[TopicPath, None] = Call(
     "DELETE", f"{V1}/topics/{{name}}/subscription", TopicPath, type(None), caller="principal", status=204
@@ -84,7 +84,7 @@ UNSUBSCRIBE: Call[TopicPath, None] = Call(
 SUBSCRIPTIONS: Call[None, Subscriptions] = Call(
     "GET", f"{V1}/subscriptions", type(None), Subscriptions, caller="principal"
 )
-SUBSCRIBERS = Call("GET", f"{V1}/topics/{{name}}/subscribers", SubscribersPage, Subscribers, caller="principal")
+SUBSCRIBERS = Call("GET", f"{V1}/topics/{{name}}/subscribers", SubscribersQuery, Subscribers, caller="principal")
 STOP_EMAILS: Call[UnsubscribeToken, None] = Call(
     "POST", f"{V1}/unsubscribe", UnsubscribeToken, type(None), idempotent=True, status=204
 )

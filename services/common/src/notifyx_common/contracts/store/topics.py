@@ -77,7 +77,7 @@ class TopicStatus(BaseModel):
     ledger_balanced: bool
 
 
-class StatusesOf(RequestModel):
+class TopicStatusQuery(RequestModel):
     """The topics whose status is asked for."""
 
     topics: list[AnyTopicName] = Field(max_length=200)
@@ -90,7 +90,7 @@ class TopicStatuses(BaseModel):
 
 
 @dataclass(frozen=True)
-class TopicsPage:
+class TopicsQuery:
     """A page of the topics that the caller may see: those after a name, whose name or title holds ``q``."""
 
     limit: Annotated[Number, Field(ge=1, le=500)] = 50
@@ -99,7 +99,7 @@ class TopicsPage:
 
 
 @dataclass(frozen=True)
-class ChangedTopic:
+class TopicChange:
     """A change of one topic."""
 
     name: AnyTopicName
@@ -126,9 +126,9 @@ class TopicRelease:
 CREATE_TOPIC = Call("POST", f"{V1}/topics", NewTopic, Topic, caller="principal", status=201)
 """Raises 409 ``topic_exists``."""
 
-LIST_TOPICS = Call("GET", f"{V1}/topics", TopicsPage, Topics, caller="principal")
+LIST_TOPICS = Call("GET", f"{V1}/topics", TopicsQuery, Topics, caller="principal")
 READ_TOPIC = Call("GET", f"{V1}/topics/{{name}}", TopicPath, Topic, caller="principal")
-CHANGE_TOPIC = Call("PATCH", f"{V1}/topics/{{name}}", ChangedTopic, Topic, caller="principal")
+CHANGE_TOPIC = Call("PATCH", f"{V1}/topics/{{name}}", TopicChange, Topic, caller="principal")
 """Raises 409 ``topic_owned_by_resource``."""
 
 DELETE_TOPIC: Call[TopicPath, None] = Call(
@@ -140,5 +140,5 @@ CLAIM_TOPIC = Call("PUT", f"{V1}/topics/{{name}}/resource", TopicClaim, Topic, c
 RELEASE_TOPIC: Call[TopicRelease, None] = Call(
     "DELETE", f"{V1}/topics/{{name}}/resource", TopicRelease, type(None), caller="principal", status=204
 )
-TOPIC_STATUSES = Call("POST", f"{V1}/statuses", StatusesOf, TopicStatuses, caller="principal", idempotent=True)
+TOPIC_STATUSES = Call("POST", f"{V1}/statuses", TopicStatusQuery, TopicStatuses, caller="principal", idempotent=True)
 """For admins and system principals."""

@@ -54,7 +54,7 @@ def _add_publishing(blueprint: Blueprint, door: Door, store: Store, users: UserD
     async def publish(name: str) -> Response:
         verified = await door.caller()
         topic = topic_name(name, inbox_of=verified.id)
-        verified.require("publish", topic)
+        verified.require_scope("publish", topic)
         return await answer(verified, topic, await _read_publication())
 
     @blueprint.post("/users/<who>/notifications")
@@ -65,7 +65,7 @@ def _add_publishing(blueprint: Blueprint, door: Door, store: Store, users: UserD
         if user is None:
             raise NotFound("There is no such user.")
         topic = inbox_topic(user.id)
-        principal.require("publish", topic)
+        principal.require_scope("publish", topic)
         return await answer(principal, topic, publication)
 
     @blueprint.post("/notifications:batch")
@@ -97,7 +97,7 @@ def _add_reading(blueprint: Blueprint, door: Door, store: Store, history: Histor
     async def notifications(name: str) -> Response:
         principal = await door.caller()
         topic = topic_name(name, inbox_of=principal.id)
-        principal.require("read", topic)
+        principal.require_scope("read", topic)
         values = query("after", "before", "limit")
         page = await history.page(
             principal,
@@ -112,7 +112,7 @@ def _add_reading(blueprint: Blueprint, door: Door, store: Store, history: Histor
     async def ack(name: str) -> Response:
         principal = await door.caller()
         topic = topic_name(name, inbox_of=principal.id)
-        principal.require("read", topic)
+        principal.require_scope("read", topic)
         wanted = await read_model(Acks)
         result = await store.ack(principal, topic, wanted.up_to, wanted.seqs)
         return json_response({"acked_up_to": result.acked_up_to, "unread": result.unread})
@@ -121,7 +121,7 @@ def _add_reading(blueprint: Blueprint, door: Door, store: Store, history: Histor
     async def acks(name: str) -> Response:
         principal = await door.caller()
         topic = topic_name(name, inbox_of=principal.id)
-        principal.require("read", topic)
+        principal.require_scope("read", topic)
         values = query("after", "before")
         state = await store.ack_state(principal, topic, after=number(values, "after"), before=number(values, "before"))
         return raw_response(state)
@@ -153,7 +153,7 @@ def _publish_item(store: Store, principal: Principal, item: Any) -> asyncio.Futu
     try:
         wanted = parse_model(BatchItem, item)
         topic = topic_name(wanted.topic)
-        principal.require("publish", topic)
+        principal.require_scope("publish", topic)
         return store.publish_soon(principal, topic, wanted)
     except NotifyxError as error:
         refused: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()

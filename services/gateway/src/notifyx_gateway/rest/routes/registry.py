@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quart import Blueprint
 
-from notifyx_common.contracts.registry import END_LEASE, NODES, RENEW_LEASE, Node, NodeLease, Nodes
+from notifyx_common.contracts.registry import END_LEASE, LIST_LEASES, RENEW_LEASE, LeaseList, NodeKey, NodeLease
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.serving.handlers import handle
 from notifyx_gateway.registry import Registry
@@ -21,11 +21,11 @@ def registry_routes(registry: Registry) -> Blueprint:
         registry.put(wish.body)
 
     @handle(blueprint, END_LEASE)
-    async def end(node: Node) -> None:
+    async def end(node: NodeKey) -> None:
         registry.remove(node.service, node.instance)
 
-    @handle(blueprint, NODES)
-    async def nodes(_: None) -> Nodes:
-        return Nodes(nodes=registry.nodes())
+    @handle(blueprint, LIST_LEASES)
+    async def nodes(_: None) -> LeaseList:
+        return LeaseList(nodes=registry.nodes())
 
     return blueprint

@@ -72,7 +72,7 @@ class Streams:
         verified = await self._door.verified()
         principal = verified.principal
         topic = topic_name(name, inbox_of=principal.id)
-        principal.require("read", topic)
+        principal.require_scope("read", topic)
         since = _since()
         if self._draining:
             raise Unavailable("This node is stopping; connect again.")

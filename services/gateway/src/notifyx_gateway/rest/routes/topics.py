@@ -34,7 +34,7 @@ def _add_topics(blueprint: Blueprint, door: Door, store: Store) -> None:
     async def create() -> Response:
         principal = await door.caller("manage")
         wanted = await read_model(NewTopic)
-        principal.require("manage", wanted.name)
+        principal.require_scope("manage", wanted.name)
         topic = await store.create_topic(principal, wanted)
         return json_response(topic, 201, {"Location": f"/api/v1/topics/{wanted.name}"})
 
@@ -49,7 +49,9 @@ def _add_topics(blueprint: Blueprint, door: Door, store: Store) -> None:
             query=text(values, "q", LONGEST_TEXT) or "",
         )
         # An API key for some topics sees those; the cursor goes on where the store's page ended.
-        return json_response(Topics(items=[one for one in page.items if principal.covers(one.name)], next=page.next))
+        return json_response(
+            Topics(items=[one for one in page.items if principal.covers_topic(one.name)], next=page.next)
+        )
 
     @blueprint.get("/topics/<name>")
     async def read(name: str) -> Response:
@@ -118,4 +120,4 @@ def _add_subscriptions(blueprint: Blueprint, door: Door, store: Store) -> None:
         principal = await door.caller("read")
         query()
         found = await store.subscriptions(principal)
-        return json_response(Subscriptions(items=[one for one in found if principal.covers(one.topic)]))
+        return json_response(Subscriptions(items=[one for one in found if principal.covers_topic(one.topic)]))
