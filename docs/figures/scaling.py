@@ -14,7 +14,7 @@ mpl.rcParams["svg.hashsalt"] = "notifyx"  # the same picture each time
 
 import matplotlib.pyplot as plt  # noqa: E402 - the backend has to be chosen first
 
-from notifyx_operator.scaling.planner import Bounds  # noqa: E402
+from notifyx_operator.scaling.replica_plan import Bounds  # noqa: E402
 from support.days import CAPACITY, DAY, cost, daily, simulate  # noqa: E402
 
 TARGET = Path(__file__).parents[1] / "images" / "scaling.svg"

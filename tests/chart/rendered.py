@@ -22,7 +22,7 @@ NAMESPACE = "somewhere"
 SERVICES = ("gateway", "auth", "store", "mailer")
 OURS = (*SERVICES, "operator")
 # Pods that run to their end: of `helm test`, and after an uninstall, when the policies of the release are gone.
-ERRANDS = ("test", "farewell")
+ERRANDS = ("test", "uninstall")
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},

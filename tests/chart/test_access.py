@@ -104,8 +104,8 @@ def test_what_leaves_the_release(renderings: dict[str, Rendering]) -> None:
 def test_every_pod_is_closed_unless_opened(renderings: dict[str, Rendering]) -> None:
     for name in ("default", "everything", "external"):
         rendering = renderings[name]
-        # The farewell comes after the policies.
-        pods = {component: pod for component, pod in rendering.pods.items() if component != "farewell"}
+        # The uninstall job comes after the policies.
+        pods = {component: pod for component, pod in rendering.pods.items() if component != "uninstall"}
         for component, pod in pods.items():
             policies = of_pod(rendering, pod)
             # The default, and its own.
@@ -238,8 +238,8 @@ def test_what_each_may_ask_the_api_server(default: Rendering, external: Renderin
     for component in ("auth", "store"):
         assert granted(default, component) == set()
     left = {"notifyx.dev/notifyxtopics": "list patch"}
-    assert granted(default, "farewell") == allowed("everywhere", left)
-    assert granted(external, "farewell") == allowed("team-a", left) | allowed("team-b", left)
+    assert granted(default, "uninstall") == allowed("everywhere", left)
+    assert granted(external, "uninstall") == allowed("team-a", left) | allowed("team-b", left)
     everywhere = {**TOPICS, "apiextensions.k8s.io/customresourcedefinitions": "list watch"}
     assert granted(default, "operator") == allowed("somewhere", HOME) | allowed("everywhere", everywhere)
     assert granted(external, "operator") == (

@@ -7,7 +7,7 @@ import pytest
 from chart.rendered import ERRANDS, OURS, SERVICES, Rendering, render
 
 BUILT_IN = {"postgres", "memcached"}
-TOKENS = {"gateway", "mailer", "operator", "farewell"}
+TOKENS = {"gateway", "mailer", "operator", "uninstall"}
 
 
 def test_which_pods_there_are(renderings: dict[str, Rendering]) -> None:
@@ -15,7 +15,7 @@ def test_which_pods_there_are(renderings: dict[str, Rendering]) -> None:
     assert found["default"] == {*OURS, *BUILT_IN, *ERRANDS}
     assert found["everything"] == {*OURS, *BUILT_IN, *ERRANDS, "mailbox", "prometheus"}
     assert found["external"] == {*OURS, *ERRANDS}
-    assert found["minimal"] == {*OURS, "postgres", "farewell"}
+    assert found["minimal"] == {*OURS, "postgres", "uninstall"}
 
 
 def test_every_pod_fits_the_restricted_policy(rendering: Rendering) -> None:
@@ -44,7 +44,7 @@ def test_only_who_asks_the_api_server_has_a_token(rendering: Rendering) -> None:
         assert pod.spec["automountServiceAccountToken"] is (component in TOKENS), component
         assert pod.spec["enableServiceLinks"] is False, component
     accounts = rendering.of("ServiceAccount")
-    owners = (*OURS, "farewell")
+    owners = (*OURS, "uninstall")
     assert set(accounts) == {f"notifyx-{component}" for component in owners}
     assert not any(account["automountServiceAccountToken"] for account in accounts.values())
     for component in owners:

@@ -217,11 +217,11 @@ def test_the_operator_makes_the_platform_of_the_release(
     assert all(one.deployment in deployments for one in spec.services.values())
 
 
-def test_the_farewell_accepts_what_it_is_told(
+def test_the_uninstall_job_accepts_its_environment(
     renderings: dict[str, Rendering], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, namespaces in (("default", ()), ("external", ("team-a", "team-b"))):
-        env = environment(renderings[name].pods["farewell"])
+        env = environment(renderings[name].pods["uninstall"])
         assert {key.removeprefix("NOTIFYX_").lower() for key in env} <= set(OperatorSettings.model_fields)
         with monkeypatch.context() as patch:
             for key, value in env.items():

@@ -20,7 +20,7 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.dashboard import prometheus_history
 from notifyx_gateway.dashboard.lines import TEN_MINUTES, Lines
-from notifyx_operator.scaling.observations import Observed, missing
+from notifyx_operator.scaling.observations import Observed, incomplete_reason
 from notifyx_operator.scaling.observe import observe
 from support.mail import verify
 from support.phoenix import PhoenixClient
@@ -178,8 +178,8 @@ async def test_the_operator_sees_all_of_the_load(
             return observed if moving and "store" in observed.latency else None
 
         observed = await eventually(seen, deadline=60)
-    assert missing(observed, {"gateway": 1, "auth": 1, "store": 1, "mailer": 2}) == ""
-    assert missing(observed, {"mailer": 3}) == "Prometheus has heard of 2 of 3 ready mailer nodes lately"
+    assert incomplete_reason(observed, {"gateway": 1, "auth": 1, "store": 1, "mailer": 2}) == ""
+    assert incomplete_reason(observed, {"mailer": 3}) == "Prometheus has heard of 2 of 3 ready mailer nodes lately"
     assert set(observed.databases) == {"auth", "store"}
     assert all(0 <= share <= 1 for share in observed.databases.values())
     assert observed.problem == ""

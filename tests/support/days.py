@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from notifyx_operator.scaling.planner import Bounds, Load, Memory, Need, Plan, plan
+from notifyx_operator.scaling.replica_plan import Bounds, Load, PlannerState, ReplicaPlan, SharedLoad, plan_replicas
 
 INTERVAL = 30.0
 DAY = 86_400.0
@@ -47,7 +47,7 @@ class Moment:
     load: float
     least: int
     replicas: int
-    plan: Plan
+    plan: ReplicaPlan
 
 
 def simulate(
@@ -65,17 +65,17 @@ def simulate(
     ``known``: whether Prometheus answers then; ``restarts``: whether the operator does.
     """
     moments: list[Moment] = []
-    replicas, memory = start, Memory()
+    replicas, state = start, PlannerState()
     for step in range(int(seconds / INTERVAL)):
         at = step * INTERVAL
         load = curve(at)
-        demand = Need("connections", declared, CAPACITY)
-        observed = Need("connections", load, CAPACITY)
+        demand = SharedLoad("connections", declared, CAPACITY)
+        observed = SharedLoad("connections", load, CAPACITY)
         seen = Load((demand,), (observed,)) if known(at) else Load((demand,), unknown="Prometheus is away")
-        decided = plan(bounds, replicas, seen, Memory() if restarts(at) else memory, at)
-        memory = decided.memory
+        decided = plan_replicas(bounds, replicas, seen, PlannerState() if restarts(at) else state, at)
+        state = decided.state
         least = min(bounds.maximum, max(bounds.minimum, math.ceil(max(load, declared) / CAPACITY)))
-        replicas = decided.wanted
+        replicas = decided.replicas
         moments.append(Moment(at, load, least, replicas, decided))
     return moments
 

@@ -1,7 +1,7 @@
-"""The operator's process: Kopf's watches and finalizers, our reconciling, health and metrics.
+"""Assembles the operator's process: Kopf's watches and finalizers, the reconcilers, health and metrics.
 
-One replica runs at a time. A second one would do no harm to topics, since every pass starts from what is there, but
-its Events and status writes would double.
+One replica runs at a time. A second one would not harm topics, since every pass starts from the current state, but
+Events and status writes would double.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from notifyx_common.serving.lifecycle import Node
 from notifyx_operator.handlers import register
 from notifyx_operator.kube import kopf_thread
 from notifyx_operator.kube.cluster import Cluster, connect
-from notifyx_operator.kube.connections import Connections
+from notifyx_operator.kube.connections import ConnectionCounts
 from notifyx_operator.probing.prober import Prober
-from notifyx_operator.scaling.platforms import Platforms
+from notifyx_operator.scaling.platforms import PlatformReconciler
 from notifyx_operator.settings import OperatorSettings
 from notifyx_operator.topics.demand import Demands
 from notifyx_operator.topics.reconciler import Reconciler
 
 
 class OperatorNode(Node[OperatorSettings]):
-    """Every part of an operator. Most need the cluster's configuration, and are made at the start."""
+    """All parts of an operator. Most need the cluster's configuration, and are created at the start."""
 
     name = "operator"
 
@@ -55,7 +55,10 @@ class OperatorNode(Node[OperatorSettings]):
         self.readiness.add("kopf", self.check)
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Raises :class:`NotInCluster`, :class:`NotInstalled`, and :class:`Unavailable` where Kopf does not start."""
+        """Start all parts.
+
+        Raises :class:`NotInCluster`, :class:`NotInstalled`, and :class:`Unavailable` if Kopf does not start.
+        """
         settings, background = self.settings, self.background
         configuration = self._configuration or await connect()
         cluster = await stack.enter_async_context(
@@ -88,12 +91,12 @@ class OperatorNode(Node[OperatorSettings]):
             )
             for service in ("store", "gateway")
         ]
-        connections, demands = Connections(gateways), Demands()
+        connections, demands = ConnectionCounts(gateways), Demands()
         prometheus: Prometheus | None = None
         if settings.prometheus_url:
             prometheus = await stack.enter_async_context(Prometheus(settings))
         prober = self._prober()
-        platforms = Platforms(
+        platforms = PlatformReconciler(
             cluster,
             settings=settings,
             clock=self.clock,
@@ -111,7 +114,7 @@ class OperatorNode(Node[OperatorSettings]):
             clock=self.clock,
             metrics=self.metrics,
             endpoints=lambda: len(store.endpoints),
-            connections=connections.read,
+            connections=connections.by_topic,
             demands=demands,
         )
         registry = kopf.OperatorRegistry()
@@ -121,14 +124,14 @@ class OperatorNode(Node[OperatorSettings]):
         def platform_changed() -> None:
             loop.call_soon_threadsafe(platforms.wake)
 
-        register(registry, reconciler, kopf_thread.in_loop(loop), platform_changed)
+        register(registry, reconciler, kopf_thread.runner_in_loop(loop), platform_changed)
         tasks = await stack.enter_async_context(background.tasks())
         tasks.endless("topics", reconciler.run())
         tasks.endless("platforms", platforms.run())
         if prober is not None:
             tasks.endless("probe", prober.run())
         self._kopf = await stack.enter_async_context(
-            kopf_thread.running(
+            kopf_thread.run_kopf(
                 registry, namespaces=settings.namespaces, died=lambda: background.report("kopf", "ended")
             )
         )
@@ -140,13 +143,13 @@ class OperatorNode(Node[OperatorSettings]):
         return Prober(settings, settings.probe_token_file, clock=self.clock, metrics=self.metrics)
 
     async def check(self) -> None:
-        """Raises :class:`Unavailable` while Kopf does not run."""
+        """Check that Kopf runs. Raises :class:`Unavailable`."""
         if self._kopf is None or not self._kopf.is_alive():
             raise Unavailable("Kopf is not running.")
 
 
 def main() -> None:
-    """Run the node of the environment's settings."""
+    """Run the node with settings from the environment."""
     lifecycle.main(OperatorNode, OperatorSettings)
 
 

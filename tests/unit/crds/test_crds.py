@@ -19,9 +19,9 @@ from pydantic import BaseModel
 
 from notifyx_common.contracts.store.topics import TopicStatus
 from notifyx_operator.scaling.bounds import Decision, InvalidPlatform, PlatformSpec, Replicas, read_spec
-from notifyx_operator.scaling.platform_status import Looked, platform_status
+from notifyx_operator.scaling.platform_status import ServiceState, platform_status
 from notifyx_operator.topics.claims import read_claim
-from notifyx_operator.topics.status import Outcome, topic_status
+from notifyx_operator.topics.status import ReconcileOutcome, status_fields
 from notifyx_topics.resource import InvalidResource, TopicSpec, parse
 
 ROOT = Path(__file__).parents[3]
@@ -220,16 +220,16 @@ def test_the_examples_are_valid(document: dict[str, Any]) -> None:
     strictly("NotifyxTopic").validate(document)
 
 
-def topic_outcomes() -> Iterator[Outcome]:
+def topic_outcomes() -> Iterator[ReconcileOutcome]:
     document: dict[str, Any] = {"metadata": {"name": "orders", "namespace": "shop", "generation": 3}, "spec": {}}
     books = TopicStatus(name="orders", last_seq=9, subscribers=2, unacknowledged=4, ledger_balanced=True)
-    yield Outcome(read_claim(document), "InSync", "", books, 4)
-    yield Outcome(read_claim({**document, "spec": {"title": 5}}), "Invalid", "spec.title is wrong.")
+    yield ReconcileOutcome(read_claim(document), "InSync", "", books, 4)
+    yield ReconcileOutcome(read_claim({**document, "spec": {"title": 5}}), "Invalid", "spec.title is wrong.")
 
 
 @pytest.mark.parametrize("outcome", list(topic_outcomes()), ids=lambda one: one.state)
-def test_the_status_the_operator_writes_is_kept_whole(outcome: Outcome) -> None:
-    status = topic_status(outcome, NOW)
+def test_the_status_the_operator_writes_is_kept_whole(outcome: ReconcileOutcome) -> None:
+    status = status_fields(outcome, NOW)
     strictly("NotifyxTopic").validate({"status": status})
     described = schema("NotifyxTopic")["properties"]["status"]["properties"]
     if outcome.state == "InSync":
@@ -241,7 +241,7 @@ def test_the_status_the_operator_writes_is_kept_whole(outcome: Outcome) -> None:
 @pytest.mark.parametrize("invalid", ["", "spec.services.gateway: wrong."])
 def test_the_status_of_a_platform_is_kept_whole(invalid: str) -> None:
     load = {"connections": 1.5, "publishesPerSecond": 2, "emailsPerMinute": 3, "latencyMilliseconds": 0.25}
-    looked = Looked(
+    looked = ServiceState(
         Decision(2, "Minimum", "2 is the minimum."),
         Replicas(declared=2, existing=2, ready=1),
         declared=load,

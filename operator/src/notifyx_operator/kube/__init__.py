@@ -1,4 +1,4 @@
-"""The API server as the operator uses it: reading, patching, conditions, Kopf's thread.
+"""The operator's client of the API server: reads, patches, conditions, and Kopf's thread.
 
 It uses no other room of the operator.
 """

@@ -1,7 +1,7 @@
-"""The few calls to the Kubernetes API that Kopf does not make for us, with a deadline each and in our own errors.
+"""The calls to the Kubernetes API that Kopf does not make, each with a timeout and errors rooted in ``NotifyxError``.
 
-Everything goes as plain JSON objects: what is read here is a handful of fields of resources of several kinds, and the
-typed models of the client would cost more than they check.
+Objects are plain JSON: the operator reads a few fields of several kinds, for which the typed models of the client would
+cost more than they check.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from notifyx_common.errors import NotifyxError, Unavailable
 
 GROUP, VERSION = "notifyx.dev", "v1alpha1"
 TOPICS, PLATFORMS = "notifyxtopics", "notifyxplatforms"
-PAGE = 500
-MERGE = "application/merge-patch+json"
-NUDGED = "notifyx.dev/nudged"
+PAGE_SIZE = 500
+MERGE_PATCH = "application/merge-patch+json"
+TRIGGER_ANNOTATION = "notifyx.dev/nudged"
+"""Its value is the time of the last trigger; a change makes every watch see the resource again."""
 
 
 class ClusterUnavailable(Unavailable):
@@ -34,8 +35,8 @@ class ClusterUnavailable(Unavailable):
     code = "cluster_unavailable"
 
 
-class ClusterRefused(NotifyxError):
-    """The Kubernetes API refused a call; ``status`` is its HTTP status."""
+class ClusterRejected(NotifyxError):
+    """The Kubernetes API rejected a call; ``status`` is the HTTP status."""
 
     code = "cluster_refused"
 
@@ -45,19 +46,19 @@ class ClusterRefused(NotifyxError):
 
 
 class NotInCluster(NotifyxError):
-    """There is no cluster to connect to."""
+    """No cluster is configured to connect to."""
 
     code = "not_in_cluster"
 
 
 class NotInstalled(NotifyxError):
-    """The cluster does not know our resources."""
+    """The cluster lacks our resource definitions, or the rights to list them."""
 
     code = "not_installed"
 
 
 async def connect() -> Configuration:
-    """How to reach the API: the pod's ServiceAccount, or else the kubeconfig. Raises :class:`NotInCluster`."""
+    """Return the API's configuration: the pod's ServiceAccount, else the kubeconfig. Raises :class:`NotInCluster`."""
     configuration = Configuration()
     try:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
@@ -68,7 +69,7 @@ async def connect() -> Configuration:
             raise NotInCluster(
                 "No Kubernetes cluster is known here: run the operator in a pod, or set KUBECONFIG."
             ) from None
-    # The authorities of some clusters write less into certificates than Python 3.13 asks for.
+    # The CAs of some clusters omit certificate extensions that Python 3.13 requires in strict mode.
     configuration.disable_strict_ssl_verification = True
     return configuration
 
@@ -76,7 +77,7 @@ async def connect() -> Configuration:
 class Cluster:
     """Lists, status patches, scaling and Events. Every call raises :class:`NotifyxError`.
 
-    ``namespaces`` are those whose topics are looked after (none: all), ``home`` is where the platform runs.
+    ``namespaces``: those whose topics are managed (none: all). ``home``: the namespace in which the platform runs.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Cluster:
             await self._client.close()  # type: ignore[no-untyped-call]
 
     async def installed(self, patience: float) -> None:
-        """Returns once our resources can be listed: they may be installed in the same moment as the operator.
+        """Wait until our resources can be listed: they may be installed at the same time as the operator.
 
         Raises :class:`NotInstalled` after ``patience`` seconds.
         """
@@ -117,7 +118,7 @@ class Cluster:
             try:
                 await self.topics()
                 await self.platforms()
-            except (ClusterRefused, ClusterUnavailable) as error:
+            except (ClusterRejected, ClusterUnavailable) as error:
                 if self._clock.monotonic() >= until:
                     raise NotInstalled(
                         "NotifyxTopics and NotifyxPlatforms cannot be listed here; install crds/ and grant the "
@@ -128,15 +129,15 @@ class Cluster:
                 return
 
     async def topics(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Every NotifyxTopic of the namespaces looked after, or those of one name."""
+        """List the NotifyxTopics of the managed namespaces, all or those of one name."""
         return await self._list(TOPICS, self._namespaces, f"metadata.name={name}" if name is not None else None)
 
     async def platforms(self) -> list[dict[str, Any]]:
-        """The NotifyxPlatforms of our own namespace: those of other releases have operators of their own."""
+        """List the NotifyxPlatforms of our own namespace: other releases have operators of their own."""
         return await self._list(PLATFORMS, (self._home,) if self._home else self._namespaces)
 
     async def create_platform(self, name: str, spec: Mapping[str, Any], *, owner: str) -> None:
-        """Make a NotifyxPlatform in our own namespace, which is collected with the Deployment ``owner``."""
+        """Create a NotifyxPlatform in our own namespace, garbage-collected with the Deployment ``owner``."""
         found = await self.deployment(self._home, owner)
         metadata = found["metadata"] if found is not None else {}
         reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "uid": metadata.get("uid", "")}
@@ -163,11 +164,11 @@ class Cluster:
             PLATFORMS,
             name,
             dict(patch),
-            _content_type=MERGE,
+            _content_type=MERGE_PATCH,
         )
 
     async def patch_status(self, plural: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
-        """Set fields of a resource's status; one that is gone by now is fine."""
+        """Set fields of a resource's status, unless the resource is gone."""
         try:
             await self._call(
                 "patch_namespaced_custom_object_status",
@@ -177,41 +178,55 @@ class Cluster:
                 plural,
                 name,
                 {"status": dict(status)},
-                _content_type=MERGE,
+                _content_type=MERGE_PATCH,
             )
-        except ClusterRefused as error:
+        except ClusterRejected as error:
             if error.status != 404:
                 raise
 
-    async def nudge(self, plural: str, namespace: str, name: str) -> None:
-        """Touch a resource, so that every watch sees it once more; one that is gone by now is fine."""
-        body = {"metadata": {"annotations": {NUDGED: rfc3339(self._clock.now())}}}
+    async def trigger(self, plural: str, namespace: str, name: str) -> None:
+        """Annotate a resource, so that every watch sees it once more, unless the resource is gone."""
+        body = {"metadata": {"annotations": {TRIGGER_ANNOTATION: rfc3339(self._clock.now())}}}
         try:
             await self._call(
-                "patch_namespaced_custom_object", GROUP, VERSION, namespace, plural, name, body, _content_type=MERGE
+                "patch_namespaced_custom_object",
+                GROUP,
+                VERSION,
+                namespace,
+                plural,
+                name,
+                body,
+                _content_type=MERGE_PATCH,
             )
-        except ClusterRefused as error:
+        except ClusterRejected as error:
             if error.status != 404:
                 raise
 
-    async def without_finalizer(self, namespace: str, name: str, kept: Sequence[str]) -> None:
-        """Leave a NotifyxTopic only the finalizers ``kept``; one that is gone by now is fine."""
-        body = {"metadata": {"finalizers": list(kept)}}
+    async def set_finalizers(self, namespace: str, name: str, finalizers: Sequence[str]) -> None:
+        """Set the finalizers of a NotifyxTopic, unless the resource is gone."""
+        body = {"metadata": {"finalizers": list(finalizers)}}
         try:
             await self._call(
-                "patch_namespaced_custom_object", GROUP, VERSION, namespace, TOPICS, name, body, _content_type=MERGE
+                "patch_namespaced_custom_object",
+                GROUP,
+                VERSION,
+                namespace,
+                TOPICS,
+                name,
+                body,
+                _content_type=MERGE_PATCH,
             )
-        except ClusterRefused as error:
+        except ClusterRejected as error:
             if error.status != 404:
                 raise
 
     async def deployment(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """A Deployment; ``None`` when there is none of that name."""
+        """Read a Deployment; ``None`` if there is none of that name."""
         try:
             found: dict[str, Any] = await self._call(
                 "get_namespaced_custom_object", "apps", "v1", namespace, "deployments", name
             )
-        except ClusterRefused as error:
+        except ClusterRejected as error:
             if error.status != 404:
                 raise
             return None
@@ -228,38 +243,42 @@ class Cluster:
             "deployments",
             name,
             body,
-            _content_type=MERGE,
+            _content_type=MERGE_PATCH,
         )
 
     async def pods(self, namespace: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The pods of a namespace that have these labels."""
+        """List the pods of a namespace that have these labels."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        found = await self._call("list_namespaced_pod", namespace, label_selector=selector, limit=PAGE, api=CoreV1Api)
+        found = await self._call(
+            "list_namespaced_pod", namespace, label_selector=selector, limit=PAGE_SIZE, api=CoreV1Api
+        )
         return [pod.to_dict(serialize=True) for pod in found.items]
 
     async def annotate_pod(self, namespace: str, name: str, annotations: Mapping[str, str]) -> None:
-        """Set annotations of a pod; one that is gone by now is fine."""
+        """Set annotations of a pod, unless the pod is gone."""
         body = {"metadata": {"annotations": dict(annotations)}}
         try:
-            await self._call("patch_namespaced_pod", name, namespace, body, _content_type=MERGE, api=CoreV1Api)
-        except ClusterRefused as error:
+            await self._call("patch_namespaced_pod", name, namespace, body, _content_type=MERGE_PATCH, api=CoreV1Api)
+        except ClusterRejected as error:
             if error.status != 404:
                 raise
 
     async def autoscalers(self, namespace: str) -> list[dict[str, Any]]:
-        """The HorizontalPodAutoscalers of a namespace (KEDA makes them too); none where we may not see them."""
+        """List the HorizontalPodAutoscalers of a namespace (KEDA creates them too); empty without the right to."""
         try:
             found = await self._call(
                 "list_namespaced_custom_object", "autoscaling", "v2", namespace, "horizontalpodautoscalers"
             )
-        except ClusterRefused as error:
+        except ClusterRejected as error:
             if error.status not in (403, 404):
                 raise
             return []
         items: list[dict[str, Any]] = found.get("items", [])
         return items
 
-    async def event(self, kind: str, regarding: Mapping[str, str], *, warning: bool, reason: str, message: str) -> None:
+    async def post_event(
+        self, kind: str, regarding: Mapping[str, str], *, warning: bool, reason: str, message: str
+    ) -> None:
         """Post an Event about the object ``regarding`` (its namespace, name and uid)."""
         now = self._clock.now()
         moment = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -287,7 +306,7 @@ class Cluster:
             method = "list_cluster_custom_object" if namespace is None else "list_namespaced_custom_object"
             after: str | None = None
             while True:
-                options: dict[str, Any] = {"field_selector": selector, "_continue": after, "limit": PAGE}
+                options: dict[str, Any] = {"field_selector": selector, "_continue": after, "limit": PAGE_SIZE}
                 page = await self._call(
                     method, GROUP, VERSION, *where, plural, **{key: value for key, value in options.items() if value}
                 )
@@ -306,7 +325,7 @@ class Cluster:
             status = error.status or 0
             if status in (0, 429) or status >= 500:
                 raise ClusterUnavailable(f"The Kubernetes API does not answer ({error.reason}).") from error
-            raise ClusterRefused(f"The Kubernetes API refused {method} ({status} {error.reason}).", status) from error
+            raise ClusterRejected(f"The Kubernetes API refused {method} ({status} {error.reason}).", status) from error
         except TimeoutError as error:
             raise ClusterUnavailable(f"The Kubernetes API did not answer in {self._timeout:.0f} s.") from error
         except aiohttp.ClientError as error:

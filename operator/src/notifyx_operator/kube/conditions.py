@@ -1,6 +1,6 @@
-"""Kubernetes conditions, as its API conventions have them. Pure.
+"""Kubernetes conditions, after its API conventions. Pure.
 
-``lastTransitionTime`` moves only when ``status`` does, so that ``kubectl wait`` and alerts can trust it.
+``lastTransitionTime`` changes only when ``status`` does, so that ``kubectl wait`` and alerts can rely on it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, Literal
 from notifyx_common.clock import rfc3339
 
 MAX_MESSAGE = 1024
-"""Longest message that is written; a resource's status is no place for more."""
+"""Maximum length of a message that is written to a status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition as it is now; ``reason`` is a word for programs, ``message`` a sentence for people."""
+    """One condition; ``reason`` is for programs, ``message`` is a sentence for people."""
 
     type: str
     status: Literal["True", "False", "Unknown"]
@@ -27,9 +27,9 @@ class Condition:
 
 
 def merge(previous: object, now: Iterable[Condition], *, generation: int, moment: datetime) -> list[dict[str, Any]]:
-    """The list to write: ``now``, with the times of ``previous`` wherever a status is what it was.
+    """Return the list to write: ``now``, with the times of ``previous`` where the status is unchanged.
 
-    ``previous`` is whatever the resource holds. Conditions of types that are not ours stay as they are.
+    ``previous`` is the resource's list, unvalidated. Conditions of other types stay as they are.
     """
     before = {item["type"]: item for item in _conditions(previous)}
     merged: dict[str, dict[str, Any]] = {kind: dict(item) for kind, item in before.items()}
@@ -48,7 +48,7 @@ def merge(previous: object, now: Iterable[Condition], *, generation: int, moment
 
 
 def find(conditions: object, kind: str) -> Mapping[str, Any]:
-    """The condition of that type in what a resource holds; empty when it is not there."""
+    """Return the condition of that type in a resource's list, unvalidated; empty if there is none."""
     return next((item for item in _conditions(conditions) if item["type"] == kind), {})
 
 

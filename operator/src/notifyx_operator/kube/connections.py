@@ -1,4 +1,4 @@
-"""How many are connected, asked of every gateway: to each topic all together, and to each gateway."""
+"""Counts the live connections, by topic and by gateway, by a request to every gateway."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
 
-DEADLINE = 2.0
-"""Longest time a gateway is waited for, in seconds."""
+COUNT_TIMEOUT = 2.0
+"""Timeout of the request to one gateway, in seconds."""
 
 
-class Connections:
-    """Reads the counts of all gateways that are known."""
+class ConnectionCounts:
+    """Reads the counts of all known gateways."""
 
     def __init__(self, gateways: ServiceClient) -> None:
         self._gateways = gateways
 
-    async def read(self) -> Mapping[str, int] | None:
-        """Live connections by topic, or ``None`` while not every gateway says its own: a part of a sum is no sum."""
+    async def by_topic(self) -> Mapping[str, int] | None:
+        """Return live connections by topic, or ``None`` unless every gateway answers: a partial sum would mislead."""
         try:
-            counts = await asyncio.gather(*(self._of(endpoint) for endpoint in self._gateways.endpoints))
+            counts = await asyncio.gather(*(self._read(endpoint) for endpoint in self._gateways.endpoints))
         except NotifyxError as error:
-            log.info("the connections were not counted", reason=error.reason)
+            log.info("connection_count_failed", reason=error.reason)
             return None
         total: Counter[str] = Counter()
         for count in counts:
@@ -38,14 +38,14 @@ class Connections:
         return total if counts else None
 
     async def by_host(self) -> Mapping[str, int]:
-        """Open connections by the address of the gateway, of those that answer."""
+        """Return open connections by the gateway's host, of the gateways that answer."""
         endpoints = self._gateways.endpoints
-        counts = await asyncio.gather(*(self._of(endpoint) for endpoint in endpoints), return_exceptions=True)
+        counts = await asyncio.gather(*(self._read(endpoint) for endpoint in endpoints), return_exceptions=True)
         return {
             str(urlsplit(endpoint.url).hostname): count.open
             for endpoint, count in zip(endpoints, counts, strict=True)
             if isinstance(count, LiveConnections)
         }
 
-    async def _of(self, endpoint: Endpoint) -> LiveConnections:
-        return await self._gateways.send(CONNECTIONS, None, endpoint=endpoint, deadline=DEADLINE)
+    async def _read(self, endpoint: Endpoint) -> LiveConnections:
+        return await self._gateways.send(CONNECTIONS, None, endpoint=endpoint, deadline=COUNT_TIMEOUT)

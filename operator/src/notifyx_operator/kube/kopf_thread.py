@@ -1,7 +1,7 @@
-"""Kopf in a thread with an event loop of its own.
+"""Runs Kopf in a thread with an event loop of its own.
 
-When it ends, Kopf cancels every task of its loop that is younger than itself, and it takes the process's signals: in
-the loop of the service it would end the servers before they drained.
+When it ends, Kopf cancels every task of its loop that started later, and it handles the process's signals: in the
+service's loop it would end the servers before they drained.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-STOP_SECONDS = 15.0
-START_SECONDS = 30.0
+STOP_TIMEOUT = 15.0
+START_TIMEOUT = 30.0
+"""Timeouts of Kopf's end and start, in seconds."""
 
 
 def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
-    """Our own finalizer and annotations, so that another operator built on Kopf never takes ours for its own.
+    """Return Kopf's settings, with our own finalizer and annotations, so that no other Kopf operator uses them.
 
-    ``scan``: follow the cluster's namespaces and resource definitions, which takes rights on the whole cluster.
+    ``scan``: watch the cluster's namespaces and resource definitions, which needs cluster-wide rights.
     """
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True
@@ -42,9 +43,9 @@ def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
         prefix=KOPF_PREFIX, key="last-handled", v1=False
     )
     settings.scanning.disabled = not scan
-    # Events are posted by the reconciler, about what it did and nothing else.
+    # The reconciler posts the Events, about its own changes only.
     settings.posting.enabled = False
-    # A watch that was cut without a word is noticed after this long.
+    # A watch whose connection broke silently is noticed after this time.
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 10
@@ -53,8 +54,8 @@ def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
     return settings
 
 
-class Connection(kopf.ConnectionInfo):
-    """Kopf's connection, content with certificates that Python 3.13 finds too simple: some clusters have such."""
+class KopfConnectionInfo(kopf.ConnectionInfo):
+    """Kopf's connection without X.509 strict mode: the certificates of some clusters fail it in Python 3.13."""
 
     def as_ssl_context(self) -> ssl.SSLContext:
         context = super().as_ssl_context()
@@ -63,16 +64,16 @@ class Connection(kopf.ConnectionInfo):
 
 
 def add_login(registry: kopf.OperatorRegistry, configuration: Configuration) -> None:
-    """Let Kopf reach the API server as ``configuration`` does; asked again, the token is read again."""
+    """Give Kopf the credentials of ``configuration``. On each login the token is read again."""
 
     @kopf.on.login(registry=registry)
     def login(**_: Any) -> kopf.ConnectionInfo:
         refresh = getattr(configuration, "refresh_api_key_hook", None)
         if refresh is not None:
             refresh(configuration)
-        held: Any = configuration.api_key.get("BearerToken") or ""
-        scheme, _, token = held.rpartition(" ")
-        return Connection(
+        credential: Any = configuration.api_key.get("BearerToken") or ""
+        scheme, _, token = credential.rpartition(" ")
+        return KopfConnectionInfo(
             server=configuration.host,
             ca_path=configuration.ssl_ca_cert,
             insecure=not configuration.verify_ssl,
@@ -83,8 +84,8 @@ def add_login(registry: kopf.OperatorRegistry, configuration: Configuration) -> 
         )
 
 
-def in_loop(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, T]], asyncio.Future[T]]:
-    """How a coroutine is run in ``loop`` from another thread's loop, and awaited there."""
+def runner_in_loop(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, T]], asyncio.Future[T]]:
+    """Return a function that runs a coroutine in ``loop`` and returns a future of the calling thread's loop."""
 
     def run(work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
         return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
@@ -93,16 +94,16 @@ def in_loop(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, T]
 
 
 @contextlib.asynccontextmanager
-async def running(
+async def run_kopf(
     registry: kopf.OperatorRegistry, *, namespaces: Sequence[str], died: Callable[[], None]
 ) -> AsyncIterator[threading.Thread]:
-    """Kopf runs while the block is entered; ``died`` is called in this loop when it ends before.
+    """Run Kopf for the time of the block; call ``died`` in this loop if it ends earlier.
 
-    Raises :class:`Unavailable` when it does not start.
+    Raises :class:`Unavailable` if it does not start.
     """
     loop = asyncio.get_running_loop()
     ready, stop = threading.Event(), threading.Event()
-    left = False
+    leaving = False
 
     async def operate() -> None:
         await kopf.operator(
@@ -119,20 +120,20 @@ async def running(
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(operate())
-        except Exception:  # whatever it was: a thread's error is nobody else's to see, and the pod is started anew
-            log.exception("kopf failed")
+        except Exception:  # nobody else sees a thread's error; ``died`` reports the end
+            log.exception("kopf_failed")
         finally:
-            if not left:
-                with contextlib.suppress(RuntimeError):  # the loop may be closed by now
+            if not leaving:
+                with contextlib.suppress(RuntimeError):  # the loop may be closed already
                     loop.call_soon_threadsafe(died)
 
     thread = threading.Thread(target=main, name="kopf", daemon=True)
     thread.start()
     try:
-        if not await asyncio.to_thread(ready.wait, START_SECONDS):
+        if not await asyncio.to_thread(ready.wait, START_TIMEOUT):
             raise Unavailable("Kopf did not start.")
         yield thread
     finally:
-        left = True
+        leaving = True
         stop.set()
-        await asyncio.to_thread(thread.join, STOP_SECONDS)
+        await asyncio.to_thread(thread.join, STOP_TIMEOUT)

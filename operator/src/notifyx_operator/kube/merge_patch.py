@@ -1,4 +1,4 @@
-"""What has to be changed so that a document is what was declared. Pure."""
+"""Computes the JSON merge patch between two documents. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON merge patch (RFC 7396) that makes ``before`` equal to ``after``; empty when it is already."""
+    """Return the merge patch (RFC 7396) that makes ``before`` equal to ``after``; empty if they are equal."""
     patch: dict[str, Any] = {key: None for key in before if key not in after}
     for key, value in after.items():
         old = before.get(key)

@@ -1,6 +1,6 @@
-"""The books of the prober: what was accepted and what came of it, and what that says of delivery. Pure.
+"""Tracks probes from acceptance to receipt and derives the delivery condition. Pure.
 
-Moments are monotonic seconds.
+Times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from notifyx_operator.kube.conditions import Condition
 
 Fault = Literal["lost", "duplicated", "reordered"]
 
-WINDOW = 300.0
-"""Seconds for which one fault is told."""
+FAULT_WINDOW = 300.0
+"""How long a fault stays in the condition, in seconds."""
 
-PATIENCE = 60.0
-"""Seconds in which what was accepted has to come, gateways that die and clients that reconnect included."""
+DELIVERY_TIMEOUT = 60.0
+"""Time in which an accepted probe must be received, in seconds. It includes a gateway's end and a reconnection."""
 
-KEPT = 1000
-"""Newest seqs of which it is remembered that they came."""
+MAX_STORED_SEQS = 1000
+"""Maximum number of received seqs that are stored, to detect duplicates."""
 
-_SAID: dict[Fault, str] = {
+_FAULT_MESSAGES: dict[Fault, str] = {
     "lost": "A probe that was accepted did not come within a minute.",
     "duplicated": "A probe came twice.",
     "reordered": "A probe came after a later one.",
@@ -31,87 +31,87 @@ _SAID: dict[Fault, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A probe came, so many ``seconds`` after it was sent."""
+    """A probe was received ``seconds`` after it was sent."""
 
     seconds: float
 
 
-class Book:
-    """What is under way, what came lately, and what went wrong.
+class ProbeRecord:
+    """The probes that are pending, those received, and recent faults.
 
-    ``silence``: seconds for which nothing may come, before that is a failure.
+    ``silence``: seconds without a delivery that count as a failure.
     """
 
     def __init__(self, now: float, silence: float) -> None:
         self._silence = silence
         self.last_seq: int | None = None
-        """The highest seq that came; what a new connection asks for what follows."""
-        self._waiting: dict[int, float] = {}
-        self._came: dict[int, float] = {}
+        """The highest received seq; a new connection resumes from it."""
+        self._pending: dict[int, float] = {}
+        self._received: dict[int, float] = {}
         self._order: deque[int] = deque()
-        self._faults: deque[tuple[float, Fault]] = deque(maxlen=KEPT)
+        self._faults: deque[tuple[float, Fault]] = deque(maxlen=MAX_STORED_SEQS)
         self._delivered = False
-        self._well_at = now
-        self._trouble = ""
+        self._healthy_at = now
+        self._failure = ""
 
     def joined(self, last_seq: int) -> None:
-        """A connection begins, and the topic ends at ``last_seq``."""
+        """Record a join; the topic's head is ``last_seq``."""
         if self.last_seq is None or last_seq < self.last_seq:
-            # The topic is another one than before, and its numbers begin anew.
-            self._came.clear()
+            # The topic was deleted and created again: its seqs start at 1.
+            self._received.clear()
             self._order.clear()
             self.last_seq = last_seq
 
     def accepted(self, seq: int, sent_at: float) -> Delivered | None:
-        """A publish was answered; it may have come before its answer."""
-        came = self._came.get(seq)
-        if came is None:
-            self._waiting[seq] = sent_at
+        """Record an accepted publish. Its notification may have been received before the answer."""
+        received_at = self._received.get(seq)
+        if received_at is None:
+            self._pending[seq] = sent_at
             return None
-        return self._good(sent_at, came)
+        return self._record_delivery(sent_at, received_at)
 
     def received(self, seq: int, now: float) -> Delivered | Fault | None:
-        """A notification came: a probe of ours, a fault, or ``None`` (one whose publish is not answered yet)."""
-        if seq in self._came:
-            return self._wrong("duplicated", now)
-        self._came[seq] = now
+        """Record a received notification; return its delivery, a fault, or ``None`` until its publish is answered."""
+        if seq in self._received:
+            return self._record_fault("duplicated", now)
+        self._received[seq] = now
         self._order.append(seq)
-        if len(self._order) > KEPT:
-            del self._came[self._order.popleft()]
+        if len(self._order) > MAX_STORED_SEQS:
+            del self._received[self._order.popleft()]
         if self.last_seq is not None and seq <= self.last_seq:
-            return self._wrong("reordered", now)
+            return self._record_fault("reordered", now)
         self.last_seq = seq
-        sent_at = self._waiting.pop(seq, None)
-        return None if sent_at is None else self._good(sent_at, now)
+        sent_at = self._pending.pop(seq, None)
+        return None if sent_at is None else self._record_delivery(sent_at, now)
 
-    def overdue(self, now: float) -> int:
-        """How many accepted probes are given up now."""
-        lost = [seq for seq, sent_at in self._waiting.items() if now - sent_at > PATIENCE]
+    def expire(self, now: float) -> int:
+        """Count accepted probes that are overdue as lost; return their number."""
+        lost = [seq for seq, sent_at in self._pending.items() if now - sent_at > DELIVERY_TIMEOUT]
         for seq in lost:
-            del self._waiting[seq]
-            self._wrong("lost", now)
+            del self._pending[seq]
+            self._record_fault("lost", now)
         return len(lost)
 
-    def trouble(self, reason: str) -> None:
-        """Something did not work: nothing was accepted, or there is no connection."""
-        self._trouble = reason
+    def record_failure(self, reason: str) -> None:
+        """Record why no probe gets through: a publish failed, or there is no connection."""
+        self._failure = reason
 
     def condition(self, now: float) -> Condition:
-        """``DeliveryVerified``: whether what is accepted is delivered, in order and once."""
-        faults = [fault for at, fault in self._faults if now - at <= WINDOW]
+        """Return ``DeliveryVerified``: whether accepted probes are delivered, in order and once."""
+        faults = [fault for at, fault in self._faults if now - at <= FAULT_WINDOW]
         if faults:
-            return Condition("DeliveryVerified", "False", faults[-1].capitalize(), _SAID[faults[-1]])
-        if now - self._well_at > self._silence:
-            reason = self._trouble or "Nothing came of the probes."
+            return Condition("DeliveryVerified", "False", faults[-1].capitalize(), _FAULT_MESSAGES[faults[-1]])
+        if now - self._healthy_at > self._silence:
+            reason = self._failure or "Nothing came of the probes."
             return Condition("DeliveryVerified", "False", "NotDelivered", f"No probe gets through: {reason}")
         if not self._delivered:
             return Condition("DeliveryVerified", "Unknown", "NotProbed", "The first probe is under way.")
         return Condition("DeliveryVerified", "True", "Delivered", "Probes are delivered, in order and once.")
 
-    def _good(self, sent_at: float, came: float) -> Delivered:
-        self._delivered, self._well_at, self._trouble = True, max(self._well_at, came), ""
-        return Delivered(max(came - sent_at, 0.0))
+    def _record_delivery(self, sent_at: float, received_at: float) -> Delivered:
+        self._delivered, self._healthy_at, self._failure = True, max(self._healthy_at, received_at), ""
+        return Delivered(max(received_at - sent_at, 0.0))
 
-    def _wrong(self, fault: Fault, now: float) -> Fault:
+    def _record_fault(self, fault: Fault, now: float) -> Fault:
         self._faults.append((now, fault))
         return fault

@@ -1,4 +1,4 @@
-"""What a NotifyxPlatform says and what its Deployments are, read from what the API server shows. Pure."""
+"""Reads a NotifyxPlatform's spec and its Deployments from the objects that the API server returns. Pure."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 
 from notifyx_common.errors import InvalidRequest
-from notifyx_operator.scaling.planner import Cause
+from notifyx_operator.scaling.replica_plan import Cause
 
 Service = Literal["gateway", "auth", "store", "mailer"]
 
 
 class InvalidPlatform(InvalidRequest):
-    """A NotifyxPlatform that cannot be followed; the sentence names the field."""
+    """A NotifyxPlatform is invalid; the reason names the field."""
 
     code = "invalid_platform"
 
 
 class _Part(BaseModel):
-    # A field that a later chart adds must not stop an operator that does not know it yet.
+    # Ignore unknown fields: a newer chart may add one that this operator does not know.
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=False, extra="ignore", frozen=True)
 
 
 class Capacity(_Part):
-    """What one replica carries."""
+    """The load that one replica carries."""
 
     connections: int | None = Field(default=None, ge=1)
     publishes_per_second: int | None = Field(default=None, ge=1)
@@ -59,7 +59,7 @@ class PlatformSpec(_Part):
 
 
 def read_spec(document: Mapping[str, Any]) -> PlatformSpec:
-    """The spec of a listed NotifyxPlatform. Raises :class:`InvalidPlatform`."""
+    """Read the spec of a listed NotifyxPlatform. Raises :class:`InvalidPlatform`."""
     try:
         return PlatformSpec.model_validate_json(orjson.dumps(document.get("spec") or {}), strict=True)
     except ValidationError as error:
@@ -70,7 +70,7 @@ def read_spec(document: Mapping[str, Any]) -> PlatformSpec:
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """A Deployment's replicas: as declared, as they are, and how many of them are ready."""
+    """A Deployment's replicas: declared, existing and ready."""
 
     declared: int
     existing: int
@@ -79,18 +79,18 @@ class Replicas:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How many replicas there should be, and why: a word for programs, a sentence for people.
+    """How many replicas there should be, the cause (for programs) and the reason (for people).
 
-    ``wanted`` is ``None`` where the operator has no say.
+    ``replicas`` is ``None`` if the operator does not scale the Deployment.
     """
 
-    wanted: int | None
+    replicas: int | None
     cause: Cause | Literal["Autoscaled", "NoDeployment"]
     reason: str
 
 
 def read_replicas(deployment: Mapping[str, Any]) -> Replicas:
-    """The replicas of a Deployment as the API shows it; one that declares none has one."""
+    """Read the replicas of a Deployment. One that declares none has one."""
     spec, status = deployment.get("spec") or {}, deployment.get("status") or {}
     return Replicas(
         declared=int(spec.get("replicas", 1)),
@@ -100,7 +100,7 @@ def read_replicas(deployment: Mapping[str, Any]) -> Replicas:
 
 
 def autoscaler_of(deployment: str, autoscalers: Iterable[Mapping[str, Any]]) -> str | None:
-    """The name of the autoscaler that scales ``deployment``, if one does."""
+    """Return the name of the autoscaler that scales ``deployment``, if one does."""
     for one in autoscalers:
         target = (one.get("spec") or {}).get("scaleTargetRef") or {}
         if target.get("kind") == "Deployment" and target.get("name") == deployment:

@@ -1,4 +1,4 @@
-"""From a service's bounds, the declared demand and what was observed to its number of replicas. Pure."""
+"""Decides a service's replicas from its bounds, the declared demand and the observed load. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ from collections.abc import Iterator
 
 from notifyx_operator.scaling.bounds import Capacity, Decision, Replicas, ServiceSpec
 from notifyx_operator.scaling.observations import Observed
-from notifyx_operator.scaling.planner import Bounds, Load, Memory, Need, Plan, Strain, plan
+from notifyx_operator.scaling.replica_plan import (
+    Bounds,
+    Load,
+    PlannerState,
+    ReplicaPlan,
+    SharedLoad,
+    Strain,
+    plan_replicas,
+)
 from notifyx_operator.topics.demand import Demand
 
-MOST_CONNECTIONS = 0.8
-"""Share of a service's database connections that may be in use; above it, requests wait for one."""
+MAX_CONNECTION_SHARE = 0.8
+"""Maximum share of a service's database connections in use. Above it, requests wait for a connection."""
 
 
 def decide(
@@ -22,33 +30,34 @@ def decide(
     declared: Demand | None,
     observed: Observed,
     unknown: str,
-    memory: Memory,
+    state: PlannerState,
     step: float,
     moment: float,
-) -> tuple[Decision, Memory]:
-    """What to make of a Deployment, and what to remember of it. ``autoscaler`` names who else scales it.
+) -> tuple[Decision, PlannerState]:
+    """Decide the replicas of a Deployment; also return the planner's next state.
 
-    ``unknown`` says why ``observed`` is not all there is; ``step`` are the seconds between two replicas that go, 0
-    where they may go together; ``moment`` is in monotonic seconds.
+    ``now``: its replicas, ``None`` if there is no Deployment. ``autoscaler``: the name of an autoscaler that scales it.
+    ``unknown``: why ``observed`` is incomplete. ``step``: seconds between two removals, 0 to remove several at once.
+    ``moment``: monotonic seconds.
     """
     if now is None:
-        return Decision(None, "NoDeployment", f"There is no Deployment {spec.deployment}."), Memory()
+        return Decision(None, "NoDeployment", f"There is no Deployment {spec.deployment}."), PlannerState()
     if autoscaler is not None:
         reason = f"The HorizontalPodAutoscaler {autoscaler} scales it; the operator stands aside."
-        return Decision(None, "Autoscaled", reason), Memory()
+        return Decision(None, "Autoscaled", reason), PlannerState()
     bounds = Bounds(spec.minimum, spec.maximum, window=spec.stabilization_seconds, step=step)
     if declared is None:
         unknown = unknown or "the topics have not been read yet"
     load = load_of(service, spec, declared or Demand(), observed, unknown)
-    planned = plan(bounds, now.declared, load, memory, moment)
-    return Decision(planned.wanted, planned.cause, _from(now.declared, planned)), planned.memory
+    planned = plan_replicas(bounds, now.declared, load, state, moment)
+    return Decision(planned.replicas, planned.cause, _reason(now.declared, planned)), planned.state
 
 
 def load_of(service: str, spec: ServiceSpec, declared: Demand, observed: Observed, unknown: str) -> Load:
-    """What ``service`` has to carry, measured by what its replicas can."""
+    """Return the load of ``service``, in units of which a replica's capacity is known."""
     return Load(
-        needs(declared, spec.capacity),
-        () if observed.problem else needs(observed.load, spec.capacity),
+        shared_loads(declared, spec.capacity),
+        () if observed.problem else shared_loads(observed.load, spec.capacity),
         tuple(_strains(service, spec, observed)),
         unknown,
     )
@@ -62,13 +71,13 @@ def _strains(service: str, spec: ServiceSpec, observed: Observed) -> Iterator[St
         yield Strain(f"The p99 of the {service}'s answers in ms", observed.latency[service] * 1000, limit)
     if service in observed.databases:
         what = f"The share of the {service}'s database connections in use in %"
-        yield Strain(what, observed.databases[service] * 100, MOST_CONNECTIONS * 100)
+        yield Strain(what, observed.databases[service] * 100, MAX_CONNECTION_SHARE * 100)
 
 
-def shown(
+def status_load(
     service: str, spec: ServiceSpec, declared: Demand | None, observed: Observed
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """The load that counts for ``service``, by the names of the status' fields: as declared, and as observed."""
+    """Return the load that counts for ``service``, declared and observed, by the field names of the status."""
 
     def fields(demand: Demand) -> dict[str, float]:
         capacity = spec.capacity
@@ -86,22 +95,23 @@ def shown(
 
 
 def _rounded(amount: float) -> float:
-    """To three digits: more would only make for more writes. Whole where that is whole."""
+    """Round to three digits, to limit status writes; return an integer if the result is whole."""
     value = float(f"{amount:.3g}")
     return int(value) if value.is_integer() else value
 
 
-def needs(demand: Demand, capacity: Capacity) -> tuple[Need, ...]:
-    """The parts of ``demand`` for which a replica's capacity is known."""
+def shared_loads(demand: Demand, capacity: Capacity) -> tuple[SharedLoad, ...]:
+    """Return the parts of ``demand`` for which a replica's capacity is known."""
     parts = (
         ("connections", demand.connections, capacity.connections),
         ("publishes a second", demand.publishes_per_second, capacity.publishes_per_second),
         ("emails a minute", demand.emails_per_minute, capacity.emails_per_minute),
     )
-    return tuple(Need(what, amount, each) for what, amount, each in parts if each is not None)
+    return tuple(SharedLoad(what, amount, each) for what, amount, each in parts if each is not None)
 
 
-def _from(current: int, planned: Plan) -> str:
-    if planned.wanted == current:
+def _reason(current: int, planned: ReplicaPlan) -> str:
+    if planned.replicas == current:
         return planned.reason
-    return f"{'Raised' if planned.wanted > current else 'Lowered'} from {current} to {planned.wanted}. {planned.reason}"
+    verb = "Raised" if planned.replicas > current else "Lowered"
+    return f"{verb} from {current} to {planned.replicas}. {planned.reason}"

@@ -1,8 +1,9 @@
-"""What Prometheus says of the platform's load, and whether that is all of it. The queries, and their answers read.
+"""The Prometheus queries for the platform's load, the parsing of their answers, and whether the answers are complete.
 
-Staleness: a target that could not be scraped gives no samples from then on, and those of a Prometheus that does not
-scrape are found for five minutes (https://prometheus.io/docs/prometheus/latest/querying/basics/#staleness); so the age
-of what each node said last is asked too. Pure: :mod:`notifyx_operator.scaling.observe` does the asking.
+Pure: :mod:`notifyx_operator.scaling.observe` sends the queries. A target that fails to be scraped has no samples from
+then on, but if Prometheus does not scrape at all, it returns old samples for five minutes
+(https://prometheus.io/docs/prometheus/latest/querying/basics/#staleness). So the age of each node's newest sample is
+queried too.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from typing import Protocol
 
 from notifyx_operator.topics.demand import Demand
 
-FRESH = 60
-"""Seconds after which what a node said last is too old to count."""
+STALE_AFTER = 60
+"""Age in seconds from which a node's newest sample no longer counts."""
 
-DATABASE = "_database"
-DATABASES = f'pool=~".+{DATABASE}"'
-"""How the pools are called whose places are connections to a service's database."""
+DATABASE_SUFFIX = "_database"
+DATABASE_POOLS = f'pool=~".+{DATABASE_SUFFIX}"'
+"""Matcher of the pools that hold connections to a service's database."""
 
-BUSY = 1
-"""Requests a second from which a service's latency counts."""
+MIN_REQUEST_RATE = 1
+"""A service's latency counts only above this many requests a second."""
 
 Select = Callable[..., str]
-"""Makes a selector of a metric's name and matchers, as :meth:`Prometheus.series` does."""
+"""Builds a selector from a metric's name and matchers, as :meth:`Prometheus.series` does."""
 
 
 class Sample(Protocol):
-    """One series of an answer."""
+    """One series of a query's result."""
 
     @property
     def labels(self) -> Mapping[str, str]: ...
@@ -39,11 +40,10 @@ class Sample(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The load as it was seen, and how many nodes of each service were heard lately.
+    """The observed load, and the number of nodes of each service with a recent sample.
 
-    ``latency`` is each service's p99 in seconds, ``databases`` the share of its database connections that is in use.
-
-    ``problem`` says, as a clause, why nothing could be seen.
+    ``latency``: each service's p99 in seconds. ``databases``: the share of its database connections in use.
+    ``problem``: why nothing was observed, as a clause.
     """
 
     load: Demand = field(default_factory=Demand)
@@ -54,30 +54,31 @@ class Observed:
 
 
 def queries(select: Select) -> dict[str, str]:
-    """The expressions, by what they tell."""
-    asked = 'route!~"/healthz|/readyz|/metrics"'
-    buckets = select("notifyx_http_request_seconds_bucket", asked)
-    requests = f"sum by (service) (rate({select('notifyx_http_request_seconds_count', asked)}[1m]))"
+    """Return the PromQL expressions, by the quantity that they return."""
+    served = 'route!~"/healthz|/readyz|/metrics"'
+    buckets = select("notifyx_http_request_seconds_bucket", served)
+    p99 = f"histogram_quantile(0.99, sum by (service, le) (rate({buckets}[1m])))"
+    requests = f"sum by (service) (rate({select('notifyx_http_request_seconds_count', served)}[1m]))"
     used, limit = (
-        f"sum by (pool) (avg_over_time({select('notifyx_pool_places', matcher, DATABASES)}[1m]))"
+        f"sum by (pool) (avg_over_time({select('notifyx_pool_places', matcher, DATABASE_POOLS)}[1m]))"
         for matcher in ('state="used"', 'state="limit"')
     )
-    heard = f"max by (service, instance) (timestamp({select('notifyx_http_requests_total')}))"
+    newest = f"max by (service, instance) (timestamp({select('notifyx_http_requests_total')}))"
     return {
         "connections": f"sum({select('notifyx_connections')})",
         "publishes": f"sum(rate({select('notifyx_published_total')}[1m]))",
-        # What is sent, and what is overdue: to be sent within a minute. Every store counts the same outbox.
+        # The rate of sending, plus the due emails, to be sent within a minute. Every store counts the same outbox: max.
         "mailed": f"60 * sum(rate({select('notifyx_mails_total')}[1m]))",
         "mails_due": f"max({select('notifyx_outbox_due_emails')})",
-        # Of a few answers, the slowest 1 % is one: chance.
-        "latency": f"histogram_quantile(0.99, sum by (service, le) (rate({buckets}[1m]))) and {requests} > {BUSY}",
+        # With few requests the p99 is a single request, and says nothing.
+        "latency": f"{p99} and {requests} > {MIN_REQUEST_RATE}",
         "databases": f"{used} / {limit}",
-        "nodes": f"count by (service) (time() - {heard} < {FRESH})",
+        "nodes": f"count by (service) (time() - {newest} < {STALE_AFTER})",
     }
 
 
-def read(answers: Mapping[str, Sequence[Sample]]) -> Observed:
-    """The answers to :func:`queries`; what has no answer is nothing."""
+def parse(answers: Mapping[str, Sequence[Sample]]) -> Observed:
+    """Parse the results of :func:`queries`; an empty result counts as 0."""
 
     def total(name: str) -> float:
         return sum(sample.value for sample in answers.get(name, ()) if math.isfinite(sample.value))
@@ -94,7 +95,7 @@ def read(answers: Mapping[str, Sequence[Sample]]) -> Observed:
             if math.isfinite(sample.value)
         },
         databases={
-            sample.labels.get("pool", "").removesuffix(DATABASE): sample.value
+            sample.labels.get("pool", "").removesuffix(DATABASE_SUFFIX): sample.value
             for sample in answers.get("databases", ())
             if math.isfinite(sample.value)
         },
@@ -102,8 +103,8 @@ def read(answers: Mapping[str, Sequence[Sample]]) -> Observed:
     )
 
 
-def missing(observed: Observed, ready: Mapping[str, int]) -> str:
-    """Why ``observed`` is not all there is, as a clause; empty when every ready node was heard."""
+def incomplete_reason(observed: Observed, ready: Mapping[str, int]) -> str:
+    """Return why ``observed`` is incomplete, as a clause; empty if every ready node has a recent sample."""
     if observed.problem:
         return observed.problem
     unheard = {name: count for name, count in ready.items() if observed.nodes.get(name, 0) < count}

@@ -1,4 +1,4 @@
-"""What a NotifyxPlatform's ``status`` says. Pure."""
+"""Builds the ``status`` of a NotifyxPlatform. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from notifyx_operator.kube.conditions import Condition, find, merge
 from notifyx_operator.kube.merge_patch import merge_patch
 from notifyx_operator.scaling.bounds import Decision, Replicas
 
-MISSING = "MetricsMissing"
+METRICS_MISSING = "MetricsMissing"
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """One service as it was found, and what was decided; ``problem`` says why that could not be carried out.
+class ServiceState:
+    """The replicas of one service and what was decided; ``problem`` says why the decision could not be applied.
 
-    ``declared`` and ``observed`` are its load, by the names of the status' fields.
+    ``declared`` and ``observed`` are its load, by the field names of the status.
     """
 
     decision: Decision
@@ -29,15 +29,15 @@ class Looked:
 
     @property
     def settled(self) -> bool:
-        """Whether as many replicas are ready as there should be."""
+        """Whether at least the desired number of replicas is ready."""
         if self.replicas is None:
             return False
-        wanted = self.decision.wanted if self.decision.wanted is not None else self.replicas.declared
+        wanted = self.decision.replicas if self.decision.replicas is not None else self.replicas.declared
         return self.replicas.ready >= wanted
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PlatformEvent:
     """An Event: a reason, a message, and whether it warns."""
 
     reason: str
@@ -47,17 +47,17 @@ class Told:
 
 def platform_status(
     document: Mapping[str, Any],
-    services: Mapping[str, Looked],
+    services: Mapping[str, ServiceState],
     *,
     invalid: str,
     unknown: str,
     delivery: Condition | None,
     moment: datetime,
 ) -> dict[str, Any]:
-    """What of ``status`` to write, as a merge patch; empty where nothing changed.
+    """Return the changes of ``status`` as a merge patch; empty if nothing changed.
 
-    ``invalid`` is what is wrong with the resource, if anything is; ``unknown`` why not all of the load is seen,
-    where it should be; ``delivery`` what the prober found, where there is one.
+    ``invalid``: why the resource is invalid, or empty. ``unknown``: why the observed load is incomplete although it
+    should not be, or empty. ``delivery``: the prober's condition, if there is a prober.
     """
     generation = int((document.get("metadata") or {}).get("generation", 0))
     before = document.get("status") or {}
@@ -72,63 +72,64 @@ def platform_status(
         "conditions": merge(before.get("conditions"), conditions, generation=generation, moment=moment),
     }
     if not invalid:
-        status["services"] = {name: _service(looked) for name, looked in services.items()}
+        status["services"] = {name: _service(service) for name, service in services.items()}
     return merge_patch({name: before[name] for name in status if name in before}, status)
 
 
-def turned(document: Mapping[str, Any], patch: Mapping[str, Any]) -> list[Told]:
-    """What there is to tell when metrics, or deliveries, went away or came back."""
+def state_changes(document: Mapping[str, Any], patch: Mapping[str, Any]) -> list[PlatformEvent]:
+    """Return the Events for metrics or deliveries that failed or recovered with ``patch``."""
     if "conditions" not in patch:
         return []
 
-    def both(kind: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    def before_and_after(kind: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         return find((document.get("status") or {}).get("conditions"), kind), find(patch["conditions"], kind)
 
-    found = []
-    before, after = both("ScalingActive")
-    if MISSING in (before.get("reason"), after.get("reason")) and before.get("reason") != after.get("reason"):
-        lost = after.get("reason") == MISSING
-        back = "The metrics are back: the load is observed again."
-        found.append(Told(MISSING, str(after["message"]), warning=True) if lost else Told("MetricsBack", back))
-    before, after = both("DeliveryVerified")
+    events = []
+    before, after = before_and_after("ScalingActive")
+    if METRICS_MISSING in (before.get("reason"), after.get("reason")) and before.get("reason") != after.get("reason"):
+        if after.get("reason") == METRICS_MISSING:
+            events.append(PlatformEvent(METRICS_MISSING, str(after["message"]), warning=True))
+        else:
+            events.append(PlatformEvent("MetricsBack", "The metrics are back: the load is observed again."))
+    before, after = before_and_after("DeliveryVerified")
     if "False" in (before.get("status"), after.get("status")) and before.get("status") != after.get("status"):
         failed = after.get("status") == "False"
         reason = "DeliveryFailed" if failed else "DeliveryVerified"
-        found.append(Told(reason, str(after.get("message", "")), warning=failed))
-    return found
+        events.append(PlatformEvent(reason, str(after.get("message", "")), warning=failed))
+    return events
 
 
-def _service(looked: Looked) -> dict[str, Any]:
-    replicas, decision = looked.replicas, looked.decision
+def _service(service: ServiceState) -> dict[str, Any]:
+    replicas, decision = service.replicas, service.decision
     declared = replicas.declared if replicas is not None else 0
     return {
-        "wanted": decision.wanted if decision.wanted is not None else declared,
+        "wanted": decision.replicas if decision.replicas is not None else declared,
         "replicas": replicas.existing if replicas is not None else 0,
         "ready": replicas.ready if replicas is not None else 0,
         "cause": decision.cause,
-        "reason": looked.problem or decision.reason,
-        "declared": dict(looked.declared),
-        "observed": dict(looked.observed),
+        "reason": service.problem or decision.reason,
+        "declared": dict(service.declared),
+        "observed": dict(service.observed),
     }
 
 
-def _ready(services: Mapping[str, Looked]) -> Condition:
-    waiting = sorted(name for name, looked in services.items() if not looked.settled)
+def _ready(services: Mapping[str, ServiceState]) -> Condition:
+    waiting = sorted(name for name, service in services.items() if not service.settled)
     if waiting:
         return Condition("Ready", "False", "ReplicasNotReady", f"Not all replicas are ready: {', '.join(waiting)}.")
     return Condition("Ready", "True", "Ready", "Every service has the replicas it should have.")
 
 
-def _scaling(services: Mapping[str, Looked], unknown: str) -> Condition:
-    failed = sorted(name for name, looked in services.items() if looked.problem)
+def _scaling(services: Mapping[str, ServiceState], unknown: str) -> Condition:
+    failed = sorted(name for name, service in services.items() if service.problem)
     if failed:
         return Condition("ScalingActive", "False", "ScalingFailed", services[failed[0]].problem)
-    missing = sorted(name for name, looked in services.items() if looked.decision.cause == "NoDeployment")
+    missing = sorted(name for name, service in services.items() if service.decision.cause == "NoDeployment")
     if missing:
         return Condition("ScalingActive", "False", "NoDeployment", services[missing[0]].decision.reason)
-    aside = sorted(name for name, looked in services.items() if looked.decision.cause == "Autoscaled")
+    aside = sorted(name for name, service in services.items() if service.decision.cause == "Autoscaled")
     if aside:
         return Condition("ScalingActive", "False", "Autoscaled", f"Scaled by others: {', '.join(aside)}.")
     if unknown:
-        return Condition("ScalingActive", "False", MISSING, f"No replica is taken away: {unknown}.")
+        return Condition("ScalingActive", "False", METRICS_MISSING, f"No replica is taken away: {unknown}.")
     return Condition("ScalingActive", "True", "WithinBounds", "The operator scales every service within its bounds.")

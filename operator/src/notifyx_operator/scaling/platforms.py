@@ -1,8 +1,8 @@
-"""Scales the Deployments of each NotifyxPlatform within its bounds, and says in its status how they are and why.
+"""Scales the Deployments of each NotifyxPlatform within its bounds and writes replicas and reasons to its status.
 
-Level-triggered like the topics: each round starts from what the API server holds. What the planner remembers is lost
-with the process, and costs a delay: fewer replicas have to do for a whole window again. It needs no finalizer, so a
-platform's resource goes with its release at once.
+Level-triggered like the topics: each poll starts from the objects in the API server. The planner's state is lost with
+the process, which only delays a scale-in by one window. There is no finalizer, so a platform's resource is deleted with
+its release at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_operator.kube.cluster import PLATFORMS, Cluster
-from notifyx_operator.kube.connections import Connections
+from notifyx_operator.kube.connections import ConnectionCounts
 from notifyx_operator.kube.merge_patch import merge_patch
 from notifyx_operator.probing.prober import Prober
 from notifyx_operator.scaling.bounds import (
@@ -31,12 +31,12 @@ from notifyx_operator.scaling.bounds import (
     read_replicas,
     read_spec,
 )
-from notifyx_operator.scaling.decide import decide, shown
-from notifyx_operator.scaling.observations import Observed, missing
+from notifyx_operator.scaling.decide import decide, status_load
+from notifyx_operator.scaling.observations import Observed, incomplete_reason
 from notifyx_operator.scaling.observe import observe
-from notifyx_operator.scaling.planner import Memory
-from notifyx_operator.scaling.platform_status import Looked, Told, platform_status, turned
-from notifyx_operator.scaling.scale_in import rank
+from notifyx_operator.scaling.platform_status import PlatformEvent, ServiceState, platform_status, state_changes
+from notifyx_operator.scaling.replica_plan import PlannerState
+from notifyx_operator.scaling.scale_in import write_deletion_costs
 from notifyx_operator.settings import DeclaredPlatform, OperatorSettings
 from notifyx_operator.topics.demand import Demands
 
@@ -44,14 +44,14 @@ log = get_logger(__name__)
 
 KIND = "NotifyxPlatform"
 
-SETTLING = 1.0
-"""Longest pause, in seconds, while replicas are missing somewhere: who waits for them reads the status."""
+SETTLING_POLL_INTERVAL = 1.0
+"""Maximum interval of polls, in seconds, while a service lacks ready replicas: people watch the status meanwhile."""
 
 
-class Platforms:
-    """The operator's work on NotifyxPlatforms.
+class PlatformReconciler:
+    """Reconciles the NotifyxPlatforms.
 
-    ``prometheus`` is ``None`` where there is none to ask, and ``prober`` where nothing is probed.
+    ``prometheus`` and ``prober`` are ``None`` if they are not configured.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Platforms:
         clock: Clock,
         metrics: Metrics,
         prometheus: Prometheus | None,
-        connections: Connections,
+        connections: ConnectionCounts,
         demands: Demands,
         prober: Prober | None,
     ) -> None:
@@ -74,46 +74,46 @@ class Platforms:
         self._demands = demands
         self._prober = prober
         self._observed, self._observed_at = Observed(), -settings.platform_seconds
-        self._unseen_since = clock.monotonic()
-        self._memories: dict[tuple[str, str], Memory] = {}
+        self._incomplete_since = clock.monotonic()
+        self._planner_states: dict[tuple[str, str], PlannerState] = {}
         self._woken = asyncio.Event()
         self._replicas = metrics.gauge("notifyx_replicas")
         self._scalings = metrics.counter("notifyx_scalings_total")
         self._decisions = metrics.counter("notifyx_scaling_decisions_total")
 
     def wake(self) -> None:
-        """Look again soon: something about a platform changed."""
+        """Trigger a poll: something about a platform changed."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Look at every platform now and then, when woken, and more often while one is not settled."""
+        """Poll every platform periodically and on wake-up; more often while one is not settled."""
         seconds = self._settings.platform_seconds
 
         async def step() -> float:
-            return seconds if await self.look() else min(seconds, SETTLING)
+            return seconds if await self.poll() else min(seconds, SETTLING_POLL_INTERVAL)
 
         retries = Backoff(min(1.0, seconds), seconds)
         await every(seconds, step, away=(NotifyxError,), backoff=retries, wake=self._woken)
 
-    async def look(self) -> bool:
-        """One round over all platforms; one that fails does not keep the others back. Whether all are settled."""
+    async def poll(self) -> bool:
+        """Reconcile all platforms, each independent of the others' failures; return whether all are settled."""
         documents = await self._cluster.platforms()
-        if self._settings.platform is not None and await self._declare(self._settings.platform, documents):
+        if self._settings.platform is not None and await self._ensure_declared(self._settings.platform, documents):
             documents = await self._cluster.platforms()
         settled = True
         for document in documents:
             if (document.get("metadata") or {}).get("deletionTimestamp"):
                 continue
             try:
-                settled &= await self._one(document)
+                settled &= await self._reconcile(document)
             except NotifyxError as error:
-                log.warning("a platform was not looked at", name=document["metadata"]["name"], reason=error.reason)
+                log.warning("platform_reconcile_failed", name=document["metadata"]["name"], reason=error.reason)
         return settled
 
-    async def _declare(self, declared: DeclaredPlatform, documents: Iterable[Mapping[str, Any]]) -> bool:
-        """Make the release's own platform what the release says; whether that changed anything.
+    async def _ensure_declared(self, declared: DeclaredPlatform, documents: Iterable[Mapping[str, Any]]) -> bool:
+        """Create or correct the release's own platform; return whether that changed anything.
 
-        It goes with the operator's Deployment.
+        It is owned by the operator's Deployment, and deleted with it.
         """
         found = next((one for one in documents if one["metadata"]["name"] == declared.name), None)
         if found is None:
@@ -124,46 +124,48 @@ class Platforms:
             await self._cluster.patch_platform(declared.name, {"spec": patch})
         return bool(patch)
 
-    async def _one(self, document: Mapping[str, Any]) -> bool:
-        """Bring one platform in line; whether it has all replicas that it should have."""
-        services: dict[str, Looked] = {}
+    async def _reconcile(self, document: Mapping[str, Any]) -> bool:
+        """Scale one platform's services and write its status; return whether all their replicas are ready."""
+        services: dict[str, ServiceState] = {}
         invalid = unknown = ""
         try:
             spec = read_spec(document)
         except InvalidPlatform as error:
             invalid = error.reason
         else:
-            services, unknown = await self._services(document["metadata"], spec)
+            services, unknown = await self._scale_services(document["metadata"], spec)
         patch = platform_status(
             document,
             services,
             invalid=invalid,
-            unknown=self._worrying(unknown),
+            unknown=self._persistent_problem(unknown),
             delivery=self._prober.condition() if self._prober is not None else None,
             moment=self._clock.now(),
         )
         if patch:
             metadata = document["metadata"]
             await self._cluster.patch_status(PLATFORMS, metadata["namespace"], metadata["name"], patch)
-        for told in turned(document, patch):
-            await self._tell(document["metadata"], told)
-        return all(looked.settled for looked in services.values())
+        for event in state_changes(document, patch):
+            await self._post_event(document["metadata"], event)
+        return all(service.settled for service in services.values())
 
-    async def _services(self, metadata: Mapping[str, Any], spec: PlatformSpec) -> tuple[dict[str, Looked], str]:
-        """Every service scaled; and why not all of their load was seen, if it was not."""
+    async def _scale_services(
+        self, metadata: Mapping[str, Any], spec: PlatformSpec
+    ) -> tuple[dict[str, ServiceState], str]:
+        """Scale every service; also return why the observed load is incomplete, or an empty string."""
         namespace = metadata["namespace"]
         autoscalers = await self._cluster.autoscalers(namespace)
         deployments = {
             name: await self._cluster.deployment(namespace, service.deployment)
             for name, service in spec.services.items()
         }
-        found = {name: read_replicas(one) if one is not None else None for name, one in deployments.items()}
+        replicas = {name: read_replicas(one) if one is not None else None for name, one in deployments.items()}
         observed = await self._observe()
-        unknown = missing(observed, {name: now.ready for name, now in found.items() if now is not None})
-        looked: dict[str, Looked] = {}
+        unknown = incomplete_reason(observed, {name: now.ready for name, now in replicas.items() if now is not None})
+        states: dict[str, ServiceState] = {}
         for name, service in spec.services.items():
-            now, key = found[name], (str(metadata.get("uid", "")), name)
-            decision, self._memories[key] = decide(
+            now, key = replicas[name], (str(metadata.get("uid", "")), name)
+            decision, self._planner_states[key] = decide(
                 name,
                 service,
                 now,
@@ -171,29 +173,29 @@ class Platforms:
                 declared=self._demands.total,
                 observed=observed,
                 unknown=unknown,
-                memory=self._memories.get(key, Memory()),
+                state=self._planner_states.get(key, PlannerState()),
                 step=self._settings.gateway_step if name == "gateway" else 0.0,
                 moment=self._clock.monotonic(),
             )
-            declared, seen = shown(name, service, self._demands.total, observed)
-            one = Looked(decision, now, declared=declared, observed=seen)
-            if now is not None and decision.wanted not in (None, now.declared):
-                one = replace(one, problem=await self._scale(name, metadata, deployments[name] or {}, decision))
-            self._count(name, one)
-            looked[name] = one
-        return looked, unknown
+            declared, seen = status_load(name, service, self._demands.total, observed)
+            state = ServiceState(decision, now, declared=declared, observed=seen)
+            if now is not None and decision.replicas not in (None, now.declared):
+                state = replace(state, problem=await self._scale(name, metadata, deployments[name] or {}, decision))
+            self._count(name, state)
+            states[name] = state
+        return states, unknown
 
-    def _worrying(self, unknown: str) -> str:
-        """``unknown`` where it is a problem: a node that has just become ready will be heard of in a moment."""
+    def _persistent_problem(self, unknown: str) -> str:
+        """Return ``unknown`` once it has lasted: a node that has just become ready has no samples for a moment."""
         now = self._clock.monotonic()
         if not unknown or self._prometheus is None:
-            self._unseen_since = now
+            self._incomplete_since = now
             return ""
-        waits = now - self._unseen_since < self._settings.unseen_patience
+        waits = now - self._incomplete_since < self._settings.unseen_patience
         return "" if waits and not self._observed.problem else unknown
 
     async def _observe(self) -> Observed:
-        """What Prometheus says, asked no more often than the platforms are looked at in calm times."""
+        """Return the observation; query Prometheus no more often than settled platforms are polled."""
         now = self._clock.monotonic()
         if now - self._observed_at >= self._settings.platform_seconds / 2:
             self._observed, self._observed_at = await observe(self._prometheus), now
@@ -202,33 +204,35 @@ class Platforms:
     async def _scale(
         self, name: str, metadata: Mapping[str, Any], deployment: Mapping[str, Any], decision: Decision
     ) -> str:
-        """Give a Deployment the replicas that were decided; what went wrong, if anything did."""
+        """Set a Deployment's replicas to the decided number; return the problem, or an empty string."""
         deployed, problem = deployment["metadata"]["name"], ""
-        assert decision.wanted is not None
+        assert decision.replicas is not None
         try:
-            if name == "gateway" and decision.wanted < read_replicas(deployment).declared:
-                await rank(self._cluster, deployment, self._connections)
-            await self._cluster.scale(metadata["namespace"], deployed, decision.wanted)
+            if name == "gateway" and decision.replicas < read_replicas(deployment).declared:
+                await write_deletion_costs(self._cluster, deployment, self._connections)
+            await self._cluster.scale(metadata["namespace"], deployed, decision.replicas)
         except NotifyxError as error:
             problem = f"The Deployment {deployed} was not scaled: {error.reason}"
         self._scalings.labels(name, "failed" if problem else "done").inc()
-        scaled = Told("Scaled", f"{name}: {decision.reason}")
-        await self._tell(metadata, Told("ScalingFailed", problem, warning=True) if problem else scaled)
+        scaled = PlatformEvent("Scaled", f"{name}: {decision.reason}")
+        await self._post_event(metadata, PlatformEvent("ScalingFailed", problem, warning=True) if problem else scaled)
         return problem
 
-    def _count(self, name: str, looked: Looked) -> None:
-        decision, now = looked.decision, looked.replicas
+    def _count(self, name: str, state: ServiceState) -> None:
+        decision, now = state.decision, state.replicas
         self._decisions.labels(name, decision.cause).inc()
         if now is not None:
             self._replicas.labels(name, "declared").set(now.declared)
             self._replicas.labels(name, "ready").set(now.ready)
-        if decision.wanted is not None:
-            self._replicas.labels(name, "wanted").set(decision.wanted)
+        if decision.replicas is not None:
+            self._replicas.labels(name, "wanted").set(decision.replicas)
 
-    async def _tell(self, metadata: Mapping[str, Any], told: Told) -> None:
+    async def _post_event(self, metadata: Mapping[str, Any], event: PlatformEvent) -> None:
         regarding = {key: str(metadata.get(key, "")) for key in ("namespace", "name", "uid")}
-        log.info("happened", platform=regarding["name"], reason=told.reason, message=told.message)
+        log.info("resource_event", platform=regarding["name"], reason=event.reason, message=event.message)
         try:
-            await self._cluster.event(KIND, regarding, warning=told.warning, reason=told.reason, message=told.message)
+            await self._cluster.post_event(
+                KIND, regarding, warning=event.warning, reason=event.reason, message=event.message
+            )
         except NotifyxError as error:
-            log.warning("an Event was not posted", platform=regarding["name"], reason=error.reason)
+            log.warning("event_post_failed", platform=regarding["name"], reason=error.reason)

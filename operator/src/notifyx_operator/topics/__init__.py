@@ -1,5 +1,5 @@
-"""NotifyxTopic resources in a cluster: who claims which topic, what became of it, and the status written back.
+"""NotifyxTopic resources in a cluster: which topic each claims, the outcome of a pass, and the status written back.
 
-What a resource may say and the plan of changes are in :mod:`notifyx_topics`, which other programs use as well.
-``claims``, ``outcomes``, ``status`` and ``deletion`` are pure. It may use ``kube``.
+The schema of a resource and the plan of changes are in :mod:`notifyx_topics`, which other programs use as well.
+``claims``, ``outcomes``, ``status`` and ``deletion`` are pure. The package may use ``kube``.
 """

@@ -1,4 +1,4 @@
-"""NotifyxTopics as the API server lists them: who claims which topic, who is leaving, and who cannot be understood."""
+"""NotifyxTopics as listed: which topic each claims, whether it is being deleted, and whether it is valid."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from notifyx_topics.resource import API_VERSION, KIND, InvalidResource, Resource
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One NotifyxTopic of the cluster. ``resource`` is ``None`` where ``problem`` says what is wrong with it.
+    """One NotifyxTopic of the cluster. ``resource`` is ``None`` if it is invalid; then ``problem`` says why.
 
-    ``guarded``: it cannot go before the operator has settled its topic. ``since`` is when it was created or, once that
-    has happened, when its deletion began.
+    ``has_finalizer``: it has the operator's finalizer, so its topic is settled before it is gone. ``since`` is when its
+    deletion began or, if it is not being deleted, when it was created.
     """
 
     namespace: str
@@ -24,7 +24,7 @@ class Claim:
     uid: str
     generation: int
     deleting: bool
-    guarded: bool
+    has_finalizer: bool
     status: Mapping[str, Any]
     resource: Resource | None
     problem: str = ""
@@ -32,22 +32,22 @@ class Claim:
 
     @property
     def waits_for_kopf(self) -> bool:
-        """Whether its next step is Kopf's: to add the finalizer, or to call the handler of its deletion."""
-        return self.deleting == self.guarded
+        """Whether Kopf has to act next: add the finalizer, or call the handler of its deletion."""
+        return self.deleting == self.has_finalizer
 
     @property
     def reference(self) -> str:
-        """``namespace/name``, as the store knows the owner of a topic."""
+        """``namespace/name``, the form in which the store records a topic's owner."""
         return f"{self.namespace}/{self.name}"
 
 
 def read_claim(document: Mapping[str, Any]) -> Claim:
-    """What a listed object says; one that is not valid is a claim too, with its problem."""
+    """Read a listed object. An invalid one is a claim too, with its problem."""
     metadata = document.get("metadata") or {}
     status = document.get("status")
     resource, problem = None, ""
     try:
-        # Objects in a list may come without these two; what was listed is known to be one.
+        # Items of a list may lack apiVersion and kind; the list itself says what they are.
         resource = parse({"apiVersion": API_VERSION, "kind": KIND, **document, "status": None})
     except InvalidResource as error:
         problem = error.reason
@@ -57,7 +57,7 @@ def read_claim(document: Mapping[str, Any]) -> Claim:
         uid=str(metadata.get("uid", "")),
         generation=int(metadata.get("generation", 0)),
         deleting=bool(metadata.get("deletionTimestamp")),
-        guarded=FINALIZER in (metadata.get("finalizers") or ()),
+        has_finalizer=FINALIZER in (metadata.get("finalizers") or ()),
         status=status if isinstance(status, Mapping) else {},
         resource=resource,
         problem=problem,

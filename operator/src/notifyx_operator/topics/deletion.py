@@ -1,8 +1,7 @@
-"""What to do when a resource is being deleted and its topic could not be settled. Pure.
+"""Decides what to do when a resource is being deleted and its topic could not be settled. Pure.
 
-A resource always goes in the end: a store that was uninstalled must not leave objects that nobody can delete. What
-is given up is the clean-up, never data: the topic stays as it is, and the next full comparison releases it should the
-store come back.
+A resource is always released in the end: an uninstalled store must not leave objects that nobody can delete. Only the
+clean-up is given up, never data: the topic stays as it is, and a later resync releases it if the store is back.
 """
 
 from __future__ import annotations
@@ -11,34 +10,36 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds to wait for a store that does not answer, and for one that is not there at all."""
+class DeletionTimeouts:
+    """Seconds to wait for a store that does not answer, and for one that has no endpoint."""
 
-    silent: float
-    gone: float
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Try again in at most so many seconds."""
-
-    longest: float
+    unresponsive: float
+    absent: float
 
 
 @dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Let the resource go; the sentence is for its Event."""
+class RetryLater:
+    """Try again within so many seconds."""
 
-    sentence: str
+    within: float
 
 
-def after_failure(topic: str, *, problem: str, waited: float, endpoints: int, patience: Patience) -> Wait | GiveUp:
-    """Whether the deletion of ``topic``'s resource goes on waiting, ``waited`` seconds after it began."""
-    limit = patience.silent if endpoints else min(patience.gone, patience.silent)
+@dataclass(frozen=True, slots=True)
+class ReleaseResource:
+    """Remove the finalizer although the topic is not settled; ``message`` is the text of the Event."""
+
+    message: str
+
+
+def after_failure(
+    topic: str, *, problem: str, waited: float, endpoints: int, timeouts: DeletionTimeouts
+) -> RetryLater | ReleaseResource:
+    """Decide whether the deletion of ``topic``'s resource, begun ``waited`` seconds ago, waits for longer."""
+    limit = timeouts.unresponsive if endpoints else min(timeouts.absent, timeouts.unresponsive)
     if waited < limit:
-        return Wait(limit - waited)
+        return RetryLater(limit - waited)
     why = f"does not answer ({problem.rstrip('.')})" if endpoints else "is not there"
-    return GiveUp(
+    return ReleaseResource(
         f"The store {why}, so the topic '{topic}' was kept with its data although this resource goes. "
         "It passes to its creators when the store is back."
     )

@@ -1,4 +1,4 @@
-"""What a pass means for each resource: from the claims, and what became of the plan's actions. Pure."""
+"""The outcome of a pass for each resource, from the claims and the results of the plan's actions. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from collections.abc import Iterable, Sequence
 from notifyx_common.errors import NotifyxError
 from notifyx_common.topics import AppliedAction
 from notifyx_operator.topics.claims import Claim
-from notifyx_operator.topics.status import Outcome, State
+from notifyx_operator.topics.status import ReconcileOutcome, State
 from notifyx_topics.plan import Put, Refuse
 
-CLAIMED = "claimed_by_other_resource"
+CLAIMED_CODE = "claimed_by_other_resource"
 
 
-def settle(claims: Iterable[Claim], applied: Sequence[AppliedAction], failure: NotifyxError | None) -> list[Outcome]:
-    """Where each resource that stays stands, once it has its finalizer. ``failure``: the store could not be read."""
+def outcomes_of(
+    claims: Iterable[Claim], applied: Sequence[AppliedAction], failure: NotifyxError | None
+) -> list[ReconcileOutcome]:
+    """Return the outcome of each resource that has its finalizer and is not being deleted.
+
+    ``failure``: why the store could not be read, if it could not.
+    """
     refused = {one.action.resource.reference: one.action.reason for one in applied if isinstance(one.action, Refuse)}
     failed: dict[str, NotifyxError] = {}
     for one in applied:
@@ -22,38 +27,38 @@ def settle(claims: Iterable[Claim], applied: Sequence[AppliedAction], failure: N
             failed.setdefault(one.action.topic, one.error)
     outcomes = []
     for claim in claims:
-        if claim.deleting or not claim.guarded:
+        if claim.deleting or not claim.has_finalizer:
             continue
         if claim.resource is None:
-            outcomes.append(Outcome(claim, "Invalid", claim.problem))
+            outcomes.append(ReconcileOutcome(claim, "Invalid", claim.problem))
         elif claim.reference in refused:
-            outcomes.append(Outcome(claim, "Conflict", refused[claim.reference]))
+            outcomes.append(ReconcileOutcome(claim, "Conflict", refused[claim.reference]))
         elif (error := failure or failed.get(claim.name)) is not None:
-            outcomes.append(Outcome(claim, _state(error), error.reason))
+            outcomes.append(ReconcileOutcome(claim, _state(error), error.reason))
         else:
-            outcomes.append(Outcome(claim, "InSync", ""))
+            outcomes.append(ReconcileOutcome(claim, "InSync", ""))
     return outcomes
 
 
-def endings(
+def deletion_blockers(
     claims: Iterable[Claim], applied: Sequence[AppliedAction], failure: NotifyxError | None
 ) -> dict[str, NotifyxError | None]:
-    """For each resource that is being deleted, by UID, what keeps its topic from being settled."""
-    kept: dict[str, NotifyxError | None] = {}
+    """Return for each resource that is being deleted, by UID, the error that keeps its topic from being settled."""
+    blockers: dict[str, NotifyxError | None] = {}
     for claim in claims:
         if claim.deleting:
-            # A handover's Put concerns who comes next; the one that goes has let go before it.
+            # A Put of this pass is for the next owner of the topic; it follows the release by this one.
             errors = [
                 one.error
                 for one in applied
                 if one.action.topic == claim.name and not isinstance(one.action, Put) and one.error is not None
             ]
-            # Owned by another resource by now: nothing of this one's is left to settle.
-            kept[claim.uid] = failure or next((error for error in errors if error.code != CLAIMED), None)
-    return kept
+            # If another resource owns the topic by now, this one has nothing to settle.
+            blockers[claim.uid] = failure or next((error for error in errors if error.code != CLAIMED_CODE), None)
+    return blockers
 
 
 def _state(error: NotifyxError) -> State:
-    if error.code == CLAIMED:
+    if error.code == CLAIMED_CODE:
         return "Conflict"
     return "StoreUnavailable" if error.retryable or error.http_status >= 500 else "Refused"

@@ -1,10 +1,10 @@
-"""Brings topics in line with their resources: one pass observes, plans, applies and says how it went.
+"""Reconciles topics with their resources: one pass observes, plans, applies and reports.
 
-Level-triggered: a pass starts from what the store and the API server hold now, and remembers nothing of earlier ones,
-so that a restart at any instant is safe. Passes run one at a time. Requests that come while one runs share the next:
+Level-triggered: a pass starts from the current state of the store and the API server and uses nothing of earlier ones,
+so that a restart at any instant is safe. Passes run one at a time. Requests that arrive while one runs share the next:
 a thousand resources applied at once cost a few lists, not a thousand.
 
-The store is read before the resources are listed: a topic whose owner is in no list then really has lost it.
+The store is read before the resources are listed: if a topic's owner is then in no list, it is really gone.
 """
 
 from __future__ import annotations
@@ -30,42 +30,42 @@ from notifyx_common.topics import AppliedAction, StoreCalls, apply, observe
 from notifyx_operator.kube.cluster import TOPICS, Cluster
 from notifyx_operator.settings import OperatorSettings
 from notifyx_operator.topics.claims import Claim, read_claim
-from notifyx_operator.topics.deletion import Patience, Wait, after_failure
+from notifyx_operator.topics.deletion import DeletionTimeouts, RetryLater, after_failure
 from notifyx_operator.topics.demand import Demands
-from notifyx_operator.topics.happenings import Happening, happenings
-from notifyx_operator.topics.outcomes import endings, settle
-from notifyx_operator.topics.status import Outcome, State, changes, topic_status, with_numbers
+from notifyx_operator.topics.events import ResourceEvent, events_of_pass
+from notifyx_operator.topics.outcomes import deletion_blockers, outcomes_of
+from notifyx_operator.topics.status import ReconcileOutcome, State, changes, status_fields, with_topic_status
 from notifyx_topics.plan import plan
 
 log = get_logger(__name__)
 
 KIND = "NotifyxTopic"
-FEW = 8
-"""Up to so many topics are read one by one; for more the whole list is cheaper."""
+MAX_SINGLE_READS = 8
+"""Maximum number of topics that a pass reads one by one; for more, the whole list is cheaper."""
 
-MANY = 100
-"""The numbers of so many topics are read at once."""
+STATUS_BATCH = 100
+"""Number of topics whose numbers are read in one request."""
 
 STATES: tuple[State, ...] = ("InSync", "Invalid", "Conflict", "Refused", "StoreUnavailable")
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """How a pass went: where each resource stands, and for each that is being deleted what kept it, by UID."""
+class PassReport:
+    """The result of a pass: by UID, the outcome of each resource and what blocks each deletion."""
 
     number: int
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    endings: dict[str, NotifyxError | None] = field(default_factory=dict)
+    outcomes: dict[str, ReconcileOutcome] = field(default_factory=dict)
+    blockers: dict[str, NotifyxError | None] = field(default_factory=dict)
     leaving: dict[str, Claim] = field(default_factory=dict)
-    happened: tuple[Happening, ...] = ()
+    events: tuple[ResourceEvent, ...] = ()
     waiting: tuple[Claim, ...] = ()
 
 
 class Reconciler:
-    """The operator's work on topics.
+    """Reconciles the NotifyxTopics.
 
-    ``endpoints`` tells how many store nodes are known now, and ``connections`` how many listen to each topic, if that
-    is known. ``demands`` is told what the topics declare.
+    ``endpoints`` returns the current number of store endpoints, ``connections`` the live connections by topic, if they
+    are known. The declared demand is recorded in ``demands``.
     """
 
     def __init__(
@@ -89,48 +89,50 @@ class Reconciler:
         self._clock = clock
         self._endpoints = endpoints
         self._one_at_a_time = asyncio.Lock()
-        # Two lanes: a topic that somebody has just changed does not wait behind all those of a resync.
+        # Two limiters: a topic that was just changed does not wait behind all topics of a resync.
         self._urgent = asyncio.Semaphore(settings.status_parallel)
         self._routine = asyncio.Semaphore(settings.status_parallel)
-        self._asked: dict[str, asyncio.Future[Report]] = {}
+        self._requested: dict[str, asyncio.Future[PassReport]] = {}
         self._passes = 0
         self._latest: dict[str, int] = {}
         self._results = metrics.counter("notifyx_reconciles_total")
         self._seconds = metrics.histogram("notifyx_reconcile_seconds")
         self._states = metrics.gauge("notifyx_topic_resources")
 
-    async def sync(self, topic: str, uid: str) -> Outcome | None:
-        """Reconcile everything that claims ``topic``; where the resource of that UID stands, if it still does.
+    async def sync(self, topic: str, uid: str) -> ReconcileOutcome | None:
+        """Reconcile all resources that claim ``topic``; return the outcome of the one with this UID, if it is listed.
 
-        Its status has been written. Raises :class:`NotifyxError` when the cluster does not answer.
+        Its status has been written. Raises :class:`NotifyxError` if the cluster does not answer.
         """
-        return (await self._ask(topic)).outcomes.get(uid)
+        return (await self._join_pass(topic)).outcomes.get(uid)
 
-    async def end(self, topic: str, uid: str, *, waited: float) -> Wait | None:
-        """Settle the topic of a resource that is being deleted since ``waited`` seconds; ``None`` when it may go.
+    async def finish_deletion(self, topic: str, uid: str, *, waited: float) -> RetryLater | None:
+        """Settle the topic of a resource whose deletion began ``waited`` seconds ago; ``None``: it may be released.
 
-        Raises :class:`NotifyxError` when the cluster does not answer.
+        Raises :class:`NotifyxError` if the cluster does not answer.
         """
-        report = await self._ask(topic)
-        error = report.endings.get(uid)
+        report = await self._join_pass(topic)
+        error = report.blockers.get(uid)
         if error is None:
             return None
-        patience = Patience(silent=self._settings.store_give_up, gone=self._settings.store_gone)
+        timeouts = DeletionTimeouts(unresponsive=self._settings.store_give_up, absent=self._settings.store_gone)
         verdict = after_failure(
-            topic, problem=error.reason, waited=waited, endpoints=self._endpoints(), patience=patience
+            topic, problem=error.reason, waited=waited, endpoints=self._endpoints(), timeouts=timeouts
         )
-        if isinstance(verdict, Wait):
+        if isinstance(verdict, RetryLater):
             return verdict
-        await self._tell([Happening(report.leaving[uid], "TopicKept", verdict.sentence, warning=True)], self._urgent)
+        await self._post_events(
+            [ResourceEvent(report.leaving[uid], "TopicKept", verdict.message, warning=True)], self._urgent
+        )
         return None
 
-    async def resync(self) -> Report:
-        """Compare every topic with its resource and repair what differs."""
+    async def resync(self) -> PassReport:
+        """Reconcile every topic with its resource."""
         async with self._one_at_a_time:
             report = await self._pass(None)
         self._live = await self._connections()
         await self._write(report, self._routine)
-        await self._nudge(report.waiting)
+        await self._trigger_stuck(report.waiting)
         self._latest = {uid: number for uid, number in self._latest.items() if uid in report.outcomes}
         counted = Counter(outcome.state for outcome in report.outcomes.values())
         for state in STATES:
@@ -138,45 +140,45 @@ class Reconciler:
         return report
 
     async def run(self) -> None:
-        """Resync for ever, soon again while something keeps it from going well."""
+        """Resync periodically; sooner after a failure and while the store is unavailable."""
         retries = Backoff(2.0, self._settings.resync_seconds, jitter=AROUND)
-        troubled = 0
+        failures = 0
 
         async def step() -> float | None:
-            nonlocal troubled
+            nonlocal failures
             report = await self.resync()
-            waiting = any(outcome.state == "StoreUnavailable" for outcome in report.outcomes.values())
-            troubled = troubled + 1 if waiting else 0
-            return retries.ceiling(troubled) if waiting else None
+            unavailable = any(outcome.state == "StoreUnavailable" for outcome in report.outcomes.values())
+            failures = failures + 1 if unavailable else 0
+            return retries.ceiling(failures) if unavailable else None
 
         await every(self._settings.resync_seconds, step, away=(NotifyxError,), backoff=retries)
 
-    async def _ask(self, topic: str) -> Report:
-        """The report of a pass over ``topic`` that starts after this call."""
-        if topic not in self._asked:
-            self._asked[topic] = asyncio.get_running_loop().create_future()
-        wanted = self._asked[topic]
-        asked: dict[str, asyncio.Future[Report]] = {}
+    async def _join_pass(self, topic: str) -> PassReport:
+        """Return the report of a pass over ``topic`` that starts after this call."""
+        if topic not in self._requested:
+            self._requested[topic] = asyncio.get_running_loop().create_future()
+        joined = self._requested[topic]
+        requested: dict[str, asyncio.Future[PassReport]] = {}
         try:
             async with self._one_at_a_time:
-                if self._asked.get(topic) is wanted:
-                    asked, self._asked = self._asked, {}
-                    report = await self._pass(frozenset(asked))
-            if asked:
+                if self._requested.get(topic) is joined:
+                    requested, self._requested = self._requested, {}
+                    report = await self._pass(frozenset(requested))
+            if requested:
                 await self._write(report, self._urgent)
         except BaseException as error:
-            told = error if isinstance(error, NotifyxError) else Unavailable("The operator was interrupted.")
-            for future in asked.values():
-                future.set_exception(told)
-                future.exception()  # whoever asked may be gone
+            reported = error if isinstance(error, NotifyxError) else Unavailable("The operator was interrupted.")
+            for future in requested.values():
+                future.set_exception(reported)
+                future.exception()  # its caller may have been cancelled
             if not isinstance(error, NotifyxError):
                 raise
         else:
-            for future in asked.values():
+            for future in requested.values():
                 future.set_result(report)
-        return await asyncio.shield(wanted)
+        return await asyncio.shield(joined)
 
-    async def _pass(self, names: frozenset[str] | None) -> Report:
+    async def _pass(self, names: frozenset[str] | None) -> PassReport:
         started = time.perf_counter()
         self._passes += 1
         observed: list[Topic] = []
@@ -189,17 +191,17 @@ class Reconciler:
         claims = [read_claim(document) for document in await self._cluster.topics(only)]
         if names is not None:
             claims = [claim for claim in claims if claim.name in names]
-        applied = [] if failure is not None else await self._carry_out(claims, observed)
-        states = settle(claims, applied, failure)
-        report = Report(
+        applied = [] if failure is not None else await self._apply_plan(claims, observed)
+        states = outcomes_of(claims, applied, failure)
+        report = PassReport(
             number=self._passes,
             outcomes={outcome.claim.uid: outcome for outcome in states},
-            endings=endings(claims, applied, failure),
+            blockers=deletion_blockers(claims, applied, failure),
             leaving={claim.uid: claim for claim in claims if claim.deleting},
             waiting=tuple(claim for claim in claims if claim.waits_for_kopf),
-            happened=tuple(happenings(claims, applied, states)),
+            events=tuple(events_of_pass(claims, applied, states)),
         )
-        self._demands.note(states, names)
+        self._demands.record_pass(states, names)
         self._latest |= dict.fromkeys(report.outcomes, report.number)
         for outcome in states:
             self._results.labels(outcome.state).inc()
@@ -207,7 +209,7 @@ class Reconciler:
         return report
 
     async def _observe(self, names: frozenset[str] | None) -> list[Topic]:
-        if names is None or len(names) > FEW:
+        if names is None or len(names) > MAX_SINGLE_READS:
             topics = await observe(self._store)
             return topics if names is None else [topic for topic in topics if topic.name in names]
         found = []
@@ -220,80 +222,85 @@ class Reconciler:
                 continue
         return found
 
-    async def _carry_out(self, claims: Sequence[Claim], observed: Iterable[Topic]) -> list[AppliedAction]:
-        """Apply the plan, topic by topic; once the store does not answer, the rest is not tried."""
+    async def _apply_plan(self, claims: Sequence[Claim], observed: Iterable[Topic]) -> list[AppliedAction]:
+        """Apply the plan, topic by topic. Once the store does not answer, fail the remaining actions untried."""
         staying = [claim for claim in claims if not claim.deleting]
         actions = plan(
-            [claim.resource for claim in staying if claim.resource is not None and claim.guarded],
+            [claim.resource for claim in staying if claim.resource is not None and claim.has_finalizer],
             observed,
             ended=[claim.resource for claim in claims if claim.resource is not None and claim.deleting],
-            # What could go at any instant gets no topic yet: nobody would be left to say what becomes of it.
-            held=[claim.reference for claim in staying if claim.resource is None or not claim.guarded],
+            # Without the finalizer a resource can vanish at any instant, leaving a topic without an owner.
+            held=[claim.reference for claim in staying if claim.resource is None or not claim.has_finalizer],
             namespaces=self._settings.namespaces or None,
         )
         done: list[AppliedAction] = []
-        silent: NotifyxError | None = None
+        unavailable: NotifyxError | None = None
         for _, group in groupby(actions, key=lambda action: action.topic):
-            if silent is not None:
-                done += [AppliedAction(action, silent) for action in group]
+            if unavailable is not None:
+                done += [AppliedAction(action, unavailable) for action in group]
                 continue
-            carried = await apply(self._store, list(group))
-            done += carried
-            silent = next((one.error for one in carried if one.error is not None and one.error.retryable), None)
+            results = await apply(self._store, list(group))
+            done += results
+            unavailable = next((one.error for one in results if one.error is not None and one.error.retryable), None)
         return done
 
-    async def _write(self, report: Report, lane: asyncio.Semaphore) -> None:
-        """Read the topics' numbers, write each status that changed, and post the Events."""
+    async def _write(self, report: PassReport, limiter: asyncio.Semaphore) -> None:
+        """Read the topics' numbers, write each changed status, and post the Events."""
         outcomes = list(report.outcomes.values())
-        for start in range(0, len(outcomes), MANY):
-            some = outcomes[start : start + MANY]
-            books = await self._books([outcome.claim.name for outcome in some if outcome.state == "InSync"])
-            numbered = [with_numbers(outcome, books, self._live) for outcome in some]
-            await asyncio.gather(*(self._write_one(report.number, outcome, lane) for outcome in numbered))
-        await self._tell(report.happened, lane)
+        for start in range(0, len(outcomes), STATUS_BATCH):
+            batch = outcomes[start : start + STATUS_BATCH]
+            statuses = await self._read_statuses([outcome.claim.name for outcome in batch if outcome.state == "InSync"])
+            measured = [with_topic_status(outcome, statuses, self._live) for outcome in batch]
+            await asyncio.gather(*(self._write_one(report.number, outcome, limiter) for outcome in measured))
+        await self._post_events(report.events, limiter)
 
-    async def _write_one(self, number: int, outcome: Outcome, lane: asyncio.Semaphore) -> None:
+    async def _write_one(self, number: int, outcome: ReconcileOutcome, limiter: asyncio.Semaphore) -> None:
         claim = outcome.claim
-        async with lane:
-            # A later pass has seen more than this one.
+        async with limiter:
+            # A later pass has newer state.
             if self._latest.get(claim.uid) != number:
                 return
-            differing = changes(claim.status, topic_status(outcome, self._clock.now()))
+            differing = changes(claim.status, status_fields(outcome, self._clock.now()))
             if not differing:
                 return
             try:
                 await self._cluster.patch_status(TOPICS, claim.namespace, claim.name, differing)
             except NotifyxError as error:
-                log.warning("a status was not written", resource=claim.reference, reason=error.reason)
+                log.warning("status_write_failed", resource=claim.reference, reason=error.reason)
 
-    async def _nudge(self, waiting: Iterable[Claim]) -> None:
-        """Touch what has waited for Kopf a whole round: after some conflicts it acts on the next event only."""
-        patience = timedelta(seconds=self._settings.resync_seconds)
+    async def _trigger_stuck(self, waiting: Iterable[Claim]) -> None:
+        """Trigger the resources that have waited for Kopf for a whole interval.
+
+        After some write conflicts Kopf acts on the next watch event only.
+        """
+        interval = timedelta(seconds=self._settings.resync_seconds)
         for claim in waiting:
-            if claim.since is not None and self._clock.now() - claim.since > patience:
-                await self._cluster.nudge(TOPICS, claim.namespace, claim.name)
+            if claim.since is not None and self._clock.now() - claim.since > interval:
+                await self._cluster.trigger(TOPICS, claim.namespace, claim.name)
 
-    async def _books(self, names: Sequence[str]) -> dict[str, TopicStatus]:
-        """The numbers of these topics, by name, of those that can be read now."""
+    async def _read_statuses(self, names: Sequence[str]) -> dict[str, TopicStatus]:
+        """Read the numbers of these topics, by name; return nothing if the store fails, until the next pass."""
         if not names:
             return {}
-        wish = TopicStatusQuery(topics=list(names))
+        request = TopicStatusQuery(topics=list(names))
         try:
-            found = await self._store.send(TOPIC_STATUSES, wish, principal=system_principal("operator"))
+            found = await self._store.send(TOPIC_STATUSES, request, principal=system_principal("operator"))
         except NotifyxError as error:
-            log.info("the topics' numbers were not read", reason=error.reason)
+            log.info("topic_status_read_failed", reason=error.reason)
             return {}
         return {one.name: one for one in found.items}
 
-    async def _tell(self, happened: Iterable[Happening], lane: asyncio.Semaphore) -> None:
-        await asyncio.gather(*(self._tell_one(one, lane) for one in happened))
+    async def _post_events(self, events: Iterable[ResourceEvent], limiter: asyncio.Semaphore) -> None:
+        await asyncio.gather(*(self._post_event(event, limiter) for event in events))
 
-    async def _tell_one(self, one: Happening, lane: asyncio.Semaphore) -> None:
-        claim = one.claim
-        log.info("happened", resource=claim.reference, reason=one.reason, message=one.message)
+    async def _post_event(self, event: ResourceEvent, limiter: asyncio.Semaphore) -> None:
+        claim = event.claim
+        log.info("resource_event", resource=claim.reference, reason=event.reason, message=event.message)
         regarding = {"namespace": claim.namespace, "name": claim.name, "uid": claim.uid}
-        async with lane:
+        async with limiter:
             try:
-                await self._cluster.event(KIND, regarding, warning=one.warning, reason=one.reason, message=one.message)
+                await self._cluster.post_event(
+                    KIND, regarding, warning=event.warning, reason=event.reason, message=event.message
+                )
             except NotifyxError as error:
-                log.warning("an Event was not posted", resource=claim.reference, reason=error.reason)
+                log.warning("event_post_failed", resource=claim.reference, reason=error.reason)

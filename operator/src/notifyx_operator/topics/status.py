@@ -1,4 +1,4 @@
-"""What a NotifyxTopic's ``status`` says, made from what was found and done. Pure."""
+"""Builds the ``status`` of a NotifyxTopic from the outcome of a pass. Pure."""
 
 from __future__ import annotations
 
@@ -15,32 +15,34 @@ State = Literal["InSync", "Invalid", "Conflict", "Refused", "StoreUnavailable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """Where one resource stands after it was reconciled; ``message`` says why it is not in sync.
+class ReconcileOutcome:
+    """The state of one resource after a pass; ``message`` says why it is not in sync.
 
-    ``books`` are the topic's numbers and ``connections`` who listens live, where they could be read.
+    ``topic_status``: the topic's numbers. ``connections``: how many clients listen live. Each is ``None`` if unread.
     """
 
     claim: Claim
     state: State
     message: str
-    books: TopicStatus | None = None
+    topic_status: TopicStatus | None = None
     connections: int | None = None
 
 
-def with_numbers(outcome: Outcome, books: Mapping[str, TopicStatus], connections: Mapping[str, int] | None) -> Outcome:
-    """``outcome`` with its topic's numbers; ``connections`` of all topics, or ``None`` while they are not known."""
+def with_topic_status(
+    outcome: ReconcileOutcome, statuses: Mapping[str, TopicStatus], connections: Mapping[str, int] | None
+) -> ReconcileOutcome:
+    """Return ``outcome`` with its topic's numbers. ``connections``: of all topics, ``None`` while unknown."""
     if outcome.state != "InSync":
         return outcome
     name = outcome.claim.name
     return replace(
-        outcome, books=books.get(name), connections=None if connections is None else connections.get(name, 0)
+        outcome, topic_status=statuses.get(name), connections=None if connections is None else connections.get(name, 0)
     )
 
 
-def topic_status(outcome: Outcome, moment: datetime) -> dict[str, Any]:
-    """The fields of ``status`` to write. Numbers that are not known now stay what they were."""
-    claim, books = outcome.claim, outcome.books
+def status_fields(outcome: ReconcileOutcome, moment: datetime) -> dict[str, Any]:
+    """Return the fields of ``status``. Unknown numbers are left out, so that their last values stay."""
+    claim, measured = outcome.claim, outcome.topic_status
     status: dict[str, Any] = {
         "observedGeneration": claim.generation,
         "topic": claim.name,
@@ -50,11 +52,11 @@ def topic_status(outcome: Outcome, moment: datetime) -> dict[str, Any]:
     }
     if claim.resource is not None:
         status["demand"] = {"connections": claim.resource.spec.demand.connections}
-    if books is not None:
+    if measured is not None:
         status |= {
-            "subscribers": books.subscribers,
-            "lastSequence": books.last_seq,
-            "unacknowledged": books.unacknowledged,
+            "subscribers": measured.subscribers,
+            "lastSequence": measured.last_seq,
+            "unacknowledged": measured.unacknowledged,
         }
     if outcome.connections is not None:
         status["connections"] = outcome.connections
@@ -62,32 +64,32 @@ def topic_status(outcome: Outcome, moment: datetime) -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of ``after`` that are not in ``before``: nothing is written where nothing changed."""
+    """Return the fields of ``after`` that differ from ``before``; only these are written."""
     return {field: value for field, value in after.items() if before.get(field) != value}
 
 
-def conditions(outcome: Outcome) -> list[Condition]:
-    """Synced, LedgerBalanced and Ready."""
+def conditions(outcome: ReconcileOutcome) -> list[Condition]:
+    """Return the conditions Synced, LedgerBalanced and Ready."""
     return [_synced(outcome), _balanced(outcome), _ready(outcome)]
 
 
-def _synced(outcome: Outcome) -> Condition:
+def _synced(outcome: ReconcileOutcome) -> Condition:
     if outcome.state == "InSync":
         return Condition("Synced", "True", "InSync", "The topic is what this resource says.")
     status: Literal["False", "Unknown"] = "Unknown" if outcome.state == "StoreUnavailable" else "False"
     return Condition("Synced", status, outcome.state, outcome.message)
 
 
-def _balanced(outcome: Outcome) -> Condition:
-    if outcome.books is None:
+def _balanced(outcome: ReconcileOutcome) -> Condition:
+    if outcome.topic_status is None:
         reason = outcome.state if outcome.state != "InSync" else "NotRead"
         return Condition("LedgerBalanced", "Unknown", reason, "The topic's ledger could not be read.")
-    if outcome.books.ledger_balanced:
+    if outcome.topic_status.ledger_balanced:
         return Condition("LedgerBalanced", "True", "Balanced", "Every notification is accounted for.")
     return Condition("LedgerBalanced", "False", "Imbalance", "The topic's ledger does not balance; see the alert.")
 
 
-def _ready(outcome: Outcome) -> Condition:
+def _ready(outcome: ReconcileOutcome) -> Condition:
     if outcome.state != "InSync" or outcome.claim.resource is None:
         return Condition("Ready", "False", outcome.state, outcome.message)
     if outcome.claim.resource.spec.paused:

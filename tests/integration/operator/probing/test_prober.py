@@ -74,10 +74,10 @@ async def test_a_refused_prober_says_why(platform: Platform, tmp_path: Path) -> 
         started = asyncio.get_running_loop().time()
 
         async def told() -> bool:
-            return prober._book._trouble != ""
+            return prober._probes._failure != ""
 
         await eventually(told)
-        condition = prober._book.condition(started + 1000)
+        condition = prober._probes.condition(started + 1000)
         assert (condition.status, condition.reason) == ("False", "NotDelivered")
         assert "token" in condition.message
         assert counted(metrics, "delivered") == 0

@@ -17,7 +17,7 @@ from notifyx_operator.scaling.bounds import (
     read_replicas,
     read_spec,
 )
-from notifyx_operator.scaling.platform_status import Looked, Told, platform_status, turned
+from notifyx_operator.scaling.platform_status import PlatformEvent, ServiceState, platform_status, state_changes
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GOOD: dict[str, Any] = {
@@ -71,7 +71,7 @@ def test_a_service_nobody_knows_is_refused() -> None:
         read_spec({"spec": {"services": {"database": GOOD}}})
 
 
-def status(unknown: str = "", **services: Looked) -> dict[str, Any]:
+def status(unknown: str = "", **services: ServiceState) -> dict[str, Any]:
     document = {"metadata": {"generation": 4}, "status": {"services": {"auth": {"wanted": 1}}}}
     return platform_status(document, services, invalid="", unknown=unknown, delivery=None, moment=NOW)
 
@@ -80,7 +80,7 @@ def conditions(of: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {one["type"]: (one["status"], one["reason"]) for one in of["conditions"]}
 
 
-SETTLED = Looked(
+SETTLED = ServiceState(
     Decision(3, "Declared", "50,000 connections declared need 3."),
     Replicas(3, 3, 3),
     declared={"connections": 50_000},
@@ -110,7 +110,7 @@ def test_what_did_not_change_is_not_written_and_what_is_gone_is_taken_out() -> N
     )
     document = {"metadata": {"generation": 4}, "status": held}
     assert platform_status(document, {"gateway": SETTLED}, invalid="", unknown="", delivery=None, moment=NOW) == {}
-    unseen = Looked(SETTLED.decision, SETTLED.replicas, declared=SETTLED.declared)
+    unseen = ServiceState(SETTLED.decision, SETTLED.replicas, declared=SETTLED.declared)
     patch = platform_status(document, {"gateway": unseen}, invalid="", unknown="", delivery=None, moment=NOW)
     assert patch == {"services": {"gateway": {"observed": {"connections": None}}}}
 
@@ -119,7 +119,7 @@ def after(status: dict[str, Any], unknown: str = "", delivery: Condition | None 
     """The next status after that one."""
     document = {"metadata": {"generation": 4}, "status": status}
     patch = platform_status(document, {"gateway": SETTLED}, invalid="", unknown=unknown, delivery=delivery, moment=NOW)
-    return {**status, **patch, "told": turned(document, patch)}
+    return {**status, **patch, "told": state_changes(document, patch)}
 
 
 def test_metrics_that_go_away_and_come_back_are_told_once() -> None:
@@ -129,7 +129,7 @@ def test_metrics_that_go_away_and_come_back_are_told_once() -> None:
     back = after(longer)
     message = "No replica is taken away: there are no metrics."
     assert [one["told"] for one in (well, longer)] == [[], []]
-    assert lost["told"] == [Told("MetricsMissing", message, warning=True)]
+    assert lost["told"] == [PlatformEvent("MetricsMissing", message, warning=True)]
     assert [one.reason for one in back["told"]] == ["MetricsBack"]
 
 
@@ -148,13 +148,13 @@ def test_deliveries_that_fail_and_come_back_are_told_once() -> None:
 @pytest.mark.parametrize(
     ("looked", "expected"),
     [
-        (Looked(Decision(3, "Observed", "x"), Replicas(3, 3, 2)), ("ReplicasNotReady", "WithinBounds")),
-        (Looked(Decision(None, "Autoscaled", "x"), Replicas(3, 3, 3)), ("Ready", "Autoscaled")),
-        (Looked(Decision(None, "NoDeployment", "x"), None), ("ReplicasNotReady", "NoDeployment")),
-        (Looked(Decision(3, "Minimum", "x"), Replicas(1, 1, 1), "No."), ("ReplicasNotReady", "ScalingFailed")),
+        (ServiceState(Decision(3, "Observed", "x"), Replicas(3, 3, 2)), ("ReplicasNotReady", "WithinBounds")),
+        (ServiceState(Decision(None, "Autoscaled", "x"), Replicas(3, 3, 3)), ("Ready", "Autoscaled")),
+        (ServiceState(Decision(None, "NoDeployment", "x"), None), ("ReplicasNotReady", "NoDeployment")),
+        (ServiceState(Decision(3, "Minimum", "x"), Replicas(1, 1, 1), "No."), ("ReplicasNotReady", "ScalingFailed")),
     ],
 )
-def test_what_is_not_right_is_said(looked: Looked, expected: tuple[str, str]) -> None:
+def test_what_is_not_right_is_said(looked: ServiceState, expected: tuple[str, str]) -> None:
     found = conditions(status(gateway=looked))
     assert (found["Ready"][1], found["ScalingActive"][1]) == expected
 

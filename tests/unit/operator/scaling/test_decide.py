@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from notifyx_common.calls.prometheus import Sample
 from notifyx_operator.scaling.bounds import Decision, Replicas, ServiceSpec
-from notifyx_operator.scaling.decide import decide, shown
-from notifyx_operator.scaling.observations import Observed, missing, queries, read
-from notifyx_operator.scaling.planner import Memory
-from notifyx_operator.scaling.scale_in import GREATEST, costs
+from notifyx_operator.scaling.decide import decide, status_load
+from notifyx_operator.scaling.observations import Observed, incomplete_reason, parse, queries
+from notifyx_operator.scaling.replica_plan import PlannerState
+from notifyx_operator.scaling.scale_in import MAX_COST, deletion_costs
 from notifyx_operator.topics.claims import Claim
 from notifyx_operator.topics.demand import Demand, Demands
-from notifyx_operator.topics.status import Outcome, State
+from notifyx_operator.topics.status import ReconcileOutcome, State
 from notifyx_topics.resource import DemandSpec, Resource, TopicSpec
 
 SPEC = ServiceSpec.model_validate(
@@ -35,7 +35,7 @@ def decided(now: int = 2, *, spec: ServiceSpec = SPEC, **given_: Any) -> Decisio
     """What is decided of a gateway at the first look."""
     known: dict[str, Any] = {
         "autoscaler": None, "declared": Demand(), "observed": CALM, "unknown": "",
-        "memory": Memory(), "step": 0.0, "moment": 0.0,
+        "state": PlannerState(), "step": 0.0, "moment": 0.0,
     }  # fmt: skip
     return decide("gateway", spec, Replicas(now, now, now), **{**known, **given_})[0]
 
@@ -68,37 +68,37 @@ def decided(now: int = 2, *, spec: ServiceSpec = SPEC, **given_: Any) -> Decisio
 )
 def test_what_is_decided(now: int, given_: dict[str, Any], wanted: int, cause: str, words: str) -> None:
     decision = decided(now, **given_)
-    assert (decision.wanted, decision.cause) == (wanted, cause)
+    assert (decision.replicas, decision.cause) == (wanted, cause)
     assert words in decision.reason
 
 
 def test_where_the_operator_has_no_say() -> None:
-    assert (decided(1, autoscaler="keda").wanted, decided(1, autoscaler="keda").cause) == (None, "Autoscaled")
-    none, memory = decide(
+    assert (decided(1, autoscaler="keda").replicas, decided(1, autoscaler="keda").cause) == (None, "Autoscaled")
+    none, state = decide(
         "gateway", SPEC, None,
-        autoscaler=None, declared=None, observed=CALM, unknown="", memory=Memory(), step=0, moment=0,
+        autoscaler=None, declared=None, observed=CALM, unknown="", state=PlannerState(), step=0, moment=0,
     )  # fmt: skip
     assert none == Decision(None, "NoDeployment", "There is no Deployment notifyx-gateway.")
-    assert memory == Memory()
+    assert state == PlannerState()
 
 
 @given(st.integers(0, 50), st.integers(0, 20), st.integers(0, 20), st.floats(0, 1e5))
 def test_what_is_wanted_is_within_bounds(now: int, low: int, more: int, load: float) -> None:
     spec = SPEC.model_copy(update={"minimum": low, "maximum": low + more})
-    wanted = decided(now, spec=spec, observed=Observed(Demand(connections=load))).wanted
+    wanted = decided(now, spec=spec, observed=Observed(Demand(connections=load))).replicas
     assert wanted is not None
     assert low <= wanted <= low + more
 
 
 def test_replicas_go_one_at_a_time_or_together() -> None:
     def after_a_window(step: float) -> int | None:
-        memory = Memory()
+        state = PlannerState()
         for moment in (0.0, 301.0):
-            decision, memory = decide(
+            decision, state = decide(
                 "gateway", SPEC, Replicas(5, 5, 5),
-                autoscaler=None, declared=Demand(), observed=CALM, unknown="", memory=memory, step=step, moment=moment,
+                autoscaler=None, declared=Demand(), observed=CALM, unknown="", state=state, step=step, moment=moment,
             )  # fmt: skip
-        return decision.wanted
+        return decision.replicas
 
     assert (after_a_window(60.0), after_a_window(0.0)) == (4, 2)
 
@@ -106,16 +106,16 @@ def test_replicas_go_one_at_a_time_or_together() -> None:
 def test_what_is_shown_is_what_counts() -> None:
     load = Demand(connections=1234.5, publishes_per_second=7, emails_per_minute=8)
     seen = Observed(load, latency={"gateway": 0.0123456, "auth": 1.0})
-    assert shown("gateway", SPEC, load, seen) == (
+    assert status_load("gateway", SPEC, load, seen) == (
         {"connections": 1230},
         {"connections": 1230, "latencyMilliseconds": 12.3},
     )
-    assert shown("gateway", SPEC, None, Observed(problem="away")) == ({}, {})
+    assert status_load("gateway", SPEC, None, Observed(problem="away")) == ({}, {})
 
 
 def test_prometheus_answers_are_read() -> None:
     one = Sample({}, 40.0)
-    observed = read(
+    observed = parse(
         {
             "connections": [one],
             "publishes": [],
@@ -129,10 +129,10 @@ def test_prometheus_answers_are_read() -> None:
     assert observed.load == Demand(connections=40, publishes_per_second=0, emails_per_minute=560)
     assert observed.latency == {"auth": 0.5}
     assert observed.databases == {"store": 0.25}
-    assert missing(observed, {"gateway": 2}) == ""
+    assert incomplete_reason(observed, {"gateway": 2}) == ""
     said = "Prometheus has heard of 0 of 1 ready store nodes lately"
-    assert missing(observed, {"gateway": 2, "store": 1}) == said
-    assert missing(Observed(problem="it is away"), {"gateway": 2}) == "it is away"
+    assert incomplete_reason(observed, {"gateway": 2, "store": 1}) == said
+    assert incomplete_reason(Observed(problem="it is away"), {"gateway": 2}) == "it is away"
 
 
 def test_the_queries_choose_this_platforms_series() -> None:
@@ -143,25 +143,32 @@ def test_the_queries_choose_this_platforms_series() -> None:
         assert expression.count("notifyx_") == expression.count("mine=1")
 
 
-def outcome(name: str, connections: int, state: State = "InSync") -> Outcome:
+def outcome(name: str, connections: int, state: State = "InSync") -> ReconcileOutcome:
     resource = Resource("team", name, name, TopicSpec(demand=DemandSpec.model_validate({"connections": connections})))
     claim = Claim(
-        namespace="team", name=name, uid=name, generation=1, deleting=False, guarded=True, status={}, resource=resource
+        namespace="team",
+        name=name,
+        uid=name,
+        generation=1,
+        deleting=False,
+        has_finalizer=True,
+        status={},
+        resource=resource,
     )
-    return Outcome(claim, state, "")
+    return ReconcileOutcome(claim, state, "")
 
 
 def test_the_topics_demand_is_added_up() -> None:
     demands, told = Demands(), list[Demand | None]()
     demands.on_change(lambda: told.append(demands.total))
-    demands.note([outcome("a", 100)], frozenset({"a"}))
+    demands.record_pass([outcome("a", 100)], frozenset({"a"}))
     assert demands.total is None, "a part is no sum"
-    demands.note([outcome("a", 100), outcome("b", 50), outcome("c", 7, "Conflict")], None)
+    demands.record_pass([outcome("a", 100), outcome("b", 50), outcome("c", 7, "Conflict")], None)
     assert demands.total == Demand(connections=150)
-    demands.note([outcome("b", 80)], frozenset({"b"}))
-    demands.note([outcome("b", 80)], frozenset({"b"}))
+    demands.record_pass([outcome("b", 80)], frozenset({"b"}))
+    demands.record_pass([outcome("b", 80)], frozenset({"b"}))
     assert demands.total == Demand(connections=180)
-    demands.note([], frozenset({"a"}))
+    demands.record_pass([], frozenset({"a"}))
     assert told == [Demand(connections=150), Demand(connections=180), Demand(connections=80)]
 
 
@@ -175,4 +182,4 @@ def test_the_gateway_with_the_fewest_connections_goes_first_and_a_silent_one_las
         pod("c", "10.0.0.3"),
         pod("d", "10.0.0.4", deletionTimestamp="x"),
     ]
-    assert costs(pods, {"10.0.0.1": 9, "10.0.0.2": 4}) == {"a": 9, "b": 4, "c": GREATEST}
+    assert deletion_costs(pods, {"10.0.0.1": 9, "10.0.0.2": 4}) == {"a": 9, "b": 4, "c": MAX_COST}

@@ -10,22 +10,22 @@ import pytest
 from notifyx_common.contracts.store.topics import TopicStatus
 from notifyx_common.errors import Conflict, Forbidden, NotifyxError, Unavailable
 from notifyx_common.topics import AppliedAction
-from notifyx_operator.handlers import LONGEST_PAUSE, pause
+from notifyx_operator.handlers import MAX_RETRY_DELAY, retry_delay
 from notifyx_operator.kube.names import FINALIZER
 from notifyx_operator.topics.claims import Claim, read_claim
-from notifyx_operator.topics.deletion import GiveUp, Patience, Wait, after_failure
-from notifyx_operator.topics.happenings import happenings
-from notifyx_operator.topics.outcomes import endings, settle
-from notifyx_operator.topics.status import Outcome, changes, conditions, topic_status
+from notifyx_operator.topics.deletion import DeletionTimeouts, ReleaseResource, RetryLater, after_failure
+from notifyx_operator.topics.events import events_of_pass
+from notifyx_operator.topics.outcomes import deletion_blockers, outcomes_of
+from notifyx_operator.topics.status import ReconcileOutcome, changes, conditions, status_fields
 from notifyx_topics.plan import Delete, Put, Refuse, Release
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AWAY = Unavailable("The store service cannot be reached.")
 CLAIMED = Conflict("The topic is declared by a/deploys.", code="claimed_by_other_resource")
-BOOKS = TopicStatus(name="deploys", last_seq=9, subscribers=3, unacknowledged=4, ledger_balanced=True)
+STATUS = TopicStatus(name="deploys", last_seq=9, subscribers=3, unacknowledged=4, ledger_balanced=True)
 
 
-def claim(namespace: str = "a", *, deleting: bool = False, guarded: bool = True, **fields: Any) -> Claim:
+def claim(namespace: str = "a", *, deleting: bool = False, has_finalizer: bool = True, **fields: Any) -> Claim:
     metadata: dict[str, Any] = {
         "name": "deploys",
         "namespace": namespace,
@@ -33,7 +33,7 @@ def claim(namespace: str = "a", *, deleting: bool = False, guarded: bool = True,
         "generation": 2,
         "creationTimestamp": "2026-01-01T00:00:00Z",
     }
-    if guarded:
+    if has_finalizer:
         metadata["finalizers"] = [FINALIZER]
     if deleting:
         metadata["deletionTimestamp"] = "2026-01-02T00:00:00Z"
@@ -47,7 +47,7 @@ def put(of: Claim, cause: Any = "missing") -> Put:
 
 def test_a_listed_resource_is_read() -> None:
     read = claim(spec={"title": "T"})
-    assert (read.reference, read.generation, read.deleting, read.guarded) == ("a/deploys", 2, False, True)
+    assert (read.reference, read.generation, read.deleting, read.has_finalizer) == ("a/deploys", 2, False, True)
     assert read.resource is not None
     assert read.resource.spec.title == "T"
     assert read.since == NOW
@@ -66,10 +66,10 @@ def test_what_is_listed_is_survived() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deleting", "guarded", "waits"), [(False, False, True), (False, True, False), (True, True, True)]
+    ("deleting", "has_finalizer", "waits"), [(False, False, True), (False, True, False), (True, True, True)]
 )
-def test_who_waits_for_kopf(deleting: bool, guarded: bool, waits: bool) -> None:
-    assert claim(deleting=deleting, guarded=guarded).waits_for_kopf is waits
+def test_who_waits_for_kopf(deleting: bool, has_finalizer: bool, waits: bool) -> None:
+    assert claim(deleting=deleting, has_finalizer=has_finalizer).waits_for_kopf is waits
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_who_waits_for_kopf(deleting: bool, guarded: bool, waits: bool) -> None:
 )
 def test_what_the_stores_answer_means(error: NotifyxError | None, state: str) -> None:
     one = claim()
-    (outcome,) = settle([one], [AppliedAction(put(one), error)], None)
+    (outcome,) = outcomes_of([one], [AppliedAction(put(one), error)], None)
     assert outcome.state == state
     assert outcome.message == (error.reason if error is not None else "")
 
 
 def test_a_store_that_cannot_be_read_leaves_everything_unknown() -> None:
-    outcomes = settle([claim(), claim("b", spec={"x": 1}), claim("c", deleting=True)], [], AWAY)
+    outcomes = outcomes_of([claim(), claim("b", spec={"x": 1}), claim("c", deleting=True)], [], AWAY)
     assert [outcome.state for outcome in outcomes] == ["StoreUnavailable", "Invalid"]
 
 
@@ -92,27 +92,31 @@ def test_the_refused_one_is_told_by_whom() -> None:
     winner, loser = claim("a"), claim("b")
     assert loser.resource is not None
     refuse = Refuse("deploys", loser.resource, "The topic 'deploys' is claimed by a/deploys, which is older.")
-    first, second = settle([winner, loser], [AppliedAction(refuse), AppliedAction(put(winner))], None)
+    first, second = outcomes_of([winner, loser], [AppliedAction(refuse), AppliedAction(put(winner))], None)
     assert (first.state, second.state) == ("InSync", "Conflict")
     assert "a/deploys" in second.message
 
 
 def test_without_its_finalizer_a_resource_has_no_state_yet() -> None:
-    assert settle([claim(guarded=False)], [], None) == []
+    assert outcomes_of([claim(has_finalizer=False)], [], None) == []
 
 
-def test_endings() -> None:
+def test_deletion_blockers() -> None:
     leaving = claim(deleting=True)
     release = Release("deploys", "Gone.", "uid-a")
-    assert endings([leaving, claim("b")], [AppliedAction(release)], None) == {"uid-a": None}
-    assert endings([leaving], [AppliedAction(release, AWAY)], None) == {"uid-a": AWAY}
-    assert endings([leaving], [], AWAY) == {"uid-a": AWAY}
-    assert endings([leaving], [AppliedAction(release, CLAIMED)], None) == {"uid-a": None}, "it owns nothing any more"
-    assert endings([leaving], [AppliedAction(release), AppliedAction(put(claim("b")), AWAY)], None) == {"uid-a": None}
+    assert deletion_blockers([leaving, claim("b")], [AppliedAction(release)], None) == {"uid-a": None}
+    assert deletion_blockers([leaving], [AppliedAction(release, AWAY)], None) == {"uid-a": AWAY}
+    assert deletion_blockers([leaving], [], AWAY) == {"uid-a": AWAY}
+    assert deletion_blockers([leaving], [AppliedAction(release, CLAIMED)], None) == {"uid-a": None}, (
+        "it owns nothing any more"
+    )
+    assert deletion_blockers([leaving], [AppliedAction(release), AppliedAction(put(claim("b")), AWAY)], None) == {
+        "uid-a": None
+    }
 
 
 def test_a_status_in_sync() -> None:
-    status = topic_status(Outcome(claim(spec={"demand": {"connections": 5}}), "InSync", "", BOOKS, 0), NOW)
+    status = status_fields(ReconcileOutcome(claim(spec={"demand": {"connections": 5}}), "InSync", "", STATUS, 0), NOW)
     assert status | {"conditions": []} == {
         "observedGeneration": 2,
         "topic": "deploys",
@@ -127,7 +131,7 @@ def test_a_status_in_sync() -> None:
 
 
 def test_a_status_out_of_sync_keeps_the_numbers() -> None:
-    status = topic_status(Outcome(claim(), "StoreUnavailable", "Away."), NOW)
+    status = status_fields(ReconcileOutcome(claim(), "StoreUnavailable", "Away."), NOW)
     assert not {"subscribers", "connections"} & status.keys()
     found = {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
     assert found == {
@@ -138,25 +142,25 @@ def test_a_status_out_of_sync_keeps_the_numbers() -> None:
 
 
 def test_an_imbalance_is_shown() -> None:
-    books = BOOKS.model_copy(update={"ledger_balanced": False})
-    found = {one.type: one for one in conditions(Outcome(claim(), "InSync", "", books))}
+    status = STATUS.model_copy(update={"ledger_balanced": False})
+    found = {one.type: one for one in conditions(ReconcileOutcome(claim(), "InSync", "", status))}
     assert (found["LedgerBalanced"].status, found["LedgerBalanced"].reason) == ("False", "Imbalance")
     assert found["Ready"].status == "True"
 
 
 def test_only_what_changed_is_written() -> None:
-    outcome = Outcome(claim(), "InSync", "", BOOKS)
-    written = topic_status(outcome, NOW)
-    again = topic_status(Outcome(claim(status=written), "InSync", "", BOOKS), NOW + timedelta(hours=1))
+    outcome = ReconcileOutcome(claim(), "InSync", "", STATUS)
+    written = status_fields(outcome, NOW)
+    again = status_fields(ReconcileOutcome(claim(status=written), "InSync", "", STATUS), NOW + timedelta(hours=1))
     assert changes(written, again) == {}
-    more = BOOKS.model_copy(update={"last_seq": 10})
-    later = topic_status(Outcome(claim(status=written), "InSync", "", more), NOW + timedelta(hours=1))
+    more = STATUS.model_copy(update={"last_seq": 10})
+    later = status_fields(ReconcileOutcome(claim(status=written), "InSync", "", more), NOW + timedelta(hours=1))
     assert changes(written, later) == {"lastSequence": 10}
 
 
 def test_events_say_what_was_done() -> None:
     staying, leaving = claim("a"), claim("b", deleting=True)
-    told = happenings(
+    told = events_of_pass(
         [staying, leaving],
         [
             AppliedAction(put(staying)),
@@ -179,17 +183,17 @@ def test_events_say_what_was_done() -> None:
 
 
 def test_drift_is_a_difference_nobody_asked_for() -> None:
-    settled = claim(status=topic_status(Outcome(claim(), "InSync", "", BOOKS), NOW))
-    (told,) = happenings([settled], [AppliedAction(put(settled, "different"))], [])
+    settled = claim(status=status_fields(ReconcileOutcome(claim(), "InSync", "", STATUS), NOW))
+    (told,) = events_of_pass([settled], [AppliedAction(put(settled, "different"))], [])
     assert told.reason == "DriftRepaired"
 
 
 def test_a_refusal_is_told_once() -> None:
-    first = Outcome(claim(spec={"x": 1}), "Invalid", "spec.x: there is no such field.")
-    (told,) = happenings([first.claim], [], [first])
+    first = ReconcileOutcome(claim(spec={"x": 1}), "Invalid", "spec.x: there is no such field.")
+    (told,) = events_of_pass([first.claim], [], [first])
     assert (told.reason, told.warning) == ("Invalid", True)
-    again = Outcome(claim(spec={"x": 1}, status=topic_status(first, NOW)), "Invalid", first.message)
-    assert happenings([again.claim], [], [again]) == []
+    again = ReconcileOutcome(claim(spec={"x": 1}, status=status_fields(first, NOW)), "Invalid", first.message)
+    assert events_of_pass([again.claim], [], [again]) == []
 
 
 @pytest.mark.parametrize(
@@ -197,20 +201,26 @@ def test_a_refusal_is_told_once() -> None:
 )
 def test_a_deletion_waits_so_long_and_no_longer(waited: float, endpoints: int, left: float | None) -> None:
     verdict = after_failure(
-        "deploys", problem="It hangs.", waited=waited, endpoints=endpoints, patience=Patience(silent=60, gone=10)
+        "deploys",
+        problem="It hangs.",
+        waited=waited,
+        endpoints=endpoints,
+        timeouts=DeletionTimeouts(unresponsive=60, absent=10),
     )
     if left is not None:
-        assert verdict == Wait(left)
+        assert verdict == RetryLater(left)
     else:
-        assert isinstance(verdict, GiveUp)
-        assert "'deploys' was kept" in verdict.sentence
+        assert isinstance(verdict, ReleaseResource)
+        assert "'deploys' was kept" in verdict.message
 
 
 def test_no_store_is_never_waited_for_longer_than_a_silent_one() -> None:
-    verdict = after_failure("t", problem="x", waited=1, endpoints=0, patience=Patience(silent=1, gone=10))
-    assert isinstance(verdict, GiveUp)
+    verdict = after_failure(
+        "t", problem="x", waited=1, endpoints=0, timeouts=DeletionTimeouts(unresponsive=1, absent=10)
+    )
+    assert isinstance(verdict, ReleaseResource)
 
 
 def test_pauses_grow_and_end() -> None:
-    assert 0.25 <= pause(0) <= 0.5
-    assert LONGEST_PAUSE / 2 <= pause(1000) <= LONGEST_PAUSE
+    assert 0.25 <= retry_delay(0) <= 0.5
+    assert MAX_RETRY_DELAY / 2 <= retry_delay(1000) <= MAX_RETRY_DELAY

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_operator.scaling.planner import Bounds, Load, Memory, Need, Plan, Strain, plan
+from notifyx_operator.scaling.replica_plan import (
+    Bounds,
+    Load,
+    PlannerState,
+    ReplicaPlan,
+    SharedLoad,
+    Strain,
+    plan_replicas,
+)
 from support.days import (
     CAPACITY,
     DAY,
@@ -29,16 +37,16 @@ BOUNDS = Bounds(minimum=2, maximum=20, window=300)
 GENTLE = Bounds(minimum=2, maximum=20, window=300, step=60)
 
 
-def connections(amount: float) -> tuple[Need, ...]:
-    return (Need("connections", amount, CAPACITY),)
+def connections(amount: float) -> tuple[SharedLoad, ...]:
+    return (SharedLoad("connections", amount, CAPACITY),)
 
 
-def settled(current: int, load: Load, bounds: Bounds = BOUNDS, rounds: int = 200) -> Plan:
+def settled(current: int, load: Load, bounds: Bounds = BOUNDS, rounds: int = 200) -> ReplicaPlan:
     """What the planner says of a load that has been the same for long."""
-    memory = Memory()
+    state = PlannerState()
     for number in range(rounds):
-        decided = plan(bounds, current, load, memory, number * INTERVAL)
-        current, memory = decided.wanted, decided.memory
+        decided = plan_replicas(bounds, current, load, state, number * INTERVAL)
+        current, state = decided.replicas, decided.state
     return decided
 
 
@@ -53,42 +61,42 @@ def settled(current: int, load: Load, bounds: Bounds = BOUNDS, rounds: int = 200
     ],
 )
 def test_more_are_there_at_once_and_say_why(load: Load, wanted: int, cause: str, said: str) -> None:
-    decided = plan(BOUNDS, 2, load, Memory(), 0)
-    assert (decided.wanted, decided.cause) == (wanted, cause)
+    decided = plan_replicas(BOUNDS, 2, load, PlannerState(), 0)
+    assert (decided.replicas, decided.cause) == (wanted, cause)
     assert said in decided.reason
 
 
 def test_a_product_of_floats_just_above_a_whole_number_costs_no_replica() -> None:
-    assert Need("x", 0.1 * 3, 0.1).replicas() == 3
+    assert SharedLoad("x", 0.1 * 3, 0.1).replicas() == 3
 
 
 def test_fewer_have_to_do_for_the_whole_window_and_the_first_look_counts_what_is_there() -> None:
-    memory, seen = Memory(), list[tuple[float, int, str]]()
+    state, seen = PlannerState(), list[tuple[float, int, str]]()
     current = 8
     for at in range(0, 400, 10):
         load = Load(observed=connections(150_000 if at == 50 else 50_000))
-        decided = plan(BOUNDS, current, load, memory, float(at))
-        current, memory = decided.wanted, decided.memory
+        decided = plan_replicas(BOUNDS, current, load, state, float(at))
+        current, state = decided.replicas, decided.state
         seen.append((at, current, decided.cause))
     assert [one for one in seen if one[1] == 8 and one[0] not in (50,)][-1] == (340, 8, "Stabilizing")
     assert (350, 3, "Observed") in seen
-    assert len(memory.needed) <= 2
+    assert len(state.needed) <= 2
 
 
 def test_a_replica_is_kept_whose_load_the_others_could_just_carry() -> None:
     decided = settled(4, Load(observed=connections(58_000)))
-    assert (decided.wanted, decided.cause) == (4, "Steady")
-    assert settled(4, Load(observed=connections(53_000))).wanted == 3
+    assert (decided.replicas, decided.cause) == (4, "Steady")
+    assert settled(4, Load(observed=connections(53_000))).replicas == 3
 
 
 def test_one_goes_at_a_time_where_that_matters() -> None:
-    current, memory, fell = 10, Memory(), list[float]()
+    current, state, fell = 10, PlannerState(), list[float]()
     for step in range(200):
-        decided = plan(GENTLE, current, Load(observed=connections(60_000)), memory, step * INTERVAL)
-        if decided.wanted < current:
-            assert decided.wanted == current - 1
+        decided = plan_replicas(GENTLE, current, Load(observed=connections(60_000)), state, step * INTERVAL)
+        if decided.replicas < current:
+            assert decided.replicas == current - 1
             fell.append(step * INTERVAL)
-        current, memory = decided.wanted, decided.memory
+        current, state = decided.replicas, decided.state
     assert current == 4
     assert fell == [300.0 + 60 * n for n in range(6)]
 
@@ -96,47 +104,50 @@ def test_one_goes_at_a_time_where_that_matters() -> None:
 def test_without_metrics_it_holds_and_still_gives_what_is_declared() -> None:
     blind = Load(unknown="Prometheus is away")
     decided = settled(7, blind)
-    assert (decided.wanted, decided.cause) == (7, "MetricsMissing")
+    assert (decided.replicas, decided.cause) == (7, "MetricsMissing")
     assert decided.reason == "7 are held, as Prometheus is away."
-    assert plan(BOUNDS, 3, Load(connections(100_000), unknown="Prometheus is away"), Memory(), 0).wanted == 5
+    assert (
+        plan_replicas(BOUNDS, 3, Load(connections(100_000), unknown="Prometheus is away"), PlannerState(), 0).replicas
+        == 5
+    )
 
 
 def test_what_is_seen_of_a_part_only_adds() -> None:
     def partly(amount: float) -> Load:
         return Load(observed=connections(amount), unknown="Prometheus sees 1 of 4 gateways")
 
-    assert settled(4, partly(20_000)).wanted == 4
-    assert plan(BOUNDS, 4, partly(110_000), Memory(), 0).wanted == 6
+    assert settled(4, partly(20_000)).replicas == 4
+    assert plan_replicas(BOUNDS, 4, partly(110_000), PlannerState(), 0).replicas == 6
 
 
 def test_what_somebody_else_scaled_up_stays_for_a_window() -> None:
     calm = Load(observed=connections(10_000))
-    memory = settled(2, calm).memory
+    state = settled(2, calm).state
     at = 200 * INTERVAL
-    decided = plan(BOUNDS, 6, calm, memory, at)
-    assert decided.wanted == 6
-    assert plan(BOUNDS, 6, calm, decided.memory, at + 290).wanted == 6
-    assert plan(BOUNDS, 6, calm, decided.memory, at + 310).wanted == 2
+    decided = plan_replicas(BOUNDS, 6, calm, state, at)
+    assert decided.replicas == 6
+    assert plan_replicas(BOUNDS, 6, calm, decided.state, at + 290).replicas == 6
+    assert plan_replicas(BOUNDS, 6, calm, decided.state, at + 310).replicas == 2
 
 
 def test_bounds_that_changed_hold_at_once() -> None:
-    assert plan(Bounds(1, 3, 300), 9, Load(observed=connections(10_000)), Memory(), 0).wanted == 3
-    assert plan(Bounds(5, 9, 300), 2, Load(), Memory(), 0).wanted == 5
-    assert plan(Bounds(0, 0, 300), 2, Load(observed=connections(10_000)), Memory(), 0).wanted == 0
+    assert plan_replicas(Bounds(1, 3, 300), 9, Load(observed=connections(10_000)), PlannerState(), 0).replicas == 3
+    assert plan_replicas(Bounds(5, 9, 300), 2, Load(), PlannerState(), 0).replicas == 5
+    assert plan_replicas(Bounds(0, 0, 300), 2, Load(observed=connections(10_000)), PlannerState(), 0).replicas == 0
 
 
 def test_a_strain_adds_one_waits_for_it_to_show_and_takes_one_away_when_calm() -> None:
-    current, memory, seen = 2, Memory(), [2]
+    current, state, seen = 2, PlannerState(), [2]
     for step in range(400):
         at = step * INTERVAL
         latency = 0.9 / current if at < 600 else 0.02
-        decided = plan(BOUNDS, current, Load(strains=(Strain("The store's p99", latency, 0.25),)), memory, at)
-        current, memory = decided.wanted, decided.memory
+        decided = plan_replicas(BOUNDS, current, Load(strains=(Strain("The store's p99", latency, 0.25),)), state, at)
+        current, state = decided.replicas, decided.state
         if current != seen[-1]:
             seen.append(current)
     assert seen == [2, 3, 4, 3, 2]
     busy = Load(strains=(Strain("The store's p99", 0.2, 0.25),))
-    assert settled(4, busy).wanted == 4
+    assert settled(4, busy).replicas == 4
 
 
 @given(
@@ -146,18 +157,18 @@ def test_a_strain_adds_one_waits_for_it_to_show_and_takes_one_away_when_calm() -
 def test_whatever_comes_it_keeps_the_bounds_and_what_is_needed(
     minimum: int, more: int, current: int, window: float, step: float, loads: list[tuple[float, float, bool]]
 ) -> None:
-    bounds, memory = Bounds(minimum, minimum + more, window, step), Memory()
+    bounds, state = Bounds(minimum, minimum + more, window, step), PlannerState()
     for number, (declared, observed, known) in enumerate(loads):
         load = Load(connections(declared), connections(observed), unknown="" if known else "it sees a part")
-        decided = plan(bounds, current, load, memory, number * INTERVAL)
+        decided = plan_replicas(bounds, current, load, state, number * INTERVAL)
         needed = math.ceil(max(declared, observed) / CAPACITY - 1e-9)
-        assert bounds.minimum <= decided.wanted <= bounds.maximum
-        assert decided.wanted >= min(bounds.maximum, needed)
+        assert bounds.minimum <= decided.replicas <= bounds.maximum
+        assert decided.replicas >= min(bounds.maximum, needed)
         if not known:
-            assert decided.wanted >= min(bounds.maximum, current)
+            assert decided.replicas >= min(bounds.maximum, current)
         assert decided.reason
-        assert [one[1] for one in decided.memory.needed] == sorted({one[1] for one in decided.memory.needed})[::-1]
-        current, memory = decided.wanted, decided.memory
+        assert [one[1] for one in decided.state.needed] == sorted({one[1] for one in decided.state.needed})[::-1]
+        current, state = decided.replicas, decided.state
 
 
 @pytest.mark.parametrize("bounds", [BOUNDS, GENTLE])

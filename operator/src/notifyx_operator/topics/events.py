@@ -1,4 +1,4 @@
-"""What is worth an Event on a resource: what was done to its topic, and when it begins not to get it. Pure."""
+"""The Events of a pass: changes made to a topic, and the first pass in which a resource is out of sync. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from notifyx_common.topics import AppliedAction
 from notifyx_operator.kube.conditions import find
 from notifyx_operator.topics.claims import Claim
-from notifyx_operator.topics.status import Outcome
+from notifyx_operator.topics.status import ReconcileOutcome
 from notifyx_topics.plan import Action, Delete, Put, Refuse
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class ResourceEvent:
     """One Event to post about a resource."""
 
     claim: Claim
@@ -22,38 +22,38 @@ class Happening:
     warning: bool = False
 
 
-def happenings(
-    claims: Sequence[Claim], applied: Iterable[AppliedAction], outcomes: Iterable[Outcome]
-) -> list[Happening]:
-    """The Events of a pass."""
+def events_of_pass(
+    claims: Sequence[Claim], applied: Iterable[AppliedAction], outcomes: Iterable[ReconcileOutcome]
+) -> list[ResourceEvent]:
+    """Return the Events of a pass."""
     staying = {claim.reference: claim for claim in claims if not claim.deleting}
     leaving = {claim.name: claim for claim in claims if claim.deleting}
-    found = []
+    events = []
     for one in applied:
         if one.error is not None or isinstance(one.action, Refuse):
             continue
         action = one.action
         claim = staying.get(action.wish.resource) if isinstance(action, Put) else leaving.get(action.topic)
         if claim is not None:
-            found.append(Happening(claim, _reason(action, claim), action.reason))
-    found += [
-        Happening(outcome.claim, outcome.state, outcome.message, warning=True)
+            events.append(ResourceEvent(claim, _reason(action, claim), action.reason))
+    events += [
+        ResourceEvent(outcome.claim, outcome.state, outcome.message, warning=True)
         for outcome in outcomes
-        if outcome.state != "InSync" and _is_news(outcome)
+        if outcome.state != "InSync" and _is_new(outcome)
     ]
-    return found
+    return events
 
 
 def _reason(action: Action, claim: Claim) -> str:
     if isinstance(action, Put):
         if action.cause == "different":
-            # Nobody changed the resource since the topic was brought in line: somebody changed the topic.
-            settled = claim.status.get("observedGeneration") == claim.generation
+            # The resource was in sync and has not changed since: the topic was changed.
+            unchanged = claim.status.get("observedGeneration") == claim.generation
             in_sync = find(claim.status.get("conditions"), "Synced").get("status") == "True"
-            return "DriftRepaired" if settled and in_sync else "TopicUpdated"
+            return "DriftRepaired" if unchanged and in_sync else "TopicUpdated"
         return "TopicCreated" if action.cause == "missing" else "TopicTakenOver"
     return "TopicDeleted" if isinstance(action, Delete) else "TopicReleased"
 
 
-def _is_news(outcome: Outcome) -> bool:
+def _is_new(outcome: ReconcileOutcome) -> bool:
     return find(outcome.claim.status.get("conditions"), "Synced").get("reason") != outcome.state

@@ -7,7 +7,7 @@ from kubernetes.aio.client import Configuration
 from notifyx_common.clock import SystemClock
 from notifyx_operator.kube.cluster import Cluster
 from notifyx_operator.kube.names import FINALIZER
-from notifyx_operator.topics.farewell import release
+from notifyx_operator.topics.uninstall import remove_finalizers
 from support.operator_kube import DEPLOYMENTS, PLATFORMS, Kube, Operator, until
 
 
@@ -20,8 +20,8 @@ async def test_topics_stay_without_our_finalizer(kube: Kube, operator: Operator)
     assert FINALIZER in kube.get("deploys")["metadata"]["finalizers"]
     where = Configuration(host=str(kube.server.url).rstrip("/"))
     async with Cluster(where, namespaces=(), home="", clock=SystemClock(), instance="test", timeout=10) as cluster:
-        assert await release(cluster, pause=0.01) == 2
-        assert await release(cluster, pause=0.01) == 0
+        assert await remove_finalizers(cluster, interval=0.01) == 2
+        assert await remove_finalizers(cluster, interval=0.01) == 0
     for name in ("deploys", "orders"):
         assert not kube.get(name)["metadata"].get("finalizers")
 
