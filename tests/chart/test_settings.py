@@ -93,9 +93,9 @@ def test_the_mailer_accepts_what_it_is_told(
     renderings: dict[str, Rendering], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     default = told(renderings["default"], "mailer", monkeypatch)
-    assert (default.email_on, default.kubernetes_namespace) == (False, NAMESPACE)
+    assert (default.email_enabled, default.kubernetes_namespace) == (False, NAMESPACE)
     trial = told(renderings["everything"], "mailer", monkeypatch)
-    assert (trial.smtp_host, trial.port_of_smtp, trial.smtp_tls) == ("notifyx-mailbox", 1025, "none")
+    assert (trial.smtp_host, trial.effective_smtp_port, trial.smtp_tls) == ("notifyx-mailbox", 1025, "none")
 
     # Certificates are where the Secret is mounted; in this process they are somewhere else.
     pod = renderings["external"].pods["mailer"]
@@ -108,7 +108,7 @@ def test_the_mailer_accepts_what_it_is_told(
         for name, value in {**env, "NOTIFYX_SMTP_CA_FILE": str(tmp_path / "ca.crt")}.items():
             patch.setenv(name, value)
         own = load(MailerSettings)
-    assert (own.smtp_host, own.port_of_smtp, own.smtp_tls) == ("smtp.example.com", 465, "tls")
+    assert (own.smtp_host, own.effective_smtp_port, own.smtp_tls) == ("smtp.example.com", 465, "tls")
     assert (own.smtp_username, own.smtp_password.get_secret_value()) == ("notifyx", "p@ss")
 
 

@@ -45,8 +45,8 @@ from notifyx_common.contracts.store.topics import CREATE_TOPIC, DELETE_TOPIC, Ne
 from notifyx_common.errors import Forbidden, InvalidRequest, NotFound, NotifyxError, Unauthenticated
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_store.base.batches import read_batch
-from notifyx_store.base.errors import TopicExists, no_topic
-from notifyx_store.topics.permissions import TopicFacts, check_log, check_manage, check_read, normalise
+from notifyx_store.base.errors import TopicExists, topic_not_found
+from notifyx_store.topics.permissions import TopicRow, check_log, check_manage, check_read, normalise
 from notifyx_topics.names import inbox_topic
 from support.memory_topics import MemoryTopic, MemoryTopics
 
@@ -256,7 +256,7 @@ class MemoryStore:
 
     async def _delete(self, principal: Principal, path: TopicPath) -> None:
         if path.name not in self.topics:
-            raise no_topic(path.name)
+            raise topic_not_found(path.name)
         check_manage(principal, self.topics[path.name].facts())
         await self.delete(path.name)
 
@@ -281,18 +281,18 @@ class MemoryStore:
         if path.name == inbox_topic(principal.id):
             raise Forbidden("You are always subscribed to your own inbox.", code="inbox_is_fixed")
         if path.name not in self.topics:
-            raise no_topic(path.name)
+            raise topic_not_found(path.name)
         if self.topics[path.name].unsubscribe(principal.id):
             await self._tell_subscriptions(principal.id)
         else:
             check_read(principal, self.topics[path.name].facts())
 
     def _readable(
-        self, principal: Principal, name: str, check: Callable[[Principal, TopicFacts], None] = check_read
+        self, principal: Principal, name: str, check: Callable[[Principal, TopicRow], None] = check_read
     ) -> MemoryTopic:
         found = self.topics.find([name], [principal.id])
         if name not in found:
-            raise no_topic(name)
+            raise topic_not_found(name)
         check(principal, found[name])
         return self.topics[name]
 

@@ -16,8 +16,8 @@ from notifyx_common.contracts.store.log import PublishBatch, PublishItem
 from notifyx_common.contracts.store.subscriptions import Subscription
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import read_batch
-from notifyx_store.log.publish_plan import KeyOf, Used, judge, number
-from notifyx_store.topics.permissions import INBOX_PREFIX, TopicFacts
+from notifyx_store.log.publish_plan import EarlierPublish, KeyOf, assign_seqs, validate
+from notifyx_store.topics.permissions import INBOX_PREFIX, TopicRow
 from notifyx_topics.settings import EmailMode
 
 
@@ -55,9 +55,9 @@ class MemoryTopic:
         """The oldest seq still there, or the next one."""
         return min(self.log, default=self.last_seq + 1)
 
-    def facts(self) -> TopicFacts:
+    def facts(self) -> TopicRow:
         """The topic as the store's permissions see it."""
-        return TopicFacts(
+        return TopicRow(
             id=self.id,
             name=self.name,
             kind="inbox" if self.is_inbox else "topic",
@@ -159,7 +159,7 @@ class MemoryTopics(dict[str, MemoryTopic]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.used: dict[KeyOf, Used] = {}
+        self.used: dict[KeyOf, EarlierPublish] = {}
         self.recorded: dict[str, bytes] = {}
 
     def make(self, name: str) -> MemoryTopic:
@@ -168,7 +168,7 @@ class MemoryTopics(dict[str, MemoryTopic]):
             self[name] = MemoryTopic(name)
         return self[name]
 
-    def find(self, names: Iterable[str], owners: Iterable[str]) -> dict[str, TopicFacts]:
+    def find(self, names: Iterable[str], owners: Iterable[str]) -> dict[str, TopicRow]:
         """The facts of those that are there; inboxes of ``owners`` are made."""
         own = {INBOX_PREFIX + owner for owner in owners}
         return {name: self.make(name).facts() for name in names if name in self or name in own}
@@ -180,15 +180,15 @@ class MemoryTopics(dict[str, MemoryTopic]):
             return record
         names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
         inboxes = [name.removeprefix(INBOX_PREFIX) for name in names if name.startswith(INBOX_PREFIX)]
-        candidates, refused = judge(batch, self.find(names, inboxes))
-        plan = number(len(batch.items), candidates, refused, self.used, datetime.now(UTC))
+        candidates, refused = validate(batch, self.find(names, inboxes))
+        plan = assign_seqs(len(batch.items), candidates, refused, self.used, datetime.now(UTC))
         for run in plan.runs:
             topic = self[run.topic.name]
             topic.log |= {run.first + n: payload.encode() for n, payload in enumerate(run.payloads)}
             topic.last_seq = run.last
             topic.prune(min(topic.log) + len(topic.log) - topic.max_count - 1)
         for key, digest, _, result in plan.keys:
-            self.used[key] = Used(digest, orjson.loads(result))
+            self.used[key] = EarlierPublish(digest, orjson.loads(result))
         answer = orjson.dumps({"results": plan.results})
         if plan.runs:
             self.recorded[batch.batch_id] = answer

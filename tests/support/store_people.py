@@ -1,4 +1,4 @@
-"""What people do, done by the store's own code; the same calls as the plain SQL of :mod:`support.books`."""
+"""What people do, done by the store's own code; the same calls as the plain SQL of :mod:`support.store_database`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.log.publish import Publisher
 from notifyx_store.readers.acks import acknowledge
 from notifyx_store.readers.subscriptions import subscribe, unsubscribe
-from support.books import NOW, Topic
+from support.store_database import NOW, Topic
 
 
 class HandClock:

@@ -13,7 +13,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
-from support import books
+from support import store_database
 from support.postgres import create_migrated, drop_database
 from support.store import SCHEMA, StoreClient, running_store, store_settings
 
@@ -36,7 +36,7 @@ async def store(database: str) -> AsyncIterator[StoreClient]:
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
     """Connections to a database with the store's tables, empty."""
-    async with books.pool_on(database) as connections:
+    async with store_database.pool_on(database) as connections:
         yield connections
 
 

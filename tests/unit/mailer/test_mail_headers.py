@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from notifyx_common.contracts.mailer import Mail, NotificationContext
 from notifyx_mailbox.messages import Mailbox
-from notifyx_mailer.errors import HeadersUnsafe, MailRefused
+from notifyx_mailer.errors import HeadersUnsafe, MailRejected
 from notifyx_mailer.headers import address_header, printable_line, require_names, text_header, word_header
 from notifyx_mailer.message import Envelope, compose, parse_recipient
 from notifyx_mailer.render import Rendered, one_line
@@ -196,7 +196,7 @@ def test_plain_text_stays_readable_in_the_raw_email(text: str) -> None:
     ],
 )
 def test_an_address_that_a_reader_could_decode_is_refused(address: str) -> None:
-    with pytest.raises(MailRefused) as caught:
+    with pytest.raises(MailRejected) as caught:
         composed("Hello", to=address)
     assert caught.value.address
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifyx_common.contracts.mailer import MAIL_CONTEXT, Mail, MailBatch, UnreadableContext
-from notifyx_mailer.errors import MailRefused
+from notifyx_mailer.errors import MailRejected
 from notifyx_mailer.message import compose, parse_recipient
 from notifyx_mailer.render import Rendered, Renderer, one_line
 
@@ -126,7 +126,7 @@ def test_a_link_mail_needs_its_link() -> None:
     assert 'href="https://n.test/v?token=1"' in rendered.html
     assert "Bo" in rendered.text
     for wrong in ({}, {"link": ""}, {"link": "javascript:alert(1)"}, {"link": "https://x y"}):
-        with pytest.raises(MailRefused):
+        with pytest.raises(MailRejected):
             RENDERER.render(mail("verify_email", **wrong))
 
 
@@ -146,7 +146,7 @@ MISFITS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("context", MISFITS)
 def test_a_context_that_does_not_fit_is_refused_in_words(context: dict[str, Any]) -> None:
-    with pytest.raises(MailRefused, match="does not fit the template"):
+    with pytest.raises(MailRejected, match="does not fit the template"):
         RENDERER.render(mail().model_copy(update={"context": MAIL_CONTEXT.validate_python(context)}))
 
 
@@ -180,7 +180,7 @@ def test_a_context_that_does_not_fit_leaves_the_others_of_its_batch_alone(contex
     ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(MailRefused) as caught:
+    with pytest.raises(MailRejected) as caught:
         compose(mail().model_copy(update={"to": address}), Rendered("s", "t", "h"), SENDER, NOW)
     assert caught.value.address
 
@@ -190,7 +190,7 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 def test_an_address_is_one_recipient_or_refused(address: str) -> None:
     try:
         recipient = parse_recipient(address)
-    except MailRefused:
+    except MailRejected:
         return
     assert "@" in recipient.addr_spec
     assert not set(recipient.addr_spec) & set("\r\n <>")
@@ -211,7 +211,7 @@ def test_long_ids_and_links_stay_one_word() -> None:
     "url", ["javascript:x", "https://a b", "https://a\r\nBcc: x@y", "https://" + "a" * 1000, "https://ü"]
 )
 def test_a_link_no_header_can_carry_is_refused(url: str) -> None:
-    with pytest.raises(MailRefused):
+    with pytest.raises(MailRejected):
         compose(mail().model_copy(update={"unsubscribe_url": url}), Rendered("s", "t", "h"), SENDER, NOW)
 
 

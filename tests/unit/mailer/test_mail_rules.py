@@ -13,35 +13,35 @@ from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.mailer import Mail, MailResult, NotificationContext, UnreadableContext
 from notifyx_common.contracts.store.outbox import OutboxMail
 from notifyx_gateway.mail.dispatch import FENCED, answer_for, prepare, result_of
-from notifyx_mailer.errors import MailFailed, MailRefused
-from notifyx_mailer.remembered import Remembered
-from notifyx_mailer.smtp import Stage, classify
+from notifyx_mailer.errors import MailFailed, MailRejected
+from notifyx_mailer.recent_ids import RecentIds
+from notifyx_mailer.smtp import Stage, classify_rejection
 
 
 @pytest.mark.parametrize(
     ("stage", "code", "message", "kind", "address"),
     [
-        ("recipient", 550, "5.1.1 no such user", MailRefused, True),
-        ("recipient", 550, "no such user", MailRefused, True),
-        ("recipient", 550, "5.2.1 mailbox disabled", MailRefused, True),
-        ("recipient", 553, "bad name", MailRefused, True),
-        ("recipient", 550, "5.7.1 relaying denied", MailRefused, False),
-        ("recipient", 552, "5.2.2 over quota", MailRefused, False),
-        ("recipient", 550, "5.1.8 bad sender", MailRefused, False),
+        ("recipient", 550, "5.1.1 no such user", MailRejected, True),
+        ("recipient", 550, "no such user", MailRejected, True),
+        ("recipient", 550, "5.2.1 mailbox disabled", MailRejected, True),
+        ("recipient", 553, "bad name", MailRejected, True),
+        ("recipient", 550, "5.7.1 relaying denied", MailRejected, False),
+        ("recipient", 552, "5.2.2 over quota", MailRejected, False),
+        ("recipient", 550, "5.1.8 bad sender", MailRejected, False),
         ("recipient", 530, "5.7.0 authentication required", MailFailed, None),
         ("recipient", 503, "bad sequence", MailFailed, None),
         ("recipient", 450, "busy", MailFailed, None),
         ("recipient", 421, "shutting down", MailFailed, None),
         ("sender", 550, "5.1.8 bad sender", MailFailed, None),
-        ("content", 554, "spam", MailRefused, False),
+        ("content", 554, "spam", MailRejected, False),
         ("content", 451, "try later", MailFailed, None),
     ],
 )
 def test_what_an_answer_means(stage: Stage, code: int, message: str, kind: type, address: bool | None) -> None:
-    error = classify(stage, code, message)
+    error = classify_rejection(stage, code, message)
     assert type(error) is kind
     assert str(code) in error.reason
-    if isinstance(error, MailRefused):
+    if isinstance(error, MailRejected):
         assert error.address is address
     else:
         assert isinstance(error, MailFailed)
@@ -50,7 +50,7 @@ def test_what_an_answer_means(stage: Stage, code: int, message: str, kind: type,
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), max_size=60), st.integers(1, 6), st.integers(1, 20))
 def test_remembered_is_exact_within_its_bounds(steps: list[tuple[int, int]], count: int, seconds: int) -> None:
-    memory = Remembered(count=count, seconds=seconds)
+    memory = RecentIds(max_count=count, ttl=seconds)
     model: OrderedDict[str, int] = OrderedDict()
     now = 0
     for key, passed in steps:
@@ -63,7 +63,7 @@ def test_remembered_is_exact_within_its_bounds(steps: list[tuple[int, int]], cou
             model.popitem(last=False)
         for other in range(13):
             at = model.get(str(other))
-            assert memory.holds(str(other), now) == (at is not None and at + seconds > now)
+            assert memory.contains(str(other), now) == (at is not None and at + seconds > now)
         assert len(memory) <= count
 
 

@@ -82,7 +82,7 @@ class Mailbox:
         assert isinstance(parsed, EmailMessage)
         return Content(
             summary=_summarise(name, parsed),
-            headers=[(_printable(key), _header(parsed, key, nth)) for key, nth in _numbered(parsed.keys())],
+            headers=[(_printable(key), _header(parsed, key, nth)) for key, nth in _with_occurrence(parsed.keys())],
             text=_part(parsed, "plain"),
             html=_part(parsed, "html"),
         )
@@ -134,7 +134,7 @@ def _summarise(name: str, message: Message[Any, Any]) -> Summary:
     )
 
 
-def _numbered(keys: Iterable[str]) -> list[tuple[str, int]]:
+def _with_occurrence(keys: Iterable[str]) -> list[tuple[str, int]]:
     seen: Counter[str] = Counter()
     numbered = []
     for key in keys:

@@ -11,7 +11,7 @@ from quart.typing import ResponseReturnValue
 
 from notifyx_mailbox.messages import Content, Mailbox
 
-_HERE = Path(__file__).parent
+_PACKAGE = Path(__file__).parent
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -22,12 +22,12 @@ _MAIL_POLICY = (
 )
 _OWN_NAMES = ("127.0.0.1", "localhost")
 _STATIC = ("mailbox.css", "mailbox.js")
-MOST_LISTED = 2000
+MAX_LISTED = 2000
 
 
 def create_mailbox_app(mailbox: Mailbox) -> Quart:
     """``/`` lists, ``/messages/<id>`` shows, ``/api/messages`` is for programs."""
-    app = Quart(__name__, template_folder=str(_HERE / "templates"), static_folder=None)
+    app = Quart(__name__, template_folder=str(_PACKAGE / "templates"), static_folder=None)
 
     @app.before_request
     async def only_by_our_own_name() -> None:
@@ -52,11 +52,11 @@ def create_mailbox_app(mailbox: Mailbox) -> Quart:
 
     @app.get("/messages/<name>")
     async def message(name: str) -> str:
-        return await render_template("message.html", message=_found(mailbox, name))
+        return await render_template("message.html", message=_message_or_404(mailbox, name))
 
     @app.get("/messages/<name>/html")
     async def body(name: str) -> Response:
-        html = _found(mailbox, name).html
+        html = _message_or_404(mailbox, name).html
         if html is None:
             abort(404)
         return Response(
@@ -67,12 +67,12 @@ def create_mailbox_app(mailbox: Mailbox) -> Quart:
 
     @app.get("/api/messages")
     async def messages() -> Response:
-        limit = request.args.get("limit", MOST_LISTED, type=int)
-        return jsonify([asdict(summary) for summary in mailbox.newest(limit=max(0, min(limit, MOST_LISTED)))])
+        limit = request.args.get("limit", MAX_LISTED, type=int)
+        return jsonify([asdict(summary) for summary in mailbox.newest(limit=max(0, min(limit, MAX_LISTED)))])
 
     @app.get("/api/messages/<name>")
     async def one(name: str) -> Response:
-        return jsonify(asdict(_found(mailbox, name)))
+        return jsonify(asdict(_message_or_404(mailbox, name)))
 
     @app.delete("/api/messages")
     async def clear() -> ResponseReturnValue:
@@ -88,7 +88,7 @@ def create_mailbox_app(mailbox: Mailbox) -> Quart:
     async def static_file(name: str) -> Response:
         if name not in _STATIC:
             abort(404)
-        return await send_from_directory(_HERE / "static", name)
+        return await send_from_directory(_PACKAGE / "static", name)
 
     return app
 
@@ -100,7 +100,7 @@ def _with_links_outside(html: str) -> str:
     return changed if count else base + html
 
 
-def _found(mailbox: Mailbox, name: str) -> Content:
+def _message_or_404(mailbox: Mailbox, name: str) -> Content:
     content = mailbox.get(name)
     if content is None:
         abort(404)

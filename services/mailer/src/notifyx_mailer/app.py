@@ -66,7 +66,7 @@ class MailerNode(Node[MailerSettings]):
         if self._found is not None:
             await stack.enter_async_context(self._found)
         await stack.enter_async_context(self.peers)
-        if not self.settings.email_on:
+        if not self.settings.email_enabled:
             log.warning("email is off: NOTIFYX_SMTP_HOST is not set")
         elif self.settings.smtp_username and self.settings.smtp_tls == "none":
             log.warning("the SMTP login goes over a connection that is not encrypted")

@@ -4,7 +4,7 @@
 
     NotifyxError
     └── MailError
-        ├── MailRefused    permanent: trying again is useless (``address`` tells whether the address is to blame)
+        ├── MailRejected    permanent: trying again is useless (``address`` tells whether the address is to blame)
         │   └── HeadersUnsafe    its headers would not be exactly those that were set
         └── MailFailed     may be tried again (``attempted`` tells whether the server was given the email)
 """
@@ -20,7 +20,7 @@ class MailError(NotifyxError):
     code = "mail_error"
 
 
-class MailRefused(MailError):
+class MailRejected(MailError):
     """It will never be taken as it is."""
 
     code = "mail_refused"
@@ -30,7 +30,7 @@ class MailRefused(MailError):
         self.address = address
 
 
-class HeadersUnsafe(MailRefused):
+class HeadersUnsafe(MailRejected):
     """A receiver would read other headers than the mailer set. The email is never sent."""
 
     code = "mail_headers_unsafe"

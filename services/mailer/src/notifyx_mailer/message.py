@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from notifyx_common.contracts.auth import Email
 from notifyx_common.contracts.mailer import Mail
-from notifyx_mailer.errors import MailRefused
+from notifyx_mailer.errors import MailRejected
 from notifyx_mailer.headers import address_header, is_one_word, require_names, text_header, word_header
 from notifyx_mailer.render import Rendered
 
@@ -37,7 +37,7 @@ class Envelope:
 
 
 def compose(mail: Mail, rendered: Rendered, sender: Address, now: datetime) -> Envelope:
-    """Build the message. Raises :class:`MailRefused` for an address or link that no header can carry."""
+    """Build the message. Raises :class:`MailRejected` for an address or link that no header can carry."""
     recipient = parse_recipient(mail.to)
     headers = {
         "From": address_header("From", sender),
@@ -66,11 +66,11 @@ def _body(rendered: Rendered) -> bytes:
         return message.as_bytes()
     except (ValueError, LookupError, AttributeError, TypeError, MessageError) as error:
         # The library raises all of these for odd input; one email must not fail its whole batch.
-        raise MailRefused(f"The email cannot be composed: {error}.") from None
+        raise MailRejected(f"The email cannot be composed: {error}.") from None
 
 
 def parse_recipient(address: str) -> Address:
-    """One plain address, its domain in ASCII. Raises :class:`MailRefused` for anything else."""
+    """One plain address, its domain in ASCII. Raises :class:`MailRejected` for anything else."""
     try:
         user, _, domain = _EMAIL.validate_python(address).rpartition("@")
         ascii_domain = domain.encode("idna").decode("ascii")
@@ -80,16 +80,16 @@ def parse_recipient(address: str) -> Address:
             raise ValueError("a reader of the header could take it for something else")
         return Address(username=user, domain=ascii_domain)
     except (ValidationError, UnicodeError, ValueError):
-        raise MailRefused("The address is not a valid email address.", address=True) from None
+        raise MailRejected("The address is not a valid email address.", address=True) from None
 
 
 def _link(value: str) -> str:
     if not re.match(r"https?://", value):
-        raise MailRefused("The unsubscribe link is not an http or https address.")
+        raise MailRejected("The unsubscribe link is not an http or https address.")
     return _word(value, "unsubscribe link")
 
 
 def _word(value: str, what: str) -> str:
     if len(value) > _HEADER_LIMIT or not is_one_word(value):
-        raise MailRefused(f"The {what} is longer than {_HEADER_LIMIT} characters or holds ones a header cannot.")
+        raise MailRejected(f"The {what} is longer than {_HEADER_LIMIT} characters or holds ones a header cannot.")
     return value

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from notifyx_common.contracts.mailer import DigestContext, MailedNotification, NotificationContext, VerifyEmailContext
 
-Readable = NotificationContext | DigestContext | VerifyEmailContext
+TemplateContext = NotificationContext | DigestContext | VerifyEmailContext
 """A context that a template can show."""
 
 
@@ -54,7 +54,7 @@ class VerifyEmailView:
 View = NotificationView | DigestView | VerifyEmailView
 
 
-def view_of(context: Readable) -> View:
+def view_of(context: TemplateContext) -> View:
     """Return what the template of ``context`` may use."""
     match context:
         case NotificationContext():

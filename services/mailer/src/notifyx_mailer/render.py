@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template, Templa
 from markupsafe import Markup, escape
 
 from notifyx_common.contracts.mailer import Mail, UnreadableContext
-from notifyx_mailer.errors import MailRefused
+from notifyx_mailer.errors import MailRejected
 from notifyx_mailer.headers import printable_line
-from notifyx_mailer.presentation import Readable, view_of
+from notifyx_mailer.presentation import TemplateContext, view_of
 
 SUBJECT_LIMIT = 200
 PREHEADER_LIMIT = 120
@@ -46,16 +46,16 @@ class Renderer:
         self._environment.filters["shorten"] = _shorten
 
     def render(self, mail: Mail) -> Rendered:
-        """Render ``mail``. Raises :class:`MailRefused` when its context does not fit its template."""
+        """Render ``mail``. Raises :class:`MailRejected` when its context does not fit its template."""
         context = mail.context
         if isinstance(context, UnreadableContext):
-            raise MailRefused(context.reason)
+            raise MailRejected(context.reason)
         try:
             return self._fill(context, mail.unsubscribe_url or "")
         except TemplateError as error:
-            raise MailRefused(f"The template '{context.template}' cannot be filled: {error}.") from None
+            raise MailRejected(f"The template '{context.template}' cannot be filled: {error}.") from None
 
-    def _fill(self, context: Readable, unsubscribe_url: str) -> Rendered:
+    def _fill(self, context: TemplateContext, unsubscribe_url: str) -> Rendered:
         name = context.template
         values = {"context": view_of(context), "unsubscribe_url": unsubscribe_url}
         subject = one_line(self._get(f"{name}.subject.txt").render(values), SUBJECT_LIMIT)

@@ -18,9 +18,9 @@ from notifyx_common.contracts.mailer import Mail, MailerStatus, MailResult
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics, PoolUsage
-from notifyx_mailer.errors import MailError, MailFailed, MailRefused
+from notifyx_mailer.errors import MailError, MailFailed, MailRejected
 from notifyx_mailer.message import Envelope, compose
-from notifyx_mailer.remembered import Remembered
+from notifyx_mailer.recent_ids import RecentIds
 from notifyx_mailer.render import Renderer
 from notifyx_mailer.settings import MailerSettings
 from notifyx_mailer.smtp import SmtpPool
@@ -40,7 +40,7 @@ class Sender:
         self._pool = SmtpPool(settings, clock)
         self._renderer = Renderer()
         self._threads = ThreadPoolExecutor(settings.render_threads, thread_name_prefix="render")
-        self._remembered = Remembered(count=settings.remember_count, seconds=settings.remember_seconds)
+        self._sent_ids = RecentIds(max_count=settings.remember_count, ttl=settings.remember_seconds)
         self._tasks = background.tasks()
         self._running: dict[str, asyncio.Task[MailResult]] = {}
         self._held = 0
@@ -67,7 +67,7 @@ class Sender:
 
         Raises :class:`Unavailable` when this node holds too many already.
         """
-        if not self._settings.email_on:
+        if not self._settings.email_enabled:
             return [MailResult(id=mail.id, status="off", node=self._node) for mail in mails]
         if self._held + len(mails) > self._settings.queue_limit:
             raise Unavailable(f"This mailer holds {self._held} emails and takes no more now.")
@@ -91,7 +91,7 @@ class Sender:
         """What this node has done since it started."""
         return MailerStatus(
             instance=self._node,
-            email="on" if self._settings.email_on else "off",
+            email="on" if self._settings.email_enabled else "off",
             sent=self._counts["sent"],
             refused=self._counts["refused"],
             failed=self._counts["failed"],
@@ -119,39 +119,39 @@ class Sender:
 
     async def _work(self, work: Iterator[tuple[int, Mail]], results: list[MailResult | None], until: float) -> None:
         for position, mail in work:
-            results[position] = await self._one(mail, until)
+            results[position] = await self._send_one(mail, until)
 
-    async def _one(self, mail: Mail, until: float) -> MailResult:
+    async def _send_one(self, mail: Mail, until: float) -> MailResult:
         try:
             async with asyncio.timeout(max(0.0, until - self._clock.monotonic())):
                 return await self._send_once(mail, until)
         except TimeoutError:
             attempted = mail.id in self._running
             reason = "The SMTP server had not taken it by the deadline." if attempted else "Its turn did not come."
-            return self._failure(mail, reason, attempted)
+            return self._failure_result(mail, reason, attempted)
         except MailError as error:
-            return self._count(mail, error)
+            return self._record(mail, error)
 
     async def _send_once(self, mail: Mail, until: float) -> MailResult:
-        if (known := self._known(mail)) is not None:
-            return await known
+        if (earlier := self._earlier_result(mail)) is not None:
+            return await earlier
         envelope = await asyncio.get_running_loop().run_in_executor(self._threads, self._prepare, mail)
         await self._pool.acquire()
         # Nothing was awaited since: what is decided here holds until the task below is registered.
-        known = self._known(mail)
-        if known is not None or self._clock.monotonic() >= until:
+        earlier = self._earlier_result(mail)
+        if earlier is not None or self._clock.monotonic() >= until:
             self._pool.release()
-            if known is None:
+            if earlier is None:
                 raise TimeoutError
-            return await known
+            return await earlier
         task = self._tasks.shared("mail", self._transact(mail, envelope))
         self._running[mail.id] = task
         task.add_done_callback(lambda _: self._running.pop(mail.id, None))
         return await asyncio.shield(task)
 
-    def _known(self, mail: Mail) -> asyncio.Future[MailResult] | None:
+    def _earlier_result(self, mail: Mail) -> asyncio.Future[MailResult] | None:
         """The result of an email that was sent lately or is on its way."""
-        if self._remembered.holds(mail.id, self._clock.monotonic()):
+        if self._sent_ids.contains(mail.id, self._clock.monotonic()):
             future: asyncio.Future[MailResult] = asyncio.get_running_loop().create_future()
             future.set_result(MailResult(id=mail.id, status="sent", node=self._node))
             return future
@@ -166,27 +166,27 @@ class Sender:
         try:
             await self._pool.send(envelope)
         except MailError as error:
-            return self._count(mail, error)
+            return self._record(mail, error)
         self._seconds.observe(self._clock.monotonic() - started)
-        self._remembered.add(mail.id, self._clock.monotonic())
+        self._sent_ids.add(mail.id, self._clock.monotonic())
         self._reached = True
         self._counts["sent"] += 1
         self._results.labels("sent").inc()
         return MailResult(id=mail.id, status="sent", node=self._node)
 
-    def _count(self, mail: Mail, error: MailError) -> MailResult:
-        kind = "refused" if isinstance(error, MailRefused) else "failed"
+    def _record(self, mail: Mail, error: MailError) -> MailResult:
+        kind = "refused" if isinstance(error, MailRejected) else "failed"
         self._counts[kind] += 1
         self._results.labels(kind).inc()
         # The id only: an address is personal.
         log.warning("mail not sent", mail=mail.id, result=kind, reason=error.reason)
-        if isinstance(error, MailRefused):
+        if isinstance(error, MailRejected):
             return MailResult(
                 id=mail.id, status="refused", reason=error.reason, address_refused=error.address, node=self._node
             )
         attempted = isinstance(error, MailFailed) and error.attempted
         self._reached = isinstance(error, MailFailed) and error.answered
-        return self._failure(mail, error.reason, attempted)
+        return self._failure_result(mail, error.reason, attempted)
 
-    def _failure(self, mail: Mail, reason: str, attempted: bool) -> MailResult:
+    def _failure_result(self, mail: Mail, reason: str, attempted: bool) -> MailResult:
         return MailResult(id=mail.id, status="failed", reason=reason, attempted=attempted, node=self._node)

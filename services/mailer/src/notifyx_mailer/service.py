@@ -55,16 +55,16 @@ class MailerService:
     async def send(self, batch: MailBatch, *, local: bool) -> MailResults:
         """Send ``batch``; one result for each email, in order, within ``batch.deadline`` seconds."""
         deadline = batch.deadline * _ANSWER_MARGIN
-        if local or len(batch.mails) <= self._settings.chunk or not self._settings.email_on:
+        if local or len(batch.mails) <= self._settings.chunk or not self._settings.email_enabled:
             return MailResults(results=await self._sender.send(batch.mails, deadline))
         timeout = min(self._settings.task_timeout, deadline * _FIRST_PEER)
 
         async def send(endpoint: Endpoint, mails: list[Mail]) -> list[MailResult | NotExecuted]:
-            return retryable(await self._send_chunk(endpoint, mails, timeout))
+            return to_task_answer(await self._send_chunk(endpoint, mails, timeout))
 
         outcomes = await scatter(
             batch.mails,
-            self._nodes,
+            self._endpoints,
             send,
             kind="mail",
             metrics=self._metrics,
@@ -89,13 +89,13 @@ class MailerService:
         )
         return answer.results
 
-    def _nodes(self) -> list[Endpoint]:
+    def _endpoints(self) -> list[Endpoint]:
         """The live peers and this node, which needs no discovery to know of itself."""
         others = [endpoint for endpoint in self._peers.available if endpoint.instance != self._node]
         return [*others, Endpoint(self._node, "self:")]
 
 
-def retryable(results: Sequence[MailResult]) -> list[MailResult | NotExecuted]:
+def to_task_answer(results: Sequence[MailResult]) -> list[MailResult | NotExecuted]:
     """An email that the SMTP server was never given may go through another node at once."""
     return [
         NotExecuted(result.reason) if result.status == "failed" and not result.attempted else result

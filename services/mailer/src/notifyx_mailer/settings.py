@@ -79,12 +79,12 @@ class MailerSettings(ServiceSettings):
     """Largest HTTP body accepted, in bytes: a batch of digests is large."""
 
     @property
-    def email_on(self) -> bool:
+    def email_enabled(self) -> bool:
         """Whether an SMTP server is configured."""
         return bool(self.smtp_host)
 
     @property
-    def port_of_smtp(self) -> int:
+    def effective_smtp_port(self) -> int:
         """The port to connect to."""
         return self.smtp_port or DEFAULT_PORTS[self.smtp_tls]
 

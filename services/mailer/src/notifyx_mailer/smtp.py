@@ -21,18 +21,18 @@ import aiosmtplib
 
 from notifyx_common.clock import Clock
 from notifyx_common.settings import SettingsError
-from notifyx_mailer.errors import MailError, MailFailed, MailRefused
+from notifyx_mailer.errors import MailError, MailFailed, MailRejected
 from notifyx_mailer.message import Envelope
 from notifyx_mailer.render import one_line
 from notifyx_mailer.settings import MailerSettings
 
 Stage = Literal["sender", "recipient", "content"]
 
-_BROKEN = (aiosmtplib.SMTPServerDisconnected, OSError)  # time-outs are OSErrors
+_CONNECTION_ERRORS = (aiosmtplib.SMTPServerDisconnected, OSError)  # time-outs are OSErrors
 
 
 @dataclass(slots=True)
-class _Connection:
+class _SmtpConnection:
     client: aiosmtplib.SMTP
     mails: int = 0
     idle_since: float = 0.0
@@ -46,7 +46,7 @@ class SmtpPool:
         self._clock = clock
         self._tls = tls_context(settings)
         self._slots = asyncio.Semaphore(settings.smtp_connections)
-        self._idle: deque[_Connection] = deque()
+        self._idle: deque[_SmtpConnection] = deque()
         self._closed = False
         self.opened = 0
         """How many connections were opened so far."""
@@ -62,7 +62,7 @@ class SmtpPool:
     async def send(self, envelope: Envelope) -> None:
         """Send in a turn that :meth:`acquire` gave, and give it back.
 
-        Raises :class:`MailRefused` or :class:`MailFailed`.
+        Raises :class:`MailRejected` or :class:`MailFailed`.
         """
         try:
             await self._send(envelope)
@@ -73,10 +73,10 @@ class SmtpPool:
         """Say goodbye on idle connections, and keep none from now on."""
         self._closed = True
         idle, self._idle = self._idle, deque()
-        await asyncio.gather(*(self._discard(connection) for connection in idle))
+        await asyncio.gather(*(self._close_connection(connection) for connection in idle))
 
     async def _send(self, envelope: Envelope) -> None:
-        reused = await self._take()
+        reused = await self._idle_connection()
         if reused is not None:
             try:
                 await self._transact(reused, envelope)
@@ -87,21 +87,21 @@ class SmtpPool:
                 return
         await self._transact(await self._open(), envelope)
 
-    async def _take(self) -> _Connection | None:
+    async def _idle_connection(self) -> _SmtpConnection | None:
         """An idle connection that is still good; those which are not are closed."""
         while self._idle:
             connection = self._idle.pop()
             fresh = self._clock.monotonic() - connection.idle_since <= self._settings.smtp_idle_seconds
             if connection.client.is_connected and fresh:
                 return connection
-            await self._discard(connection)
+            await self._close_connection(connection)
         return None
 
-    async def _open(self) -> _Connection:
+    async def _open(self) -> _SmtpConnection:
         settings = self._settings
         client = aiosmtplib.SMTP(
             hostname=settings.smtp_host,
-            port=settings.port_of_smtp,
+            port=settings.effective_smtp_port,
             username=settings.smtp_username or None,
             password=settings.smtp_password.get_secret_value() or None,
             local_hostname=settings.smtp_helo or re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost",
@@ -118,9 +118,9 @@ class SmtpPool:
             client.close()
             raise MailFailed(_connect_reason(error), attempted=False) from error
         self.opened += 1
-        return _Connection(client)
+        return _SmtpConnection(client)
 
-    async def _transact(self, connection: _Connection, envelope: Envelope) -> None:
+    async def _transact(self, connection: _SmtpConnection, envelope: Envelope) -> None:
         client = connection.client
         stage: Stage = "sender"
         kept = False
@@ -129,7 +129,7 @@ class SmtpPool:
                 await client.ehlo()
                 if not client.supports_extension("smtputf8"):
                     kept = True
-                    raise MailRefused("The SMTP server does not take addresses with such characters.", address=True)
+                    raise MailRejected("The SMTP server does not take addresses with such characters.", address=True)
             options, encoding = (["SMTPUTF8"], "utf-8") if envelope.utf8 else ([], "ascii")
             await client.mail(envelope.sender, options=options, encoding=encoding)
             stage = "recipient"
@@ -139,15 +139,15 @@ class SmtpPool:
             kept = True
         except aiosmtplib.SMTPResponseException as error:
             kept = await self._reset(client)
-            raise classify(stage, error.code, error.message) from None
-        except _BROKEN as error:
+            raise classify_rejection(stage, error.code, error.message) from None
+        except _CONNECTION_ERRORS as error:
             kind = "did not answer in time" if isinstance(error, TimeoutError) else "closed the connection"
             raise MailFailed(f"The SMTP server {kind} ({stage}).", attempted=stage == "content") from error
         except (aiosmtplib.SMTPException, ValueError) as error:
             raise MailFailed(f"SMTP failed: {one_line(str(error), 200)}.", attempted=stage == "content") from error
         finally:
             connection.mails += 1
-            await self._put(connection, kept)
+            await self._return_connection(connection, kept)
 
     async def _reset(self, client: aiosmtplib.SMTP) -> bool:
         """After a refusal: whether the connection can carry the next email."""
@@ -157,15 +157,15 @@ class SmtpPool:
             return False
         return True
 
-    async def _put(self, connection: _Connection, kept: bool) -> None:
+    async def _return_connection(self, connection: _SmtpConnection, kept: bool) -> None:
         worn = connection.mails >= self._settings.smtp_mails_per_connection
         if kept and not worn and not self._closed and connection.client.is_connected:
             connection.idle_since = self._clock.monotonic()
             self._idle.append(connection)
         else:
-            await self._discard(connection, polite=kept)
+            await self._close_connection(connection, polite=kept)
 
-    async def _discard(self, connection: _Connection, *, polite: bool = True) -> None:
+    async def _close_connection(self, connection: _SmtpConnection, *, polite: bool = True) -> None:
         client = connection.client
         if polite and client.is_connected:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError):
@@ -173,7 +173,7 @@ class SmtpPool:
         client.close()
 
 
-def classify(stage: Stage, code: int, message: str) -> MailError:
+def classify_rejection(stage: Stage, code: int, message: str) -> MailError:
     """What a refusal means: for this email, for its address, or only for now.
 
     Only the answer to RCPT speaks about the address, and not when it is about policy, authentication, the
@@ -185,18 +185,18 @@ def classify(stage: Stage, code: int, message: str) -> MailError:
     if not permanent or stage == "sender":
         return MailFailed(f"The SMTP server answered {reason}", attempted=False, answered=True)
     if stage == "content":
-        return MailRefused(f"The SMTP server refused the content: {reason}")
+        return MailRejected(f"The SMTP server refused the content: {reason}")
     if code in (500, 501, 502, 503, 504, 530, 535):
         return MailFailed(f"The SMTP server answered {reason}", attempted=False, answered=True)
     enhanced = re.match(r"5\.(\d{1,3})\.(\d{1,3})\b", message)
     detail = (int(enhanced[1]), int(enhanced[2])) if enhanced else (0, 0)
     about_address = code != 552 and (detail in ((0, 0), (2, 0), (2, 1)) or (detail[0] == 1 and detail[1] not in (7, 8)))
-    return MailRefused(f"The SMTP server refused the recipient: {reason}", address=about_address)
+    return MailRejected(f"The SMTP server refused the recipient: {reason}", address=about_address)
 
 
 def tls_context(settings: MailerSettings) -> ssl.SSLContext | None:
     """The TLS side of the settings. Raises :class:`SettingsError` for a CA file that holds no certificate."""
-    if settings.smtp_tls == "none" or not settings.email_on:
+    if settings.smtp_tls == "none" or not settings.email_enabled:
         return None
     try:
         context = ssl.create_default_context(cafile=settings.smtp_ca_file)

@@ -19,16 +19,17 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.base.settings import StoreSettings
-from notifyx_store.feed.hub import Hub
+from notifyx_store.feed.server import FeedServer
 from notifyx_store.log.publish import Publisher
-from notifyx_store.routes.books import books_routes
+from notifyx_store.maintenance.loops import Maintenance
+from notifyx_store.maintenance.purge import run_purge
+from notifyx_store.routes.batches import batch_routes
 from notifyx_store.routes.feed import feed_routes
-from notifyx_store.routes.hot import hot_routes
+from notifyx_store.routes.inbox import inbox_routes
+from notifyx_store.routes.ledger import ledger_routes
 from notifyx_store.routes.outbox import outbox_routes
 from notifyx_store.routes.subscriptions import subscription_routes
 from notifyx_store.routes.topics import topic_routes
-from notifyx_store.upkeep.maintenance import Maintenance
-from notifyx_store.upkeep.purge import purging
 
 
 class StoreNode(Node[StoreSettings]):
@@ -42,18 +43,19 @@ class StoreNode(Node[StoreSettings]):
         self.parts = StoreContext(settings=settings, database=self.database, clock=self.clock, metrics=self.metrics)
         core = StoreMetrics.of(self.metrics)
         origin = uuid.uuid4().hex[:12]
-        self.hub = Hub(self.parts, core, origin, self.background)
+        self.feed = FeedServer(self.parts, core, origin, self.background)
         self.maintenance = Maintenance(self.parts, self.background)
-        publisher = Publisher(self.parts, core, self.hub.offer, origin)
+        publisher = Publisher(self.parts, core, self.feed.offer, origin)
         self.database.attach(self.app)
         _refuse_nul(self.app)
         for blueprint in (
-            hot_routes(self.parts, core, publisher),
+            batch_routes(self.parts, core, publisher),
             topic_routes(self.parts),
             subscription_routes(self.parts),
-            feed_routes(self.parts, self.hub),
+            feed_routes(self.parts, self.feed),
             outbox_routes(self.parts),
-            books_routes(self.parts),
+            inbox_routes(self.parts),
+            ledger_routes(self.parts),
         ):
             self.app.register_blueprint(blueprint)
         self.readiness.add("database", self.database.check)
@@ -63,12 +65,12 @@ class StoreNode(Node[StoreSettings]):
         """Raises :class:`DatabaseUnreachable`."""
         await stack.enter_async_context(self.database)
         await stack.enter_async_context(self.maintenance)
-        await stack.enter_async_context(purging(self.parts, self.background))
-        await stack.enter_async_context(self.hub.running(self.maintenance.wake))
+        await stack.enter_async_context(run_purge(self.parts, self.background))
+        await stack.enter_async_context(self.feed.running(self.maintenance.wake))
 
     async def drain(self) -> None:
         """Close the feeds: their gateways resume at another node."""
-        self.hub.close("this node is stopping")
+        self.feed.close("this node is stopping")
 
 
 def main() -> None:

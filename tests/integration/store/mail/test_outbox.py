@@ -12,11 +12,11 @@ import asyncpg
 
 from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_store.mail import outbox, unsubscribe
-from notifyx_store.mail.outbox_materialise import behind, materialise
+from notifyx_store.mail.outbox_fill import fill_outbox, topics_behind
 from notifyx_store.mail.outbox_rules import DIGEST_ITEMS
-from notifyx_store.upkeep.ledger import email_books
-from notifyx_store.upkeep.sweep import sweep_topic
-from support.books import CONFIG, NOW, Topic, new_topic
+from notifyx_store.maintenance.ledger import email_ledger
+from notifyx_store.maintenance.retention import remove_batch
+from support.store_database import CONFIG, NOW, Topic, new_topic
 
 
 def after(seconds: float) -> datetime:
@@ -25,14 +25,14 @@ def after(seconds: float) -> datetime:
 
 async def fill(topic: Topic, now: datetime = NOW) -> int:
     async with topic.db.acquire() as connection:
-        return (await materialise(connection, [topic.id], now)).rows
+        return (await fill_outbox(connection, [topic.id], now)).rows
 
 
 async def claim(
     pool: asyncpg.Pool, now: datetime = NOW, *, owner: str = "me", limit: int = 1000, lease: float = 60
 ) -> list[OutboxMail]:
     async with pool.acquire() as connection:
-        return await outbox.claim(connection, CONFIG, owner=owner, limit=limit, lease=lease, now=now)
+        return await outbox.lease_due(connection, CONFIG, owner=owner, limit=limit, lease=lease, now=now)
 
 
 async def confirm(pool: asyncpg.Pool, mails: Sequence[OutboxMail], now: datetime = NOW, owner: str = "me") -> list[str]:
@@ -46,7 +46,7 @@ async def tell(
 ) -> None:
     results = [(UUID(mail.id), OutboxResult(id=mail.id, status=status, **more)) for mail in mails]
     async with pool.acquire() as connection:
-        await outbox.record(connection, results, owner=owner, now=now, policy=CONFIG.policy, jitter=lambda: 0.5)
+        await outbox.record_results(connection, results, owner=owner, now=now, policy=CONFIG.policy, jitter=lambda: 0.5)
 
 
 async def test_each_mode_gets_what_it_asked_for(pool: asyncpg.Pool) -> None:
@@ -56,7 +56,7 @@ async def test_each_mode_gets_what_it_asked_for(pool: asyncpg.Pool) -> None:
         await topic.subscribe(mode, mode)
     await topic.publish(2)
     async with pool.acquire() as connection:
-        assert await behind(connection, 10) == [topic.id]
+        assert await topics_behind(connection, 10) == [topic.id]
     assert await fill(topic) == 5
     assert await topic.outbox("user_id, from_seq, to_seq, state, due_at") == [
         ("digest", 3, 4, "pending", NOW.replace(minute=0, second=0) + timedelta(hours=1)),
@@ -67,7 +67,7 @@ async def test_each_mode_gets_what_it_asked_for(pool: asyncpg.Pool) -> None:
     ]
     assert await fill(topic) == 0
     async with pool.acquire() as connection:
-        assert await behind(connection, 10) == []
+        assert await topics_behind(connection, 10) == []
 
 
 async def test_a_mail_is_made_from_what_was_published(pool: asyncpg.Pool) -> None:
@@ -207,7 +207,7 @@ async def test_what_expired_or_was_removed_is_fenced_with_that_reason(pool: asyn
     await topic.publish(1, expires_at=after(10))
     await fill(topic)
     async with pool.acquire() as connection:
-        assert (await sweep_topic(connection, topic.id, "expires_at", after(10))).removed == 1
+        assert (await remove_batch(connection, topic.id, "expires_at", after(10))).removed == 1
     assert await claim(pool, after(1000)) == []
     assert await topic.outbox("to_seq, state, reason") == [(1, "fenced", "expired"), (2, "fenced", "expired")]
 
@@ -228,7 +228,7 @@ async def test_leaving_or_one_click_fences_what_waits(pool: asyncpg.Pool) -> Non
     [click] = [mail for mail in await claim(pool, lease=60) if mail.user == "bob"]
     await topic.unsubscribe("ann")
     async with pool.acquire() as connection:
-        subscription = unsubscribe.read(click.unsubscribe_token, [CONFIG.secret])
+        subscription = unsubscribe.verify(click.unsubscribe_token, [CONFIG.secret])
         assert await unsubscribe.switch_off(connection, subscription) == "bob"
         assert await unsubscribe.switch_off(connection, subscription) is None
         assert await unsubscribe.switch_off(connection, 2**62) is None
@@ -367,7 +367,7 @@ async def test_a_crowd_is_written_in_bounded_steps(pool: asyncpg.Pool) -> None:
     written = []
     async with pool.acquire() as connection:
         while True:
-            done = await materialise(connection, [topic.id], NOW, rows=12)
+            done = await fill_outbox(connection, [topic.id], NOW, rows=12)
             written.append(done.rows)
             if not done.unfinished:
                 break
@@ -382,7 +382,7 @@ async def test_a_busy_topic_is_left_for_the_next_round_and_holds_up_nobody(pool:
     async with pool.acquire() as holder, holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 0))", busy.id)
         async with pool.acquire() as connection:
-            done = await materialise(connection, [busy.id, calm.id], NOW)
+            done = await fill_outbox(connection, [busy.id, calm.id], NOW)
     assert (done.rows, done.unfinished) == (1, frozenset({busy.id}))
     assert await fill(busy) == 1
 
@@ -396,7 +396,7 @@ async def test_replicas_filling_at_the_same_time_write_every_mail_once(pool: asy
     async def replica() -> None:
         for _ in range(25):
             async with pool.acquire() as connection:
-                await materialise(connection, [topic.id for topic in topics], NOW)
+                await fill_outbox(connection, [topic.id for topic in topics], NOW)
 
     async def publisher(topic: Topic) -> None:
         for _ in range(20):
@@ -413,6 +413,6 @@ async def test_replicas_filling_at_the_same_time_write_every_mail_once(pool: asy
             *(("user-3", seq, seq) for seq in range(1, 41)),
         ]
     async with pool.acquire() as connection:
-        books = await email_books(connection, NOW)
-    assert books.balanced
-    assert books.ledger.due == 3 * (2 * 40 + 2)
+        email = await email_ledger(connection, NOW)
+    assert email.balanced
+    assert email.ledger.due == 3 * (2 * 40 + 2)

@@ -10,8 +10,8 @@ import asyncpg
 import orjson
 
 from notifyx_common.principal import Principal
-from notifyx_store.readers.inbox import NEWEST, Place, read_inbox
-from support.books import NOW, Topic, new_topic
+from notifyx_store.readers.inbox import NEWEST, InboxCursor, read_inbox
+from support.store_database import NOW, Topic, new_topic
 
 ANN = Principal(id="ann", email="ann@example.org", email_verified=True)
 
@@ -19,7 +19,7 @@ ANN = Principal(id="ann", email="ann@example.org", email_verified=True)
 async def page(
     pool: asyncpg.Pool, *, who: Principal = ANN, unread: bool = False, limit: int = 50, after: str | None = None
 ) -> Any:
-    place = Place.decode(after) if after else NEWEST
+    place = InboxCursor.decode(after) if after else NEWEST
     async with pool.acquire() as connection:
         return orjson.loads(await read_inbox(connection, who, unread_only=unread, limit=limit, after=place))
 

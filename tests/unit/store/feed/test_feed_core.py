@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifyx_store.feed.core import Delivery, FeedCore, Item
+from notifyx_store.feed.core import Delivery, FeedCore, FeedRow
 
 TOPICS = [UUID(int=1), UUID(int=2)]
 CONNECTIONS = ["a", "b", "c"]
@@ -22,13 +22,13 @@ class World:
         self.logs: dict[UUID, list[int]] = {topic: [] for topic in TOPICS}
         self.gone: dict[UUID, set[int]] = {topic: set() for topic in TOPICS}
         self.late: list[tuple[UUID, int, int]] = []
-        self.reading: list[tuple[UUID, int, int, list[Item], int]] = []
+        self.reading: list[tuple[UUID, int, int, list[FeedRow], int]] = []
         self.cursors: dict[tuple[str, UUID], int] = {}
         self.began: dict[tuple[str, UUID], int] = {}
         self.got: dict[tuple[str, UUID], list[int]] = {}
 
-    def item(self, seq: int) -> Item:
-        return Item(seq, f'{{"seq":{seq}}}', seq)
+    def item(self, seq: int) -> FeedRow:
+        return FeedRow(seq, f'{{"seq":{seq}}}', seq)
 
     def take(self, deliveries: list[Delivery[str]]) -> None:
         for delivery in deliveries:
@@ -59,7 +59,7 @@ class World:
         self.take(self.core.offer(topic, first, last, items))
 
     def begin_reads(self, limit: int, most: int) -> None:
-        for topic, after in self.core.reads(limit):
+        for topic, after in self.core.next_reads(limit):
             log = self.logs[topic]
             there = [seq for seq in log[after:] if seq not in self.gone[topic]]
             page = there[:most]
@@ -69,9 +69,9 @@ class World:
     def end_read(self, which: int, failed: bool) -> None:
         topic, after, upto, items, head = self.reading.pop(which % len(self.reading))
         if failed:
-            self.core.unread([topic])
+            self.core.on_read_failed([topic])
         else:
-            self.take(self.core.read(topic, after, upto, items, head))
+            self.take(self.core.on_read(topic, after, upto, items, head))
 
     def watch(self, connection: str, topic: UUID, back: int) -> None:
         after = max(len(self.logs[topic]) - back, 0)
@@ -91,7 +91,7 @@ class World:
             self.blocked.discard(connection)
             self.core.resume(connection)
         for topic in TOPICS:
-            self.core.woken(topic, len(self.logs[topic]))
+            self.core.on_wakeup(topic, len(self.logs[topic]))
         for _ in range(10_000):
             while self.reading:
                 self.end_read(0, failed=False)
@@ -132,14 +132,14 @@ def test_every_watcher_gets_each_notification_once_in_order(script: list[tuple[o
                 for _ in range(2 if twice else 1):
                     world.offer(*offer)
             case ("wake", UUID() as topic, int(back)):
-                world.core.woken(topic, max(len(world.logs[topic]) - back, 0))
+                world.core.on_wakeup(topic, max(len(world.logs[topic]) - back, 0))
             case ("watch", str(connection), UUID() as topic, int(back)):
                 world.watch(connection, topic, back)
             case ("unwatch", str(connection), UUID() as topic):
                 world.core.unwatch(connection, str(topic))
                 world.forget((connection, topic))
             case ("drop", str(connection)):
-                world.core.drop(connection)
+                world.core.remove_connection(connection)
                 for topic in TOPICS:
                     world.forget((connection, topic))
             case ("block", str(connection)):
@@ -167,7 +167,7 @@ def test_an_offer_goes_to_all_who_are_up_to_date_as_one_delivery() -> None:
         world.watch(connection, TOPICS[0], 0)
     deliveries = world.core.offer(TOPICS[0], 1, 2, [world.item(1), world.item(2)])
     assert [(one.first, one.last, sorted(one.connections)) for one in deliveries] == [(1, 2, CONNECTIONS)]
-    assert world.core.reads(10) == []
+    assert world.core.next_reads(10) == []
 
 
 def test_an_offer_that_came_too_early_needs_no_read() -> None:
@@ -176,7 +176,7 @@ def test_an_offer_that_came_too_early_needs_no_read() -> None:
     assert world.core.offer(TOPICS[0], 2, 2, [world.item(2)]) == []
     deliveries = world.core.offer(TOPICS[0], 1, 1, [world.item(1)])
     assert [(one.first, one.last) for one in deliveries] == [(1, 1), (2, 2)]
-    assert world.core.reads(10) == []
+    assert world.core.next_reads(10) == []
 
 
 def test_a_blocked_connection_does_not_hold_up_others_and_is_caught_up_later() -> None:
@@ -186,25 +186,25 @@ def test_a_blocked_connection_does_not_hold_up_others_and_is_caught_up_later() -
     world.blocked.add("a")
     world.commit(TOPICS[0], 3, 0, "now")
     assert world.cursors == {("a", TOPICS[0]): 0, ("b", TOPICS[0]): 3}
-    assert world.core.reads(10) == []
+    assert world.core.next_reads(10) == []
     world.blocked.clear()
     world.core.resume("a")
-    assert world.core.reads(10) == [(TOPICS[0], 0)]
+    assert world.core.next_reads(10) == [(TOPICS[0], 0)]
 
 
 def test_a_head_that_is_no_more_does_not_make_it_read_for_ever() -> None:
     world = World()
     world.watch("a", TOPICS[0], 0)
-    world.core.woken(TOPICS[0], 7)
-    assert world.core.reads(1) == [(TOPICS[0], 0)]
-    assert world.core.read(TOPICS[0], 0, 0, [], 0) == []
-    assert world.core.reads(1) == []
+    world.core.on_wakeup(TOPICS[0], 7)
+    assert world.core.next_reads(1) == [(TOPICS[0], 0)]
+    assert world.core.on_read(TOPICS[0], 0, 0, [], 0) == []
+    assert world.core.next_reads(1) == []
 
 
 def test_a_topic_that_ends_is_watched_by_nobody() -> None:
     world = World()
     world.watch("a", TOPICS[0], 0)
     world.watch("b", TOPICS[0], 0)
-    assert sorted(world.core.end(TOPICS[0])) == ["a", "b"]
+    assert sorted(world.core.remove_topic(TOPICS[0])) == ["a", "b"]
     assert world.core.topics == []
     assert world.core.offer(TOPICS[0], 1, 1, [world.item(1)]) == []

@@ -10,14 +10,14 @@ import pytest
 from notifyx_common.contracts.store.feed import Ping, Position, Watch
 from notifyx_common.errors import InvalidRequest
 from notifyx_store.feed import messages
-from notifyx_store.feed.connection import Connection
-from notifyx_store.feed.core import Item
-from notifyx_store.readers.topic_changes import narrowed
-from notifyx_store.topics.permissions import TopicFacts
+from notifyx_store.feed.connection import FeedConnection
+from notifyx_store.feed.core import FeedRow
+from notifyx_store.readers.topic_changes import restricted_readers
+from notifyx_store.topics.permissions import TopicRow
 
 
 def test_a_rows_frame_is_a_header_and_the_payloads() -> None:
-    frame = messages.rows_frame("t", 4, 6, [Item(4, '{"seq":4}', 11), Item(6, '{"seq":6}', 12)], 99)
+    frame = messages.rows_frame("t", 4, 6, [FeedRow(4, '{"seq":4}', 11), FeedRow(6, '{"seq":6}', 12)], 99)
     head, *lines = frame.split("\n")
     assert orjson.loads(head) == {
         "type": "rows", "topic": "t", "from": 4, "to": 6, "count": 2, "published_ms": 11,
@@ -55,17 +55,17 @@ def test_malformed_operations(text: str | bytes) -> None:
 
 
 async def test_a_queue_holds_back_rows_then_asks_for_them_then_gives_up() -> None:
-    drained: list[Connection] = []
-    connection = Connection(high_water=10, limit=40, drained=drained.append)
+    drained: list[FeedConnection] = []
+    connection = FeedConnection(high_water=10, limit=40, drained=drained.append)
     connection.put("x" * 12)
-    assert not connection.ready()
+    assert not connection.accepts_rows()
     assert await connection.get() == "x" * 12
     assert drained == [connection]
-    assert connection.ready()
+    assert connection.accepts_rows()
     connection.put("y" * 41)
     assert connection.closed.is_set()
     assert "slowly" in connection.reason
-    assert not connection.ready()
+    assert not connection.accepts_rows()
 
 
 @pytest.mark.parametrize(
@@ -83,5 +83,5 @@ async def test_a_queue_holds_back_rows_then_asks_for_them_then_gives_up() -> Non
 def test_who_has_to_be_on_the_list_after_a_change(
     before: dict[str, object], changes: dict[str, object], expected: list[str] | None
 ) -> None:
-    facts = TopicFacts(UUID(int=1), "t", creators=("a",), **before)  # type: ignore[arg-type]
-    assert narrowed(facts, changes) == expected
+    facts = TopicRow(UUID(int=1), "t", creators=("a",), **before)  # type: ignore[arg-type]
+    assert restricted_readers(facts, changes) == expected

@@ -15,26 +15,26 @@ from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.contracts.store.log import PublishBatch, PublishItem
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
-from notifyx_store.base.batches import Batch, read_batch
-from notifyx_store.log.publish_plan import Plan, Used, judge, number
-from notifyx_store.topics.permissions import TopicFacts
+from notifyx_store.base.batches import ReadBatch, read_batch
+from notifyx_store.log.publish_plan import EarlierPublish, PublishPlan, assign_seqs, validate
+from notifyx_store.topics.permissions import TopicRow
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ANN, BOB = Principal(id="ann", name="Ann"), Principal(id="bob")
 TOPICS = {
-    "news": TopicFacts(UUID(int=1), "news", creators=("ann",), last_seq=7),
-    "wall": TopicFacts(UUID(int=2), "wall", publishers=("*",)),
-    "quiet": TopicFacts(UUID(int=3), "quiet", publishers=("*",), paused=True),
+    "news": TopicRow(UUID(int=1), "news", creators=("ann",), last_seq=7),
+    "wall": TopicRow(UUID(int=2), "wall", publishers=("*",)),
+    "quiet": TopicRow(UUID(int=3), "quiet", publishers=("*",), paused=True),
 }
 
 
-def plan(*items: dict[str, Any], used: dict[Any, Used] | None = None, now: datetime = NOW) -> Plan:
-    batch = Batch([ANN, BOB], [PublishItem.model_validate({"p": 0, "topic": "news", **item}) for item in items])
-    candidates, refused = judge(batch, TOPICS)
-    return number(len(items), candidates, refused, used or {}, now)
+def plan(*items: dict[str, Any], used: dict[Any, EarlierPublish] | None = None, now: datetime = NOW) -> PublishPlan:
+    batch = ReadBatch([ANN, BOB], [PublishItem.model_validate({"p": 0, "topic": "news", **item}) for item in items])
+    candidates, refused = validate(batch, TOPICS)
+    return assign_seqs(len(items), candidates, refused, used or {}, now)
 
 
-def outcome(planned: Plan) -> list[Any]:
+def outcome(planned: PublishPlan) -> list[Any]:
     return [result.get("seq", result.get("code")) for result in planned.results]
 
 
@@ -74,7 +74,7 @@ def test_a_key_repeated_within_a_batch_and_one_used_before() -> None:
     assert outcome(first) == [8, 8, "idempotency_conflict"]
     assert [result.get("duplicate") for result in first.results] == [False, True, None]
     key, digest, _, result = first.keys[0]
-    again = plan({"title": "a", "key": "k1"}, used={key: Used(digest, orjson.loads(result))})
+    again = plan({"title": "a", "key": "k1"}, used={key: EarlierPublish(digest, orjson.loads(result))})
     assert again.results == [{**first.results[0], "duplicate": True}]
     assert again.runs == []
 
@@ -83,7 +83,7 @@ def test_a_repeated_key_is_answered_even_where_a_new_publish_would_be_refused() 
     wish = {"title": "a", "key": "k", "expires_at": NOW + timedelta(seconds=5)}
     first = plan(wish)
     key, digest, _, result = first.keys[0]
-    later = plan(wish, used={key: Used(digest, orjson.loads(result))}, now=NOW + timedelta(hours=1))
+    later = plan(wish, used={key: EarlierPublish(digest, orjson.loads(result))}, now=NOW + timedelta(hours=1))
     assert outcome(later) == [8]
 
 

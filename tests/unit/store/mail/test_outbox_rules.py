@@ -13,10 +13,10 @@ from notifyx_common.contracts.store.outbox import OutboxResult
 from notifyx_store.mail.outbox_rules import (
     DIGEST_BODY_CHARS,
     DIGEST_ITEMS,
-    FINAL,
-    Change,
+    FINAL_STATES,
+    OutboxChange,
+    OutboxRow,
     RetryPolicy,
-    Standing,
     change_for,
     digest_mail,
     notification_mail,
@@ -34,7 +34,7 @@ def told(status: Any, **more: Any) -> OutboxResult:
     return OutboxResult(id="x", status=status, **more)
 
 
-def decide(row: Standing, result: OutboxResult, jitter: float = 0.5) -> Change | None:
+def decide(row: OutboxRow, result: OutboxResult, jitter: float = 0.5) -> OutboxChange | None:
     return change_for(row, result, owner="me", now=NOW, policy=POLICY, jitter=jitter)
 
 
@@ -42,11 +42,11 @@ def decide(row: Standing, result: OutboxResult, jitter: float = 0.5) -> Change |
 def test_final_rows_never_change_and_strangers_only_say_sent(
     state: Any, owner: str | None, attempts: int, status: Any, refused: bool, jitter: float
 ) -> None:
-    change = decide(Standing(state, owner, attempts), told(status, address_refused=refused), jitter)
-    if state in FINAL:
+    change = decide(OutboxRow(state, owner, attempts), told(status, address_refused=refused), jitter)
+    if state in FINAL_STATES:
         assert change is None
     elif status == "sent":
-        assert change == Change("sent", attempts)
+        assert change == OutboxChange("sent", attempts)
     elif state != "leased" or owner != "me":
         assert change is None
     else:
@@ -59,26 +59,26 @@ def test_final_rows_never_change_and_strangers_only_say_sent(
 
 
 def test_a_failure_is_retried_until_it_is_one_too_many() -> None:
-    reasons = [decide(Standing("leased", "me", n), told("failed", reason="451 busy")) for n in range(1, 9)]
+    reasons = [decide(OutboxRow("leased", "me", n), told("failed", reason="451 busy")) for n in range(1, 9)]
     assert [change.state for change in reasons if change] == ["pending"] * 7 + ["dead"]
-    assert reasons[-1] == Change("dead", 8, reason="451 busy")
+    assert reasons[-1] == OutboxChange("dead", 8, reason="451 busy")
 
 
 def test_email_being_off_costs_no_attempt() -> None:
-    change = decide(Standing("leased", "me", 3), told("off"))
+    change = decide(OutboxRow("leased", "me", 3), told("off"))
     assert change is not None
     assert (change.state, change.attempts, change.reason) == ("pending", 2, "email is off")
 
 
 @pytest.mark.parametrize(("status", "reason"), [("refused", "refused"), ("unverified", "no verified address")])
 def test_a_dead_mail_says_why(status: str, reason: str) -> None:
-    change = decide(Standing("leased", "me", 1), told(status))
-    assert change == Change("dead", 1, reason=reason)
+    change = decide(OutboxRow("leased", "me", 1), told(status))
+    assert change == OutboxChange("dead", 1, reason=reason)
 
 
 @given(st.text(max_size=500))
 def test_whatever_a_server_says_becomes_a_line_of_text(said: str) -> None:
-    change = decide(Standing("leased", "me", 1), told("failed", reason=said))
+    change = decide(OutboxRow("leased", "me", 1), told("failed", reason=said))
     assert change is not None
     assert change.reason is not None
     assert change.reason == "" or change.reason.isprintable()

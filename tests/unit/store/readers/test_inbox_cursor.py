@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.errors import InvalidRequest
-from notifyx_store.readers.inbox import NEWEST, Place, page_json
+from notifyx_store.readers.inbox import NEWEST, InboxCursor, page_json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 places = st.builds(
-    Place,
+    InboxCursor,
     st.integers(0, 253_000_000_000_000_000).map(lambda micros: _EPOCH + timedelta(microseconds=micros)),
     st.uuids(),
     st.integers(0, 2**63 - 1),
@@ -24,19 +24,19 @@ places = st.builds(
 
 
 @given(places)
-def test_a_cursor_is_read_back_exactly(place: Place) -> None:
-    assert Place.decode(place.encode()) == place
+def test_a_cursor_is_read_back_exactly(place: InboxCursor) -> None:
+    assert InboxCursor.decode(place.encode()) == place
 
 
 @given(places)
-def test_the_first_page_starts_before_everything(place: Place) -> None:
+def test_the_first_page_starts_before_everything(place: InboxCursor) -> None:
     assert place < NEWEST
 
 
 @given(st.one_of(st.text(max_size=80), st.binary(max_size=40).map(lambda raw: raw.hex())))
 def test_what_was_not_given_out_is_refused_or_a_place(cursor: str) -> None:
     try:
-        place = Place.decode(cursor)
+        place = InboxCursor.decode(cursor)
     except InvalidRequest:
         return
     assert _EPOCH <= place.published_at <= NEWEST.published_at
@@ -46,7 +46,7 @@ def test_what_was_not_given_out_is_refused_or_a_place(cursor: str) -> None:
 @pytest.mark.parametrize("cursor", ["", "x", "é", "A" * 42, "=" * 44, "A" * 45, "\x00"])
 def test_broken_cursors_are_refused(cursor: str) -> None:
     with pytest.raises(InvalidRequest):
-        Place.decode(cursor)
+        InboxCursor.decode(cursor)
 
 
 @given(st.lists(st.tuples(st.dictionaries(st.text(), st.text(), min_size=1), st.booleans()), max_size=5))

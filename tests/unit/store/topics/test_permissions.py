@@ -10,18 +10,18 @@ import pytest
 from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal, system_principal
 from notifyx_store.topics.permissions import (
-    TopicFacts,
+    TopicRow,
     check_log,
     check_manage,
     check_publish,
     check_read,
     email_hash,
-    identities,
-    identity,
+    email_identity,
+    grants_of,
     normalise,
 )
 
-CHECKS: dict[str, Callable[[Principal, TopicFacts], None]] = {
+CHECKS: dict[str, Callable[[Principal, TopicRow], None]] = {
     "read": check_read,
     "publish": check_publish,
     "manage": check_manage,
@@ -38,8 +38,8 @@ PEOPLE = {
     "read-only key": Principal(id="creator", kind="api_key", scopes=frozenset({"read"})),
     "other key": Principal(id="creator", kind="api_key", topics=("alerts.*",)),
 }
-PUBLIC = TopicFacts(UUID(int=1), "news", creators=("creator",), publishers=("publisher",))
-PRIVATE = TopicFacts(
+PUBLIC = TopicRow(UUID(int=1), "news", creators=("creator",), publishers=("publisher",))
+PRIVATE = TopicRow(
     UUID(int=2),
     "plans",
     visibility="private",
@@ -47,11 +47,11 @@ PRIVATE = TopicFacts(
     publishers=("publisher",),
     readers=("reader@example.com",),
 )
-OPEN = TopicFacts(UUID(int=3), "wall", visibility="private", publishers=("*",), readers=("*",))
-INBOX = TopicFacts(UUID(int=4), "user:creator", kind="inbox", visibility="private")
+OPEN = TopicRow(UUID(int=3), "wall", visibility="private", publishers=("*",), readers=("*",))
+INBOX = TopicRow(UUID(int=4), "user:creator", kind="inbox", visibility="private")
 
 # person: (read, publish, manage) as the status of the refusal, 0 where allowed
-MATRIX: dict[str, tuple[TopicFacts, dict[str, tuple[int, int, int]]]] = {
+MATRIX: dict[str, tuple[TopicRow, dict[str, tuple[int, int, int]]]] = {
     "public": (
         PUBLIC,
         {
@@ -127,10 +127,10 @@ def test_an_invisible_topic_and_a_missing_one_cannot_be_told_apart() -> None:
 
 
 def test_only_a_verified_email_identifies() -> None:
-    assert "reader@example.com" in identities(PEOPLE["reader"])
-    assert identities(PEOPLE["unproven"]) == ["*", "unproven"]
-    assert identity(PEOPLE["reader"]) == email_hash("reader@EXAMPLE.com")
-    assert identity(PEOPLE["unproven"]) == ""
+    assert "reader@example.com" in grants_of(PEOPLE["reader"])
+    assert grants_of(PEOPLE["unproven"]) == ["*", "unproven"]
+    assert email_identity(PEOPLE["reader"]) == email_hash("reader@EXAMPLE.com")
+    assert email_identity(PEOPLE["unproven"]) == ""
 
 
 def test_allow_lists_keep_their_order_and_lower_emails_only() -> None:

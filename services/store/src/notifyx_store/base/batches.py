@@ -12,53 +12,53 @@ from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 
-I = TypeVar("I", bound=BaseModel)  # noqa: E741 - an item's type
+ItemT = TypeVar("ItemT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Batch(Generic[I]):
+class ReadBatch(Generic[ItemT]):
     """A batch as it came: an item, or in its place why it is refused."""
 
     principals: list[Principal]
-    items: list[I | ItemError]
+    items: list[ItemT | ItemError]
     batch_id: str = ""
 
 
-def read_batch(batch: type[BaseModel], item: type[I], data: Any) -> Batch[I]:
+def read_batch(batch: type[BaseModel], item: type[ItemT], data: Any) -> ReadBatch[ItemT]:
     """``data`` as a batch of ``item``. Raises :class:`InvalidRequest` for what is wrong with the batch as such."""
     try:
         whole = parse_model(batch, data)
     except InvalidRequest as error:
-        if not _lies_with_items(error, data):
+        if not _only_items_invalid(error, data):
             raise
-        return _salvage(batch, item, data)
+        return _parse_items(batch, item, data)
     return _with_principals(whole, _items(whole))
 
 
-def _lies_with_items(error: InvalidRequest, data: Any) -> bool:
+def _only_items_invalid(error: InvalidRequest, data: Any) -> bool:
     if not isinstance(data, dict) or not isinstance(data.get("items"), list):
         return False
     # JSON that is nested too deeply has no field of its own.
     return all(wrong.field.startswith("items.") or wrong.field == "(body)" for wrong in error.fields)
 
 
-def _salvage(batch: type[BaseModel], item: type[I], data: dict[str, Any]) -> Batch[I]:
+def _parse_items(batch: type[BaseModel], item: type[ItemT], data: dict[str, Any]) -> ReadBatch[ItemT]:
     """Read each item by itself, within a batch of its own since its depth counts there; then the head."""
     alone = {**data, "principals": []} if "principals" in data else data
-    items: list[I | ItemError] = []
+    items: list[ItemT | ItemError] = []
     sound: Any = None
     for raw in data["items"]:
         try:
             items += _items(parse_model(batch, {**alone, "items": [raw]}))
             sound = raw
         except InvalidRequest as error:
-            items.append(ItemError.of(_in_its_own_words(item, raw, error)))
+            items.append(ItemError.of(_item_error(item, raw, error)))
     if sound is None:
-        return Batch([], items)
+        return ReadBatch([], items)
     return _with_principals(parse_model(batch, {**data, "items": [sound]}), items)
 
 
-def _in_its_own_words(item: type[I], raw: Any, error: InvalidRequest) -> InvalidRequest:
+def _item_error(item: type[ItemT], raw: Any, error: InvalidRequest) -> InvalidRequest:
     try:
         parse_model(item, raw)
     except InvalidRequest as own:
@@ -71,13 +71,13 @@ def _items(whole: BaseModel) -> list[Any]:
     return items
 
 
-def _with_principals(whole: BaseModel, items: list[I | ItemError]) -> Batch[I]:
+def _with_principals(whole: BaseModel, items: list[ItemT | ItemError]) -> ReadBatch[ItemT]:
     principals: list[Principal] = getattr(whole, "principals", [])
     checked = [one if isinstance(one, ItemError) else _with_principal(one, principals) for one in items]
-    return Batch(principals, checked, getattr(whole, "batch_id", ""))
+    return ReadBatch(principals, checked, getattr(whole, "batch_id", ""))
 
 
-def _with_principal(item: I, principals: list[Principal]) -> I | ItemError:
+def _with_principal(item: ItemT, principals: list[Principal]) -> ItemT | ItemError:
     position: int = getattr(item, "p", -1)
     if position >= len(principals):
         return ItemError.of(InvalidRequest("'p' is not the position of a principal.", code="validation_failed"))

@@ -45,6 +45,6 @@ class IdempotencyConflict(Conflict):
     code = "idempotency_conflict"
 
 
-def no_topic(name: str) -> NotFound:
+def topic_not_found(name: str) -> NotFound:
     """What is said of a topic that is not there, and of one the caller may not know of."""
     return NotFound(f"There is no topic '{name}'.", code="topic_not_found")

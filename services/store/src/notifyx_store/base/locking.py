@@ -19,10 +19,10 @@ LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtextextended(id::text, 0)
 LOCK_EXCLUSIVE = "SELECT pg_advisory_xact_lock(hashtextextended(id::text, 0)) FROM unnest($1::uuid[]) AS wanted(id)"
 """The same, against everybody else who wants them."""
 
-_CLAIM = "SELECT pg_try_advisory_xact_lock(hashtextextended('sweep:' || $1::uuid::text, 0))"
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('sweep:' || $1::uuid::text, 0))"
 
 # Shorter than PostgreSQL's deadlock_timeout (1 s): should two ever wait for each other, it is we who let go.
-_QUICK = "SET LOCAL lock_timeout = '500ms'; SET LOCAL synchronous_commit = off"
+_SHORT_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '500ms'; SET LOCAL synchronous_commit = off"
 
 
 @asynccontextmanager
@@ -33,7 +33,7 @@ async def quick_transaction(connection: asyncpg.Connection) -> AsyncIterator[Non
     :class:`asyncpg.LockNotAvailableError` when a lock is held for longer.
     """
     async with connection.transaction():
-        await connection.execute(_QUICK)
+        await connection.execute(_SHORT_LOCK_TIMEOUT)
         yield
 
 
@@ -42,6 +42,6 @@ async def lock_topics(connection: asyncpg.Connection, topics: Sequence[UUID]) ->
     await connection.execute(LOCK_EXCLUSIVE, topics)
 
 
-async def claim_sweep(connection: asyncpg.Connection, topic: UUID) -> bool:
+async def try_lock_retention(connection: asyncpg.Connection, topic: UUID) -> bool:
     """Whether this transaction is the one that sweeps ``topic`` now; other replicas take another."""
-    return bool(await connection.fetchval(_CLAIM, topic))
+    return bool(await connection.fetchval(_TRY_LOCK, topic))

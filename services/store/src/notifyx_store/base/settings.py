@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from notifyx_store.base.books_settings import BooksSettings
+from notifyx_store.base.background_settings import BackgroundSettings
 
 
-class StoreSettings(BooksSettings):
+class StoreSettings(BackgroundSettings):
     """Settings of the store; those of email, retention and the books are inherited. Times are seconds."""
 
     database_url: SecretStr

@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Connection:
+class FeedConnection:
     """What waits to be sent to one gateway.
 
     Above ``high_water`` no rows are queued (they stay in the log); above ``limit`` the connection is given up.
     Sizes are in characters, which are bytes for nearly all of it.
     """
 
-    def __init__(self, high_water: int, limit: int, drained: Callable[[Connection], None]) -> None:
+    def __init__(self, high_water: int, limit: int, drained: Callable[[FeedConnection], None]) -> None:
         self.users: set[str] = set()
         self.closed = asyncio.Event()
         self.reason = ""
@@ -26,7 +26,7 @@ class Connection:
         self._held_back = False
         self._filled = asyncio.Event()
 
-    def ready(self) -> bool:
+    def accepts_rows(self) -> bool:
         """Whether rows may be queued; when they may not, the hub is told as soon as they may again."""
         if self.closed.is_set():
             return False

@@ -15,11 +15,11 @@ from uuid import UUID
 
 C = TypeVar("C")
 
-MAX_EARLY = 32
+MAX_EARLY_OFFERS = 32
 """Most offers of a topic kept because one that precedes them is still under way."""
 
 
-class Item(NamedTuple):
+class FeedRow(NamedTuple):
     """One notification: its final JSON and when it was published (epoch milliseconds)."""
 
     seq: int
@@ -34,7 +34,7 @@ class Delivery(Generic[C]):
     topic: UUID
     first: int
     last: int
-    items: Sequence[Item]
+    items: Sequence[FeedRow]
     connections: Sequence[C]
 
 
@@ -44,14 +44,14 @@ class _Watched(Generic[C]):
     cursors: dict[C, int] = field(default_factory=dict)
     head: int = 0  # the highest seq known to exist
     reading: bool = False
-    early: dict[int, tuple[int, Sequence[Item]]] = field(default_factory=dict)
+    early_offers: dict[int, tuple[int, Sequence[FeedRow]]] = field(default_factory=dict)
 
 
 class FeedCore(Generic[C]):
     """The cursors of all watchers of one replica. ``ready`` tells whether a connection takes rows now."""
 
-    def __init__(self, ready: Callable[[C], bool]) -> None:
-        self._ready = ready
+    def __init__(self, accepts_rows: Callable[[C], bool]) -> None:
+        self._accepts_rows = accepts_rows
         self._topics: dict[UUID, _Watched[C]] = {}
         self._names: dict[C, dict[str, UUID]] = {}
         self._stale: set[UUID] = set()
@@ -90,35 +90,39 @@ class FeedCore(Generic[C]):
             del self._topics[topic]
             self._stale.discard(topic)
 
-    def drop(self, connection: C) -> None:
+    def remove_connection(self, connection: C) -> None:
         """The connection is gone, with all its watches."""
         for name in list(self._names.get(connection, ())):
             self.unwatch(connection, name)
         self._names.pop(connection, None)
 
-    def end(self, topic: UUID) -> list[C]:
+    def remove_topic(self, topic: UUID) -> list[C]:
         """The topic is gone; the connections that watched it."""
         connections = self.watchers(topic)
         for connection in connections:
             self.unwatch(connection, self._topics[topic].name)
         return connections
 
-    def offer(self, topic: UUID, first: int, last: int, items: Sequence[Item]) -> list[Delivery[C]]:
+    def offer(self, topic: UUID, first: int, last: int, items: Sequence[FeedRow]) -> list[Delivery[C]]:
         """``items`` are all of ``first``..``last`` and have just been committed."""
         watched = self._topics.get(topic)
         if watched is None:
             return []
         watched.head = max(watched.head, last)
         deliveries: list[Delivery[C]] = []
-        self._hand_on(topic, watched, first, last, items, deliveries)
-        if not deliveries and len(watched.early) < MAX_EARLY and first - 1 > max(watched.cursors.values()):
-            watched.early[first] = (last, items)
-        self._hand_on_early(topic, watched, last, deliveries)
+        self._forward(topic, watched, first, last, items, deliveries)
+        if (
+            not deliveries
+            and len(watched.early_offers) < MAX_EARLY_OFFERS
+            and first - 1 > max(watched.cursors.values())
+        ):
+            watched.early_offers[first] = (last, items)
+        self._forward_early(topic, watched, last, deliveries)
         if any(cursor < watched.head for cursor in watched.cursors.values()):
             self._stale.add(topic)
         return deliveries
 
-    def woken(self, topic: UUID, head: int) -> bool:
+    def on_wakeup(self, topic: UUID, head: int) -> bool:
         """The topic has notifications up to ``head``; whether that leaves any watcher behind."""
         watched = self._topics.get(topic)
         if watched is None:
@@ -136,7 +140,7 @@ class FeedCore(Generic[C]):
             if watched.cursors[connection] < watched.head:
                 self._stale.add(topic)
 
-    def reads(self, limit: int) -> list[tuple[UUID, int]]:
+    def next_reads(self, limit: int) -> list[tuple[UUID, int]]:
         """Up to ``limit`` topics to read now, and after which seq; each must be answered by read or unread."""
         wanted: list[tuple[UUID, int]] = []
         for topic in list(self._stale):
@@ -148,7 +152,7 @@ class FeedCore(Generic[C]):
             behind = [
                 cursor
                 for connection, cursor in watched.cursors.items()
-                if cursor < watched.head and self._ready(connection)
+                if cursor < watched.head and self._accepts_rows(connection)
             ]
             if not behind:
                 self._stale.discard(topic)
@@ -157,7 +161,7 @@ class FeedCore(Generic[C]):
             wanted.append((topic, min(behind)))
         return wanted
 
-    def read(self, topic: UUID, after: int, upto: int, items: Sequence[Item], head: int) -> list[Delivery[C]]:
+    def on_read(self, topic: UUID, after: int, upto: int, items: Sequence[FeedRow], head: int) -> list[Delivery[C]]:
         """The log was read: ``items`` are all of ``after + 1``..``upto``, and it ended at ``head`` then."""
         watched = self._topics.get(topic)
         if watched is None:
@@ -167,40 +171,40 @@ class FeedCore(Generic[C]):
             # Whatever is known to exist is committed, so a read that finds nothing says that it is no more.
             watched.head = head
         deliveries: list[Delivery[C]] = []
-        self._hand_on(topic, watched, after + 1, upto, items, deliveries)
-        self._hand_on_early(topic, watched, upto, deliveries)
+        self._forward(topic, watched, after + 1, upto, items, deliveries)
+        self._forward_early(topic, watched, upto, deliveries)
         if all(cursor >= watched.head for cursor in watched.cursors.values()):
             self._stale.discard(topic)
         return deliveries
 
-    def unread(self, topics: Iterable[UUID]) -> None:
+    def on_read_failed(self, topics: Iterable[UUID]) -> None:
         """Reading failed; it is wanted still."""
         for topic in topics:
             if (watched := self._topics.get(topic)) is not None:
                 watched.reading = False
 
-    def _hand_on_early(self, topic: UUID, watched: _Watched[C], last: int, deliveries: list[Delivery[C]]) -> None:
+    def _forward_early(self, topic: UUID, watched: _Watched[C], last: int, deliveries: list[Delivery[C]]) -> None:
         """An offer that came too early may be the next one, now that ``last`` has been handed on."""
-        while (following := watched.early.pop(last + 1, None)) is not None:
+        while (following := watched.early_offers.pop(last + 1, None)) is not None:
             first, (last, items) = last + 1, following
-            self._hand_on(topic, watched, first, last, items, deliveries)
-        if watched.early:
+            self._forward(topic, watched, first, last, items, deliveries)
+        if watched.early_offers:
             newest = max(watched.cursors.values())
-            watched.early = {first: kept for first, kept in watched.early.items() if first > newest}
+            watched.early_offers = {first: kept for first, kept in watched.early_offers.items() if first > newest}
 
-    def _hand_on(
+    def _forward(
         self,
         topic: UUID,
         watched: _Watched[C],
         first: int,
         last: int,
-        items: Sequence[Item],
+        items: Sequence[FeedRow],
         deliveries: list[Delivery[C]],
     ) -> None:
         """Send ``first``..``last`` to the watchers it follows or overlaps, to each what it has not had."""
         groups: dict[int, list[C]] = {}
         for connection, cursor in watched.cursors.items():
-            if first - 1 <= cursor < last and self._ready(connection):
+            if first - 1 <= cursor < last and self._accepts_rows(connection):
                 groups.setdefault(cursor, []).append(connection)
         for cursor, connections in groups.items():
             for connection in connections:

@@ -17,7 +17,7 @@ from notifyx_store.base import wakeups
 log = get_logger(__name__)
 
 CONNECT_TIMEOUT = 3.0
-PULSE = 5.0
+PING_INTERVAL = 5.0
 """How often the connection is asked for a sign of life, in seconds; a silent one is left after as long again."""
 
 _RETRIES = Backoff(0.05, 2.0)
@@ -39,13 +39,13 @@ async def listen(url: SecretStr, heard: Callable[[wakeups.Wakeup], None], reconn
             finally:
                 connection.terminate()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            failures = 0 if isinstance(error, _Lost) else failures + 1
+            failures = 0 if isinstance(error, _ListenLost) else failures + 1
             if failures <= 1:
                 log.warning("not listening to the database", error=type(error).__name__)
             await asyncio.sleep(_RETRIES.after(failures + 1))
 
 
-class _Lost(OSError):
+class _ListenLost(OSError):
     """A connection that had been listening is gone."""
 
 
@@ -67,11 +67,11 @@ async def _session(
     reconnected()
     while not lost.is_set():
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PULSE):
+            async with asyncio.timeout(PING_INTERVAL):
                 await lost.wait()
         if not lost.is_set():
             try:
-                await connection.execute("SELECT 1", timeout=PULSE)
+                await connection.execute("SELECT 1", timeout=PING_INTERVAL)
             except TimeoutError:
                 break
-    raise _Lost("the listening connection was lost")
+    raise _ListenLost("the listening connection was lost")

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from notifyx_common.contracts.store.feed import Operation
 from notifyx_common.reading import parse_as, parse_json
-from notifyx_store.feed.core import Item
+from notifyx_store.feed.core import FeedRow
 
 _OPERATIONS: TypeAdapter[Operation] = TypeAdapter(Operation)
 
@@ -20,7 +20,7 @@ def parse(text: str | bytes) -> Operation:
     return parse_as(_OPERATIONS, parse_json(text))
 
 
-def rows_frame(topic: str, first: int, last: int, items: Sequence[Item], now_ms: int) -> str:
+def rows_frame(topic: str, first: int, last: int, items: Sequence[FeedRow], now_ms: int) -> str:
     """All that exists of ``first``..``last``. Notifications go out as they were encoded when they were published."""
     published_ms = items[0].published_ms if items else now_ms
     head = (

@@ -9,14 +9,14 @@ from uuid import UUID
 
 import asyncpg
 
-from notifyx_store.feed.core import Item
+from notifyx_store.feed.core import FeedRow
 from notifyx_store.readers.joins import UNREAD_ABOVE
 
-ROWS_A_READ = 500
-BYTES_A_READ = 1 << 20
+ROWS_PER_READ = 500
+BYTES_PER_READ = 1 << 20
 """Bounds of what is read of one topic at a time; one notification more than the bytes may come."""
 
-MAX_SEQS = 1_000
+MAX_ACKED_SEQS = 1_000
 """Most single seqs (the newest ones) that an acknowledgement's frame tells of."""
 
 _HEADS = """
@@ -38,7 +38,7 @@ LEFT JOIN LATERAL (
 ORDER BY t.id, page.seq
 """
 
-_STANDINGS = f"""
+_POSITIONS = f"""
 SELECT t.name, s.user_id, s.acked_up_to, ({UNREAD_ABOVE}) AS unread,
        array(SELECT e.seq FROM ack_exceptions e WHERE e.subscription_id = s.id ORDER BY e.seq DESC LIMIT $3) AS seqs
 FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
@@ -53,18 +53,18 @@ WHERE user_id = ANY($1::text[]) AND topic_id = ANY($2::uuid[]) AND ended_at IS N
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LogPage:
     """All that exists of ``after + 1``..``upto``; the log ended at ``head``."""
 
     topic: UUID
     after: int
     upto: int
     head: int
-    items: list[Item]
+    items: list[FeedRow]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReaderPosition:
     """Where a user stands in a topic: the cursor, the acknowledged seqs above it, and what is unread."""
 
     topic: str
@@ -79,10 +79,10 @@ async def read_heads(connection: asyncpg.Connection, topics: Sequence[UUID]) -> 
     return {row["id"]: (row["last_seq"], row["updated_at"]) for row in await connection.fetch(_HEADS, topics)}
 
 
-async def read_pages(connection: asyncpg.Connection, wanted: Sequence[tuple[UUID, int]]) -> list[Page]:
+async def read_pages(connection: asyncpg.Connection, wanted: Sequence[tuple[UUID, int]]) -> list[LogPage]:
     """What follows each ``(topic, after)``, as far as a read goes; a topic that is gone has no page."""
     rows = await connection.fetch(
-        _ROWS, [topic for topic, _ in wanted], [after for _, after in wanted], ROWS_A_READ, BYTES_A_READ
+        _ROWS, [topic for topic, _ in wanted], [after for _, after in wanted], ROWS_PER_READ, BYTES_PER_READ
     )
     found: dict[UUID, list[asyncpg.Record]] = {}
     for row in rows:
@@ -90,11 +90,14 @@ async def read_pages(connection: asyncpg.Connection, wanted: Sequence[tuple[UUID
     return [_page(topic, of_topic) for topic, of_topic in found.items()]
 
 
-async def read_standings(connection: asyncpg.Connection, pairs: Sequence[tuple[UUID, str]]) -> list[Standing]:
+async def read_positions(connection: asyncpg.Connection, pairs: Sequence[tuple[UUID, str]]) -> list[ReaderPosition]:
     """Where these (topic, user) pairs stand."""
-    rows = await connection.fetch(_STANDINGS, [topic for topic, _ in pairs], [user for _, user in pairs], MAX_SEQS)
+    rows = await connection.fetch(
+        _POSITIONS, [topic for topic, _ in pairs], [user for _, user in pairs], MAX_ACKED_SEQS
+    )
     return [
-        Standing(row["name"], row["user_id"], row["acked_up_to"], sorted(row["seqs"]), row["unread"]) for row in rows
+        ReaderPosition(row["name"], row["user_id"], row["acked_up_to"], sorted(row["seqs"]), row["unread"])
+        for row in rows
     ]
 
 
@@ -105,14 +108,14 @@ async def read_pairs(
     return [(row["topic_id"], row["user_id"]) for row in await connection.fetch(_PAIRS, users, topics)]
 
 
-def _page(topic: UUID, rows: Sequence[asyncpg.Record]) -> Page:
+def _page(topic: UUID, rows: Sequence[asyncpg.Record]) -> LogPage:
     items = [
-        Item(row["seq"], row["payload"], int(row["published_at"].timestamp() * 1000))
+        FeedRow(row["seq"], row["payload"], int(row["published_at"].timestamp() * 1000))
         for row in rows
         if row["seq"] is not None
     ]
     after, head = rows[0]["after"], rows[0]["last_seq"]
-    cut = len(items) >= ROWS_A_READ or (items and rows[-1]["total"] >= BYTES_A_READ)
+    cut = len(items) >= ROWS_PER_READ or (items and rows[-1]["total"] >= BYTES_PER_READ)
     # Where the read was not cut short, what is missing up to the head has expired.
     upto = items[-1].seq if cut else max(head, after)
-    return Page(topic, after, upto, head, items)
+    return LogPage(topic, after, upto, head, items)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import orjson
 
-from notifyx_store.topics.permissions import TopicFacts
+from notifyx_store.topics.permissions import TopicRow
 
 MAX_PAGE_BYTES = 8 << 20
 """A page ends early when its notifications are larger than this together."""
@@ -29,11 +29,11 @@ WHERE t.id = $1 ORDER BY page.seq
 _FORWARD = _PAGE.format(order="ASC")
 _BACKWARD = _PAGE.format(order="DESC")
 
-LARGEST_SEQ = 2**53
+MAX_SEQ = 2**53
 
 
 async def read_history(
-    connection: asyncpg.Connection, topic: TopicFacts, *, after: int | None, before: int | None, limit: int
+    connection: asyncpg.Connection, topic: TopicRow, *, after: int | None, before: int | None, limit: int
 ) -> bytes:
     """The JSON of :class:`notifyx_common.contracts.store.log.History`: up to ``limit`` notifications, ascending.
 
@@ -44,7 +44,7 @@ async def read_history(
         _BACKWARD if backward else _FORWARD,
         topic.id,
         after if after is not None else 0,
-        before if before is not None else LARGEST_SEQ + 1,
+        before if before is not None else MAX_SEQ + 1,
         limit,
         MAX_PAGE_BYTES,
     )
@@ -52,7 +52,7 @@ async def read_history(
     last_seq = rows[0]["last_seq"] if rows else topic.last_seq
     first_seq = rows[0]["first_seq"] if rows else last_seq + 1
     # The page that follows one read backward begins where this one ends, too.
-    following = found[-1]["seq"] if found and found[-1]["seq"] < min(last_seq, (before or LARGEST_SEQ) - 1) else None
+    following = found[-1]["seq"] if found and found[-1]["seq"] < min(last_seq, (before or MAX_SEQ) - 1) else None
     return b'{"items":[%s],"first_seq":%d,"last_seq":%d,"next":%s}' % (
         ",".join(row["payload"] for row in found).encode(),
         first_seq,

@@ -18,15 +18,23 @@ import orjson
 
 from notifyx_common.contracts.store.log import PublishBatch, PublishItem
 from notifyx_store.base import wakeups
-from notifyx_store.base.batches import Batch, read_batch
+from notifyx_store.base.batches import ReadBatch, read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
-from notifyx_store.log.publish_plan import Candidate, KeyOf, Plan, Run, Used, judge, number
+from notifyx_store.log.publish_plan import (
+    Candidate,
+    EarlierPublish,
+    KeyOf,
+    PublishPlan,
+    TopicRun,
+    assign_seqs,
+    validate,
+)
 from notifyx_store.topics.permissions import INBOX_PREFIX
-from notifyx_store.topics.rows import lock_topic_rows, make_inboxes
+from notifyx_store.topics.rows import create_inboxes, lock_topic_rows
 
 # Asked after the rows are locked, so that it sees what a transaction we waited for has committed.
-_LOOK_UP = """
+_READ_EARLIER = """
 SELECT -1 AS position, NULL::bytea AS body_hash, results AS result FROM publish_batches WHERE batch_id = $1
 UNION ALL
 SELECT wanted.position - 1, used.body_hash, used.result
@@ -68,17 +76,17 @@ class _InboxMissing(Exception):
 class Committed:
     """What a batch has put into the log, for the feed."""
 
-    runs: list[Run]
+    runs: list[TopicRun]
     published_at: datetime
 
 
-Offer = Callable[[Committed], None]
+OfferCallback = Callable[[Committed], None]
 
 
 class Publisher:
     """Publishes batches and offers what they committed to this replica's feed at once."""
 
-    def __init__(self, context: StoreContext, metrics: StoreMetrics, offer: Offer, origin: str) -> None:
+    def __init__(self, context: StoreContext, metrics: StoreMetrics, offer: OfferCallback, origin: str) -> None:
         self._context = context
         self._metrics = metrics
         self._offer = offer
@@ -96,7 +104,7 @@ class Publisher:
                 try:
                     return await self._transaction(connection, batch)
                 except _InboxMissing as missing:
-                    await make_inboxes(connection, missing.names, self._context.clock.now())
+                    await create_inboxes(connection, missing.names, self._context.clock.now())
                 except asyncpg.UniqueViolationError:
                     # The same batch at the same time, over other topics than before: what it recorded counts.
                     if (record := await connection.fetchval(_RECORD, batch.batch_id)) is not None:
@@ -104,19 +112,19 @@ class Publisher:
                     raise
         raise asyncpg.LockNotAvailableError("an inbox vanished as often as it was made")
 
-    async def _transaction(self, connection: asyncpg.Connection, batch: Batch[PublishItem]) -> bytes:
+    async def _transaction(self, connection: asyncpg.Connection, batch: ReadBatch[PublishItem]) -> bytes:
         started = time.perf_counter()
         names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
         async with connection.transaction():
             topics = await lock_topic_rows(connection, names) if names else {}
             if missing := [name for name in names if name.startswith(INBOX_PREFIX) and name not in topics]:
                 raise _InboxMissing(missing)
-            candidates, refused = judge(batch, topics)
-            record, used = await self._look_up(connection, batch.batch_id, candidates)
+            candidates, refused = validate(batch, topics)
+            record, used = await self._read_earlier(connection, batch.batch_id, candidates)
             if record is not None:
                 return _answer(record)
             now = self._context.clock.now()
-            plan = number(len(batch.items), candidates, refused, used, now)
+            plan = assign_seqs(len(batch.items), candidates, refused, used, now)
             results = orjson.dumps(plan.results).decode()
             if plan.runs:
                 await self._write(connection, plan, batch.batch_id, results, now)
@@ -127,25 +135,25 @@ class Publisher:
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
         return _answer(results)
 
-    async def _look_up(
+    async def _read_earlier(
         self, connection: asyncpg.Connection, batch_id: str, candidates: Sequence[Candidate]
-    ) -> tuple[str | None, dict[KeyOf, Used]]:
+    ) -> tuple[str | None, dict[KeyOf, EarlierPublish]]:
         """The recorded answer of this batch, if any, and the earlier uses of its keys."""
         keys = list({one.used_key: None for one in candidates if one.used_key is not None})
         rows = await connection.fetch(
-            _LOOK_UP, batch_id, [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys]
+            _READ_EARLIER, batch_id, [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys]
         )
         record: str | None = None
-        used: dict[KeyOf, Used] = {}
+        used: dict[KeyOf, EarlierPublish] = {}
         for row in rows:
             if row["position"] < 0:
                 record = row["result"]
             else:
-                used[keys[row["position"]]] = Used(row["body_hash"], orjson.loads(row["result"]))
+                used[keys[row["position"]]] = EarlierPublish(row["body_hash"], orjson.loads(row["result"]))
         return record, used
 
     async def _write(
-        self, connection: asyncpg.Connection, plan: Plan, batch_id: str, results: str, now: datetime
+        self, connection: asyncpg.Connection, plan: PublishPlan, batch_id: str, results: str, now: datetime
     ) -> None:
         keys = plan.keys
         heads = [(run.topic.id, run.last) for run in plan.runs]

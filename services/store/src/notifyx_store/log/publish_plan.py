@@ -1,8 +1,8 @@
-"""What becomes of a batch of publishes: pure decisions between the reads and the one write of its transaction.
+"""The plan of a publish batch: pure decisions between the reads and the one write of its transaction.
 
-First :func:`judge` says who may publish what, from topic rows that are locked. Then :func:`number` gives what is
-accepted its place: per topic a contiguous run of seqs after the row's ``last_seq``, in the order of the items. A
-repeated idempotency key gets its first answer, whatever has happened to the topic since.
+:func:`validate` decides who may publish what, from topic rows that are locked. :func:`assign_seqs` then numbers what
+is accepted: per topic a contiguous run of seqs after the row's ``last_seq``, in the order of the items. A repeated
+idempotency key gets its first answer, whatever has happened to the topic since.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.contracts.store.log import MAX_DATA_BYTES, PublishItem
 from notifyx_common.errors import InvalidRequest, NotifyxError, TooLarge
 from notifyx_common.principal import Principal
-from notifyx_store.base.batches import Batch
-from notifyx_store.base.errors import IdempotencyConflict, TopicPaused, no_topic
-from notifyx_store.topics.permissions import TopicFacts, check_publish
+from notifyx_store.base.batches import ReadBatch
+from notifyx_store.base.errors import IdempotencyConflict, TopicPaused, topic_not_found
+from notifyx_store.topics.permissions import TopicRow, check_publish
 
-FARTHEST_EXPIRY = timedelta(days=3660)
+MAX_EXPIRY = timedelta(days=3660)
 
 KeyOf = tuple[str, UUID, str]
 """What an idempotency key is unique for: (publisher, topic, key)."""
@@ -35,7 +35,7 @@ class Candidate(NamedTuple):
     """An item that may be published, with its content encoded for comparison and for the log."""
 
     position: int
-    topic: TopicFacts
+    topic: TopicRow
     publisher: Principal
     item: PublishItem
     used_key: KeyOf | None
@@ -43,7 +43,7 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class EarlierPublish:
     """An idempotency key's first use: the digest of what was published, and its answer."""
 
     digest: bytes
@@ -51,27 +51,27 @@ class Used:
 
 
 @dataclass(slots=True)
-class Run:
+class TopicRun:
     """What one topic gets: the notifications ``first``..``last`` in their final form."""
 
-    topic: TopicFacts
+    topic: TopicRow
     prefix: str
     first: int
     last: int
     payloads: list[str]
 
     @classmethod
-    def of(cls, topic: TopicFacts) -> Run:
+    def of(cls, topic: TopicRow) -> TopicRun:
         """An empty run; ids of its notifications begin with ``prefix``."""
         return cls(topic, f"{topic.id.hex}-", topic.last_seq + 1, topic.last_seq, [])
 
 
 @dataclass(slots=True)
-class Plan:
+class PublishPlan:
     """The answers in the order of the items, and the rows to write, as columns."""
 
     results: list[Any]
-    runs: list[Run] = field(default_factory=list)
+    runs: list[TopicRun] = field(default_factory=list)
     topic_ids: list[UUID] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
     payloads: list[str] = field(default_factory=list)
@@ -80,18 +80,20 @@ class Plan:
     keys: list[tuple[KeyOf, bytes, int, str]] = field(default_factory=list)
 
 
-def judge(batch: Batch[PublishItem], topics: Mapping[str, TopicFacts]) -> tuple[list[Candidate], dict[int, ItemError]]:
+def validate(
+    batch: ReadBatch[PublishItem], topics: Mapping[str, TopicRow]
+) -> tuple[list[Candidate], dict[int, ItemError]]:
     """The items that may be published, and why the others may not."""
     candidates: list[Candidate] = []
     refused: dict[int, ItemError] = {}
-    verdicts: dict[tuple[int, str], NotifyxError | TopicFacts] = {}
+    verdicts: dict[tuple[int, str], NotifyxError | TopicRow] = {}
     for position, item in enumerate(batch.items):
         if isinstance(item, ItemError):
             refused[position] = item
             continue
         verdict = verdicts.get((item.p, item.topic))
         if verdict is None:
-            verdict = verdicts[item.p, item.topic] = _admit(
+            verdict = verdicts[item.p, item.topic] = _validate_item(
                 batch.principals[item.p], topics.get(item.topic), item.topic
             )
         if isinstance(verdict, NotifyxError):
@@ -109,32 +111,32 @@ def judge(batch: Batch[PublishItem], topics: Mapping[str, TopicFacts]) -> tuple[
     return candidates, refused
 
 
-def number(
+def assign_seqs(
     count: int,
     candidates: list[Candidate],
     refused: Mapping[int, ItemError],
-    used: Mapping[KeyOf, Used],
+    used: Mapping[KeyOf, EarlierPublish],
     now: datetime,
-) -> Plan:
+) -> PublishPlan:
     """Give seqs to what is accepted now; ``used`` holds the earlier uses of the candidates' keys."""
-    plan = Plan([None] * count)
+    plan = PublishPlan([None] * count)
     for position, error in refused.items():
         plan.results[position] = error.model_dump()
     known = dict(used)
-    runs: dict[str, Run] = {}
+    runs: dict[str, TopicRun] = {}
     published_at = rfc3339(now)
     for candidate in candidates:
         if candidate.used_key is not None and (earlier := known.get(candidate.used_key)) is not None:
-            plan.results[candidate.position] = _repeated(candidate, earlier)
+            plan.results[candidate.position] = _duplicate_answer(candidate, earlier)
             continue
         topic = candidate.topic
         run = runs.get(topic.name)
         if run is None:
-            run = runs[topic.name] = Run.of(topic)
+            run = runs[topic.name] = TopicRun.of(topic)
         seq = run.last + 1
         notification_id = f"{run.prefix}{seq}"
         try:
-            expires_at = _check_now(candidate, now)
+            expires_at = _validate_new(candidate, now)
         except NotifyxError as error:
             plan.results[candidate.position] = ItemError.of(error).model_dump()
             continue
@@ -155,15 +157,15 @@ def number(
         plan.publishers.append(candidate.publisher.id)
         plan.expiries.append(expires_at)
         if candidate.used_key is not None:
-            known[candidate.used_key] = Used(candidate.digest, result)
+            known[candidate.used_key] = EarlierPublish(candidate.digest, result)
             plan.keys.append((candidate.used_key, candidate.digest, seq, orjson.dumps(result).decode()))
     plan.runs = [run for run in runs.values() if run.payloads]
     return plan
 
 
-def _admit(publisher: Principal, topic: TopicFacts | None, name: str) -> NotifyxError | TopicFacts:
+def _validate_item(publisher: Principal, topic: TopicRow | None, name: str) -> NotifyxError | TopicRow:
     if topic is None:
-        return no_topic(name)
+        return topic_not_found(name)
     try:
         check_publish(publisher, topic)
     except NotifyxError as error:
@@ -184,7 +186,7 @@ def _check_content(item: PublishItem) -> None:
             raise TooLarge(f"The notification's data is larger than {MAX_DATA_BYTES} bytes.", code="data_too_large")
 
 
-def _check_now(candidate: Candidate, now: datetime) -> datetime | None:
+def _validate_new(candidate: Candidate, now: datetime) -> datetime | None:
     """What only a new publish has to pass; its expiry in UTC."""
     if candidate.topic.paused:
         raise TopicPaused(f"The topic '{candidate.topic.name}' is paused.")
@@ -193,7 +195,7 @@ def _check_now(candidate: Candidate, now: datetime) -> datetime | None:
         return None
     if expires_at.tzinfo is None:
         expires_at = expires_at.replace(tzinfo=UTC)
-    if not now < expires_at < now + FARTHEST_EXPIRY:
+    if not now < expires_at < now + MAX_EXPIRY:
         raise InvalidRequest("'expires_at' is in the past, or more than ten years ahead.", code="validation_failed")
     return expires_at.astimezone(UTC)
 
@@ -226,7 +228,7 @@ def _encode(
     return orjson.dumps(notification).decode()
 
 
-def _repeated(candidate: Candidate, earlier: Used) -> dict[str, Any]:
+def _duplicate_answer(candidate: Candidate, earlier: EarlierPublish) -> dict[str, Any]:
     if earlier.digest != candidate.digest:
         conflict = IdempotencyConflict(
             f"The idempotency key '{candidate.item.key}' was used before for another notification."

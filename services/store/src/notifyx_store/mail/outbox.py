@@ -22,8 +22,8 @@ from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_store.mail import unsubscribe
 from notifyx_store.mail.outbox_rules import (
     DIGEST_ITEMS,
+    OutboxRow,
     RetryPolicy,
-    Standing,
     change_for,
     digest_mail,
     notification_mail,
@@ -32,11 +32,11 @@ from notifyx_store.mail.outbox_rules import (
 CONFIRM_SECONDS = 30.0
 """A confirmed mail stays leased for at least this long: the time to send it."""
 
-_ROUNDS = 20
+_MAX_LEASE_ROUNDS = 20
 """Most looks for due mail a claim takes when what it finds is fenced."""
 
 # A lease that ran out: due again, or given up when that has happened too often.
-_RECLAIM = """
+_END_LEASES = """
 UPDATE outbox SET state = CASE WHEN attempts >= $2 THEN 'dead' ELSE 'pending' END,
                   reason = 'the lease ran out without a result', lease_owner = NULL, leased_until = NULL
 WHERE id IN (SELECT id FROM outbox WHERE state = 'leased' AND leased_until <= $1
@@ -50,7 +50,7 @@ _LIVE = """
     AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq)
 """
 
-_JUDGED = f"""
+_VERDICTS = f"""
     SELECT o.id, s.acked_up_to, verdict.reason,
            CASE WHEN verdict.reason IS NULL THEN 'leased'
                 WHEN verdict.reason = 'address_refused' THEN 'dead' ELSE 'fenced' END AS state
@@ -69,10 +69,10 @@ _JUDGED = f"""
         END AS reason) AS verdict
 """  # noqa: S608 - put together from constants
 
-_CLAIM = f"""
+_LEASE = f"""
 WITH picked AS (
     SELECT * FROM outbox WHERE state = 'pending' AND due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
-), judged AS ({_JUDGED}), changed AS (
+), judged AS ({_VERDICTS}), changed AS (
     UPDATE outbox SET state = judged.state, reason = judged.reason,
         attempts = outbox.attempts + (judged.state = 'leased')::int,
         lease_owner = CASE WHEN judged.state = 'leased' THEN $3::text END,
@@ -99,7 +99,7 @@ WITH picked AS (
     SELECT * FROM outbox
     WHERE id = ANY($2::uuid[]) AND state = 'leased' AND lease_owner = $3 AND leased_until > $1
     ORDER BY id FOR UPDATE
-), judged AS ({_JUDGED})
+), judged AS ({_VERDICTS})
 UPDATE outbox SET state = judged.state, reason = judged.reason,
     leased_until = CASE WHEN judged.state = 'leased' THEN greatest(outbox.leased_until, $4::timestamptz) END,
     lease_owner = CASE WHEN judged.state = 'leased' THEN outbox.lease_owner END
@@ -109,7 +109,7 @@ RETURNING outbox.id, outbox.state
 
 _OLDEST = "SELECT min(due_at) FROM outbox WHERE state = 'pending' AND due_at <= $1"
 
-_STANDINGS = """
+_LOCK_ROWS = """
 SELECT id, user_id, state, lease_owner, attempts FROM outbox WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
 """
 
@@ -121,7 +121,7 @@ FROM unnest($1::uuid[], $2::text[], $3::int[], $4::timestamptz[], $5::text[])
 WHERE outbox.id = c.id
 """
 
-_BLOCK = """
+_BLOCK_ADDRESS = """
 INSERT INTO email_blocks (user_id, reason, created_at)
 SELECT b.user_id, b.reason, $3 FROM unnest($1::text[], $2::text[]) AS b(user_id, reason) ORDER BY b.user_id
 ON CONFLICT (user_id) DO NOTHING
@@ -137,7 +137,7 @@ class OutboxConfig:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 
-async def claim(
+async def lease_due(
     connection: asyncpg.Connection, config: OutboxConfig, *, owner: str, limit: int, lease: float, now: datetime
 ) -> list[OutboxMail]:
     """Lease up to ``limit`` due mails to ``owner`` for ``lease`` seconds, oldest first.
@@ -145,12 +145,12 @@ async def claim(
     Due mails that are no longer wanted are fenced on the way. Fewer than ``limit`` means that no more are due,
     or that others are at them.
     """
-    await connection.execute(_RECLAIM, now, config.policy.max_attempts)
+    await connection.execute(_END_LEASES, now, config.policy.max_attempts)
     until = now + timedelta(seconds=lease)
     mails: list[OutboxMail] = []
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_LEASE_ROUNDS):
         async with connection.transaction():
-            rows = await connection.fetch(_CLAIM, now, limit - len(mails), owner, until)
+            rows = await connection.fetch(_LEASE, now, limit - len(mails), owner, until)
             for row in rows:
                 if row["state"] == "leased" and (context := await _context(connection, row, now)) is not None:
                     mails.append(_mail(row, context, config))
@@ -173,7 +173,7 @@ async def confirm(connection: asyncpg.Connection, ids: Sequence[UUID], *, owner:
     return [mail for mail in dict.fromkeys(ids) if mail in wanted]
 
 
-async def record(
+async def record_results(
     connection: asyncpg.Connection,
     results: Sequence[tuple[UUID, OutboxResult]],
     *,
@@ -182,14 +182,16 @@ async def record(
     policy: RetryPolicy,
     jitter: Callable[[], float] = random.random,
 ) -> None:
-    """Record what ``owner`` says became of mails; told twice it is the same as told once."""
-    told = dict(results)
+    """Record what ``owner`` reports of its mails; recording the same results again changes nothing."""
+    results_by_id = dict(results)
     async with connection.transaction():
-        rows = await connection.fetch(_STANDINGS, sorted(told))
+        rows = await connection.fetch(_LOCK_ROWS, sorted(results_by_id))
         changes = []
         for row in rows:
-            standing = Standing(row["state"], row["lease_owner"], row["attempts"])
-            change = change_for(standing, told[row["id"]], owner=owner, now=now, policy=policy, jitter=jitter())
+            outbox_row = OutboxRow(row["state"], row["lease_owner"], row["attempts"])
+            change = change_for(
+                outbox_row, results_by_id[row["id"]], owner=owner, now=now, policy=policy, jitter=jitter()
+            )
             if change is not None:
                 changes.append((row["id"], row["user_id"], change))
         if not changes:
@@ -203,7 +205,7 @@ async def record(
             [change.reason for _, _, change in changes],
         )
         if blocked := {user: change.reason for _, user, change in changes if change.block_address}:
-            await connection.execute(_BLOCK, list(blocked), list(blocked.values()), now)
+            await connection.execute(_BLOCK_ADDRESS, list(blocked), list(blocked.values()), now)
 
 
 async def _context(connection: asyncpg.Connection, row: asyncpg.Record, now: datetime) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from notifyx_common.contracts.store.outbox import OutboxResult
 
 State = Literal["pending", "leased", "sent", "fenced", "dead"]
-FINAL: frozenset[State] = frozenset({"sent", "fenced", "dead"})
+FINAL_STATES: frozenset[State] = frozenset({"sent", "fenced", "dead"})
 
 MAX_REASON = 500
 """Longest reason kept, in characters."""
@@ -45,13 +45,13 @@ class RetryPolicy:
         full = min(self.base * self.factor ** min(max(attempt - 1, 0), 32), self.longest)
         return timedelta(seconds=full * (0.5 + jitter / 2))
 
-    def until_email_is_on(self, jitter: float) -> timedelta:
+    def email_off_delay(self, jitter: float) -> timedelta:
         """How long to wait before asking again whether SMTP is configured by now."""
         return timedelta(seconds=self.off_delay * (0.5 + jitter / 2))
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class OutboxRow:
     """Where an outbox row stands."""
 
     state: State
@@ -60,7 +60,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class OutboxChange:
     """What a result does to a row. ``block_address``: no more mail to this user's address."""
 
     state: State
@@ -71,34 +71,34 @@ class Change:
 
 
 def change_for(
-    row: Standing, result: OutboxResult, *, owner: str, now: datetime, policy: RetryPolicy, jitter: float
-) -> Change | None:
+    row: OutboxRow, result: OutboxResult, *, owner: str, now: datetime, policy: RetryPolicy, jitter: float
+) -> OutboxChange | None:
     """What ``result``, told by ``owner``, means for ``row``; ``None`` when it no longer matters.
 
     Only who holds the lease decides, but for one thing: a mail that was sent was sent, whoever says so.
     """
-    if row.state in FINAL:
+    if row.state in FINAL_STATES:
         return None
     if result.status == "sent":
-        return Change("sent", row.attempts)
+        return OutboxChange("sent", row.attempts)
     if row.state != "leased" or row.owner != owner:
         return None
     return _not_sent(row, result, now, policy, jitter)
 
 
-def _not_sent(row: Standing, result: OutboxResult, now: datetime, policy: RetryPolicy, jitter: float) -> Change:
+def _not_sent(row: OutboxRow, result: OutboxResult, now: datetime, policy: RetryPolicy, jitter: float) -> OutboxChange:
     # It may be what a foreign server said, in any characters: none of them may keep the result from being recorded.
     reason = "".join(char if char.isprintable() else " " for char in result.reason[:MAX_REASON]).strip()
     if result.status == "refused":
-        return Change("dead", row.attempts, reason=reason or "refused", block_address=result.address_refused)
+        return OutboxChange("dead", row.attempts, reason=reason or "refused", block_address=result.address_refused)
     if result.status == "unverified":
-        return Change("dead", row.attempts, reason=reason or "no verified address")
+        return OutboxChange("dead", row.attempts, reason=reason or "no verified address")
     if result.status == "off":
-        due = now + policy.until_email_is_on(jitter)
-        return Change("pending", max(row.attempts - 1, 0), due_at=due, reason="email is off")
+        due = now + policy.email_off_delay(jitter)
+        return OutboxChange("pending", max(row.attempts - 1, 0), due_at=due, reason="email is off")
     if row.attempts >= policy.max_attempts:
-        return Change("dead", row.attempts, reason=reason or "failed too often")
-    return Change("pending", row.attempts, due_at=now + policy.delay(row.attempts, jitter), reason=reason)
+        return OutboxChange("dead", row.attempts, reason=reason or "failed too often")
+    return OutboxChange("pending", row.attempts, due_at=now + policy.delay(row.attempts, jitter), reason=reason)
 
 
 def mail_context(notification: dict[str, Any], *, body_chars: int | None = None) -> dict[str, Any]:

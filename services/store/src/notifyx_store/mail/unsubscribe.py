@@ -26,13 +26,13 @@ _FIRST_PURPOSE = b"notifyx one-click unsubscribe v1:"
 _TOKEN = re.compile(r"([1-9][0-9]{0,18})\.([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])")
 """An id, and 32 bytes in URL-safe base64 without padding, in their only spelling."""
 
-_LARGEST_ID = 2**63 - 1
+_MAX_ID = 2**63 - 1
 
 _SWITCH_OFF = """
-WITH told AS (SELECT topic_id, user_id FROM subscriptions WHERE id = $1 AND lasting)
+WITH clicked AS (SELECT topic_id, user_id FROM subscriptions WHERE id = $1 AND lasting)
 UPDATE subscriptions s SET email_mode = 'never'
-FROM told
-WHERE s.topic_id = told.topic_id AND s.user_id = told.user_id AND s.lasting AND s.ended_at IS NULL
+FROM clicked
+WHERE s.topic_id = clicked.topic_id AND s.user_id = clicked.user_id AND s.lasting AND s.ended_at IS NULL
   AND s.email_mode <> 'never'
 RETURNING s.user_id
 """
@@ -43,7 +43,7 @@ def sign(subscription_id: int, secret: SecretStr) -> str:
     return _signer([secret]).sign(str(subscription_id)).decode()
 
 
-def read(token: str, secrets: Sequence[SecretStr]) -> int:
+def verify(token: str, secrets: Sequence[SecretStr]) -> int:
     """The subscription a token stands for, signed with any of ``secrets``.
 
     Raises :class:`InvalidRequest` (``invalid_token``) for a forged one.
@@ -54,7 +54,7 @@ def read(token: str, secrets: Sequence[SecretStr]) -> int:
         genuine = _signer(secrets).verify_signature(claimed, signature) or _first_signer(secrets).verify_signature(
             _FIRST_PURPOSE + claimed.encode(), signature
         )
-        if genuine and int(claimed) <= _LARGEST_ID:
+        if genuine and int(claimed) <= _MAX_ID:
             return int(claimed)
     raise InvalidRequest("This unsubscribe link is not valid.", code="invalid_token")
 

@@ -6,8 +6,8 @@ import asyncpg
 
 from notifyx_common.contracts.store.acks import AckState
 from notifyx_common.principal import Principal
-from notifyx_store.log.history import LARGEST_SEQ
-from notifyx_store.topics.permissions import TopicFacts, check_read
+from notifyx_store.log.history import MAX_SEQ
+from notifyx_store.topics.permissions import TopicRow, check_read
 
 PAGE = 1000
 """Most seqs of one answer."""
@@ -25,14 +25,14 @@ ORDER BY e.seq
 
 
 async def read_ack_state(
-    connection: asyncpg.Connection, principal: Principal, topic: TopicFacts, *, after: int | None, before: int | None
+    connection: asyncpg.Connection, principal: Principal, topic: TopicRow, *, after: int | None, before: int | None
 ) -> AckState:
     """Where the caller stands, with the seqs in (``after``, ``before``) that were acknowledged singly.
 
     Raises :class:`NotFound` or :class:`Forbidden`.
     """
     check_read(principal, topic)
-    bounds = after if after is not None else 0, before if before is not None else LARGEST_SEQ + 1
+    bounds = after if after is not None else 0, before if before is not None else MAX_SEQ + 1
     rows = await connection.fetch(_STATE, topic.id, principal.id, *bounds, PAGE + 1)
     seqs = [row["seq"] for row in rows if row["seq"] is not None]
     return AckState(

@@ -22,14 +22,14 @@ from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
 from notifyx_store.base.batches import read_batch
 from notifyx_store.base.context import StoreContext
-from notifyx_store.base.errors import no_topic
+from notifyx_store.base.errors import topic_not_found
 from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.base.metrics import StoreMetrics
-from notifyx_store.topics.permissions import TopicFacts, check_read
-from notifyx_store.topics.rows import read_or_make
+from notifyx_store.topics.permissions import TopicRow, check_read
+from notifyx_store.topics.rows import read_or_create
 
 # A reader who has not subscribed gets a row too, which is not lasting: it starts at the oldest notification there.
-_MAKE_ROWS = """
+_CREATE_ROWS = """
 INSERT INTO subscriptions (topic_id, user_id, lasting, email_mode, first_seq, acked_up_to, created_at)
 SELECT wanted.topic_id, wanted.user_id, false, 'never', oldest.seq, oldest.seq - 1, $3
 FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
@@ -50,9 +50,9 @@ ORDER BY s.id FOR UPDATE OF s
 _ACKNOWLEDGE = """
 WITH base AS (
     SELECT s.id, s.topic_id, s.acked_up_to AS before, t.last_seq,
-           greatest(s.acked_up_to, least(wish.up_to, t.last_seq)) AS upto
-    FROM unnest($1::bigint[], $2::bigint[]) AS wish(id, up_to)
-    JOIN subscriptions s ON s.id = wish.id JOIN topics t ON t.id = s.topic_id
+           greatest(s.acked_up_to, least(request.up_to, t.last_seq)) AS upto
+    FROM unnest($1::bigint[], $2::bigint[]) AS request(id, up_to)
+    JOIN subscriptions s ON s.id = request.id JOIN topics t ON t.id = s.topic_id
 ), fresh AS (
     SELECT DISTINCT b.id, n.seq
     FROM unnest($3::bigint[], $4::bigint[]) AS one(id, seq)
@@ -90,14 +90,14 @@ FROM moved m
 
 
 @dataclass(slots=True)
-class _Wish:
+class _AckRequest:
     """All that one user acknowledges in one topic with this batch."""
 
     up_to: int = 0
     seqs: set[int] = field(default_factory=set)
 
 
-Pair = tuple[UUID, str]
+TopicUser = tuple[UUID, str]
 
 
 async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -> list[Any]:
@@ -111,9 +111,9 @@ async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -
     now = context.clock.now()
     async with context.pool.acquire() as connection:
         owners = {batch.principals[item.p].id for _, item in asked}
-        topics = await read_or_make(connection, (item.topic for _, item in asked), owners, now)
-        accepted: list[tuple[int, AckItem, Pair]] = []
-        wishes: dict[Pair, _Wish] = {}
+        topics = await read_or_create(connection, (item.topic for _, item in asked), owners, now)
+        accepted: list[tuple[int, AckItem, TopicUser]] = []
+        requests: dict[TopicUser, _AckRequest] = {}
         for position, item in asked:
             principal = batch.principals[item.p]
             try:
@@ -121,70 +121,70 @@ async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -
             except NotifyxError as error:
                 results[position] = ItemError.of(error).model_dump()
                 continue
-            wish = wishes.setdefault(pair, _Wish())
-            wish.up_to = max(wish.up_to, item.up_to or 0)
-            wish.seqs.update(item.seqs or ())
+            request = requests.setdefault(pair, _AckRequest())
+            request.up_to = max(request.up_to, item.up_to or 0)
+            request.seqs.update(item.seqs or ())
             accepted.append((position, item, pair))
-        states = await _apply(connection, wishes, now) if wishes else {}
+        states = await _apply(connection, requests, now) if requests else {}
     metrics.acked.inc(sum(state["acked"] for state in states.values()))
     for position, item, pair in accepted:
         state = states.get(pair)
         if state is None:  # the topic was deleted while we looked
-            results[position] = ItemError.of(no_topic(item.topic)).model_dump()
+            results[position] = ItemError.of(topic_not_found(item.topic)).model_dump()
         else:
             results[position] = {"topic": item.topic, "acked_up_to": state["cursor"], "unread": state["unread"]}
     return results
 
 
 async def _apply(
-    connection: asyncpg.Connection, wishes: dict[Pair, _Wish], now: datetime
-) -> dict[Pair, asyncpg.Record]:
-    pairs = sorted(wishes)
+    connection: asyncpg.Connection, requests: dict[TopicUser, _AckRequest], now: datetime
+) -> dict[TopicUser, asyncpg.Record]:
+    pairs = sorted(requests)
     columns = [topic for topic, _ in pairs], [user for _, user in pairs]
-    states = await _transaction(connection, wishes, columns, complete=True)
+    states = await _transaction(connection, requests, columns, complete=True)
     if states is None:
         # Rows are made before any is locked, so that locks are always taken in the order of the ids.
-        await connection.execute(_MAKE_ROWS, *columns, now)
-        states = await _transaction(connection, wishes, columns, complete=False)
+        await connection.execute(_CREATE_ROWS, *columns, now)
+        states = await _transaction(connection, requests, columns, complete=False)
         assert states is not None
     return states
 
 
 async def _transaction(
     connection: asyncpg.Connection,
-    wishes: dict[Pair, _Wish],
+    requests: dict[TopicUser, _AckRequest],
     columns: tuple[list[UUID], list[str]],
     *,
     complete: bool,
-) -> dict[Pair, asyncpg.Record] | None:
+) -> dict[TopicUser, asyncpg.Record] | None:
     """Where each pair stands afterwards; ``None`` when ``complete`` is asked for and some have no row yet."""
     async with connection.transaction():
         await connection.execute(LOCK_SHARED, sorted(set(columns[0])))
         rows = await connection.fetch(_LOCK_ROWS, *columns)
-        if complete and len(rows) < len(wishes):
+        if complete and len(rows) < len(requests):
             return None
         by_id = {row["id"]: (row["topic_id"], row["user_id"]) for row in rows}
-        states = await connection.fetch(_ACKNOWLEDGE, *_columns(by_id, wishes))
+        states = await connection.fetch(_ACKNOWLEDGE, *_columns(by_id, requests))
         changed = [by_id[state["id"]] for state in states if state["acked"]]
         if changed:
             await connection.execute(wakeups.NOTIFY, wakeups.acknowledged(changed))
     return {by_id[state["id"]]: state for state in states}
 
 
-def _columns(by_id: dict[int, Pair], wishes: dict[Pair, _Wish]) -> tuple[Sequence[int], ...]:
-    singles = [(row_id, seq) for row_id, pair in by_id.items() for seq in sorted(wishes[pair].seqs)]
+def _columns(by_id: dict[int, TopicUser], requests: dict[TopicUser, _AckRequest]) -> tuple[Sequence[int], ...]:
+    singles = [(row_id, seq) for row_id, pair in by_id.items() for seq in sorted(requests[pair].seqs)]
     return (
         list(by_id),
-        [wishes[pair].up_to for pair in by_id.values()],
+        [requests[pair].up_to for pair in by_id.values()],
         [row_id for row_id, _ in singles],
         [seq for _, seq in singles],
     )
 
 
-def _check(item: AckItem, principal: Principal, topic: TopicFacts | None) -> TopicFacts:
+def _check(item: AckItem, principal: Principal, topic: TopicRow | None) -> TopicRow:
     if (item.up_to is None) == (item.seqs is None):
         raise InvalidRequest("Give either 'up_to' or 'seqs'.", code="validation_failed")
     if topic is None:
-        raise no_topic(item.topic)
+        raise topic_not_found(item.topic)
     check_read(principal, topic)
     return topic

@@ -20,11 +20,11 @@ import orjson
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_store.topics.permissions import may_read
-from notifyx_store.topics.rows import facts
+from notifyx_store.topics.rows import topic_row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM = struct.Struct(">q16sq")
-_FARTHEST = 253_402_300_799_000_000  # the last second of the year 9999, in microseconds
+_MAX_TIME = 253_402_300_799_000_000  # the last second of the year 9999, in microseconds
 
 _SUBSCRIBED = """
 SELECT s.id AS subscription_id, t.*
@@ -60,7 +60,7 @@ WHERE s.id = ANY($1::bigint[]) ORDER BY t.name
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class InboxCursor:
     """A place in the inbox's order."""
 
     published_at: datetime
@@ -74,24 +74,24 @@ class Place:
         return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
     @classmethod
-    def decode(cls, cursor: str) -> Place:
+    def decode(cls, cursor: str) -> InboxCursor:
         """The place of a cursor. Raises :class:`InvalidRequest` for one that was not given out."""
         try:
             padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
             micros, topic, seq = _FORM.unpack(base64.b64decode(padded, altchars=b"-_", validate=True))
         except (ValueError, binascii.Error, struct.error):
             raise InvalidRequest("'after' is not a cursor of this list.", code="invalid_cursor") from None
-        if not 0 <= micros <= _FARTHEST or seq < 0:
+        if not 0 <= micros <= _MAX_TIME or seq < 0:
             raise InvalidRequest("'after' is not a cursor of this list.", code="invalid_cursor")
         return cls(_EPOCH + timedelta(microseconds=micros), UUID(bytes=topic), seq)
 
 
-NEWEST = Place(_EPOCH + timedelta(microseconds=_FARTHEST), UUID(int=2**128 - 1), 2**63 - 1)
+NEWEST = InboxCursor(_EPOCH + timedelta(microseconds=_MAX_TIME), UUID(int=2**128 - 1), 2**63 - 1)
 """Before everything: the place the first page starts after."""
 
 
 async def read_inbox(
-    connection: asyncpg.Connection, principal: Principal, *, unread_only: bool, limit: int, after: Place = NEWEST
+    connection: asyncpg.Connection, principal: Principal, *, unread_only: bool, limit: int, after: InboxCursor = NEWEST
 ) -> bytes:
     """One page as the JSON of :class:`notifyx_common.contracts.store.inbox.Inbox`.
 
@@ -102,14 +102,14 @@ async def read_inbox(
     visible = [
         row["subscription_id"]
         for row in subscribed
-        if principal.covers_topic(row["name"]) and may_read(principal, facts(row))
+        if principal.covers_topic(row["name"]) and may_read(principal, topic_row(row))
     ]
     rows = await connection.fetch(_PAGE, visible, after.published_at, after.topic_id, after.seq, unread_only, limit + 1)
     page = rows[:limit]
     cursor = None
     if len(rows) > limit:
         last = page[-1]
-        cursor = Place(last["published_at"], last["topic_id"], last["seq"]).encode()
+        cursor = InboxCursor(last["published_at"], last["topic_id"], last["seq"]).encode()
     unread = {row["name"]: row["unread"] for row in await connection.fetch(_UNREAD, visible)}
     return page_json([(row["payload"], row["acked"]) for row in page], cursor, unread)
 

@@ -11,9 +11,9 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import read_batch
 from notifyx_store.base.context import StoreContext
-from notifyx_store.base.errors import no_topic
-from notifyx_store.topics.permissions import TopicFacts, check_read
-from notifyx_store.topics.rows import read_or_make
+from notifyx_store.base.errors import topic_not_found
+from notifyx_store.topics.permissions import TopicRow, check_read
+from notifyx_store.topics.rows import read_or_create
 
 UNREAD_ABOVE = """
 SELECT count(*) FROM notifications n
@@ -55,8 +55,8 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
     asked = [(position, one) for position, one in enumerate(batch.items) if isinstance(one, JoinItem)]
     async with context.pool.acquire() as connection:
         owners = {batch.principals[item.p].id for _, item in asked}
-        topics = await read_or_make(connection, (item.topic for _, item in asked), owners, context.clock.now())
-        accepted: list[tuple[int, JoinItem, TopicFacts]] = []
+        topics = await read_or_create(connection, (item.topic for _, item in asked), owners, context.clock.now())
+        accepted: list[tuple[int, JoinItem, TopicRow]] = []
         for position, item in asked:
             try:
                 topic = _check(item, batch.principals[item.p], topics.get(item.topic))
@@ -72,7 +72,7 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
         )
     for (position, item, topic), row in zip(accepted, rows, strict=True):
         if row["id"] is None:  # deleted while we looked
-            results[position] = ItemError.of(no_topic(item.topic)).model_dump()
+            results[position] = ItemError.of(topic_not_found(item.topic)).model_dump()
             continue
         results[position] = {
             "topic": item.topic,
@@ -103,8 +103,8 @@ async def unread(context: StoreContext, data: Any) -> list[Any]:
     ]
 
 
-def _check(item: JoinItem, principal: Principal, topic: TopicFacts | None) -> TopicFacts:
+def _check(item: JoinItem, principal: Principal, topic: TopicRow | None) -> TopicRow:
     if topic is None:
-        raise no_topic(item.topic)
+        raise topic_not_found(item.topic)
     check_read(principal, topic)
     return topic

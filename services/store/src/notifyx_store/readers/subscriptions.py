@@ -19,15 +19,15 @@ from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
 from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.readers.joins import UNREAD_ABOVE
-from notifyx_store.topics.permissions import TopicFacts, check_manage, check_read, identity
-from notifyx_store.topics.rows import read_or_make, read_topic
+from notifyx_store.topics.permissions import TopicRow, check_manage, check_read, email_identity
+from notifyx_store.topics.rows import read_or_create, read_topic
 from notifyx_topics.names import inbox_topic
 from notifyx_topics.settings import EmailMode
 
 _COLUMNS = f"""t.name AS topic, s.user_id, s.email_mode AS email, s.first_seq, s.acked_up_to, s.created_at,
     ({UNREAD_ABOVE}) AS unread"""
 
-_MINE = f"""
+_OWN = f"""
 SELECT {_COLUMNS} FROM subscriptions s JOIN topics t ON t.id = s.topic_id
 WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL ORDER BY t.name
 """  # noqa: S608 - put together from constants
@@ -54,7 +54,7 @@ RETURNING id
 
 _CHANGE = "UPDATE subscriptions SET email_mode = $2 WHERE id = $1"
 
-END = f"""
+END_SUBSCRIPTIONS = f"""
 WITH over AS (
     UPDATE subscriptions AS ended
     SET end_seq = t.last_seq, ended_at = $2, withdrawn_total = ended.withdrawn_total + ({UNREAD_ABOVE})
@@ -64,9 +64,9 @@ WITH over AS (
 )
 SELECT user_id FROM over
 """  # noqa: S608 - put together from constants
-"""Ends subscriptions whose rows are locked. What hangs on them is then removed with :data:`FORGET`."""
+"""Ends subscriptions whose rows are locked. What hangs on them is then removed with :data:`DELETE_ACK_EXCEPTIONS`."""
 
-FORGET = "DELETE FROM ack_exceptions WHERE subscription_id = ANY($1::bigint[])"
+DELETE_ACK_EXCEPTIONS = "DELETE FROM ack_exceptions WHERE subscription_id = ANY($1::bigint[])"
 
 
 async def subscribe(
@@ -90,7 +90,7 @@ async def subscribe(
                 if current is not None:
                     await _end(connection, [current["id"]], now)
                 changed = (
-                    await connection.fetchval(_BEGIN, topic.id, principal.id, email, identity(principal), now)
+                    await connection.fetchval(_BEGIN, topic.id, principal.id, email, email_identity(principal), now)
                 ) is not None
                 if not changed:
                     continue  # begun elsewhere at this instant (or the topic is gone): look again
@@ -134,11 +134,9 @@ async def subscriptions(connection: asyncpg.Connection, principal: Principal, no
     """All of the caller's subscriptions that the credential covers, by name, the inbox included."""
     principal.require_scope("read")
     if principal.kind in ("user", "api_key"):
-        await read_or_make(connection, [inbox_topic(principal.id)], [principal.id], now)
+        await read_or_create(connection, [inbox_topic(principal.id)], [principal.id], now)
     return [
-        _subscription(row)
-        for row in await connection.fetch(_MINE, principal.id)
-        if principal.covers_topic(row["topic"])
+        _subscription(row) for row in await connection.fetch(_OWN, principal.id) if principal.covers_topic(row["topic"])
     ]
 
 
@@ -156,16 +154,16 @@ async def subscribers(
     return Subscribers(items=items, next=items[-1].user if len(rows) > limit else None)
 
 
-async def _readable(connection: asyncpg.Connection, principal: Principal, name: str, now: datetime) -> TopicFacts:
-    topics = await read_or_make(connection, [name], [principal.id], now)
+async def _readable(connection: asyncpg.Connection, principal: Principal, name: str, now: datetime) -> TopicRow:
+    topics = await read_or_create(connection, [name], [principal.id], now)
     topic = topics.get(name) or await read_topic(connection, name)
     check_read(principal, topic)
     return topic
 
 
 async def _end(connection: asyncpg.Connection, ids: Sequence[int], now: datetime) -> None:
-    await connection.execute(END, ids, now)
-    await connection.execute(FORGET, ids)
+    await connection.execute(END_SUBSCRIPTIONS, ids, now)
+    await connection.execute(DELETE_ACK_EXCEPTIONS, ids)
 
 
 def _subscription(row: Any) -> Subscription:

@@ -21,27 +21,27 @@ from notifyx_common.database import CONNECTION
 from notifyx_common.errors import Conflict, Forbidden
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
-from notifyx_store.base.errors import ClaimedByOtherResource, TopicExists, TopicOwnedByResource, no_topic
+from notifyx_store.base.errors import ClaimedByOtherResource, TopicExists, TopicOwnedByResource, topic_not_found
 from notifyx_store.base.locking import LOCK_EXCLUSIVE, LOCK_SHARED
-from notifyx_store.readers.subscriptions import END, FORGET
+from notifyx_store.readers.subscriptions import DELETE_ACK_EXCEPTIONS, END_SUBSCRIPTIONS
 from notifyx_store.topics.models import Topic
-from notifyx_store.topics.permissions import TopicFacts, check_manage, email_hash, normalise
+from notifyx_store.topics.permissions import TopicRow, check_manage, email_hash, normalise
 from notifyx_topics.settings import EmailPolicy, ResourceTopic, Retention
 
-_READERS_GONE = """
+_LOST_READERS = """
 SELECT id FROM subscriptions
 WHERE topic_id = $1 AND ended_at IS NULL AND user_id <> ALL($2::text[]) AND identity <> ALL($3::text[])
 ORDER BY id FOR UPDATE
 """
 
 # The name is free at once, the subscriptions leave the books; the data goes in pieces afterwards (see purge.py).
-_BURY = """
+_MARK_DELETED = """
 UPDATE topics SET name = 'deleted:' || id, kind = 'deleted', visibility = 'private', creators = '{}', publishers = '{}',
                   readers = '{}', paused = true, resource = NULL, resource_uid = NULL, email_seq = last_seq,
                   updated_at = $2
 WHERE id = $1
 """
-_END_ALL = """
+_END_SUBSCRIPTIONS = """
 WITH ended AS (
     UPDATE subscriptions SET lasting = false, ended_at = coalesce(ended_at, $2) WHERE topic_id = $1 RETURNING user_id
 )
@@ -80,7 +80,7 @@ async def change_topic(principal: Principal, name: str, patch: TopicPatch, clock
             changes[grants] = normalise(changes[grants])
     changes |= _policies(patch.retention, patch.email)
     async with in_transaction(CONNECTION) as client:
-        topic = await _locked(client, name)
+        topic = await _lock_topic(client, name)
         _check_change(principal, topic)
         await _apply(client, topic, changes, clock.now())
 
@@ -91,9 +91,9 @@ async def delete_topic(principal: Principal, name: str, clock: Clock) -> None:
     Raises :class:`NotFound`, :class:`Forbidden`, or :class:`TopicOwnedByResource`.
     """
     async with in_transaction(CONNECTION) as client:
-        topic = await _locked(client, name, alone=True)
+        topic = await _lock_topic(client, name, exclusive=True)
         _check_change(principal, topic)
-        await _bury(client, topic, clock.now())
+        await _mark_deleted(client, topic, clock.now())
 
 
 async def claim_topic(principal: Principal, name: str, wish: ResourceTopic, clock: Clock) -> None:
@@ -117,7 +117,7 @@ async def claim_topic(principal: Principal, name: str, wish: ResourceTopic, cloc
     for _ in range(3):
         now = clock.now()
         async with in_transaction(CONNECTION) as client:
-            topic = await _locked_or_none(client, name)
+            topic = await _lock_topic_or_none(client, name)
             if topic is not None:
                 if topic.resource is not None and topic.resource_uid != wish.uid and topic.resource != wish.resource:
                     raise ClaimedByOtherResource(f"The topic '{name}' is declared by the resource {topic.resource}.")
@@ -141,20 +141,20 @@ async def release_topic(
     """
     _check_system(principal)
     async with in_transaction(CONNECTION) as client:
-        topic = await _locked_or_none(client, name, alone=policy == "delete")
+        topic = await _lock_topic_or_none(client, name, exclusive=policy == "delete")
         if topic is None or topic.resource is None:
             return
         if uid is not None and topic.resource_uid != uid:
             raise ClaimedByOtherResource(f"The topic '{name}' is declared by the resource {topic.resource}.")
         if policy == "delete":
-            await _bury(client, topic, clock.now())
+            await _mark_deleted(client, topic, clock.now())
         else:
             await _apply(client, topic, {"resource": None, "resource_uid": None}, clock.now())
 
 
-def topic_facts(topic: Topic) -> TopicFacts:
+def _row_of(topic: Topic) -> TopicRow:
     """A topic's model as permissions see it."""
-    return TopicFacts(
+    return TopicRow(
         id=topic.id,
         name=topic.name,
         kind=topic.kind,
@@ -170,7 +170,7 @@ def topic_facts(topic: Topic) -> TopicFacts:
     )
 
 
-def narrowed(before: TopicFacts, changes: Mapping[str, Any]) -> list[str] | None:
+def restricted_readers(before: TopicRow, changes: Mapping[str, Any]) -> list[str] | None:
     """The allow-list that subscribers have to be on after ``changes``; ``None`` where nobody lost the right."""
     after = {
         "visibility": before.visibility,
@@ -188,53 +188,53 @@ def narrowed(before: TopicFacts, changes: Mapping[str, Any]) -> list[str] | None
 
 async def _apply(client: BaseDBAsyncClient, topic: Topic, changes: Mapping[str, Any], now: datetime) -> None:
     """Write what differs, tell the feeds, and end the subscriptions of those who may not read any more."""
-    before = topic_facts(topic)
+    before = _row_of(topic)
     different = {name: value for name, value in changes.items() if getattr(topic, name) != value}
     if not different:
         return
     topic.update_from_dict({**different, "updated_at": now})
     await topic.save(using_db=client, update_fields=[*different, "updated_at"])
     await _notify(client, wakeups.topic_changed(topic.name))
-    if (allowed := narrowed(before, different)) is not None:
+    if (allowed := restricted_readers(before, different)) is not None:
         hashes = [email_hash(entry) for entry in allowed if "@" in entry]
-        _, gone = await client.execute_query(_READERS_GONE, [topic.id, allowed, hashes])
+        _, gone = await client.execute_query(_LOST_READERS, [topic.id, allowed, hashes])
         if ids := [row["id"] for row in gone]:
-            _, ended = await client.execute_query(END, [ids, now])
-            await client.execute_query(FORGET, [ids])
+            _, ended = await client.execute_query(END_SUBSCRIPTIONS, [ids, now])
+            await client.execute_query(DELETE_ACK_EXCEPTIONS, [ids])
             await _notify(client, wakeups.subscriptions_changed([row["user_id"] for row in ended]))
 
 
-async def _bury(client: BaseDBAsyncClient, topic: Topic, now: datetime) -> None:
-    await client.execute_query(_BURY, [topic.id, now])
-    _, ended = await client.execute_query(_END_ALL, [topic.id, now])
+async def _mark_deleted(client: BaseDBAsyncClient, topic: Topic, now: datetime) -> None:
+    await client.execute_query(_MARK_DELETED, [topic.id, now])
+    _, ended = await client.execute_query(_END_SUBSCRIPTIONS, [topic.id, now])
     users = sorted({row["user_id"] for row in ended})
-    told = [*wakeups.topic_deleted(topic.id, topic.name), *wakeups.subscriptions_changed(users)]
-    await _notify(client, told)
+    payloads = [*wakeups.topic_deleted(topic.id, topic.name), *wakeups.subscriptions_changed(users)]
+    await _notify(client, payloads)
 
 
 async def _notify(client: BaseDBAsyncClient, payloads: list[str]) -> None:
     await client.execute_query(wakeups.NOTIFY, [payloads])
 
 
-async def _locked(client: BaseDBAsyncClient, name: str, *, alone: bool = False) -> Topic:
-    topic = await _locked_or_none(client, name, alone=alone)
+async def _lock_topic(client: BaseDBAsyncClient, name: str, *, exclusive: bool = False) -> Topic:
+    topic = await _lock_topic_or_none(client, name, exclusive=exclusive)
     if topic is None:
-        raise no_topic(name)
+        raise topic_not_found(name)
     return topic
 
 
-async def _locked_or_none(client: BaseDBAsyncClient, name: str, *, alone: bool = False) -> Topic | None:
-    """The topic's row, locked; first its advisory lock (``alone``: exclusively), as everybody takes them."""
+async def _lock_topic_or_none(client: BaseDBAsyncClient, name: str, *, exclusive: bool = False) -> Topic | None:
+    """The topic's row, locked; first its advisory lock (``exclusive``: exclusively), as everybody takes them."""
     found = await Topic.filter(name=name).using_db(client).only("id").get_or_none()
     if found is None:
         return None
-    await client.execute_query(LOCK_EXCLUSIVE if alone else LOCK_SHARED, [[found.id]])
+    await client.execute_query(LOCK_EXCLUSIVE if exclusive else LOCK_SHARED, [[found.id]])
     rows = Topic.filter(id=found.id, name=name).using_db(client)
-    return await rows.select_for_update(no_key=not alone).get_or_none()
+    return await rows.select_for_update(no_key=not exclusive).get_or_none()
 
 
 def _check_change(principal: Principal, topic: Topic) -> None:
-    check_manage(principal, topic_facts(topic))
+    check_manage(principal, _row_of(topic))
     if topic.resource is not None:
         raise TopicOwnedByResource(
             f"The topic '{topic.name}' is declared by the NotifyxTopic resource {topic.resource}; change it there."

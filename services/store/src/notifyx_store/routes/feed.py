@@ -11,8 +11,8 @@ from notifyx_common.contracts.store.feed import FEED
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.logs import get_logger
 from notifyx_store.base.context import StoreContext
-from notifyx_store.feed.connection import Connection
-from notifyx_store.feed.hub import Hub
+from notifyx_store.feed.connection import FeedConnection
+from notifyx_store.feed.server import FeedServer
 
 log = get_logger(__name__)
 
@@ -21,19 +21,19 @@ POLICY = 1008
 CLOSE_TIMEOUT = 1.0
 
 
-def feed_routes(context: StoreContext, hub: Hub) -> Blueprint:
+def feed_routes(context: StoreContext, server: FeedServer) -> Blueprint:
     """The feed's WebSocket."""
     blueprint = Blueprint("feed", __name__)
 
     @blueprint.websocket(FEED)
     async def feed() -> None:
         await websocket.accept()
-        connection = hub.connect()
+        connection = server.connect()
         code = GOING_AWAY
         try:
             async with asyncio.TaskGroup() as group:
                 parts = [
-                    group.create_task(_listen(hub, connection), name="feed in"),
+                    group.create_task(_listen(server, connection), name="feed in"),
                     group.create_task(_send(connection, context.settings.feed_send_timeout), name="feed out"),
                 ]
                 await connection.closed.wait()
@@ -46,7 +46,7 @@ def feed_routes(context: StoreContext, hub: Hub) -> Blueprint:
         except* TimeoutError:
             log.warning("feed dropped", reason="the gateway takes nothing")
         finally:
-            hub.disconnect(connection)
+            server.disconnect(connection)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await websocket.close(code)
@@ -54,12 +54,12 @@ def feed_routes(context: StoreContext, hub: Hub) -> Blueprint:
     return blueprint
 
 
-async def _listen(hub: Hub, connection: Connection) -> None:
+async def _listen(server: FeedServer, connection: FeedConnection) -> None:
     while True:
-        hub.take(connection, await websocket.receive())
+        server.handle(connection, await websocket.receive())
 
 
-async def _send(connection: Connection, timeout: float) -> None:
+async def _send(connection: FeedConnection, timeout: float) -> None:
     while True:
         frame = await connection.get()
         async with asyncio.timeout(timeout):

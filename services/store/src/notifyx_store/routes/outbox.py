@@ -19,7 +19,7 @@ from notifyx_common.contracts.store.outbox import (
 )
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.serving.handlers import handle
-from notifyx_store.base.books_settings import BooksSettings
+from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.context import StoreContext
 from notifyx_store.mail import outbox
 from notifyx_store.mail.outbox_rules import RetryPolicy
@@ -34,7 +34,7 @@ def outbox_routes(context: StoreContext) -> Blueprint:
     async def claim(wish: OutboxLeaseRequest) -> LeasedMails:
         now = context.clock.now()
         async with context.pool.acquire() as connection:
-            mails = await outbox.claim(
+            mails = await outbox.lease_due(
                 connection, config, owner=wish.owner, limit=wish.limit, lease=wish.lease_seconds, now=now
             )
             waiting = await outbox.oldest_due(connection, now)
@@ -51,7 +51,7 @@ def outbox_routes(context: StoreContext) -> Blueprint:
     async def results(reported: OutboxResults) -> None:
         ids = parse_ids(result.id for result in reported.results)
         async with context.pool.acquire() as connection:
-            await outbox.record(
+            await outbox.record_results(
                 connection,
                 list(zip(ids, reported.results, strict=True)),
                 owner=reported.owner,
@@ -62,7 +62,7 @@ def outbox_routes(context: StoreContext) -> Blueprint:
     return blueprint
 
 
-def outbox_config(settings: BooksSettings) -> outbox.OutboxConfig:
+def outbox_config(settings: BackgroundSettings) -> outbox.OutboxConfig:
     """What mails are made with, from the settings."""
     policy = RetryPolicy(
         max_attempts=settings.mail_attempts, base=settings.mail_retry_base, off_delay=settings.mail_off_delay

@@ -33,8 +33,8 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.log.history import read_history
 from notifyx_store.readers import topic_changes
 from notifyx_store.readers.ack_state import read_ack_state
-from notifyx_store.topics.permissions import TopicFacts, check_log
-from notifyx_store.topics.rows import read_or_make, read_topic
+from notifyx_store.topics.permissions import TopicRow, check_log
+from notifyx_store.topics.rows import read_or_create, read_topic
 from notifyx_store.topics.views import list_views, own_view, read_view
 from notifyx_topics.names import inbox_topic
 
@@ -65,7 +65,7 @@ def _add_topics(blueprint: Blueprint, context: StoreContext) -> None:
         principal = caller()
         async with context.pool.acquire() as connection:
             if topic.name == inbox_topic(principal.id):
-                await read_or_make(connection, [topic.name], [principal.id], context.clock.now())
+                await read_or_create(connection, [topic.name], [principal.id], context.clock.now())
             return await read_view(connection, principal, topic.name)
 
     @handle(blueprint, CHANGE_TOPIC)
@@ -114,8 +114,8 @@ async def _own(context: StoreContext, principal: Principal, name: str) -> Topic:
         return await own_view(connection, principal, name)
 
 
-async def _log_of(connection: asyncpg.Connection, context: StoreContext, principal: Principal, name: str) -> TopicFacts:
-    found = await read_or_make(connection, [name], [principal.id], context.clock.now())
+async def _log_of(connection: asyncpg.Connection, context: StoreContext, principal: Principal, name: str) -> TopicRow:
+    found = await read_or_create(connection, [name], [principal.id], context.clock.now())
     return found.get(name) or await read_topic(connection, name)
 
 

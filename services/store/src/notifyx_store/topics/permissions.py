@@ -15,14 +15,14 @@ from uuid import UUID
 
 from notifyx_common.errors import Forbidden
 from notifyx_common.principal import Principal
-from notifyx_store.base.errors import no_topic
+from notifyx_store.base.errors import topic_not_found
 
 INBOX_PREFIX = "user:"
 ANYONE = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class TopicFacts:
+class TopicRow:
     """What of a topic's row permissions and the log depend on."""
 
     id: UUID
@@ -49,58 +49,58 @@ class TopicFacts:
         return self.name.removeprefix(INBOX_PREFIX)
 
 
-def may_manage(principal: Principal, topic: TopicFacts) -> bool:
+def may_manage(principal: Principal, topic: TopicRow) -> bool:
     """Whether the caller is one of the topic's creators, or an admin. Nobody manages an inbox."""
-    return not topic.is_inbox and (principal.is_admin or granted(principal, topic.creators))
+    return not topic.is_inbox and (principal.is_admin or is_granted(principal, topic.creators))
 
 
-def may_publish(principal: Principal, topic: TopicFacts) -> bool:
+def may_publish(principal: Principal, topic: TopicRow) -> bool:
     """Whether the caller, scopes aside, publishes to the topic."""
-    return topic.is_inbox or may_manage(principal, topic) or granted(principal, topic.publishers)
+    return topic.is_inbox or may_manage(principal, topic) or is_granted(principal, topic.publishers)
 
 
-def may_read(principal: Principal, topic: TopicFacts) -> bool:
+def may_read(principal: Principal, topic: TopicRow) -> bool:
     """Whether the caller, scopes aside, reads the topic."""
     if topic.is_inbox:
         return principal.id == topic.owner
-    return topic.visibility == "public" or may_manage(principal, topic) or granted(principal, topic.readers)
+    return topic.visibility == "public" or may_manage(principal, topic) or is_granted(principal, topic.readers)
 
 
-def may_see(principal: Principal, topic: TopicFacts) -> bool:
+def may_see(principal: Principal, topic: TopicRow) -> bool:
     """Whether the topic exists, as far as the caller is concerned."""
     if topic.is_inbox:
         return principal.id == topic.owner
     return may_read(principal, topic) or may_publish(principal, topic)
 
 
-def check_read(principal: Principal, topic: TopicFacts) -> None:
+def check_read(principal: Principal, topic: TopicRow) -> None:
     """Raise :class:`NotFound` or :class:`Forbidden` unless the caller may read the topic."""
     if not may_see(principal, topic):
-        raise no_topic(topic.name)
+        raise topic_not_found(topic.name)
     principal.require_scope("read", topic.name)
     if not may_read(principal, topic):
         raise Forbidden(f"You may publish to '{topic.name}', but not read it.", code="not_a_reader")
 
 
-def check_log(principal: Principal, topic: TopicFacts) -> None:
+def check_log(principal: Principal, topic: TopicRow) -> None:
     """Raise as :func:`check_read` does, unless it is the platform that reads: for consumers whose join was checked."""
     if principal.kind != "system":
         check_read(principal, topic)
 
 
-def check_publish(principal: Principal, topic: TopicFacts) -> None:
+def check_publish(principal: Principal, topic: TopicRow) -> None:
     """Raise :class:`NotFound` or :class:`Forbidden` unless the caller may publish to the topic."""
     if not topic.is_inbox and not may_see(principal, topic):
-        raise no_topic(topic.name)
+        raise topic_not_found(topic.name)
     principal.require_scope("publish", topic.name)
     if not may_publish(principal, topic):
         raise Forbidden(f"You may not publish to '{topic.name}'.", code="not_a_publisher")
 
 
-def check_manage(principal: Principal, topic: TopicFacts) -> None:
+def check_manage(principal: Principal, topic: TopicRow) -> None:
     """Raise :class:`NotFound` or :class:`Forbidden` unless the caller may change the topic and see who uses it."""
     if not may_see(principal, topic):
-        raise no_topic(topic.name)
+        raise topic_not_found(topic.name)
     principal.require_scope("manage", topic.name)
     if topic.is_inbox:
         raise Forbidden("An inbox cannot be changed or deleted.", code="inbox_is_fixed")
@@ -108,12 +108,12 @@ def check_manage(principal: Principal, topic: TopicFacts) -> None:
         raise Forbidden(f"You are not one of the creators of '{topic.name}'.", code="not_a_creator")
 
 
-def granted(principal: Principal, grants: Iterable[str]) -> bool:
+def is_granted(principal: Principal, grants: Iterable[str]) -> bool:
     """Whether an allow-list means the caller."""
     return any(entry == ANYONE or principal.matches_grant(entry) for entry in grants)
 
 
-def identities(principal: Principal) -> list[str]:
+def grants_of(principal: Principal) -> list[str]:
     """The allow-list entries that would mean the caller, as :func:`normalise` writes them."""
     names = [ANYONE, principal.id]
     if principal.email_verified and principal.email is not None:
@@ -121,7 +121,7 @@ def identities(principal: Principal) -> list[str]:
     return names
 
 
-def identity(principal: Principal) -> str:
+def email_identity(principal: Principal) -> str:
     """What is kept of the caller's verified email, so that an allow-list that names it can be applied later."""
     return email_hash(principal.email) if principal.email_verified and principal.email is not None else ""
 

@@ -8,8 +8,8 @@ from datetime import datetime
 import asyncpg
 
 from notifyx_store.base import wakeups
-from notifyx_store.base.errors import no_topic
-from notifyx_store.topics.permissions import INBOX_PREFIX, TopicFacts
+from notifyx_store.base.errors import topic_not_found
+from notifyx_store.topics.permissions import INBOX_PREFIX, TopicRow
 from notifyx_topics.names import inbox_topic
 
 _COLUMNS = """id, name, kind, visibility, creators, publishers, readers, paused, resource, last_seq, pruned_seq,
@@ -35,47 +35,47 @@ SELECT user_id FROM subscribed
 """
 
 
-async def read_topics(connection: asyncpg.Connection, names: Iterable[str]) -> dict[str, TopicFacts]:
+async def read_topics(connection: asyncpg.Connection, names: Iterable[str]) -> dict[str, TopicRow]:
     """The topics of these names that are there."""
-    return {row["name"]: facts(row) for row in await connection.fetch(_READ, list(names))}
+    return {row["name"]: topic_row(row) for row in await connection.fetch(_READ, list(names))}
 
 
-async def lock_topic_rows(connection: asyncpg.Connection, names: Iterable[str]) -> dict[str, TopicFacts]:
+async def lock_topic_rows(connection: asyncpg.Connection, names: Iterable[str]) -> dict[str, TopicRow]:
     """As :func:`read_topics`, but nobody else changes them, or their ``last_seq``, until the transaction ends."""
-    return {row["name"]: facts(row) for row in await connection.fetch(_LOCK, list(names))}
+    return {row["name"]: topic_row(row) for row in await connection.fetch(_LOCK, list(names))}
 
 
-async def read_topic(connection: asyncpg.Connection, name: str) -> TopicFacts:
+async def read_topic(connection: asyncpg.Connection, name: str) -> TopicRow:
     """One topic. Raises :class:`NotFound`."""
     topics = await read_topics(connection, [name])
     if name not in topics:
-        raise no_topic(name)
+        raise topic_not_found(name)
     return topics[name]
 
 
-async def make_inboxes(connection: asyncpg.Connection, names: Iterable[str], now: datetime) -> None:
+async def create_inboxes(connection: asyncpg.Connection, names: Iterable[str], now: datetime) -> None:
     """Make those inbox topics that are missing, each with its owner's subscription. Not for use in a transaction."""
     rows = await connection.fetch(_MAKE_INBOXES, sorted(set(names)), now)
     if rows:
         await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([row["user_id"] for row in rows]))
 
 
-async def read_or_make(
+async def read_or_create(
     connection: asyncpg.Connection, names: Iterable[str], owners: Iterable[str], now: datetime
-) -> dict[str, TopicFacts]:
+) -> dict[str, TopicRow]:
     """The topics of these names; inboxes of ``owners`` (who ask for their own) are made where they are missing."""
     wanted = set(names)
     topics = await read_topics(connection, wanted)
     own = {inbox_topic(owner) for owner in owners}
     if missing := {name for name in wanted if name.startswith(INBOX_PREFIX)} & own - topics.keys():
-        await make_inboxes(connection, missing, now)
+        await create_inboxes(connection, missing, now)
         topics |= await read_topics(connection, missing)
     return topics
 
 
-def facts(row: asyncpg.Record) -> TopicFacts:
+def topic_row(row: asyncpg.Record) -> TopicRow:
     """A topic's row as permissions see it."""
-    return TopicFacts(
+    return TopicRow(
         id=row["id"],
         name=row["name"],
         kind=row["kind"],

@@ -9,9 +9,9 @@ import asyncpg
 
 from notifyx_common.contracts.store.topics import Topic, Topics
 from notifyx_common.principal import Principal
-from notifyx_store.base.errors import no_topic
-from notifyx_store.topics.permissions import TopicFacts, identities, may_manage, may_publish, may_see
-from notifyx_store.topics.rows import facts
+from notifyx_store.base.errors import topic_not_found
+from notifyx_store.topics.permissions import TopicRow, grants_of, may_manage, may_publish, may_see
+from notifyx_store.topics.rows import topic_row
 from notifyx_topics.settings import EmailPolicy, Retention
 
 _VIEW = """
@@ -46,8 +46,8 @@ async def read_view(connection: asyncpg.Connection, principal: Principal, name: 
 async def own_view(connection: asyncpg.Connection, principal: Principal, name: str) -> Topic:
     """One topic as the answer to a caller who has just changed it. Raises :class:`NotFound`."""
     row = await connection.fetchrow(_BY_NAME, name)
-    if row is None or not may_see(principal, facts(row)):
-        raise no_topic(name)
+    if row is None or not may_see(principal, topic_row(row)):
+        raise topic_not_found(name)
     return view(row, principal)
 
 
@@ -59,7 +59,7 @@ async def list_views(
     found: list[Topic] = []
     while True:
         rows: Sequence[Any] = await connection.fetch(
-            _PAGE, after, query.lower(), principal.is_admin, identities(principal), min(limit + 1, _CHUNK)
+            _PAGE, after, query.lower(), principal.is_admin, grants_of(principal), min(limit + 1, _CHUNK)
         )
         # An API key's patterns are applied here, so a page may take several looks.
         found.extend(view(row, principal) for row in rows if principal.covers_topic(row["name"]))
@@ -72,7 +72,7 @@ async def list_views(
 
 def view(row: Any, principal: Principal) -> Topic:
     """The topic of a row; allow-lists (which may hold email addresses) are for those who manage it."""
-    topic: TopicFacts = facts(row)
+    topic: TopicRow = topic_row(row)
     manages = may_manage(principal, topic)
     return Topic(
         id=str(topic.id),

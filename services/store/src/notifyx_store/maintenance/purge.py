@@ -19,7 +19,7 @@ from notifyx_store.base.context import StoreContext
 BATCH = 5_000
 """Most rows of a kind removed in one transaction."""
 
-_CLAIM = "SELECT id FROM topics WHERE kind = 'deleted' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+_LOCK_DELETED_TOPIC = "SELECT id FROM topics WHERE kind = 'deleted' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
 
 _EMAILS = """
 WITH gone AS (
@@ -55,10 +55,10 @@ SELECT count(*) FROM gone
 _TOPIC = "DELETE FROM topics WHERE id = $1"
 
 
-async def purge_step(connection: asyncpg.Connection, batch: int = BATCH) -> bool:
+async def purge_piece(connection: asyncpg.Connection, batch: int = BATCH) -> bool:
     """Remove one piece of one deleted topic; whether there was anything to remove."""
     async with connection.transaction():
-        topic = await connection.fetchval(_CLAIM)
+        topic = await connection.fetchval(_LOCK_DELETED_TOPIC)
         if topic is None:
             return False
         for statement in (_EMAILS, _EXCEPTIONS, _SUBSCRIPTIONS, _NOTIFICATIONS):
@@ -69,12 +69,12 @@ async def purge_step(connection: asyncpg.Connection, batch: int = BATCH) -> bool
 
 
 @asynccontextmanager
-async def purging(context: StoreContext, background: Background) -> AsyncIterator[None]:
+async def run_purge(context: StoreContext, background: Background) -> AsyncIterator[None]:
     """Purge deleted topics while the block is entered; the database's absence is waited out."""
 
     async def step() -> float:
         async with context.pool.acquire() as connection:
-            return 0.0 if await purge_step(connection) else context.settings.purge_every
+            return 0.0 if await purge_piece(connection) else context.settings.purge_every
 
     async with background.tasks() as tasks:
         tasks.endless("purge", every(None, lost_as_unavailable(step), away=(Unavailable,)))

@@ -24,20 +24,20 @@ import asyncpg
 
 from notifyx_common.contracts.store.ledger import EmailLedger, Ledger, LedgerRow
 
-TOPICS_A_READ = 200
+TOPICS_PER_READ = 200
 """Topics whose books one statement reads."""
 
-PATIENCE = 60
+LEDGER_STATEMENT_TIMEOUT = 60
 """The books may be long: how long one statement may take, in seconds."""
 
-_PATIENT = f"SET LOCAL statement_timeout = '{PATIENCE}s'"
+_LONG_TIMEOUT = f"SET LOCAL statement_timeout = '{LEDGER_STATEMENT_TIMEOUT}s'"
 
 _NEXT_TOPICS = "SELECT id FROM topics WHERE id > $1 AND kind <> 'deleted' ORDER BY id LIMIT $2"
 
 # The log is read once for a whole topic, not once for each subscription: how many rows lie between a subscription's
 # cursor and the next higher one, summed from the top (of equal cursors, all but the last have nothing between).
 # Acknowledged ones above a cursor are taken off.
-_BOOKS = """
+_LEDGER = """
 WITH subs AS (
     SELECT s.id, s.topic_id, s.first_seq, s.acked_total, s.expired_total, s.withdrawn_total, s.ended_at,
            coalesce(s.end_seq, t.last_seq) - s.first_seq + 1 AS due,
@@ -90,7 +90,7 @@ FROM (SELECT coalesce(sum(due), 0)::bigint AS due, coalesce(sum(sent), 0)::bigin
 
 
 @dataclass(frozen=True, slots=True)
-class TopicBooks:
+class TopicLedger:
     """One topic's sums, and how many of its subscriptions do not balance by themselves (sums could hide it)."""
 
     topic_id: UUID
@@ -100,7 +100,7 @@ class TopicBooks:
 
 
 @dataclass(frozen=True, slots=True)
-class EmailBooks:
+class EmailLedgerState:
     """The email ledger, how many mails wait for their time or a dispatcher, for a dispatcher alone, and are leased."""
 
     ledger: EmailLedger
@@ -116,13 +116,13 @@ class EmailBooks:
         return ledger.due == ledger.sent + ledger.fenced + ledger.pending + ledger.dead
 
 
-async def topic_books(connection: asyncpg.Connection, topics: Sequence[UUID]) -> list[TopicBooks]:
+async def topic_ledgers(connection: asyncpg.Connection, topics: Sequence[UUID]) -> list[TopicLedger]:
     """The books of ``topics``, in the order of their ids; a topic that never had a subscriber has none."""
     async with connection.transaction(readonly=True):
-        await connection.execute(_PATIENT)
-        rows = await connection.fetch(_BOOKS, topics, timeout=PATIENCE)
+        await connection.execute(_LONG_TIMEOUT)
+        rows = await connection.fetch(_LEDGER, topics, timeout=LEDGER_STATEMENT_TIMEOUT)
     return [
-        TopicBooks(
+        TopicLedger(
             topic_id=row["id"],
             row=LedgerRow(
                 topic=row["name"],
@@ -139,23 +139,23 @@ async def topic_books(connection: asyncpg.Connection, topics: Sequence[UUID]) ->
     ]
 
 
-async def all_books(connection: asyncpg.Connection) -> list[TopicBooks]:
+async def all_topic_ledgers(connection: asyncpg.Connection) -> list[TopicLedger]:
     """The books of every topic, read in bounded pieces."""
-    books: list[TopicBooks] = []
+    ledgers: list[TopicLedger] = []
     after = UUID(int=0)
-    while topics := [row["id"] for row in await connection.fetch(_NEXT_TOPICS, after, TOPICS_A_READ)]:
-        books.extend(await topic_books(connection, topics))
+    while topics := [row["id"] for row in await connection.fetch(_NEXT_TOPICS, after, TOPICS_PER_READ)]:
+        ledgers.extend(await topic_ledgers(connection, topics))
         after = topics[-1]
-    return books
+    return ledgers
 
 
-async def email_books(connection: asyncpg.Connection, now: datetime) -> EmailBooks:
+async def email_ledger(connection: asyncpg.Connection, now: datetime) -> EmailLedgerState:
     """The email ledger of the deployment."""
     async with connection.transaction(readonly=True):
-        await connection.execute(_PATIENT)
-        row = await connection.fetchrow(_EMAIL, now, timeout=PATIENCE)
+        await connection.execute(_LONG_TIMEOUT)
+        row = await connection.fetchrow(_EMAIL, now, timeout=LEDGER_STATEMENT_TIMEOUT)
     oldest: datetime | None = row["oldest"]
-    return EmailBooks(
+    return EmailLedgerState(
         ledger=EmailLedger(
             due=row["due"], sent=row["sent"], fenced=row["fenced"], pending=row["pending"], dead=row["dead"]
         ),
@@ -168,10 +168,10 @@ async def email_books(connection: asyncpg.Connection, now: datetime) -> EmailBoo
 
 async def read_ledger(connection: asyncpg.Connection, now: datetime) -> Ledger:
     """The deployment's books."""
-    books = await all_books(connection)
-    email = await email_books(connection, now)
+    topics = await all_topic_ledgers(connection)
+    email = await email_ledger(connection, now)
     return Ledger(
-        balanced=email.balanced and not any(topic.unbalanced for topic in books),
-        topics=sorted((topic.row for topic in books), key=lambda row: row.topic),
+        balanced=email.balanced and not any(topic.unbalanced for topic in topics),
+        topics=sorted((topic.row for topic in topics), key=lambda row: row.topic),
         email=email.ledger,
     )

@@ -32,13 +32,13 @@ from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
 from notifyx_store.mail import outbox, unsubscribe
-from notifyx_store.mail.outbox_materialise import materialise
-from notifyx_store.upkeep.ledger import email_books, topic_books
-from notifyx_store.upkeep.prune import Keep, prune
-from notifyx_store.upkeep.sweep import sweep_topic
-from support.books import CONFIG, NOW, Topic, new_topic
+from notifyx_store.mail.outbox_fill import fill_outbox
+from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
+from notifyx_store.maintenance.ledger import email_ledger, topic_ledgers
+from notifyx_store.maintenance.retention import remove_batch
 from support.postgres import create_migrated
 from support.store import SCHEMA, store_settings
+from support.store_database import CONFIG, NOW, Topic, new_topic
 from support.store_people import HandClock, StoreTopic
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ class Books(RuleBasedStateMachine):
         over = sorted(
             (expires, seq) for seq, expires in self.there.items() if expires is not None and expires <= self.now
         )
-        swept = self.run(sweep_topic(self.connection, self.topic.id, "expires_at", self.now, batch=batch))
+        swept = self.run(remove_batch(self.connection, self.topic.id, "expires_at", self.now, batch=batch))
         assert swept.removed == min(len(over), batch)
         self.forget(set(self.there) - set(self.run(self.topic.seqs())), {seq for _, seq in over})
 
@@ -189,7 +189,7 @@ class Books(RuleBasedStateMachine):
             if not too_old and seq > self.last - self.max_count:
                 break
             doomed.append(seq)
-        swept = self.run(sweep_topic(self.connection, self.topic.id, "retention", self.now, batch=batch))
+        swept = self.run(remove_batch(self.connection, self.topic.id, "retention", self.now, batch=batch))
         assert swept.removed == min(len(doomed), batch)
         self.forget(set(doomed[:batch]), set(doomed))
 
@@ -203,7 +203,7 @@ class Books(RuleBasedStateMachine):
 
     @rule(rows=st.sampled_from([1, 4, PLENTY]))
     def fill_outbox(self, rows: int) -> None:
-        self.run(materialise(self.connection, [self.topic.id], self.now, rows=rows))
+        self.run(fill_outbox(self.connection, [self.topic.id], self.now, rows=rows))
         moved: int = self.run(self.connection.fetchval("SELECT email_seq FROM topics WHERE id = $1", self.topic.id))
         assert self.mailed_upto <= moved <= self.last
         for period in self.periods:
@@ -222,7 +222,7 @@ class Books(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 5), lease=st.sampled_from([5, 100]))
     def claim(self, limit: int, lease: int) -> None:
-        mails = self.run(outbox.claim(self.connection, CONFIG, owner="me", limit=limit, lease=lease, now=self.now))
+        mails = self.run(outbox.lease_due(self.connection, CONFIG, owner="me", limit=limit, lease=lease, now=self.now))
         assert len(mails) <= limit
         self.leased.update((mail.id, mail) for mail in mails)
 
@@ -243,23 +243,23 @@ class Books(RuleBasedStateMachine):
     def tell(self, status: Any, count: int) -> None:
         chosen = [self.leased.pop(mail) for mail in list(self.leased)[:count]]
         results = [(UUID(mail.id), OutboxResult(id=mail.id, status=status)) for mail in chosen]
-        self.run(outbox.record(self.connection, results, owner="me", now=self.now, policy=CONFIG.policy))
+        self.run(outbox.record_results(self.connection, results, owner="me", now=self.now, policy=CONFIG.policy))
 
     @rule()
     def forget_old(self) -> None:
-        self.run(prune(self.connection, Keep(emails=timedelta(seconds=20)), self.now))
+        self.run(delete_old_records(self.connection, RecordTtls(emails=timedelta(seconds=20)), self.now))
 
     @invariant()
-    def the_books_balance(self) -> None:
+    def the_ledger_balances(self) -> None:
         if not hasattr(self, "topic"):
             return
-        books = self.run(topic_books(self.connection, [self.topic.id]))
-        email = self.run(email_books(self.connection, self.now))
+        ledgers = self.run(topic_ledgers(self.connection, [self.topic.id]))
+        email = self.run(email_ledger(self.connection, self.now))
         assert email.balanced, email
         if not self.periods:
-            assert books == []
+            assert ledgers == []
             return
-        [topic] = books
+        [topic] = ledgers
         there = set(self.there)
         assert topic.unbalanced == 0, topic
         assert topic.row.due == sum(
@@ -284,7 +284,7 @@ SETTINGS = settings(
     max_examples=20,
     stateful_step_count=40,
     deadline=None,
-    # Shrinking runs every step on the database again: the steps as found are told sooner.
+    # Shrinking runs every step on the database again: the steps as found are known sooner.
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

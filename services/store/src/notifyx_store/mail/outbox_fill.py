@@ -7,7 +7,7 @@ instant, a step has happened or has not.
 
 Never in a publish's transaction, so mail costs a publish nothing. The step takes each topic's advisory lock
 exclusively for a moment: subscribing holds it shared, so a subscription that comes at the same instant is either
-seen here or starts behind what is read here. Locks are waited for briefly; what is busy is done in the next round.
+seen here or starts after what is read here. Locks are waited for briefly; what is busy is done in the next round.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import asyncpg
 
 from notifyx_store.base.locking import lock_topics, quick_transaction
 
-TOPICS_A_STEP = 50
+TOPICS_PER_STEP = 50
 """Most topics one transaction works on."""
 
-ROWS_A_STEP = 1_000
+ROWS_PER_STEP = 1_000
 """About how many outbox rows one transaction writes for one topic (one seq is never split): acknowledgements wait."""
 
 _BEHIND = "SELECT id FROM topics WHERE email_seq < last_seq AND kind <> 'deleted' ORDER BY id LIMIT $1"
@@ -110,25 +110,25 @@ FROM unnest($1::uuid[], $2::bigint[]) AS moved(id, upto) WHERE t.id = moved.id
 
 
 @dataclass(frozen=True, slots=True)
-class Materialised:
+class FillResult:
     """What a step did: outbox rows written, and topics that still have more to do."""
 
     rows: int = 0
     unfinished: frozenset[UUID] = frozenset()
 
 
-class _DigestTaken(Exception):
+class _DigestLeased(Exception):
     """A digest row was leased between our look and our write; the next round sees it as taken."""
 
 
-async def behind(connection: asyncpg.Connection, limit: int) -> list[UUID]:
+async def topics_behind(connection: asyncpg.Connection, limit: int) -> list[UUID]:
     """Up to ``limit`` topics whose outbox is behind their log."""
     return [row["id"] for row in await connection.fetch(_BEHIND, limit)]
 
 
-async def materialise(
-    connection: asyncpg.Connection, topics: Collection[UUID], now: datetime, *, rows: int = ROWS_A_STEP
-) -> Materialised:
+async def fill_outbox(
+    connection: asyncpg.Connection, topics: Collection[UUID], now: datetime, *, rows: int = ROWS_PER_STEP
+) -> FillResult:
     """One step for each of ``topics`` (those with nothing to do are left alone).
 
     A topic that is busy stays unfinished; so do those that have more than ``rows`` rows to write.
@@ -136,40 +136,40 @@ async def materialise(
     total = 0
     unfinished: set[UUID] = set()
     ordered = sorted(topics)
-    for start in range(0, len(ordered), TOPICS_A_STEP):
-        batch = ordered[start : start + TOPICS_A_STEP]
+    for start in range(0, len(ordered), TOPICS_PER_STEP):
+        batch = ordered[start : start + TOPICS_PER_STEP]
         try:
-            done = await _step(connection, batch, now, rows)
-        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, _DigestTaken):
-            done = await _one_by_one(connection, batch, now, rows)
+            done = await _fill_topics(connection, batch, now, rows)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, _DigestLeased):
+            done = await _fill_each(connection, batch, now, rows)
         total += done.rows
         unfinished |= done.unfinished
-    return Materialised(total, frozenset(unfinished))
+    return FillResult(total, frozenset(unfinished))
 
 
-async def _one_by_one(connection: asyncpg.Connection, batch: list[UUID], now: datetime, rows: int) -> Materialised:
+async def _fill_each(connection: asyncpg.Connection, batch: list[UUID], now: datetime, rows: int) -> FillResult:
     total = 0
     unfinished: set[UUID] = set()
     for topic in batch:
         try:
-            done = await _step(connection, [topic], now, rows)
-        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, _DigestTaken):
+            done = await _fill_topics(connection, [topic], now, rows)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, _DigestLeased):
             unfinished.add(topic)
         else:
             total += done.rows
             unfinished |= done.unfinished
-    return Materialised(total, frozenset(unfinished))
+    return FillResult(total, frozenset(unfinished))
 
 
-async def _step(connection: asyncpg.Connection, batch: list[UUID], now: datetime, rows: int) -> Materialised:
+async def _fill_topics(connection: asyncpg.Connection, batch: list[UUID], now: datetime, rows: int) -> FillResult:
     async with quick_transaction(connection):
         await lock_topics(connection, batch)
         steps = await connection.fetch(_WRITE, batch, now, rows)
         if any(step["digests_wanted"] != step["digests_placed"] for step in steps):
-            raise _DigestTaken
+            raise _DigestLeased
         ids = [step["id"] for step in steps]
         if ids:
             await connection.execute(_LOCK_ROWS, ids)
             await connection.execute(_MOVE, ids, [step["upto"] for step in steps])
     unfinished = frozenset(step["id"] for step in steps if step["upto"] < step["last_seq"])
-    return Materialised(sum(step["rows"] for step in steps), unfinished)
+    return FillResult(sum(step["rows"] for step in steps), unfinished)

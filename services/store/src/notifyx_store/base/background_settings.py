@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 from notifyx_common.settings import ServiceSettings
 
 
-class BooksSettings(ServiceSettings):
+class BackgroundSettings(ServiceSettings):
     """The part of the store's settings that its background work and its outbox read. Times are seconds."""
 
     unsubscribe_secret: SecretStr = Field(min_length=16)

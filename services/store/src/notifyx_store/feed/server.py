@@ -23,23 +23,23 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.base.wakeups import Wakeup
 from notifyx_store.feed import messages, queries
-from notifyx_store.feed.connection import Connection
-from notifyx_store.feed.core import Delivery, FeedCore, Item
+from notifyx_store.feed.connection import FeedConnection
+from notifyx_store.feed.core import Delivery, FeedCore, FeedRow
 from notifyx_store.feed.listener import listen
 from notifyx_store.log.publish import Committed
 
-TOPICS_A_READ = 16
-PAIRS_A_READ = 500
-GRACE = 0.05
+TOPICS_PER_READ = 16
+PAIRS_PER_READ = 500
+OFFER_GRACE = 0.05
 """How long a wake-up for what this replica committed itself waits for its offer, in seconds."""
 
-GATHER = 0.01
+ACK_GATHER_SECONDS = 0.01
 """How long acknowledgements are gathered before users are told, in seconds."""
 
 _RETRIES = Backoff(0.1, 2.0)
 
 
-class Hub:
+class FeedServer:
     """All feed connections of this replica."""
 
     def __init__(self, context: StoreContext, metrics: StoreMetrics, origin: str, background: Background) -> None:
@@ -47,14 +47,14 @@ class Hub:
         self._background = background
         self._metrics = metrics
         self._origin = origin
-        self._core: FeedCore[Connection] = FeedCore(Connection.ready)
-        self._connections: set[Connection] = set()
-        self._users: dict[str, set[Connection]] = {}
+        self._core: FeedCore[FeedConnection] = FeedCore(FeedConnection.accepts_rows)
+        self._connections: set[FeedConnection] = set()
+        self._users: dict[str, set[FeedConnection]] = {}
         self._versions: dict[UUID, datetime] = {}
         self._unchecked: set[UUID] = set()
         self._pairs: set[tuple[UUID, str]] = set()
         self._resync = False
-        self._next_look = 0.0
+        self._next_poll = 0.0
         self._stale = asyncio.Event()
         self._check = asyncio.Event()
         self._acked = asyncio.Event()
@@ -66,38 +66,38 @@ class Hub:
         self._published = published
         async with self._background.tasks() as tasks:
             tasks.endless("feed reads", self._rounds(None, self._read, self._stale))
-            tasks.endless("feed checks", self._rounds(self._context.settings.feed_poll, self._look, self._check))
-            tasks.endless("feed standings", self._rounds(None, self._tell, self._acked))
-            listener = listen(self._context.settings.database_url, self.wake, self._listening)
+            tasks.endless("feed checks", self._rounds(self._context.settings.feed_poll, self._poll_heads, self._check))
+            tasks.endless("feed standings", self._rounds(None, self._send_positions, self._acked))
+            listener = listen(self._context.settings.database_url, self.wake, self._on_listening)
             tasks.endless("feed listener", listener)
             try:
                 yield
             finally:
                 self.close("this node is stopping")
 
-    def connect(self) -> Connection:
+    def connect(self) -> FeedConnection:
         """A new connection, which watches nothing yet."""
         settings = self._context.settings
-        connection = Connection(settings.feed_high_water, settings.feed_queue, self._resume)
+        connection = FeedConnection(settings.feed_high_water, settings.feed_queue, self._resume)
         self._connections.add(connection)
         self._metrics.feed_connections.set(len(self._connections))
         return connection
 
-    def disconnect(self, connection: Connection) -> None:
+    def disconnect(self, connection: FeedConnection) -> None:
         """The connection is gone."""
         connection.close("disconnected")
-        self._core.drop(connection)
+        self._core.remove_connection(connection)
         self._unwatch_users(connection, list(connection.users))
         self._connections.discard(connection)
         self._metrics.feed_connections.set(len(self._connections))
-        self._forget_unwatched()
+        self._evict_unwatched()
 
     def close(self, reason: str) -> None:
         """Close every connection."""
         for connection in list(self._connections):
             connection.close(reason)
 
-    def take(self, connection: Connection, text: str | bytes) -> None:
+    def handle(self, connection: FeedConnection, text: str | bytes) -> None:
         """Do what a gateway says. Raises :class:`InvalidRequest`."""
         operation = messages.parse(text)
         if isinstance(operation, Watch):
@@ -121,7 +121,7 @@ class Hub:
         """Hand on what this replica has just committed."""
         published_ms = int(committed.published_at.timestamp() * 1000)
         for run in committed.runs:
-            items = [Item(run.first + n, payload, published_ms) for n, payload in enumerate(run.payloads)]
+            items = [FeedRow(run.first + n, payload, published_ms) for n, payload in enumerate(run.payloads)]
             self._send(self._core.offer(run.topic.id, run.first, run.last, items))
         self._stale.set()
 
@@ -131,9 +131,9 @@ class Hub:
             self._published(topic for topic, _ in wakeup.rows)
             if wakeup.origin == self._origin:
                 # Its offer is under way; should it never come (the request was cancelled), this is not lost.
-                asyncio.get_running_loop().call_later(GRACE, self._woken, wakeup.rows)
+                asyncio.get_running_loop().call_later(OFFER_GRACE, self._on_wakeup, wakeup.rows)
             else:
-                self._woken(wakeup.rows)
+                self._on_wakeup(wakeup.rows)
         if wakeup.acked:
             self._pairs.update(pair for pair in wakeup.acked if pair[1] in self._users)
             self._acked.set()
@@ -148,23 +148,23 @@ class Hub:
             )
             self._check.set()
 
-    def _woken(self, rows: Iterable[tuple[UUID, int]]) -> None:
-        behind = [topic for topic, head in rows if self._core.woken(topic, head)]
+    def _on_wakeup(self, rows: Iterable[tuple[UUID, int]]) -> None:
+        behind = [topic for topic, head in rows if self._core.on_wakeup(topic, head)]
         if behind:
             self._stale.set()
 
-    def _listening(self) -> None:
+    def _on_listening(self) -> None:
         """Wake-ups may have been missed: everything is looked at anew."""
         self._unchecked.update(self._core.topics)
         self._resync = True
         self._check.set()
         self._published(())
 
-    def _resume(self, connection: Connection) -> None:
+    def _resume(self, connection: FeedConnection) -> None:
         self._core.resume(connection)
         self._stale.set()
 
-    def _unwatch_users(self, connection: Connection, users: Iterable[str]) -> None:
+    def _unwatch_users(self, connection: FeedConnection, users: Iterable[str]) -> None:
         for user in users:
             connection.users.discard(user)
             watching = self._users.get(user, set())
@@ -172,7 +172,7 @@ class Hub:
             if not watching:
                 self._users.pop(user, None)
 
-    def _send(self, deliveries: Iterable[Delivery[Connection]]) -> None:
+    def _send(self, deliveries: Iterable[Delivery[FeedConnection]]) -> None:
         now_ms = int(self._context.clock.now().timestamp() * 1000)
         for delivery in deliveries:
             name = self._core.name(delivery.topic)
@@ -182,42 +182,42 @@ class Hub:
 
     async def _read(self) -> None:
         """Read for stale watchers until none is left that can be served now."""
-        while wanted := self._core.reads(TOPICS_A_READ):
+        while wanted := self._core.next_reads(TOPICS_PER_READ):
             try:
                 async with self._context.pool.acquire() as connection:
                     pages = await queries.read_pages(connection, wanted)
             finally:
-                self._core.unread(topic for topic, _ in wanted)
+                self._core.on_read_failed(topic for topic, _ in wanted)
             now_ms = self._context.clock.now().timestamp() * 1000
             oldest = min((page.items[0].published_ms for page in pages if page.items), default=now_ms)
             self._metrics.feed_lag.set(max(now_ms - oldest, 0) / 1000)
             for page in pages:
-                self._send(self._core.read(page.topic, page.after, page.upto, page.items, page.head))
+                self._send(self._core.on_read(page.topic, page.after, page.upto, page.items, page.head))
             if gone := {topic for topic, _ in wanted} - {page.topic for page in pages}:
                 self._unchecked.update(gone)
                 self._check.set()
-                await self._look_at(gone)
+                await self._read_heads(gone)
         self._metrics.feed_lag.set(0)
 
-    async def _look(self) -> None:
+    async def _poll_heads(self) -> None:
         """Look at the heads of the topics that are new or hinted at, and of all of them when it is time."""
         topics, self._unchecked = self._unchecked, set()
         resync, self._resync = self._resync, False
         now = self._context.clock.monotonic()
         try:
-            if now >= self._next_look:
-                await self._look_at(self._core.topics)
-                self._next_look = now + self._context.settings.feed_poll * 0.8
+            if now >= self._next_poll:
+                await self._read_heads(self._core.topics)
+                self._next_poll = now + self._context.settings.feed_poll * 0.8
             else:
-                await self._look_at(topics)
+                await self._read_heads(topics)
             if resync:
-                await self._look_at_users()
+                await self._recheck_users()
         except BaseException:
             self._unchecked |= topics
             self._resync = self._resync or resync
             raise
 
-    async def _look_at(self, topics: Iterable[UUID]) -> None:
+    async def _read_heads(self, topics: Iterable[UUID]) -> None:
         watched = [topic for topic in topics if self._core.watchers(topic)]
         if not watched:
             return
@@ -229,7 +229,7 @@ class Hub:
                 continue
             name = self._core.name(topic)
             if topic not in heads:
-                for connection in self._core.end(topic):
+                for connection in self._core.remove_topic(topic):
                     connection.put(messages.deleted_frame(name))
                 self._versions.pop(topic, None)
                 continue
@@ -238,11 +238,11 @@ class Hub:
                 self._versions[topic] = version
                 for connection in watchers:
                     connection.put(messages.changed_frame(name))
-            if self._core.woken(topic, head):
+            if self._core.on_wakeup(topic, head):
                 self._stale.set()
-        self._forget_unwatched()
+        self._evict_unwatched()
 
-    async def _look_at_users(self) -> None:
+    async def _recheck_users(self) -> None:
         """After a time of deafness: users' subscriptions and standings may be others than they know."""
         users = list(self._users)
         for user in users:
@@ -253,14 +253,14 @@ class Hub:
                 self._pairs.update(await queries.read_pairs(connection, users, self._core.topics))
             self._acked.set()
 
-    async def _tell(self) -> None:
+    async def _send_positions(self) -> None:
         """Tell the devices of users who acknowledged where they stand now."""
-        await asyncio.sleep(GATHER)
+        await asyncio.sleep(ACK_GATHER_SECONDS)
         while self._pairs:
-            pairs = [self._pairs.pop() for _ in range(min(len(self._pairs), PAIRS_A_READ))]
+            pairs = [self._pairs.pop() for _ in range(min(len(self._pairs), PAIRS_PER_READ))]
             try:
                 async with self._context.pool.acquire() as connection:
-                    standings = await queries.read_standings(connection, pairs)
+                    standings = await queries.read_positions(connection, pairs)
             except BaseException:
                 self._pairs.update(pairs)
                 raise
@@ -269,7 +269,7 @@ class Hub:
                 for watching in self._users.get(one.user, ()):
                     watching.put(frame)
 
-    def _forget_unwatched(self) -> None:
+    def _evict_unwatched(self) -> None:
         if len(self._versions) > 2 * len(self._core.topics) + 100:
             watched = set(self._core.topics)
             self._versions = {topic: version for topic, version in self._versions.items() if topic in watched}

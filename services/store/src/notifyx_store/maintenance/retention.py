@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-from notifyx_store.base.locking import claim_sweep, lock_topics, quick_transaction
+from notifyx_store.base.locking import lock_topics, quick_transaction, try_lock_retention
 
 BATCH = 2_000
 """Most notifications removed in one transaction."""
@@ -82,52 +82,52 @@ UPDATE subscriptions s SET expired_total = s.expired_total + counted.n
 FROM counted WHERE s.id = counted.id AND counted.n > 0
 """
 
-_FORGET_EXCEPTIONS = """
+_DELETE_ACK_EXCEPTIONS = """
 DELETE FROM ack_exceptions e USING subscriptions s
 WHERE s.topic_id = $1 AND e.subscription_id = s.id AND e.seq = ANY($2::bigint[])
 """
 
 _REMOVE = "DELETE FROM notifications WHERE topic_id = $1 AND seq = ANY($2::bigint[])"
-_RAISE_PRUNED = "UPDATE topics SET pruned_seq = greatest(pruned_seq, $2) WHERE id = $1"
+_RAISE_PRUNED_SEQ = "UPDATE topics SET pruned_seq = greatest(pruned_seq, $2) WHERE id = $1"
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class RemovedBatch:
     """How many notifications were removed, and whether there was more than one batch of them."""
 
     removed: int = 0
     more: bool = False
 
 
-async def over_retention(connection: asyncpg.Connection, now: datetime, limit: int = 500) -> list[UUID]:
-    """Up to ``limit`` topics that keep more than they may, in no order: replicas begin at different ones."""
+async def topics_over_retention(connection: asyncpg.Connection, now: datetime, limit: int = 500) -> list[UUID]:
+    """Return up to ``limit`` topics beyond their retention, in random order: replicas begin at different ones."""
     return [row["id"] for row in await connection.fetch(_OVER_RETENTION, now, limit)]
 
 
-async def over_expiry(connection: asyncpg.Connection, now: datetime, limit: int = 5_000) -> list[UUID]:
+async def topics_past_expiry(connection: asyncpg.Connection, now: datetime, limit: int = 5_000) -> list[UUID]:
     """The topics of the ``limit`` notifications that expired first."""
     return [row["id"] for row in await connection.fetch(_OVER_EXPIRY, now, limit)]
 
 
-async def sweep_topic(
+async def remove_batch(
     connection: asyncpg.Connection, topic: UUID, cause: Cause, now: datetime, *, batch: int = BATCH
-) -> Swept:
+) -> RemovedBatch:
     """Remove one batch of what ``cause`` ends in ``topic``.
 
     Nothing is done where another replica is at it. Raises :class:`asyncpg.LockNotAvailableError` or
     :class:`asyncpg.DeadlockDetectedError` where people are too busy with the topic: try again later.
     """
     async with quick_transaction(connection):
-        if not await claim_sweep(connection, topic):
-            return Swept()
+        if not await try_lock_retention(connection, topic):
+            return RemovedBatch()
         await lock_topics(connection, [topic])
         seqs: list[int] = await connection.fetchval(_PREFIX if cause == "retention" else _SINGLES, topic, now, batch)
         if not seqs:
-            return Swept()
+            return RemovedBatch()
         await connection.execute(_LOCK_SUBSCRIPTIONS, topic, seqs[-1])
         await connection.execute(_COUNT_EXPIRED, topic, seqs)
-        await connection.execute(_FORGET_EXCEPTIONS, topic, seqs)
+        await connection.execute(_DELETE_ACK_EXCEPTIONS, topic, seqs)
         await connection.execute(_REMOVE, topic, seqs)
         if cause == "retention":
-            await connection.execute(_RAISE_PRUNED, topic, seqs[-1])
-        return Swept(len(seqs), len(seqs) == batch)
+            await connection.execute(_RAISE_PRUNED_SEQ, topic, seqs[-1])
+        return RemovedBatch(len(seqs), len(seqs) == batch)

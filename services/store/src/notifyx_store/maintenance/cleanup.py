@@ -43,7 +43,7 @@ SELECT count(*) FROM gone
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RecordTtls:
     """How long what is kept: idempotency keys (a day is promised), recorded batches, finished emails."""
 
     idempotency: timedelta = timedelta(hours=48)
@@ -51,11 +51,13 @@ class Keep:
     emails: timedelta = timedelta(days=7)
 
 
-async def prune(connection: asyncpg.Connection, keep: Keep, now: datetime, *, batch: int = BATCH) -> bool:
+async def delete_old_records(
+    connection: asyncpg.Connection, ttls: RecordTtls, now: datetime, *, batch: int = BATCH
+) -> bool:
     """Delete up to ``batch`` of each kind; whether there may be more."""
-    keys = _affected(await connection.execute(_IDEMPOTENCY, now - keep.idempotency, batch))
-    batches = _affected(await connection.execute(_BATCHES, now - keep.batches, batch))
-    emails: int = await connection.fetchval(_EMAILS, now - keep.emails, batch)
+    keys = _affected(await connection.execute(_IDEMPOTENCY, now - ttls.idempotency, batch))
+    batches = _affected(await connection.execute(_BATCHES, now - ttls.batches, batch))
+    emails: int = await connection.fetchval(_EMAILS, now - ttls.emails, batch)
     return batch in (keys, batches, emails)
 
 

@@ -21,28 +21,28 @@ from notifyx_common.backoff import AROUND, Backoff, Jitter, jittered
 from notifyx_common.database import lost_as_unavailable
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
-from notifyx_store.base.books_settings import BooksSettings
+from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.context import StoreContext
-from notifyx_store.mail.outbox_materialise import behind, materialise
-from notifyx_store.upkeep.ledger import all_books, email_books
-from notifyx_store.upkeep.prune import Keep, prune
-from notifyx_store.upkeep.sweep import Cause, over_expiry, over_retention, sweep_topic
+from notifyx_store.mail.outbox_fill import fill_outbox, topics_behind
+from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
+from notifyx_store.maintenance.ledger import all_topic_ledgers, email_ledger
+from notifyx_store.maintenance.retention import Cause, remove_batch, topics_over_retention, topics_past_expiry
 
 log = get_logger(__name__)
 
-MAX_HINTS = 1_000
+MAX_HINTED_TOPICS = 1_000
 """Most topics remembered from wake-ups; past it the next look at all topics finds them."""
 
-_BREATH = 0.25
+_MIN_FILL_INTERVAL = 0.25
 """Shortest time between two fillings of the outbox, in seconds: a flood of publishes is one of them."""
 
 _STEP_DEADLINE = 120.0
 _RETRIES = Backoff(0.2, 5.0, jitter=AROUND)
 
 
-def keep_from(settings: BooksSettings) -> Keep:
+def record_ttls(settings: BackgroundSettings) -> RecordTtls:
     """How long what is kept."""
-    return Keep(
+    return RecordTtls(
         idempotency=timedelta(seconds=settings.keep_idempotency),
         batches=timedelta(seconds=settings.keep_batches),
         emails=timedelta(seconds=settings.keep_emails),
@@ -62,7 +62,7 @@ class Maintenance:
         self._woken = asyncio.Event()
         self._next_scan = 0.0
         self._next_retention = 0.0
-        self._next_prune = 0.0
+        self._next_cleanup = 0.0
         metrics = context.metrics
         self._expired = metrics.counter("notifyx_expired_total")
         self._emails = metrics.gauge("notifyx_outbox_emails")
@@ -71,9 +71,9 @@ class Maintenance:
         self._imbalance = metrics.gauge("notifyx_ledger_imbalance")
 
     async def __aenter__(self) -> Self:
-        self._run("outbox", self.fill_outbox, wake=self._woken, least=_BREATH, jitter=(1.0, 1.0))
-        self._run("sweep", self.sweep)
-        self._run("ledger", self.check_books)
+        self._run("outbox", self.fill_outbox, wake=self._woken, least=_MIN_FILL_INTERVAL, jitter=(1.0, 1.0))
+        self._run("sweep", self.apply_retention)
+        self._run("ledger", self.check_ledger)
         return self
 
     async def __aexit__(
@@ -84,7 +84,7 @@ class Maintenance:
     def wake(self, topics: Iterable[UUID] = ()) -> None:
         """Something was published to ``topics`` (or, without them, somewhere): fill the outbox soon."""
         self._hints.update(topics)
-        if len(self._hints) > MAX_HINTS or not self._hints:
+        if len(self._hints) > MAX_HINTED_TOPICS or not self._hints:
             self._hints.clear()
             self._next_scan = 0.0
         self._woken.set()
@@ -96,39 +96,41 @@ class Maintenance:
         now = context.clock.monotonic()
         async with context.pool.acquire() as connection:
             if now >= self._next_scan:
-                topics.update(await behind(connection, MAX_HINTS))
+                topics.update(await topics_behind(connection, MAX_HINTED_TOPICS))
                 self._next_scan = now + jittered(context.settings.outbox_poll)
-            done = await materialise(connection, topics, context.clock.now())
+            done = await fill_outbox(connection, topics, context.clock.now())
         self._hints |= done.unfinished
         if done.unfinished and done.rows:
-            return _BREATH / 10  # a backlog: let those who wait for its topics' locks in between, and go on
-        return _BREATH if self._hints else max(self._next_scan - context.clock.monotonic(), _BREATH)
+            return _MIN_FILL_INTERVAL / 10  # a backlog: let those who wait for its topics' locks in between, and go on
+        return (
+            _MIN_FILL_INTERVAL if self._hints else max(self._next_scan - context.clock.monotonic(), _MIN_FILL_INTERVAL)
+        )
 
-    async def sweep(self) -> float:
+    async def apply_retention(self) -> float:
         """One pass of expiry, and of retention and pruning when it is their time; seconds until the next."""
         context, settings = self._context, self._context.settings
         now = context.clock.monotonic()
-        more = await self._sweep_cause("expires_at")
+        more = await self._apply_retention_cause("expires_at")
         if now >= self._next_retention:
-            if not await self._sweep_cause("retention"):
+            if not await self._apply_retention_cause("retention"):
                 self._next_retention = now + jittered(settings.retention_sweep)
             else:
                 more = True
-        if now >= self._next_prune:
+        if now >= self._next_cleanup:
             async with context.pool.acquire() as connection:
-                left = await prune(connection, keep_from(settings), context.clock.now())
+                left = await delete_old_records(connection, record_ttls(settings), context.clock.now())
             if not left:
-                self._next_prune = now + jittered(settings.prune_every)
+                self._next_cleanup = now + jittered(settings.prune_every)
             more = more or left
-        return _BREATH / 5 if more else settings.expiry_sweep
+        return _MIN_FILL_INTERVAL / 5 if more else settings.expiry_sweep
 
-    async def check_books(self) -> float:
+    async def check_ledger(self) -> float:
         """Read the books once and export what they say; seconds until the next time."""
         context = self._context
         async with context.pool.acquire() as connection:
-            books = await all_books(connection)
-            email = await email_books(connection, context.clock.now())
-        unbalanced = [topic for topic in books if topic.unbalanced]
+            topics = await all_topic_ledgers(connection)
+            email = await email_ledger(connection, context.clock.now())
+        unbalanced = [topic for topic in topics if topic.unbalanced]
         self._imbalance.labels("notifications").set(sum(topic.unbalanced for topic in unbalanced))
         self._imbalance.labels("email").set(0 if email.balanced else 1)
         states = {
@@ -170,18 +172,18 @@ class Maintenance:
         )
         self._tasks.endless(name, rounds)
 
-    async def _sweep_cause(self, cause: Cause) -> bool:
+    async def _apply_retention_cause(self, cause: Cause) -> bool:
         """One batch of each topic that is over; whether there is more to do at once."""
         context = self._context
-        find = over_retention if cause == "retention" else over_expiry
+        find = topics_over_retention if cause == "retention" else topics_past_expiry
         more = False
         async with context.pool.acquire() as connection:
             for topic in await find(connection, context.clock.now()):
                 try:
-                    swept = await sweep_topic(connection, topic, cause, context.clock.now())
+                    removed = await remove_batch(connection, topic, cause, context.clock.now())
                 except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
                     continue  # people are busy there; the next pass comes by again
-                if swept.removed:
-                    self._expired.labels(cause).inc(swept.removed)
-                more = more or swept.more
+                if removed.removed:
+                    self._expired.labels(cause).inc(removed.removed)
+                more = more or removed.more
         return more

@@ -14,8 +14,8 @@ from notifyx_common.background import Background
 from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
-from notifyx_store.upkeep.maintenance import MAX_HINTS, Maintenance
-from support.books import new_topic
+from notifyx_store.maintenance.loops import MAX_HINTED_TOPICS, Maintenance
+from support.store_database import new_topic
 
 LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
@@ -85,7 +85,7 @@ async def test_wake_ups_are_bounded(live: StoreContext) -> None:
     maintenance = Maintenance(live, Background(Metrics()))
     await maintenance.fill_outbox()
     await topics[0].publish()
-    maintenance.wake(uuid4() for _ in range(MAX_HINTS + 1))
+    maintenance.wake(uuid4() for _ in range(MAX_HINTED_TOPICS + 1))
     await maintenance.fill_outbox()
     assert len(await topics[0].outbox()) == 1
 
@@ -96,7 +96,7 @@ async def test_an_imbalance_is_exported(live: StoreContext) -> None:
     await topic.publish(2)
     await live.pool.execute("UPDATE subscriptions SET acked_total = 1")
     await live.pool.execute("INSERT INTO outbox_books (topic_id, due) VALUES ($1, 1)", topic.id)
-    await Maintenance(live, Background(Metrics())).check_books()
+    await Maintenance(live, Background(Metrics())).check_ledger()
     assert sample(live, "notifyx_ledger_imbalance", ledger="notifications") == 1
     assert sample(live, "notifyx_ledger_imbalance", ledger="email") == 1
 

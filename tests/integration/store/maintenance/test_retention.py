@@ -7,20 +7,26 @@ from datetime import timedelta
 
 import asyncpg
 
-from notifyx_store.upkeep.ledger import email_books, topic_books
-from notifyx_store.upkeep.prune import Keep, prune
-from notifyx_store.upkeep.sweep import Cause, Swept, over_expiry, over_retention, sweep_topic
-from support.books import NOW, Topic, new_topic
+from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
+from notifyx_store.maintenance.ledger import email_ledger, topic_ledgers
+from notifyx_store.maintenance.retention import (
+    Cause,
+    RemovedBatch,
+    remove_batch,
+    topics_over_retention,
+    topics_past_expiry,
+)
+from support.store_database import NOW, Topic, new_topic
 
 
-async def sweep(topic: Topic, cause: Cause, *, seconds: float = 0, batch: int = 1000) -> Swept:
+async def sweep(topic: Topic, cause: Cause, *, seconds: float = 0, batch: int = 1000) -> RemovedBatch:
     async with topic.db.acquire() as connection:
-        return await sweep_topic(connection, topic.id, cause, NOW + timedelta(seconds=seconds), batch=batch)
+        return await remove_batch(connection, topic.id, cause, NOW + timedelta(seconds=seconds), batch=batch)
 
 
 async def balanced(topic: Topic) -> bool:
     async with topic.db.acquire() as connection:
-        return not any(books.unbalanced for books in await topic_books(connection, [topic.id]))
+        return not any(ledger.unbalanced for ledger in await topic_ledgers(connection, [topic.id]))
 
 
 async def pruned(topic: Topic) -> int:
@@ -34,19 +40,19 @@ async def test_retention_removes_the_oldest_in_bounded_batches(pool: asyncpg.Poo
     await topic.publish(11)
     await topic.ack_seqs("ann", [2, 5, 9])
     async with pool.acquire() as connection:
-        assert await over_retention(connection, NOW) == [topic.id]
-    assert await sweep(topic, "retention", batch=5) == Swept(5, more=True)
+        assert await topics_over_retention(connection, NOW) == [topic.id]
+    assert await sweep(topic, "retention", batch=5) == RemovedBatch(5, more=True)
     assert (await topic.seqs(), await pruned(topic)) == ([6, 7, 8, 9, 10, 11], 5)
-    assert await sweep(topic, "retention", batch=5) == Swept(2)
+    assert await sweep(topic, "retention", batch=5) == RemovedBatch(2)
     assert (await topic.seqs(), await pruned(topic)) == ([8, 9, 10, 11], 7)
-    assert await sweep(topic, "retention") == Swept()
+    assert await sweep(topic, "retention") == RemovedBatch()
     async with pool.acquire() as connection:
-        assert await over_retention(connection, NOW) == []
-        [books] = await topic_books(connection, [topic.id])
-    assert books.row.model_dump() == {
+        assert await topics_over_retention(connection, NOW) == []
+        [ledger] = await topic_ledgers(connection, [topic.id])
+    assert ledger.row.model_dump() == {
         "topic": topic.name, "due": 11, "acked": 3, "pending": 3, "expired": 5, "withdrawn": 0,
     }  # fmt: skip
-    assert books.unbalanced == 0
+    assert ledger.unbalanced == 0
     assert await pool.fetch("SELECT seq FROM ack_exceptions") == [(9,)]
 
 
@@ -54,10 +60,10 @@ async def test_retention_by_age_stops_at_the_first_that_is_young_enough(pool: as
     topic = await new_topic(pool, max_age=timedelta(seconds=100))
     for second in (0, 10, 20):
         await topic.publish(2, at=NOW + timedelta(seconds=second))
-    assert await sweep(topic, "retention", seconds=100) == Swept()
-    assert await sweep(topic, "retention", seconds=111) == Swept(4)
+    assert await sweep(topic, "retention", seconds=100) == RemovedBatch()
+    assert await sweep(topic, "retention", seconds=111) == RemovedBatch(4)
     assert (await topic.seqs(), await pruned(topic)) == ([5, 6], 4)
-    assert await sweep(topic, "retention", seconds=9999) == Swept(2)
+    assert await sweep(topic, "retention", seconds=9999) == RemovedBatch(2)
     assert (await topic.seqs(), await pruned(topic)) == ([], 6)
 
 
@@ -69,9 +75,9 @@ async def test_expiry_removes_single_ones_and_leaves_the_prefix_alone(pool: asyn
     await topic.publish(1)
     await topic.ack_seqs("ann", [4])
     async with pool.acquire() as connection:
-        assert await over_expiry(connection, NOW + timedelta(seconds=4)) == []
-        assert await over_expiry(connection, NOW + timedelta(seconds=5)) == [topic.id]
-    assert await sweep(topic, "expires_at", seconds=5) == Swept(2)
+        assert await topics_past_expiry(connection, NOW + timedelta(seconds=4)) == []
+        assert await topics_past_expiry(connection, NOW + timedelta(seconds=5)) == [topic.id]
+    assert await sweep(topic, "expires_at", seconds=5) == RemovedBatch(2)
     assert (await topic.seqs(), await pruned(topic)) == ([1, 2, 5], 0)
     row = await pool.fetchrow("SELECT acked_total, expired_total FROM subscriptions")
     assert tuple(row) == (1, 1)
@@ -90,7 +96,7 @@ async def test_a_busy_topic_is_not_waited_for_long_and_nothing_is_half_done(pool
             swept = None
     assert swept is None
     assert await topic.seqs() == [1, 2, 3]
-    assert await sweep(topic, "retention") == Swept(2)
+    assert await sweep(topic, "retention") == RemovedBatch(2)
 
 
 async def test_replicas_share_topics_instead_of_queueing_up(pool: asyncpg.Pool) -> None:
@@ -98,7 +104,7 @@ async def test_replicas_share_topics_instead_of_queueing_up(pool: asyncpg.Pool) 
     await topic.publish(3)
     async with pool.acquire() as other, other.transaction():
         await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('sweep:' || $1::uuid::text, 0))", topic.id)
-        assert await sweep(topic, "retention") == Swept()
+        assert await sweep(topic, "retention") == RemovedBatch()
     assert await topic.seqs() == [1, 2, 3]
 
 
@@ -172,11 +178,15 @@ async def test_pruning_forgets_rows_and_keeps_totals(pool: asyncpg.Pool) -> None
             f"batch-{minutes}", NOW - timedelta(minutes=minutes),
         )  # fmt: skip
     async with pool.acquire() as connection:
-        before = await email_books(connection, NOW)
-        assert not await prune(connection, Keep(), NOW)
-        assert await prune(connection, Keep(emails=timedelta(0)), NOW + timedelta(seconds=1), batch=3)
-        assert not await prune(connection, Keep(emails=timedelta(0)), NOW + timedelta(seconds=1), batch=3)
-        after = await email_books(connection, NOW)
+        before = await email_ledger(connection, NOW)
+        assert not await delete_old_records(connection, RecordTtls(), NOW)
+        assert await delete_old_records(
+            connection, RecordTtls(emails=timedelta(0)), NOW + timedelta(seconds=1), batch=3
+        )
+        assert not await delete_old_records(
+            connection, RecordTtls(emails=timedelta(0)), NOW + timedelta(seconds=1), batch=3
+        )
+        after = await email_ledger(connection, NOW)
     assert before.ledger == after.ledger
     assert after.balanced
     assert after.ledger.model_dump() == {"due": 6, "sent": 2, "fenced": 1, "pending": 2, "dead": 1}
@@ -193,10 +203,10 @@ async def test_an_imbalance_is_seen_even_where_sums_hide_it(pool: asyncpg.Pool) 
     await pool.execute("UPDATE subscriptions SET acked_total = acked_total + 1 WHERE user_id = 'ann'")
     await pool.execute("UPDATE subscriptions SET expired_total = expired_total - 1 WHERE user_id = 'bob'")
     async with pool.acquire() as connection:
-        [books] = await topic_books(connection, [topic.id])
-    row = books.row
+        [ledger] = await topic_ledgers(connection, [topic.id])
+    row = ledger.row
     assert row.due == row.acked + row.pending + row.expired + row.withdrawn
-    assert books.unbalanced == 2
+    assert ledger.unbalanced == 2
     await pool.execute("INSERT INTO outbox_books (topic_id, due) VALUES ($1, 1)", topic.id)
     async with pool.acquire() as connection:
-        assert not (await email_books(connection, NOW)).balanced
+        assert not (await email_ledger(connection, NOW)).balanced

@@ -21,7 +21,7 @@ from notifyx_store.readers.acks import acknowledge
 from notifyx_store.readers.joins import join, unread
 
 
-def hot_routes(context: StoreContext, metrics: StoreMetrics, publisher: Publisher) -> Blueprint:
+def batch_routes(context: StoreContext, metrics: StoreMetrics, publisher: Publisher) -> Blueprint:
     """Publish, acknowledge, join, and count what is unread."""
     blueprint = Blueprint("hot", __name__)
 

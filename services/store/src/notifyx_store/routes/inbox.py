@@ -1,0 +1,37 @@
+"""The user's inbox, and the one-click unsubscribe from email."""
+
+from __future__ import annotations
+
+from quart import Blueprint
+
+from notifyx_common.contracts.call import Raw
+from notifyx_common.contracts.store.inbox import INBOX, InboxPage, InboxQuery
+from notifyx_common.contracts.store.subscriptions import STOP_EMAILS, UnsubscribeToken
+from notifyx_common.serving.handlers import handle
+from notifyx_common.serving.web import caller
+from notifyx_store.base.context import StoreContext
+from notifyx_store.mail import unsubscribe
+from notifyx_store.readers.inbox import NEWEST, InboxCursor, read_inbox
+
+
+def inbox_routes(context: StoreContext) -> Blueprint:
+    """Return the routes of the inbox and of the one-click unsubscribe."""
+    blueprint = Blueprint("inbox", __name__)
+
+    @handle(blueprint, INBOX)
+    async def inbox(query: InboxQuery) -> Raw[InboxPage]:
+        principal = caller()
+        principal.require_scope("read")
+        after = InboxCursor.decode(query.after) if query.after else NEWEST
+        async with context.pool.acquire() as connection:
+            return Raw(
+                await read_inbox(connection, principal, unread_only=query.unread, limit=query.limit, after=after)
+            )
+
+    @handle(blueprint, STOP_EMAILS)
+    async def one_click(request: UnsubscribeToken) -> None:
+        subscription = unsubscribe.verify(request.token, context.settings.unsubscribe_secrets)
+        async with context.pool.acquire() as connection, connection.transaction():
+            await unsubscribe.switch_off(connection, subscription)
+
+    return blueprint
