@@ -41,11 +41,11 @@ async def publish_all(channel: Channel, half_way: asyncio.Event) -> dict[str, in
     return answered
 
 
-async def books_balance(platform: Platform, topic: str, due: int) -> bool:
-    books = await ledger(platform)
-    row = next((row for row in books["topics"] if row["topic"] == topic), None)
+async def ledger_balances(platform: Platform, topic: str, due: int) -> bool:
+    current = await ledger(platform)
+    row = next((row for row in current["topics"] if row["topic"] == topic), None)
     assert row is not None
-    return bool(books["balanced"]) and row["due"] == due
+    return bool(current["balanced"]) and row["due"] == due
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ async def test_nothing_answered_is_lost_doubled_or_reordered(platform: Platform,
         await eventually(lambda: restarted(platform, victim, killed), deadline=30)
 
         await channels[0].push("ack", {"up_to": PUBLISHES // 2})
-        await eventually(lambda: books_balance(platform, topic, due=5 * PUBLISHES), deadline=30)
+        await eventually(lambda: ledger_balances(platform, topic, due=5 * PUBLISHES), deadline=30)
 
 
 async def restarted(platform: Platform, victim: str, old: int) -> bool:

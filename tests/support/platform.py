@@ -213,7 +213,7 @@ async def eventually(check: Any, deadline: float = 30.0, pause: float = 0.05) ->
 
 
 async def ledger(platform: Platform) -> dict[str, Any]:
-    """The store's books, as another service would read them."""
+    """The store's ledger, read as another service does."""
     async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
         async with session.get(f"{platform.gateway}{LIST_LEASES.path}") as response:
             nodes = (await response.json())["nodes"]

@@ -38,7 +38,7 @@ ROW = Row(
         Number(
             number=4,
             title="Ledger imbalance",
-            why="What the books of notifications and email cannot account for; anything but 0 is a fault of Notifyx.",
+            why="What the ledgers of notifications and email cannot account for; anything but 0 is a fault of Notifyx.",
             queries=(Query("max by (ledger) (notifyx_ledger_imbalance)", "{{ledger}}"),),
             limits=((1, "red"),),
         ),

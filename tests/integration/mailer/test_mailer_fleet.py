@@ -45,7 +45,7 @@ async def dispatching(
     task_timeout: float = 2.0,
     lease_seconds: float = 20.0,
 ) -> AsyncIterator[tuple[Dispatcher, ServiceClient]]:
-    here = [Endpoint("books", outbox.url)]
+    here = [Endpoint("store", outbox.url)]
     discovery.replace("store", here)
     discovery.replace("auth", here)
     store, auth = client("store", discovery), client("auth", discovery)

@@ -67,9 +67,9 @@ class MailerNode(Node[MailerSettings]):
             await stack.enter_async_context(self._found)
         await stack.enter_async_context(self.peers)
         if not self.settings.email_enabled:
-            log.warning("email is off: NOTIFYX_SMTP_HOST is not set")
+            log.warning("email_disabled", unset="NOTIFYX_SMTP_HOST")
         elif self.settings.smtp_username and self.settings.smtp_tls == "none":
-            log.warning("the SMTP login goes over a connection that is not encrypted")
+            log.warning("smtp_login_unencrypted")
 
     async def drain(self) -> None:
         """Finish the emails that are on their way."""

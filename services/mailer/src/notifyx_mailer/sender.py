@@ -179,7 +179,7 @@ class Sender:
         self._counts[kind] += 1
         self._results.labels(kind).inc()
         # The id only: an address is personal.
-        log.warning("mail not sent", mail=mail.id, result=kind, reason=error.reason)
+        log.warning("mail_not_sent", mail=mail.id, result=kind, reason=error.reason)
         if isinstance(error, MailRejected):
             return MailResult(
                 id=mail.id, status="refused", reason=error.reason, address_refused=error.address, node=self._node

@@ -1,4 +1,4 @@
-"""Whatever people and the sweep do, in any order: the books balance after every step, and say what is true.
+"""Whatever people and background work do, in any order: the ledger balances after every step, and is true.
 
 A plain Python model keeps sets of seqs for each subscription and for the outbox; the database must agree with it.
 """

@@ -108,7 +108,7 @@ async def test_replicas_share_topics_instead_of_queueing_up(pool: asyncpg.Pool) 
     assert await topic.seqs() == [1, 2, 3]
 
 
-async def test_acknowledgements_and_publishes_race_with_sweeps_and_the_books_stay_exact(pool: asyncpg.Pool) -> None:
+async def test_acknowledgements_and_publishes_race_with_retention_and_the_ledger_stays_true(pool: asyncpg.Pool) -> None:
     topic = await new_topic(pool, max_count=10)
     users = [f"user-{n}" for n in range(4)]
     for user in users:

@@ -104,7 +104,7 @@ async def test_one_who_may_no_longer_read_is_no_longer_subscribed(store: StoreCl
 
 
 async def test_everything_at_once_on_a_topic_that_comes_and_goes(store: StoreClient) -> None:
-    """Whatever the interleaving: no deadlock, no 5xx, and books that balance."""
+    """Whatever the interleaving: no deadlock, no 5xx, and a ledger that balances."""
     statuses: set[int] = set()
 
     async def call(method: str, path: str, principal: Principal, body: Any = None) -> None:
@@ -183,7 +183,7 @@ async def test_claims_at_the_same_instant_make_one_topic(store: StoreClient) -> 
     assert sorted(status for status, _ in answers) == [200, 409, 409, 409, 409]
 
 
-async def test_a_deleted_topics_data_goes_and_the_books_balance_all_the_while(
+async def test_a_deleted_topics_data_goes_and_the_ledger_balances_all_the_while(
     store: StoreClient, database: str
 ) -> None:
     await store.ok("POST", "/topics", ANN, {"name": "news"})

@@ -1,4 +1,4 @@
-"""The outbox, the inbox and the books over a replica's own socket."""
+"""The outbox, the inbox and the ledger over a replica's own socket."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def test_the_status_of_many_topics_at_once(store: StoreClient) -> None:
         assert (status, problem["code"]) == (400, "validation_failed")
 
 
-async def test_a_deleted_topic_leaves_the_books_balanced(store: StoreClient) -> None:
+async def test_a_deleted_topic_leaves_the_ledger_balanced(store: StoreClient) -> None:
     topic = await subscribed(store)
     await publish(store, topic, 5)
     await claim(store, 5)

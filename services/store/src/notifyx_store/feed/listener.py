@@ -41,7 +41,7 @@ async def listen(url: SecretStr, heard: Callable[[wakeups.Wakeup], None], reconn
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             failures = 0 if isinstance(error, _ListenLost) else failures + 1
             if failures <= 1:
-                log.warning("not listening to the database", error=type(error).__name__)
+                log.warning("listen_failed", error=type(error).__name__)
             await asyncio.sleep(_RETRIES.after(failures + 1))
 
 
@@ -63,7 +63,7 @@ async def _session(
 
     connection.add_termination_listener(terminated)
     await connection.add_listener(wakeups.CHANNEL, notified)
-    log.info("listening to the database")
+    log.info("listen_started")
     reconnected()
     while not lost.is_set():
         with contextlib.suppress(TimeoutError):

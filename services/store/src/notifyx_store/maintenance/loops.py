@@ -145,9 +145,9 @@ class Maintenance:
         self._due.set(email.waiting_due)
         self._oldest.set(email.oldest_due_seconds)
         for topic in unbalanced[:10]:
-            log.error("the ledger does not balance", subscriptions=topic.unbalanced, **topic.row.model_dump())
+            log.error("ledger_unbalanced", subscriptions=topic.unbalanced, **topic.row.model_dump())
         if not email.balanced:
-            log.error("the email ledger does not balance", **email.ledger.model_dump())
+            log.error("email_ledger_unbalanced", **email.ledger.model_dump())
         return context.settings.ledger_every
 
     def _run(

@@ -39,12 +39,12 @@ def feed_routes(context: StoreContext, server: FeedServer) -> Blueprint:
                 await connection.closed.wait()
                 for part in parts:
                     part.cancel()
-            log.info("feed closed", reason=connection.reason)
-        except* InvalidRequest as refused:
+            log.info("feed_closed", reason=connection.reason)
+        except* InvalidRequest as rejected:
             code = POLICY
-            log.warning("feed refused", reason=str(refused.exceptions[0]))
+            log.warning("feed_request_rejected", reason=str(rejected.exceptions[0]))
         except* TimeoutError:
-            log.warning("feed dropped", reason="the gateway takes nothing")
+            log.warning("feed_consumer_too_slow")
         finally:
             server.disconnect(connection)
         with contextlib.suppress(TimeoutError):

@@ -29,7 +29,7 @@ class EmailLedger(BaseModel):
 
 
 class Ledger(BaseModel):
-    """The deployment's books. ``accepted`` per topic is its last seq."""
+    """The ledger of the whole deployment. ``accepted`` per topic is its last seq."""
 
     balanced: bool
     topics: list[LedgerRow]
