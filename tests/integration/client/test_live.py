@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from notifyx.backoff import Backoff
+from notifyx.channel_connection import open_connection
 from notifyx.errors import Forbidden, HistoryTruncated, NotFound, NotifyxError, NotLoggedIn, Unreachable
-from notifyx.link import open_link
 from notifyx.live import Live
 from notifyx.tokens import FixedToken, TokenSource
 from notifyx_gateway.socket.settings import SocketSettings
@@ -45,7 +45,7 @@ async def following(url: str, topic: str = "news", tokens: TokenSource = ANN, **
     async with aiohttp.ClientSession() as session:
         defaults = {"since": None, "patience": 5.0, "backoff": QUICK}
         async with Live(
-            topic, lambda: open_link(session, url, topic, tokens), tokens, **{**defaults, **options}
+            topic, lambda: open_connection(session, url, topic, tokens), tokens, **{**defaults, **options}
         ) as live:
             yield live
 

@@ -10,7 +10,7 @@ import pytest
 from notifyx.cli.options import Format
 from notifyx.cli.output import Writer, visible
 from notifyx.errors import FieldError, InvalidRequest
-from notifyx.shapes import Notification
+from notifyx.models import Notification
 
 EVIL = "\x1b[2J\x1b]0;owned\x07 \u202etxt.exe \x9b31m"
 NOTE = Notification(

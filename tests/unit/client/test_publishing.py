@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx.errors import InvalidRequest
-from notifyx.publishing import MOST_BYTES, MOST_ITEMS, Message, batches
+from notifyx.publishing import MAX_BYTES, MAX_ITEMS, Message, batches
 from notifyx.transport import base_url
 from notifyx_gateway.rest.requests import BatchItem
 
@@ -21,8 +21,8 @@ def test_batches_keep_the_order_and_their_bounds(sizes: list[int]) -> None:
     made = list(batches(messages))
     assert [message for batch in made for message in batch] == messages
     for batch in made:
-        assert 1 <= len(batch) <= MOST_ITEMS
-        assert len(json.dumps([message.item() for message in batch])) <= MOST_BYTES + 1000 or len(batch) == 1
+        assert 1 <= len(batch) <= MAX_ITEMS
+        assert len(json.dumps([message.item() for message in batch])) <= MAX_BYTES + 1000 or len(batch) == 1
 
 
 def test_a_message_is_what_the_server_takes() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx.resume import Cursor
-from notifyx.shapes import Joined
+from notifyx.models import Joined
+from notifyx.resume import ResumeCursor
 
 
 def joined(last: int, *, first: int = 1, truncated: bool = False, missing: int = 0) -> Joined:
@@ -20,7 +20,7 @@ def joined(last: int, *, first: int = 1, truncated: bool = False, missing: int =
 )
 def test_no_gap_and_no_double(since: int | None, steps: list[str | int], echoes: list[int]) -> None:
     """A server that publishes, breaks off, and after a join sends a little more than was asked for."""
-    head, cursor, taken = 5, Cursor("t", since), list[int]()
+    head, cursor, taken = 5, ResumeCursor("t", since), list[int]()
     expected_from = 5 if since is None else since
     assert cursor.joined(joined(head)) is None
     sent = cursor.position or 0
@@ -39,14 +39,14 @@ def test_no_gap_and_no_double(since: int | None, steps: list[str | int], echoes:
 
 
 def test_without_a_since_it_begins_at_the_end() -> None:
-    cursor = Cursor("t", None)
+    cursor = ResumeCursor("t", None)
     assert cursor.params() == {}
     assert cursor.joined(joined(7)) is None
     assert cursor.params() == {"since": 7}
 
 
 def test_what_retention_took_is_told_once_and_the_rest_follows() -> None:
-    cursor = Cursor("t", 3)
+    cursor = ResumeCursor("t", 3)
     gap = cursor.joined(joined(20, first=11, truncated=True, missing=7))
     assert gap is not None
     assert (gap.since, gap.first_seq, gap.missing, gap.resume_at, gap.replaced) == (3, 11, 7, 10, False)
@@ -57,13 +57,13 @@ def test_what_retention_took_is_told_once_and_the_rest_follows() -> None:
 
 
 def test_what_expired_is_a_hole_and_no_fault() -> None:
-    cursor = Cursor("t", 3)
+    cursor = ResumeCursor("t", 3)
     assert cursor.joined(joined(9, first=1, missing=2)) is None
     assert [seq for seq in (4, 7, 8, 9) if cursor.admit(seq)] == [4, 7, 8, 9]
 
 
 def test_a_topic_made_anew_is_told_and_taken_from_its_beginning() -> None:
-    cursor = Cursor("t", 50)
+    cursor = ResumeCursor("t", 50)
     gap = cursor.joined(joined(2, first=1))
     assert gap is not None
     assert gap.replaced

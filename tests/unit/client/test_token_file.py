@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from notifyx.errors import TokenFileError
-from notifyx.token_file import FileStore, default_path, write_whole
+from notifyx.token_file import FileStore, default_path, write_atomically
 from notifyx.tokens import Tokens
 
 SESSION = Tokens("access", "refresh", obtained_at=10.0, expires_at=310.5, email="ada@example.com")
@@ -47,7 +47,7 @@ def test_one_that_others_may_read_is_not_used(tmp_path: Path) -> None:
     "text", ["", "{", "[]", '{"version": 9, "sessions": {}}', f'{{"version": 1, "sessions": {{"{URL}": 7}}}}', "\x00"]
 )
 def test_a_damaged_one_is_told(tmp_path: Path, text: str) -> None:
-    write_whole(tmp_path / "tokens.json", text)
+    write_atomically(tmp_path / "tokens.json", text)
     with pytest.raises(TokenFileError, match=r"log in again\.$"):
         FileStore(tmp_path / "tokens.json", URL).load()
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from notifyx.errors import AnswerLost, InvalidRequest, NotLoggedIn, Unavailable
-from notifyx.shapes import Grant
-from notifyx.tokens import MemoryStore, RotatingTokens, Tokens, kept
+from notifyx.models import TokenResponse
+from notifyx.tokens import MemoryStore, RotatingTokens, Tokens, to_tokens
 
 
 class Server:
@@ -21,12 +21,12 @@ class Server:
         self.logins = 0
         self.ended = False
         self.fails: Exception | None = None
-        store.save(kept(self.grant(), self.now, email="ada@example.com"))
+        store.save(to_tokens(self.grant(), self.now, email="ada@example.com"))
 
-    def grant(self) -> Grant:
-        return Grant(access_token=f"a{self.current}", refresh_token=f"r{self.current}", expires_in=300)
+    def grant(self) -> TokenResponse:
+        return TokenResponse(access_token=f"a{self.current}", refresh_token=f"r{self.current}", expires_in=300)
 
-    async def refresh(self, token: str) -> Grant:
+    async def refresh(self, token: str) -> TokenResponse:
         self.exchanges += 1
         await asyncio.sleep(0)
         if self.fails is not None:
@@ -37,7 +37,7 @@ class Server:
         self.current += 1
         return self.grant()
 
-    async def log_in(self) -> Grant:
+    async def log_in(self) -> TokenResponse:
         self.logins += 1
         self.ended = False
         self.current += 100

@@ -12,7 +12,7 @@ import yaml
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.topic_changes import changes, creation
 from notifyx.cli.topic_files import read_topics
-from notifyx.shapes import Topic, User
+from notifyx.models import Topic, User
 from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
 from notifyx_topics.resource import TopicSpec
 

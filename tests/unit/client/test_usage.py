@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from notifyx.cli.app import app
 from notifyx.cli.exits import Exit
-from notifyx.cli.plugins import KNOWN
+from notifyx.cli.plugins import EXPECTED
 
 NOBODY = {"NOTIFYX_URL": "http://127.0.0.1:1", "NOTIFYX_PATIENCE": "0", "NOTIFYX_TOKEN": "", "NOTIFYX_API_KEY": ""}
 
@@ -64,7 +64,7 @@ def test_commands_that_belong_to_the_platform_say_what_to_install(monkeypatch: p
     monkeypatch.setattr("notifyx.cli.plugins.entry_points", lambda **_: [])
     result = CliRunner().invoke(app, ["up", "--port", "1"])
     assert result.exit_code == Exit.USAGE
-    assert result.output == f"notifyx: 'up' is part of the platform; install it with: pip install {KNOWN['up']}\n"
+    assert result.output == f"notifyx: 'up' is part of the platform; install it with: pip install {EXPECTED['up']}\n"
     assert "up" in CliRunner().invoke(app, ["--help"]).output
 
 

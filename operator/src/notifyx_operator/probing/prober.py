@@ -14,10 +14,10 @@ from pathlib import Path
 import aiohttp
 
 import notifyx
-from notifyx.link import Link, open_link
+from notifyx.channel_connection import ChannelConnection, open_connection
 from notifyx.publishing import new_key
 from notifyx.tokens import FixedToken
-from notifyx.transport import shaped
+from notifyx.transport import parse_answer
 from notifyx_common.background import every
 from notifyx_common.backoff import jittered
 from notifyx_common.clock import Clock
@@ -81,23 +81,23 @@ class Prober:
                 await client.create_topic(
                     settings.probe_topic, title="Probes of delivery", visibility="private", retention=RETENTION
                 )
-            link = await open_link(session, settings.probe_socket, settings.probe_topic, FixedToken(token))
+            connection = await open_connection(session, settings.probe_socket, settings.probe_topic, FixedToken(token))
             try:
                 since = self._probes.last_seq
-                joined = await link.join({} if since is None else {"since": since})
+                joined = await connection.join({} if since is None else {"since": since})
                 self._probes.joined(joined.last_seq)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(CONNECTION_LIFETIME), asyncio.TaskGroup() as group:
-                        group.create_task(self._listen(link))
+                        group.create_task(self._listen(connection))
                         group.create_task(self._publish(client))
             finally:
-                await link.aclose()
+                await connection.aclose()
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, connection: ChannelConnection) -> None:
         while True:
-            frame = await link.receive()
+            frame = await connection.receive()
             if frame.event == "notification":
-                seq = shaped(notifyx.Notification, frame.payload).seq
+                seq = parse_answer(notifyx.Notification, frame.payload).seq
                 self._record(self._probes.received(seq, self._clock.monotonic()))
             elif frame.event in ("phx_error", "phx_close", "topic_deleted"):
                 raise notifyx.AnswerLost("The channel of the probes was closed.")

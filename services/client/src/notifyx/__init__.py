@@ -5,8 +5,8 @@
         async for notification in notifyx.subscribe("deploys", since=0):
             print(notification.seq, notification.title)
 
-What was published is published once, however often the network fails; what is subscribed to arrives in order and once,
-over any number of reconnections, and what cannot be had any more is said (:class:`HistoryTruncated`).
+A publish is committed once, however often the network fails. A subscription delivers in order and once, over any number
+of reconnections, and reports what retention has removed (:class:`HistoryTruncated`).
 """
 
 from notifyx.backoff import Backoff
@@ -33,8 +33,7 @@ from notifyx.errors import (
     UntrustedCertificate,
 )
 from notifyx.live import Live
-from notifyx.publishing import Message
-from notifyx.shapes import (
+from notifyx.models import (
     Acked,
     Config,
     EmailPolicy,
@@ -52,6 +51,7 @@ from notifyx.shapes import (
     Topic,
     User,
 )
+from notifyx.publishing import Message
 
 __all__ = [
     "DEFAULT_URL",

@@ -1,4 +1,4 @@
-"""The command ``notifyx``. Its own dependencies are an extra; without them one sentence says what to install."""
+"""The command ``notifyx``. Its dependencies are an extra; without them it prints what to install."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Entry point of the console script, and of ``python -m notifyx``."""
     try:
-        from notifyx.cli.app import run  # noqa: PLC0415 - it may be missing what it needs
+        from notifyx.cli.app import run  # noqa: PLC0415 - its dependencies may be missing
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("typer", "rich", "yaml"):
             raise

@@ -1,7 +1,7 @@
-"""How long to wait before trying again: full jitter, bounded. Pure but for the random number, which is passed in.
+"""Backoff before another attempt: full jitter, bounded. Pure; the random numbers are passed in.
 
-After a restart of a gateway all its clients come back at the same time; spreading each wait over the whole of its
-range, instead of adding a little noise to it, keeps them from doing so in step.
+After a restart of a gateway all its clients reconnect at the same time. Each wait is drawn from its whole range, and
+not only varied a little, so that the clients do not reconnect together.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Uniform = Callable[[float, float], float]
-"""A random number between two others."""
+"""Returns a random number between two bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Backoff:
     longest: float = 10.0
 
     def ceiling(self, failures: int) -> float:
-        """The longest wait after ``failures`` failures in a row (at least 1)."""
-        # Beyond 2**30 the exponent alone would overflow a float one day.
+        """Return the maximum wait after ``failures`` failures in a row (at least 1)."""
+        # A large exponent would overflow a float.
         return min(self.longest, self.first * 2.0 ** min(max(0, failures - 1), 30))
 
     def wait(self, failures: int, *, at_least: float = 0.0, uniform: Uniform = random.uniform) -> float:
-        """A wait after ``failures`` failures in a row; ``at_least`` is what the server asked for (``Retry-After``)."""
-        # Everybody was told the same time: spread what follows it as well.
+        """Return a wait after ``failures`` failures in a row; ``at_least``: seconds of a ``Retry-After``."""
+        # All clients get the same Retry-After: add jitter after it.
         return min(max(0.0, at_least), self.longest * 6) + uniform(0.0, self.ceiling(failures))

@@ -12,12 +12,11 @@ from urllib.parse import quote
 import aiohttp
 
 from notifyx.backoff import Backoff
+from notifyx.channel_connection import USER_CHANNEL, ChannelConnection, open_connection
 from notifyx.credentials import AccessToken, Credentials
 from notifyx.errors import InvalidRequest, NotFound, NotifyxError, NotLoggedIn, from_problem
-from notifyx.link import OWN, Link, open_link
 from notifyx.live import Live, OnState, OnTruncated
-from notifyx.publishing import Message, batches, new_key
-from notifyx.shapes import (
+from notifyx.models import (
     Acked,
     Config,
     EmailMode,
@@ -34,23 +33,24 @@ from notifyx.shapes import (
     TopicsPage,
     User,
 )
+from notifyx.publishing import Message, batches, new_key
 from notifyx.token_endpoint import TokenEndpoint
 from notifyx.tokens import NoToken, TokenSource
-from notifyx.transport import Transport, base_url, shaped
+from notifyx.transport import Transport, base_url, parse_answer
 
 DEFAULT_URL = "http://127.0.0.1:4000"
 API = "/api/v1"
 KEEP_ALIVE_SECONDS = 3.0
-"""Shorter than a gateway's: a request on a connection that is just being closed would be lost."""
+"""Shorter than a gateway's: a request on a connection that the gateway is closing would be lost."""
 
-PAGE = 200
+PAGE_SIZE = 200
 
 
 class Client:
-    """Talks to the deployment at ``url`` as the owner of ``credentials`` (a string is a token or an API key).
+    """Client of the deployment at ``url``, as the owner of ``credentials`` (a string is a token or an API key).
 
-    Enter it before use. A call is tried again for ``patience`` seconds where that is safe; every publish carries an
-    idempotency key, so it always is. ``socket_url`` overrides what the deployment says of itself. Everything raises
+    Enter it before use. A call is retried for ``patience`` seconds if repeating it is safe. Publishing always is, since
+    each publish has an idempotency key. ``socket_url`` overrides the deployment's own configuration. All methods raise
     :class:`~notifyx.errors.NotifyxError`.
     """
 
@@ -94,34 +94,34 @@ class Client:
 
     @property
     def token_endpoint(self) -> TokenEndpoint:
-        """Log in, exchange and revoke tokens, by hand."""
+        """The token endpoint: log in, exchange and revoke tokens explicitly."""
         return TokenEndpoint(self._open)
 
     async def config(self) -> Config:
-        """What the deployment tells before anybody logs in; asked once."""
+        """Return the deployment's public configuration; it is fetched once."""
         if self._config is None:
-            self._config = shaped(Config, await self._open.call("GET", f"{API}/config"))
+            self._config = parse_answer(Config, await self._open.call("GET", f"{API}/config"))
         return self._config
 
     async def socket_url(self) -> str:
-        """Where subscriptions connect to."""
+        """Return the URL that subscriptions connect to."""
         return self._socket_url or (await self.config()).socket_url
 
     async def readiness(self) -> Readiness:
-        """Whether the gateway takes requests."""
-        return shaped(Readiness, await self._open.call("GET", "/readyz", allowed=(503,)))
+        """Return whether the gateway accepts requests."""
+        return parse_answer(Readiness, await self._open.call("GET", "/readyz", allowed=(503,)))
 
     async def sign_up(self, email: str, password: str, name: str = "") -> NewUser:
-        """Make an account; log in to use it."""
+        """Create an account; log in to use it."""
         body = {"email": email, "password": password, "name": name}
-        return shaped(NewUser, await self._open.call("POST", f"{API}/users", json=body))
+        return parse_answer(NewUser, await self._open.call("POST", f"{API}/users", json=body))
 
     async def me(self) -> User:
-        """The caller."""
-        return shaped(User, await self._call("GET", "/me"))
+        """Return the caller."""
+        return parse_answer(User, await self._call("GET", "/me"))
 
     async def status(self) -> Status:
-        """The deployment, the caller, and what they have not read."""
+        """Return the deployment, the caller, and their unread counts."""
         config, readiness = await self.config(), await self.readiness()
         user: User | None = None
         subscriptions: Sequence[Subscription] = ()
@@ -137,11 +137,11 @@ class Client:
     # Topics
 
     async def topics(self, q: str | None = None) -> AsyncIterator[Topic]:
-        """Every topic the caller may read, by name; ``q``: only names that contain it."""
+        """Iterate over the topics that the caller may read, by name; ``q``: only names that contain it."""
         after: str | None = None
         while True:
-            params = {"limit": str(PAGE), **({"q": q} if q else {}), **({"after": after} if after else {})}
-            page = shaped(TopicsPage, await self._call("GET", "/topics", params=params))
+            params = {"limit": str(PAGE_SIZE), **({"q": q} if q else {}), **({"after": after} if after else {})}
+            page = parse_answer(TopicsPage, await self._call("GET", "/topics", params=params))
             for topic in page.items:
                 yield topic
             if page.next is None:
@@ -149,42 +149,42 @@ class Client:
             after = page.next
 
     async def topic(self, name: str) -> Topic:
-        """One topic."""
-        return shaped(Topic, await self._call("GET", _path(name)))
+        """Return one topic."""
+        return parse_answer(Topic, await self._call("GET", _path(name)))
 
     async def create_topic(self, name: str, **fields: Any) -> Topic:
-        """Make a topic, of which the caller becomes the creator.
+        """Create a topic; the caller becomes its creator.
 
         ``fields`` as in the API: ``title``, ``visibility``, ``publishers``, ``readers``, ``retention``, ``email``.
         """
-        return shaped(Topic, await self._call("POST", "/topics", json={"name": name, **fields}))
+        return parse_answer(Topic, await self._call("POST", "/topics", json={"name": name, **fields}))
 
     async def change_topic(self, name: str, **fields: Any) -> Topic:
-        """Change what is given: the fields of :meth:`create_topic`, ``creators`` and ``paused``."""
-        return shaped(Topic, await self._call("PATCH", _path(name), json=fields, repeatable=True))
+        """Change the given fields: those of :meth:`create_topic`, ``creators`` and ``paused``."""
+        return parse_answer(Topic, await self._call("PATCH", _path(name), json=fields, repeatable=True))
 
     async def delete_topic(self, name: str) -> None:
-        """Delete a topic and all that was published to it."""
+        """Delete a topic and all its notifications."""
         await self._call("DELETE", _path(name))
 
-    # Subscriptions that last: inbox, unread counts, email
+    # Subscriptions: inbox, unread counts, email
 
     async def keep_subscription(self, topic: str, email: EmailMode | None = None) -> Subscription:
-        """Subscribe for good, or change how; ``email=None``: as the topic's default says."""
+        """Create or change a subscription. ``email=None``: the topic's default."""
         body = {"email": email} if email is not None else {}
-        return shaped(Subscription, await self._call("PUT", f"{_path(topic)}/subscription", json=body))
+        return parse_answer(Subscription, await self._call("PUT", f"{_path(topic)}/subscription", json=body))
 
     async def subscription(self, topic: str) -> Subscription:
-        """The caller's subscription. Raises ``NotFound`` where there is none."""
-        return shaped(Subscription, await self._call("GET", f"{_path(topic)}/subscription"))
+        """Return the caller's subscription. Raises ``NotFound`` if there is none."""
+        return parse_answer(Subscription, await self._call("GET", f"{_path(topic)}/subscription"))
 
     async def end_subscription(self, topic: str) -> None:
-        """Unsubscribe; fine when there was no subscription."""
+        """End the subscription, if there is one."""
         await self._call("DELETE", f"{_path(topic)}/subscription", repeatable=True)
 
     async def subscriptions(self) -> Sequence[Subscription]:
-        """All of the caller's, the inbox (``user:<id>``) included."""
-        return shaped(Subscriptions, await self._call("GET", "/subscriptions")).items
+        """Return all subscriptions of the caller, the inbox (``user:<id>``) included."""
+        return parse_answer(Subscriptions, await self._call("GET", "/subscriptions")).items
 
     # Notifications
 
@@ -199,7 +199,7 @@ class Client:
         expires_at: datetime | None = None,
         key: str | None = None,
     ) -> Published:
-        """Publish, once: the answer means that it is committed. With the same ``key`` again, it is the same answer."""
+        """Publish once; the answer means that it is committed. The same ``key`` again returns the same answer."""
         message = Message(topic, body, title, data, priority, expires_at, key or new_key())
         return await self._publish(_path(topic), message)
 
@@ -214,15 +214,14 @@ class Client:
         expires_at: datetime | None = None,
         key: str | None = None,
     ) -> Published:
-        """Publish to a user's own inbox; ``to`` is an id, an email address, or ``me``."""
+        """Publish to a user's inbox; ``to`` is an id, an email address, or ``me``."""
         message = Message("", body, title, data, priority, expires_at, key or new_key())
         return await self._publish(f"/users/{quote(to, safe='')}", message)
 
     async def publish_many(self, messages: Iterable[Message]) -> list[Published | NotifyxError]:
-        """Publish in batches; one answer for each message, in order. What is refused does not stop the others.
+        """Publish in batches; return one answer for each message, in order. A rejected one does not stop the others.
 
-        Within a topic the order is that of ``messages``, as long as the deployment takes them: one that has to be sent
-        again takes its place when it is accepted.
+        Within a topic the order is that of ``messages``, unless one has to be retried: it then comes later.
         """
         answers: list[Published | NotifyxError] = []
         for batch in batches(messages):
@@ -230,22 +229,22 @@ class Client:
         return answers
 
     async def publish_batch(self, batch: Sequence[Message]) -> list[Published | NotifyxError]:
-        """One request (see :func:`notifyx.publishing.batches`), and again for what it could not take for the moment."""
+        """Publish one batch (see :func:`notifyx.publishing.batches`); retry the items that failed temporarily."""
         answers: list[Published | NotifyxError | None] = [None] * len(batch)
-        left = list(range(len(batch)))
+        pending = list(range(len(batch)))
         loop = asyncio.get_running_loop()
         until, failures = loop.time() + self._patience, 0
-        while left:
-            body = {"items": [batch[position].item() for position in left]}
+        while pending:
+            body = {"items": [batch[position].item() for position in pending]}
             answer = await self._call("POST", "/notifications:batch", json=body, repeatable=True)
-            for position, item in zip(left, answer["items"], strict=True):
-                answers[position] = shaped(Published, item) if item["status"] == 201 else from_problem(item)
-            left = [position for position in left if _again(answers[position])]
+            for position, item in zip(pending, answer["items"], strict=True):
+                answers[position] = parse_answer(Published, item) if item["status"] == 201 else from_problem(item)
+            pending = [position for position in pending if _is_retryable(answers[position])]
             failures += 1
             pause = self._backoff.wait(failures)
-            if left and loop.time() + pause > until:
+            if pending and loop.time() + pause > until:
                 break
-            if left:
+            if pending:
                 await asyncio.sleep(pause)
         return [answer for answer in answers if answer is not None]
 
@@ -254,20 +253,20 @@ class Client:
         if (up_to is None) == (seqs is None):
             raise InvalidRequest("Give either up_to or seqs.")
         body = {"up_to": up_to} if up_to is not None else {"seqs": list(seqs or ())}
-        return shaped(Acked, await self._call("POST", f"{_path(topic)}/acks", json=body, repeatable=True))
+        return parse_answer(Acked, await self._call("POST", f"{_path(topic)}/acks", json=body, repeatable=True))
 
     async def history(
         self, topic: str, *, after: int | None = None, before: int | None = None, limit: int = 50
     ) -> HistoryPage:
-        """A page of a topic's log: the oldest after ``after``, or the newest (before ``before``)."""
+        """Return a page of a topic's log: the oldest after ``after``, or the newest (before ``before``)."""
         params = {"limit": str(limit)}
         params |= {name: str(value) for name, value in (("after", after), ("before", before)) if value is not None}
-        return shaped(HistoryPage, await self._call("GET", f"{_path(topic)}/notifications", params=params))
+        return parse_answer(HistoryPage, await self._call("GET", f"{_path(topic)}/notifications", params=params))
 
     async def inbox(self, *, unread: bool = False, limit: int = 50, after: str | None = None) -> InboxPage:
-        """Everything one subscribes to, newest first, with unread counts."""
+        """Return a page of the inbox, newest first, with unread counts."""
         params = {"limit": str(limit), **({"unread": "true"} if unread else {}), **({"after": after} if after else {})}
-        return shaped(InboxPage, await self._call("GET", "/inbox", params=params))
+        return parse_answer(InboxPage, await self._call("GET", "/inbox", params=params))
 
     def subscribe(
         self,
@@ -278,16 +277,16 @@ class Client:
         on_state: OnState | None = None,
         on_truncated: OnTruncated | None = None,
     ) -> Live:
-        """Follow a topic, live; ``user:me`` is the caller's inbox.
+        """Receive a topic live; ``user:me`` is the caller's inbox.
 
-        ``since``: the last seq that was seen, 0 for all that is kept, ``None`` for what comes from now on, ``"unread"``
-        for the oldest that the caller has not acknowledged in their lasting subscription (:meth:`keep_subscription`),
-        which this is not. See :class:`~notifyx.live.Live` for the rest.
+        ``since``: the last seq that was seen, 0 for all that still exist, ``None`` for new ones only, ``"unread"`` for
+        the oldest that the caller has not acknowledged. ``"unread"`` needs a subscription (:meth:`keep_subscription`);
+        this method creates none. See :class:`~notifyx.live.Live` for the other parameters.
         """
-        tokens = self._proof
+        tokens = self._token_source
         live = Live(
             topic,
-            lambda: self._link(topic, tokens),
+            lambda: self._open_connection(topic, tokens),
             tokens,
             since=(lambda: self._first_unread(topic)) if since == "unread" else since,
             ended=self._lives.discard,
@@ -307,34 +306,34 @@ class Client:
         return self._transport
 
     @property
-    def _proof(self) -> TokenSource:
+    def _token_source(self) -> TokenSource:
         return self._tokens if self._tokens is not None else NoToken()
 
     async def _call(self, method: str, path: str, *, repeatable: bool = False, **request: Any) -> Any:
         safe = repeatable or method in ("GET", "PUT")
-        return await self._open.call(method, f"{API}{path}", tokens=self._proof, repeatable=safe, **request)
+        return await self._open.call(method, f"{API}{path}", tokens=self._token_source, repeatable=safe, **request)
 
     async def _publish(self, path: str, message: Message) -> Published:
         headers = {"Idempotency-Key": message.key}
         answer = await self._call(
             "POST", f"{path}/notifications", json=message.fields(), headers=headers, repeatable=True
         )
-        return shaped(Published, answer)
+        return parse_answer(Published, answer)
 
     async def _first_unread(self, topic: str) -> int:
-        name = f"user:{(await self.me()).id}" if topic == OWN else topic
+        name = f"user:{(await self.me()).id}" if topic == USER_CHANNEL else topic
         for one in await self.subscriptions():
             if one.topic == name:
                 return max(one.acked_up_to, one.first_seq - 1)
         raise NotFound(f"You are not subscribed to '{topic}', so nothing in it is unread.", code="not_subscribed")
 
-    async def _link(self, topic: str, tokens: TokenSource) -> Link:
-        return await open_link(self._open.session, await self.socket_url(), topic, tokens)
+    async def _open_connection(self, topic: str, tokens: TokenSource) -> ChannelConnection:
+        return await open_connection(self._open.session, await self.socket_url(), topic, tokens)
 
 
 def _path(topic: str) -> str:
     return f"/topics/{quote(topic, safe='')}"
 
 
-def _again(answer: Published | NotifyxError | None) -> bool:
+def _is_retryable(answer: Published | NotifyxError | None) -> bool:
     return isinstance(answer, NotifyxError) and answer.retryable

@@ -1,4 +1,4 @@
-"""What a client may be given to prove who calls, each able to become a source of tokens."""
+"""The credentials of a client. Each creates a source of tokens."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from notifyx.shapes import Grant
+from notifyx.models import TokenResponse
 from notifyx.tokens import FixedToken, MemoryStore, RotatingTokens, TokenSource
 
 
-class Grants(Protocol):
+class TokenEndpointProtocol(Protocol):
     """The token endpoint of a deployment."""
 
     @property
@@ -18,20 +18,20 @@ class Grants(Protocol):
         """The deployment's base URL."""
         ...
 
-    async def refresh(self, refresh_token: str) -> Grant:
+    async def refresh(self, refresh_token: str) -> TokenResponse:
         """Exchange a refresh token. Raises :class:`~notifyx.errors.NotifyxError`."""
         ...
 
-    async def password(self, email: str, password: str) -> Grant:
+    async def password(self, email: str, password: str) -> TokenResponse:
         """Log in. Raises :class:`~notifyx.errors.NotifyxError`."""
         ...
 
 
 class Credentials(Protocol):
-    """One of the classes below, or your own."""
+    """One of the classes below, or your own class."""
 
-    def source(self, grants: Grants) -> TokenSource:
-        """Where tokens for the deployment of ``grants`` come from."""
+    def source(self, endpoint: TokenEndpointProtocol) -> TokenSource:
+        """Return the source of tokens for the deployment of ``endpoint``."""
         ...
 
 
@@ -41,49 +41,49 @@ class ApiKey:
 
     key: str = field(repr=False)
 
-    def source(self, grants: Grants) -> TokenSource:
-        """The key itself."""
+    def source(self, endpoint: TokenEndpointProtocol) -> TokenSource:
+        """Return the key as the token."""
         return FixedToken(self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """An access token that somebody else renews; when it ends, calls raise ``NotLoggedIn``."""
+    """An access token that the caller renews; once it has expired, calls raise ``NotLoggedIn``."""
 
     token: str = field(repr=False)
 
-    def source(self, grants: Grants) -> TokenSource:
-        """The token itself."""
+    def source(self, endpoint: TokenEndpointProtocol) -> TokenSource:
+        """Return the token."""
         return FixedToken(self.token)
 
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """Logs in when first needed, and again when the session has ended. Its tokens stay in memory."""
+    """Email and password: logs in at the first call, and again when the session has ended. Tokens stay in memory."""
 
     email: str
     password: str = field(repr=False)
 
-    def source(self, grants: Grants) -> TokenSource:
-        """A session of this process."""
+    def source(self, endpoint: TokenEndpointProtocol) -> TokenSource:
+        """Return a session of this process."""
         return RotatingTokens(
-            MemoryStore(), refresh=grants.refresh, log_in=lambda: grants.password(self.email, self.password)
+            MemoryStore(), refresh=endpoint.refresh, log_in=lambda: endpoint.password(self.email, self.password)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
-    """What ``notifyx login`` left, shared safely with other processes. ``path`` defaults to where it leaves it."""
+    """The session that ``notifyx login`` stored, shared safely with other processes. ``path`` defaults to its file."""
 
     path: Path | None = None
 
-    def source(self, grants: Grants) -> TokenSource:
-        """The session kept for the deployment."""
-        # Only here: file locks of this kind are there on Linux and macOS, the rest of the client is everywhere.
+    def source(self, endpoint: TokenEndpointProtocol) -> TokenSource:
+        """Return the session that is stored for the deployment."""
+        # Imported late: file locks exist on Linux and macOS only, the rest of the client runs everywhere.
         from notifyx.token_file import FileStore, default_path  # noqa: PLC0415
 
         return RotatingTokens(
-            FileStore(self.path or default_path(), grants.url),
-            refresh=grants.refresh,
-            missing=f"You are not logged in at {grants.url}; log in first (notifyx login).",
+            FileStore(self.path or default_path(), endpoint.url),
+            refresh=endpoint.refresh,
+            missing=f"You are not logged in at {endpoint.url}; log in first (notifyx login).",
         )

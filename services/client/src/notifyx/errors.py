@@ -1,26 +1,26 @@
-"""The root of every error the client raises. ``str(error)`` is one sentence for a person; ``code`` is for programs.
+"""The errors of the client. ``str(error)`` is one sentence for a person; ``code`` is for programs.
 
 The tree::
 
     NotifyxError
-    ├── InvalidRequest     400 invalid_request    what was sent breaks a rule; ``fields`` says where
-    ├── NotLoggedIn        401 unauthenticated    no credentials, or ones that are not valid (any more)
+    ├── InvalidRequest     400 invalid_request    the request fails validation; ``fields`` has details
+    ├── NotLoggedIn        401 unauthenticated    no credentials, or invalid or expired ones
     ├── Forbidden          403 forbidden
     ├── NotFound           404 not_found
     ├── Conflict           409 conflict           e.g. ``topic_exists``, ``topic_owned_by_resource``
     ├── TooLarge           413 too_large
-    ├── TooManyRequests    429 too_many_requests  retryable; ``retry_after`` seconds where the server said so
+    ├── TooManyRequests    429 too_many_requests  retryable; ``retry_after`` seconds if the server says so
     ├── ServerError        500 internal           a defect of the deployment
     ├── Unavailable        503 unavailable        retryable; nothing was accepted
-    ├── DeadlineExceeded   504 deadline_exceeded  retryable; whether it took effect is not known
-    ├── Unreachable            unreachable        retryable; no connection: wrong address, network, or nobody there
+    ├── DeadlineExceeded   504 deadline_exceeded  retryable; it may have taken effect
+    ├── Unreachable            unreachable        retryable; no connection: wrong address, network, or no server
     │   └── UntrustedCertificate             not retryable
-    ├── AnswerLost             answer_lost        retryable; it broke before the answer: it may have taken effect
-    ├── UnexpectedAnswer       unexpected_answer  who answers is no Notifyx, or one this client does not understand
-    ├── HistoryTruncated       history_truncated  a subscription cannot go on without a gap
-    └── TokenFileError         token_file         the file that keeps tokens cannot be used
+    ├── AnswerLost             answer_lost        retryable; no answer arrived: it may have taken effect
+    ├── UnexpectedAnswer       unexpected_answer  the answer is not one of a Notifyx that this client supports
+    ├── HistoryTruncated       history_truncated  a subscription cannot continue without a gap
+    └── TokenFileError         token_file         the token file cannot be used
 
-The server may give a narrower ``code`` than the class says; the class follows from the HTTP status.
+The server may send a more specific ``code`` than the class has; the class follows from the HTTP status.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field of a request that was refused: ``field`` is a dotted path, ``reason`` a short sentence."""
+    """One invalid field of a request: ``field`` is a dotted path, ``reason`` a short sentence."""
 
     field: str
     reason: str
 
 
 class NotifyxError(Exception):
-    """Base of all errors of this package. ``http_status`` is ``None`` where nobody answered."""
+    """Base of all errors of this package. ``http_status`` is ``None`` if there was no answer."""
 
     code: str = "error"
     http_status: int | None = None
@@ -61,45 +61,45 @@ class NotifyxError(Exception):
             self.code = code
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"code", "reason"}``, with ``http_status`` and ``fields`` where there are any."""
-        told: dict[str, Any] = {"code": self.code, "reason": self.reason}
+        """Return ``{"code", "reason"}``, and ``http_status`` and ``fields`` if there are any."""
+        problem: dict[str, Any] = {"code": self.code, "reason": self.reason}
         if self.http_status is not None:
-            told["http_status"] = self.http_status
+            problem["http_status"] = self.http_status
         if self.fields:
-            told["fields"] = [{"field": one.field, "reason": one.reason} for one in self.fields]
-        return told
+            problem["fields"] = [{"field": one.field, "reason": one.reason} for one in self.fields]
+        return problem
 
 
 class InvalidRequest(NotifyxError):
-    """What was sent breaks a rule of form."""
+    """The request is well formed but fails validation."""
 
     code = "invalid_request"
     http_status = 400
 
 
 class NotLoggedIn(NotifyxError):
-    """There are no credentials, or they are not valid (any more): log in again."""
+    """There are no credentials, or they are invalid or expired: log in again."""
 
     code = "unauthenticated"
     http_status = 401
 
 
 class Forbidden(NotifyxError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated but not permitted to do this."""
 
     code = "forbidden"
     http_status = 403
 
 
 class NotFound(NotifyxError):
-    """There is no such thing, or the caller may not know that there is."""
+    """The object does not exist, or the caller may not know that it does."""
 
     code = "not_found"
     http_status = 404
 
 
 class Conflict(NotifyxError):
-    """The request collides with what is already there."""
+    """The request conflicts with the current state."""
 
     code = "conflict"
     http_status = 409
@@ -113,7 +113,7 @@ class TooLarge(NotifyxError):
 
 
 class TooManyRequests(NotifyxError):
-    """A bound was reached; the same request may pass later."""
+    """A limit was reached; the same request may succeed later."""
 
     code = "too_many_requests"
     http_status = 429
@@ -128,7 +128,7 @@ class ServerError(NotifyxError):
 
 
 class Unavailable(NotifyxError):
-    """Something the request needs does not answer now; nothing was accepted."""
+    """A part that the request needs does not answer; nothing was accepted."""
 
     code = "unavailable"
     http_status = 503
@@ -136,7 +136,7 @@ class Unavailable(NotifyxError):
 
 
 class DeadlineExceeded(NotifyxError):
-    """The answer did not come in time; whether the request took effect is not known."""
+    """The deadline passed; whether the request took effect is unknown."""
 
     code = "deadline_exceeded"
     http_status = 504
@@ -151,31 +151,31 @@ class Unreachable(NotifyxError):
 
 
 class UntrustedCertificate(Unreachable):
-    """Who answers cannot prove to be who was asked for."""
+    """The server's certificate is not trusted."""
 
     code = "untrusted_certificate"
     retryable = False
 
 
 class AnswerLost(NotifyxError):
-    """The connection broke, or time was up, before the answer came: whether it took effect is not known."""
+    """The connection broke, or timed out, before the answer: whether the request took effect is unknown."""
 
     code = "answer_lost"
     retryable = True
 
 
 class UnexpectedAnswer(NotifyxError):
-    """Who answers is no Notifyx, or one this client does not understand."""
+    """The answer is not one of a Notifyx that this client supports."""
 
     code = "unexpected_answer"
 
 
 class HistoryTruncated(NotifyxError):
-    """A subscription cannot go on without a gap.
+    """A subscription cannot continue without a gap.
 
-    ``since`` is the last seq that was delivered, ``first_seq`` the oldest there still is, ``missing`` how many are
-    gone. ``replaced``: the topic was deleted and made again, so that ``since`` means nothing in it. To go on, subscribe
-    with ``since=error.resume_at``.
+    ``since`` is the last seq that was delivered, ``first_seq`` the oldest that still exists, ``missing`` the number of
+    removed ones. ``replaced``: the topic was deleted and created again, so that ``since`` has no meaning in it. To
+    continue, subscribe with ``since=error.resume_at``.
     """
 
     code = "history_truncated"
@@ -194,12 +194,12 @@ class HistoryTruncated(NotifyxError):
 
     @property
     def resume_at(self) -> int:
-        """The ``since`` that takes what is still there."""
+        """The ``since`` that resumes at the oldest notification that still exists."""
         return max(0, self.first_seq - 1)
 
 
 class TokenFileError(NotifyxError):
-    """The file that keeps tokens cannot be read, written or locked."""
+    """The token file cannot be read, written or locked."""
 
     code = "token_file"
 
@@ -237,7 +237,7 @@ _BY_CODE: dict[str, type[NotifyxError]] = {
 
 
 def from_problem(problem: Mapping[str, Any], *, retry_after: float | None = None) -> NotifyxError:
-    """The error that an RFC 9457 document tells of."""
+    """Convert an RFC 9457 document to an error."""
     status = problem.get("status")
     kind = _BY_STATUS.get(status) if isinstance(status, int) else None
     if kind is None:
@@ -253,7 +253,7 @@ def from_problem(problem: Mapping[str, Any], *, retry_after: float | None = None
 
 
 def from_reply(response: Mapping[str, Any]) -> NotifyxError:
-    """The error of a socket's reply, ``{"code", "reason"}`` and for joins perhaps ``detail``."""
+    """Convert a socket's reply, ``{"code", "reason"}`` and for joins perhaps ``detail``, to an error."""
     code = str(response.get("code") or "")
     reason = str(response.get("detail") or response.get("reason") or "The socket refused this.")
     kind = _BY_CODE.get(code)

@@ -1,4 +1,4 @@
-"""Phoenix Channels, version 2, as this client speaks it. Pure: text in, text out.
+"""The frames of Phoenix Channels, version 2, that this client uses. Pure: text in, text out.
 
 Every frame is ``[join_ref, ref, topic, event, payload]``.
 """
@@ -16,7 +16,7 @@ SUBPROTOCOL = "phoenix"
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message, either way."""
+    """One message, from or to the server."""
 
     join_ref: str | None
     ref: str | None
@@ -25,12 +25,12 @@ class Frame:
     payload: Any
 
     def encode(self) -> str:
-        """As it is sent."""
+        """Return the frame as text."""
         return json.dumps([self.join_ref, self.ref, self.topic, self.event, self.payload], separators=(",", ":"))
 
 
 def decode(text: str) -> Frame | None:
-    """The frame in ``text``; ``None`` for what is none, or of a kind this client does not know."""
+    """Return the frame in ``text``; ``None`` if it is not a valid frame."""
     try:
         join_ref, ref, topic, event, payload = json.loads(text)[:5]
     except (ValueError, TypeError):
@@ -43,18 +43,18 @@ def decode(text: str) -> Frame | None:
 
 
 def reply(frame: Frame) -> tuple[bool, dict[str, Any]]:
-    """Whether a ``phx_reply`` is ok, and its response."""
+    """Return whether a ``phx_reply`` is ok, and its response."""
     payload = frame.payload if isinstance(frame.payload, dict) else {}
     response = payload.get("response")
     return payload.get("status") == "ok", response if isinstance(response, dict) else {}
 
 
 def subprotocols(token: str) -> tuple[str, str]:
-    """What to offer in ``Sec-WebSocket-Protocol`` so that the token is in a header, and not in a URL that is logged."""
+    """Return the offered ``Sec-WebSocket-Protocol``s. They carry the token, which in a URL would be logged."""
     encoded = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
     return SUBPROTOCOL, f"base64url.bearer.phx.{encoded}"
 
 
 def channel(topic: str) -> str:
-    """The channel of a topic: ``user:...`` is an inbox."""
+    """Return the channel of a topic; ``user:...`` is an inbox."""
     return topic if topic.startswith("user:") else f"topic:{topic}"

@@ -1,4 +1,4 @@
-"""A topic, live: an asynchronous iterator that reconnects by itself and leaves nothing out, nor gives it twice."""
+"""A live subscription: an asynchronous iterator that reconnects and delivers each notification once, without gaps."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from types import TracebackType
 from typing import Literal, Self
 
 from notifyx.backoff import Backoff
+from notifyx.channel_connection import ChannelConnection, SocketRejected
 from notifyx.errors import HistoryTruncated, NotFound, NotifyxError
-from notifyx.link import Link, SocketRefused
-from notifyx.resume import Cursor
-from notifyx.shapes import Notification
+from notifyx.models import Notification
+from notifyx.resume import ResumeCursor
 from notifyx.tokens import TokenSource
-from notifyx.transport import shaped
+from notifyx.transport import parse_answer
 
 STABLE_SECONDS = 10.0
-"""A connection that lasted this long was a good one: the next wait is short again."""
+"""Seconds after which a connection counts as stable: the backoff then starts anew."""
 
-REFUSALS = 3
-"""Times in a row a socket may refuse credentials: a gateway may not know the newest signing key for a second."""
+MAX_REJECTIONS = 3
+"""Maximum rejections of credentials in a row: a gateway may learn a new signing key a second late."""
 
-Connect = Callable[[], Awaitable[Link]]
+Connect = Callable[[], Awaitable[ChannelConnection]]
 State = Literal["live", "reconnecting"]
 OnState = Callable[[State, NotifyxError | None], None]
 OnTruncated = Callable[[HistoryTruncated], None]
 Since = int | Callable[[], Awaitable[int]] | None
-"""A seq, how to find it out, or ``None`` for where the topic ends."""
+"""A seq, a function that fetches it, or ``None`` for the topic's head."""
 
 
 class Live:
-    """What :meth:`notifyx.Client.subscribe` gives: iterate it, and close it (or the client) when done.
+    """The result of :meth:`notifyx.Client.subscribe`: iterate it, and close it (or the client) when done.
 
-    A broken connection is opened again for as long as it takes, or ``give_up_after`` seconds; the very first one within
-    ``patience`` seconds. What cannot be mended by waiting is raised: not allowed, no such topic, the topic deleted.
-    :class:`HistoryTruncated` is raised when a part is gone, unless ``on_truncated`` is there to be told; iterating
-    further goes on with what is left.
+    A lost connection is opened again without limit, or for ``give_up_after`` seconds; the first one must open within
+    ``patience`` seconds. Permanent errors are raised: not allowed, no such topic, the topic was deleted.
+    :class:`HistoryTruncated` is raised when notifications were removed, unless ``on_truncated`` is given and called
+    with it; iterating further continues with the oldest that still exists.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Live:
         backoff: Backoff | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._cursor = Cursor(topic, since if isinstance(since, int) else None)
+        self._cursor = ResumeCursor(topic, since if isinstance(since, int) else None)
         self._find_since = None if isinstance(since, int) else since
         self._connect = connect
         self._tokens = tokens
@@ -65,22 +65,22 @@ class Live:
         self._ended = ended
         self._backoff = backoff or Backoff()
         self._monotonic = monotonic
-        self._link: Link | None = None
+        self._connection: ChannelConnection | None = None
         self._opened_at = 0.0
-        self._once = False
+        self._was_live = False
         self._failures = 0
         self._failing_since: float | None = None
-        self._refusals = 0
+        self._rejections = 0
         self._closed = False
 
     @property
     def topic(self) -> str:
-        """The topic that is followed."""
+        """The topic of the subscription."""
         return self._cursor.topic
 
     @property
     def last_seq(self) -> int | None:
-        """The last seq that was taken; keep it, to go on from there in another process."""
+        """The last seq that was returned; store it to resume from there in another process."""
         return self._cursor.position
 
     async def __aenter__(self) -> Self:
@@ -97,33 +97,33 @@ class Live:
     async def __anext__(self) -> Notification:
         while not self._closed:
             try:
-                if self._link is None:
+                if self._connection is None:
                     await self.open()
                     continue
-                found = await self._receive(self._link)
+                notification = await self._receive(self._connection)
             except NotifyxError as error:
                 await self._recover(error)
             else:
-                if found is not None:
-                    return found
+                if notification is not None:
+                    return notification
         raise StopAsyncIteration
 
     async def open(self) -> None:
-        """Connect and join, once; iterating does this by itself. Raises :class:`NotifyxError`."""
+        """Connect and join, without retries; iterating does this by itself. Raises :class:`NotifyxError`."""
         if self._find_since is not None:
             self._cursor.position, self._find_since = await self._find_since(), None
-        link = await self._connect()
+        connection = await self._connect()
         try:
-            joined = await link.join(self._cursor.params())
+            joined = await connection.join(self._cursor.params())
         except BaseException:
-            await link.aclose()
+            await connection.aclose()
             raise
         gap = self._cursor.joined(joined)
         if gap is not None and gap.replaced:
-            await link.aclose()
+            await connection.aclose()
         else:
-            self._link, self._opened_at, self._once = link, self._monotonic(), True
-            self._failing_since, self._refusals = None, 0
+            self._connection, self._opened_at, self._was_live = connection, self._monotonic(), True
+            self._failing_since, self._rejections = None, 0
             if self._on_state is not None:
                 self._on_state("live", None)
         if gap is not None:
@@ -132,56 +132,56 @@ class Live:
             self._on_truncated(gap)
 
     async def aclose(self) -> None:
-        """End the subscription; whoever iterates it sees its end."""
+        """End the subscription; its iteration ends."""
         self._closed = True
         if self._ended is not None:
             self._ended(self)
-        await self._drop()
+        await self._close_connection()
 
-    async def _receive(self, link: Link) -> Notification | None:
-        frame = await link.receive()
+    async def _receive(self, connection: ChannelConnection) -> Notification | None:
+        frame = await connection.receive()
         if frame.event == "notification":
-            notification = shaped(Notification, frame.payload)
+            notification = parse_answer(Notification, frame.payload)
             return notification if self._cursor.admit(notification.seq) else None
         if frame.event == "topic_deleted":
             await self.aclose()
             raise NotFound(f"The topic '{self.topic}' was deleted.", code="topic_deleted")
         if frame.event in ("phx_error", "phx_close"):
-            # The server lost its place, or what the caller may do has changed: the answer to the next join tells.
-            await self._lost(None)
+            # The server lost its position, or the permissions have changed: the reply to the next join shows which.
+            await self._reconnect_later(None)
         return None
 
     async def _recover(self, error: NotifyxError) -> None:
-        """Wait before the next try. Raises ``error`` when there is to be none."""
+        """Wait before the next attempt. Raises ``error`` if it is permanent."""
         if self._closed and error.retryable:
             return
-        if isinstance(error, SocketRefused) and self._refusals < REFUSALS:
-            self._refusals += 1
-            if self._refusals == 1:
+        if isinstance(error, SocketRejected) and self._rejections < MAX_REJECTIONS:
+            self._rejections += 1
+            if self._rejections == 1:
                 await self._tokens.renew(error.token, error)
         elif isinstance(error, HistoryTruncated):
             raise error
         elif not error.retryable:
-            await self._drop()
+            await self._close_connection()
             raise error
-        await self._lost(error)
+        await self._reconnect_later(error)
 
-    async def _lost(self, error: NotifyxError | None) -> None:
+    async def _reconnect_later(self, error: NotifyxError | None) -> None:
         now = self._monotonic()
-        lasted = self._link is not None and now - self._opened_at >= STABLE_SECONDS
-        await self._drop()
+        lasted = self._connection is not None and now - self._opened_at >= STABLE_SECONDS
+        await self._close_connection()
         self._failures = 1 if lasted else self._failures + 1
         if self._failing_since is None:
             self._failing_since = now
         pause = self._backoff.wait(self._failures)
-        bound = self._give_up_after if self._once else self._patience
+        bound = self._give_up_after if self._was_live else self._patience
         if error is not None and bound is not None and now + pause - self._failing_since > bound:
             raise error
         if self._on_state is not None:
             self._on_state("reconnecting", error)
         await asyncio.sleep(pause)
 
-    async def _drop(self) -> None:
-        link, self._link = self._link, None
-        if link is not None:
-            await link.aclose()
+    async def _close_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.aclose()

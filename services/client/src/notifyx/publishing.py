@@ -1,4 +1,4 @@
-"""What is published, and how many of it go together. Pure."""
+"""Notifications to publish, and their division into batches. Pure."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from datetime import datetime
 from typing import Any
 
 from notifyx.errors import InvalidRequest
-from notifyx.shapes import Priority
+from notifyx.models import Priority
 
-MOST_ITEMS = 200
-MOST_BYTES = 512 << 10
-"""Size of a batch: half of what a deployment takes unless it is told otherwise."""
+MAX_ITEMS = 200
+MAX_BYTES = 512 << 10
+"""Maximum items and bytes of a batch: half of a deployment's default limits."""
 
 
 def new_key() -> str:
-    """A fresh idempotency key."""
+    """Return a new idempotency key."""
     return uuid.uuid4().hex
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One notification to be published to ``topic``. With the same ``key`` it is published once."""
+    """One notification to publish to ``topic``. ``key`` is the idempotency key."""
 
     topic: str
     body: str = ""
@@ -35,34 +35,34 @@ class Message:
     key: str = field(default_factory=new_key)
 
     def fields(self) -> dict[str, Any]:
-        """The request's body. Raises :class:`InvalidRequest` for a time without a zone."""
-        told: dict[str, Any] = {}
+        """Return the request's body. Raises :class:`InvalidRequest` for a time without a zone."""
+        fields: dict[str, Any] = {}
         if self.title:
-            told["title"] = self.title
+            fields["title"] = self.title
         if self.body:
-            told["body"] = self.body
+            fields["body"] = self.body
         if self.data is not None:
-            told["data"] = self.data
+            fields["data"] = self.data
         if self.priority != "normal":
-            told["priority"] = self.priority
+            fields["priority"] = self.priority
         if self.expires_at is not None:
             if self.expires_at.tzinfo is None:
                 raise InvalidRequest("expires_at needs a time zone.")
-            told["expires_at"] = self.expires_at.isoformat()
-        return told
+            fields["expires_at"] = self.expires_at.isoformat()
+        return fields
 
     def item(self) -> dict[str, Any]:
-        """The item of a batch."""
+        """Return the item of a batch request."""
         return {"topic": self.topic, "key": self.key, **self.fields()}
 
 
 def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
-    """The messages in their order, as many together as one request may carry."""
+    """Divide the messages, in their order, into batches as large as one request may be."""
     batch: list[Message] = []
     size = 0
     for message in messages:
         weight = len(json.dumps(message.item()))
-        if batch and (len(batch) >= MOST_ITEMS or size + weight > MOST_BYTES):
+        if batch and (len(batch) >= MAX_ITEMS or size + weight > MAX_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(message)

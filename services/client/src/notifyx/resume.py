@@ -1,27 +1,27 @@
-"""Where a subscription stands: what it asks for when it joins again, and which notifications are new. Pure."""
+"""The cursor of a subscription: the parameters of its next join, and which notifications are new. Pure."""
 
 from __future__ import annotations
 
 from notifyx.errors import HistoryTruncated
-from notifyx.shapes import Joined
+from notifyx.models import Joined
 
 
-class Cursor:
-    """The last seq that was taken from ``topic``; ``None`` until the first join says where the topic stands."""
+class ResumeCursor:
+    """The last seq that was returned from ``topic``; ``None`` until the first join returns the head."""
 
     def __init__(self, topic: str, since: int | None) -> None:
         self.topic = topic
         self.position = since
 
     def params(self) -> dict[str, int]:
-        """The parameters of the next join."""
+        """Return the parameters of the next join."""
         return {} if self.position is None else {"since": self.position}
 
     def joined(self, reply: Joined) -> HistoryTruncated | None:
-        """Take the answer to a join; what is missing, if anything is.
+        """Apply the reply to a join; return what is missing, if anything.
 
-        After a gap the position is where what is left begins. ``replaced`` gaps need another join from there, since the
-        server goes on from the end of the topic.
+        After a gap, the position is before the oldest notification that still exists. A ``replaced`` gap needs another
+        join from there, since the server continues from the head.
         """
         if self.position is None:
             self.position = reply.last_seq
@@ -37,7 +37,7 @@ class Cursor:
         return gap
 
     def admit(self, seq: int) -> bool:
-        """Whether the notification ``seq`` is new; then it is taken. One that expired leaves a hole, and no fault."""
+        """Return whether the notification ``seq`` is new, and record it. An expired one leaves a gap."""
         if self.position is not None and seq <= self.position:
             return False
         self.position = seq

@@ -1,6 +1,6 @@
-"""Tokens in a file, shared by every process of one user: mode 600, written as a whole or not at all, locked.
+"""Tokens in a file that is shared by all processes of one user: mode 600, written atomically, locked.
 
-The lock is a file beside it, because the file itself is replaced. Times and tokens are by the deployment's base URL::
+The lock is a separate file, because the token file itself is replaced. Sessions are by the deployment's base URL::
 
     {"version": 1, "sessions": {"https://notifyx.example.com": {"access_token": ..., "refresh_token": ..., ...}}}
 """
@@ -25,13 +25,13 @@ from notifyx.tokens import Tokens
 
 VERSION = 1
 LOCK_SECONDS = 45.0
-"""Longest wait for another process, which may be waiting for the server."""
+"""Timeout of the lock, in seconds. Another process may hold it while it waits for the server."""
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """``notifyx/tokens.json`` below the XDG config folder."""
+    """Return ``notifyx/tokens.json`` in the XDG config folder."""
     configured = environment.get("XDG_CONFIG_HOME", "")
-    # The XDG specification: a relative path is to be ignored.
+    # The XDG specification requires that a relative path is ignored.
     base = Path(configured) if configured.startswith("/") else Path(environment.get("HOME") or Path.home()) / ".config"
     return base / "notifyx" / "tokens.json"
 
@@ -46,7 +46,7 @@ class FileStore:
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
-        """Only one task of one process at a time. Raises :class:`TokenFileError` when it takes too long."""
+        """Lock the file against other tasks and processes. Raises :class:`TokenFileError` after a timeout."""
         until = self._monotonic() + LOCK_SECONDS
         with contextlib.ExitStack() as stack:
             try:
@@ -69,7 +69,7 @@ class FileStore:
             yield
 
     def load(self) -> Tokens | None:
-        """The entry, if there is one. Raises :class:`TokenFileError` for a file that others may read."""
+        """Return the entry, if there is one. Raises :class:`TokenFileError`, also for a file that others may read."""
         entry = self._read().get(self._url)
         if entry is None:
             return None
@@ -85,7 +85,7 @@ class FileStore:
             raise TokenFileError(f"{self._path} is damaged; remove it and log in again.") from None
 
     def save(self, tokens: Tokens | None) -> None:
-        """Replace the entry and keep the others. Raises :class:`TokenFileError`."""
+        """Replace or remove the entry; other entries stay. Raises :class:`TokenFileError`."""
         sessions = dict(self._read())
         if tokens is None:
             if sessions.pop(self._url, None) is None:
@@ -99,7 +99,7 @@ class FileStore:
                 "email": tokens.email,
             }
         try:
-            write_whole(self._path, json.dumps({"version": VERSION, "sessions": sessions}, indent=1))
+            write_atomically(self._path, json.dumps({"version": VERSION, "sessions": sessions}, indent=1))
         except OSError as error:
             raise self._wrong("be written", error) from None
 
@@ -132,10 +132,10 @@ class FileStore:
         return TokenFileError(f"{self._path} cannot {what}: {error.strerror or error}.")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace ``path`` with ``text``, for its owner's eyes only. Raises :class:`OSError`, and then nothing changed."""
+def write_atomically(path: Path, text: str) -> None:
+    """Replace ``path`` atomically with ``text``, mode 600. Raises :class:`OSError`; then nothing has changed."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # mkstemp gives mode 600; what replaces a file by renaming is there as a whole, whenever the machine stops.
+    # mkstemp uses mode 600. A rename is atomic: after a crash the file is either the old or the new one.
     descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "w", encoding="utf-8") as file:

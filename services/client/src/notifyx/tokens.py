@@ -1,8 +1,8 @@
-"""Proving who calls: a credential becomes a token, and a rotating one is exchanged by one party at a time.
+"""Sources of tokens. A refresh token is exchanged by one task of one process at a time.
 
-A refresh token may be used once. Whoever comes with a used one ends the session, since it may have been stolen; so two
-tasks, or two processes that share a file, must never exchange the same one. :class:`RotatingTokens` takes the store's
-lock, looks whether somebody else has done it meanwhile, and only then asks the server.
+A refresh token may be used once. Using it again ends the session, since it may have been stolen; so two tasks, or two
+processes that share a file, must never exchange the same one. :class:`RotatingTokens` acquires the store's lock, checks
+whether the token was exchanged meanwhile, and only then sends the request.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from notifyx.errors import InvalidRequest, NotifyxError, NotLoggedIn
-from notifyx.shapes import Grant
+from notifyx.models import TokenResponse
 
 EARLY_SECONDS = 60.0
 EARLY_SHARE = 0.2
-"""A token is exchanged this long before its end, or when this share of its life is left, whichever is later."""
+"""A token is exchanged this long before it expires, or when this share of its lifetime is left, whichever is later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,41 +33,41 @@ class Tokens:
     email: str = ""
 
     def renew_at(self) -> float:
-        """When to exchange it."""
+        """Return when to exchange the token, in epoch seconds."""
         if self.expires_at is None:
             return float("inf")
         return self.expires_at - min(EARLY_SECONDS, EARLY_SHARE * (self.expires_at - self.obtained_at))
 
 
 class TokenSource(Protocol):
-    """What calls are proven with."""
+    """Provides the token that authenticates calls."""
 
     async def token(self) -> str:
-        """A token that is good now. Raises :class:`NotLoggedIn`, or what keeps it from being renewed."""
+        """Return a valid token. Raises :class:`NotLoggedIn`, or the error of a renewal."""
         ...
 
     async def renew(self, rejected: str, why: NotLoggedIn) -> str:
-        """Another token than ``rejected``, which the server did not accept. Raises ``why`` when there is none."""
+        """Return a token other than ``rejected``, the one that the server refused. Raises ``why`` if there is none."""
         ...
 
     def renew_at(self) -> float:
-        """When the current token should be replaced, in epoch seconds."""
+        """Return when the current token should be replaced, in epoch seconds."""
         ...
 
 
 class TokenStore(Protocol):
-    """Keeps the tokens of one deployment."""
+    """Stores the tokens of one deployment."""
 
     def lock(self) -> AbstractAsyncContextManager[None]:
-        """Only one party at a time, in this process and in others that share the store."""
+        """Lock the store, against all tasks and processes that share it."""
         ...
 
     def load(self) -> Tokens | None:
-        """What is kept. Raises :class:`~notifyx.errors.TokenFileError`."""
+        """Return the stored tokens, if any. Raises :class:`~notifyx.errors.TokenFileError`."""
         ...
 
     def save(self, tokens: Tokens | None) -> None:
-        """Keep ``tokens``, or nothing. Call with the lock held. Raises :class:`~notifyx.errors.TokenFileError`."""
+        """Store ``tokens``; ``None`` removes them. Needs the lock. Raises :class:`~notifyx.errors.TokenFileError`."""
         ...
 
 
@@ -80,60 +80,60 @@ class MemoryStore:
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
-        """Only one task at a time."""
+        """Lock the store, against all tasks."""
         async with self._lock:
             yield
 
     def load(self) -> Tokens | None:
-        """What is kept."""
+        """Return the stored tokens, if any."""
         return self._tokens
 
     def save(self, tokens: Tokens | None) -> None:
-        """Keep ``tokens``."""
+        """Store ``tokens``."""
         self._tokens = tokens
 
 
 class FixedToken:
-    """An access token or API key that somebody else looks after."""
+    """An access token or API key that this client does not renew."""
 
     def __init__(self, token: str) -> None:
         self._token = token
 
     async def token(self) -> str:
-        """Always the same."""
+        """Return the token."""
         return self._token
 
     async def renew(self, rejected: str, why: NotLoggedIn) -> str:
-        """Raises ``why``: there is no other."""
+        """Raise ``why``: there is no other token."""
         raise why
 
     def renew_at(self) -> float:
-        """Never."""
+        """Return infinity: never."""
         return float("inf")
 
 
 class NoToken:
-    """There are no credentials."""
+    """The source of a client without credentials."""
 
     async def token(self) -> str:
-        """Raises :class:`NotLoggedIn`."""
+        """Raise :class:`NotLoggedIn`."""
         raise NotLoggedIn("This needs credentials; log in first, or give the client some.", code="not_logged_in")
 
     async def renew(self, rejected: str, why: NotLoggedIn) -> str:
-        """Raises ``why``."""
+        """Raise ``why``."""
         raise why
 
     def renew_at(self) -> float:
-        """Never."""
+        """Return infinity: never."""
         return float("inf")
 
 
-Refresh = Callable[[str], Awaitable[Grant]]
-LogIn = Callable[[], Awaitable[Grant]]
+Refresh = Callable[[str], Awaitable[TokenResponse]]
+LogIn = Callable[[], Awaitable[TokenResponse]]
 
 
 class RotatingTokens:
-    """The tokens in ``store``, exchanged with ``refresh``; ``log_in`` begins a session where there is none."""
+    """The tokens in ``store``, exchanged with ``refresh``. Without a session, ``log_in`` begins one."""
 
     def __init__(
         self,
@@ -149,51 +149,51 @@ class RotatingTokens:
         self._log_in = log_in
         self._missing = missing
         self._now = now
-        self._known: Tokens | None = None
+        self._current: Tokens | None = None
 
     async def token(self) -> str:
-        """A token that is good for a while yet."""
-        known = self._known = self._known or self._store.load()
-        if known is not None and self._now() < known.renew_at():
-            return known.access_token
-        return await self._replace(known, rejected=False)
+        """Return a token that is valid for a while."""
+        current = self._current = self._current or self._store.load()
+        if current is not None and self._now() < current.renew_at():
+            return current.access_token
+        return await self._replace(current, rejected=False)
 
     async def renew(self, rejected: str, why: NotLoggedIn) -> str:
-        """Another token than ``rejected``; the session may have been renewed elsewhere already."""
-        known = self._known = self._store.load()
-        if known is not None and known.expires_at is None and known.access_token == rejected:
+        """Return a token other than ``rejected``; another process may have renewed the session already."""
+        current = self._current = self._store.load()
+        if current is not None and current.expires_at is None and current.access_token == rejected:
             raise why
-        if known is not None and known.access_token != rejected and self._now() < known.renew_at():
-            return known.access_token
-        return await self._replace(known, rejected=True)
+        if current is not None and current.access_token != rejected and self._now() < current.renew_at():
+            return current.access_token
+        return await self._replace(current, rejected=True)
 
     def renew_at(self) -> float:
-        """When the known token should be replaced."""
-        return self._known.renew_at() if self._known is not None else 0.0
+        """Return when the current token should be replaced."""
+        return self._current.renew_at() if self._current is not None else 0.0
 
     async def _replace(self, stale: Tokens | None, *, rejected: bool) -> str:
         async with self._store.lock():
             current = self._store.load()
             other = current is not None and (stale is None or current.access_token != stale.access_token)
             if current is not None and other and self._now() < current.renew_at():
-                self._known = current
+                self._current = current
                 return current.access_token
             try:
-                grant = await self._new(current)
+                grant = await self._obtain(current)
             except NotifyxError as error:
                 if isinstance(error, NotLoggedIn):
-                    self._known = None
+                    self._current = None
                     self._store.save(None)
-                # The old one lasts a while yet, and the server may be back by then.
-                elif error.retryable and not rejected and _lasts(current, self._now()):
+                # The old token is still valid, and the server may recover before it expires.
+                elif error.retryable and not rejected and _is_valid(current, self._now()):
                     assert current is not None
                     return current.access_token
                 raise
-            self._known = kept(grant, self._now(), email=current.email if current is not None else "")
-            self._store.save(self._known)
-            return self._known.access_token
+            self._current = to_tokens(grant, self._now(), email=current.email if current is not None else "")
+            self._store.save(self._current)
+            return self._current.access_token
 
-    async def _new(self, current: Tokens | None) -> Grant:
+    async def _obtain(self, current: Tokens | None) -> TokenResponse:
         if current is not None and current.refresh_token is not None:
             try:
                 return await self._refresh(current.refresh_token)
@@ -212,8 +212,8 @@ class RotatingTokens:
             raise NotLoggedIn(error.reason, code=error.code) from error
 
 
-def kept(grant: Grant, now: float, *, email: str = "") -> Tokens:
-    """A grant as it is kept."""
+def to_tokens(grant: TokenResponse, now: float, *, email: str = "") -> Tokens:
+    """Convert an answer of the token endpoint to tokens. ``now``: epoch seconds."""
     return Tokens(
         access_token=grant.access_token,
         refresh_token=grant.refresh_token,
@@ -223,5 +223,5 @@ def kept(grant: Grant, now: float, *, email: str = "") -> Tokens:
     )
 
 
-def _lasts(tokens: Tokens | None, now: float) -> bool:
+def _is_valid(tokens: Tokens | None, now: float) -> bool:
     return tokens is not None and tokens.expires_at is not None and now < tokens.expires_at

@@ -1,6 +1,6 @@
-"""REST calls: one try after another until an answer, a refusal, or the end of the caller's patience.
+"""REST calls with retries until an answer, a permanent error, or the end of the caller's patience.
 
-What may have taken effect without our knowing is tried again only when the caller says that repeating it is safe.
+A call that may have taken effect without an answer is repeated only if the caller says that this is safe.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from notifyx.tokens import TokenSource
 M = TypeVar("M", bound=BaseModel)
 
 TRY_SECONDS = 15.0
-"""Longest time one try may take; the gateway gives up earlier by itself."""
+"""Timeout of one attempt, in seconds; longer than the gateway's own timeout."""
 
 CONNECT_SECONDS = 5.0
 MAX_ANSWER = 16 << 20
-"""Largest answer that is read, in bytes."""
+"""Maximum size of an answer, in bytes."""
 
 
 class Transport:
@@ -69,10 +69,11 @@ class Transport:
         allowed: tuple[int, ...] = (),
         **request: Any,
     ) -> Any:
-        """The decoded JSON answer, or ``None`` when it is empty.
+        """Send a request; return the decoded JSON answer, or ``None`` if it is empty.
 
-        ``path`` is below the base URL. ``tokens`` prove the caller. ``allowed`` are statuses beside 2xx whose answer is
-        wanted. ``request`` goes to aiohttp: ``json``, ``data``, ``params``, ``headers``. Raises :class:`NotifyxError`.
+        ``path`` is relative to the base URL. ``tokens`` authenticate the caller. ``repeatable``: repeating the request
+        is safe. ``allowed``: statuses other than 2xx whose answer is returned as well. ``request``: arguments for
+        aiohttp (``json``, ``data``, ``params``, ``headers``). Raises :class:`NotifyxError`.
         """
         until = self._monotonic() + self.patience
         failures, renewed = 0, False
@@ -110,11 +111,11 @@ class Transport:
             ) as response:
                 return await read_answer(response, self.url, allowed)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise explain(error, self.url) from error
+            raise to_error(error, self.url) from error
 
 
 async def read_answer(response: aiohttp.ClientResponse, url: str, allowed: tuple[int, ...] = ()) -> Any:
-    """The decoded answer. Raises :class:`NotifyxError` for a refusal, and for what a Notifyx would not answer."""
+    """Return the decoded answer. Raises :class:`NotifyxError` for errors and for answers that are not Notifyx's."""
     raw = bytearray()
     async for chunk in response.content.iter_any():
         raw += chunk
@@ -132,41 +133,41 @@ async def read_answer(response: aiohttp.ClientResponse, url: str, allowed: tuple
             raise from_problem({**data, "status": status}, retry_after=_seconds(response.headers.get("Retry-After")))
     elif status < 300 and not raw:
         return None
-    # No words of ours: a proxy, or no Notifyx at all.
-    said = f"{url} answers with {status} {response.reason or ''}".strip()
+    # Not an answer of Notifyx: a proxy, or another server.
+    answered = f"{url} answers with {status} {response.reason or ''}".strip()
     if status == 429:
-        raise TooManyRequests(f"{said}.", retry_after=_seconds(response.headers.get("Retry-After")))
+        raise TooManyRequests(f"{answered}.", retry_after=_seconds(response.headers.get("Retry-After")))
     if status == 503:
-        raise Unavailable(f"{said}: it is there, and cannot take requests now.")
+        raise Unavailable(f"{answered}: it is there, and cannot take requests now.")
     if status in (502, 504):
-        raise AnswerLost(f"{said}: what is in front of Notifyx got no answer from it.")
-    raise UnexpectedAnswer(f"{said} ({kind}), which is not what a Notifyx gateway says; is the address right?")
+        raise AnswerLost(f"{answered}: what is in front of Notifyx got no answer from it.")
+    raise UnexpectedAnswer(f"{answered} ({kind}), which is not what a Notifyx gateway says; is the address right?")
 
 
-def explain(error: Exception, url: str) -> NotifyxError:
-    """What went wrong with a connection, as an error of ours."""
+def to_error(error: Exception, url: str) -> NotifyxError:
+    """Convert an error of a connection to a :class:`NotifyxError`."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            found: NotifyxError = UntrustedCertificate(
+            converted: NotifyxError = UntrustedCertificate(
                 f"The certificate of {url} is not trusted: {error.certificate_error}."
             )
         case aiohttp.ClientConnectorDNSError():
-            found = Unreachable(f"The name of {url} cannot be resolved; is it spelt right?")
+            converted = Unreachable(f"The name of {url} cannot be resolved; is it spelt right?")
         case aiohttp.ClientConnectorError():
-            found = Unreachable(f"{url} cannot be reached: {error.os_error.strerror or error.os_error}.")
+            converted = Unreachable(f"{url} cannot be reached: {error.os_error.strerror or error.os_error}.")
         case aiohttp.ConnectionTimeoutError():
-            found = Unreachable(f"{url} cannot be reached: no connection within {CONNECT_SECONDS:g} s.")
+            converted = Unreachable(f"{url} cannot be reached: no connection within {CONNECT_SECONDS:g} s.")
         case TimeoutError():
-            found = AnswerLost(f"{url} did not answer within {TRY_SECONDS:g} s.")
+            converted = AnswerLost(f"{url} did not answer within {TRY_SECONDS:g} s.")
         case aiohttp.InvalidURL():
-            found = InvalidRequest(f"{url} is no address.")
+            converted = InvalidRequest(f"{url} is no address.")
         case _:
-            found = AnswerLost(f"The connection to {url} broke before the answer came ({type(error).__name__}).")
-    return found
+            converted = AnswerLost(f"The connection to {url} broke before the answer came ({type(error).__name__}).")
+    return converted
 
 
-def shaped(kind: type[M], data: Any) -> M:
-    """An answer as ``kind``. Raises :class:`UnexpectedAnswer`."""
+def parse_answer(kind: type[M], data: Any) -> M:
+    """Validate an answer as ``kind``. Raises :class:`UnexpectedAnswer`."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
@@ -176,7 +177,7 @@ def shaped(kind: type[M], data: Any) -> M:
 
 
 def base_url(url: str) -> str:
-    """``url`` in its one form: lower-case scheme and host, no slash at the end. Raises :class:`InvalidRequest`."""
+    """Normalize ``url``: lower-case scheme and host, no slash at the end. Raises :class:`InvalidRequest`."""
     try:
         parts = urlsplit(url.strip())
         port = parts.port
@@ -199,5 +200,5 @@ def _decoded(raw: bytearray, url: str) -> Any:
 
 
 def _seconds(header: str | None) -> float | None:
-    # The other form of Retry-After, a date, is of no use to a clock that may be wrong.
+    # Retry-After may also be a date. It is ignored, since the local clock may be wrong.
     return float(header) if header is not None and header.isascii() and header.isdigit() else None

@@ -17,9 +17,9 @@ from notifyx.cli.session import client, run
 from notifyx.client import Client
 from notifyx.credentials import ApiKey
 from notifyx.errors import AnswerLost, NotifyxError
-from notifyx.shapes import User
+from notifyx.models import User
 from notifyx.token_file import FileStore, default_path
-from notifyx.tokens import Tokens, kept
+from notifyx.tokens import Tokens, to_tokens
 
 
 def login(
@@ -43,12 +43,12 @@ def login(
         if api_key:
             user = await _with_key(url, _read_key())
         else:
-            given = email or _ask("Email")
+            given = email or _prompt("Email")
             user = await _with_password(url, given, _password(password_stdin, twice=sign_up), sign_up, name)
         if os.environ.get("NOTIFYX_TOKEN") or (os.environ.get("NOTIFYX_API_KEY") and not api_key):
             writer.remark("NOTIFYX_TOKEN or NOTIFYX_API_KEY is set, and is used instead of this login.")
-        told = {"url": client(url).url, "id": user.id, "email": user.email, "name": user.name}
-        writer.result(told, f"Logged in at {told['url']} as {user.email}.")
+        fields = {"url": client(url).url, "id": user.id, "email": user.email, "name": user.name}
+        writer.result(fields, f"Logged in at {fields['url']} as {user.email}.")
 
     run(output, work)
 
@@ -76,9 +76,9 @@ async def _with_password(url: str, email: str, password: str, sign_up: bool, nam
         if sign_up:
             await _sign_up(notifyx, email, password, name)
         grant = await notifyx.token_endpoint.password(email, password)
-        old = await _keep(notifyx.url, kept(grant, time.time(), email=email))
+        old = await _store_tokens(notifyx.url, to_tokens(grant, time.time(), email=email))
         if old is not None:
-            with contextlib.suppress(NotifyxError):  # it ends by itself in time, and the new login is good
+            with contextlib.suppress(NotifyxError):  # it expires by itself, and the new login has succeeded
                 await _revoke(notifyx, old)
     return await _who(notifyx.url, grant.access_token)
 
@@ -94,7 +94,7 @@ async def _with_key(url: str, key: str) -> User:
     async with client(url) as notifyx:
         base = notifyx.url
     user = await _who(base, key)
-    await _keep(base, Tokens(access_token=key, obtained_at=time.time(), email=user.email))
+    await _store_tokens(base, Tokens(access_token=key, obtained_at=time.time(), email=user.email))
     return user
 
 
@@ -103,8 +103,8 @@ async def _who(url: str, token: str) -> User:
         return await notifyx.me()
 
 
-async def _keep(url: str, tokens: Tokens) -> Tokens | None:
-    """Keep ``tokens``; what was kept before."""
+async def _store_tokens(url: str, tokens: Tokens) -> Tokens | None:
+    """Store ``tokens``; return the ones stored before."""
     store = FileStore(default_path(), url)
     async with store.lock():
         old = store.load()
@@ -138,7 +138,7 @@ def _password(from_stdin: bool, *, twice: bool) -> str:
     return password
 
 
-def _ask(what: str) -> str:
+def _prompt(what: str) -> str:
     if not sys.stdin.isatty():
         raise UsageProblem(f"Give --{what.lower()}; there is no terminal to ask at.")
     return str(typer.prompt(what, err=True)).strip()

@@ -1,4 +1,4 @@
-"""The command line, put together."""
+"""Assembles the command line from its commands."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"notifyx {version('notifyx-client')}")
         raise typer.Exit
 
@@ -42,9 +42,9 @@ def notifyx(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """What applies to every command."""
+    """Accept the options that precede every command."""
 
 
 def run() -> None:
-    """Entry point."""
+    """Run the command line; entry point."""
     app(prog_name="notifyx")

@@ -1,4 +1,4 @@
-"""The checks of ``notifyx doctor``, in the order in which one builds on another."""
+"""The checks of ``notifyx doctor``, in order: each depends on earlier ones."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from notifyx import frames
+from notifyx.channel_connection import USER_CHANNEL
 from notifyx.cli.exits import Exit, exit_code
 from notifyx.client import Client
 from notifyx.errors import NotifyxError, NotLoggedIn
-from notifyx.link import OWN
 from notifyx.publishing import new_key
-from notifyx.transport import explain
+from notifyx.transport import to_error
 
-SECONDS = 10.0
-"""Longest time one connection attempt or request of a check may take."""
+CHECK_TIMEOUT = 10.0
+"""Timeout of one connection attempt or request of a check, in seconds."""
 
-DELIVERY_SECONDS = 15.0
+DELIVERY_TIMEOUT = 15.0
 SLOW_SECONDS = 2.0
 SKEW_SECONDS = 30.0
 CERTIFICATE_DAYS = 14
@@ -38,7 +38,7 @@ State = Literal["ok", "warning", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found: ``detail`` is one sentence, ``advice`` what to do. ``exit`` matters when it failed."""
+    """The result of a check: ``detail`` is one sentence, ``advice`` what to do. ``exit`` applies if it failed."""
 
     state: State
     detail: str
@@ -47,15 +47,15 @@ class Finding:
     check: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the finding for JSON output."""
         return {"check": self.check, "state": self.state, "detail": self.detail, "advice": self.advice}
 
 
-Check = Callable[["Examination"], Awaitable[Finding]]
+Check = Callable[["DoctorRun"], Awaitable[Finding]]
 
 
-class Examination:
-    """One run of the checks, and what the earlier ones found out."""
+class DoctorRun:
+    """One run of the checks, with the facts that earlier checks found."""
 
     def __init__(self, notifyx: Client) -> None:
         self.notifyx = notifyx
@@ -68,24 +68,24 @@ class Examination:
         self.user_id = ""
         self._stopped = ""
 
-    async def make(self, name: str, check: Check) -> Finding:
-        """What ``check`` finds; it is skipped when one that all later ones need has failed."""
+    async def run(self, name: str, check: Check) -> Finding:
+        """Run ``check``; skip it if a check that it depends on has failed."""
         if self._stopped:
             return Finding("skipped", f"{self._stopped} has to work first.", check=name)
         try:
             found = await check(self)
         except NotifyxError as error:
             found = Finding("failed", error.reason, "Look at the logs of the gateway, and try again.", exit_code(error))
-        # What only concerns the caller keeps nobody from looking at the rest.
+        # The other checks do not depend on these two.
         if found.state == "failed" and name not in ("ready", "socket"):
             self._stopped = name
         return replace(found, check=name)
 
 
-async def name(it: Examination) -> Finding:
-    """Can the name be resolved?"""
+async def name(it: DoctorRun) -> Finding:
+    """Check that the name can be resolved."""
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             found = await asyncio.get_running_loop().getaddrinfo(it.host, it.port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError):
         return Finding(
@@ -96,16 +96,16 @@ async def name(it: Examination) -> Finding:
     return Finding("ok", f"{it.host} is {', '.join(addresses)}.")
 
 
-async def tcp(it: Examination) -> Finding:
-    """Does anybody listen?"""
+async def tcp(it: DoctorRun) -> Finding:
+    """Check that the port accepts connections."""
     started = time.monotonic()
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             _, writer = await asyncio.open_connection(it.host, it.port)
     except (OSError, TimeoutError) as error:
-        said = getattr(error, "strerror", None) or "no answer"
+        answer = getattr(error, "strerror", None) or "no answer"
         return Finding(
-            "failed", f"{it.host} does not take connections on port {it.port} ({said}).",
+            "failed", f"{it.host} does not take connections on port {it.port} ({answer}).",
             "Is Notifyx (or the ingress controller) running there? Is a firewall in between? Is the port right?",
         )  # fmt: skip
     took = time.monotonic() - started
@@ -113,8 +113,8 @@ async def tcp(it: Examination) -> Finding:
     return Finding("ok", f"Port {it.port} takes connections ({took * 1000:.0f} ms).")
 
 
-async def tls(it: Examination) -> Finding:
-    """Is the connection encrypted, by somebody who can prove who they are?"""
+async def tls(it: DoctorRun) -> Finding:
+    """Check that the connection is encrypted, with a trusted certificate."""
     if not it.secure:
         if _local(it.host):
             return Finding("ok", "Not used; the connection does not leave this machine.")
@@ -123,7 +123,7 @@ async def tls(it: Examination) -> Finding:
             "Use https: give the ingress a certificate.",
         )  # fmt: skip
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             context = ssl.create_default_context()
             _, writer = await asyncio.open_connection(it.host, it.port, ssl=context, server_hostname=it.host)
     except ssl.SSLCertVerificationError as error:
@@ -142,8 +142,8 @@ async def tls(it: Examination) -> Finding:
     return Finding("ok", f"The certificate is trusted, for {days} days yet.")
 
 
-async def health(it: Examination) -> Finding:
-    """Is it a Notifyx that answers?"""
+async def health(it: DoctorRun) -> Finding:
+    """Check that a Notifyx gateway answers."""
     status, kind, body = await _get(it, "/healthz")
     if status == 200 and kind == "application/json" and '"ok"' in body:
         return Finding("ok", "The gateway answers.")
@@ -153,8 +153,8 @@ async def health(it: Examination) -> Finding:
     return Finding("failed", f"/healthz answers {status} ({kind}), which is not what a gateway says.", advice)
 
 
-async def ready(it: Examination) -> Finding:
-    """Does the gateway have all it needs?"""
+async def ready(it: DoctorRun) -> Finding:
+    """Check the gateway's readiness."""
     found = await it.notifyx.readiness()
     if found.status == "ok":
         return Finding("ok", "The gateway has all it needs.")
@@ -162,8 +162,8 @@ async def ready(it: Examination) -> Finding:
     return Finding("failed", f"The gateway lacks: {failed}", "Look at the logs of the parts it names.")
 
 
-async def api(it: Examination) -> Finding:
-    """Do client and server speak the same API?"""
+async def api(it: DoctorRun) -> Finding:
+    """Check that client and server use the same API version."""
     config = await it.notifyx.config()
     it.socket_url = await it.notifyx.socket_url()
     if config.api_version != API_VERSION:
@@ -174,8 +174,8 @@ async def api(it: Examination) -> Finding:
     return Finding("ok", f"API version {config.api_version}, Notifyx {config.version or 'of an unknown version'}.")
 
 
-async def clock(it: Examination) -> Finding:
-    """Do the clocks agree?"""
+async def clock(it: DoctorRun) -> Finding:
+    """Check the difference between the clocks."""
     try:
         server = parsedate_to_datetime(it.date)
     except ValueError:
@@ -190,8 +190,8 @@ async def clock(it: Examination) -> Finding:
     )  # fmt: skip
 
 
-async def upgrade(it: Examination) -> Finding:
-    """Does a WebSocket get through to the gateway?"""
+async def upgrade(it: DoctorRun) -> Finding:
+    """Check that a WebSocket upgrade reaches the gateway."""
     url = it.socket_url
     if it.secure and url.startswith("ws:"):
         return Finding("failed", f"The socket is {url}, which is not encrypted, while the API is.", _SOCKET_URL)
@@ -203,14 +203,14 @@ async def upgrade(it: Examination) -> Finding:
     http = f"http{address.removeprefix('ws')}"
     try:
         async with (
-            asyncio.timeout(SECONDS),
+            asyncio.timeout(CHECK_TIMEOUT),
             aiohttp.ClientSession() as session,
             session.get(http, headers=headers, allow_redirects=False) as response,
         ):
-            said = (await response.content.read(1000)).decode("utf-8", "replace")
+            answer = (await response.content.read(1000)).decode("utf-8", "replace")
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        return Finding("failed", explain(error, url).reason, _SOCKET_URL)
-    if response.status == 403 and "token" in said:
+        return Finding("failed", to_error(error, url).reason, _SOCKET_URL)
+    if response.status == 403 and "token" in answer:
         return Finding("ok", f"{url} is there, and asks for credentials.")
     return Finding(
         "failed", f"{url} answers {response.status} to an upgrade, and should ask for credentials.",
@@ -218,8 +218,8 @@ async def upgrade(it: Examination) -> Finding:
     )  # fmt: skip
 
 
-async def login(it: Examination) -> Finding:
-    """Do the credentials work?"""
+async def login(it: DoctorRun) -> Finding:
+    """Check the credentials."""
     try:
         user = await it.notifyx.me()
     except NotLoggedIn as error:
@@ -234,13 +234,13 @@ async def login(it: Examination) -> Finding:
     return Finding("ok", f"You are {user.email}.")
 
 
-async def delivery(it: Examination) -> Finding:
-    """Does what is published arrive? To the caller's own inbox, where it expires at once."""
+async def delivery(it: DoctorRun) -> Finding:
+    """Check that a notification is delivered, to the caller's own inbox; it expires after five minutes."""
     key = new_key()
     expires_at = datetime.now(UTC) + timedelta(minutes=5)
-    async with it.notifyx.subscribe(OWN) as live:
+    async with it.notifyx.subscribe(USER_CHANNEL) as live:
         try:
-            async with asyncio.timeout(DELIVERY_SECONDS):
+            async with asyncio.timeout(DELIVERY_TIMEOUT):
                 await live.open()
                 started = time.monotonic()
                 sent = await it.notifyx.send(
@@ -253,10 +253,10 @@ async def delivery(it: Examination) -> Finding:
                 took = time.monotonic() - started
         except TimeoutError:
             return Finding(
-                "failed", f"What was published did not arrive within {DELIVERY_SECONDS:g} s.",
+                "failed", f"What was published did not arrive within {DELIVERY_TIMEOUT:g} s.",
                 "Look at the logs of the gateway and the store: the feed between them may be broken.",
             )  # fmt: skip
-    await it.notifyx.ack(OWN, seqs=[sent.seq])
+    await it.notifyx.ack(USER_CHANNEL, seqs=[sent.seq])
     if took > SLOW_SECONDS:
         return Finding("warning", f"Published and delivered, in {took:.1f} s.", "The deployment is busy, or far away.")
     return Finding("ok", f"Published, committed and delivered in {took * 1000:.0f} ms.")
@@ -281,11 +281,11 @@ _SOCKET_URL = (
 )
 
 
-async def _get(it: Examination, path: str) -> tuple[int, str, str]:
+async def _get(it: DoctorRun, path: str) -> tuple[int, str, str]:
     url = it.notifyx.url
     try:
         async with (
-            asyncio.timeout(SECONDS),
+            asyncio.timeout(CHECK_TIMEOUT),
             aiohttp.ClientSession() as session,
             session.get(f"{url}{path}", allow_redirects=False) as response,
         ):
@@ -293,7 +293,7 @@ async def _get(it: Examination, path: str) -> tuple[int, str, str]:
             body = (await response.content.read(10_000)).decode("utf-8", "replace")
             return response.status, response.content_type, body
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise explain(error, url) from error
+        raise to_error(error, url) from error
 
 
 def _local(host: str) -> bool:

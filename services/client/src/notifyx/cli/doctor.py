@@ -1,10 +1,10 @@
-"""``notifyx doctor``: checks a deployment step by step, and says what is wrong and what to do."""
+"""``notifyx doctor``: checks a deployment step by step; reports what is wrong and what to do."""
 
 from __future__ import annotations
 
 import typer
 
-from notifyx.cli.checks import CHECKS, Examination, Finding
+from notifyx.cli.checks import CHECKS, DoctorRun, Finding
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer
 from notifyx.cli.session import client, run
@@ -19,9 +19,9 @@ def doctor(url: Url = DEFAULT_URL, output: Output = Format.text) -> None:
     async def work(writer: Writer) -> None:
         findings: list[Finding] = []
         async with client(url) as notifyx:
-            examination = Examination(notifyx)
+            doctor_run = DoctorRun(notifyx)
             for name, check in CHECKS.items():
-                finding = await examination.make(name, check)
+                finding = await doctor_run.run(name, check)
                 findings.append(finding)
                 if not writer.is_json:
                     _show(writer, finding)

@@ -1,4 +1,4 @@
-"""What the exit codes mean. They are documented in docs/cli.md, and scripts rely on them."""
+"""The exit codes. They are documented in docs/cli.md, and scripts rely on them."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Exit(IntEnum):
 
 
 class UsageProblem(NotifyxError):
-    """The command line, or a file it names, cannot be used."""
+    """The command line is wrong, or a file that it names cannot be used."""
 
     code = "usage"
 
 
 class Incomplete(NotifyxError):
-    """A part was done, and a part was not."""
+    """A part of the work succeeded, a part failed."""
 
     code = "incomplete"
 
@@ -56,7 +56,7 @@ _UNREACHABLE = (
 
 
 def exit_code(error: NotifyxError) -> Exit:
-    """The code with which a command ends that failed with ``error``."""
+    """Return the exit code for ``error``."""
     if isinstance(error, UsageProblem):
         return Exit.USAGE
     if isinstance(error, NotLoggedIn) or error.code == "invalid_grant":

@@ -42,10 +42,10 @@ def subscribe(
         if not follow and (start is not None or ack or count or skip_missing):
             raise UsageProblem("--since, --ack, --count and --skip-missing go with --follow.")
         async with client(url) as notifyx:
-            kept = await notifyx.keep_subscription(topic, email.value if email is not None else None)
+            subscription = await notifyx.keep_subscription(topic, email.value if email is not None else None)
             if not follow:
-                text = f"Subscribed to {kept.topic}, {kept.unread} unread; email: {kept.email}."
-                writer.result(kept, text)
+                text = f"Subscribed to {subscription.topic}, {subscription.unread} unread; email: {subscription.email}."
+                writer.result(subscription, text)
                 return
             await follow_topic(notifyx, writer, topic, start, ack=ack, count=count, skip_missing=skip_missing)
 
@@ -66,7 +66,7 @@ def unsubscribe(topic: str, url: Url = DEFAULT_URL, output: Output = Format.text
 async def follow_topic(
     notifyx: Client, writer: Writer, topic: str, since: Since, *, ack: bool, count: int, skip_missing: bool
 ) -> None:
-    """Print what comes, until ``count`` have come. Raises :class:`NotifyxError`."""
+    """Print live notifications, until ``count`` were received (0: no limit). Raises :class:`NotifyxError`."""
     broken = False
 
     def on_state(state: State, error: NotifyxError | None) -> None:
@@ -94,7 +94,7 @@ async def follow_topic(
 
 
 def parse_since(text: str) -> Since:
-    """``now``, ``unread`` or a seq. Raises :class:`UsageProblem`."""
+    """Parse ``now``, ``unread`` or a seq. Raises :class:`UsageProblem`."""
     if text == "now":
         return None
     if text == "unread":

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from notifyx.channel_connection import USER_CHANNEL
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.follow import follow_topic, parse_since
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer, moment
 from notifyx.cli.session import client, run
-from notifyx.link import OWN
-from notifyx.shapes import InboxPage
+from notifyx.models import InboxPage
 
 
 def inbox(
@@ -36,7 +36,7 @@ def inbox(
             raise UsageProblem("--unread and --after do not go with --follow; --since unread does.")
         async with client(url) as notifyx:
             if follow:
-                await follow_topic(notifyx, writer, OWN, start, ack=ack_, count=count, skip_missing=False)
+                await follow_topic(notifyx, writer, USER_CHANNEL, start, ack=ack_, count=count, skip_missing=False)
             else:
                 _show(writer, await notifyx.inbox(unread=unread, limit=limit, after=after or None), only_unread=unread)
 
@@ -62,8 +62,8 @@ def ack(
             else:
                 last = up_to if up_to is not None else (await notifyx.history(topic, limit=1)).last_seq
                 done = await notifyx.ack(topic, up_to=last)
-        told = {"topic": topic, **done.model_dump()}
-        writer.result(told, f"Acknowledged; {done.unread} unread in {topic}.")
+        result = {"topic": topic, **done.model_dump()}
+        writer.result(result, f"Acknowledged; {done.unread} unread in {topic}.")
 
     run(output, work)
 

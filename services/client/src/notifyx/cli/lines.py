@@ -1,6 +1,6 @@
-"""Publishing line by line: what has been read so far goes in one batch while the next is read.
+"""Publishes line by line: while a batch is sent, the next lines are read.
 
-So a file goes in full batches, and what trickles through a pipe goes as it comes.
+So a file is sent in full batches, and lines that arrive slowly through a pipe are sent as they come.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from notifyx.cli.exits import Incomplete, UsageProblem
 from notifyx.cli.output import Writer
 from notifyx.client import Client
 from notifyx.errors import NotifyxError
-from notifyx.publishing import MOST_ITEMS, Message, batches, new_key
-from notifyx.shapes import Published
+from notifyx.models import Published
+from notifyx.publishing import MAX_ITEMS, Message, batches, new_key
 
-AHEAD = 2 * MOST_ITEMS
-"""Lines read while a batch is under way."""
+MAX_BUFFERED_LINES = 2 * MAX_ITEMS
+"""Maximum number of lines that are read while a batch is sent."""
 
-LONGEST_LINE = 1 << 20
+MAX_LINE_BYTES = 1 << 20
 
 
 async def publish_lines(notifyx: Client, template: Message, file: Path | None, writer: Writer) -> None:
-    """Publish each line as ``template`` with that line as its body; ``template.key`` begins each key, if given.
+    """Publish each line as ``template`` with that line as its body; ``template.key``, if given, is each key's prefix.
 
-    Raises :class:`Incomplete` when some were refused, the first refusal when all were, and what ended the publishing.
+    Raises :class:`Incomplete` if some were rejected, the first error if all were, and the error that stopped it.
     """
     tally = _Tally(writer)
     with ExitStack() as stack:
         source, total = _source(stack, file)
-        progress = _Bar(stack, total)
+        progress = _ProgressBar(stack, total)
         try:
-            async for numbered in _gathered(source):
+            async for numbered in _read_batches(source):
                 messages = {
                     number: replace(template, body=line, key=f"{template.key}-{number}" if template.key else new_key())
                     for number, line in numbered
@@ -45,57 +45,57 @@ async def publish_lines(notifyx: Client, template: Message, file: Path | None, w
                 numbers = iter(messages)
                 for batch in batches(messages.values()):
                     answers = await notifyx.publish_batch(batch)
-                    tally.take([(next(numbers), answer) for answer in answers])
+                    tally.record([(next(numbers), answer) for answer in answers])
                     progress.advance(len(batch))
         except NotifyxError as error:
             tally.stopped(error)
-    tally.conclude(template.topic)
+    tally.finish(template.topic)
 
 
 class _Tally:
-    """What became of the lines."""
+    """Results of the lines."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._seqs: list[int] = []
-        self._refused: list[NotifyxError] = []
+        self._rejected: list[NotifyxError] = []
         self._stopped: NotifyxError | None = None
 
-    def take(self, answers: Iterable[tuple[int, Published | NotifyxError]]) -> None:
-        """Count, and tell at once what can be told."""
+    def record(self, answers: Iterable[tuple[int, Published | NotifyxError]]) -> None:
+        """Record results and print those that are final."""
         for number, answer in answers:
             if isinstance(answer, Published):
                 self._seqs.append(answer.seq)
                 if self._writer.is_json:
                     self._writer.line({"line": number, **answer.model_dump(mode="json")})
             else:
-                self._refused.append(answer)
+                self._rejected.append(answer)
                 if self._writer.is_json:
                     self._writer.line({"line": number, "error": answer.to_dict()})
                 else:
                     self._writer.remark(f"line {number}: {answer.reason}")
 
     def stopped(self, error: NotifyxError) -> None:
-        """The rest was not published."""
+        """Record the error that stopped the publishing."""
         self._stopped = error
 
-    def conclude(self, topic: str) -> None:
-        """Sum up. Raises :class:`NotifyxError` unless all went well."""
+    def finish(self, topic: str) -> None:
+        """Print the summary. Raises :class:`NotifyxError` unless all lines were published."""
         done = len(self._seqs)
         if not self._writer.is_json and done:
             span = f"seq {min(self._seqs)}" if done == 1 else f"seq {min(self._seqs)} to {max(self._seqs)}"
             self._writer.text(f"Published {done} to {topic}, {span}.")
-        error = self._stopped or (self._refused[0] if self._refused else None)
+        error = self._stopped or (self._rejected[0] if self._rejected else None)
         if error is None:
             return
         if not done:
             raise error
         if self._stopped is not None:
             raise Incomplete(f"{done} were published, then it stopped: {self._stopped.reason}")
-        raise Incomplete(f"{done} were published, {len(self._refused)} refused.")
+        raise Incomplete(f"{done} were published, {len(self._rejected)} refused.")
 
 
-class _Bar:
+class _ProgressBar:
     """A progress bar on the terminal, from the second batch on."""
 
     def __init__(self, stack: ExitStack, total: int | None) -> None:
@@ -105,7 +105,7 @@ class _Bar:
         self._show: Callable[[int], None] | None = None
 
     def advance(self, count: int) -> None:
-        """``count`` more are done."""
+        """Add ``count`` published lines."""
         self._done += count
         if self._show is None and sys.stderr.isatty() and self._total != self._done:
             from notifyx.cli.progress import bar  # noqa: PLC0415 - takes a while to load, and is rarely wanted
@@ -128,25 +128,25 @@ def _source(stack: ExitStack, file: Path | None) -> tuple[IO[bytes], int | None]
 
 
 Item = tuple[int, str] | NotifyxError | None
-"""A line with its number, what is wrong with it, or the end."""
+"""A line with its number, an error, or the end of the input."""
 
 
-async def _gathered(source: IO[bytes]) -> AsyncIterator[list[tuple[int, str]]]:
-    """All lines that have been read meanwhile, again and again. Raises :class:`UsageProblem` for what is no text."""
-    queue: asyncio.Queue[Item] = asyncio.Queue(AHEAD)
+async def _read_batches(source: IO[bytes]) -> AsyncIterator[list[tuple[int, str]]]:
+    """Iterate over batches: the lines read since the last one. Raises :class:`UsageProblem` if they are not text."""
+    queue: asyncio.Queue[Item] = asyncio.Queue(MAX_BUFFERED_LINES)
     loop = asyncio.get_running_loop()
-    # A thread of our own: one of the loop's would keep the process from ending while it waits for input.
+    # A daemon thread: a thread of the loop's pool would keep the process alive while it waits for input.
     threading.Thread(target=_read, args=(source, queue, loop), daemon=True).start()
     while True:
-        gathered: list[tuple[int, str]] = []
+        batch_lines: list[tuple[int, str]] = []
         item = await queue.get()
         while isinstance(item, tuple):
-            gathered.append(item)
-            if queue.empty() or len(gathered) >= MOST_ITEMS:
+            batch_lines.append(item)
+            if queue.empty() or len(batch_lines) >= MAX_ITEMS:
                 break
             item = queue.get_nowait()
-        if gathered:
-            yield gathered
+        if batch_lines:
+            yield batch_lines
         if isinstance(item, NotifyxError):
             raise item
         if item is None:
@@ -163,7 +163,7 @@ def _read(source: IO[bytes], queue: asyncio.Queue[Item], loop: asyncio.AbstractE
 
     number = 0
     try:
-        while raw := source.readline(LONGEST_LINE):
+        while raw := source.readline(MAX_LINE_BYTES):
             number += 1
             line = raw.decode().rstrip("\r\n")
             if line.strip() and not put((number, line)):

@@ -29,7 +29,7 @@ class PriorityChoice(StrEnum):
 
 
 class EmailChoice(StrEnum):
-    """What a subscriber is mailed."""
+    """When a subscriber is mailed."""
 
     never = "never"
     every = "every"

@@ -1,4 +1,4 @@
-"""Writing results: for people, or as JSON. What others published is shown, and never obeyed, by the terminal."""
+"""Writes results as text or JSON. Published text is escaped, so that it cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from rich.text import Text
 
 from notifyx.cli.options import Format
 from notifyx.errors import NotifyxError
-from notifyx.shapes import Notification
+from notifyx.models import Notification
 
 NOT_A_TERMINAL = 10_000
-"""Width where there is no screen: nothing is cut off."""
+"""Width if the output is no terminal: nothing is cut off."""
 
 ACTIVE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
-"""Kinds of characters a terminal acts on: controls, changes of direction, private and broken ones."""
+"""Unicode categories that a terminal interprets: controls, direction marks, private-use characters, surrogates."""
 
 JOINER = "\N{ZERO WIDTH JOINER}"  # holds emoji together
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    """``text`` without what a terminal would act on; ``lines``: line breaks and tabs stay."""
-    kept = f"{JOINER}\n\t" if lines else JOINER
-    return "".join(one if one in kept or unicodedata.category(one) not in ACTIVE else REPLACEMENT for one in text)
+    """Replace characters that a terminal would interpret; ``lines``: line breaks and tabs stay."""
+    allowed = f"{JOINER}\n\t" if lines else JOINER
+    return "".join(one if one in allowed or unicodedata.category(one) not in ACTIVE else REPLACEMENT for one in text)
 
 
 class Writer:
@@ -43,30 +43,30 @@ class Writer:
         self._remarks = _console(stderr=True)
 
     def result(self, data: BaseModel | dict[str, Any], text: str) -> None:
-        """One result: ``data`` as JSON, or ``text``."""
+        """Write one result: ``data`` as JSON, or ``text``."""
         if self.is_json:
             self.line(data)
         else:
             self.text(text)
 
     def line(self, data: BaseModel | dict[str, Any]) -> None:
-        """``data`` as one line of JSON, at once."""
+        """Write ``data`` as one line of JSON, and flush."""
         sys.stdout.write(f"{to_json(data)}\n")
         sys.stdout.flush()
 
     def text(self, text: str) -> None:
-        """Lines for people."""
+        """Write lines for people."""
         self._console.print(Text(visible(text, lines=True)), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """A table for people."""
+        """Write a table for people."""
         table = Table(*columns, box=None, pad_edge=False, header_style="bold", show_header=any(columns))
         for row in rows:
             table.add_row(*(Text(visible(str(cell))) for cell in row))
         self._console.print(table)
 
     def notification(self, notification: Notification) -> None:
-        """One notification, at once."""
+        """Write one notification, and flush."""
         if self.is_json:
             self.line(notification)
             return
@@ -85,7 +85,7 @@ class Writer:
         self._remarks.print(Text(visible(sentence), style="dim"), soft_wrap=True)
 
     def problem(self, error: NotifyxError) -> None:
-        """Say what went wrong, on standard error."""
+        """Write an error to standard error."""
         if self.is_json:
             sys.stderr.write(f"{json.dumps({'error': error.to_dict()})}\n")
         else:
@@ -93,14 +93,14 @@ class Writer:
 
 
 def to_json(data: BaseModel | dict[str, Any]) -> str:
-    """One line of JSON."""
+    """Return one line of JSON."""
     if isinstance(data, BaseModel):
         return data.model_dump_json()
     return json.dumps(data, default=_plain, ensure_ascii=False, separators=(",", ":"))
 
 
 def moment(at: datetime) -> str:
-    """A time for people, in their own zone."""
+    """Format a time for people, in the local zone."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 

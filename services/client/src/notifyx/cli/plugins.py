@@ -1,7 +1,7 @@
 """Commands that other packages add, by the entry-point group ``notifyx.commands``.
 
-An entry point's name is the command's, and its value a function that Typer could take. It is loaded when it is asked
-for: the platform's own packages are heavy, and publishing a line needs none of them.
+An entry point's name is the command's, and its value a function for Typer. It is loaded only when its command runs:
+the platform's packages are slow to import, and publishing a line needs none of them.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typer.main import get_command
 from notifyx.cli.exits import Exit
 
 GROUP = "notifyx.commands"
-KNOWN = {"up": "notifyx-local"}
-"""Commands that people look for, and the package that brings each."""
+EXPECTED = {"up": "notifyx-local"}
+"""Commands of other packages that are listed even if their package is not installed, with its name."""
 
 
 class PluggableGroup(TyperGroup):
-    """A group that finds more commands among the installed packages."""
+    """A group that adds the commands of installed packages."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Our own in their order, then those of others."""
+        """List our own commands in their order, then those of other packages."""
         own = super().list_commands(ctx)
-        return [*own, *sorted((set(_found()) | set(KNOWN)) - set(own))]
+        return [*own, *sorted((set(_found()) | set(EXPECTED)) - set(own))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command called ``cmd_name``, if there is one."""
+        """Return the command ``cmd_name``, if there is one."""
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
         entry = _found().get(cmd_name)
         if entry is not None:
             return _made(cmd_name, entry.load())
-        return _made(cmd_name, _absent(cmd_name, KNOWN[cmd_name])) if cmd_name in KNOWN else None
+        return _made(cmd_name, _absent(cmd_name, EXPECTED[cmd_name])) if cmd_name in EXPECTED else None
 
 
 def _found() -> dict[str, EntryPoint]:

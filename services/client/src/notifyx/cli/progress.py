@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 @contextmanager
 def bar(total: int | None) -> Iterator[Callable[[int], None]]:
-    """While it is entered: what it gives shows how many of ``total`` are published (``None``: nobody knows)."""
+    """Show a progress bar; yield a function that sets how many of ``total`` (``None``: unknown) are published."""
     columns = (TextColumn("{task.completed} published"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=total)

@@ -16,8 +16,8 @@ from notifyx.cli.output import Writer
 from notifyx.cli.session import client, run
 from notifyx.publishing import Message, new_key
 
-MOST_TEXT = 1 << 20
-"""Of a file or standard input that is one notification, in bytes; the server's own bound is smaller."""
+MAX_TEXT_BYTES = 1 << 20
+"""Maximum text of one notification from a file or standard input, in bytes; the server's own limit is lower."""
 
 Text = Annotated[str | None, typer.Argument(help="The text; - or nothing: standard input.", show_default=False)]
 File = Annotated[Path | None, typer.Option("--file", "-f", help="Read the text from this file.")]
@@ -91,24 +91,24 @@ def send(
 
 
 def _text(text: str | None, file: Path | None, *, needed: bool) -> str:
-    """The body; standard input is read when nothing else says anything."""
+    """Return the body; it is read from standard input if there is no other content."""
     if text is not None and file is not None:
         raise UsageProblem("Give the text or --file, not both.")
     if file is not None:
         try:
             with file.open("rb") as opened:
-                return _decoded(opened.read(MOST_TEXT + 1), str(file))
+                return _decoded(opened.read(MAX_TEXT_BYTES + 1), str(file))
         except OSError as error:
             raise UsageProblem(f"{file} cannot be read: {error.strerror or error}.") from None
     if text == "-" or (text is None and needed):
         if sys.stdin.isatty() and text is None:
             raise UsageProblem("Give a text, a title, data, or --file.")
-        return _decoded(sys.stdin.buffer.read(MOST_TEXT + 1), "standard input")
+        return _decoded(sys.stdin.buffer.read(MAX_TEXT_BYTES + 1), "standard input")
     return text or ""
 
 
 def _decoded(raw: bytes, place: str) -> str:
-    if len(raw) > MOST_TEXT:
+    if len(raw) > MAX_TEXT_BYTES:
         raise UsageProblem(f"What {place} holds is too long for one notification; did you mean --lines?")
     try:
         return raw.decode()

@@ -1,4 +1,4 @@
-"""From the environment and the token file to a client, and from an error to an exit code."""
+"""Creates the client from the environment and the token file, and converts errors to exit codes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from notifyx.client import Client
 from notifyx.credentials import AccessToken, ApiKey, Credentials, TokenFile
 from notifyx.errors import NotifyxError
 
-PATIENCE = "NOTIFYX_PATIENCE"
-PATIENCE_SECONDS = 5.0
-"""How long a command tries again before it says that nobody answers."""
+PATIENCE_VARIABLE = "NOTIFYX_PATIENCE"
+DEFAULT_PATIENCE = 5.0
+"""How long a command retries before it fails, in seconds."""
 
 
 def credentials(environment: Mapping[str, str] = os.environ) -> Credentials:
-    """``NOTIFYX_TOKEN``, else ``NOTIFYX_API_KEY``, else what ``notifyx login`` left."""
+    """Return ``NOTIFYX_TOKEN``, else ``NOTIFYX_API_KEY``, else the session that ``notifyx login`` stored."""
     if token := environment.get("NOTIFYX_TOKEN", "").strip():
         return AccessToken(token)
     if key := environment.get("NOTIFYX_API_KEY", "").strip():
@@ -31,19 +31,19 @@ def credentials(environment: Mapping[str, str] = os.environ) -> Credentials:
 
 
 def patience(environment: Mapping[str, str] = os.environ) -> float:
-    """``NOTIFYX_PATIENCE`` in seconds. Raises :class:`UsageProblem`."""
-    text = environment.get(PATIENCE, "").strip()
+    """Return ``NOTIFYX_PATIENCE``, in seconds. Raises :class:`UsageProblem`."""
+    text = environment.get(PATIENCE_VARIABLE, "").strip()
     try:
-        seconds = float(text) if text else PATIENCE_SECONDS
+        seconds = float(text) if text else DEFAULT_PATIENCE
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= 86_400:
-        raise UsageProblem(f"{PATIENCE} is a number of seconds, up to 86400.")
+        raise UsageProblem(f"{PATIENCE_VARIABLE} is a number of seconds, up to 86400.")
     return seconds
 
 
 def client(url: str, proof: Credentials | None = None) -> Client:
-    """The client a command uses. Raises :class:`UsageProblem` for an address that is none."""
+    """Return the client of a command. Raises :class:`UsageProblem` for an invalid URL."""
     socket_url = os.environ.get("NOTIFYX_SOCKET_URL", "").strip() or None
     try:
         return Client(url, proof or credentials(), socket_url=socket_url, patience=patience())
@@ -52,7 +52,7 @@ def client(url: str, proof: Credentials | None = None) -> Client:
 
 
 def run(output: Format, work: Callable[[Writer], Awaitable[None]]) -> None:
-    """Run a command's work; what fails is told in one sentence, and in the exit code."""
+    """Run a command's work. An error is printed as one sentence and sets the exit code."""
     writer = Writer(output)
 
     async def main() -> None:
@@ -66,6 +66,6 @@ def run(output: Format, work: Callable[[Writer], Awaitable[None]]) -> None:
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
     except BrokenPipeError:
-        # Whoever read the output has seen enough. What Python flushes at its end must not complain again.
+        # The reader has closed the pipe. Redirect stdout, so that the flush at exit does not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Exit.OK) from None

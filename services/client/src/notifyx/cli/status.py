@@ -6,7 +6,7 @@ from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer
 from notifyx.cli.session import client, run
 from notifyx.errors import Unavailable
-from notifyx.shapes import Status
+from notifyx.models import Status
 
 
 def status(url: Url = DEFAULT_URL, output: Output = Format.text) -> None:

@@ -1,16 +1,16 @@
-"""What has to change so that a topic is what its file says, through the public API. Pure."""
+"""The changes of a topic, through the public API, that make it match its file. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from notifyx.shapes import Topic, User
+from notifyx.models import Topic, User
 from notifyx_topics.resource import TopicSpec
 
 
 def creation(spec: TopicSpec) -> dict[str, Any]:
-    """The fields to make the topic with."""
+    """Return the fields for the creation of the topic."""
     return {
         "title": spec.title,
         "visibility": spec.visibility,
@@ -22,21 +22,21 @@ def creation(spec: TopicSpec) -> dict[str, Any]:
 
 
 def changes(spec: TopicSpec, topic: Topic, caller: User) -> dict[str, Any]:
-    """The fields in which ``topic`` is not what ``spec`` says, with what they should be.
+    """Return the fields in which ``topic`` differs from ``spec``, with their values in ``spec``.
 
-    Owners that are not named stay as they are; where some are, the caller stays one too, and does not lock themselves
-    out (an administrator needs no place in the list).
+    Without ``owners`` in the file, the creators stay as they are. With them, the caller is added, so as not to lose
+    access (an administrator does not need that).
     """
-    wanted = {**creation(spec), "paused": spec.paused}
+    desired = {**creation(spec), "paused": spec.paused}
     if spec.owners:
-        own = () if caller.role == "admin" or _names(caller) & _kept(spec.owners) else (caller.id,)
-        wanted["creators"] = [*spec.owners, *own]
-    has = topic.model_dump(mode="json")
+        own = () if caller.role == "admin" or _names(caller) & _normalized(spec.owners) else (caller.id,)
+        desired["creators"] = [*spec.owners, *own]
+    current = topic.model_dump(mode="json")
     lists = ("creators", "publishers", "readers")
     return {
         field: value
-        for field, value in wanted.items()
-        if (_kept(value) != _kept(has[field]) if field in lists else value != has[field])
+        for field, value in desired.items()
+        if (_normalized(value) != _normalized(current[field]) if field in lists else value != current[field])
     }
 
 
@@ -44,6 +44,6 @@ def _names(user: User) -> set[str]:
     return {user.id, user.email.lower()} if user.email_verified else {user.id}
 
 
-def _kept(grants: Iterable[str]) -> set[str]:
-    # The server keeps emails in lower case and each entry once; their order means nothing.
+def _normalized(grants: Iterable[str]) -> set[str]:
+    # The server stores emails in lower case and each entry once, in any order.
     return {entry.lower() if "@" in entry else entry for entry in grants}

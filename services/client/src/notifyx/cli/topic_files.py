@@ -1,6 +1,6 @@
-"""NotifyxTopic files, read as ``kubectl apply`` would: strictly, and with the place of what is wrong.
+"""Reads NotifyxTopic files as strictly as ``kubectl apply``; errors name the place.
 
-``demand`` and ``deletionPolicy`` are read and left to the operator: through the API they mean nothing.
+``demand`` and ``deletionPolicy`` are accepted but have no effect through the API; they are for the operator.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from notifyx_topics.resource import TopicSpec
 
 
 def read_topics(path: Path, stdin: IO[str]) -> dict[str, TopicSpec]:
-    """Every topic in the file ``path`` (``-``: ``stdin``), or in the ``*.yaml`` and ``*.yml`` files of a folder.
+    """Read every topic in the file ``path`` (``-``: ``stdin``), or in the ``*.yaml`` and ``*.yml`` files of a folder.
 
     Raises :class:`UsageProblem`.
     """

@@ -17,7 +17,7 @@ from notifyx.cli.topic_changes import changes, creation
 from notifyx.cli.topic_files import read_topics
 from notifyx.client import Client
 from notifyx.errors import Conflict, NotFound, NotifyxError
-from notifyx.shapes import Topic, User
+from notifyx.models import Topic, User
 from notifyx_topics.resource import TopicSpec
 
 app = typer.Typer(no_args_is_help=True, help="Topics: what is published to.")
@@ -104,12 +104,12 @@ def apply(
     """Create or change topics so that they are what the files say, as kubectl apply would."""
 
     async def work(writer: Writer) -> None:
-        wanted = read_topics(file, sys.stdin)
+        specs = read_topics(file, sys.stdin)
         results: list[dict[str, Any]] = []
         errors: list[NotifyxError] = []
         async with client(url) as notifyx:
             me = await notifyx.me()
-            for name, spec in wanted.items():
+            for name, spec in specs.items():
                 try:
                     result = await _apply(notifyx, name, spec, me)
                 except NotifyxError as error:
@@ -120,10 +120,10 @@ def apply(
                     writer.text(_sentence(result))
         if writer.is_json:
             writer.line({"items": results})
-        if len(errors) == len(wanted):
+        if len(errors) == len(specs):
             raise errors[0]
         if errors:
-            raise Incomplete(f"{len(errors)} of {len(wanted)} topics could not be applied.")
+            raise Incomplete(f"{len(errors)} of {len(specs)} topics could not be applied.")
 
     run(output, work)
 
@@ -150,7 +150,7 @@ def delete(
 
 
 def writer_topic(writer: Writer, topic: Topic) -> None:
-    """Write everything of one topic."""
+    """Write all fields of one topic."""
     if writer.is_json:
         writer.line(topic)
         return
@@ -182,7 +182,7 @@ async def _apply(notifyx: Client, name: str, spec: TopicSpec, me: User) -> dict[
         except Conflict as error:
             if error.code != "topic_exists":
                 raise
-            topic = await notifyx.topic(name)  # somebody was quicker
+            topic = await notifyx.topic(name)  # created by another client meanwhile
     different = changes(spec, topic, me)
     if different:
         await notifyx.change_topic(name, **different)

@@ -1,4 +1,4 @@
-"""What the API answers, as frozen models. Fields a newer server adds are ignored."""
+"""Frozen models of the API's answers. Fields that a newer server adds are ignored."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ EmailMode = Literal["never", "every", "unread", "digest"]
 Visibility = Literal["public", "private"]
 
 
-class Shape(BaseModel):
-    """Base of all: cannot be changed, and does not mind unknown fields."""
+class Model(BaseModel):
+    """Base of all models: frozen, ignores unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
-class Config(Shape):
-    """What a deployment tells before anybody logs in."""
+class Config(Model):
+    """Public configuration of a deployment."""
 
     socket_url: str
     sign_up: bool
@@ -27,8 +27,8 @@ class Config(Shape):
     version: str = ""
 
 
-class User(Shape):
-    """The caller, as :meth:`notifyx.Client.me` answers."""
+class User(Model):
+    """The caller, as returned by :meth:`notifyx.Client.me`."""
 
     id: str
     email: str
@@ -37,7 +37,7 @@ class User(Shape):
     email_verified: bool
 
 
-class NewUser(Shape):
+class NewUser(Model):
     """A new account."""
 
     id: str
@@ -45,15 +45,15 @@ class NewUser(Shape):
     name: str
 
 
-class Publisher(Shape):
-    """Who published."""
+class Publisher(Model):
+    """The publisher of a notification."""
 
     id: str = ""
     name: str = ""
 
 
-class Notification(Shape):
-    """A notification. ``seq`` counts up within its topic, without a gap when it is published."""
+class Notification(Model):
+    """A notification. ``seq`` is its number in the topic: 1, 2, 3, … without gaps."""
 
     id: str
     topic: str
@@ -73,8 +73,8 @@ class InboxNotification(Notification):
     acked: bool
 
 
-class Published(Shape):
-    """An accepted notification: it is committed, and will be delivered."""
+class Published(Model):
+    """The answer to a publish: the notification is committed, and will be delivered."""
 
     id: str
     topic: str
@@ -82,15 +82,15 @@ class Published(Shape):
     published_at: datetime
 
 
-class Acked(Shape):
-    """Where the caller stands after an acknowledgement."""
+class Acked(Model):
+    """The caller's position after an acknowledgement."""
 
     acked_up_to: int
     unread: int
 
 
-class HistoryPage(Shape):
-    """Ascending by ``seq``. ``next`` is the ``after`` of the following page, if there is one."""
+class HistoryPage(Model):
+    """Notifications ascending by ``seq``. ``next`` is the ``after`` of the following page, if there is one."""
 
     items: tuple[Notification, ...]
     first_seq: int
@@ -98,30 +98,30 @@ class HistoryPage(Shape):
     next: int | None
 
 
-class InboxPage(Shape):
-    """Newest first. ``unread`` is by topic, ``next`` the ``after`` of the following page, if there is one."""
+class InboxPage(Model):
+    """Notifications, newest first. ``unread`` is by topic, ``next`` the ``after`` of the next page, if there is one."""
 
     items: tuple[InboxNotification, ...]
     next: str | None
     unread: dict[str, int]
 
 
-class Retention(Shape):
-    """How long (in seconds) and how many notifications are kept; whichever bound is reached first."""
+class Retention(Model):
+    """Maximum age (in seconds) and number of notifications; the bound that is reached first applies."""
 
     max_age_seconds: int = 30 * 24 * 3600
     max_count: int = 100_000
 
 
-class EmailPolicy(Shape):
-    """The email of new subscriptions, and the delays of ``unread`` and ``digest`` in seconds."""
+class EmailPolicy(Model):
+    """The email mode of new subscriptions, and the delays of ``unread`` and ``digest`` in seconds."""
 
     default: EmailMode = "never"
     unread_after_seconds: int = 900
     digest_every_seconds: int = 24 * 3600
 
 
-class Topic(Shape):
+class Topic(Model):
     """A topic as a reader sees it; ``resource`` names the NotifyxTopic that owns it, if one does."""
 
     id: str
@@ -142,14 +142,14 @@ class Topic(Shape):
     can_manage: bool
 
 
-class TopicsPage(Shape):
-    """By name. ``next`` is the ``after`` of the following page, if there is one."""
+class TopicsPage(Model):
+    """Topics by name. ``next`` is the ``after`` of the following page, if there is one."""
 
     items: tuple[Topic, ...]
     next: str | None
 
 
-class Subscription(Shape):
+class Subscription(Model):
     """The caller's lasting subscription to a topic."""
 
     topic: str
@@ -160,14 +160,14 @@ class Subscription(Shape):
     created_at: datetime
 
 
-class Subscriptions(Shape):
+class Subscriptions(Model):
     """All of the caller's subscriptions, the inbox included."""
 
     items: tuple[Subscription, ...]
 
 
-class Joined(Shape):
-    """Where a topic and the caller stand when a subscription goes live."""
+class Joined(Model):
+    """Position of the topic and of the caller at a join."""
 
     last_seq: int
     first_seq: int
@@ -177,23 +177,23 @@ class Joined(Shape):
     missing: int = 0
 
 
-class Grant(Shape):
-    """RFC 6749 5.1."""
+class TokenResponse(Model):
+    """The answer of the token endpoint (RFC 6749, section 5.1); ``expires_in`` is in seconds."""
 
     access_token: str
     expires_in: int
     refresh_token: str | None = None
 
 
-class Readiness(Shape):
-    """Whether a gateway takes requests; ``failed`` says what is missing."""
+class Readiness(Model):
+    """Whether a gateway accepts requests; ``failed`` has the reason of each failed check."""
 
     status: Literal["ok", "not ready"]
     failed: dict[str, str]
 
 
-class Status(Shape):
-    """A deployment as the caller meets it. ``user`` is ``None`` when nobody is logged in."""
+class Status(Model):
+    """A deployment and the caller. ``user`` is ``None`` if nobody is logged in."""
 
     url: str
     config: Config
