@@ -29,7 +29,7 @@ async def end_each(service: Node[Any], names: Iterable[str]) -> None:
         assert response.status_code == 503
         sentence = (await response.get_json())["failed"][f"task {name}"]
         assert sentence == f"The background task '{name}' was cancelled; this node stops and has to be started again."
-        told = [entry for entry in logs if entry["event"] == "background task ended"]
+        told = [entry for entry in logs if entry["event"] == "background_task_ended"]
         assert [(entry["log_level"], entry["task"]) for entry in told] == [("critical", name)]
         labels = {"task": name, "kind": "endless"}
         assert service.metrics.registry.get_sample_value("notifyx_background_failures_total", labels) == 1

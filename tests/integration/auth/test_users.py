@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from notifyx_auth.maintenance import delete_expired
 from notifyx_auth.models import Session, User
-from notifyx_auth.upkeep import purge
 from notifyx_common.contracts.auth import JWKS
 from notifyx_common.principal import Principal
 from support.auth import PASSWORD, HandClock, running_auth
@@ -176,11 +176,11 @@ async def test_what_is_over_is_removed(database: str) -> None:
         await auth.sign_in(password="wrong password")
         await auth.call("POST", "/me/verification", as_=ada)
         db = auth.auth.database
-        await purge(db, clock.now())
+        await delete_expired(db, clock.now())
         counts = "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM verifications), count(*) FROM {}"
         assert tuple(await db.pool.fetchrow(counts.format("login_attempts"))) == (1, 1, 1)
         clock.move(days=31)
-        await purge(db, clock.now())
+        await delete_expired(db, clock.now())
         assert tuple(await db.pool.fetchrow(counts.format("login_attempts"))) == (0, 0, 0)
         assert not await Session.exists()
         assert await User.exists()

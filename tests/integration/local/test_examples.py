@@ -22,7 +22,7 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
 from notifyx_common.topics import observe
 from notifyx_local.topics import apply_topics, read_folder
-from notifyx_topics.plan import plan
+from notifyx_topics.plan import plan_topics
 from support.platform import Platform, person
 
 pytestmark = pytest.mark.xdist_group("platform-1")
@@ -49,7 +49,7 @@ async def test_the_example_topics_are_what_their_files_say(platform: Platform) -
     ) as store:
         topics = [topic for topic in await observe(store) if topic.resource is not None]
         assert {topic.resource for topic in topics} == {resource.reference for resource in resources}
-        assert plan(resources, topics) == [], "what was applied is what was asked for"
+        assert plan_topics(resources, topics) == [], "what was applied is what was asked for"
         assert await apply_topics(store, resources) == []
     async with person(platform, "outsider") as outsider:
         shown = await outsider.call("GET", "/topics/deploys")

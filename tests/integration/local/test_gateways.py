@@ -92,7 +92,7 @@ async def status_over_a_new_connection(someone: Person) -> int | str:
 
 def joined(platform: Platform, name: str) -> int:
     """How often the gateway has begun to accept connections at the shared address."""
-    return (platform.data / "logs" / f"{name}.log").read_text().count("shared ports joined")
+    return (platform.data / "logs" / f"{name}.log").read_text().count("shared_ports_joined")
 
 
 class Poller:

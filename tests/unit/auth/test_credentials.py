@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from notifyx_auth.credentials import (
     digest,
     email_key,
-    matches,
     new_api_key,
     parse_api_key,
     parse_refresh_token,
+    verify_secret,
 )
 from notifyx_auth.throttle import wait_seconds
 from notifyx_common.logs import redact
@@ -23,8 +23,8 @@ def test_any_text_can_be_looked_at(text: str) -> None:
     email_key(text)
     parse_refresh_token(text)
     assert parse_api_key(text) is None
-    assert matches(text, digest(text))
-    assert not matches(text + "x", digest(text))
+    assert verify_secret(text, digest(text))
+    assert not verify_secret(text + "x", digest(text))
 
 
 def test_an_api_key_is_read_back_and_is_masked_in_logs() -> None:

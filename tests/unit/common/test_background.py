@@ -139,8 +139,8 @@ async def test_a_bounded_task_that_fails_is_reported_and_ends_nothing(stage: Sta
                 raise Unavailable("The store is away.")
     assert (stage.failures("heal", "bounded"), stage.failures("round", "bounded")) == (1, 1)
     assert [(entry["event"], entry["task"]) for entry in logs] == [
-        ("background task failed", "heal"),
-        ("background task failed", "round"),
+        ("background_task_failed", "heal"),
+        ("background_task_failed", "round"),
     ]
     assert stage.faults == []
 
@@ -194,7 +194,7 @@ async def test_a_close_has_a_deadline(stage: Stage) -> None:
     await asyncio.sleep(0)
     with capture_logs() as logs:
         await tasks.close(within=0.02)
-    assert [(entry["event"], entry["tasks"]) for entry in logs] == [("tasks do not end", ["stubborn"])]
+    assert [(entry["event"], entry["tasks"]) for entry in logs] == [("tasks_still_running", ["stubborn"])]
     ended.set()
     await asyncio.wait([task])
 
@@ -271,9 +271,9 @@ async def test_a_dependency_that_is_away_is_waited_out_and_said_once() -> None:
     with capture_logs() as logs:
         await cancelled(asyncio.ensure_future(every(0.001, steps, away=(Unavailable,), backoff=QUICK)))
     assert [entry["event"] for entry in logs] == [
-        "background work waits",
-        "background work goes on",
-        "background work waits",
+        "background_work_waiting",
+        "background_work_resumed",
+        "background_work_waiting",
     ]
     assert (logs[0]["error"], logs[0]["reason"], logs[1]["failures"]) == ("Unavailable", "The database is away.", 3)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.contracts.store.topics import Topic
-from notifyx_topics.plan import Action, Delete, Put, Refuse, Release, plan
+from notifyx_topics.plan import Action, Delete, Put, Reject, Release, plan_topics
 from notifyx_topics.resource import InvalidResource, Resource, TopicSpec, parse
 from notifyx_topics.settings import EmailPolicy, Retention
 
@@ -47,14 +47,14 @@ def topic_of(owner: Resource | None, name: str = "deploys", **changes: Any) -> T
 
 
 def test_a_new_resource_makes_its_topic() -> None:
-    (action,) = plan([resource(title="Deployments")], [])
+    (action,) = plan_topics([resource(title="Deployments")], [])
     assert isinstance(action, Put)
-    assert action.wish.title == "Deployments"
-    assert action.wish.resource == "a/deploys"
+    assert action.desired.title == "Deployments"
+    assert action.desired.resource == "a/deploys"
 
 
 def test_a_topic_of_the_api_is_taken_over() -> None:
-    (action,) = plan([resource()], [topic_of(None)])
+    (action,) = plan_topics([resource()], [topic_of(None)])
     assert isinstance(action, Put)
     assert "takes it over" in action.reason
 
@@ -73,64 +73,64 @@ def test_a_topic_of_the_api_is_taken_over() -> None:
 )
 def test_drift_is_repaired(field: str, value: Any) -> None:
     wanted = resource()
-    assert plan([wanted], [topic_of(wanted)]) == []
-    (action,) = plan([wanted], [topic_of(wanted, **{field: value})])
+    assert plan_topics([wanted], [topic_of(wanted)]) == []
+    (action,) = plan_topics([wanted], [topic_of(wanted, **{field: value})])
     assert isinstance(action, Put)
     assert ("owners" if field == "creators" else field) in action.reason
 
 
 def test_of_two_that_claim_a_topic_the_older_wins() -> None:
     old, young = resource(namespace="z", age=0), resource(namespace="a", age=5)
-    refuse, put = sorted(plan([young, old], []), key=lambda action: type(action).__name__, reverse=True)
-    assert isinstance(refuse, Refuse)
+    refuse, put = sorted(plan_topics([young, old], []), key=lambda action: type(action).__name__, reverse=True)
+    assert isinstance(refuse, Reject)
     assert isinstance(put, Put)
     assert refuse.resource is young
     assert "z/deploys" in refuse.reason
-    assert put.wish.resource == "z/deploys"
+    assert put.desired.resource == "z/deploys"
 
 
 def test_a_deleted_resource_does_what_its_policy_says() -> None:
     keep, drop = resource("keep"), resource("drop", deletionPolicy="Delete")
     observed = [topic_of(keep, "keep"), topic_of(drop, "drop")]
-    actions = plan([], observed, ended=[keep, drop])
+    actions = plan_topics([], observed, ended=[keep, drop])
     assert [type(action) for action in actions] == [Delete, Release]
     assert [action.topic for action in actions] == ["drop", "keep"]
 
 
 def test_what_ends_is_settled_for_that_resource_alone() -> None:
     keep, drop = resource("keep"), resource("drop", deletionPolicy="Delete")
-    actions = plan([], [topic_of(keep, "keep"), topic_of(drop, "drop")], ended=[keep, drop])
+    actions = plan_topics([], [topic_of(keep, "keep"), topic_of(drop, "drop")], ended=[keep, drop])
     assert [action.uid for action in actions if isinstance(action, Delete | Release)] == ["uid-a-drop", "uid-a-keep"]
 
 
 def test_a_topic_another_resource_waits_for_is_passed_on_and_not_deleted() -> None:
     ending, waiting = resource(namespace="old", deletionPolicy="Delete"), resource(namespace="new", age=5)
-    actions = plan([waiting], [topic_of(ending)], ended=[ending])
+    actions = plan_topics([waiting], [topic_of(ending)], ended=[ending])
     assert [type(action) for action in actions] == [Release, Put]
 
 
 def test_a_resource_that_cannot_be_understood_keeps_its_topic() -> None:
     broken, other = resource(namespace="broken"), resource(namespace="other")
     observed = [topic_of(broken)]
-    assert plan([], observed, held=["broken/deploys"]) == []
-    (action,) = plan([other], observed, held=["broken/deploys"])
-    assert isinstance(action, Refuse)
+    assert plan_topics([], observed, held=["broken/deploys"]) == []
+    (action,) = plan_topics([other], observed, held=["broken/deploys"])
+    assert isinstance(action, Reject)
     assert "broken/deploys" in action.reason
 
 
 def test_data_of_a_resource_that_just_vanished_is_never_deleted() -> None:
     gone = resource("gone", deletionPolicy="Delete")
-    (action,) = plan([], [topic_of(gone, "gone")])
+    (action,) = plan_topics([], [topic_of(gone, "gone")])
     assert isinstance(action, Release)
 
 
 def test_only_own_namespaces_are_tidied() -> None:
     other = resource("theirs", namespace="theirs")
-    assert plan([], [topic_of(other, "theirs")], namespaces={"ours"}) == []
+    assert plan_topics([], [topic_of(other, "theirs")], namespaces={"ours"}) == []
 
 
 def test_topics_of_people_are_left_alone() -> None:
-    assert plan([], [topic_of(None, "mine")]) == []
+    assert plan_topics([], [topic_of(None, "mine")]) == []
 
 
 resources = st.lists(
@@ -159,8 +159,8 @@ topics = st.lists(
 
 @given(resources, topics)
 def test_after_a_plan_there_is_nothing_left_to_do(desired: list[Resource], observed: list[Topic]) -> None:
-    after = carry_out(plan(desired, observed), observed)
-    assert [action for action in plan(desired, after) if not isinstance(action, Refuse)] == []
+    after = carry_out(plan_topics(desired, observed), observed)
+    assert [action for action in plan_topics(desired, after) if not isinstance(action, Reject)] == []
     assert {topic.name for topic in observed} <= {topic.name for topic in after}, "nothing was deleted"
 
 
@@ -168,10 +168,10 @@ def test_after_a_plan_there_is_nothing_left_to_do(desired: list[Resource], obser
 def test_the_order_in_which_things_are_listed_does_not_matter(
     desired: list[Resource], observed: list[Topic], random: Any
 ) -> None:
-    expected = plan(desired, observed)
+    expected = plan_topics(desired, observed)
     random.shuffle(desired)
     random.shuffle(observed)
-    assert plan(desired, observed) == expected
+    assert plan_topics(desired, observed) == expected
 
 
 def carry_out(actions: list[Action], observed: list[Topic]) -> list[Topic]:
@@ -179,7 +179,7 @@ def carry_out(actions: list[Action], observed: list[Topic]) -> list[Topic]:
     by_name = {topic.name: topic for topic in observed}
     for action in actions:
         if isinstance(action, Put):
-            wish = action.wish
+            wish = action.desired
             by_name[action.topic] = topic_of(
                 None,
                 action.topic,
@@ -235,5 +235,5 @@ def test_a_wrong_document_is_refused_by_its_field(change: dict[str, Any], words:
 
 def test_a_resource_without_a_time_is_the_youngest() -> None:
     timeless = replace(resource(namespace="a"), created=None)
-    (refused,) = [a for a in plan([timeless, resource(namespace="z", age=9)], []) if isinstance(a, Refuse)]
+    (refused,) = [a for a in plan_topics([timeless, resource(namespace="z", age=9)], []) if isinstance(a, Reject)]
     assert refused.resource is timeless

@@ -9,7 +9,7 @@ from notifyx_common.topics import AppliedAction
 from notifyx_operator.kube.conditions import find
 from notifyx_operator.topics.claims import Claim
 from notifyx_operator.topics.status import ReconcileOutcome
-from notifyx_topics.plan import Action, Delete, Put, Refuse
+from notifyx_topics.plan import Action, Delete, Put, Reject
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ def events_of_pass(
     leaving = {claim.name: claim for claim in claims if claim.deleting}
     events = []
     for one in applied:
-        if one.error is not None or isinstance(one.action, Refuse):
+        if one.error is not None or isinstance(one.action, Reject):
             continue
         action = one.action
-        claim = staying.get(action.wish.resource) if isinstance(action, Put) else leaving.get(action.topic)
+        claim = staying.get(action.desired.resource) if isinstance(action, Put) else leaving.get(action.topic)
         if claim is not None:
             events.append(ResourceEvent(claim, _reason(action, claim), action.reason))
     events += [

@@ -8,7 +8,7 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.topics import AppliedAction
 from notifyx_operator.topics.claims import Claim
 from notifyx_operator.topics.status import ReconcileOutcome, State
-from notifyx_topics.plan import Put, Refuse
+from notifyx_topics.plan import Put, Reject
 
 CLAIMED_CODE = "claimed_by_other_resource"
 
@@ -20,7 +20,7 @@ def outcomes_of(
 
     ``failure``: why the store could not be read, if it could not.
     """
-    refused = {one.action.resource.reference: one.action.reason for one in applied if isinstance(one.action, Refuse)}
+    refused = {one.action.resource.reference: one.action.reason for one in applied if isinstance(one.action, Reject)}
     failed: dict[str, NotifyxError] = {}
     for one in applied:
         if one.error is not None:

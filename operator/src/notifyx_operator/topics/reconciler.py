@@ -35,7 +35,7 @@ from notifyx_operator.topics.demand import Demands
 from notifyx_operator.topics.events import ResourceEvent, events_of_pass
 from notifyx_operator.topics.outcomes import deletion_blockers, outcomes_of
 from notifyx_operator.topics.status import ReconcileOutcome, State, changes, status_fields, with_topic_status
-from notifyx_topics.plan import plan
+from notifyx_topics.plan import plan_topics
 
 log = get_logger(__name__)
 
@@ -225,7 +225,7 @@ class Reconciler:
     async def _apply_plan(self, claims: Sequence[Claim], observed: Iterable[Topic]) -> list[AppliedAction]:
         """Apply the plan, topic by topic. Once the store does not answer, fail the remaining actions untried."""
         staying = [claim for claim in claims if not claim.deleting]
-        actions = plan(
+        actions = plan_topics(
             [claim.resource for claim in staying if claim.resource is not None and claim.has_finalizer],
             observed,
             ended=[claim.resource for claim in claims if claim.resource is not None and claim.deleting],

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tortoise.expressions import Q
 from tortoise.transactions import in_transaction
 
-from notifyx_auth.credentials import KeyParts, digest, matches, new_api_key
+from notifyx_auth.credentials import KeyParts, digest, new_api_key, verify_secret
 from notifyx_auth.errors import TooManyApiKeys
 from notifyx_auth.models import ApiKey, User
 from notifyx_auth.users import by_id
@@ -19,8 +19,8 @@ from notifyx_common.principal import Principal
 
 ID_LENGTH = 32
 """Most characters of an API key's id, as its column has it."""
-MOST_PER_USER = 100
-USED_EVERY = timedelta(minutes=1)
+MAX_PER_USER = 100
+LAST_USED_INTERVAL = timedelta(minutes=1)
 """``last_used_at`` is written no more often than this."""
 
 
@@ -43,8 +43,8 @@ async def create(owner: Principal, wanted: NewApiKey, now: datetime) -> CreatedA
     parts = new_api_key()
     async with in_transaction(CONNECTION):
         await User.filter(id=user.id).select_for_update().get()  # so that two requests do not both find room for one
-        if await ApiKey.filter(user=user).count() >= MOST_PER_USER:
-            raise TooManyApiKeys(f"A user can have {MOST_PER_USER} API keys; delete one first.")
+        if await ApiKey.filter(user=user).count() >= MAX_PER_USER:
+            raise TooManyApiKeys(f"A user can have {MAX_PER_USER} API keys; delete one first.")
         row = await ApiKey.create(
             id=parts.id,
             user=user,
@@ -55,14 +55,14 @@ async def create(owner: Principal, wanted: NewApiKey, now: datetime) -> CreatedA
             created_at=now,
             expires_at=wanted.expires_at,
         )
-    return CreatedApiKey(**view(row).model_dump(), key=parts.text)
+    return CreatedApiKey(**to_response(row).model_dump(), key=parts.text)
 
 
 async def of_owner(owner: Principal) -> list[ApiKeyView]:
     """The owner's keys, newest first."""
     _require_user(owner)
     user = await by_id(owner.id)
-    return [view(row) for row in await ApiKey.filter(user=user).order_by("-created_at", "id")]
+    return [to_response(row) for row in await ApiKey.filter(user=user).order_by("-created_at", "id")]
 
 
 async def delete(owner: Principal, key_id: str) -> None:
@@ -73,17 +73,17 @@ async def delete(owner: Principal, key_id: str) -> None:
         raise NotFound("You have no such API key.")
 
 
-async def find(given: KeyParts | None, now: datetime) -> ApiKey | None:
+async def verify(given: KeyParts | None, now: datetime) -> ApiKey | None:
     """The live key with its ``user`` that ``given`` proves, its use recorded; ``None`` for any other."""
     if given is None:
         return None
     row = await ApiKey.filter(id=given.id).select_related("user").first()
-    if row is None or not matches(given.secret, row.secret_hash):
+    if row is None or not verify_secret(given.secret, row.secret_hash):
         return None
     if row.expires_at is not None and row.expires_at <= now:
         return None
-    if row.last_used_at is None or row.last_used_at <= now - USED_EVERY:
-        due = Q(last_used_at=None) | Q(last_used_at__lte=now - USED_EVERY)
+    if row.last_used_at is None or row.last_used_at <= now - LAST_USED_INTERVAL:
+        due = Q(last_used_at=None) | Q(last_used_at__lte=now - LAST_USED_INTERVAL)
         await ApiKey.filter(due, id=row.id).update(last_used_at=now)
     return row
 
@@ -104,7 +104,7 @@ def principal_of(row: ApiKey) -> Principal:
     )
 
 
-def view(row: ApiKey) -> ApiKeyView:
+def to_response(row: ApiKey) -> ApiKeyView:
     """The key as its owner sees it later."""
     return ApiKeyView(
         id=row.id,

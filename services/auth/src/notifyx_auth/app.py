@@ -8,12 +8,12 @@ from datetime import timedelta
 from notifyx_auth import users
 from notifyx_auth.database import database_config
 from notifyx_auth.keyring import Keyring
-from notifyx_auth.keys import Policy, Vault
+from notifyx_auth.keys import KeyCipher, RotationPolicy
+from notifyx_auth.maintenance import run_maintenance
 from notifyx_auth.passwords import Passwords
 from notifyx_auth.routes import add_routes
 from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
-from notifyx_auth.upkeep import look_after
 from notifyx_common.background import every
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database
@@ -31,13 +31,13 @@ class AuthNode(Node[AuthSettings]):
     def __init__(self, settings: AuthSettings, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
         super().__init__(settings, clock=clock, metrics=metrics)
         self.database = Database(database_config(settings))
-        policy = Policy(
+        policy = RotationPolicy(
             rotation=timedelta(seconds=settings.key_rotation_seconds),
             publish=timedelta(seconds=settings.key_publish_seconds),
             lifetime=timedelta(seconds=settings.access_token_seconds),
         )
-        vault = Vault(settings.auth_secret.get_secret_value())
-        self.keyring = Keyring(self.database, policy, vault, self.clock)
+        cipher = KeyCipher(settings.auth_secret.get_secret_value())
+        self.keyring = Keyring(self.database, policy, cipher, self.clock)
         self.passwords = Passwords(settings, self.metrics)
         self.auth = Auth(
             settings=settings,
@@ -62,7 +62,7 @@ class AuthNode(Node[AuthSettings]):
         tasks = await stack.enter_async_context(self.background.tasks())
         rounds = every(
             self.settings.key_refresh_seconds,
-            lambda: look_after(self.keyring, self.database, self.clock.now()),
+            lambda: run_maintenance(self.keyring, self.database, self.clock.now()),
             away=(Unavailable,),
             jitter=(0.8, 1.0),
             wait_first=True,

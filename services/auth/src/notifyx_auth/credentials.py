@@ -83,7 +83,7 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def matches(secret: str, kept: str) -> bool:
+def verify_secret(secret: str, kept: str) -> bool:
     """Whether ``secret`` is what ``kept`` is the digest of, in constant time."""
     return hmac.compare_digest(digest(secret), kept)
 

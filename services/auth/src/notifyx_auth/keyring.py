@@ -14,7 +14,7 @@ import orjson
 from joserfc.jwk import ECKey
 from tortoise.transactions import in_transaction
 
-from notifyx_auth.keys import KeyTimes, Policy, Vault, new_key, plan, signing
+from notifyx_auth.keys import KeyCipher, KeyTimes, RotationPolicy, active_key, new_key, plan_rotation
 from notifyx_auth.models import SigningKey
 from notifyx_common.clock import Clock
 from notifyx_common.database import CONNECTION, Database
@@ -27,7 +27,7 @@ _LOCK = 0x6E6F7469667978  # "notifyx": one number for the rotation, in auth's ow
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _LoadedKey:
     times: KeyTimes
     public: dict[str, Any]
     private: ECKey
@@ -36,12 +36,12 @@ class _Held:
 class Keyring:
     """Signs with the key whose time it is, and knows all that are published."""
 
-    def __init__(self, database: Database, policy: Policy, vault: Vault, clock: Clock) -> None:
+    def __init__(self, database: Database, policy: RotationPolicy, cipher: KeyCipher, clock: Clock) -> None:
         self._database = database
         self._policy = policy
-        self._vault = vault
+        self._cipher = cipher
         self._clock = clock
-        self._held: tuple[_Held, ...] = ()
+        self._held: tuple[_LoadedKey, ...] = ()
 
     async def refresh(self) -> None:
         """Rotate if it is time, and read the keys.
@@ -55,17 +55,17 @@ class Keyring:
             rows = await SigningKey.all().order_by("active_at", "kid")
         opened = {held.times.kid: held.private for held in self._held}
         self._held = tuple(
-            _Held(
+            _LoadedKey(
                 times=KeyTimes(row.kid, row.active_at),
                 public=cast(dict[str, Any], row.public),
-                private=opened.get(row.kid) or self._vault.open(row.kid, bytes(row.private)),
+                private=opened.get(row.kid) or self._cipher.decrypt(row.kid, bytes(row.private)),
             )
             for row in rows
         )
 
     def signing_key(self) -> ECKey:
         """The private key that signs now. Raises :class:`Unavailable` before the first :meth:`refresh`."""
-        current = signing([held.times for held in self._held], self._clock.now())
+        current = active_key([held.times for held in self._held], self._clock.now())
         if current is None:
             raise Unavailable("There is no signing key yet. Try again in a moment.")
         return next(held.private for held in self._held if held.times == current)
@@ -77,18 +77,18 @@ class Keyring:
     async def _rotate(self, rows: list[SigningKey], now: datetime) -> None:
         for row in rows:
             if all(held.times.kid != row.kid for held in self._held):
-                self._vault.open(row.kid, bytes(row.private))  # before anything is added with another secret
-        todo = plan([KeyTimes(row.kid, row.active_at) for row in rows], now, self._policy)
+                self._cipher.decrypt(row.kid, bytes(row.private))  # before anything is added with another secret
+        todo = plan_rotation([KeyTimes(row.kid, row.active_at) for row in rows], now, self._policy)
         if todo.create_active_at is not None:
             key = new_key()
             await SigningKey.create(
                 kid=key.kid,
                 public=key.as_dict(private=False),
-                private=self._vault.seal(key),
+                private=self._cipher.encrypt(key),
                 created_at=now,
                 active_at=todo.create_active_at,
             )
-            log.info("signing key created", kid=key.kid, active_at=todo.create_active_at.isoformat())
+            log.info("signing_key_created", kid=key.kid, active_at=todo.create_active_at.isoformat())
         if todo.remove:
             await SigningKey.filter(kid__in=todo.remove).delete()
-            log.info("signing keys removed", kids=list(todo.remove))
+            log.info("signing_keys_removed", kids=list(todo.remove))

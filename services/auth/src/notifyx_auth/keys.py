@@ -36,7 +36,7 @@ class KeyTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RotationPolicy:
     """``rotation``: how long a key signs; ``publish``: how long it is known before; ``lifetime``: of a token."""
 
     rotation: timedelta
@@ -45,25 +45,25 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RotationPlan:
     """What to do now: a key to create (and when it starts to sign), and keys to remove."""
 
     create_active_at: datetime | None
     remove: tuple[str, ...]
 
 
-def signing(keys: Sequence[KeyTimes], now: datetime) -> KeyTimes | None:
+def active_key(keys: Sequence[KeyTimes], now: datetime) -> KeyTimes | None:
     """The key that signs at ``now``: the latest whose time has come."""
     started = [key for key in keys if key.active_at <= now]
     return max(started, key=_order, default=None)
 
 
-def plan(keys: Sequence[KeyTimes], now: datetime, policy: Policy) -> Plan:
+def plan_rotation(keys: Sequence[KeyTimes], now: datetime, policy: RotationPolicy) -> RotationPlan:
     """What rotation asks for at ``now``. Applied, and asked again at the same time, it asks for nothing."""
     ordered = sorted(keys, key=_order)
-    current = signing(ordered, now)
+    current = active_key(ordered, now)
     if current is None and not ordered:
-        return Plan(create_active_at=now, remove=())
+        return RotationPlan(create_active_at=now, remove=())
     create = None
     if current is None:
         create = now  # only keys of the future: a clock was wrong, and something has to sign
@@ -72,7 +72,7 @@ def plan(keys: Sequence[KeyTimes], now: datetime, policy: Policy) -> Plan:
     remove = tuple(
         key.kid for key, successor in pairwise(ordered) if now >= successor.active_at + policy.lifetime + policy.publish
     )
-    return Plan(create_active_at=create, remove=remove)
+    return RotationPlan(create_active_at=create, remove=remove)
 
 
 def new_key() -> ECKey:
@@ -82,19 +82,19 @@ def new_key() -> ECKey:
     )
 
 
-class Vault:
+class KeyCipher:
     """Encrypts private keys with a key derived from the service's secret (AES-256-GCM, bound to the ``kid``)."""
 
     def __init__(self, secret: str) -> None:
         derived = HKDF(hashes.SHA256(), 32, salt=None, info=b"notifyx auth signing keys").derive(secret.encode())
         self._cipher = AESGCM(derived)
 
-    def seal(self, key: ECKey) -> bytes:
+    def encrypt(self, key: ECKey) -> bytes:
         """The encrypted private key."""
         nonce = secrets.token_bytes(12)
         return nonce + self._cipher.encrypt(nonce, orjson.dumps(key.as_dict(private=True)), str(key.kid).encode())
 
-    def open(self, kid: str, sealed: bytes) -> ECKey:
+    def decrypt(self, kid: str, sealed: bytes) -> ECKey:
         """The key again. Raises :class:`WrongSecret`."""
         try:
             plain = self._cipher.decrypt(sealed[:12], sealed[12:], kid.encode())

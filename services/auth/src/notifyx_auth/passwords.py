@@ -58,7 +58,7 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """The encoded hash of ``password``. Raises :class:`HashingBusy`."""
-        return await self._run(lambda: self._hasher.hash(_prepared(password)))
+        return await self._run(lambda: self._hasher.hash(_normalized(password)))
 
     async def verify(self, kept: str | None, password: str) -> bool:
         """Whether ``password`` is the one ``kept`` is the hash of; ``None`` (no such user) takes as long, for nothing.
@@ -68,13 +68,13 @@ class Passwords:
         found = await self._run(lambda: self._verify(kept if kept is not None else self._nobody, password))
         return found and kept is not None
 
-    def outdated(self, kept: str) -> bool:
+    def needs_rehash(self, kept: str) -> bool:
         """Whether ``kept`` was made with other parameters than the present ones."""
         return self._hasher.check_needs_rehash(kept)
 
     def _verify(self, kept: str, password: str) -> bool:
         try:
-            return self._hasher.verify(kept, _prepared(password))
+            return self._hasher.verify(kept, _normalized(password))
         except (VerificationError, InvalidHashError):
             return False
 
@@ -104,6 +104,6 @@ class Passwords:
             loop.call_soon_threadsafe(free)
 
 
-def _prepared(password: str) -> bytes:
+def _normalized(password: str) -> bytes:
     # Keyboards differ in how they compose an accented letter (RFC 8265).
     return unicodedata.normalize("NFC", password).encode()

@@ -61,7 +61,7 @@ class Auth:
             user = await users.create(
                 wanted.email, password, wanted.name, passwords=self.passwords, now=self.clock.now()
             )
-        return users.view(user)
+        return users.to_response(user)
 
     async def token(self, wanted: TokenRequest) -> TokenResponse:
         """Answer a grant (RFC 6749). Raises errors with that document's codes, :class:`TooManyAttempts`."""
@@ -83,7 +83,7 @@ class Auth:
     async def me(self, principal: Principal) -> UserView:
         """The caller. Raises :class:`NotFound` for one that is no user."""
         async with self.database.guard():
-            return users.view(await users.by_id(principal.id))
+            return users.to_response(await users.by_id(principal.id))
 
     async def request_verification(self, principal: Principal) -> EmailToken:
         """A verification token to be mailed to the caller."""
@@ -94,12 +94,12 @@ class Auth:
     async def verify(self, wanted: VerifyRequest) -> UserView:
         """Spend a verification token. Raises :class:`InvalidGrant`."""
         async with self.database.guard():
-            return users.view(await verification.verify(wanted.token.get_secret_value(), self.clock.now()))
+            return users.to_response(await verification.verify(wanted.token.get_secret_value(), self.clock.now()))
 
     async def verify_api_key(self, wanted: VerifyKey) -> Principal:
         """Whom an API key proves. Raises :class:`InvalidApiKey`."""
         async with self.database.guard():
-            row = await api_keys.find(parse_api_key(wanted.key.get_secret_value()), self.clock.now())
+            row = await api_keys.verify(parse_api_key(wanted.key.get_secret_value()), self.clock.now())
         if row is None:
             self._failed("api_key")
             raise InvalidApiKey("The API key is not valid (any more).")
@@ -118,7 +118,9 @@ class Auth:
         account = email_key(wanted.username) or wanted.username
         interval = timedelta(seconds=self.settings.login_interval)
         try:
-            await throttle.take(self.database.pool, account, now, burst=self.settings.login_burst, interval=interval)
+            await throttle.count_attempt(
+                self.database.pool, account, now, burst=self.settings.login_burst, interval=interval
+            )
         except TooManyAttempts:
             self._failed("throttled")
             raise
@@ -128,8 +130,8 @@ class Auth:
         if user is None or not right:
             self._failed("password")
             raise InvalidGrant("The email or the password is wrong.")
-        await throttle.forgive(self.database.pool, account)
-        if self.passwords.outdated(user.password_hash):
+        await throttle.reset(self.database.pool, account)
+        if self.passwords.needs_rehash(user.password_hash):
             new_hash = await self.passwords.hash(password)
             await User.filter(id=user.id, password_hash=user.password_hash).update(password_hash=new_hash)
         scope = " ".join(sorted(scopes))
@@ -157,7 +159,7 @@ class Auth:
             raise InvalidRequest("The client_credentials grant needs client_id and client_secret of an API key.")
         now = self.clock.now()
         parts = KeyParts(id=wanted.client_id.removeprefix("nfx_"), secret=wanted.client_secret.get_secret_value())
-        row = await api_keys.find(parse_api_key(parts.text), now)
+        row = await api_keys.verify(parse_api_key(parts.text), now)
         if row is None:
             self._failed("client")
             raise InvalidClient("The API key is not valid (any more).")

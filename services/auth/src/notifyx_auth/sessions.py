@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from tortoise.transactions import in_transaction
 
-from notifyx_auth.credentials import RefreshParts, digest, matches, new_secret, parse_refresh_token
+from notifyx_auth.credentials import RefreshParts, digest, new_secret, parse_refresh_token, verify_secret
 from notifyx_auth.errors import InvalidGrant
 from notifyx_auth.models import Session, User
 from notifyx_common.database import CONNECTION
@@ -34,7 +34,7 @@ class Lifetimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Refreshed:
+class RefreshedSession:
     """An exchanged token: whose it is, what it may, and its successor."""
 
     user: User
@@ -59,16 +59,16 @@ async def start(user: User, scope: str, lifetimes: Lifetimes, now: datetime) -> 
     return parts.text
 
 
-async def refresh(token: str, lifetimes: Lifetimes, now: datetime) -> Refreshed:
+async def refresh(token: str, lifetimes: Lifetimes, now: datetime) -> RefreshedSession:
     """Exchange ``token`` for its successor. Raises :class:`InvalidGrant`; a reused token ends its session."""
     given = parse_refresh_token(token)
     if given is None:
-        raise _refused()
+        raise _invalid_token()
     async with in_transaction(CONNECTION):
         session = await Session.filter(id=given.session).select_for_update().first()
         if session is None or session.ended_at is not None or session.expires_at <= now:
-            raise _refused()
-        reused = not matches(given.secret, session.token_hash)
+            raise _invalid_token()
+        reused = not verify_secret(given.secret, session.token_hash)
         successor = RefreshParts(session=session.id, secret=new_secret())
         if reused:
             session.ended_at, session.end_reason = now, "reuse"
@@ -79,9 +79,9 @@ async def refresh(token: str, lifetimes: Lifetimes, now: datetime) -> Refreshed:
         user = await User.get(sessions__id=session.id)
     # Only now: an error inside the block would have taken the end of the session back.
     if reused:
-        log.warning("refresh token reused, session ended", session=str(session.id))
-        raise _refused()
-    return Refreshed(user=user, scope=session.scope, token=successor.text)
+        log.warning("refresh_token_reused", session=str(session.id))
+        raise _invalid_token()
+    return RefreshedSession(user=user, scope=session.scope, token=successor.text)
 
 
 async def revoke(token: str, now: datetime, *, everywhere: bool) -> None:
@@ -101,5 +101,5 @@ async def revoke(token: str, now: datetime, *, everywhere: bool) -> None:
     await chosen.filter(ended_at=None).update(ended_at=now, end_reason="revoked")
 
 
-def _refused() -> InvalidGrant:
+def _invalid_token() -> InvalidGrant:
     return InvalidGrant("The refresh token is not valid (any more). Sign in again.")

@@ -17,7 +17,7 @@ import asyncpg
 from notifyx_auth.credentials import digest
 from notifyx_auth.errors import TooManyAttempts
 
-_TAKE = """
+_COUNT_ATTEMPT = """
 INSERT INTO login_attempts AS a (key, full_at) VALUES ($1, $2::timestamptz + $3::interval)
 ON CONFLICT (key) DO UPDATE SET full_at = greatest(a.full_at, $2::timestamptz) + $3::interval
     WHERE greatest(a.full_at, $2::timestamptz) + $3::interval <= $2::timestamptz + $3::interval * $4::int
@@ -25,10 +25,10 @@ RETURNING full_at
 """
 
 
-async def take(pool: asyncpg.Pool, account: str, now: datetime, *, burst: int, interval: timedelta) -> None:
+async def count_attempt(pool: asyncpg.Pool, account: str, now: datetime, *, burst: int, interval: timedelta) -> None:
     """Count an attempt on ``account`` before it is made. Raises :class:`TooManyAttempts` if it may not be."""
     key = digest(account)
-    if await pool.fetchval(_TAKE, key, now, interval, burst) is not None:
+    if await pool.fetchval(_COUNT_ATTEMPT, key, now, interval, burst) is not None:
         return
     full_at = await pool.fetchval("SELECT full_at FROM login_attempts WHERE key = $1", key)
     seconds = wait_seconds(full_at or now, now, burst=burst, interval=interval)
@@ -40,6 +40,6 @@ def wait_seconds(full_at: datetime, now: datetime, *, burst: int, interval: time
     return max(1, ceil((full_at + interval - interval * burst - now).total_seconds()))
 
 
-async def forgive(pool: asyncpg.Pool, account: str) -> None:
+async def reset(pool: asyncpg.Pool, account: str) -> None:
     """Make the allowance of ``account`` whole: its password was right."""
     await pool.execute("DELETE FROM login_attempts WHERE key = $1", digest(account))

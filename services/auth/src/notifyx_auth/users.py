@@ -26,7 +26,7 @@ log = get_logger(__name__)
 _ADMIN_LOCK = 0x61646D696E  # "admin"
 
 
-def view(user: User) -> UserView:
+def to_response(user: User) -> UserView:
     """The user as its owner sees it."""
     return UserView(
         id=str(user.id),
@@ -54,7 +54,7 @@ async def create(email: str, password: str, name: str, *, passwords: Passwords, 
     """A new user. Raises :class:`EmailTaken`, :class:`InvalidRequest` for an email that cannot be one."""
     key = email_key(email)
     if key is None:
-        raise _not_an_email()
+        raise _invalid_email()
     if await User.exists(email_key=key):
         raise EmailTaken("There is a user with this email already.")
     password_hash = await passwords.hash(password)
@@ -102,7 +102,7 @@ async def ensure_admin(email: str, password: str, *, passwords: Passwords, now: 
     """
     key = email_key(email)
     if key is None:
-        raise _not_an_email()
+        raise _invalid_email()
     async with in_transaction(CONNECTION) as connection:
         await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [_ADMIN_LOCK])
         user = await User.get_or_none(email_key=key)
@@ -116,7 +116,7 @@ async def ensure_admin(email: str, password: str, *, passwords: Passwords, now: 
                 password_hash=await passwords.hash(password),
                 created_at=now,
             )
-            log.info("administrator created")
+            log.info("administrator_created")
             return
         same_password = await passwords.verify(user.password_hash, password)
         if not same_password:
@@ -128,7 +128,7 @@ async def ensure_admin(email: str, password: str, *, passwords: Passwords, now: 
         if not same_password or user.role != "admin" or not user.email_verified:
             user.role, user.email_verified = "admin", True
             await user.save(update_fields=["role", "email_verified", "password_hash"])
-            log.info("administrator brought in line with the settings")
+            log.info("administrator_updated")
 
 
 def _uuid(text: str) -> UUID | None:
@@ -140,7 +140,7 @@ def _uuid(text: str) -> UUID | None:
     return key if str(key) == text else None
 
 
-def _not_an_email() -> InvalidRequest:
+def _invalid_email() -> InvalidRequest:
     return InvalidRequest(
         "The request is not valid: email: this is not an email address.",
         code="validation_failed",

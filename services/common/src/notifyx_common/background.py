@@ -104,7 +104,7 @@ class Background:
         """Record the unexpected end of an endless task (or thread) called ``task``: a fault of the service."""
         fault = Fault(task, how, error)
         self._failures.labels(task, "endless").inc()
-        log.critical("background task ended", task=task, reason=fault.sentence, exc_info=error)
+        log.critical("background_task_ended", task=task, reason=fault.sentence, exc_info=error)
         self.faults.append(fault)
         for listener in self._listeners:
             listener(fault)
@@ -112,7 +112,7 @@ class Background:
     def failed(self, task: str, error: BaseException) -> None:
         """Record the failure of a bounded task called ``task``."""
         self._failures.labels(task, "bounded").inc()
-        log.error("background task failed", task=task, exc_info=error)
+        log.error("background_task_failed", task=task, exc_info=error)
 
     async def close(self) -> None:
         """Cancel and await what still runs, the youngest part first."""
@@ -268,7 +268,7 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]], within: float = CL
     if waiting:
         _, late = await asyncio.wait(waiting, timeout=within)
         if late:
-            log.error("tasks do not end", tasks=sorted(task.get_name() for task in late))
+            log.error("tasks_still_running", tasks=sorted(task.get_name() for task in late))
 
 
 async def every(
@@ -308,11 +308,11 @@ async def every(
             failures += 1
             if failures == 1:
                 reason = str(error)[:_REASON_LIMIT]
-                log.warning("background work waits", task=_name(), error=type(error).__name__, reason=reason)
+                log.warning("background_work_waiting", task=_name(), error=type(error).__name__, reason=reason)
             await asyncio.sleep(backoff.after(failures))
             continue
         if failures:
-            log.info("background work goes on", task=_name(), failures=failures)
+            log.info("background_work_resumed", task=_name(), failures=failures)
             failures = 0
         await _pause(interval if wanted is None else wanted, jitter, wake, min_pause)
 

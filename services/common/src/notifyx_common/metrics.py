@@ -52,7 +52,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "notifyx_client_calls_total",
         "counter",
         ("target", "operation", "outcome"),
-        "Calls to another service, by outcome",
+        "Calls to another service by operation and outcome",
     ),
     Metric(
         "notifyx_client_call_seconds",
@@ -65,43 +65,43 @@ CATALOGUE: tuple[Metric, ...] = (
         "notifyx_discovery_restarts_total",
         "counter",
         ("reason",),
-        "Times EndpointSlices had to be listed anew: version gone, or failed",
+        "Times EndpointSlices were listed again: the watch's version expired (gone), or the watch failed",
     ),
     Metric(
         "notifyx_discovery_confirmed_timestamp_seconds",
         "gauge",
         (),
-        "When the API server last confirmed the known endpoints, in Unix time",
+        "Unix time at which the API server last confirmed the known endpoints",
     ),
     Metric(
         "notifyx_cache_requests_total",
         "counter",
         ("cache", "tier", "result"),
-        "Cache look-ups: hit, miss or error",
+        "Cache reads by result: hit, miss or error",
     ),
     Metric(
         "notifyx_rate_limit_checks_total",
         "counter",
         ("limit", "tier", "result"),
-        "Requests checked against a rate limit: allowed, refused, or error where memcached did not answer",
+        "Requests checked against a rate limit: allowed, refused, or error (memcached did not answer)",
     ),
     Metric(
         "notifyx_tasks_total",
         "counter",
         ("kind", "outcome"),
-        "Scattered tasks: done, reassigned, timed_out or failed",
+        "Tasks of scattered batches by outcome: done, reassigned, timed_out or failed",
     ),
     Metric(
         "notifyx_pool_places",
         "gauge",
         ("pool", "state"),
-        "Places of a bounded pool or queue: used, the limit, and waiting for one (of those who wait for a pool)",
+        "Places of a bounded pool or queue by state: used, limit, or waiting (callers that wait for a place)",
     ),
     Metric(
         "notifyx_background_failures_total",
         "counter",
         ("task", "kind"),
-        "Background tasks that failed: endless (the node then ends, to start again) or bounded (one piece of work)",
+        "Background tasks that failed: endless (the node stops, to be started again) or bounded (one piece of work)",
     ),
     # gateway
     Metric("notifyx_connections", "gauge", ("transport",), "Open client connections: websocket, longpoll, stream"),
@@ -111,10 +111,12 @@ CATALOGUE: tuple[Metric, ...] = (
         "notifyx_resumes_total",
         "counter",
         ("outcome",),
-        "Joins that carried a last seen seq: complete or truncated",
+        "Joins with a last seen seq: complete, or truncated where retention had removed notifications after it",
         _one_label("complete", "truncated"),
     ),
-    Metric("notifyx_publishes_total", "counter", ("via", "outcome"), "Publishes answered, by door and outcome"),
+    Metric(
+        "notifyx_publishes_total", "counter", ("via", "outcome"), "Publishes answered, by interface (via) and outcome"
+    ),
     Metric(
         "notifyx_deliveries_total",
         "counter",
@@ -122,15 +124,17 @@ CATALOGUE: tuple[Metric, ...] = (
         "Notifications written to a client connection",
         _one_label("websocket", "longpoll", "stream"),
     ),
-    Metric("notifyx_delivery_seconds", "histogram", (), "Time from a publish's commit to its write to clients"),
+    Metric(
+        "notifyx_delivery_seconds", "histogram", (), "Time from the commit of a notification to its write to a client"
+    ),
     Metric("notifyx_disconnects_total", "counter", ("reason",), "Connections closed by the gateway"),
     Metric(
         "notifyx_feed_gaps_healed_total",
         "counter",
         (),
-        "Gaps in a topic's sequence read from the store before delivery",
+        "Gaps in a topic's sequence that were filled from the store before delivery",
     ),
-    Metric("notifyx_feed_reconnects_total", "counter", (), "Times a gateway's feed came back after a break"),
+    Metric("notifyx_feed_reconnects_total", "counter", (), "Reconnections of a gateway's feed"),
     Metric("notifyx_mail_dispatch_total", "counter", ("outcome",), "Emails dispatched to mailers, by outcome"),
     # store
     Metric("notifyx_published_total", "counter", (), "Notifications committed to the log"),
@@ -168,7 +172,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("notifyx_mail_send_seconds", "histogram", (), "Time to render and send one email"),
     # auth
     Metric("notifyx_tokens_issued_total", "counter", ("grant",), "Access tokens issued"),
-    Metric("notifyx_auth_failures_total", "counter", ("reason",), "Refused credentials"),
+    Metric("notifyx_auth_failures_total", "counter", ("reason",), "Rejected credentials by reason"),
     Metric(
         "notifyx_password_hash_seconds",
         "histogram",
@@ -176,9 +180,9 @@ CATALOGUE: tuple[Metric, ...] = (
         "Time of an argon2id hash or verification, waiting included",
     ),
     # operator
-    Metric("notifyx_reconciles_total", "counter", ("outcome",), "NotifyxTopics reconciled, by where they stand after"),
+    Metric("notifyx_reconciles_total", "counter", ("outcome",), "NotifyxTopics reconciled, by resulting state"),
     Metric("notifyx_reconcile_seconds", "histogram", (), "Time of a pass over topics: observe, plan and apply"),
-    Metric("notifyx_topic_resources", "gauge", ("state",), "NotifyxTopics by state, as of the last full comparison"),
+    Metric("notifyx_topic_resources", "gauge", ("state",), "NotifyxTopics by state, as of the last resync"),
     Metric("notifyx_replicas", "gauge", ("service", "kind"), "Replicas of a Deployment: wanted, declared or ready"),
     Metric(
         "notifyx_scalings_total",
@@ -191,13 +195,13 @@ CATALOGUE: tuple[Metric, ...] = (
         "notifyx_scaling_decisions_total",
         "counter",
         ("service", "cause"),
-        "Looks at a Deployment's replicas, by what decided their number",
+        "Scaling decisions by the cause that determined the number of replicas",
     ),
     Metric(
         "notifyx_probe_notifications_total",
         "counter",
         ("outcome",),
-        "Probes: accepted, refused, delivered, lost, duplicated, reordered",
+        "Probes by outcome: accepted, refused, delivered, lost, duplicated, reordered",
         _one_label("accepted", "refused", "delivered", "lost", "duplicated", "reordered"),
     ),
     Metric("notifyx_probe_delivery_seconds", "histogram", (), "Time from sending a probe to its receipt"),

@@ -18,7 +18,7 @@ from notifyx_common.contracts.store.topics import (
 )
 from notifyx_common.errors import NotifyxError
 from notifyx_common.principal import Principal, system_principal
-from notifyx_topics.plan import Action, Put, Refuse, Release
+from notifyx_topics.plan import Action, Put, Reject, Release
 
 PAGE_SIZE = 200
 
@@ -62,8 +62,8 @@ async def apply(store: StoreCalls, actions: Sequence[Action], part: str = "opera
     for action in actions:
         try:
             if isinstance(action, Put):
-                await store.send(CLAIM_TOPIC, TopicClaim(action.topic, action.wish), principal=principal)
-            elif not isinstance(action, Refuse):
+                await store.send(CLAIM_TOPIC, TopicClaim(action.topic, action.desired), principal=principal)
+            elif not isinstance(action, Reject):
                 policy: Literal["retain", "delete"] = "retain" if isinstance(action, Release) else "delete"
                 await store.send(
                     RELEASE_TOPIC, TopicRelease(action.topic, policy, action.uid or ""), principal=principal

@@ -10,7 +10,7 @@ from pathlib import Path
 from notifyx_common.errors import NotifyxError
 from notifyx_common.topics import AppliedAction, StoreCalls, apply, observe
 from notifyx_topics.files import InvalidFile, read_documents
-from notifyx_topics.plan import plan
+from notifyx_topics.plan import plan_topics
 from notifyx_topics.resource import Resource
 
 PART = "local"
@@ -59,4 +59,4 @@ def read_file(file: Path) -> list[Resource]:
 
 async def apply_topics(store: StoreCalls, resources: Iterable[Resource]) -> list[AppliedAction]:
     """Bring the store's topics in line with ``resources``. Raises :class:`NotifyxError` when it does not answer."""
-    return await apply(store, plan(resources, await observe(store, PART)), PART)
+    return await apply(store, plan_topics(resources, await observe(store, PART)), PART)

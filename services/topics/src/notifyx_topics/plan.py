@@ -46,7 +46,7 @@ class Put:
     """Create the topic, take it over, or change it; ``cause`` says which for programs, ``reason`` in words."""
 
     topic: str
-    wish: ResourceTopic
+    desired: ResourceTopic
     reason: str
     cause: Literal["missing", "adopted", "handover", "different"]
 
@@ -76,7 +76,7 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
+class Reject:
     """The resource cannot have its topic; nothing is changed."""
 
     topic: str
@@ -84,10 +84,10 @@ class Refuse:
     reason: str
 
 
-Action = Put | Release | Delete | Refuse
+Action = Put | Release | Delete | Reject
 
 
-def plan(
+def plan_topics(
     desired: Iterable[Resource],
     observed: Iterable[Topic],
     *,
@@ -111,7 +111,7 @@ def plan(
     for name in sorted(claims):
         winner = winners[name]
         actions += [
-            Refuse(name, loser, f"The topic '{name}' is claimed by {winner.reference}, which is older.")
+            Reject(name, loser, f"The topic '{name}' is claimed by {winner.reference}, which is older.")
             for loser in sorted(claims[name], key=_age)
             if loser is not winner
         ]
@@ -146,35 +146,35 @@ def _bring_in_line(
     resource: Resource, topic: Topic | None, held: Collection[str], namespaces: Collection[str] | None
 ) -> list[Action]:
     """What makes ``topic`` what ``resource`` says; nothing when it is already."""
-    name, wish = resource.name, resource.to_store()
+    name, desired = resource.name, resource.to_store()
     if topic is None:
-        return [Put(name, wish, "The topic does not exist yet.", "missing")]
+        return [Put(name, desired, "The topic does not exist yet.", "missing")]
     if topic.resource is None:
         reason = "The topic was made through the API; the resource takes it over with its data."
-        return [Put(name, wish, reason, "adopted")]
+        return [Put(name, desired, reason, "adopted")]
     if topic.resource != resource.reference:
         if topic.resource in held:
             reason = f"The topic '{name}' belongs to {topic.resource}, which keeps it until its mistake is corrected."
-            return [Refuse(name, resource, reason)]
+            return [Reject(name, resource, reason)]
         if _foreign(topic.resource, namespaces):
-            return [Refuse(name, resource, f"The topic '{name}' belongs to {topic.resource}, which is not ours.")]
+            return [Reject(name, resource, f"The topic '{name}' belongs to {topic.resource}, which is not ours.")]
         reason = f"The topic passes from {topic.resource} to {resource.reference}."
-        return [Release(name, reason), Put(name, wish, reason, "handover")]
-    different = _drift(wish, topic)
-    return [Put(name, wish, f"Changed: {', '.join(different)}.", "different")] if different else []
+        return [Release(name, reason), Put(name, desired, reason, "handover")]
+    different = _drift(desired, topic)
+    return [Put(name, desired, f"Changed: {', '.join(different)}.", "different")] if different else []
 
 
-def _drift(wish: ResourceTopic, topic: Topic) -> list[str]:
-    """The fields in which ``topic`` is not what ``wish`` says."""
+def _drift(desired: ResourceTopic, topic: Topic) -> list[str]:
+    """The fields in which ``topic`` is not what ``desired`` says."""
     wanted = {
-        "title": wish.title,
-        "visibility": wish.visibility,
-        "owners": _as_kept(wish.owners),
-        "publishers": _as_kept(wish.publishers),
-        "readers": _as_kept(wish.readers),
-        "retention": wish.retention,
-        "email": wish.email,
-        "paused": wish.paused,
+        "title": desired.title,
+        "visibility": desired.visibility,
+        "owners": _as_kept(desired.owners),
+        "publishers": _as_kept(desired.publishers),
+        "readers": _as_kept(desired.readers),
+        "retention": desired.retention,
+        "email": desired.email,
+        "paused": desired.paused,
     }
     has = {
         "title": topic.title,

@@ -351,7 +351,7 @@ async def test_what_breaks_each_watch_is_said_once_and_tried_again_ever_more_slo
             api.set("s2", "nx-store", "10.0.0.2")
             await followed.until("store", "10.0.0.1", "10.0.0.2")
             await until(lambda: len(logs) == 2)
-    assert logs[1]["event"] == "endpoints are followed again"
+    assert logs[1]["event"] == "discovery_recovered"
 
 
 async def test_a_version_that_is_always_too_old_is_no_hot_loop(

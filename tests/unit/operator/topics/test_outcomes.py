@@ -17,7 +17,7 @@ from notifyx_operator.topics.deletion import DeletionTimeouts, ReleaseResource, 
 from notifyx_operator.topics.events import events_of_pass
 from notifyx_operator.topics.outcomes import deletion_blockers, outcomes_of
 from notifyx_operator.topics.status import ReconcileOutcome, changes, conditions, status_fields
-from notifyx_topics.plan import Delete, Put, Refuse, Release
+from notifyx_topics.plan import Delete, Put, Reject, Release
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AWAY = Unavailable("The store service cannot be reached.")
@@ -91,7 +91,7 @@ def test_a_store_that_cannot_be_read_leaves_everything_unknown() -> None:
 def test_the_refused_one_is_told_by_whom() -> None:
     winner, loser = claim("a"), claim("b")
     assert loser.resource is not None
-    refuse = Refuse("deploys", loser.resource, "The topic 'deploys' is claimed by a/deploys, which is older.")
+    refuse = Reject("deploys", loser.resource, "The topic 'deploys' is claimed by a/deploys, which is older.")
     first, second = outcomes_of([winner, loser], [AppliedAction(refuse), AppliedAction(put(winner))], None)
     assert (first.state, second.state) == ("InSync", "Conflict")
     assert "a/deploys" in second.message

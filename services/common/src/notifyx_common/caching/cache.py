@@ -164,7 +164,7 @@ class Cache(Generic[T]):
         try:
             return self._decode(orjson.loads(raw[start:])), left
         except (ValueError, KeyError, TypeError):
-            log.warning("cached value not understood", cache=self._name)
+            log.warning("cache_value_invalid", cache=self._name)
             return None
 
     def _shared_key(self, key: str) -> bytes:

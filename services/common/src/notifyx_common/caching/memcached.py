@@ -131,7 +131,7 @@ class _MemcachedServer:
         """Drop ``client`` with all its connections (one may hold half an answer), and start to probe."""
         if client is not self._client:
             return
-        log.warning("memcached server left alone", server=self.name, reason=reason)
+        log.warning("memcached_server_ejected", server=self.name, reason=reason)
         self._client, self._dropped = None, (client, self._operations)
         self._lost.set()
 
@@ -144,7 +144,7 @@ class _MemcachedServer:
             client = await self._find()
             self._operations = Tasks(self._background)
             self._client = client
-            log.info("memcached server in use", server=self.name)
+            log.info("memcached_server_available", server=self.name)
 
     async def close(self) -> None:
         """End all operations, and close the connections."""

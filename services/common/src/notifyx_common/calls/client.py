@@ -150,7 +150,7 @@ class ServiceClient:
             return call.decode(await self._attempts(attempt))
         except UnexpectedAnswer as error:
             outcome = error.code
-            log.error("unexpected answer", service=self.service, operation=call.operation, reason=error.reason)
+            log.error("unexpected_answer", service=self.service, operation=call.operation, reason=error.reason)
             raise
         except NotifyxError as error:
             outcome = error.code

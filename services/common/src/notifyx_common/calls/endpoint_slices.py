@@ -218,12 +218,12 @@ class EndpointSliceDiscovery(StaticDiscovery):
         trouble = _sentence(error)
         if trouble != self._trouble:
             self._trouble = trouble
-            log.warning("endpoints are not followed; the known ones stay in use", reason=trouble, error=str(error))
+            log.warning("discovery_interrupted", reason=trouble, error=str(error))
 
     def _recovered(self) -> None:
         if self._trouble:
             self._trouble = ""
-            log.info("endpoints are followed again")
+            log.info("discovery_recovered")
 
     def _path(self) -> str:
         return f"/apis/discovery.k8s.io/v1/namespaces/{self._namespace}/endpointslices"

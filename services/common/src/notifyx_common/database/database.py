@@ -52,7 +52,7 @@ class Database:
                 # One connection does not mean that the next succeeds: names and ways of a new pod come and go at first.
                 if time.monotonic() >= until:
                     raise
-                log.warning("the database went away again", reason=error.reason)
+                log.warning("database_connection_lost", reason=error.reason)
                 await asyncio.sleep(between(0.2, 0.5))
             else:
                 return self
@@ -136,7 +136,7 @@ class Database:
             unavailable = as_unavailable(error)
             if unavailable is None:
                 raise error
-            log.warning("request failed", code=unavailable.code, cause=type(error).__name__)
+            log.warning("request_failed", code=unavailable.code, cause=type(error).__name__)
             return problem_response(unavailable)
 
         for kind in LOST:

@@ -27,7 +27,7 @@ async def migrate(config: DatabaseConfig) -> None:
             await executor.migrate(
                 [MigrationTarget(app_label=config.app, name="__latest__")],
                 direction="forward",
-                progress=lambda event, app, name: log.info("migration", step=event, app=app, name=name),
+                progress=lambda event, app, name: log.info("migration_step", step=event, app=app, name=name),
             )
 
 

@@ -44,7 +44,7 @@ async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: fl
                     f"The database of NOTIFYX_DATABASE_URL cannot be used: {reason}; waited {deadline:.0f} s."
                 ) from None
             if reason != told:
-                log.warning("waiting for the database", reason=reason)
+                log.warning("database_unavailable", reason=reason)
                 told = reason
             await asyncio.sleep(pause)
         else:

@@ -199,7 +199,7 @@ async def run(node: Node[Any]) -> Fault | None:
         await stack.enter_async_context(registration)
         extra = node.extra_ports
         _write_ready_file(settings, {"port": port, "metrics_port": metrics_port, **extra})
-        log.info("listening", port=port, metrics_port=metrics_port, **extra)
+        log.info("service_listening", port=port, metrics_port=metrics_port, **extra)
         await stop.wait()
         node.readiness.drain()
         servers.let_end()
@@ -215,7 +215,7 @@ async def run(node: Node[Any]) -> Fault | None:
         closing.set()
         await servers.finish(max(configs[0].graceful_timeout, configs[1].graceful_timeout) + MIN_GRACE)
     fault = background.fault
-    log.info("stopped", fault=fault.task if fault is not None else None)
+    log.info("service_stopped", fault=fault.task if fault is not None else None)
     return fault
 
 
@@ -259,7 +259,7 @@ async def _serve_shared(node: Node[Any], sock: socket.socket, leaving: asyncio.E
     # Connections that were accepted are finished, as those of the node's own port are.
     config.graceful_timeout = node.settings.drain_seconds + MIN_GRACE
     await node.join()
-    log.info("shared ports joined", port=node.settings.port)
+    log.info("shared_ports_joined", port=node.settings.port)
 
     async def requests_alone(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":  # which is that of the server on the node's own port

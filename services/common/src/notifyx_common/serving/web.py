@@ -202,7 +202,7 @@ def _render_errors(app: Quart) -> None:
     @app.errorhandler(NotifyxError)
     async def known(error: NotifyxError) -> Response:
         if error.http_status >= 500:
-            log.warning("request failed", code=error.code, reason=error.reason)
+            log.warning("request_failed", code=error.code, reason=error.reason)
         return problem_response(error)
 
     @app.errorhandler(ValidationError)
@@ -218,7 +218,7 @@ def _render_errors(app: Quart) -> None:
 
     @app.errorhandler(Exception)
     async def unexpected(error: Exception) -> Response:
-        log.error("unexpected error", exc_info=error)
+        log.error("request_crashed", exc_info=error)
         return problem_response(Internal("Something went wrong on our side; it has been logged."))
 
 

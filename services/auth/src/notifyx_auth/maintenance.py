@@ -12,7 +12,7 @@ from notifyx_common.logs import get_logger
 log = get_logger(__name__)
 
 # At most so many rows a statement: nobody waits for a lock while a backlog is removed.
-_PURGE = tuple(
+_DELETE_EXPIRED = tuple(
     f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {due} < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)"  # noqa: S608 - our own names
     for table, key, due in (
         ("sessions", "id", "expires_at"),
@@ -22,19 +22,19 @@ _PURGE = tuple(
 )
 
 
-async def purge(database: Database, now: datetime) -> None:
+async def delete_expired(database: Database, now: datetime) -> None:
     """Remove sessions, verifications and throttles that are over. Raises :class:`Unavailable`."""
     async with database.guard():
-        for statement in _PURGE:
+        for statement in _DELETE_EXPIRED:
             while await database.pool.execute(statement, now) == "DELETE 1000":
                 pass
 
 
-async def look_after(keyring: Keyring, database: Database, now: datetime) -> None:
-    """Refresh the keys and purge, once. Raises :class:`Unavailable`."""
+async def run_maintenance(keyring: Keyring, database: Database, now: datetime) -> None:
+    """Refresh the keys and delete expired rows, once. Raises :class:`Unavailable`."""
     try:
         await keyring.refresh()
     except WrongSecret as error:
         # Another replica was given another secret: the keys that are held stay in use.
-        log.error("signing keys cannot be read", reason=error.reason)
-    await purge(database, now)
+        log.error("signing_keys_unreadable", reason=error.reason)
+    await delete_expired(database, now)
