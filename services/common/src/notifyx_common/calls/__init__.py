@@ -1,4 +1,5 @@
-"""Calls to other services, to the Kubernetes API and to Prometheus: who is there, whom to ask, and when to ask again.
+"""Calls to other services, to the Kubernetes API and to Prometheus: discovery, balancing and retries.
 
-``balancer``, ``slices`` and the plan of ``scatter`` are pure. It may use ``contracts`` and what stands below them.
+``balancer``, ``endpoint_selection`` and the plan of ``scatter`` are pure. This package may import ``contracts`` and the
+modules below them.
 """

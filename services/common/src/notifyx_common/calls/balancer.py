@@ -1,9 +1,8 @@
-"""Client-side round-robin with ejection: which endpoint is next, as pure bookkeeping.
+"""Client-side round-robin with ejection. Pure: callers report the outcome of each call and pass the time.
 
-No I/O and no clock of its own: callers say what happened and when. An endpoint that fails
-``eject_after`` times in a row is left out for a while (doubling up to a bound); after that one call probes
-it: success lets it back in, failure ejects it again. When all are ejected, the one that comes back soonest is
-offered anyway: trying beats refusing.
+An endpoint that fails ``eject_after`` times in a row is ejected for a time that doubles up to a bound. Then one trial
+call is made: success ends the ejection, failure ejects the endpoint again. When all endpoints are ejected, the one
+whose ejection ends first is returned: an attempt is better than an error.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class _State:
     failures: int = 0
     ejections: int = 0
     ejected_until: float = 0.0
-    probing: bool = False
+    trial: bool = False
 
 
 class Balancer:
@@ -42,7 +41,7 @@ class Balancer:
         self._max = max_ejection
 
     def update(self, endpoints: Iterable[Endpoint]) -> None:
-        """Take over the current set; what is known of an endpoint that stays (same URL) is kept."""
+        """Replace the endpoints. The health of an endpoint whose URL is unchanged is kept."""
         fresh: dict[str, _State] = {}
         for endpoint in endpoints:
             old = self._states.get(endpoint.url)
@@ -58,11 +57,11 @@ class Balancer:
         return [self._states[url].endpoint for url in self._order]
 
     def ejected(self, now: float) -> list[Endpoint]:
-        """The endpoints that are left out now."""
+        """The endpoints that are ejected at ``now``."""
         return [state.endpoint for state in self._states.values() if state.ejected_until > now]
 
     def pick(self, now: float, exclude: frozenset[str] = frozenset()) -> Endpoint | None:
-        """The next endpoint whose URL is not in ``exclude``; ``None`` when there is none."""
+        """Return the next endpoint whose URL is not in ``exclude``; ``None`` when there is none."""
         count = len(self._order)
         fallback: _State | None = None
         for step in range(count):
@@ -70,27 +69,27 @@ class Balancer:
             state = self._states[self._order[position]]
             if state.endpoint.url in exclude:
                 continue
-            if state.ejected_until <= now and not state.probing:
+            if state.ejected_until <= now and not state.trial:
                 self._next = position + 1
-                state.probing = state.failures >= self._eject_after
+                state.trial = state.failures >= self._eject_after
                 return state.endpoint
             if fallback is None or state.ejected_until < fallback.ejected_until:
                 fallback = state
         return fallback.endpoint if fallback is not None else None
 
     def succeeded(self, url: str) -> None:
-        """A call to ``url`` worked: it is fully back."""
+        """Record a call to ``url`` that succeeded, and end its ejection."""
         if (state := self._states.get(url)) is not None:
             state.failures = state.ejections = 0
             state.ejected_until = 0.0
-            state.probing = False
+            state.trial = False
 
     def failed(self, url: str, now: float) -> None:
-        """A call to ``url`` did not work: count it, and eject when it is one too many."""
+        """Record a call to ``url`` that failed; eject the endpoint after ``eject_after`` failures in a row."""
         if (state := self._states.get(url)) is None:
             return
         state.failures += 1
-        state.probing = False
+        state.trial = False
         if state.failures >= self._eject_after:
             state.ejected_until = now + min(self._base * 2**state.ejections, self._max)
             state.ejections = min(state.ejections + 1, 10)

@@ -1,8 +1,8 @@
-"""Calls to another service: balanced, with a deadline for each try, retried where that is safe.
+"""Calls to another service: balanced, with a timeout for each attempt, retried where that is safe.
 
 A call is retried on the next endpoint when it is idempotent, or when it cannot have been received
-(connection refused). Answers that are errors of the service's own (4xx) are raised as they are and never
-retried; 503 and broken connections count against the endpoint.
+(connection refused). Errors that the service answers for the request (4xx) are raised unchanged and never
+retried; 503 and broken connections count as failures of the endpoint.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 log = get_logger(__name__)
 
 _ROUNDS = Backoff(0.1, 1.0)
-"""The pauses once every endpoint has been tried."""
+"""Pauses between rounds, once every endpoint has been tried."""
 
 Q = TypeVar("Q")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
-    """A call on its way to one node after the other. ``until`` is a monotonic time, ``try_timeout`` is in seconds."""
+class _PendingCall:
+    """A call and its limits. ``until`` is a monotonic time, ``try_timeout`` is the seconds of one attempt."""
 
     method: str
     message: Message
@@ -51,7 +51,7 @@ class _Attempt:
 
 
 class ServiceClient:
-    """Calls one service by name over its live endpoints."""
+    """Client of one service, over its live endpoints."""
 
     def __init__(
         self,
@@ -94,20 +94,21 @@ class ServiceClient:
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The HTTP session (already carrying the internal token), for streams and sockets."""
+        """The HTTP session, which sends the internal token; for streams and sockets."""
         assert self._session is not None, "the client has not been entered"
         return self._session
 
     @property
     def endpoints(self) -> list[Endpoint]:
-        """All endpoints known now."""
+        """All known endpoints."""
         return self.balancer.endpoints
 
     @property
     def available(self) -> list[Endpoint]:
-        """The endpoints that are not ejected now; all of them when every one is."""
+        """The endpoints that are not ejected; all endpoints when every one is ejected."""
         ejected = {endpoint.url for endpoint in self.balancer.ejected(self._clock.monotonic())}
-        return [one for one in self.balancer.endpoints if one.url not in ejected] or self.balancer.endpoints
+        known = self.balancer.endpoints
+        return [endpoint for endpoint in known if endpoint.url not in ejected] or known
 
     async def send(
         self,
@@ -123,18 +124,18 @@ class ServiceClient:
     ) -> R:
         """Make ``call`` with ``request`` and return its answer. Times are in seconds.
 
-        ``endpoint`` pins the call to one node. ``expect_continue`` sends the body only once the node says that it is
-        there (100 Continue): one that hangs then never holds work that it would carry out when it wakes.
+        ``endpoint`` pins the call to one node. ``expect_continue`` sends the body only after the node has answered
+        100 Continue: a node that hangs never receives work that it would carry out later.
 
-        Raises the :class:`NotifyxError` the service answered with, :class:`Unavailable` when no endpoint
-        could be reached in time, :class:`DeadlineExceeded` when the outcome is not known, and
-        :class:`UnexpectedAnswer` for an answer in another form than agreed.
+        Raises the :class:`NotifyxError` that the service answered with, :class:`Unavailable` when no endpoint
+        could be reached in time, :class:`DeadlineExceeded` when the outcome is unknown, and
+        :class:`UnexpectedAnswer` for an answer that does not match the contract.
         """
         message = call.encode(request)
         send_headers = {"Content-Type": "application/json", **(headers or {})}
         if principal is not None:
             send_headers[PRINCIPAL_HEADER] = principal.to_header()
-        attempt = _Attempt(
+        pending = _PendingCall(
             method=call.method,
             message=message,
             headers=send_headers,
@@ -147,7 +148,7 @@ class ServiceClient:
         started = time.perf_counter()
         outcome = "ok"
         try:
-            return call.decode(await self._attempts(attempt))
+            return call.decode(await self._retry(pending))
         except UnexpectedAnswer as error:
             outcome = error.code
             log.error("unexpected_answer", service=self.service, operation=call.operation, reason=error.reason)
@@ -159,14 +160,14 @@ class ServiceClient:
             self._calls.labels(self.service, call.operation, outcome).inc()
             self._seconds.labels(self.service, call.operation).observe(time.perf_counter() - started)
 
-    async def _attempts(self, attempt: _Attempt) -> bytes:
-        """Try one node after the other until one answers; the content of its answer."""
+    async def _retry(self, pending: _PendingCall) -> bytes:
+        """Try the endpoints in turn until one answers; return the content of the answer."""
         clock = self._clock
         tried: frozenset[str] = frozenset()
         failures = 0
         last: NotifyxError = Unavailable(f"No {self.service} node is known.")
-        while (left := attempt.until - clock.monotonic()) > 0:
-            endpoint = attempt.pinned or self.balancer.pick(clock.monotonic(), tried)
+        while (left := pending.until - clock.monotonic()) > 0:
+            endpoint = pending.pinned or self.balancer.pick(clock.monotonic(), tried)
             if endpoint is None and tried:
                 tried = frozenset()
                 endpoint = self.balancer.pick(clock.monotonic())
@@ -174,18 +175,18 @@ class ServiceClient:
                 await self._wait_for_change(min(left, 0.25))
                 continue
             try:
-                content = await self._once(endpoint, attempt, min(left, attempt.try_timeout))
+                content = await self._send_once(endpoint, pending, min(left, pending.try_timeout))
             except (Unavailable, DeadlineExceeded) as error:
-                # Once an outcome is unknown, a later "nobody there" must not claim that nothing was accepted.
+                # After an unknown outcome, a later refused connection must not claim that nothing was accepted.
                 last = last if isinstance(last, DeadlineExceeded) else error
                 self.balancer.failed(endpoint.url, clock.monotonic())
                 received = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
-                if (received and not attempt.repeatable) or attempt.pinned is not None:
+                if (received and not pending.repeatable) or pending.pinned is not None:
                     raise
                 tried |= {endpoint.url}
                 failures += 1
                 if len(tried) >= len(self.balancer.endpoints):
-                    await asyncio.sleep(min(_ROUNDS.after(failures), max(0.0, attempt.until - clock.monotonic())))
+                    await asyncio.sleep(min(_ROUNDS.after(failures), max(0.0, pending.until - clock.monotonic())))
                 continue
             except NotifyxError:
                 self.balancer.succeeded(endpoint.url)
@@ -194,17 +195,17 @@ class ServiceClient:
             return content
         raise last
 
-    async def _once(self, endpoint: Endpoint, attempt: _Attempt, timeout: float) -> bytes:
+    async def _send_once(self, endpoint: Endpoint, pending: _PendingCall, timeout: float) -> bytes:
         try:
             async with self.session.request(
-                attempt.method,
-                f"{endpoint.url}{attempt.message.path}",
-                data=attempt.message.body,
-                params=attempt.message.query,
-                headers=attempt.headers,
+                pending.method,
+                f"{endpoint.url}{pending.message.path}",
+                data=pending.message.body,
+                params=pending.message.query,
+                headers=pending.headers,
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=False,
-                expect100=attempt.expect_continue,
+                expect100=pending.expect_continue,
             ) as response:
                 content = await response.read()
                 status = response.status
@@ -235,10 +236,10 @@ class ServiceClient:
 
 
 def _error_from(service: str, status: int, raw: bytes) -> NotifyxError:
-    """The error in an answer.
+    """Return the error of an answer.
 
-    A service gives each of its errors a form. A 5xx without one comes from a server that was stopped in the middle of
-    its work, or from something between: what became of the call is not known.
+    A service answers each of its errors as problem+json. A 5xx in another form comes from a server that was stopped
+    while it worked, or from a proxy: the outcome of the call is unknown.
     """
     try:
         problem = orjson.loads(raw)

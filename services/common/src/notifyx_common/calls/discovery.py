@@ -1,8 +1,8 @@
-"""Where the live endpoints of a service come from.
+"""Sources of the live endpoints of a service.
 
-:class:`StaticDiscovery` is a fixed list, :class:`RegistryDiscovery` asks a gateway's registry (outside a
-cluster). The gateway itself reads its own registry. All push whole sets to their subscribers, so that a
-:class:`~notifyx_common.calls.balancer.Balancer` is never asked to guess.
+:class:`StaticDiscovery` is a fixed list; :class:`RegistryDiscovery` polls a gateway's registry (outside a
+cluster). A gateway reads its own registry. Each source passes complete sets to its listeners, so that a
+:class:`~notifyx_common.calls.balancer.Balancer` can replace what it has.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Listener = Callable[[list[Endpoint]], None]
 
 
 class Discovery(Protocol):
-    """Yields the live endpoints of a service, now and whenever they change."""
+    """A source of the live endpoints of a service."""
 
     def watch(self, service: str, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` at once and on every change with the whole set; returns how to stop."""
+        """Call ``listener`` with the complete set, now and on every change; return a function that stops it."""
         ...
 
 
@@ -46,11 +46,11 @@ class StaticDiscovery:
         return lambda: listeners.remove(listener)
 
     def endpoints(self, service: str) -> list[Endpoint]:
-        """The endpoints of ``service`` now."""
+        """Return the endpoints of ``service``."""
         return list(self._endpoints.get(service, []))
 
     def replace(self, service: str, endpoints: Iterable[Endpoint]) -> None:
-        """Set the endpoints of ``service`` and tell its listeners, if that changes anything."""
+        """Set the endpoints of ``service``, and call its listeners if the set has changed."""
         fresh = sorted(endpoints, key=lambda endpoint: endpoint.url)
         if fresh == self._endpoints.get(service, []):
             return
@@ -60,7 +60,7 @@ class StaticDiscovery:
 
 
 class RegistryDiscovery(StaticDiscovery):
-    """Follows a gateway's registry by polling it; while none answers, the last known endpoints stay in use."""
+    """Endpoints from a gateway's registry, by polling. While no gateway answers, the last known ones stay in use."""
 
     def __init__(self, registries: Iterable[str], token: str, *, background: Background, interval: float = 0.5) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class RegistryDiscovery(StaticDiscovery):
 
     async def __aenter__(self) -> Self:
         if self._registries:
-            self._tasks.endless("registry", self._follow())
+            self._tasks.endless("registry", self._poll_forever())
         return self
 
     async def __aexit__(
@@ -79,7 +79,7 @@ class RegistryDiscovery(StaticDiscovery):
     ) -> None:
         await self._tasks.close()
 
-    async def _follow(self) -> None:
+    async def _poll_forever(self) -> None:
         timeout = aiohttp.ClientTimeout(total=2.0)
         async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
 
@@ -88,19 +88,19 @@ class RegistryDiscovery(StaticDiscovery):
                     try:
                         async with session.get(f"{registry}{LIST_LEASES.path}") as response:
                             response.raise_for_status()
-                            nodes = LIST_LEASES.decode(await response.read())
+                            leases = LIST_LEASES.decode(await response.read())
                     except (aiohttp.ClientError, TimeoutError, UnexpectedAnswer):
                         continue
-                    self._apply(nodes)
+                    self._apply(leases)
                     break
 
             await every(self._interval, read)
 
-    def _apply(self, nodes: LeaseList) -> None:
-        found: dict[str, list[Endpoint]] = {service: [] for service in self._listeners}
-        for lease in nodes.nodes:
-            found.setdefault(lease.service, []).append(
+    def _apply(self, leases: LeaseList) -> None:
+        endpoints_of: dict[str, list[Endpoint]] = {service: [] for service in self._listeners}
+        for lease in leases.nodes:
+            endpoints_of.setdefault(lease.service, []).append(
                 Endpoint(instance=lease.instance, url=lease.url, metrics_url=lease.metrics_url)
             )
-        for service, endpoints in found.items():
+        for service, endpoints in endpoints_of.items():
             self.replace(service, endpoints)

@@ -1,7 +1,7 @@
-"""Which endpoints of a Service's EndpointSlices may get traffic: the pure half of following them.
+"""Selects the endpoints of a Service that may receive traffic from its EndpointSlices. Pure.
 
-Slices come as the API server gives them, with null where there is nothing, in any order, rearranged at any time. What
-is made of them depends on none of that.
+The API server gives slices in any order, with null in place of an empty list, and moves endpoints between slices at
+any time. The result depends on none of this.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 from notifyx_common.calls.balancer import Endpoint
 
 Slice = Mapping[str, Any]
-"""An EndpointSlice as the API server gives it."""
+"""An EndpointSlice in the JSON of the API server."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Candidate:
-    """One way to reach a pod; the least is the best, whatever order the slices came in."""
+    """One address of a pod. The smallest is preferred, in any order of the slices."""
 
-    ipv6: bool  # Ours listen on IPv4; the IPv6 slices of a Service of both families may lead nowhere.
+    ipv6: bool  # Our services listen on IPv4; a dual-stack Service has IPv6 slices that may not work.
     nameless: bool
     metrics_missing: bool
     url: str
@@ -30,10 +30,11 @@ class _Candidate:
 
 
 def live_endpoints(slices: Iterable[Slice]) -> list[Endpoint]:
-    """The endpoints that may get traffic, of the slices of one Service; each pod and each URL once, sorted by URL.
+    """Return the endpoints that may receive traffic, from the slices of one Service, sorted by URL.
 
-    An endpoint that does not say whether it is ready is. One that is terminating gets nothing new. One that is in
-    several slices, as happens while they are rearranged, may get traffic when one of them says so.
+    Each pod and each URL appears once. An endpoint without the condition ``ready`` counts as ready. A terminating one
+    receives no new calls. An endpoint in several slices, as happens while they are rearranged, is used if one of the
+    slices reports it as ready.
     """
     found: dict[str, Endpoint] = {}
     pods: set[str] = set()
@@ -45,7 +46,7 @@ def live_endpoints(slices: Iterable[Slice]) -> list[Endpoint]:
 
 
 def _candidates(part: Slice) -> Iterator[_Candidate]:
-    # A slice has null, not an empty list, where there is nothing.
+    # A slice has null in place of an empty list.
     ports = {port.get("name") or "": port.get("port") for port in part.get("ports") or []}
     if not ports.get("http"):
         return
@@ -53,7 +54,7 @@ def _candidates(part: Slice) -> Iterator[_Candidate]:
         conditions = endpoint.get("conditions") or {}
         if conditions.get("ready") is False or conditions.get("terminating") or not endpoint.get("addresses"):
             continue
-        # Only the first address means anything: the API says so.
+        # The API defines a meaning for the first address only.
         address: str = endpoint["addresses"][0]
         target = endpoint.get("targetRef") or {}
         host = f"[{address}]" if ":" in address else address

@@ -5,11 +5,11 @@ would cost each gateway and mailer a second of its start and memory for nothing 
 
 What holds:
 
-- while the API server is away, or answers nonsense, the last known endpoints stay in use; on its return everything is
-  listed anew and applied as a whole;
-- nothing that goes wrong ends the following (an answer that cannot be used is the API server's fault, not ours), and
-  nothing makes it hurry: whatever ends a watch early is followed by a pause that grows and has jitter;
-- what goes wrong is logged when it begins, when it becomes something else and when it ends, not at each retry.
+- while the API server is unreachable, or its answers are invalid, the last known endpoints stay in use; after that all
+  slices are listed again and applied together;
+- no error ends the watching (an invalid answer is a fault of the API server, not of this service), and every early
+  end of a watch is followed by a backoff with jitter;
+- an error is logged when it begins, when it changes and when it ends, not at each retry.
 
 How lists, watches and bookmarks behave: https://kubernetes.io/docs/reference/using-api/api-concepts/
 """
@@ -44,29 +44,29 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryTimeouts:
-    """How long things may take, in seconds."""
+    """Timeouts and pauses of the discovery, in seconds."""
 
     watch: tuple[int, int] = (40, 60)
-    """A watch is ended by the server after so long; then the next one starts where it stopped."""
+    """Range of the duration after which the server ends a watch; the next watch continues from there."""
 
     silence: float = 10.0
-    """So long a watch may outlive its end before the connection is taken for dead."""
+    """How long after its planned end a watch is considered broken."""
 
     listing: float = 10.0
-    """The longest a list may take."""
+    """Timeout of a list."""
 
     first_sync: float = 5.0
-    """So long a start waits for the first list; then it goes on, and readiness says what is missing."""
+    """How long a start waits for the first list. Then it continues, and readiness reports what is missing."""
 
     steady: float = 5.0
-    """What worked for so long is sound: the pause after its end is the shortest one again."""
+    """After a watch that lasted this long, the backoff starts again at its shortest pause."""
 
     backoff: Backoff = field(default_factory=lambda: Backoff(0.2, 5.0))
-    """The pauses after failures in a row."""
+    """Pauses after failures in a row."""
 
 
 class EndpointSliceDiscovery(StaticDiscovery):
-    """Follows the EndpointSlices of the services in ``settings.kubernetes_services``."""
+    """Watches the EndpointSlices of the services in ``settings.kubernetes_services``."""
 
     def __init__(
         self,
@@ -99,13 +99,13 @@ class EndpointSliceDiscovery(StaticDiscovery):
         self._confirmed = metrics.gauge("notifyx_discovery_confirmed_timestamp_seconds")
 
     async def __aenter__(self) -> Self:
-        self._tasks.endless("endpoint slices", self._follow())
+        self._tasks.endless("endpoint slices", self._run())
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.first_sync):
                     await self._synced.wait()
         except asyncio.CancelledError:
-            await self._tasks.close()  # a start that is given up is never left
+            await self._tasks.close()  # a cancelled start does not run __aexit__
             raise
         return self
 
@@ -114,15 +114,15 @@ class EndpointSliceDiscovery(StaticDiscovery):
     ) -> None:
         await self._tasks.close()
 
-    async def _follow(self) -> None:
-        """List and watch for ever."""
+    async def _run(self) -> None:
+        """List and watch until cancelled."""
         failures = 0
         while True:
             began = self._clock.monotonic()
             try:
                 await self._list_and_watch()
                 reason = "gone"
-            except Exception as error:  # noqa: BLE001 - endpoints that silently no longer change would be worse
+            except Exception as error:  # noqa: BLE001 - otherwise the endpoints would silently stop changing
                 reason = "failed"
                 self._failed(error)
             steady = self._clock.monotonic() - began >= self._pace.steady
@@ -133,7 +133,7 @@ class EndpointSliceDiscovery(StaticDiscovery):
     async def _list_and_watch(self) -> None:
         """List once, then watch until the server no longer knows the version.
 
-        On connections of its own: what is wrong with one, or with the certificates it trusts, does not outlive it.
+        Each call opens a session of its own, so a broken connection or outdated certificates are not used again.
         """
         async with self._api.session() as session:
             version = await self._list(session)
@@ -144,19 +144,22 @@ class EndpointSliceDiscovery(StaticDiscovery):
                     raise Unavailable("The API server ends watches as soon as they begin.")
 
     async def _list(self, session: aiohttp.ClientSession) -> str:
-        """Read every slice and apply the whole; the version to watch from."""
+        """Read and apply all slices; return the version to watch from."""
         async with asyncio.timeout(self._pace.listing), session.get(self._path(), params=self._selector()) as response:
             response.raise_for_status()
             found = orjson.loads(await response.read())
         self._slices = {one["metadata"]["name"]: one for one in found.get("items") or []}
         version = str(found["metadata"]["resourceVersion"])
         self._apply()
-        self._confirm()
+        self._record_confirmation()
         self._synced.set()
         return version
 
     async def _watch(self, session: aiohttp.ClientSession, version: str) -> str:
-        """Apply each change until the server ends the watch; the version to go on from, or empty to list anew."""
+        """Apply each change until the server ends the watch.
+
+        Return the version to continue from, or an empty string when the slices have to be listed again.
+        """
         seconds = round(between(*self._pace.watch))  # so that not all watches end at once
         params = {
             **self._selector(),
@@ -169,23 +172,23 @@ class EndpointSliceDiscovery(StaticDiscovery):
             if response.status == 410:
                 return ""
             response.raise_for_status()
-            self._confirm()
-            # Only what lasts is a recovery: a server that breaks each watch would be one at each retry.
+            self._record_confirmation()
+            # Report a recovery only after some time: a server that breaks each watch would cause one at each retry.
             sound = asyncio.get_running_loop().call_later(self._pace.steady, self._recovered)
             try:
                 rest = b""
                 async for data in response.content.iter_any():
                     *lines, rest = (rest + data).split(b"\n")
                     for line in lines:
-                        if not (version := self._take(orjson.loads(line))):
+                        if not (version := self._apply_event(orjson.loads(line))):
                             return ""
-                    self._confirm()
+                    self._record_confirmation()
             finally:
                 sound.cancel()
         return version
 
-    def _take(self, event: Mapping[str, Any]) -> str:
-        """Apply an event; the version after it, empty when the server no longer knows ours."""
+    def _apply_event(self, event: Mapping[str, Any]) -> str:
+        """Apply an event. Return the version after it, or an empty string when the server no longer knows ours."""
         kind, changed = event["type"], event["object"]
         if kind == "ERROR":
             if changed.get("code") == 410:
@@ -201,7 +204,7 @@ class EndpointSliceDiscovery(StaticDiscovery):
         return str(metadata["resourceVersion"])
 
     def _apply(self) -> None:
-        # All are worked out before one is applied: a slice that cannot be read changes nothing.
+        # Compute all before applying any: an invalid slice changes nothing.
         fresh = {part: live_endpoints(self._slices_of(service)) for part, service in self._services.items()}
         for part, endpoints in fresh.items():
             self.replace(part, endpoints)
@@ -211,11 +214,11 @@ class EndpointSliceDiscovery(StaticDiscovery):
             one for one in self._slices.values() if (one["metadata"].get("labels") or {}).get(SERVICE_LABEL) == service
         ]
 
-    def _confirm(self) -> None:
+    def _record_confirmation(self) -> None:
         self._confirmed.set(self._clock.now().timestamp())
 
     def _failed(self, error: Exception) -> None:
-        trouble = _sentence(error)
+        trouble = _stable_reason(error)
         if trouble != self._trouble:
             self._trouble = trouble
             log.warning("discovery_interrupted", reason=trouble, error=str(error))
@@ -232,8 +235,8 @@ class EndpointSliceDiscovery(StaticDiscovery):
         return {"labelSelector": f"{SERVICE_LABEL} in ({','.join(sorted(self._services.values()))})"}
 
 
-def _sentence(error: Exception) -> str:
-    """What is wrong, in words that stay the same while it does."""
+def _stable_reason(error: Exception) -> str:
+    """Describe ``error`` in a sentence that stays the same while the cause does."""
     match error:
         case NotifyxError(reason=reason):
             return reason

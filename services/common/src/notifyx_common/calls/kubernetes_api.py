@@ -1,8 +1,7 @@
-"""How a pod reaches the API server of its own cluster: address, certificates, token, connections.
+"""Access of a pod to the API server of its own cluster: address, certificates, token, connections.
 
-A process that lives for weeks outlives all of them: the token is replaced hourly and the certificates now and then, in
-the same files. So the token is read for each request, the certificates for each session, and a session is given up
-when something went wrong.
+Kubernetes replaces the token hourly and the certificates from time to time, in the same files, while the process runs.
+So the token is read for each request and the certificates for each session, and a session is closed after an error.
 """
 
 from __future__ import annotations
@@ -27,43 +26,43 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3}
 
 @dataclass(frozen=True, slots=True)
 class ApiServer:
-    """Where the API server is, and the files that hold what is shown to it and whom to trust."""
+    """URL of the API server, and the files with the token and the trusted certificates."""
 
     url: str
     token_file: Path | None = None
     ca_file: Path | None = None
 
     def session(self) -> aiohttp.ClientSession:
-        """A session whose paths are relative to the API server. Raises :class:`OSError` when a file is not readable.
+        """Return a session whose paths are relative to the API server. Raises :class:`OSError` for an unreadable file.
 
-        It has no bound on the whole of a request, as watches have none: callers set theirs.
+        The session has no total timeout, because watches have none: callers set theirs.
         """
         context = _context(self.ca_file) if self.ca_file is not None else True
         return aiohttp.ClientSession(
             self.url,
             connector=aiohttp.TCPConnector(ssl=context, socket_factory=_socket),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
-            middlewares=(self._show_token,),
+            middlewares=(self._add_token,),
         )
 
-    async def _show_token(
+    async def _add_token(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         if self.token_file is not None:
-            # A small file in memory: reading it takes no longer than handing it to a thread.
+            # The file is small and in memory: a thread would take longer than the read.
             request.headers["Authorization"] = f"Bearer {self.token_file.read_text().strip()}"
         return await handler(request)
 
 
 def _context(ca_file: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
-    # Python 3.13 asks of certificates what the authorities of some clusters never wrote into them.
+    # Python 3.13 requires certificate fields that the authorities of some clusters do not write.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
 def in_cluster(environ: Mapping[str, str] | None = None, account: Path = SERVICE_ACCOUNT_FOLDER) -> ApiServer:
-    """The API server of the cluster that this pod runs in. Raises :class:`SettingsError` outside one."""
+    """Return the API server of the cluster that this pod runs in. Raises :class:`SettingsError` outside one."""
     environ = os.environ if environ is None else environ
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host or not (account / "token").exists():
@@ -77,9 +76,9 @@ def in_cluster(environ: Mapping[str, str] | None = None, account: Path = SERVICE
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:
     family, kind, protocol = address[:3]
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock = socket.socket(family, kind, protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE.items():
-        if hasattr(socket, name):  # not every system has them
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made
+        if hasattr(socket, name):  # not every system has these options
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return sock

@@ -1,4 +1,4 @@
-"""Asking a Prometheus: instant and range queries of its HTTP API, with a deadline and in our own errors.
+"""Client of the Prometheus HTTP API: instant and range queries, with a timeout and with typed errors.
 
 Facts: https://prometheus.io/docs/prometheus/latest/querying/api/
 """
@@ -23,13 +23,13 @@ _MATCHER = r'[a-zA-Z_]\w*(=|!=|=~|!~)"([^"\\\n]|\\.)*"'
 
 
 class PrometheusUnavailable(Unavailable):
-    """Prometheus does not answer, or not with an answer."""
+    """Prometheus does not answer, or what answers is not Prometheus."""
 
     code = "prometheus_unavailable"
 
 
 class PrometheusRejected(NotifyxError):
-    """Prometheus refused a query: a mistake of ours, or of a setting."""
+    """Prometheus rejected a query: a defect of ours, or a wrong setting."""
 
     code = "prometheus_refused"
 
@@ -48,24 +48,24 @@ def _matchers(value: str) -> str:
 
 
 class PrometheusSettings(ServiceSettings):
-    """The settings of a service that asks a Prometheus: where it is, and what to show it."""
+    """Settings of a service that queries Prometheus."""
 
     prometheus_url: Annotated[str, AfterValidator(_base_url)] = ""
-    """Base URL of the Prometheus that scrapes this platform; empty: there is none."""
+    """Base URL of the Prometheus that scrapes this platform; empty for none."""
 
     prometheus_token: SecretStr = SecretStr("")
-    """Bearer token to show it; empty: none."""
+    """Bearer token for Prometheus; empty for none."""
 
     prometheus_match: Annotated[str, AfterValidator(_matchers)] = ""
     """Label matchers of this platform's series, for a Prometheus that scrapes several: ``namespace="notifyx"``."""
 
     prometheus_timeout: float = Field(default=5.0, gt=0, le=60)
-    """Longest time one query may take, in seconds."""
+    """Timeout of one query, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One series at one moment."""
+    """The value of one series at one time."""
 
     labels: Mapping[str, str]
     value: float
@@ -73,14 +73,17 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series over time: ``points`` are Unix seconds and values, ascending; moments without a value are missing."""
+    """One series over time. ``points`` are (Unix seconds, value), ascending; times without a value are left out."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
 
 
 class Prometheus:
-    """An async context manager. Every query raises :class:`PrometheusUnavailable` or :class:`PrometheusRejected`."""
+    """A Prometheus server, as an async context manager.
+
+    Every query raises :class:`PrometheusUnavailable` or :class:`PrometheusRejected`.
+    """
 
     def __init__(self, settings: PrometheusSettings) -> None:
         self._settings = settings
@@ -101,36 +104,36 @@ class Prometheus:
             await self._session.close()
 
     def series(self, name: str, *matchers: str) -> str:
-        """A selector of this platform's series of that name: ``name{matchers}``."""
+        """Return the selector of this platform's series called ``name``: ``name{matchers}``."""
         every = [one for one in (self._settings.prometheus_match, *matchers) if one]
         return f"{name}{{{','.join(every)}}}" if every else name
 
     async def instant(self, expression: str) -> list[Sample]:
-        """The value of each series now."""
-        data = await self._ask("query", {"query": expression})
+        """Return the current value of each series."""
+        data = await self._query("query", {"query": expression})
         if data["resultType"] == "scalar":
             return [Sample({}, float(data["result"][1]))]
         return [Sample(one["metric"], float(one["value"][1])) for one in data["result"]]
 
     async def range(self, expression: str, *, start: float, end: float, step: float) -> list[Series]:
-        """The values of each series every ``step`` seconds from ``start`` to ``end`` (Unix time)."""
+        """Return the values of each series every ``step`` seconds from ``start`` to ``end`` (Unix time)."""
         parameters = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
-        data = await self._ask("query_range", parameters)
+        data = await self._query("query_range", parameters)
         return [
             Series(one["metric"], tuple((float(at), float(value)) for at, value in one["values"]))
             for one in data["result"]
         ]
 
-    async def _ask(self, path: str, parameters: Mapping[str, str]) -> Any:
+    async def _query(self, path: str, parameters: Mapping[str, str]) -> Any:
         assert self._session is not None, "Prometheus has not been entered"
         url = f"{self._settings.prometheus_url}/api/v1/{path}"
         try:
-            # Redirects would take the token elsewhere.
+            # A redirect would send the token to another server.
             async with self._session.post(url, data=parameters, allow_redirects=False) as response:
                 answer = orjson.loads(await response.read())
                 if answer["status"] == "success":
                     return answer["data"]
-                status, said = response.status, str(answer.get("error", ""))[:300]
+                status, message = response.status, str(answer.get("error", ""))[:300]
         except TimeoutError:
             seconds = self._settings.prometheus_timeout
             raise PrometheusUnavailable(f"Prometheus did not answer in {seconds:g} s.") from None
@@ -140,5 +143,5 @@ class Prometheus:
             # Not its JSON: a login page, a proxy's error.
             raise PrometheusUnavailable(f"What answered with status {response.status} is no Prometheus.") from None
         if status >= 500:
-            raise PrometheusUnavailable(f"Prometheus failed: {said}")
-        raise PrometheusRejected(f"Prometheus refused a query: {said}")
+            raise PrometheusUnavailable(f"Prometheus failed: {message}")
+        raise PrometheusRejected(f"Prometheus refused a query: {message}")

@@ -1,6 +1,6 @@
-"""How a service outside a cluster makes itself known: a lease at each gateway, renewed until it stops.
+"""Registration of a node outside a cluster: a lease in the registry of each gateway, renewed until the node stops.
 
-Inside a cluster ``registry_urls`` is empty and this does nothing: EndpointSlices say who is there.
+Inside a cluster ``registry_urls`` is empty and nothing is registered: endpoints come from EndpointSlices.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from notifyx_common.settings import ServiceSettings
 log = get_logger(__name__)
 
 RETRY_INTERVAL = 0.25
-"""Seconds between tries while a gateway does not answer."""
+"""Seconds between attempts while a gateway does not answer."""
 
 
 class Registration:
-    """Keeps this node's lease alive at every gateway named in the settings."""
+    """This node's lease at every gateway named in the settings, renewed while it is entered."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Registration:
             await self._session.close()
 
     async def release(self) -> None:
-        """Stop renewing and give the lease back, so that no new call comes here."""
+        """Stop renewing and end the lease, so that this node receives no new calls."""
         await self._tasks.close()
         if self._session is None or self._released:
             return
@@ -80,9 +80,9 @@ class Registration:
     async def _renew_all(self) -> None:
         async with asyncio.TaskGroup() as group:
             for registry in self._registries:
-                group.create_task(self._follow(registry), name=f"registration at {registry}")
+                group.create_task(self._renew_forever(registry), name=f"registration at {registry}")
 
-    async def _follow(self, registry: str) -> None:
+    async def _renew_forever(self, registry: str) -> None:
         session = self._session
         assert session is not None
         lease = RENEW_LEASE.encode(NodeLease(self._lease.service, self._lease.instance, self._lease))
@@ -92,7 +92,7 @@ class Registration:
             async with session.put(url, data=lease.body, headers=headers) as response:
                 response.raise_for_status()
 
-        # A gateway that has just come back should know its nodes at once, not a lease later.
+        # A gateway that has restarted should know its nodes at once, not only at the next renewal.
         pause = min(self._interval, RETRY_INTERVAL)
         backoff = Backoff(pause, pause, jitter=(0.8, 1.0))
         await every(

@@ -1,17 +1,17 @@
-"""Tasks: work that is split over several requests to several nodes, with exactly one result each.
+"""Scatter tasks over several nodes, in chunks, with exactly one result for each task.
 
-:class:`ScatterPlan` decides, without I/O or a clock, which chunk of tasks goes to which node; :func:`scatter` is the
-thin shell that sends, times out and asks the plan again. What holds:
+:class:`ScatterPlan` decides, without I/O or a clock, which chunk of tasks goes to which node. :func:`scatter` sends the
+chunks, applies the timeouts and reports outcomes to the plan. Guarantees:
 
-- every task settles exactly once: with the first value a node gave for it, or as failed;
-- a chunk that failed or timed out goes to a node it has not been to, while there is one; what its first
-  attempt may still answer is ignored;
-- a node that failed gets no more work while another one is well, and no node holds more than ``per_endpoint``
-  chunks, so that a hung one keeps little;
-- attempts, concurrency and the whole duration are bounded.
+- every task settles exactly once: with the first value that a node returned for it, or as failed;
+- a chunk that failed or timed out goes to a node that has not tried it yet, if there is one; a late answer of an
+  earlier attempt is ignored;
+- a node that failed receives no more work while another one is healthy, and no node has more than ``per_endpoint``
+  chunks, so that a node that hangs delays few tasks;
+- attempts, concurrency and the total duration are bounded.
 
-A task may be *executed* twice (a node that did the work and died before it answered), so executing one twice
-must be harmless or recognisable.
+A task may be *executed* twice (a node can do the work and die before it answers), so a second execution must be
+harmless or recognisable.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ROUNDS = Backoff(0.1, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class NotExecuted:
-    """Given for a task that a node did not carry out: another node may, at once."""
+    """The answer for a task that a node did not execute: another node may try it at once."""
 
     reason: str
 
@@ -47,8 +47,8 @@ class NotExecuted:
 class TaskResult(Generic[R]):
     """The one result of a task.
 
-    ``value`` is ``None`` when no attempt gave one; ``reason`` then says why, and ``attempts`` of 0 means that
-    no node was ever asked. ``node`` is the instance that gave the value.
+    ``value`` is ``None`` when no attempt returned one; ``reason`` then holds the cause, and ``attempts`` of 0 means
+    that the task was never sent. ``node`` is the instance that returned the value.
     """
 
     value: R | None
@@ -59,7 +59,7 @@ class TaskResult(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request to make: these tasks (by position), to this node; ``number`` counts from 1."""
+    """One request to send: these tasks (by position), to this node; ``number`` counts from 1."""
 
     id: int
     endpoint: Endpoint
@@ -76,7 +76,7 @@ class _Chunk:
 
 
 class ScatterPlan:
-    """Which chunk goes where next. Pure bookkeeping: callers say what happened."""
+    """Decides which chunk goes to which node next. Pure: callers report the outcomes."""
 
     def __init__(
         self, count: int, *, chunk: int = 25, attempts: int = 4, concurrency: int = 16, per_endpoint: int = 2
@@ -97,42 +97,43 @@ class ScatterPlan:
         return not self._queue and not self._running
 
     def next_attempt(self, endpoints: Sequence[Endpoint]) -> Attempt | None:
-        """The next request to make over these nodes; ``None`` while there is nothing to send or nowhere."""
+        """Return the next request to send; ``None`` while there is no chunk to send or no node with room."""
         if not self._queue or len(self._running) >= self._concurrency:
             return None
-        well = [endpoint for endpoint in endpoints if endpoint.url not in self._suspects] or list(endpoints)
-        free = [endpoint for endpoint in well if self._load[endpoint.url] < self._per_endpoint]
+        healthy = [endpoint for endpoint in endpoints if endpoint.url not in self._suspects] or list(endpoints)
+        free = [endpoint for endpoint in healthy if self._load[endpoint.url] < self._per_endpoint]
         if not free:
             return None
         for position, chunk in enumerate(self._queue):
             untried = [endpoint for endpoint in free if endpoint.url not in chunk.tried]
-            # A node it has not been to is worth waiting for; when it has been to all of them, any will do.
-            choice = untried or (free if all(endpoint.url in chunk.tried for endpoint in well) else [])
+            # Wait for a node that has not tried the chunk; once all have tried it, use any.
+            choice = untried or (free if all(endpoint.url in chunk.tried for endpoint in healthy) else [])
             if choice:
                 del self._queue[position]
-                return self._start(chunk, self._in_turn(choice))
+                return self._start(chunk, self._next_endpoint(choice))
         return None
 
     def record_answer(self, attempt: Attempt, tasks: Collection[int]) -> tuple[list[int], list[int]]:
-        """The node answered for ``tasks``: (settled with its values, settled as failed). The rest is planned again.
+        """Record that the node answered for ``tasks``; the other tasks of the attempt are planned again.
 
-        An attempt that has already been given up settles nothing.
+        Return the tasks that settle with the node's values, and those that settle as failed. Both are empty for an
+        attempt that has already ended.
         """
-        if not self._end(attempt):
+        if not self._finish_attempt(attempt):
             return [], []
         missing = tuple(task for task in attempt.tasks if task not in tasks)
         settled = [task for task in attempt.tasks if task in tasks]
         if not missing:
             self._suspects.discard(attempt.endpoint.url)
             return settled, []
-        return settled, self._again(attempt, missing)
+        return settled, self._requeue(attempt, missing)
 
     def record_failure(self, attempt: Attempt) -> list[int]:
-        """The attempt failed or timed out: the tasks that have no attempt left, which settle as failed."""
-        return self._again(attempt, attempt.tasks) if self._end(attempt) else []
+        """Record that the attempt failed or timed out; return the tasks that settle as failed."""
+        return self._requeue(attempt, attempt.tasks) if self._finish_attempt(attempt) else []
 
     def abandon(self) -> list[int]:
-        """Give up: every task that has not settled, which now settles as failed."""
+        """Stop; return every task that has not settled, which now settles as failed."""
         left = [task for chunk in self._queue for task in chunk.tasks]
         left += [task for attempt in self._running.values() for task in attempt.tasks]
         self._queue.clear()
@@ -148,17 +149,17 @@ class ScatterPlan:
         self._load[endpoint.url] += 1
         return attempt
 
-    def _in_turn(self, choice: Sequence[Endpoint]) -> Endpoint:
+    def _next_endpoint(self, choice: Sequence[Endpoint]) -> Endpoint:
         ordered = sorted(choice, key=lambda endpoint: endpoint.url)
         return next((endpoint for endpoint in ordered if endpoint.url > self._cursor), ordered[0])
 
-    def _end(self, attempt: Attempt) -> bool:
+    def _finish_attempt(self, attempt: Attempt) -> bool:
         if self._running.pop(attempt.id, None) is None:
             return False
         self._load[attempt.endpoint.url] -= 1
         return True
 
-    def _again(self, attempt: Attempt, tasks: tuple[int, ...]) -> list[int]:
+    def _requeue(self, attempt: Attempt, tasks: tuple[int, ...]) -> list[int]:
         self._suspects.add(attempt.endpoint.url)
         if attempt.number >= self._attempts:
             return list(tasks)
@@ -167,7 +168,7 @@ class ScatterPlan:
 
 
 SendChunk = Callable[[Endpoint, list[T]], Awaitable[Sequence[R | NotExecuted]]]
-"""Carries out one request: the tasks to a node, one answer for each, in their order. It must end when cancelled."""
+"""Sends tasks to a node and returns one answer for each, in their order. It must end when it is cancelled."""
 
 
 async def scatter(
@@ -185,11 +186,12 @@ async def scatter(
     per_endpoint: int = 2,
     settled: Callable[[list[tuple[int, TaskResult[R]]]], None] | None = None,
 ) -> list[TaskResult[R]]:
-    """Carry out ``tasks`` over the nodes that ``endpoints`` names (asked again each time), one outcome each, in order.
+    """Execute ``tasks`` on the nodes that ``endpoints`` returns; return one result for each task, in order.
 
-    ``timeout`` bounds each request and ``deadline`` the whole, in seconds. ``send`` fails a request by raising a
+    ``endpoints`` is called before each request, so that new nodes are used.
+    ``timeout`` bounds each request and ``deadline`` the whole, in seconds. ``send`` reports a failed request by a
     :class:`NotifyxError` (or :class:`TimeoutError`); any other exception is a defect and propagates. ``settled``
-    is told of outcomes (position, outcome) as they come. ``kind`` labels the metric.
+    is called with new results (position, result). ``kind`` is the label of the metric.
     """
     plan = ScatterPlan(len(tasks), chunk=chunk, attempts=attempts, concurrency=concurrency, per_endpoint=per_endpoint)
     work = _Scatter(tasks, send, endpoints, plan, metrics.counter("notifyx_tasks_total"), kind, timeout, settled)
@@ -225,18 +227,18 @@ class _Scatter(Generic[T, R]):
         self._counter = counter
         self._kind = kind
         self._timeout = timeout
-        self._tell = settled
+        self._on_settled = settled
         self._last: dict[int, tuple[Attempt, str]] = {}
 
     async def run(self) -> None:
-        """Until every task has settled. What still runs when this is cancelled ends with it."""
+        """Run until every task has settled. A cancellation ends all running attempts."""
         running: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
             while not self._plan.done:
                 while (attempt := self._plan.next_attempt(self._endpoints())) is not None:
                     name = f"{self._kind} attempt {attempt.id}"
                     running.add(group.create_task(self._attempt(attempt), name=name))
-                # Bounded, so that nodes which join or come back meanwhile are noticed.
+                # Bounded, so that new and recovered nodes are used.
                 pause = between(0.05, 0.1)
                 if running:
                     _, running = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
@@ -244,7 +246,7 @@ class _Scatter(Generic[T, R]):
                     await asyncio.sleep(pause)
 
     def settle(self, positions: list[int], values: dict[int, R] | None) -> None:
-        """Record outcomes: with ``values``, or as failed without."""
+        """Record results: with ``values``, or as failed where it is ``None``."""
         fresh: list[tuple[int, TaskResult[R]]] = []
         for position in positions:
             attempt, reason = self._last.get(position, (None, "no node could be asked in time"))
@@ -256,8 +258,8 @@ class _Scatter(Generic[T, R]):
             self.outcomes[position] = outcome
             fresh.append((position, outcome))
         self._count("failed" if values is None else "done", len(fresh))
-        if fresh and self._tell is not None:
-            self._tell(fresh)
+        if fresh and self._on_settled is not None:
+            self._on_settled(fresh)
 
     async def _attempt(self, attempt: Attempt) -> None:
         await self._pause(attempt)
@@ -294,7 +296,7 @@ class _Scatter(Generic[T, R]):
         self.settle(failed, None)
 
     async def _pause(self, attempt: Attempt) -> None:
-        """Going on to a fresh node needs no pause; going round again does, growing and with jitter."""
+        """Wait before a node is tried again. An attempt on a node that has not tried the chunk starts at once."""
         rounds = attempt.number - 1 - len({endpoint.url for endpoint in self._endpoints()})
         if attempt.number > 1 and rounds >= 0:
             await asyncio.sleep(_ROUNDS.after(rounds + 1))
