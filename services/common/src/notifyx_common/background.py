@@ -3,20 +3,20 @@
 **The rule of all services: a fault ends the service; a dependency that is away does not.**
 
 - An *endless* task (:meth:`Tasks.endless`) has to run as long as its owner. Its unexpected end, by an exception, by a
-  return or by a cancellation that its owner did not ask for, is a :class:`Fault`: it is logged once with its name,
+  return or by a cancellation that its owner did not request, is a :class:`Fault`: it is logged once with its name,
   counted in ``notifyx_background_failures_total``, ``/readyz`` fails with a sentence that names the task, and
   :func:`notifyx_common.serving.lifecycle.run` stops the process in order and exits with
   :data:`~notifyx_common.serving.lifecycle.FAULT_EXIT`, so that its supervisor (Kubernetes, ``notifyx up``) starts it
   again.
-- What such a task waits for may be away: the errors that say so are named in the task (``away`` of :func:`every`). It
-  logs when that begins and when it ends, waits with a :class:`~notifyx_common.backoff.Backoff`, and goes on.
+- A dependency of such a task may be away: the task names the errors that mean this (``away`` of :func:`every`). It
+  logs when the absence begins and ends, waits with a :class:`~notifyx_common.backoff.Backoff`, and continues.
 - A *bounded* task (:meth:`Tasks.spawn`) does one piece of work. Its failure is logged and counted, and ends nothing
-  else. Where the outcome is for those who wait for it, it is :meth:`Tasks.shared`, and nothing is logged.
-- One round of an endless task that handles data of users may be :meth:`Tasks.contained`: a defect that one email
-  provokes must not stop each gateway in turn. Such a round counts as a bounded task.
+  else. If callers wait for its outcome, it is started with :meth:`Tasks.shared`: they get the error, nothing is logged.
+- A round of an endless task that handles users' data may be :meth:`Tasks.contained`: a defect caused by one email
+  must not stop one gateway after the other. Such a round counts as a bounded task.
 
-:class:`Background` is the service's; each part of the service gets it injected and owns the :class:`Tasks` it takes
-from it, which it closes when it stops: they are cancelled and awaited, with a deadline.
+A service has one :class:`Background`. Each part of the service gets it injected, creates its own :class:`Tasks` from it
+and closes them when it stops: they are cancelled and awaited, with a timeout.
 
 A task group of the standard library (:class:`asyncio.TaskGroup`) is right where a function waits for its children
 before it returns. It is wrong for what outlives a function, because it cancels all when one fails.
@@ -41,7 +41,7 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 CLOSE_TIMEOUT = 10.0
-"""Longest time that cancelled tasks are waited for."""
+"""Maximum time to wait for cancelled tasks, in seconds."""
 
 DEFAULT_BACKOFF = Backoff(0.2, 5.0)
 
@@ -58,7 +58,7 @@ class Fault:
 
     @property
     def sentence(self) -> str:
-        """For ``/readyz`` and the log."""
+        """The reason, for ``/readyz`` and the log."""
         return f"The background task '{self.task}' {self.how}; this node stops and has to be started again."
 
 
@@ -69,7 +69,7 @@ class TooManyTasks(TooManyRequests):
 
 
 class Background:
-    """The background tasks of one service, and its faults. Leaving it closes every :class:`Tasks` it gave."""
+    """The background tasks of one service, and its faults. Leaving it closes every :class:`Tasks` of it."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.faults: list[Fault] = []
@@ -85,7 +85,7 @@ class Background:
 
     @property
     def endless(self) -> Mapping[str, asyncio.Task[None]]:
-        """The endless tasks that run now, by name."""
+        """The running endless tasks, by name."""
         return dict(self._endless)
 
     def tasks(self, limit: int | None = None) -> Tasks:
@@ -95,7 +95,7 @@ class Background:
         return tasks
 
     def listen(self, listener: Callable[[Fault], None]) -> None:
-        """Call ``listener`` with each fault, at once with those that have happened."""
+        """Call ``listener`` with each fault: with the earlier ones at once."""
         self._listeners.append(listener)
         for fault in self.faults:
             listener(fault)
@@ -115,7 +115,7 @@ class Background:
         log.error("background_task_failed", task=task, exc_info=error)
 
     async def close(self) -> None:
-        """Cancel and await what still runs, the youngest part first."""
+        """Cancel and await all tasks, those of the newest part first."""
         for tasks in reversed(self._owners):
             await tasks.close()
 
@@ -128,19 +128,19 @@ class Background:
         await self.close()
 
     def began(self, name: str, task: asyncio.Task[None]) -> None:
-        """Record that the endless task called ``name`` runs."""
+        """Record the start of the endless task called ``name``."""
         self._endless[name] = task
 
     def ended(self, name: str) -> None:
-        """Record that the endless task called ``name`` does not run any more."""
+        """Record the end of the endless task called ``name``."""
         self._endless.pop(name, None)
 
 
 class Tasks:
     """The background tasks of one part of a service.
 
-    Names are fixed words: they are label values of a metric. Leave it, or :meth:`close` it, to end all of them; what is
-    started after that is cancelled before it runs.
+    Names are constants, because they are label values of a metric. Leaving it, or :meth:`close`, ends all tasks; a task
+    that is started after that is cancelled before it runs.
     """
 
     __slots__ = ("_background", "_closed", "_limit", "_running")
@@ -170,21 +170,21 @@ class Tasks:
     def spawn(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run one piece of work; its failure is logged and counted.
 
-        Raises :class:`TooManyTasks` when as many run as may.
+        Raises :class:`TooManyTasks` at the limit.
         """
         task = self._start(name, work)
         task.add_done_callback(self._bounded_ended)
         return task
 
     def shared(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run work whose outcome is for those who wait for it; they may all be gone by then."""
+        """Run work whose outcome its callers await; it is dropped silently when no caller is left."""
         task = self._start(name, work)
         task.add_done_callback(self._shared_ended)
         return task
 
     @contextlib.contextmanager
     def contained(self, name: str, away: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-        """Treat what goes wrong in the block as the failure of a bounded task called ``name``, but raise ``away``."""
+        """Record an error in the block as a failure of bounded task ``name``, but raise those in ``away``."""
         try:
             yield
         except away:
@@ -193,29 +193,29 @@ class Tasks:
             self._background.failed(name, error)
 
     def cancel(self) -> None:
-        """Cancel everything without waiting, and what is started from now on."""
+        """Cancel all tasks without waiting, and every task that is started from now on."""
         self._closed = True
         for task in tuple(self._running):
             task.cancel()
 
     async def close(self, within: float = CLOSE_TIMEOUT) -> None:
-        """Cancel everything and wait until it has ended, for at most ``within`` seconds."""
+        """Cancel all tasks and wait until they have ended, for at most ``within`` seconds."""
         self._closed = True
         await cancel_and_wait(self._running, within)
 
     def let_end(self) -> None:
-        """Take an end for no fault from now on."""
+        """Stop treating the end of an endless task as a fault."""
         self._closed = True
 
     async def finish(self, within: float) -> None:
-        """Let what runs end by itself for ``within`` seconds, then cancel it. An end is no fault from now on."""
+        """Wait up to ``within`` seconds for the tasks to end, then cancel them. Their end is no fault."""
         self.let_end()
         if self._running:
             await asyncio.wait(set(self._running), timeout=max(0.0, within))
         await self.close()
 
     async def settled(self) -> None:
-        """Wait until nothing runs."""
+        """Wait until no task runs."""
         while self._running:
             await asyncio.wait(set(self._running))
 
@@ -240,7 +240,7 @@ class Tasks:
     def _shared_ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # retrieved: nobody may be left who waits for it
+            task.exception()  # retrieved, since no caller may be left to await it
 
     def _bounded_ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
@@ -260,7 +260,7 @@ class Tasks:
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]], within: float = CLOSE_TIMEOUT) -> None:
-    """Cancel ``tasks`` and wait until they have ended, for at most ``within`` seconds; what takes longer is logged."""
+    """Cancel ``tasks`` and wait for at most ``within`` seconds until they have ended; log those that have not."""
     mine = asyncio.current_task()
     waiting = {task for task in tasks if task is not mine and not task.done()}
     for task in waiting:
@@ -289,8 +289,8 @@ async def every(
     ``wake`` ends any pause early, but not before ``min_pause`` seconds; it is cleared before each step. ``wait_first``
     begins with a pause.
 
-    The errors in ``away`` say that a dependency is away, and so does a step that takes longer than ``deadline``
-    seconds: the step is repeated after ``backoff``, which ``wake`` does not shorten. Any other error ends the loop.
+    An error in ``away``, or a step that takes longer than ``deadline`` seconds, means that a dependency is away: the
+    step is repeated after ``backoff``, which ``wake`` does not shorten. Any other error ends the loop.
     """
     failures = 0
     if wait_first:

@@ -1,10 +1,10 @@
-"""How long to wait: before the next attempt after failures, and between rounds of periodic work. Pure.
+"""Pauses after failures and between rounds of periodic work, with jitter. Pure.
 
 All jitter of the services comes from here; the random number is passed in (:data:`Uniform`).
 
 Why no library: ``tenacity`` and ``stamina`` wrap one call and repeat it until it succeeds. The loops here never end:
-they count failures over many calls, start again at the shortest pause after a success, and are woken between. What
-remains of a library is this formula.
+they count failures over many calls, start again at the shortest pause after a success, and can be woken during a
+pause. Only this formula would be used of a library.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def jittered(seconds: float, jitter: Jitter = AROUND, uniform: Uniform = random.
 class Backoff:
     """Pauses in seconds that grow from ``first`` by ``factor`` with each failure in a row, up to ``longest``.
 
-    A caller counts the failures; to reset is to count from 0 again.
+    The caller counts the failures, and resets by counting from 0 again.
     """
 
     first: float

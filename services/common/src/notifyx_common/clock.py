@@ -1,4 +1,4 @@
-"""Time, injected: production code takes a :class:`Clock`, tests give one they move by hand."""
+"""The clock, injected: services use :class:`SystemClock`, tests one that they set."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The root of every error a Notifyx service raises, and its form on the wire.
+"""The errors of Notifyx's services, and their form on the wire.
 
-An error that reaches a user is one clear sentence with a stable ``code``. REST shows it as RFC 9457
-``application/problem+json``; the socket shows it as ``{"code", "reason"}``. Both are made from the same
-:class:`NotifyxError`, so that a program can rely on the code wherever it meets it.
+An error that reaches a user is one clear sentence with a stable ``code``. REST sends it as RFC 9457
+``application/problem+json``; the socket sends it as ``{"code", "reason"}``. Both come from the same
+:class:`NotifyxError`, so that programs see the same code everywhere.
 
 The tree::
 
@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class FieldError(BaseModel):
-    """One field of a request that was refused: ``field`` is a dotted path, ``reason`` a short sentence."""
+    """One field of a rejected request: ``field`` is a dotted path, ``reason`` a short sentence."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,12 +59,12 @@ class NotifyxError(Exception):
         self.reason = reason
         self.fields = tuple(fields)
         self.retry_after = retry_after
-        """Seconds after which the same request can pass, where they are known."""
+        """Seconds after which the same request may succeed; ``None`` if unknown."""
         if code is not None:
             self.code = code
 
     def to_problem(self) -> dict[str, Any]:
-        """The RFC 9457 document: ``type, title, status, detail, code`` and, for validation, ``errors``."""
+        """Return the RFC 9457 document: ``type, title, status, detail, code`` and, for validation, ``errors``."""
         problem: dict[str, Any] = {
             "type": f"https://notifyx.dev/errors/{self.code}",
             "title": self.title,
@@ -77,12 +77,12 @@ class NotifyxError(Exception):
         return problem
 
     def to_reply(self) -> dict[str, Any]:
-        """The socket's form: ``{"code", "reason"}``."""
+        """Return the form for the socket: ``{"code", "reason"}``."""
         return {"code": self.code, "reason": self.reason}
 
     @classmethod
     def from_problem(cls, problem: Mapping[str, Any]) -> NotifyxError:
-        """The error a peer service answered with, so that a code crosses services unchanged."""
+        """Return the error that another service answered, so that a code passes through services unchanged."""
         status = problem.get("status")
         kind = _BY_STATUS.get(status, Internal) if isinstance(status, int) else Internal
         raw_fields = problem.get("errors", ())
@@ -90,12 +90,12 @@ class NotifyxError(Exception):
         return kind(str(problem.get("detail", kind.title)), code=str(problem.get("code", kind.code)), fields=fields)
 
     def with_reason(self, reason: str) -> Self:
-        """The same kind and code with another sentence."""
+        """Return the same error with another sentence."""
         return type(self)(reason, code=self.code, fields=self.fields, retry_after=self.retry_after)
 
 
 class InvalidRequest(NotifyxError):
-    """The request cannot be understood or breaks a rule of form."""
+    """The request is malformed, or well formed but fails validation."""
 
     code = "invalid_request"
     http_status = 400
@@ -103,7 +103,7 @@ class InvalidRequest(NotifyxError):
 
 
 class Unauthenticated(NotifyxError):
-    """No credentials, or ones that are not valid (any more)."""
+    """There are no credentials, or they are invalid or expired."""
 
     code = "unauthenticated"
     http_status = 401
@@ -111,7 +111,7 @@ class Unauthenticated(NotifyxError):
 
 
 class Forbidden(NotifyxError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated but has no permission for this."""
 
     code = "forbidden"
     http_status = 403
@@ -119,7 +119,7 @@ class Forbidden(NotifyxError):
 
 
 class NotFound(NotifyxError):
-    """There is no such thing, or the caller may not know that there is."""
+    """The object does not exist, or the caller may not know that it exists."""
 
     code = "not_found"
     http_status = 404
@@ -127,7 +127,7 @@ class NotFound(NotifyxError):
 
 
 class MethodNotAllowed(NotifyxError):
-    """The path exists; this method does not."""
+    """The path exists but does not accept this method."""
 
     code = "method_not_allowed"
     http_status = 405
@@ -135,7 +135,7 @@ class MethodNotAllowed(NotifyxError):
 
 
 class Conflict(NotifyxError):
-    """The request collides with what is already there."""
+    """The request conflicts with existing data."""
 
     code = "conflict"
     http_status = 409
@@ -143,7 +143,7 @@ class Conflict(NotifyxError):
 
 
 class TooLarge(NotifyxError):
-    """The body or frame is larger than this deployment accepts."""
+    """The body or frame exceeds the limit of this deployment."""
 
     code = "too_large"
     http_status = 413
@@ -151,7 +151,7 @@ class TooLarge(NotifyxError):
 
 
 class UnsupportedMediaType(NotifyxError):
-    """The content type or encoding is not one this endpoint reads."""
+    """The endpoint does not accept this content type or encoding."""
 
     code = "unsupported_media_type"
     http_status = 415
@@ -159,7 +159,7 @@ class UnsupportedMediaType(NotifyxError):
 
 
 class TooManyRequests(NotifyxError):
-    """A bound was reached; the same request may pass later."""
+    """A limit was reached; the same request may succeed later."""
 
     code = "too_many_requests"
     http_status = 429
@@ -168,15 +168,15 @@ class TooManyRequests(NotifyxError):
 
 
 class Internal(NotifyxError):
-    """A defect of ours; the detail is in the log, not in the answer."""
+    """A defect of the service. The details are in the log, not in the answer."""
 
 
 class UnexpectedAnswer(Internal):
-    """Another service gave an answer that is not in the form the two have agreed on."""
+    """Another service gave an answer that does not match the contract."""
 
 
 class Unavailable(NotifyxError):
-    """Something this request needs does not answer now; nothing was accepted."""
+    """A dependency of this request does not answer now; nothing was accepted."""
 
     code = "unavailable"
     http_status = 503

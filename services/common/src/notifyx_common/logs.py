@@ -17,7 +17,7 @@ _SECRET_VALUES = re.compile(
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask what looks like a credential, by key and by shape."""
+    """Mask values that look like a credential, by their key and their format."""
     for key, value in event.items():
         if _SECRET_KEYS.search(key):
             event[key] = "***"
@@ -35,7 +35,7 @@ def _mask(text: str) -> str:
 
 
 def configure(*, service: str, instance: str, level: str = "INFO", style: str = "json") -> None:
-    """Set up logging for the whole process; called once by each program's ``main``."""
+    """Configure logging for the process; each program's ``main`` calls this once."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -70,6 +70,6 @@ def configure(*, service: str, instance: str, level: str = "INFO", style: str = 
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger whose calls take an event name and key-value pairs."""
+    """Return a logger whose methods accept an event name and key-value pairs."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger

@@ -1,7 +1,7 @@
 """The catalogue of metrics: every name, type, label and meaning in one place.
 
-A service builds the metrics it owns on a registry that is passed in (:meth:`Catalogue.build`); dashboards,
-rules and docs are checked against this list. No label ever holds a user or topic id: their number is unbounded.
+A service creates its metrics with :class:`Metrics` on the registry that it is given; tests compare dashboards,
+rules and docs with this list. No label holds a user or topic id: their number is unbounded.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ CATALOGUE: tuple[Metric, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class PoolUsage:
-    """How full something bounded is: places that are ``used``, of ``limit``, and how many are ``waiting`` for one."""
+    """Usage of a bounded pool: places ``used`` of ``limit``, and callers ``waiting`` for one."""
 
     used: int
     limit: int
@@ -218,10 +218,10 @@ class PoolUsage:
 
 
 def combined(usages: Iterable[PoolUsage]) -> PoolUsage:
-    """All of them as if they were one."""
-    several = list(usages)
+    """Return the usage of all pools as one."""
+    pools = list(usages)
     return PoolUsage(
-        sum(one.used for one in several), sum(one.limit for one in several), sum(one.waiting for one in several)
+        sum(pool.used for pool in pools), sum(pool.limit for pool in pools), sum(pool.waiting for pool in pools)
     )
 
 
@@ -230,9 +230,9 @@ _BY_NAME = {metric.name: metric for metric in CATALOGUE}
 
 
 class Metrics:
-    """The metrics a process reports, created on first use on its own registry.
+    """The metrics of a process, created on first use on its own registry.
 
-    Raises :class:`KeyError` for a name that is not in the catalogue: a metric cannot exist undocumented.
+    Raises :class:`KeyError` for a name that is not in the catalogue: every metric is documented there.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -242,7 +242,7 @@ class Metrics:
         self._histograms: dict[str, Histogram] = {}
 
     def counter(self, name: str) -> Counter:
-        """The counter of that name."""
+        """Return the counter called ``name``."""
         if name not in self._counters:
             metric = _BY_NAME[name]
             made = self._counters[name] = Counter(name, metric.meaning, metric.labels, registry=self.registry)
@@ -251,14 +251,14 @@ class Metrics:
         return self._counters[name]
 
     def gauge(self, name: str) -> Gauge:
-        """The gauge of that name."""
+        """Return the gauge called ``name``."""
         if name not in self._gauges:
             metric = _BY_NAME[name]
             self._gauges[name] = Gauge(name, metric.meaning, metric.labels, registry=self.registry)
         return self._gauges[name]
 
     def histogram(self, name: str, buckets: Sequence[float] | None = None) -> Histogram:
-        """The histogram of that name; sizes get size buckets, the rest latency buckets (seconds)."""
+        """Return the histogram called ``name``; sizes get size buckets, the rest latency buckets (seconds)."""
         if name not in self._histograms:
             metric = _BY_NAME[name]
             chosen = buckets or (SIZE_BUCKETS if name.endswith("_size") else LATENCY_BUCKETS)
@@ -268,7 +268,7 @@ class Metrics:
         return self._histograms[name]
 
     def observe_pool(self, name: str, usage: Callable[[], PoolUsage]) -> None:
-        """Report a pool or a queue; it is asked whenever somebody asks for the metrics."""
+        """Report a pool or a queue; ``usage`` is called on each scrape."""
         gauge = self.gauge("notifyx_pool_places")
         gauge.labels(name, "used").set_function(lambda: usage().used)
         gauge.labels(name, "limit").set_function(lambda: usage().limit)

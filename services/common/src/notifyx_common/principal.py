@@ -1,7 +1,7 @@
-"""Who makes a request, as the gateway proved it and every other service believes it.
+"""Who makes a request: proved by the gateway and trusted by every other service.
 
-The gateway is the only door: it verifies the access token or API key and sends the proven
-:class:`Principal` on. The other services accept one only together with the internal token.
+The gateway is the only entry point. It verifies the access token or API key and forwards the proven
+:class:`Principal`. The other services accept one only together with the internal token.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ALL_SCOPES: frozenset[Scope] = frozenset({"read", "publish", "manage"})
 class Principal(BaseModel):
     """A proven identity.
 
-    ``id`` is the user's UUID (an API key acts for its owner), ``system:serviceaccount:<ns>:<name>`` for a
+    ``id`` is the UUID of the user (for an API key: of its owner), ``system:serviceaccount:<ns>:<name>`` for a
     ServiceAccount, or ``system:<part>`` for a part of the platform. ``topics`` limits an API key to topic
     name patterns (``*`` wildcards); ``None`` means every topic.
     """
@@ -43,11 +43,11 @@ class Principal(BaseModel):
 
     @property
     def is_admin(self) -> bool:
-        """Admins may do what a topic's creators may."""
+        """Whether the caller is an administrator, who may do what the creators of a topic may."""
         return self.role == "admin" and self.kind in ("user", "system")
 
     def matches_grant(self, entry: str) -> bool:
-        """Whether an allow-list entry (user id, ServiceAccount name, or *verified* email) means this caller."""
+        """Return whether a grant (user id, ServiceAccount name, or *verified* email) names this caller."""
         if entry == self.id:
             return True
         return self.email_verified and self.email is not None and entry.lower() == self.email.lower()
@@ -60,11 +60,11 @@ class Principal(BaseModel):
             raise Forbidden(f"This credential does not cover the topic '{topic}'.", code="topic_not_covered")
 
     def covers_topic(self, topic: str) -> bool:
-        """Whether the credential's topic patterns include ``topic``."""
+        """Return whether the credential's topic patterns include ``topic``."""
         return self.topics is None or any(fnmatchcase(topic, pattern) for pattern in self.topics)
 
     def to_header(self) -> str:
-        """The value of ``X-Notifyx-Principal``: URL-safe base64 of the JSON form."""
+        """Return the value of ``X-Notifyx-Principal``: URL-safe base64 of the JSON form."""
         return base64.urlsafe_b64encode(self.model_dump_json(exclude_defaults=True).encode()).decode()
 
     @classmethod
@@ -77,5 +77,5 @@ class Principal(BaseModel):
 
 
 def system_principal(part: str) -> Principal:
-    """The platform itself (dispatcher, operator, prober), with an admin's rights."""
+    """Return the principal of a part of the platform (dispatcher, operator, prober), with the rights of an admin."""
     return Principal(id=f"system:{part}", kind="system", name=part, role="admin")

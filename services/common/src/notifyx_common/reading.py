@@ -1,11 +1,9 @@
-"""The one reader of JSON that comes from outside: REST, WebSocket, long poll and internal routes use it alike.
+"""The only reader of JSON from outside: REST, WebSocket, long poll and internal routes all use it. Pure.
 
-JSON's own types decide: a string is no number, ``true`` is no integer, a number is no time. One rule goes by the value
-instead, as in JSON Schema: a number without a fraction is an integer however it is written (``90.0``, ``1e2``), since
-clients on the JVM write every number so. It ends below 2^53: beyond, the number that arrives may not be the one that
-was sent.
-
-Pure: nothing here knows what carried the JSON.
+Values are validated by their JSON type: a string is not a number, ``true`` is not an integer, a number is not a time.
+There is one exception, as in JSON Schema: a number without a fraction is an integer in any notation (``90.0``,
+``1e2``), because clients on the JVM write all numbers that way. It applies below 2^53: above, the parsed number may
+differ from the one that was sent.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 EXACT_FLOAT_LIMIT = 2**53
-"""Floats below this, and above its negative, stand for one integer each."""
+"""Floats between this and its negative represent exactly one integer each."""
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME = TypeAdapter(datetime)
@@ -33,13 +31,13 @@ _DATETIME = TypeAdapter(datetime)
 def _time_of_text(value: object) -> object:
     if not isinstance(value, str):
         return value
-    if not _DATE.match(value):  # pydantic takes a number in text for seconds since 1970
+    if not _DATE.match(value):  # pydantic reads a number in text as seconds since 1970
         raise ValueError("this is a time like 2030-01-31T12:00:00Z")
     return _DATETIME.validate_python(value)
 
 
 TIME_TEXT = BeforeValidator(_time_of_text)
-"""Makes a field of time accept text that is a date and a time, also within a validator that sees Python's values."""
+"""Makes a time field accept only text with a date and a time, also where the input is Python values, not JSON."""
 
 Time = Annotated[AwareDatetime, TIME_TEXT]
 """A time with its offset from UTC, as RFC 3339 writes it."""
@@ -64,7 +62,7 @@ def parse_as(adapter: TypeAdapter[T], value: Any) -> T:
 
 
 def invalid_request(error: ValidationError) -> InvalidRequest:
-    """Return pydantic's error as ours: one :class:`FieldError` a field, without echoing the input."""
+    """Return pydantic's error as an :class:`InvalidRequest`, one :class:`FieldError` a field, without the input."""
     fields = [
         FieldError(field=".".join(str(part) for part in item["loc"]) or "(body)", reason=item["msg"])
         for item in error.errors(include_input=False, include_url=False, include_context=False)
@@ -75,30 +73,30 @@ def invalid_request(error: ValidationError) -> InvalidRequest:
 
 def _validated(validate: Callable[[bytes], T], value: Any) -> T:
     try:
-        # Pydantic is strict by JSON's types only when it reads JSON. And what is accepted has to be encoded again
-        # later, which bounds its depth and the size of its integers: find out now.
+        # Pydantic checks JSON types strictly only when it reads JSON. The value has to be encoded later anyway, which
+        # limits its depth and its integers: this finds out now.
         raw = orjson.dumps(value)
     except orjson.JSONEncodeError:
         raise InvalidRequest("The JSON is nested too deeply.", code="malformed_json") from None
     try:
         return validate(raw)
     except ValidationError as error:
-        mended = _with_integers(raw, error)
-        if mended is None:
+        corrected = _with_integers(raw, error)
+        if corrected is None:
             raise invalid_request(error) from None
     try:
-        return validate(mended)
+        return validate(corrected)
     except ValidationError as error:
         raise invalid_request(error) from None
 
 
 def _with_integers(raw: bytes, error: ValidationError) -> bytes | None:
-    """Return ``raw`` with whole floats as integers where integers are wanted; ``None`` where there are none.
+    """Return ``raw`` with whole floats replaced by integers where integers are required; ``None`` if nothing changed.
 
     Only the fields that failed for their type change: free-form data keeps its floats.
     """
     value = orjson.loads(raw)
-    found = False
+    changed = False
     for item in error.errors(include_input=False, include_url=False, include_context=False):
         if item["type"] != "int_type" or not item["loc"]:
             continue
@@ -107,12 +105,12 @@ def _with_integers(raw: bytes, error: ValidationError) -> bytes | None:
         number = _inner(parent, (last,))
         if isinstance(number, float) and number.is_integer() and -EXACT_FLOAT_LIMIT < number < EXACT_FLOAT_LIMIT:
             parent[last] = int(number)
-            found = True
-    return orjson.dumps(value) if found else None
+            changed = True
+    return orjson.dumps(value) if changed else None
 
 
 def _inner(value: Any, path: Sequence[int | str]) -> Any:
-    """Return what stands at ``path``; ``None`` where nothing does."""
+    """Return the value at ``path``; ``None`` if there is none."""
     for step in path:
         if isinstance(value, dict) and isinstance(step, str):
             value = value.get(step)

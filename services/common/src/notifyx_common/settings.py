@@ -1,7 +1,7 @@
 """Settings common to every service: frozen, read once from the environment, passed in.
 
-A service subclasses :class:`ServiceSettings` with its own fields and reads it with :func:`load`, which turns
-a wrong value into one sentence that names the variable and the fix.
+A service adds its own fields in a subclass of :class:`ServiceSettings` and reads it with :func:`load`, which reports a
+wrong value in one sentence that names the variable and the mistake.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class SettingsError(NotifyxError):
 
 
 class ServiceSettings(BaseSettings):
-    """What every service can be told. Every variable starts with ``NOTIFYX_`` (a service adds its own name)."""
+    """Settings of every service, read from the environment (``NOTIFYX_<FIELD>``)."""
 
     model_config = SettingsConfigDict(env_prefix="NOTIFYX_", frozen=True, extra="ignore", env_nested_delimiter="__")
 
@@ -32,31 +32,31 @@ class ServiceSettings(BaseSettings):
     """Address to listen on; the images set ``0.0.0.0``."""
 
     port: int = Field(default=4000, ge=0, le=65535)
-    """HTTP port; 0 takes a free one and registers it."""
+    """HTTP port; 0 selects a free one, which is registered."""
 
     metrics_port: int = Field(default=9090, ge=0, le=65535)
-    """Port of ``/metrics``; 0 takes a free one and registers it."""
+    """Port of ``/metrics``; 0 selects a free one, which is registered."""
 
     internal_token: SecretStr = Field(min_length=16)
-    """Shared secret that services show each other; at least 16 characters."""
+    """Shared secret with which services authenticate to each other; at least 16 characters."""
 
     instance: str = ""
     """Name of this node; defaults to the host name and process id."""
 
     advertise_host: str = ""
-    """Host other services reach this one at; defaults to ``host`` (or the host name when that is a wildcard)."""
+    """Host at which other services reach this node; defaults to ``host`` (or the host name when that is a wildcard)."""
 
     registry_urls: tuple[str, ...] = ()
     """Gateways to register with (JSON list). Empty inside a cluster, where EndpointSlices are used."""
 
     registry_lease: float = Field(default=3.0, gt=0.2, le=60)
-    """Seconds a registration lives without renewal; renewed at a third of it."""
+    """Seconds after which a registration ends without renewal; it is renewed every third of this."""
 
     kubernetes_namespace: str = ""
-    """Namespace whose EndpointSlices say who is there; empty outside a cluster."""
+    """Namespace whose EndpointSlices give the endpoints; empty outside a cluster."""
 
     kubernetes_services: dict[str, str] = Field(default_factory=dict)
-    """Name of the Kubernetes Service of each part (JSON object, like ``{"auth": "notifyx-auth"}``)."""
+    """Name of the Kubernetes Service of each service (JSON object, like ``{"auth": "notifyx-auth"}``)."""
 
     memcached: str = ""
     """``host:port`` of memcached, several separated by commas; empty: in-process caching only."""
@@ -68,16 +68,16 @@ class ServiceSettings(BaseSettings):
     """``json`` for machines, ``console`` for people."""
 
     max_body: int = Field(default=1 << 20, ge=1024)
-    """Largest HTTP body accepted, in bytes."""
+    """Maximum size of an HTTP body, in bytes."""
 
     drain_seconds: float = Field(default=10.0, ge=0, le=300)
-    """Longest time a stop waits for work in flight."""
+    """Maximum time that a stop waits for work in flight, in seconds."""
 
     ready_file: Path | None = None
     """When set, the bound ports are written here as JSON once the service listens (used by ``notifyx up``)."""
 
     def advertised(self, port: int) -> str:
-        """Base URL under which other services reach this one."""
+        """Return the base URL under which other services reach this node."""
         host = self.advertise_host or (socket.gethostname() if _is_wildcard(self.host) else self.host)
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -95,7 +95,7 @@ S = TypeVar("S", bound=BaseSettings)
 def load(kind: type[S], **overrides: Any) -> S:
     """Read settings of ``kind`` from the environment.
 
-    Raises :class:`SettingsError` whose sentence lists each wrong variable and what is wrong with it.
+    Raises :class:`SettingsError`, whose sentence names each wrong variable and its mistake.
     """
     try:
         return kind(**overrides)

@@ -1,8 +1,8 @@
-"""Access tokens: the one place that says how a :class:`Principal` becomes a signed token and back.
+"""Access tokens: how a :class:`Principal` is signed into a token and verified from it.
 
-Auth signs, the gateway verifies; both import this module, so they cannot disagree. An access token is an RFC 9068
-JWT (``typ: at+jwt``) signed with ES256. What a verifier accepts is pinned here, never taken from the token: the
-algorithm, the type, the issuer and the audience. A key is only ever looked up by ``kid`` among the published ones.
+Auth signs and the gateway verifies; both use this module, so they cannot disagree. An access token is an RFC 9068
+JWT (``typ: at+jwt``) signed with ES256. The accepted algorithm, type, issuer and audience are fixed here and never
+read from the token. The key is selected by ``kid`` among the published ones only.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from notifyx_common.principal import ALL_SCOPES, Principal
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type
 MAX_TOKEN_LENGTH = 8192
-"""Characters; a longer one is refused before it is looked at."""
+"""Characters; a longer token is rejected without parsing."""
 
 CLOCK_SKEW = 10
-"""Seconds an ``iat`` or ``nbf`` may lie ahead: the clocks of auth and gateway differ. ``exp`` gets no leeway."""
+"""Seconds that ``iat`` and ``nbf`` may be in the future, since clocks differ. ``exp`` has no leeway."""
 
 _HEADER = frozenset({"alg", "kid", "typ"})
 _REGISTRY = JWSRegistry(algorithms=[ACCESS_TOKEN_ALGORITHM])
 
 
 class InvalidToken(Unauthenticated):
-    """The token is malformed, not ours, or not for this service."""
+    """The token is malformed, not signed by this deployment, or not for this service."""
 
     code = "invalid_token"
 
 
 class ExpiredToken(InvalidToken):
-    """The token was good and its time is over: get a new one."""
+    """The token was valid and has expired: get a new one."""
 
     code = "token_expired"
 
 
 class UnknownKey(InvalidToken):
-    """The token names a signing key that is not in the key set: it may be newer than the set."""
+    """The token names a signing key that is not in the key set; the key may be newer than the set."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """Who a credential proves, and until when (UTC) that may be believed."""
+    """The principal that a credential proves, and until when (UTC) it is valid."""
 
     principal: Principal
     expires_at: datetime
@@ -58,7 +58,7 @@ class VerifiedToken:
 
 @dataclass(frozen=True, slots=True)
 class SignedToken:
-    """A signed token and its end (UTC)."""
+    """A signed token and the time when it expires (UTC)."""
 
     token: str
     expires_at: datetime
@@ -84,7 +84,7 @@ def sign_access_token(
 ) -> SignedToken:
     """Sign an access token for ``principal`` with ``key`` (whose ``kid`` goes into the header).
 
-    ``issued_at`` is cut to the second, which is what a token can hold; so is ``expires_at`` of the answer.
+    ``issued_at`` and the ``expires_at`` of the result are cut to whole seconds, the precision of a token.
     """
     issued = int(issued_at.timestamp())
     expires = issued + int(lifetime.total_seconds())
@@ -103,10 +103,10 @@ def sign_access_token(
 
 
 def verify_access_token(token: str, keyset: KeySet, now: datetime) -> VerifiedToken:
-    """The principal ``token`` proves at ``now``, by the public keys of ``keyset``.
+    """Return the principal that ``token`` proves at ``now``, verified with the public keys of ``keyset``.
 
-    Raises :class:`ExpiredToken` for one whose ``exp`` has come, :class:`UnknownKey` for a ``kid`` that is not in the
-    set (get the set anew, once, and retry), :class:`InvalidToken` for anything else. Never raises another error.
+    Raises :class:`ExpiredToken` at or after ``exp``, :class:`UnknownKey` for a ``kid`` that is not in the set (fetch
+    the set again, once, and retry), and :class:`InvalidToken` in all other cases. No other error is raised.
     """
     if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
         raise InvalidToken("The access token is malformed.")
@@ -129,7 +129,7 @@ def verify_access_token(token: str, keyset: KeySet, now: datetime) -> VerifiedTo
         raise ExpiredToken("The access token has expired.") from None
     except ValidationError:
         raise InvalidToken("The access token lacks claims this service needs.") from None
-    # A header that is JSON but no object makes joserfc stumble with the last three.
+    # joserfc raises the last three for a header that is JSON but not an object.
     except (JoseError, ValueError, TypeError, AttributeError, KeyError):
         raise InvalidToken("The access token is not valid.") from None
     if claims.exp <= moment:
@@ -138,7 +138,7 @@ def verify_access_token(token: str, keyset: KeySet, now: datetime) -> VerifiedTo
 
 
 def principal_claims(principal: Principal) -> dict[str, Any]:
-    """The claims that say who; ``topics`` and ``key_id`` only for an API key."""
+    """Return the claims that identify ``principal``; ``topics`` and ``key_id`` only for an API key."""
     claims: dict[str, Any] = {
         "sub": principal.id,
         "email": principal.email,
@@ -162,7 +162,7 @@ def _principal(claims: _Claims) -> Principal:
         email_verified=claims.email_verified,
         name=claims.name,
         role=claims.role,
-        # A scope of a newer auth that this version does not know grants nothing here.
+        # An unknown scope, from a newer auth, grants nothing.
         scopes=frozenset(scope for scope in ALL_SCOPES if scope in claims.scope.split()),
         topics=None if claims.topics is None else tuple(claims.topics),
         key_id=claims.key_id,

@@ -1,4 +1,4 @@
-"""The store's topics for whoever applies declared ones: read them all, and carry out a plan of changes."""
+"""Reads all topics of the store, and applies a plan of changes to them: for the operator and ``notifyx up``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 class StoreCalls(Protocol):
-    """How the store is called; :class:`notifyx_common.calls.client.ServiceClient` is one."""
+    """A client of the store, such as :class:`notifyx_common.calls.client.ServiceClient`."""
 
     async def send(self, call: Call[Q, R], request: Q, *, principal: Principal | None = None) -> R:
         """Make a call. Raises :class:`NotifyxError`."""
@@ -35,14 +35,14 @@ class StoreCalls(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AppliedAction:
-    """What became of one action: ``error`` is ``None`` when it was done."""
+    """The result of one action: ``error`` is ``None`` when it succeeded."""
 
     action: Action
     error: NotifyxError | None = None
 
 
 async def observe(store: StoreCalls, part: str = "operator") -> list[Topic]:
-    """Every topic of the store. Raises :class:`NotifyxError` when it does not answer."""
+    """Return every topic of the store. Raises :class:`NotifyxError` when it does not answer."""
     topics: list[Topic] = []
     after = ""
     while True:
@@ -56,7 +56,7 @@ async def observe(store: StoreCalls, part: str = "operator") -> list[Topic]:
 
 
 async def apply(store: StoreCalls, actions: Sequence[Action], part: str = "operator") -> list[AppliedAction]:
-    """Carry out ``actions`` one after the other; one that fails does not keep the others back."""
+    """Apply ``actions`` one after the other; a failed one does not stop the others."""
     principal = system_principal(part)
     done: list[AppliedAction] = []
     for action in actions:

@@ -1,4 +1,4 @@
-"""Caches: memcached, shared by all replicas, and a small tier in the process in front of it.
+"""Caches: memcached, shared by all replicas, behind a small tier in each process.
 
-Losing memcached costs speed and never correctness. It uses nothing that calls or serves.
+Losing memcached costs speed and never correctness. This package imports neither ``calls`` nor ``serving``.
 """

@@ -1,8 +1,8 @@
-"""A two-tier cache: a bounded one in this process before one that all share (memcached, where there is one).
+"""A two-tier cache: a bounded tier in this process, then the shared tier (memcached, where it is configured).
 
-Losing memcached costs speed, never correctness. A value carries the end of its life with it, so that passing through
-a tier never lengthens it, and the whole key, so that a value can never be taken for another's. Loads of one key
-are made once, whoever waits. What is cached, how long, and what ends it early is one table: ``docs/caching.md``.
+Losing memcached costs speed, never correctness. A shared value is stored with its expiry time, so that a tier never
+extends it, and with a digest of its key, so that it is never returned for another key. Concurrent loads of one key
+share one call. ``docs/caching.md`` lists what is cached, for how long, and what evicts it earlier.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _FORMAT = b"1"
 
 
 class MemoryTier(Generic[T]):
-    """The least recently used leave when the bound is reached; the old leave when they are asked for."""
+    """Evicts the least recently used entry at the bound, and an expired one when it is read."""
 
     def __init__(self, max_items: int) -> None:
         self._items: OrderedDict[str, tuple[T, float]] = OrderedDict()
         self._max_items = max_items
 
     def get(self, key: str, now: float) -> tuple[T] | None:
-        """The value in a tuple, since ``None`` is a value too."""
+        """Return the value in a tuple, since ``None`` can be a value; ``None`` for a miss."""
         found = self._items.get(key)
         if found is None:
             return None
@@ -49,18 +49,18 @@ class MemoryTier(Generic[T]):
         return (found[0],)
 
     def set(self, key: str, value: T, until: float) -> None:
-        """Keep ``value`` until that moment."""
+        """Store ``value`` until ``until``, on the clock of ``get``'s ``now``."""
         self._items[key] = (value, until)
         self._items.move_to_end(key)
         while len(self._items) > self._max_items:
             self._items.popitem(last=False)
 
     def delete(self, key: str) -> None:
-        """Forget ``key``."""
+        """Delete ``key``."""
         self._items.pop(key, None)
 
     def matching_keys(self, matches: Callable[[T], bool]) -> list[str]:
-        """The keys whose value matches."""
+        """Return the keys whose value matches."""
         return [key for key, (value, _) in self._items.items() if matches(value)]
 
     def __len__(self) -> int:
@@ -68,10 +68,10 @@ class MemoryTier(Generic[T]):
 
 
 class Cache(Generic[T]):
-    """One kind of cached thing. ``T`` must be immutable: all callers get the same object.
+    """The cache of one kind of value. ``T`` must be immutable: all callers get the same object.
 
-    ``encode`` makes JSON-able data of a value for the shared tier and ``decode`` reads it back (raising
-    :class:`ValueError` for what an older version wrote).
+    ``encode`` turns a value into JSON data for the shared tier; ``decode`` reads it back and raises
+    :class:`ValueError` for data of an incompatible version.
     """
 
     def __init__(
@@ -93,35 +93,35 @@ class Cache(Generic[T]):
         self._shared = shared
         self._memory: MemoryTier[T] = MemoryTier(max_items)
         self._loads = background.tasks()
-        self._flights: dict[str, asyncio.Task[T]] = {}
+        self._running_loads: dict[str, asyncio.Task[T]] = {}
         self._requests = metrics.counter("notifyx_cache_requests_total")
 
     async def get_or_load(self, key: str, loader: Callable[[], Awaitable[T]], ttl: float | Callable[[T], float]) -> T:
-        """The value of ``key``; loaded at most once at a time, and kept for ``ttl`` seconds (0: not kept).
+        """Return the value of ``key``, loaded if it is not cached, and cache it for ``ttl`` seconds (0: not cached).
 
-        Raises what ``loader`` raises, which is not kept.
+        Only one load of a key runs at a time. Raises what ``loader`` raises; errors are not cached.
         """
         found = self._memory.get(key, self._clock.monotonic())
         self._count("memory", "hit" if found is not None else "miss")
         if found is not None:
             return found[0]
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._loads.shared("cache load", self._fetch(key, loader, ttl))
-            self._flights[key] = flight
-            flight.add_done_callback(lambda task: self._landed(key, task))
-        # One waiter that gives up must not take the load from the others.
-        return await asyncio.shield(flight)
+        load = self._running_loads.get(key)
+        if load is None:
+            load = self._loads.shared("cache load", self._fetch(key, loader, ttl))
+            self._running_loads[key] = load
+            load.add_done_callback(lambda task: self._on_loaded(key, task))
+        # A cancelled caller must not cancel the load that others wait for.
+        return await asyncio.shield(load)
 
     async def delete(self, key: str) -> None:
-        """Forget ``key`` here and in the shared tier; a load in flight is not kept."""
-        self._flights.pop(key, None)
+        """Delete ``key`` in both tiers; the result of a running load is not cached."""
+        self._running_loads.pop(key, None)
         self._memory.delete(key)
         if self._shared is not None:
             await self._shared.delete(self._shared_key(key))
 
     async def delete_matching(self, matches: Callable[[T], bool]) -> None:
-        """Forget what this process holds and what matches, and the same keys in the shared tier."""
+        """Delete the matching values of this process, and the same keys in the shared tier."""
         for key in self._memory.matching_keys(matches):
             await self.delete(key)
 
@@ -130,30 +130,30 @@ class Cache(Generic[T]):
         found = await self._from_shared(key)
         if found is not None:
             value, left = found
-            if self._flights.get(key) is me:
+            if self._running_loads.get(key) is me:
                 self._memory.set(key, value, self._clock.monotonic() + left)
             return value
         value = await loader()
         seconds = ttl(value) if callable(ttl) else ttl
-        if seconds > 0 and self._flights.get(key) is me:
+        if seconds > 0 and self._running_loads.get(key) is me:
             self._memory.set(key, value, self._clock.monotonic() + seconds)
             if self._shared is not None:
-                await self._shared.set(self._shared_key(key), self._pack(key, value, seconds), seconds)
+                await self._shared.set(self._shared_key(key), self._encode_entry(key, value, seconds), seconds)
         return value
 
     async def _from_shared(self, key: str) -> tuple[T, float] | None:
         if self._shared is None:
             return None
         raw, answered = await self._shared.get(self._shared_key(key))
-        found = self._unpack(key, raw) if raw is not None else None
+        found = self._decode_entry(key, raw) if raw is not None else None
         self._count("shared", "error" if not answered else "miss" if found is None else "hit")
         return found
 
-    def _pack(self, key: str, value: T, ttl: float) -> bytes:
+    def _encode_entry(self, key: str, value: T, ttl: float) -> bytes:
         until = self._clock.now().timestamp() + ttl
         return _FORMAT + _digest(key) + _EXPIRY.pack(until) + orjson.dumps(self._encode(value))
 
-    def _unpack(self, key: str, raw: bytes) -> tuple[T, float] | None:
+    def _decode_entry(self, key: str, raw: bytes) -> tuple[T, float] | None:
         head = _FORMAT + _digest(key)
         start = len(head) + _EXPIRY.size
         if len(raw) < start or not raw.startswith(head):
@@ -170,9 +170,9 @@ class Cache(Generic[T]):
     def _shared_key(self, key: str) -> bytes:
         return f"notifyx:{self._name}:".encode() + _digest(key).hex().encode()
 
-    def _landed(self, key: str, task: asyncio.Task[T]) -> None:
-        if self._flights.get(key) is task:
-            del self._flights[key]
+    def _on_loaded(self, key: str, task: asyncio.Task[T]) -> None:
+        if self._running_loads.get(key) is task:
+            del self._running_loads[key]
 
     def _count(self, tier: str, result: str) -> None:
         self._requests.labels(self._name, tier, result).inc()

@@ -1,8 +1,8 @@
-"""The shared tier of the cache: values in memcached, over as many servers as there are.
+"""The shared tier of the cache: values in memcached, over one or several servers.
 
-It makes a request faster or does nothing. Nothing here raises to a caller, no operation takes longer than its
-short deadline, and a server that failed is left alone until a probe *in the background* found it well again: no
-request waits for a dead one. Keys are spread by rendezvous hashing, so that a lost server moves only its own.
+It makes requests faster or has no effect. No error reaches a caller, every operation has a short timeout, and a server
+that failed is ejected until a probe *in the background* reaches it again: no request waits for a dead server. Keys are
+spread by rendezvous hashing, so that the loss of a server moves only its own keys.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 OPERATION_TIMEOUT = 0.05
-"""Seconds one look-up may take; past it the caller goes on without, and the server is left alone."""
+"""Timeout of one operation, in seconds. After it the caller continues without the value, and the server is ejected."""
 
 PROBE_TIMEOUT = 1.0
-"""Seconds a probe may take: nobody waits for it."""
+"""Timeout of a probe, in seconds; no request waits for it."""
 
 PROBE_BACKOFF = Backoff(0.2, 5.0, jitter=(0.7, 1.3))
-"""The pauses between two probes of a server that does not answer."""
+"""Pauses between two probes of a server that does not answer."""
 
 MAX_TTL = 30 * 86400
-"""Seconds; memcached takes a larger number for a moment in Unix time."""
+"""Seconds; memcached interprets a larger number as a Unix time."""
 
 MAX_VALUE_BYTES = 512 << 10
-"""Bytes; a larger value is not stored (memcached itself refuses 1 MiB)."""
+"""Bytes; a larger value is not stored (memcached itself rejects 1 MiB)."""
 
 MAX_CONNECTIONS = 4
 
 MAX_TRIES = 8
-"""How often an update is tried while others change the same key."""
+"""Attempts of an update while others change the same key."""
 
 _FAILURES = (OSError, EOFError, ClientException, ValueError, AssertionError)
 
 
 class _Client(aiomcache.Client):
     async def _execute_simple_command(self, conn: Any, raw_command: bytes) -> bytes:
-        # The one private part of aiomcache that is used. Its own reads on at the end of the stream, for ever and
-        # without yielding: a memcached that dies in the middle of a `set` would stop the whole event loop.
-        # test_memcached_loss.py closes a connection there, and fails where this is no longer called.
+        # The only private part of aiomcache that is used. At the end of the stream, aiomcache's version reads again
+        # forever without yielding: a memcached that dies during a `set` would block the event loop.
+        # test_memcached_loss.py closes a connection there, and fails if this method is no longer called.
         conn.writer.write(raw_command)
         await conn.writer.drain()
         line: bytes = await conn.reader.readline()
@@ -63,7 +63,7 @@ class _Client(aiomcache.Client):
 
 
 def parse_servers(value: str) -> list[tuple[str, int]]:
-    """``host:port`` separated by commas, IPv6 hosts in brackets; the port is 11211 when absent.
+    """Parse ``host:port`` separated by commas, with IPv6 hosts in brackets; the default port is 11211.
 
     Raises :class:`SettingsError` that names the variable.
     """
@@ -83,11 +83,11 @@ def parse_servers(value: str) -> list[tuple[str, int]]:
 
 
 class _OperationFailed:
-    """What a failed operation results in: nobody may be left to take an exception."""
+    """The result of a failed operation; not an exception, since no caller may be left to await it."""
 
 
 class _MemcachedServer:
-    """One server: its connections while it is well, a probe in the background while it is not."""
+    """One server: its connections while it is available, a probe in the background while it is not."""
 
     def __init__(self, host: str, port: int, timeout: float, background: Background) -> None:
         self.name = f"{host}:{port}"
@@ -104,13 +104,13 @@ class _MemcachedServer:
     def available(self) -> bool:
         return self._client is not None
 
-    async def run(self, operation: Callable[[_Client], Awaitable[T]]) -> T | None:
-        """The operation's result. Raises :class:`ConnectionError` when it failed; the server is then left alone."""
+    async def execute(self, operation: Callable[[_Client], Awaitable[T]]) -> T | None:
+        """Return the result of the operation. Raises :class:`ConnectionError` when it failed, and ejects the server."""
         client = self._client
         if client is None:
             raise ConnectionError(self.name)
-        # The operation has a task of its own: a caller that is cancelled must not leave half an answer on a
-        # connection that the next caller gets.
+        # The operation runs in a task of its own: a cancelled caller must not leave half an answer on a
+        # connection that the next caller uses.
         task = self._operations.shared("memcached operation", self._bounded(client, operation))
         await asyncio.wait([task])
         if task.cancelled() or isinstance(result := task.result(), _OperationFailed):
@@ -124,7 +124,7 @@ class _MemcachedServer:
         except (*_FAILURES, TimeoutError) as error:
             self._fail(client, type(error).__name__)
             return _OperationFailed()
-        except asyncio.CancelledError:  # by this object alone, which leaves the server
+        except asyncio.CancelledError:  # only _discard cancels, when the server is dropped
             return _OperationFailed()
 
     def _fail(self, client: _Client, reason: str) -> None:
@@ -135,13 +135,13 @@ class _MemcachedServer:
         self._client, self._dropped = None, (client, self._operations)
         self._lost.set()
 
-    async def follow(self) -> None:
-        """Poll the server whenever it is lost, until it answers; for ever."""
+    async def probe_forever(self) -> None:
+        """Probe the server each time it is lost, until it answers; runs until cancelled."""
         while True:
             await self._lost.wait()
             self._lost.clear()
             await self._discard()
-            client = await self._find()
+            client = await self._probe_until_reachable()
             self._operations = Tasks(self._background)
             self._client = client
             log.info("memcached_server_available", server=self.name)
@@ -154,7 +154,7 @@ class _MemcachedServer:
             await self._discard()
 
     async def _discard(self) -> None:
-        """End what runs on the dropped client, so that it has all its connections back, and close them."""
+        """Cancel the operations of the dropped client, so that it gets its connections back, and close them."""
         if self._dropped is None:
             return
         client, operations = self._dropped
@@ -164,7 +164,7 @@ class _MemcachedServer:
             await client.close()
         self._dropped = None
 
-    async def _find(self) -> _Client:
+    async def _probe_until_reachable(self) -> _Client:
         failures = 0
         while True:
             client = _Client(*self._address, pool_size=MAX_CONNECTIONS, pool_minsize=1)
@@ -183,7 +183,7 @@ class _MemcachedServer:
 
 
 class Memcached:
-    """Bytes by key over several servers, never raising: what cannot be had is a miss."""
+    """Stores bytes by key on several servers. Errors are never raised: they count as a miss."""
 
     def __init__(
         self, servers: Sequence[tuple[str, int]], *, background: Background, timeout: float = OPERATION_TIMEOUT
@@ -193,7 +193,7 @@ class Memcached:
         self._tasks = background.tasks()
 
     async def __aenter__(self) -> Self:
-        self._tasks.endless("memcached", self._follow())
+        self._tasks.endless("memcached", self._probe_servers())
         return self
 
     async def __aexit__(
@@ -202,59 +202,59 @@ class Memcached:
         await self._tasks.close()
         await asyncio.gather(*(server.close() for server in self._servers))
 
-    async def _follow(self) -> None:
+    async def _probe_servers(self) -> None:
         async with asyncio.TaskGroup() as group:
             for server in self._servers:
-                group.create_task(server.follow(), name=f"memcached {server.name}")
+                group.create_task(server.probe_forever(), name=f"memcached {server.name}")
 
     @property
     def available(self) -> list[str]:
-        """The servers in use now."""
+        """The servers that are not ejected."""
         return [server.name for server in self._servers if server.available]
 
     def server_of(self, key: bytes) -> str:
-        """The name of the server that holds ``key``."""
+        """Return the name of the server that stores ``key``."""
         return self._pick(key).name
 
     async def get(self, key: bytes) -> tuple[bytes | None, bool]:
-        """The value, or ``None``; and whether a server was asked and answered."""
+        """Return the value, or ``None``; and whether the server answered."""
         try:
-            return await self._pick(key).run(lambda client: client.get(key)), True
+            return await self._pick(key).execute(lambda client: client.get(key)), True
         except ConnectionError:
             return None, False
 
     async def set(self, key: bytes, value: bytes, ttl: float) -> bool:
-        """Keep ``value`` for ``ttl`` seconds (rounded up); whether it was stored."""
+        """Store ``value`` for ``ttl`` seconds (rounded up); return whether it was stored."""
         if len(value) > MAX_VALUE_BYTES:
             return False
         try:
-            return bool(await self._pick(key).run(lambda client: client.set(key, value, _whole_seconds(ttl))))
+            return bool(await self._pick(key).execute(lambda client: client.set(key, value, _whole_seconds(ttl))))
         except ConnectionError:
             return False
 
     async def delete(self, key: bytes) -> bool:
-        """Forget ``key``; whether its server was told."""
+        """Delete ``key``; return whether its server confirmed."""
         try:
-            await self._pick(key).run(lambda client: client.delete(key))
+            await self._pick(key).execute(lambda client: client.delete(key))
         except ConnectionError:
             return False
         return True
 
     async def update(self, key: bytes, change: Callable[[bytes | None], tuple[bytes, float] | None]) -> bool:
-        """Replace the value of ``key`` by what ``change`` makes of it, atomically; whether the server answered.
+        """Replace the value of ``key`` by the result of ``change``, atomically; return whether it succeeded.
 
         ``change`` gets the value, or ``None``, and returns the new one with its ttl in seconds, or ``None`` to leave
-        it; it is called anew each time that another writer was first. ``False`` means that nothing is known to have
-        changed: the server is away, it took longer than one operation may, or others changed the key all the time.
+        it unchanged; it is called again each time another writer was faster. ``False`` means that no change was
+        confirmed: the server is ejected, the timeout was reached, or others changed the key in every attempt.
         """
         server = self._pick(key)
         try:
             async with asyncio.timeout(self._timeout):
                 for _ in range(MAX_TRIES):
-                    found = await server.run(lambda client: client.gets(key))
+                    found = await server.execute(lambda client: client.gets(key))
                     value, token = found if found is not None else (None, None)
                     wanted = change(value)
-                    if wanted is None or await server.run(_write(key, wanted, token)):
+                    if wanted is None or await server.execute(_write(key, wanted, token)):
                         return True
         except (ConnectionError, TimeoutError):
             pass
@@ -265,7 +265,7 @@ class Memcached:
 
 
 def _write(key: bytes, wanted: tuple[bytes, float], token: int | None) -> Callable[[_Client], Awaitable[bool]]:
-    """Store unless somebody else did since ``token`` was read; ``None``: since there was nothing."""
+    """Return an operation that stores unless the key changed since ``token`` (``None``: there was no value)."""
     value, ttl = wanted[0], _whole_seconds(wanted[1])
     if token is None:
         return lambda client: client.add(key, value, ttl)
