@@ -42,11 +42,11 @@ class NamedTokens:
             raise Unauthenticated("The access token is not valid.")
         return _verified(name, float(seconds or 3600))
 
-    def needs_look_up(self, token: str) -> bool:
+    def needs_remote_check(self, token: str) -> bool:
         return token.startswith("nfx_")
 
     async def authenticate(self, token: str) -> VerifiedToken:
-        if not self.needs_look_up(token):
+        if not self.needs_remote_check(token):
             return self.verify(token)
         if token in self.revoked or token == "nfx_bad":
             raise Unauthenticated("The API key is not valid.")

@@ -22,7 +22,7 @@ from notifyx_local.ports import free_port
 from support.memory_store import MemoryStore
 from support.socket_gateway import Gateway, running_gateway
 
-SETTINGS = SocketSettings(port=0, sweep_interval=0.1, token_grace=0.2, key_check_interval=0.2, close_grace=0.5)
+SETTINGS = SocketSettings(port=0, idle_check_interval=0.1, token_grace=0.2, key_check_interval=0.2, close_grace=0.5)
 QUICK = Backoff(first=0.01, longest=0.05)
 ANN = FixedToken("user.ann")
 

@@ -41,7 +41,7 @@ from notifyx_gateway.rest.routes.web import web_routes
 from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.socket.listener import SocketListener
-from notifyx_gateway.socket.longpoll import WINDOW, LongPoll
+from notifyx_gateway.socket.longpoll import POLL_TIMEOUT, LongPoll
 from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.upstream.auth import Auth
@@ -118,8 +118,8 @@ class GatewayNode(Node[GatewaySettings]):
             clock=clock,
             background=background,
         )
-        self.peers = Peers(self.instance, lambda: self.gateways.endpoints, deadline=WINDOW + 5)
-        self.longpoll = LongPoll(self.socket.realm, self.peers)
+        self.peers = Peers(self.instance, lambda: self.gateways.endpoints, deadline=POLL_TIMEOUT + 5)
+        self.longpoll = LongPoll(self.socket.context, self.peers)
         self.dispatcher = Dispatcher(
             outbox=Outbox(self.store_client, self.instance),
             auth=self.auth,

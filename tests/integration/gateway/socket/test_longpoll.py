@@ -22,7 +22,7 @@ from support.memory_store import MemoryStore
 from support.socket_gateway import Gateway, running_gateway
 
 SETTINGS = SocketSettings(
-    port=0, sweep_interval=0.1, max_pending=100_000, allowed_origins=frozenset({"https://app.example.org"})
+    port=0, idle_check_interval=0.1, max_pending=100_000, allowed_origins=frozenset({"https://app.example.org"})
 )
 
 
@@ -77,7 +77,7 @@ async def gateway(memory: MemoryStore) -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def poll(gateway: Gateway) -> AsyncIterator[LongPoll]:
-    async with LongPoll(gateway.listener.realm) as running:
+    async with LongPoll(gateway.listener.context) as running:
         yield running
 
 
@@ -136,7 +136,7 @@ async def test_a_node_with_all_the_sessions_it_takes_sends_the_client_away_for_a
 
 
 async def test_a_poll_without_news_is_204(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(longpoll, "WINDOW", 0.2)
+    monkeypatch.setattr(longpoll, "POLL_TIMEOUT", 0.2)
     await client.get()
     assert (await client.get())["status"] == 204
 
@@ -154,7 +154,7 @@ async def test_a_waiting_poll_is_answered_at_once(client: Client) -> None:
 async def test_a_session_that_is_not_polled_ends(
     client: Client, poll: LongPoll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(longpoll, "LIFETIME", 0.3)
+    monkeypatch.setattr(longpoll, "SESSION_IDLE_TIMEOUT", 0.3)
     await client.get()
     token = client.token
     async with asyncio.timeout(5):

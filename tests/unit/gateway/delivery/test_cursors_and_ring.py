@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_gateway.delivery.catchup import piece
-from notifyx_gateway.delivery.cursors import FeedProtocolError, Row, Rows, decode, place
+from notifyx_gateway.delivery.catchup import next_chunk
+from notifyx_gateway.delivery.cursors import FeedProtocolError, Row, Rows, classify, decode
 from notifyx_gateway.delivery.ring import Ring
 
 
@@ -28,7 +28,7 @@ def test_rows_are_handed_on_once_in_order_and_gaps_are_seen(existing: set[int], 
         last = min(first + length, 60)
         rows = decode(message(first, last, sorted(seq for seq in existing if first <= seq <= last)))
         assert isinstance(rows, Rows)
-        where = place(head, rows)
+        where = classify(head, rows)
         if where == "gap":
             assert first > head + 1
             continue
@@ -90,7 +90,7 @@ def test_pieces_are_everything_in_order_and_small(sizes: list[int], limit: int) 
     rows: list[Row] = [(seq, b"x" * size) for seq, size in enumerate(sizes)]
     pieces, done = [], 0
     while done < len(rows):
-        pieces.append(piece(rows, done, limit))
+        pieces.append(next_chunk(rows, done, limit))
         done += len(pieces[-1])
     assert [row for part in pieces for row in part] == rows
     for part in pieces:

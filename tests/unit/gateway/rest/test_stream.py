@@ -22,14 +22,14 @@ async def test_a_stream_gives_everything_in_order_until_it_is_too_slow(sizes: li
     sent, taken, pending = b"", b"", 0
     for number, size in enumerate(sizes):
         payload = bytes([number]) * size
-        was_room = stream.room()
+        was_room = stream.writable_bytes()
         stream.send(payload, size)
         if size > was_room:
             assert stream.closed
             break
         sent += payload
         pending += size
-        assert stream.room() == 200 - pending
+        assert stream.writable_bytes() == 200 - pending
         if number < len(reads) and reads[number]:
             got = await stream.take(0.01)
             assert got is not None

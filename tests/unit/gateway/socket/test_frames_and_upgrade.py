@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from notifyx_gateway.socket.echo import LIFETIME, Echoes
 from notifyx_gateway.socket.frames import SocketFormat, close_frame, text_frame
-from notifyx_gateway.socket.upgrade import Offer, Refusal, bearer, judge
+from notifyx_gateway.socket.own_acks import PENDING_TTL, OwnAcks
+from notifyx_gateway.socket.upgrade import Rejection, Upgrade, bearer, check_upgrade
 
 
 def unframe(data: bytes) -> list[bytes]:
@@ -76,16 +76,16 @@ def test_bearer_in_either_alphabet_with_or_without_padding(token: str, url_safe:
 @given(st.text(max_size=200), st.text(max_size=200), st.one_of(st.none(), st.text(max_size=40)))
 def test_any_request_is_judged(target: str, protocol: str, origin: str | None) -> None:
     given_headers = headers() if origin is None else headers(Origin=origin)
-    verdict = judge(target, given_headers, [protocol], {"https://a.example"})
-    assert isinstance(verdict, Refusal)
+    verdict = check_upgrade(target, given_headers, [protocol], {"https://a.example"})
+    assert isinstance(verdict, Rejection)
     assert verdict.status in (400, 403, 404)
     assert verdict.reason
 
 
 def test_the_header_is_preferred_to_the_query() -> None:
     offered = "phoenix, base64url.bearer.phx." + base64.b64encode(b"header").decode()
-    verdict = judge("/socket/websocket?vsn=2.0.0&token=query", headers(), [offered], ())
-    assert verdict == Offer("header", "phoenix")
+    verdict = check_upgrade("/socket/websocket?vsn=2.0.0&token=query", headers(), [offered], ())
+    assert verdict == Upgrade("header", "phoenix")
     assert "header" not in repr(verdict)
 
 
@@ -94,7 +94,7 @@ def event(up_to: int, unread: int, seqs: list[int] | None = None) -> dict[str, A
 
 
 def test_an_own_echo_is_known_whether_it_comes_before_or_after_the_reply() -> None:
-    echoes = Echoes()
+    echoes = OwnAcks()
     echoes.begin()
     assert echoes.is_own(event(3, 2), 0.0)
     assert echoes.finish(3, 2, frozenset(), 0.0) == []
@@ -105,7 +105,7 @@ def test_an_own_echo_is_known_whether_it_comes_before_or_after_the_reply() -> No
 
 
 def test_another_device_s_ack_is_only_delayed() -> None:
-    echoes = Echoes()
+    echoes = OwnAcks()
     echoes.begin()
     other = event(9, 0)
     assert echoes.is_own(other, 0.0)
@@ -116,7 +116,7 @@ def test_another_device_s_ack_is_only_delayed() -> None:
 
 
 def test_other_seqs_at_the_same_position_are_another_device_s() -> None:
-    echoes = Echoes()
+    echoes = OwnAcks()
     echoes.begin()
     echoes.finish(0, 9, frozenset({5}), 0.0)
     assert not echoes.is_own(event(0, 9, [7]), 0.0)
@@ -124,7 +124,7 @@ def test_other_seqs_at_the_same_position_are_another_device_s() -> None:
 
 
 def test_an_echo_that_never_came_is_forgotten() -> None:
-    echoes = Echoes()
+    echoes = OwnAcks()
     echoes.begin()
     echoes.finish(3, 2, frozenset(), 0.0)
-    assert not echoes.is_own(event(3, 2), LIFETIME + 1)
+    assert not echoes.is_own(event(3, 2), PENDING_TTL + 1)

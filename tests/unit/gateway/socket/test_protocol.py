@@ -11,20 +11,30 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from notifyx_gateway.socket.frames import BadFrame, Message, decode_binary, decode_text, encode
-from notifyx_gateway.socket.protocol import MAX_EARLY, Channel, Close, Dispatch, Effect, Live, Open, Send, Session
+from notifyx_gateway.socket.protocol import (
+    MAX_QUEUED,
+    Channel,
+    ChannelSet,
+    CheckJoin,
+    Close,
+    Effect,
+    HandleMessage,
+    Send,
+    StartDelivery,
+)
 
 
 def sent(effects: Any) -> list[Any]:
     return [orjson.loads(effect.data) for effect in effects if isinstance(effect, Send)]
 
 
-def join(session: Session, ref: str, topic: str = "topic:news", params: Any = None) -> tuple[Any, Channel | None]:
+def join(session: ChannelSet, ref: str, topic: str = "topic:news", params: Any = None) -> tuple[Any, Channel | None]:
     effects = session.receive(Message(ref, ref, topic, "phx_join", {} if params is None else params))
-    opened = [effect.channel for effect in effects if isinstance(effect, Open)]
+    opened = [effect.channel for effect in effects if isinstance(effect, CheckJoin)]
     return effects, opened[0] if opened else None
 
 
-def joined(session: Session, ref: str, topic: str = "topic:news") -> Channel:
+def joined(session: ChannelSet, ref: str, topic: str = "topic:news") -> Channel:
     _, channel = join(session, ref, topic)
     assert channel is not None
     session.accept(channel, {})
@@ -36,33 +46,33 @@ def ok(join_ref: str | None, ref: str, topic: str, response: Any = None) -> list
 
 
 def test_heartbeat_is_answered() -> None:
-    effects = Session().receive(Message(None, "7", "phoenix", "heartbeat", {}))
+    effects = ChannelSet().receive(Message(None, "7", "phoenix", "heartbeat", {}))
     assert sent(effects) == [ok(None, "7", "phoenix")]
 
 
 def test_a_join_is_answered_then_live_then_early_messages() -> None:
-    session = Session()
+    session = ChannelSet()
     _, channel = join(session, "1")
     assert channel is not None
-    early = Message("1", "2", "topic:news", "publish", {"body": "x"})
-    assert session.receive(early) == ()
+    queued = Message("1", "2", "topic:news", "publish", {"body": "x"})
+    assert session.receive(queued) == ()
     effects = session.accept(channel, {"last_seq": 3})
-    assert [type(effect) for effect in effects] == [Send, Live, Dispatch]
+    assert [type(effect) for effect in effects] == [Send, StartDelivery, HandleMessage]
     assert sent(effects) == [ok("1", "1", "topic:news", {"last_seq": 3})]
-    assert effects[-1] == Dispatch(channel, early)
+    assert effects[-1] == HandleMessage(channel, queued)
 
 
 def test_early_messages_are_bounded() -> None:
-    session = Session()
+    session = ChannelSet()
     join(session, "1")
     message = Message("1", "2", "topic:news", "publish", {})
-    held = [session.receive(message) for _ in range(MAX_EARLY)]
-    assert held == [()] * MAX_EARLY
+    held = [session.receive(message) for _ in range(MAX_QUEUED)]
+    assert held == [()] * MAX_QUEUED
     assert sent(session.receive(message))[0][4]["response"]["code"] == "too_many_requests"
 
 
 def test_a_rejected_join_leaves_nothing() -> None:
-    session = Session()
+    session = ChannelSet()
     _, channel = join(session, "1")
     assert channel is not None
     effects = session.reject(channel, {"reason": "unauthorized"})
@@ -71,7 +81,7 @@ def test_a_rejected_join_leaves_nothing() -> None:
 
 
 def test_leave_answers_then_closes_with_the_join_ref() -> None:
-    session = Session()
+    session = ChannelSet()
     channel = joined(session, "1")
     effects = session.receive(Message("1", "5", "topic:news", "phx_leave", {}))
     assert sent(effects) == [ok("1", "5", "topic:news"), ["1", "1", "topic:news", "phx_close", {}]]
@@ -79,12 +89,12 @@ def test_leave_answers_then_closes_with_the_join_ref() -> None:
 
 
 def test_leaving_what_was_not_joined_is_fine() -> None:
-    effects = Session().receive(Message("1", "5", "topic:news", "phx_leave", {}))
+    effects = ChannelSet().receive(Message("1", "5", "topic:news", "phx_leave", {}))
     assert sent(effects) == [ok("1", "5", "topic:news")]
 
 
 def test_leaving_during_the_join_discards_its_answer() -> None:
-    session = Session()
+    session = ChannelSet()
     _, channel = join(session, "1")
     assert channel is not None
     session.receive(Message("1", "2", "topic:news", "phx_leave", {}))
@@ -93,7 +103,7 @@ def test_leaving_during_the_join_discards_its_answer() -> None:
 
 
 def test_a_second_join_closes_the_first_with_its_ref() -> None:
-    session = Session()
+    session = ChannelSet()
     first = joined(session, "1")
     effects, second = join(session, "4")
     assert second is not None
@@ -104,20 +114,20 @@ def test_a_second_join_closes_the_first_with_its_ref() -> None:
 
 @pytest.mark.parametrize("event", ["publish", "phx_leave"])
 def test_a_stale_join_ref_is_dropped(event: str) -> None:
-    session = Session()
+    session = ChannelSet()
     joined(session, "4")
     assert session.receive(Message("1", "5", "topic:news", event, {})) == ()
 
 
 def test_a_null_join_ref_is_taken() -> None:
-    session = Session()
+    session = ChannelSet()
     channel = joined(session, "4")
     message = Message(None, "5", "topic:news", "publish", {})
-    assert session.receive(message) == (Dispatch(channel, message),)
+    assert session.receive(message) == (HandleMessage(channel, message),)
 
 
 def test_a_push_to_what_is_not_joined_is_refused() -> None:
-    answer = sent(Session().receive(Message("1", "2", "topic:news", "publish", {})))
+    answer = sent(ChannelSet().receive(Message("1", "2", "topic:news", "publish", {})))
     assert answer == [
         [
             None,
@@ -130,7 +140,7 @@ def test_a_push_to_what_is_not_joined_is_refused() -> None:
 
 
 def test_channels_are_bounded() -> None:
-    session = Session(2)
+    session = ChannelSet(2)
     joined(session, "1", "topic:a")
     joined(session, "2", "topic:b")
     effects, channel = join(session, "3", "topic:c")
@@ -141,7 +151,7 @@ def test_channels_are_bounded() -> None:
 
 @pytest.mark.parametrize("params", [[], "x", 7, b"\x00"])
 def test_join_params_are_an_object(params: Any) -> None:
-    effects, channel = join(Session(), "1", params=params)
+    effects, channel = join(ChannelSet(), "1", params=params)
     assert channel is None
     assert sent(effects)[0][4]["status"] == "error"
 
@@ -157,7 +167,7 @@ class AnySequence(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.session = Session(2)
+        self.session = ChannelSet(2)
         self.open: dict[int, Channel] = {}
         self.live: set[int] = set()
 
@@ -167,17 +177,17 @@ class AnySequence(RuleBasedStateMachine):
 
     def take_one(self, effect: Effect) -> None:
         match effect:
-            case Open(channel, params):
+            case CheckJoin(channel, params):
                 assert isinstance(params, dict)
                 assert id(channel) not in self.open
                 self.open[id(channel)] = channel
             case Close(channel):
                 del self.open[id(channel)]
                 self.live.discard(id(channel))
-            case Live(channel):
+            case StartDelivery(channel):
                 assert id(channel) in self.open
                 self.live.add(id(channel))
-            case Dispatch(channel, message):
+            case HandleMessage(channel, message):
                 assert id(channel) in self.live
                 assert message.join_ref in (None, channel.join_ref)
             case Send(data):
@@ -189,7 +199,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(pick=st.randoms(use_true_random=False), accept=st.booleans())
     def answer(self, pick: Any, accept: bool) -> None:
-        waiting = [channel for channel in self.open.values() if channel.early is not None]
+        waiting = [channel for channel in self.open.values() if channel.queued is not None]
         if waiting:
             channel = pick.choice(waiting)
             self.take(self.session.accept(channel, {}) if accept else self.session.reject(channel, {}))

@@ -14,24 +14,24 @@ from notifyx_gateway.delivery.sinks import Sink
 from notifyx_gateway.delivery.topic_state import TopicState
 from notifyx_gateway.upstream.store import Store
 
-PAGE = 200
+PAGE_SIZE = 200
 """Rows asked for at once."""
 
-CONCURRENT = 8
-"""History requests of this gateway in flight: after an outage everybody asks at once."""
+MAX_CONCURRENT_READS = 8
+"""Concurrent reads of the log by this gateway; after an outage all consumers read at once."""
 
-DEADLINE = 20.0
+READ_TIMEOUT = 20.0
 """Seconds one page may take, retries and waiting for the store to come back included."""
 
 
-class History:
+class LogReader:
     """Reads of the log on behalf of consumers whose permission the store has checked at their join."""
 
     def __init__(self, store: Store, background: Background) -> None:
         self._store = store
         self._reads = background.tasks()
         self._principal = system_principal("gateway")
-        self._slots = asyncio.Semaphore(CONCURRENT)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
         self._pages: dict[tuple[str, int, int], asyncio.Task[tuple[list[Row], int | None]]] = {}
 
     async def page(self, topic: str, after: int, head: int) -> tuple[list[Row], int | None]:
@@ -59,7 +59,9 @@ class History:
 
     async def _read(self, topic: str, after: int) -> tuple[list[Row], int | None]:
         async with self._slots:
-            page = await self._store.history(self._principal, topic, after=after, limit=PAGE, deadline=DEADLINE)
+            page = await self._store.history(
+                self._principal, topic, after=after, limit=PAGE_SIZE, deadline=READ_TIMEOUT
+            )
         rows = [(int(item["seq"]), orjson.dumps(item)) for item in page.items]
         return rows, page.next
 
@@ -67,13 +69,13 @@ class History:
 class CatchUp:
     """One consumer's way to the head: ``cursor`` is the last seq it has."""
 
-    __slots__ = ("_history", "cursor", "sink", "state")
+    __slots__ = ("_log_reader", "cursor", "sink", "state")
 
-    def __init__(self, state: TopicState, sink: Sink, cursor: int, history: History) -> None:
+    def __init__(self, state: TopicState, sink: Sink, cursor: int, log_reader: LogReader) -> None:
         self.state = state
         self.sink = sink
         self.cursor = cursor
-        self._history = history
+        self._log_reader = log_reader
 
     async def next_rows(self) -> tuple[Sequence[Row], int]:
         """Rows above the cursor, and the seq up to which they are all there is. Raises :class:`NotifyxError`."""
@@ -82,11 +84,11 @@ class CatchUp:
         rows = self.state.ring.after(self.cursor)
         if rows is not None:
             return rows, head
-        page, following = await self._history.page(self.state.name, self.cursor, head)
+        page, following = await self._log_reader.page(self.state.name, self.cursor, head)
         return page, following if following is not None else head
 
 
-def piece(rows: Sequence[Row], start: int, size: int) -> Sequence[Row]:
+def next_chunk(rows: Sequence[Row], start: int, size: int) -> Sequence[Row]:
     """The rows from position ``start`` on whose JSON is at most ``size`` bytes together, but at least one."""
     end, total = start, 0
     while end < len(rows):

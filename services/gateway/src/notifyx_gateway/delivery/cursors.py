@@ -41,12 +41,12 @@ class Rows:
 
 
 @dataclass(slots=True)
-class Cursor:
+class FeedCursor:
     """How far a watched topic has been read; ``held`` collects messages while a gap is being healed."""
 
     topic_id: str
     head: int
-    held: list[Rows] | None = field(default=None)
+    pending: list[Rows] | None = field(default=None)
 
 
 def seq_of(line: bytes) -> int:
@@ -60,7 +60,7 @@ def seq_of(line: bytes) -> int:
     return seq
 
 
-def place(head: int, rows: Rows) -> Literal["old", "next", "gap"]:
+def classify(head: int, rows: Rows) -> Literal["old", "next", "gap"]:
     """Where ``rows`` lies: wholly read before, continuing (perhaps overlapping), or leaving a gap."""
     if rows.last <= head:
         return "old"

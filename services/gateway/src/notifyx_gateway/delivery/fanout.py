@@ -18,7 +18,7 @@ from notifyx_common.clock import Clock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.delivery.catchup import CatchUp, History, piece
+from notifyx_gateway.delivery.catchup import CatchUp, LogReader, next_chunk
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.sinks import Sink
 from notifyx_gateway.delivery.topic_state import TopicState
@@ -35,14 +35,14 @@ class Fanout:
     def __init__(
         self,
         *,
-        history: History,
+        log_reader: LogReader,
         metrics: Metrics,
         clock: Clock,
         background: Background,
         on_rows: Callable[[str], None],
         on_lost: Callable[[Sink, NotifyxError], None],
     ) -> None:
-        self._history = history
+        self._log_reader = log_reader
         self._clock = clock
         self._on_rows = on_rows
         self._on_lost = on_lost
@@ -60,17 +60,17 @@ class Fanout:
             asyncio.get_running_loop().call_soon(self._flush)
         self._flushes[state] = min(self._flushes.get(state, published_ms), published_ms)
 
-    def place(self, state: TopicState, sink: Sink, cursor: int) -> None:
+    def attach(self, state: TopicState, sink: Sink, cursor: int) -> None:
         """Put a sink that has everything up to ``cursor`` where it belongs."""
         if sink.closed:
             return
         if cursor > state.head:
             state.ahead[sink] = cursor
-        elif cursor == state.head or self._send_ring(state, sink, cursor):
+        elif cursor == state.head or self._replay_ring(state, sink, cursor):
             if not sink.closed:
                 state.go_live(sink)
         else:
-            catch_up = CatchUp(state, sink, cursor, self._history)
+            catch_up = CatchUp(state, sink, cursor, self._log_reader)
             state.behind[sink] = self._tasks.spawn("catch up", self._catch_up(catch_up))
 
     async def close(self) -> None:
@@ -101,9 +101,9 @@ class Fanout:
             sinks = tuple(group)
             if size > BURST:
                 for sink in sinks:
-                    if sink.room() < size:
-                        state.drop(sink)
-                        self.place(state, sink, before)
+                    if sink.writable_bytes() < size:
+                        state.remove(sink)
+                        self.attach(state, sink, before)
                     else:
                         sink.send(payload, size)
             else:
@@ -115,9 +115,9 @@ class Fanout:
         for sink, cursor in tuple(state.ahead.items()):
             if cursor <= state.head:
                 del state.ahead[sink]
-                self.place(state, sink, cursor)
+                self.attach(state, sink, cursor)
 
-    def _send_ring(self, state: TopicState, sink: Sink, cursor: int) -> bool:
+    def _replay_ring(self, state: TopicState, sink: Sink, cursor: int) -> bool:
         """Bring the sink to the head from the ring, if that has it all and the sink has room."""
         memo = state.memo
         if memo is None or memo[:3] != (sink.format, cursor, state.head):
@@ -127,7 +127,7 @@ class Fanout:
             # After a break many come back with the same cursor.
             memo = state.memo = (sink.format, cursor, state.head, *sink.format.encode(rows), len(rows))
         payload, size, count = memo[3:]
-        if size > min(sink.room(), BURST):
+        if size > min(sink.writable_bytes(), BURST):
             return False
         if count:
             sink.send(payload, size)
@@ -140,15 +140,15 @@ class Fanout:
             while not sink.closed:
                 if work.cursor >= state.head:
                     state.behind.pop(sink, None)
-                    self.place(state, sink, work.cursor)
+                    self.attach(state, sink, work.cursor)
                     return
                 rows, covered = await work.next_rows()
                 done = 0
                 while done < len(rows):
-                    if sink.room() < BURST:
-                        await sink.drained()
+                    if sink.writable_bytes() < BURST:
+                        await sink.wait_drained()
                     # Half of the room: what stands around a row on the wire takes some, too.
-                    part = piece(rows, done, min(BURST, sink.room() // 2))
+                    part = next_chunk(rows, done, min(BURST, sink.writable_bytes() // 2))
                     payload, size = sink.format.encode(part)
                     if sink.closed:
                         return

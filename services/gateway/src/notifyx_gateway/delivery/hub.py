@@ -19,10 +19,10 @@ from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
-from notifyx_gateway.delivery.catchup import History
+from notifyx_gateway.delivery.catchup import LogReader
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.fanout import Fanout
-from notifyx_gateway.delivery.feed import Feed
+from notifyx_gateway.delivery.feed_client import FeedClient
 from notifyx_gateway.delivery.sinks import Observer, Sink
 from notifyx_gateway.delivery.topic_state import TopicState
 from notifyx_gateway.upstream.store import Store
@@ -56,21 +56,21 @@ class Hub:
         self._observed: dict[str, set[Observer]] = {}
         self._observers: set[Observer] = set()
         self._checks = background.tasks()
-        history = History(store, background)
-        self.feed = Feed(
+        log_reader = LogReader(store, background)
+        self.feed = FeedClient(
             store.client,
-            sink=self,
-            read_history=history.range,
+            handler=self,
+            read_history=log_reader.range,
             metrics=metrics,
             clock=clock,
             background=background,
         )
         self._fanout = Fanout(
-            history=history,
+            log_reader=log_reader,
             metrics=metrics,
             clock=clock,
             background=background,
-            on_rows=self._tell_observers,
+            on_rows=self._notify_observers,
             on_lost=self._drop,
         )
         self._resumes = metrics.counter("notifyx_resumes_total")
@@ -103,8 +103,8 @@ class Hub:
             self._resumes.labels("truncated" if result.truncated else "complete").inc()
         state = self._state(result)
         self._by_user.setdefault((sink.principal.id, state.name), set()).add(sink)
-        self.follow_user(sink.principal.id)
-        self._fanout.place(state, sink, result.last_seq if since is None else min(since, result.last_seq))
+        self.watch_user(sink.principal.id)
+        self._fanout.attach(state, sink, result.last_seq if since is None else min(since, result.last_seq))
 
     def detach(self, sink: Sink) -> None:
         """Stop delivering to ``sink``; does nothing when it is not attached."""
@@ -115,19 +115,19 @@ class Hub:
         mine.discard(sink)
         if not mine:
             del self._by_user[user, topic]
-        self.unfollow_user(user)
+        self.unwatch_user(user)
         if (state := self._topics.get(topic)) is not None:
-            state.drop(sink)
-            self._linger(state)
+            state.remove(sink)
+            self._schedule_unwatch(state)
 
-    def follow_user(self, user: str) -> None:
-        """Have the feed bring the user's acknowledgements; counted, so call :meth:`unfollow_user` as often."""
+    def watch_user(self, user: str) -> None:
+        """Have the feed bring the user's acknowledgements; counted, so call :meth:`unwatch_user` as often."""
         self._users[user] += 1
         if self._users[user] == 1:
             self.feed.watch_user(user)
 
-    def unfollow_user(self, user: str) -> None:
-        """Undo one :meth:`follow_user`."""
+    def unwatch_user(self, user: str) -> None:
+        """Undo one :meth:`watch_user`."""
         self._users[user] -= 1
         if self._users[user] <= 0:
             del self._users[user]
@@ -152,45 +152,45 @@ class Hub:
         if not watching:
             del self._observed[topic]
             if (state := self._topics.get(topic)) is not None:
-                self._linger(state)
+                self._schedule_unwatch(state)
 
     def connections(self) -> dict[str, int]:
         """How many sinks each topic has that has any; inboxes are left out."""
         counts = {name: len(state.sinks()) for name, state in self._topics.items() if not name.startswith("user:")}
         return {name: count for name, count in counts.items() if count}
 
-    # What the feed brings (FeedSink)
+    # What the feed brings (FeedHandler)
 
-    def feed_rows(self, topic: str, rows: list[Row], head: int, published_ms: int) -> None:
+    def on_rows(self, topic: str, rows: list[Row], head: int, published_ms: int) -> None:
         state = self._topics.get(topic)
         if state is not None:
             self._fanout.add(state, rows, head, published_ms)
 
-    def feed_acked(self, event: dict[str, Any]) -> None:
+    def on_acked(self, event: dict[str, Any]) -> None:
         user, topic = event["user"], event["topic"]
         for sink in tuple(self._by_user.get((user, topic), ())):
             sink.acked(event)
         for observer in tuple(self._observers):
             observer.user_acked(user, topic)
 
-    def feed_subscriptions(self, user: str) -> None:
+    def on_subscriptions_changed(self, user: str) -> None:
         for observer in tuple(self._observers):
             observer.subscriptions_changed(user)
 
-    def feed_topic_deleted(self, topic: str) -> None:
+    def on_topic_deleted(self, topic: str) -> None:
         state = self._topics.get(topic)
         if state is not None:
             self._delete(state)
 
-    def feed_topic_changed(self, topic: str) -> None:
+    def on_topic_changed(self, topic: str) -> None:
         state = self._topics.get(topic)
         if state is not None and not state.idle:
-            self._checks.spawn("join check", self._check_again([state], tell=False))
+            self._checks.spawn("join check", self._recheck_permissions([state], send_position=False))
 
-    def feed_connected(self) -> None:
+    def on_connected(self) -> None:
         busy = [state for state in self._topics.values() if not state.idle]
         if busy:
-            self._checks.spawn("join check", self._check_again(busy, tell=True))
+            self._checks.spawn("join check", self._recheck_permissions(busy, send_position=True))
         for observer in tuple(self._observers):
             observer.feed_restarted()
 
@@ -199,24 +199,24 @@ class Hub:
     def _state(self, result: JoinResult) -> TopicState:
         state = self._topics.get(result.topic)
         if state is not None and state.topic_id != result.topic_id:
-            self._delete(state, forget=False)
+            self._delete(state, unwatch=False)
             state = None
         if state is None:
             state = self._topics[result.topic] = TopicState(result.topic, result.topic_id, result.last_seq)
             self.feed.watch(result.topic, result.topic_id, result.last_seq)
-            self._linger(state)
+            self._schedule_unwatch(state)
         return state
 
-    def _delete(self, state: TopicState, *, forget: bool = True) -> None:
+    def _delete(self, state: TopicState, *, unwatch: bool = True) -> None:
         """The topic of ``state`` is gone: tell everyone. ``forget``: its name is not watched any more either."""
         del self._topics[state.name]
         state.gone = True
-        if forget:
+        if unwatch:
             self.feed.unwatch(state.name)
         if state.linger is not None:
             state.linger.cancel()
         for sink in state.sinks():
-            state.drop(sink)
+            state.remove(sink)
             self.detach(sink)
             sink.deleted()
         for observer in self._observed.pop(state.name, set()):
@@ -224,13 +224,13 @@ class Hub:
 
     def _drop(self, sink: Sink, error: NotifyxError) -> None:
         self.detach(sink)
-        sink.lost(error)
+        sink.failed(error)
 
-    def _tell_observers(self, topic: str) -> None:
+    def _notify_observers(self, topic: str) -> None:
         for observer in tuple(self._observed.get(topic, ())):
             observer.rows_added(topic)
 
-    async def _check_again(self, states: list[TopicState], *, tell: bool) -> None:
+    async def _recheck_permissions(self, states: list[TopicState], *, send_position: bool) -> None:
         """Ask the store again whether those who joined may read; with ``tell``, pass on where they stand."""
         groups: dict[tuple[str, Principal], list[Sink]] = {}
         for state in states:
@@ -246,7 +246,7 @@ class Hub:
             for ((topic, principal), sinks), answer in zip(pending, answers, strict=True):
                 present = [sink for sink in sinks if sink in self._by_user.get((principal.id, topic), ())]
                 if isinstance(answer, JoinResult):
-                    self._checked(topic, present, answer, tell)
+                    self._apply_check(topic, present, answer, send_position)
                     continue
                 # Not found is gone for everyone, which the feed is about to say, or only out of this one's sight.
                 once = isinstance(answer, NotFound) and (topic, principal) not in missing
@@ -261,21 +261,21 @@ class Hub:
             if pending:
                 await asyncio.sleep(self._settings.retry)
 
-    def _checked(self, topic: str, sinks: list[Sink], result: JoinResult, tell: bool) -> None:
+    def _apply_check(self, topic: str, sinks: list[Sink], result: JoinResult, send_position: bool) -> None:
         state = self._topics.get(topic)
         if state is not None and state.topic_id != result.topic_id:
             self._delete(state)
-        elif tell:
+        elif send_position:
             for sink in sinks:
                 sink.acked({"up_to": result.acked_up_to, "seqs": [], "unread": result.unread})
 
-    def _linger(self, state: TopicState) -> None:
+    def _schedule_unwatch(self, state: TopicState) -> None:
         if state.linger is not None or not state.idle:
             return
         loop = asyncio.get_running_loop()
-        state.linger = loop.call_later(self._settings.linger, self._let_go, state)
+        state.linger = loop.call_later(self._settings.linger, self._unwatch_idle, state)
 
-    def _let_go(self, state: TopicState) -> None:
+    def _unwatch_idle(self, state: TopicState) -> None:
         state.linger = None
         if state.idle and state.name not in self._observed and self._topics.get(state.name) is state:
             del self._topics[state.name]

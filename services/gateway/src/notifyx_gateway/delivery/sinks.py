@@ -24,7 +24,7 @@ class Format(Hashable, Protocol):
 
 
 class Sink(Protocol):
-    """One consumer of one topic. All methods but :meth:`drained` are synchronous and must not raise.
+    """One consumer of one topic. All methods but :meth:`wait_drained` are synchronous and must not raise.
 
     Within one topic the hub calls ``send`` in ascending seq order, each row once.
     """
@@ -49,11 +49,11 @@ class Sink(Protocol):
         """Deliver; a sink that cannot keep up closes itself (and detaches from the hub)."""
         ...
 
-    def room(self) -> int:
+    def writable_bytes(self) -> int:
         """Bytes that may be sent now without closing."""
         ...
 
-    async def drained(self) -> None:
+    async def wait_drained(self) -> None:
         """Wait until most of what was sent has left, or the sink is closed."""
         ...
 
@@ -65,7 +65,7 @@ class Sink(Protocol):
         """The topic is gone; the sink has been detached."""
         ...
 
-    def lost(self, error: NotifyxError) -> None:
+    def failed(self, error: NotifyxError) -> None:
         """The sink cannot be served any more for that reason; it has been detached."""
         ...
 

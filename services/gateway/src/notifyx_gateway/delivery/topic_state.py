@@ -50,7 +50,7 @@ class TopicState:
         """Put ``sink``, which has everything up to ``head``, among the live ones."""
         self.live.setdefault(sink.format, set()).add(sink)
 
-    def drop(self, sink: Sink) -> None:
+    def remove(self, sink: Sink) -> None:
         """Forget ``sink``."""
         group = self.live.get(sink.format)
         if group is not None:

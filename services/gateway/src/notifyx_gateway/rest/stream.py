@@ -80,14 +80,14 @@ class EventStream:
         if self._closed:
             return
         if self._pending + size > self._max_pending:
-            self.lost(TooManyRequests("This stream was not read fast enough; resume it with Last-Event-ID."))
+            self.failed(TooManyRequests("This stream was not read fast enough; resume it with Last-Event-ID."))
             return
         self._put(payload)
 
-    def room(self) -> int:
+    def writable_bytes(self) -> int:
         return 0 if self._closed else max(0, self._max_pending - self._pending)
 
-    async def drained(self) -> None:
+    async def wait_drained(self) -> None:
         while not self._closed and self._pending > self._max_pending // 4:
             self._emptied.clear()
             await self._emptied.wait()
@@ -98,7 +98,7 @@ class EventStream:
     def deleted(self) -> None:
         self.end("topic_deleted", {"topic": self._topic})
 
-    def lost(self, error: NotifyxError) -> None:
+    def failed(self, error: NotifyxError) -> None:
         self.end("error", error.to_reply())
 
     # What the response calls

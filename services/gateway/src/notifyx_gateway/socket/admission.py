@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.tokens import VerifiedToken
-from notifyx_gateway.socket.realm import Authenticator
-from notifyx_gateway.socket.upgrade import Refusal
+from notifyx_gateway.socket.context import Authenticator
+from notifyx_gateway.socket.upgrade import Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +18,19 @@ class Admission:
     key: str | None = field(default=None, repr=False)
 
 
-def admit(authenticator: Authenticator, credential: str | None) -> Admission | Refusal:
+def admit(authenticator: Authenticator, credential: str | None) -> Admission | Rejection:
     """Judge ``credential`` without waiting for anybody.
 
     It is refused with 403 where it is not valid, and with 503 where this node cannot tell: one that has just started
     knows no signing key before auth has answered it.
     """
     if not credential:
-        return Refusal(403, "The socket needs an access token or an API key.")
-    if authenticator.needs_look_up(credential):
+        return Rejection(403, "The socket needs an access token or an API key.")
+    if authenticator.needs_remote_check(credential):
         return Admission(key=credential)
     try:
         return Admission(verified=authenticator.verify(credential))
     except Unauthenticated as error:
-        return Refusal(403, error.reason)
+        return Rejection(403, error.reason)
     except Unavailable as error:
-        return Refusal(503, error.reason)
+        return Rejection(503, error.reason)

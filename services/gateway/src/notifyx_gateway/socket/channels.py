@@ -17,9 +17,9 @@ from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 from notifyx_gateway.delivery.sinks import Format
-from notifyx_gateway.socket.echo import Echoes
+from notifyx_gateway.socket.client import ConnectedClient
 from notifyx_gateway.socket.frames import Message, encode
-from notifyx_gateway.socket.peer import Peer
+from notifyx_gateway.socket.own_acks import OwnAcks
 from notifyx_gateway.socket.protocol import Channel
 
 
@@ -53,26 +53,26 @@ class HistoryPush(StrictPush):
 class StoreChannel:
     """A channel that follows a topic of the store: joins it, delivers its rows, acknowledges. A hub sink."""
 
-    __slots__ = ("_attached", "_echoes", "_result", "_since", "channel", "format", "peer", "store_topic")
+    __slots__ = ("_attached", "_own_acks", "_result", "_since", "channel", "client", "format", "store_topic")
 
     kind = "topic"
 
-    def __init__(self, peer: Peer, channel: Channel, store_topic: str) -> None:
-        self.peer = peer
+    def __init__(self, client: ConnectedClient, channel: Channel, store_topic: str) -> None:
+        self.client = client
         self.channel = channel
         self.store_topic = store_topic
-        self.format: Format = peer.link.format(channel.topic)
+        self.format: Format = client.transport.format(channel.topic)
         self._since: int | None = None
         self._result: JoinResult | None = None
         self._attached = False
-        self._echoes: Echoes | None = None
+        self._own_acks: OwnAcks | None = None
 
-    # Handler
+    # ChannelHandler
 
     async def join(self, params: dict[str, Any]) -> dict[str, Any]:
         """Ask the store whether, and from where."""
         self._since = parse_model(JoinParams, params).since
-        self._result = result = await self.peer.realm.store.join(self.principal, self.store_topic, self._since)
+        self._result = result = await self.client.context.store.join(self.principal, self.store_topic, self._since)
         return {
             "last_seq": result.last_seq,
             "acked_up_to": result.acked_up_to,
@@ -83,30 +83,30 @@ class StoreChannel:
             "subscribed": result.subscribed,
         }
 
-    def live(self) -> None:
+    def on_live(self) -> None:
         """The reply is out: what follows it comes from the hub."""
         assert self._result is not None, "a channel goes live after its join"
         self._attached = True
-        self.peer.realm.metrics.gauge("notifyx_channels").labels(self.kind).inc()
-        self.peer.realm.hub.attach(self, self._result, self._since)
+        self.client.context.metrics.gauge("notifyx_channels").labels(self.kind).inc()
+        self.client.context.hub.attach(self, self._result, self._since)
         self._result = None
 
-    def ended(self) -> None:
+    def on_ended(self) -> None:
         """Leave the hub."""
         if self._attached:
             self._attached = False
-            self.peer.realm.metrics.gauge("notifyx_channels").labels(self.kind).dec()
-            self.peer.realm.hub.detach(self)
+            self.client.context.metrics.gauge("notifyx_channels").labels(self.kind).dec()
+            self.client.context.hub.detach(self)
 
     def handle(self, message: Message) -> None:
         """Take a message from the client. Raises :class:`NotifyxError` for what is refused at once."""
-        take = self.events().get(message.event)
-        if take is None:
-            known = ", ".join(sorted(self.events()))
+        handler = self.handlers().get(message.event)
+        if handler is None:
+            known = ", ".join(sorted(self.handlers()))
             raise InvalidRequest(f"Unknown event; this channel takes {known}.", code="unknown_event")
-        take(message)
+        handler(message)
 
-    def events(self) -> dict[str, Callable[[Message], None]]:
+    def handlers(self) -> dict[str, Callable[[Message], None]]:
         """What a client may push, by event."""
         return {"ack": self._ack, "history": self._history}
 
@@ -114,82 +114,82 @@ class StoreChannel:
 
     @property
     def principal(self) -> Principal:
-        return self.peer.principal
+        return self.client.principal
 
     @property
     def closed(self) -> bool:
-        return not self._attached or self.peer.link.closed
+        return not self._attached or self.client.transport.closed
 
     def send(self, payload: Any, size: int) -> None:
-        self.peer.link.deliver(payload, size)
+        self.client.transport.deliver(payload, size)
 
-    def room(self) -> int:
-        return self.peer.link.room()
+    def writable_bytes(self) -> int:
+        return self.client.transport.writable_bytes()
 
-    async def drained(self) -> None:
-        await self.peer.link.drained()
+    async def wait_drained(self) -> None:
+        await self.client.transport.wait_drained()
 
     def acked(self, event: dict[str, Any]) -> None:
-        if self._echoes is not None and self._echoes.is_own(event, self._now()):
+        if self._own_acks is not None and self._own_acks.is_own(event, self._now()):
             return
         self._push_acked(event)
 
     def deleted(self) -> None:
         self.push("topic_deleted", {"topic": self.store_topic})
-        self.peer.end(self.channel, "phx_close")
+        self.client.end(self.channel, "phx_close")
 
-    def lost(self, error: NotifyxError) -> None:
+    def failed(self, error: NotifyxError) -> None:
         # The client joins again by itself, and the answer to that says why not.
-        self.peer.end(self.channel, "phx_error")
+        self.client.end(self.channel, "phx_error")
 
     # Requests
 
     def push(self, event: str, payload: Any) -> None:
         """Push to this channel alone."""
-        self.peer.push(self.channel, encode(self.channel.join_ref, None, self.channel.topic, event, payload))
+        self.client.push(self.channel, encode(self.channel.join_ref, None, self.channel.topic, event, payload))
 
     def publish_to(self, topic: str, message: Message, notification: KeyedNotification) -> None:
         """Publish and answer ``{id, seq}`` once it is committed."""
-        publishes = self.peer.realm.metrics.counter("notifyx_publishes_total")
+        publishes = self.client.context.metrics.counter("notifyx_publishes_total")
         try:
-            future = self.peer.realm.store.publish_soon(self.principal, topic, notification)
+            future = self.client.context.store.publish_soon(self.principal, topic, notification)
         except NotifyxError as error:
             publishes.labels("socket", error.code).inc()
             raise
         future.add_done_callback(lambda done: publishes.labels("socket", _outcome(done)).inc())
-        self.peer.answer(self.channel, message, future, published_reply)
+        self.client.reply_when_done(self.channel, message, future, publish_reply)
 
     def _ack(self, message: Message) -> None:
         push = parse_model(AckPush, message.payload)
-        echoes = self._echoes = self._echoes or Echoes()
-        future = self.peer.realm.store.ack_soon(self.principal, self.store_topic, push.up_to, push.seqs)
-        echoes.begin()
+        own_acks = self._own_acks = self._own_acks or OwnAcks()
+        future = self.client.context.store.ack_soon(self.principal, self.store_topic, push.up_to, push.seqs)
+        own_acks.begin()
         seqs = frozenset(push.seqs or ())
 
         def done(future: asyncio.Future[AckResult]) -> None:
             if future.cancelled() or future.exception() is not None:
-                others = echoes.fail(self._now())
+                others = own_acks.fail(self._now())
             else:
                 result = future.result()
-                others = echoes.finish(result.acked_up_to, result.unread, seqs, self._now())
+                others = own_acks.finish(result.acked_up_to, result.unread, seqs, self._now())
             for event in others:
                 self._push_acked(event)
 
-        self.peer.answer(self.channel, message, future, _acked)
+        self.client.reply_when_done(self.channel, message, future, _ack_reply)
         future.add_done_callback(done)
 
     def _history(self, message: Message) -> None:
         push = parse_model(HistoryPush, message.payload)
-        work = self.peer.realm.store.history(
+        work = self.client.context.store.history(
             self.principal, self.store_topic, after=push.after, before=push.before, limit=push.limit
         )
-        self.peer.work(self.channel, message, work, _page)
+        self.client.run(self.channel, message, work, _history_reply)
 
     def _push_acked(self, event: dict[str, Any]) -> None:
         self.push("acked", {"up_to": event["up_to"], "seqs": event["seqs"], "unread": event["unread"]})
 
     def _now(self) -> float:
-        return self.peer.realm.clock.monotonic()
+        return self.client.context.clock.monotonic()
 
 
 class TopicChannel(StoreChannel):
@@ -197,9 +197,9 @@ class TopicChannel(StoreChannel):
 
     __slots__ = ()
 
-    def events(self) -> dict[str, Callable[[Message], None]]:
+    def handlers(self) -> dict[str, Callable[[Message], None]]:
         return {
-            **super().events(),
+            **super().handlers(),
             "publish": self._publish,
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
@@ -210,28 +210,28 @@ class TopicChannel(StoreChannel):
 
     def _subscribe(self, message: Message) -> None:
         settings = parse_model(SubscriptionSettings, message.payload)
-        work = self.peer.realm.store.subscribe(self.principal, self.store_topic, settings)
-        self.peer.work(self.channel, message, work, _subscribed)
+        work = self.client.context.store.subscribe(self.principal, self.store_topic, settings)
+        self.client.run(self.channel, message, work, _subscription_reply)
 
     def _unsubscribe(self, message: Message) -> None:
-        work = self.peer.realm.store.unsubscribe(self.principal, self.store_topic)
-        self.peer.work(self.channel, message, work, lambda _: {})
+        work = self.client.context.store.unsubscribe(self.principal, self.store_topic)
+        self.client.run(self.channel, message, work, lambda _: {})
 
 
-def published_reply(result: PublishResult) -> dict[str, Any]:
+def publish_reply(result: PublishResult) -> dict[str, Any]:
     """The answer to a publish."""
     return {"id": result.id, "seq": result.seq, "published_at": result.published_at, "duplicate": result.duplicate}
 
 
-def _acked(result: AckResult) -> dict[str, Any]:
+def _ack_reply(result: AckResult) -> dict[str, Any]:
     return {"acked_up_to": result.acked_up_to, "unread": result.unread}
 
 
-def _page(page: HistoryPage) -> dict[str, Any]:
+def _history_reply(page: HistoryPage) -> dict[str, Any]:
     return page.model_dump(mode="json")
 
 
-def _subscribed(subscription: Subscription) -> dict[str, Any]:
+def _subscription_reply(subscription: Subscription) -> dict[str, Any]:
     return subscription.model_dump(mode="json")
 
 

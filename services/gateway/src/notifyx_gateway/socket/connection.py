@@ -1,4 +1,4 @@
-"""One WebSocket connection: picows frames in, messages to the peer, bytes out, all within bounds.
+"""One WebSocket connection: picows frames in, messages to the client, bytes out, all within bounds.
 
 Nothing a client sends may raise into the event loop: what is not understood closes this one connection, with a code
 after which the client comes back (never 1000 from the server's own decision).
@@ -13,6 +13,8 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from notifyx_common.logs import get_logger
 from notifyx_gateway.socket.admission import Admission
+from notifyx_gateway.socket.client import INTERNAL_ERROR, ConnectedClient
+from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.frames import (
     BadFrame,
     SocketFormat,
@@ -22,8 +24,6 @@ from notifyx_gateway.socket.frames import (
     pong_frame,
     text_frame,
 )
-from notifyx_gateway.socket.peer import INTERNAL_ERROR, Peer
-from notifyx_gateway.socket.realm import Realm
 from notifyx_gateway.socket.user_channel import make_handler
 
 if TYPE_CHECKING:
@@ -39,41 +39,41 @@ HIGH_WATER = 256 << 10
 LOW_WATER = 64 << 10
 
 
-class Connection(WSListener):
-    """The listener of one connection, and its peer's link."""
+class WebSocketConnection(WSListener):
+    """The picows listener of one connection, and the transport of its client."""
 
     __slots__ = (
         "_close_timer",
+        "_context",
         "_fragments",
-        "_gone",
         "_kind",
         "_loop",
-        "_opened",
+        "_on_closed",
+        "_on_opened",
         "_out",
         "_pending",
         "_raw",
-        "_realm",
         "_waiting",
         "_write",
+        "client",
         "closed",
-        "heard",
-        "peer",
+        "last_frame_at",
     )
 
     transport = "websocket"
 
     def __init__(
         self,
-        realm: Realm,
+        context: SocketContext,
         admission: Admission,
         *,
-        opened: Callable[[Connection], None],
-        gone: Callable[[Connection, str], None],
+        on_opened: Callable[[WebSocketConnection], None],
+        on_closed: Callable[[WebSocketConnection, str], None],
     ) -> None:
-        """``opened`` and ``gone`` are told of the beginning and the end, the latter with the reason for metrics."""
-        self._realm = realm
-        self._opened = opened
-        self._gone = gone
+        """``on_opened`` and ``on_closed`` are called once each; ``on_closed`` gets the reason for metrics."""
+        self._context = context
+        self._on_opened = on_opened
+        self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
         self._raw: Any = None
         self._write: Any = None
@@ -84,8 +84,8 @@ class Connection(WSListener):
         self._waiting: asyncio.Future[None] | None = None
         self._close_timer: asyncio.TimerHandle | None = None
         self.closed = True
-        self.heard = self._loop.time()
-        self.peer = Peer(self, realm, make_handler, verified=admission.verified, key=admission.key)
+        self.last_frame_at = self._loop.time()
+        self.client = ConnectedClient(self, context, make_handler, verified=admission.verified, key=admission.key)
 
     # What picows calls
 
@@ -99,16 +99,16 @@ class Connection(WSListener):
         self._write = raw.write
         self._pending = raw.get_write_buffer_size
         self.closed = False
-        self._opened(self)
+        self._on_opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if self.closed:
             if frame.msg_type == WSMsgType.CLOSE:
-                self._hang_up()
+                self._close_transport()
             return
-        self.heard = self._loop.time()
+        self.last_frame_at = self._loop.time()
         try:
-            self._take(frame)
+            self._handle_frame(frame)
         except BadFrame as error:
             self.close(error.code, str(error))
         except Exception as error:
@@ -116,19 +116,19 @@ class Connection(WSListener):
             self.close(INTERNAL_ERROR, "internal error")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._end("client")
+        self._finish("client")
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
 
     def pause_writing(self) -> None:
-        """Above the high-water mark; :meth:`drained` waits, nothing else changes."""
+        """Above the high-water mark; :meth:`wait_drained` waits, nothing else changes."""
 
     def resume_writing(self) -> None:
         """Below the low-water mark again."""
-        self._wake()
+        self._notify_drained()
 
-    # Link
+    # ClientTransport
 
     def send(self, data: bytes) -> None:
         """Queue a text message; what a tick brings goes out in one write."""
@@ -146,13 +146,13 @@ class Connection(WSListener):
         if self._out is not None:
             self._flush()
         self._write(payload)
-        if self._pending() > self._realm.settings.max_pending:
+        if self._pending() > self._context.settings.max_pending:
             self._overflow()
 
-    def room(self) -> int:
-        return int(self._realm.settings.max_pending - self._pending())
+    def writable_bytes(self) -> int:
+        return int(self._context.settings.max_pending - self._pending())
 
-    async def drained(self) -> None:
+    async def wait_drained(self) -> None:
         while not self.closed and self._pending() > LOW_WATER:
             if self._waiting is None:
                 self._waiting = self._loop.create_future()
@@ -164,8 +164,8 @@ class Connection(WSListener):
             return
         self._flush()
         self._write(close_frame(code, reason))
-        self._end(str(code))
-        self._close_timer = self._loop.call_later(self._realm.settings.close_grace, self._abort)
+        self._finish(str(code))
+        self._close_timer = self._loop.call_later(self._context.settings.close_grace, self._abort)
 
     def pause(self) -> None:
         self._raw.pause_reading()
@@ -179,7 +179,7 @@ class Connection(WSListener):
 
     # Inside
 
-    def _take(self, frame: WSFrame) -> None:
+    def _handle_frame(self, frame: WSFrame) -> None:
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             raise BadFrame("no extension was agreed on", PROTOCOL_ERROR)
         kind = frame.msg_type
@@ -193,61 +193,61 @@ class Connection(WSListener):
                 self._kind = kind
                 self._fragments = [data]
         elif kind == WSMsgType.CONTINUATION:
-            self._continue(frame)
+            self._append_fragment(frame)
         elif kind == WSMsgType.PING:
             self._write(pong_frame(frame.get_payload_as_bytes()))
-            if self._pending() > self._realm.settings.max_pending:
+            if self._pending() > self._context.settings.max_pending:
                 self._overflow()
         elif kind == WSMsgType.CLOSE:
-            self._answer_close(frame)
+            self._reply_close(frame)
 
-    def _continue(self, frame: WSFrame) -> None:
+    def _append_fragment(self, frame: WSFrame) -> None:
         if self._fragments is None:
             raise BadFrame("a continuation of nothing", PROTOCOL_ERROR)
         self._fragments.append(frame.get_payload_as_bytes())
-        if sum(map(len, self._fragments)) > self._realm.settings.max_frame or len(self._fragments) > 1024:
+        if sum(map(len, self._fragments)) > self._context.settings.max_frame or len(self._fragments) > 1024:
             raise BadFrame("the message is too large", TOO_BIG)
         if frame.fin:
             data, self._fragments = b"".join(self._fragments), None
             self._message(self._kind, data)
 
     def _message(self, kind: WSMsgType, data: bytes) -> None:
-        self.peer.message(decode_text(data) if kind == WSMsgType.TEXT else decode_binary(data))
+        self.client.message(decode_text(data) if kind == WSMsgType.TEXT else decode_binary(data))
 
-    def _answer_close(self, frame: WSFrame) -> None:
+    def _reply_close(self, frame: WSFrame) -> None:
         self._flush()
         # The closing handshake gives back the client's own code (or none), 1000 included.
         code = frame.get_payload_as_bytes()[:2]
         self._write(bytes((0x88, len(code))) + code)
-        self._end("client")
-        self._hang_up()
+        self._finish("client")
+        self._close_transport()
 
     def _flush(self) -> None:
         if self._out is None or self.closed:
             return
         out, self._out = self._out, None
         self._write(out[0] if len(out) == 1 else b"".join(out))
-        if self._pending() > self._realm.settings.max_pending:
+        if self._pending() > self._context.settings.max_pending:
             self._overflow()
 
     def _overflow(self) -> None:
         self.close(TRY_AGAIN_LATER, "the client does not read fast enough")
 
-    def _end(self, reason: str) -> None:
+    def _finish(self, reason: str) -> None:
         if self.closed:
             return
         self.closed = True
         self._out = self._fragments = None
-        self._wake()
-        self._gone(self, reason)
-        self.peer.gone()
+        self._notify_drained()
+        self._on_closed(self, reason)
+        self.client.on_closed()
 
-    def _wake(self) -> None:
+    def _notify_drained(self) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
 
-    def _hang_up(self) -> None:
+    def _close_transport(self) -> None:
         self._raw.close()
 
     def _abort(self) -> None:

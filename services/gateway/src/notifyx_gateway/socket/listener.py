@@ -21,17 +21,17 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.serving.lifecycle import bind
 from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.socket.admission import admit
-from notifyx_gateway.socket.connection import Connection
-from notifyx_gateway.socket.realm import Authenticator, Realm, ResolveUser
+from notifyx_gateway.socket.connection import WebSocketConnection
+from notifyx_gateway.socket.context import Authenticator, ResolveUser, SocketContext
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.socket.unread import UnreadBoard
-from notifyx_gateway.socket.upgrade import Refusal, judge
+from notifyx_gateway.socket.unread import UnreadPusher
+from notifyx_gateway.socket.upgrade import Rejection, check_upgrade
 from notifyx_gateway.upstream.store import Store
 
 log = get_logger(__name__)
 
 SERVICE_RESTART = 1012
-IDLE = 1001
+GOING_AWAY = 1001
 BACKLOG = 4096
 READ_BUFFER = 2048
 """Bytes a connection starts with; it grows with what the client sends."""
@@ -52,11 +52,13 @@ class SocketListener:
         clock: Clock,
         background: Background,
     ) -> None:
-        board = UnreadBoard(hub, store, delay=settings.unread_delay, background=background)
-        self.realm = Realm(hub, store, board, authenticator, resolve_user, settings, metrics, clock, background)
+        unread_pusher = UnreadPusher(hub, store, delay=settings.unread_delay, background=background)
+        self.context = SocketContext(
+            hub, store, unread_pusher, authenticator, resolve_user, settings, metrics, clock, background
+        )
         """What the long poll shares with the socket."""
         self._settings = settings
-        self._connections: set[Connection] = set()
+        self._connections: set[WebSocketConnection] = set()
         self._draining = False
         self._server: asyncio.Server | None = None
         self._tasks = background.tasks()
@@ -75,10 +77,12 @@ class SocketListener:
             enable_auto_pong=False,
             max_frame_size=self._settings.max_frame,
             read_buffer_init_size=READ_BUFFER,
-            logger_name=_quiet(),
+            logger_name=_picows_logger(),
             start_serving=not shared,
         )
-        self._tasks.endless("socket sweep", every(self._settings.sweep_interval, self._sweep, wait_first=True))
+        self._tasks.endless(
+            "idle sockets", every(self._settings.idle_check_interval, self._close_idle, wait_first=True)
+        )
         return self
 
     async def __aexit__(
@@ -88,11 +92,11 @@ class SocketListener:
             self._server.close()
         await self._tasks.close()
         self._draining = True
-        peers = [connection.peer for connection in self._connections]
+        clients = [connection.client for connection in self._connections]
         for connection in tuple(self._connections):
             connection.close(SERVICE_RESTART, "the node is stopping")
-        await asyncio.gather(*(peer.tasks.close() for peer in peers))
-        await self.realm.board.aclose()
+        await asyncio.gather(*(client.tasks.close() for client in clients))
+        await self.context.unread_pusher.aclose()
 
     async def join(self) -> None:
         """Accept connections on the shared port."""
@@ -101,7 +105,7 @@ class SocketListener:
 
     @property
     def connections(self) -> int:
-        """Open connections."""
+        """Number of open connections."""
         return len(self._connections)
 
     async def drain(self) -> None:
@@ -120,57 +124,57 @@ class SocketListener:
 
     def _accept(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         try:
-            return self._judge(request)
+            return self._authorize(request)
         except Exception as error:
             log.error("upgrade failed", exc_info=error)
-            return _refuse(500, "Something went wrong on our side; it has been logged.")
+            return _reject(500, "Something went wrong on our side; it has been logged.")
 
-    def _judge(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+    def _authorize(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         if self._draining:
-            return _refuse(503, "This node is stopping; try again.")
-        verdict = judge(
+            return _reject(503, "This node is stopping; try again.")
+        verdict = check_upgrade(
             request.path.decode("latin-1"),
             request.headers,
             request.headers.getall("Sec-WebSocket-Protocol", []),
             self._settings.allowed_origins,
         )
-        if isinstance(verdict, Refusal):
-            return _refuse(verdict.status, verdict.reason)
-        admission = admit(self.realm.authenticator, verdict.token)
-        if isinstance(admission, Refusal):
-            return _refuse(admission.status, admission.reason)
-        connection = Connection(self.realm, admission, opened=self._opened, gone=self._gone)
+        if isinstance(verdict, Rejection):
+            return _reject(verdict.status, verdict.reason)
+        admission = admit(self.context.authenticator, verdict.token)
+        if isinstance(admission, Rejection):
+            return _reject(admission.status, admission.reason)
+        connection = WebSocketConnection(self.context, admission, on_opened=self._on_opened, on_closed=self._on_closed)
         headers = {"Sec-WebSocket-Protocol": verdict.subprotocol} if verdict.subprotocol else None
         return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), connection)
 
-    def _opened(self, connection: Connection) -> None:
+    def _on_opened(self, connection: WebSocketConnection) -> None:
         self._connections.add(connection)
         self._open.inc()
         if self._draining:  # it was let in just before
             connection.close(SERVICE_RESTART, "the node is stopping")
 
-    def _gone(self, connection: Connection, reason: str) -> None:
+    def _on_closed(self, connection: WebSocketConnection, reason: str) -> None:
         if connection in self._connections:
             self._connections.discard(connection)
             self._open.dec()
             self._disconnects.labels(reason).inc()
 
-    async def _sweep(self) -> None:
+    async def _close_idle(self) -> None:
         silent_since = asyncio.get_running_loop().time() - self._settings.idle_timeout
-        now = self.realm.clock.now().timestamp()
+        now = self.context.clock.now().timestamp()
         for connection in tuple(self._connections):
-            if connection.heard < silent_since:
-                connection.close(IDLE, "no heartbeat")
+            if connection.last_frame_at < silent_since:
+                connection.close(GOING_AWAY, "no heartbeat")
             else:
-                connection.peer.look(now)
+                connection.client.check_credential(now)
 
 
-def _refuse(status: int, reason: str) -> WSUpgradeResponseWithListener:
+def _reject(status: int, reason: str) -> WSUpgradeResponseWithListener:
     response = WSUpgradeResponse.create_error_response(status, reason.encode())
     return WSUpgradeResponseWithListener(response, None)
 
 
-def _quiet() -> Any:
+def _picows_logger() -> Any:
     """A logger for picows: its warnings are about clients that break the protocol, which is their affair.
 
     Not a :class:`logging.Logger`, of which picows makes a child for each connection.

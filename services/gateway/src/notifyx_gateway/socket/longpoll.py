@@ -25,19 +25,19 @@ from notifyx_common.errors import NotifyxError, TooLarge, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.socket.admission import admit
+from notifyx_gateway.socket.client import INTERNAL_ERROR, ConnectedClient
+from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.frames import BadFrame, decode_binary, decode_text, notification_prefix
 from notifyx_gateway.socket.longpoll_peers import Peers
-from notifyx_gateway.socket.peer import INTERNAL_ERROR, Peer
-from notifyx_gateway.socket.realm import Realm
-from notifyx_gateway.socket.upgrade import Refusal, refuse_origin, refuse_version
+from notifyx_gateway.socket.upgrade import Rejection, reject_origin, reject_version
 from notifyx_gateway.socket.user_channel import make_handler
 
 log = get_logger(__name__)
 
-WINDOW = 10.0
+POLL_TIMEOUT = 10.0
 """Seconds a poll waits for something to say."""
 
-LIFETIME = 15.0
+SESSION_IDLE_TIMEOUT = 15.0
 """Seconds a session lives unpolled."""
 
 TRY_AGAIN_LATER = 1013
@@ -60,17 +60,17 @@ class TextFormat:
         return texts, sum(map(len, texts))
 
 
-class PollSession:
-    """A client that polls; its peer's link."""
+class LongPollSession:
+    """The transport of a client that polls."""
 
     transport = "longpoll"
 
-    def __init__(self, realm: Realm) -> None:
+    def __init__(self, context: SocketContext) -> None:
         self.closed = False
         self.close_reason = ""
         self.last_poll = asyncio.get_running_loop().time()
-        self.peer: Peer
-        self._max_pending = realm.settings.max_pending
+        self.client: ConnectedClient
+        self._max_pending = context.settings.max_pending
         self._queue: deque[bytes] = deque()
         self._pending = 0
         self._changed = asyncio.Event()
@@ -79,7 +79,7 @@ class PollSession:
         self._reading.set()
         self._turn = 0
 
-    # Link
+    # ClientTransport
 
     def send(self, data: bytes) -> None:
         self.deliver((data,), len(data))
@@ -94,10 +94,10 @@ class PollSession:
             self._queue.clear()
             self.close(TRY_AGAIN_LATER, "the client does not poll fast enough")
 
-    def room(self) -> int:
+    def writable_bytes(self) -> int:
         return self._max_pending - self._pending
 
-    async def drained(self) -> None:
+    async def wait_drained(self) -> None:
         while not self.closed and self._pending > self._max_pending // 4:
             self._emptied.clear()
             await self._emptied.wait()
@@ -109,7 +109,7 @@ class PollSession:
         self.close_reason = str(code)
         for event in (self._changed, self._emptied, self._reading):
             event.set()
-        self.peer.gone()
+        self.client.on_closed()
 
     def pause(self) -> None:
         self._reading.clear()
@@ -128,7 +128,7 @@ class PollSession:
         self._turn += 1
         turn = self._turn
         self._changed.set()
-        until = loop.time() + WINDOW
+        until = loop.time() + POLL_TIMEOUT
         while turn == self._turn and not self._queue and not self.closed and (left := until - loop.time()) > 0:
             self.last_poll = loop.time() + left
             self._changed.clear()
@@ -139,58 +139,58 @@ class PollSession:
         if turn != self._turn:
             return []
         self.last_poll = loop.time()
-        taken = list(self._queue)
+        messages = list(self._queue)
         self._queue.clear()
         self._pending = 0
         self._emptied.set()
-        return taken
+        return messages
 
-    async def take(self, line: bytes) -> None:
+    async def receive(self, line: bytes) -> None:
         """One message from the client. Raises :class:`BadFrame`, or :class:`Unavailable` when it had to wait."""
         try:
-            await asyncio.wait_for(self._reading.wait(), WINDOW)
+            await asyncio.wait_for(self._reading.wait(), POLL_TIMEOUT)
         except TimeoutError:
             raise Unavailable("Too many requests of this session are being worked on.") from None
         if self.closed:
             return
         if line.startswith(b"["):
-            self.peer.message(decode_text(line))
+            self.client.message(decode_text(line))
             return
         try:
             data = base64.b64decode(line, validate=True)
         except binascii.Error:
             raise BadFrame("a line is neither a JSON array nor base64") from None
-        self.peer.message(decode_binary(data))
+        self.client.message(decode_binary(data))
 
 
 class LongPoll:
     """All sessions of this node; serves while entered."""
 
-    def __init__(self, realm: Realm, peers: Peers | None = None) -> None:
-        self._realm = realm
+    def __init__(self, context: SocketContext, peers: Peers | None = None) -> None:
+        self._context = context
         self._peers = peers
-        self._sessions: dict[str, PollSession] = {}
-        self._tasks = realm.background.tasks()
+        self._sessions: dict[str, LongPollSession] = {}
+        self._tasks = context.background.tasks()
         self._draining = False
-        self._open = realm.metrics.gauge("notifyx_connections").labels("longpoll")
-        self._disconnects = realm.metrics.counter("notifyx_disconnects_total")
+        self._open = context.metrics.gauge("notifyx_connections").labels("longpoll")
+        self._disconnects = context.metrics.counter("notifyx_disconnects_total")
 
     async def __aenter__(self) -> Self:
-        sweeps = every(self._realm.settings.sweep_interval, self._sweep, wait_first=True)
-        self._tasks.endless("long poll sweep", sweeps)
+        checks = every(self._context.settings.idle_check_interval, self._end_idle, wait_first=True)
+        self._tasks.endless("idle long polls", checks)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        peers = [session.peer for session in self._sessions.values()]
+        clients = [session.client for session in self._sessions.values()]
         self.drain()
         await self._tasks.close()
-        await asyncio.gather(*(peer.tasks.close() for peer in peers))
+        await asyncio.gather(*(client.tasks.close() for client in clients))
 
     @property
     def count(self) -> int:
-        """Open sessions."""
+        """Number of open sessions."""
         return len(self._sessions)
 
     def drain(self) -> None:
@@ -207,7 +207,7 @@ class LongPoll:
         async def poll() -> Response:
             token, session = self._session()
             if session is None:
-                return await self._forwarded(token) or self._opened()
+                return await self._forwarded(token) or self._open_session()
             messages = await session.poll()
             if session.closed and not messages:
                 self._end(token, session.close_reason)
@@ -222,7 +222,7 @@ class LongPoll:
             try:
                 body: bytes = await request.data
                 for line in self._lines(body):
-                    await session.take(line)
+                    await session.receive(line)
             except (BadFrame, NotifyxError) as error:
                 log.info("long poll closed", reason=str(error))
                 session.close(INTERNAL_ERROR, "bad frame")
@@ -234,7 +234,7 @@ class LongPoll:
         async def allow_origins(response: Response) -> Response:
             response.headers.add("Vary", "Origin")
             origin = request.headers.get("Origin")
-            if origin is not None and origin in self._realm.settings.allowed_origins:
+            if origin is not None and origin in self._context.settings.allowed_origins:
                 response.headers["Access-Control-Allow-Origin"] = origin
                 response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
                 response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
@@ -244,7 +244,7 @@ class LongPoll:
 
         return routes
 
-    def _session(self) -> tuple[str, PollSession | None]:
+    def _session(self) -> tuple[str, LongPollSession | None]:
         """The session a request names: by header, or by the last ``token`` of the query."""
         named = request.headers.get("X-Phoenix-Longpoll-Token") or (request.args.getlist("token") or [""])[-1]
         return named, self._sessions.get(named)
@@ -253,22 +253,22 @@ class LongPoll:
         """The answer of the node that holds the session; ``None`` where there is none."""
         return None if self._peers is None else await self._peers.forward(token, request)
 
-    def _opened(self) -> Response:
-        realm = self._realm
+    def _open_session(self) -> Response:
+        context = self._context
         if self._draining:
-            return _refused(Refusal(503, "This node is stopping; try again."))
-        refused = refuse_origin(request.headers.get("Origin"), realm.settings.allowed_origins) or refuse_version(
+            return _rejected(Rejection(503, "This node is stopping; try again."))
+        refused = reject_origin(request.headers.get("Origin"), context.settings.allowed_origins) or reject_version(
             request.args.get("vsn")
         )
         if refused is not None:
-            return _refused(refused)
-        admission = admit(realm.authenticator, request.headers.get("X-Phoenix-AuthToken") or self._query_credential())
-        if isinstance(admission, Refusal):
-            return _refused(admission)
+            return _rejected(refused)
+        admission = admit(context.authenticator, request.headers.get("X-Phoenix-AuthToken") or self._query_credential())
+        if isinstance(admission, Rejection):
+            return _rejected(admission)
         if len(self._sessions) >= MAX_SESSIONS:
-            return _refused(Refusal(503, "This node has all the long-poll sessions it takes."))
-        session = PollSession(realm)
-        session.peer = Peer(session, realm, make_handler, verified=admission.verified, key=admission.key)
+            return _rejected(Rejection(503, "This node has all the long-poll sessions it takes."))
+        session = LongPollSession(context)
+        session.client = ConnectedClient(session, context, make_handler, verified=admission.verified, key=admission.key)
         token = secrets.token_urlsafe(24) if self._peers is None else self._peers.new_token()
         self._sessions[token] = session
         self._open.inc()
@@ -281,7 +281,7 @@ class LongPoll:
 
     def _lines(self, body: bytes) -> list[bytes]:
         lines = [line.strip() for line in body.split(b"\n") if line.strip()]
-        if len(lines) > MAX_LINES or any(len(line) > self._realm.settings.max_frame for line in lines):
+        if len(lines) > MAX_LINES or any(len(line) > self._context.settings.max_frame for line in lines):
             raise TooLarge("A batch has at most 100 lines, each no larger than a frame.")
         return lines
 
@@ -292,16 +292,16 @@ class LongPoll:
             self._disconnects.labels(reason).inc()
             session.close(INTERNAL_ERROR, reason)
 
-    async def _sweep(self) -> None:
-        now, wall = asyncio.get_running_loop().time(), self._realm.clock.now().timestamp()
+    async def _end_idle(self) -> None:
+        now, wall = asyncio.get_running_loop().time(), self._context.clock.now().timestamp()
         for token, session in list(self._sessions.items()):
-            if now - session.last_poll > LIFETIME:
+            if now - session.last_poll > SESSION_IDLE_TIMEOUT:
                 self._end(token, "unpolled")
             else:
-                session.peer.look(wall)
+                session.client.check_credential(wall)
 
 
-def _refused(refusal: Refusal) -> Response:
+def _rejected(refusal: Rejection) -> Response:
     # The client knows two refusals: 403, after which it stays away, and 500, after which it tries again.
     return _answer(403 if refusal.status == 403 else 500, reason=refusal.reason)
 

@@ -24,7 +24,7 @@ log = get_logger(__name__)
 FORWARDED = "X-Notifyx-Forwarded"
 """Marks a request that a gateway passed on; it is not passed on again."""
 
-CONNECT_DEADLINE = 2.0
+CONNECT_TIMEOUT = 2.0
 """Seconds after which a gateway that accepts no connection counts as gone."""
 
 _HEADERS = ("Accept", "Content-Type", "Origin", "X-Phoenix-AuthToken", "X-Phoenix-Longpoll-Token")
@@ -39,7 +39,7 @@ class Peers:
     def __init__(self, instance: str, gateways: Callable[[], Iterable[Endpoint]], *, deadline: float) -> None:
         self._own = mark(instance)
         self._gateways = gateways
-        self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=CONNECT_DEADLINE)
+        self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=CONNECT_TIMEOUT)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -82,7 +82,7 @@ class Peers:
         named, _, _ = token.partition(".")
         if named == self._own:
             return None
-        return next((one for one in self._gateways() if mark(one.instance) == named), None)
+        return next((gateway for gateway in self._gateways() if mark(gateway.instance) == named), None)
 
 
 def mark(instance: str) -> str:

@@ -1,6 +1,6 @@
 """The Phoenix Channels state machine of one connection, without I/O.
 
-:class:`Session` is given messages and outcomes, and returns effects for the shell to carry out, in order:
+:class:`ChannelSet` is given messages and outcomes, and returns effects for the shell to carry out, in order:
 send these bytes, open this channel, close that one, hand this message to its channel. It never waits and never
 raises for anything a client can send.
 """
@@ -13,18 +13,18 @@ from typing import Any, Protocol
 
 from notifyx_gateway.socket.frames import Message, encode, reply
 
-MAX_EARLY = 32
+MAX_QUEUED = 32
 """Messages held for a channel whose join is not answered yet."""
 
 
-class Handler(Protocol):
+class ChannelHandler(Protocol):
     """A joined (or joining) channel of a certain kind."""
 
     async def join(self, params: dict[str, Any]) -> dict[str, Any]:
         """The reply to the join. Raises :class:`NotifyxError`."""
         ...
 
-    def live(self) -> None:
+    def on_live(self) -> None:
         """The reply has been sent: deliver."""
         ...
 
@@ -32,25 +32,25 @@ class Handler(Protocol):
         """Take a message; raises :class:`NotifyxError` for what is refused at once."""
         ...
 
-    def ended(self) -> None:
+    def on_ended(self) -> None:
         """The channel is over; called once."""
         ...
 
 
 class Channel:
-    """One channel of a session. ``early`` holds its messages until the join is answered, then is ``None``."""
+    """One channel of a session. ``queued`` holds its messages until the join is answered, then is ``None``."""
 
-    __slots__ = ("early", "handler", "join", "topic")
+    __slots__ = ("handler", "join", "queued", "topic")
 
     def __init__(self, join: Message) -> None:
         self.join = join
         self.topic = join.topic
-        self.early: list[Message] | None = []
-        self.handler: Handler | None = None
+        self.queued: list[Message] | None = []
+        self.handler: ChannelHandler | None = None
         """Made by the shell when it opens the channel."""
 
     @property
-    def joined(self) -> Handler:
+    def joined(self) -> ChannelHandler:
         """The handler of a channel whose join was accepted."""
         assert self.handler is not None, "a join is accepted by the channel's handler"
         return self.handler
@@ -69,7 +69,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class CheckJoin:
     """Find out whether ``channel`` may be joined with ``params``; then call ``accept`` or ``reject``."""
 
     channel: Channel
@@ -84,24 +84,24 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class StartDelivery:
     """The join reply has been sent: deliver from here on."""
 
     channel: Channel
 
 
 @dataclass(frozen=True, slots=True)
-class Dispatch:
+class HandleMessage:
     """Hand ``message`` to its joined channel."""
 
     channel: Channel
     message: Message
 
 
-Effect = Send | Open | Close | Live | Dispatch
+Effect = Send | CheckJoin | Close | StartDelivery | HandleMessage
 
 
-class Session:
+class ChannelSet:
     """The channels of one connection."""
 
     __slots__ = ("_max_channels", "channels")
@@ -123,11 +123,11 @@ class Session:
 
     def accept(self, channel: Channel, response: Any) -> Sequence[Effect]:
         """The join of ``channel`` succeeded. Nothing when it has been left or replaced meanwhile."""
-        if self.channels.get(channel.topic) is not channel or channel.early is None:
+        if self.channels.get(channel.topic) is not channel or channel.queued is None:
             return ()
-        early, channel.early = channel.early, None
+        queued, channel.queued = channel.queued, None
         sent = Send(reply(channel.join, "ok", response, channel.join_ref))
-        return (sent, Live(channel), *(Dispatch(channel, message) for message in early))
+        return (sent, StartDelivery(channel), *(HandleMessage(channel, message) for message in queued))
 
     def reject(self, channel: Channel, response: Any) -> Sequence[Effect]:
         """The join of ``channel`` was refused."""
@@ -163,20 +163,20 @@ class Session:
             refusal = {"code": "invalid_request", "reason": "The join params are a JSON object."}
             return (*ended, *_answer(message, "error", refusal, message.join_ref))
         channel = self.channels[message.topic] = Channel(message)
-        return (*ended, Open(channel, message.payload))
+        return (*ended, CheckJoin(channel, message.payload))
 
     def _push(self, message: Message, channel: Channel | None) -> Sequence[Effect]:
         if channel is None:
             return _answer(message, "error", {"code": "unmatched_topic", "reason": "unmatched topic"})
         if message.join_ref is not None and message.join_ref != channel.join_ref:
             return ()  # meant for an earlier join of this topic
-        if channel.early is not None:
-            if len(channel.early) >= MAX_EARLY:
+        if channel.queued is not None:
+            if len(channel.queued) >= MAX_QUEUED:
                 refusal = {"code": "too_many_requests", "reason": "The channel is not joined yet."}
                 return _answer(message, "error", refusal, channel.join_ref)
-            channel.early.append(message)
+            channel.queued.append(message)
             return ()
-        return (Dispatch(channel, message),)
+        return (HandleMessage(channel, message),)
 
     def _leave(self, message: Message, channel: Channel | None) -> Sequence[Effect]:
         if channel is None:

@@ -51,7 +51,7 @@ class SocketSettings:
     key_check_interval: float = 60.0
     """An API key is looked up again this often: a revoked one loses its connections."""
 
-    sweep_interval: float = 5.0
+    idle_check_interval: float = 5.0
     """Time between two looks at idle connections and expired tokens."""
 
     join_deadline: float = 9.0

@@ -40,7 +40,7 @@ class UnreadListener(Protocol):
         ...
 
 
-class _User:
+class _WatchedUser:
     __slots__ = ("counts", "listeners", "principal", "reading", "stale")
 
     def __init__(self, principal: Principal) -> None:
@@ -52,14 +52,14 @@ class _User:
         self.reading: asyncio.Task[None] | None = None
 
 
-class UnreadBoard:
+class UnreadPusher:
     """The users with an open user channel, and the topics they subscribe to."""
 
     def __init__(self, hub: Hub, store: Store, *, delay: float, background: Background) -> None:
         self._hub = hub
         self._store = store
         self._delay = delay
-        self._users: dict[str, _User] = {}
+        self._users: dict[str, _WatchedUser] = {}
         self._topics: dict[str, set[str]] = defaultdict(set)
         self._dirty: set[tuple[str, str]] = set()
         self._flushing = False
@@ -72,7 +72,7 @@ class UnreadBoard:
         user_id = listener.principal.id
         user = self._users.get(user_id)
         if user is None:
-            user = self._users[user_id] = _User(listener.principal)
+            user = self._users[user_id] = _WatchedUser(listener.principal)
         else:
             user.principal = listener.principal
             for topic, count in user.counts.items():
@@ -91,7 +91,7 @@ class UnreadBoard:
             if user.reading is not None:
                 user.reading.cancel()
             for topic in list(user.counts):
-                self._unfollow(user, topic)
+                self._unwatch_topic(user, topic)
 
     async def aclose(self) -> None:
         """Stop the work in the background."""
@@ -124,18 +124,18 @@ class UnreadBoard:
 
     # Subscriptions
 
-    def _read_subscriptions(self, user: _User) -> None:
+    def _read_subscriptions(self, user: _WatchedUser) -> None:
         user.stale = True
         if user.reading is None:
-            user.reading = self._tasks.spawn("subscriptions", self._follow_subscriptions(user))
+            user.reading = self._tasks.spawn("subscriptions", self._update_subscriptions(user))
 
-    async def _follow_subscriptions(self, user: _User) -> None:
+    async def _update_subscriptions(self, user: _WatchedUser) -> None:
         failures = 0
         try:
             while user.stale:
                 user.stale = False
                 try:
-                    await self._follow(user)
+                    await self._watch_topics(user)
                     failures = 0
                 except (Forbidden, Unauthenticated):
                     return  # a credential that may not list them gets no counts
@@ -147,11 +147,11 @@ class UnreadBoard:
         finally:
             user.reading = None
 
-    async def _follow(self, user: _User) -> None:
+    async def _watch_topics(self, user: _WatchedUser) -> None:
         subscriptions = await self._store.subscriptions(user.principal)
         wanted = {item.topic for item in subscriptions[:MAX_SUBSCRIPTIONS]}
         for topic in set(user.counts) - wanted:
-            self._unfollow(user, topic)
+            self._unwatch_topic(user, topic)
         fresh = sorted(wanted - set(user.counts))
         answers = await asyncio.gather(
             *(self._store.join(user.principal, topic) for topic in fresh), return_exceptions=True
@@ -168,7 +168,7 @@ class UnreadBoard:
         if failed is not None:
             raise failed
 
-    def _unfollow(self, user: _User, topic: str) -> None:
+    def _unwatch_topic(self, user: _WatchedUser, topic: str) -> None:
         user.counts.pop(topic, None)
         users = self._topics.get(topic)
         if users is not None:
@@ -206,7 +206,7 @@ class UnreadBoard:
         finally:
             self._flushing = False
 
-    def _push(self, user: _User, topic: str, count: int) -> None:
+    def _push(self, user: _WatchedUser, topic: str, count: int) -> None:
         if user.counts.get(topic) == count:
             return
         user.counts[topic] = count

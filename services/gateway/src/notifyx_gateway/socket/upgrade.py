@@ -13,7 +13,7 @@ _BEARER = "base64url.bearer.phx."
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Upgrade:
     """A request that may go on to the check of its credential, which is empty where it has none.
 
     ``subprotocol`` is what has to be answered, if anything.
@@ -24,47 +24,47 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """An HTTP answer: ``status`` and one sentence."""
 
     status: int
     reason: str
 
 
-def judge(
+def check_upgrade(
     target: str, headers: Mapping[str, str], protocols: Iterable[str], allowed_origins: Collection[str]
-) -> Offer | Refusal:
+) -> Upgrade | Rejection:
     """Judge the request for ``target`` (path and query); ``protocols`` are the values of Sec-WebSocket-Protocol."""
     try:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100))
     except ValueError:
-        return Refusal(400, "The request target is malformed.")
+        return Rejection(400, "The request target is malformed.")
     if parts.path != "/socket/websocket":
-        return Refusal(404, "The socket is at /socket/websocket.")
+        return Rejection(404, "The socket is at /socket/websocket.")
     if headers.get("Sec-WebSocket-Version") != "13":
-        return Refusal(400, "The socket speaks WebSocket version 13.")
-    refused = refuse_origin(headers.get("Origin"), allowed_origins) or refuse_version(query.get("vsn"))
+        return Rejection(400, "The socket speaks WebSocket version 13.")
+    refused = reject_origin(headers.get("Origin"), allowed_origins) or reject_version(query.get("vsn"))
     if refused is not None:
         return refused
     offered = [name.strip() for value in protocols for name in value.split(",")]
     token = bearer(offered) or query.get("token") or query.get("params[token]")
-    return Offer(token or "", "phoenix" if "phoenix" in offered else None)
+    return Upgrade(token or "", "phoenix" if "phoenix" in offered else None)
 
 
-def refuse_origin(origin: str | None, allowed: Collection[str]) -> Refusal | None:
+def reject_origin(origin: str | None, allowed: Collection[str]) -> Rejection | None:
     """The refusal for a browser's ``Origin`` that is not on the exact list; absent means no browser."""
     if origin is None or origin in allowed:
         return None
-    return Refusal(403, "This origin is not allowed to use the socket.")
+    return Rejection(403, "This origin is not allowed to use the socket.")
 
 
-def refuse_version(vsn: str | None) -> Refusal | None:
+def reject_version(vsn: str | None) -> Rejection | None:
     """The refusal for any serializer version but ours; an absent one means 1.0.0."""
     if vsn == VERSION:
         return None
     given = vsn if vsn is not None and vsn.isascii() and vsn.isprintable() and len(vsn) < 32 else "1.0.0"
-    return Refusal(403, f"The socket speaks vsn={VERSION}; {given} is not supported.")
+    return Rejection(403, f"The socket speaks vsn={VERSION}; {given} is not supported.")
 
 
 def bearer(offered: Iterable[str]) -> str | None:

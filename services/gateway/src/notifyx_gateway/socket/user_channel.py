@@ -12,10 +12,10 @@ from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import Forbidden, NotFound
 from notifyx_common.reading import parse_model
-from notifyx_gateway.socket.channels import StoreChannel, StrictPush, TopicChannel, published_reply
+from notifyx_gateway.socket.channels import StoreChannel, StrictPush, TopicChannel, publish_reply
+from notifyx_gateway.socket.client import ConnectedClient
 from notifyx_gateway.socket.frames import Message
-from notifyx_gateway.socket.peer import Peer
-from notifyx_gateway.socket.protocol import Channel, Handler
+from notifyx_gateway.socket.protocol import Channel, ChannelHandler
 from notifyx_topics.names import inbox_topic
 
 
@@ -38,26 +38,26 @@ class UserChannel(StoreChannel):
 
     kind = "user"
 
-    def __init__(self, peer: Peer, channel: Channel, store_topic: str) -> None:
-        super().__init__(peer, channel, store_topic)
+    def __init__(self, client: ConnectedClient, channel: Channel, store_topic: str) -> None:
+        super().__init__(client, channel, store_topic)
         self._sending = asyncio.Lock()
 
-    def live(self) -> None:
-        super().live()
-        self.peer.realm.board.open(self)
+    def on_live(self) -> None:
+        super().on_live()
+        self.client.context.unread_pusher.open(self)
 
-    def ended(self) -> None:
+    def on_ended(self) -> None:
         if self._attached:
-            self.peer.realm.board.close(self)
-        super().ended()
+            self.client.context.unread_pusher.close(self)
+        super().on_ended()
 
     def unread(self, topic: str, count: int) -> None:
         """A subscription's unread count changed."""
         self.push("unread", {"topic": topic, "unread": count})
 
-    def events(self) -> dict[str, Callable[[Message], None]]:
+    def handlers(self) -> dict[str, Callable[[Message], None]]:
         return {
-            **super().events(),
+            **super().handlers(),
             "create_topic": self._create_topic,
             "send": self._send_direct,
             "access_token": self._access_token,
@@ -65,37 +65,37 @@ class UserChannel(StoreChannel):
 
     def _create_topic(self, message: Message) -> None:
         topic = parse_model(NewTopic, message.payload)
-        work = self.peer.realm.store.create_topic(self.principal, topic)
-        self.peer.work(self.channel, message, work, lambda created: created.model_dump(mode="json"))
+        work = self.client.context.store.create_topic(self.principal, topic)
+        self.client.run(self.channel, message, work, lambda created: created.model_dump(mode="json"))
 
     def _send_direct(self, message: Message) -> None:
         push = parse_model(SendPush, message.payload)
-        self.peer.work(self.channel, message, self._resolve_and_send(push))
+        self.client.run(self.channel, message, self._resolve_and_send(push))
 
     async def _resolve_and_send(self, push: SendPush) -> dict[str, Any]:
         async with self._sending:  # first come, first served: messages keep their order
-            user = await self.peer.realm.resolve_user(push.to)
+            user = await self.client.context.resolve_user(push.to)
             if user is None:
                 raise NotFound("There is no such user.", code="user_not_found")
-            future = self.peer.realm.store.publish_soon(self.principal, inbox_topic(user.id), push)
+            future = self.client.context.store.publish_soon(self.principal, inbox_topic(user.id), push)
         result = await future
-        self.peer.realm.metrics.counter("notifyx_publishes_total").labels("socket", "ok").inc()
-        return published_reply(result)
+        self.client.context.metrics.counter("notifyx_publishes_total").labels("socket", "ok").inc()
+        return publish_reply(result)
 
     def _access_token(self, message: Message) -> None:
         push = parse_model(TokenPush, message.payload)
-        self.peer.renew(push.token)
-        self.peer.acknowledge(self.channel, message)
+        self.client.replace_token(push.token)
+        self.client.acknowledge(self.channel, message)
 
 
-def make_handler(peer: Peer, channel: Channel) -> Handler:
+def make_handler(client: ConnectedClient, channel: Channel) -> ChannelHandler:
     """The handler for a channel's topic. Raises :class:`NotFound` or :class:`Forbidden`."""
     kind, _, name = channel.topic.partition(":")
     if kind == "topic" and name:
-        return TopicChannel(peer, channel, name)
+        return TopicChannel(client, channel, name)
     if kind == "user" and name:
-        own = peer.principal.id
+        own = client.principal.id
         if name not in ("me", own):
             raise Forbidden("This user channel is another user's.", code="other_user")
-        return UserChannel(peer, channel, inbox_topic(own))
+        return UserChannel(client, channel, inbox_topic(own))
     raise NotFound("unmatched topic", code="unmatched_topic")

@@ -131,7 +131,7 @@ class Authenticator:
                 self._wanted.set()
             raise
 
-    def needs_look_up(self, token: str) -> bool:
+    def needs_remote_check(self, token: str) -> bool:
         """Whether somebody has to be asked what ``token`` proves, as :meth:`authenticate` does."""
         return token.startswith(API_KEY_PREFIX) or (
             self._service_accounts is not None and is_service_account_token(token)

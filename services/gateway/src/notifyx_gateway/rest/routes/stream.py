@@ -112,7 +112,7 @@ class Streams:
                     try:
                         until = await self._believe_again(token)
                     except NotifyxError as error:
-                        stream.lost(error)
+                        stream.failed(error)
                     continue
                 payload = await stream.take(max(0.01, min(self._settings.stream_keep_alive, left)))
                 if payload is None:

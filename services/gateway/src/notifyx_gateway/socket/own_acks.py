@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-KEEP = 8
+MAX_PENDING = 8
 """Own acknowledgements remembered while their echo has not come back."""
 
-LIFETIME = 10.0
+PENDING_TTL = 10.0
 """Seconds; an acknowledgement that changed nothing has no echo, and must not hide another device's later."""
 
 
-class Echoes:
+class OwnAcks:
     """Of one channel. Events that come while an own ack is under way wait for its reply, which tells whose they are."""
 
-    __slots__ = ("_expected", "_held", "_under_way")
+    __slots__ = ("_expected", "_held", "_in_flight")
 
     def __init__(self) -> None:
-        self._under_way = 0
+        self._in_flight = 0
         self._held: list[dict[str, Any]] = []
-        self._expected: deque[tuple[int, int, frozenset[int], float]] = deque(maxlen=KEEP)
+        self._expected: deque[tuple[int, int, frozenset[int], float]] = deque(maxlen=MAX_PENDING)
 
     def begin(self) -> None:
         """An own ack is sent to the store."""
-        self._under_way += 1
+        self._in_flight += 1
 
     def finish(self, up_to: int, unread: int, seqs: frozenset[int], now: float) -> list[dict[str, Any]]:
         """It was answered with that position; returns the held events that are other devices'."""
-        self._expected.append((up_to, unread, seqs, now + LIFETIME))
+        self._expected.append((up_to, unread, seqs, now + PENDING_TTL))
         return self._release(now)
 
     def fail(self, now: float) -> list[dict[str, Any]]:
@@ -39,16 +39,16 @@ class Echoes:
         """Whether ``event`` is not to be pushed now: an own one's echo, or one that is held."""
         if self._matches(event, now):
             return True
-        if self._under_way and len(self._held) < 100:
+        if self._in_flight and len(self._held) < 100:
             self._held.append(event)
             return True
         return False
 
     def _release(self, now: float) -> list[dict[str, Any]]:
-        self._under_way -= 1
+        self._in_flight -= 1
         held, self._held = self._held, []
         others = [event for event in held if not self._matches(event, now)]
-        if self._under_way:
+        if self._in_flight:
             self._held, others = others, []
         return others
 

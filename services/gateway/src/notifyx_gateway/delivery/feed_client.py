@@ -35,41 +35,41 @@ from notifyx_common.contracts.store.feed import (
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.delivery.cursors import Cursor, FeedProtocolError, Row, Rows, decode, place
+from notifyx_gateway.delivery.cursors import FeedCursor, FeedProtocolError, Row, Rows, classify, decode
 
 log = get_logger(__name__)
 
 CONNECT_TIMEOUT = 2.0
-PING_EVERY = 0.75
-SILENCE = 2.25
+PING_INTERVAL = 0.75
+SILENCE_TIMEOUT = 2.25
 """Seconds without any message after which a node is taken for dead; it answers pings, so silence means trouble."""
 MAX_MESSAGE = 64 << 20
-MAX_HELD = 2000
+MAX_PENDING_MESSAGES = 2000
 RECONNECTS = Backoff(0.02, 1.0)
 """The pauses before the next node is tried."""
-STEADY = 5.0
+STEADY_SECONDS = 5.0
 """Seconds after which a connection counts as sound: the pause after its end is the shortest one again."""
 
 
-class FeedSink(Protocol):
+class FeedHandler(Protocol):
     """Who takes what the feed brings. Called in order, in the event loop; must not block or raise."""
 
-    def feed_rows(self, topic: str, rows: list[Row], head: int, published_ms: int) -> None:
+    def on_rows(self, topic: str, rows: list[Row], head: int, published_ms: int) -> None:
         """``rows`` (perhaps none: they expired) bring ``topic`` up to ``head``."""
 
-    def feed_acked(self, event: dict[str, Any]) -> None:
+    def on_acked(self, event: dict[str, Any]) -> None:
         """A user acknowledged: ``topic, user, up_to, seqs, unread``."""
 
-    def feed_subscriptions(self, user: str) -> None:
+    def on_subscriptions_changed(self, user: str) -> None:
         """The user's set of subscriptions changed."""
 
-    def feed_topic_deleted(self, topic: str) -> None:
+    def on_topic_deleted(self, topic: str) -> None:
         """The topic is gone; it is no longer watched."""
 
-    def feed_topic_changed(self, topic: str) -> None:
+    def on_topic_changed(self, topic: str) -> None:
         """Permissions or settings of the topic changed."""
 
-    def feed_connected(self) -> None:
+    def on_connected(self) -> None:
         """The feed has (re)started: events that are not rows may have been missed before."""
 
 
@@ -77,41 +77,41 @@ ReadHistory = Callable[[str, int, int], Awaitable[list[Row]]]
 """``(topic, after, up_to)`` → the rows in (after, up_to] that still exist. Raises :class:`NotifyxError`."""
 
 
-class _Broken(Exception):
+class _ConnectionLost(Exception):
     """This connection is of no more use."""
 
 
-class Feed:
+class FeedClient:
     """Follows watched topics and users at the store."""
 
     def __init__(
         self,
         client: ServiceClient,
         *,
-        sink: FeedSink,
+        handler: FeedHandler,
         read_history: ReadHistory,
         metrics: Metrics,
         clock: Clock,
         background: Background,
     ) -> None:
         self._client = client
-        self._sink = sink
+        self._handler = handler
         self._read_history = read_history
         self._clock = clock
-        self._cursors: dict[str, Cursor] = {}
+        self._cursors: dict[str, FeedCursor] = {}
         self._users: set[str] = set()
         self._dirty_topics: set[str] = set()
         self._dirty_users: set[str] = set()
-        self._told_topics: set[str] = set()
-        self._told_users: set[str] = set()
+        self._sent_topics: set[str] = set()
+        self._sent_users: set[str] = set()
         self._wake = asyncio.Event()
         self._broken: asyncio.Future[None] | None = None
         self._background = background
         self._tasks = background.tasks()
-        self._heals = Tasks(background)
-        self._heard = 0.0
+        self._gap_tasks = Tasks(background)
+        self._last_message_at = 0.0
         self._reconnects = metrics.counter("notifyx_feed_reconnects_total")
-        self._healed = metrics.counter("notifyx_feed_gaps_healed_total")
+        self._filled_gaps = metrics.counter("notifyx_feed_gaps_healed_total")
         self.connected_to: Endpoint | None = None
         """The node the feed reads from now; ``None`` while there is none."""
 
@@ -129,9 +129,9 @@ class Feed:
         known = self._cursors.get(topic)
         if known is not None and known.topic_id != topic_id:
             # Rows of the deleted topic of that name may be under way, and nothing on them tells the two apart.
-            self._break("a topic was made anew")
-        self._cursors[topic] = Cursor(topic_id, after)
-        self._told_topics.discard(topic)
+            self._disconnect("a topic was made anew")
+        self._cursors[topic] = FeedCursor(topic_id, after)
+        self._sent_topics.discard(topic)
         self._dirty_topics.add(topic)
         self._wake.set()
 
@@ -178,36 +178,36 @@ class Feed:
                     self._reconnects.inc()
                 connected_before = True
                 log.info("feed connected", node=endpoint.instance)
-                reason = await self._session(socket, endpoint)
-            failures = 1 if self._clock.monotonic() - started > STEADY else failures + 1
+                reason = await self._serve(socket, endpoint)
+            failures = 1 if self._clock.monotonic() - started > STEADY_SECONDS else failures + 1
             self._client.balancer.failed(endpoint.url, self._clock.monotonic())
             log.warning("feed lost", node=endpoint.instance, reason=reason)
             await asyncio.sleep(RECONNECTS.after(failures))
 
-    async def _session(self, socket: aiohttp.ClientWebSocketResponse[bool], endpoint: Endpoint) -> str:
+    async def _serve(self, socket: aiohttp.ClientWebSocketResponse[bool], endpoint: Endpoint) -> str:
         """Serve one connection until it breaks; returns why."""
         loop = asyncio.get_running_loop()
         broken = self._broken = loop.create_future()
-        self._heard = loop.time()
-        self._told_topics.clear()
-        self._told_users.clear()
+        self._last_message_at = loop.time()
+        self._sent_topics.clear()
+        self._sent_users.clear()
         for cursor in self._cursors.values():
-            cursor.held = None
+            cursor.pending = None
         self._dirty_topics = set(self._cursors)
         self._dirty_users = set(self._users)
         self._wake.set()
         self.connected_to = endpoint
         reasons: list[str] = []
         try:
-            async with Tasks(self._background) as heals, asyncio.TaskGroup() as group:
-                self._heals = heals
+            async with Tasks(self._background) as gap_tasks, asyncio.TaskGroup() as group:
+                self._gap_tasks = gap_tasks
                 group.create_task(self._read(socket), name="feed read")
                 group.create_task(self._write(socket), name="feed write")
-                group.create_task(self._watch_pulse(socket), name="feed pulse")
+                group.create_task(self._check_liveness(socket), name="feed liveness")
                 # Only once the writer is under way: what the sink then asks the store is not older than the watch.
-                self._sink.feed_connected()
+                self._handler.on_connected()
                 await broken
-        except* (_Broken, FeedProtocolError, aiohttp.ClientError, TimeoutError, OSError) as errors:
+        except* (_ConnectionLost, FeedProtocolError, aiohttp.ClientError, TimeoutError, OSError) as errors:
             reasons = [str(error) or type(error).__name__ for error in errors.exceptions]
         finally:
             self.connected_to = None
@@ -221,72 +221,72 @@ class Feed:
     async def _read(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         loop = asyncio.get_running_loop()
         async for message in socket:
-            self._heard = loop.time()
+            self._last_message_at = loop.time()
             data = message.data
             if not isinstance(data, bytes):
-                raise _Broken("the socket failed")
-            self._take(decode(data))
-        raise _Broken(f"closed by the store ({socket.close_code})")
+                raise _ConnectionLost("the socket failed")
+            self._handle(decode(data))
+        raise _ConnectionLost(f"closed by the store ({socket.close_code})")
 
-    def _take(self, message: Rows | dict[str, Any]) -> None:
+    def _handle(self, message: Rows | dict[str, Any]) -> None:
         if isinstance(message, Rows):
             self._rows(message)
             return
         try:
             kind = message["type"]
             if kind == "acked":
-                self._sink.feed_acked(message)
+                self._handler.on_acked(message)
             elif kind == "subscriptions":
-                self._sink.feed_subscriptions(message["user"])
+                self._handler.on_subscriptions_changed(message["user"])
             elif kind == "topic_changed":
-                self._sink.feed_topic_changed(message["topic"])
+                self._handler.on_topic_changed(message["topic"])
             elif kind == "topic_deleted":
                 topic = message["topic"]
                 # A name that was watched anew and not yet told belongs to another topic than the deleted one.
-                if topic in self._told_topics and self._cursors.pop(topic, None) is not None:
-                    self._told_topics.discard(topic)
-                    self._sink.feed_topic_deleted(topic)
+                if topic in self._sent_topics and self._cursors.pop(topic, None) is not None:
+                    self._sent_topics.discard(topic)
+                    self._handler.on_topic_deleted(topic)
         except KeyError as error:
             raise FeedProtocolError(f"a message of the feed lacks {error}") from None
 
     def _rows(self, rows: Rows) -> None:
         cursor = self._cursors.get(rows.topic)
-        if cursor is None or rows.topic not in self._told_topics:
+        if cursor is None or rows.topic not in self._sent_topics:
             return  # unwatched (or watched anew) while this was under way
-        if cursor.held is not None:
-            if len(cursor.held) >= MAX_HELD:
-                raise _Broken("too much was held while a gap was healed")
-            cursor.held.append(rows)
+        if cursor.pending is not None:
+            if len(cursor.pending) >= MAX_PENDING_MESSAGES:
+                raise _ConnectionLost("too much was held while a gap was healed")
+            cursor.pending.append(rows)
             return
-        where = place(cursor.head, rows)
+        where = classify(cursor.head, rows)
         if where == "gap":
-            cursor.held = [rows]
-            self._heals.spawn("feed heal", self._heal(rows.topic, cursor, rows.first - 1))
+            cursor.pending = [rows]
+            self._gap_tasks.spawn("feed gap", self._fill_gap(rows.topic, cursor, rows.first - 1))
         elif where == "next":
             fresh = rows.after(cursor.head)
             cursor.head = rows.last
-            self._sink.feed_rows(rows.topic, fresh, rows.last, rows.published_ms)
+            self._handler.on_rows(rows.topic, fresh, rows.last, rows.published_ms)
 
-    async def _heal(self, topic: str, cursor: Cursor, up_to: int) -> None:
+    async def _fill_gap(self, topic: str, cursor: FeedCursor, up_to: int) -> None:
         log.warning("feed gap", topic=topic, after=cursor.head, up_to=up_to)
         try:
             missing = await self._read_history(topic, cursor.head, up_to)
             if self._cursors.get(topic) is not cursor:
                 return
-            held, cursor.held = cursor.held or [], None
+            pending, cursor.pending = cursor.pending or [], None
             now_ms = int(self._clock.now().timestamp() * 1000)
             cursor.head = up_to
-            self._healed.inc()
-            self._sink.feed_rows(topic, missing, up_to, held[0].published_ms if held else now_ms)
-            for rows in held:
+            self._filled_gaps.inc()
+            self._handler.on_rows(topic, missing, up_to, pending[0].published_ms if pending else now_ms)
+            for rows in pending:
                 self._rows(rows)
-        except (NotifyxError, _Broken, FeedProtocolError) as error:
+        except (NotifyxError, _ConnectionLost, FeedProtocolError) as error:
             # A new connection starts from the cursors, before the gap.
-            self._break(f"a gap could not be healed: {error}")
+            self._disconnect(f"a gap could not be healed: {error}")
 
-    def _break(self, reason: str) -> None:
+    def _disconnect(self, reason: str) -> None:
         if self._broken is not None and not self._broken.done():
-            self._broken.set_exception(_Broken(reason))
+            self._broken.set_exception(_ConnectionLost(reason))
 
     async def _write(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         while True:
@@ -297,15 +297,15 @@ class Feed:
             watch = {
                 topic: Position(id=UUID(cursor.topic_id), after=cursor.head)
                 for topic in topics
-                if (cursor := self._cursors.get(topic)) is not None and topic not in self._told_topics
+                if (cursor := self._cursors.get(topic)) is not None and topic not in self._sent_topics
             }
             unwatch = [topic for topic in topics if topic not in self._cursors]
-            self._told_topics.update(watch)
-            self._told_topics.difference_update(unwatch)
-            new_users = sorted(user for user in users if user in self._users and user not in self._told_users)
-            old_users = sorted(user for user in users if user not in self._users and user in self._told_users)
-            self._told_users.update(new_users)
-            self._told_users.difference_update(old_users)
+            self._sent_topics.update(watch)
+            self._sent_topics.difference_update(unwatch)
+            new_users = sorted(user for user in users if user in self._users and user not in self._sent_users)
+            old_users = sorted(user for user in users if user not in self._users and user in self._sent_users)
+            self._sent_users.update(new_users)
+            self._sent_users.difference_update(old_users)
             # Users first: an acknowledgement of a topic's first rows must not be missed.
             operations: tuple[Operation | None, ...] = (
                 WatchUsers(users=new_users) if new_users else None,
@@ -317,18 +317,18 @@ class Feed:
                 if operation is not None:
                     await socket.send_str(operation.model_dump_json())
 
-    async def _watch_pulse(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+    async def _check_liveness(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         loop = asyncio.get_running_loop()
         number = 0
         while True:
             number += 1
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(SILENCE_TIMEOUT):
                 await socket.send_str(Ping(n=number).model_dump_json())
             before = loop.time()
-            await asyncio.sleep(PING_EVERY)
+            await asyncio.sleep(PING_INTERVAL)
             # When this process itself stood still, what was sent to it has had no chance to be read.
-            stood_still = loop.time() - before > PING_EVERY * 2
+            stood_still = loop.time() - before > PING_INTERVAL * 2
             if stood_still:
-                self._heard = loop.time()
-            elif loop.time() - self._heard > SILENCE:
-                raise _Broken("the store is silent")
+                self._last_message_at = loop.time()
+            elif loop.time() - self._last_message_at > SILENCE_TIMEOUT:
+                raise _ConnectionLost("the store is silent")

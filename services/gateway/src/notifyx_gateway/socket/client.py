@@ -1,7 +1,8 @@
-"""One client, whatever carries its messages: who it is, what it has joined, and what it is being answered.
+"""One connected client on any transport: its credential, its channels, and its requests in progress.
 
-A :class:`Peer` carries out the effects of the protocol's :class:`~notifyx_gateway.socket.protocol.Session`. All its
-methods but the tasks it starts are synchronous, so a connection's messages are taken in their order.
+A :class:`ConnectedClient` carries out the effects of the protocol's
+:class:`~notifyx_gateway.socket.protocol.ChannelSet`. Its methods are synchronous, except for the tasks that it starts,
+so the messages of a connection are handled in order.
 """
 
 from __future__ import annotations
@@ -25,9 +26,19 @@ from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.delivery.sinks import Format
+from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.frames import Message, reply
-from notifyx_gateway.socket.protocol import Channel, Close, Dispatch, Effect, Handler, Live, Open, Send, Session
-from notifyx_gateway.socket.realm import Realm
+from notifyx_gateway.socket.protocol import (
+    Channel,
+    ChannelHandler,
+    ChannelSet,
+    CheckJoin,
+    Close,
+    Effect,
+    HandleMessage,
+    Send,
+    StartDelivery,
+)
 
 log = get_logger(__name__)
 
@@ -37,8 +48,8 @@ HARD_LIMIT = 4
 """Times ``max_in_flight`` after which requests are refused: what was read before reading paused still comes."""
 
 
-class Link(Protocol):
-    """What carries a peer's messages."""
+class ClientTransport(Protocol):
+    """What carries a client's messages."""
 
     @property
     def transport(self) -> str:
@@ -53,12 +64,12 @@ class Link(Protocol):
         ...
 
     def deliver(self, payload: Any, size: int) -> None:
-        """Send rows in the link's format."""
+        """Send rows in the transport's format."""
         ...
 
-    def room(self) -> int: ...
+    def writable_bytes(self) -> int: ...
 
-    async def drained(self) -> None: ...
+    async def wait_drained(self) -> None: ...
 
     def close(self, code: int, reason: str) -> None:
         """Close, with a code that makes the client come back."""
@@ -73,15 +84,15 @@ class Link(Protocol):
         ...
 
     def format(self, topic: str) -> Format:
-        """How rows of channel ``topic`` look on this link."""
+        """How rows of channel ``topic`` look on this transport."""
         ...
 
 
-MakeHandler = Callable[["Peer", Channel], Handler]
+MakeHandler = Callable[["ConnectedClient", Channel], ChannelHandler]
 """The handler for a channel's topic. Raises :class:`NotifyxError` when there is none."""
 
 
-class Peer:
+class ConnectedClient:
     """The server's view of one connected client."""
 
     __slots__ = (
@@ -91,20 +102,26 @@ class Peer:
         "_make",
         "_paused",
         "_verified",
+        "channel_set",
+        "context",
         "expires_at",
-        "link",
-        "realm",
-        "session",
         "tasks",
+        "transport",
     )
 
     def __init__(
-        self, link: Link, realm: Realm, make: MakeHandler, *, verified: VerifiedToken | None, key: str | None
+        self,
+        transport: ClientTransport,
+        context: SocketContext,
+        make: MakeHandler,
+        *,
+        verified: VerifiedToken | None,
+        key: str | None,
     ) -> None:
         """``verified`` for an access token, ``key`` for a credential that is still to be looked up."""
-        self.link = link
-        self.realm = realm
-        self.session = Session(realm.settings.max_channels)
+        self.transport = transport
+        self.context = context
+        self.channel_set = ChannelSet(context.settings.max_channels)
         self._make = make
         self._verified = verified
         self._key = key
@@ -112,7 +129,7 @@ class Peer:
         self._check_at = float("inf")
         self._in_flight = 0
         self._paused = False
-        self.tasks = Tasks(realm.background)
+        self.tasks = Tasks(context.background)
         """What works for this client, until the connection ends."""
 
     @property
@@ -123,86 +140,86 @@ class Peer:
 
     def message(self, message: Message) -> None:
         """Take one message."""
-        self.apply(self.session.receive(message))
+        self.apply(self.channel_set.receive(message))
 
     def apply(self, effects: Sequence[Effect]) -> None:
         """Carry out effects, in order."""
         for effect in effects:
             match effect:
                 case Send(data):
-                    self.link.send(data)
-                case Dispatch(channel, message):
+                    self.transport.send(data)
+                case HandleMessage(channel, message):
                     self._dispatch(channel, message)
-                case Open(channel, params):
+                case CheckJoin(channel, params):
                     self.tasks.spawn("join", self._join(channel, params))
-                case Live(channel):
-                    channel.joined.live()
+                case StartDelivery(channel):
+                    channel.joined.on_live()
                 case Close(channel):
                     if channel.handler is not None:
-                        channel.handler.ended()
+                        channel.handler.on_ended()
 
     def push(self, channel: Channel, data: bytes) -> None:
         """Send ``data`` if ``channel`` is still joined."""
-        if channel.early is None and self.session.channels.get(channel.topic) is channel:
-            self.link.send(data)
+        if channel.queued is None and self.channel_set.channels.get(channel.topic) is channel:
+            self.transport.send(data)
 
     def end(self, channel: Channel, event: str) -> None:
         """End a channel from the server's side."""
-        self.apply(self.session.end(channel, event))
+        self.apply(self.channel_set.end(channel, event))
 
-    def gone(self) -> None:
+    def on_closed(self) -> None:
         """The connection is closed: leave everything."""
-        self.apply(self.session.clear())
+        self.apply(self.channel_set.clear())
         self.tasks.cancel()
 
     # Requests
 
-    def answer(
-        self, channel: Channel, message: Message, future: asyncio.Future[Any], shape: Callable[[Any], Any]
+    def reply_when_done(
+        self, channel: Channel, message: Message, future: asyncio.Future[Any], to_response: Callable[[Any], Any]
     ) -> None:
-        """Reply to ``message`` with the future's result as ``shape`` makes it, or with its error."""
+        """Reply to ``message`` with the future's result as ``to_response`` makes it, or with its error."""
         self._in_flight += 1
-        if not self._paused and self._in_flight >= self.realm.settings.max_in_flight:
+        if not self._paused and self._in_flight >= self.context.settings.max_in_flight:
             self._paused = True
-            self.link.pause()
+            self.transport.pause()
 
         def done(future: asyncio.Future[Any]) -> None:
             self._in_flight -= 1
-            if self._paused and self._in_flight <= self.realm.settings.max_in_flight // 2:
+            if self._paused and self._in_flight <= self.context.settings.max_in_flight // 2:
                 self._paused = False
-                self.link.resume()
+                self.transport.resume()
             error = None if future.cancelled() else future.exception()
-            if future.cancelled() or self.link.closed:
+            if future.cancelled() or self.transport.closed:
                 return
             if error is None:
-                self._reply(channel, message, "ok", shape(future.result()))
+                self._reply(channel, message, "ok", to_response(future.result()))
             else:
-                self._refuse(channel, message, error)
+                self._reject(channel, message, error)
 
         future.add_done_callback(done)
 
-    def work(
+    def run(
         self,
         channel: Channel,
         message: Message,
         work: Coroutine[Any, Any, Any],
-        shape: Callable[[Any], Any] = lambda result: result,
+        to_response: Callable[[Any], Any] = lambda result: result,
     ) -> None:
-        """Like :meth:`answer`, for a coroutine, which gets the request's deadline."""
-        bounded = _within(self.realm.settings.request_deadline, work)
-        self.answer(channel, message, self.tasks.shared("request", bounded), shape)
+        """Like :meth:`reply_when_done`, for a coroutine, which gets the request's deadline."""
+        bounded = _within(self.context.settings.request_deadline, work)
+        self.reply_when_done(channel, message, self.tasks.shared("request", bounded), to_response)
 
     def _dispatch(self, channel: Channel, message: Message) -> None:
         try:
-            if self._in_flight >= self.realm.settings.max_in_flight * HARD_LIMIT:
+            if self._in_flight >= self.context.settings.max_in_flight * HARD_LIMIT:
                 raise TooManyRequests("Too many requests of this connection are being worked on.")
             if not isinstance(message.payload, dict):
                 raise InvalidRequest("The payload is a JSON object.")
             channel.joined.handle(message)
         except NotifyxError as error:
-            self._refuse(channel, message, error)
+            self._reject(channel, message, error)
 
-    def _refuse(self, channel: Channel, message: Message, error: BaseException) -> None:
+    def _reject(self, channel: Channel, message: Message, error: BaseException) -> None:
         if not isinstance(error, NotifyxError):
             log.error("request failed", exc_info=error)
             error = Internal("Something went wrong on our side; it has been logged.")
@@ -214,73 +231,73 @@ class Peer:
 
     def _reply(self, channel: Channel, message: Message, status: str, response: Any) -> None:
         if message.ref is not None:
-            self.link.send(reply(message, status, response, channel.join_ref))
+            self.transport.send(reply(message, status, response, channel.join_ref))
 
     # Joins
 
     async def _join(self, channel: Channel, params: dict[str, Any]) -> None:
-        joins = self.realm.metrics.counter("notifyx_joins_total")
+        joins = self.context.metrics.counter("notifyx_joins_total")
         try:
-            response = await _within(self.realm.settings.join_deadline, self._open(channel, params))
+            response = await _within(self.context.settings.join_deadline, self._open(channel, params))
         except NotifyxError as error:
             joins.labels(error.code).inc()
-            self.apply(self.session.reject(channel, _join_error(error)))
+            self.apply(self.channel_set.reject(channel, _join_error(error)))
             if isinstance(error, Unauthenticated):
-                self.link.close(TOKEN_EXPIRED, "the credential is not valid")
+                self.transport.close(TOKEN_EXPIRED, "the credential is not valid")
         except Exception as error:
             log.error("join failed", exc_info=error)
             joins.labels("internal").inc()
-            self.apply(self.session.reject(channel, {"code": "internal", "reason": "join crashed"}))
+            self.apply(self.channel_set.reject(channel, {"code": "internal", "reason": "join crashed"}))
         else:
             joins.labels("ok").inc()
-            self.apply(self.session.accept(channel, response))
+            self.apply(self.channel_set.accept(channel, response))
 
     async def _open(self, channel: Channel, params: dict[str, Any]) -> dict[str, Any]:
         if self._verified is None:
-            await self.prove_key()
+            await self.authenticate_key()
         handler = channel.handler = self._make(self, channel)
         return await handler.join(params)
 
     # Credentials
 
-    async def prove_key(self) -> None:
+    async def authenticate_key(self) -> None:
         """Look the key up (again). Raises :class:`Unauthenticated` when it is not valid (any more)."""
         assert self._key is not None, "an access token is proved at the upgrade"
-        verified = await self.realm.authenticator.authenticate(self._key)
-        self._take(verified)
+        verified = await self.context.authenticator.authenticate(self._key)
+        self._set_credential(verified)
 
-    def renew(self, token: str) -> None:
+    def replace_token(self, token: str) -> None:
         """Go on with a newer token. Raises :class:`Unauthenticated`, or :class:`Forbidden` for another user's."""
-        verified = self.realm.authenticator.verify(token)
+        verified = self.context.authenticator.verify(token)
         if verified.principal.id != self.principal.id:
             raise Forbidden("The token belongs to another user.", code="other_user")
         self._key = None
-        self._take(verified)
+        self._set_credential(verified)
 
-    def look(self, now: float) -> None:
+    def check_credential(self, now: float) -> None:
         """Close when the token's time is over (``now`` is epoch seconds); what was looked up is looked up again.
 
         While nobody answers, a key's connections stay: only a key that is refused loses them.
         """
         if self._key is not None:
             if now > self._check_at:
-                self._check_at = now + self.realm.settings.key_check_interval
-                self.tasks.spawn("credential check", self._prove_again())
-        elif now > self.expires_at + self.realm.settings.token_grace:
-            self.link.close(TOKEN_EXPIRED, "the token has expired")
+                self._check_at = now + self.context.settings.key_check_interval
+                self.tasks.spawn("credential check", self._revalidate())
+        elif now > self.expires_at + self.context.settings.token_grace:
+            self.transport.close(TOKEN_EXPIRED, "the token has expired")
 
-    async def _prove_again(self) -> None:
+    async def _revalidate(self) -> None:
         try:
-            await self.prove_key()
+            await self.authenticate_key()
         except Unauthenticated:
-            self.link.close(TOKEN_EXPIRED, "the credential is not valid any more")
+            self.transport.close(TOKEN_EXPIRED, "the credential is not valid any more")
         except NotifyxError as error:
             log.info("credential not checked", code=error.code)
 
-    def _take(self, verified: VerifiedToken) -> None:
+    def _set_credential(self, verified: VerifiedToken) -> None:
         self._verified = verified
         self.expires_at = verified.expires_at.timestamp()
-        self._check_at = self.realm.clock.now().timestamp() + self.realm.settings.key_check_interval
+        self._check_at = self.context.clock.now().timestamp() + self.context.settings.key_check_interval
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:

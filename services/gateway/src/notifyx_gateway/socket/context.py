@@ -13,7 +13,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.socket.unread import UnreadBoard
+from notifyx_gateway.socket.unread import UnreadPusher
 from notifyx_gateway.upstream.store import Store
 
 ResolveUser = Callable[[str], Awaitable[ResolvedUser | None]]
@@ -23,7 +23,7 @@ ResolveUser = Callable[[str], Awaitable[ResolvedUser | None]]
 class Authenticator(Protocol):
     """Proves credentials, or raises :class:`~notifyx_common.errors.Unauthenticated`."""
 
-    def needs_look_up(self, token: str) -> bool:
+    def needs_remote_check(self, token: str) -> bool:
         """Whether :meth:`authenticate` has to ask somebody: it is no access token."""
         ...
 
@@ -37,12 +37,12 @@ class Authenticator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Realm:
+class SocketContext:
     """Passed to every connection."""
 
     hub: Hub
     store: Store
-    board: UnreadBoard
+    unread_pusher: UnreadPusher
     authenticator: Authenticator
     resolve_user: ResolveUser
     settings: SocketSettings
