@@ -24,9 +24,9 @@ from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.mail.dispatch import Dispatcher
 from notifyx_gateway.mail.verification import Verification
 from notifyx_gateway.registry import Registry
-from notifyx_gateway.rest.door import Door
+from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.headers import add_headers
-from notifyx_gateway.rest.history import HistoryReader
+from notifyx_gateway.rest.history_cache import CachedHistory
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.rest.routes.accounts import account_routes, token_routes
 from notifyx_gateway.rest.routes.connections import connection_routes
@@ -35,7 +35,7 @@ from notifyx_gateway.rest.routes.documents import document_routes
 from notifyx_gateway.rest.routes.notifications import notification_routes
 from notifyx_gateway.rest.routes.pages import page_routes
 from notifyx_gateway.rest.routes.registry import registry_routes
-from notifyx_gateway.rest.routes.stream import Streams, stream_routes
+from notifyx_gateway.rest.routes.stream import EventStreams, stream_routes
 from notifyx_gateway.rest.routes.topics import topic_routes
 from notifyx_gateway.rest.routes.web import web_routes
 from notifyx_gateway.rest.web_files import WebFiles
@@ -97,13 +97,20 @@ class GatewayNode(Node[GatewaySettings]):
         )
         self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, background=background, shared=self.shared)
         self.store = Store(self.store_client, clock=clock, metrics=metrics, background=background)
-        self.history = HistoryReader(
+        self.history = CachedHistory(
             self.store, clock=clock, metrics=metrics, background=background, shared=self.shared
         )
         self.hub = Hub(store=self.store, metrics=metrics, clock=clock, background=background)
-        self.door = Door(self.authenticator, settings, clock=clock, metrics=metrics, shared=self.shared)
-        self.streams = Streams(
-            door=self.door, hub=self.hub, store=self.store, settings=settings, metrics=metrics, clock=clock
+        self.request_auth = RequestAuthenticator(
+            self.authenticator, settings, clock=clock, metrics=metrics, shared=self.shared
+        )
+        self.streams = EventStreams(
+            request_auth=self.request_auth,
+            hub=self.hub,
+            store=self.store,
+            settings=settings,
+            metrics=metrics,
+            clock=clock,
         )
         self.verification = Verification(
             auth=self.auth, mailer=self.mailer, public_url=settings.base_url, clock=clock, background=background
@@ -192,15 +199,17 @@ class GatewayNode(Node[GatewaySettings]):
         await self.streams.drain()
 
     def _add_routes(self, metrics: Metrics) -> None:
-        settings, door, pages = self.settings, self.door, Pages()
+        settings, request_auth, pages = self.settings, self.request_auth, Pages()
         for blueprint in (
             registry_routes(self.registry),
             connection_routes(self.hub, metrics),
-            account_routes(door=door, auth=self.auth, verification=self.verification, settings=settings),
-            token_routes(door=door, auth=self.auth),
-            topic_routes(door=door, store=self.store, users=self.users),
+            account_routes(
+                request_auth=request_auth, auth=self.auth, verification=self.verification, settings=settings
+            ),
+            token_routes(request_auth=request_auth, auth=self.auth),
+            topic_routes(request_auth=request_auth, store=self.store, users=self.users),
             notification_routes(
-                door=door,
+                request_auth=request_auth,
                 store=self.store,
                 users=self.users,
                 history=self.history,
@@ -237,10 +246,10 @@ def _service_accounts(settings: GatewaySettings) -> ServiceAccounts | None:
 
 
 def _found(client: ServiceClient) -> ReadinessCheck:
-    """Whether a node of the service has ever been known.
+    """Return a check that passes once a node of the service has been known.
 
-    A service that is gone is gone for all gateways alike: if each said so, the door would be shut to who is connected
-    and to what works without that service.
+    It does not fail again when the last node is lost. All gateways lose a service at the same time: if all of them
+    became not ready, clients would be cut off from everything that works without that service.
     """
     found = False
 

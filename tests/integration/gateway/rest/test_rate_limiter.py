@@ -55,22 +55,22 @@ async def node(server: Server, *, timeout: float = 5.0, interval: float = INTERV
 
 async def test_gateways_count_together_and_exactly_under_load(server: Server) -> None:
     async with node(server) as one, node(server) as two, node(server) as three:
-        takes = [each.limiter.take("192.0.2.1") for each in (one, two, three) for _ in range(BURST)]
+        takes = [each.limiter.try_acquire("192.0.2.1") for each in (one, two, three) for _ in range(BURST)]
         waits = await asyncio.gather(*takes)
         assert sum(wait == 0 for wait in waits) == BURST
         assert all(0 < wait <= INTERVAL for wait in waits if wait)
         assert sum(each.counted("shared", "allowed") for each in (one, two, three)) == BURST
-        assert await one.limiter.take("192.0.2.2") == 0
+        assert await one.limiter.try_acquire("192.0.2.2") == 0
 
 
 async def test_a_refused_request_is_free_and_one_more_passes_after_the_wait_it_was_told(server: Server) -> None:
     async with node(server, interval=0.5) as one, node(server, interval=0.5) as two:
         for _ in range(BURST):
-            assert await one.limiter.take("a") == 0
-        waits = [await two.limiter.take("a") for _ in range(20)]
+            assert await one.limiter.try_acquire("a") == 0
+        waits = [await two.limiter.try_acquire("a") for _ in range(20)]
         assert 0 < waits[-1] <= waits[0] <= 0.5
         await asyncio.sleep(waits[-1])
-        assert await two.limiter.take("a") == 0
+        assert await two.limiter.try_acquire("a") == 0
 
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
@@ -79,17 +79,17 @@ async def test_without_memcached_each_gateway_counts_alone_nobody_waits_and_it_i
 ) -> None:
     async with node(server, timeout=OPERATION_TIMEOUT) as one, node(server, timeout=OPERATION_TIMEOUT) as two:
         assert one.shared is not None
-        while await one.limiter.take("a") == 0:
+        while await one.limiter.try_acquire("a") == 0:
             pass
-        assert await two.limiter.take("a") > 0
+        assert await two.limiter.try_acquire("a") > 0
         server.kill() if how == "kill" else server.signal(signal.SIGSTOP)
         started = time.monotonic()
-        waits = await asyncio.gather(*(two.limiter.take("a") for _ in range(1000)))
+        waits = await asyncio.gather(*(two.limiter.try_acquire("a") for _ in range(1000)))
         assert time.monotonic() - started < 1.0, "a request waited for a dead memcached"
         assert sum(wait == 0 for wait in waits) == BURST
         assert two.counted("shared", "error") >= BURST
         assert two.counted("memory", "allowed") == BURST
-        assert await one.limiter.take("a") > 0, "what a gateway counted itself outlives memcached"
+        assert await one.limiter.try_acquire("a") > 0, "what a gateway counted itself outlives memcached"
 
 
 @contextlib.asynccontextmanager
@@ -126,14 +126,14 @@ async def test_a_slow_memcached_delays_nobody_for_long(server: Server) -> None:
                 await asyncio.sleep(0.01)
         one = Node(shared)
         started = time.monotonic()
-        waits = await asyncio.gather(*(one.limiter.take("a") for _ in range(200)))
+        waits = await asyncio.gather(*(one.limiter.try_acquire("a") for _ in range(200)))
         assert time.monotonic() - started < 2.0, "requests queued up behind each other"
         assert sum(wait == 0 for wait in waits) == BURST
 
 
 async def test_without_a_memcached_the_process_counts() -> None:
     alone = Node(None)
-    assert [await alone.limiter.take("a") > 0 for _ in range(BURST + 1)] == [False] * BURST + [True]
+    assert [await alone.limiter.try_acquire("a") > 0 for _ in range(BURST + 1)] == [False] * BURST + [True]
     assert (alone.counted("memory", "allowed"), alone.counted("memory", "refused")) == (BURST, 1)
 
 
@@ -142,7 +142,7 @@ async def test_what_nobody_could_have_written_is_an_empty_bucket_at_most(server:
         assert one.shared is not None
         for value, wait in ((b"junk", 0.0), (b"9e99", INTERVAL)):
             assert await one.shared.set(one.limiter._shared_key("a"), value, 60)
-            assert await one.limiter.take("a") == pytest.approx(wait)
+            assert await one.limiter.try_acquire("a") == pytest.approx(wait)
 
 
 async def test_two_gateways_slow_one_address_down_together(postgres: Cluster, server: Server) -> None:

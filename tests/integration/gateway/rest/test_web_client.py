@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from notifyx_gateway.rest.routes.web import NONCE
-from notifyx_gateway.rest.web_files import PAGE, REASON
+from notifyx_gateway.rest.web_files import PAGE, REASON_FILE
 from notifyx_local.postgres import Cluster
 from support.gateway import PUBLIC_URL, Stack, running_stack
 
@@ -56,7 +56,7 @@ async def test_without_a_build_the_page_says_why(stack: Stack, folder: Path) -> 
     status, headers, _ = await get(stack, "/front.js")
     assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
     folder.mkdir()
-    (folder / REASON).write_text("npm ci failed: <no network>")
+    (folder / REASON_FILE).write_text("npm ci failed: <no network>")
     assert b"npm ci failed: &lt;no network&gt;" in (await get(stack, "/inbox"))[2]
     assert (await get(stack, "/assets/first.js"))[0] == 404
 

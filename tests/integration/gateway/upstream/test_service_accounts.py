@@ -86,7 +86,7 @@ async def stack(postgres: Cluster, accounts: ServiceAccounts) -> AsyncIterator[S
             service_accounts=accounts,
         )
         async with authenticator:
-            running.gateway.door.authenticator = authenticator
+            running.gateway.request_auth.authenticator = authenticator
             yield running
 
 

@@ -13,7 +13,7 @@ from quart import request
 
 from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
 from notifyx_common.reading import parse_json, parse_model
-from notifyx_gateway.rest.parameters import wrong_parameter
+from notifyx_gateway.rest.parameters import invalid_parameter
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -70,8 +70,8 @@ def query(*known: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, given in request.args.lists():
         if name not in known:
-            raise wrong_parameter(name[:80], "There is no such query parameter here.")
+            raise invalid_parameter(name[:80], "There is no such query parameter here.")
         if len(given) > 1:
-            raise wrong_parameter(name, "Give this query parameter once.")
+            raise invalid_parameter(name, "Give this query parameter once.")
         values[name] = given[0]
     return values

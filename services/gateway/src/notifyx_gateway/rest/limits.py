@@ -54,7 +54,7 @@ class RateLimit:
         """Seconds until ``key`` may act; 0 when it may act now. Nothing is counted."""
         return self.bucket.wait(self._full_at.get(key, now), now)
 
-    def allow(self, key: str, now: float) -> bool:
+    def try_acquire(self, key: str, now: float) -> bool:
         """Count one action of ``key`` at ``now`` (monotonic seconds); whether it may happen. A refused one is free."""
         if self.wait(key, now):
             return False

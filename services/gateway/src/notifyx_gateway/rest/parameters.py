@@ -15,29 +15,29 @@ _NUMBER = re.compile(r"[0-9]{1,16}\Z")
 _TOPIC: TypeAdapter[str] = TypeAdapter(AnyTopicName)
 
 
-def number(values: Mapping[str, str], name: str, *, least: int = 0, most: int = MAX_SEQ) -> int | None:
+def query_number(values: Mapping[str, str], name: str, *, minimum: int = 0, maximum: int = MAX_SEQ) -> int | None:
     """A query parameter as a number within bounds. Raises :class:`InvalidRequest`."""
     text = values.get(name)
     if text is None:
         return None
-    if not _NUMBER.match(text) or not least <= int(text) <= most:
-        raise wrong_parameter(name, f"This is a number from {least} to {most}.")
+    if not _NUMBER.match(text) or not minimum <= int(text) <= maximum:
+        raise invalid_parameter(name, f"This is a number from {minimum} to {maximum}.")
     return int(text)
 
 
-def flag(values: Mapping[str, str], name: str) -> bool:
+def query_flag(values: Mapping[str, str], name: str) -> bool:
     """A query parameter as true or false; false when absent. Raises :class:`InvalidRequest`."""
     text = values.get(name, "false")
     if text not in ("true", "false", "1", "0"):
-        raise wrong_parameter(name, "This is true or false.")
+        raise invalid_parameter(name, "This is true or false.")
     return text in ("true", "1")
 
 
-def text(values: Mapping[str, str], name: str, longest: int) -> str | None:
+def query_text(values: Mapping[str, str], name: str, max_length: int) -> str | None:
     """A query parameter as visible ASCII text. Raises :class:`InvalidRequest`."""
     value = values.get(name)
-    if value is not None and (len(value) > longest or not value.isascii() or not value.isprintable()):
-        raise wrong_parameter(name, f"This is up to {longest} visible ASCII characters.")
+    if value is not None and (len(value) > max_length or not value.isascii() or not value.isprintable()):
+        raise invalid_parameter(name, f"This is up to {max_length} visible ASCII characters.")
     return value
 
 
@@ -54,7 +54,7 @@ def topic_name(name: str, *, inbox_of: str | None = None) -> str:
         raise NotFound("No topic can have this name: it is 1 to 128 of a-z, 0-9, dot, underscore and hyphen.") from None
 
 
-def wrong_parameter(name: str, reason: str) -> InvalidRequest:
+def invalid_parameter(name: str, reason: str) -> InvalidRequest:
     """Return the refusal of one parameter, or of a header."""
     return InvalidRequest(
         f"The request is not valid: {name}: {reason}",

@@ -17,8 +17,8 @@ from notifyx_common.clock import Clock
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.rest.limits import Bucket, RateLimit
 
-LONGEST_WAIT = 0.2
-"""Seconds a request waits for its turn and for memcached, however slow; past it the process's own count holds."""
+SHARED_TIMEOUT = 0.2
+"""Seconds a request waits for its lock and for memcached, however slow; past it the process's own count holds."""
 
 
 class RateLimiter:
@@ -31,31 +31,31 @@ class RateLimiter:
         self._own = RateLimit(burst, interval)
         self._clock = clock
         self._shared = shared
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._checks = metrics.counter("notifyx_rate_limit_checks_total")
 
-    async def take(self, key: str) -> float:
+    async def try_acquire(self, key: str) -> float:
         """Count one action of ``key`` if it may happen now: 0, or the seconds to wait. A refused one is free."""
         if self._shared is not None and not self._own.wait(key, self._clock.monotonic()):
-            wait = await self._take_shared(self._shared, key)
+            wait = await self._try_acquire_shared(self._shared, key)
             if wait is not None:
                 if not wait:
-                    self._own.allow(key, self._clock.monotonic())
+                    self._own.try_acquire(key, self._clock.monotonic())
                 return wait
         now = self._clock.monotonic()
         wait = self._own.wait(key, now)
-        self._own.allow(key, now)
+        self._own.try_acquire(key, now)
         self._count("memory", "refused" if wait else "allowed")
         return wait
 
-    async def _take_shared(self, shared: Memcached, key: str) -> float | None:
+    async def _try_acquire_shared(self, shared: Memcached, key: str) -> float | None:
         """The seconds to wait by what all gateways count; ``None`` when memcached does not answer."""
         change = _Change(self._own.bucket, self._clock)
         # Requests of this process take turns: they would only make each other try again.
-        turn = self._turns.setdefault(key, asyncio.Lock())
+        lock = self._locks.setdefault(key, asyncio.Lock())
         answered = False
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_WAIT), turn:
+            async with asyncio.timeout(SHARED_TIMEOUT), lock:
                 answered = await shared.update(self._shared_key(key), change)
         self._count("shared", "error" if not answered else "refused" if change.wait else "allowed")
         return change.wait if answered else None

@@ -17,7 +17,7 @@ class BatchItem(KeyedNotification):
     topic: AnyTopicName
 
 
-class Batch(BaseModel):
+class PublishBatch(BaseModel):
     """Up to 1,000 publishes. Each is taken or refused by itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

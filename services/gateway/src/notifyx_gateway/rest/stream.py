@@ -37,7 +37,7 @@ class StreamFormat:
 FORMAT = StreamFormat()
 
 
-def event(name: str, data: Any) -> bytes:
+def encode_event(name: str, data: Any) -> bytes:
     """A named event, which is not a notification and so moves no id."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
 
@@ -82,7 +82,7 @@ class EventStream:
         if self._pending + size > self._max_pending:
             self.failed(TooManyRequests("This stream was not read fast enough; resume it with Last-Event-ID."))
             return
-        self._put(payload)
+        self._enqueue(payload)
 
     def writable_bytes(self) -> int:
         return 0 if self._closed else max(0, self._max_pending - self._pending)
@@ -92,8 +92,8 @@ class EventStream:
             self._emptied.clear()
             await self._emptied.wait()
 
-    def acked(self, event_: dict[str, Any]) -> None:
-        self.send_event("acked", {name: event_[name] for name in ("up_to", "seqs", "unread")})
+    def acked(self, event: dict[str, Any]) -> None:
+        self.send_event("acked", {name: event[name] for name in ("up_to", "seqs", "unread")})
 
     def deleted(self) -> None:
         self.end("topic_deleted", {"topic": self._topic})
@@ -105,14 +105,14 @@ class EventStream:
 
     def send_event(self, name: str, data: Any) -> None:
         """Queue an event that is not a notification."""
-        frame = event(name, data)
+        frame = encode_event(name, data)
         self.send(frame, len(frame))
 
     def end(self, name: str, data: Any) -> None:
         """Queue a last event and let the stream end after it."""
         if not self._closed:
             self._closed = True
-            self._put(event(name, data))
+            self._enqueue(encode_event(name, data))
             self._emptied.set()
             if self._on_end is not None:
                 self._on_end()
@@ -124,7 +124,7 @@ class EventStream:
         self._filled.set()
         self._emptied.set()
 
-    async def take(self, keep_alive: float) -> bytes | None:
+    async def next_chunk(self, keep_alive: float) -> bytes | None:
         """What to write next: queued bytes, a keep-alive after that many silent seconds, ``None`` at the end."""
         if not self._queue:
             if self._closed:
@@ -141,12 +141,12 @@ class EventStream:
         self._queue.clear()
         return payload
 
-    def written(self, payload: bytes) -> None:
+    def on_written(self, payload: bytes) -> None:
         """``payload`` has left for the client."""
         self._pending = max(0, self._pending - len(payload))
         self._emptied.set()
 
-    def _put(self, payload: bytes) -> None:
+    def _enqueue(self, payload: bytes) -> None:
         self._queue.append(payload)
         self._pending += len(payload)
         self._filled.set()

@@ -17,13 +17,13 @@ from notifyx_common.logs import get_logger
 log = get_logger(__name__)
 
 PAGE = "index.html"
-REASON = "not-built.txt"
+REASON_FILE = "not-built.txt"
 """A file in place of the page, whose text says why there is no build."""
 
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 """Content codings a build comes in, the smallest first, with the suffixes of their files."""
 
-LONGEST_REASON = 1000
+MAX_REASON = 1000
 NO_FOLDER = "The web client is not part of this gateway: NOTIFYX_WEB_FOLDER names no build of it."
 NOT_BUILT = "The web client is not built."
 
@@ -37,7 +37,7 @@ class File:
 
     def choose(self, accepted: str) -> tuple[str, bytes]:
         """The coding and the bytes for a request's ``Accept-Encoding``."""
-        wanted = _codings(accepted)
+        wanted = _accepted_codings(accepted)
         for coding, _ in ENCODINGS:
             if coding in wanted and coding in self.forms:
                 return coding, self.forms[coding]
@@ -45,7 +45,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Build:
+class WebBuild:
     """A build: ``files`` by their path below the folder, with those of the build before."""
 
     page: str
@@ -58,24 +58,24 @@ class WebFiles:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._build: Build | None = None
+        self._build: WebBuild | None = None
         self._reading = asyncio.Lock()
 
-    async def build(self) -> Build | None:
+    async def build(self) -> WebBuild | None:
         """What is there now."""
         if self._folder is None:
             return None
         folder = self._folder
         async with self._reading:
-            return await asyncio.to_thread(self._look, folder)
+            return await asyncio.to_thread(self._reload, folder)
 
-    async def why_none(self) -> str:
+    async def missing_reason(self) -> str:
         """Why there is no build, in a sentence."""
         if self._folder is None:
             return NO_FOLDER
-        return await asyncio.to_thread(_reason, self._folder / REASON)
+        return await asyncio.to_thread(_read_reason, self._folder / REASON_FILE)
 
-    def _look(self, folder: Path) -> Build | None:
+    def _reload(self, folder: Path) -> WebBuild | None:
         try:
             changed = (folder / PAGE).stat().st_mtime_ns
         except OSError:
@@ -88,7 +88,7 @@ class WebFiles:
                 log.warning("the web client cannot be read", folder=str(folder), reason=str(error))
                 return self._build
             before = self._build.files if self._build is not None else {}
-            self._build = Build(page, changed, {**before, **files})
+            self._build = WebBuild(page, changed, {**before, **files})
         return self._build
 
 
@@ -98,23 +98,23 @@ def read_files(folder: Path) -> dict[str, File]:
     suffixes = tuple(suffix for _, suffix in ENCODINGS)
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file() or name in (PAGE, REASON) or path.name.endswith(suffixes):
+        if not path.is_file() or name in (PAGE, REASON_FILE) or path.name.endswith(suffixes):
             continue
         forms = {"identity": path.read_bytes()}
         for coding, suffix in ENCODINGS:
             compressed = path.with_name(path.name + suffix)
             if compressed.is_file():
                 forms[coding] = compressed.read_bytes()
-        files[name] = File(_kind(path.name), forms)
+        files[name] = File(_content_type(path.name), forms)
     return files
 
 
-def _kind(name: str) -> str:
+def _content_type(name: str) -> str:
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 
-def _codings(accepted: str) -> set[str]:
+def _accepted_codings(accepted: str) -> set[str]:
     """The codings of an ``Accept-Encoding`` that are not refused with ``q=0``."""
     found = set()
     for part in accepted.lower().split(","):
@@ -124,8 +124,8 @@ def _codings(accepted: str) -> set[str]:
     return found
 
 
-def _reason(path: Path) -> str:
+def _read_reason(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")[:LONGEST_REASON].strip() or NOT_BUILT
+        return path.read_text(encoding="utf-8")[:MAX_REASON].strip() or NOT_BUILT
     except (OSError, ValueError):
         return NOT_BUILT

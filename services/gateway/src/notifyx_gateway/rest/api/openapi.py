@@ -69,7 +69,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "tags": [operation.tag],
         "responses": {
-            **{str(status): _answer(*answer) for status, answer in operation.answers.items()},
+            **{str(status): _answer(*answer) for status, answer in operation.responses.items()},
             **{str(status): _problem(operation, status) for status in _problem_statuses(operation)},
         },
     }
@@ -100,7 +100,7 @@ def _problem_statuses(operation: Operation) -> list[int]:
     always = () if operation.public else (401,)
     # What may be unavailable may also take effect unseen: its answer is lost.
     lost = (504,) if 503 in operation.problems else ()
-    return sorted({*operation.problems, *always, *lost} - set(operation.answers))
+    return sorted({*operation.problems, *always, *lost} - set(operation.responses))
 
 
 def _answer(says: str, kind: str, schema: Schema) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _reference(schema: Schema) -> dict[str, Any]:
 def _schemas(operations: list[Operation]) -> dict[str, Any]:
     models: dict[str, type[BaseModel]] = {}
     for operation in operations:
-        answers = [schema for _, _, schema in operation.answers.values()]
+        answers = [schema for _, _, schema in operation.responses.values()]
         for schema in [*operation.body.values(), *answers, operation.problem]:
             if isinstance(schema, type):
                 models[schema.__name__] = schema

@@ -12,7 +12,7 @@ from notifyx_common.contracts.store.acks import AckState
 from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch, Topics
-from notifyx_gateway.rest.api import shapes
+from notifyx_gateway.rest.api import models
 from notifyx_gateway.rest.requests import Acks
 from notifyx_topics.names import MAX_NAME, NAME
 
@@ -39,14 +39,14 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. ``answers``: status → what it says, its content type and its schema."""
+    """One operation. ``responses``: status → what it says, its content type and its schema."""
 
     method: str
     path: str
     name: str
     summary: str
     tag: str
-    answers: dict[int, tuple[str, str, Schema]]
+    responses: dict[int, tuple[str, str, Schema]]
     problems: tuple[int, ...] = ()
     body: dict[str, Schema] = field(default_factory=dict)
     body_required: bool = True
@@ -54,7 +54,7 @@ class Operation:
     scope: str | None = None
     public: bool = False
     description: str = ""
-    problem: type[shapes.Problem] = shapes.Problem
+    problem: type[models.Problem] = models.Problem
 
 
 def _text(pattern: str, longest: int) -> dict[str, Any]:
@@ -77,7 +77,7 @@ _KEY = Parameter(
     "Publishing again with the same key is answered like the first time, for 24 hours or more; with another body: 409.",
 )  # fmt: skip
 _PUBLISH_BODY: dict[str, Schema] = {JSON: NewNotification, TEXT: {"type": "string", "maxLength": 32768, "minLength": 1},
-                                    EVENT: shapes.CloudEvent}  # fmt: skip
+                                    EVENT: models.CloudEvent}  # fmt: skip
 _PUBLISH_PROBLEMS = (400, 403, 404, 409, 413, 415, 429, 503, 504)
 _PUBLISH_WAYS = (
     "Answered after the commit. Also takes plain text (what `curl -d 'text'` sends is taken as text, whatever "
@@ -88,7 +88,7 @@ _PUBLISH_WAYS = (
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST", "/api/v1/users", "signUp", "Sign up", "Accounts",
-        {201: ("The new account.", JSON, shapes.SignedUp)}, (400, 403, 409, 413, 415, 429, 503),
+        {201: ("The new account.", JSON, models.SignedUp)}, (400, 403, 409, 413, 415, 429, 503),
         {JSON: SignUp}, public=True,
     ),
     Operation(
@@ -96,12 +96,12 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: ("The tokens.", JSON, TokenResponse)}, (400, 401, 413, 415, 429, 503), {FORM: TokenRequest}, public=True,
         description="Grants: `password` (username is the email), `refresh_token` (it rotates; a used one that comes "
         "back ends its session), `client_credentials` (id and secret of an API key, in the form or as HTTP Basic).",
-        problem=shapes.TokenProblem,
+        problem=models.TokenProblem,
     ),
     Operation(
         "POST", "/api/v1/token/revoke", "revoke", "End a session (RFC 7009)", "Accounts",
         {204: ("It has ended, or had before.", "", None)}, (400, 413, 415, 429, 503),
-        {FORM: shapes.RevokeForm}, public=True,
+        {FORM: models.RevokeForm}, public=True,
     ),
     Operation(
         "GET", "/api/v1/me", "me", "Who am I", "Accounts", {200: ("The caller.", JSON, User)}, (503,),
@@ -151,7 +151,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/topics/{name}/subscribers", "listSubscribers", "Who is subscribed", "Topics",
-        {200: ("By user.", JSON, shapes.SubscribersPage)}, (400, 403, 404, 503), scope="manage",
+        {200: ("By user.", JSON, models.SubscribersPage)}, (400, 403, 404, 503), scope="manage",
         parameters=(_NAME, _LIMIT, _AFTER_NAME),
     ),
     Operation(
@@ -173,32 +173,32 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST", "/api/v1/topics/{name}/notifications", "publish", "Publish to a topic", "Notifications",
-        {201: ("It is committed.", JSON, shapes.Published)}, _PUBLISH_PROBLEMS, _PUBLISH_BODY,
+        {201: ("It is committed.", JSON, models.Published)}, _PUBLISH_PROBLEMS, _PUBLISH_BODY,
         scope="publish", parameters=(_NAME, _KEY), description=_PUBLISH_WAYS,
     ),
     Operation(
         "POST", "/api/v1/users/{who}/notifications", "send", "Publish to a user's own inbox", "Notifications",
-        {201: ("It is committed.", JSON, shapes.Published)}, _PUBLISH_PROBLEMS, _PUBLISH_BODY,
+        {201: ("It is committed.", JSON, models.Published)}, _PUBLISH_PROBLEMS, _PUBLISH_BODY,
         scope="publish", description=_PUBLISH_WAYS,
         parameters=(Parameter("who", "path", _text("^[^/\\x00-\\x20]+$", 320), "The user's id or email, or `me`."),
                     _KEY),
     ),
     Operation(
         "POST", "/api/v1/notifications:batch", "publishBatch", "Publish up to 1,000", "Notifications",
-        {200: ("One answer for each item, in order.", JSON, shapes.BatchAnswer)}, (400, 403, 413, 415, 503),
-        {JSON: shapes.BatchRequest}, scope="publish",
+        {200: ("One answer for each item, in order.", JSON, models.BatchAnswer)}, (400, 403, 413, 415, 503),
+        {JSON: models.BatchRequest}, scope="publish",
         description="Each item is taken or refused by itself: look at the `status` of each answer.",
     ),
     Operation(
         "GET", "/api/v1/topics/{name}/notifications", "history", "A topic's history", "Notifications",
-        {200: ("Ascending by seq.", JSON, shapes.HistoryPage)}, (400, 403, 404, 503), scope="read",
+        {200: ("Ascending by seq.", JSON, models.HistoryPage)}, (400, 403, 404, 503), scope="read",
         parameters=(_NAME, Parameter("after", "query", _SEQ, "Only what has a larger seq: going forward."),
                     Parameter("before", "query", _SEQ, "Only what has a smaller seq: going back."), _LIMIT),
         description="Without `after` and `before`: the newest.",
     ),
     Operation(
         "POST", "/api/v1/topics/{name}/acks", "acknowledge", "Acknowledge", "Notifications",
-        {200: ("Where the caller stands.", JSON, shapes.Acked)}, (400, 403, 404, 409, 413, 415, 429, 503), {JSON: Acks},
+        {200: ("Where the caller stands.", JSON, models.Acked)}, (400, 403, 404, 409, 413, 415, 429, 503), {JSON: Acks},
         scope="read", parameters=(_NAME,),
     ),
     Operation(
@@ -210,7 +210,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/inbox", "inbox", "Everything one subscribes to", "Notifications",
-        {200: ("Newest first.", JSON, shapes.InboxPage)}, (400, 403, 503), scope="read",
+        {200: ("Newest first.", JSON, models.InboxPage)}, (400, 403, 503), scope="read",
         parameters=(Parameter("unread", "query", {"type": "string", "enum": ["true", "false", "1", "0"]},
                               "Only what is not acknowledged."), _LIMIT,
                     Parameter("after", "query", {"type": "string", "pattern": "^[A-Za-z0-9_-]*$", "maxLength": 200},
@@ -226,7 +226,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/config", "config", "What a client needs to know first", "Documents",
-        {200: ("Where the socket is, and what this deployment offers.", JSON, shapes.ClientConfig)}, public=True,
+        {200: ("Where the socket is, and what this deployment offers.", JSON, models.ClientConfig)}, public=True,
     ),
     Operation(
         "GET", "/api/v1/openapi.json", "openapi", "This document", "Documents",
@@ -242,14 +242,14 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/.well-known/jwks.json", "jwks", "Signing keys of access tokens", "Documents",
-        {200: ("A JWK set.", "application/jwk-set+json", shapes.KeySet)}, (503,), public=True,
+        {200: ("A JWK set.", "application/jwk-set+json", models.KeySet)}, (503,), public=True,
     ),
     Operation(
         "GET", "/healthz", "health", "Is the process alive", "Health",
-        {200: ("It is.", JSON, shapes.Health)}, public=True,
+        {200: ("It is.", JSON, models.Health)}, public=True,
     ),
     Operation(
         "GET", "/readyz", "ready", "Does this node take requests", "Health",
-        {200: ("It does.", JSON, shapes.Ready), 503: ("It does not.", JSON, shapes.Ready)}, public=True,
+        {200: ("It does.", JSON, models.Ready), 503: ("It does not.", JSON, models.Ready)}, public=True,
     ),
 )  # fmt: skip

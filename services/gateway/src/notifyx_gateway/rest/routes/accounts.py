@@ -16,15 +16,17 @@ from notifyx_common.reading import parse_model
 from notifyx_common.serving.web import PROBLEM, json_response, problem_response
 from notifyx_gateway.errors import SignUpOff
 from notifyx_gateway.mail.verification import Verification
+from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_form, read_model
-from notifyx_gateway.rest.door import Door
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.auth import Auth
 
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def account_routes(*, door: Door, auth: Auth, verification: Verification, settings: GatewaySettings) -> Blueprint:
+def account_routes(
+    *, request_auth: RequestAuthenticator, auth: Auth, verification: Verification, settings: GatewaySettings
+) -> Blueprint:
     """Sign up, who am I, verify the email, and API keys."""
     blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1")
 
@@ -33,44 +35,44 @@ def account_routes(*, door: Door, auth: Auth, verification: Verification, settin
         if not settings.sign_up:
             raise SignUpOff("This deployment does not let people sign up; ask its administrator for an account.")
         wanted = await read_model(SignUp)
-        await door.limit_sign_ups()
+        await request_auth.limit_sign_ups()
         user = await auth.sign_up(wanted)
         verification.send_soon(Principal(id=user.id, email=user.email, name=user.name, role=user.role))
         return json_response({"id": user.id, "email": user.email, "name": user.name}, 201)
 
     @blueprint.get("/me")
     async def me() -> Response:
-        return json_response(await auth.me(await door.caller()))
+        return json_response(await auth.me(await request_auth.principal()))
 
     @blueprint.post("/me/verification")
     async def verify() -> Response:
-        await verification.send(await door.caller("manage"))
+        await verification.send(await request_auth.principal("manage"))
         return Response(status=202)
 
     @blueprint.post("/api-keys")
     async def create_key() -> Response:
-        principal = await door.caller("manage")
+        principal = await request_auth.principal("manage")
         wanted = await read_model(NewApiKey)
         return json_response(await auth.create_api_key(principal, wanted), 201, NO_STORE)
 
     @blueprint.get("/api-keys")
     async def keys() -> Response:
         query()
-        return json_response(await auth.api_keys(await door.caller("read")))
+        return json_response(await auth.api_keys(await request_auth.principal("read")))
 
     @blueprint.delete("/api-keys/<key_id>")
     async def delete_key(key_id: str) -> Response:
-        principal = await door.caller("manage")
+        principal = await request_auth.principal("manage")
         if not (key_id.isascii() and key_id.isalnum() and len(key_id) <= 32):
             raise NotFound("You have no such API key.")
         await auth.delete_api_key(principal, key_id)
-        await door.authenticator.forget_api_key(key_id)
+        await request_auth.authenticator.forget_api_key(key_id)
         return Response(status=204)
 
     return blueprint
 
 
-def token_routes(*, door: Door, auth: Auth) -> Blueprint:
+def token_routes(*, request_auth: RequestAuthenticator, auth: Auth) -> Blueprint:
     """The token endpoint of RFC 6749 and revocation (RFC 7009)."""
     blueprint = Blueprint("tokens", __name__, url_prefix="/api/v1")
 
@@ -79,7 +81,7 @@ def token_routes(*, door: Door, auth: Auth) -> Blueprint:
         try:
             fields = client_credentials(await read_form(), request.headers.get("Authorization"))
             wanted = _checked_token(fields)
-            await door.limit_tokens()
+            await request_auth.limit_token_requests()
             answer = await auth.token(wanted)
         except NotifyxError as error:
             return oauth_error(error)
@@ -92,7 +94,7 @@ def token_routes(*, door: Door, auth: Auth) -> Blueprint:
         if fields.get("everywhere") in ("true", "false"):
             fields["everywhere"] = fields["everywhere"] == "true"
         wanted = parse_model(RevokeRequest, fields)
-        await door.limit_tokens()
+        await request_auth.limit_token_requests()
         await auth.revoke(wanted)
         return Response(status=204, headers=NO_STORE)
 

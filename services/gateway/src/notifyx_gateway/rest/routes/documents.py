@@ -11,9 +11,9 @@ from quart import Blueprint, Response
 
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.mail.verification import Verification
+from notifyx_gateway.rest.api.models import ClientConfig
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
-from notifyx_gateway.rest.api.shapes import ClientConfig
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import Authenticator

@@ -15,31 +15,33 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 from notifyx_common.serving.web import json_response
+from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_bytes, read_model
-from notifyx_gateway.rest.door import Door
-from notifyx_gateway.rest.history import HistoryReader
-from notifyx_gateway.rest.parameters import flag, number, text, topic_name
-from notifyx_gateway.rest.publication import read_publication
-from notifyx_gateway.rest.requests import Acks, Batch, BatchItem
+from notifyx_gateway.rest.history_cache import CachedHistory
+from notifyx_gateway.rest.parameters import query_flag, query_number, query_text, topic_name
+from notifyx_gateway.rest.publish_request import read_publish_request
+from notifyx_gateway.rest.requests import Acks, BatchItem, PublishBatch
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
 from notifyx_topics.names import inbox_topic
 
-LARGEST_PAGE = 200
-PAGE = 50
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
 
 
 def notification_routes(
-    *, door: Door, store: Store, users: UserDirectory, history: HistoryReader, metrics: Metrics
+    *, request_auth: RequestAuthenticator, store: Store, users: UserDirectory, history: CachedHistory, metrics: Metrics
 ) -> Blueprint:
     """Publish to a topic, to several, to a user; history, acknowledgements, inbox."""
     blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1")
-    _add_publishing(blueprint, door, store, users, metrics.counter("notifyx_publishes_total"))
-    _add_reading(blueprint, door, store, history)
+    _add_publishing(blueprint, request_auth, store, users, metrics.counter("notifyx_publishes_total"))
+    _add_reading(blueprint, request_auth, store, history)
     return blueprint
 
 
-def _add_publishing(blueprint: Blueprint, door: Door, store: Store, users: UserDirectory, counted: Counter) -> None:
+def _add_publishing(
+    blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, users: UserDirectory, counted: Counter
+) -> None:
     async def answer(principal: Principal, topic: str, publication: KeyedNotification) -> Response:
         try:
             result = await store.publish(principal, topic, publication)
@@ -48,18 +50,18 @@ def _add_publishing(blueprint: Blueprint, door: Door, store: Store, users: UserD
             raise
         counted.labels("rest", "duplicate" if result.duplicate else "ok").inc()
         headers = {"Idempotency-Replayed": "true"} if result.duplicate else None
-        return json_response(published(result), 201, headers)
+        return json_response(publish_response(result), 201, headers)
 
     @blueprint.post("/topics/<name>/notifications")
     async def publish(name: str) -> Response:
-        verified = await door.caller()
+        verified = await request_auth.principal()
         topic = topic_name(name, inbox_of=verified.id)
         verified.require_scope("publish", topic)
         return await answer(verified, topic, await _read_publication())
 
     @blueprint.post("/users/<who>/notifications")
     async def send(who: str) -> Response:
-        principal = await door.caller("publish")
+        principal = await request_auth.principal("publish")
         publication = await _read_publication()
         user = await users.resolve(principal.id if who == "me" else who)
         if user is None:
@@ -70,12 +72,12 @@ def _add_publishing(blueprint: Blueprint, door: Door, store: Store, users: UserD
 
     @blueprint.post("/notifications:batch")
     async def publish_batch() -> Response:
-        principal = await door.caller("publish")
+        principal = await request_auth.principal("publish")
         if "Idempotency-Key" in request.headers:
             raise InvalidRequest(
                 "In a batch each item has its own 'key'; the header Idempotency-Key is for one publish."
             )
-        batch = await read_model(Batch)
+        batch = await read_model(PublishBatch)
         # Queued one after the other, so that the order within each topic is the order of the items.
         waiting = [_publish_item(store, principal, item) for item in batch.items]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
@@ -83,7 +85,7 @@ def _add_publishing(blueprint: Blueprint, door: Door, store: Store, users: UserD
         for outcome in outcomes:
             if isinstance(outcome, PublishResult):
                 counted.labels("rest", "duplicate" if outcome.duplicate else "ok").inc()
-                items.append({"status": 201, **published(outcome)})
+                items.append({"status": 201, **publish_response(outcome)})
             elif isinstance(outcome, NotifyxError):
                 counted.labels("rest", outcome.code).inc()
                 items.append(outcome.to_problem())
@@ -92,25 +94,27 @@ def _add_publishing(blueprint: Blueprint, door: Door, store: Store, users: UserD
         return json_response({"items": items})
 
 
-def _add_reading(blueprint: Blueprint, door: Door, store: Store, history: HistoryReader) -> None:
+def _add_reading(
+    blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, history: CachedHistory
+) -> None:
     @blueprint.get("/topics/<name>/notifications")
     async def notifications(name: str) -> Response:
-        principal = await door.caller()
+        principal = await request_auth.principal()
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
         values = query("after", "before", "limit")
         page = await history.page(
             principal,
             topic,
-            after=number(values, "after"),
-            before=number(values, "before"),
-            limit=number(values, "limit", least=1, most=LARGEST_PAGE) or PAGE,
+            after=query_number(values, "after"),
+            before=query_number(values, "before"),
+            limit=query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE,
         )
         return json_response(page)
 
     @blueprint.post("/topics/<name>/acks")
     async def ack(name: str) -> Response:
-        principal = await door.caller()
+        principal = await request_auth.principal()
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
         wanted = await read_model(Acks)
@@ -119,22 +123,24 @@ def _add_reading(blueprint: Blueprint, door: Door, store: Store, history: Histor
 
     @blueprint.get("/topics/<name>/acks")
     async def acks(name: str) -> Response:
-        principal = await door.caller()
+        principal = await request_auth.principal()
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
         values = query("after", "before")
-        state = await store.ack_state(principal, topic, after=number(values, "after"), before=number(values, "before"))
+        state = await store.ack_state(
+            principal, topic, after=query_number(values, "after"), before=query_number(values, "before")
+        )
         return raw_response(state)
 
     @blueprint.get("/inbox")
     async def inbox() -> Response:
-        principal = await door.unlimited_caller("read")
+        principal = await request_auth.unrestricted_principal("read")
         values = query("unread", "limit", "after")
         page = await store.inbox(
             principal,
-            unread=flag(values, "unread"),
-            limit=number(values, "limit", least=1, most=LARGEST_PAGE) or PAGE,
-            after=text(values, "after", 200),
+            unread=query_flag(values, "unread"),
+            limit=query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE,
+            after=query_text(values, "after", 200),
         )
         return raw_response(page)
 
@@ -146,7 +152,7 @@ async def _read_publication() -> KeyedNotification:
         if name.lower() in headers and (name.lower().startswith("ce-") or name.lower() == "idempotency-key"):
             raise InvalidRequest(f"The header '{name[:80]}' is there more than once.")
         headers[name.lower()] = value
-    return read_publication(headers, request.content_type or "", body)
+    return read_publish_request(headers, request.content_type or "", body)
 
 
 def _publish_item(store: Store, principal: Principal, item: Any) -> asyncio.Future[PublishResult]:
@@ -166,6 +172,6 @@ def raw_response(answer: Raw[Any]) -> Response:
     return Response(answer.content, content_type="application/json")
 
 
-def published(result: PublishResult) -> dict[str, Any]:
+def publish_response(result: PublishResult) -> dict[str, Any]:
     """What a publisher is told of an accepted notification."""
     return {"id": result.id, "topic": result.topic, "seq": result.seq, "published_at": result.published_at}

@@ -16,7 +16,7 @@ from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
 
-LONGEST_TOKEN = 512
+MAX_TOKEN = 512
 
 
 def page_routes(*, pages: Pages, auth: Auth, store: Store, users: UserDirectory) -> Blueprint:
@@ -71,7 +71,7 @@ def page_routes(*, pages: Pages, auth: Auth, store: Store, users: UserDirectory)
 
 def _token() -> str | None:
     token = request.args.get("token", "")
-    return token if token and len(token) <= LONGEST_TOKEN and token.isascii() and token.isprintable() else None
+    return token if token and len(token) <= MAX_TOKEN and token.isascii() and token.isprintable() else None
 
 
 def _broken(pages: Pages) -> Response:

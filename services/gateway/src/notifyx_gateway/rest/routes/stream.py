@@ -14,36 +14,36 @@ from notifyx_common.errors import Forbidden, InvalidRequest, NotifyxError, TooMa
 from notifyx_common.metrics import Metrics
 from notifyx_common.tokens import ExpiredToken, VerifiedToken
 from notifyx_gateway.delivery.hub import Hub
+from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query
-from notifyx_gateway.rest.door import Door
-from notifyx_gateway.rest.parameters import number, topic_name
+from notifyx_gateway.rest.parameters import query_number, topic_name
 from notifyx_gateway.rest.stream import KEEP_ALIVE, EventStream
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import bearer_token
 from notifyx_gateway.upstream.store import Store
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-END_SECONDS = 5.0
+CLOSE_GRACE = 5.0
 """Longest time a client may take to read the end of its stream, when the stream has been ended."""
 
-AGAIN = 10.0
+REVALIDATE_INTERVAL = 10.0
 """Seconds until an API key is looked up again when auth was away."""
 
 
-class Streams:
+class EventStreams:
     """The event streams this node serves: bounded in number, and ended by a drain."""
 
     def __init__(
         self,
         *,
-        door: Door,
+        request_auth: RequestAuthenticator,
         hub: Hub,
         store: Store,
         settings: GatewaySettings,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        self._door = door
+        self._request_auth = request_auth
         self._hub = hub
         self._store = store
         self._settings = settings
@@ -69,7 +69,7 @@ class Streams:
 
     async def open(self, name: str) -> Response:
         """The response that streams the topic called ``name`` to the caller of the current request."""
-        verified = await self._door.verified()
+        verified = await self._request_auth.credential()
         principal = verified.principal
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
@@ -92,7 +92,7 @@ class Streams:
         self, verified: VerifiedToken, token: str, result: JoinResult, since: int | None
     ) -> AsyncIterator[bytes]:
         stream = EventStream(
-            verified.principal, result.topic, max_pending=self._settings.max_pending, on_end=_bounded_end()
+            verified.principal, result.topic, max_pending=self._settings.max_pending, on_end=_close_after_grace()
         )
         self._open.add(stream)
         self._connections.inc()
@@ -100,26 +100,26 @@ class Streams:
         try:
             # Clients of a node that stops come back spread over a few seconds.
             yield b"retry: %d\n\n" % between(500, 5000)
-            told = result.model_dump(exclude={"topic_id"})
-            stream.send_event("joined", told)
+            position = result.model_dump(exclude={"topic_id"})
+            stream.send_event("joined", position)
             if self._draining:
                 stream.end("restart", {"reason": "This node is stopping; connect again."})
             else:
                 self._hub.attach(stream, result, since)
             while True:
-                left = until - self._clock.now().timestamp()
-                if left <= 0 and not stream.closed:
+                remaining = until - self._clock.now().timestamp()
+                if remaining <= 0 and not stream.closed:
                     try:
-                        until = await self._believe_again(token)
+                        until = await self._revalidate(token)
                     except NotifyxError as error:
                         stream.failed(error)
                     continue
-                payload = await stream.take(max(0.01, min(self._settings.stream_keep_alive, left)))
+                payload = await stream.next_chunk(max(0.01, min(self._settings.stream_keep_alive, remaining)))
                 if payload is None:
                     return
                 yield payload
                 if payload is not KEEP_ALIVE:
-                    stream.written(payload)
+                    stream.on_written(payload)
         finally:
             self._hub.detach(stream)
             stream.close()
@@ -127,12 +127,12 @@ class Streams:
             self._connections.dec()
             self._gone.set()
 
-    async def _believe_again(self, token: str) -> float:
+    async def _revalidate(self, token: str) -> float:
         """When the credential is to be looked at next. Raises :class:`Unauthenticated` when it is not good any more."""
         try:
-            verified = await self._door.authenticator.authenticate(token)
+            verified = await self._request_auth.authenticator.authenticate(token)
         except Unavailable:
-            return self._clock.now().timestamp() + AGAIN
+            return self._clock.now().timestamp() + REVALIDATE_INTERVAL
         except (Unauthenticated, Forbidden) as error:
             raise ExpiredToken("The credential of this stream has ended; connect again with a new one.") from error
         until = verified.expires_at.timestamp()
@@ -141,7 +141,7 @@ class Streams:
         return until
 
 
-def stream_routes(streams: Streams) -> Blueprint:
+def stream_routes(streams: EventStreams) -> Blueprint:
     """The stream of a topic."""
     blueprint = Blueprint("stream", __name__, url_prefix="/api/v1")
 
@@ -152,14 +152,14 @@ def stream_routes(streams: Streams) -> Blueprint:
     return blueprint
 
 
-def _bounded_end() -> Callable[[], None]:
+def _close_after_grace() -> Callable[[], None]:
     """Gives a stream that has ended some seconds to be read; then its response is cut off."""
     task = asyncio.current_task()
     assert task is not None
     response = task
 
     def end() -> None:
-        asyncio.get_running_loop().call_later(END_SECONDS, response.cancel)
+        asyncio.get_running_loop().call_later(CLOSE_GRACE, response.cancel)
 
     return end
 
@@ -169,4 +169,4 @@ def _since() -> int | None:
     header = request.headers.get("Last-Event-ID", "").strip()
     if header and "since" in values:
         raise InvalidRequest("Give either the header Last-Event-ID or the query parameter since.")
-    return number({"Last-Event-ID": header}, "Last-Event-ID") if header else number(values, "since")
+    return query_number({"Last-Event-ID": header}, "Last-Event-ID") if header else query_number(values, "since")

@@ -8,31 +8,31 @@ from notifyx_common.contracts.store.subscriptions import Subscriptions, Subscrip
 from notifyx_common.contracts.store.topics import NewTopic, TopicPatch, Topics
 from notifyx_common.errors import Conflict
 from notifyx_common.serving.web import json_response
+from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_model
-from notifyx_gateway.rest.door import Door
-from notifyx_gateway.rest.parameters import number, text, topic_name
+from notifyx_gateway.rest.parameters import query_number, query_text, topic_name
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
 
-LARGEST_PAGE = 200
-PAGE = 50
-SUBSCRIBERS_PAGE = 100
-LONGEST_TEXT = 320
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
+DEFAULT_SUBSCRIBERS_PAGE = 100
+MAX_TEXT = 320
 
 
-def topic_routes(*, door: Door, store: Store, users: UserDirectory) -> Blueprint:
+def topic_routes(*, request_auth: RequestAuthenticator, store: Store, users: UserDirectory) -> Blueprint:
     """Create, list, read, change, delete; who is subscribed; one's own subscription."""
     blueprint = Blueprint("topics", __name__, url_prefix="/api/v1")
-    _add_topics(blueprint, door, store)
-    _add_subscribers(blueprint, door, store, users)
-    _add_subscriptions(blueprint, door, store)
+    _add_topics(blueprint, request_auth, store)
+    _add_subscribers(blueprint, request_auth, store, users)
+    _add_subscriptions(blueprint, request_auth, store)
     return blueprint
 
 
-def _add_topics(blueprint: Blueprint, door: Door, store: Store) -> None:
+def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store) -> None:
     @blueprint.post("/topics")
     async def create() -> Response:
-        principal = await door.caller("manage")
+        principal = await request_auth.principal("manage")
         wanted = await read_model(NewTopic)
         principal.require_scope("manage", wanted.name)
         topic = await store.create_topic(principal, wanted)
@@ -40,13 +40,13 @@ def _add_topics(blueprint: Blueprint, door: Door, store: Store) -> None:
 
     @blueprint.get("/topics")
     async def topics() -> Response:
-        principal = await door.caller("read")
+        principal = await request_auth.principal("read")
         values = query("limit", "after", "q")
         page = await store.topics(
             principal,
-            limit=number(values, "limit", least=1, most=LARGEST_PAGE) or PAGE,
-            after=text(values, "after", LONGEST_TEXT) or "",
-            query=text(values, "q", LONGEST_TEXT) or "",
+            limit=query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE,
+            after=query_text(values, "after", MAX_TEXT) or "",
+            query=query_text(values, "q", MAX_TEXT) or "",
         )
         # An API key for some topics sees those; the cursor goes on where the store's page ended.
         return json_response(
@@ -56,45 +56,47 @@ def _add_topics(blueprint: Blueprint, door: Door, store: Store) -> None:
     @blueprint.get("/topics/<name>")
     async def read(name: str) -> Response:
         topic = topic_name(name)
-        principal = await door.caller("read", topic)
+        principal = await request_auth.principal("read", topic)
         return json_response(await store.topic(principal, topic))
 
     @blueprint.patch("/topics/<name>")
     async def change(name: str) -> Response:
         topic = topic_name(name)
-        principal = await door.caller("manage", topic)
+        principal = await request_auth.principal("manage", topic)
         return json_response(await store.change_topic(principal, topic, await read_model(TopicPatch)))
 
     @blueprint.delete("/topics/<name>")
     async def delete(name: str) -> Response:
         topic = topic_name(name)
-        principal = await door.caller("manage", topic)
+        principal = await request_auth.principal("manage", topic)
         await store.delete_topic(principal, topic)
         return Response(status=204)
 
 
-def _add_subscribers(blueprint: Blueprint, door: Door, store: Store, users: UserDirectory) -> None:
+def _add_subscribers(
+    blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, users: UserDirectory
+) -> None:
     @blueprint.get("/topics/<name>/subscribers")
     async def subscribers(name: str) -> Response:
         topic = topic_name(name)
-        principal = await door.caller("manage", topic)
+        principal = await request_auth.principal("manage", topic)
         values = query("limit", "after")
         page = await store.subscribers(
             principal,
             topic,
-            limit=number(values, "limit", least=1, most=LARGEST_PAGE) or SUBSCRIBERS_PAGE,
-            after=text(values, "after", LONGEST_TEXT) or "",
+            limit=query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_SUBSCRIBERS_PAGE,
+            after=query_text(values, "after", MAX_TEXT) or "",
         )
         names = await users.names([one.user for one in page.items])
         items = [{**one.model_dump(mode="json"), "name": names.get(one.user)} for one in page.items]
         return json_response({"items": items, "next": page.next})
 
 
-def _add_subscriptions(blueprint: Blueprint, door: Door, store: Store) -> None:
+def _add_subscriptions(blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store) -> None:
     @blueprint.put("/topics/<name>/subscription")
     async def subscribe(name: str) -> Response:
         topic = topic_name(name)
-        principal = await door.caller("read", topic)
+        principal = await request_auth.principal("read", topic)
         # A subscription without wishes needs no body.
         empty = not request.content_length and "Transfer-Encoding" not in request.headers
         wanted = SubscriptionSettings() if empty else await read_model(SubscriptionSettings)
@@ -103,13 +105,13 @@ def _add_subscriptions(blueprint: Blueprint, door: Door, store: Store) -> None:
     @blueprint.get("/topics/<name>/subscription")
     async def subscription(name: str) -> Response:
         topic = topic_name(name)
-        principal = await door.caller("read", topic)
+        principal = await request_auth.principal("read", topic)
         return json_response(await store.subscription(principal, topic))
 
     @blueprint.delete("/topics/<name>/subscription")
     async def unsubscribe(name: str) -> Response:
         topic = topic_name(name)
-        principal = await door.caller("read", topic)
+        principal = await request_auth.principal("read", topic)
         if topic.startswith("user:"):
             raise Conflict("A user is always subscribed to their own inbox.", code="inbox_subscription")
         await store.unsubscribe(principal, topic)
@@ -117,7 +119,7 @@ def _add_subscriptions(blueprint: Blueprint, door: Door, store: Store) -> None:
 
     @blueprint.get("/subscriptions")
     async def subscriptions() -> Response:
-        principal = await door.caller("read")
+        principal = await request_auth.principal("read")
         query()
         found = await store.subscriptions(principal)
         return json_response(Subscriptions(items=[one for one in found if principal.covers_topic(one.topic)]))

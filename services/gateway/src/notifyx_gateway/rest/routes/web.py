@@ -37,7 +37,7 @@ def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> B
             response = pages.render(
                 "front.html",
                 live=may_come,
-                reason=await files.why_none(),
+                reason=await files.missing_reason(),
                 dashboard=settings.dashboard,
                 may_come=may_come,
             )

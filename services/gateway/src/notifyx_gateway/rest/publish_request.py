@@ -14,7 +14,7 @@ from notifyx_common.contracts.store.names import IdempotencyKey
 from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
 from notifyx_common.reading import parse_json, parse_model
 from notifyx_gateway.rest import cloudevents
-from notifyx_gateway.rest.parameters import wrong_parameter
+from notifyx_gateway.rest.parameters import invalid_parameter
 
 TEXT_TYPES = ("", "text/plain", "application/x-www-form-urlencoded")
 """Bodies that are the text itself; the last is what ``curl -d`` says of whatever it sends."""
@@ -22,7 +22,7 @@ TEXT_TYPES = ("", "text/plain", "application/x-www-form-urlencoded")
 _KEY: TypeAdapter[str] = TypeAdapter(IdempotencyKey)
 
 
-def read_publication(headers: Mapping[str, str], content_type: str, body: bytes) -> KeyedNotification:
+def read_publish_request(headers: Mapping[str, str], content_type: str, body: bytes) -> KeyedNotification:
     """The publication of a request; ``content_type`` with its parameters.
 
     Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`.
@@ -30,11 +30,11 @@ def read_publication(headers: Mapping[str, str], content_type: str, body: bytes)
     kind = content_type.partition(";")[0].strip().lower()
     key = checked_key(next((value for name, value in headers.items() if name.lower() == "idempotency-key"), None))
     if kind == cloudevents.STRUCTURED:
-        return _of_event(cloudevents.from_structured(parse_json(body)), key)
+        return _from_cloud_event(cloudevents.from_structured(parse_json(body)), key)
     if kind.startswith("application/cloudevents"):
         raise UnsupportedMediaType("Of CloudEvents, application/cloudevents+json and binary mode are read.")
     if cloudevents.is_binary(headers):
-        return _of_event(cloudevents.from_binary(headers, content_type, body), key)
+        return _from_cloud_event(cloudevents.from_binary(headers, content_type, body), key)
     if kind == "application/json":
         return KeyedNotification.of(parse_model(NewNotification, parse_json(body)), key)
     if kind in TEXT_TYPES:
@@ -53,9 +53,9 @@ def checked_key(key: str | None) -> str | None:
     try:
         return _KEY.validate_python(key)
     except ValidationError:
-        raise wrong_parameter("Idempotency-Key", "This is 1 to 255 visible ASCII characters.") from None
+        raise invalid_parameter("Idempotency-Key", "This is 1 to 255 visible ASCII characters.") from None
 
 
-def _of_event(event: cloudevents.Event, key: str | None) -> KeyedNotification:
+def _from_cloud_event(event: cloudevents.Event, key: str | None) -> KeyedNotification:
     notification = parse_model(NewNotification, cloudevents.to_notification(event))
     return KeyedNotification.of(notification, key or cloudevents.idempotency_key(event))

@@ -1,4 +1,4 @@
-"""The door of the REST API: who calls, what the credential carries, from which address."""
+"""Authenticates REST requests: the principal, what the credential permits, and rate limits by client address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import Authenticator, bearer_token
 
 
-class Door:
+class RequestAuthenticator:
     """Checks the request of the current context."""
 
     def __init__(
@@ -38,20 +38,20 @@ class Door:
         self._sign_ups = limiter("sign-ups", settings.sign_up_burst, settings.sign_up_interval)
         self._tokens = limiter("tokens", settings.token_burst, settings.token_interval)
 
-    async def verified(self) -> VerifiedToken:
+    async def credential(self) -> VerifiedToken:
         """The caller's proven credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
         return await self.authenticator.authenticate(bearer_token(request.headers.get("Authorization")))
 
-    async def caller(self, scope: Scope | None = None, topic: str | None = None) -> Principal:
-        """Who calls. Raises as :meth:`verified`, and :class:`Forbidden` for a credential that lacks ``scope``."""
-        principal = (await self.verified()).principal
+    async def principal(self, scope: Scope | None = None, topic: str | None = None) -> Principal:
+        """Who calls. Raises as :meth:`credential`, and :class:`Forbidden` for a credential that lacks ``scope``."""
+        principal = (await self.credential()).principal
         if scope is not None:
             principal.require_scope(scope, topic)
         return principal
 
-    async def unlimited_caller(self, scope: Scope) -> Principal:
+    async def unrestricted_principal(self, scope: Scope) -> Principal:
         """Who calls something that spans all topics: an API key for some of them is refused."""
-        principal = await self.caller(scope)
+        principal = await self.principal(scope)
         if principal.topics is not None and "*" not in principal.topics:
             raise Forbidden("This credential covers some topics only.", code="topic_not_covered")
         return principal
@@ -60,13 +60,13 @@ class Door:
         """Raises :class:`RateLimited` when this address signs up too often."""
         await self._limit(self._sign_ups, "accounts were created")
 
-    async def limit_tokens(self) -> None:
+    async def limit_token_requests(self) -> None:
         """Raises :class:`RateLimited` when this address asks for tokens too often."""
         await self._limit(self._tokens, "sign-ins were tried")
 
     async def _limit(self, limiter: RateLimiter, what: str) -> None:
         peer = request.remote_addr
         address = client_address(peer, request.headers.get("X-Forwarded-For"), self._proxies)
-        wait = await limiter.take(address)
+        wait = await limiter.try_acquire(address)
         if wait:
             raise RateLimited(f"Too many {what} from this address; try again in a while.", retry_after=wait)

@@ -20,18 +20,18 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
 
-KEPT_SECONDS = 600.0
+PAGE_TTL = 600.0
 MAX_PAGES = 200
 MAX_PAGE_BYTES = 128 << 10
 
 
-class _NotKept(Exception):
+class _NotCacheable(Exception):
     def __init__(self, page: HistoryPage) -> None:
         super().__init__()
         self.page = page
 
 
-class HistoryReader:
+class CachedHistory:
     """Reads pages at the store, or from the cache where that is the same."""
 
     def __init__(
@@ -55,30 +55,30 @@ class HistoryReader:
         """A page, ascending by seq. Raises what the store answers."""
         if after is None or before is not None:
             return await self._store.history(principal, topic, after=after, before=before, limit=limit)
-        stand = await self._store.join(principal, topic)
-        if not stand.first_seq <= after + 1 or after + limit > stand.last_seq:
+        position = await self._store.join(principal, topic)
+        if not position.first_seq <= after + 1 or after + limit > position.last_seq:
             return await self._store.history(principal, topic, after=after, limit=limit)
 
         async def load() -> list[dict[str, Any]]:
             page = await self._store.history(principal, topic, after=after, limit=limit)
-            if not is_final(page, after, limit) or len(orjson.dumps(page.items)) > MAX_PAGE_BYTES:
-                raise _NotKept(page)
+            if not is_immutable(page, after, limit) or len(orjson.dumps(page.items)) > MAX_PAGE_BYTES:
+                raise _NotCacheable(page)
             return page.items
 
         try:
-            items = await self._cache.get_or_load(f"{stand.topic_id}:{after}:{limit}", load, KEPT_SECONDS)
-        except _NotKept as read:
+            items = await self._cache.get_or_load(f"{position.topic_id}:{after}:{limit}", load, PAGE_TTL)
+        except _NotCacheable as read:
             return read.page
         following = after + limit
         return HistoryPage(
             items=items,
-            first_seq=stand.first_seq,
-            last_seq=stand.last_seq,
-            next=following if following < stand.last_seq else None,
+            first_seq=position.first_seq,
+            last_seq=position.last_seq,
+            next=following if following < position.last_seq else None,
         )
 
 
-def is_final(page: HistoryPage, after: int, limit: int) -> bool:
+def is_immutable(page: HistoryPage, after: int, limit: int) -> bool:
     """Whether ``page`` is full, without a hole, and holds nothing that expires."""
     return [item["seq"] for item in page.items] == list(range(after + 1, after + limit + 1)) and not any(
         item.get("expires_at") for item in page.items

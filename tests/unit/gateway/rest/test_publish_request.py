@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from notifyx_common.errors import InvalidRequest, NotifyxError, UnsupportedMediaType
 from notifyx_gateway.errors import InvalidEvent
 from notifyx_gateway.rest import cloudevents
-from notifyx_gateway.rest.publication import read_publication
+from notifyx_gateway.rest.publish_request import read_publish_request
 
 EVENT: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "/ci", "type": "build.done"}
 HEADERS = {f"ce-{name}": value for name, value in EVENT.items()}
@@ -37,14 +37,14 @@ json_values = st.recursive(
 )  # fmt: skip
 def test_any_request_is_a_publication_or_a_clear_refusal(headers: dict[str, str], kind: str, body: bytes) -> None:
     with contextlib.suppress(InvalidRequest, UnsupportedMediaType):
-        publication = read_publication(headers, kind, body)
+        publication = read_publish_request(headers, kind, body)
         orjson.dumps(publication.model_dump(mode="json"))
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=500))
 def test_text_is_the_body_as_it_is_also_when_curl_calls_it_a_form(text: str) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
-        publication = read_publication({}, kind, text.encode())
+        publication = read_publish_request({}, kind, text.encode())
         assert (publication.body, publication.key) == (text, None)
 
 
@@ -63,13 +63,13 @@ def test_both_modes_of_one_event_are_the_same_notification(event_id: str, source
     headers = {f"Ce-{name}": percent_encoded(value) for name, value in event.items() if name != "datacontenttype"}
     body = orjson.dumps(data)
     try:
-        binary = read_publication(headers, "application/json", body)
+        binary = read_publish_request(headers, "application/json", body)
     except NotifyxError as error:
         with pytest.raises(type(error)):
-            read_publication({}, "application/cloudevents+json", orjson.dumps({**event, "data": data}))
+            read_publish_request({}, "application/cloudevents+json", orjson.dumps({**event, "data": data}))
         return
     structured = {**event, **({} if data is None else {"data": data})}
-    other = read_publication({}, "application/cloudevents+json", orjson.dumps(structured))
+    other = read_publish_request({}, "application/cloudevents+json", orjson.dumps(structured))
     assert binary.key == other.key
     if data is not None:
         assert binary == other
@@ -94,13 +94,13 @@ def test_only_the_same_source_and_id_share_a_key(id_a: str, source_a: str, id_b:
     ],
 )
 def test_what_people_read_is_taken_from_the_event(event: dict[str, Any], title: str, body: str) -> None:
-    shown = read_publication({}, "application/cloudevents+json", orjson.dumps(event))
+    shown = read_publish_request({}, "application/cloudevents+json", orjson.dumps(event))
     assert (shown.title, shown.body, shown.data) == (title, body, event)
 
 
 def test_an_explicit_key_and_an_expiry_are_taken_over() -> None:
     event = {**EVENT, "expirytime": "2030-01-01T00:00:00Z", "data": {"priority": "urgent"}}
-    publication = read_publication(
+    publication = read_publish_request(
         {"Idempotency-Key": "mine"}, "application/cloudevents+json; charset=utf-8", orjson.dumps(event)
     )
     assert publication.key == "mine"
@@ -110,12 +110,12 @@ def test_an_explicit_key_and_an_expiry_are_taken_over() -> None:
 
 
 def test_binary_data_is_kept_as_base64_and_text_as_text() -> None:
-    image = read_publication(HEADERS, "image/png", b"\x89PNG")
+    image = read_publish_request(HEADERS, "image/png", b"\x89PNG")
     assert image.data is not None
     assert base64.b64decode(image.data["data_base64"]) == b"\x89PNG"
-    text = read_publication(HEADERS, "text/plain", "größer".encode())
+    text = read_publish_request(HEADERS, "text/plain", "größer".encode())
     assert text.body == "größer"
-    quoted = read_publication({**HEADERS, "ce-subject": '"a \\"b\\""'}, "text/plain", b"x")
+    quoted = read_publish_request({**HEADERS, "ce-subject": '"a \\"b\\""'}, "text/plain", b"x")
     assert quoted.title == 'a "b"'
 
 
@@ -130,4 +130,4 @@ def test_binary_data_is_kept_as_base64_and_text_as_text() -> None:
 )  # fmt: skip
 def test_events_that_break_the_rules_are_refused(event: Any) -> None:
     with pytest.raises(InvalidEvent):
-        read_publication({}, "application/cloudevents+json", orjson.dumps(event))
+        read_publish_request({}, "application/cloudevents+json", orjson.dumps(event))
