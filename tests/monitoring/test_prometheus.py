@@ -18,7 +18,7 @@ from notifyx_common.background import Background
 from notifyx_common.calls.prometheus import PrometheusSettings
 from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.dashboard import prometheus_history
+from notifyx_gateway.dashboard import prometheus_charts
 from notifyx_gateway.dashboard.lines import TEN_MINUTES, Lines
 from notifyx_operator.scaling.observations import Observed, incomplete_reason
 from notifyx_operator.scaling.observe import observe
@@ -151,9 +151,9 @@ async def test_the_dashboard_of_the_gateway_has_its_lines(
 ) -> None:
     settings = PrometheusSettings(internal_token=TOKEN, prometheus_url=prometheus.url)
     async with notifyx_common.calls.prometheus.Prometheus(settings) as client:
-        asked = prometheus_history.queries(client.series, TEN_MINUTES)
+        asked = prometheus_charts.queries(client.series, TEN_MINUTES)
         await _complete(prometheus, traffic, list(asked.values()))
-        history = prometheus_history.PrometheusHistory(client, SystemClock(), Background(Metrics()))
+        history = prometheus_charts.PrometheusCharts(client, SystemClock(), Background(Metrics()))
 
         async def drawn() -> Lines | None:
             lines = await history.lines(TEN_MINUTES)

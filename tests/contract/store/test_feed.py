@@ -77,7 +77,7 @@ async def new_topic(store: Store) -> str:
 
 
 async def publish(store: Store, count: int) -> None:
-    await asyncio.gather(*(store.publish_soon(ANN, "news", KeyedNotification(body="x")) for _ in range(count)))
+    await asyncio.gather(*(store.enqueue_publish(ANN, "news", KeyedNotification(body="x")) for _ in range(count)))
 
 
 async def test_rows_are_contiguous_from_where_the_watch_begins(store: Store, feed: FeedReader) -> None:

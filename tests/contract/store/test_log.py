@@ -40,7 +40,7 @@ async def batch(store: Store, batch_id: str, principal: Principal, *items: dict[
 
 async def test_seqs_follow_the_order_of_publishing(store: Store) -> None:
     await store.create_topic(ANN, NewTopic(name="news"))
-    futures = [store.publish_soon(ANN, "news", said(body=str(n))) for n in range(20)]
+    futures = [store.enqueue_publish(ANN, "news", said(body=str(n))) for n in range(20)]
     results = await asyncio.gather(*futures)
     assert [result.seq for result in results] == list(range(1, 21))
     page = await store.history(ANN, "news")
@@ -99,8 +99,8 @@ async def test_data_nested_deeply_costs_no_other(store: Store, depth: int) -> No
     nested: dict[str, Any] = {}
     for _ in range(depth - 1):
         nested = {"a": nested}
-    deep = store.publish_soon(ANN, "news", said(data=nested))
-    other = store.publish_soon(ANN, "news", said(body="x"))
+    deep = store.enqueue_publish(ANN, "news", said(data=nested))
+    other = store.enqueue_publish(ANN, "news", said(body="x"))
     outcome, published = await asyncio.gather(deep, other, return_exceptions=True)
     assert isinstance(published, PublishResult)
     assert isinstance(outcome, PublishResult if depth < 199 else InvalidRequest)
@@ -130,7 +130,7 @@ async def test_an_inbox_takes_from_anyone_and_shows_to_its_owner(store: Store) -
 
 async def test_pages_of_the_log(store: Store) -> None:
     await store.create_topic(ANN, NewTopic(name="news"))
-    await asyncio.gather(*(store.publish_soon(ANN, "news", said(body="x")) for _ in range(12)))
+    await asyncio.gather(*(store.enqueue_publish(ANN, "news", said(body="x")) for _ in range(12)))
     cases: list[tuple[dict[str, int], list[int], int | None]] = [
         ({"limit": 5}, [1, 2, 3, 4, 5], 5),
         ({"after": 5, "limit": 5}, [6, 7, 8, 9, 10], 10),
@@ -150,7 +150,7 @@ async def test_pages_of_the_log(store: Store) -> None:
 
 async def test_what_retention_took_is_said(store: Store) -> None:
     await store.create_topic(ANN, NewTopic(name="news", retention=Retention(max_count=5)))
-    await asyncio.gather(*(store.publish_soon(ANN, "news", said(body="x")) for _ in range(12)))
+    await asyncio.gather(*(store.enqueue_publish(ANN, "news", said(body="x")) for _ in range(12)))
     async with asyncio.timeout(20):
         while (stand := await store.join(ANN, "news", 3)).first_seq < 8:
             await asyncio.sleep(0.02)

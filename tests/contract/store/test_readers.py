@@ -25,7 +25,7 @@ async def news(store: Store, count: int) -> None:
 
 
 async def more(store: Store, count: int) -> None:
-    await asyncio.gather(*(store.publish_soon(ANN, "news", KeyedNotification(body="x")) for _ in range(count)))
+    await asyncio.gather(*(store.enqueue_publish(ANN, "news", KeyedNotification(body="x")) for _ in range(count)))
 
 
 async def test_where_a_topic_and_a_user_stand(store: Store) -> None:

@@ -18,7 +18,7 @@ from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.mail.dispatch import Dispatcher, claim_size
+from notifyx_gateway.mail.dispatch import Dispatcher, lease_size
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
 from notifyx_gateway.upstream.outbox import Outbox as OutboxCalls
@@ -242,5 +242,5 @@ async def test_what_the_dispatcher_hands_to_one_mailer_is_shared_with_its_peers(
 
 
 def test_a_claim_has_work_for_each_mailer_within_what_the_store_leases() -> None:
-    assert [claim_size(200, mailers) for mailers in (0, 1, 3, 5, 50)] == [200, 200, 600, 1000, 1000]
-    assert claim_size(5000, 1) == 1000
+    assert [lease_size(200, mailers) for mailers in (0, 1, 3, 5, 50)] == [200, 200, 600, 1000, 1000]
+    assert lease_size(5000, 1) == 1000

@@ -12,7 +12,7 @@ from notifyx_common.calls.scatter import NotExecuted, TaskResult
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.mailer import Mail, MailResult, NotificationContext, UnreadableContext
 from notifyx_common.contracts.store.outbox import OutboxMail
-from notifyx_gateway.mail.dispatch import FENCED, answer_for, prepare, result_of
+from notifyx_gateway.mail.dispatch import FENCED, chunk_answer, prepare, result_of
 from notifyx_mailer.errors import MailFailed, MailRejected
 from notifyx_mailer.recent_ids import RecentIds
 from notifyx_mailer.smtp import Stage, classify_rejection
@@ -101,11 +101,11 @@ def test_what_a_mailer_says_of_one_mail() -> None:
     sent = MailResult(id="m1", status="sent")
     certain = MailResult(id="m1", status="failed", reason="no connection", attempted=False)
     unclear = MailResult(id="m1", status="failed", reason="lost", attempted=True)
-    assert answer_for(mail, None, confirmed=False) == FENCED
-    assert answer_for(mail, sent, confirmed=True) == sent
-    assert answer_for(mail, certain, confirmed=True) == NotExecuted("no connection")
-    assert answer_for(mail, unclear, confirmed=True) == unclear
-    assert isinstance(answer_for(mail, None, confirmed=True), NotExecuted)
+    assert chunk_answer(mail, None, confirmed=False) == FENCED
+    assert chunk_answer(mail, sent, confirmed=True) == sent
+    assert chunk_answer(mail, certain, confirmed=True) == NotExecuted("no connection")
+    assert chunk_answer(mail, unclear, confirmed=True) == unclear
+    assert isinstance(chunk_answer(mail, None, confirmed=True), NotExecuted)
 
 
 def test_what_the_store_is_told() -> None:

@@ -17,12 +17,12 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.serving import lifecycle
 from notifyx_common.serving.lifecycle import Node
 from notifyx_common.serving.web import ReadinessCheck
-from notifyx_gateway.dashboard.collector import HARDLY, SELDOM, Collector
-from notifyx_gateway.dashboard.prometheus_history import PrometheusHistory
-from notifyx_gateway.dashboard.topics import TopicBooks
+from notifyx_gateway.dashboard.collector import IDLE_POLL_INTERVAL, IDLE_POLL_INTERVAL_WITH_PROMETHEUS, Collector
+from notifyx_gateway.dashboard.ledger import LedgerReader
+from notifyx_gateway.dashboard.prometheus_charts import PrometheusCharts
 from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.mail.dispatch import Dispatcher
-from notifyx_gateway.mail.verification import Verification
+from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.registry import Registry
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.headers import add_headers
@@ -112,7 +112,7 @@ class GatewayNode(Node[GatewaySettings]):
             metrics=metrics,
             clock=clock,
         )
-        self.verification = Verification(
+        self.verification = EmailVerification(
             auth=self.auth, mailer=self.mailer, public_url=settings.base_url, clock=clock, background=background
         )
         self.socket = SocketListener(
@@ -143,18 +143,18 @@ class GatewayNode(Node[GatewaySettings]):
             own=metrics.registry,
             clock=clock,
             background=background,
-            rest=HARDLY if settings.prometheus_url else SELDOM,
+            idle_interval=IDLE_POLL_INTERVAL_WITH_PROMETHEUS if settings.prometheus_url else IDLE_POLL_INTERVAL,
         )
-        self.books = TopicBooks(self.store, clock) if settings.dashboard_topics == "public" else None
+        self.ledger_reader = LedgerReader(self.store, clock) if settings.dashboard_topics == "public" else None
         self.prometheus = Prometheus(settings) if settings.prometheus_url else None
-        self.history_of_all = (
-            PrometheusHistory(self.prometheus, clock, background) if self.prometheus is not None else None
+        self.prometheus_charts = (
+            PrometheusCharts(self.prometheus, clock, background) if self.prometheus is not None else None
         )
         add_headers(self.app, settings)
         self._add_routes(metrics)
-        self.readiness.add("auth", _found(self.auth_client))
-        self.readiness.add("store", _found(self.store_client))
-        self.readiness.add("keys", self._has_keys)
+        self.readiness.add("auth", _is_known(self.auth_client))
+        self.readiness.add("store", _is_known(self.store_client))
+        self.readiness.add("keys", self._has_signing_keys)
 
     async def start(self, stack: contextlib.AsyncExitStack) -> None:
         if self.shared is not None:
@@ -165,13 +165,13 @@ class GatewayNode(Node[GatewaySettings]):
             await stack.enter_async_context(client)
         for part in (self.registry, self.authenticator):
             await stack.enter_async_context(part)
-        for part_ in (self.store, self.hub, self.verification, self.socket, self.peers, self.longpoll):
-            await stack.enter_async_context(part_)
+        for component in (self.store, self.hub, self.verification, self.socket, self.peers, self.longpoll):
+            await stack.enter_async_context(component)
         if self.settings.dashboard:
             await stack.enter_async_context(self.collector)
-            if self.prometheus is not None and self.history_of_all is not None:
+            if self.prometheus is not None and self.prometheus_charts is not None:
                 await stack.enter_async_context(self.prometheus)
-                stack.push_async_callback(self.history_of_all.aclose)
+                stack.push_async_callback(self.prometheus_charts.aclose)
         if self.settings.dispatch_email:
             await stack.enter_async_context(self.dispatcher)
 
@@ -226,11 +226,11 @@ class GatewayNode(Node[GatewaySettings]):
             self.app.register_blueprint(blueprint)
         if settings.dashboard:
             dashboard = dashboard_routes(
-                pages=pages, collector=self.collector, books=self.books, history=self.history_of_all
+                pages=pages, collector=self.collector, ledger_reader=self.ledger_reader, charts=self.prometheus_charts
             )
             self.app.register_blueprint(dashboard)
 
-    async def _has_keys(self) -> None:
+    async def _has_signing_keys(self) -> None:
         _ = self.authenticator.jwks
 
 
@@ -245,7 +245,7 @@ def _service_accounts(settings: GatewaySettings) -> ServiceAccounts | None:
     return ServiceAccounts(in_cluster(), settings.service_account_audience)
 
 
-def _found(client: ServiceClient) -> ReadinessCheck:
+def _is_known(client: ServiceClient) -> ReadinessCheck:
     """Return a check that passes once a node of the service has been known.
 
     It does not fail again when the last node is lost. All gateways lose a service at the same time: if all of them

@@ -84,7 +84,7 @@ async def test_it_counts_what_is_delivered_and_acknowledged(stack: Stack) -> Non
             await stack.ok("POST", "/topics/counted/notifications", ada, json={"title": str(number)})
         text = await until(stack, lambda text: text and figure(text, "Delivered") not in ("0", "-"), "deliveries")
     assert float(figure(text, "Delivery time")) > 0
-    stack.gateway.books._read_at = -1000  # type: ignore[union-attr]  # half a minute is long for a test
+    stack.gateway.ledger_reader._read_at = -1000  # type: ignore[union-attr]  # half a minute is long for a test
     await stack.ok("POST", "/topics/counted/acks", bob, json={"up_to": 3})
     text = await page(stack)
     row = re.search(r'<th scope="row">counted</th>(.*?)</tr>', text)

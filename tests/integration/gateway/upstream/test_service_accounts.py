@@ -127,24 +127,24 @@ async def test_a_token_for_the_api_server_is_refused(accounts: ServiceAccounts, 
     shown = token()
     reviewer.known[shown] = (TILL, ["https://kubernetes.default.svc"])
     with pytest.raises(Unauthenticated, match="audience 'notifyx'"):
-        await accounts.prove(shown)
+        await accounts.authenticate(shown)
 
 
 async def test_an_api_server_that_cannot_be_asked_refuses_nobody(accounts: ServiceAccounts, reviewer: Reviewer) -> None:
     reviewer.broken = True
     with pytest.raises(Unavailable):
-        await accounts.prove(token())
+        await accounts.authenticate(token())
     gone = ServiceAccounts(ApiServer("http://127.0.0.1:9"), "notifyx")
     with pytest.raises(Unavailable):
-        await gone.prove(token())
+        await gone.authenticate(token())
 
 
 async def test_waiting_reviews_are_bounded(accounts: ServiceAccounts, reviewer: Reviewer) -> None:
     reviewer.go_on.clear()
-    waiting = [asyncio.create_task(accounts.prove(token(jti=str(number)))) for number in range(208)]
+    waiting = [asyncio.create_task(accounts.authenticate(token(jti=str(number)))) for number in range(208)]
     await asyncio.sleep(0)  # each has begun
     with pytest.raises(Unavailable, match="Too many"):
-        await accounts.prove(token())
+        await accounts.authenticate(token())
     reviewer.go_on.set()
     assert all(
         isinstance(one, Unauthenticated | Unavailable) for one in await asyncio.gather(*waiting, return_exceptions=True)

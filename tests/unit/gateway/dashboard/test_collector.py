@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from notifyx_common.background import Background
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving.web import Readiness
-from notifyx_gateway.dashboard.collector import HARDLY, Collector
+from notifyx_gateway.dashboard.collector import IDLE_POLL_INTERVAL_WITH_PROMETHEUS, Collector
 from support.auth import HandClock
 
 
@@ -19,15 +19,17 @@ async def test_who_looks_after_a_rest_sees_what_happened_meanwhile() -> None:
         readiness=Readiness(),
         own=CollectorRegistry(),
         clock=clock,
-        rest=HARDLY,
+        idle_interval=IDLE_POLL_INTERVAL_WITH_PROMETHEUS,
         background=Background(Metrics()),
     )
     async with collector:
-        await collector.look()
-        assert collector.history.latest is None, "one look knows of no time that passed"
-        clock.move(seconds=HARDLY)
-        await collector.look()
-        frame = collector.history.latest
-        assert frame is not None
-        assert frame.seconds == HARDLY
-        assert collector.history.last(HARDLY) == [frame], "the last minute is known at once"
+        await collector.snapshot()
+        assert collector.intervals.latest is None, "one look knows of no time that passed"
+        clock.move(seconds=IDLE_POLL_INTERVAL_WITH_PROMETHEUS)
+        await collector.snapshot()
+        interval = collector.intervals.latest
+        assert interval is not None
+        assert interval.seconds == IDLE_POLL_INTERVAL_WITH_PROMETHEUS
+        assert collector.intervals.last(IDLE_POLL_INTERVAL_WITH_PROMETHEUS) == [interval], (
+            "the last minute is known at once"
+        )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_gateway.dashboard.frames import frame
+from notifyx_gateway.dashboard.intervals import interval_between
 from notifyx_gateway.dashboard.rates import buckets, highest, increase, quantile, total
 from notifyx_gateway.dashboard.readings import Readings, read
 
@@ -104,5 +104,5 @@ def test_a_frame_counts_no_health_checks() -> None:
 
     before = {"a": {**requests("/readyz", "503", 0), **requests("/x", "500", 0), **requests("/x", "200", 0)}}
     after = {"a": {**requests("/readyz", "503", 9), **requests("/x", "500", 2), **requests("/x", "200", 3)}}
-    counts = frame(10.0, 2.0, before, after).counts
+    counts = interval_between(10.0, 2.0, before, after).counts
     assert (counts["requests"], counts["errors"]) == (5.0, 2.0)

@@ -16,7 +16,7 @@ from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
-from notifyx_gateway.upstream.batching import Entry, Lane, encode_batch
+from notifyx_gateway.upstream.batching import Lane, QueuedItem, encode_batch
 
 ANN, BOB = Principal(id="ann"), Principal(id="bob")
 
@@ -50,11 +50,11 @@ class Server:
         self.error: NotifyxError | None = None
         self.in_flight = 0
 
-    async def send(self, entries: Sequence[Entry[Echo]], left: float) -> Sequence[Echo | ItemError]:
+    async def send(self, queued: Sequence[QueuedItem[Echo]], left: float) -> Sequence[Echo | ItemError]:
         assert left > 0
         self.in_flight += 1
         assert self.in_flight == 1
-        numbers = [orjson.loads(entry.data)["n"] for entry in entries]
+        numbers = [orjson.loads(item.data)["n"] for item in queued]
         self.batches.append(numbers)
         try:
             await self.gate.wait()
@@ -162,11 +162,11 @@ async def test_closing_finishes_what_is_queued_and_refuses_more() -> None:
 
 async def test_the_body_lists_each_principal_once() -> None:
     loop = asyncio.get_running_loop()
-    entries = [
-        Entry(b'{"n":%d}' % number, principal, loop.create_future(), 0.0)
+    queued = [
+        QueuedItem(b'{"n":%d}' % number, principal, loop.create_future(), 0.0)
         for number, principal in enumerate((ANN, BOB, ANN))
     ]
-    body = orjson.loads(encode_batch(entries, b'"batch_id":"x",'))
+    body = orjson.loads(encode_batch(queued, b'"batch_id":"x",'))
     assert [principal["id"] for principal in body["principals"]] == ["ann", "bob"]
     assert body["items"] == [{"p": 0, "n": 0}, {"p": 1, "n": 1}, {"p": 0, "n": 2}]
     assert body["batch_id"] == "x"

@@ -1,8 +1,9 @@
-"""``/dashboard``: how the whole platform is, as this gateway sees it.
+"""``/dashboard``: the state of the whole platform, as this gateway observes it.
 
-Data flows one way: :mod:`collector` asks the nodes, :mod:`readings` reads their metrics, :mod:`frames` makes a few
-figures of what changed, :mod:`history` keeps ten minutes of those, :mod:`verdict` says in words what is wrong,
-:mod:`charts` draws, and :mod:`overview` puts the page together. All but the collector are pure.
+Data flows one way: :mod:`collector` polls the nodes, :mod:`readings` parses their metrics, :mod:`intervals` computes
+a few figures from two readings, :mod:`interval_buffer` stores ten minutes of those, :mod:`problems` words what is
+wrong, :mod:`charts` draws, and :mod:`overview` assembles the page. :mod:`ledger` and :mod:`prometheus_charts` read
+from the store and from Prometheus. Only these two and the collector do I/O.
 
-It is rendered here and not by the web client, because it is needed when that is broken.
+The gateway renders the page, because it is needed when the web client is broken.
 """

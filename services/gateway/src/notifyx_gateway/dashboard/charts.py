@@ -1,4 +1,4 @@
-"""Lines over time as SVG paths. Coordinates only: colours and sizes are the style sheet's."""
+"""Draws lines over time as SVG paths: coordinates only, the style sheet has colours and sizes. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 600, 120
-"""The drawing's own units; it is scaled to its place."""
+"""Size in the drawing's own units; the page scales it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """One line: its name, its path, the area below it, and its newest value as people read it."""
+    """One line: its name, its SVG path, the area below it, and its newest value as text."""
 
     name: str
     path: str
@@ -22,7 +22,7 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart: ``top`` is the value at its upper edge, ``summary`` says in words what it shows."""
+    """A chart. ``top`` is the value at its upper edge, ``summary`` describes it in a sentence."""
 
     title: str
     strokes: Sequence[Stroke]
@@ -35,20 +35,20 @@ class Chart:
 def chart(
     title: str, lines: Mapping[str, Sequence[float | None]], unit: str, *, span: str, least_top: float = 1.0
 ) -> Chart:
-    """Draw ``lines`` (values oldest first) on one scale, from zero to a round number at or above the highest.
+    """Draw ``lines`` (values oldest first) on one scale, from zero to a round number at or above the highest value.
 
-    ``span`` names the time they are about.
+    ``span`` names the time that they cover.
     """
     highest = max((value for line in lines.values() for value in line if value is not None), default=0.0)
     top = round_up(max(highest, least_top))
     strokes = [Stroke(name, *_draw(line, top), _newest(line, unit)) for name, line in lines.items()]
-    said = ", ".join(f"{stroke.name} {stroke.newest}" if len(strokes) > 1 else stroke.newest for stroke in strokes)
-    summary = f"{title} over the last {span}: now {said}, at most {number(highest)}{unit}."
+    newest = ", ".join(f"{stroke.name} {stroke.newest}" if len(strokes) > 1 else stroke.newest for stroke in strokes)
+    summary = f"{title} over the last {span}: now {newest}, at most {number(highest)}{unit}."
     return Chart(title, strokes, f"{number(top)}{unit}", summary)
 
 
 def round_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, ... that is not less; 1 for what is not positive."""
+    """Return the smallest of 1, 2, 5, 10, 20, ... that is at least ``value``; 1 if it is not positive."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -56,7 +56,7 @@ def round_up(value: float) -> float:
 
 
 def number(value: float) -> str:
-    """A figure that is read at a glance: three digits, thousands as k and millions as M."""
+    """Format ``value`` with at most three digits, thousands as k and millions as M."""
     for bound, divisor, suffix in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if abs(value) >= bound:
             return f"{value / divisor:.3g}{suffix}"
@@ -71,7 +71,7 @@ def _newest(line: Sequence[float | None], unit: str) -> str:
 
 
 def _draw(line: Sequence[float | None], top: float) -> tuple[str, str]:
-    """The path of a line, and that of the area below it; nothing is drawn where nothing is known."""
+    """Return the path of a line and that of the area below it. Unknown values leave a gap."""
     step = WIDTH / max(len(line) - 1, 1)
     runs: list[list[tuple[float, float]]] = [[]]
     for place, value in enumerate(line):

@@ -1,7 +1,7 @@
-"""Asks every node how it is: its readiness and its metrics, each with a deadline, the same for all who look.
+"""Polls the readiness and the metrics of every node, each with a timeout. All viewers share one snapshot.
 
-While nobody looks it asks seldom, so that who comes finds the last minutes drawn; and hardly ever where Prometheus has
-those, as each gateway asks every node.
+While nobody views the page it polls less often, so that the next viewer finds the last minutes drawn. With Prometheus,
+which has the history, it polls even less: each gateway polls every node.
 """
 
 from __future__ import annotations
@@ -24,46 +24,50 @@ from notifyx_common.clock import Clock
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.serving.web import Readiness
-from notifyx_gateway.dashboard.frames import frame
-from notifyx_gateway.dashboard.history import History
-from notifyx_gateway.dashboard.nodes import Node
-from notifyx_gateway.dashboard.rates import Nodes
+from notifyx_gateway.dashboard.interval_buffer import IntervalBuffer
+from notifyx_gateway.dashboard.intervals import interval_between
+from notifyx_gateway.dashboard.nodes import NodeState
+from notifyx_gateway.dashboard.rates import NodeReadings
 from notifyx_gateway.dashboard.readings import Readings, read
 
 log = get_logger(__name__)
 
-OFTEN, SELDOM, HARDLY = 2.0, 10.0, 60.0
-"""Seconds between two rounds while somebody looks, while nobody does, and while nobody does and Prometheus keeps the
-history: a minute is what the first words that somebody then reads are about.
-"""
+VIEWED_POLL_INTERVAL = 2.0
+"""Poll interval while somebody views the page, in seconds."""
 
-LOOKING = 15.0
-"""Seconds after a look in which another is expected."""
+IDLE_POLL_INTERVAL = 10.0
+"""Poll interval while nobody does, in seconds."""
 
-DEADLINE = 1.5
-"""Longest time one node is waited for."""
+IDLE_POLL_INTERVAL_WITH_PROMETHEUS = 60.0
+"""Poll interval while nobody does and Prometheus has the history, in seconds; the page's problems cover a minute."""
 
-MOST_NODES = 50
-"""Nodes of one service that are asked and shown."""
+VIEWER_TIMEOUT = 15.0
+"""How long after its last request a viewer counts as present, in seconds."""
 
-LONGEST = 4 << 20
-"""Most bytes of metrics that are read of one node; our own services say how many there are."""
+NODE_TIMEOUT = 1.5
+"""Timeout of a request to a node, in seconds."""
+
+MAX_NODES = 50
+"""Maximum number of nodes of one service that are polled and shown."""
+
+MAX_METRICS_BYTES = 4 << 20
+"""Maximum size of a node's metrics, in bytes; our own services send a Content-Length."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What the newest round saw, at ``taken_at`` (UTC) and ``at`` (monotonic)."""
+class Snapshot:
+    """The result of a poll of all nodes. ``monotonic`` (seconds) and ``time`` (UTC) are the same moment."""
 
-    at: float
-    taken_at: datetime
-    services: dict[str, Sequence[Node]]
-    readings: Nodes = field(repr=False)
+    monotonic: float
+    time: datetime
+    services: dict[str, Sequence[NodeState]]
+    readings: NodeReadings = field(repr=False)
 
 
 class Collector:
-    """An async context manager that asks in rounds, every ``rest`` seconds while nobody looks.
+    """An async context manager that polls in the background, every ``idle_interval`` seconds while nobody views.
 
-    ``own`` is the registry of this very process.
+    ``own`` is the metrics registry of this process.
     """
 
     def __init__(
@@ -75,23 +79,23 @@ class Collector:
         own: CollectorRegistry,
         clock: Clock,
         background: Background,
-        rest: float,
+        idle_interval: float,
     ) -> None:
-        self.history = History()
-        self._rest = rest
+        self.intervals = IntervalBuffer()
+        self._idle_interval = idle_interval
         self._clients = clients
         self._instance = instance
         self._readiness = readiness
         self._own = own
         self._clock = clock
-        self._sight: Sight | None = None
-        self._looked = -LOOKING
-        self._wanted = asyncio.Event()
-        self._seen = asyncio.Condition()
+        self._snapshot: Snapshot | None = None
+        self._viewed_at = -VIEWER_TIMEOUT
+        self._poll_requested = asyncio.Event()
+        self._polled = asyncio.Condition()
         self._tasks = background.tasks()
 
     async def __aenter__(self) -> Self:
-        rounds = every(self._rest, self._next_round, jitter=(0.9, 1.1), wake=self._wanted)
+        rounds = every(self._idle_interval, self._poll, jitter=(0.9, 1.1), wake=self._poll_requested)
         self._tasks.endless("dashboard", rounds)
         return self
 
@@ -100,53 +104,54 @@ class Collector:
     ) -> None:
         await self._tasks.close()
 
-    async def look(self) -> Sight:
-        """What is seen now: the newest round, or the next one where that is too long ago.
+    async def snapshot(self) -> Snapshot:
+        """Return the newest snapshot; wait for the next one if it is older than two poll intervals.
 
-        Raises :class:`Unavailable` when no round is done in time.
+        Raises :class:`Unavailable` if no poll completes in time.
         """
         now = self._clock.monotonic()
-        self._looked = now
+        self._viewed_at = now
 
         def fresh() -> bool:
-            return self._sight is not None and now - self._sight.at < 2 * OFTEN
+            return self._snapshot is not None and now - self._snapshot.monotonic < 2 * VIEWED_POLL_INTERVAL
 
         if not fresh():
-            self._wanted.set()
+            self._poll_requested.set()
             try:
-                async with asyncio.timeout(2 * OFTEN + DEADLINE), self._seen:
-                    await self._seen.wait_for(fresh)
+                async with asyncio.timeout(2 * VIEWED_POLL_INTERVAL + NODE_TIMEOUT), self._polled:
+                    await self._polled.wait_for(fresh)
             except TimeoutError:
                 raise Unavailable("The nodes could not be asked in time.") from None
-        assert self._sight is not None
-        return self._sight
+        assert self._snapshot is not None
+        return self._snapshot
 
-    async def _next_round(self) -> float:
-        # What one node answers must not end the gateway that asked it.
+    async def _poll(self) -> float:
+        # What one node answers must not end the gateway that polls it.
         with self._tasks.contained("dashboard round"):
-            await self._round()
-        return OFTEN if self._clock.monotonic() - self._looked < LOOKING else self._rest
+            await self._poll_all()
+        viewed = self._clock.monotonic() - self._viewed_at < VIEWER_TIMEOUT
+        return VIEWED_POLL_INTERVAL if viewed else self._idle_interval
 
-    async def _round(self) -> None:
-        services: dict[str, Sequence[Node]] = {}
+    async def _poll_all(self) -> None:
+        services: dict[str, Sequence[NodeState]] = {}
         texts: dict[str, str] = {self._instance: generate_latest(self._own).decode()}
         for client in self._clients:
-            others = [one for one in client.endpoints if one.instance != self._instance][:MOST_NODES]
-            asked = await asyncio.gather(*(_ask(client, endpoint) for endpoint in others))
-            own = [await self._self()] if client.service == "gateway" else []
-            services[client.service] = sorted([*own, *(node for node, _ in asked)], key=lambda node: node.instance)
-            texts |= {node.instance: text for node, text in asked if text}
+            endpoints = [peer for peer in client.endpoints if peer.instance != self._instance][:MAX_NODES]
+            answers = await asyncio.gather(*(_poll_node(client, endpoint) for endpoint in endpoints))
+            own = [await self._read_own()] if client.service == "gateway" else []
+            services[client.service] = sorted([*own, *(node for node, _ in answers)], key=lambda node: node.instance)
+            texts |= {node.instance: text for node, text in answers if text}
         readings = await asyncio.to_thread(_read_all, texts)
-        at, before = self._clock.monotonic(), self._sight
+        at, before = self._clock.monotonic(), self._snapshot
         if before is not None:
-            self.history.add(frame(at, at - before.at, before.readings, readings))
-        async with self._seen:
-            self._sight = Sight(at, self._clock.now(), services, readings)
-            self._seen.notify_all()
+            self.intervals.add(interval_between(at, at - before.monotonic, before.readings, readings))
+        async with self._polled:
+            self._snapshot = Snapshot(at, self._clock.now(), services, readings)
+            self._polled.notify_all()
 
-    async def _self(self) -> Node:
+    async def _read_own(self) -> NodeState:
         failures = await self._readiness.failures()
-        return Node(self._instance, "not ready" if failures else "ready", "; ".join(failures.values()))
+        return NodeState(self._instance, "not ready" if failures else "ready", "; ".join(failures.values()))
 
 
 def _read_all(texts: dict[str, str]) -> dict[str, Readings]:
@@ -159,21 +164,21 @@ def _read_all(texts: dict[str, str]) -> dict[str, Readings]:
     return found
 
 
-async def _ask(client: ServiceClient, endpoint: Endpoint) -> tuple[Node, str]:
-    """The node's state, and its metrics where it told them."""
+async def _poll_node(client: ServiceClient, endpoint: Endpoint) -> tuple[NodeState, str]:
+    """Return the node's state and its metrics, which are empty if it did not send them."""
     node, text = await asyncio.gather(_state(client, endpoint), _metrics(client, endpoint))
     return node, text
 
 
-async def _state(client: ServiceClient, endpoint: Endpoint) -> Node:
+async def _state(client: ServiceClient, endpoint: Endpoint) -> NodeState:
     try:
         async with client.session.get(f"{endpoint.url}/readyz", timeout=_timeout()) as response:
             failed = orjson.loads(await response.read()).get("failed", {})
             if response.status == 200:
-                return Node(endpoint.instance, "ready")
-            return Node(endpoint.instance, "not ready", "; ".join(str(reason) for reason in failed.values())[:300])
+                return NodeState(endpoint.instance, "ready")
+            return NodeState(endpoint.instance, "not ready", "; ".join(str(reason) for reason in failed.values())[:300])
     except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError):
-        return Node(endpoint.instance, "no answer")
+        return NodeState(endpoint.instance, "no answer")
 
 
 async def _metrics(client: ServiceClient, endpoint: Endpoint) -> str:
@@ -181,7 +186,7 @@ async def _metrics(client: ServiceClient, endpoint: Endpoint) -> str:
         return ""
     try:
         async with client.session.get(f"{endpoint.metrics_url}/metrics", timeout=_timeout()) as response:
-            if response.status != 200 or (response.content_length or LONGEST) > LONGEST:
+            if response.status != 200 or (response.content_length or MAX_METRICS_BYTES) > MAX_METRICS_BYTES:
                 return ""
             return (await response.read()).decode("utf-8", "replace")
     except (aiohttp.ClientError, TimeoutError):
@@ -189,4 +194,4 @@ async def _metrics(client: ServiceClient, endpoint: Endpoint) -> str:
 
 
 def _timeout() -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=DEADLINE)
+    return aiohttp.ClientTimeout(total=NODE_TIMEOUT)

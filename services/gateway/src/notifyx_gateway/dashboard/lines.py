@@ -1,4 +1,4 @@
-"""What the page draws: the spans that a viewer can choose, and the lines over one, wherever they come from."""
+"""The spans that a viewer can choose, and the lines over one, from whichever source. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Line: TypeAlias = list[float | None]
-"""A value for each step of a span, oldest first; ``None`` where nothing is known."""
+"""One value for each step of a span, oldest first; ``None`` where it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """So many ``seconds`` up to now, in steps of ``step`` seconds; ``words`` name it."""
+    """The last ``seconds``, in steps of ``step`` seconds; ``words`` is its name for people."""
 
     key: str
     seconds: float
@@ -20,7 +20,7 @@ class Span:
 
     @property
     def steps(self) -> int:
-        """How many values a line has."""
+        """Number of values of a line."""
         return int(self.seconds / self.step)
 
 
@@ -35,18 +35,18 @@ SPANS = (
 
 
 def span_of(key: str | None) -> Span:
-    """The span of that key; ten minutes for any other."""
+    """Return the span of ``key``; ten minutes for an unknown key."""
     return next((span for span in SPANS if span.key == key), TEN_MINUTES)
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Rates are per second, delivery times in seconds (the median, and what 99 of 100 took at most)."""
+    """All lines of the page. Rates are per second, delivery times (``median``, ``p99``) in seconds."""
 
     published: Line
     delivered: Line
     median: Line
-    slowest: Line
+    p99: Line
     connections: Line
     mails_sent: Line
     mails_failed: Line

@@ -9,14 +9,14 @@ State = Literal["ready", "not ready", "no answer"]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """One node of a service; ``why`` says what keeps it from being ready."""
+class NodeState:
+    """The state of one node of a service; ``reason`` is why it is not ready."""
 
     instance: str
     state: State
-    why: str = ""
+    reason: str = ""
 
     @property
     def ready(self) -> bool:
-        """Whether it takes work."""
+        """Whether the node accepts work."""
         return self.state == "ready"

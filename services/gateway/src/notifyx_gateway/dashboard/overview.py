@@ -1,4 +1,4 @@
-"""The page's content: words first, then figures, lines, nodes and books."""
+"""The content of the page: problems first, then figures, charts, nodes and the ledger."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from dataclasses import dataclass
 
 from notifyx_common.clock import rfc3339
 from notifyx_gateway.dashboard.charts import Chart, chart, number
-from notifyx_gateway.dashboard.collector import Sight
-from notifyx_gateway.dashboard.frames import Frame
-from notifyx_gateway.dashboard.history import History, count, latency, rate
+from notifyx_gateway.dashboard.collector import Snapshot
+from notifyx_gateway.dashboard.interval_buffer import IntervalBuffer, count, latency, rate
+from notifyx_gateway.dashboard.intervals import Interval
+from notifyx_gateway.dashboard.ledger import LedgerView
 from notifyx_gateway.dashboard.lines import SPANS, TEN_MINUTES, Line, Lines, Span
-from notifyx_gateway.dashboard.nodes import Node
-from notifyx_gateway.dashboard.topics import TopicLedger
-from notifyx_gateway.dashboard.verdict import WINDOW, Problem, headline, judge
+from notifyx_gateway.dashboard.nodes import NodeState
+from notifyx_gateway.dashboard.problems import WINDOW, Problem, find_problems, headline
 
 UNKNOWN = "-"
-SHORT = 10.0
-"""Seconds over which the figures of "now" are taken."""
+CURRENT_WINDOW = 10.0
+"""Time over which the figures of "now" are averaged, in seconds."""
 
-
-AWAY = "Prometheus does not answer: the charts show the last ten minutes as this gateway saw them."
+PROMETHEUS_UNAVAILABLE = "Prometheus does not answer: the charts show the last ten minutes as this gateway saw them."
 
 
 @dataclass(frozen=True, slots=True)
-class Longer:
-    """What Prometheus knows of ``span``; ``lines`` is ``None`` where it does not say."""
+class PrometheusPeriod:
+    """The lines of ``span`` from Prometheus; ``lines`` is ``None`` if it did not answer."""
 
     span: Span
     lines: Lines | None
@@ -33,7 +32,7 @@ class Longer:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number with its name and unit, and perhaps what else to know; ``bad`` draws the eye."""
+    """One number with its name, unit and an optional note; ``bad`` highlights it."""
 
     name: str
     value: str
@@ -44,18 +43,18 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything the page shows. ``ledger`` is ``None`` where topics are not shown.
+    """Everything the page shows. ``ledger`` is ``None`` if topics are not shown.
 
-    ``span`` is what the charts are about, ``spans`` what else can be chosen, and ``history_note`` says why it is not
-    what was chosen.
+    ``span`` is the time of the charts, ``spans`` are those that can be chosen. ``history_note`` explains why the
+    chosen span is not shown.
     """
 
     headline: str
     problems: Sequence[Problem]
     figures: Sequence[Figure]
     charts: Sequence[Chart]
-    services: Mapping[str, Sequence[Node]]
-    ledger: Sequence[TopicLedger] | None
+    services: Mapping[str, Sequence[NodeState]]
+    ledger: Sequence[LedgerView] | None
     taken_at: str
     span: Span
     spans: Sequence[Span]
@@ -68,39 +67,42 @@ class Overview:
 
 
 def overview(
-    sight: Sight, history: History, ledger: Sequence[TopicLedger] | None, longer: Longer | None = None
+    snapshot: Snapshot,
+    history: IntervalBuffer,
+    ledger: Sequence[LedgerView] | None,
+    prometheus: PrometheusPeriod | None = None,
 ) -> Overview:
-    """The page for what was seen; ``longer`` is what Prometheus knows of the past, where there is one."""
-    minute, now = history.last(WINDOW), history.last(SHORT)
-    problems = judge(sight.services, minute)
-    span, lines = TEN_MINUTES, history.lines(sight.at)
-    if longer is not None and longer.lines is not None:
-        span, lines = longer.span, longer.lines
+    """Return the page for ``snapshot``; ``prometheus`` is ``None`` without a Prometheus."""
+    minute, now = history.last(WINDOW), history.last(CURRENT_WINDOW)
+    problems = find_problems(snapshot.services, minute)
+    span, lines = TEN_MINUTES, history.lines(snapshot.monotonic)
+    if prometheus is not None and prometheus.lines is not None:
+        span, lines = prometheus.span, prometheus.lines
     return Overview(
         headline=headline(problems),
         problems=problems,
         figures=_figures(now, minute),
         charts=_charts(lines, span.words),
-        services=sight.services,
+        services=snapshot.services,
         ledger=ledger,
-        taken_at=rfc3339(sight.taken_at),
+        taken_at=rfc3339(snapshot.time),
         span=span,
-        spans=SPANS if longer is not None else (),
-        history_note="" if longer is None or longer.lines is not None else AWAY,
+        spans=SPANS if prometheus is not None else (),
+        history_note="" if prometheus is None or prometheus.lines is not None else PROMETHEUS_UNAVAILABLE,
     )
 
 
-def _figures(now: Sequence[Frame], minute: Sequence[Frame]) -> list[Figure]:
+def _figures(now: Sequence[Interval], minute: Sequence[Interval]) -> list[Figure]:
     levels: Mapping[str, float | None] = now[-1].levels if now else {}
     errors, failed = count(minute, "errors"), count(minute, "mails_failed")
-    median, slowest = latency(minute, 0.5), latency(minute, 0.99)
+    median, p99 = latency(minute, 0.5), latency(minute, 0.99)
     lookups = count(minute, "cache_lookups")
     share = 100 * count(minute, "cache_hits") / lookups if lookups else None
     return [
         Figure("Connections", _shown(levels.get("connections"))),
         Figure("Published", _shown(rate(now, "published")), "/s"),
         Figure("Delivered", _shown(rate(now, "delivered")), "/s"),
-        Figure("Delivery time", _milliseconds(median), "ms", f"99 % within {_milliseconds(slowest)} ms"),
+        Figure("Delivery time", _milliseconds(median), "ms", f"99 % within {_milliseconds(p99)} ms"),
         Figure(
             "Email waiting",
             _shown(levels.get("mails_waiting")),
@@ -117,7 +119,7 @@ def _charts(lines: Lines, span: str) -> list[Chart]:
     def milliseconds(line: Line) -> Line:
         return [None if value is None else 1000 * value for value in line]
 
-    times = {"99 %": milliseconds(lines.slowest), "half": milliseconds(lines.median)}
+    times = {"99 %": milliseconds(lines.p99), "half": milliseconds(lines.median)}
     mails = {"sent": lines.mails_sent, "failed": lines.mails_failed}
     return [
         chart("Published", {"now": lines.published}, "/s", span=span),

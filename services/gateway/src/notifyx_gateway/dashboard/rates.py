@@ -1,7 +1,7 @@
-"""What counters and histograms say between two moments.
+"""Rates and quantiles from the counters and histograms of two readings. Pure.
 
-A counter that is lower than before belongs to a process that was started anew: it counts from zero. A node of which
-there is no earlier reading adds nothing: when it counted what it holds is not known.
+A counter that is lower than before belongs to a restarted process: it counts from zero. A node without an earlier
+reading adds nothing, because nobody knows when its counts happened.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Mapping
 
 from notifyx_gateway.dashboard.readings import Labels, Readings, matching
 
-Nodes = Mapping[str, Readings]
+NodeReadings = Mapping[str, Readings]
 """The readings of every node that answered, by node."""
 
 
-def increase(before: Nodes, after: Nodes, name: str, **labels: str) -> float:
-    """By how much the counter ``name`` rose, over all nodes and all label values that carry ``labels``."""
+def increase(before: NodeReadings, after: NodeReadings, name: str, **labels: str) -> float:
+    """Return the increase of the counter ``name``, summed over all nodes and all series that carry ``labels``."""
     return sum(by_labels(before, after, name, **labels).values())
 
 
-def by_labels(before: Nodes, after: Nodes, name: str, **labels: str) -> dict[Labels, float]:
-    """The same, by labels."""
+def by_labels(before: NodeReadings, after: NodeReadings, name: str, **labels: str) -> dict[Labels, float]:
+    """Return the increase of the counter ``name`` by the labels of its series, summed over all nodes."""
     risen: dict[Labels, float] = {}
     for node, readings in after.items():
         earlier = before.get(node)
@@ -35,10 +35,10 @@ def by_labels(before: Nodes, after: Nodes, name: str, **labels: str) -> dict[Lab
 
 
 def quantile(buckets: Mapping[float, float], share: float) -> float | None:
-    """The value below which ``share`` (0 to 1) of the observations lie; ``None`` when there are none.
+    """Return the value below which ``share`` (0 to 1) of the observations lie; ``None`` without observations.
 
-    ``buckets`` are cumulative counts by upper bound. Within a bucket the observations are taken to lie evenly, as
-    Prometheus does; above the highest finite bound, its value is all that is known.
+    ``buckets`` are cumulative counts by upper bound. Observations count as evenly spread within a bucket, as in
+    Prometheus; above the highest finite bound, that bound is returned.
     """
     bounds = sorted(buckets)
     total = buckets[bounds[-1]] if bounds else 0.0
@@ -55,8 +55,8 @@ def quantile(buckets: Mapping[float, float], share: float) -> float | None:
     return lower
 
 
-def buckets(before: Nodes, after: Nodes, name: str) -> dict[float, float]:
-    """The observations of a histogram between two moments, cumulative by upper bound, over all nodes."""
+def buckets(before: NodeReadings, after: NodeReadings, name: str) -> dict[float, float]:
+    """Return a histogram's observations between two readings, cumulative by upper bound, summed over all nodes."""
     found: dict[float, float] = {}
     for key, value in by_labels(before, after, f"{name}_bucket").items():
         bound = float(dict(key)["le"])
@@ -64,11 +64,11 @@ def buckets(before: Nodes, after: Nodes, name: str) -> dict[float, float]:
     return found
 
 
-def total(nodes: Nodes, name: str, **labels: str) -> float:
-    """A gauge, added up over all nodes."""
+def total(nodes: NodeReadings, name: str, **labels: str) -> float:
+    """Return the sum of a gauge over all nodes."""
     return sum(value for readings in nodes.values() for _, value in matching(readings, name, **labels))
 
 
-def highest(nodes: Nodes, name: str, **labels: str) -> float | None:
-    """A gauge of which every node says the same thing, such as the state of a database; the highest counts."""
+def highest(nodes: NodeReadings, name: str, **labels: str) -> float | None:
+    """Return the highest value of a gauge that all nodes report alike, such as the state of a database."""
     return max((value for readings in nodes.values() for _, value in matching(readings, name, **labels)), default=None)

@@ -11,7 +11,7 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 Readings: TypeAlias = Mapping[tuple[str, Labels], float]
 """Values by sample name and labels, sorted by label name."""
 
-WANTED = (
+USED_METRICS = (
     "notifyx_connections",
     "notifyx_published_total",
     "notifyx_deliveries_total",
@@ -24,22 +24,22 @@ WANTED = (
     "notifyx_ledger_imbalance",
     "notifyx_feed_lag_seconds",
 )
-"""What the page is made of; the rest of a node's metrics is not kept."""
+"""Metrics that the page uses; others are not stored."""
 
 
 def read(text: str) -> Readings:
-    """The wanted samples of an exposition. Raises :class:`ValueError` for what is none."""
-    lines = [line for line in text.splitlines() if line.startswith(WANTED) and line.partition(" ")[0]]
-    kept: dict[tuple[str, Labels], float] = {}
+    """Parse the used samples of an exposition. Raises :class:`ValueError` if it is malformed."""
+    lines = [line for line in text.splitlines() if line.startswith(USED_METRICS) and line.partition(" ")[0]]
+    samples: dict[tuple[str, Labels], float] = {}
     for family in text_string_to_metric_families("\n".join([*lines, ""])):
         for sample in family.samples:
-            if sample.name in WANTED:
-                kept[sample.name, tuple(sorted(sample.labels.items()))] = float(sample.value)
-    return kept
+            if sample.name in USED_METRICS:
+                samples[sample.name, tuple(sorted(sample.labels.items()))] = float(sample.value)
+    return samples
 
 
 def matching(readings: Readings, name: str, **labels: str) -> Iterator[tuple[dict[str, str], float]]:
-    """The samples of ``name`` that carry ``labels``: all of their labels, and the value."""
+    """Yield the samples of ``name`` that carry ``labels``: all of their labels, and the value."""
     for (found, pairs), value in readings.items():
         if found == name:
             own = dict(pairs)

@@ -40,14 +40,14 @@ from notifyx_gateway.upstream.outbox import Outbox
 log = get_logger(__name__)
 
 FENCED = "fenced"
-MOST_CLAIMED = 1000
+MAX_LEASED = 1000
 """Most emails of one claim, as the store bounds it."""
 
 _RETRIES = Backoff(0.4, 10.0)
-_OFF_PAUSE = 15.0
+EMAIL_OFF_PAUSE = 15.0
 _REASON_LIMIT = 500
 
-Sent = MailResult | str
+SendResult = MailResult | str
 """What became of one email: the mailer's result, or :data:`FENCED`."""
 
 
@@ -95,7 +95,7 @@ class Dispatcher:
         self._stopping = False
         self._at_work = asyncio.Lock()
         self._tasks = background.tasks()
-        self._reports = background.tasks()
+        self._recordings = background.tasks()
 
     async def __aenter__(self) -> Self:
         rounds = every(
@@ -126,7 +126,7 @@ class Dispatcher:
             async with asyncio.timeout(deadline), self._at_work:
                 pass  # the round in flight has ended
         await self._tasks.close()
-        await self._reports.finish(until - self._clock.monotonic())
+        await self._recordings.finish(until - self._clock.monotonic())
 
     async def _next_round(self) -> float:
         """Carry out one round, unless this is stopping; the seconds until the next."""
@@ -142,16 +142,16 @@ class Dispatcher:
         """Dispatch one claim; how long to wait before the next, in seconds."""
         if not self._mailer.endpoints:
             return self._poll_seconds
-        lease = await self._outbox.claim(
-            limit=claim_size(self._batch, len(self._mailer.available)), lease_seconds=self._lease_seconds
+        lease = await self._outbox.lease_due(
+            limit=lease_size(self._batch, len(self._mailer.available)), lease_seconds=self._lease_seconds
         )
         if not lease.mails:
             return self._poll_seconds
         until = self._clock.monotonic() + self._lease_seconds * 0.9
         statuses = await self._dispatch(lease.mails, until)
-        await self._reported()
+        await self._wait_recorded()
         if statuses <= {"off"}:
-            return _OFF_PAUSE
+            return EMAIL_OFF_PAUSE
         return 0.0
 
     async def _dispatch(self, due: list[OutboxMail], until: float) -> set[str]:
@@ -161,12 +161,12 @@ class Dispatcher:
             users = await self._resolve(due)
         except NotifyxError as error:
             log.warning("addresses cannot be resolved", mails=len(due), reason=error.reason)
-            self._report([OutboxResult(id=mail.id, status="off", reason="auth is unavailable") for mail in due])
+            self._record([OutboxResult(id=mail.id, status="off", reason="auth is unavailable") for mail in due])
             return {"off"}
         mails, results = prepare(due, users, self._public_url)
-        self._report(results)
+        self._record(results)
 
-        def settled(fresh: list[tuple[int, TaskResult[Sent]]]) -> None:
+        def settled(fresh: list[tuple[int, TaskResult[SendResult]]]) -> None:
             known = [result for at, outcome in fresh if (result := result_of(mails[at].id, outcome)) is not None]
             fenced = len(fresh) - len(known)
             if fenced:
@@ -174,7 +174,7 @@ class Dispatcher:
             statuses.update(result.status for result in known)
             if fenced:
                 statuses.add(FENCED)
-            self._report(known)
+            self._record(known)
 
         await scatter(
             mails,
@@ -193,7 +193,7 @@ class Dispatcher:
     async def _resolve(self, due: Sequence[OutboxMail]) -> Mapping[str, ResolvedUser]:
         return await self._auth.resolve(sorted({mail.user for mail in due}), deadline=self._lease_seconds / 3)
 
-    async def _send(self, endpoint: Endpoint, mails: list[Mail]) -> Sequence[Sent | NotExecuted]:
+    async def _send(self, endpoint: Endpoint, mails: list[Mail]) -> Sequence[SendResult | NotExecuted]:
         """One chunk to one mailer, after the store has confirmed it."""
         until = self._clock.monotonic() + self._task_timeout * 0.95
         wanted = await self._outbox.confirm([mail.id for mail in mails], deadline=self._task_timeout * 0.5)
@@ -204,20 +204,20 @@ class Dispatcher:
             if left <= 0:
                 raise DeadlineExceeded("The store confirmed too late.")
             results = {result.id: result for result in await self._mailer.send_to(endpoint, chosen, seconds=left)}
-        return [answer_for(mail, results.get(mail.id), confirmed=mail.id in wanted) for mail in mails]
+        return [chunk_answer(mail, results.get(mail.id), confirmed=mail.id in wanted) for mail in mails]
 
-    def _report(self, results: Sequence[OutboxResult]) -> None:
+    def _record(self, results: Sequence[OutboxResult]) -> None:
         """Tell the store in the background."""
         for result in results:
             self._dispatched.labels(result.status).inc()
         if results:
-            self._reports.spawn("mail results", self._tell(results))
+            self._recordings.spawn("mail results", self._record_until_stored(results))
 
-    async def _reported(self) -> None:
+    async def _wait_recorded(self) -> None:
         """Until the store knows every result: what it does not know it would hand out again."""
-        await self._reports.settled()
+        await self._recordings.settled()
 
-    async def _tell(self, results: Sequence[OutboxResult]) -> None:
+    async def _record_until_stored(self, results: Sequence[OutboxResult]) -> None:
         failures = 0
         while True:
             try:
@@ -233,9 +233,9 @@ class Dispatcher:
                 return
 
 
-def claim_size(per_mailer: int, mailers: int) -> int:
+def lease_size(per_mailer: int, mailers: int) -> int:
     """Return how many emails to claim at a time: work for each mailer, within what the store leases at once."""
-    return max(1, min(per_mailer * max(1, mailers), MOST_CLAIMED))
+    return max(1, min(per_mailer * max(1, mailers), MAX_LEASED))
 
 
 def prepare(
@@ -269,7 +269,7 @@ def unsubscribe_url(public_url: str, token: str) -> str:
     return f"{public_url}/unsubscribe?token={quote(token, safe='')}"
 
 
-def answer_for(mail: Mail, result: MailResult | None, *, confirmed: bool) -> Sent | NotExecuted:
+def chunk_answer(mail: Mail, result: MailResult | None, *, confirmed: bool) -> SendResult | NotExecuted:
     """What a chunk's request means for one of its mails."""
     if not confirmed:
         return FENCED
@@ -280,7 +280,7 @@ def answer_for(mail: Mail, result: MailResult | None, *, confirmed: bool) -> Sen
     return result
 
 
-def result_of(mail_id: str, outcome: TaskResult[Sent]) -> OutboxResult | None:
+def result_of(mail_id: str, outcome: TaskResult[SendResult]) -> OutboxResult | None:
     """What the store is told; nothing of a fenced one, for the store said so itself."""
     sent = outcome.value
     if isinstance(sent, str):

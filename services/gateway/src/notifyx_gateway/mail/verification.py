@@ -1,6 +1,7 @@
-"""Proving an email address: a token from auth, mailed at once by a mailer.
+"""Verifies email addresses: auth issues a token, and a mailer sends it at once.
 
-On sign-up this happens in the background, since an account is good without it; on request the caller is told.
+After a sign-up this happens in the background, because an account works without it; on request the caller gets the
+result.
 """
 
 from __future__ import annotations
@@ -25,26 +26,26 @@ from notifyx_gateway.upstream.mailer import Mailer
 
 log = get_logger(__name__)
 
-MOST_AT_ONCE = 50
-"""Verification mails on their way in the background; past it a new user has to ask for theirs."""
+MAX_CONCURRENT = 50
+"""Maximum number of verification mails sent in the background; beyond it a new user has to request one."""
 
-SEND_SECONDS = 15.0
-ASK_SECONDS = 1.0
-ASK_AGAIN_SECONDS = 15.0
+SEND_TIMEOUT = 15.0
+STATUS_TIMEOUT = 1.0
+STATUS_TTL = 15.0
 
 
-class Verification:
-    """An async context manager; leaving it gives up what is still on its way."""
+class EmailVerification:
+    """An async context manager; leaving it cancels the mails in progress."""
 
     def __init__(self, *, auth: Auth, mailer: Mailer, public_url: str, clock: Clock, background: Background) -> None:
         self._auth = auth
         self._mailer = mailer
         self._public_url = public_url
         self._clock = clock
-        self._works = False
-        self._ask_at = 0.0
-        self._asking = asyncio.Lock()
-        self._tasks = background.tasks(limit=MOST_AT_ONCE)
+        self._email_on = False
+        self._status_due_at = 0.0
+        self._status_lock = asyncio.Lock()
+        self._tasks = background.tasks(limit=MAX_CONCURRENT)
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,26 +56,26 @@ class Verification:
         await self._tasks.close()
 
     async def email_works(self) -> bool:
-        """Whether this deployment sends email, as a mailer said within the last :data:`ASK_AGAIN_SECONDS`.
+        """Return whether this deployment sends email, as a mailer reported within the last :data:`STATUS_TTL` seconds.
 
-        While no mailer answers, what was known last holds; before any has answered, that it does not.
+        While no mailer answers, the last answer holds; before the first answer, ``False``.
         """
-        async with self._asking:
+        async with self._status_lock:
             now = self._clock.monotonic()
-            if now >= self._ask_at:
-                self._ask_at = now + ASK_AGAIN_SECONDS
+            if now >= self._status_due_at:
+                self._status_due_at = now + STATUS_TTL
                 with contextlib.suppress(NotifyxError):
-                    self._works = (await self._mailer.status(deadline=ASK_SECONDS)).email == "on"
-            return self._works
+                    self._email_on = (await self._mailer.status(deadline=STATUS_TIMEOUT)).email == "on"
+            return self._email_on
 
-    async def send(self, principal: Principal, patience: float = 2.0) -> None:
-        """Mail the caller a link that verifies their address; ``patience`` seconds are waited for a mailer to be known.
+    async def send(self, principal: Principal, discovery_timeout: float = 2.0) -> None:
+        """Mail the caller a link that verifies their address. Wait up to ``discovery_timeout`` seconds for a mailer.
 
-        Raises :class:`EmailOff`, :class:`Unavailable`, :class:`Conflict` for an address that is refused or verified
-        already, :class:`TooManyRequests` shortly after another one.
+        Raises :class:`EmailOff`, :class:`Unavailable`, :class:`Conflict` if the address is rejected or verified
+        already, and :class:`TooManyRequests` shortly after another request.
         """
         try:
-            status = await self._mailer.status(deadline=patience)
+            status = await self._mailer.status(deadline=discovery_timeout)
         except NotifyxError:
             if self._mailer.endpoints:
                 raise
@@ -82,7 +83,7 @@ class Verification:
         if status.email == "off":
             raise EmailOff("This deployment does not send email: no mail server is configured.")
         token = await self._auth.request_verification(principal)
-        result = await self._mailer.send(verification_mail(token, self._public_url), seconds=SEND_SECONDS)
+        result = await self._mailer.send(verification_mail(token, self._public_url), seconds=SEND_TIMEOUT)
         if result.status == "off":
             raise EmailOff("This deployment does not send email: no mail server is configured.")
         if result.status == "refused":
@@ -90,22 +91,22 @@ class Verification:
         if result.status != "sent":
             raise Unavailable("The mail could not be sent now; try again in a minute.")
 
-    def send_soon(self, principal: Principal) -> None:
-        """Do so in the background; a failure is logged, and the user may ask for another mail."""
+    def send_in_background(self, principal: Principal) -> None:
+        """Send the mail in the background. A failure is logged, and the user may request another mail."""
         try:
-            self._tasks.spawn("verification mail", self._quietly(principal))
+            self._tasks.spawn("verification mail", self._send_and_log(principal))
         except TooManyTasks:
             log.warning("verification mail not sent", reason="too many on their way")
 
-    async def _quietly(self, principal: Principal) -> None:
+    async def _send_and_log(self, principal: Principal) -> None:
         try:
-            await self.send(principal, patience=SEND_SECONDS)
+            await self.send(principal, discovery_timeout=SEND_TIMEOUT)
         except NotifyxError as error:
             log.info("verification mail not sent", code=error.code, reason=error.reason)
 
 
 def verification_mail(token: EmailToken, public_url: str) -> Mail:
-    """The mail that carries ``token`` as a link to this deployment."""
+    """Return the mail that carries ``token`` as a link to this deployment."""
     digest = hashlib.sha256(token.token.encode()).hexdigest()[:32]
     host = urlsplit(public_url).hostname or "localhost"
     return Mail(

@@ -152,7 +152,7 @@ class StoreChannel:
         """Publish and answer ``{id, seq}`` once it is committed."""
         publishes = self.client.context.metrics.counter("notifyx_publishes_total")
         try:
-            future = self.client.context.store.publish_soon(self.principal, topic, notification)
+            future = self.client.context.store.enqueue_publish(self.principal, topic, notification)
         except NotifyxError as error:
             publishes.labels("socket", error.code).inc()
             raise
@@ -162,7 +162,7 @@ class StoreChannel:
     def _ack(self, message: Message) -> None:
         push = parse_model(AckPush, message.payload)
         own_acks = self._own_acks = self._own_acks or OwnAcks()
-        future = self.client.context.store.ack_soon(self.principal, self.store_topic, push.up_to, push.seqs)
+        future = self.client.context.store.enqueue_ack(self.principal, self.store_topic, push.up_to, push.seqs)
         own_acks.begin()
         seqs = frozenset(push.seqs or ())
 

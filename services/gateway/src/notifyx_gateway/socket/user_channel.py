@@ -77,7 +77,7 @@ class UserChannel(StoreChannel):
             user = await self.client.context.resolve_user(push.to)
             if user is None:
                 raise NotFound("There is no such user.", code="user_not_found")
-            future = self.client.context.store.publish_soon(self.principal, inbox_topic(user.id), push)
+            future = self.client.context.store.enqueue_publish(self.principal, inbox_topic(user.id), push)
         result = await future
         self.client.context.metrics.counter("notifyx_publishes_total").labels("socket", "ok").inc()
         return publish_reply(result)

@@ -24,11 +24,11 @@ log = get_logger(__name__)
 
 R = TypeVar("R")
 
-MIN_TRY = 1.0
-"""Seconds; an item with less than this left is refused rather than sent."""
+MIN_REMAINING = 1.0
+"""Minimum time left, in seconds; an item with less is rejected rather than sent."""
 
 
-class Entry(Generic[R]):
+class QueuedItem(Generic[R]):
     """One item of a lane: its JSON object, who asks, and the future its caller waits on."""
 
     __slots__ = ("data", "future", "principal", "until")
@@ -40,7 +40,7 @@ class Entry(Generic[R]):
         self.until = until
 
 
-Send = Callable[[Sequence[Entry[R]], float], Awaitable[Sequence[R | ItemError]]]
+SendBatch = Callable[[Sequence[QueuedItem[R]], float], Awaitable[Sequence[R | ItemError]]]
 """Sends a batch within so many seconds; returns one result an item, in order. Raises :class:`NotifyxError`."""
 
 
@@ -50,7 +50,7 @@ class Lane(Generic[R]):
     def __init__(
         self,
         name: str,
-        send: Send[R],
+        send: SendBatch[R],
         *,
         clock: Clock,
         background: Background,
@@ -68,7 +68,7 @@ class Lane(Generic[R]):
         self._max_bytes = max_bytes
         self._max_queued = max_queued
         self._max_queued_bytes = max_queued_bytes
-        self._queue: deque[Entry[R]] = deque()
+        self._queue: deque[QueuedItem[R]] = deque()
         self._queued_bytes = 0
         self._tasks = background.tasks()
         self._working = False
@@ -84,12 +84,12 @@ class Lane(Generic[R]):
         if len(self._queue) >= self._max_queued or self._queued_bytes + len(data) > self._max_queued_bytes:
             raise TooManyRequests("The gateway has more of these requests waiting than it takes; try again soon.")
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._queue.append(Entry(data, principal, future, self._clock.monotonic() + self._deadline))
+        self._queue.append(QueuedItem(data, principal, future, self._clock.monotonic() + self._deadline))
         self._queued_bytes += len(data)
         if not self._working:
             # The task takes its first step after the callbacks of this tick: they share its first request.
             self._working = True
-            self._tasks.spawn("lane", self._work())
+            self._tasks.spawn("lane", self._run())
         return future
 
     def usage(self) -> PoolUsage:
@@ -101,38 +101,38 @@ class Lane(Generic[R]):
         self._closed = True
         await self._tasks.settled()
 
-    async def _work(self) -> None:
+    async def _run(self) -> None:
         try:
             while self._queue:
-                await self._deliver(self._take())
+                await self._send_batch(self._next_batch())
         finally:
             self._working = False
 
-    def _take(self) -> list[Entry[R]]:
-        batch: list[Entry[R]] = []
+    def _next_batch(self) -> list[QueuedItem[R]]:
+        batch: list[QueuedItem[R]] = []
         size = 0
         now = self._clock.monotonic()
         while self._queue and len(batch) < self._max_items:
-            entry = self._queue[0]
-            if batch and size + len(entry.data) > self._max_bytes:
+            item = self._queue[0]
+            if batch and size + len(item.data) > self._max_bytes:
                 break
             self._queue.popleft()
-            self._queued_bytes -= len(entry.data)
-            if entry.future.done():  # its caller has gone
+            self._queued_bytes -= len(item.data)
+            if item.future.done():  # its caller has gone
                 continue
-            if entry.until - now < MIN_TRY:
-                entry.future.set_exception(Unavailable("The store did not take this request in time."))
+            if item.until - now < MIN_REMAINING:
+                item.future.set_exception(Unavailable("The store did not take this request in time."))
                 continue
-            batch.append(entry)
-            size += len(entry.data)
+            batch.append(item)
+            size += len(item.data)
         return batch
 
-    async def _deliver(self, batch: list[Entry[R]]) -> None:
+    async def _send_batch(self, batch: list[QueuedItem[R]]) -> None:
         if not batch:
             return
-        left = min(entry.until for entry in batch) - self._clock.monotonic()
+        remaining = min(item.until for item in batch) - self._clock.monotonic()
         try:
-            results = await self._send(batch, max(left, MIN_TRY))
+            results = await self._send(batch, max(remaining, MIN_REMAINING))
             if len(results) != len(batch):
                 raise Internal("The store answered a batch with another number of results.")
         except NotifyxError as error:
@@ -144,26 +144,26 @@ class Lane(Generic[R]):
             log.error("batch failed", lane=self._name, exc_info=error)
             _fail(batch, Internal("Something went wrong on our side; it has been logged."))
         else:
-            for entry, result in zip(batch, results, strict=True):
-                _settle(entry, result)
+            for item, result in zip(batch, results, strict=True):
+                _resolve(item, result)
 
 
-def _settle(entry: Entry[R], result: R | ItemError) -> None:
-    if entry.future.done():
+def _resolve(item: QueuedItem[R], result: R | ItemError) -> None:
+    if item.future.done():
         return
     if isinstance(result, ItemError):
-        entry.future.set_exception(result.error())
+        item.future.set_exception(result.error())
     else:
-        entry.future.set_result(result)
+        item.future.set_result(result)
 
 
-def _fail(batch: Sequence[Entry[R]], error: NotifyxError) -> None:
-    for entry in batch:
-        if not entry.future.done():
-            entry.future.set_exception(type(error)(error.reason, code=error.code, fields=error.fields))
+def _fail(batch: Sequence[QueuedItem[R]], error: NotifyxError) -> None:
+    for item in batch:
+        if not item.future.done():
+            item.future.set_exception(type(error)(error.reason, code=error.code, fields=error.fields))
 
 
-def encode_batch(entries: Sequence[Entry[R]], head: bytes = b"") -> bytes:
+def encode_batch(queued: Sequence[QueuedItem[R]], head: bytes = b"") -> bytes:
     """The request body: each principal once, and each item with the position of its principal as ``p``.
 
     ``head`` is put before: JSON members with their trailing comma.
@@ -171,14 +171,14 @@ def encode_batch(entries: Sequence[Entry[R]], head: bytes = b"") -> bytes:
     positions: dict[int, int] = {}
     principals: list[bytes] = []
     items: list[bytes] = []
-    for entry in entries:
-        if entry.principal is None:
-            items.append(entry.data)
+    for item in queued:
+        if item.principal is None:
+            items.append(item.data)
             continue
-        position = positions.get(id(entry.principal))
+        position = positions.get(id(item.principal))
         if position is None:
-            position = positions[id(entry.principal)] = len(principals)
-            principals.append(entry.principal.model_dump_json().encode())
-        items.append(b'{"p":%d,' % position + entry.data[1:])
+            position = positions[id(item.principal)] = len(principals)
+            principals.append(item.principal.model_dump_json().encode())
+        items.append(b'{"p":%d,' % position + item.data[1:])
     who = b'"principals":[' + b",".join(principals) + b"]," if principals else b""
     return b"{" + head + who + b'"items":[' + b",".join(items) + b"]}"

@@ -37,18 +37,15 @@ log = get_logger(__name__)
 API_KEY_PREFIX = "nfx_"
 API_KEY = re.compile(r"nfx_[A-Za-z0-9]{1,64}_[A-Za-z0-9_-]{1,256}\Z")
 
-KNOWN_SECONDS = 30.0
-UNKNOWN_SECONDS = 5.0
-BELIEF = timedelta(minutes=5)
+CREDENTIAL_TTL = 30.0
+REJECTED_TTL = 5.0
+PROOF_TTL = timedelta(minutes=5)
 """How long what was looked up may be believed by whoever holds on to it, a socket for example."""
 
-MEMO = 10_000
+TOKEN_CACHE_SIZE = 10_000
 """Access tokens whose proof is remembered."""
 
-LOOK_UP_SECONDS = 4.0
-"""Longest time a request waits for auth to look an API key up."""
-
-FORCED_EVERY = 5.0
+FORCED_REFRESH_INTERVAL = 5.0
 """Seconds between two readings of the key set that unknown keys may cause."""
 
 RETRIES = Backoff(0.1, 5.0, jitter=(0.8, 1.0))
@@ -75,11 +72,11 @@ class Authenticator:
         self._refresh_seconds = refresh_seconds
         self._jwks: dict[str, Any] = {"keys": []}
         self._keys: KeySet | None = None
-        self._wanted = asyncio.Event()
-        self._reading: asyncio.Task[None] | None = None
-        self._forced_at = -FORCED_EVERY
+        self._refresh_requested = asyncio.Event()
+        self._refreshing: asyncio.Task[None] | None = None
+        self._forced_refresh_at = -FORCED_REFRESH_INTERVAL
         self._tasks = background.tasks()
-        self._verified: MemoryTier[VerifiedToken] = MemoryTier(MEMO)
+        self._verified: MemoryTier[VerifiedToken] = MemoryTier(TOKEN_CACHE_SIZE)
         self._service_accounts = service_accounts
 
         def proofs(name: str) -> Cache[Principal | None]:
@@ -98,11 +95,11 @@ class Authenticator:
     async def __aenter__(self) -> Self:
         keys = every(
             self._refresh_seconds,
-            self._read,
+            self._refresh_keys,
             away=(NotifyxError,),
             backoff=RETRIES,
             jitter=(0.8, 1.0),
-            wake=self._wanted,
+            wake=self._refresh_requested,
         )
         self._tasks.endless("signing keys", keys)
         return self
@@ -127,8 +124,8 @@ class Authenticator:
         try:
             return self._verify(token)
         except UnknownKey:
-            if self._may_force():
-                self._wanted.set()
+            if self._may_refresh_now():
+                self._refresh_requested.set()
             raise
 
     def needs_remote_check(self, token: str) -> bool:
@@ -149,12 +146,12 @@ class Authenticator:
         try:
             return self._verify(token)
         except UnknownKey:
-            if not self._may_force():
+            if not self._may_refresh_now():
                 raise
-            await self._read_now()
+            await self._refresh_keys_now()
             return self._verify(token)
 
-    async def forget_api_key(self, key_id: str) -> None:
+    async def evict_api_key(self, key_id: str) -> None:
         """An API key was deleted: do not wait for its cached proof to end."""
         await self._api_keys.delete_matching(lambda found: found is not None and found.key_id == key_id)
 
@@ -174,50 +171,50 @@ class Authenticator:
         if API_KEY.match(key) is None:
             raise InvalidApiKey("The API key is malformed.")
 
-        async def look_up() -> Principal | None:
+        async def fetch() -> Principal | None:
             try:
                 return await self._auth.verify_api_key(key)
             except Unauthenticated:
                 return None
 
-        principal = await self._api_keys.get_or_load(_digest(key), look_up, _proof_ttl)
+        principal = await self._api_keys.get_or_load(_digest(key), fetch, _cache_ttl)
         if principal is None:
             raise InvalidApiKey("The API key is not valid (any more).")
-        return VerifiedToken(principal=principal, expires_at=self._clock.now() + BELIEF)
+        return VerifiedToken(principal=principal, expires_at=self._clock.now() + PROOF_TTL)
 
     async def _by_service_account(self, service_accounts: ServiceAccounts, token: str) -> VerifiedToken:
         async def review() -> Principal | None:
             try:
-                return await service_accounts.prove(token)
+                return await service_accounts.authenticate(token)
             except InvalidToken:
                 return None
 
-        principal = await self._reviewed.get_or_load(_digest(token), review, _proof_ttl)
+        principal = await self._reviewed.get_or_load(_digest(token), review, _cache_ttl)
         if principal is None:
-            raise InvalidToken(service_accounts.refusal)
-        return VerifiedToken(principal=principal, expires_at=self._clock.now() + BELIEF)
+            raise InvalidToken(service_accounts.rejection)
+        return VerifiedToken(principal=principal, expires_at=self._clock.now() + PROOF_TTL)
 
-    def _may_force(self) -> bool:
+    def _may_refresh_now(self) -> bool:
         now = self._clock.monotonic()
-        if self._reading is not None and not self._reading.done():
+        if self._refreshing is not None and not self._refreshing.done():
             return True  # it joins the reading that is under way
-        if now - self._forced_at < FORCED_EVERY:
+        if now - self._forced_refresh_at < FORCED_REFRESH_INTERVAL:
             return False
-        self._forced_at = now
+        self._forced_refresh_at = now
         return True
 
-    async def _read_now(self) -> None:
-        if self._reading is None or self._reading.done():
-            self._reading = self._tasks.spawn("signing keys, now", self._read_quietly())
-        await asyncio.shield(self._reading)
+    async def _refresh_keys_now(self) -> None:
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = self._tasks.spawn("signing keys, now", self._try_refresh_keys())
+        await asyncio.shield(self._refreshing)
 
-    async def _read_quietly(self) -> None:
+    async def _try_refresh_keys(self) -> None:
         try:
-            await self._read()
+            await self._refresh_keys()
         except NotifyxError as error:
             log.warning("signing keys not read", reason=error.reason)
 
-    async def _read(self) -> None:
+    async def _refresh_keys(self) -> None:
         found = (await self._auth.signing_keys(deadline=5.0, try_timeout=2.0)).model_dump()
         try:
             keys = KeySet.import_key_set(cast(KeySetSerialization, found))
@@ -227,7 +224,7 @@ class Authenticator:
             raise Unavailable("Auth's key set is empty.")
         if found != self._jwks:
             log.info("signing keys read", count=len(keys.keys))
-            self._verified = MemoryTier(MEMO)  # what a key proved goes with the key
+            self._verified = MemoryTier(TOKEN_CACHE_SIZE)  # what a key proved goes with the key
         self._keys, self._jwks = keys, found
 
 
@@ -246,5 +243,5 @@ def _digest(credential: str) -> str:
     return hashlib.sha256(credential.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _proof_ttl(found: Principal | None) -> float:
-    return UNKNOWN_SECONDS if found is None else KNOWN_SECONDS
+def _cache_ttl(found: Principal | None) -> float:
+    return REJECTED_TTL if found is None else CREDENTIAL_TTL

@@ -17,7 +17,7 @@ from notifyx_common.contracts.store.outbox import (
 )
 from notifyx_common.principal import system_principal
 
-REPORT_SECONDS = 10.0
+REPORT_TIMEOUT = 10.0
 
 
 class Outbox:
@@ -28,17 +28,17 @@ class Outbox:
         self._owner = owner
         self._principal = system_principal("dispatcher")
 
-    async def claim(self, *, limit: int, lease_seconds: float) -> LeasedMails:
+    async def lease_due(self, *, limit: int, lease_seconds: float) -> LeasedMails:
         """Lease due emails."""
-        wish = OutboxLeaseRequest(limit=limit, lease_seconds=lease_seconds, owner=self._owner)
-        return await self._store.send(LEASE_MAILS, wish, principal=self._principal)
+        request = OutboxLeaseRequest(limit=limit, lease_seconds=lease_seconds, owner=self._owner)
+        return await self._store.send(LEASE_MAILS, request, principal=self._principal)
 
     async def confirm(self, ids: Sequence[str], *, deadline: float) -> set[str]:
         """Return which of the leased emails may still be sent, within ``deadline`` seconds."""
-        wish = FenceRequest(ids=list(ids), owner=self._owner)
-        return set((await self._store.send(FENCE_MAILS, wish, principal=self._principal, deadline=deadline)).ids)
+        request = FenceRequest(ids=list(ids), owner=self._owner)
+        return set((await self._store.send(FENCE_MAILS, request, principal=self._principal, deadline=deadline)).ids)
 
     async def report(self, results: Sequence[OutboxResult]) -> None:
         """Report what became of leased emails."""
-        wish = OutboxResults(owner=self._owner, results=list(results))
-        await self._store.send(REPORT_MAILS, wish, principal=self._principal, deadline=REPORT_SECONDS)
+        request = OutboxResults(owner=self._owner, results=list(results))
+        await self._store.send(REPORT_MAILS, request, principal=self._principal, deadline=REPORT_TIMEOUT)

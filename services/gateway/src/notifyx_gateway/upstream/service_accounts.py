@@ -2,7 +2,7 @@
 
 Only a token made for this platform's own audience is believed. A token for the API server itself would prove the same,
 but whoever holds it can act for its ServiceAccount in the whole cluster: it should not be shown to anyone else, and a
-refusal says so.
+rejection says so.
 
 https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/
 """
@@ -28,11 +28,11 @@ log = get_logger(__name__)
 
 PREFIX = "system:serviceaccount:"
 PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
-DEADLINE = 3.0
+REVIEW_TIMEOUT = 3.0
 """Longest time the API server is waited for, in seconds."""
 
-AT_ONCE = 8
-WAITING = 200
+MAX_CONCURRENT_REVIEWS = 8
+MAX_WAITING = 200
 """Reviews that run at the same time, and that wait for their turn; more are refused."""
 
 
@@ -40,29 +40,29 @@ class ServiceAccounts:
     """Proves tokens of ServiceAccounts that were made for ``audience``."""
 
     def __init__(self, api: ApiServer, audience: str) -> None:
-        self.refusal = refusal(audience)
+        self.rejection = rejection(audience)
         self._api = api
         self._audience = audience
-        self._turn = asyncio.Semaphore(AT_ONCE)
-        self._asked = 0
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_REVIEWS)
+        self._reviews = 0
 
-    async def prove(self, token: str) -> Principal:
+    async def authenticate(self, token: str) -> Principal:
         """Whose token it is, by the API server's word.
 
         Raises :class:`InvalidToken` for one that is not valid or for another audience, and :class:`Unavailable` when
         the API server does not say.
         """
-        if self._asked >= AT_ONCE + WAITING:
+        if self._reviews >= MAX_CONCURRENT_REVIEWS + MAX_WAITING:
             raise Unavailable("Too many tokens of ServiceAccounts wait to be reviewed.")
-        self._asked += 1
+        self._reviews += 1
         try:
-            async with asyncio.timeout(DEADLINE), self._turn:
+            async with asyncio.timeout(REVIEW_TIMEOUT), self._slots:
                 status = await self._review(token)
         except (aiohttp.ClientError, OSError, ValueError, KeyError) as error:  # TimeoutError is an OSError
             log.warning("token of a ServiceAccount not reviewed", error=f"{type(error).__name__}: {error}")
             raise Unavailable("The API server cannot be asked whose token this is.") from None
         finally:
-            self._asked -= 1
+            self._reviews -= 1
         return principal_of(status, self._audience)
 
     async def _review(self, token: str) -> Mapping[str, Any]:
@@ -84,11 +84,11 @@ def principal_of(status: Mapping[str, Any], audience: str) -> Principal:
     # An API server that knows no audiences answers without them; then the token may be meant for anyone.
     accepted = status.get("authenticated") is True and audience in (status.get("audiences") or [])
     if not accepted or not name.startswith(PREFIX):
-        raise InvalidToken(refusal(audience))
+        raise InvalidToken(rejection(audience))
     return Principal(id=name, kind="service_account", name=name.removeprefix(PREFIX).replace(":", "/"))
 
 
-def refusal(audience: str) -> str:
+def rejection(audience: str) -> str:
     """What the holder of a refused token is told."""
     return f"The cluster does not accept this ServiceAccount token: it has ended, or is not for audience '{audience}'."
 

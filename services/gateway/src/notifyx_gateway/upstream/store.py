@@ -76,7 +76,7 @@ from notifyx_common.errors import InvalidRequest, TooLarge
 from notifyx_common.metrics import Metrics, combined
 from notifyx_common.principal import Principal
 from notifyx_common.reading import invalid_request
-from notifyx_gateway.upstream.batching import Entry, Lane, Send, encode_batch
+from notifyx_gateway.upstream.batching import Lane, QueuedItem, SendBatch, encode_batch
 
 B = TypeVar("B", bound=BaseModel)
 M = TypeVar("M", bound=BaseModel)
@@ -108,12 +108,12 @@ class Store:
     ) -> None:
         self.client = client
 
-        def lanes(kind: str, count: int, send: Send[R]) -> list[Lane[R]]:
-            made = [
+        def lanes(kind: str, count: int, send: SendBatch[R]) -> list[Lane[R]]:
+            created = [
                 Lane(f"{kind} {n}", send, clock=clock, background=background, deadline=deadline) for n in range(count)
             ]
-            metrics.observe_pool(kind, lambda: combined(lane.usage() for lane in made))
-            return made
+            metrics.observe_pool(kind, lambda: combined(lane.usage() for lane in created))
+            return created
 
         self._publishes = lanes("publish", 4, self._sender(PUBLISH, BatchResults[PublishResult], _batch_id))
         self._acks = lanes("acks", 2, self._sender(ACKNOWLEDGE, BatchResults[AckResult]))
@@ -129,7 +129,7 @@ class Store:
         lanes: list[Lane[Any]] = [*self._publishes, *self._acks, *self._joins, *self._unread]
         await asyncio.gather(*(lane.close() for lane in lanes))
 
-    def publish_soon(
+    def enqueue_publish(
         self, principal: Principal, topic: str, notification: KeyedNotification
     ) -> asyncio.Future[PublishResult]:
         """Queue a publish; one publisher's publishes to one topic are committed in the order of these calls.
@@ -148,9 +148,9 @@ class Store:
 
     async def publish(self, principal: Principal, topic: str, notification: KeyedNotification) -> PublishResult:
         """Publish; returns once it is committed."""
-        return await self.publish_soon(principal, topic, notification)
+        return await self.enqueue_publish(principal, topic, notification)
 
-    def ack_soon(
+    def enqueue_ack(
         self, principal: Principal, topic: str, up_to: int | None = None, seqs: list[int] | None = None
     ) -> asyncio.Future[AckResult]:
         """Queue an acknowledgement of everything up to ``up_to``, or of exactly ``seqs``."""
@@ -164,7 +164,7 @@ class Store:
         self, principal: Principal, topic: str, up_to: int | None = None, seqs: list[int] | None = None
     ) -> AckResult:
         """Acknowledge; returns the user's cursor and what is still unread."""
-        return await self.ack_soon(principal, topic, up_to, seqs)
+        return await self.enqueue_ack(principal, topic, up_to, seqs)
 
     async def join(self, principal: Principal, topic: str, since: int | None = None) -> JoinResult:
         """Check read permission and say where the topic and the user stand."""
@@ -188,8 +188,8 @@ class Store:
         deadline: float | None = None,
     ) -> HistoryPage:
         """A page of the log, ascending by seq."""
-        wish = HistoryQuery(topic, after=after, before=before, limit=limit)
-        raw = await self.client.send(HISTORY, wish, principal=principal, deadline=deadline, try_timeout=TRY_TIMEOUT)
+        request = HistoryQuery(topic, after=after, before=before, limit=limit)
+        raw = await self.client.send(HISTORY, request, principal=principal, deadline=deadline, try_timeout=TRY_TIMEOUT)
         return raw.read(HistoryPage)
 
     async def ack_state(
@@ -254,9 +254,9 @@ class Store:
 
     def _sender(
         self, call: Call[Raw[B], Raw[BatchResults[R]]], kind: type[BatchResults[R]], head: Callable[[], bytes] = bytes
-    ) -> Send[R]:
-        async def send(entries: Sequence[Entry[R]], left: float) -> Sequence[R | ItemError]:
-            batch: Raw[B] = Raw(encode_batch(entries, head()))
+    ) -> SendBatch[R]:
+        async def send(queued: Sequence[QueuedItem[R]], left: float) -> Sequence[R | ItemError]:
+            batch: Raw[B] = Raw(encode_batch(queued, head()))
             answer = await self.client.send(call, batch, deadline=left, try_timeout=min(TRY_TIMEOUT, left))
             return answer.read(kind).results
 

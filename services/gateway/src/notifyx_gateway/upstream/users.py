@@ -16,10 +16,10 @@ from notifyx_gateway.upstream.auth import Auth
 
 log = get_logger(__name__)
 
-KNOWN_SECONDS = 30.0
-UNKNOWN_SECONDS = 5.0
-LONGEST = 320
-LOOK_UP_SECONDS = 4.0
+USER_TTL = 30.0
+UNKNOWN_USER_TTL = 5.0
+MAX_KEY_LENGTH = 320
+RESOLVE_TIMEOUT = 4.0
 
 
 class UserDirectory:
@@ -47,14 +47,14 @@ class UserDirectory:
 
     async def resolve(self, who: str) -> ResolvedUser | None:
         """The user with that id or email; ``None`` when there is none. Raises :class:`Unavailable`."""
-        if not who or len(who) > LONGEST or not who.isprintable():
+        if not who or len(who) > MAX_KEY_LENGTH or not who.isprintable():
             return None
         key = who.lower()
 
-        async def look_up() -> ResolvedUser | None:
-            return (await self._ask([key])).get(key)
+        async def fetch() -> ResolvedUser | None:
+            return (await self._fetch([key])).get(key)
 
-        return await self._cache.get_or_load(key, look_up, _ttl)
+        return await self._cache.get_or_load(key, fetch, _ttl)
 
     async def names(self, ids: Sequence[str]) -> dict[str, str]:
         """The display names of users by id, at most 1,000, of those that gave one; empty while auth is away.
@@ -64,19 +64,19 @@ class UserDirectory:
         if not ids:
             return {}
         try:
-            found = await self._ask(ids)
+            found = await self._fetch(ids)
         except Unavailable as error:
             log.info("the names of users are not known", reason=error.reason)
             return {}
         return {user.id: user.name for user in found.values() if user.name}
 
-    async def forget(self, user_id: str) -> None:
+    async def evict(self, user_id: str) -> None:
         """What is known of a user changed."""
         await self._cache.delete_matching(lambda found: found is not None and found.id == user_id)
 
-    async def _ask(self, users: Sequence[str]) -> Mapping[str, ResolvedUser]:
-        return await self._auth.resolve(users, deadline=LOOK_UP_SECONDS)
+    async def _fetch(self, users: Sequence[str]) -> Mapping[str, ResolvedUser]:
+        return await self._auth.resolve(users, deadline=RESOLVE_TIMEOUT)
 
 
 def _ttl(found: ResolvedUser | None) -> float:
-    return UNKNOWN_SECONDS if found is None else KNOWN_SECONDS
+    return UNKNOWN_USER_TTL if found is None else USER_TTL

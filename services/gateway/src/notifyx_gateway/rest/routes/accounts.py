@@ -15,7 +15,7 @@ from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 from notifyx_common.serving.web import PROBLEM, json_response, problem_response
 from notifyx_gateway.errors import SignUpOff
-from notifyx_gateway.mail.verification import Verification
+from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_form, read_model
 from notifyx_gateway.settings import GatewaySettings
@@ -25,7 +25,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def account_routes(
-    *, request_auth: RequestAuthenticator, auth: Auth, verification: Verification, settings: GatewaySettings
+    *, request_auth: RequestAuthenticator, auth: Auth, verification: EmailVerification, settings: GatewaySettings
 ) -> Blueprint:
     """Sign up, who am I, verify the email, and API keys."""
     blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1")
@@ -37,7 +37,7 @@ def account_routes(
         wanted = await read_model(SignUp)
         await request_auth.limit_sign_ups()
         user = await auth.sign_up(wanted)
-        verification.send_soon(Principal(id=user.id, email=user.email, name=user.name, role=user.role))
+        verification.send_in_background(Principal(id=user.id, email=user.email, name=user.name, role=user.role))
         return json_response({"id": user.id, "email": user.email, "name": user.name}, 201)
 
     @blueprint.get("/me")
@@ -66,7 +66,7 @@ def account_routes(
         if not (key_id.isascii() and key_id.isalnum() and len(key_id) <= 32):
             raise NotFound("You have no such API key.")
         await auth.delete_api_key(principal, key_id)
-        await request_auth.authenticator.forget_api_key(key_id)
+        await request_auth.authenticator.evict_api_key(key_id)
         return Response(status=204)
 
     return blueprint

@@ -7,36 +7,36 @@ from importlib import resources
 from quart import Blueprint, Response, request
 
 from notifyx_gateway.dashboard.collector import Collector
+from notifyx_gateway.dashboard.ledger import LedgerReader
 from notifyx_gateway.dashboard.lines import span_of
-from notifyx_gateway.dashboard.overview import Longer, Overview, overview
-from notifyx_gateway.dashboard.prometheus_history import PrometheusHistory
-from notifyx_gateway.dashboard.topics import TopicBooks
+from notifyx_gateway.dashboard.overview import Overview, PrometheusPeriod, overview
+from notifyx_gateway.dashboard.prometheus_charts import PrometheusCharts
 from notifyx_gateway.rest.pages import Pages
 
 
 def dashboard_routes(
-    *, pages: Pages, collector: Collector, books: TopicBooks | None, history: PrometheusHistory | None
+    *, pages: Pages, collector: Collector, ledger_reader: LedgerReader | None, charts: PrometheusCharts | None
 ) -> Blueprint:
-    """The three; ``books`` is ``None`` where topics are not shown, ``history`` where there is no Prometheus."""
+    """Return the routes. ``ledger_reader`` is ``None`` if topics are not shown, ``charts`` without a Prometheus."""
     blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard")
     script = resources.files("notifyx_gateway.rest").joinpath("templates", "dashboard.js").read_bytes()
 
-    async def look() -> Overview:
-        sight = await collector.look()
-        ledger = await books.read() if books is not None else None
-        longer = None
-        if history is not None:
+    async def read() -> Overview:
+        snapshot = await collector.snapshot()
+        ledger = await ledger_reader.read() if ledger_reader is not None else None
+        prometheus = None
+        if charts is not None:
             span = span_of(request.args.get("span"))
-            longer = Longer(span, await history.lines(span))
-        return overview(sight, collector.history, ledger, longer)
+            prometheus = PrometheusPeriod(span, await charts.lines(span))
+        return overview(snapshot, collector.intervals, ledger, prometheus)
 
     @blueprint.get("")
     async def page() -> Response:
-        return pages.render("dashboard.html", live=True, view=await look())
+        return pages.render("dashboard.html", live=True, view=await read())
 
     @blueprint.get("/live")
     async def live() -> Response:
-        return pages.render("dashboard_live.html", live=True, view=await look())
+        return pages.render("dashboard_live.html", live=True, view=await read())
 
     @blueprint.get("/dashboard.js")
     async def program() -> Response:

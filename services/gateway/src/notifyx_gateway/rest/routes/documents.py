@@ -10,7 +10,7 @@ import orjson
 from quart import Blueprint, Response
 
 from notifyx_common.serving.web import json_response
-from notifyx_gateway.mail.verification import Verification
+from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.rest.api.models import ClientConfig
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
@@ -22,7 +22,7 @@ PUBLIC = {"Cache-Control": "public, max-age=300"}
 
 
 def document_routes(
-    *, settings: GatewaySettings, authenticator: Authenticator, pages: Pages, verification: Verification
+    *, settings: GatewaySettings, authenticator: Authenticator, pages: Pages, verification: EmailVerification
 ) -> Blueprint:
     """OpenAPI, AsyncAPI, the readable page, the JWK set, and what clients need to know first."""
     blueprint = Blueprint("documents", __name__)

@@ -160,7 +160,7 @@ def _publish_item(store: Store, principal: Principal, item: Any) -> asyncio.Futu
         wanted = parse_model(BatchItem, item)
         topic = topic_name(wanted.topic)
         principal.require_scope("publish", topic)
-        return store.publish_soon(principal, topic, wanted)
+        return store.enqueue_publish(principal, topic, wanted)
     except NotifyxError as error:
         refused: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
         refused.set_exception(error)

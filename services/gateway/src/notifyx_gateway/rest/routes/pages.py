@@ -63,7 +63,7 @@ def page_routes(*, pages: Pages, auth: Auth, store: Store, users: UserDirectory)
             user = await auth.verify_email(token)
         except NotifyxError as error:
             return _failed(pages, error)
-        await users.forget(user.id)
+        await users.evict(user.id)
         return pages.message("Verified", f"{user.email} is verified. You can close this page.")
 
     return blueprint

@@ -1,4 +1,4 @@
-"""What Prometheus is asked for the dashboard's lines, and how its answers become lines."""
+"""What Prometheus is answers for the dashboard's lines, and how its answers become lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from notifyx_common.calls.prometheus import Series
 from notifyx_gateway.dashboard.lines import SPANS, TEN_MINUTES, Lines, Span, span_of
-from notifyx_gateway.dashboard.prometheus_history import line, queries
+from notifyx_gateway.dashboard.prometheus_charts import line, queries
 
 FOUR = Span("4", 40, 10, "40 seconds")
 
@@ -19,9 +19,9 @@ def select(name: str, *matchers: str) -> str:
 
 @pytest.mark.parametrize("span", SPANS, ids=lambda span: span.key)
 def test_every_line_is_asked_for_over_a_window_of_two_steps_at_least(span: Span) -> None:
-    asked = queries(select, span)
-    assert set(asked) == {field.name for field in fields(Lines)}
-    for name, expression in asked.items():
+    answers = queries(select, span)
+    assert set(answers) == {field.name for field in fields(Lines)}
+    for name, expression in answers.items():
         assert expression.count("notifyx_") == expression.count("mine=1"), name
         window = f"[{max(60, int(2 * span.step))}s]"
         assert expression.count("rate(") == expression.count(window), name

@@ -1,18 +1,18 @@
-"""What happened on the whole platform between two rounds of asking, as a few figures."""
+"""The figures of the whole platform for the interval between two polls. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from notifyx_gateway.dashboard.rates import Nodes, buckets, by_labels, highest, increase, total
+from notifyx_gateway.dashboard.rates import NodeReadings, buckets, by_labels, highest, increase, total
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """The ``seconds`` up to ``at`` (monotonic). ``counts`` happened in them, ``levels`` are as of their end.
+class Interval:
+    """The ``seconds`` that end at ``at`` (monotonic). ``counts`` are events in it, ``levels`` gauges at its end.
 
-    ``latency`` are the deliveries by upper bound of their seconds, cumulative.
+    ``latency`` holds cumulative numbers of deliveries by the upper bound of their duration in seconds.
     """
 
     at: float
@@ -22,10 +22,10 @@ class Frame:
     latency: Mapping[float, float]
 
 
-def frame(at: float, seconds: float, before: Nodes, after: Nodes) -> Frame:
-    """The figures between two rounds."""
+def interval_between(at: float, seconds: float, before: NodeReadings, after: NodeReadings) -> Interval:
+    """Return the figures of the interval between the readings ``before`` and ``after``."""
     answered = by_labels(before, after, "notifyx_http_requests_total")
-    # A node that starts or drains says so with 503, as it should.
+    # A node that starts or drains answers its probes with 503: no error.
     requests = {key: value for key, value in answered.items() if dict(key).get("route") not in ("/readyz", "/healthz")}
     cache = by_labels(before, after, "notifyx_cache_requests_total")
     counts = {
@@ -35,7 +35,7 @@ def frame(at: float, seconds: float, before: Nodes, after: Nodes) -> Frame:
         "mails_failed": increase(before, after, "notifyx_mails_total", result="failed"),
         "requests": sum(requests.values()),
         "errors": sum(value for key, value in requests.items() if dict(key).get("status", "").startswith("5")),
-        # A look-up asks the first tier, and the second one where that misses: one hit in either is a hit.
+        # A look-up reads the first tier, and the second one after a miss: a hit in either is a hit.
         "cache_lookups": sum(value for key, value in cache.items() if dict(key).get("tier") == "memory"),
         "cache_hits": sum(value for key, value in cache.items() if dict(key).get("result") == "hit"),
     }
@@ -48,4 +48,4 @@ def frame(at: float, seconds: float, before: Nodes, after: Nodes) -> Frame:
         "imbalance": highest(after, "notifyx_ledger_imbalance"),
         "feed_lag": highest(after, "notifyx_feed_lag_seconds"),
     }
-    return Frame(at, seconds, counts, levels, buckets(before, after, "notifyx_delivery_seconds"))
+    return Interval(at, seconds, counts, levels, buckets(before, after, "notifyx_delivery_seconds"))

@@ -1,4 +1,4 @@
-"""The page's lines out of Prometheus: asked once for all who look, and never waited for for long."""
+"""Reads the lines of the page from Prometheus: once for all viewers, who wait for it only a moment."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from notifyx_gateway.dashboard.lines import Line, Lines, Span
 
 log = get_logger(__name__)
 
-WAIT = 0.5
-"""Longest time a viewer waits for it, in seconds; the answer is there at the next refresh."""
+VIEWER_TIMEOUT = 0.5
+"""How long a viewer waits for a query, in seconds; a later answer is shown at the next refresh."""
 
-AT_ONCE = 4
-"""Queries that run at the same time."""
+MAX_CONCURRENT_QUERIES = 4
+"""Maximum number of concurrent queries."""
 
-WINDOW = 60.0
-"""Shortest window of a rate, in seconds: four scrapes a quarter of a minute apart, as Grafana wants at least.
+MIN_RATE_WINDOW = 60.0
+"""Minimum window of a rate, in seconds: four scrapes, 15 s apart, as Grafana recommends.
 
 https://grafana.com/docs/grafana/latest/datasources/prometheus/template-variables/#use-__rate_interval
 """
 
 
 def queries(select: Callable[..., str], span: Span) -> dict[str, str]:
-    """The expressions, by the field of :class:`Lines` that they fill."""
-    window = f"[{max(WINDOW, 2 * span.step):.0f}s]"
+    """Return the PromQL expressions by the field of :class:`Lines` that each fills."""
+    window = f"[{max(MIN_RATE_WINDOW, 2 * span.step):.0f}s]"
     buckets = f"sum by (le) (rate({select('notifyx_delivery_seconds_bucket')}{window}))"
-    # Where nothing ever failed, nothing is counted of failures: then it is zero as long as anything is counted.
+    # A counter of failures has no series before the first one: then the rate is zero if there are any metrics at all.
     zero = f"0 * sum(rate({select('notifyx_http_requests_total')}{window}))"
 
     def rate(name: str, *matchers: str) -> str:
@@ -45,7 +45,7 @@ def queries(select: Callable[..., str], span: Span) -> dict[str, str]:
         "published": rate("notifyx_published_total"),
         "delivered": f"{rate('notifyx_deliveries_total')} or {zero}",
         "median": f"histogram_quantile(0.5, {buckets})",
-        "slowest": f"histogram_quantile(0.99, {buckets})",
+        "p99": f"histogram_quantile(0.99, {buckets})",
         "connections": f"sum({select('notifyx_connections')})",
         "mails_sent": f"{sent} or {zero}",
         "mails_failed": f"{failed} or {zero}",
@@ -54,7 +54,7 @@ def queries(select: Callable[..., str], span: Span) -> dict[str, str]:
 
 
 def line(series: Sequence[Series], start: float, span: Span) -> Line:
-    """The one series of an answer as a line whose first value is at ``start`` (Unix seconds); gaps stay gaps."""
+    """Return the only series of an answer as a line from ``start`` (Unix seconds); missing values stay ``None``."""
     found: Line = [None] * span.steps
     for at, value in series[0].points if series else ():
         place = round((at - start) / span.step)
@@ -64,55 +64,55 @@ def line(series: Sequence[Series], start: float, span: Span) -> Line:
 
 
 @dataclass(slots=True)
-class _Kept:
-    """The newest lines of a span, when they were asked for (monotonic), and who asks for newer ones."""
+class _CachedLines:
+    """The newest lines of a span, when they were read (monotonic seconds), and the query for newer ones."""
 
     lines: Lines | None = None
     at: float = -math.inf
-    asking: asyncio.Task[None] | None = None
+    refresh: asyncio.Task[None] | None = None
 
 
-class PrometheusHistory:
-    """Lines over any span, kept for a fifth of its step."""
+class PrometheusCharts:
+    """Lines over any span, cached for a fifth of its step."""
 
     def __init__(self, prometheus: Prometheus, clock: Clock, background: Background) -> None:
         self._prometheus = prometheus
         self._clock = clock
-        self._kept: dict[str, _Kept] = {}
+        self._cache: dict[str, _CachedLines] = {}
         self._tasks = background.tasks()
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_QUERIES)
 
     async def lines(self, span: Span) -> Lines | None:
-        """The newest lines that there are within :data:`WAIT`; ``None`` where Prometheus gives none."""
-        kept = self._kept.setdefault(span.key, _Kept())
-        if kept.asking is None and self._clock.monotonic() - kept.at >= max(2.0, span.step / 5):
-            kept.asking = self._tasks.spawn("prometheus history", self._ask(kept, span))
-        if kept.asking is not None:
-            await asyncio.wait([kept.asking], timeout=WAIT)
-        return kept.lines
+        """Return the newest lines known after at most :data:`VIEWER_TIMEOUT`; ``None`` if Prometheus did not answer."""
+        cached = self._cache.setdefault(span.key, _CachedLines())
+        if cached.refresh is None and self._clock.monotonic() - cached.at >= max(2.0, span.step / 5):
+            cached.refresh = self._tasks.spawn("prometheus history", self._refresh(cached, span))
+        if cached.refresh is not None:
+            await asyncio.wait([cached.refresh], timeout=VIEWER_TIMEOUT)
+        return cached.lines
 
     async def aclose(self) -> None:
-        """Stop asking."""
+        """Cancel running queries."""
         await self._tasks.close()
 
-    async def _ask(self, kept: _Kept, span: Span) -> None:
+    async def _refresh(self, cached: _CachedLines, span: Span) -> None:
         try:
-            kept.lines = await self._read(span)
+            cached.lines = await self._read(span)
         except NotifyxError as error:
-            kept.lines = None
+            cached.lines = None
             log.info("Prometheus gave no history", reason=error.reason)
         finally:
-            kept.at, kept.asking = self._clock.monotonic(), None
+            cached.at, cached.refresh = self._clock.monotonic(), None
 
     async def _read(self, span: Span) -> Lines:
-        # On the step's own grid, so that the same moments are asked for again and the lines do not flicker.
+        # On multiples of the step, so that each query asks for the same moments and the lines do not flicker.
         end = math.floor(self._clock.now().timestamp() / span.step) * span.step
         start = end - span.seconds + span.step
 
         async def one(expression: str) -> Line:
-            async with self._turn:
+            async with self._slots:
                 return line(await self._prometheus.range(expression, start=start, end=end, step=span.step), start, span)
 
-        asked = queries(self._prometheus.series, span)
-        found = await asyncio.gather(*(one(expression) for expression in asked.values()))
-        return Lines(**dict(zip(asked, found, strict=True)))
+        expressions = queries(self._prometheus.series, span)
+        found = await asyncio.gather(*(one(expression) for expression in expressions.values()))
+        return Lines(**dict(zip(expressions, found, strict=True)))

@@ -1,4 +1,4 @@
-"""The books of the topics that may be shown: what was due, and what became of it."""
+"""The ledger of the topics that may be shown: what was due to their subscribers, and what became of it."""
 
 from __future__ import annotations
 
@@ -15,67 +15,67 @@ from notifyx_gateway.upstream.store import Store
 
 log = get_logger(__name__)
 
-MOST = 20
-"""Topics that are shown: those with the most due."""
+MAX_TOPICS = 20
+"""Maximum number of topics shown: those with the most due."""
 
-FRESH = 30.0
-"""Seconds for which the books are shown as they were read: reading them is work for the store."""
+LEDGER_TTL = 30.0
+"""How long a ledger is shown before it is read again, in seconds: the store computes it."""
 
-DEADLINE = 5.0
-PAGE = 200
-MOST_PAGES = 25
+READ_TIMEOUT = 5.0
+PAGE_SIZE = 200
+MAX_PAGES = 25
 
-ANYBODY = Principal(id="system:anybody", kind="system", name="anybody")
-"""Who sees what everybody sees: public topics."""
+ANONYMOUS = Principal(id="system:anybody", kind="system", name="anybody")
+"""A principal who sees public topics only."""
 
 
 @dataclass(frozen=True, slots=True)
-class TopicLedger:
-    """One topic's sums. ``due`` must be the sum of the others."""
+class LedgerView:
+    """One topic's sums; ``due`` must be the sum of the others."""
 
     row: LedgerRow
 
     @property
     def balanced(self) -> bool:
-        """Whether each notification that was due is accounted for."""
+        """Whether every notification that was due is accounted for."""
         row = self.row
         return row.due == row.acked + row.pending + row.expired + row.withdrawn
 
 
-class TopicBooks:
-    """Reads the books of the public topics from the store, at most every :data:`FRESH` seconds."""
+class LedgerReader:
+    """Reads the ledger of the public topics from the store, at most every :data:`LEDGER_TTL` seconds."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._known: list[TopicLedger] = []
-        self._read_at = -FRESH
+        self._known: list[LedgerView] = []
+        self._read_at = -LEDGER_TTL
         self._lock = asyncio.Lock()
 
-    async def read(self) -> Sequence[TopicLedger]:
-        """The books, the largest first; as they were last known while the store does not answer."""
+    async def read(self) -> Sequence[LedgerView]:
+        """Return the topics, those with the most due first; the last known ones if the store does not answer."""
         async with self._lock:
             now = self._clock.monotonic()
-            if now - self._read_at >= FRESH:
+            if now - self._read_at >= LEDGER_TTL:
                 self._read_at = now
                 try:
-                    async with asyncio.timeout(DEADLINE):
-                        self._known = await self._ask()
+                    async with asyncio.timeout(READ_TIMEOUT):
+                        self._known = await self._fetch()
                 except (NotifyxError, TimeoutError) as error:
                     log.info("the topics' books were not read", error=str(error))
             return self._known
 
-    async def _ask(self) -> list[TopicLedger]:
+    async def _fetch(self) -> list[LedgerView]:
         rows = (await self._store.ledger(system_principal("dashboard"))).topics
         public = await self._public()
         shown = sorted((row for row in rows if row.topic in public), key=lambda row: (-row.due, row.topic))
-        return [TopicLedger(row) for row in shown[:MOST]]
+        return [LedgerView(row) for row in shown[:MAX_TOPICS]]
 
     async def _public(self) -> set[str]:
         names: set[str] = set()
         after = ""
-        for _ in range(MOST_PAGES):
-            page = await self._store.topics(ANYBODY, limit=PAGE, after=after)
+        for _ in range(MAX_PAGES):
+            page = await self._store.topics(ANONYMOUS, limit=PAGE_SIZE, after=after)
             names |= {topic.name for topic in page.items if topic.visibility == "public"}
             if page.next is None:
                 break

@@ -1,27 +1,27 @@
-"""Lines over the last ten minutes, whatever the rhythm in which nodes were asked."""
+"""Lines over the last ten minutes, whatever the rhythm in which nodes were answers."""
 
 from __future__ import annotations
 
 import pytest
 
 from notifyx_gateway.dashboard.charts import HEIGHT, WIDTH, chart, number, round_up
-from notifyx_gateway.dashboard.frames import Frame
-from notifyx_gateway.dashboard.history import SPAN, STEP, History, count, latency, rate
+from notifyx_gateway.dashboard.interval_buffer import SPAN_SECONDS, STEP_SECONDS, IntervalBuffer, count, latency, rate
+from notifyx_gateway.dashboard.intervals import Interval
 
-STEPS = int(SPAN / STEP)
+STEPS = int(SPAN_SECONDS / STEP_SECONDS)
 
 
-def frame(at: float, seconds: float, published: float, connections: float | None = None) -> Frame:
-    return Frame(at, seconds, {"published": published}, {"connections": connections}, {})
+def interval(at: float, seconds: float, published: float, connections: float | None = None) -> Interval:
+    return Interval(at, seconds, {"published": published}, {"connections": connections}, {})
 
 
 def test_a_steady_rate_is_a_flat_line_in_any_rhythm() -> None:
     for seconds in (2.0, 7.0, 10.0, 30.0):
-        history = History()
+        history = IntervalBuffer()
         at = 0.0
-        while at < 2 * SPAN:
+        while at < 2 * SPAN_SECONDS:
             at += seconds
-            history.add(frame(at, seconds, 5.0 * seconds))
+            history.add(interval(at, seconds, 5.0 * seconds))
         line = history.rates(at, "published")
         assert len(line) == STEPS
         assert [value for value in line if value is not None] == pytest.approx([5.0] * len([v for v in line if v]))
@@ -29,9 +29,9 @@ def test_a_steady_rate_is_a_flat_line_in_any_rhythm() -> None:
 
 
 def test_nothing_is_drawn_over_a_hole() -> None:
-    history = History()
-    history.add(frame(100.0, 10.0, 10.0, 3.0))
-    history.add(frame(400.0, 10.0, 20.0, 4.0))
+    history = IntervalBuffer()
+    history.add(interval(100.0, 10.0, 10.0, 3.0))
+    history.add(interval(400.0, 10.0, 20.0, 4.0))
     line = history.rates(400.0, "published")
     assert line[-1] == 2.0
     assert line[-31] == 1.0
@@ -40,15 +40,15 @@ def test_nothing_is_drawn_over_a_hole() -> None:
 
 
 def test_what_is_old_goes() -> None:
-    history = History()
+    history = IntervalBuffer()
     for at in range(0, 5000, 10):
-        history.add(frame(float(at), 10.0, 1.0))
-    assert len(history.last(10 * SPAN)) == SPAN / 10 + 1
+        history.add(interval(float(at), 10.0, 1.0))
+    assert len(history.last(10 * SPAN_SECONDS)) == SPAN_SECONDS / 10 + 1
     assert [one.at for one in history.last(20.0)] == [4980.0, 4990.0]
 
 
 def test_figures_of_nothing() -> None:
-    history = History()
+    history = IntervalBuffer()
     assert history.latest is None
     assert history.last(60.0) == []
     assert rate([], "published") is None
@@ -58,8 +58,8 @@ def test_figures_of_nothing() -> None:
 
 
 def test_latency_is_of_all_frames_together() -> None:
-    frames = [Frame(at, 1.0, {}, {}, {0.1: 5.0, 1.0: 10.0}) for at in (1.0, 2.0)]
-    assert latency(frames, 0.5) == pytest.approx(0.1)
+    intervals = [Interval(at, 1.0, {}, {}, {0.1: 5.0, 1.0: 10.0}) for at in (1.0, 2.0)]
+    assert latency(intervals, 0.5) == pytest.approx(0.1)
 
 
 def test_a_chart() -> None:
