@@ -203,7 +203,7 @@ class FeedClient:
                 self._gap_tasks = gap_tasks
                 group.create_task(self._read(socket), name="feed read")
                 group.create_task(self._write(socket), name="feed write")
-                group.create_task(self._check_liveness(socket), name="feed liveness")
+                group.create_task(self._check_liveness(socket), name="feed pulse")
                 # Only once the writer is under way: what the sink then asks the store is not older than the watch.
                 self._handler.on_connected()
                 await broken
@@ -261,7 +261,7 @@ class FeedClient:
         where = classify(cursor.head, rows)
         if where == "gap":
             cursor.pending = [rows]
-            self._gap_tasks.spawn("feed gap", self._fill_gap(rows.topic, cursor, rows.first - 1))
+            self._gap_tasks.spawn("feed heal", self._fill_gap(rows.topic, cursor, rows.first - 1))
         elif where == "next":
             fresh = rows.after(cursor.head)
             cursor.head = rows.last

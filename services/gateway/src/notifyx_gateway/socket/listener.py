@@ -81,7 +81,7 @@ class SocketListener:
             start_serving=not shared,
         )
         self._tasks.endless(
-            "idle sockets", every(self._settings.idle_check_interval, self._close_idle, wait_first=True)
+            "socket sweep", every(self._settings.idle_check_interval, self._close_idle, wait_first=True)
         )
         return self
 
