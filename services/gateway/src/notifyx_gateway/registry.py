@@ -97,15 +97,15 @@ class Registry:
 
     def put(self, lease: Lease) -> None:
         """Take or renew a lease. Raises :class:`TooManyRequests` when the table is full."""
-        self._publish(self._table.put(lease, self._clock.monotonic()), "node joined", lease.instance)
+        self._publish(self._table.put(lease, self._clock.monotonic()), "lease_granted", lease.instance)
 
     def remove(self, service: str, instance: str) -> None:
         """End a lease; one that is not there is no error."""
-        self._publish(self._table.remove(service, instance), "node left", instance)
+        self._publish(self._table.remove(service, instance), "lease_released", instance)
 
     def expire(self) -> None:
         """End the leases whose time is over."""
-        self._publish(self._table.expire(self._clock.monotonic()), "lease ended", None)
+        self._publish(self._table.expire(self._clock.monotonic()), "lease_expired", None)
 
     def nodes(self) -> list[Lease]:
         """Every node whose lease is alive."""

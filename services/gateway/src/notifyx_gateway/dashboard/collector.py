@@ -160,7 +160,7 @@ def _read_all(texts: dict[str, str]) -> dict[str, Readings]:
         try:
             found[node] = read(text)
         except ValueError as error:
-            log.warning("metrics not understood", node=node, error=str(error))
+            log.warning("metrics_unparsable", node=node, error=str(error))
     return found
 
 

@@ -62,7 +62,7 @@ class LedgerReader:
                     async with asyncio.timeout(READ_TIMEOUT):
                         self._known = await self._fetch()
                 except (NotifyxError, TimeoutError) as error:
-                    log.info("the topics' books were not read", error=str(error))
+                    log.info("ledger_read_failed", error=str(error))
             return self._known
 
     async def _fetch(self) -> list[LedgerView]:

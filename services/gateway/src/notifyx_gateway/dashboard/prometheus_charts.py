@@ -100,7 +100,7 @@ class PrometheusCharts:
             cached.lines = await self._read(span)
         except NotifyxError as error:
             cached.lines = None
-            log.info("Prometheus gave no history", reason=error.reason)
+            log.info("prometheus_query_failed", reason=error.reason)
         finally:
             cached.at, cached.refresh = self._clock.monotonic(), None
 

@@ -1,4 +1,4 @@
-"""Bringing a consumer that is behind up to the head: pages of history, shared by those who need the same ones."""
+"""Reads the log for consumers that are behind the head; consumers that need the same page share one read."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from notifyx_gateway.delivery.topic_state import TopicState
 from notifyx_gateway.upstream.store import Store
 
 PAGE_SIZE = 200
-"""Rows asked for at once."""
+"""Rows of one page."""
 
 MAX_CONCURRENT_READS = 8
 """Concurrent reads of the log by this gateway; after an outage all consumers read at once."""
 
 READ_TIMEOUT = 20.0
-"""Seconds one page may take, retries and waiting for the store to come back included."""
+"""Timeout of one page in seconds, including retries while the store is unavailable."""
 
 
 class LogReader:
-    """Reads of the log on behalf of consumers whose permission the store has checked at their join."""
+    """Reads the log for consumers. The store has checked their permission when they joined."""
 
     def __init__(self, store: Store, background: Background) -> None:
         self._store = store
@@ -35,10 +35,10 @@ class LogReader:
         self._pages: dict[tuple[str, int, int], asyncio.Task[tuple[list[Row], int | None]]] = {}
 
     async def page(self, topic: str, after: int, head: int) -> tuple[list[Row], int | None]:
-        """A page of rows above ``after``, and the cursor to go on from (``None``: there is no more up to ``head``).
+        """Return the rows above ``after``, and the cursor to continue from (``None``: no more up to ``head``).
 
-        ``head`` is a seq that is known to be committed. One read serves all who ask the same at the same time;
-        ``head`` is part of what is asked, because a read that started before it was committed may not show it.
+        ``head`` is a committed seq. Equal requests at the same time share one read. ``head`` belongs to the request,
+        because a read that started before ``head`` was committed may miss it.
         Raises :class:`NotifyxError`.
         """
         key = (topic, after, head)
@@ -49,7 +49,7 @@ class LogReader:
         return await asyncio.shield(task)
 
     async def range(self, topic: str, after: int, up_to: int) -> list[Row]:
-        """Every row in (after, up_to] that still exists. Raises :class:`NotifyxError`."""
+        """Return every row in (after, up_to] that still exists. Raises :class:`NotifyxError`."""
         found: list[Row] = []
         cursor: int | None = after
         while cursor is not None and cursor < up_to:
@@ -67,7 +67,7 @@ class LogReader:
 
 
 class CatchUp:
-    """One consumer's way to the head: ``cursor`` is the last seq it has."""
+    """The progress of one consumer towards the head: ``cursor`` is the last seq that it has."""
 
     __slots__ = ("_log_reader", "cursor", "sink", "state")
 
@@ -78,8 +78,8 @@ class CatchUp:
         self._log_reader = log_reader
 
     async def next_rows(self) -> tuple[Sequence[Row], int]:
-        """Rows above the cursor, and the seq up to which they are all there is. Raises :class:`NotifyxError`."""
-        # Everything up to the head of now is committed: a read that starts later and finds no more has it all.
+        """Return rows above the cursor, and the seq up to which they are complete. Raises :class:`NotifyxError`."""
+        # Everything up to the current head is committed: a read that starts now and finds no more is complete.
         head = self.state.head
         rows = self.state.ring.after(self.cursor)
         if rows is not None:
@@ -89,7 +89,7 @@ class CatchUp:
 
 
 def next_chunk(rows: Sequence[Row], start: int, size: int) -> Sequence[Row]:
-    """The rows from position ``start`` on whose JSON is at most ``size`` bytes together, but at least one."""
+    """Return the rows from index ``start`` whose JSON is at most ``size`` bytes in total, but at least one."""
     end, total = start, 0
     while end < len(rows):
         total += len(rows[end][1])

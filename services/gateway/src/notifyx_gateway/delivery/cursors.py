@@ -1,8 +1,8 @@
-"""The feed's bookkeeping, without I/O: what a rows message means for a topic read up to ``head``.
+"""Decides what a rows message of the feed means for a topic that has been read up to ``head``. Pure.
 
-The invariant: a topic's rows are handed on in ascending ``seq``, each once, and ``head`` is the last seq that was
-handed on or is known to be gone. A message that starts later than ``head + 1`` is a gap: it is held until what is
-missing has been read.
+The invariant: a topic's rows are delivered in ascending ``seq``, each once, and ``head`` is the last seq that was
+delivered or no longer exists. A message that starts later than ``head + 1`` leaves a gap: it stays pending until the
+missing rows have been read.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, Literal
 import orjson
 
 Row = tuple[int, bytes]
-"""A notification: its seq, and its JSON exactly as clients get it."""
+"""A notification: its seq, and its JSON exactly as clients receive it."""
 
 
 class FeedProtocolError(ValueError):
-    """The store sent something on the feed that is not in the contract."""
+    """The store sent a message on the feed that violates the contract."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Rows:
     lines: tuple[bytes, ...]
 
     def after(self, head: int) -> list[Row]:
-        """Its rows with a seq above ``head``."""
+        """Return its rows with a seq above ``head``."""
         if len(self.lines) == self.last - self.first + 1:
-            # None is missing, so positions are seqs and nothing has to be parsed.
+            # No seq is missing, so each seq follows from its index and nothing has to be parsed.
             skip = max(0, head + 1 - self.first)
             return [(self.first + skip + n, line) for n, line in enumerate(self.lines[skip:])]
         rows = [(seq_of(line), line) for line in self.lines]
@@ -42,7 +42,7 @@ class Rows:
 
 @dataclass(slots=True)
 class FeedCursor:
-    """How far a watched topic has been read; ``held`` collects messages while a gap is being healed."""
+    """The seq up to which a watched topic was read; ``pending`` holds messages while a gap is being filled."""
 
     topic_id: str
     head: int
@@ -50,7 +50,7 @@ class FeedCursor:
 
 
 def seq_of(line: bytes) -> int:
-    """The ``seq`` of a notification's JSON."""
+    """Return the ``seq`` in a notification's JSON. Raises :class:`FeedProtocolError`."""
     try:
         seq = orjson.loads(line)["seq"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -61,16 +61,16 @@ def seq_of(line: bytes) -> int:
 
 
 def classify(head: int, rows: Rows) -> Literal["old", "next", "gap"]:
-    """Where ``rows`` lies: wholly read before, continuing (perhaps overlapping), or leaving a gap."""
+    """Classify ``rows``: all read before, the next (possibly overlapping), or after a gap."""
     if rows.last <= head:
         return "old"
     return "next" if rows.first <= head + 1 else "gap"
 
 
 def decode(message: bytes) -> Rows | dict[str, Any]:
-    """A message of the feed: :class:`Rows`, or the object of any other type.
+    """Decode a message of the feed: :class:`Rows`, or the JSON object of any other type.
 
-    Raises :class:`FeedProtocolError` for what the contract does not know.
+    Raises :class:`FeedProtocolError` if it is malformed.
     """
     first, *lines = message.split(b"\n")
     try:

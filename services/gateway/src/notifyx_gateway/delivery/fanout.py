@@ -1,11 +1,11 @@
-"""Delivery: a tick's rows to every sink of their topics, and sinks that are behind up to the head.
+"""Writes the rows of each tick of the event loop to every sink of their topic, and brings sinks up to the head.
 
-A sink is in one of three places of its :class:`~notifyx_gateway.delivery.topic_state.TopicState`:
+A sink is in one of three states in its :class:`~notifyx_gateway.delivery.topic_state.TopicState`:
 
 - **live**: it has everything up to ``head``; each tick's rows are encoded once per format and written to all.
-- **ahead**: the store told it a later position than the feed has reached; it gets only the rows above its cursor.
-- **behind**: a task reads what it misses, from the ring or the history, as fast as the sink takes it; at the moment
-  it has reached ``head`` it becomes live, with no await between the check and the change.
+- **ahead**: its join returned a later position than the feed has reached; it gets only the rows above its cursor.
+- **behind**: a task reads what it misses, from the ring or the log, as fast as the sink accepts it. Once it has
+  reached ``head`` it becomes live, without an ``await`` between the check and the change.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from notifyx_gateway.delivery.topic_state import TopicState
 log = get_logger(__name__)
 
 BURST = 256 << 10
-"""Bytes; more than this in one tick is handed out at the pace each sink can take."""
+"""Bytes; more than this in one tick is written at the pace that each sink accepts."""
 
 
 class Fanout:
-    """Writes rows to sinks. ``on_rows`` hears of each topic that got some, ``on_lost`` of sinks that cannot go on."""
+    """Writes rows to sinks. ``on_rows`` is called for each topic with new rows, ``on_lost`` for sinks that failed."""
 
     def __init__(
         self,
@@ -52,16 +52,16 @@ class Fanout:
         self._seconds = metrics.histogram("notifyx_delivery_seconds")
 
     def add(self, state: TopicState, rows: list[Row], head: int, published_ms: int) -> None:
-        """``rows`` bring ``state`` up to ``head``; they are written at the end of this tick of the loop."""
+        """Queue ``rows``, which bring ``state`` up to ``head``; they are written at the end of this tick."""
         state.fresh += rows
         state.fresh_head = head
         if not self._flushes:
-            # What else arrives in this tick is joined to it, and each sink is written to once.
+            # Rows that arrive later in this tick join them, so that each sink is written to once.
             asyncio.get_running_loop().call_soon(self._flush)
         self._flushes[state] = min(self._flushes.get(state, published_ms), published_ms)
 
     def attach(self, state: TopicState, sink: Sink, cursor: int) -> None:
-        """Put a sink that has everything up to ``cursor`` where it belongs."""
+        """Attach a sink that has everything up to ``cursor``, in the state that follows from it."""
         if sink.closed:
             return
         if cursor > state.head:
@@ -74,7 +74,7 @@ class Fanout:
             state.behind[sink] = self._tasks.spawn("catch up", self._catch_up(catch_up))
 
     async def close(self) -> None:
-        """Stop bringing sinks to the head."""
+        """Cancel the catch-up of all sinks."""
         await self._tasks.close()
 
     def _flush(self) -> None:
@@ -118,13 +118,13 @@ class Fanout:
                 self.attach(state, sink, cursor)
 
     def _replay_ring(self, state: TopicState, sink: Sink, cursor: int) -> bool:
-        """Bring the sink to the head from the ring, if that has it all and the sink has room."""
+        """Bring the sink to the head from the ring, if the ring has all rows and the sink can accept them."""
         memo = state.memo
         if memo is None or memo[:3] != (sink.format, cursor, state.head):
             rows = state.ring.after(cursor)
             if rows is None:
                 return False
-            # After a break many come back with the same cursor.
+            # After an outage many sinks return with the same cursor.
             memo = state.memo = (sink.format, cursor, state.head, *sink.format.encode(rows), len(rows))
         payload, size, count = memo[3:]
         if size > min(sink.writable_bytes(), BURST):
@@ -147,7 +147,7 @@ class Fanout:
                 while done < len(rows):
                     if sink.writable_bytes() < BURST:
                         await sink.wait_drained()
-                    # Half of the room: what stands around a row on the wire takes some, too.
+                    # Half of it: the framing around each row takes space, too.
                     part = next_chunk(rows, done, min(BURST, sink.writable_bytes() // 2))
                     payload, size = sink.format.encode(part)
                     if sink.closed:
@@ -158,7 +158,7 @@ class Fanout:
                     done += len(part)
                 work.cursor = max(work.cursor, covered)
         except NotifyxError as error:
-            log.warning("catching up failed", topic=state.name, code=error.code)
+            log.warning("catch_up_failed", topic=state.name, code=error.code)
             self._on_lost(sink, error)
         finally:
             if state.behind.get(sink) is asyncio.current_task():

@@ -1,9 +1,9 @@
-"""The gateway's end of the store's feed: one WebSocket to one store node, resumed on any other after a break.
+"""The client of the store's feed: one WebSocket to one store node, resumed on any node after a disconnect.
 
-Lifecycle: connect (bounded), say what is watched from which cursor, read. A node that does not answer pings is
-left within about three seconds, also when its connection stays open (a stopped process). Whatever breaks, reading
-goes on from the cursors: nothing is lost and nothing comes twice. A gap within a connection is read from the
-history before what follows it is handed on.
+Lifecycle: connect with a timeout, send each watched topic with its cursor, read. A node that does not answer pings is
+abandoned within about three seconds, even if its connection stays open (a suspended process). After every failure
+reading resumes from the cursors: nothing is lost or delivered twice. A gap within a connection is read from the log
+before anything later is delivered.
 """
 
 from __future__ import annotations
@@ -42,35 +42,35 @@ log = get_logger(__name__)
 CONNECT_TIMEOUT = 2.0
 PING_INTERVAL = 0.75
 SILENCE_TIMEOUT = 2.25
-"""Seconds without any message after which a node is taken for dead; it answers pings, so silence means trouble."""
+"""How long a node may send nothing before it counts as dead, in seconds; a healthy one answers pings."""
 MAX_MESSAGE = 64 << 20
 MAX_PENDING_MESSAGES = 2000
 RECONNECTS = Backoff(0.02, 1.0)
-"""The pauses before the next node is tried."""
+"""Pauses before the next attempt to connect."""
 STEADY_SECONDS = 5.0
-"""Seconds after which a connection counts as sound: the pause after its end is the shortest one again."""
+"""Seconds after which a connection counts as stable: the pause after its end is the shortest again."""
 
 
 class FeedHandler(Protocol):
-    """Who takes what the feed brings. Called in order, in the event loop; must not block or raise."""
+    """Receives the messages of the feed, in order, in the event loop. Must not block or raise."""
 
     def on_rows(self, topic: str, rows: list[Row], head: int, published_ms: int) -> None:
-        """``rows`` (perhaps none: they expired) bring ``topic`` up to ``head``."""
+        """Handle ``rows``, all that exist up to ``head``; the list is empty if they have expired."""
 
     def on_acked(self, event: dict[str, Any]) -> None:
-        """A user acknowledged: ``topic, user, up_to, seqs, unread``."""
+        """Handle an acknowledgement by a user: ``topic, user, up_to, seqs, unread``."""
 
     def on_subscriptions_changed(self, user: str) -> None:
-        """The user's set of subscriptions changed."""
+        """Handle a change of the user's set of subscriptions."""
 
     def on_topic_deleted(self, topic: str) -> None:
-        """The topic is gone; it is no longer watched."""
+        """Handle the deletion of a topic; it is no longer watched."""
 
     def on_topic_changed(self, topic: str) -> None:
-        """Permissions or settings of the topic changed."""
+        """Handle a change of the topic's permissions or settings."""
 
     def on_connected(self) -> None:
-        """The feed has (re)started: events that are not rows may have been missed before."""
+        """Handle a new connection: events other than rows may have been missed before it."""
 
 
 ReadHistory = Callable[[str, int, int], Awaitable[list[Row]]]
@@ -78,11 +78,11 @@ ReadHistory = Callable[[str, int, int], Awaitable[list[Row]]]
 
 
 class _ConnectionLost(Exception):
-    """This connection is of no more use."""
+    """The connection cannot be used any more."""
 
 
 class FeedClient:
-    """Follows watched topics and users at the store."""
+    """Watches topics and users at the store."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class FeedClient:
         self._reconnects = metrics.counter("notifyx_feed_reconnects_total")
         self._filled_gaps = metrics.counter("notifyx_feed_gaps_healed_total")
         self.connected_to: Endpoint | None = None
-        """The node the feed reads from now; ``None`` while there is none."""
+        """The store node that the feed is connected to; ``None`` while disconnected."""
 
     async def __aenter__(self) -> Self:
         self._tasks.endless("feed", self._run())
@@ -125,10 +125,10 @@ class FeedClient:
         await self._tasks.close()
 
     def watch(self, topic: str, topic_id: str, after: int) -> None:
-        """Follow ``topic`` from the seq after ``after``; replaces an earlier watch of that name."""
+        """Watch ``topic`` from the seq after ``after``; replaces an earlier watch of that name."""
         known = self._cursors.get(topic)
         if known is not None and known.topic_id != topic_id:
-            # Rows of the deleted topic of that name may be under way, and nothing on them tells the two apart.
+            # Rows of the deleted topic of that name may be in transit; nothing in them distinguishes the two topics.
             self._disconnect("a topic was made anew")
         self._cursors[topic] = FeedCursor(topic_id, after)
         self._sent_topics.discard(topic)
@@ -136,19 +136,19 @@ class FeedClient:
         self._wake.set()
 
     def unwatch(self, topic: str) -> None:
-        """Stop following ``topic``."""
+        """Stop watching ``topic``."""
         if self._cursors.pop(topic, None) is not None:
             self._dirty_topics.add(topic)
             self._wake.set()
 
     def watch_user(self, user: str) -> None:
-        """Follow the user's acknowledgements and subscriptions."""
+        """Watch the user's acknowledgements and subscriptions."""
         self._users.add(user)
         self._dirty_users.add(user)
         self._wake.set()
 
     def unwatch_user(self, user: str) -> None:
-        """Stop following the user."""
+        """Stop watching the user."""
         self._users.discard(user)
         self._dirty_users.add(user)
         self._wake.set()
@@ -177,15 +177,15 @@ class FeedClient:
                 if connected_before:
                     self._reconnects.inc()
                 connected_before = True
-                log.info("feed connected", node=endpoint.instance)
+                log.info("feed_connected", node=endpoint.instance)
                 reason = await self._serve(socket, endpoint)
             failures = 1 if self._clock.monotonic() - started > STEADY_SECONDS else failures + 1
             self._client.balancer.failed(endpoint.url, self._clock.monotonic())
-            log.warning("feed lost", node=endpoint.instance, reason=reason)
+            log.warning("feed_disconnected", node=endpoint.instance, reason=reason)
             await asyncio.sleep(RECONNECTS.after(failures))
 
     async def _serve(self, socket: aiohttp.ClientWebSocketResponse[bool], endpoint: Endpoint) -> str:
-        """Serve one connection until it breaks; returns why."""
+        """Use one connection until it is lost; return the reason."""
         loop = asyncio.get_running_loop()
         broken = self._broken = loop.create_future()
         self._last_message_at = loop.time()
@@ -204,7 +204,7 @@ class FeedClient:
                 group.create_task(self._read(socket), name="feed read")
                 group.create_task(self._write(socket), name="feed write")
                 group.create_task(self._check_liveness(socket), name="feed pulse")
-                # Only once the writer is under way: what the sink then asks the store is not older than the watch.
+                # After the writer has started: what the handler reads from the store is then not older than the watch.
                 self._handler.on_connected()
                 await broken
         except* (_ConnectionLost, FeedProtocolError, aiohttp.ClientError, TimeoutError, OSError) as errors:
@@ -242,7 +242,7 @@ class FeedClient:
                 self._handler.on_topic_changed(message["topic"])
             elif kind == "topic_deleted":
                 topic = message["topic"]
-                # A name that was watched anew and not yet told belongs to another topic than the deleted one.
+                # A name whose new watch is not sent yet belongs to another topic than the deleted one.
                 if topic in self._sent_topics and self._cursors.pop(topic, None) is not None:
                     self._sent_topics.discard(topic)
                     self._handler.on_topic_deleted(topic)
@@ -252,7 +252,7 @@ class FeedClient:
     def _rows(self, rows: Rows) -> None:
         cursor = self._cursors.get(rows.topic)
         if cursor is None or rows.topic not in self._sent_topics:
-            return  # unwatched (or watched anew) while this was under way
+            return  # unwatched, or watched again, while this was in transit
         if cursor.pending is not None:
             if len(cursor.pending) >= MAX_PENDING_MESSAGES:
                 raise _ConnectionLost("too much was held while a gap was healed")
@@ -268,7 +268,7 @@ class FeedClient:
             self._handler.on_rows(rows.topic, fresh, rows.last, rows.published_ms)
 
     async def _fill_gap(self, topic: str, cursor: FeedCursor, up_to: int) -> None:
-        log.warning("feed gap", topic=topic, after=cursor.head, up_to=up_to)
+        log.warning("feed_gap_detected", topic=topic, after=cursor.head, up_to=up_to)
         try:
             missing = await self._read_history(topic, cursor.head, up_to)
             if self._cursors.get(topic) is not cursor:
@@ -326,7 +326,7 @@ class FeedClient:
                 await socket.send_str(Ping(n=number).model_dump_json())
             before = loop.time()
             await asyncio.sleep(PING_INTERVAL)
-            # When this process itself stood still, what was sent to it has had no chance to be read.
+            # If this process itself was suspended, it had no chance to read what was sent to it.
             stood_still = loop.time() - before > PING_INTERVAL * 2
             if stood_still:
                 self._last_message_at = loop.time()

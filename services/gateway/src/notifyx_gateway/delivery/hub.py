@@ -1,7 +1,7 @@
-"""Who follows which topic: joins, leaves, what the feed brings, and topics that end or change.
+"""Connects sinks and observers to the feed: joins, leaves, messages of the feed, and topics that end or change.
 
-Only topics with sinks or an observer are watched; one that lost its last is kept for a while, because its clients
-may come back in a second.
+Only topics with sinks or an observer are watched. A topic that lost its last one stays watched for a while, because
+its clients may reconnect within seconds.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from notifyx_gateway.upstream.store import Store
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """``linger``: seconds a topic without consumers stays watched. ``retry``: seconds between tries to check joins."""
+    """``linger``: seconds that a topic without consumers stays watched. ``retry``: pause between permission checks."""
 
     linger: float = 30.0
     retry: float = 0.5
 
 
 class Hub:
-    """All topics this gateway serves live."""
+    """All topics that this gateway delivers live."""
 
     def __init__(
         self,
@@ -93,9 +93,9 @@ class Hub:
     # Consumers
 
     def attach(self, sink: Sink, result: JoinResult, since: int | None) -> None:
-        """Start delivering what follows ``since`` (or the position in ``result``) to ``sink``.
+        """Start delivering what follows ``since`` (or the head in ``result``) to ``sink``.
 
-        ``result`` is the store's answer to the join; call this after the client has been told of it.
+        ``result`` is the store's answer to the join; call this after it was sent to the client.
         """
         if sink.closed:
             return
@@ -107,7 +107,7 @@ class Hub:
         self._fanout.attach(state, sink, result.last_seq if since is None else min(since, result.last_seq))
 
     def detach(self, sink: Sink) -> None:
-        """Stop delivering to ``sink``; does nothing when it is not attached."""
+        """Stop delivering to ``sink``; do nothing if it is not attached."""
         topic, user = sink.store_topic, sink.principal.id
         mine = self._by_user.get((user, topic))
         if mine is None or sink not in mine:
@@ -121,7 +121,7 @@ class Hub:
             self._schedule_unwatch(state)
 
     def watch_user(self, user: str) -> None:
-        """Have the feed bring the user's acknowledgements; counted, so call :meth:`unwatch_user` as often."""
+        """Watch the user's acknowledgements on the feed. Calls are counted: call :meth:`unwatch_user` as often."""
         self._users[user] += 1
         if self._users[user] == 1:
             self.feed.watch_user(user)
@@ -134,11 +134,11 @@ class Hub:
             self.feed.unwatch_user(user)
 
     def add_observer(self, observer: Observer) -> None:
-        """Tell ``observer`` of acknowledgements, subscriptions and restarts of the feed."""
+        """Notify ``observer`` of acknowledgements, subscriptions and restarts of the feed."""
         self._observers.add(observer)
 
     def observe(self, observer: Observer, result: JoinResult) -> bool:
-        """Tell ``observer`` of new rows in the topic of ``result``; returns whether some came since ``result``."""
+        """Notify ``observer`` of new rows in the topic of ``result``; return whether some arrived since ``result``."""
         state = self._state(result)
         self._observed.setdefault(result.topic, set()).add(observer)
         return state.head > result.last_seq
@@ -155,11 +155,11 @@ class Hub:
                 self._schedule_unwatch(state)
 
     def connections(self) -> dict[str, int]:
-        """How many sinks each topic has that has any; inboxes are left out."""
+        """Return the number of sinks of each topic that has any, without inbox topics."""
         counts = {name: len(state.sinks()) for name, state in self._topics.items() if not name.startswith("user:")}
         return {name: count for name, count in counts.items() if count}
 
-    # What the feed brings (FeedHandler)
+    # FeedHandler
 
     def on_rows(self, topic: str, rows: list[Row], head: int, published_ms: int) -> None:
         state = self._topics.get(topic)
@@ -208,7 +208,7 @@ class Hub:
         return state
 
     def _delete(self, state: TopicState, *, unwatch: bool = True) -> None:
-        """The topic of ``state`` is gone: tell everyone. ``forget``: its name is not watched any more either."""
+        """Remove a deleted topic and notify its sinks and observers. ``unwatch``: also stop watching its name."""
         del self._topics[state.name]
         state.gone = True
         if unwatch:
@@ -231,7 +231,7 @@ class Hub:
             observer.rows_added(topic)
 
     async def _recheck_permissions(self, states: list[TopicState], *, send_position: bool) -> None:
-        """Ask the store again whether those who joined may read; with ``tell``, pass on where they stand."""
+        """Check again at the store whether the sinks may read; with ``send_position``, send them their positions."""
         groups: dict[tuple[str, Principal], list[Sink]] = {}
         for state in states:
             for sink in state.sinks():
@@ -248,7 +248,7 @@ class Hub:
                 if isinstance(answer, JoinResult):
                     self._apply_check(topic, present, answer, send_position)
                     continue
-                # Not found is gone for everyone, which the feed is about to say, or only out of this one's sight.
+                # Not found: deleted, which the feed is about to report, or no longer visible to this principal.
                 once = isinstance(answer, NotFound) and (topic, principal) not in missing
                 if isinstance(answer, NotFound | Forbidden | Unauthenticated) and not once:
                     for sink in present:

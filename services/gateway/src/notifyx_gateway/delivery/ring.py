@@ -1,4 +1,4 @@
-"""The recent rows of one topic, bounded in number and bytes: what a client that was away for a moment missed."""
+"""The newest rows of one topic, bounded in number and bytes, for clients that were disconnected for a moment. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_BYTES = 2 << 20
 
 
 class Ring:
-    """Holds every row in (``floor``, head] that exists; what is at or below ``floor`` has to be read elsewhere."""
+    """Every row in (``floor``, head] that exists; rows at or below ``floor`` must be read from the store."""
 
     __slots__ = ("_bytes", "_rows", "floor")
 
@@ -22,7 +22,7 @@ class Ring:
         self._bytes = 0
 
     def extend(self, rows: Iterable[Row], *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> None:
-        """Append rows (ascending) and let go of the oldest past the bounds."""
+        """Append rows (ascending) and evict the oldest beyond the bounds."""
         for row in rows:
             self._rows.append(row)
             self._bytes += len(row[1])
@@ -32,7 +32,7 @@ class Ring:
             self.floor = seq
 
     def after(self, cursor: int) -> list[Row] | None:
-        """The rows above ``cursor``, ascending; ``None`` when some of them may have been let go."""
+        """Return the rows above ``cursor``, ascending; ``None`` if some of them may have been evicted."""
         if cursor < self.floor:
             return None
         found: list[Row] = []

@@ -1,4 +1,4 @@
-"""What the hub delivers to: the interface between fan-out and the transports."""
+"""The consumers of the hub: the interface between fan-out and the transports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from notifyx_gateway.delivery.cursors import Row
 
 
 class Format(Hashable, Protocol):
-    """How rows look on a transport. Sinks of an equal format share one encoding of a tick's rows."""
+    """The encoding of rows on a transport. Sinks with equal formats share one encoding of a tick's rows."""
 
     @property
     def transport(self) -> str:
@@ -19,7 +19,7 @@ class Format(Hashable, Protocol):
         ...
 
     def encode(self, rows: Sequence[Row]) -> tuple[Any, int]:
-        """The payload for :meth:`Sink.send`, and its size in bytes."""
+        """Return the payload for :meth:`Sink.send`, and its size in bytes."""
         ...
 
 
@@ -42,48 +42,48 @@ class Sink(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Nothing more can be delivered."""
+        """Whether nothing more can be delivered."""
         ...
 
     def send(self, payload: Any, size: int) -> None:
-        """Deliver; a sink that cannot keep up closes itself (and detaches from the hub)."""
+        """Deliver the payload. A sink that cannot keep up closes itself and detaches from the hub."""
         ...
 
     def writable_bytes(self) -> int:
-        """Bytes that may be sent now without closing."""
+        """Return how many bytes can be sent now without closing the sink."""
         ...
 
     async def wait_drained(self) -> None:
-        """Wait until most of what was sent has left, or the sink is closed."""
+        """Wait until most of what was sent has been written, or the sink is closed."""
         ...
 
     def acked(self, event: dict[str, Any]) -> None:
-        """The sink's user acknowledged in its topic (``up_to, seqs, unread``), here or on another device."""
+        """Handle an acknowledgement by the sink's user in its topic (``up_to, seqs, unread``), from any device."""
         ...
 
     def deleted(self) -> None:
-        """The topic is gone; the sink has been detached."""
+        """Handle the deletion of the topic; the sink has been detached."""
         ...
 
     def failed(self, error: NotifyxError) -> None:
-        """The sink cannot be served any more for that reason; it has been detached."""
+        """Handle ``error``, which ended the delivery; the sink has been detached."""
         ...
 
 
 class Observer(Protocol):
-    """Someone who wants to know that something happened, not the rows themselves. Must not block or raise."""
+    """Receives notice that something happened, without the rows. Must not block or raise."""
 
     def rows_added(self, topic: str) -> None:
-        """New notifications in an observed topic."""
+        """Handle new notifications in an observed topic."""
 
     def user_acked(self, user: str, topic: str) -> None:
-        """A followed user acknowledged somewhere."""
+        """Handle an acknowledgement by a watched user."""
 
     def subscriptions_changed(self, user: str) -> None:
-        """A followed user's set of subscriptions changed."""
+        """Handle a change of a watched user's subscriptions."""
 
     def topic_gone(self, topic: str) -> None:
-        """An observed topic was deleted."""
+        """Handle the deletion of an observed topic."""
 
     def feed_restarted(self) -> None:
-        """Any of the above may have been missed."""
+        """Handle a restart of the feed: any of the above may have been missed."""

@@ -1,4 +1,4 @@
-"""What the hub knows of one topic: how far it has been delivered, and to whom."""
+"""The delivery state of one topic: the head up to which it was delivered, and its sinks."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class TopicState:
         self.memo: tuple[Format, int, int, Any, int, int] | None = None
 
     def sinks(self) -> list[Sink]:
-        """Every sink, wherever it is."""
+        """Return every sink, in any state."""
         return [*(sink for group in self.live.values() for sink in group), *self.ahead, *self.behind]
 
     def go_live(self, sink: Sink) -> None:
-        """Put ``sink``, which has everything up to ``head``, among the live ones."""
+        """Mark ``sink``, which has everything up to ``head``, as live."""
         self.live.setdefault(sink.format, set()).add(sink)
 
     def remove(self, sink: Sink) -> None:
-        """Forget ``sink``."""
+        """Remove ``sink`` and cancel its catch-up."""
         group = self.live.get(sink.format)
         if group is not None:
             group.discard(sink)
@@ -64,5 +64,5 @@ class TopicState:
 
     @property
     def idle(self) -> bool:
-        """No sink at all."""
+        """Whether the topic has no sink."""
         return not (self.live or self.ahead or self.behind)

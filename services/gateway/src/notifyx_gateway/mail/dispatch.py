@@ -160,7 +160,7 @@ class Dispatcher:
         try:
             users = await self._resolve(due)
         except NotifyxError as error:
-            log.warning("addresses cannot be resolved", mails=len(due), reason=error.reason)
+            log.warning("address_resolution_failed", mails=len(due), reason=error.reason)
             self._record([OutboxResult(id=mail.id, status="off", reason="auth is unavailable") for mail in due])
             return {"off"}
         mails, results = prepare(due, users, self._public_url)
@@ -224,7 +224,7 @@ class Dispatcher:
                 await self._outbox.report(results)
             except NotifyxError as error:
                 failures += 1
-                log.warning("mail results wait for the store", results=len(results), reason=error.reason)
+                log.warning("mail_results_pending", results=len(results), reason=error.reason)
                 if not error.retryable and failures > 3:
                     # The store will never take them; the leases end and the emails are claimed again.
                     return

@@ -96,13 +96,13 @@ class EmailVerification:
         try:
             self._tasks.spawn("verification mail", self._send_and_log(principal))
         except TooManyTasks:
-            log.warning("verification mail not sent", reason="too many on their way")
+            log.warning("verification_mail_failed", reason="too many in progress")
 
     async def _send_and_log(self, principal: Principal) -> None:
         try:
             await self.send(principal, discovery_timeout=SEND_TIMEOUT)
         except NotifyxError as error:
-            log.info("verification mail not sent", code=error.code, reason=error.reason)
+            log.info("verification_mail_failed", code=error.code, reason=error.reason)
 
 
 def verification_mail(token: EmailToken, public_url: str) -> Mail:

@@ -18,7 +18,7 @@ from notifyx_gateway.upstream.identity import Authenticator, bearer_token
 
 
 class RequestAuthenticator:
-    """Checks the request of the current context."""
+    """Authenticates and rate-limits the request of the current context."""
 
     def __init__(
         self,
@@ -39,29 +39,29 @@ class RequestAuthenticator:
         self._tokens = limiter("tokens", settings.token_burst, settings.token_interval)
 
     async def credential(self) -> VerifiedToken:
-        """The caller's proven credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
+        """Return the verified credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
         return await self.authenticator.authenticate(bearer_token(request.headers.get("Authorization")))
 
     async def principal(self, scope: Scope | None = None, topic: str | None = None) -> Principal:
-        """Who calls. Raises as :meth:`credential`, and :class:`Forbidden` for a credential that lacks ``scope``."""
+        """Return the principal. Raises as :meth:`credential`, and :class:`Forbidden` if ``scope`` is missing."""
         principal = (await self.credential()).principal
         if scope is not None:
             principal.require_scope(scope, topic)
         return principal
 
     async def unrestricted_principal(self, scope: Scope) -> Principal:
-        """Who calls something that spans all topics: an API key for some of them is refused."""
+        """Return the principal of a call that spans all topics. Raises :class:`Forbidden` for a key of some topics."""
         principal = await self.principal(scope)
         if principal.topics is not None and "*" not in principal.topics:
             raise Forbidden("This credential covers some topics only.", code="topic_not_covered")
         return principal
 
     async def limit_sign_ups(self) -> None:
-        """Raises :class:`RateLimited` when this address signs up too often."""
+        """Raise :class:`RateLimited` if this address signs up too often."""
         await self._limit(self._sign_ups, "accounts were created")
 
     async def limit_token_requests(self) -> None:
-        """Raises :class:`RateLimited` when this address asks for tokens too often."""
+        """Raise :class:`RateLimited` if this address requests tokens too often."""
         await self._limit(self._tokens, "sign-ins were tried")
 
     async def _limit(self, limiter: RateLimiter, what: str) -> None:

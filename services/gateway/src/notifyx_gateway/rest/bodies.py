@@ -1,4 +1,4 @@
-"""Read bodies and queries of requests: their encoding, content type and size. What they hold is judged by others.
+"""Reads bodies and queries of requests: encoding, content type and size. Others validate the content.
 
 Everything here raises a :class:`~notifyx_common.errors.NotifyxError`.
 """
@@ -19,10 +19,10 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def read_bytes() -> bytes:
-    """The body as it came.
+    """Return the raw body.
 
-    Raises :class:`UnsupportedMediaType` for a compressed one and for a charset other than UTF-8, and what the
-    server raises for one that is too large.
+    Raises :class:`UnsupportedMediaType` if it is compressed or in a charset other than UTF-8, and the server's own
+    error if it is too large.
     """
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
@@ -36,22 +36,22 @@ async def read_bytes() -> bytes:
 
 
 async def read_model(kind: type[M]) -> M:
-    """The JSON body as ``kind``.
+    """Return the JSON body as ``kind``.
 
-    Raises :class:`UnsupportedMediaType` and :class:`InvalidRequest`, which lists each wrong field.
+    Raises :class:`UnsupportedMediaType`, and :class:`InvalidRequest` with each invalid field.
     """
     return parse_model(kind, parse_json(await read_json_bytes()))
 
 
 async def read_json_bytes() -> bytes:
-    """The body, which says that it is JSON. Raises :class:`UnsupportedMediaType`."""
+    """Return the body, whose content type must be JSON. Raises :class:`UnsupportedMediaType`."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send the body as application/json.")
     return await read_bytes()
 
 
 async def read_form() -> dict[str, str]:
-    """The fields of a form (RFC 6749 appendix B), each at most once. Raises as :func:`read_model` does."""
+    """Return the fields of a form (RFC 6749 appendix B), each at most once. Raises as :func:`read_model` does."""
     if request.mimetype != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("Send the body as application/x-www-form-urlencoded.")
     raw = await read_bytes()
@@ -66,7 +66,7 @@ async def read_form() -> dict[str, str]:
 
 
 def query(*known: str) -> dict[str, str]:
-    """The query's parameters. Raises :class:`InvalidRequest` for an unknown one and for one given twice."""
+    """Return the query's parameters. Raises :class:`InvalidRequest` if one is unknown or given twice."""
     values: dict[str, str] = {}
     for name, given in request.args.lists():
         if name not in known:

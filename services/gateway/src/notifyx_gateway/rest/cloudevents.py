@@ -1,9 +1,9 @@
-"""CloudEvents 1.0 over HTTP as notifications: both HTTP modes, as pure functions.
+"""Converts CloudEvents 1.0 over HTTP, in both HTTP modes, to notifications. Pure.
 
-The event itself is kept whole: the notification's ``data`` is the event in its JSON format. What a person reads is
-taken from it: the title is the event data's own ``title``, else the subject, else the type; the body is the
-data's own ``body`` (or ``message``), else data that is text. ``expirytime`` (an official extension) is
-``expires_at``. Source and id together are unique, so they are the idempotency key when the publisher gives none.
+The notification's ``data`` is the whole event in its JSON format. Its title is the event data's own ``title``, else
+the subject, else the type; its body is the data's own ``body`` (or ``message``), else data that is text.
+``expirytime`` (an official extension) becomes ``expires_at``. Source and id together are unique, so they become the
+idempotency key if the publisher gives none.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Event = dict[str, Any]
 
 
 def is_binary(headers: Mapping[str, str]) -> bool:
-    """Whether the request is a CloudEvent in binary mode."""
+    """Return whether the request is a CloudEvent in binary mode."""
     return any(name.lower() == "ce-specversion" for name in headers)
 
 
 def from_structured(data: Any) -> Event:
-    """The event of a decoded structured-mode body. Raises :class:`InvalidEvent`."""
+    """Return the event of a decoded structured-mode body. Raises :class:`InvalidEvent`."""
     if not isinstance(data, dict):
         raise InvalidEvent("A CloudEvent is a JSON object.")
     event = {name: value for name, value in data.items() if value is not None}
@@ -56,7 +56,7 @@ def from_structured(data: Any) -> Event:
 
 
 def from_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> Event:
-    """The event of a binary-mode request. Raises :class:`InvalidEvent`."""
+    """Return the event of a binary-mode request. Raises :class:`InvalidEvent`."""
     event: Event = {}
     for name, value in headers.items():
         if name.lower().startswith(PREFIX):
@@ -72,7 +72,7 @@ def from_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> E
 
 
 def to_notification(event: Event) -> dict[str, Any]:
-    """The fields of a notification that shows ``event``."""
+    """Return the fields of the notification for ``event``."""
     data = event.get("data")
     inner = data if isinstance(data, dict) else {}
     title = _text(inner.get("title")) or event.get("subject") or event["type"]
@@ -86,7 +86,7 @@ def to_notification(event: Event) -> dict[str, Any]:
 
 
 def idempotency_key(event: Event) -> str:
-    """The key that is the same for every delivery of one event, whatever characters its source and id hold."""
+    """Return a key that is equal for every delivery of one event; its source and id may hold any characters."""
     identity = orjson.dumps([event["source"], event["id"]])
     return "ce-" + hashlib.sha256(identity).hexdigest()
 
@@ -123,7 +123,7 @@ def _data(content_type: str, body: bytes) -> Event:
 
 
 def _decode_header(name: str, value: str) -> str:
-    # The HTTP binding percent-encodes what a header cannot hold, and older senders quote.
+    # The HTTP binding percent-encodes characters that a header cannot hold; older senders use quotes.
     text = value.strip()
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = re.sub(r"\\(.)", r"\1", text[1:-1])

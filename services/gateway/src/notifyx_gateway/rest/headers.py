@@ -1,7 +1,7 @@
-"""What every answer carries: headers that keep browsers strict, and cross-origin access for the origins allowed.
+"""Headers of every response: security headers for browsers, and cross-origin access for the allowed origins.
 
-The API is used with bearer tokens, never cookies, so allowing an origin allows its scripts to call, not to ride on
-somebody's session.
+The API uses bearer tokens, never cookies. So an allowed origin's scripts may call it, but cannot use another person's
+sign-in.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _EXPOSED = "Idempotency-Replayed, Location, Retry-After"
 
 
 def add_headers(app: Quart, settings: GatewaySettings) -> None:
-    """Set the headers on all of ``app``'s answers, and answer preflight requests of allowed origins."""
+    """Set the headers on all responses of ``app``, and answer preflight requests."""
     origins = settings.origins
     https = settings.base_url.startswith("https:")
 

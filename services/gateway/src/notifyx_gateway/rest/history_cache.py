@@ -1,8 +1,8 @@
-"""Pages of a topic's log for REST, with those that can never change again kept in the cache.
+"""Pages of a topic's log for REST; pages that can no longer change are cached.
 
-A page is kept when it is full, not too large, without a hole, and holds nothing that expires: then only retention can
-take from it, and retention takes from the front. So a kept page is the truth as long as the topic's first seq does
-not lie behind the page's first, which the store says with each request, together with whether the caller may read.
+A page is cached if it is full, not too large, without a missing seq, and nothing in it expires. Then only retention
+can remove rows, from the front. So a cached page is valid as long as the topic's first seq is not above the page's
+first seq. The store returns the first seq with each request, after it has checked that the caller may read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _NotCacheable(Exception):
 
 
 class CachedHistory:
-    """Reads pages at the store, or from the cache where that is the same."""
+    """Reads pages from the store, or from the cache if the result is the same."""
 
     def __init__(
         self, store: Store, *, clock: Clock, metrics: Metrics, background: Background, shared: Memcached | None = None
@@ -52,7 +52,7 @@ class CachedHistory:
     async def page(
         self, principal: Principal, topic: str, *, after: int | None, before: int | None, limit: int
     ) -> HistoryPage:
-        """A page, ascending by seq. Raises what the store answers."""
+        """Return a page, ascending by seq. Raises the store's errors."""
         if after is None or before is not None:
             return await self._store.history(principal, topic, after=after, before=before, limit=limit)
         position = await self._store.join(principal, topic)
@@ -79,7 +79,7 @@ class CachedHistory:
 
 
 def is_immutable(page: HistoryPage, after: int, limit: int) -> bool:
-    """Whether ``page`` is full, without a hole, and holds nothing that expires."""
+    """Return whether ``page`` is full, without a missing seq, and nothing in it expires."""
     return [item["seq"] for item in page.items] == list(range(after + 1, after + limit + 1)) and not any(
         item.get("expires_at") for item in page.items
     )

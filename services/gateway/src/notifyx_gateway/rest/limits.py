@@ -1,7 +1,7 @@
-"""How often one address may do what costs much: token buckets, without a clock or a memory beyond one process.
+"""Token buckets that limit how often one address may make expensive requests. Pure.
 
-A bucket's whole state is one moment: when it is full again. It can be kept in a table here (:class:`RateLimit`) or
-where all gateways see it (:mod:`notifyx_gateway.rest.rate_limiter`).
+The state of a bucket is one moment: when it is full again. It is stored in a table in this process
+(:class:`RateLimit`) or shared by all gateways (:mod:`notifyx_gateway.rest.rate_limiter`).
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _ROUNDING = 1e-6
-"""Seconds; less than this is no wait."""
+"""Seconds; a shorter wait counts as none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The rule: ``burst`` actions at once, and one more every ``interval`` seconds."""
+    """The limit: ``burst`` actions at once, and one more every ``interval`` seconds."""
 
     burst: int
     interval: float
 
     @property
     def window(self) -> float:
-        """Seconds that an empty bucket takes to fill."""
+        """Seconds in which an empty bucket fills."""
         return self.burst * self.interval
 
     def wait(self, full_at: float, now: float) -> float:
-        """Seconds until one more action may happen; 0 when it may happen now."""
-        # A rounding error of the float must not cost the last one of a burst.
+        """Return the seconds until one more action is allowed; 0 if it is allowed now."""
+        # A rounding error must not cost the last action of a burst.
         wait = self.after(full_at, now) - now - self.window
         return wait if wait > _ROUNDING else 0.0
 
     def after(self, full_at: float, now: float) -> float:
-        """When the bucket is full again, after one more action at ``now``."""
-        # Nobody's clock is so far ahead that a bucket takes longer to fill than an empty one.
+        """Return when the bucket is full again after one more action at ``now``."""
+        # A gateway whose clock is ahead must not make a bucket take longer to fill than an empty one.
         return min(max(full_at, now), now + self.window) + self.interval
 
 
 class RateLimit:
-    """Buckets by key, of one process.
+    """The buckets of one process, by key.
 
-    The table keeps the ``max_keys`` most recently seen: a crowd of addresses costs memory up to that bound only.
+    The table stores the ``max_keys`` most recently used, which bounds its memory.
     """
 
     def __init__(self, burst: int, interval: float, max_keys: int = 10_000) -> None:
@@ -51,11 +51,11 @@ class RateLimit:
         self._max_keys = max_keys
 
     def wait(self, key: str, now: float) -> float:
-        """Seconds until ``key`` may act; 0 when it may act now. Nothing is counted."""
+        """Return the seconds until ``key`` may act; 0 if it may act now. Counts nothing."""
         return self.bucket.wait(self._full_at.get(key, now), now)
 
     def try_acquire(self, key: str, now: float) -> bool:
-        """Count one action of ``key`` at ``now`` (monotonic seconds); whether it may happen. A refused one is free."""
+        """Count one action of ``key`` at ``now`` (monotonic seconds) if it is allowed; return whether it is."""
         if self.wait(key, now):
             return False
         self._full_at[key] = self.bucket.after(self._full_at.get(key, now), now)
@@ -66,10 +66,10 @@ class RateLimit:
 
 
 def client_address(peer: str | None, forwarded_for: str | None, trusted: Collection[IPv4Network | IPv6Network]) -> str:
-    """Who a request came from: the last address of ``X-Forwarded-For`` that is not a trusted proxy's.
+    """Return the client's address: the last one in ``X-Forwarded-For`` that is not a trusted proxy's.
 
-    The header is believed only as far as trusted proxies wrote it. An IPv6 address is cut to its /64, which is what
-    one household has.
+    The header is trusted only as far as trusted proxies wrote it. An IPv6 address is cut to its /64, the usual size of
+    one household's network.
     """
     address = peer or ""
     hops = [hop.strip() for hop in (forwarded_for or "").split(",")]

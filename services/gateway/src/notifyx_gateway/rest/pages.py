@@ -1,4 +1,4 @@
-"""The pages people see, rendered on the server: nothing from elsewhere, and a policy that allows only that."""
+"""Renders the HTML pages on the server. They load nothing from elsewhere, and their policy forbids it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Pages:
         self._live_policy = f"{self._policy}; script-src 'self'; connect-src 'self'"
 
     def render(self, template: str, status: int = 200, /, *, live: bool = False, **values: Any) -> Response:
-        """The page as a response; a ``live`` one may run scripts of this origin and fetch from it."""
+        """Return the page as a response; a ``live`` one may run scripts of this origin and fetch from it."""
         text = self._environment.get_template(template).render(**values)
         return Response(
             text,
@@ -38,5 +38,5 @@ class Pages:
     def message(
         self, heading: str, text: str, status: int = 200, *, action: str | None = None, button: str = ""
     ) -> Response:
-        """A page that says one thing, with a button perhaps."""
+        """Return a page with one message and an optional button."""
         return self.render("message.html", status, heading=heading, text=text, action=action, button=button)

@@ -1,4 +1,4 @@
-"""Parameters of a path or a query: text that has to be a number, a flag or a name. Pure."""
+"""Parses parameters of a path or a query: numbers, flags, texts and names. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOPIC: TypeAdapter[str] = TypeAdapter(AnyTopicName)
 
 
 def query_number(values: Mapping[str, str], name: str, *, minimum: int = 0, maximum: int = MAX_SEQ) -> int | None:
-    """A query parameter as a number within bounds. Raises :class:`InvalidRequest`."""
+    """Return a query parameter as a number within bounds. Raises :class:`InvalidRequest`."""
     text = values.get(name)
     if text is None:
         return None
@@ -26,7 +26,7 @@ def query_number(values: Mapping[str, str], name: str, *, minimum: int = 0, maxi
 
 
 def query_flag(values: Mapping[str, str], name: str) -> bool:
-    """A query parameter as true or false; false when absent. Raises :class:`InvalidRequest`."""
+    """Return a query parameter as a boolean; false if absent. Raises :class:`InvalidRequest`."""
     text = values.get(name, "false")
     if text not in ("true", "false", "1", "0"):
         raise invalid_parameter(name, "This is true or false.")
@@ -34,7 +34,7 @@ def query_flag(values: Mapping[str, str], name: str) -> bool:
 
 
 def query_text(values: Mapping[str, str], name: str, max_length: int) -> str | None:
-    """A query parameter as visible ASCII text. Raises :class:`InvalidRequest`."""
+    """Return a query parameter as visible ASCII text. Raises :class:`InvalidRequest`."""
     value = values.get(name)
     if value is not None and (len(value) > max_length or not value.isascii() or not value.isprintable()):
         raise invalid_parameter(name, f"This is up to {max_length} visible ASCII characters.")
@@ -42,9 +42,9 @@ def query_text(values: Mapping[str, str], name: str, max_length: int) -> str | N
 
 
 def topic_name(name: str, *, inbox_of: str | None = None) -> str:
-    """A topic's name from a path; ``user:me`` is the inbox of ``inbox_of``.
+    """Return the topic's name in a path; ``user:me`` is the inbox topic of ``inbox_of``.
 
-    Raises :class:`NotFound` for a name no topic can have: dots alone, which would be another path, included.
+    Raises :class:`NotFound` for a name that no topic can have, also for dots alone, which would be another path.
     """
     if name == "user:me" and inbox_of is not None:
         return inbox_topic(inbox_of)
@@ -55,7 +55,7 @@ def topic_name(name: str, *, inbox_of: str | None = None) -> str:
 
 
 def invalid_parameter(name: str, reason: str) -> InvalidRequest:
-    """Return the refusal of one parameter, or of a header."""
+    """Return the error for one invalid parameter or header."""
     return InvalidRequest(
         f"The request is not valid: {name}: {reason}",
         code="validation_failed",

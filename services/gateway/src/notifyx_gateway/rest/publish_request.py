@@ -1,6 +1,6 @@
-"""What a publish request says, in whichever of its forms: JSON, plain text, or a CloudEvent.
+"""Parses publish requests in all their forms: JSON, plain text, and CloudEvents. Pure.
 
-Pure: from headers and body to a notification and its idempotency key.
+Headers and body become a notification and its idempotency key.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from notifyx_gateway.rest import cloudevents
 from notifyx_gateway.rest.parameters import invalid_parameter
 
 TEXT_TYPES = ("", "text/plain", "application/x-www-form-urlencoded")
-"""Bodies that are the text itself; the last is what ``curl -d`` says of whatever it sends."""
+"""Content types of bodies that are the text itself; ``curl -d`` sends the last one."""
 
 _KEY: TypeAdapter[str] = TypeAdapter(IdempotencyKey)
 
 
 def read_publish_request(headers: Mapping[str, str], content_type: str, body: bytes) -> KeyedNotification:
-    """The publication of a request; ``content_type`` with its parameters.
+    """Return the notification of a publish request; ``content_type`` includes its parameters.
 
     Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`.
     """
@@ -47,7 +47,7 @@ def read_publish_request(headers: Mapping[str, str], content_type: str, body: by
 
 
 def checked_key(key: str | None) -> str | None:
-    """A usable idempotency key. Raises :class:`InvalidRequest`."""
+    """Validate an idempotency key. Raises :class:`InvalidRequest`."""
     if key is None:
         return None
     try:

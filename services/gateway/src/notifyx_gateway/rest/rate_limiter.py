@@ -1,8 +1,8 @@
-"""One limit for all gateways: its buckets are in memcached, and in this process for when that is away.
+"""One limit for all gateways: its buckets are in memcached, and in this process while memcached is unavailable.
 
-This process's own buckets are asked first: they hold a part of what all gateways count, so that whom they refuse all
-would refuse, and a flood of refused requests costs memcached nothing. Losing memcached makes the limit count for each
-gateway by itself, as it does where none is configured; no request waits for a dead one.
+This process's own buckets are checked first. They count a part of what all gateways count, so what they reject, all
+would reject, and a flood of rejected requests does not load memcached. Without memcached each gateway limits by its
+own count; no request waits for an unreachable one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_gateway.rest.limits import Bucket, RateLimit
 
 SHARED_TIMEOUT = 0.2
-"""Seconds a request waits for its lock and for memcached, however slow; past it the process's own count holds."""
+"""Timeout of a request for its lock and memcached, in seconds; after it the process's own count decides."""
 
 
 class RateLimiter:
@@ -35,7 +35,7 @@ class RateLimiter:
         self._checks = metrics.counter("notifyx_rate_limit_checks_total")
 
     async def try_acquire(self, key: str) -> float:
-        """Count one action of ``key`` if it may happen now: 0, or the seconds to wait. A refused one is free."""
+        """Count one action of ``key`` and return 0, or return the seconds to wait and count nothing."""
         if self._shared is not None and not self._own.wait(key, self._clock.monotonic()):
             wait = await self._try_acquire_shared(self._shared, key)
             if wait is not None:
@@ -49,9 +49,9 @@ class RateLimiter:
         return wait
 
     async def _try_acquire_shared(self, shared: Memcached, key: str) -> float | None:
-        """The seconds to wait by what all gateways count; ``None`` when memcached does not answer."""
+        """Return the seconds to wait by the count of all gateways; ``None`` if memcached does not answer."""
         change = _Change(self._own.bucket, self._clock)
-        # Requests of this process take turns: they would only make each other try again.
+        # One request of this process at a time: concurrent updates would only make each other retry.
         lock = self._locks.setdefault(key, asyncio.Lock())
         answered = False
         with contextlib.suppress(TimeoutError):
@@ -69,7 +69,7 @@ class RateLimiter:
 
 
 class _Change:
-    """One action in a bucket whose state is Unix time in decimal; ``wait`` is what the last call found."""
+    """One action in a bucket whose state is decimal Unix time; ``wait`` is the result of the last call."""
 
     def __init__(self, bucket: Bucket, clock: Clock) -> None:
         self._bucket = bucket

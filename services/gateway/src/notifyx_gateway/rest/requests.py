@@ -1,4 +1,4 @@
-"""Bodies of requests that only the REST API takes, as models: the routes read them, the OpenAPI document shows them."""
+"""Models of request bodies that only the REST API accepts; the routes and the OpenAPI document use them."""
 
 from __future__ import annotations
 

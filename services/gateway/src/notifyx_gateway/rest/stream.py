@@ -1,8 +1,8 @@
 """``text/event-stream``: one topic over plain HTTP, resumable by ``Last-Event-ID``, which is the ``seq``.
 
-A stream is one more sink of the hub: rows are encoded once a tick for all streams. What a client has not taken is
-bounded; past that the stream ends, and the client resumes where it was. Frames of server-sent events are pure
-functions here; :class:`EventStream` is the queue between the hub and one response.
+A stream is a sink of the hub: rows are encoded once per tick for all streams. What a client has not read is bounded;
+beyond the bound the stream ends, and the client resumes from its last seq. :class:`EventStream` is the queue between
+the hub and one response.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class StreamFormat:
     transport: str = "stream"
 
     def encode(self, rows: Sequence[Row]) -> tuple[bytes, int]:
-        """All rows in one piece. A notification's JSON has no line break in it."""
+        """Return all rows as one payload. A notification's JSON contains no line break."""
         payload = b"".join(b"id: %d\ndata: %b\n\n" % row for row in rows)
         return payload, len(payload)
 
@@ -38,12 +38,12 @@ FORMAT = StreamFormat()
 
 
 def encode_event(name: str, data: Any) -> bytes:
-    """A named event, which is not a notification and so moves no id."""
+    """Encode a named event; it is no notification and has no id."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
 
 
 class EventStream:
-    """The sink of one response, and what it has still to write."""
+    """The sink of one response, with the queue of what is still to be written."""
 
     def __init__(
         self, principal: Principal, topic: str, *, max_pending: int, on_end: Callable[[], None] | None = None
@@ -109,7 +109,7 @@ class EventStream:
         self.send(frame, len(frame))
 
     def end(self, name: str, data: Any) -> None:
-        """Queue a last event and let the stream end after it."""
+        """Queue a last event; the stream ends after it."""
         if not self._closed:
             self._closed = True
             self._enqueue(encode_event(name, data))
@@ -118,14 +118,14 @@ class EventStream:
                 self._on_end()
 
     def close(self) -> None:
-        """The client has gone: take nothing more, keep nothing."""
+        """Close the stream after the client has disconnected, and drop what is queued."""
         self._closed = True
         self._queue.clear()
         self._filled.set()
         self._emptied.set()
 
     async def next_chunk(self, keep_alive: float) -> bytes | None:
-        """What to write next: queued bytes, a keep-alive after that many silent seconds, ``None`` at the end."""
+        """Return what to write next: queued bytes, a keep-alive after ``keep_alive`` seconds, ``None`` at the end."""
         if not self._queue:
             if self._closed:
                 return None
@@ -142,7 +142,7 @@ class EventStream:
         return payload
 
     def on_written(self, payload: bytes) -> None:
-        """``payload`` has left for the client."""
+        """Record that ``payload`` was written to the client."""
         self._pending = max(0, self._pending - len(payload))
         self._emptied.set()
 

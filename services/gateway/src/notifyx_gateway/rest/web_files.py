@@ -1,7 +1,7 @@
 """The built web client, held in memory: its page and its hashed files with their compressed forms.
 
-A build may appear, or be replaced, while the gateway runs: the page's time of change tells. Files of the build before
-stay, because windows opened with it load parts of it later.
+A build may appear, or be replaced, while the gateway runs; a change of the page's modification time shows it. Files of
+the previous build stay, because windows opened with it load parts of it later.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ log = get_logger(__name__)
 
 PAGE = "index.html"
 REASON_FILE = "not-built.txt"
-"""A file in place of the page, whose text says why there is no build."""
+"""A file in place of the page; its text is the reason why there is no build."""
 
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
-"""Content codings a build comes in, the smallest first, with the suffixes of their files."""
+"""Content codings of a build's files, the smallest first, with the suffixes of their files."""
 
 MAX_REASON = 1000
 NO_FOLDER = "The web client is not part of this gateway: NOTIFYX_WEB_FOLDER names no build of it."
@@ -30,13 +30,13 @@ NOT_BUILT = "The web client is not built."
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file: ``forms`` by content coding, where ``identity`` is always there."""
+    """One file: its contents by content coding in ``forms``, always with ``identity``."""
 
     kind: str
     forms: Mapping[str, bytes]
 
     def choose(self, accepted: str) -> tuple[str, bytes]:
-        """The coding and the bytes for a request's ``Accept-Encoding``."""
+        """Return the coding and the bytes for a request's ``Accept-Encoding``."""
         wanted = _accepted_codings(accepted)
         for coding, _ in ENCODINGS:
             if coding in wanted and coding in self.forms:
@@ -46,7 +46,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class WebBuild:
-    """A build: ``files`` by their path below the folder, with those of the build before."""
+    """A build: ``files`` by their path below the folder, with those of the previous build."""
 
     page: str
     changed: int
@@ -54,7 +54,7 @@ class WebBuild:
 
 
 class WebFiles:
-    """The build in ``folder``, which need not be there yet; ``None`` for a gateway without a web client."""
+    """The build in ``folder``, which may not exist yet; ``None`` for a gateway without a web client."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -62,7 +62,7 @@ class WebFiles:
         self._reading = asyncio.Lock()
 
     async def build(self) -> WebBuild | None:
-        """What is there now."""
+        """Return the current build, if any."""
         if self._folder is None:
             return None
         folder = self._folder
@@ -70,7 +70,7 @@ class WebFiles:
             return await asyncio.to_thread(self._reload, folder)
 
     async def missing_reason(self) -> str:
-        """Why there is no build, in a sentence."""
+        """Return why there is no build, as a sentence."""
         if self._folder is None:
             return NO_FOLDER
         return await asyncio.to_thread(_read_reason, self._folder / REASON_FILE)
@@ -85,7 +85,7 @@ class WebFiles:
                 files = read_files(folder)
                 page = (folder / PAGE).read_text(encoding="utf-8")
             except (OSError, ValueError) as error:
-                log.warning("the web client cannot be read", folder=str(folder), reason=str(error))
+                log.warning("web_client_unreadable", folder=str(folder), reason=str(error))
                 return self._build
             before = self._build.files if self._build is not None else {}
             self._build = WebBuild(page, changed, {**before, **files})
@@ -93,7 +93,7 @@ class WebFiles:
 
 
 def read_files(folder: Path) -> dict[str, File]:
-    """Every file below ``folder`` but the page, by its path there. Raises :class:`OSError`."""
+    """Read every file below ``folder`` except the page, by its path. Raises :class:`OSError`."""
     files: dict[str, File] = {}
     suffixes = tuple(suffix for _, suffix in ENCODINGS)
     for path in folder.rglob("*"):
@@ -115,7 +115,7 @@ def _content_type(name: str) -> str:
 
 
 def _accepted_codings(accepted: str) -> set[str]:
-    """The codings of an ``Accept-Encoding`` that are not refused with ``q=0``."""
+    """Return the codings of an ``Accept-Encoding`` that are not excluded by ``q=0``."""
     found = set()
     for part in accepted.lower().split(","):
         coding, _, weight = part.partition(";")

@@ -221,7 +221,7 @@ class ConnectedClient:
 
     def _reject(self, channel: Channel, message: Message, error: BaseException) -> None:
         if not isinstance(error, NotifyxError):
-            log.error("request failed", exc_info=error)
+            log.error("socket_request_failed", exc_info=error)
             error = Internal("Something went wrong on our side; it has been logged.")
         self._reply(channel, message, "error", error.to_reply())
 
@@ -245,7 +245,7 @@ class ConnectedClient:
             if isinstance(error, Unauthenticated):
                 self.transport.close(TOKEN_EXPIRED, "the credential is not valid")
         except Exception as error:
-            log.error("join failed", exc_info=error)
+            log.error("join_failed", exc_info=error)
             joins.labels("internal").inc()
             self.apply(self.channel_set.reject(channel, {"code": "internal", "reason": "join crashed"}))
         else:
@@ -292,7 +292,7 @@ class ConnectedClient:
         except Unauthenticated:
             self.transport.close(TOKEN_EXPIRED, "the credential is not valid any more")
         except NotifyxError as error:
-            log.info("credential not checked", code=error.code)
+            log.info("credential_check_postponed", code=error.code)
 
     def _set_credential(self, verified: VerifiedToken) -> None:
         self._verified = verified

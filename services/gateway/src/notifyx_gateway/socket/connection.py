@@ -112,7 +112,7 @@ class WebSocketConnection(WSListener):
         except BadFrame as error:
             self.close(error.code, str(error))
         except Exception as error:
-            log.error("connection failed", exc_info=error)
+            log.error("connection_failed", exc_info=error)
             self.close(INTERNAL_ERROR, "internal error")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:

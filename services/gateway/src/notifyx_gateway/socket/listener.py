@@ -126,7 +126,7 @@ class SocketListener:
         try:
             return self._authorize(request)
         except Exception as error:
-            log.error("upgrade failed", exc_info=error)
+            log.error("upgrade_failed", exc_info=error)
             return _reject(500, "Something went wrong on our side; it has been logged.")
 
     def _authorize(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:

@@ -224,7 +224,7 @@ class LongPoll:
                 for line in self._lines(body):
                     await session.receive(line)
             except (BadFrame, NotifyxError) as error:
-                log.info("long poll closed", reason=str(error))
+                log.info("long_poll_closed", reason=str(error))
                 session.close(INTERNAL_ERROR, "bad frame")
                 self._end(token, "bad frame")
                 return _answer(500)

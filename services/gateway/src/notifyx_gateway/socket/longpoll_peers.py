@@ -75,7 +75,7 @@ class Peers:
                     headers={"Cache-Control": "no-store"},
                 )
         except (aiohttp.ClientError, TimeoutError) as error:
-            log.info("long poll not forwarded", node=endpoint.instance, error=type(error).__name__)
+            log.info("long_poll_forward_failed", node=endpoint.instance, error=type(error).__name__)
             return None
 
     def _holder(self, token: str) -> Endpoint | None:

@@ -140,7 +140,7 @@ class UnreadPusher:
                 except (Forbidden, Unauthenticated):
                     return  # a credential that may not list them gets no counts
                 except NotifyxError as error:
-                    log.info("subscriptions not read", code=error.code)
+                    log.info("subscriptions_read_failed", code=error.code)
                     user.stale = True
                     failures += 1
                     await asyncio.sleep(self._retries.after(failures))

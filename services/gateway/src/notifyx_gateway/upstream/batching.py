@@ -141,7 +141,7 @@ class Lane(Generic[R]):
             _fail(batch, Unavailable("This node is stopping."))
             raise
         except Exception as error:
-            log.error("batch failed", lane=self._name, exc_info=error)
+            log.error("batch_failed", lane=self._name, exc_info=error)
             _fail(batch, Internal("Something went wrong on our side; it has been logged."))
         else:
             for item, result in zip(batch, results, strict=True):

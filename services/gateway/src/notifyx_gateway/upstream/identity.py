@@ -212,7 +212,7 @@ class Authenticator:
         try:
             await self._refresh_keys()
         except NotifyxError as error:
-            log.warning("signing keys not read", reason=error.reason)
+            log.warning("signing_keys_refresh_failed", reason=error.reason)
 
     async def _refresh_keys(self) -> None:
         found = (await self._auth.signing_keys(deadline=5.0, try_timeout=2.0)).model_dump()
@@ -223,7 +223,7 @@ class Authenticator:
         if not keys.keys:
             raise Unavailable("Auth's key set is empty.")
         if found != self._jwks:
-            log.info("signing keys read", count=len(keys.keys))
+            log.info("signing_keys_refreshed", count=len(keys.keys))
             self._verified = MemoryTier(TOKEN_CACHE_SIZE)  # what a key proved goes with the key
         self._keys, self._jwks = keys, found
 

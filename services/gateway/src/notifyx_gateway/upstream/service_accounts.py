@@ -59,7 +59,7 @@ class ServiceAccounts:
             async with asyncio.timeout(REVIEW_TIMEOUT), self._slots:
                 status = await self._review(token)
         except (aiohttp.ClientError, OSError, ValueError, KeyError) as error:  # TimeoutError is an OSError
-            log.warning("token of a ServiceAccount not reviewed", error=f"{type(error).__name__}: {error}")
+            log.warning("token_review_failed", error=f"{type(error).__name__}: {error}")
             raise Unavailable("The API server cannot be asked whose token this is.") from None
         finally:
             self._reviews -= 1

@@ -66,7 +66,7 @@ class UserDirectory:
         try:
             found = await self._fetch(ids)
         except Unavailable as error:
-            log.info("the names of users are not known", reason=error.reason)
+            log.info("user_names_unavailable", reason=error.reason)
             return {}
         return {user.id: user.name for user in found.values() if user.name}
 

@@ -1,4 +1,4 @@
-"""Answers of the REST API that exist only there, as models: what the document promises is what clients may rely on."""
+"""Models of the REST API for the OpenAPI document only: clients may rely on what it promises."""
 
 from __future__ import annotations
 

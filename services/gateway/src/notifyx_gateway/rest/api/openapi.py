@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the operations and of the very models that requests are checked with."""
+"""Builds the OpenAPI 3.1 document from the operations and the models that validate requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ABOUT = (
 
 
 def build_openapi(operations: Iterable[Operation], server: str) -> dict[str, Any]:
-    """The document for a deployment reached at ``server``."""
+    """Return the document for a deployment reached at ``server``."""
     listed = list(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in listed:

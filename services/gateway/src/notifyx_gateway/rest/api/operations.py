@@ -1,4 +1,4 @@
-"""Every operation of the REST API, as data. A test holds this list and the routes against each other."""
+"""Every operation of the REST API, as data. A test compares this list with the routes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. ``responses``: status → what it says, its content type and its schema."""
+    """One operation. ``responses``: status → description, content type and schema."""
 
     method: str
     path: str
