@@ -1,4 +1,4 @@
-"""Whether a credential opens a socket or a long-poll session: one judgement for both."""
+"""Decides whether a credential may open a WebSocket or a long-poll session."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from notifyx_gateway.socket.upgrade import Rejection
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A client that may connect: by a verified access token, or by a key that is looked up before its first join."""
+    """An admitted client: with a verified access token, or with a key that is verified before the first join."""
 
     verified: VerifiedToken | None = None
     key: str | None = field(default=None, repr=False)
 
 
 def admit(authenticator: Authenticator, credential: str | None) -> Admission | Rejection:
-    """Judge ``credential`` without waiting for anybody.
+    """Check ``credential`` without I/O.
 
-    It is refused with 403 where it is not valid, and with 503 where this node cannot tell: one that has just started
-    knows no signing key before auth has answered it.
+    Reject it with 403 if it is not valid, and with 503 if this node cannot verify it: a node that has just started has
+    no signing keys until auth has answered.
     """
     if not credential:
         return Rejection(403, "The socket needs an access token or an API key.")

@@ -1,4 +1,4 @@
-"""The channels of the API: ``topic:<name>``, and what it shares with the user channel."""
+"""The channels of topics, ``topic:<name>``, and their common base with the user channel."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from notifyx_gateway.socket.protocol import Channel
 
 
 class StrictPush(BaseModel):
-    """A payload that takes no fields but its own."""
+    """A payload without additional fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class JoinParams(BaseModel):
-    """``since``: the last seq the client has seen. Other params are the client's own business."""
+    """``since``: the last seq that the client has seen. Other params are ignored."""
 
     since: Seq | None = None
 
 
 class AckPush(StrictPush):
-    """One of the two."""
+    """Exactly one of ``up_to`` and ``seqs`` must be given."""
 
     up_to: Seq | None = None
     seqs: list[Seq] | None = Field(default=None, min_length=1, max_length=1000)
@@ -51,7 +51,7 @@ class HistoryPush(StrictPush):
 
 
 class StoreChannel:
-    """A channel that follows a topic of the store: joins it, delivers its rows, acknowledges. A hub sink."""
+    """A channel of one topic at the store: joins it, delivers its rows, acknowledges. A sink of the hub."""
 
     __slots__ = ("_attached", "_own_acks", "_result", "_since", "channel", "client", "format", "store_topic")
 
@@ -70,7 +70,7 @@ class StoreChannel:
     # ChannelHandler
 
     async def join(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Ask the store whether, and from where."""
+        """Check the permission at the store and return the position of the topic and the user."""
         self._since = parse_model(JoinParams, params).since
         self._result = result = await self.client.context.store.join(self.principal, self.store_topic, self._since)
         return {
@@ -84,7 +84,7 @@ class StoreChannel:
         }
 
     def on_live(self) -> None:
-        """The reply is out: what follows it comes from the hub."""
+        """Start the delivery; the reply to the join has been sent."""
         assert self._result is not None, "a channel goes live after its join"
         self._attached = True
         self.client.context.metrics.gauge("notifyx_channels").labels(self.kind).inc()
@@ -92,14 +92,14 @@ class StoreChannel:
         self._result = None
 
     def on_ended(self) -> None:
-        """Leave the hub."""
+        """Detach from the hub."""
         if self._attached:
             self._attached = False
             self.client.context.metrics.gauge("notifyx_channels").labels(self.kind).dec()
             self.client.context.hub.detach(self)
 
     def handle(self, message: Message) -> None:
-        """Take a message from the client. Raises :class:`NotifyxError` for what is refused at once."""
+        """Handle a message from the client. Raises :class:`NotifyxError` if it is rejected at once."""
         handler = self.handlers().get(message.event)
         if handler is None:
             known = ", ".join(sorted(self.handlers()))
@@ -107,7 +107,7 @@ class StoreChannel:
         handler(message)
 
     def handlers(self) -> dict[str, Callable[[Message], None]]:
-        """What a client may push, by event."""
+        """Return the handlers of the client's messages, by event."""
         return {"ack": self._ack, "history": self._history}
 
     # Sink
@@ -139,17 +139,17 @@ class StoreChannel:
         self.client.end(self.channel, "phx_close")
 
     def failed(self, error: NotifyxError) -> None:
-        # The client joins again by itself, and the answer to that says why not.
+        # The client joins again by itself; the reply to that join has the reason.
         self.client.end(self.channel, "phx_error")
 
     # Requests
 
     def push(self, event: str, payload: Any) -> None:
-        """Push to this channel alone."""
+        """Push to this channel only."""
         self.client.push(self.channel, encode(self.channel.join_ref, None, self.channel.topic, event, payload))
 
     def publish_to(self, topic: str, message: Message, notification: KeyedNotification) -> None:
-        """Publish and answer ``{id, seq}`` once it is committed."""
+        """Publish, and reply once the notification is committed."""
         publishes = self.client.context.metrics.counter("notifyx_publishes_total")
         try:
             future = self.client.context.store.enqueue_publish(self.principal, topic, notification)
@@ -219,7 +219,7 @@ class TopicChannel(StoreChannel):
 
 
 def publish_reply(result: PublishResult) -> dict[str, Any]:
-    """The answer to a publish."""
+    """Return the reply to a publish."""
     return {"id": result.id, "seq": result.seq, "published_at": result.published_at, "duplicate": result.duplicate}
 
 

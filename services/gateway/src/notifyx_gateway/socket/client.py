@@ -45,15 +45,15 @@ log = get_logger(__name__)
 TOKEN_EXPIRED = 4001
 INTERNAL_ERROR = 1011
 HARD_LIMIT = 4
-"""Times ``max_in_flight`` after which requests are refused: what was read before reading paused still comes."""
+"""Factor of ``max_in_flight`` above which requests are rejected; messages read before the pause still arrive."""
 
 
 class ClientTransport(Protocol):
-    """What carries a client's messages."""
+    """The transport of one client's messages."""
 
     @property
     def transport(self) -> str:
-        """Its name in metrics."""
+        """Name of the transport in metrics."""
         ...
 
     @property
@@ -72,7 +72,7 @@ class ClientTransport(Protocol):
     async def wait_drained(self) -> None: ...
 
     def close(self, code: int, reason: str) -> None:
-        """Close, with a code that makes the client come back."""
+        """Close with ``code``, after which the client reconnects."""
         ...
 
     def pause(self) -> None:
@@ -80,20 +80,20 @@ class ClientTransport(Protocol):
         ...
 
     def resume(self) -> None:
-        """Read again."""
+        """Resume reading from the client."""
         ...
 
     def format(self, topic: str) -> Format:
-        """How rows of channel ``topic`` look on this transport."""
+        """Return the encoding of rows for channel ``topic``."""
         ...
 
 
 MakeHandler = Callable[["ConnectedClient", Channel], ChannelHandler]
-"""The handler for a channel's topic. Raises :class:`NotifyxError` when there is none."""
+"""Returns the handler for a channel's topic. Raises :class:`NotifyxError` if there is none."""
 
 
 class ConnectedClient:
-    """The server's view of one connected client."""
+    """One connected client."""
 
     __slots__ = (
         "_check_at",
@@ -118,7 +118,7 @@ class ConnectedClient:
         verified: VerifiedToken | None,
         key: str | None,
     ) -> None:
-        """``verified`` for an access token, ``key`` for a credential that is still to be looked up."""
+        """``verified`` is an access token, ``key`` a credential that is still to be verified remotely."""
         self.transport = transport
         self.context = context
         self.channel_set = ChannelSet(context.settings.max_channels)
@@ -130,16 +130,16 @@ class ConnectedClient:
         self._in_flight = 0
         self._paused = False
         self.tasks = Tasks(context.background)
-        """What works for this client, until the connection ends."""
+        """Tasks of this client; they end with the connection."""
 
     @property
     def principal(self) -> Principal:
-        """Who it is; only asked after the first join was let through."""
-        assert self._verified is not None, "no channel is made before the credential is proved"
+        """The principal; known once the first join has been accepted."""
+        assert self._verified is not None, "no channel is made before the credential is verified"
         return self._verified.principal
 
     def message(self, message: Message) -> None:
-        """Take one message."""
+        """Handle one message."""
         self.apply(self.channel_set.receive(message))
 
     def apply(self, effects: Sequence[Effect]) -> None:
@@ -164,11 +164,11 @@ class ConnectedClient:
             self.transport.send(data)
 
     def end(self, channel: Channel, event: str) -> None:
-        """End a channel from the server's side."""
+        """End a channel on the server's initiative."""
         self.apply(self.channel_set.end(channel, event))
 
     def on_closed(self) -> None:
-        """The connection is closed: leave everything."""
+        """End all channels and tasks; the connection is closed."""
         self.apply(self.channel_set.clear())
         self.tasks.cancel()
 
@@ -177,7 +177,7 @@ class ConnectedClient:
     def reply_when_done(
         self, channel: Channel, message: Message, future: asyncio.Future[Any], to_response: Callable[[Any], Any]
     ) -> None:
-        """Reply to ``message`` with the future's result as ``to_response`` makes it, or with its error."""
+        """Reply to ``message`` with the future's result, converted by ``to_response``, or with its error."""
         self._in_flight += 1
         if not self._paused and self._in_flight >= self.context.settings.max_in_flight:
             self._paused = True
@@ -205,7 +205,7 @@ class ConnectedClient:
         work: Coroutine[Any, Any, Any],
         to_response: Callable[[Any], Any] = lambda result: result,
     ) -> None:
-        """Like :meth:`reply_when_done`, for a coroutine, which gets the request's deadline."""
+        """Run ``work`` with the request's deadline, and reply to ``message`` when it is done."""
         bounded = _within(self.context.settings.request_deadline, work)
         self.reply_when_done(channel, message, self.tasks.shared("request", bounded), to_response)
 
@@ -261,13 +261,13 @@ class ConnectedClient:
     # Credentials
 
     async def authenticate_key(self) -> None:
-        """Look the key up (again). Raises :class:`Unauthenticated` when it is not valid (any more)."""
-        assert self._key is not None, "an access token is proved at the upgrade"
+        """Verify the key remotely. Raises :class:`Unauthenticated` if it is not valid."""
+        assert self._key is not None, "an access token is verified at the upgrade"
         verified = await self.context.authenticator.authenticate(self._key)
         self._set_credential(verified)
 
     def replace_token(self, token: str) -> None:
-        """Go on with a newer token. Raises :class:`Unauthenticated`, or :class:`Forbidden` for another user's."""
+        """Replace the token. Raises :class:`Unauthenticated`, or :class:`Forbidden` for another user's token."""
         verified = self.context.authenticator.verify(token)
         if verified.principal.id != self.principal.id:
             raise Forbidden("The token belongs to another user.", code="other_user")
@@ -275,9 +275,9 @@ class ConnectedClient:
         self._set_credential(verified)
 
     def check_credential(self, now: float) -> None:
-        """Close when the token's time is over (``now`` is epoch seconds); what was looked up is looked up again.
+        """Close the connection once its token has expired (``now`` in epoch seconds); verify a key again when due.
 
-        While nobody answers, a key's connections stay: only a key that is refused loses them.
+        While the verifier is unavailable, connections with a key stay open: only a rejected key closes them.
         """
         if self._key is not None:
             if now > self._check_at:

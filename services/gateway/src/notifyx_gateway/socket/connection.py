@@ -1,7 +1,7 @@
-"""One WebSocket connection: picows frames in, messages to the client, bytes out, all within bounds.
+"""One WebSocket connection: decodes picows frames, passes the messages on, and writes bytes, all within bounds.
 
-Nothing a client sends may raise into the event loop: what is not understood closes this one connection, with a code
-after which the client comes back (never 1000 from the server's own decision).
+No input may raise into the event loop: invalid input closes this connection only, with a code after which the client
+reconnects (the server never chooses 1000).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class WebSocketConnection(WSListener):
     # What picows calls
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        # The request holds the token, and lives as long as the connection: nothing needs it any more.
+        # The request holds the token and lives as long as the connection, but is not needed any more.
         transport.request.headers.clear()
         transport.request.path = b""
         raw = transport.underlying_transport
@@ -131,7 +131,7 @@ class WebSocketConnection(WSListener):
     # ClientTransport
 
     def send(self, data: bytes) -> None:
-        """Queue a text message; what a tick brings goes out in one write."""
+        """Queue a text message; the messages of one tick are sent in one write."""
         if self.closed:
             return
         if self._out is None:
@@ -140,7 +140,7 @@ class WebSocketConnection(WSListener):
         self._out.append(text_frame(data))
 
     def deliver(self, payload: bytes, size: int) -> None:
-        """Write framed rows; a client that does not read loses its connection, and resumes."""
+        """Write framed rows. Close the connection of a client that does not read; it resumes later."""
         if self.closed:
             return
         if self._out is not None:
@@ -159,7 +159,7 @@ class WebSocketConnection(WSListener):
             await asyncio.shield(self._waiting)
 
     def close(self, code: int, reason: str) -> None:
-        """Leave everything, say why, and hang up once the client has answered (or did not in time)."""
+        """Send a close frame and end the channels; close the transport on the client's answer or after the grace."""
         if self.closed:
             return
         self._flush()
@@ -216,7 +216,7 @@ class WebSocketConnection(WSListener):
 
     def _reply_close(self, frame: WSFrame) -> None:
         self._flush()
-        # The closing handshake gives back the client's own code (or none), 1000 included.
+        # The closing handshake returns the client's own code (or none), even 1000.
         code = frame.get_payload_as_bytes()[:2]
         self._write(bytes((0x88, len(code))) + code)
         self._finish("client")

@@ -1,4 +1,4 @@
-"""What every connection shares, and the interfaces the socket needs from the rest of the gateway."""
+"""What all connections share, and the interfaces that the socket needs from the rest of the gateway."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from notifyx_gateway.socket.unread import UnreadPusher
 from notifyx_gateway.upstream.store import Store
 
 ResolveUser = Callable[[str], Awaitable[ResolvedUser | None]]
-"""The user with that id or email, if there is one."""
+"""Returns the user with an id or email, if there is one."""
 
 
 class Authenticator(Protocol):
-    """Proves credentials, or raises :class:`~notifyx_common.errors.Unauthenticated`."""
+    """Verifies credentials, or raises :class:`~notifyx_common.errors.Unauthenticated`."""
 
     def needs_remote_check(self, token: str) -> bool:
-        """Whether :meth:`authenticate` has to ask somebody: it is no access token."""
+        """Return whether ``token`` can only be verified remotely: it is no access token."""
         ...
 
     def verify(self, token: str) -> VerifiedToken:
-        """An access token, against keys that are at hand."""
+        """Verify an access token with the known signing keys, without I/O."""
         ...
 
     async def authenticate(self, token: str) -> VerifiedToken:
-        """Any credential, which may need a look-up."""
+        """Verify any credential; this may call another service."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SocketContext:
-    """Passed to every connection."""
+    """Dependencies that every connection receives."""
 
     hub: Hub
     store: Store

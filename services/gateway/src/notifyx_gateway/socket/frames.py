@@ -1,6 +1,6 @@
-"""Phoenix Channels v2 messages as bytes, both ways, and the WebSocket header around what the server sends.
+"""Encodes and decodes Phoenix Channels v2 messages, and the WebSocket header of what the server sends. Pure.
 
-Pure functions. A frame that a client should never have sent raises :class:`BadFrame`, which closes its connection.
+An invalid frame raises :class:`BadFrame`, which closes the connection.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from notifyx_common.reading import parse_json
 from notifyx_gateway.delivery.cursors import Row
 
 MAX_FIELD = 255
-"""Longest ref, topic or event in UTF-8 bytes: what a binary frame can carry, and enough for any text one."""
+"""Maximum size of a ref, topic or event in UTF-8 bytes: a binary frame cannot carry more."""
 
 INVALID_DATA = 1007
 POLICY_VIOLATION = 1008
 
 
 class BadFrame(ValueError):
-    """Not a Phoenix v2 message. ``code`` is the close code to answer it with."""
+    """The data is no Phoenix v2 message. ``code`` is the close code to send."""
 
     def __init__(self, reason: str, code: int = POLICY_VIOLATION) -> None:
         super().__init__(reason)
@@ -42,7 +42,7 @@ class Message:
 
 
 def decode_text(data: bytes) -> Message:
-    """``[join_ref, ref, topic, event, payload]``; elements after these are ignored. Raises :class:`BadFrame`."""
+    """Decode ``[join_ref, ref, topic, event, payload]``; later elements are ignored. Raises :class:`BadFrame`."""
     try:
         parts = parse_json(data)
     except InvalidRequest:
@@ -58,7 +58,7 @@ def decode_text(data: bytes) -> Message:
 
 
 def decode_binary(data: bytes) -> Message:
-    """A client's binary push: ``0, |join_ref|, |ref|, |topic|, |event|``, the strings, the data.
+    """Decode a client's binary push: ``0, |join_ref|, |ref|, |topic|, |event|``, the strings, the data.
 
     Raises :class:`BadFrame`. An empty ref means none.
     """
@@ -82,17 +82,17 @@ def decode_binary(data: bytes) -> Message:
 
 
 def encode(join_ref: str | None, ref: str | None, topic: str, event: str, payload: Any) -> bytes:
-    """A text message as JSON."""
+    """Encode a text message as JSON."""
     return orjson.dumps([join_ref, ref, topic, event, payload])
 
 
 def reply(message: Message, status: str, response: Any, join_ref: str | None) -> bytes:
-    """The ``phx_reply`` to ``message``; the refs go back as they came."""
+    """Return the ``phx_reply`` to ``message``, with its refs unchanged."""
     return encode(join_ref, message.ref, message.topic, "phx_reply", {"status": status, "response": response})
 
 
 def header(length: int) -> bytes:
-    """The WebSocket header of an unmasked, final text frame of ``length`` bytes."""
+    """Return the WebSocket header of an unmasked, final text frame of ``length`` bytes."""
     if length < 126:
         return bytes((0x81, length))
     if length < 1 << 16:
@@ -101,23 +101,23 @@ def header(length: int) -> bytes:
 
 
 def text_frame(payload: bytes) -> bytes:
-    """``payload`` as one WebSocket text frame."""
+    """Return ``payload`` as one WebSocket text frame."""
     return header(len(payload)) + payload
 
 
 def close_frame(code: int, reason: str) -> bytes:
-    """A WebSocket close frame; the reason is cut to what fits."""
+    """Return a WebSocket close frame; the reason is cut to what fits."""
     body = code.to_bytes(2, "big") + reason.encode()[:123]
     return bytes((0x88, len(body))) + body
 
 
 def pong_frame(data: bytes) -> bytes:
-    """The answer to a ping (whose data is at most 125 bytes)."""
+    """Return the pong for a ping (whose data is at most 125 bytes)."""
     return bytes((0x8A, len(data))) + data
 
 
 def notification_prefix(topic: str) -> bytes:
-    """What stands before a notification's JSON in a broadcast to channel ``topic``; ``]`` stands after it."""
+    """Return the text before a notification's JSON in a broadcast to channel ``topic``; ``]`` follows it."""
     return b'[null,null,%b,"notification",' % orjson.dumps(topic)
 
 
@@ -129,7 +129,7 @@ class SocketFormat:
     transport: str = "websocket"
 
     def encode(self, rows: Sequence[Row]) -> tuple[bytes, int]:
-        """Every row framed once, all in one buffer."""
+        """Return all rows, each framed, in one buffer."""
         prefix = notification_prefix(self.topic)
         around = len(prefix) + 1
         parts: list[bytes] = []

@@ -1,6 +1,6 @@
-"""The socket's listener: accepts or refuses upgrades, looks after idle connections, drains.
+"""The socket's listener: accepts or rejects upgrades, closes idle connections, drains.
 
-It runs in the gateway's own event loop, on a port of its own.
+It runs in the gateway's event loop, on its own port.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ SERVICE_RESTART = 1012
 GOING_AWAY = 1001
 BACKLOG = 4096
 READ_BUFFER = 2048
-"""Bytes a connection starts with; it grows with what the client sends."""
+"""Initial read buffer of a connection, in bytes; it grows with what the client sends."""
 
 
 class SocketListener:
-    """Listens while entered. ``port`` is the bound one."""
+    """Listens while entered. ``port`` is the bound port."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class SocketListener:
         self.context = SocketContext(
             hub, store, unread_pusher, authenticator, resolve_user, settings, metrics, clock, background
         )
-        """What the long poll shares with the socket."""
+        """Shared with the long poll."""
         self._settings = settings
         self._connections: set[WebSocketConnection] = set()
         self._draining = False
@@ -109,10 +109,10 @@ class SocketListener:
         return len(self._connections)
 
     async def drain(self) -> None:
-        """Refuse new connections and close the open ones with 1012 in paced batches: their clients have no jitter."""
+        """Reject new connections; close the open ones with 1012 in paced batches, as their clients have no jitter."""
         self._draining = True
         if self._settings.shared and self._server is not None:
-            self._server.close()  # whoever comes now is another gateway's
+            self._server.close()  # new connections go to another gateway
         remaining = list(self._connections)
         random.shuffle(remaining)
         size = self._settings.drain_batch
@@ -150,7 +150,7 @@ class SocketListener:
     def _on_opened(self, connection: WebSocketConnection) -> None:
         self._connections.add(connection)
         self._open.inc()
-        if self._draining:  # it was let in just before
+        if self._draining:  # it was admitted just before
             connection.close(SERVICE_RESTART, "the node is stopping")
 
     def _on_closed(self, connection: WebSocketConnection, reason: str) -> None:
@@ -175,9 +175,9 @@ def _reject(status: int, reason: str) -> WSUpgradeResponseWithListener:
 
 
 def _picows_logger() -> Any:
-    """A logger for picows: its warnings are about clients that break the protocol, which is their affair.
+    """Return a logger that silences picows, which warns of every client that violates the protocol.
 
-    Not a :class:`logging.Logger`, of which picows makes a child for each connection.
+    It is no :class:`logging.Logger`: picows would create a child of that for each connection.
     """
     picows = logging.getLogger("picows")
     picows.setLevel(logging.CRITICAL)

@@ -1,8 +1,8 @@
 """``/socket/longpoll``: the same channels over plain HTTP, for networks that block WebSockets.
 
-HTTP answers 200; the status that counts is in the JSON. A session lives on the node that opened it: another one
-forwards to that node, or answers 410 when it is gone, which makes the client open anew and join again, and so resume.
-What waits for a poll is bounded.
+The HTTP status is always 200; the effective one is in the JSON. A session lives on the node that opened it. Other
+nodes forward its requests to that node, or answer 410 if that is gone: then the client opens a new session, joins
+again and so resumes. What is queued for the next poll is bounded.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from notifyx_gateway.socket.user_channel import make_handler
 log = get_logger(__name__)
 
 POLL_TIMEOUT = 10.0
-"""Seconds a poll waits for something to say."""
+"""How long a poll waits for messages, in seconds."""
 
 SESSION_IDLE_TIMEOUT = 15.0
-"""Seconds a session lives unpolled."""
+"""How long a session lives without a poll, in seconds."""
 
 TRY_AGAIN_LATER = 1013
 MAX_SESSIONS = 5000
@@ -54,7 +54,7 @@ class TextFormat:
     transport: str = "longpoll"
 
     def encode(self, rows: Sequence[Row]) -> tuple[list[bytes], int]:
-        """One text a row."""
+        """Return one text per row."""
         prefix = notification_prefix(self.topic)
         texts = [b"%b%b]" % (prefix, raw) for _, raw in rows]
         return texts, sum(map(len, texts))
@@ -120,10 +120,10 @@ class LongPollSession:
     def format(self, topic: str) -> TextFormat:
         return TextFormat(topic)
 
-    # What the requests do
+    # Requests
 
     async def poll(self) -> list[bytes]:
-        """What waits for the client, or comes within the window. A newer poll ends an older one."""
+        """Return queued messages, or those that arrive within the timeout. A newer poll ends an older one."""
         loop = asyncio.get_running_loop()
         self._turn += 1
         turn = self._turn
@@ -146,7 +146,7 @@ class LongPollSession:
         return messages
 
     async def receive(self, line: bytes) -> None:
-        """One message from the client. Raises :class:`BadFrame`, or :class:`Unavailable` when it had to wait."""
+        """Handle one message. Raises :class:`BadFrame`, or :class:`Unavailable` if too many are in progress."""
         try:
             await asyncio.wait_for(self._reading.wait(), POLL_TIMEOUT)
         except TimeoutError:
@@ -164,7 +164,7 @@ class LongPollSession:
 
 
 class LongPoll:
-    """All sessions of this node; serves while entered."""
+    """All long-poll sessions of this node; serves while entered."""
 
     def __init__(self, context: SocketContext, peers: Peers | None = None) -> None:
         self._context = context
@@ -200,7 +200,7 @@ class LongPoll:
             self._end(token, "1012")
 
     def blueprint(self) -> Blueprint:
-        """The routes."""
+        """Return the routes."""
         routes = Blueprint("longpoll", __name__)
 
         @routes.get("/socket/longpoll")
@@ -245,12 +245,12 @@ class LongPoll:
         return routes
 
     def _session(self) -> tuple[str, LongPollSession | None]:
-        """The session a request names: by header, or by the last ``token`` of the query."""
+        """Return the token of a request (in a header, or the last ``token`` of the query) and its session."""
         named = request.headers.get("X-Phoenix-Longpoll-Token") or (request.args.getlist("token") or [""])[-1]
         return named, self._sessions.get(named)
 
     async def _forwarded(self, token: str) -> Response | None:
-        """The answer of the node that holds the session; ``None`` where there is none."""
+        """Return the answer of the node that holds the session; ``None`` if there is none."""
         return None if self._peers is None else await self._peers.forward(token, request)
 
     def _open_session(self) -> Response:
@@ -275,7 +275,7 @@ class LongPoll:
         return _answer(410, token=token, messages=[])
 
     def _query_credential(self) -> str:
-        # The client puts its session's token last, "null" before it has one.
+        # The client appends its session's token, "null" before it has one.
         tokens = [token for token in request.args.getlist("token")[:1] if token not in ("", "null")]
         return tokens[0] if tokens else request.args.get("params[token]", "")
 
@@ -302,7 +302,7 @@ class LongPoll:
 
 
 def _rejected(refusal: Rejection) -> Response:
-    # The client knows two refusals: 403, after which it stays away, and 500, after which it tries again.
+    # The client distinguishes two errors: 403, after which it gives up, and 500, after which it tries again.
     return _answer(403 if refusal.status == 403 else 500, reason=refusal.reason)
 
 

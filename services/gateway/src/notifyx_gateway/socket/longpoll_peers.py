@@ -1,8 +1,8 @@
-"""Requests of long-poll sessions that live on another gateway, forwarded to that gateway.
+"""Forwards the requests of long-poll sessions that live on another gateway.
 
-A session lives in the memory of the gateway that opened it. Several gateways behind one address get the requests of a
+A session lives in the memory of the gateway that opened it. Gateways behind one address receive the requests of a
 session in any mix: a client polls over one connection and pushes over another. So a session's token names its gateway,
-and a gateway that gets somebody else's request passes it on, once. Where the other gateway is gone, so is the session.
+and another gateway forwards the request to it, once. If that gateway is gone, the session is lost.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from notifyx_common.logs import get_logger
 log = get_logger(__name__)
 
 FORWARDED = "X-Notifyx-Forwarded"
-"""Marks a request that a gateway passed on; it is not passed on again."""
+"""Header that marks a forwarded request; it is not forwarded again."""
 
 CONNECT_TIMEOUT = 2.0
-"""Seconds after which a gateway that accepts no connection counts as gone."""
+"""Timeout of the connection to another gateway, in seconds; after it, that one counts as gone."""
 
 _HEADERS = ("Accept", "Content-Type", "Origin", "X-Phoenix-AuthToken", "X-Phoenix-Longpoll-Token")
 
 
 class Peers:
-    """The gateways that ``gateways`` knows now; forwards while entered. ``instance`` is this one.
+    """Forwards to the endpoints that ``gateways`` returns, while entered. ``instance`` is this gateway.
 
-    ``deadline`` (seconds) is longer than a poll waits.
+    ``deadline`` (seconds) must be longer than a poll waits.
     """
 
     def __init__(self, instance: str, gateways: Callable[[], Iterable[Endpoint]], *, deadline: float) -> None:
@@ -43,7 +43,7 @@ class Peers:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        # No bound of its own: each forwarded request is one that a client has open here.
+        # No limit: each forwarded request belongs to one request that a client has open.
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=self._timeout)
         return self
 
@@ -54,11 +54,11 @@ class Peers:
             await self._session.close()
 
     def new_token(self) -> str:
-        """Return the token of a new session here: unguessable, and it names this gateway."""
+        """Return the token of a new session of this gateway: unguessable, and it names this gateway."""
         return f"{self._own}.{secrets.token_urlsafe(24)}"
 
     async def forward(self, token: str, request: Request) -> Response | None:
-        """Return the answer of the gateway that holds the session ``token``; ``None`` where no other one does."""
+        """Return the answer of the gateway that holds the session ``token``; ``None`` if no other one does."""
         endpoint = self._holder(token)
         if endpoint is None or FORWARDED in request.headers or self._session is None:
             return None
@@ -86,5 +86,5 @@ class Peers:
 
 
 def mark(instance: str) -> str:
-    """Return what stands for a gateway in tokens, which clients see: no name of a machine."""
+    """Return the mark of a gateway in tokens. Clients see it, so it does not reveal the machine's name."""
     return hashlib.sha256(instance.encode()).hexdigest()[:12]

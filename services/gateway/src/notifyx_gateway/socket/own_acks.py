@@ -1,4 +1,4 @@
-"""Which acknowledgement on the feed is a channel's own: it has its reply already and is not told again."""
+"""Recognises acknowledgements on the feed that a channel sent itself: they have a reply and need no push. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import deque
 from typing import Any
 
 MAX_PENDING = 8
-"""Own acknowledgements remembered while their echo has not come back."""
+"""Maximum number of own acknowledgements whose event on the feed is still expected."""
 
 PENDING_TTL = 10.0
-"""Seconds; an acknowledgement that changed nothing has no echo, and must not hide another device's later."""
+"""How long an event is expected, in seconds: an ack that changed nothing causes none."""
 
 
 class OwnAcks:
-    """Of one channel. Events that come while an own ack is under way wait for its reply, which tells whose they are."""
+    """The own acks of one channel. Events that arrive during an own ack are held until its reply identifies them."""
 
     __slots__ = ("_expected", "_held", "_in_flight")
 
@@ -23,20 +23,20 @@ class OwnAcks:
         self._expected: deque[tuple[int, int, frozenset[int], float]] = deque(maxlen=MAX_PENDING)
 
     def begin(self) -> None:
-        """An own ack is sent to the store."""
+        """Record that an own ack is sent to the store."""
         self._in_flight += 1
 
     def finish(self, up_to: int, unread: int, seqs: frozenset[int], now: float) -> list[dict[str, Any]]:
-        """It was answered with that position; returns the held events that are other devices'."""
+        """Record the position in the reply; return the held events of other devices."""
         self._expected.append((up_to, unread, seqs, now + PENDING_TTL))
         return self._release(now)
 
     def fail(self, now: float) -> list[dict[str, Any]]:
-        """It was refused; returns the held events that are other devices'."""
+        """Record that the ack failed; return the held events of other devices."""
         return self._release(now)
 
     def is_own(self, event: dict[str, Any], now: float) -> bool:
-        """Whether ``event`` is not to be pushed now: an own one's echo, or one that is held."""
+        """Return whether ``event`` must not be pushed now: it is of an own ack, or held."""
         if self._matches(event, now):
             return True
         if self._in_flight and len(self._held) < 100:

@@ -1,8 +1,8 @@
 """The Phoenix Channels state machine of one connection, without I/O.
 
-:class:`ChannelSet` is given messages and outcomes, and returns effects for the shell to carry out, in order:
-send these bytes, open this channel, close that one, hand this message to its channel. It never waits and never
-raises for anything a client can send.
+:class:`ChannelSet` receives messages and the results of joins, and returns effects that the caller executes in order:
+send bytes, check a join, start a delivery, handle a message, close a channel. It never waits, and no input of a client
+makes it raise.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from typing import Any, Protocol
 from notifyx_gateway.socket.frames import Message, encode, reply
 
 MAX_QUEUED = 32
-"""Messages held for a channel whose join is not answered yet."""
+"""Maximum number of messages queued for a channel whose join is not answered yet."""
 
 
 class ChannelHandler(Protocol):
     """A joined (or joining) channel of a certain kind."""
 
     async def join(self, params: dict[str, Any]) -> dict[str, Any]:
-        """The reply to the join. Raises :class:`NotifyxError`."""
+        """Return the reply to the join. Raises :class:`NotifyxError`."""
         ...
 
     def on_live(self) -> None:
-        """The reply has been sent: deliver."""
+        """Start the delivery; the reply to the join has been sent."""
         ...
 
     def handle(self, message: Message) -> None:
-        """Take a message; raises :class:`NotifyxError` for what is refused at once."""
+        """Handle a message. Raises :class:`NotifyxError` if it is rejected at once."""
         ...
 
     def on_ended(self) -> None:
-        """The channel is over; called once."""
+        """Clean up; called once, when the channel ends."""
         ...
 
 
 class Channel:
-    """One channel of a session. ``queued`` holds its messages until the join is answered, then is ``None``."""
+    """One channel. ``queued`` holds its messages until the join is answered, then it is ``None``."""
 
     __slots__ = ("handler", "join", "queued", "topic")
 
@@ -47,7 +47,7 @@ class Channel:
         self.topic = join.topic
         self.queued: list[Message] | None = []
         self.handler: ChannelHandler | None = None
-        """Made by the shell when it opens the channel."""
+        """Set by the caller when it checks the join; the protocol only reads it."""
 
     @property
     def joined(self) -> ChannelHandler:
@@ -57,7 +57,7 @@ class Channel:
 
     @property
     def join_ref(self) -> str | None:
-        """The ref that names this join of the topic."""
+        """The ref of this join of the topic."""
         return self.join.join_ref
 
 
@@ -70,7 +70,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class CheckJoin:
-    """Find out whether ``channel`` may be joined with ``params``; then call ``accept`` or ``reject``."""
+    """Check whether ``channel`` may be joined with ``params``; then call ``accept`` or ``reject``."""
 
     channel: Channel
     params: dict[str, Any]
@@ -78,21 +78,21 @@ class CheckJoin:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The channel has ended at the session; stop what it did."""
+    """Stop the work of ``channel``, which has ended."""
 
     channel: Channel
 
 
 @dataclass(frozen=True, slots=True)
 class StartDelivery:
-    """The join reply has been sent: deliver from here on."""
+    """Start the delivery to ``channel``; the reply to its join has been sent."""
 
     channel: Channel
 
 
 @dataclass(frozen=True, slots=True)
 class HandleMessage:
-    """Hand ``message`` to its joined channel."""
+    """Pass ``message`` to its joined channel."""
 
     channel: Channel
     message: Message
@@ -111,7 +111,7 @@ class ChannelSet:
         self._max_channels = max_channels
 
     def receive(self, message: Message) -> Sequence[Effect]:
-        """What a message from the client leads to."""
+        """Return the effects of a message from the client."""
         if message.topic == "phoenix":
             return self._phoenix(message)
         if message.event == "phx_join":
@@ -122,7 +122,7 @@ class ChannelSet:
         return self._push(message, channel)
 
     def accept(self, channel: Channel, response: Any) -> Sequence[Effect]:
-        """The join of ``channel`` succeeded. Nothing when it has been left or replaced meanwhile."""
+        """Accept the join of ``channel``; no effect if it was left or replaced meanwhile."""
         if self.channels.get(channel.topic) is not channel or channel.queued is None:
             return ()
         queued, channel.queued = channel.queued, None
@@ -130,21 +130,21 @@ class ChannelSet:
         return (sent, StartDelivery(channel), *(HandleMessage(channel, message) for message in queued))
 
     def reject(self, channel: Channel, response: Any) -> Sequence[Effect]:
-        """The join of ``channel`` was refused."""
+        """Reject the join of ``channel``."""
         if self.channels.get(channel.topic) is not channel:
             return ()
         del self.channels[channel.topic]
         return (Close(channel), Send(reply(channel.join, "error", response, channel.join_ref)))
 
     def end(self, channel: Channel, event: str) -> Sequence[Effect]:
-        """The server ends a channel: ``phx_close`` for good, ``phx_error`` so that the client joins again."""
+        """End a channel: ``phx_close`` for good, ``phx_error`` so that the client joins again."""
         if self.channels.get(channel.topic) is not channel:
             return ()
         del self.channels[channel.topic]
         return (Close(channel), Send(encode(channel.join_ref, channel.join_ref, channel.topic, event, {})))
 
     def clear(self) -> Sequence[Effect]:
-        """The connection is gone."""
+        """Close all channels; the connection is closed."""
         channels, self.channels = self.channels, {}
         return tuple(Close(channel) for channel in channels.values())
 
@@ -182,7 +182,7 @@ class ChannelSet:
         if channel is None:
             return _answer(message, "ok", {}, message.join_ref)
         if message.join_ref is not None and message.join_ref != channel.join_ref:
-            return ()  # it crossed the end of that join, which the client has been told of
+            return ()  # that join has ended already, and the client was notified
         answer = Send(reply(message, "ok", {}, channel.join_ref))
         return (answer, *self.end(channel, "phx_close"))
 

@@ -1,4 +1,4 @@
-"""Settings of the socket: a view of the gateway's, and times that nobody sets but tests."""
+"""Settings of the socket: some are the gateway's settings, the others are changed by tests only."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from notifyx_gateway.settings import GatewaySettings
 
 
 def _default(name: str) -> int:
-    """Return the default of a setting of the gateway, where its bounds and meaning are."""
+    """Return the default of a setting of the gateway, which documents its bounds and meaning."""
     default: int = GatewaySettings.model_fields[name].default
     return default
 
 
 @dataclass(frozen=True, slots=True)
 class SocketSettings:
-    """Bounds and times of the socket; times in seconds, sizes in bytes."""
+    """Limits and times of the socket; times in seconds, sizes in bytes."""
 
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -28,53 +28,53 @@ class SocketSettings:
     """Whether other gateways of this machine listen on the same port."""
 
     allowed_origins: frozenset[str] = frozenset()
-    """Exact origins browsers may connect from; a client that sends none is no browser and is let in."""
+    """Origins from which browsers may connect, compared exactly; a client without one is no browser and admitted."""
 
     max_frame: int = _default("max_frame")
-    """Largest message from a client, fragments together."""
+    """Maximum size of a message from a client, all fragments together."""
 
     max_pending: int = _default("max_pending")
-    """Output one connection may have waiting; past it the connection is closed, and its client resumes."""
+    """Maximum output buffered for one connection; beyond it the connection is closed, and its client resumes."""
 
     max_channels: int = _default("max_channels")
-    """Channels one connection may have joined."""
+    """Maximum number of joined channels of one connection."""
 
     max_in_flight: int = 512
-    """Requests of one connection being worked on; beyond, reading from it pauses."""
+    """Maximum number of concurrent requests of one connection; beyond it, reading pauses."""
 
     idle_timeout: float = 60.0
-    """Without any frame for this long a connection is closed."""
+    """A connection without any frame for this long is closed."""
 
     token_grace: float = 45.0
-    """How long a connection may outlive its token; with the time between two looks it stays below 60."""
+    """How long a connection may outlive its token; together with ``idle_check_interval`` it stays below 60."""
 
     key_check_interval: float = 60.0
-    """An API key is looked up again this often: a revoked one loses its connections."""
+    """Time between two verifications of a connection's API key; a revoked key's connections are closed."""
 
     idle_check_interval: float = 5.0
-    """Time between two looks at idle connections and expired tokens."""
+    """Time between two checks for idle connections and expired tokens."""
 
     join_deadline: float = 9.0
-    """A join is answered within this time; clients wait 10."""
+    """Timeout of a join; clients wait 10."""
 
     request_deadline: float = 9.0
-    """Any other message is answered within this time."""
+    """Timeout of any other message."""
 
     close_grace: float = 2.0
-    """How long a closed connection may take to answer the close."""
+    """How long a client may take to answer a close frame."""
 
     drain_batch: int = 100
-    """Connections closed at once by a drain."""
+    """Connections that a drain closes in one batch."""
 
     drain_interval: float = 0.1
-    """Mean time between two batches of a drain."""
+    """Average time between two batches of a drain."""
 
     unread_delay: float = 0.2
-    """Unread counts are gathered this long before they are pushed."""
+    """How long changes of unread counts are collected before they are pushed."""
 
     @classmethod
     def of(cls, settings: GatewaySettings) -> Self:
-        """Return what the gateway's settings say of the socket."""
+        """Return the socket's settings from the gateway's."""
         return cls(
             host=settings.host,
             port=settings.socket_port,

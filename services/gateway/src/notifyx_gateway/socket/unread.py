@@ -1,7 +1,8 @@
-"""``unread`` pushes: every user channel is told the unread count of each subscription, whenever it changes.
+"""``unread`` pushes: every user channel receives the unread count of each subscription whenever it changes.
 
-What happens (new rows, acknowledgements, subscriptions) only marks (user, topic) pairs; after a short delay the
-marked ones are asked of the store in one batch, and those that changed are pushed. A failed read keeps its marks.
+Events (new rows, acknowledgements, subscriptions) only mark (user, topic) pairs. After a short delay the counts of the
+marked pairs are read from the store in one batch, and those that changed are pushed. If a read fails, its pair stays
+marked.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from notifyx_gateway.upstream.store import Store
 log = get_logger(__name__)
 
 MAX_SUBSCRIPTIONS = 1000
-"""Subscriptions of one user that are followed live; the counts of more are in the inbox."""
+"""Maximum number of subscriptions of one user with live counts; the counts of others are in the inbox."""
 
 MAX_RETRY = 5.0
 
@@ -47,13 +48,13 @@ class _WatchedUser:
         self.principal = principal
         self.listeners: set[UnreadListener] = set()
         self.counts: dict[str, int] = {}
-        """The last pushed count of each followed topic."""
+        """The last pushed count of each watched topic."""
         self.stale = False
         self.reading: asyncio.Task[None] | None = None
 
 
 class UnreadPusher:
-    """The users with an open user channel, and the topics they subscribe to."""
+    """Pushes unread counts to the users with an open user channel."""
 
     def __init__(self, hub: Hub, store: Store, *, delay: float, background: Background) -> None:
         self._hub = hub
@@ -68,7 +69,7 @@ class UnreadPusher:
         hub.add_observer(self)
 
     def open(self, listener: UnreadListener) -> None:
-        """Push the listener's counts now, and whenever they change."""
+        """Push the listener's counts now and whenever they change."""
         user_id = listener.principal.id
         user = self._users.get(user_id)
         if user is None:
@@ -94,7 +95,7 @@ class UnreadPusher:
                 self._unwatch_topic(user, topic)
 
     async def aclose(self) -> None:
-        """Stop the work in the background."""
+        """Cancel the background tasks."""
         await self._tasks.close()
 
     # Observer of the hub
@@ -138,7 +139,7 @@ class UnreadPusher:
                     await self._watch_topics(user)
                     failures = 0
                 except (Forbidden, Unauthenticated):
-                    return  # a credential that may not list them gets no counts
+                    return  # a credential that may not list subscriptions gets no counts
                 except NotifyxError as error:
                     log.info("subscriptions_read_failed", code=error.code)
                     user.stale = True

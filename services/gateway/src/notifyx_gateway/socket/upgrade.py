@@ -1,4 +1,4 @@
-"""Who may open a socket: the upgrade request judged, as pure functions."""
+"""Checks upgrade requests before their credential is verified. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _BEARER = "base64url.bearer.phx."
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """A request that may go on to the check of its credential, which is empty where it has none.
+    """A valid upgrade request. ``token`` is its credential, not verified yet, and empty if there is none.
 
-    ``subprotocol`` is what has to be answered, if anything.
+    ``subprotocol`` must be in the response, if it is not ``None``.
     """
 
     token: str = field(repr=False)
@@ -25,7 +25,7 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An HTTP answer: ``status`` and one sentence."""
+    """The HTTP response of a rejection: ``status`` and one sentence."""
 
     status: int
     reason: str
@@ -34,7 +34,7 @@ class Rejection:
 def check_upgrade(
     target: str, headers: Mapping[str, str], protocols: Iterable[str], allowed_origins: Collection[str]
 ) -> Upgrade | Rejection:
-    """Judge the request for ``target`` (path and query); ``protocols`` are the values of Sec-WebSocket-Protocol."""
+    """Check the request for ``target`` (path and query); ``protocols`` are the values of Sec-WebSocket-Protocol."""
     try:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100))
@@ -53,14 +53,14 @@ def check_upgrade(
 
 
 def reject_origin(origin: str | None, allowed: Collection[str]) -> Rejection | None:
-    """The refusal for a browser's ``Origin`` that is not on the exact list; absent means no browser."""
+    """Reject a browser's ``Origin`` that is not in ``allowed``; a client without one is no browser."""
     if origin is None or origin in allowed:
         return None
     return Rejection(403, "This origin is not allowed to use the socket.")
 
 
 def reject_version(vsn: str | None) -> Rejection | None:
-    """The refusal for any serializer version but ours; an absent one means 1.0.0."""
+    """Reject any serializer version except :data:`VERSION`; an absent one means 1.0.0."""
     if vsn == VERSION:
         return None
     given = vsn if vsn is not None and vsn.isascii() and vsn.isprintable() and len(vsn) < 32 else "1.0.0"
@@ -68,7 +68,7 @@ def reject_version(vsn: str | None) -> Rejection | None:
 
 
 def bearer(offered: Iterable[str]) -> str | None:
-    """The token among the offered subprotocols: base64 (either alphabet, padding stripped)."""
+    """Return the token among the offered subprotocols: base64 (either alphabet, padding stripped)."""
     for name in offered:
         if name.startswith(_BEARER):
             return decode_bearer(name.removeprefix(_BEARER))
@@ -76,7 +76,7 @@ def bearer(offered: Iterable[str]) -> str | None:
 
 
 def decode_bearer(text: str) -> str | None:
-    """The token in ``text``; ``None`` when it is not base64 of ASCII."""
+    """Return the token in ``text``; ``None`` if it is not base64 of ASCII."""
     standard = text.replace("-", "+").replace("_", "/").rstrip("=")
     try:
         return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True).decode("ascii")

@@ -52,7 +52,7 @@ class UserChannel(StoreChannel):
         super().on_ended()
 
     def unread(self, topic: str, count: int) -> None:
-        """A subscription's unread count changed."""
+        """Push the unread count of a subscription."""
         self.push("unread", {"topic": topic, "unread": count})
 
     def handlers(self) -> dict[str, Callable[[Message], None]]:
@@ -73,7 +73,7 @@ class UserChannel(StoreChannel):
         self.client.run(self.channel, message, self._resolve_and_send(push))
 
     async def _resolve_and_send(self, push: SendPush) -> dict[str, Any]:
-        async with self._sending:  # first come, first served: messages keep their order
+        async with self._sending:  # one at a time: messages keep their order
             user = await self.client.context.resolve_user(push.to)
             if user is None:
                 raise NotFound("There is no such user.", code="user_not_found")
@@ -89,7 +89,7 @@ class UserChannel(StoreChannel):
 
 
 def make_handler(client: ConnectedClient, channel: Channel) -> ChannelHandler:
-    """The handler for a channel's topic. Raises :class:`NotFound` or :class:`Forbidden`."""
+    """Return the handler for a channel's topic. Raises :class:`NotFound` or :class:`Forbidden`."""
     kind, _, name = channel.topic.partition(":")
     if kind == "topic" and name:
         return TopicChannel(client, channel, name)
