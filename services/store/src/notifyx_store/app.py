@@ -1,4 +1,4 @@
-"""The store process: its parts put together, and ``notifyx-store``."""
+"""Assembles the store process; entry point ``notifyx-store``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StoreNode(Node[StoreSettings]):
         self.maintenance = Maintenance(self.parts, self.background)
         publisher = Publisher(self.parts, core, self.feed.offer, origin)
         self.database.attach(self.app)
-        _refuse_nul(self.app)
+        _reject_nul(self.app)
         for blueprint in (
             batch_routes(self.parts, core, publisher),
             topic_routes(self.parts),
@@ -78,11 +78,11 @@ def main() -> None:
     lifecycle.main(StoreNode, StoreSettings)
 
 
-def _refuse_nul(app: Quart) -> None:
-    async def refused(error: Exception) -> Response:
+def _reject_nul(app: Quart) -> None:
+    async def rejected(error: Exception) -> Response:
         return problem_response(
-            InvalidRequest("A text holds a character that cannot be kept.", code="validation_failed")
+            InvalidRequest("A text holds a character that cannot be stored.", code="validation_failed")
         )
 
-    app.register_error_handler(asyncpg.CharacterNotInRepertoireError, refused)
-    app.register_error_handler(asyncpg.UntranslatableCharacterError, refused)
+    app.register_error_handler(asyncpg.CharacterNotInRepertoireError, rejected)
+    app.register_error_handler(asyncpg.UntranslatableCharacterError, rejected)

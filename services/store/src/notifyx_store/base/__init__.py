@@ -1,4 +1,4 @@
-"""What every room of the store stands on: settings, database, locks, wake-ups, metrics, errors.
+"""What every room of the store uses: settings, database, locks, wake-ups, metrics, errors.
 
 It uses no other room of the store.
 """

@@ -1,4 +1,4 @@
-"""Reading a batch so that one malformed item is its own sender's problem and no other's."""
+"""Parses batches; a malformed item is rejected by itself and does not affect the other items."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ItemT = TypeVar("ItemT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class ReadBatch(Generic[ItemT]):
-    """A batch as it came: an item, or in its place why it is refused."""
+    """A parsed batch; in the place of a malformed item stands its error."""
 
     principals: list[Principal]
     items: list[ItemT | ItemError]
@@ -25,7 +25,7 @@ class ReadBatch(Generic[ItemT]):
 
 
 def read_batch(batch: type[BaseModel], item: type[ItemT], data: Any) -> ReadBatch[ItemT]:
-    """``data`` as a batch of ``item``. Raises :class:`InvalidRequest` for what is wrong with the batch as such."""
+    """Parse ``data`` as a batch of ``item``. Raises :class:`InvalidRequest` where the batch itself is malformed."""
     try:
         whole = parse_model(batch, data)
     except InvalidRequest as error:
@@ -43,7 +43,7 @@ def _only_items_invalid(error: InvalidRequest, data: Any) -> bool:
 
 
 def _parse_items(batch: type[BaseModel], item: type[ItemT], data: dict[str, Any]) -> ReadBatch[ItemT]:
-    """Read each item by itself, within a batch of its own since its depth counts there; then the head."""
+    """Parse each item in a batch of its own, so that its nesting depth counts as in the whole; then the rest."""
     alone = {**data, "principals": []} if "principals" in data else data
     items: list[ItemT | ItemError] = []
     sound: Any = None

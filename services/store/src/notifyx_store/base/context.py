@@ -1,4 +1,4 @@
-"""What every part of the store is given: its settings, database, clock and metrics."""
+"""The settings, database, clock and metrics that every part of the store receives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from notifyx_store.base.settings import StoreSettings
 
 @dataclass(frozen=True, slots=True)
 class StoreContext:
-    """Passed to routes and background work; nothing in the store is reached in another way."""
+    """Dependencies of routes and background work, passed explicitly; there are no globals."""
 
     settings: StoreSettings
     database: Database
@@ -23,5 +23,5 @@ class StoreContext:
 
     @property
     def pool(self) -> asyncpg.Pool:
-        """The connections, while the service runs. ``acquire()`` waits no longer than the database's settings say."""
+        """Return the pool of the running service; the database's settings bound the wait of ``acquire()``."""
         return self.database.pool

@@ -1,4 +1,4 @@
-"""The store's database: which models and migrations make it, and the limits its connections live under.
+"""The store's database: its models, its migrations and the limits of its connections.
 
 ``MAKE_MIGRATIONS`` is for the developer who changes a model::
 
@@ -23,7 +23,7 @@ MAKE_MIGRATIONS: dict[str, Any] = {
 
 
 def database_config(settings: StoreSettings) -> DatabaseConfig:
-    """The database of ``settings``. ``synchronous_commit`` is on whatever the server's default: it is the promise."""
+    """Return the configuration. ``synchronous_commit`` is always on: what was accepted must be on disk."""
     return DatabaseConfig(
         url=settings.database_url,
         app=APP,

@@ -1,4 +1,4 @@
-"""What the store refuses, beyond the errors every service shares.
+"""Errors of the store, beside those that every service shares.
 
 ::
 
@@ -16,13 +16,13 @@ from notifyx_common.errors import Conflict, NotFound
 
 
 class TopicExists(Conflict):
-    """The name is taken (perhaps by a topic the caller may not see)."""
+    """The name is in use, perhaps by a topic that the caller may not see."""
 
     code = "topic_exists"
 
 
 class TopicPaused(Conflict):
-    """The topic takes no publishes now."""
+    """The topic accepts no publishes now."""
 
     code = "topic_paused"
 
@@ -40,11 +40,11 @@ class ClaimedByOtherResource(Conflict):
 
 
 class IdempotencyConflict(Conflict):
-    """The idempotency key was used before, for something else."""
+    """The idempotency key was used before, for another notification."""
 
     code = "idempotency_conflict"
 
 
 def topic_not_found(name: str) -> NotFound:
-    """What is said of a topic that is not there, and of one the caller may not know of."""
+    """Return the error for a topic that does not exist, or whose existence the caller may not know."""
     return NotFound(f"There is no topic '{name}'.", code="topic_not_found")

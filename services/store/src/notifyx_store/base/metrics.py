@@ -1,4 +1,4 @@
-"""The metrics the store's core reports (their meaning is in the catalogue)."""
+"""The metrics of the store's hot path (the catalogue describes them)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from notifyx_common.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class StoreMetrics:
-    """Made once, so that the hot path looks nothing up."""
+    """The store's metrics, resolved once so that the hot path needs no lookup."""
 
     published: Counter
     acked: Counter
@@ -22,7 +22,7 @@ class StoreMetrics:
 
     @classmethod
     def of(cls, metrics: Metrics) -> StoreMetrics:
-        """The store's metrics on the process's registry."""
+        """Return the store's metrics on the process's registry."""
         return cls(
             published=metrics.counter("notifyx_published_total"),
             acked=metrics.counter("notifyx_acked_total"),

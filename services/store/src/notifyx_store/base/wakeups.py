@@ -1,6 +1,7 @@
-"""The wake-ups replicas send each other through PostgreSQL's NOTIFY: what they say and how they are written.
+"""The wake-ups that replicas send each other through PostgreSQL's NOTIFY, and their format.
 
-They are hints: nothing is lost when one is. Each payload is a small JSON object, below NOTIFY's 8,000 bytes::
+They are hints: a lost one delays delivery and loses nothing. Each payload is a JSON object below NOTIFY's 8,000
+bytes::
 
     {"t": [["<topic id>", last_seq], ...]}    new notifications      {"s": ["<user>", ...]}  subscriptions changed
     {"a": [["<topic id>", "<user>"], ...]}    acknowledgements       {"c": ["<name>", ...]}  a topic changed
@@ -29,12 +30,12 @@ def notify(placeholder: str) -> str:
 NOTIFY = notify("$1")
 """Sends the payloads of its one argument when the transaction commits."""
 
-_LARGEST = 7_900
+_MAX_PAYLOAD_BYTES = 7_900
 
 
 @dataclass(frozen=True, slots=True)
 class Wakeup:
-    """What one payload says."""
+    """The contents of one payload."""
 
     origin: str = ""
     rows: list[tuple[UUID, int]] = field(default_factory=list)
@@ -45,32 +46,32 @@ class Wakeup:
 
 
 def new_rows(heads: Sequence[tuple[UUID, int]], origin: str = "") -> list[str]:
-    """Notifications were committed up to these seqs."""
+    """Return payloads: notifications were committed up to these seqs."""
     return list(_split("t", [[str(topic), seq] for topic, seq in heads], origin))
 
 
 def acknowledged(pairs: Sequence[tuple[UUID, str]]) -> list[str]:
-    """These users acknowledged something in these topics."""
+    """Return payloads: these users acknowledged something in these topics."""
     return list(_split("a", [[str(topic), user] for topic, user in pairs]))
 
 
 def subscriptions_changed(users: Sequence[str]) -> list[str]:
-    """These users' sets of subscriptions changed."""
+    """Return payloads: the subscriptions of these users changed."""
     return list(_split("s", list(users)))
 
 
 def topic_changed(name: str) -> list[str]:
-    """Permissions or settings of the topic changed."""
+    """Return payloads: permissions or settings of the topic changed."""
     return list(_split("c", [name]))
 
 
 def topic_deleted(topic: UUID, name: str) -> list[str]:
-    """The topic is gone."""
+    """Return payloads: the topic was deleted."""
     return list(_split("d", [[str(topic), name]]))
 
 
 def parse(payload: str) -> Wakeup | None:
-    """What a payload says; ``None`` for one that is not ours."""
+    """Parse a payload; return ``None`` for one that Notifyx did not write."""
     try:
         data = orjson.loads(payload)
         return Wakeup(
@@ -86,14 +87,14 @@ def parse(payload: str) -> Wakeup | None:
 
 
 def _split(kind: str, entries: list[Any], origin: str = "") -> Iterator[str]:
-    """Payloads that hold all of ``entries``, each below the limit (an entry alone is always far below it)."""
+    """Yield payloads with all of ``entries``, each below the limit (a single entry is always far below it)."""
     head = f'{{"o":{orjson.dumps(origin).decode()},"{kind}":[' if origin else f'{{"{kind}":['
     part: list[str] = []
     size = len(head.encode()) + 2
     for entry in entries:
         text = orjson.dumps(entry).decode()
         cost = len(text.encode()) + 1
-        if part and size + cost > _LARGEST:
+        if part and size + cost > _MAX_PAYLOAD_BYTES:
             yield f"{head}{','.join(part)}]}}"
             part, size = [], len(head.encode()) + 2
         part.append(text)

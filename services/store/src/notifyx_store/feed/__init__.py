@@ -1,9 +1,9 @@
-"""The feed: every committed notification to every gateway that watches its topic, in order, each exactly once.
+"""The feed: sends every committed notification to every gateway that watches its topic, in order, exactly once.
 
-``core`` decides what is sent to whom, from cursors, and knows nothing of sockets or of the database. ``hub`` is its
-shell: it holds the connections, reads what the core asks for, and looks for what no wake-up told it of. ``listener``
-brings the wake-ups of other replicas; ``messages`` is the wire form.
+``core`` decides from cursors what is sent to whom; it uses neither sockets nor the database. ``server`` is its shell:
+it holds the connections, reads what the core requests, and polls for rows whose wake-up was lost. ``listener``
+receives the wake-ups of other replicas; ``messages`` is the wire format.
 
-Invariant: what a watcher is sent is one contiguous run of seqs after its cursor, and moves the cursor by exactly
-that. So wake-ups and offers may be lost, doubled or out of order: they decide when something is sent, never what.
+Invariant: each message to a watcher is a contiguous run of seqs after its cursor, and moves the cursor to the end of
+the run. So wake-ups and offers may be lost, repeated or reordered: they decide when something is sent, never what.
 """

@@ -1,4 +1,4 @@
-"""One gateway's end of the feed: a bounded queue of frames that are made once and shared among gateways."""
+"""The feed's connection to one gateway: a bounded queue of frames, each encoded once for all gateways."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 
 class FeedConnection:
-    """What waits to be sent to one gateway.
+    """The queue of frames to one gateway.
 
-    Above ``high_water`` no rows are queued (they stay in the log); above ``limit`` the connection is given up.
-    Sizes are in characters, which are bytes for nearly all of it.
+    Above ``high_water`` no rows are queued (they stay in the log); above ``limit`` the connection is closed.
+    Sizes are in characters, nearly all of which are one byte. ``drained`` is called once rows may be queued again.
     """
 
     def __init__(self, high_water: int, limit: int, drained: Callable[[FeedConnection], None]) -> None:
@@ -27,7 +27,7 @@ class FeedConnection:
         self._filled = asyncio.Event()
 
     def accepts_rows(self) -> bool:
-        """Whether rows may be queued; when they may not, the hub is told as soon as they may again."""
+        """Return whether rows may be queued. If not, ``drained`` is called as soon as they may be."""
         if self.closed.is_set():
             return False
         if self._size < self._high_water:
@@ -36,17 +36,17 @@ class FeedConnection:
         return False
 
     def put(self, frame: str) -> None:
-        """Queue a frame; a queue that gets too long closes the connection."""
+        """Queue a frame. A queue above its limit closes the connection."""
         if self.closed.is_set():
             return
         self._frames.append(frame)
         self._size += len(frame)
         self._filled.set()
         if self._size > self._limit:
-            self.close("the gateway takes its frames too slowly")
+            self.close("the gateway reads its frames too slowly")
 
     async def get(self) -> str:
-        """The next frame, when there is one."""
+        """Wait for the next frame and return it."""
         while not self._frames:
             self._filled.clear()
             await self._filled.wait()
@@ -58,7 +58,7 @@ class FeedConnection:
         return frame
 
     def close(self, reason: str) -> None:
-        """Give the connection up; the gateway resumes from its cursors."""
+        """Close the connection and drop its queue; the gateway resumes from its cursors."""
         if not self.closed.is_set():
             self.reason = reason
             self.closed.set()

@@ -1,9 +1,9 @@
-"""What is sent to whom: watchers' cursors against offers, wake-ups and reads. Pure bookkeeping, no I/O, no clock.
+"""Decides what is sent to whom, from watchers' cursors, offers, wake-ups and reads. Pure.
 
-A watcher is a (connection, topic). An *offer* is what this replica has just committed: it goes at once to the
-watchers whose cursor it follows. Any other watcher that is behind what is known to exist is *stale*, and a read of
-the log, from the lowest stale cursor, serves all stale watchers of a topic. A watcher whose connection is not
-*ready* (too much waits to be sent to it) is left behind on purpose, and caught up from the log later.
+A watcher is a (connection, topic). An *offer* is what this replica has just committed: it is sent at once to the
+watchers whose cursor it follows. Any other watcher behind the known head is *stale*; one read of the log, from the
+lowest stale cursor, serves all stale watchers of a topic. While a connection accepts no rows (its queue is too long),
+its watchers stay behind on purpose, and catch up from the log later.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from uuid import UUID
 C = TypeVar("C")
 
 MAX_EARLY_OFFERS = 32
-"""Most offers of a topic kept because one that precedes them is still under way."""
+"""Maximum number of offers per topic that are held until the offer before them arrives."""
 
 
 class FeedRow(NamedTuple):
-    """One notification: its final JSON and when it was published (epoch milliseconds)."""
+    """One notification: its JSON as stored, and when it was published (epoch milliseconds)."""
 
     seq: int
     payload: str
@@ -29,7 +29,7 @@ class FeedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Delivery(Generic[C]):
-    """``items`` are all that exists of ``first``..``last``; to be sent to each of ``connections``, now, in order."""
+    """All existing rows of ``first``..``last``, to be sent to each of ``connections`` now, in this order."""
 
     topic: UUID
     first: int
@@ -48,7 +48,7 @@ class _Watched(Generic[C]):
 
 
 class FeedCore(Generic[C]):
-    """The cursors of all watchers of one replica. ``ready`` tells whether a connection takes rows now."""
+    """The cursors of all watchers of one replica. ``accepts_rows`` returns whether a connection accepts rows now."""
 
     def __init__(self, accepts_rows: Callable[[C], bool]) -> None:
         self._accepts_rows = accepts_rows
@@ -58,20 +58,20 @@ class FeedCore(Generic[C]):
 
     @property
     def topics(self) -> list[UUID]:
-        """The topics that anybody watches."""
+        """Return the topics that have watchers."""
         return list(self._topics)
 
     def watchers(self, topic: UUID) -> list[C]:
-        """The connections that watch ``topic``."""
+        """Return the connections that watch ``topic``."""
         watched = self._topics.get(topic)
         return list(watched.cursors) if watched is not None else []
 
     def name(self, topic: UUID) -> str:
-        """The name under which a watched topic is known."""
+        """Return the name of a watched topic."""
         return self._topics[topic].name
 
     def watch(self, connection: C, name: str, topic: UUID, after: int) -> None:
-        """Start, or start again, after ``after``. What is there already is found by a look at the topic's head."""
+        """Start, or restart, a watch after ``after``. Reading the topic's head finds rows that exist already."""
         self.unwatch(connection, name)
         self._names.setdefault(connection, {})[name] = topic
         watched = self._topics.setdefault(topic, _Watched(name))
@@ -80,7 +80,7 @@ class FeedCore(Generic[C]):
             self._stale.add(topic)
 
     def unwatch(self, connection: C, name: str) -> None:
-        """Stop; not watching is fine."""
+        """Stop a watch, if there is one."""
         topic = self._names.get(connection, {}).pop(name, None)
         if topic is None:
             return
@@ -91,20 +91,20 @@ class FeedCore(Generic[C]):
             self._stale.discard(topic)
 
     def remove_connection(self, connection: C) -> None:
-        """The connection is gone, with all its watches."""
+        """Remove a closed connection and all its watches."""
         for name in list(self._names.get(connection, ())):
             self.unwatch(connection, name)
         self._names.pop(connection, None)
 
     def remove_topic(self, topic: UUID) -> list[C]:
-        """The topic is gone; the connections that watched it."""
+        """Remove a deleted topic; return the connections that watched it."""
         connections = self.watchers(topic)
         for connection in connections:
             self.unwatch(connection, self._topics[topic].name)
         return connections
 
     def offer(self, topic: UUID, first: int, last: int, items: Sequence[FeedRow]) -> list[Delivery[C]]:
-        """``items`` are all of ``first``..``last`` and have just been committed."""
+        """Deliver what was just committed: ``items`` are all rows of ``first``..``last``."""
         watched = self._topics.get(topic)
         if watched is None:
             return []
@@ -123,7 +123,7 @@ class FeedCore(Generic[C]):
         return deliveries
 
     def on_wakeup(self, topic: UUID, head: int) -> bool:
-        """The topic has notifications up to ``head``; whether that leaves any watcher behind."""
+        """Record that the topic reaches ``head``; return whether a watcher is now behind."""
         watched = self._topics.get(topic)
         if watched is None:
             return False
@@ -134,14 +134,17 @@ class FeedCore(Generic[C]):
         return False
 
     def resume(self, connection: C) -> None:
-        """The connection takes rows again: what it was left behind with is to be read."""
+        """Record that the connection accepts rows again: mark the topics that it is behind in."""
         for topic in self._names.get(connection, {}).values():
             watched = self._topics[topic]
             if watched.cursors[connection] < watched.head:
                 self._stale.add(topic)
 
     def next_reads(self, limit: int) -> list[tuple[UUID, int]]:
-        """Up to ``limit`` topics to read now, and after which seq; each must be answered by read or unread."""
+        """Return up to ``limit`` topics to read now, each with the seq to read after.
+
+        Report each by :meth:`on_read` or :meth:`on_read_failed`.
+        """
         wanted: list[tuple[UUID, int]] = []
         for topic in list(self._stale):
             if len(wanted) >= limit:
@@ -162,13 +165,13 @@ class FeedCore(Generic[C]):
         return wanted
 
     def on_read(self, topic: UUID, after: int, upto: int, items: Sequence[FeedRow], head: int) -> list[Delivery[C]]:
-        """The log was read: ``items`` are all of ``after + 1``..``upto``, and it ended at ``head`` then."""
+        """Deliver what was read: ``items`` are all rows of ``after + 1``..``upto``; the log ended at ``head``."""
         watched = self._topics.get(topic)
         if watched is None:
             return []
         watched.reading = False
         if upto <= after:
-            # Whatever is known to exist is committed, so a read that finds nothing says that it is no more.
+            # All of the known head is committed, so a read without rows means that the rest was removed.
             watched.head = head
         deliveries: list[Delivery[C]] = []
         self._forward(topic, watched, after + 1, upto, items, deliveries)
@@ -178,19 +181,19 @@ class FeedCore(Generic[C]):
         return deliveries
 
     def on_read_failed(self, topics: Iterable[UUID]) -> None:
-        """Reading failed; it is wanted still."""
+        """Record that reading these topics failed: they are to be read again."""
         for topic in topics:
             if (watched := self._topics.get(topic)) is not None:
                 watched.reading = False
 
     def _forward_early(self, topic: UUID, watched: _Watched[C], last: int, deliveries: list[Delivery[C]]) -> None:
-        """An offer that came too early may be the next one, now that ``last`` has been handed on."""
+        """Forward the offers that were held because they came before ``last``, as far as they now follow it."""
         while (following := watched.early_offers.pop(last + 1, None)) is not None:
             first, (last, items) = last + 1, following
             self._forward(topic, watched, first, last, items, deliveries)
         if watched.early_offers:
             newest = max(watched.cursors.values())
-            watched.early_offers = {first: kept for first, kept in watched.early_offers.items() if first > newest}
+            watched.early_offers = {first: offer for first, offer in watched.early_offers.items() if first > newest}
 
     def _forward(
         self,
@@ -201,7 +204,7 @@ class FeedCore(Generic[C]):
         items: Sequence[FeedRow],
         deliveries: list[Delivery[C]],
     ) -> None:
-        """Send ``first``..``last`` to the watchers it follows or overlaps, to each what it has not had."""
+        """Send ``first``..``last`` to the watchers whose cursor it follows or overlaps: to each what is new to it."""
         groups: dict[int, list[C]] = {}
         for connection, cursor in watched.cursors.items():
             if first - 1 <= cursor < last and self._accepts_rows(connection):

@@ -1,4 +1,4 @@
-"""PostgreSQL's LISTEN on a connection of its own: wake-ups as they come, and word of having been deaf for a while."""
+"""PostgreSQL's LISTEN on a connection of its own: receives wake-ups, and reports when wake-ups may have been missed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ log = get_logger(__name__)
 
 CONNECT_TIMEOUT = 3.0
 PING_INTERVAL = 5.0
-"""How often the connection is asked for a sign of life, in seconds; a silent one is left after as long again."""
+"""Interval of pings on the connection, in seconds; one without an answer for as long again is closed."""
 
 _RETRIES = Backoff(0.05, 2.0)
 
 
-async def listen(url: SecretStr, heard: Callable[[wakeups.Wakeup], None], reconnected: Callable[[], None]) -> None:
-    """Listen until cancelled. ``reconnected`` is called after each (also the first) time that listening begins."""
+async def listen(url: SecretStr, on_wakeup: Callable[[wakeups.Wakeup], None], on_listening: Callable[[], None]) -> None:
+    """Listen until cancelled. ``on_listening`` is called each time that listening begins, also the first."""
     failures = 0
     while True:
         try:
@@ -35,7 +35,7 @@ async def listen(url: SecretStr, heard: Callable[[wakeups.Wakeup], None], reconn
                     server_settings={"application_name": "notifyx-feed"},
                 )
             try:
-                await _session(connection, heard, reconnected)
+                await _session(connection, on_wakeup, on_listening)
             finally:
                 connection.terminate()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -46,17 +46,17 @@ async def listen(url: SecretStr, heard: Callable[[wakeups.Wakeup], None], reconn
 
 
 class _ListenLost(OSError):
-    """A connection that had been listening is gone."""
+    """A connection that was listening has ended."""
 
 
 async def _session(
-    connection: asyncpg.Connection, heard: Callable[[wakeups.Wakeup], None], reconnected: Callable[[], None]
+    connection: asyncpg.Connection, on_wakeup: Callable[[wakeups.Wakeup], None], on_listening: Callable[[], None]
 ) -> None:
     lost = asyncio.Event()
 
     def notified(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
         if (wakeup := wakeups.parse(payload)) is not None:
-            heard(wakeup)
+            on_wakeup(wakeup)
 
     def terminated(_connection: Any) -> None:
         lost.set()
@@ -64,7 +64,7 @@ async def _session(
     connection.add_termination_listener(terminated)
     await connection.add_listener(wakeups.CHANNEL, notified)
     log.info("listen_started")
-    reconnected()
+    on_listening()
     while not lost.is_set():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PING_INTERVAL):

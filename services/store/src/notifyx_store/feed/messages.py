@@ -1,4 +1,4 @@
-"""The feed's wire form, as :mod:`notifyx_common.contracts.store.feed` describes it: messages read, frames written."""
+"""The feed's wire format (:mod:`notifyx_common.contracts.store.feed`): parses messages, writes frames."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _OPERATIONS: TypeAdapter[Operation] = TypeAdapter(Operation)
 
 
 def parse(text: str | bytes) -> Operation:
-    """What a gateway says. Raises :class:`InvalidRequest`."""
+    """Parse a gateway's message. Raises :class:`InvalidRequest`."""
     return parse_as(_OPERATIONS, parse_json(text))
 
 
 def rows_frame(topic: str, first: int, last: int, items: Sequence[FeedRow], now_ms: int) -> str:
-    """All that exists of ``first``..``last``. Notifications go out as they were encoded when they were published."""
+    """Return the frame with all existing rows of ``first``..``last``, encoded as they were when published."""
     published_ms = items[0].published_ms if items else now_ms
     head = (
         f'{{"type":"rows","topic":"{topic}","from":{first},"to":{last},"count":{len(items)},'
@@ -31,29 +31,29 @@ def rows_frame(topic: str, first: int, last: int, items: Sequence[FeedRow], now_
 
 
 def acked_frame(topic: str, user: str, up_to: int, seqs: Sequence[int], unread: int) -> str:
-    """Where a user stands in a topic after an acknowledgement."""
+    """Return the frame with a user's position in a topic after an acknowledgement."""
     return _frame({
         "type": "acked", "topic": topic, "user": user, "up_to": up_to, "seqs": list(seqs), "unread": unread
     })  # fmt: skip
 
 
 def subscriptions_frame(user: str) -> str:
-    """The user's set of subscriptions changed."""
+    """Return the frame: the user's subscriptions changed."""
     return _frame({"type": "subscriptions", "user": user})
 
 
 def deleted_frame(topic: str) -> str:
-    """The topic is gone, and with it its watch."""
+    """Return the frame: the topic was deleted, and its watch ended."""
     return _frame({"type": "topic_deleted", "topic": topic})
 
 
 def changed_frame(topic: str) -> str:
-    """Permissions or settings of the topic changed."""
+    """Return the frame: permissions or settings of the topic changed."""
     return _frame({"type": "topic_changed", "topic": topic})
 
 
 def pong_frame(number: int) -> str:
-    """The answer to a ping."""
+    """Return the answer to a ping."""
     return _frame({"type": "pong", "n": number})
 
 

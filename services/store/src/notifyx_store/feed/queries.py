@@ -1,4 +1,4 @@
-"""What the feed reads: topics' heads, pieces of the log, and where users stand. Each one statement for many at once."""
+"""The feed's SQL: heads, log pages and reader positions; each statement serves many topics."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from notifyx_store.readers.joins import UNREAD_ABOVE
 
 ROWS_PER_READ = 500
 BYTES_PER_READ = 1 << 20
-"""Bounds of what is read of one topic at a time; one notification more than the bytes may come."""
+"""Limits of one read of one topic; the last notification may exceed the bytes."""
 
 MAX_ACKED_SEQS = 1_000
-"""Most single seqs (the newest ones) that an acknowledgement's frame tells of."""
+"""Maximum number of single seqs (the newest) in an acknowledgement's frame."""
 
 _HEADS = """
 SELECT id, last_seq, updated_at FROM topics WHERE id = ANY($1::uuid[]) AND kind <> 'deleted'
@@ -54,7 +54,7 @@ WHERE user_id = ANY($1::text[]) AND topic_id = ANY($2::uuid[]) AND ended_at IS N
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """All that exists of ``after + 1``..``upto``; the log ended at ``head``."""
+    """All existing rows of ``after + 1``..``upto``; the log ended at ``head``."""
 
     topic: UUID
     after: int
@@ -65,7 +65,7 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class ReaderPosition:
-    """Where a user stands in a topic: the cursor, the acknowledged seqs above it, and what is unread."""
+    """A user's position in a topic: the cursor, the acknowledged seqs above it, and the unread count."""
 
     topic: str
     user: str
@@ -75,12 +75,12 @@ class ReaderPosition:
 
 
 async def read_heads(connection: asyncpg.Connection, topics: Sequence[UUID]) -> dict[UUID, tuple[int, datetime]]:
-    """The newest seq of each topic that is there, and when its settings last changed."""
+    """Return the newest seq of each topic that exists, and when its settings last changed."""
     return {row["id"]: (row["last_seq"], row["updated_at"]) for row in await connection.fetch(_HEADS, topics)}
 
 
 async def read_pages(connection: asyncpg.Connection, wanted: Sequence[tuple[UUID, int]]) -> list[LogPage]:
-    """What follows each ``(topic, after)``, as far as a read goes; a topic that is gone has no page."""
+    """Return the page that follows each ``(topic, after)``; a deleted topic has none."""
     rows = await connection.fetch(
         _ROWS, [topic for topic, _ in wanted], [after for _, after in wanted], ROWS_PER_READ, BYTES_PER_READ
     )
@@ -91,7 +91,7 @@ async def read_pages(connection: asyncpg.Connection, wanted: Sequence[tuple[UUID
 
 
 async def read_positions(connection: asyncpg.Connection, pairs: Sequence[tuple[UUID, str]]) -> list[ReaderPosition]:
-    """Where these (topic, user) pairs stand."""
+    """Return the positions of these (topic, user) pairs."""
     rows = await connection.fetch(
         _POSITIONS, [topic for topic, _ in pairs], [user for _, user in pairs], MAX_ACKED_SEQS
     )
@@ -104,7 +104,7 @@ async def read_positions(connection: asyncpg.Connection, pairs: Sequence[tuple[U
 async def read_pairs(
     connection: asyncpg.Connection, users: Sequence[str], topics: Sequence[UUID]
 ) -> list[tuple[UUID, str]]:
-    """Which of ``users`` have acknowledged, or subscribed to, which of ``topics``."""
+    """Return the pairs of ``topics`` and ``users`` with an acknowledgement or a subscription."""
     return [(row["topic_id"], row["user_id"]) for row in await connection.fetch(_PAIRS, users, topics)]
 
 
@@ -116,6 +116,6 @@ def _page(topic: UUID, rows: Sequence[asyncpg.Record]) -> LogPage:
     ]
     after, head = rows[0]["after"], rows[0]["last_seq"]
     cut = len(items) >= ROWS_PER_READ or (items and rows[-1]["total"] >= BYTES_PER_READ)
-    # Where the read was not cut short, what is missing up to the head has expired.
+    # If no limit cut the read short, seqs that are missing up to the head have expired.
     upto = items[-1].seq if cut else max(head, after)
     return LogPage(topic, after, upto, head, items)

@@ -1,8 +1,8 @@
-"""The feed's shell on one replica: its connections, the reads its core asks for, and the looks around.
+"""The I/O around the feed's core on one replica: connections, reads of the log, and polling.
 
-Four loops, each of which outlives the database's absence: *reads* serve stale watchers; *checks* look at the heads of
-topics (new watches at once, hinted ones at once, all of them every second); *standings* tell users' devices where they
-stand, all acknowledgements of an instant together; the *listener* brings hints.
+Four loops, each of which waits while the database is away: *reads* serve stale watchers; *checks* read the heads of
+topics (new watches and hinted topics at once, all of them every second); *standings* send users their positions after
+acknowledgements, all of an instant together; the *listener* receives hints.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from notifyx_store.log.publish import Committed
 TOPICS_PER_READ = 16
 PAIRS_PER_READ = 500
 OFFER_GRACE = 0.05
-"""How long a wake-up for what this replica committed itself waits for its offer, in seconds."""
+"""Delay of a wake-up that this replica caused, in seconds: its offer usually comes first."""
 
 ACK_GATHER_SECONDS = 0.01
-"""How long acknowledgements are gathered before users are told, in seconds."""
+"""How long acknowledgements are gathered before positions are sent, in seconds."""
 
 _RETRIES = Backoff(0.1, 2.0)
 
@@ -62,7 +62,7 @@ class FeedServer:
 
     @asynccontextmanager
     async def running(self, published: Callable[[Iterable[UUID]], None]) -> AsyncIterator[None]:
-        """Run the loops while the block is entered; ``published`` is told which topics got something new."""
+        """Run the loops while the block is entered; ``published`` receives the topics with new rows."""
         self._published = published
         async with self._background.tasks() as tasks:
             tasks.endless("feed reads", self._rounds(None, self._read, self._stale))
@@ -76,7 +76,7 @@ class FeedServer:
                 self.close("this node is stopping")
 
     def connect(self) -> FeedConnection:
-        """A new connection, which watches nothing yet."""
+        """Return a new connection, which watches nothing yet."""
         settings = self._context.settings
         connection = FeedConnection(settings.feed_high_water, settings.feed_queue, self._resume)
         self._connections.add(connection)
@@ -84,7 +84,7 @@ class FeedServer:
         return connection
 
     def disconnect(self, connection: FeedConnection) -> None:
-        """The connection is gone."""
+        """Remove a connection that has ended."""
         connection.close("disconnected")
         self._core.remove_connection(connection)
         self._unwatch_users(connection, list(connection.users))
@@ -98,7 +98,7 @@ class FeedServer:
             connection.close(reason)
 
     def handle(self, connection: FeedConnection, text: str | bytes) -> None:
-        """Do what a gateway says. Raises :class:`InvalidRequest`."""
+        """Handle a gateway's message. Raises :class:`InvalidRequest`."""
         operation = messages.parse(text)
         if isinstance(operation, Watch):
             for name, position in operation.topics.items():
@@ -118,7 +118,7 @@ class FeedServer:
             connection.put(messages.pong_frame(operation.n))
 
     def offer(self, committed: Committed) -> None:
-        """Hand on what this replica has just committed."""
+        """Deliver what this replica has just committed."""
         published_ms = int(committed.published_at.timestamp() * 1000)
         for run in committed.runs:
             items = [FeedRow(run.first + n, payload, published_ms) for n, payload in enumerate(run.payloads)]
@@ -126,11 +126,11 @@ class FeedServer:
         self._stale.set()
 
     def wake(self, wakeup: Wakeup) -> None:
-        """A wake-up came from this or another replica."""
+        """Handle a wake-up of this or another replica."""
         if wakeup.rows:
             self._published(topic for topic, _ in wakeup.rows)
             if wakeup.origin == self._origin:
-                # Its offer is under way; should it never come (the request was cancelled), this is not lost.
+                # Its offer is under way. If it never comes (the request was cancelled), this finds the rows.
                 asyncio.get_running_loop().call_later(OFFER_GRACE, self._on_wakeup, wakeup.rows)
             else:
                 self._on_wakeup(wakeup.rows)
@@ -154,7 +154,7 @@ class FeedServer:
             self._stale.set()
 
     def _on_listening(self) -> None:
-        """Wake-ups may have been missed: everything is looked at anew."""
+        """Check everything again: wake-ups may have been missed."""
         self._unchecked.update(self._core.topics)
         self._resync = True
         self._check.set()
@@ -181,7 +181,7 @@ class FeedServer:
                 connection.put(frame)
 
     async def _read(self) -> None:
-        """Read for stale watchers until none is left that can be served now."""
+        """Read the log for stale watchers until none is left that accepts rows."""
         while wanted := self._core.next_reads(TOPICS_PER_READ):
             try:
                 async with self._context.pool.acquire() as connection:
@@ -200,7 +200,7 @@ class FeedServer:
         self._metrics.feed_lag.set(0)
 
     async def _poll_heads(self) -> None:
-        """Look at the heads of the topics that are new or hinted at, and of all of them when it is time."""
+        """Read the heads of the topics that are new or hinted at, and of all topics once per interval."""
         topics, self._unchecked = self._unchecked, set()
         resync, self._resync = self._resync, False
         now = self._context.clock.monotonic()
@@ -243,7 +243,7 @@ class FeedServer:
         self._evict_unwatched()
 
     async def _recheck_users(self) -> None:
-        """After a time of deafness: users' subscriptions and standings may be others than they know."""
+        """After LISTEN was interrupted: send the watched users what may have changed."""
         users = list(self._users)
         for user in users:
             for connection in self._users.get(user, ()):
@@ -254,19 +254,21 @@ class FeedServer:
             self._acked.set()
 
     async def _send_positions(self) -> None:
-        """Tell the devices of users who acknowledged where they stand now."""
+        """Send their new positions to the devices of users who acknowledged."""
         await asyncio.sleep(ACK_GATHER_SECONDS)
         while self._pairs:
             pairs = [self._pairs.pop() for _ in range(min(len(self._pairs), PAIRS_PER_READ))]
             try:
                 async with self._context.pool.acquire() as connection:
-                    standings = await queries.read_positions(connection, pairs)
+                    positions = await queries.read_positions(connection, pairs)
             except BaseException:
                 self._pairs.update(pairs)
                 raise
-            for one in standings:
-                frame = messages.acked_frame(one.topic, one.user, one.up_to, one.seqs, one.unread)
-                for watching in self._users.get(one.user, ()):
+            for position in positions:
+                frame = messages.acked_frame(
+                    position.topic, position.user, position.up_to, position.seqs, position.unread
+                )
+                for watching in self._users.get(position.user, ()):
                     watching.put(frame)
 
     def _evict_unwatched(self) -> None:
@@ -277,7 +279,7 @@ class FeedServer:
     def _rounds(
         self, interval: float | None, step: Callable[[], Awaitable[None]], wanted: asyncio.Event
     ) -> Coroutine[Any, Any, None]:
-        """Run ``step`` whenever it is wanted, and every so many seconds."""
+        """Run ``step`` when ``wanted`` is set, and every ``interval`` seconds."""
         return every(
             interval,
             lost_as_unavailable(step),

@@ -1,4 +1,4 @@
-"""A topic's log, a page at a time: put together from notifications in their final form, nothing is encoded anew."""
+"""Reads pages of a topic's log. Notifications are stored as JSON and joined as they are, not encoded again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from notifyx_store.topics.permissions import TopicRow
 MAX_PAGE_BYTES = 8 << 20
 """A page ends early when its notifications are larger than this together."""
 
-# One statement, so that the page and the bounds that it is given with are of the same instant.
+# One statement, so that the page and its bounds come from the same snapshot.
 _PAGE = """
 SELECT t.last_seq,
        coalesce((SELECT n.seq FROM notifications n WHERE n.topic_id = t.id ORDER BY n.seq LIMIT 1), t.last_seq + 1)
@@ -35,9 +35,9 @@ MAX_SEQ = 2**53
 async def read_history(
     connection: asyncpg.Connection, topic: TopicRow, *, after: int | None, before: int | None, limit: int
 ) -> bytes:
-    """The JSON of :class:`notifyx_common.contracts.store.log.History`: up to ``limit`` notifications, ascending.
+    """Return the JSON of :class:`notifyx_common.contracts.store.log.History`: up to ``limit`` notifications, ascending.
 
-    From ``after`` on (or from the oldest one); where only ``before`` is given, the newest ones before it.
+    They follow ``after`` (or begin with the oldest); where only ``before`` is given, they are the newest before it.
     """
     backward = before is not None and after is None
     rows = await connection.fetch(

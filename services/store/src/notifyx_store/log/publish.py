@@ -1,8 +1,8 @@
-"""Publishing: a batch in one transaction, answered only after it is on disk.
+"""Publishes a batch in one transaction and answers only after it is on disk.
 
 Invariants. The topics' rows are locked, in the order of their ids, before anything is decided; so seqs are contiguous,
 commit order is seq order, and a key or a batch that another transaction has just used is seen. A batch's answers are
-recorded in its own transaction: asked again, the same batch gets the same answers, and nothing is published twice.
+recorded in its own transaction: a repeated batch gets the same answers, and nothing is published twice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from notifyx_store.log.publish_plan import (
 from notifyx_store.topics.permissions import INBOX_PREFIX
 from notifyx_store.topics.rows import create_inboxes, lock_topic_rows
 
-# Asked after the rows are locked, so that it sees what a transaction we waited for has committed.
+# Runs after the rows are locked, so that it sees what an awaited transaction has committed.
 _READ_EARLIER = """
 SELECT -1 AS position, NULL::bytea AS body_hash, results AS result FROM publish_batches WHERE batch_id = $1
 UNION ALL
@@ -65,7 +65,7 @@ _RECORD = "SELECT results FROM publish_batches WHERE batch_id = $1"
 
 
 class _InboxMissing(Exception):
-    """An inbox that is published to is not there yet; it is made outside, so that locks keep their order."""
+    """An inbox does not exist yet. It is created outside the transaction, so that locks keep their order."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _InboxMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a batch has put into the log, for the feed."""
+    """What a batch added to the log, for the feed."""
 
     runs: list[TopicRun]
     published_at: datetime
@@ -84,7 +84,7 @@ OfferCallback = Callable[[Committed], None]
 
 
 class Publisher:
-    """Publishes batches and offers what they committed to this replica's feed at once."""
+    """Publishes batches and offers what was committed to this replica's feed at once."""
 
     def __init__(self, context: StoreContext, metrics: StoreMetrics, offer: OfferCallback, origin: str) -> None:
         self._context = context
@@ -93,10 +93,10 @@ class Publisher:
         self._origin = origin
 
     async def publish(self, data: Any) -> bytes:
-        """The answer to a batch as JSON.
+        """Publish a batch; return the answer as JSON.
 
-        Raises :class:`InvalidRequest` for a malformed batch (a malformed item is answered in its place), and what
-        the driver raises where the database is away: then nothing is known, and the batch can be sent again.
+        Raises :class:`InvalidRequest` for a malformed batch (a malformed item is answered in its place), and the
+        driver's errors where the database is away: the outcome is then unknown, and the batch can be sent again.
         """
         batch = read_batch(PublishBatch, PublishItem, data)
         async with self._context.pool.acquire() as connection:
@@ -106,11 +106,11 @@ class Publisher:
                 except _InboxMissing as missing:
                     await create_inboxes(connection, missing.names, self._context.clock.now())
                 except asyncpg.UniqueViolationError:
-                    # The same batch at the same time, over other topics than before: what it recorded counts.
+                    # The same batch was published at the same time, over other topics: the answer it recorded counts.
                     if (record := await connection.fetchval(_RECORD, batch.batch_id)) is not None:
                         return _answer(record)
                     raise
-        raise asyncpg.LockNotAvailableError("an inbox vanished as often as it was made")
+        raise asyncpg.LockNotAvailableError("an inbox was deleted each time after its creation")
 
     async def _transaction(self, connection: asyncpg.Connection, batch: ReadBatch[PublishItem]) -> bytes:
         started = time.perf_counter()
@@ -138,7 +138,7 @@ class Publisher:
     async def _read_earlier(
         self, connection: asyncpg.Connection, batch_id: str, candidates: Sequence[Candidate]
     ) -> tuple[str | None, dict[KeyOf, EarlierPublish]]:
-        """The recorded answer of this batch, if any, and the earlier uses of its keys."""
+        """Return the recorded answer of this batch, if any, and the earlier uses of its keys."""
         keys = list({one.used_key: None for one in candidates if one.used_key is not None})
         rows = await connection.fetch(
             _READ_EARLIER, batch_id, [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys]

@@ -28,7 +28,7 @@ from notifyx_store.topics.permissions import TopicRow, check_publish
 MAX_EXPIRY = timedelta(days=3660)
 
 KeyOf = tuple[str, UUID, str]
-"""What an idempotency key is unique for: (publisher, topic, key)."""
+"""The scope in which an idempotency key is unique: (publisher, topic, key)."""
 
 
 class Candidate(NamedTuple):
@@ -52,7 +52,7 @@ class EarlierPublish:
 
 @dataclass(slots=True)
 class TopicRun:
-    """What one topic gets: the notifications ``first``..``last`` in their final form."""
+    """The notifications ``first``..``last`` of one topic, encoded as they are stored."""
 
     topic: TopicRow
     prefix: str
@@ -62,7 +62,7 @@ class TopicRun:
 
     @classmethod
     def of(cls, topic: TopicRow) -> TopicRun:
-        """An empty run; ids of its notifications begin with ``prefix``."""
+        """Return an empty run; ids of its notifications begin with ``prefix``."""
         return cls(topic, f"{topic.id.hex}-", topic.last_seq + 1, topic.last_seq, [])
 
 
@@ -83,7 +83,7 @@ class PublishPlan:
 def validate(
     batch: ReadBatch[PublishItem], topics: Mapping[str, TopicRow]
 ) -> tuple[list[Candidate], dict[int, ItemError]]:
-    """The items that may be published, and why the others may not."""
+    """Return the items that may be published, and the errors of the others by position."""
     candidates: list[Candidate] = []
     refused: dict[int, ItemError] = {}
     verdicts: dict[tuple[int, str], NotifyxError | TopicRow] = {}
@@ -118,7 +118,7 @@ def assign_seqs(
     used: Mapping[KeyOf, EarlierPublish],
     now: datetime,
 ) -> PublishPlan:
-    """Give seqs to what is accepted now; ``used`` holds the earlier uses of the candidates' keys."""
+    """Assign seqs to the candidates that are accepted; ``used`` holds the earlier uses of their keys."""
     plan = PublishPlan([None] * count)
     for position, error in refused.items():
         plan.results[position] = error.model_dump()
@@ -187,7 +187,7 @@ def _check_content(item: PublishItem) -> None:
 
 
 def _validate_new(candidate: Candidate, now: datetime) -> datetime | None:
-    """What only a new publish has to pass; its expiry in UTC."""
+    """Check what only a new publish must satisfy; return its expiry in UTC."""
     if candidate.topic.paused:
         raise TopicPaused(f"The topic '{candidate.topic.name}' is paused.")
     expires_at = candidate.item.expires_at
@@ -201,7 +201,7 @@ def _validate_new(candidate: Candidate, now: datetime) -> datetime | None:
 
 
 def _digest(item: PublishItem) -> bytes:
-    """What makes two publishes under one key the same: all that their publisher said."""
+    """Return the digest that two publishes under one key must share: all that the publisher sent."""
     content = [item.title, item.body, item.data, item.priority, item.expires_at]
     try:
         return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()

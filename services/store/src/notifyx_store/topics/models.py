@@ -1,6 +1,6 @@
-"""The tables that are worked with one row at a time. The log and what hangs on it is SQL (see the migrations).
+"""Models of the tables that are used one row at a time. The log and its tables are SQL (see the migrations).
 
-Times are written by the service's clock, so that rules and records agree.
+Times come from the service's clock, not from the database, so that rules and records agree.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from tortoise.models import Model
 class Topic(Model):
     """A topic, or a user's own inbox (``kind`` 'inbox'); 'deleted' is one whose data is being removed.
 
-    ``last_seq`` is the newest notification's, ``pruned_seq`` the last one that retention removed, ``email_seq`` the
-    last one the outbox has seen. ``resource`` names the NotifyxTopic that owns it. Retention and delays are seconds.
+    ``last_seq`` is the seq of the newest notification, ``pruned_seq`` of the last one that retention removed,
+    ``email_seq`` of the last one that the outbox has processed. ``resource`` names the NotifyxTopic that owns the
+    topic. Retention and delays are in seconds.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid4)
@@ -47,9 +48,9 @@ class Topic(Model):
 
 
 class Subscription(Model):
-    """A period in which a user is subscribed to a topic; ``lasting`` false: a reader who only acknowledges.
+    """A period in which a user is subscribed to a topic; ``lasting`` is false for a reader who only acknowledges.
 
-    ``acked_up_to`` is the cursor. The totals are the ledger's; what is pending is counted in the log.
+    ``acked_up_to`` is the cursor. The totals belong to the ledger; pending is counted in the log.
     ``identity`` is the hash of the verified email the user subscribed with, for allow-lists that name it.
     """
 

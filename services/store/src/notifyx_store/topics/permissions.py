@@ -1,7 +1,7 @@
 """Who may do what with a topic, decided from the topic's row and the proven principal alone.
 
-A private topic does not exist for those who may do nothing with it: they are answered 404. Who may do something
-else with it is told 403. A credential's scopes and topic patterns narrow what its owner may do, never widen it.
+A private topic does not exist for those who may do nothing with it: they get 404. Those who may do something else
+with it get 403. A credential's scopes and topic patterns narrow what its owner may do, never widen it.
 
 An inbox (``user:<id>``) is read by its owner only, admins not excepted; anyone signed in publishes to it.
 """
@@ -23,7 +23,7 @@ ANYONE = "*"
 
 @dataclass(frozen=True, slots=True)
 class TopicRow:
-    """What of a topic's row permissions and the log depend on."""
+    """The columns of a topic that permissions and the log depend on."""
 
     id: UUID
     name: str
@@ -40,34 +40,34 @@ class TopicRow:
 
     @property
     def is_inbox(self) -> bool:
-        """Whether this is a user's own inbox."""
+        """Return whether this is a user's own inbox."""
         return self.kind == "inbox"
 
     @property
     def owner(self) -> str:
-        """The user whose inbox this is."""
+        """Return the user whose inbox this is."""
         return self.name.removeprefix(INBOX_PREFIX)
 
 
 def may_manage(principal: Principal, topic: TopicRow) -> bool:
-    """Whether the caller is one of the topic's creators, or an admin. Nobody manages an inbox."""
+    """Return whether the caller is one of the topic's creators, or an admin. Nobody manages an inbox."""
     return not topic.is_inbox and (principal.is_admin or is_granted(principal, topic.creators))
 
 
 def may_publish(principal: Principal, topic: TopicRow) -> bool:
-    """Whether the caller, scopes aside, publishes to the topic."""
+    """Return whether the caller may publish to the topic, scopes aside."""
     return topic.is_inbox or may_manage(principal, topic) or is_granted(principal, topic.publishers)
 
 
 def may_read(principal: Principal, topic: TopicRow) -> bool:
-    """Whether the caller, scopes aside, reads the topic."""
+    """Return whether the caller may read the topic, scopes aside."""
     if topic.is_inbox:
         return principal.id == topic.owner
     return topic.visibility == "public" or may_manage(principal, topic) or is_granted(principal, topic.readers)
 
 
 def may_see(principal: Principal, topic: TopicRow) -> bool:
-    """Whether the topic exists, as far as the caller is concerned."""
+    """Return whether the caller may know that the topic exists."""
     if topic.is_inbox:
         return principal.id == topic.owner
     return may_read(principal, topic) or may_publish(principal, topic)
@@ -83,7 +83,7 @@ def check_read(principal: Principal, topic: TopicRow) -> None:
 
 
 def check_log(principal: Principal, topic: TopicRow) -> None:
-    """Raise as :func:`check_read` does, unless it is the platform that reads: for consumers whose join was checked."""
+    """Raise as :func:`check_read` does. The platform may always read: for consumers whose join was checked."""
     if principal.kind != "system":
         check_read(principal, topic)
 
@@ -109,12 +109,12 @@ def check_manage(principal: Principal, topic: TopicRow) -> None:
 
 
 def is_granted(principal: Principal, grants: Iterable[str]) -> bool:
-    """Whether an allow-list means the caller."""
+    """Return whether an allow-list has an entry that matches the caller."""
     return any(entry == ANYONE or principal.matches_grant(entry) for entry in grants)
 
 
 def grants_of(principal: Principal) -> list[str]:
-    """The allow-list entries that would mean the caller, as :func:`normalise` writes them."""
+    """Return the allow-list entries that match the caller, as :func:`normalise` writes them."""
     names = [ANYONE, principal.id]
     if principal.email_verified and principal.email is not None:
         names.append(principal.email.lower())
@@ -122,15 +122,15 @@ def grants_of(principal: Principal) -> list[str]:
 
 
 def email_identity(principal: Principal) -> str:
-    """What is kept of the caller's verified email, so that an allow-list that names it can be applied later."""
+    """Return the hash of the caller's verified email, else ``""``: allow-lists that name it are applied later, too."""
     return email_hash(principal.email) if principal.email_verified and principal.email is not None else ""
 
 
 def email_hash(email: str) -> str:
-    """The hash of an email address; case does not matter."""
+    """Return the hash of an email address, ignoring case."""
     return hashlib.blake2b(email.lower().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def normalise(grants: Iterable[str]) -> list[str]:
-    """Allow-list entries as they are kept: emails in lower case, each once, in the given order."""
+    """Return allow-list entries as they are stored: emails in lower case, each once, in the given order."""
     return list(dict.fromkeys(entry.lower() if "@" in entry else entry for entry in grants))

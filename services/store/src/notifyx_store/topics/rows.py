@@ -1,4 +1,4 @@
-"""Reading topics by name, for checks; and making a user's inbox when it is first needed."""
+"""Reads topics by name for permission checks, and creates a user's inbox when it is first needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from notifyx_topics.names import inbox_topic
 _COLUMNS = """id, name, kind, visibility, creators, publishers, readers, paused, resource, last_seq, pruned_seq,
        email_default"""
 
-# Every one that locks several topics locks them in the order of their ids.
+# All code that locks several topics locks them in the order of their ids.
 _READ = f"SELECT {_COLUMNS} FROM topics WHERE name = ANY($1::text[]) AND kind <> 'deleted'"  # noqa: S608 - constants
 _LOCK = f"{_READ} ORDER BY id FOR NO KEY UPDATE"
 
@@ -36,17 +36,17 @@ SELECT user_id FROM subscribed
 
 
 async def read_topics(connection: asyncpg.Connection, names: Iterable[str]) -> dict[str, TopicRow]:
-    """The topics of these names that are there."""
+    """Return the topics of these names that exist."""
     return {row["name"]: topic_row(row) for row in await connection.fetch(_READ, list(names))}
 
 
 async def lock_topic_rows(connection: asyncpg.Connection, names: Iterable[str]) -> dict[str, TopicRow]:
-    """As :func:`read_topics`, but nobody else changes them, or their ``last_seq``, until the transaction ends."""
+    """As :func:`read_topics`, and lock the rows (with ``last_seq``) until the transaction ends."""
     return {row["name"]: topic_row(row) for row in await connection.fetch(_LOCK, list(names))}
 
 
 async def read_topic(connection: asyncpg.Connection, name: str) -> TopicRow:
-    """One topic. Raises :class:`NotFound`."""
+    """Return one topic. Raises :class:`NotFound`."""
     topics = await read_topics(connection, [name])
     if name not in topics:
         raise topic_not_found(name)
@@ -54,7 +54,7 @@ async def read_topic(connection: asyncpg.Connection, name: str) -> TopicRow:
 
 
 async def create_inboxes(connection: asyncpg.Connection, names: Iterable[str], now: datetime) -> None:
-    """Make those inbox topics that are missing, each with its owner's subscription. Not for use in a transaction."""
+    """Create the missing inbox topics, each with its owner's subscription. Do not call within a transaction."""
     rows = await connection.fetch(_MAKE_INBOXES, sorted(set(names)), now)
     if rows:
         await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([row["user_id"] for row in rows]))
@@ -63,7 +63,7 @@ async def create_inboxes(connection: asyncpg.Connection, names: Iterable[str], n
 async def read_or_create(
     connection: asyncpg.Connection, names: Iterable[str], owners: Iterable[str], now: datetime
 ) -> dict[str, TopicRow]:
-    """The topics of these names; inboxes of ``owners`` (who ask for their own) are made where they are missing."""
+    """Return the topics of these names; create missing inboxes of ``owners``, the users who make the request."""
     wanted = set(names)
     topics = await read_topics(connection, wanted)
     own = {inbox_topic(owner) for owner in owners}
@@ -74,7 +74,7 @@ async def read_or_create(
 
 
 def topic_row(row: asyncpg.Record) -> TopicRow:
-    """A topic's row as permissions see it."""
+    """Return the columns of ``row`` that permissions need."""
     return TopicRow(
         id=row["id"],
         name=row["name"],

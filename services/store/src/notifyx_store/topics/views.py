@@ -1,4 +1,4 @@
-"""Topics as their readers see them."""
+"""Topics as the API shows them to a caller."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _CHUNK = 200
 
 
 async def read_view(connection: asyncpg.Connection, principal: Principal, name: str) -> Topic:
-    """One topic, for a caller who may see it. Raises :class:`NotFound` or :class:`Forbidden`."""
+    """Return one topic for a caller who may see it. Raises :class:`NotFound` or :class:`Forbidden`."""
     topic = await own_view(connection, principal, name)
     principal.require_scope("read", name)
     return topic
 
 
 async def own_view(connection: asyncpg.Connection, principal: Principal, name: str) -> Topic:
-    """One topic as the answer to a caller who has just changed it. Raises :class:`NotFound`."""
+    """Return one topic as the answer to a caller who has just changed it. Raises :class:`NotFound`."""
     row = await connection.fetchrow(_BY_NAME, name)
     if row is None or not may_see(principal, topic_row(row)):
         raise topic_not_found(name)
@@ -54,14 +54,14 @@ async def own_view(connection: asyncpg.Connection, principal: Principal, name: s
 async def list_views(
     connection: asyncpg.Connection, principal: Principal, *, after: str, query: str, limit: int
 ) -> Topics:
-    """One page, by name, of the topics that the caller may see and whose name or title holds ``query``."""
+    """Return a page, by name, of the topics that the caller may see and whose name or title contains ``query``."""
     principal.require_scope("read")
     found: list[Topic] = []
     while True:
         rows: Sequence[Any] = await connection.fetch(
             _PAGE, after, query.lower(), principal.is_admin, grants_of(principal), min(limit + 1, _CHUNK)
         )
-        # An API key's patterns are applied here, so a page may take several looks.
+        # An API key's patterns are applied here, so a page may need several queries.
         found.extend(view(row, principal) for row in rows if principal.covers_topic(row["name"]))
         if len(found) > limit:
             return Topics(items=found[:limit], next=found[limit - 1].name)
@@ -71,7 +71,7 @@ async def list_views(
 
 
 def view(row: Any, principal: Principal) -> Topic:
-    """The topic of a row; allow-lists (which may hold email addresses) are for those who manage it."""
+    """Return the topic of a row. Only its managers see allow-lists, which may hold email addresses."""
     topic: TopicRow = topic_row(row)
     manages = may_manage(principal, topic)
     return Topic(
