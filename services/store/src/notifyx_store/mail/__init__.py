@@ -1,4 +1,4 @@
-"""The email outbox: what is due to whom, leases, results, and one-click unsubscribing.
+"""The email outbox: due emails, leases, results, and one-click unsubscribe.
 
 ``outbox_rules`` is pure. The store decides which email is due and never sends any. It may use ``topics`` and ``base``.
 """

@@ -1,8 +1,8 @@
-"""The email outbox: leasing due mails, fencing them, and recording what became of them.
+"""The email outbox: leases due mails, fences them, and records their results.
 
-A lease belongs to a dispatcher for a time. While it lasts nobody else gets the mail; when it runs out, the mail is
-due again, under the same ``Message-ID``. Right before sending, a dispatcher asks :func:`confirm`: a mail whose
-notification was acknowledged, expired or is no longer wanted is fenced then and there, leased or not.
+A lease gives one dispatcher a mail for a limited time; when it ends, the mail is due again, under the same
+``Message-ID``. Right before sending, a dispatcher calls :func:`confirm`: a mail whose notification was acknowledged,
+expired or is no longer wanted is fenced then, leased or not.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ CONFIRM_SECONDS = 30.0
 """A confirmed mail stays leased for at least this long: the time to send it."""
 
 _MAX_LEASE_ROUNDS = 20
-"""Most looks for due mail a claim takes when what it finds is fenced."""
+"""Maximum number of queries of one lease request, while the mails that they find are fenced."""
 
-# A lease that ran out: due again, or given up when that has happened too often.
+# A lease that ran out: the mail is due again, or dead after too many attempts.
 _END_LEASES = """
 UPDATE outbox SET state = CASE WHEN attempts >= $2 THEN 'dead' ELSE 'pending' END,
                   reason = 'the lease ran out without a result', lease_owner = NULL, leased_until = NULL
@@ -43,7 +43,7 @@ WHERE id IN (SELECT id FROM outbox WHERE state = 'leased' AND leased_until <= $1
              ORDER BY leased_until LIMIT 1000 FOR UPDATE SKIP LOCKED)
 """
 
-# What still counts of a row's notifications: there, not expired, not acknowledged.
+# The notifications of a row that are still wanted: existing, not expired, not acknowledged.
 _LIVE = """
     n.topic_id = o.topic_id AND n.seq BETWEEN o.from_seq AND o.to_seq AND n.seq > s.acked_up_to
     AND (n.expires_at IS NULL OR n.expires_at > $1)
@@ -130,7 +130,7 @@ ON CONFLICT (user_id) DO NOTHING
 
 @dataclass(frozen=True, slots=True)
 class OutboxConfig:
-    """What mails are made with: the domain of ``Message-ID``, the secret of unsubscribe links, when to retry."""
+    """The domain of ``Message-ID``, the secret of unsubscribe links, and the retry policy of mails."""
 
     mail_domain: str
     secret: SecretStr
@@ -142,8 +142,8 @@ async def lease_due(
 ) -> list[OutboxMail]:
     """Lease up to ``limit`` due mails to ``owner`` for ``lease`` seconds, oldest first.
 
-    Due mails that are no longer wanted are fenced on the way. Fewer than ``limit`` means that no more are due,
-    or that others are at them.
+    Due mails that are no longer wanted are fenced. Fewer than ``limit`` means that no more are due, or that
+    other dispatchers are leasing them.
     """
     await connection.execute(_END_LEASES, now, config.policy.max_attempts)
     until = now + timedelta(seconds=lease)
@@ -160,13 +160,13 @@ async def lease_due(
 
 
 async def oldest_due(connection: asyncpg.Connection, now: datetime) -> float:
-    """How long the oldest due mail has been waiting for a dispatcher, in seconds; 0 when none is."""
+    """Return how long the oldest due mail has waited for a dispatcher, in seconds; 0 without one."""
     due: datetime | None = await connection.fetchval(_OLDEST, now)
     return max((now - due).total_seconds(), 0.0) if due is not None else 0.0
 
 
 async def confirm(connection: asyncpg.Connection, ids: Sequence[UUID], *, owner: str, now: datetime) -> list[UUID]:
-    """Those of ``ids`` that ``owner`` still has and that are still wanted; the others are not to be sent."""
+    """Return those of ``ids`` that ``owner`` still leases and that are still wanted; send only these."""
     until = now + timedelta(seconds=CONFIRM_SECONDS)
     rows = await connection.fetch(_CONFIRM, now, sorted(set(ids)), owner, until)
     wanted = {row["id"] for row in rows if row["state"] == "leased"}
@@ -209,7 +209,7 @@ async def record_results(
 
 
 async def _context(connection: asyncpg.Connection, row: asyncpg.Record, now: datetime) -> dict[str, Any] | None:
-    """What the mail's template gets; ``None`` when it was acknowledged this instant (its lease then runs out)."""
+    """Return the context of the mail's template; ``None`` if it was just acknowledged (its lease then runs out)."""
     if row["mode"] != "digest":
         return notification_mail(orjson.loads(row["payload"]), row["topic_title"])
     # One digest at a time: fifty large notifications for each of a thousand mails would not fit in memory at once.

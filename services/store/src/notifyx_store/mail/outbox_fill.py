@@ -1,13 +1,13 @@
-"""From the log to the outbox: which emails a topic's new notifications call for.
+"""Fills the outbox from the log: writes the emails that a topic's new notifications require.
 
 Each topic has a cursor, ``email_seq``: the outbox holds all that is due for every seq up to it. A step reads what
-follows the cursor, writes the rows of every subscription that wants mail, counts them into the topic's books
-(``outbox_books.due``, one side of the email ledger) and moves the cursor, in one transaction: killed at any
-instant, a step has happened or has not.
+follows the cursor, writes the rows of every subscription with email, adds their number to the topic's totals
+(``outbox_books.due``, one side of the email ledger) and moves the cursor, in one transaction: a process that is
+killed leaves a whole step or none.
 
-Never in a publish's transaction, so mail costs a publish nothing. The step takes each topic's advisory lock
-exclusively for a moment: subscribing holds it shared, so a subscription that comes at the same instant is either
-seen here or starts after what is read here. Locks are waited for briefly; what is busy is done in the next round.
+No publish waits for it. The step holds each topic's advisory lock exclusively for a moment; subscribing holds it
+shared. So a concurrent subscription is either seen by the step or starts after what the step reads. The lock timeout
+is short; a busy topic is left to the next round.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ import asyncpg
 from notifyx_store.base.locking import lock_topics, quick_transaction
 
 TOPICS_PER_STEP = 50
-"""Most topics one transaction works on."""
+"""Maximum number of topics in one transaction."""
 
 ROWS_PER_STEP = 1_000
-"""About how many outbox rows one transaction writes for one topic (one seq is never split): acknowledgements wait."""
+"""Approximate number of outbox rows per topic and transaction (a seq is never split): acknowledgements wait."""
 
 _BEHIND = "SELECT id FROM topics WHERE email_seq < last_seq AND kind <> 'deleted' ORDER BY id LIMIT $1"
 
-# One statement, one snapshot: the step of a topic, the rows it calls for, and how many of each kind were written.
-# A digest's window ends after *now*, not after the publish: its row cannot have been leased yet. Should clocks of
-# replicas differ and the row be taken all the same, what is new goes to the window after it.
+# One statement, one snapshot: each topic's step, the rows it requires, and how many of each kind were written.
+# A digest's window ends after *now*, not after the publish: its row cannot have been leased yet. If clocks of
+# replicas differ and the row is leased all the same, new notifications go to the next window.
 _WRITE = """
 WITH topic AS (
     SELECT t.id, t.last_seq, t.email_seq, t.email_unread_after, t.email_digest_every,
@@ -69,11 +69,11 @@ WITH topic AS (
     FROM due WHERE email_mode = 'digest'
     GROUP BY subscription_id, topic_id, user_id, window_end, email_digest_every
 ), placed AS (
-    SELECT g.*, CASE WHEN taken.id IS NULL THEN g.window_end
+    SELECT g.*, CASE WHEN leased_row.id IS NULL THEN g.window_end
                      ELSE g.window_end + g.email_digest_every * interval '1 second' END AS chosen
     FROM gathered g
-    LEFT JOIN outbox taken ON taken.subscription_id = g.subscription_id AND taken."window" = g.window_end
-                          AND taken.state <> 'pending'
+    LEFT JOIN outbox leased_row ON leased_row.subscription_id = g.subscription_id AND leased_row."window" = g.window_end
+                          AND leased_row.state <> 'pending'
 ), digest AS (
     INSERT INTO outbox (id, subscription_id, topic_id, user_id, mode, from_seq, to_seq, state, due_at, attempts,
                         created_at, "window")
@@ -90,9 +90,9 @@ WITH topic AS (
         SELECT topic_id FROM single UNION ALL SELECT topic_id FROM digest WHERE fresh
     ) AS fresh_rows GROUP BY topic_id
 ), booked AS (
-    INSERT INTO outbox_books AS books (topic_id, due)
+    INSERT INTO outbox_books AS totals (topic_id, due)
     SELECT topic_id, rows FROM written ORDER BY topic_id
-    ON CONFLICT (topic_id) DO UPDATE SET due = books.due + excluded.due
+    ON CONFLICT (topic_id) DO UPDATE SET due = totals.due + excluded.due
 )
 SELECT step.id, step.upto, step.last_seq, coalesce(written.rows, 0) AS rows,
        (SELECT count(*) FROM placed p WHERE p.topic_id = step.id) AS digests_wanted,
@@ -101,7 +101,7 @@ FROM step LEFT JOIN written ON written.topic_id = step.id
 ORDER BY step.id
 """
 
-# Topic rows are locked in id order, as publishes do, and only from here to the commit.
+# Topic rows are locked in the order of ids, as publishing does, and only until the commit.
 _LOCK_ROWS = "SELECT 1 FROM topics WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 _MOVE = """
 UPDATE topics t SET email_seq = moved.upto
@@ -111,27 +111,27 @@ FROM unnest($1::uuid[], $2::bigint[]) AS moved(id, upto) WHERE t.id = moved.id
 
 @dataclass(frozen=True, slots=True)
 class FillResult:
-    """What a step did: outbox rows written, and topics that still have more to do."""
+    """Number of outbox rows written, and the topics that are not finished."""
 
     rows: int = 0
     unfinished: frozenset[UUID] = frozenset()
 
 
 class _DigestLeased(Exception):
-    """A digest row was leased between our look and our write; the next round sees it as taken."""
+    """A digest row was leased between the read and the write; the next round sees the lease."""
 
 
 async def topics_behind(connection: asyncpg.Connection, limit: int) -> list[UUID]:
-    """Up to ``limit`` topics whose outbox is behind their log."""
+    """Return up to ``limit`` topics whose outbox is behind their log."""
     return [row["id"] for row in await connection.fetch(_BEHIND, limit)]
 
 
 async def fill_outbox(
     connection: asyncpg.Connection, topics: Collection[UUID], now: datetime, *, rows: int = ROWS_PER_STEP
 ) -> FillResult:
-    """One step for each of ``topics`` (those with nothing to do are left alone).
+    """Run one step for each of ``topics`` that is behind.
 
-    A topic that is busy stays unfinished; so do those that have more than ``rows`` rows to write.
+    A busy topic stays unfinished; so does one with more than ``rows`` rows to write.
     """
     total = 0
     unfinished: set[UUID] = set()

@@ -1,8 +1,8 @@
-"""What becomes of an email: the outbox's rules, without I/O.
+"""The states of an email in the outbox, and what a result changes. Pure.
 
 A row is ``pending`` (waits for its time), ``leased`` (a dispatcher has it), or in a final state: ``sent``,
 ``fenced`` (no longer wanted: acknowledged, expired, unsubscribed) or ``dead`` (given up, with the reason).
-Every row ends in exactly one final state; the email ledger counts on it.
+Every row ends in exactly one final state; the email ledger depends on it.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ State = Literal["pending", "leased", "sent", "fenced", "dead"]
 FINAL_STATES: frozenset[State] = frozenset({"sent", "fenced", "dead"})
 
 MAX_REASON = 500
-"""Longest reason kept, in characters."""
+"""Maximum length of a stored reason, in characters."""
 
 DIGEST_ITEMS = 50
-"""Most notifications a digest lists; the rest is a number."""
+"""Maximum number of notifications that a digest lists; it counts the rest."""
 
 DIGEST_BODY_CHARS = 700
-"""Longest body of one notification within a digest, in characters; a mail of its own carries all of it."""
+"""Maximum length of a body in a digest, in characters; an email about one notification has all of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a failed email is tried again. Times in seconds.
+    """When a failed email is retried. Times are in seconds.
 
-    The first retry is quick (a mailer was killed), the later ones far apart (an SMTP server is down, or greylists):
-    ``base * factor ** (attempt - 1)`` up to ``longest``, each shortened by up to half at random.
+    The first retry is early (a mailer was killed), later ones are far apart (an SMTP server is down, or greylists):
+    ``base * factor ** (attempt - 1)`` up to ``max_delay``, each shortened by up to half at random.
     """
 
     max_attempts: int = 8
     base: float = 5.0
     factor: float = 4.0
-    longest: float = 4 * 3600.0
+    max_delay: float = 4 * 3600.0
     off_delay: float = 300.0
 
     def delay(self, attempt: int, jitter: float) -> timedelta:
-        """How long to wait after ``attempt`` failures; ``jitter`` is in [0, 1)."""
-        full = min(self.base * self.factor ** min(max(attempt - 1, 0), 32), self.longest)
+        """Return the delay after ``attempt`` failures; ``jitter`` is in [0, 1)."""
+        full = min(self.base * self.factor ** min(max(attempt - 1, 0), 32), self.max_delay)
         return timedelta(seconds=full * (0.5 + jitter / 2))
 
     def email_off_delay(self, jitter: float) -> timedelta:
-        """How long to wait before asking again whether SMTP is configured by now."""
+        """Return the delay before an email is tried again after a mailer without an SMTP server."""
         return timedelta(seconds=self.off_delay * (0.5 + jitter / 2))
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """Where an outbox row stands."""
+    """The columns of an outbox row that decide what a result changes."""
 
     state: State
     owner: str | None
@@ -61,7 +61,7 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxChange:
-    """What a result does to a row. ``block_address``: no more mail to this user's address."""
+    """What a result changes in a row. ``block_address``: send no more mail to this user's address."""
 
     state: State
     attempts: int
@@ -73,9 +73,9 @@ class OutboxChange:
 def change_for(
     row: OutboxRow, result: OutboxResult, *, owner: str, now: datetime, policy: RetryPolicy, jitter: float
 ) -> OutboxChange | None:
-    """What ``result``, told by ``owner``, means for ``row``; ``None`` when it no longer matters.
+    """Return what ``owner``'s ``result`` changes in ``row``; ``None`` if nothing.
 
-    Only who holds the lease decides, but for one thing: a mail that was sent was sent, whoever says so.
+    Only results of the lease's owner count, with one exception: "sent" is true whoever reports it.
     """
     if row.state in FINAL_STATES:
         return None
@@ -87,7 +87,7 @@ def change_for(
 
 
 def _not_sent(row: OutboxRow, result: OutboxResult, now: datetime, policy: RetryPolicy, jitter: float) -> OutboxChange:
-    # It may be what a foreign server said, in any characters: none of them may keep the result from being recorded.
+    # The reason may be the answer of any mail server: no character in it may prevent recording the result.
     reason = "".join(char if char.isprintable() else " " for char in result.reason[:MAX_REASON]).strip()
     if result.status == "refused":
         return OutboxChange("dead", row.attempts, reason=reason or "refused", block_address=result.address_refused)
@@ -102,7 +102,7 @@ def _not_sent(row: OutboxRow, result: OutboxResult, now: datetime, policy: Retry
 
 
 def mail_context(notification: dict[str, Any], *, body_chars: int | None = None) -> dict[str, Any]:
-    """What a template may show of one notification. ``data`` is for programs and stays out of mail."""
+    """Return the fields of a notification that templates show. ``data`` is for programs and is left out."""
     publisher = notification.get("publisher") or {}
     return {
         "topic": notification["topic"],
@@ -116,12 +116,12 @@ def mail_context(notification: dict[str, Any], *, body_chars: int | None = None)
 
 
 def notification_mail(notification: dict[str, Any], topic_title: str) -> dict[str, Any]:
-    """The context of the template ``notification``."""
+    """Return the context of the template ``notification``."""
     return {**mail_context(notification), "topic_title": topic_title}
 
 
 def digest_mail(notifications: list[dict[str, Any]], total: int, topic: str, topic_title: str) -> dict[str, Any]:
-    """The context of the template ``digest``: ``notifications`` oldest first, ``more`` beyond them."""
+    """Return the context of the template ``digest``: ``notifications``, oldest first, and the number of ``more``."""
     listed = notifications[:DIGEST_ITEMS]
     return {
         "topic": topic,

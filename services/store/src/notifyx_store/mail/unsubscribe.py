@@ -1,7 +1,7 @@
 """The one-click unsubscribe link (RFC 8058): a signed capability to switch off one subscription's email.
 
-The token is all a mailbox provider shows, without signing in, so it must be unguessable and can do nothing
-else: the subscription itself stays. It has no expiry, because mail is kept for years and its link has to work.
+A mailbox provider presents only the token, without signing in. So it must be unguessable, and it can do nothing else:
+the subscription itself stays. It does not expire, because people keep mail for years and its link has to work.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from notifyx_common.errors import InvalidRequest
 from notifyx_store.base import wakeups
 
 _PURPOSE = b"notifyx one-click unsubscribe v2"
-"""The salt: a signature that the same secret made for another purpose is none here."""
+"""The salt: a signature by the same secret for another purpose is not valid for this one."""
 
 _FIRST_PURPOSE = b"notifyx one-click unsubscribe v1:"
-"""What the first links were signed with, before the id; they stay in people's mail."""
+"""Prefix of the signed text in links of the first version, which people still have in their mail."""
 
 _TOKEN = re.compile(r"([1-9][0-9]{0,18})\.([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])")
 """An id, and 32 bytes in URL-safe base64 without padding, in their only spelling."""
@@ -39,14 +39,14 @@ RETURNING s.user_id
 
 
 def sign(subscription_id: int, secret: SecretStr) -> str:
-    """The token that switches off the email of ``subscription_id``."""
+    """Return the token that switches off the email of ``subscription_id``."""
     return _signer([secret]).sign(str(subscription_id)).decode()
 
 
 def verify(token: str, secrets: Sequence[SecretStr]) -> int:
-    """The subscription a token stands for, signed with any of ``secrets``.
+    """Return the subscription of a token that any of ``secrets`` signed.
 
-    Raises :class:`InvalidRequest` (``invalid_token``) for a forged one.
+    Raises :class:`InvalidRequest` (``invalid_token``) for a forged token.
     """
     match = _TOKEN.fullmatch(token)
     if match is not None:
@@ -60,10 +60,10 @@ def verify(token: str, secrets: Sequence[SecretStr]) -> int:
 
 
 async def switch_off(connection: asyncpg.Connection, subscription_id: int) -> str | None:
-    """Set the email mode of that subscription to never; the user whose subscription changed, if any.
+    """Set the email mode of that subscription to never; return the user whose subscription changed, if any.
 
-    A user who left and came back has a newer subscription to the same topic: the click means that one too, for
-    who clicks wants no more of this mail. Clicking twice is fine. Outbox rows that wait are fenced when claimed.
+    A user who unsubscribed and subscribed again has a newer subscription to the same topic: the click changes that
+    one too. A second click changes nothing. Pending outbox rows are fenced when they are leased.
     """
     user: str | None = await connection.fetchval(_SWITCH_OFF, subscription_id)
     if user is not None:
@@ -76,7 +76,7 @@ def _signer(secrets: Sequence[SecretStr]) -> Signer:
 
 
 def _first_signer(secrets: Sequence[SecretStr]) -> Signer:
-    """What verifies the first links: the secret itself is the key, and the purpose is part of what is signed."""
+    """Return the verifier of the first links: the secret is the key, and the purpose is part of the signed text."""
     return Signer(_keys(secrets), key_derivation="none", digest_method=hashlib.sha256)
 
 

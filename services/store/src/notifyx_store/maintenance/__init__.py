@@ -1,5 +1,5 @@
 """Background work: expiry and retention, clean-up of old records, purge of deleted topics, the ledger.
 
-Each pass is safe to lose and to repeat, and steps aside for people (``base.locking``). It may use ``mail``, ``topics``
-and ``base``; no request waits for it.
+Each pass may be lost or repeated without harm, and gives way to requests (``base.locking``); no request waits
+for it. It may use ``mail``, ``topics`` and ``base``.
 """

@@ -1,6 +1,6 @@
-"""Forgetting what has served its time: idempotency keys, recorded batches, and emails that are done with.
+"""Deletes records that nothing needs any more: idempotency keys, recorded batches, finished emails.
 
-Finished emails leave the outbox but not the books: the statement that deletes them adds them to their topic's
+Finished emails leave the outbox but stay in the ledger: the statement that deletes them adds them to their topic's
 totals, so that due = sent + fenced + pending + dead stays true.
 """
 
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import asyncpg
 
 BATCH = 5_000
-"""Most rows deleted by one statement."""
+"""Maximum number of rows deleted by one statement."""
 
 _IDEMPOTENCY = """
 DELETE FROM idempotency WHERE ctid IN (
@@ -31,12 +31,12 @@ WITH gone AS (
         ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
     RETURNING topic_id, state
 ), booked AS (
-    INSERT INTO outbox_books AS books (topic_id, sent, fenced, dead)
+    INSERT INTO outbox_books AS totals (topic_id, sent, fenced, dead)
     SELECT topic_id, count(*) FILTER (WHERE state = 'sent'), count(*) FILTER (WHERE state = 'fenced'),
            count(*) FILTER (WHERE state = 'dead')
     FROM gone GROUP BY topic_id ORDER BY topic_id
-    ON CONFLICT (topic_id) DO UPDATE SET sent = books.sent + excluded.sent,
-        fenced = books.fenced + excluded.fenced, dead = books.dead + excluded.dead
+    ON CONFLICT (topic_id) DO UPDATE SET sent = totals.sent + excluded.sent,
+        fenced = totals.fenced + excluded.fenced, dead = totals.dead + excluded.dead
 )
 SELECT count(*) FROM gone
 """
@@ -44,7 +44,7 @@ SELECT count(*) FROM gone
 
 @dataclass(frozen=True, slots=True)
 class RecordTtls:
-    """How long what is kept: idempotency keys (a day is promised), recorded batches, finished emails."""
+    """How long records are stored: idempotency keys (the API promises a day), recorded batches, finished emails."""
 
     idempotency: timedelta = timedelta(hours=48)
     batches: timedelta = timedelta(hours=1)
@@ -54,7 +54,7 @@ class RecordTtls:
 async def delete_old_records(
     connection: asyncpg.Connection, ttls: RecordTtls, now: datetime, *, batch: int = BATCH
 ) -> bool:
-    """Delete up to ``batch`` of each kind; whether there may be more."""
+    """Delete up to ``batch`` records of each kind; return whether there may be more."""
     keys = _affected(await connection.execute(_IDEMPOTENCY, now - ttls.idempotency, batch))
     batches = _affected(await connection.execute(_BATCHES, now - ttls.batches, batch))
     emails: int = await connection.fetchval(_EMAILS, now - ttls.emails, batch)

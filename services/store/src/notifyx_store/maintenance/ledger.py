@@ -1,16 +1,16 @@
-"""The books: what was accepted must be acknowledged, pending, expired or withdrawn, each exactly once.
+"""The ledger: each due notification is exactly one of acknowledged, pending, expired or withdrawn.
 
-For every lasting subscription, ended ones too::
+For every lasting subscription, also an ended one::
 
     coalesce(end_seq, last_seq) - first_seq + 1  =  acked_total + pending + expired_total + withdrawn_total
 
-The sides come from different places: the left from the topic's sequence, ``pending`` is counted in the log,
+The sides have different sources: the left is the topic's sequence, ``pending`` is counted in the log,
 ``acked_total`` was counted when rows were acknowledged, ``expired_total`` when they were removed,
-``withdrawn_total`` when the subscription ended. Email: what was ever put into the outbox against what its rows
-(and the totals of the pruned ones) say became of it.
+``withdrawn_total`` when the subscription ended. For email, the number of all rows ever
+written to the outbox is compared with the states of its rows and the totals of the deleted ones.
 
-Each read is one snapshot, so work going on at the same time cannot look like an imbalance. A topic that is being
-deleted is out of the books: its data goes piece by piece.
+Each read is one snapshot, so concurrent work cannot look like an imbalance. Topics being deleted are left out: the
+purge removes their rows in several transactions.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import asyncpg
 from notifyx_common.contracts.store.ledger import EmailLedger, Ledger, LedgerRow
 
 TOPICS_PER_READ = 200
-"""Topics whose books one statement reads."""
+"""Number of topics whose ledger one statement reads."""
 
 LEDGER_STATEMENT_TIMEOUT = 60
-"""The books may be long: how long one statement may take, in seconds."""
+"""Timeout of one statement that reads the ledger, in seconds: it may have to count many rows."""
 
 _LONG_TIMEOUT = f"SET LOCAL statement_timeout = '{LEDGER_STATEMENT_TIMEOUT}s'"
 
@@ -55,7 +55,7 @@ WITH subs AS (
     FROM ranges r CROSS JOIN LATERAL (
         SELECT count(*) AS n FROM notifications n
         WHERE n.topic_id = r.topic_id AND n.seq > r.cursor AND n.seq <= r.next) AS between_cursors
-), books AS (
+), ledger AS (
     SELECT c.topic_id, c.ended_at, c.due, c.acked_total, c.expired_total, c.withdrawn_total,
            CASE WHEN c.cursor IS NULL THEN 0
                 ELSE sum(c.between_cursors) OVER (PARTITION BY c.topic_id ORDER BY c.cursor DESC NULLS LAST, c.id DESC
@@ -68,16 +68,16 @@ SELECT t.id, t.name, sum(b.due)::bigint AS due, sum(b.acked_total)::bigint AS ac
        count(*) FILTER (WHERE b.ended_at IS NULL) AS subscribers,
        count(*) FILTER (WHERE b.pending < 0
            OR b.due <> b.acked_total + b.pending + b.expired_total + b.withdrawn_total) AS unbalanced
-FROM books b JOIN topics t ON t.id = b.topic_id
+FROM ledger b JOIN topics t ON t.id = b.topic_id
 GROUP BY t.id, t.name ORDER BY t.id
 """
 
 _EMAIL = """
-SELECT books.due, books.sent + rows.sent AS sent, books.fenced + rows.fenced AS fenced, rows.pending,
-       books.dead + rows.dead AS dead, rows.waiting, rows.waiting_due, rows.leased, rows.oldest
+SELECT totals.due, totals.sent + rows.sent AS sent, totals.fenced + rows.fenced AS fenced, rows.pending,
+       totals.dead + rows.dead AS dead, rows.waiting, rows.waiting_due, rows.leased, rows.oldest
 FROM (SELECT coalesce(sum(due), 0)::bigint AS due, coalesce(sum(sent), 0)::bigint AS sent,
              coalesce(sum(fenced), 0)::bigint AS fenced, coalesce(sum(dead), 0)::bigint AS dead
-      FROM outbox_books WHERE topic_id NOT IN (SELECT id FROM topics WHERE kind = 'deleted')) AS books,
+      FROM outbox_books WHERE topic_id NOT IN (SELECT id FROM topics WHERE kind = 'deleted')) AS totals,
      (SELECT count(*) FILTER (WHERE state = 'sent') AS sent, count(*) FILTER (WHERE state = 'fenced') AS fenced,
              count(*) FILTER (WHERE state = 'dead') AS dead,
              count(*) FILTER (WHERE state IN ('pending', 'leased')) AS pending,
@@ -91,7 +91,7 @@ FROM (SELECT coalesce(sum(due), 0)::bigint AS due, coalesce(sum(sent), 0)::bigin
 
 @dataclass(frozen=True, slots=True)
 class TopicLedger:
-    """One topic's sums, and how many of its subscriptions do not balance by themselves (sums could hide it)."""
+    """One topic's sums, and the number of its subscriptions that do not balance (sums could hide them)."""
 
     topic_id: UUID
     row: LedgerRow
@@ -101,7 +101,7 @@ class TopicLedger:
 
 @dataclass(frozen=True, slots=True)
 class EmailLedgerState:
-    """The email ledger, how many mails wait for their time or a dispatcher, for a dispatcher alone, and are leased."""
+    """The email ledger, and the numbers of pending mails (``waiting``), of those that are due, and of leased mails."""
 
     ledger: EmailLedger
     waiting: int
@@ -111,13 +111,13 @@ class EmailLedgerState:
 
     @property
     def balanced(self) -> bool:
-        """Whether every mail that was ever due is accounted for."""
+        """Return whether every mail that was ever due is accounted for."""
         ledger = self.ledger
         return ledger.due == ledger.sent + ledger.fenced + ledger.pending + ledger.dead
 
 
 async def topic_ledgers(connection: asyncpg.Connection, topics: Sequence[UUID]) -> list[TopicLedger]:
-    """The books of ``topics``, in the order of their ids; a topic that never had a subscriber has none."""
+    """Return the ledgers of ``topics``, by id; a topic that never had a subscriber has none."""
     async with connection.transaction(readonly=True):
         await connection.execute(_LONG_TIMEOUT)
         rows = await connection.fetch(_LEDGER, topics, timeout=LEDGER_STATEMENT_TIMEOUT)
@@ -140,7 +140,7 @@ async def topic_ledgers(connection: asyncpg.Connection, topics: Sequence[UUID]) 
 
 
 async def all_topic_ledgers(connection: asyncpg.Connection) -> list[TopicLedger]:
-    """The books of every topic, read in bounded pieces."""
+    """Return the ledgers of all topics, read in bounded pieces."""
     ledgers: list[TopicLedger] = []
     after = UUID(int=0)
     while topics := [row["id"] for row in await connection.fetch(_NEXT_TOPICS, after, TOPICS_PER_READ)]:
@@ -150,7 +150,7 @@ async def all_topic_ledgers(connection: asyncpg.Connection) -> list[TopicLedger]
 
 
 async def email_ledger(connection: asyncpg.Connection, now: datetime) -> EmailLedgerState:
-    """The email ledger of the deployment."""
+    """Return the email ledger of the deployment."""
     async with connection.transaction(readonly=True):
         await connection.execute(_LONG_TIMEOUT)
         row = await connection.fetchrow(_EMAIL, now, timeout=LEDGER_STATEMENT_TIMEOUT)
@@ -167,7 +167,7 @@ async def email_ledger(connection: asyncpg.Connection, now: datetime) -> EmailLe
 
 
 async def read_ledger(connection: asyncpg.Connection, now: datetime) -> Ledger:
-    """The deployment's books."""
+    """Return the ledger of the deployment."""
     topics = await all_topic_ledgers(connection)
     email = await email_ledger(connection, now)
     return Ledger(

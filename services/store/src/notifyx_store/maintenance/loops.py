@@ -1,8 +1,8 @@
-"""The store's background work: filling the outbox, sweeping, pruning, checking the books.
+"""The store's background work: filling the outbox, retention and expiry, clean-up, checking the ledger.
 
-Every replica runs all of it; locks in the database share the work out. A loop outlives the database's absence
-(it waits longer each time, with jitter) and a step never holds more than one connection. A defect in one of them
-is a fault of the service (:mod:`notifyx_common.background`).
+Every replica runs all of it; locks in the database divide the work. While the database is away a loop retries with
+backoff and jitter. A step never holds more than one connection. An unexpected error in a step is a fault of the
+service (:mod:`notifyx_common.background`).
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from notifyx_store.maintenance.retention import Cause, remove_batch, topics_over
 log = get_logger(__name__)
 
 MAX_HINTED_TOPICS = 1_000
-"""Most topics remembered from wake-ups; past it the next look at all topics finds them."""
+"""Maximum number of topics held from wake-ups; beyond it the next check of all topics finds them."""
 
 _MIN_FILL_INTERVAL = 0.25
-"""Shortest time between two fillings of the outbox, in seconds: a flood of publishes is one of them."""
+"""Minimum time between two fillings of the outbox, in seconds: a flood of publishes causes one."""
 
 _STEP_DEADLINE = 120.0
 _RETRIES = Backoff(0.2, 5.0, jitter=AROUND)
 
 
 def record_ttls(settings: BackgroundSettings) -> RecordTtls:
-    """How long what is kept."""
+    """Return how long old records are stored, from ``settings``."""
     return RecordTtls(
         idempotency=timedelta(seconds=settings.keep_idempotency),
         batches=timedelta(seconds=settings.keep_batches),
@@ -52,7 +52,7 @@ def record_ttls(settings: BackgroundSettings) -> RecordTtls:
 class Maintenance:
     """The steps of the background work, one pass each, and the wake-up of the outbox.
 
-    Runs while entered; stopping cancels it, which rolls back what is half done.
+    Runs while entered; leaving cancels the steps, which rolls back their open transactions.
     """
 
     def __init__(self, context: StoreContext, background: Background) -> None:
@@ -82,7 +82,7 @@ class Maintenance:
         await self._tasks.close()
 
     def wake(self, topics: Iterable[UUID] = ()) -> None:
-        """Something was published to ``topics`` (or, without them, somewhere): fill the outbox soon."""
+        """Fill the outbox soon: something was published to ``topics`` or, without them, to an unknown topic."""
         self._hints.update(topics)
         if len(self._hints) > MAX_HINTED_TOPICS or not self._hints:
             self._hints.clear()
@@ -90,7 +90,7 @@ class Maintenance:
         self._woken.set()
 
     async def fill_outbox(self) -> float:
-        """One pass over the topics that have news; seconds until the next is wanted, unless woken."""
+        """Fill the outbox of topics with new rows; return the seconds until the next pass, unless woken."""
         context = self._context
         topics, self._hints = self._hints, set()
         now = context.clock.monotonic()
@@ -101,13 +101,13 @@ class Maintenance:
             done = await fill_outbox(connection, topics, context.clock.now())
         self._hints |= done.unfinished
         if done.unfinished and done.rows:
-            return _MIN_FILL_INTERVAL / 10  # a backlog: let those who wait for its topics' locks in between, and go on
+            return _MIN_FILL_INTERVAL / 10  # a backlog: let requests acquire its topics' locks in between
         return (
             _MIN_FILL_INTERVAL if self._hints else max(self._next_scan - context.clock.monotonic(), _MIN_FILL_INTERVAL)
         )
 
     async def apply_retention(self) -> float:
-        """One pass of expiry, and of retention and pruning when it is their time; seconds until the next."""
+        """Run the expiry pass, and retention and clean-up when they are due; return the seconds until the next."""
         context, settings = self._context, self._context.settings
         now = context.clock.monotonic()
         more = await self._apply_retention_cause("expires_at")
@@ -125,7 +125,7 @@ class Maintenance:
         return _MIN_FILL_INTERVAL / 5 if more else settings.expiry_sweep
 
     async def check_ledger(self) -> float:
-        """Read the books once and export what they say; seconds until the next time."""
+        """Read the ledger and export its numbers; return the seconds until the next time."""
         context = self._context
         async with context.pool.acquire() as connection:
             topics = await all_topic_ledgers(connection)
@@ -159,7 +159,7 @@ class Maintenance:
         least: float = 0.0,
         jitter: Jitter = AROUND,
     ) -> None:
-        # What the database says is waited out too: another replica may be migrating it.
+        # Errors of the database are retried as well: another replica may be migrating it.
         rounds = every(
             None,
             lost_as_unavailable(step),
@@ -173,7 +173,7 @@ class Maintenance:
         self._tasks.endless(name, rounds)
 
     async def _apply_retention_cause(self, cause: Cause) -> bool:
-        """One batch of each topic that is over; whether there is more to do at once."""
+        """Remove one batch in each topic that needs it; return whether there is more to do now."""
         context = self._context
         find = topics_over_retention if cause == "retention" else topics_past_expiry
         more = False
@@ -182,7 +182,7 @@ class Maintenance:
                 try:
                     removed = await remove_batch(connection, topic, cause, context.clock.now())
                 except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-                    continue  # people are busy there; the next pass comes by again
+                    continue  # requests use the topic now; the next pass tries again
                 if removed.removed:
                     self._expired.labels(cause).inc(removed.removed)
                 more = more or removed.more

@@ -1,7 +1,7 @@
-"""Removing the data of deleted topics, in pieces small enough that nobody waits for them.
+"""Removes the data of deleted topics in small transactions, so that no lock is held for long.
 
-A deleted topic has lost its name and its subscriptions' place in the books in the transaction that deleted it; what is
-left is rows nobody reads. Emails are taken off both sides of their ledger together. Replicas share the work.
+The transaction that deleted a topic has freed its name and ended its subscriptions; nobody reads its remaining rows.
+Emails are subtracted from both sides of their ledger together. Replicas share the work.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from notifyx_common.errors import Unavailable
 from notifyx_store.base.context import StoreContext
 
 BATCH = 5_000
-"""Most rows of a kind removed in one transaction."""
+"""Maximum number of rows of a kind removed in one transaction."""
 
 _LOCK_DELETED_TOPIC = "SELECT id FROM topics WHERE kind = 'deleted' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
 
@@ -56,7 +56,7 @@ _TOPIC = "DELETE FROM topics WHERE id = $1"
 
 
 async def purge_piece(connection: asyncpg.Connection, batch: int = BATCH) -> bool:
-    """Remove one piece of one deleted topic; whether there was anything to remove."""
+    """Remove one piece of one deleted topic; return whether there was anything to remove."""
     async with connection.transaction():
         topic = await connection.fetchval(_LOCK_DELETED_TOPIC)
         if topic is None:
@@ -70,7 +70,7 @@ async def purge_piece(connection: asyncpg.Connection, batch: int = BATCH) -> boo
 
 @asynccontextmanager
 async def run_purge(context: StoreContext, background: Background) -> AsyncIterator[None]:
-    """Purge deleted topics while the block is entered; the database's absence is waited out."""
+    """Purge deleted topics while the block is entered; wait while the database is away."""
 
     async def step() -> float:
         async with context.pool.acquire() as connection:

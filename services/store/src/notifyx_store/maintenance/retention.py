@@ -1,8 +1,8 @@
-"""What ends a notification's life: retention (age, count) and its own ``expires_at``.
+"""Removes notifications by retention (age, count) and by their own ``expires_at``.
 
 Removing a notification that somebody has not acknowledged moves it, for that subscription, from *pending* to
-*expired*; both happen in one transaction under the topic's exclusive lock, so an acknowledgement of the same
-instant comes wholly before or wholly after. Retention removes prefixes and raises ``pruned_seq``; ``expires_at``
+*expired*. Both happen in one transaction under the topic's exclusive lock, so a concurrent acknowledgement comes
+either before or after it. Retention removes prefixes and raises ``pruned_seq``; ``expires_at``
 removes single notifications. Work is done in bounded batches, and replicas share it topic by topic.
 """
 
@@ -18,11 +18,11 @@ import asyncpg
 from notifyx_store.base.locking import lock_topics, quick_transaction, try_lock_retention
 
 BATCH = 2_000
-"""Most notifications removed in one transaction."""
+"""Maximum number of notifications removed in one transaction."""
 
 Cause = Literal["retention", "expires_at"]
 
-# The oldest notification there tells: an index look-up a topic.
+# The oldest notification decides: one index lookup per topic.
 _OVER_RETENTION = """
 SELECT t.id FROM topics t
 CROSS JOIN LATERAL (SELECT n.seq, n.published_at FROM notifications n
@@ -39,7 +39,7 @@ SELECT DISTINCT topic_id AS id FROM (
 ) AS expired
 """
 
-# The oldest rows, as far as each of them (and all before it) is over one of the two bounds.
+# The oldest rows, as long as each of them (and all before it) is beyond one of the two bounds.
 _PREFIX = """
 SELECT array(
     SELECT seq FROM (
@@ -49,7 +49,7 @@ SELECT array(
             FROM topics t JOIN notifications n ON n.topic_id = t.id
             WHERE t.id = $1 ORDER BY n.seq LIMIT $3
         ) AS oldest
-    ) AS judged WHERE doomed ORDER BY seq)
+    ) AS checked WHERE doomed ORDER BY seq)
 """
 
 _SINGLES = """
@@ -61,8 +61,8 @@ _LOCK_SUBSCRIPTIONS = """
 SELECT 1 FROM subscriptions WHERE topic_id = $1 AND ended_at IS NULL AND acked_up_to < $2 ORDER BY id FOR UPDATE
 """
 
-# $2 holds the removed seqs in order: width_bucket() finds by halving how many a subscription's cursor has passed.
-# What is above the cursor and was acknowledged all the same is among the exceptions.
+# $2 holds the removed seqs in order: width_bucket() finds by binary search how many a subscription's cursor has passed.
+# Acknowledged seqs above the cursor are in ack_exceptions.
 _COUNT_EXPIRED = """
 WITH excepted AS (
     SELECT s.id, count(*) AS n
@@ -93,7 +93,7 @@ _RAISE_PRUNED_SEQ = "UPDATE topics SET pruned_seq = greatest(pruned_seq, $2) WHE
 
 @dataclass(frozen=True, slots=True)
 class RemovedBatch:
-    """How many notifications were removed, and whether there was more than one batch of them."""
+    """Number of removed notifications, and whether more remain to be removed."""
 
     removed: int = 0
     more: bool = False
@@ -105,17 +105,17 @@ async def topics_over_retention(connection: asyncpg.Connection, now: datetime, l
 
 
 async def topics_past_expiry(connection: asyncpg.Connection, now: datetime, limit: int = 5_000) -> list[UUID]:
-    """The topics of the ``limit`` notifications that expired first."""
+    """Return the topics of the ``limit`` notifications that expired first."""
     return [row["id"] for row in await connection.fetch(_OVER_EXPIRY, now, limit)]
 
 
 async def remove_batch(
     connection: asyncpg.Connection, topic: UUID, cause: Cause, now: datetime, *, batch: int = BATCH
 ) -> RemovedBatch:
-    """Remove one batch of what ``cause`` ends in ``topic``.
+    """Remove one batch of notifications of ``topic`` for ``cause``.
 
-    Nothing is done where another replica is at it. Raises :class:`asyncpg.LockNotAvailableError` or
-    :class:`asyncpg.DeadlockDetectedError` where people are too busy with the topic: try again later.
+    Do nothing while another replica works on the topic. Raises :class:`asyncpg.LockNotAvailableError` or
+    :class:`asyncpg.DeadlockDetectedError` while requests hold its locks: try again later.
     """
     async with quick_transaction(connection):
         if not await try_lock_retention(connection, topic):

@@ -1,4 +1,4 @@
-"""What a user has acknowledged of a topic: the cursor, and the single seqs above it, a range at a time."""
+"""Reads what a user has acknowledged in a topic: the cursor, and a page of the single seqs above it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from notifyx_store.log.history import MAX_SEQ
 from notifyx_store.topics.permissions import TopicRow, check_read
 
 PAGE = 1000
-"""Most seqs of one answer."""
+"""Maximum number of seqs in one answer."""
 
-# One statement, so that the cursor and what is above it are of the same instant.
+# One statement, so that the cursor and the seqs above it come from the same snapshot.
 _STATE = """
 SELECT s.acked_up_to, e.seq
 FROM subscriptions s
@@ -27,7 +27,7 @@ ORDER BY e.seq
 async def read_ack_state(
     connection: asyncpg.Connection, principal: Principal, topic: TopicRow, *, after: int | None, before: int | None
 ) -> AckState:
-    """Where the caller stands, with the seqs in (``after``, ``before``) that were acknowledged singly.
+    """Return the caller's cursor, and the single seqs in (``after``, ``before``) that were acknowledged.
 
     Raises :class:`NotFound` or :class:`Forbidden`.
     """

@@ -1,8 +1,8 @@
-"""Acknowledging: a cursor per (topic, user) and, above it, the single seqs that were acknowledged.
+"""Acknowledges: moves the cursor of a (topic, user), and records the single seqs above it.
 
-A batch is one transaction. It holds each topic's advisory lock shared, so that the sweep (which holds it exclusively)
-never removes what is being counted, and the subscriptions' rows in the order of their ids. The cursor passes over
-what is acknowledged and over what is no longer there; ``acked_total`` counts the notifications that were there.
+A batch is one transaction. It holds each topic's advisory lock shared, so that retention (which holds it exclusively)
+never removes what is being counted, and locks the subscriptions' rows in the order of their ids. The cursor moves past
+acknowledged and removed notifications; ``acked_total`` counts those that existed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.topics.permissions import TopicRow, check_read
 from notifyx_store.topics.rows import read_or_create
 
-# A reader who has not subscribed gets a row too, which is not lasting: it starts at the oldest notification there.
+# A reader without a subscription gets a row too, with lasting = false; it starts at the oldest existing notification.
 _CREATE_ROWS = """
 INSERT INTO subscriptions (topic_id, user_id, lasting, email_mode, first_seq, acked_up_to, created_at)
 SELECT wanted.topic_id, wanted.user_id, false, 'never', oldest.seq, oldest.seq - 1, $3
@@ -91,7 +91,7 @@ FROM moved m
 
 @dataclass(slots=True)
 class _AckRequest:
-    """All that one user acknowledges in one topic with this batch."""
+    """Everything that one user acknowledges in one topic in this batch."""
 
     up_to: int = 0
     seqs: set[int] = field(default_factory=set)
@@ -101,20 +101,20 @@ TopicUser = tuple[UUID, str]
 
 
 async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -> list[Any]:
-    """One :class:`AckResult` or :class:`ItemError` (as dicts) an item.
+    """Apply a batch; return an :class:`AckResult` or :class:`ItemError` (as dicts) for each item.
 
     Raises :class:`InvalidRequest` for a malformed batch.
     """
     batch = read_batch(AckBatch, AckItem, data)
     results: list[Any] = [one.model_dump() if isinstance(one, ItemError) else None for one in batch.items]
-    asked = [(position, one) for position, one in enumerate(batch.items) if isinstance(one, AckItem)]
+    items = [(position, one) for position, one in enumerate(batch.items) if isinstance(one, AckItem)]
     now = context.clock.now()
     async with context.pool.acquire() as connection:
-        owners = {batch.principals[item.p].id for _, item in asked}
-        topics = await read_or_create(connection, (item.topic for _, item in asked), owners, now)
+        owners = {batch.principals[item.p].id for _, item in items}
+        topics = await read_or_create(connection, (item.topic for _, item in items), owners, now)
         accepted: list[tuple[int, AckItem, TopicUser]] = []
         requests: dict[TopicUser, _AckRequest] = {}
-        for position, item in asked:
+        for position, item in items:
             principal = batch.principals[item.p]
             try:
                 pair = (_check(item, principal, topics.get(item.topic)).id, principal.id)
@@ -129,7 +129,7 @@ async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -
     metrics.acked.inc(sum(state["acked"] for state in states.values()))
     for position, item, pair in accepted:
         state = states.get(pair)
-        if state is None:  # the topic was deleted while we looked
+        if state is None:  # the topic was deleted meanwhile
             results[position] = ItemError.of(topic_not_found(item.topic)).model_dump()
         else:
             results[position] = {"topic": item.topic, "acked_up_to": state["cursor"], "unread": state["unread"]}
@@ -143,7 +143,7 @@ async def _apply(
     columns = [topic for topic, _ in pairs], [user for _, user in pairs]
     states = await _transaction(connection, requests, columns, complete=True)
     if states is None:
-        # Rows are made before any is locked, so that locks are always taken in the order of the ids.
+        # Rows are created before any is locked, so that locks are always acquired in the order of the ids.
         await connection.execute(_CREATE_ROWS, *columns, now)
         states = await _transaction(connection, requests, columns, complete=False)
         assert states is not None
@@ -157,7 +157,7 @@ async def _transaction(
     *,
     complete: bool,
 ) -> dict[TopicUser, asyncpg.Record] | None:
-    """Where each pair stands afterwards; ``None`` when ``complete`` is asked for and some have no row yet."""
+    """Return each pair's new position; ``None`` if ``complete`` is required and a pair has no row yet."""
     async with connection.transaction():
         await connection.execute(LOCK_SHARED, sorted(set(columns[0])))
         rows = await connection.fetch(_LOCK_ROWS, *columns)

@@ -1,7 +1,7 @@
-"""A user's inbox: what every lasting subscription brought, newest first, a page at a time.
+"""Reads a user's inbox: the notifications of all subscriptions, newest first, in pages.
 
-The order is total (time, then topic, then seq), and a page's cursor is the place of its last item in that order,
-so a page never repeats or skips what was there when the reading began, whatever is published meanwhile.
+The order is total (time, then topic, then seq), and a page's cursor is the position of its last item in that order.
+So pages never repeat or skip what existed when the first was read, whatever is published meanwhile.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FROM subscriptions s JOIN topics t ON t.id = s.topic_id
 WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted'
 """
 
-# Each subscription gives its newest page from an index; the merge then keeps one page of all of them.
+# Each subscription contributes its newest page from an index; the merge returns one page of all of them.
 _PAGE = """
 SELECT found.payload, found.published_at, found.topic_id, found.seq, found.acked
 FROM subscriptions s
@@ -61,21 +61,21 @@ WHERE s.id = ANY($1::bigint[]) ORDER BY t.name
 
 @dataclass(frozen=True, slots=True, order=True)
 class InboxCursor:
-    """A place in the inbox's order."""
+    """A position in the inbox's order."""
 
     published_at: datetime
     topic_id: UUID
     seq: int
 
     def encode(self) -> str:
-        """The opaque cursor that stands for this place."""
+        """Return the opaque form of this cursor."""
         micros = (self.published_at - _EPOCH) // timedelta(microseconds=1)
         packed = _FORM.pack(micros, self.topic_id.bytes, self.seq)
         return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
     @classmethod
     def decode(cls, cursor: str) -> InboxCursor:
-        """The place of a cursor. Raises :class:`InvalidRequest` for one that was not given out."""
+        """Parse an opaque cursor. Raises :class:`InvalidRequest` for one that :meth:`encode` did not return."""
         try:
             padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
             micros, topic, seq = _FORM.unpack(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -87,16 +87,16 @@ class InboxCursor:
 
 
 NEWEST = InboxCursor(_EPOCH + timedelta(microseconds=_MAX_TIME), UUID(int=2**128 - 1), 2**63 - 1)
-"""Before everything: the place the first page starts after."""
+"""The position before all notifications, after which the first page starts."""
 
 
 async def read_inbox(
     connection: asyncpg.Connection, principal: Principal, *, unread_only: bool, limit: int, after: InboxCursor = NEWEST
 ) -> bytes:
-    """One page as the JSON of :class:`notifyx_common.contracts.store.inbox.Inbox`.
+    """Return a page as the JSON of :class:`notifyx_common.contracts.store.inbox.Inbox`.
 
-    A subscription outlives the right to read its topic, but shows nothing while that is gone; a credential that
-    is limited to some topics sees only those.
+    A subscription stays when its user may no longer read the topic, but then shows nothing; a credential that is
+    limited to some topics shows only those.
     """
     subscribed = await connection.fetch(_SUBSCRIBED, principal.id)
     visible = [
@@ -115,6 +115,6 @@ async def read_inbox(
 
 
 def page_json(items: list[tuple[str, bool]], cursor: str | None, unread: Mapping[str, int]) -> bytes:
-    """The page's JSON. Notifications are kept in their final form, so ``acked`` is added, not encoded anew."""
+    """Return the page's JSON. Notifications are stored as JSON; ``acked`` is appended without encoding them again."""
     texts = ",".join(f'{payload[:-1]},"acked":{"true" if acked else "false"}}}' for payload, acked in items)
     return b'{"items":[%s],"next":%s,"unread":%s}' % (texts.encode(), orjson.dumps(cursor), orjson.dumps(dict(unread)))

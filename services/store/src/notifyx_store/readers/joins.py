@@ -1,4 +1,4 @@
-"""Where a topic and a user stand: channel joins and unread counts, both in batches and both derived from the log."""
+"""Channel joins and unread counts, both in batches and both computed from the log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SELECT count(*) FROM notifications n
 WHERE n.topic_id = t.id AND n.seq > coalesce(greatest(s.acked_up_to, s.first_seq - 1), 0)
   AND (s.id IS NULL OR NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq))
 """
-"""What is there, after the cursor of subscription ``s`` (which may be null) in topic ``t``, and not acknowledged."""
+"""Counts what is unread after the cursor of subscription ``s`` (which may be null) in topic ``t``."""
 
 _JOIN = f"""
 SELECT t.id, t.last_seq, t.pruned_seq, coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
@@ -46,18 +46,18 @@ ORDER BY wanted.position
 
 
 async def join(context: StoreContext, data: Any) -> list[Any]:
-    """One :class:`JoinResult` or :class:`ItemError` (as dicts) an item.
+    """Return a :class:`JoinResult` or :class:`ItemError` (as dicts) for each item.
 
     Raises :class:`InvalidRequest` for a malformed batch.
     """
     batch = read_batch(JoinBatch, JoinItem, data)
     results: list[Any] = [one.model_dump() if isinstance(one, ItemError) else None for one in batch.items]
-    asked = [(position, one) for position, one in enumerate(batch.items) if isinstance(one, JoinItem)]
+    items = [(position, one) for position, one in enumerate(batch.items) if isinstance(one, JoinItem)]
     async with context.pool.acquire() as connection:
-        owners = {batch.principals[item.p].id for _, item in asked}
-        topics = await read_or_create(connection, (item.topic for _, item in asked), owners, context.clock.now())
+        owners = {batch.principals[item.p].id for _, item in items}
+        topics = await read_or_create(connection, (item.topic for _, item in items), owners, context.clock.now())
         accepted: list[tuple[int, JoinItem, TopicRow]] = []
-        for position, item in asked:
+        for position, item in items:
             try:
                 topic = _check(item, batch.principals[item.p], topics.get(item.topic))
             except NotifyxError as error:
@@ -71,7 +71,7 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
             [item.since for _, item, _ in accepted],
         )
     for (position, item, topic), row in zip(accepted, rows, strict=True):
-        if row["id"] is None:  # deleted while we looked
+        if row["id"] is None:  # deleted meanwhile
             results[position] = ItemError.of(topic_not_found(item.topic)).model_dump()
             continue
         results[position] = {
@@ -89,14 +89,14 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
 
 
 async def unread(context: StoreContext, data: Any) -> list[Any]:
-    """One :class:`UnreadResult` (as dicts) an item; nothing is unread in a topic that is not there.
+    """Return an :class:`UnreadResult` (as dicts) for each item; nothing is unread in a topic that does not exist.
 
     Raises :class:`InvalidRequest` for a malformed batch.
     """
     batch = read_batch(UnreadBatch, UnreadItem, data)
-    asked = [one for one in batch.items if isinstance(one, UnreadItem)]
+    items = [one for one in batch.items if isinstance(one, UnreadItem)]
     async with context.pool.acquire() as connection:
-        rows = iter(await connection.fetch(_UNREAD, [one.topic for one in asked], [one.user for one in asked]))
+        rows = iter(await connection.fetch(_UNREAD, [one.topic for one in items], [one.user for one in items]))
     return [
         one.model_dump() if isinstance(one, ItemError) else {"user": one.user, "topic": one.topic, **dict(next(rows))}
         for one in batch.items

@@ -1,8 +1,8 @@
-"""Lasting subscriptions: periods in which a user is told of, and keeps books on, what a topic brings.
+"""Subscriptions: periods in which a topic's notifications are due to a user; the ledger accounts for each.
 
-A period begins after the topic's newest notification and ends where the topic stood; coming back begins a new one. What
-is pending at the end is counted as withdrawn, in the statement that ends it. All of this holds the topic's
-advisory lock shared, as acknowledging does.
+A period begins after the topic's newest notification and ends at the newest one of that time; subscribing again begins
+a new period. What is pending at the end is counted as withdrawn, in the statement that ends it. All of this holds the
+topic's advisory lock shared, as acknowledging does.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ WITH over AS (
 )
 SELECT user_id FROM over
 """  # noqa: S608 - put together from constants
-"""Ends subscriptions whose rows are locked. What hangs on them is then removed with :data:`DELETE_ACK_EXCEPTIONS`."""
+"""Ends subscriptions whose rows are locked. Run :data:`DELETE_ACK_EXCEPTIONS` next."""
 
 DELETE_ACK_EXCEPTIONS = "DELETE FROM ack_exceptions WHERE subscription_id = ANY($1::bigint[])"
 
@@ -72,12 +72,12 @@ DELETE_ACK_EXCEPTIONS = "DELETE FROM ack_exceptions WHERE subscription_id = ANY(
 async def subscribe(
     connection: asyncpg.Connection, principal: Principal, name: str, email: EmailMode | None, now: datetime
 ) -> Subscription:
-    """Begin a subscription, or change the email mode of the one there is (none given: it stays).
+    """Begin a subscription, or change the email mode of the current one (``None``: it stays).
 
     Raises :class:`NotFound` or :class:`Forbidden`.
     """
     for _ in range(5):
-        # Each time anew: the name may have passed to another topic since.
+        # Read again each time: the name may belong to another topic by now.
         topic = await _readable(connection, principal, name, now)
         async with connection.transaction():
             await connection.execute(LOCK_SHARED, [topic.id])
@@ -103,7 +103,7 @@ async def subscribe(
 
 
 async def unsubscribe(connection: asyncpg.Connection, principal: Principal, name: str, now: datetime) -> None:
-    """End the caller's subscription, whether or not they may still read the topic; not being subscribed is fine.
+    """End the caller's subscription, if any, whether or not they may still read the topic.
 
     Raises :class:`NotFound` or :class:`Forbidden`.
     """
@@ -122,7 +122,7 @@ async def unsubscribe(connection: asyncpg.Connection, principal: Principal, name
 
 
 async def subscription(connection: asyncpg.Connection, principal: Principal, name: str, now: datetime) -> Subscription:
-    """The caller's subscription. Raises :class:`NotFound` or :class:`Forbidden`."""
+    """Return the caller's subscription. Raises :class:`NotFound` or :class:`Forbidden`."""
     topic = await _readable(connection, principal, name, now)
     row = await connection.fetchrow(_ONE, topic.id, principal.id)
     if row is None:
@@ -131,7 +131,7 @@ async def subscription(connection: asyncpg.Connection, principal: Principal, nam
 
 
 async def subscriptions(connection: asyncpg.Connection, principal: Principal, now: datetime) -> list[Subscription]:
-    """All of the caller's subscriptions that the credential covers, by name, the inbox included."""
+    """Return the caller's subscriptions that the credential covers, by name, with the inbox."""
     principal.require_scope("read")
     if principal.kind in ("user", "api_key"):
         await read_or_create(connection, [inbox_topic(principal.id)], [principal.id], now)
@@ -143,7 +143,7 @@ async def subscriptions(connection: asyncpg.Connection, principal: Principal, no
 async def subscribers(
     connection: asyncpg.Connection, principal: Principal, name: str, *, after: str, limit: int
 ) -> Subscribers:
-    """One page of a topic's subscribers, for its creators. Raises :class:`NotFound` or :class:`Forbidden`."""
+    """Return a page of a topic's subscribers, for its creators. Raises :class:`NotFound` or :class:`Forbidden`."""
     topic = await read_topic(connection, name)
     check_manage(principal, topic)
     rows = await connection.fetch(_OF_TOPIC, topic.id, after, limit + 1)

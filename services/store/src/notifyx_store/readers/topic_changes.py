@@ -1,7 +1,7 @@
-"""Creating, changing and deleting topics: by people through the API, and by NotifyxTopic resources.
+"""Creates, changes and deletes topics, for people through the API and for NotifyxTopic resources.
 
-A topic has one owner at a time: its creators, or a resource. Ownership moves both ways (a resource claims a topic,
-and lets go of it again) without touching what was published, who subscribed or what they read. What a resource owns is
+A topic has one owner at a time: its creators, or a resource. Ownership moves both ways (a resource claims a topic
+and releases it) without any change to notifications, subscriptions or acknowledgements. What a resource owns is
 read-only through the API.
 """
 
@@ -34,7 +34,7 @@ WHERE topic_id = $1 AND ended_at IS NULL AND user_id <> ALL($2::text[]) AND iden
 ORDER BY id FOR UPDATE
 """
 
-# The name is free at once, the subscriptions leave the books; the data goes in pieces afterwards (see purge.py).
+# The name is free at once, the subscriptions leave the ledger; the purge removes the data later (see purge.py).
 _MARK_DELETED = """
 UPDATE topics SET name = 'deleted:' || id, kind = 'deleted', visibility = 'private', creators = '{}', publishers = '{}',
                   readers = '{}', paused = true, resource = NULL, resource_uid = NULL, email_seq = last_seq,
@@ -49,28 +49,28 @@ SELECT user_id FROM ended
 """
 
 
-async def create_topic(principal: Principal, wish: NewTopic, clock: Clock) -> None:
+async def create_topic(principal: Principal, spec: NewTopic, clock: Clock) -> None:
     """Create a topic whose creator is the caller. Raises :class:`TopicExists` or :class:`Forbidden`."""
-    principal.require_scope("manage", wish.name)
+    principal.require_scope("manage", spec.name)
     now = clock.now()
     try:
         await Topic.create(
-            name=wish.name,
-            title=wish.title,
-            visibility=wish.visibility,
+            name=spec.name,
+            title=spec.title,
+            visibility=spec.visibility,
             creators=[principal.id],
-            publishers=normalise(wish.publishers),
-            readers=normalise(wish.readers),
+            publishers=normalise(spec.publishers),
+            readers=normalise(spec.readers),
             created_at=now,
             updated_at=now,
-            **_policies(wish.retention, wish.email),
+            **_policies(spec.retention, spec.email),
         )
     except IntegrityError:
-        raise TopicExists(f"The topic name '{wish.name}' is taken.") from None
+        raise TopicExists(f"The topic name '{spec.name}' is taken.") from None
 
 
 async def change_topic(principal: Principal, name: str, patch: TopicPatch, clock: Clock) -> None:
-    """Change what ``patch`` gives.
+    """Change the settings that ``patch`` contains.
 
     Raises :class:`NotFound`, :class:`Forbidden`, or :class:`TopicOwnedByResource`.
     """
@@ -86,7 +86,7 @@ async def change_topic(principal: Principal, name: str, patch: TopicPatch, clock
 
 
 async def delete_topic(principal: Principal, name: str, clock: Clock) -> None:
-    """Delete a topic with all that was published to it.
+    """Delete a topic with all its notifications.
 
     Raises :class:`NotFound`, :class:`Forbidden`, or :class:`TopicOwnedByResource`.
     """
@@ -96,37 +96,37 @@ async def delete_topic(principal: Principal, name: str, clock: Clock) -> None:
         await _mark_deleted(client, topic, clock.now())
 
 
-async def claim_topic(principal: Principal, name: str, wish: ResourceTopic, clock: Clock) -> None:
-    """Make a topic what a resource says, creating it, or taking it over from the API, where need be.
+async def claim_topic(principal: Principal, name: str, spec: ResourceTopic, clock: Clock) -> None:
+    """Bring a topic to the state that a resource declares; create it, or acquire it from the API, where needed.
 
-    A resource that was deleted and made again has another UID but the same name, and goes on with its topic.
+    A resource that was deleted and created again has another UID but the same name, and keeps its topic.
     Raises :class:`ClaimedByOtherResource` or :class:`Forbidden`.
     """
     _check_system(principal)
     wanted: dict[str, Any] = {
-        "title": wish.title,
-        "visibility": wish.visibility,
-        "creators": normalise(wish.owners),
-        "publishers": normalise(wish.publishers),
-        "readers": normalise(wish.readers),
-        "paused": wish.paused,
-        "resource": wish.resource,
-        "resource_uid": wish.uid,
-        **_policies(wish.retention, wish.email),
+        "title": spec.title,
+        "visibility": spec.visibility,
+        "creators": normalise(spec.owners),
+        "publishers": normalise(spec.publishers),
+        "readers": normalise(spec.readers),
+        "paused": spec.paused,
+        "resource": spec.resource,
+        "resource_uid": spec.uid,
+        **_policies(spec.retention, spec.email),
     }
     for _ in range(3):
         now = clock.now()
         async with in_transaction(CONNECTION) as client:
             topic = await _lock_topic_or_none(client, name)
             if topic is not None:
-                if topic.resource is not None and topic.resource_uid != wish.uid and topic.resource != wish.resource:
+                if topic.resource is not None and topic.resource_uid != spec.uid and topic.resource != spec.resource:
                     raise ClaimedByOtherResource(f"The topic '{name}' is declared by the resource {topic.resource}.")
                 await _apply(client, topic, wanted, now)
                 return
         try:
             await Topic.create(name=name, created_at=now, updated_at=now, **wanted)
         except IntegrityError:
-            continue  # created at this instant: take it over
+            continue  # created at the same time: claim that one
         return
     raise Conflict(f"The topic '{name}' is being created and deleted by somebody else at the same time.")
 
@@ -134,10 +134,10 @@ async def claim_topic(principal: Principal, name: str, wish: ResourceTopic, cloc
 async def release_topic(
     principal: Principal, name: str, policy: Literal["retain", "delete"], uid: str | None, clock: Clock
 ) -> None:
-    """Let go of a topic that a resource owns: its creators own it again, or (policy delete) it is deleted.
+    """Release a topic that a resource owns: its creators own it again, or (policy delete) it is deleted.
 
-    A topic that is gone, or that no resource owns, is fine. Raises :class:`ClaimedByOtherResource` where ``uid`` is
-    given and another resource owns it, and :class:`Forbidden`.
+    Do nothing for a topic that does not exist or that no resource owns. Raises :class:`ClaimedByOtherResource` where
+    ``uid`` is given and another resource owns it, and :class:`Forbidden`.
     """
     _check_system(principal)
     async with in_transaction(CONNECTION) as client:
@@ -153,7 +153,7 @@ async def release_topic(
 
 
 def _row_of(topic: Topic) -> TopicRow:
-    """A topic's model as permissions see it."""
+    """Return the columns of ``topic`` that permissions need."""
     return TopicRow(
         id=topic.id,
         name=topic.name,
@@ -171,7 +171,7 @@ def _row_of(topic: Topic) -> TopicRow:
 
 
 def restricted_readers(before: TopicRow, changes: Mapping[str, Any]) -> list[str] | None:
-    """The allow-list that subscribers have to be on after ``changes``; ``None`` where nobody lost the right."""
+    """Return the allow-list that subscribers must be on after ``changes``; ``None`` if nobody lost access."""
     after = {
         "visibility": before.visibility,
         "creators": before.creators,
@@ -187,7 +187,7 @@ def restricted_readers(before: TopicRow, changes: Mapping[str, Any]) -> list[str
 
 
 async def _apply(client: BaseDBAsyncClient, topic: Topic, changes: Mapping[str, Any], now: datetime) -> None:
-    """Write what differs, tell the feeds, and end the subscriptions of those who may not read any more."""
+    """Write what differs, notify the feeds, and end the subscriptions of users who may no longer read."""
     before = _row_of(topic)
     different = {name: value for name, value in changes.items() if getattr(topic, name) != value}
     if not different:
@@ -224,7 +224,7 @@ async def _lock_topic(client: BaseDBAsyncClient, name: str, *, exclusive: bool =
 
 
 async def _lock_topic_or_none(client: BaseDBAsyncClient, name: str, *, exclusive: bool = False) -> Topic | None:
-    """The topic's row, locked; first its advisory lock (``exclusive``: exclusively), as everybody takes them."""
+    """Lock and return the topic's row, after its advisory lock (shared unless ``exclusive``), the order of all code."""
     found = await Topic.filter(name=name).using_db(client).only("id").get_or_none()
     if found is None:
         return None

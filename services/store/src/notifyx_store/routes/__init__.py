@@ -1,4 +1,4 @@
-"""The internal HTTP routes, one module a subject: read the request, call a room below, write the answer.
+"""The internal HTTP routes, one module per subject: read the request, call a room below, write the answer.
 
 They may use every room; no room uses them.
 """

@@ -22,7 +22,7 @@ from notifyx_store.readers.joins import join, unread
 
 
 def batch_routes(context: StoreContext, metrics: StoreMetrics, publisher: Publisher) -> Blueprint:
-    """Publish, acknowledge, join, and count what is unread."""
+    """Return the routes that publish, acknowledge, join and count unread notifications."""
     blueprint = Blueprint("hot", __name__)
 
     @handle(blueprint, PUBLISH)

@@ -1,4 +1,4 @@
-"""The feed's WebSocket: one task that reads what the gateway says, one that writes what is queued for it."""
+"""The feed's WebSocket: one task reads the gateway's messages, one writes the queued frames."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLOSE_TIMEOUT = 1.0
 
 
 def feed_routes(context: StoreContext, server: FeedServer) -> Blueprint:
-    """The feed's WebSocket."""
+    """Return the route of the feed's WebSocket."""
     blueprint = Blueprint("feed", __name__)
 
     @blueprint.websocket(FEED)

@@ -1,4 +1,4 @@
-"""The outbox as the dispatcher in the gateway sees it: claim, confirm, results."""
+"""The outbox's routes for the dispatcher in the gateway: lease, confirm, results."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from notifyx_store.mail.outbox_rules import RetryPolicy
 
 
 def outbox_routes(context: StoreContext) -> Blueprint:
-    """The outbox, for parts of the platform only."""
+    """Return the routes of the outbox, for the platform only."""
     blueprint = Blueprint("outbox", __name__)
     config = outbox_config(context.settings)
 
     @handle(blueprint, LEASE_MAILS)
-    async def claim(wish: OutboxLeaseRequest) -> LeasedMails:
+    async def claim(request: OutboxLeaseRequest) -> LeasedMails:
         now = context.clock.now()
         async with context.pool.acquire() as connection:
             mails = await outbox.lease_due(
-                connection, config, owner=wish.owner, limit=wish.limit, lease=wish.lease_seconds, now=now
+                connection, config, owner=request.owner, limit=request.limit, lease=request.lease_seconds, now=now
             )
             waiting = await outbox.oldest_due(connection, now)
         return LeasedMails(mails=mails, oldest_due=waiting)
 
     @handle(blueprint, FENCE_MAILS)
-    async def confirm(wish: FenceRequest) -> FenceResponse:
-        ids = parse_ids(wish.ids)
+    async def confirm(request: FenceRequest) -> FenceResponse:
+        ids = parse_ids(request.ids)
         async with context.pool.acquire() as connection:
-            wanted = await outbox.confirm(connection, ids, owner=wish.owner, now=context.clock.now())
+            wanted = await outbox.confirm(connection, ids, owner=request.owner, now=context.clock.now())
         return FenceResponse(ids=[str(mail) for mail in wanted])
 
     @handle(blueprint, REPORT_MAILS)
@@ -63,7 +63,7 @@ def outbox_routes(context: StoreContext) -> Blueprint:
 
 
 def outbox_config(settings: BackgroundSettings) -> outbox.OutboxConfig:
-    """What mails are made with, from the settings."""
+    """Return the outbox's configuration from the settings."""
     policy = RetryPolicy(
         max_attempts=settings.mail_attempts, base=settings.mail_retry_base, off_delay=settings.mail_off_delay
     )
@@ -71,7 +71,7 @@ def outbox_config(settings: BackgroundSettings) -> outbox.OutboxConfig:
 
 
 def parse_ids(ids: Iterable[str]) -> list[UUID]:
-    """Outbox ids of a request. Raises :class:`InvalidRequest` for what cannot be one."""
+    """Parse the outbox ids of a request. Raises :class:`InvalidRequest` for a value that is not a UUID."""
     try:
         return [UUID(one) for one in ids]
     except ValueError:

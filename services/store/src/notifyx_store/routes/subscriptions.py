@@ -24,14 +24,14 @@ from notifyx_store.readers import subscriptions
 
 
 def subscription_routes(context: StoreContext) -> Blueprint:
-    """Begin, read and end a subscription; list a user's, and a topic's."""
+    """Return the routes that begin, read and end a subscription, and list a user's or a topic's."""
     blueprint = Blueprint("subscriptions", __name__)
 
     @handle(blueprint, SUBSCRIBE)
-    async def subscribe(wish: SubscriptionRequest) -> Subscription:
+    async def subscribe(request: SubscriptionRequest) -> Subscription:
         async with context.pool.acquire() as connection:
             now = context.clock.now()
-            return await subscriptions.subscribe(connection, caller(), wish.name, wish.body.email, now)
+            return await subscriptions.subscribe(connection, caller(), request.name, request.body.email, now)
 
     @handle(blueprint, SUBSCRIPTION)
     async def one(topic: TopicPath) -> Subscription:

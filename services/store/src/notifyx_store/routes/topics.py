@@ -1,4 +1,4 @@
-"""Topics and what is in them: create, list, read, change, delete, claims by resources, history."""
+"""Topics and their logs: create, list, read, change, delete, claims by resources, history."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from notifyx_topics.names import inbox_topic
 
 
 def topic_routes(context: StoreContext) -> Blueprint:
-    """Topics and their logs, but for subscriptions."""
+    """Return the routes of topics and their logs."""
     blueprint = Blueprint("topics", __name__)
     _add_topics(blueprint, context)
     _add_claims(blueprint, context)
@@ -50,10 +50,10 @@ def topic_routes(context: StoreContext) -> Blueprint:
 
 def _add_topics(blueprint: Blueprint, context: StoreContext) -> None:
     @handle(blueprint, CREATE_TOPIC)
-    async def create(wish: NewTopic) -> Topic:
+    async def create(request: NewTopic) -> Topic:
         principal = caller()
-        await topic_changes.create_topic(principal, wish, context.clock)
-        return await _own(context, principal, wish.name)
+        await topic_changes.create_topic(principal, request, context.clock)
+        return await _own(context, principal, request.name)
 
     @handle(blueprint, LIST_TOPICS)
     async def listing(page: TopicsQuery) -> Topics:
@@ -69,10 +69,10 @@ def _add_topics(blueprint: Blueprint, context: StoreContext) -> None:
             return await read_view(connection, principal, topic.name)
 
     @handle(blueprint, CHANGE_TOPIC)
-    async def change(wish: TopicChange) -> Topic:
+    async def change(request: TopicChange) -> Topic:
         principal = caller()
-        await topic_changes.change_topic(principal, wish.name, wish.body, context.clock)
-        return await _own(context, principal, wish.name)
+        await topic_changes.change_topic(principal, request.name, request.body, context.clock)
+        return await _own(context, principal, request.name)
 
     @handle(blueprint, DELETE_TOPIC)
     async def delete(topic: TopicPath) -> None:
@@ -81,32 +81,36 @@ def _add_topics(blueprint: Blueprint, context: StoreContext) -> None:
 
 def _add_claims(blueprint: Blueprint, context: StoreContext) -> None:
     @handle(blueprint, CLAIM_TOPIC)
-    async def claim(wish: TopicClaim) -> Topic:
+    async def claim(request: TopicClaim) -> Topic:
         principal = caller()
-        _check_claimable(wish)
-        await topic_changes.claim_topic(principal, wish.name, wish.body, context.clock)
-        return await _own(context, principal, wish.name)
+        _check_claimable(request)
+        await topic_changes.claim_topic(principal, request.name, request.body, context.clock)
+        return await _own(context, principal, request.name)
 
     @handle(blueprint, RELEASE_TOPIC)
-    async def release(wish: TopicRelease) -> None:
-        await topic_changes.release_topic(caller(), wish.name, wish.policy, wish.uid or None, context.clock)
+    async def release(request: TopicRelease) -> None:
+        await topic_changes.release_topic(caller(), request.name, request.policy, request.uid or None, context.clock)
 
 
 def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
     @handle(blueprint, HISTORY)
-    async def history(wish: HistoryQuery) -> Raw[HistoryPage]:
+    async def history(request: HistoryQuery) -> Raw[HistoryPage]:
         principal = caller()
         async with context.pool.acquire() as connection:
-            topic = await _log_of(connection, context, principal, wish.name)
+            topic = await _log_of(connection, context, principal, request.name)
             check_log(principal, topic)
-            return Raw(await read_history(connection, topic, after=wish.after, before=wish.before, limit=wish.limit))
+            return Raw(
+                await read_history(connection, topic, after=request.after, before=request.before, limit=request.limit)
+            )
 
     @handle(blueprint, ACK_STATE)
-    async def acks(wish: AcksQuery) -> Raw[AckState]:
+    async def acks(request: AcksQuery) -> Raw[AckState]:
         principal = caller()
         async with context.pool.acquire() as connection:
-            topic = await _log_of(connection, context, principal, wish.name)
-            return Raw.of(await read_ack_state(connection, principal, topic, after=wish.after, before=wish.before))
+            topic = await _log_of(connection, context, principal, request.name)
+            return Raw.of(
+                await read_ack_state(connection, principal, topic, after=request.after, before=request.before)
+            )
 
 
 async def _own(context: StoreContext, principal: Principal, name: str) -> Topic:
@@ -119,9 +123,9 @@ async def _log_of(connection: asyncpg.Connection, context: StoreContext, princip
     return found.get(name) or await read_topic(connection, name)
 
 
-def _check_claimable(wish: TopicClaim) -> None:
-    if ":" in wish.name:
+def _check_claimable(request: TopicClaim) -> None:
+    if ":" in request.name:
         raise InvalidRequest("An inbox cannot be claimed by a resource.", code="validation_failed")
-    resource, uid = wish.body.resource, wish.body.uid
+    resource, uid = request.body.resource, request.body.uid
     if "\x00" in resource + uid or not (resource and uid):
         raise InvalidRequest("'resource' and 'uid' name the resource.", code="validation_failed")
