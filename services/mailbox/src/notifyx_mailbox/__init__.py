@@ -1,1 +1,1 @@
-"""An SMTP server whose mail can be read: for one machine, for trials and tests, never for the world."""
+"""An SMTP server with pages that show its mail: for trials and tests on one machine, never for the internet."""

@@ -1,6 +1,6 @@
-"""The mailbox as a process: SMTP on one port, its pages on another.
+"""The mailbox process: SMTP on one port, its pages on another.
 
-The pages are shown under this machine's own name only, so that a mailbox in a pod is read through a forwarded port.
+The pages answer only to this machine's own names; read a mailbox in a pod through a forwarded port.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_MESSAGE = 10 << 20
 
 
 class _Handler:
-    """What aiosmtpd calls; a message is answered 250 once it is on disk."""
+    """The handler that aiosmtpd calls; it answers 250 once a message is on disk."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
@@ -38,7 +38,7 @@ class _Handler:
         try:
             await asyncio.to_thread(self._mailbox.add, raw)
         except OSError as error:
-            return f"452 4.3.1 The mailbox cannot keep it: {error.strerror}"
+            return f"452 4.3.1 The mailbox cannot store it: {error.strerror}"
         return "250 OK"
 
 

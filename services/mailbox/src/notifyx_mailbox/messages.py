@@ -1,4 +1,4 @@
-"""Messages on disk: one ``.eml`` file each, the oldest removed past a bound."""
+"""Stores messages on disk, one ``.eml`` file each; beyond a limit the oldest are removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_MESSAGES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a list shows of a message; ``id`` sorts by arrival."""
+    """The fields of a message that a list shows; ``id`` sorts by arrival."""
 
     id: str
     received_at: str
@@ -36,7 +36,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A whole message; ``headers`` are as they came, ``text`` and ``html`` are ``None`` where it has no such part."""
+    """A whole message; ``headers`` as received, ``text`` and ``html`` ``None`` where it has no such part."""
 
     summary: Summary
     headers: list[tuple[str, str]]
@@ -53,11 +53,11 @@ class Mailbox:
         self._numbers = itertools.count()
         self._summaries: dict[str, Summary] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        # Mail holds links that are as good as passwords.
+        # Mail contains links that give access like passwords.
         folder.chmod(0o700)
 
     def add(self, raw: bytes) -> str:
-        """Keep a message; returns its id. It is on disk when this returns."""
+        """Store a message on disk; return its id."""
         name = f"{time.time_ns():020d}-{next(self._numbers) % 10_000:04d}"
         partial = self._folder / f"{name}.partial"
         with partial.open("wb") as file:
@@ -70,11 +70,11 @@ class Mailbox:
         return name
 
     def newest(self, limit: int = 200) -> list[Summary]:
-        """The newest messages first."""
+        """Return up to ``limit`` messages, the newest first."""
         return [summary for name in self._ids()[:limit] if (summary := self._summary(name)) is not None]
 
     def get(self, name: str) -> Content | None:
-        """One message, or ``None`` when there is no such id."""
+        """Return one message, or ``None`` for an unknown id."""
         raw = self._read(name)
         if raw is None:
             return None
@@ -103,7 +103,7 @@ class Mailbox:
         self._summaries.pop(name, None)
 
     def _summary(self, name: str) -> Summary | None:
-        # What was received never changes, and a list is asked for every other second.
+        # A received message never changes, and the page fetches the list every two seconds.
         if (known := self._summaries.get(name)) is not None:
             return known
         raw = self._read(name)
@@ -144,20 +144,20 @@ def _with_occurrence(keys: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _header(message: Message[Any, Any], key: str, nth: int = 0) -> str:
-    """A header's value as one line, or, where it is not one that can be parsed, what stands there.
+    """Return a header's value as one line; one that cannot be parsed is returned as received.
 
-    A decoded value may hold line ends; shown as such, the rest of it would look like headers of its own.
+    A decoded value may contain line ends; shown as such, the rest of it would look like further headers.
     """
     try:
         values = message.get_all(key, [])
         return _one_line(str(values[nth])) if len(values) > nth else ""
-    except Exception:  # noqa: BLE001 - the parser of the standard library stumbles over some malformed headers
+    except Exception:  # noqa: BLE001 - the standard library's parser fails on some malformed headers
         raw = [value for name, value in message.raw_items() if name.lower() == key.lower()]
         return _one_line(str(raw[nth]))
 
 
 def _part(message: EmailMessage, kind: str) -> str | None:
-    """The text of the part of this kind; what is in an unknown encoding is shown as far as it can be."""
+    """Return the text of the part of this kind; one in an unknown encoding is decoded as far as possible."""
     part = message.get_body((kind,))
     if part is None:
         return None
@@ -169,10 +169,10 @@ def _part(message: EmailMessage, kind: str) -> str | None:
 
 
 def _one_line(text: str) -> str:
-    """``text`` with line ends and other control characters as spaces."""
+    """Replace line ends and other control characters of ``text`` by spaces."""
     return "".join(" " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char for char in _printable(text))
 
 
 def _printable(text: str) -> str:
-    """``text`` without the stand-ins for bytes that are no UTF-8."""
+    """Replace the surrogates in ``text`` that stand for bytes that are not UTF-8."""
     return text.encode("utf-8", "replace").decode()

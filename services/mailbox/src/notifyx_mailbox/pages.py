@@ -1,4 +1,4 @@
-"""The mailbox's pages and its JSON API. Nothing of a message ever runs: HTML is shown in a sandboxed frame."""
+"""The mailbox's pages and its JSON API. No script of a message runs: HTML is shown in a sandboxed frame."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MAX_LISTED = 2000
 
 
 def create_mailbox_app(mailbox: Mailbox) -> Quart:
-    """``/`` lists, ``/messages/<id>`` shows, ``/api/messages`` is for programs."""
+    """Return the app: ``/`` lists, ``/messages/<id>`` shows, ``/api/messages`` is for programs."""
     app = Quart(__name__, template_folder=str(_PACKAGE / "templates"), static_folder=None)
 
     @app.before_request
-    async def only_by_our_own_name() -> None:
-        # A page from elsewhere whose name was pointed at this machine must not read mail, nor one delete it.
+    async def require_own_name() -> None:
+        # Protects against DNS rebinding and requests from other origins: neither may read or delete mail.
         if request.host.partition(":")[0] not in _OWN_NAMES or request.headers.get("Origin") not in (
             None,
             f"http://{request.host}",
@@ -81,7 +81,7 @@ def create_mailbox_app(mailbox: Mailbox) -> Quart:
 
     @app.get("/favicon.ico")
     async def icon() -> ResponseReturnValue:
-        # Browsers ask for it unbidden, and would report that it is not there.
+        # Browsers request it on their own, and would report a 404.
         return "", 204
 
     @app.get("/static/<path:name>")
@@ -94,7 +94,7 @@ def create_mailbox_app(mailbox: Mailbox) -> Quart:
 
 
 def _with_links_outside(html: str) -> str:
-    """The page with its links opening beside the mailbox: the frame itself may show nothing else."""
+    """Return the page with links that open in a new tab: the frame may show no other page."""
     base = '<base target="_blank">'
     changed, count = re.subn(r"<head\b[^>]*>", lambda head: head.group() + base, html, count=1, flags=re.IGNORECASE)
     return changed if count else base + html

@@ -1,1 +1,1 @@
-"""Notifyx."""
+"""The mailer: renders emails and sends them through an SMTP server."""

@@ -1,4 +1,4 @@
-"""``notifyx-mailer``: settings, wiring and the process."""
+"""Assembles the mailer process; entry point ``notifyx-mailer``."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ class MailerNode(Node[MailerSettings]):
         """
         super().__init__(settings, clock=clock, metrics=metrics)
         token = settings.internal_token.get_secret_value()
-        self._found: EndpointSliceDiscovery | RegistryDiscovery | None = None
+        self._own_discovery: EndpointSliceDiscovery | RegistryDiscovery | None = None
         if discovery is None and settings.kubernetes_namespace:
-            discovery = self._found = EndpointSliceDiscovery(
+            discovery = self._own_discovery = EndpointSliceDiscovery(
                 settings, background=self.background, metrics=self.metrics, clock=self.clock
             )
         elif discovery is None:
-            discovery = self._found = RegistryDiscovery(settings.registry_urls, token, background=self.background)
+            discovery = self._own_discovery = RegistryDiscovery(
+                settings.registry_urls, token, background=self.background
+            )
         self.sender = Sender(
             settings, node=self.instance, metrics=self.metrics, clock=self.clock, background=self.background
         )
@@ -61,10 +63,10 @@ class MailerNode(Node[MailerSettings]):
         add_routes(self.app, self.mailer)
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Say which kind of email there is, and find the peers."""
+        """Start discovery and the client of the peers, and log how email is configured."""
         stack.push_async_callback(self.sender.close)
-        if self._found is not None:
-            await stack.enter_async_context(self._found)
+        if self._own_discovery is not None:
+            await stack.enter_async_context(self._own_discovery)
         await stack.enter_async_context(self.peers)
         if not self.settings.email_enabled:
             log.warning("email_disabled", unset="NOTIFYX_SMTP_HOST")
@@ -72,7 +74,7 @@ class MailerNode(Node[MailerSettings]):
             log.warning("smtp_login_unencrypted")
 
     async def drain(self) -> None:
-        """Finish the emails that are on their way."""
+        """Finish the emails that were accepted."""
         await self.sender.drain()
 
 

@@ -4,9 +4,9 @@
 
     NotifyxError
     └── MailError
-        ├── MailRejected    permanent: trying again is useless (``address`` tells whether the address is to blame)
-        │   └── HeadersUnsafe    its headers would not be exactly those that were set
-        └── MailFailed     may be tried again (``attempted`` tells whether the server was given the email)
+        ├── MailRejected    permanent: a retry is useless (``address``: the address is the cause)
+        │   └── HeadersUnsafe    its headers would differ from those that were set
+        └── MailFailed     may be retried (``attempted``: the server was sent the email)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class MailError(NotifyxError):
 
 
 class MailRejected(MailError):
-    """It will never be taken as it is."""
+    """The email is rejected permanently, by the server or before it is sent."""
 
     code = "mail_refused"
 
@@ -31,15 +31,15 @@ class MailRejected(MailError):
 
 
 class HeadersUnsafe(MailRejected):
-    """A receiver would read other headers than the mailer set. The email is never sent."""
+    """A receiver would read headers other than those that the mailer set. The email is never sent."""
 
     code = "mail_headers_unsafe"
 
 
 class MailFailed(MailError):
-    """It was not taken this time.
+    """The email was not accepted; it may be retried.
 
-    ``attempted``: its content was on the way, so that it may have been taken. ``answered``: the server said so.
+    ``attempted``: its content was being sent, so the server may have accepted it. ``answered``: the server answered.
     """
 
     code = "mail_failed"

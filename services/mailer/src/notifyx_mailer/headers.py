@@ -1,15 +1,15 @@
-"""Header lines, written here and parsed by nobody on their way out. Pure.
+"""Writes header lines without parsing their values. Pure.
 
-Why the standard library does not write them: its policies parse a header's value and fold what they parsed. A value
-that people wrote may look like an encoded word (RFC 2047), and until Python 3.11.10, 3.12.5 and 3.13.0 the decoded
+The standard library is not used for this: its policies parse a header's value and fold the parsed form. A value
+that people wrote may look like an encoded word (RFC 2047). Until Python 3.11.10, 3.12.5 and 3.13.0 the decoded
 content, line ends included, was written back: a title became a ``Bcc:`` header or the body (CVE-2024-6923). Later
 releases raise or fold such values wrongly instead.
 
-What holds here:
+Rules:
 
-- text is either written as it is, when no reader can take it for anything else, or as encoded words whose content is
-  base64: there is no third form, and nothing is decoded or parsed;
-- control characters, line and paragraph separators and lone surrogates are spaces before anything else happens;
+- text is written as it is if no reader can interpret it as anything else, otherwise as encoded words in base64;
+  there is no third form, and nothing is decoded or parsed;
+- control characters, line and paragraph separators and lone surrogates first become spaces;
 - :func:`require_names` reads the finished bytes as a receiver does and accepts exactly the expected headers.
 """
 
@@ -24,10 +24,10 @@ from email.headerregistry import Address
 from notifyx_mailer.errors import HeadersUnsafe
 
 LINE_LENGTH = 76
-"""Longest line with an encoded word, in characters (RFC 2047, section 2)."""
+"""Maximum length of a line with an encoded word, in characters (RFC 2047, section 2)."""
 
 LINE_LIMIT = 998
-"""Longest line of a message, in bytes without its end (RFC 5322, section 2.1.1)."""
+"""Maximum length of a line of a message, in bytes without its end (RFC 5322, section 2.1.1)."""
 
 _ENCODED_WORD = "=?utf-8?b?{}?="
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -35,7 +35,7 @@ _NAME = re.compile(rb"[!-9;-~]+")
 
 
 def printable_line(text: str) -> str:
-    """Return ``text`` with each character that ends a line, controls a terminal or is no character as a space."""
+    """Replace each control character, line end and lone surrogate of ``text`` by a space."""
     return "".join(" " if unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") else char for char in text)
 
 
@@ -49,7 +49,7 @@ def text_header(name: str, text: str) -> bytes:
 def address_header(name: str, address: Address) -> bytes:
     """Return the header of one address; its local part is UTF-8 where it is not ASCII (RFC 6532).
 
-    Raises :class:`HeadersUnsafe` for an address that a reader could take for something else.
+    Raises :class:`HeadersUnsafe` for an address that a reader could interpret as something else.
     """
     spec = address.addr_spec
     if not is_one_word(spec, ascii_only=False):
@@ -106,7 +106,7 @@ def require_names(message: bytes, names: Sequence[str]) -> None:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether ``text`` can be folded at its spaces, and reads the same without being encoded."""
+    """Return whether ``text`` can be folded at its spaces and needs no encoding."""
     words = text.split(" ")
     return not text or (
         text.isascii() and "=?" not in text and all(word and len(word) < LINE_LENGTH - 20 for word in words)
@@ -114,7 +114,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _folded(text: str, used: int) -> str:
-    """``text`` with its lines broken before words; ``used`` characters of the first line are taken."""
+    """Fold ``text`` before words; ``used`` characters of the first line are in use already."""
     lines: list[str] = []
     line = ""
     for word in text.split(" "):
@@ -127,7 +127,7 @@ def _folded(text: str, used: int) -> str:
 
 
 def _encoded(text: str, used: int) -> str:
-    """``text`` as encoded words, one a line; each holds whole characters (RFC 2047, section 5)."""
+    """Return ``text`` as encoded words, one per line, each of whole characters (RFC 2047, section 5)."""
     words: list[str] = []
     chunk = b""
     for char in text:
@@ -141,5 +141,5 @@ def _encoded(text: str, used: int) -> str:
 
 
 def _room(used: int) -> int:
-    """How many bytes an encoded word holds in a line of which ``used`` characters are taken."""
+    """Return how many bytes an encoded word can hold in a line with ``used`` characters in use."""
     return (LINE_LENGTH - used - len(_ENCODED_WORD.format(""))) // 4 * 3

@@ -1,4 +1,4 @@
-"""From rendered parts to the bytes that SMTP carries, and the envelope around them. Pure."""
+"""Builds the message of an email and its SMTP envelope from the rendered parts. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HEADER_LIMIT = 900
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One email ready to go. ``utf8``: the address needs a server that speaks SMTPUTF8 (RFC 6531)."""
+    """One email ready to send. ``utf8``: the address needs a server that supports SMTPUTF8 (RFC 6531)."""
 
     sender: str
     recipient: str
@@ -58,7 +58,7 @@ def compose(mail: Mail, rendered: Rendered, sender: Address, now: datetime) -> E
 
 
 def _body(rendered: Rendered) -> bytes:
-    """Both parts with the headers that describe them; no header of these holds what people wrote."""
+    """Return both parts with their MIME headers, none of which contains text that people wrote."""
     message = EmailMessage(policy=_BODY_POLICY)
     try:
         message.set_content(rendered.text)
@@ -70,14 +70,14 @@ def _body(rendered: Rendered) -> bytes:
 
 
 def parse_recipient(address: str) -> Address:
-    """One plain address, its domain in ASCII. Raises :class:`MailRejected` for anything else."""
+    """Parse one plain address; its domain becomes ASCII. Raises :class:`MailRejected` for anything else."""
     try:
         user, _, domain = _EMAIL.validate_python(address).rpartition("@")
         ascii_domain = domain.encode("idna").decode("ascii")
-        # Once more: some characters become a space and more on their way to ASCII.
+        # Validate again: the conversion to ASCII turns some characters into spaces and others.
         _EMAIL.validate_python(f"{user}@{ascii_domain}")
         if not _DOMAIN.fullmatch(ascii_domain) or not is_one_word(user, ascii_only=False):
-            raise ValueError("a reader of the header could take it for something else")
+            raise ValueError("a reader of the header could interpret it differently")
         return Address(username=user, domain=ascii_domain)
     except (ValidationError, UnicodeError, ValueError):
         raise MailRejected("The address is not a valid email address.", address=True) from None

@@ -1,4 +1,4 @@
-"""What the templates show: each context of the contract as people read it. Pure."""
+"""Converts the contexts of the contract into what the templates show. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from notifyx_common.contracts.mailer import DigestContext, MailedNotification, NotificationContext, VerifyEmailContext
 
 TemplateContext = NotificationContext | DigestContext | VerifyEmailContext
-"""A context that a template can show."""
+"""A context that has a template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class NotificationView(ItemView):
 
 @dataclass(frozen=True, slots=True)
 class DigestView:
-    """The email about several; ``total`` counts those that are not listed as well."""
+    """The email about several notifications; ``total`` also counts those that are not listed."""
 
     source: str
     items: list[ItemView]
@@ -55,7 +55,7 @@ View = NotificationView | DigestView | VerifyEmailView
 
 
 def view_of(context: TemplateContext) -> View:
-    """Return what the template of ``context`` may use."""
+    """Return the values that the template of ``context`` may use."""
     match context:
         case NotificationContext():
             item = _item(context)
@@ -86,7 +86,7 @@ def _item(item: MailedNotification) -> ItemView:
 
 
 def _source(topic: str, title: str) -> str:
-    """The topic as people call it; an inbox has no name of its own."""
+    """Return the topic's title for people; an inbox has no title."""
     return "Direct messages" if topic.startswith("user:") else title or topic or "Notifyx"
 
 
@@ -98,5 +98,5 @@ def _moment(value: datetime | None) -> str:
 
 
 def _web_link(value: str) -> str:
-    """``value`` where it is a web link; anything else (``javascript:`` among it) is left out."""
+    """Return ``value`` if it is a web link, else ``""`` (as for ``javascript:``)."""
     return value if re.fullmatch(r"https?://[^\s<>\"'\x00-\x1f]+", value) else ""

@@ -1,7 +1,7 @@
-"""From a mail's template and context to subject, text and HTML. Pure; called away from the event loop.
+"""Renders a mail's template and context to subject, text and HTML. Pure; called outside the event loop.
 
-Threads render rather than processes: a worker process would outlive a mailer that is killed, and Jinja2's
-compiled templates take about a millisecond an email, less than the SMTP server does.
+Threads render rather than processes: a worker process would survive a mailer that is killed, and Jinja2's
+compiled templates need about a millisecond per email, less than the SMTP server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PREHEADER_LIMIT = 120
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a person will see of an email."""
+    """The parts of an email that a person sees."""
 
     subject: str
     text: str
@@ -31,7 +31,7 @@ class Rendered:
 
 
 class Renderer:
-    """Holds the compiled templates; safe to use from several threads."""
+    """The compiled templates; may be used from several threads."""
 
     def __init__(self) -> None:
         self._environment = Environment(
@@ -69,13 +69,13 @@ class Renderer:
 
 
 def printable(text: str) -> str:
-    """Without control characters other than line ends and tabs, and without lone surrogates."""
+    """Return ``text`` without lone surrogates and control characters, except line ends and tabs."""
     unix = text.replace("\r\n", "\n").replace("\r", "\n")
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", "", unix)
 
 
 def one_line(text: str, limit: int) -> str:
-    """As one line of at most ``limit`` characters: what a header may hold."""
+    """Return ``text`` as one line of at most ``limit`` characters, for a header."""
     return _shorten(" ".join(printable_line(text).split()), limit)
 
 
@@ -84,5 +84,5 @@ def _shorten(text: str, limit: int) -> str:
 
 
 def _lines(text: str) -> Markup:
-    """Escaped, with its line breaks kept."""
+    """Return ``text`` escaped for HTML, with its line breaks."""
     return Markup("<br>\n").join(escape(line) for line in printable(text).split("\n"))

@@ -1,4 +1,4 @@
-"""The HTTP face of a mailer; every path is for Notifyx services only."""
+"""The HTTP routes of a mailer, all for Notifyx services only."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from notifyx_common.serving.handlers import handle
 
 
 class Mailer(Protocol):
-    """What the routes need."""
+    """The interface that the routes need."""
 
     async def send(self, batch: MailBatch, *, local: bool) -> MailResults:
         """Send a batch."""
         ...
 
     def status(self) -> MailerStatus:
-        """What was done so far."""
+        """Return the counts since the start."""
         ...
 
 

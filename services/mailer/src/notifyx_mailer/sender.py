@@ -1,8 +1,8 @@
-"""One email after the other: rendered off the event loop, sent once by this node, counted.
+"""Renders and sends emails; each is sent once by this node and counted.
 
-An email that is on its way is never cut off: when the caller goes away, what has not started is dropped (the
-caller gives it to another node) and what has started is finished and remembered, so that it is answered, not
-sent, when it comes again.
+An SMTP transaction is never cancelled. When the caller disconnects, emails that have not started are dropped (the
+caller gives them to another node). Those that have started are finished and their ids stored, so that a repeated
+request gets the result and sends nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = get_logger(__name__)
 
 
 class Sender:
-    """This node's own sending. Close it with :meth:`close`."""
+    """Sends the emails of this node. Close it with :meth:`close`."""
 
     def __init__(
         self, settings: MailerSettings, *, node: str, metrics: Metrics, clock: Clock, background: Background
@@ -55,11 +55,11 @@ class Sender:
         metrics.observe_pool("mails", self.queue)
 
     def connections(self) -> PoolUsage:
-        """How many connections to the SMTP server are in use now."""
+        """Return how many connections to the SMTP server are in use."""
         return PoolUsage(len(self._running), self._settings.smtp_connections, max(0, self._held - len(self._running)))
 
     def queue(self) -> PoolUsage:
-        """How many emails this node holds now."""
+        """Return how many emails this node holds."""
         return PoolUsage(self._held, self._settings.queue_limit)
 
     async def send(self, mails: Sequence[Mail], deadline: float) -> list[MailResult]:
@@ -70,7 +70,7 @@ class Sender:
         if not self._settings.email_enabled:
             return [MailResult(id=mail.id, status="off", node=self._node) for mail in mails]
         if self._held + len(mails) > self._settings.queue_limit:
-            raise Unavailable(f"This mailer holds {self._held} emails and takes no more now.")
+            raise Unavailable(f"This mailer holds {self._held} emails and accepts no more now.")
         self._held += len(mails)
         self._nothing_held.clear()
         until = self._clock.monotonic() + deadline
@@ -88,7 +88,7 @@ class Sender:
         return [result for result in results if result is not None]
 
     def status(self) -> MailerStatus:
-        """What this node has done since it started."""
+        """Return the counts since this node started."""
         return MailerStatus(
             instance=self._node,
             email="on" if self._settings.email_enabled else "off",
@@ -102,17 +102,17 @@ class Sender:
 
     @property
     def connections_opened(self) -> int:
-        """How many SMTP connections were opened so far."""
+        """Return how many SMTP connections were opened so far."""
         return self._pool.opened
 
     async def drain(self) -> None:
-        """Until what was accepted, and what is on its way, has ended."""
+        """Wait until accepted and running emails have finished."""
         await self._nothing_held.wait()
         while self._running:
             await asyncio.wait(list(self._running.values()))
 
     async def close(self) -> None:
-        """End what still runs, close the connections and threads."""
+        """Cancel running emails, and close the connections and threads."""
         await self._tasks.close()
         await self._pool.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -127,7 +127,11 @@ class Sender:
                 return await self._send_once(mail, until)
         except TimeoutError:
             attempted = mail.id in self._running
-            reason = "The SMTP server had not taken it by the deadline." if attempted else "Its turn did not come."
+            reason = (
+                "The SMTP server had not accepted the email by the deadline."
+                if attempted
+                else "The email was not started before the deadline."
+            )
             return self._failure_result(mail, reason, attempted)
         except MailError as error:
             return self._record(mail, error)
@@ -137,7 +141,7 @@ class Sender:
             return await earlier
         envelope = await asyncio.get_running_loop().run_in_executor(self._threads, self._prepare, mail)
         await self._pool.acquire()
-        # Nothing was awaited since: what is decided here holds until the task below is registered.
+        # No await follows until the task below is registered, so this decision stays valid.
         earlier = self._earlier_result(mail)
         if earlier is not None or self._clock.monotonic() >= until:
             self._pool.release()
@@ -150,7 +154,7 @@ class Sender:
         return await asyncio.shield(task)
 
     def _earlier_result(self, mail: Mail) -> asyncio.Future[MailResult] | None:
-        """The result of an email that was sent lately or is on its way."""
+        """Return the result of an email that was sent recently or is being sent."""
         if self._sent_ids.contains(mail.id, self._clock.monotonic()):
             future: asyncio.Future[MailResult] = asyncio.get_running_loop().create_future()
             future.set_result(MailResult(id=mail.id, status="sent", node=self._node))

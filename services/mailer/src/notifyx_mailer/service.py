@@ -1,4 +1,4 @@
-"""What a mailer does with a batch: send it itself, or share a large one with the other mailers."""
+"""Sends a batch, or shares a large one with the other mailers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from notifyx_mailer.sender import Sender
 from notifyx_mailer.settings import MailerSettings
 
 _ANSWER_MARGIN = 0.85
-"""A node answers within this part of the time it is given, so that its answer is not late."""
+"""Fraction of the deadline within which a node answers, so that its answer is not late."""
 
 _FIRST_PEER = 0.6
-"""A peer gets this part of the time for a chunk; the rest is for another peer, should the first one hang."""
+"""Fraction of the deadline that a peer gets for a chunk; the rest is for another peer if the first one hangs."""
 
 
 class MailerService:
@@ -49,7 +49,7 @@ class MailerService:
         self._clock = clock
 
     def status(self) -> MailerStatus:
-        """What this node did so far."""
+        """Return the counts since this node started."""
         return self._sender.status()
 
     async def send(self, batch: MailBatch, *, local: bool) -> MailResults:
@@ -90,13 +90,13 @@ class MailerService:
         return answer.results
 
     def _endpoints(self) -> list[Endpoint]:
-        """The live peers and this node, which needs no discovery to know of itself."""
+        """Return the live peers and this node, which needs no discovery to find itself."""
         others = [endpoint for endpoint in self._peers.available if endpoint.instance != self._node]
         return [*others, Endpoint(self._node, "self:")]
 
 
 def to_task_answer(results: Sequence[MailResult]) -> list[MailResult | NotExecuted]:
-    """An email that the SMTP server was never given may go through another node at once."""
+    """Mark emails that the SMTP server was never sent as not executed: another node may send them at once."""
     return [
         NotExecuted(result.reason) if result.status == "failed" and not result.attempted else result
         for result in results
@@ -104,7 +104,7 @@ def to_task_answer(results: Sequence[MailResult]) -> list[MailResult | NotExecut
 
 
 def result_of(mail: Mail, outcome: TaskResult[MailResult]) -> MailResult:
-    """The result of an email, also when no node gave one."""
+    """Return the result of an email; failed if no node returned one."""
     if outcome.value is not None:
         return outcome.value
     return MailResult(id=mail.id, status="failed", reason=outcome.reason, attempted=outcome.attempts > 0)

@@ -1,4 +1,4 @@
-"""What a mailer can be told, all by environment (``NOTIFYX_<FIELD>``)."""
+"""Settings of the mailer, read from the environment (``NOTIFYX_<FIELD>``)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class MailerSettings(ServiceSettings):
     """Settings of one mailer node."""
 
     smtp_host: str = Field(default="", pattern=r"^[^\s\x00-\x1f]*$")
-    """Host of the SMTP server; empty: email is off, and every answer says so."""
+    """Host of the SMTP server; empty: email is off, and every result is ``off``."""
 
     smtp_port: int | None = Field(default=None, ge=1, le=65535)
     """Port of the SMTP server; 25, 587 (starttls) or 465 (tls) when not set."""
 
     smtp_username: str = ""
-    """Log in with this name; empty: no login."""
+    """Name for the SMTP login; empty: no login."""
 
     smtp_password: SecretStr = SecretStr("")
     """The password of ``smtp_username``."""
@@ -40,25 +40,25 @@ class MailerSettings(ServiceSettings):
     """Whether the server's certificate and name are checked."""
 
     smtp_from: str = "Notifyx <notifyx@localhost>"
-    """The sender: an address, or ``Name <address>``."""
+    """Sender of all emails: an address, or ``Name <address>``."""
 
     smtp_helo: str = Field(default="", pattern=r"^[A-Za-z0-9.:_\[\]-]*$")
     """Name given in EHLO; defaults to the host name."""
 
     smtp_timeout: float = Field(default=10.0, gt=0, le=300)
-    """Longest wait for a connection, and for each answer of the SMTP server, in seconds."""
+    """Timeout of a connection, and of each answer of the SMTP server, in seconds."""
 
     smtp_connections: int = Field(default=4, ge=1, le=100)
-    """Most connections to the SMTP server at a time."""
+    """Maximum number of concurrent connections to the SMTP server."""
 
     smtp_idle_seconds: float = Field(default=30.0, ge=0, le=3600)
-    """A connection unused for longer is not used again."""
+    """Idle time after which a connection is not used again, in seconds."""
 
     smtp_mails_per_connection: int = Field(default=100, ge=1)
-    """After so many emails a connection is replaced."""
+    """Number of emails after which a connection is replaced."""
 
     render_threads: int = Field(default=2, ge=1, le=32)
-    """Threads that render, away from the event loop."""
+    """Number of threads that render, outside the event loop."""
 
     chunk: int = Field(default=10, ge=1, le=1000)
     """A batch larger than this is shared with the other mailers, in chunks of this size."""
@@ -67,30 +67,30 @@ class MailerSettings(ServiceSettings):
     """Longest wait for a peer to send one chunk, in seconds; then another one gets it."""
 
     queue_limit: int = Field(default=4000, ge=1)
-    """Emails held at a time; beyond it a batch is refused (503) and goes to another node."""
+    """Maximum number of emails held; beyond it a batch is rejected (503) and goes to another node."""
 
     remember_seconds: float = Field(default=900.0, ge=0)
-    """For how long an email that was sent is recognised when it comes again."""
+    """How long the id of a sent email is stored to recognise a repeated request, in seconds."""
 
     remember_count: int = Field(default=20_000, ge=0)
-    """How many sent emails are remembered at most."""
+    """Maximum number of stored ids of sent emails."""
 
     max_body: int = Field(default=64 << 20, ge=1024)
-    """Largest HTTP body accepted, in bytes: a batch of digests is large."""
+    """Maximum size of an HTTP body, in bytes: a batch of digests is large."""
 
     @property
     def email_enabled(self) -> bool:
-        """Whether an SMTP server is configured."""
+        """Return whether an SMTP server is configured."""
         return bool(self.smtp_host)
 
     @property
     def effective_smtp_port(self) -> int:
-        """The port to connect to."""
+        """Return the port to connect to."""
         return self.smtp_port or DEFAULT_PORTS[self.smtp_tls]
 
     @property
     def sender(self) -> Address:
-        """The sender, parsed."""
+        """Return the parsed sender."""
         name, address = parseaddr(self.smtp_from)
         return Address(name, addr_spec=address)
 

@@ -1,9 +1,9 @@
-"""SMTP: a bounded pool of connections that are used again, and the meaning of what the server answers.
+"""SMTP: a bounded pool of reused connections, and the classification of the server's answers.
 
-A connection is used for one email at a time, again for the next, and replaced when it was idle for too long,
-has carried enough, or broke. An idle connection that the server had closed is noticed before the content of an
-email is on the way, and the email then goes over a fresh one. After that the outcome of a broken connection is
-unknown, and the email is failed as *attempted*: it may arrive, and is recognised by its Message-ID when sent again.
+A connection carries one email at a time. It is replaced when it was idle for too long, has carried its number of
+emails, or broke. If the server has closed an idle connection, this is noticed before an email's content is sent, and
+the email goes over a new connection. A connection that breaks later leaves the outcome unknown: the email fails as
+*attempted*. It may arrive, and a receiver recognises the repeated email by its Message-ID.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ class SmtpPool:
         self._idle: deque[_SmtpConnection] = deque()
         self._closed = False
         self.opened = 0
-        """How many connections were opened so far."""
+        """Number of connections opened so far."""
 
     async def acquire(self) -> None:
-        """Wait for a turn; then :meth:`send` or :meth:`release` must follow."""
+        """Wait for a connection slot; call :meth:`send` or :meth:`release` next."""
         await self._slots.acquire()
 
     def release(self) -> None:
-        """Give a turn back."""
+        """Release a connection slot."""
         self._slots.release()
 
     async def send(self, envelope: Envelope) -> None:
-        """Send in a turn that :meth:`acquire` gave, and give it back.
+        """Send on a slot from :meth:`acquire`, and release it.
 
         Raises :class:`MailRejected` or :class:`MailFailed`.
         """
@@ -70,7 +70,7 @@ class SmtpPool:
             self._slots.release()
 
     async def close(self) -> None:
-        """Say goodbye on idle connections, and keep none from now on."""
+        """Close the idle connections, and pool none from now on."""
         self._closed = True
         idle, self._idle = self._idle, deque()
         await asyncio.gather(*(self._close_connection(connection) for connection in idle))
@@ -88,7 +88,7 @@ class SmtpPool:
         await self._transact(await self._open(), envelope)
 
     async def _idle_connection(self) -> _SmtpConnection | None:
-        """An idle connection that is still good; those which are not are closed."""
+        """Return an idle connection that is usable; close those that are not."""
         while self._idle:
             connection = self._idle.pop()
             fresh = self._clock.monotonic() - connection.idle_since <= self._settings.smtp_idle_seconds
@@ -123,22 +123,22 @@ class SmtpPool:
     async def _transact(self, connection: _SmtpConnection, envelope: Envelope) -> None:
         client = connection.client
         stage: Stage = "sender"
-        kept = False
+        reusable = False
         try:
             if envelope.utf8:
                 await client.ehlo()
                 if not client.supports_extension("smtputf8"):
-                    kept = True
-                    raise MailRejected("The SMTP server does not take addresses with such characters.", address=True)
+                    reusable = True
+                    raise MailRejected("The SMTP server does not accept addresses with such characters.", address=True)
             options, encoding = (["SMTPUTF8"], "utf-8") if envelope.utf8 else ([], "ascii")
             await client.mail(envelope.sender, options=options, encoding=encoding)
             stage = "recipient"
             await client.rcpt(envelope.recipient, encoding=encoding)
             stage = "content"
             await client.data(envelope.message)
-            kept = True
+            reusable = True
         except aiosmtplib.SMTPResponseException as error:
-            kept = await self._reset(client)
+            reusable = await self._reset(client)
             raise classify_rejection(stage, error.code, error.message) from None
         except _CONNECTION_ERRORS as error:
             kind = "did not answer in time" if isinstance(error, TimeoutError) else "closed the connection"
@@ -147,23 +147,23 @@ class SmtpPool:
             raise MailFailed(f"SMTP failed: {one_line(str(error), 200)}.", attempted=stage == "content") from error
         finally:
             connection.mails += 1
-            await self._return_connection(connection, kept)
+            await self._return_connection(connection, reusable)
 
     async def _reset(self, client: aiosmtplib.SMTP) -> bool:
-        """After a refusal: whether the connection can carry the next email."""
+        """Reset after a rejection; return whether the connection can carry the next email."""
         try:
             await client.rset()
         except (aiosmtplib.SMTPException, OSError):
             return False
         return True
 
-    async def _return_connection(self, connection: _SmtpConnection, kept: bool) -> None:
+    async def _return_connection(self, connection: _SmtpConnection, reusable: bool) -> None:
         worn = connection.mails >= self._settings.smtp_mails_per_connection
-        if kept and not worn and not self._closed and connection.client.is_connected:
+        if reusable and not worn and not self._closed and connection.client.is_connected:
             connection.idle_since = self._clock.monotonic()
             self._idle.append(connection)
         else:
-            await self._close_connection(connection, polite=kept)
+            await self._close_connection(connection, polite=reusable)
 
     async def _close_connection(self, connection: _SmtpConnection, *, polite: bool = True) -> None:
         client = connection.client
@@ -174,11 +174,11 @@ class SmtpPool:
 
 
 def classify_rejection(stage: Stage, code: int, message: str) -> MailError:
-    """What a refusal means: for this email, for its address, or only for now.
+    """Return the error for a rejection: permanent for the email or its address, or temporary.
 
-    Only the answer to RCPT speaks about the address, and not when it is about policy, authentication, the
-    protocol or a full mailbox: a misconfigured relay must not stop mail to everyone. A refused sender is our
-    configuration, so the email is kept for when that is mended.
+    Only the answer to RCPT is about the address, unless its code means policy, authentication, the protocol or a
+    full mailbox: a misconfigured relay must not stop mail to everyone. A rejected sender is an error of our
+    configuration, so the email is retried until that is corrected.
     """
     reason = one_line(f"{code} {message}", 300)
     permanent = 500 <= code <= 599
@@ -195,7 +195,7 @@ def classify_rejection(stage: Stage, code: int, message: str) -> MailError:
 
 
 def tls_context(settings: MailerSettings) -> ssl.SSLContext | None:
-    """The TLS side of the settings. Raises :class:`SettingsError` for a CA file that holds no certificate."""
+    """Return the TLS context, if TLS is on. Raises :class:`SettingsError` for a CA file without a certificate."""
     if settings.smtp_tls == "none" or not settings.email_enabled:
         return None
     try:
