@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 import aiohttp
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from notifyx_local.web_build import SOURCE, build_web
+from notifyx_local.web_build import WEB_SOURCE, build_web
 from support.debian import program
 from support.platform import PASSWORD, Platform
 
@@ -28,14 +28,14 @@ FONTS = "usr/share/fonts"
 PATIENCE_MS = 20_000
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"
+AXE = WEB_SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 
 expect.set_options(timeout=PATIENCE_MS)
 
 
 async def build(log: Path) -> None:
     """The build that the platform serves: made before it starts, so that no test waits for it."""
-    await build_web(SOURCE, log, lambda line: None)
+    await build_web(WEB_SOURCE, log, lambda line: None)
 
 
 def chromium() -> tuple[str, dict[str, str]]:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
-from notifyx_local.web_build import SOURCE
+from notifyx_local.web_build import WEB_SOURCE
 from support.node import node
 
 INSTALL_SECONDS = 600
 TOOL_SECONDS = 300
-TYPES = SOURCE / "src" / "api" / "schema.d.ts"
+TYPES = WEB_SOURCE / "src" / "api" / "schema.d.ts"
 
 
 class ToolFailed(Exception):
@@ -28,7 +28,13 @@ class ToolFailed(Exception):
 def run(command: Sequence[str], seconds: float = TOOL_SECONDS) -> str:
     """Run one tool in the web client's folder; its output. Raises :class:`ToolFailed`."""
     done = subprocess.run(
-        command, cwd=SOURCE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False
+        command,
+        cwd=WEB_SOURCE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        check=False,
     )
     if done.returncode != 0:
         raise ToolFailed(done.stdout)
@@ -37,12 +43,12 @@ def run(command: Sequence[str], seconds: float = TOOL_SECONDS) -> str:
 
 def install() -> None:
     """Everything of the lock file, development tools included, unless it is there. Raises :class:`ToolFailed`."""
-    (SOURCE / ".cache").mkdir(exist_ok=True)
+    (WEB_SOURCE / ".cache").mkdir(exist_ok=True)
     # The same lock as a build's: both change node_modules.
-    with (SOURCE / ".cache" / "lock").open("w") as lock:
+    with (WEB_SOURCE / ".cache" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp = SOURCE / "node_modules" / ".notifyx-lock"
-        wanted = f"{hashlib.sha256((SOURCE / 'package-lock.json').read_bytes()).hexdigest()} full"
+        stamp = WEB_SOURCE / "node_modules" / ".notifyx-lock"
+        wanted = f"{hashlib.sha256((WEB_SOURCE / 'package-lock.json').read_bytes()).hexdigest()} full"
         if not stamp.exists() or stamp.read_text() != wanted:
             run([*node("npm"), "ci", "--no-audit", "--no-fund", "--loglevel=error"], INSTALL_SECONDS)
             stamp.write_text(wanted)
@@ -50,10 +56,10 @@ def install() -> None:
 
 def tool(name: str, *arguments: str) -> str:
     """Run a package's program; its output. Raises :class:`ToolFailed`."""
-    manifest = json.loads((SOURCE / "node_modules" / name / "package.json").read_text())
+    manifest = json.loads((WEB_SOURCE / "node_modules" / name / "package.json").read_text())
     programs = manifest["bin"]
     program = programs if isinstance(programs, str) else programs.get(name.rpartition("/")[2]) or programs["tsc"]
-    return run([*node("node"), str(SOURCE / "node_modules" / name / program), *arguments])
+    return run([*node("node"), str(WEB_SOURCE / "node_modules" / name / program), *arguments])
 
 
 def check() -> None:

@@ -20,7 +20,7 @@ from notifyx_common.background import Background
 from notifyx_common.metrics import Metrics
 from notifyx_local import supervisor as module
 from notifyx_local.processes import ProcessSpec
-from notifyx_local.supervisor import StartFailed, Supervisor, bound_log
+from notifyx_local.supervisor import StartFailed, Supervisor, rotate_log
 from support.platform import eventually
 
 READY = "import json, os, pathlib; pathlib.Path(os.environ['READY']).write_text(json.dumps({'pid': os.getpid()}))\n"
@@ -162,7 +162,7 @@ async def test_nobody_is_started_again_while_stopping(stage: Stage) -> None:
 
 async def test_a_log_stays_small_while_its_process_writes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_LOG", 20_000)
-    monkeypatch.setattr(module, "_LOG_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_LOG_CHECK_INTERVAL", 0.05)
     chatty = (
         READY + "import time\nfor n in range(100_000):\n    print(n, 'x' * 80, flush=True)\n    time.sleep(0.001)\n"
     )
@@ -182,9 +182,9 @@ async def test_a_log_stays_small_while_its_process_writes(stage: Stage, monkeypa
 
 def test_a_small_or_missing_log_is_left_alone(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
-    bound_log(log, 10)
+    rotate_log(log, 10)
     log.write_text("short")
-    bound_log(log, 10)
+    rotate_log(log, 10)
     assert log.read_text() == "short"
     assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
 

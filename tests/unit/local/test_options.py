@@ -3,20 +3,20 @@ from pathlib import Path
 
 import pytest
 
-from notifyx_local.options import BadOption, UpOptions, check_ports, parse_smtp
-from notifyx_local.welcome import Web, welcome
+from notifyx_local.options import InvalidOption, UpOptions, check_ports, parse_smtp
+from notifyx_local.welcome import WebClientState, welcome
 
 
 def test_a_taken_port_is_named_with_its_option() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(BadOption, match="--socket-port"):
+        with pytest.raises(InvalidOption, match="--socket-port"):
             check_ports({"--socket-port": taken.getsockname()[1]})
 
 
 def test_one_port_for_two_things_is_refused() -> None:
-    with pytest.raises(BadOption, match="--port"):
+    with pytest.raises(InvalidOption, match="--port"):
         check_ports({"--port": 4999, "--smtp-port": 4999})
 
 
@@ -37,13 +37,13 @@ def test_an_smtp_url(url: str, host: str, port: int, tls: str, username: str, pa
     "url", ["mail.example.com", "http://u:pw@mail", "smtp://u:pw@", "smtp://u:pw@h:x", "smtp://h:99999"]
 )
 def test_a_wrong_smtp_url_is_one_sentence_without_the_password(url: str) -> None:
-    with pytest.raises(BadOption, match="--smtp takes") as caught:
+    with pytest.raises(InvalidOption, match="--smtp takes") as caught:
         parse_smtp(url, "a@b")
     assert url not in caught.value.reason
 
 
 def test_the_welcome_names_what_runs_and_no_secret() -> None:
-    built = Web(served=True)
+    built = WebClientState(served=True)
     text = welcome(UpOptions(Path("/d"), None, port=4999), web=built, topics=["orders"], folder=Path("/d"))
     assert "Open            http://127.0.0.1:4999/\n" in text
     assert "http://127.0.0.1:4999/api/v1/docs" in text
@@ -56,13 +56,17 @@ def test_the_welcome_names_what_runs_and_no_secret() -> None:
 @pytest.mark.parametrize(
     ("web", "opens", "problem"),
     [
-        (Web(served=False, problem="npm ci failed."), False, "Web client      npm ci failed."),
-        (Web(served=True, problem="npm ci failed."), True, "Web client      of an earlier build. npm ci failed."),
-        (Web(served=True), True, None),
+        (WebClientState(served=False, problem="npm ci failed."), False, "Web client      npm ci failed."),
+        (
+            WebClientState(served=True, problem="npm ci failed."),
+            True,
+            "Web client      of an earlier build. npm ci failed.",
+        ),
+        (WebClientState(served=True), True, None),
     ],
 )
 def test_the_welcome_names_the_web_client_only_where_it_can_be_opened(
-    web: Web, opens: bool, problem: str | None
+    web: WebClientState, opens: bool, problem: str | None
 ) -> None:
     text = welcome(UpOptions(Path("/d"), None), web=web, topics=[], folder=Path("/d"))
     assert ("  Open  " in text) is opens

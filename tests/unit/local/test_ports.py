@@ -24,7 +24,7 @@ def few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     taken.bind(("127.0.0.1", 0))
     with taken:
         port = taken.getsockname()[1]
-        monkeypatch.setattr(ports, "PORTS", range(port, port + 1))
+        monkeypatch.setattr(ports, "PORT_RANGE", range(port, port + 1))
         yield tmp_path
 
 
@@ -56,7 +56,7 @@ def test_a_port_that_is_listened_on_is_not_given(few: Path) -> None:
 def test_what_a_dead_process_was_given_is_free_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     draw = [sys.executable, "-c", f"{DRAW}print(free_port(Path(sys.argv[1])))", str(tmp_path)]
     port = int(subprocess.run(draw, check=True, capture_output=True, text=True).stdout)
-    monkeypatch.setattr(ports, "PORTS", range(port, port + 1))
+    monkeypatch.setattr(ports, "PORT_RANGE", range(port, port + 1))
     assert free_port(tmp_path) == port
     with pytest.raises(NoFreePort):
         free_port(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from notifyx_local.postgres import explain
+from notifyx_local.postgres import failure_reason
 
 START = "2026-11-22 23:14:43.504 UTC [1] LOG:  starting PostgreSQL 18.6 on x86_64\n"
 
@@ -24,4 +24,4 @@ START = "2026-11-22 23:14:43.504 UTC [1] LOG:  starting PostgreSQL 18.6 on x86_6
     ],
 )  # fmt: skip
 def test_the_last_reason_is_told(log: str, reason: str) -> None:
-    assert reason in explain(log)
+    assert reason in failure_reason(log)

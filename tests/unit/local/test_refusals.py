@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from notifyx_local.credentials import UnreadableSecrets, load_secrets
-from notifyx_local.options import BadOption, check_email, check_memcached, check_prometheus
+from notifyx_local.options import InvalidOption, check_email, check_memcached, check_prometheus
 from notifyx_local.postgres import is_ready
-from notifyx_local.topics import BadTopicFile, read_folder
+from notifyx_local.topics import InvalidTopicFile, read_folder
 
 TOPIC = "apiVersion: notifyx.dev/v1alpha1\nkind: NotifyxTopic\nmetadata: {name: a}\n"
 
@@ -23,7 +23,7 @@ def test_memcached_addresses(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["localhost", "http://x:1", "a:1,", "a:b", "a b:1", "a:123456", ":1"])
 def test_what_is_no_memcached_address(address: str) -> None:
-    with pytest.raises(BadOption, match="--memcached takes host:port"):
+    with pytest.raises(InvalidOption, match="--memcached takes host:port"):
         check_memcached(address)
 
 
@@ -34,13 +34,13 @@ def test_addresses_of_prometheus(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["localhost:9090", "ftp://x", "http://", "http://user:secret@x:9090"])
 def test_what_is_no_address_of_prometheus(url: str) -> None:
-    with pytest.raises(BadOption, match="--prometheus takes the base URL"):
+    with pytest.raises(InvalidOption, match="--prometheus takes the base URL"):
         check_prometheus(url)
 
 
 @pytest.mark.parametrize("address", ["", "nobody", "a@b@c", "a b@c", "@x", "x@"])
 def test_what_is_no_email_address(address: str) -> None:
-    with pytest.raises(BadOption, match="--admin-email takes an email address"):
+    with pytest.raises(InvalidOption, match="--admin-email takes an email address"):
         check_email(address)
 
 
@@ -77,7 +77,7 @@ def test_one_resource_in_two_files_is_refused(tmp_path: Path) -> None:
     one, two = tmp_path / "1.yaml", tmp_path / "2.yml"
     one.write_text(TOPIC)
     two.write_text(TOPIC)
-    with pytest.raises(BadTopicFile) as caught:
+    with pytest.raises(InvalidTopicFile) as caught:
         read_folder(tmp_path)
     assert caught.value.reason == f"The NotifyxTopic default/a is in {one} and in {two}; remove one of them."
 
@@ -85,7 +85,7 @@ def test_one_resource_in_two_files_is_refused(tmp_path: Path) -> None:
 def test_one_resource_twice_in_a_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "1.yaml"
     file.write_text(f"{TOPIC}---\n{TOPIC}")
-    with pytest.raises(BadTopicFile, match="is twice in"):
+    with pytest.raises(InvalidTopicFile, match="is twice in"):
         read_folder(file)
 
 

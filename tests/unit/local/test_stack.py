@@ -8,14 +8,14 @@ from pathlib import Path
 from notifyx_local.credentials import Secrets
 from notifyx_local.options import Smtp, UpOptions
 from notifyx_local.processes import ProcessSpec
-from notifyx_local.stack import Folders, service_specs
+from notifyx_local.stack import DataFolders, service_specs
 
 SECRETS = Secrets()
 
 
 def specs(options: UpOptions, own_ports: tuple[int, ...] = ()) -> dict[str, ProcessSpec]:
     made = service_specs(
-        Folders(Path("/d")),
+        DataFolders(Path("/d")),
         options,
         SECRETS,
         databases={"auth": "postgresql://a", "store": "postgresql://s"},

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyx_local.topics import BadTopicFile, read_folder
+from notifyx_local.topics import InvalidTopicFile, read_folder
 
 HEAD = "apiVersion: notifyx.dev/v1alpha1\nkind: NotifyxTopic\n"
 
@@ -34,7 +34,7 @@ def test_several_documents_and_empty_ones(tmp_path: Path) -> None:
 def test_a_broken_file_is_named_with_the_place(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "broken.yaml"
     file.write_text(text)
-    with pytest.raises(BadTopicFile) as caught:
+    with pytest.raises(InvalidTopicFile) as caught:
         read_folder(tmp_path)
     assert str(file) in caught.value.reason
     assert words in caught.value.reason
@@ -42,5 +42,5 @@ def test_a_broken_file_is_named_with_the_place(tmp_path: Path, text: str, words:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BadTopicFile, match="--topics"):
+    with pytest.raises(InvalidTopicFile, match="--topics"):
         read_folder(tmp_path / "nowhere")

@@ -60,7 +60,7 @@ async def test_a_build_that_fails_says_why_and_leaves_the_one_before(
     with pytest.raises(BuildFailed, match=r"npm ci failed: npm error 404 no such package\. Its log: "):
         await build_web(source, tmp_path / "web.log", said.append)
     assert said == ["Installing what the web client is built with ..."]
-    assert "no such package" in (output_folder(source) / web_build.REASON).read_text()
+    assert "no such package" in (output_folder(source) / web_build.REASON_FILE).read_text()
     (output_folder(source) / "index.html").write_text("the build before")
     with pytest.raises(BuildFailed):
         await build_web(source, tmp_path / "web.log", said.append)

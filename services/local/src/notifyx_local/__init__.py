@@ -1,1 +1,1 @@
-"""The whole platform on one machine: ``notifyx up``."""
+"""Runs the whole platform on one machine: ``notifyx up``."""

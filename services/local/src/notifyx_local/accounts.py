@@ -1,4 +1,4 @@
-"""Programs that run as another account of this machine."""
+"""Runs programs as another account of this machine."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def up(
     json_ready: Annotated[Path | None, typer.Option(help="Write addresses here as JSON once all is ready.")] = None,
 ) -> None:
     """Run the whole platform on this machine until Ctrl-C."""
-    # Not with the module, which every other command loads too: they need not wait for what a platform is made of.
+    # Imported late: every command of the command line loads this module, and the platform is slow to import.
     from notifyx_local.main import run  # noqa: PLC0415
 
     examples = Path("examples/topics")

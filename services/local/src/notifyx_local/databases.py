@@ -1,4 +1,4 @@
-"""The databases of auth and store, each with an owner of its own that can reach nothing else."""
+"""Creates the databases of auth and store, each with an owner that has access to no other database."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
-from notifyx_local.options import BadOption
+from notifyx_local.options import InvalidOption
 
 
 async def make_databases(server: str, passwords: Mapping[str, str], *, own_roles: bool) -> dict[str, str]:
-    """Make a database for each name of ``passwords`` where it is missing; their URLs.
+    """Create the missing databases, one for each name of ``passwords``; return their URLs.
 
-    ``server`` is a URL that may create databases. With ``own_roles`` each gets a role of its own with that password;
-    without (someone else's server) the user of ``server`` owns them. Raises :class:`BadOption` when it cannot be used.
+    ``server`` is the URL of a user that may create databases. With ``own_roles`` each database gets a role of its own
+    with its password; without (an external server), the user of ``server`` owns them. Raises :class:`InvalidOption` if
+    the server cannot be used.
     """
     try:
         connection = await asyncpg.connect(server, timeout=10)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        raise BadOption(f"PostgreSQL cannot be used as --postgres says: {error or type(error).__name__}.") from None
+        raise InvalidOption(f"PostgreSQL cannot be used as --postgres says: {error or type(error).__name__}.") from None
     try:
         if own_roles:
             await connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
@@ -28,7 +29,7 @@ async def make_databases(server: str, passwords: Mapping[str, str], *, own_roles
             for name, password in passwords.items()
         }
     except asyncpg.InsufficientPrivilegeError:
-        raise BadOption("The user of --postgres may not create databases; let it, or create notifyx_auth and "
+        raise InvalidOption("The user of --postgres may not create databases; let it, or create notifyx_auth and "
                         "notifyx_store and make it their owner.") from None  # fmt: skip
     finally:
         await connection.close()
@@ -37,7 +38,7 @@ async def make_databases(server: str, passwords: Mapping[str, str], *, own_roles
 async def _make(connection: asyncpg.Connection, server: str, name: str, password: str | None) -> str:
     if password is not None:
         verb = "ALTER" if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name) else "CREATE"
-        # A password is no parameter in PostgreSQL's grammar; ours are URL-safe base64.
+        # PostgreSQL accepts no parameter for a password here; ours are URL-safe base64.
         assert password.replace("-", "").replace("_", "").isalnum()
         await connection.execute(f"{verb} ROLE {name} LOGIN PASSWORD '{password}'")
     if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):

@@ -6,6 +6,6 @@ from notifyx_common.errors import NotifyxError
 
 
 class PostgresError(NotifyxError):
-    """PostgreSQL could not be set up or started; the sentence says why, and what would help where that is known."""
+    """PostgreSQL could not be set up or started; the reason says why and, if known, what to do."""
 
     code = "postgres"

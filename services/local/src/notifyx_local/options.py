@@ -1,4 +1,4 @@
-"""What ``notifyx up`` can be told, checked before anything starts."""
+"""Options of ``notifyx up``, validated before anything starts."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _ADDRESSES = re.compile(
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
-class BadOption(NotifyxError):
-    """An option cannot be used; the sentence names it and what would do."""
+class InvalidOption(NotifyxError):
+    """An option is invalid; the reason names it and what is accepted."""
 
     code = "bad_option"
 
 
 @dataclass(frozen=True, slots=True)
 class Smtp:
-    """An SMTP server for the mailers' settings."""
+    """The SMTP server of the mailers."""
 
     host: str
     port: int
@@ -39,7 +39,7 @@ class Smtp:
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """One run of the platform. Ports of 0 are not allowed: people have to know them."""
+    """The options of one run. Ports may not be 0, since people have to know them."""
 
     data: Path
     topics: Path | None
@@ -64,12 +64,12 @@ class UpOptions:
 
     @property
     def gateway_url(self) -> str:
-        """Where the gateway answers."""
+        """Base URL of the gateway."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def local_ports(self) -> dict[str, int]:
-        """Ports this run needs, by the option that sets them."""
+        """The ports that this run needs, by the option that sets them."""
         ports = {"--port": self.port, "--socket-port": self.socket_port}
         if not self.smtp:
             ports |= {"--mailbox-port": self.mailbox_port, "--smtp-port": self.smtp_port}
@@ -77,47 +77,47 @@ class UpOptions:
 
 
 def check_ports(ports: dict[str, int]) -> None:
-    """Raise :class:`BadOption` that names the first port which is taken, or asked for twice."""
+    """Raise :class:`InvalidOption` for the first port that is in use, or given twice."""
     seen: dict[int, str] = {}
     for option, port in ports.items():
         if port in seen:
-            raise BadOption(f"{option} and {seen[port]} are both {port}; give one of them another port.")
+            raise InvalidOption(f"{option} and {seen[port]} are both {port}; give one of them another port.")
         seen[port] = option
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 sock.bind(("127.0.0.1", port))
             except OSError as error:
-                raise BadOption(
+                raise InvalidOption(
                     f"Port {port} cannot be used ({error.strerror}); free it or choose another with {option}."
                 ) from None
 
 
 def check_memcached(address: str) -> None:
-    """Raise :class:`BadOption` unless ``address`` is a list of ``host:port``, ``none`` or empty."""
+    """Raise :class:`InvalidOption` unless ``address`` is a list of ``host:port``, ``none`` or empty."""
     if address not in ("", "none") and not _ADDRESSES.fullmatch(address):
-        raise BadOption("--memcached takes host:port, several separated by commas, or none.")
+        raise InvalidOption("--memcached takes host:port, several separated by commas, or none.")
 
 
 def check_prometheus(url: str) -> None:
-    """Raise :class:`BadOption` unless ``url`` is empty or a base URL without credentials."""
+    """Raise :class:`InvalidOption` unless ``url`` is empty or a base URL without credentials."""
     parts = urlsplit(url)
     if url and (parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc):
-        raise BadOption("--prometheus takes the base URL of a Prometheus, like http://localhost:9090.")
+        raise InvalidOption("--prometheus takes the base URL of a Prometheus, like http://localhost:9090.")
 
 
 def check_email(address: str) -> None:
-    """Raise :class:`BadOption` unless ``address`` is the email address of an administrator."""
+    """Raise :class:`InvalidOption` unless ``address`` is the email address of an administrator."""
     try:
         _EMAIL.validate_python(address)
     except ValidationError:
-        raise BadOption("--admin-email takes an email address, like admin@example.com.") from None
+        raise InvalidOption("--admin-email takes an email address, like admin@example.com.") from None
 
 
 def parse_smtp(url: str, sender: str) -> Smtp:
-    """``smtp://``, ``smtps://`` (TLS from the start) or ``smtp+starttls://`` with user, password, host and port.
+    """Parse ``smtp://``, ``smtps://`` (implicit TLS) or ``smtp+starttls://``, with user, password, host and port.
 
-    Raises :class:`BadOption`.
+    Raises :class:`InvalidOption`.
     """
     tls = {"smtp": "none", "smtp+starttls": "starttls", "smtps": "tls"}
     try:
@@ -126,7 +126,7 @@ def parse_smtp(url: str, sender: str) -> Smtp:
     except ValueError:
         parts, port = urlsplit(""), None
     if parts.scheme not in tls or not parts.hostname:
-        raise BadOption("--smtp takes smtp://, smtp+starttls:// or smtps:// with [user:password@]host[:port].")
+        raise InvalidOption("--smtp takes smtp://, smtp+starttls:// or smtps:// with [user:password@]host[:port].")
     return Smtp(
         host=parts.hostname,
         port=port or {"none": 25, "starttls": 587, "tls": 465}[tls[parts.scheme]],

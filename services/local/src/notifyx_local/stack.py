@@ -1,4 +1,4 @@
-"""Which processes make the platform, and what each is told. Pure: from options to :class:`ProcessSpec`."""
+"""The processes of the platform and the environment of each. Pure: from options to :class:`ProcessSpec`."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from signal import SIGINT, SIGQUIT
 
 from notifyx_local.credentials import Secrets
 from notifyx_local.options import Smtp, UpOptions
-from notifyx_local.postgres import Cluster, explain, is_ready
+from notifyx_local.postgres import Cluster, failure_reason, is_ready
 from notifyx_local.processes import ProcessSpec
-from notifyx_local.web_build import SOURCE, output_folder
+from notifyx_local.web_build import WEB_SOURCE, output_folder
 
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "VIRTUAL_ENV")
-"""Of our own environment only this reaches the services: a NOTIFYX_ variable set for something else must not."""
+_INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "VIRTUAL_ENV")
+"""The variables that services inherit. NOTIFYX_ variables are left out: they may be meant for another program."""
 
 
 @dataclass(frozen=True, slots=True)
-class Folders:
-    """The data folder's parts."""
+class DataFolders:
+    """The folders in the data folder."""
 
     data: Path
 
     @property
     def logs(self) -> Path:
-        """A log file for each process."""
+        """Folder of the log files, one for each process."""
         return self.data / "logs"
 
     @property
     def run(self) -> Path:
-        """What processes write once they listen."""
+        """Folder of the ready files."""
         return self.data / "run"
 
     @property
     def mail(self) -> Path:
-        """The local mailbox."""
+        """Folder of the local mailbox."""
         return self.data / "mail"
 
     def make(self) -> None:
-        """Create what is missing."""
+        """Create the missing folders."""
         for folder in (self.data, self.logs, self.run, self.mail):
             folder.mkdir(parents=True, exist_ok=True)
 
 
-def postgres_spec(folders: Folders, cluster: Cluster) -> ProcessSpec:
-    """The PostgreSQL server; SIGINT is its fast shutdown, SIGQUIT the one that recovers at the next start."""
+def postgres_spec(folders: DataFolders, cluster: Cluster) -> ProcessSpec:
+    """Return the PostgreSQL server. SIGINT is its fast shutdown, SIGQUIT the immediate one, followed by recovery."""
     return ProcessSpec(
         name="postgres",
         command=tuple(cluster.command()),
-        environment=_inherited(),
+        environment=_inherited_environment(),
         log=folders.logs / "postgres.log",
         account=cluster.account,
         cwd=cluster.cwd,
@@ -63,30 +63,30 @@ def postgres_spec(folders: Folders, cluster: Cluster) -> ProcessSpec:
         stop_rank=3,
         kill_signal=SIGQUIT,
         orphan_signal=SIGINT,
-        explain=explain,
+        failure_reason=failure_reason,
     )
 
 
-def memcached_spec(folders: Folders, program: str, port: int) -> ProcessSpec:
-    """A memcached of our own, on a private port."""
+def memcached_spec(folders: DataFolders, program: str, port: int) -> ProcessSpec:
+    """Return a memcached on a private port."""
     return ProcessSpec(
         name="memcached",
         command=(program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64"),
-        environment=_inherited(),
+        environment=_inherited_environment(),
         log=folders.logs / "memcached.log",
-        # It will not run as root. Were it to change the account itself (-u), it would no longer die with us.
+        # It refuses to run as root. With -u it would change the account itself, and no longer end with its parent.
         account="nobody" if os.geteuid() == 0 else None,
         stop_rank=2,
     )
 
 
-def mailbox_spec(folders: Folders, options: UpOptions) -> ProcessSpec:
-    """The local SMTP server whose mail can be read."""
+def mailbox_spec(folders: DataFolders, options: UpOptions) -> ProcessSpec:
+    """Return the local SMTP server, whose mail is shown on a page."""
     arguments = ("--smtp-port", options.smtp_port, "--http-port", options.mailbox_port, "--folder", folders.mail)
     return ProcessSpec(
         name="mailbox",
         command=(sys.executable, "-m", "notifyx_mailbox.app", *map(str, arguments)),
-        environment={**_inherited(), "NOTIFYX_READY_FILE": str(folders.run / "mailbox.json")},
+        environment={**_inherited_environment(), "NOTIFYX_READY_FILE": str(folders.run / "mailbox.json")},
         log=folders.logs / "mailbox.log",
         stop_rank=2,
         ready_file=folders.run / "mailbox.json",
@@ -94,7 +94,7 @@ def mailbox_spec(folders: Folders, options: UpOptions) -> ProcessSpec:
 
 
 def service_specs(
-    folders: Folders,
+    folders: DataFolders,
     options: UpOptions,
     secrets: Secrets,
     *,
@@ -103,9 +103,9 @@ def service_specs(
     smtp: Smtp,
     own_ports: Sequence[int] = (),
 ) -> list[ProcessSpec]:
-    """The four services; all but the gateways take free ports, and all register with each gateway.
+    """Return the nodes of the four services. All but gateways use free ports; all register with each gateway.
 
-    Several gateways share the ports of the options, and each has one of ``own_ports`` besides.
+    Several gateways share the ports of the options; each also has one of ``own_ports``.
     """
     registries = [f"http://127.0.0.1:{port}" for port in own_ports] or [options.gateway_url]
     common = {
@@ -117,6 +117,7 @@ def service_specs(
         "NOTIFYX_PORT": "0",
         "NOTIFYX_METRICS_PORT": "0",
     }
+    web = {"NOTIFYX_WEB_FOLDER": str(output_folder(WEB_SOURCE))} if options.web and WEB_SOURCE.is_dir() else {}
     of_service: dict[str, tuple[int, dict[str, str]]] = {
         "auth": (
             options.auths,
@@ -156,7 +157,7 @@ def service_specs(
                 "NOTIFYX_PROMETHEUS_URL": options.prometheus,
                 "NOTIFYX_SIGN_UP": str(options.sign_up).lower(),
                 "NOTIFYX_ALLOWED_ORIGINS": json.dumps([f"http://localhost:{options.port}"]),
-                **({"NOTIFYX_WEB_FOLDER": str(output_folder(SOURCE))} if options.web and SOURCE.is_dir() else {}),
+                **web,
             },
         ),
     }
@@ -179,19 +180,19 @@ def node_names(service: str, count: int) -> list[str]:
     return [service] if count == 1 else [f"{service}-{n}" for n in range(1, count + 1)]
 
 
-def _service(folders: Folders, service: str, name: str, environment: dict[str, str]) -> ProcessSpec:
+def _service(folders: DataFolders, service: str, name: str, environment: dict[str, str]) -> ProcessSpec:
     ready_file = folders.run / f"{name}.json"
     own = {"NOTIFYX_INSTANCE": name, "NOTIFYX_READY_FILE": str(ready_file)}
     return ProcessSpec(
         name=name,
         command=(str(Path(sys.executable).with_name(f"notifyx-{service}")),),
-        environment={**_inherited(), **environment, **own},
+        environment={**_inherited_environment(), **environment, **own},
         log=folders.logs / f"{name}.log",
         ready_file=ready_file,
-        # The door closes first: what it accepted is finished by the others.
+        # Gateways stop first: the other services finish what they accepted.
         stop_rank=0 if service == "gateway" else 1,
     )
 
 
-def _inherited() -> dict[str, str]:
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"PYTHONSAFEPATH": "1"}
+def _inherited_environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ} | {"PYTHONSAFEPATH": "1"}

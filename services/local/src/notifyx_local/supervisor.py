@@ -1,7 +1,7 @@
-"""Starts processes, starts them again when they die, and stops them in their order.
+"""Starts processes, restarts them when they end, and stops them in order.
 
-Each process is the leader of its own group, so that Ctrl-C in a terminal reaches only the supervisor, and dies
-with it even when it is killed (Linux: the parent-death signal). Who is running is written to ``state.json``.
+Each process leads a group of its own, so that Ctrl-C in a terminal reaches only the supervisor, and ends with the
+supervisor even if that is killed (Linux: the parent-death signal). Running processes are listed in ``state.json``.
 """
 
 from __future__ import annotations
@@ -23,41 +23,43 @@ from notifyx_common.backoff import between
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_local.accounts import group_of
-from notifyx_local.processes import Life, ProcessSpec, ending, stop_order
+from notifyx_local.processes import ProcessHistory, ProcessSpec, exit_reason, stop_order
 
 log = get_logger(__name__)
 
 MAX_LOG = 10 << 20
-"""Bytes; a log file that gets larger is kept as ``.1`` and begun anew."""
+"""Maximum size of a log file, in bytes. A larger one is moved to ``.1``."""
 
-_LOG_CHECK_SECONDS = 5.0
+_LOG_CHECK_INTERVAL = 5.0
 
-_POLL = 0.02
+_READY_POLL_INTERVAL = 0.02
 _PR_SET_PDEATHSIG = 1
 
 
 class StartFailed(NotifyxError):
-    """A process ended or did not become ready; the sentence holds the end of its log."""
+    """A process ended or did not become ready; the reason includes the end of its log."""
 
     code = "start_failed"
 
 
 class Supervisor:
-    """Keeps a set of processes alive. ``notice`` is told in a sentence of what a person should know meanwhile."""
+    """Keeps processes running. ``on_notice`` receives one sentence for each event that a person should know."""
 
-    def __init__(self, state_file: Path, background: Background, notice: Callable[[str], None] = log.warning) -> None:
+    def __init__(
+        self, state_file: Path, background: Background, on_notice: Callable[[str], None] = log.warning
+    ) -> None:
         self._state_file = state_file
-        self._notice = notice
+        self._on_notice = on_notice
         self._specs: list[ProcessSpec] = []
         self._running: dict[str, asyncio.subprocess.Process] = {}
-        self._lives: dict[str, Life] = {}
-        self._keepers = background.tasks()
+        self._histories: dict[str, ProcessHistory] = {}
+        self._tasks = background.tasks()
         self._stopping = False
 
     async def start(self, specs: Sequence[ProcessSpec], ready: Callable[[str], None] = lambda _: None) -> None:
-        """Start ``specs`` side by side and return once all are ready; ``ready`` hears of each.
+        """Start ``specs`` concurrently and return once all are ready; ``ready`` is called with each name.
 
-        Raises :class:`StartFailed` for the first that ends or is not ready in time.
+        Raises :class:`StartFailed` for the first process that ends or is not ready in time.
         """
 
         async def one(spec: ProcessSpec) -> None:
@@ -66,26 +68,26 @@ class Supervisor:
             except OSError as error:
                 raise StartFailed(f"{spec.name} could not be started: {error.strerror}: {spec.command[0]}.") from None
             await self._until_ready(spec, process)
-            self._keepers.endless(f"keep {spec.name}", self._keep(spec, process))
+            self._tasks.endless(f"keep {spec.name}", self._supervise(spec, process))
             ready(spec.name)
 
         if not self._specs:
-            self._keepers.endless("bound logs", every(_LOG_CHECK_SECONDS, self._bound_logs))
+            self._tasks.endless("bound logs", every(_LOG_CHECK_INTERVAL, self._rotate_logs))
         self._specs += specs
         try:
             async with asyncio.TaskGroup() as group:
                 for spec in specs:
                     group.create_task(one(spec))
         except ExceptionGroup as failures:
-            # What is raised in an `except*` would be a group again.
+            # An error raised in `except*` would be grouped again.
             raise next((one for one in failures.exceptions if isinstance(one, StartFailed)), failures) from None
 
     async def stop(self) -> None:
-        """Stop everything, rank by rank; what does not end in time is killed."""
+        """Stop all processes, rank by rank; those that do not end in time are killed."""
         self._stopping = True
-        await self._keepers.close()
-        for together in stop_order(self._specs):
-            await asyncio.gather(*(self._stop(spec) for spec in together))
+        await self._tasks.close()
+        for group in stop_order(self._specs):
+            await asyncio.gather(*(self._stop(spec) for spec in group))
         self._specs.clear()
         self._write_state()
 
@@ -98,12 +100,12 @@ class Supervisor:
             async with asyncio.timeout(spec.stop_seconds):
                 await process.wait()
         except TimeoutError:
-            self._notice(f"{spec.name} did not stop within {spec.stop_seconds:.0f} s and was killed.")
+            self._on_notice(f"{spec.name} did not stop within {spec.stop_seconds:.0f} s and was killed.")
             _signal(process, signal.SIGKILL)
             await process.wait()
 
     def kill(self) -> None:
-        """End everything at once (a second Ctrl-C)."""
+        """Kill all processes (a second Ctrl-C)."""
         for spec in self._specs:
             process = self._running.get(spec.name)
             if process is not None and process.returncode is None:
@@ -133,37 +135,37 @@ class Supervisor:
                 raise StartFailed(
                     f"{spec.name} was not ready after {spec.start_seconds:.0f} s: {_reason(spec)}. Its log: {spec.log}"
                 )
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(_READY_POLL_INTERVAL)
 
-    async def _keep(self, spec: ProcessSpec, process: asyncio.subprocess.Process) -> None:
+    async def _supervise(self, spec: ProcessSpec, process: asyncio.subprocess.Process) -> None:
         while not self._stopping:
             started = time.monotonic()
             code = await process.wait()
-            before = self._lives.get(spec.name, Life())
-            was_failing = before.failing
-            life = before.died(time.monotonic() - started)
-            self._lives[spec.name] = life
-            if not life.failing:
-                self._notice(f"{spec.name} {ending(code)} and is started again.")
-            elif not was_failing:
-                self._notice(f"{spec.name} keeps ending: {_reason(spec)}. It is tried again; its log: {spec.log}")
+            before = self._histories.get(spec.name, ProcessHistory())
+            was_crash_looping = before.is_crash_looping
+            history = before.record_exit(time.monotonic() - started)
+            self._histories[spec.name] = history
+            if not history.is_crash_looping:
+                self._on_notice(f"{spec.name} {exit_reason(code)} and is started again.")
+            elif not was_crash_looping:
+                self._on_notice(f"{spec.name} keeps ending: {_reason(spec)}. It is tried again; its log: {spec.log}")
             while True:
-                await asyncio.sleep(life.pause(between))
+                await asyncio.sleep(history.restart_delay(between))
                 try:
                     process = await self._spawn(spec)
                 except OSError as error:
-                    life = self._lives[spec.name] = life.died(0.0)
-                    log.error("a process could not be started", process=spec.name, reason=error.strerror)
+                    history = self._histories[spec.name] = history.record_exit(0.0)
+                    log.error("process_start_failed", process=spec.name, reason=error.strerror)
                 else:
                     break
 
-    async def _bound_logs(self) -> None:
+    async def _rotate_logs(self) -> None:
         for spec in list(self._specs):
-            await asyncio.to_thread(bound_log, spec.log, MAX_LOG)
+            await asyncio.to_thread(rotate_log, spec.log, MAX_LOG)
 
     def _write_state(self) -> None:
         processes = {
-            name: {"pid": process.pid, "restarts": self._lives.get(name, Life()).restarts}
+            name: {"pid": process.pid, "restarts": self._histories.get(name, ProcessHistory()).restarts}
             for name, process in self._running.items()
             if process.returncode is None
         }
@@ -171,20 +173,20 @@ class Supervisor:
         try:
             partial.write_text(json.dumps({"supervisor": os.getpid(), "processes": processes}, indent=1))
             partial.replace(self._state_file)
-        except OSError as error:  # a full disk is no reason to lose sight of the processes
-            log.warning("the state file could not be written", reason=error.strerror)
+        except OSError as error:  # a full disk must not end the supervision
+            log.warning("state_file_write_failed", reason=error.strerror)
 
 
 async def wait_until(check: Callable[[], Awaitable[str]], deadline: float, what: str) -> None:
-    """Wait until ``check`` has nothing to object.
+    """Wait until ``check`` returns no reason against readiness.
 
-    Raises :class:`StartFailed` that names ``what`` and the last objection after ``deadline`` seconds.
+    After ``deadline`` seconds, raises :class:`StartFailed` with ``what`` and the last reason.
     """
     until = time.monotonic() + deadline
-    while objection := await check():
+    while reason := await check():
         if time.monotonic() > until:
-            raise StartFailed(f"{what} was not ready after {deadline:.0f} s: {objection}.")
-        await asyncio.sleep(_POLL * 2)
+            raise StartFailed(f"{what} was not ready after {deadline:.0f} s: {reason}.")
+        await asyncio.sleep(_READY_POLL_INTERVAL * 2)
 
 
 def _is_ready(spec: ProcessSpec, pid: int) -> bool:
@@ -198,8 +200,8 @@ def _is_ready(spec: ProcessSpec, pid: int) -> bool:
         return False
 
 
-def bound_log(path: Path, limit: int) -> None:
-    """Move what ``path`` holds to ``.1`` when it is more than ``limit`` bytes; its writer, which appends, goes on."""
+def rotate_log(path: Path, limit: int) -> None:
+    """Move the content of ``path`` to ``.1`` if it exceeds ``limit`` bytes; its writer continues to append."""
     try:
         if path.stat().st_size <= limit:
             return
@@ -208,16 +210,16 @@ def bound_log(path: Path, limit: int) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        log.warning("a log file could not be kept small", path=str(path), reason=error.strerror)
+        log.warning("log_rotation_failed", path=str(path), reason=error.strerror)
 
 
 def _reason(spec: ProcessSpec) -> str:
     try:
         with open(spec.log, "rb") as file:
             file.seek(max(0, spec.log.stat().st_size - 4096))
-            return spec.explain(file.read().decode(errors="replace"))
+            return spec.failure_reason(file.read().decode(errors="replace"))
     except OSError:
-        return spec.explain("")
+        return spec.failure_reason("")
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
@@ -226,14 +228,17 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
 
 
 def die_with_parent(number: signal.Signals, parent: int) -> Callable[[], None] | None:
-    """What a child does before it becomes its program; ``None`` where the system has no such signal."""
+    """Return a function for a child to call before exec, so that it gets the signal ``number`` when ``parent`` ends.
+
+    ``None`` if the system has no parent-death signal.
+    """
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None, use_errno=True)
 
     def prepare() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent ended before prctl
             os._exit(1)
 
     return prepare

@@ -1,4 +1,4 @@
-"""NotifyxTopic files: read as ``kubectl apply`` would, and applied through the plan that the operator uses."""
+"""Reads NotifyxTopic files as strictly as ``kubectl apply``, and applies them with the operator's plan."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ PART = "local"
 _UIDS = uuid.uuid5(uuid.NAMESPACE_DNS, "local.notifyx.dev")
 
 
-class BadTopicFile(NotifyxError):
-    """A topic file cannot be used; the sentence names the file, the place and what is wrong."""
+class InvalidTopicFile(NotifyxError):
+    """A topic file is invalid; the reason names the file, the place and the problem."""
 
     code = "bad_topic_file"
 
 
 def read_folder(path: Path) -> list[Resource]:
-    """Every NotifyxTopic in the file ``path``, or in the ``*.yaml`` and ``*.yml`` files of the folder ``path``.
+    """Read every NotifyxTopic in the file ``path``, or in the ``*.yaml`` and ``*.yml`` files of the folder ``path``.
 
-    Raises :class:`BadTopicFile`.
+    Raises :class:`InvalidTopicFile`.
     """
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
     elif path.is_file():
         files = [path]
     else:
-        raise BadTopicFile(f"There is no topic file or folder {path}; name another with --topics.")
+        raise InvalidTopicFile(f"There is no topic file or folder {path}; name another with --topics.")
     found: dict[str, tuple[Path, Resource]] = {}
     for file in files:
         for resource in read_file(file):
             if resource.reference in found:
                 other = found[resource.reference][0]
                 where = f"twice in {file}" if other == file else f"in {other} and in {file}"
-                raise BadTopicFile(f"The NotifyxTopic {resource.reference} is {where}; remove one of them.")
+                raise InvalidTopicFile(f"The NotifyxTopic {resource.reference} is {where}; remove one of them.")
             found[resource.reference] = (file, resource)
     return [resource for _, resource in found.values()]
 
 
 def read_file(file: Path) -> list[Resource]:
-    """The NotifyxTopics of one YAML file, which may hold several documents. Raises :class:`BadTopicFile`."""
+    """Read the NotifyxTopics of one YAML file, which may hold several documents. Raises :class:`InvalidTopicFile`."""
     try:
         resources = [resource for _, resource in read_documents(str(file), file.read_text(encoding="utf-8"))]
     except InvalidFile as error:
-        raise BadTopicFile(error.reason) from None
+        raise InvalidTopicFile(error.reason) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise BadTopicFile(f"{file} cannot be read as YAML ({error}).") from None
-    # Without an API server nobody gives out UIDs; the same name has to keep the same one.
+        raise InvalidTopicFile(f"{file} cannot be read as YAML ({error}).") from None
+    # Without an API server there are no UIDs: derive them from the name, so that they stay the same.
     return [replace(resource, uid=resource.uid or str(uuid.uuid5(_UIDS, resource.reference))) for resource in resources]
 
 
 async def apply_topics(store: StoreCalls, resources: Iterable[Resource]) -> list[AppliedAction]:
-    """Bring the store's topics in line with ``resources``. Raises :class:`NotifyxError` when it does not answer."""
+    """Make the store's topics match ``resources``. Raises :class:`NotifyxError` if the store does not answer."""
     return await apply(store, plan_topics(resources, await observe(store, PART)), PART)

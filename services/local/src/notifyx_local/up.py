@@ -1,4 +1,4 @@
-"""``notifyx up``: the whole platform on this machine, from nothing to ready, until it is told to stop."""
+"""``notifyx up``: starts the whole platform on this machine and runs it until it is stopped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from notifyx_common.topics import AppliedAction
 from notifyx_local.credentials import Secrets, load_secrets
 from notifyx_local.databases import make_databases
 from notifyx_local.options import (
-    BadOption,
+    InvalidOption,
     Smtp,
     UpOptions,
     check_email,
@@ -42,11 +42,11 @@ from notifyx_local.options import (
 )
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import prepare
-from notifyx_local.stack import Folders, mailbox_spec, memcached_spec, node_names, postgres_spec, service_specs
+from notifyx_local.stack import DataFolders, mailbox_spec, memcached_spec, node_names, postgres_spec, service_specs
 from notifyx_local.supervisor import Supervisor, wait_until
 from notifyx_local.topics import apply_topics, read_folder
-from notifyx_local.web_build import SOURCE, BuildFailed, build_web, has_page
-from notifyx_local.welcome import Web, welcome
+from notifyx_local.web_build import WEB_SOURCE, BuildFailed, build_web, has_page
+from notifyx_local.welcome import WebClientState, welcome
 from notifyx_topics.resource import Resource
 
 log = get_logger(__name__)
@@ -55,7 +55,7 @@ DEFAULT_MEMCACHED = ("127.0.0.1", 11211)
 
 
 class SupervisionEnded(NotifyxError):
-    """What keeps the processes running has a defect; everything was stopped."""
+    """The supervision of the processes failed by a defect; all processes were stopped."""
 
     code = "supervision_ended"
 
@@ -67,7 +67,7 @@ class AlreadyRunning(NotifyxError):
 
 
 async def up(options: UpOptions, console: Console) -> None:
-    """Start everything, say what to open, and wait for Ctrl-C. Raises :class:`NotifyxError` when it cannot start."""
+    """Start all processes, print the addresses, and wait for Ctrl-C. Raises :class:`NotifyxError` if a start fails."""
     resources = read_folder(options.topics) if options.topics is not None else []
     local = Smtp("127.0.0.1", options.smtp_port, "none", sender=options.sender)
     smtp = parse_smtp(options.smtp, options.sender) if options.smtp else local
@@ -75,25 +75,25 @@ async def up(options: UpOptions, console: Console) -> None:
     check_prometheus(options.prometheus)
     check_email(options.admin_email)
     check_ports(options.local_ports)
-    folders = Folders(options.data)
+    folders = DataFolders(options.data)
     _make_folders(folders)
-    with _only_run(folders):
+    with _lock_data_folder(folders):
         secrets = load_secrets(folders.data)
         if options.json_ready is not None:
             options.json_ready.unlink(missing_ok=True)  # an earlier run's
 
-        def tell(sentence: str) -> None:
-            # Whoever read the output may be gone; that ends nothing.
+        def print_notice(sentence: str) -> None:
+            # The reader of the output may be gone; the platform runs on.
             with contextlib.suppress(OSError, SystemExit):
                 console.print(f"  {sentence}", markup=False)
 
         background = Background(Metrics())
-        supervisor = Supervisor(folders.data / "state.json", background, tell)
+        supervisor = Supervisor(folders.data / "state.json", background, print_notice)
         stop = _stop_on_signals(supervisor)
         background.listen(lambda _: None if stop.done() else stop.set_result(None))
         try:
             async with background.tasks() as tasks:
-                building = tasks.shared("web client", _build_web(options, folders, tell))
+                building = tasks.shared("web client", _build_web(options, folders, print_notice))
                 starting = tasks.shared(
                     "start", _start(options, folders, secrets, supervisor, resources, smtp, building, console)
                 )
@@ -104,19 +104,19 @@ async def up(options: UpOptions, console: Console) -> None:
         finally:
             console.print("Stopping ...", style="dim")
             await supervisor.stop()
-            console.print("Stopped. Your data stays in", str(_as_typed(folders.data)), style="dim")
+            console.print("Stopped. Your data stays in", str(_relative_path(folders.data)), style="dim")
         if background.fault is not None:
             raise SupervisionEnded(background.fault.sentence)
 
 
 async def _start(
     options: UpOptions,
-    folders: Folders,
+    folders: DataFolders,
     secrets: Secrets,
     supervisor: Supervisor,
     resources: list[Resource],
     smtp: Smtp,
-    building: asyncio.Task[Web],
+    building: asyncio.Task[WebClientState],
     console: Console,
 ) -> None:
     def ready(name: str) -> None:
@@ -136,7 +136,7 @@ async def _start(
     )
     await supervisor.start(specs, ready)
     for url in [*(f"http://127.0.0.1:{port}" for port in own_ports), options.gateway_url]:
-        await wait_until(partial(_objection, f"{url}/readyz"), 60, "The gateway")
+        await wait_until(partial(_unready_reason, f"{url}/readyz"), 60, "The gateway")
     applied = await _apply(options, folders, secrets, resources) if options.topics is not None else []
     for done in applied:
         if done.error is not None:
@@ -147,29 +147,29 @@ async def _start(
     if options.json_ready is not None:
         _write_ready(options)
     names = sorted({resource.name for resource in resources})
-    folder = _as_typed(folders.data)
-    console.print(welcome(options, web=web, topics=names, folder=folder, program=_program()))
+    folder = _relative_path(folders.data)
+    console.print(welcome(options, web=web, topics=names, folder=folder, program=_command_line()))
 
 
-async def _build_web(options: UpOptions, folders: Folders, tell: Callable[[str], None]) -> Web:
-    """Build the web client while everything else starts; the platform runs on without it."""
+async def _build_web(options: UpOptions, folders: DataFolders, print_notice: Callable[[str], None]) -> WebClientState:
+    """Build the web client while the services start; a failure does not stop them."""
     if not options.web:
-        return Web(served=False, problem="switched off with --no-web")
-    if not SOURCE.is_dir():
-        return Web(served=False, problem="not part of this installation")
+        return WebClientState(served=False, problem="switched off with --no-web")
+    if not WEB_SOURCE.is_dir():
+        return WebClientState(served=False, problem="not part of this installation")
     try:
-        await build_web(SOURCE, folders.logs / "web.log", tell)
+        await build_web(WEB_SOURCE, folders.logs / "web.log", print_notice)
     except BuildFailed as error:
-        return Web(served=has_page(SOURCE), problem=error.reason)
+        return WebClientState(served=has_page(WEB_SOURCE), problem=error.reason)
     except Exception:
-        # A defect of the build is no reason to end the platform.
-        log.exception("the web client could not be built")
-        return Web(served=has_page(SOURCE), problem="The web client could not be built.")
-    return Web(served=True)
+        # A defect of the build must not end the platform.
+        log.exception("web_build_failed")
+        return WebClientState(served=has_page(WEB_SOURCE), problem="The web client could not be built.")
+    return WebClientState(served=True)
 
 
-async def _postgres(options: UpOptions, folders: Folders, supervisor: Supervisor) -> str:
-    """A URL that may create databases; our own server is started where none is given."""
+async def _postgres(options: UpOptions, folders: DataFolders, supervisor: Supervisor) -> str:
+    """Return the URL of a user that may create databases; start a server if none is given."""
     if options.postgres:
         return options.postgres
     cluster = await asyncio.to_thread(prepare, folders.data, free_port())
@@ -177,8 +177,8 @@ async def _postgres(options: UpOptions, folders: Folders, supervisor: Supervisor
     return cluster.dsn()
 
 
-async def _memcached(options: UpOptions, folders: Folders, supervisor: Supervisor) -> str:
-    """``host:port`` as given, of the machine's own, or of one we start; empty where there is none."""
+async def _memcached(options: UpOptions, folders: DataFolders, supervisor: Supervisor) -> str:
+    """Return ``host:port`` of the given memcached, the machine's, or one that is started; empty if there is none."""
     if options.memcached:
         return "" if options.memcached == "none" else options.memcached
     with contextlib.suppress(OSError), socket.create_connection(DEFAULT_MEMCACHED, timeout=0.2):
@@ -191,8 +191,8 @@ async def _memcached(options: UpOptions, folders: Folders, supervisor: Superviso
     return f"127.0.0.1:{port}"
 
 
-async def _objection(url: str) -> str:
-    """Why the service that answers at ``url`` is not ready; empty when it is."""
+async def _unready_reason(url: str) -> str:
+    """Return why the service at ``url`` is not ready; empty if it is."""
     timeout = aiohttp.ClientTimeout(total=2)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
@@ -203,7 +203,7 @@ async def _objection(url: str) -> str:
 
 
 async def _apply(
-    options: UpOptions, folders: Folders, secrets: Secrets, resources: list[Resource]
+    options: UpOptions, folders: DataFolders, secrets: Secrets, resources: list[Resource]
 ) -> list[AppliedAction]:
     name = node_names("store", options.stores)[0]
     port = json.loads((folders.run / f"{name}.json").read_text())["port"]
@@ -214,17 +214,17 @@ async def _apply(
         return await apply_topics(store, resources)
 
 
-def _make_folders(folders: Folders) -> None:
+def _make_folders(folders: DataFolders) -> None:
     try:
         folders.make()
     except OSError as error:
-        raise BadOption(
+        raise InvalidOption(
             f"The data folder {folders.data} cannot be made ({error.strerror}); choose another with --data."
         ) from None
 
 
 @contextlib.contextmanager
-def _only_run(folders: Folders) -> Iterator[None]:
+def _lock_data_folder(folders: DataFolders) -> Iterator[None]:
     with open(folders.data / "lock", "w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -236,31 +236,31 @@ def _only_run(folders: Folders) -> Iterator[None]:
 
 
 def _stop_on_signals(supervisor: Supervisor) -> asyncio.Future[None]:
-    """A future that Ctrl-C or SIGTERM fulfils; a second one kills everything at once."""
+    """Return a future that completes on Ctrl-C or SIGTERM; a second signal kills all processes."""
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[None] = loop.create_future()
 
-    def asked() -> None:
+    def on_signal() -> None:
         if stop.done():
             supervisor.kill()
         else:
             stop.set_result(None)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, asked)
+        loop.add_signal_handler(number, on_signal)
     return stop
 
 
-def _program() -> str:
-    """Return how a person here runs the command line."""
+def _command_line() -> str:
+    """Return the command with which the user runs the command line."""
     if shutil.which("notifyx") is not None:
         return "notifyx"
-    # A link in the path (.venv/bin/python) is not followed.
-    return str(_as_typed(Path(sys.executable).with_name("notifyx")))
+    # Do not resolve links (.venv/bin/python): notifyx is beside the link.
+    return str(_relative_path(Path(sys.executable).with_name("notifyx")))
 
 
-def _as_typed(path: Path) -> Path:
-    """Return ``path`` as it is written below the working folder, where it is there."""
+def _relative_path(path: Path) -> Path:
+    """Return ``path`` relative to the working folder, if it is inside it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

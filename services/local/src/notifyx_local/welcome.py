@@ -1,4 +1,4 @@
-"""What is said once the platform is ready: what to open, how to log in, what to try. Pure."""
+"""The text that is printed once the platform is ready: addresses, login, first commands. Pure."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from notifyx_local.options import UpOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Web:
-    """The web client: whether the gateway serves a build of it, and what went wrong with that, if anything did."""
+class WebClientState:
+    """Whether the gateway serves a build of the web client, and the problem of the build, if any."""
 
     served: bool
     problem: str = ""
 
 
-def welcome(options: UpOptions, *, web: Web, topics: Sequence[str], folder: Path, program: str = "notifyx") -> str:
-    """Return the text, with rich's markup. It names only what can be opened. ``program`` runs the command line."""
+def welcome(
+    options: UpOptions, *, web: WebClientState, topics: Sequence[str], folder: Path, program: str = "notifyx"
+) -> str:
+    """Return the text, with rich's markup, and only with addresses that can be opened. ``program``: the command."""
     base = options.gateway_url
     client = f"\n  Open            {base}/" if web.served else ""
     if web.problem:
