@@ -1,11 +1,12 @@
-"""Who someone is: users, passwords, sessions, API keys, and the tokens that prove them to the rest of Notifyx.
+"""Identity: users, passwords, sessions, API keys, and the access tokens that prove them to the rest of Notifyx.
 
 The modules, from the bottom up:
 
 - ``errors``, ``settings``, ``models``: the vocabulary.
-- ``secrets``, ``throttle``, ``keys``: pure rules and formats; no I/O but the throttle's one statement.
+- ``credentials``, ``throttle``, ``keys``: rules and formats; pure, except for the throttle's statements.
 - ``passwords``: argon2id in a bounded thread pool.
 - ``keyring``: the signing keys in the database, rotated safely by any number of replicas.
-- ``users``, ``sessions``, ``api_keys``, ``verification``: one module a thing, each on the database.
+- ``users``, ``sessions``, ``api_keys``, ``verification``: one module for each kind of record.
+- ``maintenance``: the periodic work.
 - ``service``: the calls of ``contracts.auth`` composed of those; ``routes``: their HTTP form; ``app``: the process.
 """

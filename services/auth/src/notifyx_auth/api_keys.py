@@ -1,4 +1,4 @@
-"""API keys: what a program shows in its owner's name, limited to scopes and topics."""
+"""API keys: credentials with which programs act for their owner, limited to scopes and topics."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from notifyx_common.errors import FieldError, Forbidden, InvalidRequest, NotFoun
 from notifyx_common.principal import Principal
 
 ID_LENGTH = 32
-"""Most characters of an API key's id, as its column has it."""
+"""Maximum length of an API key's id, in characters: that of its column."""
 MAX_PER_USER = 100
 LAST_USED_INTERVAL = timedelta(minutes=1)
-"""``last_used_at`` is written no more often than this."""
+"""Minimum time between two updates of ``last_used_at``."""
 
 
 async def create(owner: Principal, wanted: NewApiKey, now: datetime) -> CreatedApiKey:
-    """A new key of ``owner``; the only answer that holds it.
+    """Create a key for ``owner``; only this answer holds the key itself.
 
-    Raises :class:`Forbidden` for more than the owner has itself, :class:`TooManyApiKeys`, :class:`InvalidRequest`.
+    Raises :class:`Forbidden` for a scope that the owner lacks, :class:`TooManyApiKeys`, :class:`InvalidRequest`.
     """
     _require_user(owner)
     for scope in wanted.scopes:
@@ -42,7 +42,7 @@ async def create(owner: Principal, wanted: NewApiKey, now: datetime) -> CreatedA
     user = await by_id(owner.id)
     parts = new_api_key()
     async with in_transaction(CONNECTION):
-        await User.filter(id=user.id).select_for_update().get()  # so that two requests do not both find room for one
+        await User.filter(id=user.id).select_for_update().get()  # so that two requests cannot both use the last place
         if await ApiKey.filter(user=user).count() >= MAX_PER_USER:
             raise TooManyApiKeys(f"A user can have {MAX_PER_USER} API keys; delete one first.")
         row = await ApiKey.create(
@@ -59,14 +59,14 @@ async def create(owner: Principal, wanted: NewApiKey, now: datetime) -> CreatedA
 
 
 async def of_owner(owner: Principal) -> list[ApiKeyView]:
-    """The owner's keys, newest first."""
+    """Return the owner's keys, newest first."""
     _require_user(owner)
     user = await by_id(owner.id)
     return [to_response(row) for row in await ApiKey.filter(user=user).order_by("-created_at", "id")]
 
 
 async def delete(owner: Principal, key_id: str) -> None:
-    """End a key. Raises :class:`NotFound` for one that is not the owner's."""
+    """Delete a key. Raises :class:`NotFound` for one that is not the owner's."""
     _require_user(owner)
     user = await by_id(owner.id)
     if len(key_id) > ID_LENGTH or "\0" in key_id or not await ApiKey.filter(id=key_id, user=user).delete():
@@ -74,7 +74,7 @@ async def delete(owner: Principal, key_id: str) -> None:
 
 
 async def verify(given: KeyParts | None, now: datetime) -> ApiKey | None:
-    """The live key with its ``user`` that ``given`` proves, its use recorded; ``None`` for any other."""
+    """Return the valid key that ``given`` proves, with its ``user``, and record its use; else ``None``."""
     if given is None:
         return None
     row = await ApiKey.filter(id=given.id).select_related("user").first()
@@ -89,7 +89,7 @@ async def verify(given: KeyParts | None, now: datetime) -> ApiKey | None:
 
 
 def principal_of(row: ApiKey) -> Principal:
-    """The owner, as far as the key carries."""
+    """Return the principal of the key: its owner, with the scopes and topics of the key."""
     user: User = row.user
     return Principal(
         id=str(user.id),
@@ -105,7 +105,7 @@ def principal_of(row: ApiKey) -> Principal:
 
 
 def to_response(row: ApiKey) -> ApiKeyView:
-    """The key as its owner sees it later."""
+    """Return the key for its owner, without the secret."""
     return ApiKeyView(
         id=row.id,
         name=row.name,

@@ -1,4 +1,4 @@
-"""The auth process: its parts put together, and ``notifyx-auth``."""
+"""Assembles the auth process; entry point ``notifyx-auth``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from notifyx_common.serving.lifecycle import Node
 
 
 class AuthNode(Node[AuthSettings]):
-    """Every part of auth."""
+    """One node of auth: its parts and their start."""
 
     name = "auth"
 

@@ -1,6 +1,6 @@
-"""The credentials auth hands out: how they are made, read and kept. All of them have 256 random bits.
+"""The credentials that auth issues: how they are created, parsed and stored. Each has 256 random bits.
 
-Because nothing can guess such a value, a plain SHA-256 is enough to keep it (passwords are another matter, see
+Such a value cannot be guessed, so its plain SHA-256 is safe to store (for passwords see
 :mod:`notifyx_auth.passwords`). An API key is ``nfx_<id>_<secret>``, a refresh token ``nfr_<session>_<secret>``: the
 first part finds the row, the second proves it.
 """
@@ -26,7 +26,7 @@ _EMAIL = TypeAdapter(Email)
 
 @dataclass(frozen=True, slots=True)
 class RefreshParts:
-    """A refresh token taken apart: the session it belongs to, and what proves it."""
+    """The parts of a refresh token: its session, and the secret that proves it."""
 
     session: UUID
     secret: str
@@ -36,13 +36,13 @@ class RefreshParts:
 
     @property
     def text(self) -> str:
-        """The whole token, as its client holds it."""
+        """The whole token, as the client stores it."""
         return f"nfr_{self.session.hex}_{self.secret}"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyParts:
-    """An API key taken apart."""
+    """The parts of an API key."""
 
     id: str
     secret: str
@@ -52,46 +52,46 @@ class KeyParts:
 
     @property
     def text(self) -> str:
-        """The whole key, as its user holds it."""
+        """The whole key, as the user stores it."""
         return f"nfx_{self.id}_{self.secret}"
 
 
 def new_secret() -> str:
-    """256 random bits as text."""
+    """Return 256 random bits as text."""
     return secrets.token_urlsafe(32)
 
 
 def parse_refresh_token(text: str) -> RefreshParts | None:
-    """The parts of a refresh token, or ``None`` if ``text`` is not one."""
+    """Return the parts of a refresh token, or ``None`` if ``text`` is not one."""
     match = _REFRESH.fullmatch(text)
     return None if match is None else RefreshParts(session=UUID(match[1]), secret=match[2])
 
 
 def new_api_key() -> KeyParts:
-    """A fresh API key."""
+    """Return a new API key."""
     return KeyParts(id=secrets.token_hex(8), secret=new_secret())
 
 
 def parse_api_key(text: str) -> KeyParts | None:
-    """The parts of an API key, or ``None`` if ``text`` is not one."""
+    """Return the parts of an API key, or ``None`` if ``text`` is not one."""
     match = _API_KEY.fullmatch(text)
     return None if match is None else KeyParts(id=match[1], secret=match[2])
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret: its SHA-256, in hex."""
+    """Return the SHA-256 of the secret, in hex. Only this is stored."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def verify_secret(secret: str, kept: str) -> bool:
-    """Whether ``secret`` is what ``kept`` is the digest of, in constant time."""
-    return hmac.compare_digest(digest(secret), kept)
+def verify_secret(secret: str, stored_digest: str) -> bool:
+    """Return whether ``stored_digest`` is the digest of ``secret``, in constant time."""
+    return hmac.compare_digest(digest(secret), stored_digest)
 
 
 def email_key(email: str) -> str | None:
-    """The form under which an email is unique (lower case), or ``None`` for what cannot be an address.
+    """Return the unique form of an email (lower case), or ``None`` for an invalid address.
 
-    Text that changes under NFKC is refused: two addresses that look the same must not be two users.
+    Text that changes under NFKC is rejected: two addresses that look the same must not be two users.
     """
     try:
         email = _EMAIL.validate_python(email)

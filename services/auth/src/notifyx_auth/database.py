@@ -1,4 +1,4 @@
-"""Auth's database: which models and migrations make it.
+"""Configuration of auth's database: its models and migrations.
 
 ``MAKE_MIGRATIONS`` is for the developer who changes a model::
 
@@ -23,7 +23,7 @@ MAKE_MIGRATIONS: dict[str, Any] = {
 
 
 def database_config(settings: AuthSettings) -> DatabaseConfig:
-    """The database of ``settings``."""
+    """Return the configuration of the database that ``settings`` name."""
     return DatabaseConfig(
         url=settings.database_url,
         app=APP,

@@ -1,4 +1,4 @@
-"""Errors of auth that have a narrower code than their kind. Grants carry the codes of RFC 6749 5.2."""
+"""Errors of auth with specific codes; for grants those of RFC 6749 5.2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class InvalidGrant(InvalidRequest):
 
 
 class UnsupportedGrantType(InvalidRequest):
-    """No such ``grant_type`` here."""
+    """The ``grant_type`` is not supported."""
 
     code = "unsupported_grant_type"
 
@@ -56,13 +56,13 @@ class AlreadyVerified(Conflict):
 
 
 class TooManyApiKeys(Conflict):
-    """The user has as many API keys as one may have."""
+    """The user has the maximum number of API keys."""
 
     code = "too_many_api_keys"
 
 
 class SignUpOff(Forbidden):
-    """This deployment does not let people sign up by themselves."""
+    """Sign-up is disabled in this deployment."""
 
     code = "sign_up_off"
 
@@ -74,7 +74,7 @@ class TooManyAttempts(TooManyRequests):
 
 
 class HashingBusy(Unavailable):
-    """More passwords wait to be checked than this node takes on."""
+    """The queue of passwords to be hashed is full."""
 
     code = "busy"
 

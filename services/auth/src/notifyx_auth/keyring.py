@@ -1,7 +1,7 @@
 """The signing keys of this replica: read from the database, rotated there, and used from memory.
 
-Rotation runs in one transaction under an advisory lock, in every replica, every few seconds: whichever comes first
-does it, the others find it done. Signing and publishing never touch the database.
+Every replica runs the rotation periodically, in one transaction under an advisory lock: the first one rotates, the
+others find it done. Signing and publishing never use the database.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class _LoadedKey:
 
 
 class Keyring:
-    """Signs with the key whose time it is, and knows all that are published."""
+    """The published signing keys, and the active one."""
 
     def __init__(self, database: Database, policy: RotationPolicy, cipher: KeyCipher, clock: Clock) -> None:
         self._database = database
         self._policy = policy
         self._cipher = cipher
         self._clock = clock
-        self._held: tuple[_LoadedKey, ...] = ()
+        self._loaded: tuple[_LoadedKey, ...] = ()
 
     async def refresh(self) -> None:
-        """Rotate if it is time, and read the keys.
+        """Rotate the keys if it is due, and read them.
 
         Raises :class:`WrongSecret` for keys that this replica cannot decrypt, and :class:`Unavailable`.
         """
@@ -53,42 +53,42 @@ class Keyring:
                 await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [_LOCK])
                 await self._rotate(await SigningKey.all(), self._clock.now())
             rows = await SigningKey.all().order_by("active_at", "kid")
-        opened = {held.times.kid: held.private for held in self._held}
-        self._held = tuple(
+        decrypted = {loaded.times.kid: loaded.private for loaded in self._loaded}
+        self._loaded = tuple(
             _LoadedKey(
                 times=KeyTimes(row.kid, row.active_at),
                 public=cast(dict[str, Any], row.public),
-                private=opened.get(row.kid) or self._cipher.decrypt(row.kid, bytes(row.private)),
+                private=decrypted.get(row.kid) or self._cipher.decrypt(row.kid, bytes(row.private)),
             )
             for row in rows
         )
 
     def signing_key(self) -> ECKey:
-        """The private key that signs now. Raises :class:`Unavailable` before the first :meth:`refresh`."""
-        current = active_key([held.times for held in self._held], self._clock.now())
+        """Return the active private key. Raises :class:`Unavailable` before the first :meth:`refresh`."""
+        current = active_key([loaded.times for loaded in self._loaded], self._clock.now())
         if current is None:
             raise Unavailable("There is no signing key yet. Try again in a moment.")
-        return next(held.private for held in self._held if held.times == current)
+        return next(loaded.private for loaded in self._loaded if loaded.times == current)
 
     def jwks(self) -> bytes:
-        """The published keys: a JWK set (RFC 7517) in JSON."""
-        return orjson.dumps({"keys": [held.public for held in self._held]})
+        """Return the published keys as a JWK set (RFC 7517) in JSON."""
+        return orjson.dumps({"keys": [loaded.public for loaded in self._loaded]})
 
     async def _rotate(self, rows: list[SigningKey], now: datetime) -> None:
         for row in rows:
-            if all(held.times.kid != row.kid for held in self._held):
-                self._cipher.decrypt(row.kid, bytes(row.private))  # before anything is added with another secret
-        todo = plan_rotation([KeyTimes(row.kid, row.active_at) for row in rows], now, self._policy)
-        if todo.create_active_at is not None:
+            if all(loaded.times.kid != row.kid for loaded in self._loaded):
+                self._cipher.decrypt(row.kid, bytes(row.private))  # fails before a key is added with another secret
+        plan = plan_rotation([KeyTimes(row.kid, row.active_at) for row in rows], now, self._policy)
+        if plan.create_active_at is not None:
             key = new_key()
             await SigningKey.create(
                 kid=key.kid,
                 public=key.as_dict(private=False),
                 private=self._cipher.encrypt(key),
                 created_at=now,
-                active_at=todo.create_active_at,
+                active_at=plan.create_active_at,
             )
-            log.info("signing_key_created", kid=key.kid, active_at=todo.create_active_at.isoformat())
-        if todo.remove:
-            await SigningKey.filter(kid__in=todo.remove).delete()
-            log.info("signing_keys_removed", kids=list(todo.remove))
+            log.info("signing_key_created", kid=key.kid, active_at=plan.create_active_at.isoformat())
+        if plan.remove:
+            await SigningKey.filter(kid__in=plan.remove).delete()
+            log.info("signing_keys_removed", kids=list(plan.remove))

@@ -1,8 +1,8 @@
-"""Signing keys: the rules of rotation and of keeping them, as pure functions.
+"""Signing keys: the rules of rotation, and their encryption. Pure.
 
-A key is first published, and signs only later: every verifier has seen it by then. When the next one takes over it
-stays published until the last token it signed is dead. Which key signs follows from the times alone, so replicas that
-read the same rows agree without talking to each other, also while the database is away::
+A key is published before it signs, so that every verifier has it by then. After its successor has become active, it
+stays published until the last token that it signed has expired. The active key follows from the times alone, so
+replicas that have read the same rows agree without communication, also while the database is away::
 
     created        active_at                       successor's active_at      + token lifetime + publish time
     |--- next -----|--- active --------------------|--- retired --------------| removed
@@ -29,7 +29,7 @@ from notifyx_common.contracts.auth import ACCESS_TOKEN_ALGORITHM
 
 @dataclass(frozen=True, slots=True)
 class KeyTimes:
-    """A key as the rules see it."""
+    """The data of a key that the rules need."""
 
     kid: str
     active_at: datetime
@@ -37,7 +37,7 @@ class KeyTimes:
 
 @dataclass(frozen=True, slots=True)
 class RotationPolicy:
-    """``rotation``: how long a key signs; ``publish``: how long it is known before; ``lifetime``: of a token."""
+    """``rotation``: how long a key signs; ``publish``: how long it is published before; ``lifetime``: of a token."""
 
     rotation: timedelta
     publish: timedelta
@@ -46,27 +46,27 @@ class RotationPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RotationPlan:
-    """What to do now: a key to create (and when it starts to sign), and keys to remove."""
+    """The actions of a rotation: a key to create (by the time when it becomes active), and keys to remove."""
 
     create_active_at: datetime | None
     remove: tuple[str, ...]
 
 
 def active_key(keys: Sequence[KeyTimes], now: datetime) -> KeyTimes | None:
-    """The key that signs at ``now``: the latest whose time has come."""
+    """Return the key that signs at ``now``: the one that became active last."""
     started = [key for key in keys if key.active_at <= now]
     return max(started, key=_order, default=None)
 
 
 def plan_rotation(keys: Sequence[KeyTimes], now: datetime, policy: RotationPolicy) -> RotationPlan:
-    """What rotation asks for at ``now``. Applied, and asked again at the same time, it asks for nothing."""
+    """Return the actions that are required at ``now``. After they were applied, the plan for the same time is empty."""
     ordered = sorted(keys, key=_order)
     current = active_key(ordered, now)
     if current is None and not ordered:
         return RotationPlan(create_active_at=now, remove=())
     create = None
     if current is None:
-        create = now  # only keys of the future: a clock was wrong, and something has to sign
+        create = now  # all keys are in the future: a clock was wrong, and one key has to sign
     elif ordered[-1] == current and now >= current.active_at + policy.rotation - policy.publish:
         create = max(current.active_at + policy.rotation, now + policy.publish)
     remove = tuple(
@@ -76,7 +76,7 @@ def plan_rotation(keys: Sequence[KeyTimes], now: datetime, policy: RotationPolic
 
 
 def new_key() -> ECKey:
-    """A fresh ES256 key pair with a random ``kid``."""
+    """Return a new ES256 key pair with a random ``kid``."""
     return ECKey.generate_key(
         "P-256", {"use": "sig", "alg": ACCESS_TOKEN_ALGORITHM, "kid": secrets.token_urlsafe(12)}, private=True
     )
@@ -90,12 +90,12 @@ class KeyCipher:
         self._cipher = AESGCM(derived)
 
     def encrypt(self, key: ECKey) -> bytes:
-        """The encrypted private key."""
+        """Return the encrypted private key."""
         nonce = secrets.token_bytes(12)
         return nonce + self._cipher.encrypt(nonce, orjson.dumps(key.as_dict(private=True)), str(key.kid).encode())
 
     def decrypt(self, kid: str, sealed: bytes) -> ECKey:
-        """The key again. Raises :class:`WrongSecret`."""
+        """Return the decrypted key. Raises :class:`WrongSecret`."""
         try:
             plain = self._cipher.decrypt(sealed[:12], sealed[12:], kid.encode())
         except (InvalidTag, ValueError):

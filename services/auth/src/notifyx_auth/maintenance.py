@@ -1,4 +1,4 @@
-"""What auth does without being asked: looks for new signing keys, and removes what has expired."""
+"""Periodic work of auth: refresh the signing keys, delete expired rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
 
-# At most so many rows a statement: nobody waits for a lock while a backlog is removed.
+# A limit of rows for each statement, so that no request waits for locks while a backlog is deleted.
 _DELETE_EXPIRED = tuple(
     f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {due} < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)"  # noqa: S608 - our own names
     for table, key, due in (
@@ -23,7 +23,7 @@ _DELETE_EXPIRED = tuple(
 
 
 async def delete_expired(database: Database, now: datetime) -> None:
-    """Remove sessions, verifications and throttles that are over. Raises :class:`Unavailable`."""
+    """Delete expired sessions, verifications and login attempts. Raises :class:`Unavailable`."""
     async with database.guard():
         for statement in _DELETE_EXPIRED:
             while await database.pool.execute(statement, now) == "DELETE 1000":
@@ -35,6 +35,6 @@ async def run_maintenance(keyring: Keyring, database: Database, now: datetime) -
     try:
         await keyring.refresh()
     except WrongSecret as error:
-        # Another replica was given another secret: the keys that are held stay in use.
+        # Another replica has another secret: the loaded keys stay in use.
         log.error("signing_keys_unreadable", reason=error.reason)
     await delete_expired(database, now)

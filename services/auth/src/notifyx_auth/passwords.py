@@ -1,8 +1,8 @@
 """Passwords: argon2id, off the event loop, in a bounded pool.
 
-One hash takes tens of milliseconds of a core and megabytes of memory, on purpose. So a few threads do it, a bounded
-number of requests may wait for them, and what comes on top is refused at once (:class:`HashingBusy`) rather than
-making everybody time out. A user who does not exist costs the same work as one who does.
+One hash uses tens of milliseconds of a core and megabytes of memory, on purpose. So a few threads compute them, a
+bounded number of requests may wait, and further ones are rejected at once (:class:`HashingBusy`), so that not all of
+them time out. An unknown user costs the same work as a known one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Passwords:
-    """Hashes and verifies passwords while it is entered."""
+    """Hashes and verifies passwords; entered to start its threads."""
 
     def __init__(self, settings: AuthSettings, metrics: Metrics) -> None:
         self._hasher = argon2.PasswordHasher(
@@ -38,12 +38,12 @@ class Passwords:
         self._timeout = settings.hash_timeout
         self._seconds = metrics.histogram("notifyx_password_hash_seconds")
         self._pool: ThreadPoolExecutor | None = None
-        self._taken = 0
-        self._nobody = ""
+        self._used = 0
+        self._dummy_hash = ""
 
     async def __aenter__(self) -> Self:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="argon2")
-        self._nobody = await self.hash(secrets.token_urlsafe(32))
+        self._dummy_hash = await self.hash(secrets.token_urlsafe(32))
         return self
 
     async def __aexit__(
@@ -53,40 +53,40 @@ class Passwords:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def usage(self) -> PoolUsage:
-        """How many threads are in use now."""
-        return PoolUsage(min(self._taken, self._threads), self._threads, max(0, self._taken - self._threads))
+        """Return how many threads are in use."""
+        return PoolUsage(min(self._used, self._threads), self._threads, max(0, self._used - self._threads))
 
     async def hash(self, password: str) -> str:
-        """The encoded hash of ``password``. Raises :class:`HashingBusy`."""
+        """Return the encoded hash of ``password``. Raises :class:`HashingBusy`."""
         return await self._run(lambda: self._hasher.hash(_normalized(password)))
 
-    async def verify(self, kept: str | None, password: str) -> bool:
-        """Whether ``password`` is the one ``kept`` is the hash of; ``None`` (no such user) takes as long, for nothing.
+    async def verify(self, encoded: str | None, password: str) -> bool:
+        """Return whether ``encoded`` is the hash of ``password``; ``None`` (no such user) takes the same time.
 
         Raises :class:`HashingBusy`.
         """
-        found = await self._run(lambda: self._verify(kept if kept is not None else self._nobody, password))
-        return found and kept is not None
+        matches = await self._run(lambda: self._verify(encoded if encoded is not None else self._dummy_hash, password))
+        return matches and encoded is not None
 
-    def needs_rehash(self, kept: str) -> bool:
-        """Whether ``kept`` was made with other parameters than the present ones."""
-        return self._hasher.check_needs_rehash(kept)
+    def needs_rehash(self, encoded: str) -> bool:
+        """Return whether ``encoded`` was made with other parameters than the current ones."""
+        return self._hasher.check_needs_rehash(encoded)
 
-    def _verify(self, kept: str, password: str) -> bool:
+    def _verify(self, encoded: str, password: str) -> bool:
         try:
-            return self._hasher.verify(kept, _normalized(password))
+            return self._hasher.verify(encoded, _normalized(password))
         except (VerificationError, InvalidHashError):
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:
         assert self._pool is not None, "passwords have not been entered"
-        if self._taken >= self._places:
+        if self._used >= self._places:
             raise HashingBusy("Too many sign-ins wait already. Try again in a moment.")
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
-        self._taken += 1
+        self._used += 1
         future = self._pool.submit(work)
-        # A thread cannot be stopped: the place is free when the work is over, not when its caller gives up.
+        # A thread cannot be stopped: the place becomes free when its work ends, not when the caller stops waiting.
         future.add_done_callback(lambda _: self._release(loop))
         try:
             async with asyncio.timeout(self._timeout):
@@ -98,7 +98,7 @@ class Passwords:
 
     def _release(self, loop: asyncio.AbstractEventLoop) -> None:
         def free() -> None:
-            self._taken -= 1
+            self._used -= 1
 
         if not loop.is_closed():
             loop.call_soon_threadsafe(free)

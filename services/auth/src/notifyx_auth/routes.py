@@ -1,4 +1,4 @@
-"""The HTTP form of :class:`~notifyx_auth.service.Auth`: the calls of ``contracts.auth``."""
+"""HTTP routes for the calls of ``contracts.auth``, on :class:`~notifyx_auth.service.Auth`."""
 
 from __future__ import annotations
 

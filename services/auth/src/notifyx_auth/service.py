@@ -1,4 +1,4 @@
-"""The calls of ``contracts.auth``: each checks, throttles, does and counts; the modules below know how."""
+"""One method for each call of the contract: check, throttle, execute, count. Other modules do the work."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from notifyx_common.tokens import sign_access_token
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """What auth does for the gateway. Every method raises :class:`Unavailable` while the database is away."""
+    """The calls that auth answers. Every method raises :class:`Unavailable` while the database is away."""
 
     settings: AuthSettings
     database: Database
@@ -81,23 +81,23 @@ class Auth:
             await sessions.revoke(wanted.token.get_secret_value(), self.clock.now(), everywhere=wanted.everywhere)
 
     async def me(self, principal: Principal) -> UserView:
-        """The caller. Raises :class:`NotFound` for one that is no user."""
+        """Return the caller. Raises :class:`NotFound` for a principal that is not a user."""
         async with self.database.guard():
             return users.to_response(await users.by_id(principal.id))
 
     async def request_verification(self, principal: Principal) -> EmailToken:
-        """A verification token to be mailed to the caller."""
+        """Return a verification token to be mailed to the caller."""
         async with self.database.guard():
             lifetime = timedelta(hours=self.settings.verification_hours)
             return await verification.request(principal, lifetime, self.clock.now())
 
     async def verify(self, wanted: VerifyRequest) -> UserView:
-        """Spend a verification token. Raises :class:`InvalidGrant`."""
+        """Use a verification token. Raises :class:`InvalidGrant`."""
         async with self.database.guard():
             return users.to_response(await verification.verify(wanted.token.get_secret_value(), self.clock.now()))
 
     async def verify_api_key(self, wanted: VerifyKey) -> Principal:
-        """Whom an API key proves. Raises :class:`InvalidApiKey`."""
+        """Return the principal that an API key proves. Raises :class:`InvalidApiKey`."""
         async with self.database.guard():
             row = await api_keys.verify(parse_api_key(wanted.key.get_secret_value()), self.clock.now())
         if row is None:
@@ -106,7 +106,7 @@ class Auth:
         return api_keys.principal_of(row)
 
     async def resolve(self, wanted: ResolveUsers) -> ResolvedUsers:
-        """The users behind ids and emails."""
+        """Return the users of ids and emails."""
         async with self.database.guard():
             return ResolvedUsers(users=await users.resolve(wanted.users))
 
@@ -141,7 +141,7 @@ class Auth:
     async def _by_refresh_token(self, wanted: TokenRequest) -> TokenResponse:
         if wanted.refresh_token is None:
             raise InvalidRequest("The refresh_token grant needs refresh_token.")
-        _scopes(wanted.scope, ALL_SCOPES)  # refused before the token is spent
+        _scopes(wanted.scope, ALL_SCOPES)  # rejected before the token is used
         now = self.clock.now()
         try:
             refreshed = await sessions.refresh(wanted.refresh_token.get_secret_value(), self._lifetimes, now)
@@ -201,7 +201,7 @@ class Auth:
 
 
 def _scopes(asked: str | None, available: frozenset[Scope]) -> frozenset[Scope]:
-    """The scopes asked for, all of the available ones by default. Raises :class:`InvalidScope`."""
+    """Return the requested scopes, by default all available ones. Raises :class:`InvalidScope`."""
     if asked is None:
         return available
     words = set(asked.split())

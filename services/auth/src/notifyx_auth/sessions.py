@@ -1,11 +1,11 @@
 """Sessions: chains of refresh tokens (RFC 6749 6, RFC 9700 4.14.2).
 
 A session holds the hash of its newest token only. Exchanging it replaces it in one statement, so of two requests with
-the same token exactly one wins. Whoever comes with an older token of a live session proves that two parties hold the
+the same token exactly one wins. An older token of a live session proves that two parties have the
 chain, and the session ends for both.
 
-That is strict on purpose: a client whose answer was lost signs in again. A grace in which the old token still worked
-would hand a second, live chain to whoever copied it, and nobody would notice.
+This is strict on purpose: a client whose answer was lost has to sign in again. A grace period for the old token would
+give a second, live chain to someone who copied it, unnoticed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """``idle``: of a session that is not refreshed; ``total``: of one that is."""
+    """Lifetimes of a session: ``idle`` without a refresh, ``total`` with any number of refreshes."""
 
     idle: timedelta
     total: timedelta
@@ -35,7 +35,7 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class RefreshedSession:
-    """An exchanged token: whose it is, what it may, and its successor."""
+    """The result of a refresh: the user, the scope, and the next refresh token."""
 
     user: User
     scope: str
@@ -43,7 +43,7 @@ class RefreshedSession:
 
 
 async def start(user: User, scope: str, lifetimes: Lifetimes, now: datetime) -> str:
-    """Begin a session; its first refresh token."""
+    """Start a session; return its first refresh token."""
     parts = RefreshParts(session=uuid4(), secret=new_secret())
     ends_at = now + lifetimes.total
     await Session.create(
@@ -77,7 +77,7 @@ async def refresh(token: str, lifetimes: Lifetimes, now: datetime) -> RefreshedS
             session.expires_at = min(now + lifetimes.idle, session.ends_at)
         await session.save()
         user = await User.get(sessions__id=session.id)
-    # Only now: an error inside the block would have taken the end of the session back.
+    # Raised only now: an error inside the block would have rolled back the end of the session.
     if reused:
         log.warning("refresh_token_reused", session=str(session.id))
         raise _invalid_token()
@@ -85,9 +85,9 @@ async def refresh(token: str, lifetimes: Lifetimes, now: datetime) -> RefreshedS
 
 
 async def revoke(token: str, now: datetime, *, everywhere: bool) -> None:
-    """End the session of ``token``, or every session of its user; a token that is not known is no error (RFC 7009).
+    """End the session of ``token``, or every session of its user; an unknown token is not an error (RFC 7009).
 
-    An older token of the chain ends it as well: so would its use.
+    An older token of the chain ends the session as well, as its use would.
     """
     given = parse_refresh_token(token)
     if given is None:

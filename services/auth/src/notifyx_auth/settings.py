@@ -1,4 +1,4 @@
-"""What auth can be told, beyond what every service can."""
+"""Settings of auth, read from the environment (``NOTIFYX_<FIELD>``)."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from notifyx_common.settings import ServiceSettings
 
 
 class AuthSettings(ServiceSettings):
-    """Settings of the auth service; each is also ``NOTIFYX_<FIELD>``."""
+    """Settings of the auth service, beyond those of every service."""
 
     database_url: SecretStr
     """``postgresql://user:password@host:port/database``, auth's own database."""
 
     database_pool: int = Field(default=10, ge=2, le=100)
-    """Most connections this replica opens."""
+    """Maximum number of database connections of this replica."""
 
     database_deadline: float = Field(default=60, gt=0, le=3600)
-    """Longest time a start waits for the database, in seconds."""
+    """Maximum time that a start waits for the database, in seconds."""
 
     auth_secret: SecretStr = Field(min_length=32)
-    """Encrypts the signing keys at rest; at least 32 characters, the same for every replica, kept for good."""
+    """Encrypts the signing keys at rest; at least 32 characters, the same for every replica, never changed."""
 
     sign_up: bool = True
     """Whether anyone may create an account."""
 
     admin_email: str = ""
-    """Email of the first administrator, created (or brought in line) at each start. Empty: none."""
+    """Email of the first administrator, created or updated at each start. Empty: none."""
 
     admin_password: SecretStr = SecretStr("")
-    """Password of that administrator, 8 to 256 characters. This setting wins over what the database says."""
+    """Password of that administrator, 8 to 256 characters. This setting overrides the one in the database."""
 
     access_token_seconds: int = Field(default=300, ge=10, le=3600)
-    """Life of an access token, in seconds."""
+    """Lifetime of an access token, in seconds."""
 
     refresh_token_days: float = Field(default=30, gt=0, le=366)
-    """Life of a session without a refresh, in days."""
+    """Lifetime of a session without a refresh, in days."""
 
     session_days: float = Field(default=180, gt=0, le=3660)
-    """Life of a session however often it is refreshed, in days."""
+    """Lifetime of a session with any number of refreshes, in days."""
 
     verification_hours: float = Field(default=48, gt=0, le=24 * 30)
-    """Life of an email verification token, in hours."""
+    """Lifetime of an email verification token, in hours."""
 
     key_rotation_seconds: float = Field(default=7 * 86400, ge=2, le=366 * 86400)
     """How long one key signs, in seconds."""
@@ -53,16 +53,16 @@ class AuthSettings(ServiceSettings):
     """How long a key is published before it signs, in seconds; longer than verifiers cache the JWKS."""
 
     key_refresh_seconds: float = Field(default=30, ge=0.1, le=600)
-    """How often a replica looks for new keys, in seconds; shorter than ``key_publish_seconds``."""
+    """Seconds between two reads of the signing keys by a replica; shorter than ``key_publish_seconds``."""
 
     hash_threads: int = Field(default=2, ge=1, le=64)
-    """Passwords hashed at the same time; each takes ``argon2_memory_kib`` and one core."""
+    """Maximum number of concurrent password hashes. Each uses ``argon2_memory_kib`` and one core."""
 
     hash_queue: int = Field(default=64, ge=0, le=10000)
-    """Passwords that may wait for a thread; more are answered 503."""
+    """Maximum number of passwords that wait for a thread; further ones are answered 503."""
 
     hash_timeout: float = Field(default=8.0, gt=0, le=60)
-    """Longest time one password is waited for, in seconds."""
+    """Timeout of one password, in seconds, including the wait for a thread."""
 
     argon2_time: int = Field(default=2, ge=1, le=16)
     """argon2id's number of passes."""
@@ -71,10 +71,10 @@ class AuthSettings(ServiceSettings):
     """argon2id's memory, in KiB."""
 
     login_burst: int = Field(default=10, ge=1, le=1000)
-    """Password attempts on one account before they are slowed down."""
+    """Password attempts on one account before the limit applies."""
 
     login_interval: float = Field(default=6.0, gt=0, le=3600)
-    """Seconds after which one more attempt is allowed on a slowed-down account."""
+    """Seconds after which one more attempt is allowed on a limited account."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,10 +1,10 @@
-"""Slowing down password guessing on one account, whoever does it, over all replicas.
+"""Limits password attempts on one account, from all clients together and over all replicas.
 
-The rule is GCRA (a token bucket in one timestamp): ``burst`` attempts at once, then one each ``interval``. Refused
-attempts do not count, so nobody can lock an account for good by hammering it: the next attempt is never further away
-than one interval, and sessions that exist are not touched. A right password makes the allowance whole again.
+The rule is GCRA (a token bucket in one timestamp): ``burst`` attempts at once, then one each ``interval``. Rejected
+attempts do not count, so an attacker cannot lock an account for good: the next attempt is allowed after at most one
+interval, and existing sessions are not affected. A correct password resets the limit.
 
-Unknown accounts are throttled alike: the answer does not tell them from known ones.
+Unknown accounts are limited in the same way: the answer does not reveal which accounts exist.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RETURNING full_at
 
 
 async def count_attempt(pool: asyncpg.Pool, account: str, now: datetime, *, burst: int, interval: timedelta) -> None:
-    """Count an attempt on ``account`` before it is made. Raises :class:`TooManyAttempts` if it may not be."""
+    """Count an attempt on ``account`` before it is made. Raises :class:`TooManyAttempts` at the limit."""
     key = digest(account)
     if await pool.fetchval(_COUNT_ATTEMPT, key, now, interval, burst) is not None:
         return
@@ -36,10 +36,10 @@ async def count_attempt(pool: asyncpg.Pool, account: str, now: datetime, *, burs
 
 
 def wait_seconds(full_at: datetime, now: datetime, *, burst: int, interval: timedelta) -> int:
-    """Whole seconds until one more attempt is allowed, at least 1."""
+    """Return the whole seconds until one more attempt is allowed, at least 1."""
     return max(1, ceil((full_at + interval - interval * burst - now).total_seconds()))
 
 
 async def reset(pool: asyncpg.Pool, account: str) -> None:
-    """Make the allowance of ``account`` whole: its password was right."""
+    """Reset the limit of ``account`` after a correct password."""
     await pool.execute("DELETE FROM login_attempts WHERE key = $1", digest(account))

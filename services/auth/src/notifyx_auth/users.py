@@ -1,4 +1,4 @@
-"""Users: creating, finding and showing them, and the first administrator."""
+"""Users: create and find them, and ensure the first administrator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ADMIN_LOCK = 0x61646D696E  # "admin"
 
 
 def to_response(user: User) -> UserView:
-    """The user as its owner sees it."""
+    """Return the user in the form of the contract."""
     return UserView(
         id=str(user.id),
         email=user.email,
@@ -39,7 +39,7 @@ def to_response(user: User) -> UserView:
 
 
 def principal_of(user: User, scopes: frozenset[Scope]) -> Principal:
-    """The user, signed in with ``scopes``."""
+    """Return the principal of the user, signed in with ``scopes``."""
     return Principal(
         id=str(user.id),
         email=user.email,
@@ -51,7 +51,7 @@ def principal_of(user: User, scopes: frozenset[Scope]) -> Principal:
 
 
 async def create(email: str, password: str, name: str, *, passwords: Passwords, now: datetime) -> User:
-    """A new user. Raises :class:`EmailTaken`, :class:`InvalidRequest` for an email that cannot be one."""
+    """Create a user. Raises :class:`EmailTaken`, and :class:`InvalidRequest` for an invalid email."""
     key = email_key(email)
     if key is None:
         raise _invalid_email()
@@ -65,13 +65,13 @@ async def create(email: str, password: str, name: str, *, passwords: Passwords, 
 
 
 async def by_email(email: str) -> User | None:
-    """The user with this email, whatever its case."""
+    """Return the user with this email, ignoring case."""
     key = email_key(email)
     return None if key is None else await User.get_or_none(email_key=key)
 
 
 async def by_id(user_id: str) -> User:
-    """The user with this id. Raises :class:`NotFound`."""
+    """Return the user with this id. Raises :class:`NotFound`."""
     key = _uuid(user_id)
     user = None if key is None else await User.get_or_none(id=key)
     if user is None:
@@ -80,7 +80,7 @@ async def by_id(user_id: str) -> User:
 
 
 async def resolve(asked: Sequence[str]) -> dict[str, ResolvedUser]:
-    """The users found, by the id or email they were asked for."""
+    """Return the users found, by the requested id or email."""
     ids = {text: found for text in asked if (found := _uuid(text)) is not None}
     emails = {text: key for text in asked if text not in ids and (key := email_key(text)) is not None}
     if not ids and not emails:
@@ -95,10 +95,10 @@ async def resolve(asked: Sequence[str]) -> dict[str, ResolvedUser]:
 
 
 async def ensure_admin(email: str, password: str, *, passwords: Passwords, now: datetime) -> None:
-    """Make ``email`` an administrator with ``password``; changes nothing where that is so already.
+    """Make ``email`` an administrator with ``password``, unless it already is.
 
-    The settings win: an account somebody signed up under this email before is taken over, with its sessions and API
-    keys ended, since whoever made it did not prove that the address is theirs.
+    The settings override the database: an account that was signed up under this email before becomes the
+    administrator's, and its sessions and API keys end, since its creator did not prove that the address is theirs.
     """
     key = email_key(email)
     if key is None:

@@ -1,4 +1,4 @@
-"""Proving that an email is its user's: a token that only its mailbox gets to see, good once and for a while."""
+"""Email verification: a token that is sent to the mailbox only, valid once and for a limited time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from notifyx_common.errors import Forbidden, TooManyRequests
 from notifyx_common.principal import Principal
 
 RESEND_AFTER = timedelta(minutes=1)
-"""A user can ask for another mail no sooner than this: the mailbox may be somebody else's."""
+"""Minimum time between two mails to a user: the mailbox may be somebody else's."""
 
 
 async def request(principal: Principal, lifetime: timedelta, now: datetime) -> EmailToken:
-    """A token to be mailed; it replaces an earlier one.
+    """Return a token to be mailed; it replaces an earlier one.
 
     Raises :class:`AlreadyVerified`, :class:`TooManyRequests`, and :class:`Forbidden` for an API key.
     """

@@ -1,4 +1,4 @@
-"""The text of a topic file: YAML with one or more NotifyxTopics, read as strictly as ``kubectl apply`` reads it.
+"""Reads topic files: YAML with one or more NotifyxTopics, as strictly as ``kubectl apply``.
 
 Needs PyYAML, the package's extra ``yaml``.
 """
@@ -12,7 +12,7 @@ from notifyx_topics.resource import KIND, InvalidResource, Resource, parse
 
 
 class InvalidFile(ValueError):
-    """A topic file cannot be used; ``reason`` names the place in it and what is wrong."""
+    """A topic file is invalid; ``reason`` names the location and the mistake."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -20,7 +20,7 @@ class InvalidFile(ValueError):
 
 
 def read_documents(place: str, text: str) -> Iterator[tuple[str, Resource]]:
-    """Yield where in ``place`` each NotifyxTopic of ``text`` is, and the topic. Raises :class:`InvalidFile`."""
+    """Yield each NotifyxTopic of ``text`` with its location in ``place``. Raises :class:`InvalidFile`."""
     for number, document in enumerate(_documents(place, text), 1):
         where = f"{place}, document {number}"
         if document is None:

@@ -1,7 +1,7 @@
-"""The rule for a topic's name, in one place.
+"""The rules for names of topics, in one place.
 
-The definition of the resource, the OpenAPI document and the web client state it in their own form; tests hold them
-equal to this one.
+The definition of the resource, the OpenAPI document and the web client repeat them in their own form; tests compare
+them with this module.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Annotated
 from pydantic import AfterValidator, StringConstraints
 
 MAX_NAME = 128
-"""Longest name of a topic, in characters."""
+"""Maximum length of a topic's name, in characters."""
 
 NAME = r"\.*[a-z0-9_-][a-z0-9._-]*"
-"""A regular expression of a topic's name, not anchored. Dots alone are no name: in a URL's path they are no segment."""
+"""Regular expression of a topic's name, not anchored. Dots alone are not a name: a URL's path cannot hold them."""
 
 INBOX_PREFIX = "user:"
 INBOX = rf"{INBOX_PREFIX}[A-Za-z0-9:._-]{{1,{MAX_NAME}}}"
-"""A regular expression of an inbox topic's name: the prefix, then the id of its user."""
+"""Regular expression of an inbox topic's name: the prefix, then the id of its user."""
 
 TopicName = Annotated[str, StringConstraints(max_length=MAX_NAME, pattern=f"^{NAME}$")]
-"""The name of a topic that somebody can create."""
+"""The name of a topic that can be created."""
 
 
 def _within_its_length(name: str) -> str:

@@ -1,6 +1,6 @@
-"""What has to be done so that the store's topics are what the resources say. Pure: no I/O, no clock.
+"""Plans the actions that bring the store's topics in line with the resources. Pure: no I/O, no clock.
 
-The operator and ``notifyx up`` both act on this plan. Applying it and planning again gives an empty plan.
+The operator and ``notifyx up`` use the same plan. Planning again after it was applied gives an empty plan.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Topic(Protocol):
-    """A topic as the store has it; ``resource`` is the reference of the resource that owns it."""
+    """A topic in the store; ``resource`` is the reference of the resource that owns it."""
 
     @property
     def name(self) -> str: ...
@@ -43,7 +43,7 @@ class Topic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Create the topic, take it over, or change it; ``cause`` says which for programs, ``reason`` in words."""
+    """Create, adopt or change the topic; ``cause`` is the reason for programs, ``reason`` for people."""
 
     topic: str
     desired: ResourceTopic
@@ -53,7 +53,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The resource is gone and its topic stays: hand it back to the API with all its data.
+    """The resource is gone and its topic stays: release it to the API with all its data.
 
     ``uid``: only while that resource owns it.
     """
@@ -95,12 +95,12 @@ def plan_topics(
     held: Collection[str] = (),
     namespaces: Collection[str] | None = None,
 ) -> list[Action]:
-    """The actions that bring ``observed`` in line with ``desired``, ordered by topic.
+    """Return the actions that bring ``observed`` in line with ``desired``, ordered by topic.
 
-    ``ended`` are resources that are being deleted: their policy decides. A topic whose resource is simply not there
-    any more is released, never deleted: nobody said that its data may go. ``held`` are references of resources that
-    exist but cannot be understood: a topic that one of them owns is left as it is until it is put right.
-    ``namespaces`` limits that clean-up to resources of those namespaces (``None``: all).
+    ``ended`` are resources that are being deleted: their policy decides. A topic whose resource no longer exists is
+    released, never deleted, because no policy allows the loss of its data. ``held`` are references of resources that
+    exist but are invalid: the topic of such a resource stays unchanged until the resource is corrected.
+    ``namespaces`` limits releases and deletions to resources of those namespaces (``None``: all).
     """
     claims: dict[str, list[Resource]] = {}
     for resource in desired:
@@ -145,7 +145,7 @@ def _foreign(owner: str, namespaces: Collection[str] | None) -> bool:
 def _bring_in_line(
     resource: Resource, topic: Topic | None, held: Collection[str], namespaces: Collection[str] | None
 ) -> list[Action]:
-    """What makes ``topic`` what ``resource`` says; nothing when it is already."""
+    """Return the actions that bring ``topic`` in line with ``resource``; none if it is already."""
     name, desired = resource.name, resource.to_store()
     if topic is None:
         return [Put(name, desired, "The topic does not exist yet.", "missing")]
@@ -165,31 +165,31 @@ def _bring_in_line(
 
 
 def _drift(desired: ResourceTopic, topic: Topic) -> list[str]:
-    """The fields in which ``topic`` is not what ``desired`` says."""
-    wanted = {
+    """Return the fields in which ``topic`` differs from ``desired``."""
+    expected = {
         "title": desired.title,
         "visibility": desired.visibility,
-        "owners": _as_kept(desired.owners),
-        "publishers": _as_kept(desired.publishers),
-        "readers": _as_kept(desired.readers),
+        "owners": _normalized(desired.owners),
+        "publishers": _normalized(desired.publishers),
+        "readers": _normalized(desired.readers),
         "retention": desired.retention,
         "email": desired.email,
         "paused": desired.paused,
     }
-    has = {
+    actual = {
         "title": topic.title,
         "visibility": topic.visibility,
-        "owners": _as_kept(topic.creators),
-        "publishers": _as_kept(topic.publishers),
-        "readers": _as_kept(topic.readers),
+        "owners": _normalized(topic.creators),
+        "publishers": _normalized(topic.publishers),
+        "readers": _normalized(topic.readers),
         "retention": topic.retention,
         "email": topic.email,
         "paused": topic.paused,
     }
-    return [field for field, value in wanted.items() if has[field] != value]
+    return [field for field, value in expected.items() if actual[field] != value]
 
 
-def _as_kept(grants: Iterable[str]) -> frozenset[str]:
-    # The store keeps each entry once and emails in lower case; the order of an allow-list means nothing. Comparing
-    # what was written would find drift for ever.
+def _normalized(grants: Iterable[str]) -> frozenset[str]:
+    # The store keeps each entry once and emails in lower case; the order of an allow-list has no meaning. Comparing
+    # the lists as written would report drift on every pass.
     return frozenset(entry.lower() if "@" in entry else entry for entry in grants)

@@ -1,7 +1,7 @@
-"""The NotifyxTopic resource (``notifyx.dev/v1alpha1``): what people write in YAML, read strictly.
+"""The NotifyxTopic resource (``notifyx.dev/v1alpha1``), as written in YAML, read strictly.
 
-A resource's ``metadata.name`` is the name of its topic. Unknown fields are refused: a misspelt one would
-otherwise be a wish that is silently not granted.
+A resource's ``metadata.name`` is the name of its topic. Unknown fields are rejected: a misspelt one would
+otherwise have no effect, without notice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KIND = "NotifyxTopic"
 
 
 class InvalidResource(ValueError):
-    """A document is not a valid NotifyxTopic; ``reason`` names the field and what is wrong with it."""
+    """A document is not a valid NotifyxTopic; ``reason`` names the field and the mistake."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -42,7 +42,7 @@ class InvalidResource(ValueError):
 
 
 class _Part(BaseModel):
-    """A part of a resource: as Kubernetes writes it, in camel case."""
+    """A part of a resource, with fields in camel case as in Kubernetes."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=False, validate_by_alias=True, extra="forbid", frozen=True
@@ -50,7 +50,7 @@ class _Part(BaseModel):
 
 
 class RetentionSpec(_Part, Retention):
-    """How long and how many notifications are kept; whichever bound is reached first."""
+    """Maximum age and number of notifications; the limit that is reached first applies."""
 
 
 class EmailSpec(_Part, EmailPolicy):
@@ -58,7 +58,7 @@ class EmailSpec(_Part, EmailPolicy):
 
 
 class DemandSpec(_Part):
-    """The load the topic's owners expect; the platform scales so that it is met."""
+    """The load that the topic's owners expect; the platform scales for it."""
 
     connections: int = Field(default=0, ge=0, le=10_000_000)
     publishes_per_second: int = Field(default=0, ge=0, le=1_000_000)
@@ -81,7 +81,7 @@ class TopicSpec(_Part):
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
-        # The same sentences as in the resource definition, for who has no API server to say them.
+        # The same sentences as in the resource definition, for use without an API server.
         if self.visibility == "private" and not self.owners and not self.readers:
             raise ValueError("a private topic needs someone who may read it: name owners or readers")
         if "*" in self.owners:
@@ -110,7 +110,7 @@ class _Document(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One NotifyxTopic. ``created`` decides between two that claim one topic; ``None`` sorts last."""
+    """One NotifyxTopic. Of several that claim a topic the first by ``created`` has it; ``None`` sorts last."""
 
     namespace: str
     name: str
@@ -124,7 +124,7 @@ class Resource:
         return f"{self.namespace}/{self.name}"
 
     def to_store(self) -> ResourceTopic:
-        """What the store is asked for."""
+        """Return the desired state of the topic, for the store."""
         spec = self.spec
         return ResourceTopic(
             resource=self.reference,
@@ -141,9 +141,9 @@ class Resource:
 
 
 def parse(document: Mapping[str, Any]) -> Resource:
-    """Read one document, by JSON's own types: a number is not taken for text, nor text for a number.
+    """Parse one document by JSON types: a number is not accepted as text, nor text as a number.
 
-    Raises :class:`InvalidResource`, which says what is wrong with the first three wrong fields.
+    Raises :class:`InvalidResource`, which describes the first three wrong fields.
     """
     try:
         read = _Document.model_validate_json(_json(document), strict=True)
@@ -164,7 +164,7 @@ def parse(document: Mapping[str, Any]) -> Resource:
 
 
 class _NotJson(ValueError):
-    """A value that YAML knows and JSON does not."""
+    """A value that exists in YAML but not in JSON."""
 
 
 def _json(document: Mapping[str, Any]) -> str:
@@ -176,7 +176,7 @@ def _json(document: Mapping[str, Any]) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return ``value`` with nothing in it that JSON has no form for. Raises :class:`_NotJson`."""
+    """Return ``value`` with times as text. Raises :class:`_NotJson` for a value that JSON cannot represent."""
     match value:
         case None | str() | bool() | int() | float():
             return value
@@ -199,7 +199,7 @@ _PARTS: Mapping[tuple[str, ...], type[BaseModel]] = {
 
 
 def _sentence(item: ErrorDetails) -> str:
-    """Pydantic's complaint in the words of who writes YAML."""
+    """Return pydantic's error in a sentence about the YAML."""
     path = tuple(str(part) for part in item["loc"])
     field = ".".join(path) or "the document"
     if item["type"] == "missing":

@@ -1,4 +1,4 @@
-"""The settings of a topic: who may do what, what is kept, and which email is sent. All bounds and defaults."""
+"""Settings of a topic: permissions, retention and email policy, with all limits and defaults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EmailMode = Literal["never", "every", "unread", "digest"]
 
 MAX_OWNERS = 100
 MAX_GRANTS = 1000
-"""Most entries of an allow-list: ``publishers`` or ``readers``."""
+"""Maximum number of entries in ``publishers`` or ``readers``."""
 
 
 class _Settings(BaseModel):
@@ -23,7 +23,7 @@ class _Settings(BaseModel):
 
 
 class Retention(_Settings):
-    """How long and how many notifications a topic keeps; whichever bound is reached first."""
+    """Maximum age and number of the notifications of a topic; the limit that is reached first applies."""
 
     max_age_seconds: int = Field(default=30 * 24 * 3600, ge=60, le=10 * 365 * 24 * 3600)
     max_count: int = Field(default=100_000, ge=1, le=10_000_000)
@@ -38,7 +38,7 @@ class EmailPolicy(_Settings):
 
 
 class ResourceTopic(_Settings):
-    """A NotifyxTopic resource's wish for a topic; ``resource`` names it (``namespace/name``) with its UID."""
+    """The desired state of a topic, from a NotifyxTopic. ``resource`` is its ``namespace/name``."""
 
     resource: str = Field(max_length=300)
     uid: str = Field(max_length=64)

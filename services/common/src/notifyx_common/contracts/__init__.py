@@ -1,4 +1,4 @@
-"""The shapes that cross from one service to another: one module a called service.
+"""The internal calls between services, with their paths and models: one module for each called service.
 
-Caller and callee import the same model, so that a change of a contract is a change of one file.
+Caller and callee import the same models, so that a contract is changed in one file.
 """

@@ -1,4 +1,4 @@
-"""What the gateway asks of auth. The public calls of ``/api/v1`` are passed on to the same-named internal ones.
+"""Requests and responses of auth's internal API. Calls of ``/api/v1`` are forwarded to those of the same name.
 
 Errors of :data:`TOKEN` carry RFC 6749's codes (``invalid_grant``, ``invalid_request``, ``unsupported_grant_type``,
 ``invalid_client``) as their ``code``.
@@ -23,7 +23,7 @@ Email = Annotated[
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True)]
 
 Secret = Annotated[SecretStr, PlainSerializer(lambda secret: secret.get_secret_value(), when_used="json")]
-"""A secret that is masked wherever it is shown, and written out in the JSON of a call alone."""
+"""A secret that is masked everywhere except in the JSON of a call."""
 
 ISSUER = "notifyx"
 AUDIENCE = "notifyx-gateway"
@@ -43,7 +43,7 @@ class SignUp(_Request):
 
 
 class User(BaseModel):
-    """A user as its owner sees it."""
+    """A user, as shown to that user."""
 
     id: str
     email: str
@@ -99,7 +99,7 @@ class VerifyRequest(_Request):
 
 
 class NewApiKey(_Request):
-    """``topics`` are name patterns (``*`` wildcards); empty or absent means all the owner may use."""
+    """``topics`` are name patterns (``*`` wildcards); empty or absent means all topics of the owner."""
 
     name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
     topics: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9._*-]{1,128}$")]] = Field(
@@ -140,13 +140,13 @@ class VerifyKey(_Request):
 
 
 class ResolveUsers(_Request):
-    """Ids or emails to look up, up to 1,000."""
+    """Ids or emails of users to find, up to 1,000."""
 
     users: list[Annotated[str, StringConstraints(max_length=320)]] = Field(max_length=1000)
 
 
 class ResolvedUser(BaseModel):
-    """What other services may know of a user."""
+    """The data of a user that other services may read."""
 
     id: str
     email: str
@@ -155,7 +155,7 @@ class ResolvedUser(BaseModel):
 
 
 class ResolvedUsers(BaseModel):
-    """Found users by the string they were asked for; what was not found is absent."""
+    """The users found, by the id or email in the request; those not found are absent."""
 
     users: dict[str, ResolvedUser]
 
@@ -191,7 +191,7 @@ DELETE_API_KEY: Call[ApiKeyPath, None] = Call(
     "DELETE", f"{V1}/api-keys/{{key_id}}", ApiKeyPath, type(None), caller="principal", status=204
 )
 VERIFY_API_KEY = Call("POST", f"{V1}/api-keys:verify", VerifyKey, Principal, idempotent=True)
-"""Raises 401 for a key that proves nobody."""
+"""Raises 401 for an invalid key."""
 
 RESOLVE_USERS = Call("POST", f"{V1}/users:resolve", ResolveUsers, ResolvedUsers, idempotent=True)
 JWKS: Call[None, Raw[JwkSet]] = Call("GET", f"{V1}/jwks", type(None), Raw[JwkSet])

@@ -1,14 +1,14 @@
-"""The form of a call between services: one value that the client, the route and the fakes of tests share.
+"""A call between services, as one value that the client, the route and the fakes of tests share.
 
-What a call is sent has one of four forms:
+The request of a call has one of four forms:
 
 - ``None``: nothing;
 - a pydantic model: the JSON body;
-- :class:`Raw`: a JSON body that its sender has encoded already;
+- :class:`Raw`: a JSON body that the sender has already encoded;
 - a frozen dataclass: a field that the path names in braces is a part of the path, a field ``body`` is the JSON body,
   and every other field is a query parameter, left out when it has its default.
 
-What it answers is ``None`` (204), a model, or :class:`Raw`, which passes on unparsed.
+The answer is ``None`` (204), a model, or :class:`Raw`, which is not parsed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Number = Annotated[int, BeforeValidator(_whole_number)]
 
 @dataclass(frozen=True)
 class Raw(Generic[M]):
-    """The JSON of an ``M``, not parsed: pages and batches pass through as bytes where speed matters."""
+    """The unparsed JSON of an ``M``: pages and batches are forwarded as bytes where speed matters."""
 
     content: bytes
 
@@ -76,12 +76,12 @@ class Message:
 
 @dataclass(frozen=True)
 class Call(Generic[Q, R]):
-    """One internal call. ``Q`` is what it is sent and ``R`` what it answers; the module describes their forms."""
+    """One internal call. ``Q`` is the type of its request and ``R`` of its answer, in the forms of this module."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
     path: str
-    """Its parts in braces are fields of the request."""
+    """The path; names in braces are fields of the request."""
 
     request: type[Q]
 
@@ -93,10 +93,10 @@ class Call(Generic[Q, R]):
     """Whether a call of unknown outcome may be sent again; by default GET, PUT and DELETE may."""
 
     caller: Literal["service", "principal", "system"] = "service"
-    """Whose call it is: a service's own, one for a principal that the gateway proved, or a platform part's."""
+    """Who may call: any service, a principal that the gateway proved, or only a part of the platform."""
 
     status: int = 200
-    """The status of a success; 204 where nothing is answered."""
+    """The status of a success; 204 for an empty answer."""
 
     @cached_property
     def repeatable(self) -> bool:
@@ -115,11 +115,11 @@ class Call(Generic[Q, R]):
 
     @cached_property
     def raw(self) -> bool:
-        """Whether the answer passes unparsed."""
+        """Whether the answer is left unparsed."""
         return get_origin(self.response) is Raw
 
     def encode(self, request: Q) -> Message:
-        """The HTTP form of ``request``. Raises :class:`NotFound` for a part that no path can hold."""
+        """Return ``request`` as an HTTP message. Raises :class:`NotFound` for a value that no path can hold."""
         if not dataclasses.is_dataclass(request) or isinstance(request, Raw):
             return Message(self.path, {}, _content(request))
         path, query, body = self.path, {}, None
@@ -150,7 +150,7 @@ class Call(Generic[Q, R]):
 def path_part(value: str) -> str:
     """Quote ``value`` as one part of a path.
 
-    Raises :class:`NotFound` for an empty part and for dots alone: clients and servers take those for another path.
+    Raises :class:`NotFound` for an empty part and for dots alone: clients and servers read those as another path.
     """
     if not value.strip("."):
         raise NotFound("Nothing can have this name.")

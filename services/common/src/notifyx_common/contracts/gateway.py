@@ -1,4 +1,4 @@
-"""What a gateway reports to the other parts of the platform."""
+"""Responses of a gateway's internal API."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from notifyx_common.contracts.call import V1, Call
 
 
 class LiveConnections(BaseModel):
-    """How many joins and event streams this gateway serves live, by topic, and how many connections it has open.
+    """The number of live joins and event streams of this gateway, by topic, and of its open connections.
 
-    Topics without any are not named, nor are inboxes.
+    Topics without any are left out, and so are inboxes.
     """
 
     model_config = ConfigDict(frozen=True)

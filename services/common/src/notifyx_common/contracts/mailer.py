@@ -1,7 +1,7 @@
-"""What the gateway asks of a mailer: to send emails, and whether it can.
+"""Requests and responses of a mailer's internal API: send emails, report its status.
 
 One bad email never fails the others of its batch: a context that fails validation becomes an
-:class:`UnreadableContext`, and the mailer refuses that email alone.
+:class:`UnreadableContext`, and the mailer rejects only that email.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Context(BaseModel):
 
 
 class MailedNotification(_Context):
-    """One notification as people read it."""
+    """One notification, as shown in an email."""
 
     title: str = ""
     body: str = ""
@@ -90,7 +90,7 @@ MailContext = Annotated[
     Field(discriminator="template"),
     WrapValidator(_or_unreadable),
 ]
-"""What an email is about; ``template`` names the template that it fills."""
+"""The content of an email; ``template`` names its template."""
 
 MAIL_CONTEXT: TypeAdapter[MailContext] = TypeAdapter(MailContext)
 
@@ -117,11 +117,11 @@ class MailBatch(BaseModel):
 
 
 class MailResult(BaseModel):
-    """What became of one email.
+    """The result of one email.
 
-    ``sent``: SMTP took it. ``refused``: permanently (5xx), do not try again. ``failed``: may be tried again.
-    ``off``: no SMTP is configured. ``node`` is the mailer that did it. ``attempted`` is false when a failed email
-    was certainly not taken by the SMTP server, so that another node may try at once.
+    ``sent``: the SMTP server accepted it. ``refused``: rejected permanently (5xx), not to be retried. ``failed``: may
+    be retried. ``off``: no SMTP server is configured. ``node`` is the mailer that sent it. ``attempted`` is false when
+    the SMTP server certainly did not accept a failed email, so that another node may try at once.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The gateway's registry, for services outside a cluster: nodes renew their leases, and whoever calls them polls it."""
+"""The gateway's registry outside a cluster: nodes renew their leases in it, and their callers poll it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from notifyx_common.contracts.call import V1, Call
 
 
 class Lease(BaseModel):
-    """A node says that it is there; without renewal it is gone after ``ttl`` seconds."""
+    """The registration of a node. Without renewal it ends after ``ttl`` seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,14 +22,14 @@ class Lease(BaseModel):
 
 
 class LeaseList(BaseModel):
-    """Every node whose lease is alive."""
+    """Every lease that has not ended."""
 
     nodes: list[Lease]
 
 
 @dataclass(frozen=True)
 class NodeKey:
-    """A node by its names."""
+    """The service and instance that identify a node."""
 
     service: str
     instance: str
@@ -37,7 +37,7 @@ class NodeKey:
 
 @dataclass(frozen=True)
 class NodeLease:
-    """A lease for the node of those names, which the lease repeats."""
+    """A lease for the node with these names; the lease repeats them."""
 
     service: str
     instance: str

@@ -1,4 +1,4 @@
-"""Read a call's request from its parts: what the path and the query say, by the types of the contract."""
+"""Parses a call's request from path, query and body, by the types of the contract."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Q = TypeVar("Q")
 
 
 class RequestReader(Generic[Q]):
-    """Makes the requests of one call from strings and a body."""
+    """Parser for the requests of one call."""
 
     def __init__(self, call: Call[Q, Any]) -> None:
         self._kind = call.request
@@ -38,7 +38,7 @@ class RequestReader(Generic[Q]):
         values: dict[str, Any] = {} if self.body is type(None) else {BODY: body}
         for name, adapter in self._parts.items():
             if (text := path.get(name, query.get(name))) is None:
-                continue  # the field's default holds
+                continue  # the field's default applies
             try:
                 values[name] = adapter.validate_strings(text)
             except ValidationError as error:

@@ -1,14 +1,14 @@
-"""A service's own PostgreSQL database: waiting for it, migrating it, using it, and living through its restarts.
+"""A service's own PostgreSQL database: wait for it, migrate it, use it, and recover after its restarts.
 
 :class:`Database` holds one pool of asyncpg connections. Tortoise's models run on it, and so does hand-written SQL
 (:attr:`Database.pool`), which keeps the number of connections of a replica bounded by one setting.
 
-Migrations are Tortoise's own. They run at start in *one* transaction that first takes an advisory lock: replicas that
-start at the same instant queue up, and a start that is killed midway leaves nothing half done.
+Migrations are Tortoise's own. They run at start in *one* transaction that first acquires an advisory lock: replicas
+that start together wait for each other, and a start that is killed leaves no partial migration.
 
-A database that is away makes calls fail at once or by their deadline with :class:`Unavailable`, never with a driver's
+While the database is away, calls fail at once or by their deadline with :class:`Unavailable`, never with a driver's
 error: wrap work in :meth:`Database.guard`, or let :meth:`Database.attach` do so for every request of an app. The pool
-replaces broken connections by itself, so that the same process goes on once the database is back.
+replaces broken connections, so the same process continues once the database is back.
 """
 
 from notifyx_common.database.config import CONNECTION, DatabaseConfig

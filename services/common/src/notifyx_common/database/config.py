@@ -1,4 +1,4 @@
-"""Settings of a service's database, and what Tortoise needs to know of them."""
+"""Configuration of a service's database, also in the form that Tortoise needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENGINE = "notifyx_common.database.engine"
 
 @dataclass(frozen=True, slots=True)
 class DatabaseConfig:
-    """Where a service's database is and how it is used. Times are seconds.
+    """Configuration of a service's database. Times are in seconds.
 
     ``app`` is Tortoise's label, ``models`` its model modules and ``migrations`` the package of its migrations.
     ``server_settings`` hold for every connection of the pool (not while migrating).
@@ -52,7 +52,7 @@ def app_config(config: DatabaseConfig) -> dict[str, Any]:
 
 
 def tortoise_config(config: DatabaseConfig, *, migrating: bool = False) -> dict[str, Any]:
-    """Return Tortoise's settings; a connection that migrates is alone and has more time."""
+    """Return Tortoise's settings; for migrations with one connection and a longer timeout."""
     credentials = {
         "dsn": config.url.get_secret_value(),
         "minsize": 1 if migrating else config.pool_min,

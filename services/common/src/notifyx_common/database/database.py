@@ -1,4 +1,4 @@
-"""A service's database: entered at start, then one pool for models and for SQL by hand."""
+"""A service's database: entered at start, then one pool for models and for hand-written SQL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Database:
 
         Raises :class:`DatabaseUnreachable` after ``start_deadline`` seconds.
         """
-        # Tortoise writes every query with its values, and the URL, at DEBUG: never in our logs.
+        # At DEBUG Tortoise logs every query with its values, and the URL: secrets must not get into our logs.
         logging.getLogger("tortoise").setLevel(logging.INFO)
         until = time.monotonic() + self.config.start_deadline
         while True:
@@ -49,7 +49,7 @@ class Database:
             try:
                 await self._open()
             except Unavailable as error:
-                # One connection does not mean that the next succeeds: names and ways of a new pod come and go at first.
+                # After one connection the next may still fail: DNS and routes of a new pod are unstable at first.
                 if time.monotonic() >= until:
                     raise
                 log.warning("database_connection_lost", reason=error.reason)
@@ -87,43 +87,43 @@ class Database:
 
     @property
     def pool(self) -> Pool:
-        """The pool, for SQL by hand; the same that models use."""
+        """The pool, for hand-written SQL; models use the same one."""
         assert self._client is not None, "the database has not been entered"
         assert self._client.pool is not None
         return self._client.pool
 
     def usage(self) -> PoolUsage:
-        """How many connections are in use now."""
+        """Return how many connections are in use."""
         limit = self.config.pool_max
         if self._client is None:
             return PoolUsage(0, limit)
         return PoolUsage(self.pool.get_size() - self.pool.get_idle_size(), limit, self.pool.waiting)
 
     def activate(self) -> None:
-        """Make models of the running task (and of tasks it starts) use this database.
+        """Make models in the running task (and in tasks that it starts) use this database.
 
-        Tortoise finds its connections in a context variable; a task that did not descend from the one that
-        entered this object, such as a server's request, has to be told.
+        Tortoise finds its connections in a context variable, which is not set in tasks that were not started by the
+        one that entered this object, such as a server's request.
         """
         assert self._context is not None, "the database has not been entered"
-        # To enter it is the public way to make it current. It is never left: the variable ends with the task.
+        # Entering is the public way to make it current. It need not be left: the variable ends with the task.
         self._context.__enter__()
 
     @contextlib.asynccontextmanager
     async def guard(self) -> AsyncIterator[None]:
-        """Run the block on this database; its being away is raised as :class:`Unavailable`."""
+        """Run the block on this database. Raises :class:`Unavailable` while the database is away."""
         self.activate()
         with unavailable_when_lost():
             yield
 
     async def check(self) -> None:
-        """A readiness check: one round trip. Raises :class:`Unavailable`."""
+        """Check readiness with one round trip. Raises :class:`Unavailable`."""
         with unavailable_when_lost():
             async with self.pool.acquire(timeout=self.config.acquire_timeout) as connection:
                 await connection.fetchval("SELECT 1", timeout=self.config.acquire_timeout)
 
     def attach(self, app: Quart) -> None:
-        """Let every request of ``app`` use this database, and answer 503 for those it was away for."""
+        """Make every request of ``app`` use this database, and answer 503 while it is away."""
 
         async def use() -> None:
             if self._context is not None:

@@ -1,7 +1,7 @@
-"""Tortoise's PostgreSQL engine on a pool of ours: connections are waited for briefly, and who waits is counted.
+"""Tortoise's PostgreSQL engine on a pool with a timeout for acquiring connections and a count of waiting callers.
 
-Only public parts of Tortoise and asyncpg are used: ``create_pool`` is Tortoise's own place for another pool, and a
-pool's ``acquire`` returns an object that is awaited or entered.
+Only public parts of Tortoise and asyncpg are used: ``create_pool`` is Tortoise's hook for another pool, and a pool's
+``acquire`` returns an object that is awaited or entered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tortoise.backends.asyncpg.client import AsyncpgDBClient
 
 
 class Acquisition:
-    """A connection on its way from the pool: awaited, or entered and given back on leaving."""
+    """A request for a connection: awaited, or entered and released on exit."""
 
     def __init__(self, pool: Pool, timeout: float) -> None:
         self._pool = pool
@@ -37,20 +37,20 @@ class Acquisition:
 
 
 class Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg is not typed
-    """A pool whose connections are waited for no longer than the configured time, and that counts who waits."""
+    """A pool that waits for a connection no longer than the configured time, and counts the waiting callers."""
 
     acquire_timeout: float
     waiting = 0
 
     def acquire(self, *, timeout: float | None = None) -> Acquisition:
-        """Return what to await or enter for a connection; ``timeout`` is in seconds, the configured one unless given.
+        """Return an object to await or enter for a connection; ``timeout`` (in seconds) overrides the configured one.
 
         Awaiting it raises :class:`TimeoutError`.
         """
         return Acquisition(self, self.acquire_timeout if timeout is None else timeout)
 
     async def connection(self, timeout: float) -> asyncpg.Connection:
-        """Take a connection, and count the wait for it. Raises :class:`TimeoutError` after ``timeout`` seconds."""
+        """Acquire a connection, and count the wait for it. Raises :class:`TimeoutError` after ``timeout`` seconds."""
         self.waiting += 1
         try:
             return await super().acquire(timeout=timeout)
@@ -59,13 +59,13 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg is not typed
 
 
 class Client(AsyncpgDBClient):
-    """Tortoise's client on our pool. asyncpg reads the URL itself, so every option it knows can be in it."""
+    """Tortoise's client on :class:`Pool`. asyncpg parses the URL, so the URL may hold any option of asyncpg."""
 
     pool: Pool | None = None
-    """The pool; made when the first connection is needed."""
+    """The pool; created when the first connection is needed."""
 
     async def create_pool(self, **kwargs: Any) -> Pool:
-        """Make the pool, and connect it. Tortoise calls this once, and closes it."""
+        """Create and connect the pool. Tortoise calls this once, and closes the pool."""
         dsn, acquire_timeout = kwargs.pop("dsn"), kwargs.pop("acquire_timeout")
         for name in ("host", "port", "user", "password", "database"):
             kwargs.pop(name)
@@ -74,7 +74,7 @@ class Client(AsyncpgDBClient):
             max_queries=50000,
             max_inactive_connection_lifetime=300.0,
             record_class=asyncpg.Record,
-            reset=_keep,
+            reset=_skip_reset,
             **kwargs,
         )
         pool.acquire_timeout = acquire_timeout
@@ -83,13 +83,13 @@ class Client(AsyncpgDBClient):
         return pool
 
 
-async def _keep(connection: asyncpg.Connection) -> None:
-    """Give a connection back as it is.
+async def _skip_reset(connection: asyncpg.Connection) -> None:
+    """Release a connection without resetting it.
 
-    asyncpg ends an open transaction by itself. Its default then also asks the server to forget session state, one
-    more round trip for each use of a connection; we keep none there (only ``SET LOCAL`` and transaction locks).
+    asyncpg ends an open transaction by itself. By default it also resets the session state, one more round trip for
+    each use of a connection. The services have none: they use only ``SET LOCAL`` and transaction locks.
     """
 
 
 client_class = Client
-"""What Tortoise looks for in an ``engine`` module, which this one is."""
+"""The name that Tortoise reads from an ``engine`` module such as this one."""

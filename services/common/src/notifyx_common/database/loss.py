@@ -1,4 +1,4 @@
-"""How the absence of a database looks to callers: :class:`Unavailable`, never a driver's error."""
+"""Turns the driver's errors of an absent database into :class:`Unavailable`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from notifyx_common.errors import Unavailable
 
 
 def as_unavailable(error: BaseException) -> Unavailable | None:
-    """The form of ``error`` for callers if it says that the database is away or too busy; else ``None``."""
+    """Return :class:`Unavailable` if ``error`` means that the database is away or too busy; else ``None``."""
     if isinstance(error, asyncpg.InterfaceError):
         # asyncpg has one class for a connection or pool that is closed and for misuse of its interface.
         text = str(error)
         if not any(word in text for word in ("closed", "closing", "connection has been released", "terminated")):
             return None
         return Unavailable("The database connection was lost; nothing is known to have changed. Try again.")
-    for kinds, sentence in _SENTENCES:
+    for kinds, sentence in _REASONS:
         if isinstance(error, kinds):
             return Unavailable(sentence)
     return None
@@ -27,7 +27,7 @@ def as_unavailable(error: BaseException) -> Unavailable | None:
 
 @contextlib.contextmanager
 def unavailable_when_lost() -> Iterator[None]:
-    """Raise :class:`Unavailable` in place of a driver's error that says the database is away."""
+    """Raise :class:`Unavailable` in place of a driver's error which means that the database is away."""
     try:
         yield
     except LOST as error:
@@ -47,13 +47,13 @@ def lost_as_unavailable(step: Callable[[], Awaitable[float | None]]) -> Callable
     return run
 
 
-_SENTENCES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+_REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (
         (TimeoutError, asyncpg.QueryCanceledError),
         "The database did not answer in time. Try again.",
     ),
     (
-        # A newer replica has just migrated; asyncpg forgets the statement, so that the next try prepares it anew.
+        # A newer replica has just migrated. asyncpg drops the statement, so the next attempt prepares it again.
         (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError),
         "The database is being brought up to date; nothing changed. Try again.",
     ),
@@ -76,5 +76,5 @@ _SENTENCES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 
 LOST: tuple[type[Exception], ...] = (
     asyncpg.InterfaceError,
-    *(kind for kinds, _ in _SENTENCES for kind in kinds),
+    *(kind for kinds, _ in _REASONS for kind in kinds),
 )

@@ -1,4 +1,4 @@
-"""Tortoise's migrations, run by one replica at a time and as a whole."""
+"""Runs Tortoise's migrations: all in one transaction, by one replica at a time."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ log = get_logger(__name__)
 
 
 async def migrate(config: DatabaseConfig) -> None:
-    """Bring the schema up to date: all missing migrations in one transaction, one replica at a time."""
+    """Apply all missing migrations in one transaction, one replica at a time."""
     async with TortoiseContext() as context:
         await context.init(config=tortoise_config(config, migrating=True))
         async with in_transaction(CONNECTION) as client:
             await client.execute_query("SELECT pg_advisory_xact_lock($1)", [_lock_key(config.app)])
             executor = MigrationExecutor(client, {config.app: app_config(config)})
-            # Looking for applied migrations before the table is there would fail, and end the transaction.
+            # Reading the applied migrations before their table exists would fail and abort the transaction.
             await executor.recorder.ensure_schema(AsyncpgSchemaEditor(client, atomic=False))
             await executor.migrate(
                 [MigrationTarget(app_label=config.app, name="__latest__")],

@@ -1,4 +1,4 @@
-"""Waiting for a database that does not take connections yet."""
+"""Waits for a database that does not accept connections yet."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _RETRIES = Backoff(0.05, 1.0)
 
 
 class DatabaseUnreachable(NotifyxError):
-    """The database did not take connections before the deadline of the start."""
+    """The database did not accept connections before the deadline of the start."""
 
     code = "database_not_reached"
 
 
 async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: float = 3.0) -> None:
-    """Return once the database takes a connection.
+    """Return once the database accepts a connection.
 
     Raises :class:`DatabaseUnreachable` after ``deadline`` seconds, with the last reason.
     """
     until = time.monotonic() + deadline
-    failures, told = 0, ""
+    failures, logged_reason = 0, ""
     while True:
         failures += 1
         pause = _RETRIES.after(failures)
@@ -43,9 +43,9 @@ async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: fl
                 raise DatabaseUnreachable(
                     f"The database of NOTIFYX_DATABASE_URL cannot be used: {reason}; waited {deadline:.0f} s."
                 ) from None
-            if reason != told:
+            if reason != logged_reason:
                 log.warning("database_unavailable", reason=reason)
-                told = reason
+                logged_reason = reason
             await asyncio.sleep(pause)
         else:
             await connection.close(timeout=connect_timeout)

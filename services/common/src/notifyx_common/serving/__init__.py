@@ -1,4 +1,4 @@
-"""A service as a process that answers HTTP: its life, its health and its routes for internal calls.
+"""A service as an HTTP process: its lifecycle, its health endpoints and its routes for internal calls.
 
-It may use ``calls`` (to register itself) and what stands below.
+This package may import ``calls`` (to register the node) and the modules below it.
 """

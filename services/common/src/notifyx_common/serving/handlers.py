@@ -1,7 +1,7 @@
-"""Serve the calls of the contract: method, path and models come from the :class:`~notifyx_common.contracts.call.Call`.
+"""Routes for the calls of the contract. Method, path and models come from the
+:class:`~notifyx_common.contracts.call.Call`.
 
-A handler gets the request as the contract types it and returns the answer as the contract types it. Whose call it is
-has been checked before the request is read.
+A handler receives and returns the types of the contract. The caller is checked before the request is read.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ def handle(
     content_type: str = "application/json",
     invalid_code: str | None = None,
 ) -> Callable[[Callable[[Q], Awaitable[R]]], Callable[[Q], Awaitable[R]]]:
-    """Decorate the handler of ``call`` on ``app``; ``headers`` and ``content_type`` are those of its answer.
+    """Return a decorator that registers a handler of ``call`` on ``app``.
 
-    ``invalid_code`` is the code of a body that fails validation, for calls whose codes others define.
+    ``headers`` and ``content_type`` are those of the answer.
+
+    ``invalid_code`` replaces the code of a body that fails validation, where a standard defines another one.
     """
     reader = RequestReader(call)
     rule = call.path.replace("{", "<").replace("}", ">")
@@ -79,7 +81,7 @@ async def _read_body(kind: type[Any], invalid_code: str | None) -> object:
         if request.mimetype != "application/json":
             raise UnsupportedMediaType("Send the body as application/json.")
         content = await request.get_data()
-        assert isinstance(content, bytes)  # it was not asked for as text
+        assert isinstance(content, bytes)  # get_data returns bytes unless as_text is set
         return Raw(content)
     try:
         return await read_model(kind)

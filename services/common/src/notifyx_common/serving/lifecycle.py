@@ -1,11 +1,11 @@
-"""A service's life: bind, start, register, serve, drain, stop.
+"""The lifecycle of a service: bind, start, register, serve, drain, stop.
 
 Order of a stop (SIGTERM, SIGINT or a :class:`~notifyx_common.background.Fault`): readiness fails and the registration
-is withdrawn, ``drain`` runs, the servers close, then what was started is stopped in reverse. Each step has a deadline.
+is released, ``drain`` runs, the servers close, then the parts stop in reverse order. Each step has a timeout.
 After a fault the process exits with :data:`FAULT_EXIT`, so that its supervisor starts it again.
 
-Nodes of one service may share its ports on one machine: each then has a port of its own besides, which it registers,
-and accepts connections on the shared ones only from when it is ready until its stop begins.
+Nodes of one service may share its ports on one machine. Each then also has a port of its own, which it registers,
+and accepts connections on the shared ports from when it is ready until its stop begins.
 """
 
 from __future__ import annotations
@@ -43,31 +43,31 @@ log = get_logger(__name__)
 S = TypeVar("S", bound=ServiceSettings)
 
 MIN_GRACE = 3.0
-"""Seconds that requests in flight are given at a stop, however long the drain took."""
+"""Minimum time for requests in flight at a stop, in seconds, even after a long drain."""
 
 FAULT_EXIT = 70
 """Exit code after a fault: an internal error (EX_SOFTWARE of sysexits.h)."""
 
 
 class PortTaken(NotifyxError):
-    """The address cannot be listened on; the sentence names the port and the setting that changes it."""
+    """The port is in use; the sentence names it and the setting that changes it."""
 
     code = "port_taken"
 
 
 READY_POLL_INTERVAL = 0.05
-"""Seconds between two looks at whether a service that shares ports is ready."""
+"""Seconds between two checks of the readiness of a node that shares ports."""
 
 
 class Node(Generic[S]):
-    """One node of a service: what all of them have, and what :func:`run` asks of each.
+    """One node of a service: what all nodes have, and the methods that :func:`run` calls.
 
-    A service's ``app`` module has one subclass. Its constructor makes the parts in the order of their needs and the
-    routes over them, and starts nothing; :meth:`start` starts them; :meth:`drain` finishes what clients wait for.
+    A service's ``app`` module has one subclass. Its constructor creates the parts in the order of their dependencies,
+    then the routes, and starts nothing. :meth:`start` starts the parts; :meth:`drain` finishes requests of clients.
     """
 
     name: ClassVar[str]
-    """The service's name, as others find it."""
+    """Name of the service, as in discovery."""
 
     def __init__(self, settings: S, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
         self.settings = settings
@@ -81,7 +81,7 @@ class Node(Generic[S]):
 
     @contextlib.asynccontextmanager
     async def context(self) -> AsyncIterator[Self]:
-        """Run everything the node owns while the block is entered."""
+        """Run all parts of the node while the block is entered."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.background)
             await self.start(stack)
@@ -91,26 +91,26 @@ class Node(Generic[S]):
         """Start the parts, each entered on ``stack``, which stops them in reverse."""
 
     async def drain(self) -> None:
-        """Finish what clients wait for; it is cancelled after ``settings.drain_seconds``."""
+        """Finish the requests of clients; it is cancelled after ``settings.drain_seconds``."""
 
     async def join(self) -> None:
         """Accept connections on further shared ports; called once the node is ready, where ports are shared."""
 
     @property
     def extra_ports(self) -> dict[str, int]:
-        """Ports beside those of HTTP and metrics, by name, once started."""
+        """Further ports of the started node, by name."""
         return {}
 
     @property
     def own_port(self) -> int | None:
-        """Port of this node alone where ``settings.port`` is shared with other nodes; ``None`` where it is not."""
+        """Port of this node alone if ``settings.port`` is shared with other nodes, else ``None``."""
         return None
 
 
 def main(node: type[Node[S]], kind: type[S]) -> None:
-    """Run the ``node`` that the environment's settings (of ``kind``) describe, in a loop of its own.
+    """Run ``node`` with the environment's settings (of ``kind``), in an event loop of its own.
 
-    A start that fails says why in one sentence and exits with 2; a fault exits with :data:`FAULT_EXIT`.
+    A failed start prints its reason in one sentence and exits with 2; a fault exits with :data:`FAULT_EXIT`.
     """
 
     async def serve_until_stopped(settings: S) -> Fault | None:
@@ -131,15 +131,15 @@ def main(node: type[Node[S]], kind: type[S]) -> None:
 
 
 def instance_name(settings: ServiceSettings) -> str:
-    """The node's name: as set, or host name and process id."""
+    """Return the name of the node: the setting, or host name and process id."""
     return settings.instance or f"{socket.gethostname()}-{os.getpid()}"
 
 
 def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.socket:
-    """A listening socket, so that the port is known (and refused in one sentence) before anything starts.
+    """Return a listening socket, so that the port is known, or :class:`PortTaken` raised, before anything starts.
 
-    A ``shared`` one may have the port of other processes of the same user. It does not listen yet: the kernel would
-    give it connections that nobody accepts.
+    A ``shared`` socket may have the port of other processes of the same user. It does not listen yet: the kernel would
+    assign it connections that are not accepted.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -158,7 +158,7 @@ def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.
 
 
 async def run(node: Node[Any]) -> Fault | None:
-    """Serve until SIGTERM, SIGINT or a fault, then drain; the fault, if there was one.
+    """Serve until SIGTERM, SIGINT or a fault, then drain; return the fault, if there was one.
 
     Raises :class:`PortTaken` or what ``context`` raises.
     """
@@ -210,7 +210,7 @@ async def run(node: Node[Any]) -> Fault | None:
             async with asyncio.timeout_at(until):
                 await node.drain()
         for config in configs:
-            # What is being answered may go on for as long; a request that is cut off is answered 500, with no form.
+            # Running requests get this much time; one that is cut off is answered 500 without problem+json.
             config.graceful_timeout = max(MIN_GRACE, until - loop.time())
         closing.set()
         await servers.finish(max(configs[0].graceful_timeout, configs[1].graceful_timeout) + MIN_GRACE)
@@ -220,7 +220,7 @@ async def run(node: Node[Any]) -> Fault | None:
 
 
 def metrics_app(metrics: Metrics) -> Quart:
-    """The app of the metrics port: ``/metrics`` in the Prometheus text format, nothing else."""
+    """Return the app of the metrics port: ``/metrics`` in the Prometheus text format, nothing else."""
     app = Quart("metrics")
 
     @app.get("/metrics")
@@ -232,7 +232,7 @@ def metrics_app(metrics: Metrics) -> Quart:
 
 def _config(sock: socket.socket) -> Config:
     config = Config()
-    # Hypercorn owns and closes what it is given by number: closing it twice could close somebody else's file.
+    # Hypercorn owns and closes a file given by number; closing it twice could close another file of that number.
     config.bind = [f"fd://{sock.detach()}"]
     config.accesslog = None
     config.errorlog = None
@@ -249,20 +249,20 @@ async def _serve(app: Any, config: Config, closing: asyncio.Event) -> None:
 
 
 async def _serve_shared(node: Node[Any], sock: socket.socket, leaving: asyncio.Event) -> None:
-    """Accept connections of the shared ports once the service is ready, until ``leaving``."""
+    """Accept connections on the shared ports from readiness until ``leaving`` is set."""
     while await node.readiness.failures():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_POLL_INTERVAL):
                 await leaving.wait()
                 return
     config = _config(sock)
-    # Connections that were accepted are finished, as those of the node's own port are.
+    # Accepted connections are finished, like those of the node's own port.
     config.graceful_timeout = node.settings.drain_seconds + MIN_GRACE
     await node.join()
     log.info("shared_ports_joined", port=node.settings.port)
 
     async def requests_alone(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":  # which is that of the server on the node's own port
+        if scope["type"] != "lifespan":  # the server on the node's own port handles it
             await app(scope, receive, send)
 
     app = cast(Any, node.app)

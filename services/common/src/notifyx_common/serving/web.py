@@ -1,7 +1,7 @@
-"""The Quart application every service starts from.
+"""The Quart application that every service extends.
 
-It answers ``/healthz`` and ``/readyz``, turns every error into RFC 9457 problem+json (never a stack trace),
-measures each route, bounds bodies, and keeps ``/internal`` for callers that show the internal token.
+It answers ``/healthz`` and ``/readyz``, renders every error as RFC 9457 problem+json (never a stack trace),
+measures each route, limits bodies, and requires the internal token below ``/internal``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from notifyx_common.settings import ServiceSettings
 log = get_logger(__name__)
 
 ReadinessCheck = Callable[[], Awaitable[None]]
-"""A readiness check: returns when fine, raises (any :class:`NotifyxError`) with the reason when not."""
+"""A readiness check: returns if the node is ready, else raises a :class:`NotifyxError` with the reason."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -46,7 +46,7 @@ PROBLEM = "application/problem+json"
 
 
 class Readiness:
-    """What ``/readyz`` answers: named checks, a fault, and a switch that a drain turns off first."""
+    """State of ``/readyz``: named checks, the faults, and whether the node drains."""
 
     def __init__(self) -> None:
         self._checks: dict[str, ReadinessCheck] = {}
@@ -58,7 +58,7 @@ class Readiness:
         self._checks[name] = check
 
     def follow(self, background: Background) -> None:
-        """Answer 503 from the first fault of ``background`` on, also while the node drains, and name each."""
+        """Answer 503 from the first fault of ``background`` on, also during a drain, and name each fault."""
 
         def fail(fault: Fault) -> None:
             self._faults[f"task {fault.task}"] = fault.sentence
@@ -66,7 +66,7 @@ class Readiness:
         background.listen(fail)
 
     def drain(self) -> None:
-        """Answer 503 from now on, so that no new work is sent here."""
+        """Answer 503 from now on, so that the node receives no new work."""
         self._draining = True
 
     @property
@@ -75,7 +75,7 @@ class Readiness:
         return self._draining
 
     async def failures(self) -> dict[str, str]:
-        """The checks that fail now, with their reasons; empty means ready."""
+        """Run the checks; return the failed ones with their reasons. Empty means ready."""
         if self._draining:
             return {"drain": "this node is stopping", **self._faults}
         failed = dict(self._faults)
@@ -88,9 +88,9 @@ class Readiness:
 
 
 def create_app(name: str, settings: ServiceSettings, metrics: Metrics, readiness: Readiness) -> Quart:
-    """A Quart app with health, metrics, error and internal-token handling in place."""
+    """Return a Quart app with health endpoints, metrics, error rendering and the check of the internal token."""
     app = Quart(name)
-    # `//` is no other way to write `/`: no redirects that a caller could steer.
+    # `//` does not mean `/`: merging would answer redirects that a caller can control.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.json.sort_keys = False  # type: ignore[attr-defined]  # quart's default provider has it
@@ -111,13 +111,13 @@ def create_app(name: str, settings: ServiceSettings, metrics: Metrics, readiness
 
 
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON by orjson; pydantic models (also nested in lists and dicts) are dumped in JSON mode."""
+    """Return a JSON response; pydantic models (also nested in lists and dicts) are dumped in JSON mode."""
     body = orjson.dumps(data, default=_json_default)
     return Response(body, status=status, content_type="application/json", headers=dict(headers or {}))
 
 
 def problem_response(error: NotifyxError) -> Response:
-    """The problem+json form of an error, with the headers its status calls for."""
+    """Return the problem+json response of an error, with the headers that its status requires."""
     headers: dict[str, str] = {}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
@@ -127,7 +127,7 @@ def problem_response(error: NotifyxError) -> Response:
 
 
 async def read_json() -> Any:
-    """The request's JSON body.
+    """Return the request's JSON body.
 
     Raises :class:`UnsupportedMediaType` for another content type and :class:`InvalidRequest` for a body that
     is not JSON in UTF-8.
@@ -135,17 +135,17 @@ async def read_json() -> Any:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send the body as application/json.")
     raw = await request.get_data()
-    assert isinstance(raw, bytes)  # it was not asked for as text
+    assert isinstance(raw, bytes)  # get_data returns bytes unless as_text is set
     return parse_json(raw)
 
 
 async def read_model(kind: type[M]) -> M:
-    """The request's JSON body as ``kind``; raises :class:`InvalidRequest` that lists each wrong field."""
+    """Return the request's JSON body as ``kind``. Raises :class:`InvalidRequest`, which lists each wrong field."""
     return parse_model(kind, await read_json())
 
 
 def caller() -> Principal:
-    """The principal the gateway proved, from its header. Raises :class:`Unauthenticated` without one."""
+    """Return the principal that the gateway proved, from its header. Raises :class:`Unauthenticated` without one."""
     header = request.headers.get(PRINCIPAL_HEADER)
     if header is None:
         raise Unauthenticated("This call needs a principal.")

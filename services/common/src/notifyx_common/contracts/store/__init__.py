@@ -1,4 +1,4 @@
-"""What the gateway and the operator ask of the store, a module a subject: the models, and the calls that carry them.
+"""Requests and responses of the store's internal API, one module for each subject.
 
 ``names`` and ``batches`` hold what the subjects share.
 """

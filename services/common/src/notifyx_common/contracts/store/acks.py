@@ -1,4 +1,4 @@
-"""Acknowledging, in batches, and what is acknowledged and unread."""
+"""Acknowledgements, in batches, and unread counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from notifyx_topics.names import AnyTopicName
 
 
 class AckItem(RequestModel):
-    """Acknowledge everything up to ``up_to``, or exactly ``seqs``; one of the two."""
+    """Acknowledge everything up to ``up_to``, or exactly ``seqs``. Exactly one of them must be given."""
 
     p: int = Field(ge=0)
     topic: AnyTopicName
@@ -23,14 +23,14 @@ class AckItem(RequestModel):
 
 
 class AckBatch(RequestModel):
-    """Acknowledgements of a tick."""
+    """Acknowledgements that a gateway collected for one request."""
 
     principals: list[Principal]
     items: list[AckItem] = Field(min_length=1, max_length=1000)
 
 
 class AckResult(BaseModel):
-    """The user's cursor after the ack, and what is still unacknowledged."""
+    """The user's cursor after the acknowledgement, and the number of unread notifications."""
 
     topic: str
     acked_up_to: int
@@ -38,9 +38,9 @@ class AckResult(BaseModel):
 
 
 class AckState(BaseModel):
-    """What a user has acknowledged: all up to the cursor, and ``seqs`` above it, ascending, of the range asked for.
+    """What a user has acknowledged: all up to the cursor, and ``seqs`` above it in the requested range, ascending.
 
-    ``next`` is the ``after`` with which to ask for more of them, if there are.
+    ``next`` is the ``after`` of the following request, if there are more.
     """
 
     acked_up_to: int
@@ -56,13 +56,13 @@ class UnreadItem(RequestModel):
 
 
 class UnreadBatch(RequestModel):
-    """Pairs whose unread counts are wanted, up to 1,000."""
+    """Pairs whose unread counts are requested, up to 1,000."""
 
     items: list[UnreadItem] = Field(min_length=1, max_length=1000)
 
 
 class UnreadResult(BaseModel):
-    """Derived, not counted by hand."""
+    """Cursor and unread count of one pair, computed from the log."""
 
     user: str
     topic: str

@@ -1,10 +1,10 @@
-"""What the batched calls have in common.
+"""Models that the batched calls share.
 
 A batch lists its principals once; an item refers to one by its position ``p``. The answer holds one result an item, in
-order: the item's own result, or an :class:`ItemError` in its place. The tag that tells them apart is the member
-``status``: every refusal has it and no result may (a test holds all result types to it). It is a tag that stores and
-gateways of the release before understand as well, as do the results that a store has recorded (ADR 0001): a wrapper
-around each result would make a store that is upgraded before its gateways answer what they take for nonsense.
+order: the item's own result, or an :class:`ItemError` in its place. The member ``status`` distinguishes them: every
+error has it and no result may have it (a test checks all result types). Stores and gateways of the previous release
+understand this tag, and it fits the results that a store has recorded (ADR 0001). With a wrapper around each result, a
+store that is upgraded before its gateways would answer what they cannot parse.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ R = TypeVar("R", bound=BaseModel)
 
 
 class ItemError(BaseModel):
-    """A refused item of a batch, in the form of :class:`notifyx_common.errors.NotifyxError`."""
+    """The error of a rejected item of a batch, in the form of :class:`notifyx_common.errors.NotifyxError`."""
 
     status: int = Field(ge=400, le=599)
     code: str
@@ -32,11 +32,11 @@ class ItemError(BaseModel):
 
     @classmethod
     def of(cls, error: NotifyxError) -> ItemError:
-        """The refusal that ``error`` is."""
+        """Return ``error`` as the result of an item."""
         return cls(status=error.http_status, code=error.code, detail=error.reason)
 
     def error(self) -> NotifyxError:
-        """The error that its caller gets."""
+        """Return the error for the item's caller."""
         return NotifyxError.from_problem(self.model_dump())
 
 

@@ -1,4 +1,4 @@
-"""The feed: what gateways watch at the store, and what the store pushes to them.
+"""The feed: the messages between gateways and the store about watched topics and users.
 
 A WebSocket at :data:`FEED`. Every message is one text frame; the first line is a JSON object.
 
@@ -33,14 +33,14 @@ FEED = f"{V1}/feed"
 
 
 class Position(RequestModel):
-    """A topic's id, and the last seq of it the gateway has."""
+    """A topic's id, and the last of its seqs that the gateway has."""
 
     id: UUID
     after: Seq
 
 
 class Watch(RequestModel):
-    """Start, or start again, after these positions."""
+    """Watch topics, or watch them again, after these positions."""
 
     op: Literal["watch"] = "watch"
     topics: dict[AnyTopicName, Position]
@@ -68,11 +68,11 @@ class UnwatchUsers(RequestModel):
 
 
 class Ping(RequestModel):
-    """Asks for a pong with the same number."""
+    """Request a pong with the same number."""
 
     op: Literal["ping"] = "ping"
     n: int
 
 
 Operation = Annotated[Watch | Unwatch | WatchUsers | UnwatchUsers | Ping, Field(discriminator="op")]
-"""What a gateway sends, one JSON object a message."""
+"""A message of a gateway: one JSON object."""

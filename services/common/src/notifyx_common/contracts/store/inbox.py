@@ -11,7 +11,7 @@ from notifyx_common.contracts.call import V1, Call, Number, Raw
 
 
 class InboxPage(BaseModel):
-    """Newest first across every subscription: :class:`Notification` plus ``acked``. ``unread``: topic → count."""
+    """Notifications of all subscriptions with ``acked``, newest first. ``unread``: the count of each topic."""
 
     items: list[dict[str, Any]]
     next: str | None
@@ -20,7 +20,7 @@ class InboxPage(BaseModel):
 
 @dataclass(frozen=True)
 class InboxQuery:
-    """The newest notifications after the place ``after``, which is the ``next`` of the page before."""
+    """A page of the inbox. ``after`` is the ``next`` of the page before."""
 
     limit: Annotated[Number, Field(ge=1, le=200)] = 50
     unread: bool = False

@@ -20,17 +20,17 @@ class JoinItem(RequestModel):
 
 
 class JoinBatch(RequestModel):
-    """Joins of a tick."""
+    """Joins that a gateway collected for one request."""
 
     principals: list[Principal]
     items: list[JoinItem] = Field(min_length=1, max_length=1000)
 
 
 class JoinResult(BaseModel):
-    """Where the topic and the user stand.
+    """The position of the topic and of the user.
 
-    ``first_seq`` is the oldest seq still there (``last_seq + 1`` when none is). ``truncated``: retention removed
-    part of what followed ``since``. ``missing``: how many after ``since`` are no longer there, expired ones too.
+    ``first_seq`` is the oldest seq in the log (``last_seq + 1`` for an empty log). ``truncated``: retention removed
+    part of what followed ``since``. ``missing``: how many after ``since`` no longer exist, expired ones included.
     """
 
     topic: str

@@ -1,4 +1,4 @@
-"""The deployment's ledger: what was due, and what became of it."""
+"""The deployment's ledger: what was due, and its outcome."""
 
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ from notifyx_topics.names import AnyTopicName
 from notifyx_topics.settings import Title
 
 MAX_DATA_BYTES = 32_768
-"""Largest JSON encoding of a notification's ``data``, in bytes."""
+"""Maximum size of a notification's ``data`` in JSON, in bytes."""
 
 
 class NewNotification(RequestModel):
-    """What a publisher says. At least one of title, body and data is not empty."""
+    """A notification to publish. At least one of title, body and data is not empty."""
 
     title: Title = ""
     body: Body = ""
@@ -30,7 +30,7 @@ class NewNotification(RequestModel):
 
 
 class KeyedNotification(NewNotification):
-    """A notification, perhaps with the idempotency key that makes publishing it again safe."""
+    """A notification, optionally with an idempotency key, which makes it safe to publish it again."""
 
     key: IdempotencyKey | None = None
 
@@ -48,7 +48,7 @@ class PublishItem(KeyedNotification):
 
 
 class PublishBatch(RequestModel):
-    """Publishes of a tick, in the order they were made (per publisher and topic, ``seq`` follows it)."""
+    """Publishes that a gateway collected, in their order (``seq`` follows it per publisher and topic)."""
 
     batch_id: str = Field(pattern="^[0-9a-f]{32}$")
     principals: list[Principal]
@@ -56,7 +56,7 @@ class PublishBatch(RequestModel):
 
 
 class PublishResult(BaseModel):
-    """An accepted publish. ``duplicate``: its idempotency key had been used; this is the first one's answer."""
+    """An accepted publish. ``duplicate``: its idempotency key was used before; this is the answer of the first use."""
 
     id: str
     topic: str
@@ -91,7 +91,7 @@ class HistoryPage(BaseModel):
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """From ``after`` on, or from the oldest one; where only ``before`` is given, the newest ones before it."""
+    """A page of the log after ``after``, or from the oldest on; with only ``before``, the newest before it."""
 
     name: AnyTopicName
     after: QuerySeq | None = None

@@ -1,4 +1,4 @@
-"""Small types that the subjects of the store's contract share.
+"""Types that the modules of the store's contract share.
 
 Everywhere a topic's name is accepted, ``user:<id>`` is too, with the inbox's rules: only its owner reads and
 acknowledges, any signed-in user publishes, it cannot be changed or deleted, its owner is always subscribed.
@@ -30,6 +30,6 @@ class TopicPath:
 
 
 class RequestModel(BaseModel):
-    """Base of what is sent: frozen, and without unknown members."""
+    """Base of requests: frozen, without unknown members."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

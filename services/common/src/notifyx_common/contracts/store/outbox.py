@@ -19,7 +19,7 @@ class OutboxLeaseRequest(RequestModel):
 
 
 class OutboxMail(BaseModel):
-    """One due email; ``user`` is resolved to an address by the gateway. ``context`` feeds the mailer's template."""
+    """One due email; ``user`` is resolved to an address by the gateway. ``context`` fills the mailer's template."""
 
     id: str
     message_id: str
@@ -31,21 +31,21 @@ class OutboxMail(BaseModel):
 
 
 class LeasedMails(BaseModel):
-    """What was leased; ``oldest_due`` tells how far behind the outbox is, in seconds."""
+    """The leased emails; ``oldest_due`` is the age of the oldest due email, in seconds."""
 
     mails: list[OutboxMail]
     oldest_due: float
 
 
 class FenceRequest(RequestModel):
-    """Asked immediately before sending: which of these are still leased by ``owner`` and not acknowledged?"""
+    """Sent right before sending: which of these are still leased by ``owner`` and not fenced?"""
 
     ids: list[str] = Field(max_length=1000)
     owner: str = Field(max_length=128)
 
 
 class FenceResponse(BaseModel):
-    """The ids that may be sent."""
+    """The ids of the emails that may be sent."""
 
     ids: list[str]
 
@@ -61,7 +61,7 @@ class OutboxResult(RequestModel):
 
 
 class OutboxResults(RequestModel):
-    """What became of leased emails."""
+    """The results of leased emails."""
 
     owner: str = Field(max_length=128)
     results: list[OutboxResult] = Field(max_length=1000)

@@ -21,7 +21,7 @@ class SubscriptionSettings(RequestModel):
 
 
 class Subscription(BaseModel):
-    """A user's lasting subscription to a topic."""
+    """A user's subscription to a topic."""
 
     topic: str
     email: EmailMode
@@ -88,4 +88,4 @@ SUBSCRIBERS = Call("GET", f"{V1}/topics/{{name}}/subscribers", SubscribersQuery,
 STOP_EMAILS: Call[UnsubscribeToken, None] = Call(
     "POST", f"{V1}/unsubscribe", UnsubscribeToken, type(None), idempotent=True, status=204
 )
-"""One click, without a principal: the token says whose emails for which topic end."""
+"""One-click unsubscribe, without a principal: the token names the user and the topic."""

@@ -27,7 +27,7 @@ class NewTopic(RequestModel):
 
 
 class TopicPatch(RequestModel):
-    """What may change of a topic; absent fields stay."""
+    """A change of a topic; absent fields stay unchanged."""
 
     title: Title | None = None
     visibility: Visibility | None = None
@@ -40,7 +40,7 @@ class TopicPatch(RequestModel):
 
 
 class Topic(BaseModel):
-    """A topic as a reader sees it; ``resource`` names the NotifyxTopic that owns it."""
+    """A topic, as shown to a reader; ``resource`` names the NotifyxTopic that owns it."""
 
     id: str
     name: str
@@ -68,7 +68,7 @@ class Topics(BaseModel):
 
 
 class TopicStatus(BaseModel):
-    """What a NotifyxTopic's status shows."""
+    """The figures in the status of a NotifyxTopic."""
 
     name: str
     last_seq: int
@@ -78,13 +78,13 @@ class TopicStatus(BaseModel):
 
 
 class TopicStatusQuery(RequestModel):
-    """The topics whose status is asked for."""
+    """The topics whose status is requested."""
 
     topics: list[AnyTopicName] = Field(max_length=200)
 
 
 class TopicStatuses(BaseModel):
-    """The status of each of them that is there, in no order."""
+    """The status of each requested topic that exists, in no order."""
 
     items: list[TopicStatus]
 
@@ -108,7 +108,7 @@ class TopicChange:
 
 @dataclass(frozen=True)
 class TopicClaim:
-    """A resource's wish for the topic of that name."""
+    """A resource's claim for the topic of that name, with the desired state."""
 
     name: AnyTopicName
     body: ResourceTopic
@@ -116,7 +116,7 @@ class TopicClaim:
 
 @dataclass(frozen=True)
 class TopicRelease:
-    """What becomes of the topic whose resource is gone; with ``uid``, only where that resource still owns it."""
+    """The release of a topic whose resource is gone; with ``uid``, only if that resource still owns it."""
 
     name: AnyTopicName
     policy: Literal["retain", "delete"] = "retain"
