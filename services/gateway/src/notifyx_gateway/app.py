@@ -1,4 +1,4 @@
-"""The gateway process: its parts put together, and ``notifyx-gateway``."""
+"""Assembles the gateway process; entry point ``notifyx-gateway``."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ from notifyx_gateway.upstream.users import UserDirectory
 
 
 class GatewayNode(Node[GatewaySettings]):
-    """Every part of a gateway."""
+    """The parts of a gateway, each constructed after those that it uses."""
 
     name = "gateway"
 
@@ -176,7 +176,7 @@ class GatewayNode(Node[GatewaySettings]):
             await stack.enter_async_context(self.dispatcher)
 
     async def drain(self) -> None:
-        """Clients go elsewhere: sockets in paced batches, then streams; email in flight is finished meanwhile."""
+        """Move clients to other nodes: close sockets in paced batches, then streams; meanwhile finish emails."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.dispatcher.stop(self.settings.drain_seconds))
             group.create_task(self._drain_clients())
@@ -235,7 +235,7 @@ class GatewayNode(Node[GatewaySettings]):
 
 
 def main() -> None:
-    """Run the node of the environment's settings."""
+    """Run a gateway with the settings of the environment."""
     lifecycle.main(GatewayNode, GatewaySettings)
 
 

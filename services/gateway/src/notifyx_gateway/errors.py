@@ -1,4 +1,4 @@
-"""Errors of the gateway that have a narrower code than their kind."""
+"""Errors of the gateway with a more specific code than their base class."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which nodes are there, outside a cluster: each service holds a lease here and renews it.
+"""The registry of nodes outside a cluster: each service holds a lease and renews it.
 
-:class:`LeaseTable` is the bookkeeping alone: no clock, no I/O. :class:`Registry` gives it a clock and a timer and
-feeds the gateway's own clients, so that a new node is called at once and a silent one no longer than its lease.
+:class:`LeaseTable` is pure: no clock, no I/O. :class:`Registry` adds the clock and a timer, and updates the gateway's
+own clients: they call a new node at once, and a silent one no longer than its lease.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MAX_NODES = 1000
 class LeaseTable:
     """Leases by (service, instance), each with the moment it ends (monotonic seconds).
 
-    An address belongs to whoever registered it last: a process that was killed and started again under another
-    name does not leave its old self behind.
+    An address belongs to the node that registered it last: a process that was killed and restarted under another name
+    replaces its old lease.
     """
 
     def __init__(self, max_nodes: int = MAX_NODES) -> None:
@@ -35,9 +35,9 @@ class LeaseTable:
         self._max_nodes = max_nodes
 
     def put(self, lease: Lease, now: float) -> set[str]:
-        """Take or renew a lease; the services whose set of nodes changed.
+        """Grant or renew a lease; return the services whose set of nodes changed.
 
-        Raises :class:`TooManyRequests` when the table is full.
+        Raises :class:`TooManyRequests` if the table is full.
         """
         key = (lease.service, lease.instance)
         changed = self.expire(now)
@@ -54,28 +54,28 @@ class LeaseTable:
         return changed
 
     def remove(self, service: str, instance: str) -> set[str]:
-        """Give a lease back; the services whose set of nodes changed."""
+        """Release a lease; return the services whose set of nodes changed."""
         return {service} if self._leases.pop((service, instance), None) is not None else set()
 
     def expire(self, now: float) -> set[str]:
-        """Drop the leases that have ended by ``now``; the services whose set of nodes changed."""
+        """Remove the leases that have ended by ``now``; return the services whose set of nodes changed."""
         ended = [key for key, (_, until) in self._leases.items() if until <= now]
         for key in ended:
             del self._leases[key]
         return {service for service, _ in ended}
 
     def nodes(self, service: str | None = None) -> list[Lease]:
-        """The leases, of one service or of all, by service and instance."""
+        """Return the leases of one service or of all, ordered by service and instance."""
         return [self._leases[key][0] for key in sorted(self._leases) if service is None or key[0] == service]
 
     @property
     def next_end(self) -> float | None:
-        """When the first lease ends; ``None`` when there is none."""
+        """When the next lease ends (monotonic seconds); ``None`` without leases."""
         return min((until for _, until in self._leases.values()), default=None)
 
 
 class Registry:
-    """The gateway's lease table at work: an async context manager that ends leases in time."""
+    """The lease table of this gateway; an async context manager that expires leases in time."""
 
     def __init__(self, clock: Clock, background: Background) -> None:
         self.discovery = StaticDiscovery()
@@ -96,24 +96,24 @@ class Registry:
         await self._tasks.close()
 
     def put(self, lease: Lease) -> None:
-        """Take or renew a lease. Raises :class:`TooManyRequests` when the table is full."""
+        """Grant or renew a lease. Raises :class:`TooManyRequests` if the table is full."""
         self._publish(self._table.put(lease, self._clock.monotonic()), "lease_granted", lease.instance)
 
     def remove(self, service: str, instance: str) -> None:
-        """End a lease; one that is not there is no error."""
+        """Release a lease; an unknown one is no error."""
         self._publish(self._table.remove(service, instance), "lease_released", instance)
 
     def expire(self) -> None:
-        """End the leases whose time is over."""
+        """Remove the leases that have ended."""
         self._publish(self._table.expire(self._clock.monotonic()), "lease_expired", None)
 
     def nodes(self) -> list[Lease]:
-        """Every node whose lease is alive."""
+        """Return the lease of every node, without ended ones."""
         self.expire()
         return self._table.nodes()
 
     async def _expire(self) -> float | None:
-        """End what is over; the seconds until the next lease ends, or ``None`` while there is none."""
+        """Remove ended leases; return the seconds until the next one ends, ``None`` without leases."""
         self.expire()
         end = self._table.next_end
         return None if end is None else max(0.0, end - self._clock.monotonic())

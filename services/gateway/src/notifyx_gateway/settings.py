@@ -1,4 +1,4 @@
-"""What the gateway can be told, beyond what every service can."""
+"""Settings of the gateway, read from the environment (``NOTIFYX_<FIELD>``)."""
 
 from __future__ import annotations
 
@@ -56,31 +56,31 @@ class GatewaySettings(PrometheusSettings):
     """Origins (JSON list) whose pages may use the socket and the API; that of ``public_url`` always may."""
 
     trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
-    """Networks (JSON list, like ``10.0.0.0/8``) whose ``X-Forwarded-For`` is believed."""
+    """Networks (JSON list, like ``10.0.0.0/8``) whose ``X-Forwarded-For`` is trusted."""
 
     web_folder: Path | None = None
-    """Folder with the built web client; without one, ``/`` says so."""
+    """Folder with the built web client; without one, ``/`` explains that there is none."""
 
     dashboard: bool = True
     """Whether there is a ``/dashboard``: figures and names of nodes, for everyone, and nothing that was published."""
 
     dashboard_topics: Literal["none", "public"] = "none"
-    """Whose books the dashboard shows: nobody's, or those of public topics, whose names strangers then see."""
+    """Whose ledger the dashboard shows: none, or that of public topics (their names are then public)."""
 
     sign_up: bool = True
     """Whether anyone may create an account (auth reads the same variable)."""
 
     max_frame: int = Field(default=64 << 10, ge=1024, le=16 << 20)
-    """Largest message from a socket client."""
+    """Maximum size of a message from a socket client."""
 
     max_pending: int = Field(default=1 << 20, ge=512 << 10)
-    """Output a connection may have waiting; past it the connection is closed and its client resumes."""
+    """Maximum output buffered for a connection; beyond it the connection is closed and its client resumes."""
 
     max_channels: int = Field(default=100, ge=1, le=10_000)
-    """Channels one socket may have joined."""
+    """Maximum number of joined channels of one socket."""
 
     max_streams: int = Field(default=1000, ge=0, le=100_000)
-    """Event streams (SSE) this node serves at a time."""
+    """Maximum number of concurrent event streams (SSE) of this node."""
 
     sign_up_burst: int = Field(default=100, ge=1)
     """Sign-ups from one address before they are slowed down; gateways with one memcached count together."""
@@ -95,20 +95,20 @@ class GatewaySettings(PrometheusSettings):
     """Time after which one more token request is allowed to a slowed-down address."""
 
     keys_refresh: float = Field(default=60.0, ge=0.5, le=3600)
-    """How often the signing keys are read from auth; shorter than auth publishes a key before it signs with it."""
+    """Interval of reading auth's signing keys; auth publishes a key for longer than this before it signs with it."""
 
     service_account_audience: str = Field(default="", max_length=200)
-    """Audience of the ServiceAccount tokens that are accepted in a cluster; empty: none are."""
+    """Audience of the ServiceAccount tokens that are accepted in a cluster; empty: none is accepted."""
 
     stream_keep_alive: float = Field(default=15.0, ge=0.1, le=300)
-    """Longest silence on an event stream before a comment is sent."""
+    """Maximum silence on an event stream before a comment is sent."""
 
     dispatch_email: bool = True
     """Whether this gateway dispatches due email."""
 
     @property
     def base_url(self) -> str:
-        """``public_url``, or what ``host`` and ``port`` make of it."""
+        """``public_url``, or the URL of ``host`` and ``port``."""
         return self.public_url or self.advertised(self.port)
 
     @property

@@ -1,16 +1,15 @@
-"""Dispatch of due email: claimed from the store's outbox, scattered over the mailers, reported back.
+"""Dispatches due email: leases it from the store's outbox, scatters it over the mailers, records the results.
 
-What holds:
+Guarantees:
 
-- A request to a mailer is larger than what a mailer keeps to itself, so that its peers take part in it
+- A request to a mailer is larger than the chunk that a mailer sends alone, so that its peers share the work
   (docs/adr/0012).
-- Right before a chunk goes to a mailer, also when it goes to another one for the second time, the store confirms
-  what is still wanted: an acknowledgement fences an email until that moment.
-- Results are reported chunk by chunk, and kept and reported again while the store is away.
-- A result that is lost all the same (this gateway dies between sending and reporting) means that the email is
-  claimed again when its lease ends. It then carries the same Message-ID, which the store derives from the outbox
-  id: the same mail, twice at worst, never a second one and never none.
-- Nothing is claimed while no mailer is known, and a failure of auth is not counted against an email.
+- Right before a chunk is sent to a mailer, each time, the store confirms which emails are still wanted: until then an
+  acknowledgement fences an email.
+- Results are recorded chunk by chunk, and retried while the store is unavailable.
+- If a result is lost (this gateway dies between sending and recording), the email is leased again when its lease ends.
+  It then has the same Message-ID, which the store derives from the outbox id: at worst the same mail arrives twice.
+- Nothing is leased while no mailer is known, and a failure of auth does not count against an email.
 """
 
 from __future__ import annotations
@@ -41,24 +40,24 @@ log = get_logger(__name__)
 
 FENCED = "fenced"
 MAX_LEASED = 1000
-"""Most emails of one claim, as the store bounds it."""
+"""Maximum number of emails of one lease, as in the store."""
 
 _RETRIES = Backoff(0.4, 10.0)
 EMAIL_OFF_PAUSE = 15.0
 _REASON_LIMIT = 500
 
 SendResult = MailResult | str
-"""What became of one email: the mailer's result, or :data:`FENCED`."""
+"""The result of one email: the mailer's, or :data:`FENCED`."""
 
 
 class Dispatcher:
-    """An async context manager that dispatches in the background; :meth:`wake` makes it look at once.
+    """An async context manager that dispatches in the background; :meth:`wake` starts a round at once.
 
-    A round claims ``batch`` emails for each mailer and ends within ``lease_seconds``. One request carries up to
-    ``chunk`` emails, which the mailer shares with its peers, and is bounded by ``task_timeout`` seconds; a mailer gets
-    ``per_mailer`` requests at a time. What is confirmed and not yet sent is thus at most ``chunk * per_mailer`` for
-    each mailer: that bounds what an acknowledgement comes too late for, and what comes twice when a mailer dies.
-    ``poll_seconds`` (with jitter) is the longest it waits before it looks again.
+    A round leases ``batch`` emails for each mailer and ends within ``lease_seconds``. One request carries up to
+    ``chunk`` emails, which the mailer shares with its peers, and ends within ``task_timeout`` seconds; a mailer gets
+    ``per_mailer`` requests at a time. So at most ``chunk * per_mailer`` emails of each mailer are confirmed and not yet
+    sent: that many may be acknowledged too late, or sent twice when a mailer dies. ``poll_seconds`` (with jitter) is
+    the maximum pause between rounds.
     """
 
     def __init__(
@@ -115,11 +114,11 @@ class Dispatcher:
         await self.stop()
 
     def wake(self) -> None:
-        """Look for due email now."""
+        """Start a round now."""
         self._wake.set()
 
     async def stop(self, deadline: float = 10.0) -> None:
-        """Claim no more, and finish and report what is in flight within ``deadline`` seconds."""
+        """Lease no more; finish and record what is in flight within ``deadline`` seconds."""
         self._stopping = True
         until = self._clock.monotonic() + deadline
         with contextlib.suppress(TimeoutError):
@@ -129,17 +128,17 @@ class Dispatcher:
         await self._recordings.finish(until - self._clock.monotonic())
 
     async def _next_round(self) -> float:
-        """Carry out one round, unless this is stopping; the seconds until the next."""
+        """Run one round, unless stopping; return the seconds until the next."""
         async with self._at_work:
             if self._stopping:
                 return self._poll_seconds
-            # What one email provokes must not end the dispatch of everything that is due after it.
+            # An error caused by one email must not end the dispatch of all others.
             with self._tasks.contained("mail round", away=(NotifyxError,)):
                 return await self._round()
         return _RETRIES.longest
 
     async def _round(self) -> float:
-        """Dispatch one claim; how long to wait before the next, in seconds."""
+        """Dispatch the emails of one lease; return the seconds until the next round."""
         if not self._mailer.endpoints:
             return self._poll_seconds
         lease = await self._outbox.lease_due(
@@ -155,7 +154,7 @@ class Dispatcher:
         return 0.0
 
     async def _dispatch(self, due: list[OutboxMail], until: float) -> set[str]:
-        """Send what is due; the statuses that came of it."""
+        """Send the due emails; return the statuses of their results."""
         statuses: set[str] = set()
         try:
             users = await self._resolve(due)
@@ -194,7 +193,7 @@ class Dispatcher:
         return await self._auth.resolve(sorted({mail.user for mail in due}), deadline=self._lease_seconds / 3)
 
     async def _send(self, endpoint: Endpoint, mails: list[Mail]) -> Sequence[SendResult | NotExecuted]:
-        """One chunk to one mailer, after the store has confirmed it."""
+        """Send one chunk to one mailer, after the store has confirmed it."""
         until = self._clock.monotonic() + self._task_timeout * 0.95
         wanted = await self._outbox.confirm([mail.id for mail in mails], deadline=self._task_timeout * 0.5)
         chosen = [mail for mail in mails if mail.id in wanted]
@@ -207,14 +206,14 @@ class Dispatcher:
         return [chunk_answer(mail, results.get(mail.id), confirmed=mail.id in wanted) for mail in mails]
 
     def _record(self, results: Sequence[OutboxResult]) -> None:
-        """Tell the store in the background."""
+        """Record results at the store, in the background."""
         for result in results:
             self._dispatched.labels(result.status).inc()
         if results:
             self._recordings.spawn("mail results", self._record_until_stored(results))
 
     async def _wait_recorded(self) -> None:
-        """Until the store knows every result: what it does not know it would hand out again."""
+        """Wait until the store has recorded every result; otherwise it would lease those emails again."""
         await self._recordings.settled()
 
     async def _record_until_stored(self, results: Sequence[OutboxResult]) -> None:
@@ -226,7 +225,7 @@ class Dispatcher:
                 failures += 1
                 log.warning("mail_results_pending", results=len(results), reason=error.reason)
                 if not error.retryable and failures > 3:
-                    # The store will never take them; the leases end and the emails are claimed again.
+                    # The store will never accept them; the leases end and the emails are leased again.
                     return
                 await asyncio.sleep(_RETRIES.after(failures))
             else:
@@ -234,14 +233,14 @@ class Dispatcher:
 
 
 def lease_size(per_mailer: int, mailers: int) -> int:
-    """Return how many emails to claim at a time: work for each mailer, within what the store leases at once."""
+    """Return how many emails to lease at once: work for each mailer, within the store's limit."""
     return max(1, min(per_mailer * max(1, mailers), MAX_LEASED))
 
 
 def prepare(
     due: Iterable[OutboxMail], users: Mapping[str, ResolvedUser], public_url: str
 ) -> tuple[list[Mail], list[OutboxResult]]:
-    """The mails that can be sent, and the results of those that cannot: no verified address."""
+    """Return the mails to send, and the results of those without a verified address."""
     mails: list[Mail] = []
     results: list[OutboxResult] = []
     for mail in due:
@@ -265,12 +264,12 @@ def prepare(
 
 
 def unsubscribe_url(public_url: str, token: str) -> str:
-    """The link that ends one subscription's email: a page by GET, at once by POST (RFC 8058)."""
+    """Return the link that ends one subscription's email: a page by GET, at once by POST (RFC 8058)."""
     return f"{public_url}/unsubscribe?token={quote(token, safe='')}"
 
 
 def chunk_answer(mail: Mail, result: MailResult | None, *, confirmed: bool) -> SendResult | NotExecuted:
-    """What a chunk's request means for one of its mails."""
+    """Return the result of one mail of a chunk."""
     if not confirmed:
         return FENCED
     if result is None:
@@ -281,7 +280,7 @@ def chunk_answer(mail: Mail, result: MailResult | None, *, confirmed: bool) -> S
 
 
 def result_of(mail_id: str, outcome: TaskResult[SendResult]) -> OutboxResult | None:
-    """What the store is told; nothing of a fenced one, for the store said so itself."""
+    """Return the result to record; ``None`` for a fenced email, which the store has recorded itself."""
     sent = outcome.value
     if isinstance(sent, str):
         return None

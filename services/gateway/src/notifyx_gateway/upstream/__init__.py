@@ -1,4 +1,4 @@
-"""Calls to auth, the store and the mailers: batched where they are many, cached where that is safe.
+"""Calls to auth, the store and the mailers: frequent ones are batched, and results cached where that is safe.
 
-The only room that knows how another service is called. It uses no other room of the gateway.
+Only this room calls other services. It uses no other room of the gateway.
 """

@@ -1,4 +1,4 @@
-"""The gateway's client of auth: accounts, credentials, and who is behind an id."""
+"""The gateway's client of auth: accounts, credentials, and users by id or email."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Auth:
         self._client = client
 
     async def sign_up(self, wanted: calls.SignUp) -> calls.User:
-        """Make a user."""
+        """Create a user."""
         return await self._client.send(calls.SIGN_UP, wanted)
 
     async def me(self, principal: Principal) -> calls.User:
@@ -26,7 +26,7 @@ class Auth:
         return await self._client.send(calls.ME, None, principal=principal)
 
     async def request_verification(self, principal: Principal) -> calls.EmailToken:
-        """Make a token that verifies the caller's address, to be mailed to it."""
+        """Create a token that verifies the caller's address, to be mailed to it."""
         return await self._client.send(calls.REQUEST_VERIFICATION, None, principal=principal)
 
     async def verify_email(self, token: str) -> calls.User:
@@ -42,7 +42,7 @@ class Auth:
         await self._client.send(calls.REVOKE_TOKEN, wanted)
 
     async def create_api_key(self, principal: Principal, wanted: calls.NewApiKey) -> calls.CreatedApiKey:
-        """Make an API key for the caller."""
+        """Create an API key for the caller."""
         return await self._client.send(calls.CREATE_API_KEY, wanted, principal=principal)
 
     async def api_keys(self, principal: Principal) -> calls.ApiKeys:
@@ -54,7 +54,7 @@ class Auth:
         await self._client.send(calls.DELETE_API_KEY, calls.ApiKeyPath(key_id), principal=principal)
 
     async def verify_api_key(self, key: str) -> Principal:
-        """Return whom an API key proves. Raises :class:`~notifyx_common.errors.Unauthenticated`."""
+        """Return the principal of an API key. Raises :class:`~notifyx_common.errors.Unauthenticated`."""
         return await self._client.send(calls.VERIFY_API_KEY, calls.VerifyKey(key=SecretStr(key)))
 
     async def resolve(self, users: Sequence[str], *, deadline: float) -> Mapping[str, calls.ResolvedUser]:

@@ -1,8 +1,8 @@
-"""Calls to the store, gathered: what arrives in a tick, or while a request is in flight, shares the next request.
+"""Batches calls to the store: items of one tick, or queued while a request is in flight, share the next request.
 
-A :class:`Lane` has **one** request in flight at a time, so what one caller puts in after another also takes effect
-after it. Its queue is bounded in items and bytes; an item that waited too long is refused while it is still certain
-that nothing happened. Each caller gets its own result or its own error.
+A :class:`Lane` has **one** request in flight at a time, so items take effect in the order in which they were queued.
+Its queue is bounded in items and bytes. An item that waited too long is rejected before it is sent, when it certainly
+has had no effect. Each caller receives its own result or error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MIN_REMAINING = 1.0
 
 
 class QueuedItem(Generic[R]):
-    """One item of a lane: its JSON object, who asks, and the future its caller waits on."""
+    """One item of a lane: its JSON object, its principal, and the future that its caller awaits."""
 
     __slots__ = ("data", "future", "principal", "until")
 
@@ -41,7 +41,7 @@ class QueuedItem(Generic[R]):
 
 
 SendBatch = Callable[[Sequence[QueuedItem[R]], float], Awaitable[Sequence[R | ItemError]]]
-"""Sends a batch within so many seconds; returns one result an item, in order. Raises :class:`NotifyxError`."""
+"""Sends a batch within a timeout in seconds; returns one result per item, in order. Raises :class:`NotifyxError`."""
 
 
 class Lane(Generic[R]):
@@ -75,9 +75,9 @@ class Lane(Generic[R]):
         self._closed = False
 
     def submit(self, data: bytes, principal: Principal | None) -> asyncio.Future[R]:
-        """Queue an item (a JSON object); the future gets its result or its :class:`NotifyxError`.
+        """Queue an item (a JSON object); the future receives its result or its :class:`NotifyxError`.
 
-        Raises :class:`TooManyRequests` when the queue is full, :class:`Unavailable` after :meth:`close`.
+        Raises :class:`TooManyRequests` if the queue is full, :class:`Unavailable` after :meth:`close`.
         """
         if self._closed:
             raise Unavailable("This node is stopping.")
@@ -87,17 +87,17 @@ class Lane(Generic[R]):
         self._queue.append(QueuedItem(data, principal, future, self._clock.monotonic() + self._deadline))
         self._queued_bytes += len(data)
         if not self._working:
-            # The task takes its first step after the callbacks of this tick: they share its first request.
+            # The task starts after the callbacks of this tick, so that their items share its first request.
             self._working = True
             self._tasks.spawn("lane", self._run())
         return future
 
     def usage(self) -> PoolUsage:
-        """How many items are queued now."""
+        """Return the number of queued items, and its limit."""
         return PoolUsage(len(self._queue), self._max_queued)
 
     async def close(self) -> None:
-        """Let what is queued finish (each item has a deadline), then refuse more."""
+        """Reject new items, and wait for the queued ones (each has a deadline)."""
         self._closed = True
         await self._tasks.settled()
 
@@ -164,9 +164,9 @@ def _fail(batch: Sequence[QueuedItem[R]], error: NotifyxError) -> None:
 
 
 def encode_batch(queued: Sequence[QueuedItem[R]], head: bytes = b"") -> bytes:
-    """The request body: each principal once, and each item with the position of its principal as ``p``.
+    """Return the request body: each principal once, and each item with the index of its principal as ``p``.
 
-    ``head`` is put before: JSON members with their trailing comma.
+    ``head`` goes first: JSON members with their trailing comma.
     """
     positions: dict[int, int] = {}
     principals: list[bytes] = []

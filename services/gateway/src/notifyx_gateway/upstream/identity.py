@@ -1,9 +1,8 @@
-"""Who is calling: access tokens checked against auth's published keys, API keys looked up at auth, and tokens of
-ServiceAccounts at the API server.
+"""Verifies credentials: access tokens with auth's published keys, API keys at auth, and tokens of ServiceAccounts at
+the API server.
 
-The last known signing keys stay in use while auth is away: its loss stops new sign-ins, not the people who are
-signed in. A token signed with a key that is not known makes the set be read anew, but not more often than every few
-seconds, whatever strangers send.
+The last known signing keys stay in use while auth is unavailable: nobody can sign in then, but those who are signed in
+stay so. A token with an unknown signing key causes a refresh of the keys, at most once every few seconds.
 """
 
 from __future__ import annotations
@@ -39,21 +38,23 @@ API_KEY = re.compile(r"nfx_[A-Za-z0-9]{1,64}_[A-Za-z0-9_-]{1,256}\Z")
 
 CREDENTIAL_TTL = 30.0
 REJECTED_TTL = 5.0
+"""How long the result of a remote verification is cached, in seconds: a valid credential, a rejected one."""
+
 PROOF_TTL = timedelta(minutes=5)
-"""How long what was looked up may be believed by whoever holds on to it, a socket for example."""
+"""How long a holder, such as a socket, may trust a remotely verified credential without another check."""
 
 TOKEN_CACHE_SIZE = 10_000
-"""Access tokens whose proof is remembered."""
+"""Maximum number of verified access tokens in memory."""
 
 FORCED_REFRESH_INTERVAL = 5.0
-"""Seconds between two readings of the key set that unknown keys may cause."""
+"""Minimum time between two refreshes caused by unknown keys, in seconds."""
 
 RETRIES = Backoff(0.1, 5.0, jitter=(0.8, 1.0))
-"""The pauses after readings of the key set that failed."""
+"""Pauses after failed refreshes of the signing keys."""
 
 
 class Authenticator:
-    """An async context manager that keeps auth's signing keys; :meth:`verify` and :meth:`authenticate` use them."""
+    """Verifies credentials; an async context manager that refreshes auth's signing keys in the background."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Authenticator:
         refresh_seconds: float = 60.0,
         service_accounts: ServiceAccounts | None = None,
     ) -> None:
-        """``service_accounts`` is ``None`` outside a cluster: their tokens are then refused like any stranger's."""
+        """``service_accounts`` is ``None`` outside a cluster: their tokens are then rejected."""
         self._auth = auth
         self._clock = clock
         self._refresh_seconds = refresh_seconds
@@ -111,15 +112,15 @@ class Authenticator:
 
     @property
     def jwks(self) -> dict[str, Any]:
-        """The key set (RFC 7517) as auth published it last. Raises :class:`Unavailable` before the first."""
+        """The key set (RFC 7517) that auth published last. Raises :class:`Unavailable` before the first read."""
         if self._keys is None:
             raise Unavailable("The signing keys have not been read yet.")
         return self._jwks
 
     def verify(self, token: str) -> VerifiedToken:
-        """Who an access token proves, without any I/O. Raises :class:`Unauthenticated` or :class:`Unavailable`.
+        """Verify an access token without I/O. Raises :class:`Unauthenticated` or :class:`Unavailable`.
 
-        An unknown signing key makes the set be read in the background: the same token may pass in a second.
+        An unknown signing key causes a refresh in the background: the same token may be accepted a second later.
         """
         try:
             return self._verify(token)
@@ -129,15 +130,15 @@ class Authenticator:
             raise
 
     def needs_remote_check(self, token: str) -> bool:
-        """Whether somebody has to be asked what ``token`` proves, as :meth:`authenticate` does."""
+        """Return whether ``token`` can only be verified remotely, by :meth:`authenticate`."""
         return token.startswith(API_KEY_PREFIX) or (
             self._service_accounts is not None and is_service_account_token(token)
         )
 
     async def authenticate(self, token: str) -> VerifiedToken:
-        """Who an access token, an API key or a ServiceAccount's token proves.
+        """Verify an access token, an API key or a ServiceAccount's token.
 
-        Raises :class:`Unauthenticated`, or :class:`Unavailable` when who would have to be asked is away.
+        Raises :class:`Unauthenticated`, or :class:`Unavailable` if the service that verifies it is.
         """
         if token.startswith(API_KEY_PREFIX):
             return await self._by_api_key(token)
@@ -152,7 +153,7 @@ class Authenticator:
             return self._verify(token)
 
     async def evict_api_key(self, key_id: str) -> None:
-        """An API key was deleted: do not wait for its cached proof to end."""
+        """Evict a deleted API key from the cache, so that it is rejected at once."""
         await self._api_keys.delete_matching(lambda found: found is not None and found.key_id == key_id)
 
     def _verify(self, token: str) -> VerifiedToken:
@@ -163,7 +164,7 @@ class Authenticator:
         if self._keys is None:
             raise Unavailable("The signing keys have not been read yet.")
         verified = verify_access_token(token, self._keys, now)
-        # One object for one token: what is batched for one caller then goes to the store under one principal.
+        # One object per token: items that are batched for one caller then share one principal.
         self._verified.set(digest, verified, verified.expires_at.timestamp())
         return verified
 
@@ -197,7 +198,7 @@ class Authenticator:
     def _may_refresh_now(self) -> bool:
         now = self._clock.monotonic()
         if self._refreshing is not None and not self._refreshing.done():
-            return True  # it joins the reading that is under way
+            return True  # it joins the refresh in progress
         if now - self._forced_refresh_at < FORCED_REFRESH_INTERVAL:
             return False
         self._forced_refresh_at = now
@@ -224,12 +225,12 @@ class Authenticator:
             raise Unavailable("Auth's key set is empty.")
         if found != self._jwks:
             log.info("signing_keys_refreshed", count=len(keys.keys))
-            self._verified = MemoryTier(TOKEN_CACHE_SIZE)  # what a key proved goes with the key
+            self._verified = MemoryTier(TOKEN_CACHE_SIZE)  # tokens of removed keys are not valid any more
         self._keys, self._jwks = keys, found
 
 
 def bearer_token(header: str | None) -> str:
-    """The token of an ``Authorization`` header. Raises :class:`Unauthenticated` for anything but one ``Bearer``."""
+    """Return the token of an ``Authorization`` header. Raises :class:`Unauthenticated` if it is not a ``Bearer``."""
     if header is None:
         raise Unauthenticated("This call needs an access token or an API key: 'Authorization: Bearer ...'.")
     scheme, _, token = header.partition(" ")

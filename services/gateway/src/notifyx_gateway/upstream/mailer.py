@@ -17,7 +17,7 @@ from notifyx_common.contracts.mailer import (
 )
 
 ANSWER_MARGIN = 0.95
-"""The part of its time that a mailer may use, so that its answer is not late."""
+"""Share of the timeout that a mailer may use, so that its answer is not late."""
 
 
 class Mailer:
@@ -28,26 +28,26 @@ class Mailer:
 
     @property
     def endpoints(self) -> Sequence[Endpoint]:
-        """The mailers that are known now."""
+        """The known mailers."""
         return self._client.endpoints
 
     @property
     def available(self) -> Sequence[Endpoint]:
-        """The mailers that can be expected to answer."""
+        """The mailers that are expected to answer."""
         return self._client.available
 
     async def status(self, *, deadline: float) -> MailerStatus:
-        """Ask a mailer whether it can send, within ``deadline`` seconds."""
+        """Return whether a mailer can send, within ``deadline`` seconds."""
         return await self._client.send(MAILER_STATUS, None, deadline=deadline)
 
     async def send(self, mail: Mail, *, seconds: float) -> MailResult:
-        """Send one email by any mailer, which has ``seconds`` for it."""
+        """Send one email by any mailer within ``seconds``."""
         batch = MailBatch(mails=[mail], deadline=seconds)
         answer = await self._client.send(SEND_MAILS, MailsRequest(batch), deadline=seconds + 2, try_timeout=seconds + 1)
         return answer.results[0]
 
     async def send_to(self, endpoint: Endpoint, mails: Sequence[Mail], *, seconds: float) -> Sequence[MailResult]:
-        """Send ``mails`` by one mailer within ``seconds``; it gets them once it says that it is there."""
+        """Send ``mails`` by one mailer within ``seconds``; they are transmitted once it has accepted the request."""
         batch = MailBatch(mails=list(mails), deadline=seconds * ANSWER_MARGIN)
         answer = await self._client.send(
             SEND_MAILS,

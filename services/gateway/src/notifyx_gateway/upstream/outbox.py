@@ -39,6 +39,6 @@ class Outbox:
         return set((await self._store.send(FENCE_MAILS, request, principal=self._principal, deadline=deadline)).ids)
 
     async def report(self, results: Sequence[OutboxResult]) -> None:
-        """Report what became of leased emails."""
+        """Record the results of leased emails."""
         request = OutboxResults(owner=self._owner, results=list(results))
         await self._store.send(REPORT_MAILS, request, principal=self._principal, deadline=REPORT_TIMEOUT)

@@ -1,8 +1,8 @@
-"""ServiceAccounts as callers: a pod shows the token of its ServiceAccount, and the API server says whose it is.
+"""ServiceAccounts as callers: a pod sends the token of its ServiceAccount, and the API server identifies it.
 
-Only a token made for this platform's own audience is believed. A token for the API server itself would prove the same,
-but whoever holds it can act for its ServiceAccount in the whole cluster: it should not be shown to anyone else, and a
-rejection says so.
+Only tokens for this platform's own audience are accepted. A token for the API server itself would identify its
+ServiceAccount too, but its holder can act for the ServiceAccount in the whole cluster. So it must not be sent to other
+services; the rejection names the expected audience.
 
 https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/
 """
@@ -29,15 +29,15 @@ log = get_logger(__name__)
 PREFIX = "system:serviceaccount:"
 PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 REVIEW_TIMEOUT = 3.0
-"""Longest time the API server is waited for, in seconds."""
+"""Timeout of a review by the API server, in seconds, waiting for a slot included."""
 
 MAX_CONCURRENT_REVIEWS = 8
 MAX_WAITING = 200
-"""Reviews that run at the same time, and that wait for their turn; more are refused."""
+"""Maximum number of reviews that run, and that wait; more are rejected."""
 
 
 class ServiceAccounts:
-    """Proves tokens of ServiceAccounts that were made for ``audience``."""
+    """Authenticates ServiceAccounts by their tokens for ``audience``."""
 
     def __init__(self, api: ApiServer, audience: str) -> None:
         self.rejection = rejection(audience)
@@ -47,10 +47,10 @@ class ServiceAccounts:
         self._reviews = 0
 
     async def authenticate(self, token: str) -> Principal:
-        """Whose token it is, by the API server's word.
+        """Return the ServiceAccount of ``token``, as the API server identifies it.
 
-        Raises :class:`InvalidToken` for one that is not valid or for another audience, and :class:`Unavailable` when
-        the API server does not say.
+        Raises :class:`InvalidToken` if the token is not valid or for another audience, and :class:`Unavailable` if the
+        API server does not answer.
         """
         if self._reviews >= MAX_CONCURRENT_REVIEWS + MAX_WAITING:
             raise Unavailable("Too many tokens of ServiceAccounts wait to be reviewed.")
@@ -79,9 +79,9 @@ class ServiceAccounts:
 
 
 def principal_of(status: Mapping[str, Any], audience: str) -> Principal:
-    """The caller in a TokenReview's ``status``. Raises :class:`InvalidToken`."""
+    """Return the principal in a TokenReview's ``status``. Raises :class:`InvalidToken`."""
     name = str((status.get("user") or {}).get("username", ""))
-    # An API server that knows no audiences answers without them; then the token may be meant for anyone.
+    # An API server without support for audiences returns none; the token may then be for any audience.
     accepted = status.get("authenticated") is True and audience in (status.get("audiences") or [])
     if not accepted or not name.startswith(PREFIX):
         raise InvalidToken(rejection(audience))
@@ -89,12 +89,12 @@ def principal_of(status: Mapping[str, Any], audience: str) -> Principal:
 
 
 def rejection(audience: str) -> str:
-    """What the holder of a refused token is told."""
+    """Return the reason of a rejected token."""
     return f"The cluster does not accept this ServiceAccount token: it has ended, or is not for audience '{audience}'."
 
 
 def is_service_account_token(token: str) -> bool:
-    """Whether this is a JWT that says it is a ServiceAccount's. Nothing of it is proved yet."""
+    """Return whether this is a JWT that claims to be a ServiceAccount's; nothing is verified."""
     parts = token.split(".")
     if len(parts) != 3 or len(token) > MAX_TOKEN_LENGTH:
         return False

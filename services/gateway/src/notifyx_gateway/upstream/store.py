@@ -1,7 +1,7 @@
-"""The gateway's client of the store: the hot path in batches, the rest one call at a time.
+"""The gateway's client of the store: frequent calls in batches, the others one by one.
 
-What is batched is checked before it is queued: a publish where its model was read, at the door, the rest here. An item
-that the store refuses all the same is refused in its place, and costs no other of its batch.
+Batched items are validated before they are queued: a publish where its model was parsed, the others in this module. An
+item that the store still rejects fails alone, not its batch.
 """
 
 from __future__ import annotations
@@ -85,14 +85,14 @@ R = TypeVar("R", bound=BaseModel)
 _KEYED: TypeAdapter[KeyedNotification] = TypeAdapter(KeyedNotification)
 
 DEADLINE = 8.0
-"""Seconds a batched request may take in all, waiting and retries included (a Phoenix client gives up after 10)."""
+"""Timeout of a batched item in seconds, with waiting and retries (a Phoenix client gives up after 10)."""
 
 TRY_TIMEOUT = 2.5
-"""Seconds one node gets before the next is asked; safe, because batches can be repeated."""
+"""Timeout of one node in seconds, before the next is tried; safe, because batches can be repeated."""
 
 
 class Store:
-    """What the store does, for the socket and for REST.
+    """The calls of the store, for the socket and for REST.
 
     Every method raises the :class:`~notifyx_common.errors.NotifyxError` that applies to its caller.
     """
@@ -132,7 +132,7 @@ class Store:
     def enqueue_publish(
         self, principal: Principal, topic: str, notification: KeyedNotification
     ) -> asyncio.Future[PublishResult]:
-        """Queue a publish; one publisher's publishes to one topic are committed in the order of these calls.
+        """Queue a publish. One publisher's publishes to one topic are committed in the order of these calls.
 
         ``topic`` is a topic's name, or an inbox's. Raises :class:`InvalidRequest`, :class:`TooLarge` or
         :class:`TooManyRequests` at once.
@@ -141,13 +141,13 @@ class Store:
             raise InvalidRequest("A notification needs a title, a body or data.", code="empty_notification")
         if notification.data is not None and len(orjson.dumps(notification.data)) > MAX_DATA_BYTES:
             raise TooLarge(f"The notification's data is larger than {MAX_DATA_BYTES} bytes.", code="data_too_large")
-        # The fields of this type alone: what a request adds to it is not for the store.
+        # Only the fields of this type: a request may have more, which are not for the store.
         content = _KEYED.dump_json(notification, exclude_defaults=True)
         data = b'{"topic":%b,%b' % (orjson.dumps(topic), content[1:])
         return _lane(self._publishes, topic).submit(data, principal)
 
     async def publish(self, principal: Principal, topic: str, notification: KeyedNotification) -> PublishResult:
-        """Publish; returns once it is committed."""
+        """Publish; return once the notification is committed."""
         return await self.enqueue_publish(principal, topic, notification)
 
     def enqueue_ack(
@@ -163,17 +163,17 @@ class Store:
     async def ack(
         self, principal: Principal, topic: str, up_to: int | None = None, seqs: list[int] | None = None
     ) -> AckResult:
-        """Acknowledge; returns the user's cursor and what is still unread."""
+        """Acknowledge; return the user's cursor and unread count."""
         return await self.enqueue_ack(principal, topic, up_to, seqs)
 
     async def join(self, principal: Principal, topic: str, since: int | None = None) -> JoinResult:
-        """Check read permission and say where the topic and the user stand."""
+        """Check read permission; return the positions of the topic and the user."""
         item = _checked(JoinItem, {"p": 0, "topic": topic, "since": since})
         data = orjson.dumps(item.model_dump(exclude={"p"}, exclude_none=True))
         return await _lane(self._joins, principal.id).submit(data, principal)
 
     async def unread(self, user: str, topic: str) -> UnreadResult:
-        """The unread count of a (user, topic) pair."""
+        """Return the unread count of a (user, topic) pair."""
         item = _checked(UnreadItem, {"user": user, "topic": topic})
         return await _lane(self._unread, user).submit(orjson.dumps(item.model_dump()), None)
 
@@ -187,7 +187,7 @@ class Store:
         limit: int = 100,
         deadline: float | None = None,
     ) -> HistoryPage:
-        """A page of the log, ascending by seq."""
+        """Return a page of the log, ascending by seq."""
         request = HistoryQuery(topic, after=after, before=before, limit=limit)
         raw = await self.client.send(HISTORY, request, principal=principal, deadline=deadline, try_timeout=TRY_TIMEOUT)
         return raw.read(HistoryPage)
@@ -195,21 +195,21 @@ class Store:
     async def ack_state(
         self, principal: Principal, topic: str, *, after: int | None = None, before: int | None = None
     ) -> Raw[AckState]:
-        """What the caller has acknowledged between two seqs."""
+        """Return what the caller has acknowledged between two seqs."""
         return await self.client.send(ACK_STATE, AcksQuery(topic, after=after, before=before), principal=principal)
 
     async def inbox(
         self, principal: Principal, *, unread: bool = False, limit: int, after: str | None = None
     ) -> Raw[InboxPage]:
-        """A page of the caller's inbox, the newest first."""
+        """Return a page of the caller's inbox, the newest first."""
         return await self.client.send(INBOX, InboxQuery(limit=limit, unread=unread, after=after), principal=principal)
 
     async def topics(self, principal: Principal, *, limit: int, after: str = "", query: str = "") -> Topics:
-        """A page of the topics that the caller may see."""
+        """Return a page of the topics that the caller may see."""
         return await self.client.send(LIST_TOPICS, TopicsQuery(limit=limit, after=after, q=query), principal=principal)
 
     async def topic(self, principal: Principal, topic: str) -> Topic:
-        """A topic as the caller sees it."""
+        """Return a topic as the caller sees it."""
         return await self.client.send(READ_TOPIC, TopicPath(topic), principal=principal)
 
     async def create_topic(self, principal: Principal, topic: NewTopic) -> Topic:
@@ -229,7 +229,7 @@ class Store:
         return await self.client.send(SUBSCRIBE, SubscriptionRequest(topic, settings), principal=principal)
 
     async def subscription(self, principal: Principal, topic: str) -> Subscription:
-        """The caller's subscription to a topic."""
+        """Return the caller's subscription to a topic."""
         return await self.client.send(SUBSCRIPTION, TopicPath(topic), principal=principal)
 
     async def unsubscribe(self, principal: Principal, topic: str) -> None:
@@ -237,19 +237,19 @@ class Store:
         await self.client.send(UNSUBSCRIBE, TopicPath(topic), principal=principal)
 
     async def subscriptions(self, principal: Principal) -> list[Subscription]:
-        """All of the caller's subscriptions, the inbox included."""
+        """Return all of the caller's subscriptions, the inbox topic included."""
         return (await self.client.send(SUBSCRIPTIONS, None, principal=principal)).items
 
     async def subscribers(self, principal: Principal, topic: str, *, limit: int, after: str = "") -> Subscribers:
-        """A page of a topic's subscribers, for those who may manage it."""
+        """Return a page of a topic's subscribers, for those who may manage it."""
         return await self.client.send(SUBSCRIBERS, SubscribersQuery(topic, limit, after), principal=principal)
 
     async def stop_emails(self, token: str) -> None:
-        """End the emails that the token of an unsubscribe link stands for."""
+        """End the emails of the subscription in the token of an unsubscribe link."""
         await self.client.send(STOP_EMAILS, UnsubscribeToken(token=token))
 
     async def ledger(self, principal: Principal) -> Ledger:
-        """The deployment's ledger, for admins and parts of the platform."""
+        """Return the deployment's ledger, for admins and services of the platform."""
         return await self.client.send(LEDGER, None, principal=principal)
 
     def _sender(

@@ -1,4 +1,4 @@
-"""Users by id or email, as auth knows them, remembered for a short while."""
+"""Users by id or email, resolved by auth and cached for a short time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESOLVE_TIMEOUT = 4.0
 
 
 class UserDirectory:
-    """Looks users up at auth."""
+    """Resolves users at auth."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class UserDirectory:
         )
 
     async def resolve(self, who: str) -> ResolvedUser | None:
-        """The user with that id or email; ``None`` when there is none. Raises :class:`Unavailable`."""
+        """Return the user with that id or email; ``None`` if there is none. Raises :class:`Unavailable`."""
         if not who or len(who) > MAX_KEY_LENGTH or not who.isprintable():
             return None
         key = who.lower()
@@ -57,9 +57,9 @@ class UserDirectory:
         return await self._cache.get_or_load(key, fetch, _ttl)
 
     async def names(self, ids: Sequence[str]) -> dict[str, str]:
-        """The display names of users by id, at most 1,000, of those that gave one; empty while auth is away.
+        """Return the display names of at most 1,000 users by id, without those who gave none.
 
-        For those who show them beside the ids, and have something to show without.
+        Empty while auth is unavailable: for callers that can show the ids instead.
         """
         if not ids:
             return {}
@@ -71,7 +71,7 @@ class UserDirectory:
         return {user.id: user.name for user in found.values() if user.name}
 
     async def evict(self, user_id: str) -> None:
-        """What is known of a user changed."""
+        """Evict a changed user from the cache."""
         await self._cache.delete_matching(lambda found: found is not None and found.id == user_id)
 
     async def _fetch(self, users: Sequence[str]) -> Mapping[str, ResolvedUser]:

@@ -1,4 +1,4 @@
-"""``/api/v1``: users, tokens and API keys. The gateway limits and checks; auth decides."""
+"""``/api/v1``: users, tokens and API keys. The gateway limits and validates; auth decides."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 def account_routes(
     *, request_auth: RequestAuthenticator, auth: Auth, verification: EmailVerification, settings: GatewaySettings
 ) -> Blueprint:
-    """Sign up, who am I, verify the email, and API keys."""
+    """Return the routes of sign-up, the own account, email verification and API keys."""
     blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1")
 
     @blueprint.post("/users")
@@ -102,7 +102,7 @@ def token_routes(*, request_auth: RequestAuthenticator, auth: Auth) -> Blueprint
 
 
 def oauth_error(error: NotifyxError) -> Response:
-    """A problem that is RFC 6749's error too: ``error`` and ``error_description`` beside ours."""
+    """Return a problem that is also an error of RFC 6749: ``error`` and ``error_description`` beside ours."""
     response = problem_response(error)
     name = error.code if error.http_status in (400, 401, 403) else "temporarily_unavailable"
     if error.code == "validation_failed":
@@ -117,9 +117,9 @@ def oauth_error(error: NotifyxError) -> Response:
 
 
 def client_credentials(fields: dict[str, str], authorization: str | None) -> dict[str, str]:
-    """``fields`` with the client's id and secret from HTTP Basic, where the client sent them so (RFC 6749 2.3.1).
+    """Return ``fields`` with the client's id and secret from HTTP Basic, if it sent them so (RFC 6749 2.3.1).
 
-    Raises :class:`InvalidRequest` for a malformed header, and for credentials given both ways.
+    Raises :class:`InvalidRequest` if the header is malformed, or if credentials are given both ways.
     """
     if authorization is None or not authorization.lower().startswith("basic "):
         return fields

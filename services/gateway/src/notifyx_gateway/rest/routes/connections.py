@@ -1,6 +1,6 @@
-"""The count of who is connected here.
+"""Counts of the clients that are connected to this node.
 
-The operator writes it into the topics' status, and takes the gateway away that has the fewest.
+The operator writes them into the topics' status; at a scale-in it removes the gateway with the fewest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from notifyx_gateway.delivery.hub import Hub
 
 
 def connection_routes(hub: Hub, metrics: Metrics) -> Blueprint:
-    """The counts. The internal token is checked before."""
+    """Return the routes of the counts. The internal token has been checked before."""
     gauge = metrics.gauge("notifyx_connections")
     blueprint = Blueprint("connections", __name__)
 

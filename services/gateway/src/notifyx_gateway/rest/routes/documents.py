@@ -1,4 +1,4 @@
-"""The descriptions of the API, for programs and for people, the signing keys, and what clients have to know first."""
+"""The API's descriptions for programs and people, the signing keys, and the configuration for clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PUBLIC = {"Cache-Control": "public, max-age=300"}
 def document_routes(
     *, settings: GatewaySettings, authenticator: Authenticator, pages: Pages, verification: EmailVerification
 ) -> Blueprint:
-    """OpenAPI, AsyncAPI, the readable page, the JWK set, and what clients need to know first."""
+    """Return the routes of OpenAPI, AsyncAPI, the readable page, the JWK set and the configuration."""
     blueprint = Blueprint("documents", __name__)
     spec = build_openapi(OPERATIONS, settings.base_url)
     openapi = orjson.dumps(spec)
@@ -63,7 +63,7 @@ def document_routes(
 
 
 def asyncapi_document(socket_url: str) -> str:
-    """The AsyncAPI document of a socket reached at ``socket_url``."""
+    """Return the AsyncAPI document for a socket at ``socket_url``."""
     parts = urlsplit(socket_url)
     text = files("notifyx_gateway.rest").joinpath("api", "asyncapi.yaml").read_text(encoding="utf-8")
     return (

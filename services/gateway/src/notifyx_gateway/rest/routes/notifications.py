@@ -32,7 +32,7 @@ DEFAULT_PAGE = 50
 def notification_routes(
     *, request_auth: RequestAuthenticator, store: Store, users: UserDirectory, history: CachedHistory, metrics: Metrics
 ) -> Blueprint:
-    """Publish to a topic, to several, to a user; history, acknowledgements, inbox."""
+    """Return the routes of publishing (topic, batch, user), history, acknowledgements and inbox."""
     blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1")
     _add_publishing(blueprint, request_auth, store, users, metrics.counter("notifyx_publishes_total"))
     _add_reading(blueprint, request_auth, store, history)
@@ -78,7 +78,7 @@ def _add_publishing(
                 "In a batch each item has its own 'key'; the header Idempotency-Key is for one publish."
             )
         batch = await read_model(PublishBatch)
-        # Queued one after the other, so that the order within each topic is the order of the items.
+        # Queued one by one, so that the order within each topic is the order of the items.
         waiting = [_publish_item(store, principal, item) for item in batch.items]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         items: list[dict[str, Any]] = []
@@ -168,10 +168,10 @@ def _publish_item(store: Store, principal: Principal, item: Any) -> asyncio.Futu
 
 
 def raw_response(answer: Raw[Any]) -> Response:
-    """The answer of another service as it came."""
+    """Return the unchanged answer of another service."""
     return Response(answer.content, content_type="application/json")
 
 
 def publish_response(result: PublishResult) -> dict[str, Any]:
-    """What a publisher is told of an accepted notification."""
+    """Return the response to an accepted publish."""
     return {"id": result.id, "topic": result.topic, "seq": result.seq, "published_at": result.published_at}

@@ -1,7 +1,7 @@
-"""Pages for people: what links in emails lead to.
+"""HTML pages for the links in emails.
 
-A link in an email only shows a page with a button: mail scanners follow links, they do not press buttons. The mail
-program's own one-click unsubscribe (RFC 8058) posts to the same address.
+A link only shows a page with a button, because mail scanners follow links but press no buttons. The one-click
+unsubscribe of mail programs (RFC 8058) posts to the same address.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_TOKEN = 512
 
 
 def page_routes(*, pages: Pages, auth: Auth, store: Store, users: UserDirectory) -> Blueprint:
-    """Unsubscribe, verify an email."""
+    """Return the routes of unsubscribing and of verifying an email."""
     blueprint = Blueprint("pages", __name__)
 
     @blueprint.get("/unsubscribe")

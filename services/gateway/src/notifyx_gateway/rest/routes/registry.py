@@ -1,4 +1,4 @@
-"""The registry's calls: where the services outside a cluster renew their leases."""
+"""The registry's routes: services outside a cluster renew their leases there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from notifyx_gateway.registry import Registry
 
 
 def registry_routes(registry: Registry) -> Blueprint:
-    """Lease, renew, give back, list. The internal token is checked before any of them."""
+    """Return the routes: grant or renew, release, list. The internal token has been checked before."""
     blueprint = Blueprint("registry", __name__)
 
     @handle(blueprint, RENEW_LEASE)

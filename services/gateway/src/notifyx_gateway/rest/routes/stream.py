@@ -24,14 +24,14 @@ from notifyx_gateway.upstream.store import Store
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 CLOSE_GRACE = 5.0
-"""Longest time a client may take to read the end of its stream, when the stream has been ended."""
+"""How long a client may take to read the rest of an ended stream, in seconds."""
 
 REVALIDATE_INTERVAL = 10.0
-"""Seconds until an API key is looked up again when auth was away."""
+"""Seconds until a credential is verified again after auth was unavailable."""
 
 
 class EventStreams:
-    """The event streams this node serves: bounded in number, and ended by a drain."""
+    """The event streams of this node: bounded in number, and ended by a drain."""
 
     def __init__(
         self,
@@ -55,11 +55,11 @@ class EventStreams:
 
     @property
     def count(self) -> int:
-        """Open streams."""
+        """Number of open streams."""
         return len(self._open)
 
     async def drain(self) -> None:
-        """Refuse new streams, end the open ones, and return when all have gone."""
+        """Reject new streams, end the open ones, and return when all are closed."""
         self._draining = True
         for stream in tuple(self._open):
             stream.end("restart", {"reason": "This node is stopping; connect again."})
@@ -68,7 +68,7 @@ class EventStreams:
             await self._gone.wait()
 
     async def open(self, name: str) -> Response:
-        """The response that streams the topic called ``name`` to the caller of the current request."""
+        """Return the response that streams the topic ``name`` to the caller of the current request."""
         verified = await self._request_auth.credential()
         principal = verified.principal
         topic = topic_name(name, inbox_of=principal.id)
@@ -98,7 +98,7 @@ class EventStreams:
         self._connections.inc()
         until = verified.expires_at.timestamp()
         try:
-            # Clients of a node that stops come back spread over a few seconds.
+            # Random, so that the clients of a stopping node reconnect spread over a few seconds.
             yield b"retry: %d\n\n" % between(500, 5000)
             position = result.model_dump(exclude={"topic_id"})
             stream.send_event("joined", position)
@@ -128,7 +128,7 @@ class EventStreams:
             self._gone.set()
 
     async def _revalidate(self, token: str) -> float:
-        """When the credential is to be looked at next. Raises :class:`Unauthenticated` when it is not good any more."""
+        """Return when to verify the credential next. Raises :class:`Unauthenticated` if it is not valid any more."""
         try:
             verified = await self._request_auth.authenticator.authenticate(token)
         except Unavailable:
@@ -142,7 +142,7 @@ class EventStreams:
 
 
 def stream_routes(streams: EventStreams) -> Blueprint:
-    """The stream of a topic."""
+    """Return the route of a topic's stream."""
     blueprint = Blueprint("stream", __name__, url_prefix="/api/v1")
 
     @blueprint.get("/topics/<name>/stream")
@@ -153,7 +153,7 @@ def stream_routes(streams: EventStreams) -> Blueprint:
 
 
 def _close_after_grace() -> Callable[[], None]:
-    """Gives a stream that has ended some seconds to be read; then its response is cut off."""
+    """Return a callback that cancels the current response :data:`CLOSE_GRACE` seconds after the stream has ended."""
     task = asyncio.current_task()
     assert task is not None
     response = task

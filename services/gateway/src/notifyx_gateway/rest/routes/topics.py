@@ -1,4 +1,4 @@
-"""``/api/v1/topics``: topics and the caller's subscriptions. The store holds the rules; the credential's are here."""
+"""``/api/v1/topics``: topics and the caller's subscriptions. Checks the credential's scope; the store has the rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_TEXT = 320
 
 
 def topic_routes(*, request_auth: RequestAuthenticator, store: Store, users: UserDirectory) -> Blueprint:
-    """Create, list, read, change, delete; who is subscribed; one's own subscription."""
+    """Return the routes of topics, their subscribers, and the caller's subscriptions."""
     blueprint = Blueprint("topics", __name__, url_prefix="/api/v1")
     _add_topics(blueprint, request_auth, store)
     _add_subscribers(blueprint, request_auth, store, users)
@@ -48,7 +48,7 @@ def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store:
             after=query_text(values, "after", MAX_TEXT) or "",
             query=query_text(values, "q", MAX_TEXT) or "",
         )
-        # An API key for some topics sees those; the cursor goes on where the store's page ended.
+        # An API key for some topics sees only those; the cursor is that of the store's page.
         return json_response(
             Topics(items=[one for one in page.items if principal.covers_topic(one.name)], next=page.next)
         )
@@ -97,7 +97,7 @@ def _add_subscriptions(blueprint: Blueprint, request_auth: RequestAuthenticator,
     async def subscribe(name: str) -> Response:
         topic = topic_name(name)
         principal = await request_auth.principal("read", topic)
-        # A subscription without wishes needs no body.
+        # A subscription with default settings needs no body.
         empty = not request.content_length and "Transfer-Encoding" not in request.headers
         wanted = SubscriptionSettings() if empty else await read_model(SubscriptionSettings)
         return json_response(await store.subscribe(principal, topic, wanted))

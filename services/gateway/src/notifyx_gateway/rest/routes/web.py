@@ -1,4 +1,4 @@
-"""The web client: its page on each of its own addresses, and its files."""
+"""The web client: its page at each of its own paths, and its files."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
 
 ADDRESSES = ("/", "/sign-in", "/sign-up", "/inbox", "/topics", "/topics/<path:rest>", "/messages", "/account")
-"""What the client routes itself; a reload or a link there gets its page."""
+"""Paths that the client routes itself; a reload or a link to one gets its page."""
 
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
-"""For files whose name holds a hash of what is in them."""
+"""For files whose name contains a hash of their content."""
 
 NONCE = "NOTIFYX_CSP_NONCE"
-"""Stands in the built page where each answer's own nonce goes."""
+"""Placeholder in the built page for the nonce of each response."""
 
 
 def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> Blueprint:
-    """The client's page, or one that says why there is none; its files."""
+    """Return the routes of the client's page (or of one that explains why there is none) and its files."""
     blueprint = Blueprint("web", __name__)
     front = resources.files("notifyx_gateway.rest").joinpath("templates", "front.js").read_bytes()
     socket = urlsplit(settings.base_socket_url)
@@ -80,7 +80,7 @@ def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> B
 
 
 def page_policy(nonce: str, socket_origin: str) -> str:
-    """What the client may do: its own scripts, styles that carry ``nonce``, its own API, and the socket."""
+    """Return the page's content policy: its own scripts, styles with ``nonce``, its own API, and the socket."""
     return (
         "default-src 'none'; script-src 'self'; "
         f"style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; font-src 'self'; "
