@@ -48,7 +48,7 @@ class MailerProcess:
         self.process.send_signal(number)
 
     async def ready(self, timeout: float = 30.0) -> None:
-        """Until it listens."""
+        """Wait until it listens."""
         until = time.monotonic() + timeout
         while not self.ready_file.exists():
             assert self.process.poll() is None, f"{self.instance} ended with {self.process.returncode}"
@@ -62,7 +62,7 @@ class MailerProcess:
 
 @contextlib.contextmanager
 def mailer_process(instance: str, folder: Path, box: Mailbox | None, **settings: str) -> Iterator[MailerProcess]:
-    """A mailer that sends to ``box``; gone when the block is left, whatever state it is in."""
+    """Run a mailer that sends to ``box``; it is stopped when the block is left, whatever its state."""
     ready_file = folder / f"{instance}.json"
     values = {
         "internal_token": TOKEN,
@@ -115,7 +115,7 @@ def static(**services: list[Endpoint]) -> StaticDiscovery:
 
 
 async def status_of(mailer: ServiceClient, endpoint: Endpoint) -> MailerStatus:
-    """What one mailer says of itself."""
+    """Fetch the status of one mailer."""
     return await mailer.send(MAILER_STATUS, None, endpoint=endpoint)
 
 

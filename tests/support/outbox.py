@@ -71,27 +71,27 @@ class Outbox:
         if row.state in ("pending", "leased"):
             row.state = "fenced"
 
-    def claim(self, wish: OutboxLeaseRequest) -> dict[str, Any]:
+    def claim(self, request: OutboxLeaseRequest) -> dict[str, Any]:
         now = time.monotonic()
         chosen = [
             row
             for row in self.rows.values()
             if (row.state == "pending" and row.until <= now) or (row.state == "leased" and row.until <= now)
         ]
-        for row in chosen[: wish.limit]:
-            row.state, row.owner, row.until = "leased", wish.owner, now + wish.lease_seconds
-        return {"mails": [row.mail.model_dump(mode="json") for row in chosen[: wish.limit]], "oldest_due": 0.0}
+        for row in chosen[: request.limit]:
+            row.state, row.owner, row.until = "leased", request.owner, now + request.lease_seconds
+        return {"mails": [row.mail.model_dump(mode="json") for row in chosen[: request.limit]], "oldest_due": 0.0}
 
-    def confirm(self, wish: FenceRequest) -> dict[str, Any]:
-        rows = [self.rows[mail_id] for mail_id in wish.ids]
-        return {"ids": [row.mail.id for row in rows if row.state == "leased" and row.owner == wish.owner]}
+    def confirm(self, request: FenceRequest) -> dict[str, Any]:
+        rows = [self.rows[mail_id] for mail_id in request.ids]
+        return {"ids": [row.mail.id for row in rows if row.state == "leased" and row.owner == request.owner]}
 
-    def record(self, told: OutboxResults) -> None:
-        for result in told.results:
+    def record(self, reported: OutboxResults) -> None:
+        for result in reported.results:
             row = self.rows[result.id]
             if result.status == "sent" and row.state in ("pending", "leased"):
                 row.state, row.result = "sent", result
-            elif row.state == "leased" and row.owner == told.owner:
+            elif row.state == "leased" and row.owner == reported.owner:
                 row.result = result
                 row.state = "pending" if result.status in ("failed", "off") else "dead"
                 row.until = time.monotonic() + self.retry_after

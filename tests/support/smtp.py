@@ -1,4 +1,4 @@
-"""A real SMTP server (aiosmtpd in a thread of its own) that keeps what arrives and misbehaves when asked."""
+"""A real SMTP server (aiosmtpd in its own thread) that stores what arrives and fails as configured."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Received:
 
     @property
     def message(self) -> EmailMessage:
-        """Parsed."""
+        """Return the parsed message."""
         return email.message_from_bytes(self.raw, policy=email.policy.default)
 
 
@@ -65,20 +65,20 @@ class Mailbox:
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_for(self, count: int, timeout: float = 20.0) -> list[Received]:
-        """Until ``count`` emails are there."""
+        """Wait until ``count`` emails have arrived; return them."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.received) >= count, timeout), len(self.received)
         return list(self.received)
 
     async def wait_until(self, holds: Callable[[], bool], timeout: float = 20.0) -> None:
-        """Until ``holds``, without stopping the test's event loop."""
+        """Wait until ``holds()``, without blocking the test's event loop."""
         until = time.monotonic() + timeout
         while not holds():
             assert time.monotonic() < until, f"not in time; {len(self.received)} emails arrived"
             await asyncio.sleep(0.01)
 
     def message_ids(self) -> list[str]:
-        """The Message-ID of each email, in order of arrival."""
+        """Return the Message-ID of each email, in order of arrival."""
         return [str(one.message["Message-ID"]) for one in self.received]
 
 
@@ -172,7 +172,7 @@ class Certificate:
     key: Path
 
     def server_context(self) -> ssl.SSLContext:
-        """What the server shows."""
+        """Return the server's TLS context."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.path, self.key)
         return context

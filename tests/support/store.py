@@ -1,4 +1,4 @@
-"""Store replicas for tests: real processes' apps on a real database, reached over real sockets."""
+"""Store replicas for tests: the real app on a real database, called over real sockets."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class StoreClient:
     async def call(
         self, method: str, path: str, principal: Principal | None = None, body: Any = None, **options: Any
     ) -> tuple[int, Any]:
-        """The status and the decoded answer (``None`` when empty)."""
+        """Send a request; return the status and the decoded answer (``None`` when empty)."""
         headers = dict(options.pop("headers", {}))
         if principal is not None:
             headers[PRINCIPAL_HEADER] = principal.to_header()
@@ -65,13 +65,13 @@ class StoreClient:
             return response.status, orjson.loads(raw) if raw else None
 
     async def ok(self, method: str, path: str, principal: Principal | None = None, body: Any = None, **o: Any) -> Any:
-        """The decoded answer of a call that must succeed."""
+        """Send a request that must succeed; return the decoded answer."""
         status, answer = await self.call(method, path, principal, body, **o)
         assert status < 300, (status, answer)
         return answer
 
     async def publish(self, principal: Principal, *items: dict[str, Any], batch_id: str = "") -> list[Any]:
-        """The results of one batch of one publisher."""
+        """Publish one batch of one publisher; return the results."""
         body = {
             "batch_id": batch_id or uuid.uuid4().hex,
             "principals": [principal.model_dump(mode="json")],
@@ -81,12 +81,12 @@ class StoreClient:
         return results
 
     async def ack(self, principal: Principal, topic: str, **what: Any) -> Any:
-        """The result of one acknowledgement."""
+        """Acknowledge in one topic; return the result."""
         body = {"principals": [principal.model_dump(mode="json")], "items": [{"p": 0, "topic": topic, **what}]}
         return (await self.ok("POST", "/acks", None, body))["results"][0]
 
     async def join(self, principal: Principal, topic: str, since: int | None = None) -> Any:
-        """The result of one join."""
+        """Join one topic; return the result."""
         item = {"p": 0, "topic": topic, "since": since}
         body = {"principals": [principal.model_dump(mode="json")], "items": [item]}
         return (await self.ok("POST", "/joins", None, body))["results"][0]
@@ -100,7 +100,7 @@ class StoreClient:
 async def running_store(
     settings: StoreSettings, clock: Clock | None = None, service: Any = None
 ) -> AsyncIterator[StoreClient]:
-    """A replica that serves on a free port while the block is entered."""
+    """Run a replica on a free port while the block is entered."""
     service = service or StoreNode(settings, clock=clock)
     sock = bind("127.0.0.1", 0, "NOTIFYX_PORT")
     closing = asyncio.Event()

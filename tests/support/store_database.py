@@ -1,7 +1,7 @@
-"""A store's database for tests of its books, and the plainest way to write into it.
+"""A store's database for tests of its ledger, with simple functions that write to it.
 
-What people do (publish, subscribe, acknowledge, unsubscribe) is written here in a few statements of SQL, by the
-rules of the schema, so that the books are checked against something that is not the store's own code.
+Publish, subscribe, acknowledge and unsubscribe are a few SQL statements each, by the rules of the schema, so that the
+ledger is checked against code that is not the store's own.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ CONFIG = OutboxConfig(mail_domain="mail.example", secret=SecretStr(UNSUBSCRIBE_S
 
 @asynccontextmanager
 async def pool_on(url: str, size: int = 8) -> AsyncIterator[asyncpg.Pool]:
-    """A pool of connections, as the store has one."""
+    """Open a pool of connections like the store's."""
     async with asyncpg.create_pool(url, min_size=1, max_size=size, command_timeout=20) as pool:
         yield pool
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic in the database, and what people do with it on one connection (or a pool)."""
+    """A topic in the database, and the actions of its users on one connection (or a pool)."""
 
     id: UUID
     name: str
@@ -42,7 +42,7 @@ class Topic:
     async def publish(
         self, count: int = 1, *, at: datetime = NOW, expires_at: datetime | None = None, body: str = "body"
     ) -> int:
-        """Append ``count`` notifications; the last seq."""
+        """Append ``count`` notifications; return the last seq."""
         async with _connection(self.db) as db, db.transaction():
             last: int = await db.fetchval(
                 "UPDATE topics SET last_seq = last_seq + $2 WHERE id = $1 RETURNING last_seq", self.id, count
@@ -55,7 +55,7 @@ class Topic:
         return last
 
     async def subscribe(self, user: str, mode: str = "never", *, first_seq: int | None = None) -> int:
-        """Begin a lasting subscription; its id."""
+        """Begin a subscription; return its id."""
         async with _connection(self.db) as db, db.transaction():
             await _share(db, self.id)
             first = first_seq or 1 + await db.fetchval("SELECT last_seq FROM topics WHERE id = $1", self.id)
@@ -82,7 +82,7 @@ class Topic:
             )  # fmt: skip
 
     async def ack_seqs(self, user: str, seqs: Iterable[int]) -> None:
-        """Acknowledge exactly ``seqs``; those that are not there are passed over."""
+        """Acknowledge exactly ``seqs``; ignore those that do not exist."""
         async with _connection(self.db) as db, db.transaction():
             await _share(db, self.id)
             row = await db.fetchrow(
@@ -127,12 +127,12 @@ class Topic:
             )  # fmt: skip
 
     async def seqs(self) -> list[int]:
-        """What is in the log."""
+        """Return the seqs in the log."""
         rows = await self.db.fetch("SELECT seq FROM notifications WHERE topic_id = $1 ORDER BY seq", self.id)
         return [row["seq"] for row in rows]
 
     async def outbox(self, columns: str = "user_id, to_seq, state, reason") -> list[tuple[object, ...]]:
-        """The topic's outbox rows, ordered by user and seq."""
+        """Return the topic's outbox rows, ordered by user and seq."""
         rows = await self.db.fetch(
             f"SELECT {columns} FROM outbox WHERE topic_id = $1 ORDER BY user_id, to_seq, due_at", self.id
         )
@@ -140,7 +140,7 @@ class Topic:
 
 
 def payload(topic: Topic, seq: int, body: str = "body") -> str:
-    """A notification in its final form."""
+    """Return a notification's JSON as it is stored."""
     return json.dumps(
         {
             "id": f"{topic.id.hex}-{seq}", "topic": topic.name, "seq": seq, "title": f"Title {seq}", "body": body,
@@ -160,7 +160,7 @@ async def new_topic(
     digest_every: int = 3600,
     creators: Sequence[str] = (),
 ) -> Topic:
-    """A topic of its own."""
+    """Create a topic that no other test uses."""
     topic = Topic(uuid4(), f"t-{uuid4().hex[:12]}", db)
     await db.execute(
         "INSERT INTO topics (id, name, kind, title, visibility, creators, publishers, readers, retention_max_age,"

@@ -1,4 +1,4 @@
-"""What people do, done by the store's own code; the same calls as the plain SQL of :mod:`support.store_database`."""
+"""The actions of users by the store's own code, with the same interface as the SQL of :mod:`support.store_database`."""
 
 from __future__ import annotations
 

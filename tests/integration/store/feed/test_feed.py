@@ -52,7 +52,7 @@ class FeedReader:
     def reached(self, name: str, seq: int) -> Callable[[], bool]:
         return lambda: self.cursors[name] >= seq
 
-    def told(self, **event: Any) -> Callable[[], bool]:
+    def received(self, **event: Any) -> Callable[[], bool]:
         return lambda: any(event.items() <= one.items() for one in self.events)
 
 
@@ -102,19 +102,19 @@ async def test_users_devices_are_told_of_acks_and_subscriptions(store: StoreClie
         feed = FeedReader(socket)
         await socket.send_json({"op": "watch_users", "users": ["bob"]})
         await socket.send_json({"op": "ping", "n": 1})
-        await feed.until(feed.told(type="pong", n=1))
+        await feed.until(feed.received(type="pong", n=1))
         await store.ack(BOB, "news", seqs=[1, 3])
-        await feed.until(feed.told(type="acked", topic="news", user="bob", up_to=1, seqs=[3], unread=2))
+        await feed.until(feed.received(type="acked", topic="news", user="bob", up_to=1, seqs=[3], unread=2))
         await store.ok("PUT", "/topics/news/subscription", BOB, {})
-        await feed.until(feed.told(type="subscriptions", user="bob"))
+        await feed.until(feed.received(type="subscriptions", user="bob"))
         await socket.send_json({"op": "unwatch_users", "users": ["bob"]})
         await socket.send_json({"op": "ping", "n": 2})
-        await feed.until(feed.told(type="pong", n=2))
+        await feed.until(feed.received(type="pong", n=2))
         before = len(feed.events)
         await store.ack(BOB, "news", up_to=4)
         await socket.send_json({"op": "watch_users", "users": ["ann"]})
         await store.ok("PUT", "/topics/news/subscription", ANN, {})
-        await feed.until(feed.told(type="subscriptions", user="ann"))
+        await feed.until(feed.received(type="subscriptions", user="ann"))
         assert [event["type"] for event in feed.events[before:]] == ["subscriptions"]
 
 
@@ -126,9 +126,9 @@ async def test_a_changed_and_a_deleted_topic_are_told(store: StoreClient) -> Non
         await feed.watch("news", topic, 0)
         await feed.until(feed.reached("news", 1))
         await store.ok("PATCH", "/topics/news", ANN, {"title": "News"})
-        await feed.until(feed.told(type="topic_changed", topic="news"))
+        await feed.until(feed.received(type="topic_changed", topic="news"))
         await store.ok("DELETE", "/topics/news", ANN)
-        await feed.until(feed.told(type="topic_deleted", topic="news"))
+        await feed.until(feed.received(type="topic_deleted", topic="news"))
         again = await new_topic(store)
         assert again != topic
         await feed.watch("news", again, 0)
@@ -142,7 +142,7 @@ async def test_a_topic_that_was_deleted_before_the_watch(store: StoreClient) -> 
     async with store.feed() as socket:
         feed = FeedReader(socket)
         await feed.watch("news", topic, 0)
-        await feed.until(feed.told(type="topic_deleted", topic="news"))
+        await feed.until(feed.received(type="topic_deleted", topic="news"))
 
 
 async def test_a_gateway_that_takes_nothing_is_behind_not_lost_and_costs_no_memory(database: str) -> None:
@@ -169,7 +169,7 @@ async def test_a_malformed_message_ends_that_connection_only(store: StoreClient,
         assert bad.close_code == 1008
         await good.send_json({"op": "ping", "n": 5})
         feed = FeedReader(good)
-        await feed.until(feed.told(type="pong", n=5))
+        await feed.until(feed.received(type="pong", n=5))
 
 
 async def test_a_lost_wake_up_is_found_by_the_poll_and_a_lost_listener_comes_back(database: str) -> None:
@@ -188,15 +188,15 @@ async def test_a_lost_wake_up_is_found_by_the_poll_and_a_lost_listener_comes_bac
             await feed.until(feed.reached("news", 2), 3)
             await socket.send_json({"op": "watch_users", "users": ["bob"]})
             await socket.send_json({"op": "ping", "n": 3})
-            await feed.until(feed.told(type="pong", n=3))
+            await feed.until(feed.received(type="pong", n=3))
             killed = await connection.fetchval(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                 " WHERE application_name = 'notifyx-feed' AND datname = current_database()"
             )
             assert killed == 1
-            await feed.until(feed.told(type="subscriptions", user="bob"), 5)
+            await feed.until(feed.received(type="subscriptions", user="bob"), 5)
             await store.ack(BOB, "news", up_to=1)
-            await feed.until(feed.told(type="acked", user="bob", up_to=1), 5)
+            await feed.until(feed.received(type="acked", user="bob", up_to=1), 5)
         await connection.close()
 
 

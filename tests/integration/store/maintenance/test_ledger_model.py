@@ -70,7 +70,7 @@ class Period:
 
 
 class Books(RuleBasedStateMachine):
-    """Publish, subscribe, acknowledge, expire, sweep, mail: at random."""
+    """Publish, subscribe, acknowledge, expire, remove, mail: at random."""
 
     runner: asyncio.Runner
     connection: asyncpg.Connection
@@ -178,8 +178,8 @@ class Books(RuleBasedStateMachine):
         over = sorted(
             (expires, seq) for seq, expires in self.there.items() if expires is not None and expires <= self.now
         )
-        swept = self.run(remove_batch(self.connection, self.topic.id, "expires_at", self.now, batch=batch))
-        assert swept.removed == min(len(over), batch)
+        batch_removed = self.run(remove_batch(self.connection, self.topic.id, "expires_at", self.now, batch=batch))
+        assert batch_removed.removed == min(len(over), batch)
         self.forget(set(self.there) - set(self.run(self.topic.seqs())), {seq for _, seq in over})
 
     def sweep_retained(self, batch: int) -> None:
@@ -189,8 +189,8 @@ class Books(RuleBasedStateMachine):
             if not too_old and seq > self.last - self.max_count:
                 break
             doomed.append(seq)
-        swept = self.run(remove_batch(self.connection, self.topic.id, "retention", self.now, batch=batch))
-        assert swept.removed == min(len(doomed), batch)
+        batch_removed = self.run(remove_batch(self.connection, self.topic.id, "retention", self.now, batch=batch))
+        assert batch_removed.removed == min(len(doomed), batch)
         self.forget(set(doomed[:batch]), set(doomed))
 
     def forget(self, gone: set[int], allowed: set[int]) -> None:

@@ -46,10 +46,10 @@ async def test_everything_is_done_without_being_asked(live: StoreContext) -> Non
         await live.pool.execute("UPDATE topics SET retention_max_count = 3")
         await topic.publish(1, at=now, expires_at=now)
 
-        async def swept() -> bool:
+        async def removed() -> bool:
             return await topic.seqs() == [3, 4]
 
-        await until(swept, "swept by count and by expiry")
+        await until(removed, "removed by count and by expiry")
 
         async def counted() -> bool:
             return sample(live, "notifyx_outbox_emails", state="pending") == 4
@@ -137,10 +137,10 @@ async def test_it_goes_on_when_the_database_comes_back(live: StoreContext, postg
 
             await until(published, "the pool has new connections")
 
-            async def swept() -> bool:
+            async def removed() -> bool:
                 return await topic.seqs() == [1]
 
-            await until(swept, "and the sweep goes on")
+            await until(removed, "and retention continues")
     finally:
         await admin.close()
 

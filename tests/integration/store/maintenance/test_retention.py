@@ -19,7 +19,7 @@ from notifyx_store.maintenance.retention import (
 from support.store_database import NOW, Topic, new_topic
 
 
-async def sweep(topic: Topic, cause: Cause, *, seconds: float = 0, batch: int = 1000) -> RemovedBatch:
+async def remove(topic: Topic, cause: Cause, *, seconds: float = 0, batch: int = 1000) -> RemovedBatch:
     async with topic.db.acquire() as connection:
         return await remove_batch(connection, topic.id, cause, NOW + timedelta(seconds=seconds), batch=batch)
 
@@ -41,11 +41,11 @@ async def test_retention_removes_the_oldest_in_bounded_batches(pool: asyncpg.Poo
     await topic.ack_seqs("ann", [2, 5, 9])
     async with pool.acquire() as connection:
         assert await topics_over_retention(connection, NOW) == [topic.id]
-    assert await sweep(topic, "retention", batch=5) == RemovedBatch(5, more=True)
+    assert await remove(topic, "retention", batch=5) == RemovedBatch(5, more=True)
     assert (await topic.seqs(), await pruned(topic)) == ([6, 7, 8, 9, 10, 11], 5)
-    assert await sweep(topic, "retention", batch=5) == RemovedBatch(2)
+    assert await remove(topic, "retention", batch=5) == RemovedBatch(2)
     assert (await topic.seqs(), await pruned(topic)) == ([8, 9, 10, 11], 7)
-    assert await sweep(topic, "retention") == RemovedBatch()
+    assert await remove(topic, "retention") == RemovedBatch()
     async with pool.acquire() as connection:
         assert await topics_over_retention(connection, NOW) == []
         [ledger] = await topic_ledgers(connection, [topic.id])
@@ -60,10 +60,10 @@ async def test_retention_by_age_stops_at_the_first_that_is_young_enough(pool: as
     topic = await new_topic(pool, max_age=timedelta(seconds=100))
     for second in (0, 10, 20):
         await topic.publish(2, at=NOW + timedelta(seconds=second))
-    assert await sweep(topic, "retention", seconds=100) == RemovedBatch()
-    assert await sweep(topic, "retention", seconds=111) == RemovedBatch(4)
+    assert await remove(topic, "retention", seconds=100) == RemovedBatch()
+    assert await remove(topic, "retention", seconds=111) == RemovedBatch(4)
     assert (await topic.seqs(), await pruned(topic)) == ([5, 6], 4)
-    assert await sweep(topic, "retention", seconds=9999) == RemovedBatch(2)
+    assert await remove(topic, "retention", seconds=9999) == RemovedBatch(2)
     assert (await topic.seqs(), await pruned(topic)) == ([], 6)
 
 
@@ -77,7 +77,7 @@ async def test_expiry_removes_single_ones_and_leaves_the_prefix_alone(pool: asyn
     async with pool.acquire() as connection:
         assert await topics_past_expiry(connection, NOW + timedelta(seconds=4)) == []
         assert await topics_past_expiry(connection, NOW + timedelta(seconds=5)) == [topic.id]
-    assert await sweep(topic, "expires_at", seconds=5) == RemovedBatch(2)
+    assert await remove(topic, "expires_at", seconds=5) == RemovedBatch(2)
     assert (await topic.seqs(), await pruned(topic)) == ([1, 2, 5], 0)
     row = await pool.fetchrow("SELECT acked_total, expired_total FROM subscriptions")
     assert tuple(row) == (1, 1)
@@ -91,12 +91,12 @@ async def test_a_busy_topic_is_not_waited_for_long_and_nothing_is_half_done(pool
         await holder.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 0))", topic.id)
         try:
             async with asyncio.timeout(5):
-                swept = await sweep(topic, "retention")
+                result = await remove(topic, "retention")
         except asyncpg.LockNotAvailableError:
-            swept = None
-    assert swept is None
+            result = None
+    assert result is None
     assert await topic.seqs() == [1, 2, 3]
-    assert await sweep(topic, "retention") == RemovedBatch(2)
+    assert await remove(topic, "retention") == RemovedBatch(2)
 
 
 async def test_replicas_share_topics_instead_of_queueing_up(pool: asyncpg.Pool) -> None:
@@ -104,7 +104,7 @@ async def test_replicas_share_topics_instead_of_queueing_up(pool: asyncpg.Pool) 
     await topic.publish(3)
     async with pool.acquire() as other, other.transaction():
         await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('sweep:' || $1::uuid::text, 0))", topic.id)
-        assert await sweep(topic, "retention") == RemovedBatch()
+        assert await remove(topic, "retention") == RemovedBatch()
     assert await topic.seqs() == [1, 2, 3]
 
 
@@ -126,30 +126,30 @@ async def test_acknowledgements_and_publishes_race_with_retention_and_the_ledger
             seen += 3
             await (topic.ack_seqs(user, [seen, seen + 5]) if singly else topic.ack_up_to(user, seen))
 
-    async def sweeping(cause: Cause) -> int:
+    async def removing(cause: Cause) -> int:
         removed = 0
         while not done.is_set():
             try:
-                removed += (await sweep(topic, cause, batch=7)).removed
+                removed += (await remove(topic, cause, batch=7)).removed
             except asyncpg.LockNotAvailableError:
                 continue
         return removed
 
     async def auditing() -> int:
-        looks = 0
+        checks = 0
         while not done.is_set():
             assert await balanced(topic)
-            looks += 1
-        return looks
+            checks += 1
+        return checks
 
     async with asyncio.TaskGroup() as group:
         for n, user in enumerate(users):
             group.create_task(acknowledging(user, singly=n % 2 == 0))
-        by_count = group.create_task(sweeping("retention"))
-        by_expiry = group.create_task(sweeping("expires_at"))
-        looks = group.create_task(auditing())
+        by_count = group.create_task(removing("retention"))
+        by_expiry = group.create_task(removing("expires_at"))
+        checks = group.create_task(auditing())
         group.create_task(publishing())
-    assert looks.result()
+    assert checks.result()
     assert by_count.result() + by_expiry.result() == 180 - len(await topic.seqs())
     assert await balanced(topic)
 

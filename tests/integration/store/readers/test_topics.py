@@ -24,7 +24,7 @@ async def refusal(store: StoreClient, method: str, path: str, principal: Princip
 
 
 async def test_a_topics_life(store: StoreClient) -> None:
-    wish = {
+    spec = {
         "name": "news",
         "title": "News",
         "visibility": "private",
@@ -33,8 +33,8 @@ async def test_a_topics_life(store: StoreClient) -> None:
         "retention": {"max_age_seconds": 3600, "max_count": 10},
         "email": {"default": "unread", "unread_after_seconds": 60, "digest_every_seconds": 600},
     }
-    made = await store.ok("POST", "/topics", ANN, wish)
-    assert {name: made[name] for name in wish} == {**wish, "readers": ["mia@example.com"]}
+    made = await store.ok("POST", "/topics", ANN, spec)
+    assert {name: made[name] for name in spec} == {**spec, "readers": ["mia@example.com"]}
     assert (made["creators"], made["can_publish"], made["can_manage"]) == (["ann"], True, True)
     assert await refusal(store, "POST", "/topics", EVE, {"name": "news"}) == (409, "topic_exists")
 
@@ -51,7 +51,7 @@ async def test_a_topics_life(store: StoreClient) -> None:
 
     changed = await store.ok("PATCH", "/topics/news", ANN, {"title": "New", "creators": ["ann", "bob"], "paused": True})
     assert (changed["title"], changed["creators"], changed["paused"]) == ("New", ["ann", "bob"], True)
-    assert changed["email"] == wish["email"]
+    assert changed["email"] == spec["email"]
     paused = (await store.publish(BOB, {"topic": "news", "title": "x"}))[0]
     assert (paused["status"], paused["code"]) == (409, "topic_paused")
 
@@ -64,8 +64,8 @@ async def test_the_list_holds_what_the_caller_may_see_page_by_page(store: StoreC
     for number in range(12):
         visibility = "private" if number % 2 else "public"
         readers = ["mia@example.com"] if number == 1 else []
-        wish = {"name": f"t{number:02}", "title": f"Topic {number}", "visibility": visibility, "readers": readers}
-        await store.ok("POST", "/topics", ANN, wish)
+        spec = {"name": f"t{number:02}", "title": f"Topic {number}", "visibility": visibility, "readers": readers}
+        await store.ok("POST", "/topics", ANN, spec)
     await store.publish(EVE, {"topic": "user:ann", "title": "inboxes are not listed"})
 
     async def names(principal: Principal, query: str = "") -> list[str]:

@@ -40,12 +40,12 @@ async def ack(store: StoreClient, topic: str, who: Principal, **what: Any) -> No
     assert "unread" in result, result
 
 
-async def claim(store: StoreClient, count: int, deadline: float = 30, **wish: Any) -> list[Any]:
+async def claim(store: StoreClient, count: int, deadline: float = 30, **options: Any) -> list[Any]:
     """Claim until ``count`` mails were leased."""
     until, mails = time.monotonic() + deadline, list[Any]()
     while len(mails) < count:
         assert time.monotonic() < until, f"{len(mails)} of {count} mails were due in {deadline} s"
-        lease = await store.ok("POST", "/outbox/claim", SYSTEM, {"owner": "g", **wish})
+        lease = await store.ok("POST", "/outbox/claim", SYSTEM, {"owner": "g", **options})
         mails.extend(lease["mails"])
         await asyncio.sleep(0.02)
     assert len(mails) == count
@@ -71,7 +71,7 @@ async def test_a_mail_from_publish_to_sent(store: StoreClient) -> None:
     confirmed = await store.ok("POST", "/outbox/confirm", SYSTEM, {"owner": "g", "ids": ids})
     assert confirmed == {"ids": [ids[0], ids[2]]}
     results = [{"id": ids[0], "status": "sent"}, {"id": ids[2], "status": "refused", "reason": "550"}]
-    for _ in range(2):  # told again after a lost answer
+    for _ in range(2):  # reported again after a lost answer
         status, answer = await store.call("POST", "/outbox/results", SYSTEM, {"owner": "g", "results": results})
         assert (status, answer) == (204, None)
     ledger = await store.ok("GET", "/ledger", SYSTEM)

@@ -1,7 +1,7 @@
 """Deletes records that nothing needs any more: idempotency keys, recorded batches, finished emails.
 
 Finished emails leave the outbox but stay in the ledger: the statement that deletes them adds them to their topic's
-totals, so that due = sent + fenced + pending + dead stays true.
+totals (the table ``outbox_books``), so that due = sent + fenced + pending + dead stays true.
 """
 
 from __future__ import annotations
