@@ -1,4 +1,4 @@
-"""Days of synthetic load for the planner, and a platform that does at once, or a while later, what the planner says."""
+"""Days of synthetic load for the planner, and a simulated platform that follows its decisions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def flapping(period: float, low: float, high: float) -> Curve:
 
 @dataclass(frozen=True)
 class Moment:
-    """What was at ``at`` seconds: ``least`` replicas would have carried the load, there were ``replicas``."""
+    """The state at ``at`` seconds: ``least`` replicas were needed for the load, ``replicas`` existed."""
 
     at: float
     load: float
@@ -60,7 +60,7 @@ def simulate(
     start: int = 2,
     restarts: Callable[[float], bool] = lambda at: False,
 ) -> list[Moment]:
-    """The platform, looked at every interval.
+    """Simulate the platform, with one decision in each interval.
 
     ``known``: whether Prometheus answers then; ``restarts``: whether the operator does.
     """
@@ -81,17 +81,17 @@ def simulate(
 
 
 def cost(moments: list[Moment]) -> float:
-    """Replicas that there were to those that were needed, over all the time."""
+    """Return the ratio of existing to needed replicas over the whole time."""
     return sum(one.replicas for one in moments) / sum(one.least for one in moments)
 
 
 def changes(moments: list[Moment]) -> int:
-    """How often the number of replicas changed."""
+    """Return how often the number of replicas changed."""
     return sum(one.replicas != two.replicas for one, two in pairwise(moments))
 
 
 def reversals(moments: list[Moment]) -> int:
-    """How often more followed fewer, or fewer followed more."""
+    """Return how often the direction of changes reversed."""
     steps = [two.replicas - one.replicas for one, two in pairwise(moments)]
     signs = [step > 0 for step in steps if step]
     return sum(one != two for one, two in pairwise(signs))

@@ -1,4 +1,4 @@
-"""The operator's surroundings in tests: a stand-in for the API server, and a store that can be taken away.
+"""The operator's surroundings in tests: a stand-in for the API server, and a store that can be made unavailable.
 
 The stand-in keeps objects and serves lists, watches and patches; it validates nothing and counts no generations, so
 the helper below does that for what the tests write.

@@ -1,4 +1,4 @@
-"""The client against a platform that is killed under it, and tokens that two processes share."""
+"""The client while the platform's processes are killed, and tokens that two processes share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example topics and the feed, on the whole platform; and the feed against a server that stumbles."""
+"""The example topics and the feed, on the whole platform; and the feed against a server that fails at times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first ``notifyx up`` of a clone says, when, and whether it is true: its web client is not built yet."""
+"""The first ``notifyx up`` of a clone, whose web client is not built yet: its output is correct and in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's data folder after all that may have happened to it."""
+"""PostgreSQL's data folder after kills and interrupted starts, of another account or version, or on a full disk."""
 
 from __future__ import annotations
 

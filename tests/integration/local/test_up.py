@@ -1,4 +1,4 @@
-"""``notifyx up`` as a person runs it: what it survives, what it says when something is wrong, what it leaves."""
+"""``notifyx up`` as a user runs it: what it survives, its error messages, and what it leaves behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator as a service: ready while Kopf runs, kept to its namespaces, and plain where no cluster is."""
+"""The operator as a service: ready while Kopf runs, limited to its namespaces, with a clear error without a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting, and the socket's messages: what is sent, and what is made of anything that may come."""
+"""Backoff, and the socket's frames: encoding, and decoding of any input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors: made from what the server says, and each with an exit code."""
+"""Errors: converted from the server's answers, each with an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written: nothing that a terminal obeys, nothing cut off, and JSON in lines."""
+"""Output: no characters that a terminal interprets, nothing cut off, and JSON in lines."""
 
 from __future__ import annotations
 

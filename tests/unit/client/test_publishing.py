@@ -1,4 +1,4 @@
-"""What is published together, and where a base URL is no base URL."""
+"""The division into batches, and invalid base URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resuming: whatever breaks when, each notification is taken once, in order, and a gap is told."""
+"""Resuming: after any break, each notification is returned once, in order, and a gap is reported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def joined(last: int, *, first: int = 1, truncated: bool = False, missing: int =
     echoes=st.lists(st.integers(0, 3), max_size=40),
 )
 def test_no_gap_and_no_double(since: int | None, steps: list[str | int], echoes: list[int]) -> None:
-    """A server that publishes, breaks off, and after a join sends a little more than was asked for."""
+    """A server that publishes, disconnects, and after a join also sends some that were sent before."""
     head, cursor, taken = 5, ResumeCursor("t", since), list[int]()
     expected_from = 5 if since is None else since
     assert cursor.joined(joined(head)) is None

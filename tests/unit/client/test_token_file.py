@@ -1,4 +1,4 @@
-"""The file that keeps tokens: its owner's alone, whole or not there, one at a time."""
+"""The token file: private to its owner, written atomically, used by one process at a time."""
 
 from __future__ import annotations
 

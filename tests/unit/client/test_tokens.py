@@ -1,4 +1,4 @@
-"""Rotating tokens: exchanged in time, by one at a time, and given up when the server says so."""
+"""Rotating tokens: exchanged in time, by one task at a time, and removed when the session has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command lines that cannot be used: one sentence, exit code 2, and nothing was asked of a server."""
+"""Invalid command lines: one sentence, exit code 2, and no request to a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports are free, private, and given to one process at a time."""
+"""Ports are free, on the loopback address, and reserved by one process at a time."""
 
 from __future__ import annotations
 

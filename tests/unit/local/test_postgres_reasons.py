@@ -1,4 +1,4 @@
-"""Why PostgreSQL ended, in a person's words."""
+"""The reason why PostgreSQL ended, in words for people."""
 
 from __future__ import annotations
 

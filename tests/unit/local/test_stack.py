@@ -1,4 +1,4 @@
-"""Which processes a run is made of, and what the gateways among them are told."""
+"""The processes of a run, and the environment of its gateways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the web client is built, and what is said when it cannot be."""
+"""When the web client is built, and the reason given when it cannot be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prober at work on a running platform, through its front door; and when a gateway of it dies."""
+"""The prober on a running platform, through its gateways; and when a gateway is killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("platform-2")]
 
 @contextlib.asynccontextmanager
 async def probing(platform: Platform, folder: Path, token: str) -> AsyncIterator[tuple[Prober, Metrics]]:
-    """A prober that shows ``token``."""
+    """Run a prober that authenticates with ``token``."""
     file = folder / "token"
     file.write_text(token + "\n")
     settings = OperatorSettings(

@@ -1,4 +1,4 @@
-"""NotifyxPlatforms: Deployments are kept within their bounds, and the status says how they are and why."""
+"""NotifyxPlatforms: Deployments are kept within their bounds, and the status gives replicas and reasons."""
 
 from __future__ import annotations
 

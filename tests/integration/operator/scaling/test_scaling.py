@@ -1,4 +1,4 @@
-"""Replicas follow declared demand and what Prometheus says; without it nothing is taken away."""
+"""Replicas follow declared demand and the load in Prometheus; without metrics no replica is removed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Played:
 
 @dataclass
 class Cluster:
-    """What the tests look at."""
+    """The parts that the tests use."""
 
     kube: Kube
     prometheus: Played
@@ -143,7 +143,7 @@ async def test_without_prometheus_all_is_held_and_said_once(cluster: Cluster, op
         cluster.prometheus.status = 503
         cluster.prometheus.connections = 0
         await until(lambda: cluster.scaling() == "MetricsMissing", "the condition")
-        # Longer than the window: what was seen is forgotten, and what is there stays.
+        # Longer than the window: the observations have expired, and the replicas stay.
         before = cluster.prometheus.asked
         await until(lambda: cluster.prometheus.asked > before + 60, "it asks on")
         assert cluster.replicas() == 3

@@ -1,4 +1,4 @@
-"""A store that goes away: nothing hangs, nothing is deleted by mistake, and it says what it waits for."""
+"""An unavailable store: nothing hangs, nothing is deleted by mistake, and the status says what is awaited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operator leaves when it is uninstalled: topics that can be deleted, and a platform that goes with it."""
+"""After an uninstall: topics can be deleted, and the platform is deleted with its release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merge patches: applied, they make one document of another."""
+"""Merge patches: applied to the first document, they give the second."""
 
 from __future__ import annotations
 

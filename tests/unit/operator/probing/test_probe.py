@@ -1,4 +1,4 @@
-"""The prober's books: what is found of what was sent and what came."""
+"""The record of probes: deliveries, losses, duplicates and reordering are detected."""
 
 from __future__ import annotations
 

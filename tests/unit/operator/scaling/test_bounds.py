@@ -1,4 +1,4 @@
-"""A NotifyxPlatform and its Deployments as they are read, and what the status says of them."""
+"""Reading a NotifyxPlatform and its Deployments, and the status written for them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_what_did_not_change_is_not_written_and_what_is_gone_is_taken_out() -> N
 
 
 def after(status: dict[str, Any], unknown: str = "", delivery: Condition | None = None) -> dict[str, Any]:
-    """The next status after that one."""
+    """Return the status that follows ``status``."""
     document = {"metadata": {"generation": 4}, "status": status}
     patch = platform_status(document, {"gateway": SETTLED}, invalid="", unknown=unknown, delivery=delivery, moment=NOW)
     return {**status, **patch, "told": state_changes(document, patch)}

@@ -1,4 +1,4 @@
-"""From bounds, declared demand and what Prometheus said to a number of replicas and a sentence."""
+"""From bounds, declared demand and Prometheus's answers to a number of replicas and its reason."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CALM = Observed(load=Demand(connections=100))
 
 
 def decided(now: int = 2, *, spec: ServiceSpec = SPEC, **given_: Any) -> Decision:
-    """What is decided of a gateway at the first look."""
+    """Return the first decision for a gateway."""
     known: dict[str, Any] = {
         "autoscaler": None, "declared": Demand(), "observed": CALM, "unknown": "",
         "state": PlannerState(), "step": 0.0, "moment": 0.0,

@@ -1,4 +1,4 @@
-"""The planner: what it says about one moment, and over days of simulated load."""
+"""The planner: single decisions, and days of simulated load."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def connections(amount: float) -> tuple[SharedLoad, ...]:
 
 
 def settled(current: int, load: Load, bounds: Bounds = BOUNDS, rounds: int = 200) -> ReplicaPlan:
-    """What the planner says of a load that has been the same for long."""
+    """Return the plan for a load that has been constant for long."""
     state = PlannerState()
     for number in range(rounds):
         decided = plan_replicas(bounds, current, load, state, number * INTERVAL)

@@ -1,4 +1,4 @@
-"""From listed resources and what became of the plan to outcomes, statuses, Events and deletions."""
+"""From listed resources and the plan's results to outcomes, statuses, Events and deletions."""
 
 from __future__ import annotations
 
