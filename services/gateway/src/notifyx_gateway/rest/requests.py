@@ -18,7 +18,7 @@ class BatchItem(KeyedNotification):
 
 
 class PublishBatch(BaseModel):
-    """Up to 1,000 publishes. Each is taken or refused by itself."""
+    """Up to 1,000 publishes. Each is accepted or rejected by itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
