@@ -197,9 +197,9 @@ class SocketRejected(NotLoggedIn):
 
 def _to_rejection(status: int, url: str, token: str) -> NotifyxError:
     if status == 403:
-        return SocketRejected(f"The socket {url} does not take the credentials.", token)
+        return SocketRejected(f"The socket {url} does not accept the credentials.", token)
     if status == 503:
-        return Unavailable(f"The socket {url} takes no connections now.")
+        return Unavailable(f"The socket {url} accepts no connections now.")
     if status in (500, 502, 504):
-        return Unreachable(f"The socket {url} cannot be reached: what is in front of it answers {status}.")
+        return Unreachable(f"The socket {url} cannot be reached: a proxy in front of it answers {status}.")
     return UnexpectedAnswer(f"{url} is no socket of a Notifyx: it answers {status}.")

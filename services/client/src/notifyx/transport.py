@@ -138,9 +138,9 @@ async def read_answer(response: aiohttp.ClientResponse, url: str, allowed: tuple
     if status == 429:
         raise TooManyRequests(f"{answered}.", retry_after=_seconds(response.headers.get("Retry-After")))
     if status == 503:
-        raise Unavailable(f"{answered}: it is there, and cannot take requests now.")
+        raise Unavailable(f"{answered}: it cannot accept requests now.")
     if status in (502, 504):
-        raise AnswerLost(f"{answered}: what is in front of Notifyx got no answer from it.")
+        raise AnswerLost(f"{answered}: a proxy in front of Notifyx got no answer from it.")
     raise UnexpectedAnswer(f"{answered} ({kind}), which is not what a Notifyx gateway says; is the address right?")
 
 
@@ -196,7 +196,7 @@ def _decoded(raw: bytearray, url: str) -> Any:
     try:
         return json.loads(raw) if raw else None
     except ValueError:
-        raise UnexpectedAnswer(f"The answer of {url} says that it is JSON, and is not.") from None
+        raise UnexpectedAnswer(f"The answer of {url} is declared as JSON but is not valid JSON.") from None
 
 
 def _seconds(header: str | None) -> float | None:

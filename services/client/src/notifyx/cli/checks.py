@@ -149,7 +149,7 @@ async def health(it: DoctorRun) -> Finding:
         return Finding("ok", "The gateway answers.")
     advice = "Is the address right? It is that of the gateway (in make run port 4000), or of the ingress."
     if status in (502, 503, 504):
-        advice = "What is in front answers, the gateway does not: look at its pods (kubectl get pods) and their logs."
+        advice = "A proxy in front answers, the gateway does not: look at its pods (kubectl get pods) and their logs."
     return Finding("failed", f"/healthz answers {status} ({kind}), which is not what a gateway says.", advice)
 
 
@@ -179,7 +179,7 @@ async def clock(it: DoctorRun) -> Finding:
     try:
         server = parsedate_to_datetime(it.date)
     except ValueError:
-        return Finding("skipped", "The server does not tell the time.")
+        return Finding("skipped", "The server sends no time.")
     skew = (datetime.now(UTC) - server).total_seconds()
     if abs(skew) <= SKEW_SECONDS:
         return Finding("ok", "The clocks agree.")
