@@ -202,7 +202,7 @@ async def test_settings_are_changed_by_their_creator(browser: Browser, platform:
     async with someone(browser, platform, "fay") as fay:
         await make_topic(fay, "fay.private")
         page = await fay.go("/topics/fay.private/settings")
-        await expect(page.get_by_text("You", exact=True)).to_be_visible()  # the creator
+        await expect(page.get_by_role("group").get_by_text("You", exact=True)).to_be_visible()  # the creator
         await page.get_by_label("Title").fill("Fay's own")
         await page.get_by_text("Private", exact=True).click()
         await page.get_by_role("combobox", name="Who else reads").fill("gus@example.com")

@@ -106,7 +106,8 @@ async def test_all_emails_arrive_though_one_mailer_is_killed_and_one_hangs(box: 
         for number in range(MANY):
             assert found[f"user-{number}@example.org"].keys() == {f"<mail-{number}@notifyx.test>"}
         assert len(box.received) - at_wake <= 2, "one for each connection of the hung mailer at most"
-        assert len(box.received) <= MANY + 2 * 25 * 2, "only chunks of the two broken nodes may come twice"
+        # The gateway gives a node two requests of 25 at a time; those of the third one wait for the hung one's share.
+        assert len(box.received) <= MANY + 3 * 2 * 25, "only what was on its way when a node broke may come twice"
 
 
 async def test_an_acknowledgement_fences_what_waits_for_its_turn(box: Mailbox, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class GatewayNode(Node[GatewaySettings]):
         self.gateways = client("gateway")
         self.auth, self.mailer = Auth(self.auth_client), Mailer(self.mailer_client)
         servers = parse_servers(settings.memcached)
-        self.shared = Memcached(servers, background=background) if servers else None
+        self.shared = Memcached(servers, background=background, timeout=settings.memcached_timeout) if servers else None
         self.authenticator = Authenticator(
             self.auth,
             clock=clock,

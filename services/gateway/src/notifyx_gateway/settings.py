@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from notifyx_common.caching.memcached import OPERATION_TIMEOUT
 from notifyx_common.calls.prometheus import PrometheusSettings
 
 
@@ -93,6 +94,9 @@ class GatewaySettings(PrometheusSettings):
 
     token_interval: float = Field(default=0.2, gt=0)
     """Time after which one more token request is allowed to a slowed-down address."""
+
+    memcached_timeout: float = Field(default=OPERATION_TIMEOUT, gt=0, le=5)
+    """Timeout of one operation of memcached; after it the request continues without, and the server is ejected."""
 
     keys_refresh: float = Field(default=60.0, ge=0.5, le=3600)
     """Interval of reading auth's signing keys; auth publishes a key for longer than this before it signs with it."""

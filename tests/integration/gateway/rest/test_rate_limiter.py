@@ -146,7 +146,7 @@ async def test_what_nobody_could_have_written_is_an_empty_bucket_at_most(server:
 
 
 async def test_two_gateways_slow_one_address_down_together(postgres: Cluster, server: Server) -> None:
-    limits = {"memcached": server.address, "token_burst": 3, "token_interval": 60}
+    limits = {"memcached": server.address, "token_burst": 3, "token_interval": 60, "memcached_timeout": 5.0}
     async with running_stack(postgres, gateway=limits) as one, running_stack(postgres, gateway=limits) as two:
         for stack in (one, two):
             shared = stack.gateway.shared

@@ -188,7 +188,8 @@ class Memcached:
     def __init__(
         self, servers: Sequence[tuple[str, int]], *, background: Background, timeout: float = OPERATION_TIMEOUT
     ) -> None:
-        self._timeout = timeout
+        self.timeout = timeout
+        """Timeout of one operation, in seconds."""
         self._servers = [_MemcachedServer(host, port, timeout, background) for host, port in servers]
         self._tasks = background.tasks()
 
@@ -249,7 +250,7 @@ class Memcached:
         """
         server = self._pick(key)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 for _ in range(MAX_TRIES):
                     found = await server.execute(lambda client: client.gets(key))
                     value, token = found if found is not None else (None, None)

@@ -17,8 +17,9 @@ from notifyx_common.clock import Clock
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.rest.limits import Bucket, RateLimit
 
-SHARED_TIMEOUT = 0.2
-"""Timeout of a request for its lock and memcached, in seconds; after it the process's own count decides."""
+MAX_OPERATIONS = 4
+"""A request waits as long as this many operations of memcached may take, its turn included; then its own process's
+count decides."""
 
 
 class RateLimiter:
@@ -32,6 +33,7 @@ class RateLimiter:
         self._clock = clock
         self._shared = shared
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._timeout = MAX_OPERATIONS * shared.timeout if shared is not None else 0.0
         self._checks = metrics.counter("notifyx_rate_limit_checks_total")
 
     async def try_acquire(self, key: str) -> float:
@@ -55,7 +57,7 @@ class RateLimiter:
         lock = self._locks.setdefault(key, asyncio.Lock())
         answered = False
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SHARED_TIMEOUT), lock:
+            async with asyncio.timeout(self._timeout), lock:
                 answered = await shared.update(self._shared_key(key), change)
         self._count("shared", "error" if not answered else "refused" if change.wait else "allowed")
         return change.wait if answered else None
