@@ -19,6 +19,7 @@ from support.sharing import Shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("several-nodes")]
 
 GATEWAYS = ("gateway-1", "gateway-2")
+NODES = ["auth", *GATEWAYS, "mailer-1", "mailer-2", "store-1", "store-2"]
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +38,20 @@ async def fetch(session: aiohttp.ClientSession, url: str) -> str:
         return await response.text()
 
 
-async def nodes_of(
-    session: aiohttp.ClientSession, platform: Platform, name: str, expected: list[str]
-) -> list[dict[str, Any]] | None:
-    """Return the nodes that one gateway knows, once they are the ``expected`` ones."""
-    nodes: list[dict[str, Any]] = json.loads(await fetch(session, f"{own_url(platform, name)}{LIST_LEASES.path}"))[
-        "nodes"
-    ]
-    return nodes if [node["instance"] for node in nodes] == expected else None
+async def know_each_other(platform: Platform) -> list[list[dict[str, Any]]]:
+    """Wait until each gateway knows all nodes, and return the nodes by gateway.
+
+    One that was just started is registered a moment later, and on a busy machine a node may be late to renew its lease.
+    """
+    async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
+        return [await eventually(functools.partial(all_nodes, session, platform, name)) for name in GATEWAYS]
+
+
+async def all_nodes(session: aiohttp.ClientSession, platform: Platform, name: str) -> list[dict[str, Any]] | None:
+    """Return the nodes that one gateway knows, if they are all there are."""
+    answer = json.loads(await fetch(session, f"{own_url(platform, name)}{LIST_LEASES.path}"))
+    nodes: list[dict[str, Any]] = answer["nodes"]
+    return nodes if [node["instance"] for node in nodes] == NODES else None
 
 
 async def connections(platform: Platform, name: str) -> int:
@@ -54,13 +61,10 @@ async def connections(platform: Platform, name: str) -> int:
 
 
 async def test_each_knows_all_nodes_and_the_dashboard_shows_them(platform: Platform) -> None:
-    async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
-        for name in GATEWAYS:
-            expected = ["auth", *GATEWAYS, "mailer-1", "mailer-2", "store-1", "store-2"]
-            # On a busy machine a node may be late to renew its lease; it is back with the next renewal.
-            nodes = await eventually(functools.partial(nodes_of, session, platform, name, expected))
-            assert len({node["url"] for node in nodes}) == len(expected)
-            assert len({node["metrics_url"] for node in nodes}) == len(expected), "each has a port for Prometheus"
+    for nodes in await know_each_other(platform):
+        assert len({node["url"] for node in nodes}) == len(NODES)
+        assert len({node["metrics_url"] for node in nodes}) == len(NODES), "each has a port for Prometheus"
+    async with aiohttp.ClientSession() as session:
 
         async def shown() -> bool:
             text = await fetch(session, f"{platform.gateway}/dashboard/live")
@@ -131,6 +135,7 @@ class Poller:
 
 async def test_a_long_poll_works_whichever_gateway_its_requests_reach(platform: Platform) -> None:
     first, second = (own_url(platform, name) for name in GATEWAYS)
+    await know_each_other(platform)
     async with person(platform, "poller") as poller, aiohttp.ClientSession() as session:
         await poller.call("POST", "/topics", json={"name": "polled"})
         client = Poller(session, poller.token)

@@ -33,10 +33,12 @@ def server() -> Iterator[Server]:
 class Node:
     """The limit as one gateway holds it."""
 
-    def __init__(self, shared: Memcached | None, *, interval: float = INTERVAL) -> None:
+    def __init__(self, shared: Memcached | None, *, interval: float = INTERVAL, timeout: float | None = None) -> None:
         self.shared = shared
         self.metrics = Metrics()
-        self.limiter = RateLimiter("test", BURST, interval, clock=SystemClock(), metrics=self.metrics, shared=shared)
+        self.limiter = RateLimiter(
+            "test", BURST, interval, clock=SystemClock(), metrics=self.metrics, shared=shared, timeout=timeout
+        )
 
     def counted(self, tier: Literal["shared", "memory"], result: Literal["allowed", "refused", "error"]) -> float:
         labels = {"limit": "test", "tier": tier, "result": result}
@@ -124,7 +126,7 @@ async def test_a_slow_memcached_delays_nobody_for_long(server: Server) -> None:
         async with asyncio.timeout(10):
             while not shared.available:
                 await asyncio.sleep(0.01)
-        one = Node(shared)
+        one = Node(shared, timeout=0.2)
         started = time.monotonic()
         waits = await asyncio.gather(*(one.limiter.try_acquire("a") for _ in range(200)))
         assert time.monotonic() - started < 2.0, "requests queued up behind each other"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -43,8 +44,8 @@ MAX_VALUE_BYTES = 512 << 10
 
 MAX_CONNECTIONS = 4
 
-MAX_TRIES = 8
-"""Attempts of an update while others change the same key."""
+RETRY_PAUSE = Backoff(0.001, 0.02, jitter=(0.0, 1.0))
+"""Pauses of an update between its attempts, while others change the same key."""
 
 _FAILURES = (OSError, EOFError, ClientException, ValueError, AssertionError)
 
@@ -245,18 +246,19 @@ class Memcached:
         """Replace the value of ``key`` by the result of ``change``, atomically; return whether it succeeded.
 
         ``change`` gets the value, or ``None``, and returns the new one with its ttl in seconds, or ``None`` to leave
-        it unchanged; it is called again each time another writer was faster. ``False`` means that no change was
-        confirmed: the server is ejected, the timeout was reached, or others changed the key in every attempt.
+        it unchanged; it is called again each time another writer was faster, until the timeout. ``False`` means that
+        no change was confirmed.
         """
         server = self._pick(key)
         try:
             async with asyncio.timeout(self.timeout):
-                for _ in range(MAX_TRIES):
+                for attempt in itertools.count(1):
                     found = await server.execute(lambda client: client.gets(key))
                     value, token = found if found is not None else (None, None)
                     wanted = change(value)
                     if wanted is None or await server.execute(_write(key, wanted, token)):
                         return True
+                    await asyncio.sleep(RETRY_PAUSE.after(attempt))
         except (ConnectionError, TimeoutError):
             pass
         return False

@@ -26,14 +26,22 @@ class RateLimiter:
     """The limit called ``name``: each key may act ``burst`` times at once, and once more every ``interval`` seconds."""
 
     def __init__(
-        self, name: str, burst: int, interval: float, *, clock: Clock, metrics: Metrics, shared: Memcached | None
+        self,
+        name: str,
+        burst: int,
+        interval: float,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        shared: Memcached | None,
+        timeout: float | None = None,
     ) -> None:
         self._name = name
         self._own = RateLimit(burst, interval)
         self._clock = clock
         self._shared = shared
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._timeout = MAX_OPERATIONS * shared.timeout if shared is not None else 0.0
+        self._timeout = timeout or (MAX_OPERATIONS * shared.timeout if shared is not None else 0.0)
         self._checks = metrics.counter("notifyx_rate_limit_checks_total")
 
     async def try_acquire(self, key: str) -> float:
