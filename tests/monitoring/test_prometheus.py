@@ -31,7 +31,7 @@ from support.store import TOKEN
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.xdist_group("platform-2")]
 
 TOPIC = "metrics.flow"
-MOVING = ("published", "delivered", "median", "slowest", "connections", "mails_sent")
+MOVING = ("published", "delivered", "median", "p99", "connections", "mails_sent")
 NO_DATA = {
     "notifyx_discovery_": "the endpoints come from the gateway's registry, not from EndpointSlices",
     'result="error"': "there is no memcached that could fail",

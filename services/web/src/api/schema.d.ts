@@ -526,9 +526,9 @@ export interface components {
     schemas: {
         /**
          * AckState
-         * @description What a user has acknowledged: all up to the cursor, and ``seqs`` above it, ascending, of the range asked for.
+         * @description What a user has acknowledged: all up to the cursor, and ``seqs`` above it in the requested range, ascending.
          *
-         *     ``next`` is the ``after`` with which to ask for more of them, if there are.
+         *     ``next`` is the ``after`` of the following request, if there are more.
          */
         AckState: {
             /** Acked Up To */
@@ -784,7 +784,7 @@ export interface components {
         };
         /**
          * FieldError
-         * @description One field of a request that was refused: ``field`` is a dotted path, ``reason`` a short sentence.
+         * @description One field of a rejected request: ``field`` is a dotted path, ``reason`` a short sentence.
          */
         FieldError: {
             /** Field */
@@ -903,7 +903,7 @@ export interface components {
         };
         /**
          * NewApiKey
-         * @description ``topics`` are name patterns (``*`` wildcards); empty or absent means all the owner may use.
+         * @description ``topics`` are name patterns (``*`` wildcards); empty or absent means all topics of the owner.
          */
         NewApiKey: {
             /** Name */
@@ -929,7 +929,7 @@ export interface components {
         };
         /**
          * NewNotification
-         * @description What a publisher says. At least one of title, body and data is not empty.
+         * @description A notification to publish. At least one of title, body and data is not empty.
          */
         NewNotification: {
             /**
@@ -1096,7 +1096,7 @@ export interface components {
         };
         /**
          * Retention
-         * @description How long and how many notifications a topic keeps; whichever bound is reached first.
+         * @description Maximum age and number of the notifications of a topic; the limit that is reached first applies.
          */
         Retention: {
             /**
@@ -1170,7 +1170,7 @@ export interface components {
         };
         /**
          * Subscription
-         * @description A user's lasting subscription to a topic.
+         * @description A user's subscription to a topic.
          */
         Subscription: {
             /** Topic */
@@ -1299,7 +1299,7 @@ export interface components {
         };
         /**
          * Topic
-         * @description A topic as a reader sees it; ``resource`` names the NotifyxTopic that owns it.
+         * @description A topic, as shown to a reader; ``resource`` names the NotifyxTopic that owns it.
          */
         Topic: {
             /** Id */
@@ -1341,7 +1341,7 @@ export interface components {
         };
         /**
          * TopicPatch
-         * @description What may change of a topic; absent fields stay.
+         * @description A change of a topic; absent fields stay unchanged.
          */
         TopicPatch: {
             /**
@@ -1391,7 +1391,7 @@ export interface components {
         };
         /**
          * User
-         * @description A user as its owner sees it.
+         * @description A user, as shown to that user.
          */
         User: {
             /** Id */
