@@ -32,8 +32,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in the order of their groups."""
+    """Put the tests in the order of their groups, and do not measure the coverage of properties.
+
+    A property runs the same lines hundreds of times, which examples run as well; the tracer would double its time.
+    """
     items[:] = in_order(items)
+    for item in items:
+        if item.get_closest_marker("hypothesis"):
+            item.add_marker("no_cover")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

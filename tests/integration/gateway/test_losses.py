@@ -24,6 +24,8 @@ from support.mailers import TOKEN as MAILER_TOKEN
 from support.mailers import mailer_process
 from support.memcached import running_memcached
 
+pytestmark = pytest.mark.no_cover  # floods of the same lines, which other tests run too
+
 DEAD = "http://127.0.0.1:1"
 
 

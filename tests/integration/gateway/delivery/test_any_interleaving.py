@@ -13,6 +13,8 @@ from support.memory_store import MemoryStore
 from support.phoenix import Channel, Lost, PhoenixClient, Refused
 from support.socket_gateway import running_gateway
 
+pytestmark = pytest.mark.no_cover  # floods of the same lines, which other tests run too
+
 TOTAL = 3000
 
 
