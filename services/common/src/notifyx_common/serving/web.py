@@ -146,10 +146,13 @@ async def read_model(kind: type[M]) -> M:
 
 def caller() -> Principal:
     """Return the principal that the gateway proved, from its header. Raises :class:`Unauthenticated` without one."""
-    header = request.headers.get(PRINCIPAL_HEADER)
-    if header is None:
-        raise Unauthenticated("This call needs a principal.")
-    return Principal.from_header(header)
+    if "principal" not in g:
+        header = request.headers.get(PRINCIPAL_HEADER)
+        if header is None:
+            raise Unauthenticated("This call needs a principal.")
+        g.principal = Principal.from_header(header)
+    principal: Principal = g.principal
+    return principal
 
 
 def _json_default(value: Any) -> Any:
