@@ -17,7 +17,8 @@ from notifyx_common.contracts.store.subscriptions import Subscription
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import read_batch
 from notifyx_store.log.publish_plan import EarlierPublish, KeyOf, assign_seqs, validate
-from notifyx_store.topics.permissions import INBOX_PREFIX, TopicRow
+from notifyx_store.topics.permissions import TopicRow
+from notifyx_topics.names import INBOX_PREFIX
 from notifyx_topics.settings import EmailMode
 
 

@@ -26,6 +26,7 @@ from notifyx_gateway.delivery.feed_client import FeedClient
 from notifyx_gateway.delivery.sinks import Observer, Sink
 from notifyx_gateway.delivery.topic_state import TopicState
 from notifyx_gateway.upstream.store import Store
+from notifyx_topics.names import INBOX_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ class Hub:
 
     def connections(self) -> dict[str, int]:
         """Return the number of sinks of each topic that has any, without inbox topics."""
-        counts = {name: len(state.sinks()) for name, state in self._topics.items() if not name.startswith("user:")}
+        counts = {name: len(state.sinks()) for name, state in self._topics.items() if not name.startswith(INBOX_PREFIX)}
         return {name: count for name, count in counts.items() if count}
 
     # FeedHandler

@@ -30,8 +30,8 @@ from notifyx_store.log.publish_plan import (
     assign_seqs,
     validate,
 )
-from notifyx_store.topics.permissions import INBOX_PREFIX
 from notifyx_store.topics.rows import create_inboxes, lock_topic_rows
+from notifyx_topics.names import INBOX_PREFIX
 
 # Runs after the rows are locked, so that it sees what an awaited transaction has committed.
 _READ_EARLIER = """

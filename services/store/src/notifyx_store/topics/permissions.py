@@ -16,8 +16,8 @@ from uuid import UUID
 from notifyx_common.errors import Forbidden
 from notifyx_common.principal import Principal
 from notifyx_store.base.errors import topic_not_found
+from notifyx_topics.names import INBOX_PREFIX
 
-INBOX_PREFIX = "user:"
 ANYONE = "*"
 
 

@@ -9,8 +9,8 @@ import asyncpg
 
 from notifyx_store.base import wakeups
 from notifyx_store.base.errors import topic_not_found
-from notifyx_store.topics.permissions import INBOX_PREFIX, TopicRow
-from notifyx_topics.names import inbox_topic
+from notifyx_store.topics.permissions import TopicRow
+from notifyx_topics.names import INBOX_PREFIX, inbox_topic
 
 _COLUMNS = """id, name, kind, visibility, creators, publishers, readers, paused, resource, last_seq, pruned_seq,
        email_default"""

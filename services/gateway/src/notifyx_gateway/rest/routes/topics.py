@@ -13,6 +13,7 @@ from notifyx_gateway.rest.bodies import query, read_model
 from notifyx_gateway.rest.parameters import query_number, query_text, topic_name
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
+from notifyx_topics.names import INBOX_PREFIX
 
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
@@ -112,7 +113,7 @@ def _add_subscriptions(blueprint: Blueprint, request_auth: RequestAuthenticator,
     async def unsubscribe(name: str) -> Response:
         topic = topic_name(name)
         principal = await request_auth.principal("read", topic)
-        if topic.startswith("user:"):
+        if topic.startswith(INBOX_PREFIX):
             raise Conflict("A user is always subscribed to their own inbox.", code="inbox_subscription")
         await store.unsubscribe(principal, topic)
         return Response(status=204)
