@@ -7,12 +7,12 @@ from quart import request
 from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Forbidden
+from notifyx_common.limiting.addresses import client_address
+from notifyx_common.limiting.limiter import RateLimiter
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.errors import RateLimited
-from notifyx_gateway.rest.limits import client_address
-from notifyx_gateway.rest.rate_limiter import RateLimiter
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import Authenticator, bearer_token
 

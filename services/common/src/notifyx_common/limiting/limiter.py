@@ -1,7 +1,7 @@
-"""One limit for all gateways: its buckets are in memcached, and in this process while memcached is unavailable.
+"""One limit for all replicas: its buckets are in memcached, and in this process while memcached is unavailable.
 
-This process's own buckets are checked first. They count a part of what all gateways count, so what they reject, all
-would reject, and a flood of rejected requests does not load memcached. Without memcached each gateway limits by its
+This process's own buckets are checked first. They count a part of what all replicas count, so what they reject, all
+would reject, and a flood of rejected requests does not load memcached. Without memcached each replica limits by its
 own count; no request waits for an unreachable one.
 """
 
@@ -10,16 +10,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Callable
+from typing import Protocol
 from weakref import WeakValueDictionary
 
-from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
+from notifyx_common.limiting.buckets import Bucket, RateLimit
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.rest.limits import Bucket, RateLimit
 
 MAX_OPERATIONS = 4
 """A request waits as long as this many operations of memcached may take, its turn included; then its own process's
 count decides."""
+
+
+class SharedTable(Protocol):
+    """A table that all replicas share and that may be unavailable: a ``Memcached``."""
+
+    timeout: float
+
+    async def update(self, key: bytes, change: Callable[[bytes | None], tuple[bytes, float] | None], /) -> bool:
+        """Replace the value of ``key`` by the result of ``change``, atomically; return whether it succeeded."""
+        ...
 
 
 class RateLimiter:
@@ -33,7 +44,7 @@ class RateLimiter:
         *,
         clock: Clock,
         metrics: Metrics,
-        shared: Memcached | None,
+        shared: SharedTable | None,
         timeout: float | None = None,
     ) -> None:
         self._name = name
@@ -58,8 +69,8 @@ class RateLimiter:
         self._count("memory", "refused" if wait else "allowed")
         return wait
 
-    async def _try_acquire_shared(self, shared: Memcached, key: str) -> float | None:
-        """Return the seconds to wait by the count of all gateways; ``None`` if memcached does not answer."""
+    async def _try_acquire_shared(self, shared: SharedTable, key: str) -> float | None:
+        """Return the seconds to wait by the count of all replicas; ``None`` if memcached does not answer."""
         change = _Change(self._own.bucket, self._clock)
         # One request of this process at a time: concurrent updates would only make each other retry.
         lock = self._locks.setdefault(key, asyncio.Lock())

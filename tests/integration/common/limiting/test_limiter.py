@@ -14,8 +14,8 @@ import pytest
 from notifyx_common.background import Background
 from notifyx_common.caching.memcached import OPERATION_TIMEOUT, Memcached, parse_servers
 from notifyx_common.clock import SystemClock
+from notifyx_common.limiting.limiter import RateLimiter
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.rest.rate_limiter import RateLimiter
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, running_stack
 from support.memcached import Memcached as Server

@@ -1,0 +1,42 @@
+"""Whose address a request comes from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+
+
+def client_address(peer: str | None, forwarded_for: str | None, trusted: Collection[IPv4Network | IPv6Network]) -> str:
+    """Return the client's address: the last one in ``X-Forwarded-For`` that is not a trusted proxy's.
+
+    The header is trusted only as far as trusted proxies wrote it. An IPv6 address is cut to its /64, the usual size of
+    one household's network.
+    """
+    address = peer or ""
+    hops = [hop.strip() for hop in (forwarded_for or "").split(",")]
+    while hops and _is_trusted(address, trusted):
+        hop = hops.pop()
+        try:
+            ip_address(hop)
+        except ValueError:
+            break
+        address = hop
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(IPv6Network((parsed, 64), strict=False).network_address)
+    return str(parsed)
+
+
+def _is_trusted(address: str, trusted: Collection[IPv4Network | IPv6Network]) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        return any(parsed.ipv4_mapped in network for network in trusted)
+    return any(parsed in network for network in trusted)

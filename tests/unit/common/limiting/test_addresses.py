@@ -1,0 +1,40 @@
+"""Whose address a request comes from, with and without trusted proxies."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyx_common.limiting.addresses import client_address
+
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("192.0.2.1", None, "192.0.2.1"),
+        ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "1.1.1.1, 198.51.100.1, 10.2.3.4", "198.51.100.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "nonsense", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.2", "10.0.0.2"),
+        ("fd00::1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("::ffff:192.0.2.1", None, "192.0.2.1"),
+        ("::ffff:10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        (None, None, ""),
+    ],
+)
+def test_the_address_is_the_last_one_that_a_trusted_proxy_saw(
+    peer: str | None, forwarded: str | None, address: str
+) -> None:
+    assert client_address(peer, forwarded, PROXIES) == address
+
+
+@given(st.text(max_size=50), st.text(max_size=80))
+def test_any_header_gives_a_short_key(peer: str, forwarded: str) -> None:
+    assert len(client_address(peer, forwarded, PROXIES)) <= 64
