@@ -10,6 +10,7 @@ import orjson
 import pytest
 from joserfc.jwk import KeySet
 
+from notifyx_auth.credentials import RefreshParts, digest, new_secret, parse_refresh_token
 from notifyx_auth.models import ApiKey, Session, User
 from notifyx_common.principal import ALL_SCOPES, Principal
 from notifyx_common.tokens import VerifiedToken, verify_access_token
@@ -87,21 +88,40 @@ async def test_refresh_tokens_rotate_and_a_reused_one_ends_the_session(database:
         second = await auth.refresh(first)
         assert verified(auth, second).principal == ada
         assert second.data["refresh_token"] != first
+        third = await auth.refresh(second.data["refresh_token"])
         assert (await auth.refresh(first)).data["code"] == "invalid_grant"
-        assert (await auth.refresh(second.data["refresh_token"])).data["code"] == "invalid_grant"
+        assert (await auth.refresh(third.data["refresh_token"])).data["code"] == "invalid_grant"
         assert (await auth.refresh(other_device)).status == 200
 
 
-async def test_of_concurrent_uses_of_one_refresh_token_one_wins_and_the_session_ends(database: str) -> None:
+async def test_of_concurrent_successors_of_one_refresh_token_one_goes_on(database: str) -> None:
     async with running_auth(database) as auth:
         await auth.sign_up()
         for _ in range(5):
             token = (await auth.sign_in()).data["refresh_token"]
             answers = await asyncio.gather(*(auth.refresh(token) for _ in range(8)))
+            successors = [answer.data["refresh_token"] for answer in answers]
+            assert len(set(successors)) == 8
+            answers = await asyncio.gather(*(auth.refresh(successor) for successor in successors))
+            # The first one wins; the second one is an old token, and ends the session for all.
             assert sorted(answer.status for answer in answers) == [200] + [400] * 7
             won = next(answer for answer in answers if answer.status == 200)
             assert (await auth.refresh(won.data["refresh_token"])).status == 400
         assert await Session.filter(end_reason="reuse").count() == 5
+
+
+async def test_sessions_of_before_generations_go_on(database: str) -> None:
+    async with running_auth(database) as auth:
+        await auth.sign_up()
+        for repeat in (False, True):
+            old = parse_refresh_token((await auth.sign_in()).data["refresh_token"])
+            assert old is not None
+            old = RefreshParts(session=old.session, secret=new_secret())  # random bytes, as they were
+            await Session.filter(id=old.session).update(token_hash=digest(old.secret))
+            answer = await auth.refresh(old.text)
+            if repeat:
+                answer = await auth.refresh(old.text)
+            assert (await auth.refresh(answer.data["refresh_token"])).status == 200
 
 
 async def test_a_session_ends_unused_or_at_its_longest(database: str) -> None:

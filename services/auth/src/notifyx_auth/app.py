@@ -11,6 +11,7 @@ from notifyx_auth.keyring import Keyring
 from notifyx_auth.keys import KeyCipher, RotationPolicy
 from notifyx_auth.maintenance import run_maintenance
 from notifyx_auth.passwords import Passwords
+from notifyx_auth.refresh_tokens import RefreshTokens
 from notifyx_auth.routes import add_routes
 from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
@@ -44,6 +45,7 @@ class AuthNode(Node[AuthSettings]):
             database=self.database,
             passwords=self.passwords,
             keyring=self.keyring,
+            refresh_tokens=RefreshTokens(settings.auth_secret.get_secret_value()),
             clock=self.clock,
             metrics=self.metrics,
         )

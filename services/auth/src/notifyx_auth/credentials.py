@@ -1,8 +1,9 @@
-"""The credentials that auth issues: how they are created, parsed and stored. Each has 256 random bits.
+"""The credentials that auth issues: how they are created, parsed and stored. Each has 256 bits that are not known.
 
 Such a value cannot be guessed, so its plain SHA-256 is safe to store (for passwords see
 :mod:`notifyx_auth.passwords`). An API key is ``nfx_<id>_<secret>``, a refresh token ``nfr_<session>_<secret>``: the
-first part finds the row, the second proves it.
+first part finds the row, the second proves it. For the secret of a refresh token see
+:mod:`notifyx_auth.refresh_tokens`.
 """
 
 from __future__ import annotations

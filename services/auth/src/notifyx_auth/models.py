@@ -6,7 +6,7 @@ Times are written by the service's clock, not by the database's, so that rules a
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from tortoise import fields
 from tortoise.models import Model
@@ -31,16 +31,20 @@ class User(Model):
 class Session(Model):
     """What one sign-in led to: a chain of refresh tokens, of which only the newest is good.
 
-    ``token_hash`` is the SHA-256 of its secret. ``expires_at`` moves with each refresh, never beyond ``ends_at``.
-    ``ended_at`` set: signed out, or ended because an old token came back.
+    ``generation`` counts the exchanges. ``token_hash`` is the SHA-256 of the secret issued last, ``exchanged_hash``
+    that of the token exchanged last. ``expires_at`` moves with each refresh, never beyond ``ends_at``. ``ended_at``
+    set: signed out, or ended because an old token came back.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid4)
+    user_id: UUID
     user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
         "auth.User", related_name="sessions", on_delete=fields.CASCADE, db_index=True
     )
     scope = fields.CharField(max_length=200)
+    generation = fields.IntField(default=0, db_default=0)
     token_hash = fields.CharField(max_length=64)
+    exchanged_hash = fields.CharField(max_length=64, null=True)
     created_at = fields.DatetimeField()
     refreshed_at = fields.DatetimeField()
     expires_at = fields.DatetimeField(db_index=True)

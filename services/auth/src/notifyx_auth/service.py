@@ -20,6 +20,7 @@ from notifyx_auth.errors import (
 from notifyx_auth.keyring import Keyring
 from notifyx_auth.models import User
 from notifyx_auth.passwords import Passwords
+from notifyx_auth.refresh_tokens import RefreshTokens
 from notifyx_auth.settings import AuthSettings
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import (
@@ -49,6 +50,7 @@ class Auth:
     database: Database
     passwords: Passwords
     keyring: Keyring
+    refresh_tokens: RefreshTokens
     clock: Clock
     metrics: Metrics
 
@@ -78,7 +80,8 @@ class Auth:
     async def revoke(self, wanted: RevokeRequest) -> None:
         """End a session, or all of its user."""
         async with self.database.guard():
-            await sessions.revoke(wanted.token.get_secret_value(), self.clock.now(), everywhere=wanted.everywhere)
+            token = wanted.token.get_secret_value()
+            await sessions.revoke(token, self.refresh_tokens, self.clock.now(), everywhere=wanted.everywhere)
 
     async def me(self, principal: Principal) -> UserView:
         """Return the caller. Raises :class:`NotFound` for a principal that is not a user."""
@@ -135,7 +138,7 @@ class Auth:
             new_hash = await self.passwords.hash(password)
             await User.filter(id=user.id, password_hash=user.password_hash).update(password_hash=new_hash)
         scope = " ".join(sorted(scopes))
-        refresh_token = await sessions.start(user, scope, self._lifetimes, now)
+        refresh_token = await sessions.start(user, scope, self.refresh_tokens, self._session_policy, now)
         return self._issue("password", users.principal_of(user, scopes), now, refresh_token=refresh_token)
 
     async def _by_refresh_token(self, wanted: TokenRequest) -> TokenResponse:
@@ -143,11 +146,14 @@ class Auth:
             raise InvalidRequest("The refresh_token grant needs refresh_token.")
         _scopes(wanted.scope, ALL_SCOPES)  # rejected before the token is used
         now = self.clock.now()
+        token = wanted.refresh_token.get_secret_value()
         try:
-            refreshed = await sessions.refresh(wanted.refresh_token.get_secret_value(), self._lifetimes, now)
+            refreshed = await sessions.refresh(token, self.refresh_tokens, self._session_policy, now)
         except InvalidGrant:
             self._failed("refresh_token")
             raise
+        if refreshed.repeated:
+            self.metrics.counter("notifyx_refreshes_repeated_total").inc()
         granted = _scopes(refreshed.scope, ALL_SCOPES)
         # RFC 6749 6: a narrower scope is for this access token; the session keeps what it was granted.
         scopes = granted if wanted.scope is None else _scopes(wanted.scope, ALL_SCOPES) & granted
@@ -191,9 +197,11 @@ class Auth:
         )
 
     @property
-    def _lifetimes(self) -> sessions.Lifetimes:
-        return sessions.Lifetimes(
-            idle=timedelta(days=self.settings.refresh_token_days), total=timedelta(days=self.settings.session_days)
+    def _session_policy(self) -> sessions.SessionPolicy:
+        return sessions.SessionPolicy(
+            idle=timedelta(days=self.settings.refresh_token_days),
+            total=timedelta(days=self.settings.session_days),
+            grace=timedelta(hours=self.settings.refresh_grace_hours),
         )
 
     def _failed(self, reason: str) -> None:

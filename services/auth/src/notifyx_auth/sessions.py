@@ -1,66 +1,78 @@
 """Sessions: chains of refresh tokens (RFC 6749 6, RFC 9700 4.14.2).
 
-A session holds the hash of its newest token only. Exchanging it replaces it in one statement, so of two requests with
-the same token exactly one wins. An older token of a live session proves that two parties have the
-chain, and the session ends for both.
+Each token belongs to a generation. Exchanging a token of the newest generation begins the next one. The token that was
+exchanged last may be exchanged again for a while, because the answer may have been lost: it yields another token of
+the generation that it began. The first use of one of them ends this grace, and makes the others old.
 
-This is strict on purpose: a client whose answer was lost has to sign in again. A grace period for the old token would
-give a second, live chain to someone who copied it, unnoticed.
+Any other old token proves that two parties have the chain, and the session ends for both. A thief who copied a token
+gains nothing by the grace: thief and user then have different tokens of one generation, and whoever comes second ends
+the session. A token that auth did not issue is no sign of anything, and ends nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import uuid4
 
 from tortoise.transactions import in_transaction
 
-from notifyx_auth.credentials import RefreshParts, digest, new_secret, parse_refresh_token, verify_secret
+from notifyx_auth.credentials import RefreshParts, digest, parse_refresh_token, verify_secret
 from notifyx_auth.errors import InvalidGrant
 from notifyx_auth.models import Session, User
+from notifyx_auth.refresh_tokens import RefreshTokens
 from notifyx_common.database import CONNECTION
 from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
 
+Place = Literal["newest", "exchanged", "old", "foreign"]
+"""A token's place in its chain: of the newest generation, exchanged last, older than that, or not of the chain."""
+
 
 @dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """Lifetimes of a session: ``idle`` without a refresh, ``total`` with any number of refreshes."""
+class SessionPolicy:
+    """Lifetimes of a session, ``idle`` without a refresh and ``total`` with any number of them.
+
+    ``grace``: how long a token may be exchanged again, unless its successor is used before.
+    """
 
     idle: timedelta
     total: timedelta
+    grace: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshedSession:
-    """The result of a refresh: the user, the scope, and the next refresh token."""
+    """The result of a refresh: the user, the scope, and the next refresh token. ``repeated``: by the grace."""
 
     user: User
     scope: str
     token: str
+    repeated: bool
 
 
-async def start(user: User, scope: str, lifetimes: Lifetimes, now: datetime) -> str:
+async def start(user: User, scope: str, tokens: RefreshTokens, policy: SessionPolicy, now: datetime) -> str:
     """Start a session; return its first refresh token."""
-    parts = RefreshParts(session=uuid4(), secret=new_secret())
-    ends_at = now + lifetimes.total
+    token = tokens.issue(uuid4(), 0)
+    ends_at = now + policy.total
     await Session.create(
-        id=parts.session,
+        id=token.session,
         user=user,
         scope=scope,
-        token_hash=digest(parts.secret),
+        generation=0,
+        token_hash=digest(token.secret),
         created_at=now,
         refreshed_at=now,
-        expires_at=min(now + lifetimes.idle, ends_at),
+        expires_at=min(now + policy.idle, ends_at),
         ends_at=ends_at,
     )
-    return parts.text
+    return token.text
 
 
-async def refresh(token: str, lifetimes: Lifetimes, now: datetime) -> RefreshedSession:
-    """Exchange ``token`` for its successor. Raises :class:`InvalidGrant`; a reused token ends its session."""
+async def refresh(token: str, tokens: RefreshTokens, policy: SessionPolicy, now: datetime) -> RefreshedSession:
+    """Exchange ``token`` for its successor. Raises :class:`InvalidGrant`; an old token ends its session."""
     given = parse_refresh_token(token)
     if given is None:
         raise _invalid_token()
@@ -68,37 +80,55 @@ async def refresh(token: str, lifetimes: Lifetimes, now: datetime) -> RefreshedS
         session = await Session.filter(id=given.session).select_for_update().first()
         if session is None or session.ended_at is not None or session.expires_at <= now:
             raise _invalid_token()
-        reused = not verify_secret(given.secret, session.token_hash)
-        successor = RefreshParts(session=session.id, secret=new_secret())
+        place = _place(session, given, tokens)
+        if place == "foreign":
+            raise _invalid_token()
+        repeated = place == "exchanged" and now < session.refreshed_at + policy.grace
+        reused = place != "newest" and not repeated
+        if place == "newest":
+            session.generation += 1
+            session.exchanged_hash, session.refreshed_at = digest(given.secret), now
+            session.expires_at = min(now + policy.idle, session.ends_at)
+        successor = tokens.issue(session.id, session.generation)
         if reused:
             session.ended_at, session.end_reason = now, "reuse"
         else:
-            session.token_hash, session.refreshed_at = digest(successor.secret), now
-            session.expires_at = min(now + lifetimes.idle, session.ends_at)
+            session.token_hash = digest(successor.secret)
         await session.save()
         user = await User.get(sessions__id=session.id)
     # Raised only now: an error inside the block would have rolled back the end of the session.
     if reused:
         log.warning("refresh_token_reused", session=str(session.id))
         raise _invalid_token()
-    return RefreshedSession(user=user, scope=session.scope, token=successor.text)
+    return RefreshedSession(user=user, scope=session.scope, token=successor.text, repeated=repeated)
 
 
-async def revoke(token: str, now: datetime, *, everywhere: bool) -> None:
+async def revoke(token: str, tokens: RefreshTokens, now: datetime, *, everywhere: bool) -> None:
     """End the session of ``token``, or every session of its user; an unknown token is not an error (RFC 7009).
 
-    An older token of the chain ends the session as well, as its use would.
+    An old token of the chain ends its own session, as its use would, and no other.
     """
     given = parse_refresh_token(token)
-    if given is None:
+    session = None if given is None else await Session.get_or_none(id=given.session, ended_at=None, expires_at__gt=now)
+    if given is None or session is None:
         return
-    chosen = Session.filter(id=given.session)
-    if everywhere:
-        user = await User.get_or_none(sessions__id=given.session)
-        if user is None:
-            return
-        chosen = Session.filter(user=user)
+    place = _place(session, given, tokens)
+    if place == "foreign":
+        return
+    chosen = Session.filter(user_id=session.user_id) if everywhere and place != "old" else Session.filter(id=session.id)
     await chosen.filter(ended_at=None).update(ended_at=now, end_reason="revoked")
+
+
+def _place(session: Session, given: RefreshParts, tokens: RefreshTokens) -> Place:
+    # The hashes are for tokens of before generations, which carry no MAC.
+    if verify_secret(given.secret, session.token_hash):
+        return "newest"
+    if session.exchanged_hash is not None and verify_secret(given.secret, session.exchanged_hash):
+        return "exchanged"
+    generation = tokens.generation(given)
+    if generation is None:
+        return "foreign"
+    return "newest" if generation == session.generation else "old"
 
 
 def _invalid_token() -> InvalidGrant:

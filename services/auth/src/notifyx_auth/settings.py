@@ -43,6 +43,9 @@ class AuthSettings(ServiceSettings):
     session_days: float = Field(default=180, gt=0, le=3660)
     """Lifetime of a session with any number of refreshes, in days."""
 
+    refresh_grace_hours: float = Field(default=72, ge=0, le=24 * 30)
+    """How long a refresh token may be exchanged again after a lost answer, in hours; its successor's use ends it."""
+
     verification_hours: float = Field(default=48, gt=0, le=24 * 30)
     """Lifetime of an email verification token, in hours."""
 

@@ -24,12 +24,13 @@ class TokenEndpoint:
         return await self._grant({"grant_type": "password", "username": email, "password": password})
 
     async def refresh(self, refresh_token: str) -> TokenResponse:
-        """Exchange ``refresh_token``. It cannot be used again; the answer contains its successor."""
-        return await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        """Exchange ``refresh_token``; the answer contains its successor. Repeated while the answer is lost."""
+        return await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token}, repeatable=True)
 
     async def revoke(self, refresh_token: str) -> None:
         """End the session. It may have ended already."""
         await self._transport.call("POST", f"{TOKEN}/revoke", data={"token": refresh_token}, repeatable=True)
 
-    async def _grant(self, form: dict[str, str]) -> TokenResponse:
-        return parse_answer(TokenResponse, await self._transport.call("POST", TOKEN, data=form))
+    async def _grant(self, form: dict[str, str], *, repeatable: bool = False) -> TokenResponse:
+        answer = await self._transport.call("POST", TOKEN, data=form, repeatable=repeatable)
+        return parse_answer(TokenResponse, answer)

@@ -1,8 +1,9 @@
 """Sources of tokens. A refresh token is exchanged by one task of one process at a time.
 
-A refresh token may be used once. Using it again ends the session, since it may have been stolen; so two tasks, or two
-processes that share a file, must never exchange the same one. :class:`RotatingTokens` acquires the store's lock, checks
-whether the token was exchanged meanwhile, and only then sends the request.
+A refresh token may be exchanged again while its successor is unused, because an answer may be lost. Using it later ends
+the session, since it may have been stolen; so two tasks, or two processes that share a file, must not go on with two
+successors. :class:`RotatingTokens` acquires the store's lock, checks whether the token was exchanged meanwhile, and
+only then sends the request.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 /**
  * Who is signed in. The refresh token, which every use replaces, is in local storage, so that windows opened later are
- * signed in. One that is used twice ends the session, and so does one whose answer is lost with the page that asked
- * for it. So windows exchange it one at a time and as seldom as can be: they share the access token that came of it,
- * and a reload goes on with the one it had.
+ * signed in. One may be exchanged again while its successor is unused, so an answer that is lost, with the page that
+ * waited for it or on its way, costs nothing; used after that, it ends the session. So windows exchange it one at a
+ * time and as seldom as can be: they share the access token that came of it, and a reload goes on with the one it had.
  */
 import { ApiError } from "./errors";
 import { fetchInTime, read } from "./http";
