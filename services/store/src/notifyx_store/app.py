@@ -20,7 +20,7 @@ from notifyx_store.base.database import database_config
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.base.settings import StoreSettings
 from notifyx_store.feed.server import FeedServer
-from notifyx_store.log.publish import Publisher
+from notifyx_store.log.publish import STATEMENTS, Publisher
 from notifyx_store.maintenance.loops import Maintenance
 from notifyx_store.maintenance.purge import run_purge
 from notifyx_store.routes.batches import batch_routes
@@ -39,7 +39,7 @@ class StoreNode(Node[StoreSettings]):
 
     def __init__(self, settings: StoreSettings, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
         super().__init__(settings, clock=clock, metrics=metrics)
-        self.database = Database(database_config(settings))
+        self.database = Database(database_config(settings, prepared=STATEMENTS))
         self.parts = StoreContext(settings=settings, database=self.database, clock=self.clock, metrics=self.metrics)
         core = StoreMetrics.of(self.metrics)
         origin = uuid.uuid4().hex[:12]

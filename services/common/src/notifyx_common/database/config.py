@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,9 @@ from notifyx_common.settings import SettingsError
 CONNECTION = "default"
 """Tortoise's name of the connection."""
 
+MIGRATION_IDLE_TIMEOUT = 15.0
+"""Maximum time, in seconds, that an unfinished migration waits for its process."""
+
 _ENGINE = "notifyx_common.database.engine"
 
 
@@ -22,7 +26,16 @@ class DatabaseConfig:
     """Configuration of a service's database. Times are in seconds.
 
     ``app`` is Tortoise's label, ``models`` its model modules and ``migrations`` the package of its migrations.
-    ``server_settings`` hold for every connection of the pool (not while migrating).
+    ``server_settings`` hold for every connection of the pool (not while migrating), and so do the timeouts that
+    PostgreSQL itself keeps: a process that hangs (or whose network is gone) loses its locks, and others go on.
+
+    - ``statement_timeout``: of one statement, shorter than ``command_timeout``, the wait for its answer.
+    - ``lock_timeout``: of a wait for one lock.
+    - ``idle_transaction_timeout``: of a transaction that waits for its next statement; then its session ends.
+    - ``unreachable_timeout``: of data that the other side does not accept; then the connection ends.
+
+    ``prepared`` are statements that each connection prepares when it is made, because they run while locks are held:
+    between preparing and running a statement, a transaction waits for its process and no short timeout applies.
     """
 
     url: SecretStr
@@ -34,9 +47,14 @@ class DatabaseConfig:
     connect_timeout: float = 3.0
     acquire_timeout: float = 3.0
     command_timeout: float = 10.0
+    statement_timeout: float = 8.0
+    lock_timeout: float = 5.0
+    idle_transaction_timeout: float = 5.0
+    unreachable_timeout: float = 10.0
     start_deadline: float = 60.0
     migrate_deadline: float = 300.0
     server_settings: Mapping[str, str] = field(default_factory=dict)
+    prepared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url.get_secret_value())
@@ -51,6 +69,32 @@ def app_config(config: DatabaseConfig) -> dict[str, Any]:
     return {"models": list(config.models), "migrations": config.migrations, "default_connection": CONNECTION}
 
 
+def session_settings(config: DatabaseConfig, *, migrating: bool = False) -> dict[str, str]:
+    """Return the settings with which a connection begins.
+
+    A migration may wait long for locks and have long statements, but it holds locks that stop everyone: it may not
+    hang either.
+    """
+    settings = {
+        "idle_in_transaction_session_timeout": _milliseconds(config.idle_transaction_timeout),
+        "tcp_user_timeout": _milliseconds(config.unreachable_timeout),
+        "tcp_keepalives_idle": str(math.ceil(config.unreachable_timeout)),
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
+    }
+    if migrating:
+        return settings | {"idle_in_transaction_session_timeout": _milliseconds(MIGRATION_IDLE_TIMEOUT)}
+    settings |= {
+        "statement_timeout": _milliseconds(config.statement_timeout),
+        "lock_timeout": _milliseconds(config.lock_timeout),
+    }
+    return settings | dict(config.server_settings)
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))
+
+
 def tortoise_config(config: DatabaseConfig, *, migrating: bool = False) -> dict[str, Any]:
     """Return Tortoise's settings; for migrations with one connection and a longer timeout."""
     credentials = {
@@ -61,7 +105,8 @@ def tortoise_config(config: DatabaseConfig, *, migrating: bool = False) -> dict[
         "acquire_timeout": config.acquire_timeout,
         "command_timeout": config.migrate_deadline if migrating else config.command_timeout,
         "application_name": f"notifyx-{config.app}",
-        "server_settings": {} if migrating else dict(config.server_settings),
+        "server_settings": session_settings(config, migrating=migrating),
+        "prepared": () if migrating else config.prepared,
     }
     return {
         "connections": {CONNECTION: {"engine": _ENGINE, "credentials": credentials}},

@@ -67,6 +67,12 @@ class Client(AsyncpgDBClient):
     async def create_pool(self, **kwargs: Any) -> Pool:
         """Create and connect the pool. Tortoise calls this once, and closes the pool."""
         dsn, acquire_timeout = kwargs.pop("dsn"), kwargs.pop("acquire_timeout")
+        prepared: tuple[str, ...] = kwargs.pop("prepared")
+
+        async def prepare(connection: asyncpg.Connection) -> None:
+            for statement in prepared:
+                await connection.executemany(statement, [])  # only prepares it, in the cache of statements
+
         for name in ("host", "port", "user", "password", "database"):
             kwargs.pop(name)
         pool = Pool(
@@ -74,6 +80,8 @@ class Client(AsyncpgDBClient):
             max_queries=50000,
             max_inactive_connection_lifetime=300.0,
             record_class=asyncpg.Record,
+            max_cached_statement_lifetime=0,  # a statement is prepared once, not again within a transaction
+            init=prepare,
             reset=_skip_reset,
             **kwargs,
         )

@@ -53,6 +53,11 @@ _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
         "The database did not answer in time. Try again.",
     ),
     (
+        # PostgreSQL ended the session because this process kept a transaction waiting.
+        (asyncpg.IdleInTransactionSessionTimeoutError,),
+        "This node did not go on in time, and nothing changed. Try again.",
+    ),
+    (
         # A newer replica has just migrated. asyncpg drops the statement, so the next attempt prepares it again.
         (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError),
         "The database is being brought up to date; nothing changed. Try again.",

@@ -22,8 +22,11 @@ MAKE_MIGRATIONS: dict[str, Any] = {
 }
 
 
-def database_config(settings: StoreSettings) -> DatabaseConfig:
-    """Return the configuration. ``synchronous_commit`` is always on: what was accepted must be on disk."""
+def database_config(settings: StoreSettings, *, prepared: tuple[str, ...] = ()) -> DatabaseConfig:
+    """Return the configuration, with ``prepared`` statements on each connection.
+
+    ``synchronous_commit`` is always on: what was accepted must be on disk.
+    """
     return DatabaseConfig(
         url=settings.database_url,
         app=APP,
@@ -32,10 +35,9 @@ def database_config(settings: StoreSettings) -> DatabaseConfig:
         pool_min=2,
         pool_max=settings.database_pool,
         command_timeout=settings.statement_timeout + 2,
-        server_settings={
-            "synchronous_commit": "on",
-            "statement_timeout": str(int(settings.statement_timeout * 1000)),
-            "lock_timeout": str(int(settings.lock_timeout * 1000)),
-            "idle_in_transaction_session_timeout": str(int(settings.statement_timeout * 2000)),
-        },
+        statement_timeout=settings.statement_timeout,
+        lock_timeout=settings.lock_timeout,
+        idle_transaction_timeout=settings.idle_transaction_timeout,
+        server_settings={"synchronous_commit": "on"},
+        prepared=prepared,
     )

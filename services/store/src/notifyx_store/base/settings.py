@@ -22,6 +22,11 @@ class StoreSettings(BackgroundSettings):
     lock_timeout: float = Field(default=2.0, gt=0, le=60)
     """Timeout of waiting for a lock; after it the request is answered 503 and may be retried."""
 
+    idle_transaction_timeout: float = Field(default=1.5, ge=0.1, le=60)
+    """Timeout of a transaction that waits for this process; PostgreSQL then ends its session and frees its locks.
+
+    Shorter than ``lock_timeout``: whoever waits for the locks of a store that hangs gets them."""
+
     max_body: int = Field(default=64 << 20, ge=1024)
     """Maximum size of a request body in bytes: a whole batch of large notifications has to fit."""
 

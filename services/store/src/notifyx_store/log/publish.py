@@ -61,6 +61,9 @@ WITH moved AS (
 )
 """ + wakeups.notify("$17")  # noqa: S608 - constants of the code
 
+STATEMENTS = (_READ_EARLIER, _WRITE)
+"""What runs while the rows of topics are locked."""
+
 _RECORD = "SELECT results FROM publish_batches WHERE batch_id = $1"
 
 
