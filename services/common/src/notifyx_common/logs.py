@@ -10,6 +10,9 @@ from typing import Any
 
 import structlog
 
+SECURITY_LOGGER = "notifyx.security"
+"""Logger of security events, which are logged whatever the level of the other lines."""
+
 _SECRET_KEYS = re.compile(r"(password|secret|token|authorization|api_key|cookie)", re.IGNORECASE)
 _SECRET_VALUES = re.compile(
     r"(nfx_[A-Za-z0-9]+_|nfr_)[A-Za-z0-9_-]+|(eyJ[A-Za-z0-9_-]+\.)[A-Za-z0-9_.-]+|(//[^/:@\s]+:)[^@\s/]+@"
@@ -66,6 +69,7 @@ def configure(*, service: str, instance: str, level: str = "INFO", style: str = 
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.getLogger("hypercorn.access").setLevel("WARNING")
+    logging.getLogger(SECURITY_LOGGER).setLevel("INFO")
     structlog.contextvars.bind_contextvars(service=service, instance=instance)
 
 

@@ -86,6 +86,12 @@ CATALOGUE: tuple[Metric, ...] = (
         "Requests checked against a rate limit: allowed, refused, or error (memcached did not answer)",
     ),
     Metric(
+        "notifyx_security_events_total",
+        "counter",
+        ("event", "outcome"),
+        "Events of the security log by outcome: succeeded, failed or refused",
+    ),
+    Metric(
         "notifyx_tasks_total",
         "counter",
         ("kind", "outcome"),

@@ -28,13 +28,14 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from quart import Quart, Response
 
-from notifyx_common import logs
-from notifyx_common.background import Background, Fault
+from notifyx_common import logs, security_log
+from notifyx_common.background import Background, Fault, every
 from notifyx_common.calls.registration import Registration
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
+from notifyx_common.security_log import SecurityLog
 from notifyx_common.serving.web import Readiness, create_app
 from notifyx_common.settings import ServiceSettings, load
 
@@ -74,6 +75,7 @@ class Node(Generic[S]):
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
         self.instance = instance_name(settings)
+        self.security = SecurityLog(self.metrics, self.clock)
         self.readiness = Readiness()
         self.background = Background(self.metrics)
         self.readiness.follow(self.background)
@@ -84,8 +86,13 @@ class Node(Generic[S]):
         """Run all parts of the node while the block is entered."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.background)
+            tasks = await stack.enter_async_context(self.background.tasks())
+            tasks.endless("security log", every(security_log.WINDOW, self._flush_security_log))
             await self.start(stack)
             yield self
+
+    async def _flush_security_log(self) -> None:
+        self.security.flush()
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Start the parts, each entered on ``stack``, which stops them in reverse."""
