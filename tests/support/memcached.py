@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
+from notifyx_common.background import Background
+from notifyx_common.caching.memcached import Memcached as Client
+from notifyx_common.caching.memcached import parse_servers
+from notifyx_common.clock import Clock, SystemClock
+from notifyx_common.metrics import Metrics
+from notifyx_common.security_log import SecurityLog
 from notifyx_local.ports import free_port
 from support.debian import program
+
+KEY = b"the key that seals what tests store"
 
 
 @dataclass(slots=True)
@@ -71,6 +80,43 @@ def running_memcached() -> Iterator[Memcached]:
         yield server
     finally:
         server.kill()
+
+
+def client(
+    servers: Sequence[tuple[str, int]],
+    *,
+    timeout: float = 5.0,
+    key: bytes = KEY,
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
+) -> Client:
+    """A client of these servers. A busy machine may take its time, except where time is what is tested."""
+    metrics, clock = metrics or Metrics(), clock or SystemClock()
+    return Client(
+        servers,
+        key=key,
+        clock=clock,
+        security=SecurityLog(metrics, clock),
+        background=Background(metrics),
+        timeout=timeout,
+    )
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    *servers: Memcached,
+    timeout: float = 5.0,
+    key: bytes = KEY,
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
+) -> AsyncIterator[Client]:
+    """A client that has reached every server."""
+    addresses = parse_servers(",".join(one.address for one in servers))
+    async with client(addresses, timeout=timeout, key=key, clock=clock, metrics=metrics) as shared:
+        async with asyncio.timeout(10):
+            while len(shared.available) < len(servers):
+                await asyncio.sleep(0.01)
+        yield shared
 
 
 def _program() -> tuple[list[str], dict[str, str]]:

@@ -14,6 +14,7 @@ from notifyx_common.calls.prometheus import Prometheus
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
+from notifyx_common.secrets import derive_key
 from notifyx_common.serving import lifecycle
 from notifyx_common.serving.lifecycle import Node
 from notifyx_common.serving.web import ReadinessCheck
@@ -52,6 +53,9 @@ from notifyx_gateway.upstream.service_accounts import ServiceAccounts
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
 
+CACHE_KEY = "notifyx memcached values"
+"""Purpose of the key that seals what gateways share in memcached."""
+
 
 class GatewayNode(Node[GatewaySettings]):
     """The parts of a gateway, each constructed after those that it uses."""
@@ -85,7 +89,18 @@ class GatewayNode(Node[GatewaySettings]):
         self.gateways = client("gateway")
         self.auth, self.mailer = Auth(self.auth_client), Mailer(self.mailer_client)
         servers = parse_servers(settings.memcached)
-        self.shared = Memcached(servers, background=background, timeout=settings.memcached_timeout) if servers else None
+        self.shared = (
+            Memcached(
+                servers,
+                key=derive_key(token, CACHE_KEY),
+                clock=clock,
+                security=self.security,
+                background=background,
+                timeout=settings.memcached_timeout,
+            )
+            if servers
+            else None
+        )
         self.authenticator = Authenticator(
             self.auth,
             clock=clock,

@@ -33,7 +33,10 @@ def up(
         ),
     ] = "",
     memcached: Annotated[
-        str, typer.Option(help="host:port of memcached; 'none' for none. Default: the machine's, if there is one.")
+        str,
+        typer.Option(
+            help="host:port of memcached; 'none' for none. Default: one is started if the program is installed."
+        ),
     ] = "",
     prometheus: Annotated[
         str, typer.Option(help="Base URL of a Prometheus that scrapes this platform, for the dashboard's history.")

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -50,8 +49,6 @@ from notifyx_local.welcome import WebClientState, welcome
 from notifyx_topics.resource import Resource
 
 log = get_logger(__name__)
-
-DEFAULT_MEMCACHED = ("127.0.0.1", 11211)
 
 
 class SupervisionEnded(NotifyxError):
@@ -178,11 +175,12 @@ async def _postgres(options: UpOptions, folders: DataFolders, supervisor: Superv
 
 
 async def _memcached(options: UpOptions, folders: DataFolders, supervisor: Supervisor) -> str:
-    """Return ``host:port`` of the given memcached, the machine's, or one that is started; empty if there is none."""
+    """Return ``host:port`` of the given memcached or of one that is started; empty if there is none.
+
+    A memcached that happens to run on this machine is another program's: it is used only if it is named.
+    """
     if options.memcached:
         return "" if options.memcached == "none" else options.memcached
-    with contextlib.suppress(OSError), socket.create_connection(DEFAULT_MEMCACHED, timeout=0.2):
-        return f"{DEFAULT_MEMCACHED[0]}:{DEFAULT_MEMCACHED[1]}"
     program = shutil.which("memcached")
     if program is None:
         return ""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,23 +16,13 @@ from notifyx_common.caching.memcached import MAX_VALUE_BYTES, OPERATION_TIMEOUT,
 from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
 from support.memcached import Memcached as Server
-from support.memcached import running_memcached
+from support.memcached import client, connected, running_memcached
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     with running_memcached() as one:
         yield one
-
-
-@contextlib.asynccontextmanager
-async def tier(*servers: Server, timeout: float = 5.0) -> AsyncIterator[Memcached]:
-    """A busy machine may take its time, except where time is what is tested."""
-    async with Memcached(
-        parse_servers(",".join(one.address for one in servers)), background=Background(Metrics()), timeout=timeout
-    ) as shared:
-        await until(lambda: len(shared.available) == len(servers))
-        yield shared
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -65,7 +54,7 @@ def loads(answer: str) -> tuple[Callable[[], object], list[int]]:
 
 
 async def test_what_one_gateway_loaded_another_finds(server: Server) -> None:
-    async with tier(server) as one, tier(server) as two:
+    async with connected(server) as one, connected(server) as two:
         load, calls = loads("42")
         assert await cache(one).get_or_load("käy 😀", load, 30) == {"answer": "42"}  # type: ignore[arg-type]
         other = cache(two)
@@ -76,8 +65,8 @@ async def test_what_one_gateway_loaded_another_finds(server: Server) -> None:
         assert len(calls) == 2
 
 
-async def test_a_value_never_lives_longer_for_having_passed_through_a_tier(server: Server) -> None:
-    async with tier(server) as shared:
+async def test_a_value_never_lives_longer_for_having_passed_through_a_connected(server: Server) -> None:
+    async with connected(server) as shared:
         load, calls = loads("x")
         await cache(shared).get_or_load("k", load, 2.0)  # type: ignore[arg-type]
         reader = cache(shared)
@@ -90,7 +79,7 @@ async def test_a_value_never_lives_longer_for_having_passed_through_a_tier(serve
 
 
 async def test_what_another_version_wrote_is_a_miss(server: Server) -> None:
-    async with tier(server) as shared:
+    async with connected(server) as shared:
         kept = cache(shared)
         await shared.set(kept._shared_key("k"), b"\x00junk", 30)
         load, calls = loads("fresh")
@@ -99,17 +88,20 @@ async def test_what_another_version_wrote_is_a_miss(server: Server) -> None:
 
 
 async def test_a_value_too_large_is_not_stored_and_nothing_breaks(server: Server) -> None:
-    async with tier(server) as shared:
+    async with connected(server) as shared:
         assert await shared.set(b"big", b"x" * (MAX_VALUE_BYTES + 1), 30) is False
         assert await shared.set(b"fits", b"x" * MAX_VALUE_BYTES, 30) is True
-        assert await shared.get(b"fits") == (b"x" * MAX_VALUE_BYTES, True)
+        entry, answered = await shared.get(b"fits")
+        assert answered
+        assert entry is not None
+        assert entry.content == b"x" * MAX_VALUE_BYTES
         assert len(shared.available) == 1
 
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
 async def test_no_request_fails_or_waits_when_memcached_is_lost_under_load(server: Server, how: str) -> None:
     metrics = Metrics()
-    async with tier(server, timeout=OPERATION_TIMEOUT) as shared:
+    async with connected(server, timeout=OPERATION_TIMEOUT) as shared:
         seconds: list[float] = []
         calls = 0
         stop = asyncio.Event()
@@ -140,12 +132,12 @@ async def test_no_request_fails_or_waits_when_memcached_is_lost_under_load(serve
         # Unprotected, each would wait for its deadline. A probe's mistake costs some that, a busy machine a few more.
         assert statistics.quantiles(while_lost, n=10)[-1] < OPERATION_TIMEOUT
         async with asyncio.timeout(10):
-            while not await shared.set(b"again", b"1", 30) or await shared.get(b"again") != (b"1", True):
+            while not await shared.set(b"again", b"1", 30) or (await shared.get(b"again"))[0] is None:
                 await asyncio.sleep(0.05)
 
 
 async def test_no_answer_ever_reaches_the_wrong_caller_when_operations_are_cut_short(server: Server) -> None:
-    async with tier(server) as shared:
+    async with connected(server) as shared:
         for number in range(200):
             assert await shared.set(b"k%d" % number, b"v%d" % number, 30)
         for round_ in range(20):
@@ -157,26 +149,26 @@ async def test_no_answer_ever_reaches_the_wrong_caller_when_operations_are_cut_s
             results = await asyncio.gather(*gets, return_exceptions=True)
             for number, result in enumerate(results):
                 if not isinstance(result, BaseException) and result[0] is not None:
-                    assert result[0] == b"v%d" % number
+                    assert result[0].content == b"v%d" % number
             await until(lambda: bool(shared.available))
 
 
 async def test_a_dead_server_costs_the_keys_of_the_others_nothing(server: Server) -> None:
     with running_memcached() as second:
-        async with tier(server, second) as shared:
+        async with connected(server, second) as shared:
             keys = [b"%d" % number for number in range(100)]
             assert all([await shared.set(key, b"1", 30) for key in keys])
             second.kill()
             await asyncio.gather(*(shared.get(key) for key in keys))
             await until(lambda: shared.available == [server.address])
             found = {key: await shared.get(key) for key in keys}
-            for key, (value, answered) in found.items():
-                assert answered == (value == b"1") == (shared.server_of(key) == server.address)
+            for key, (entry, answered) in found.items():
+                assert answered == (entry is not None) == (shared.server_of(key) == server.address)
 
 
 async def test_a_gateway_that_starts_without_its_memcached_finds_it_later(server: Server) -> None:
     server.kill()
-    async with Memcached(parse_servers(server.address), background=Background(Metrics()), timeout=5.0) as shared:
+    async with client(parse_servers(server.address)) as shared:
         assert await shared.get(b"k") == (None, False)
         server.start()
         await until(lambda: bool(shared.available))
@@ -192,7 +184,7 @@ async def test_a_connection_that_ends_in_the_middle_of_a_command_stops_nobody() 
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
         host, port = listener.sockets[0].getsockname()
-        async with Memcached([(host, port)], background=Background(Metrics()), timeout=5.0) as shared:
+        async with client([(host, port)]) as shared:
             for command in (shared.set(b"k", b"1", 30), shared.delete(b"k")):
                 await until(lambda: bool(shared.available))
                 assert await command is False

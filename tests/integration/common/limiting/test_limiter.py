@@ -11,15 +11,14 @@ from typing import Literal
 
 import pytest
 
-from notifyx_common.background import Background
-from notifyx_common.caching.memcached import OPERATION_TIMEOUT, Memcached, parse_servers
+from notifyx_common.caching.memcached import OPERATION_TIMEOUT, Memcached
 from notifyx_common.clock import SystemClock
 from notifyx_common.limiting.limiter import RateLimiter
 from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, running_stack
 from support.memcached import Memcached as Server
-from support.memcached import running_memcached
+from support.memcached import client, connected, running_memcached
 
 BURST, INTERVAL = 10, 60.0
 
@@ -48,10 +47,7 @@ class Node:
 @contextlib.asynccontextmanager
 async def node(server: Server, *, timeout: float = 5.0, interval: float = INTERVAL) -> AsyncIterator[Node]:
     """A gateway's limit; a busy machine may take its time, except where time is what is tested."""
-    async with Memcached(parse_servers(server.address), background=Background(Metrics()), timeout=timeout) as shared:
-        async with asyncio.timeout(10):
-            while not shared.available:
-                await asyncio.sleep(0.01)
+    async with connected(server, timeout=timeout) as shared:
         yield Node(shared, interval=interval)
 
 
@@ -121,7 +117,7 @@ async def slowed(server: Server, seconds: float) -> AsyncIterator[tuple[str, int
 async def test_a_slow_memcached_delays_nobody_for_long(server: Server) -> None:
     async with (
         slowed(server, 0.02) as address,
-        Memcached([address], background=Background(Metrics()), timeout=5.0) as shared,
+        client([address]) as shared,
     ):
         async with asyncio.timeout(10):
             while not shared.available:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from notifyx_common.background import Background
 from notifyx_common.caching.cache import Cache, MemoryTier
-from notifyx_common.caching.memcached import Memcached, parse_servers
+from notifyx_common.caching.memcached import parse_servers
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import SettingsError
+from support.memcached import client
 
 
 class HandClock:
@@ -165,8 +166,8 @@ def test_a_wrong_server_names_the_setting(value: str) -> None:
 
 
 def test_a_lost_server_moves_only_its_own_keys() -> None:
-    three = Memcached([("a", 1), ("b", 1), ("c", 1)], background=Background(Metrics()))
-    two = Memcached([("a", 1), ("b", 1)], background=Background(Metrics()))
+    three = client([("a", 1), ("b", 1), ("c", 1)])
+    two = client([("a", 1), ("b", 1)])
     keys = [b"%d" % number for number in range(600)]
     shares = [sum(three.server_of(key) == name for key in keys) for name in ("a:1", "b:1", "c:1")]
     assert min(shares) > 140

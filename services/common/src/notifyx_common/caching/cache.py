@@ -1,15 +1,14 @@
 """A two-tier cache: a bounded tier in this process, then the shared tier (memcached, where it is configured).
 
-Losing memcached costs speed, never correctness. A shared value is stored with its expiry time, so that a tier never
-extends it, and with a digest of its key, so that it is never returned for another key. Concurrent loads of one key
-share one call. ``docs/caching.md`` lists what is cached, for how long, and what evicts it earlier.
+Losing memcached costs speed, never correctness. A shared value is sealed together with its key and expiry time, so that
+it is believed only for its own key, only until that time, and only if a process of this deployment wrote it. Concurrent
+loads of one key share one call. ``docs/caching.md`` lists what is cached, for how long, and what evicts it earlier.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import struct
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
@@ -18,6 +17,7 @@ import orjson
 
 from notifyx_common.background import Background
 from notifyx_common.caching.memcached import Memcached
+from notifyx_common.caching.sealing import Entry
 from notifyx_common.clock import Clock
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -25,9 +25,6 @@ from notifyx_common.metrics import Metrics
 log = get_logger(__name__)
 
 T = TypeVar("T")
-
-_EXPIRY = struct.Struct(">d")
-_FORMAT = b"1"
 
 
 class MemoryTier(Generic[T]):
@@ -138,37 +135,29 @@ class Cache(Generic[T]):
         if seconds > 0 and self._running_loads.get(key) is me:
             self._memory.set(key, value, self._clock.monotonic() + seconds)
             if self._shared is not None:
-                await self._shared.set(self._shared_key(key), self._encode_entry(key, value, seconds), seconds)
+                await self._shared.set(self._shared_key(key), orjson.dumps(self._encode(value)), seconds)
         return value
 
     async def _from_shared(self, key: str) -> tuple[T, float] | None:
         if self._shared is None:
             return None
-        raw, answered = await self._shared.get(self._shared_key(key))
-        found = self._decode_entry(key, raw) if raw is not None else None
+        entry, answered = await self._shared.get(self._shared_key(key))
+        found = self._decode_entry(entry) if entry is not None else None
         self._count("shared", "error" if not answered else "miss" if found is None else "hit")
         return found
 
-    def _encode_entry(self, key: str, value: T, ttl: float) -> bytes:
-        until = self._clock.now().timestamp() + ttl
-        return _FORMAT + _digest(key) + _EXPIRY.pack(until) + orjson.dumps(self._encode(value))
-
-    def _decode_entry(self, key: str, raw: bytes) -> tuple[T, float] | None:
-        head = _FORMAT + _digest(key)
-        start = len(head) + _EXPIRY.size
-        if len(raw) < start or not raw.startswith(head):
-            return None
-        left = _EXPIRY.unpack(raw[len(head) : start])[0] - self._clock.now().timestamp()
-        if not left > 0:
-            return None
+    def _decode_entry(self, entry: Entry) -> tuple[T, float] | None:
+        """Return the value and the seconds for which it is still valid."""
         try:
-            return self._decode(orjson.loads(raw[start:])), left
+            value = self._decode(orjson.loads(entry.content))
         except (ValueError, KeyError, TypeError):
             log.warning("cache_value_invalid", cache=self._name)
             return None
+        return value, entry.expires_at - self._clock.now().timestamp()
 
     def _shared_key(self, key: str) -> bytes:
-        return f"notifyx:{self._name}:".encode() + _digest(key).hex().encode()
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"notifyx:{self._name}:{digest}".encode()
 
     def _on_loaded(self, key: str, task: asyncio.Task[T]) -> None:
         if self._running_loads.get(key) is task:
@@ -176,7 +165,3 @@ class Cache(Generic[T]):
 
     def _count(self, tier: str, result: str) -> None:
         self._requests.labels(self._name, tier, result).inc()
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

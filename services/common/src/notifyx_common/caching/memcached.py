@@ -3,6 +3,9 @@
 It makes requests faster or has no effect. No error reaches a caller, every operation has a short timeout, and a server
 that failed is ejected until a probe *in the background* reaches it again: no request waits for a dead server. Keys are
 spread by rendezvous hashing, so that the loss of a server moves only its own keys.
+
+Memcached knows no passwords: whoever reaches it can write. So every value is sealed (:mod:`.sealing`), without
+exception, and one that does not open counts as missing.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ from aiomcache.exceptions import ClientException
 
 from notifyx_common.background import Background, Tasks
 from notifyx_common.backoff import Backoff
+from notifyx_common.caching.sealing import Entry, Seal
+from notifyx_common.clock import Clock
 from notifyx_common.logs import get_logger
+from notifyx_common.security_log import SecurityLog
 from notifyx_common.settings import SettingsError
 
 log = get_logger(__name__)
@@ -43,6 +49,9 @@ MAX_VALUE_BYTES = 512 << 10
 """Bytes; a larger value is not stored (memcached itself rejects 1 MiB)."""
 
 MAX_CONNECTIONS = 4
+
+PREFIX = b"sealed:"
+"""Of every key. Older versions, which may run meanwhile, use none: neither reads what the other wrote."""
 
 RETRY_PAUSE = Backoff(0.001, 0.02, jitter=(0.0, 1.0))
 """Pauses of an update between its attempts, while others change the same key."""
@@ -187,10 +196,21 @@ class Memcached:
     """Stores bytes by key on several servers. Errors are never raised: they count as a miss."""
 
     def __init__(
-        self, servers: Sequence[tuple[str, int]], *, background: Background, timeout: float = OPERATION_TIMEOUT
+        self,
+        servers: Sequence[tuple[str, int]],
+        *,
+        key: bytes,
+        clock: Clock,
+        security: SecurityLog,
+        background: Background,
+        timeout: float = OPERATION_TIMEOUT,
     ) -> None:
+        """``key`` seals the values; only processes with the same one read them."""
         self.timeout = timeout
         """Timeout of one operation, in seconds."""
+        self._seal = Seal(key)
+        self._clock = clock
+        self._security = security
         self._servers = [_MemcachedServer(host, port, timeout, background) for host, port in servers]
         self._tasks = background.tasks()
 
@@ -218,26 +238,31 @@ class Memcached:
         """Return the name of the server that stores ``key``."""
         return self._pick(key).name
 
-    async def get(self, key: bytes) -> tuple[bytes | None, bool]:
+    async def get(self, key: bytes) -> tuple[Entry | None, bool]:
         """Return the value, or ``None``; and whether the server answered."""
+        name = PREFIX + key
         try:
-            return await self._pick(key).execute(lambda client: client.get(key)), True
+            stored = await self._pick(key).execute(lambda client: client.get(name))
         except ConnectionError:
             return None, False
+        return self._open(name, stored), True
 
-    async def set(self, key: bytes, value: bytes, ttl: float) -> bool:
-        """Store ``value`` for ``ttl`` seconds (rounded up); return whether it was stored."""
-        if len(value) > MAX_VALUE_BYTES:
+    async def set(self, key: bytes, content: bytes, ttl: float) -> bool:
+        """Store ``content`` for ``ttl`` seconds; return whether it was stored."""
+        if len(content) > MAX_VALUE_BYTES:
             return False
+        name, ttl = PREFIX + key, min(ttl, MAX_TTL)
+        value = self._seal.seal(name, content, self._now() + ttl)
         try:
-            return bool(await self._pick(key).execute(lambda client: client.set(key, value, _whole_seconds(ttl))))
+            return bool(await self._pick(key).execute(lambda client: client.set(name, value, _whole_seconds(ttl))))
         except ConnectionError:
             return False
 
     async def delete(self, key: bytes) -> bool:
         """Delete ``key``; return whether its server confirmed."""
+        name = PREFIX + key
         try:
-            await self._pick(key).execute(lambda client: client.delete(key))
+            await self._pick(key).execute(lambda client: client.delete(name))
         except ConnectionError:
             return False
         return True
@@ -249,31 +274,46 @@ class Memcached:
         it unchanged; it is called again each time another writer was faster, until the timeout. ``False`` means that
         no change was confirmed.
         """
-        server = self._pick(key)
+        server, name = self._pick(key), PREFIX + key
         try:
             async with asyncio.timeout(self.timeout):
                 for attempt in itertools.count(1):
-                    found = await server.execute(lambda client: client.gets(key))
-                    value, token = found if found is not None else (None, None)
-                    wanted = change(value)
-                    if wanted is None or await server.execute(_write(key, wanted, token)):
+                    found = await server.execute(lambda client: client.gets(name))
+                    stored, token = found if found is not None else (None, None)
+                    entry = self._open(name, stored)
+                    wanted = change(entry.content if entry is not None else None)
+                    if wanted is None or await server.execute(self._write(name, wanted, token)):
                         return True
                     await asyncio.sleep(RETRY_PAUSE.after(attempt))
         except (ConnectionError, TimeoutError):
             pass
         return False
 
+    def _open(self, name: bytes, stored: bytes | None) -> Entry | None:
+        """Return the value that is stored under ``name``, if it was sealed for it and has not expired."""
+        if stored is None:
+            return None
+        entry = self._seal.open(name, stored)
+        if entry is None:
+            self._security.record("cache_value_check", "failed", subject=name.decode("ascii", "replace"))
+        return entry if entry is not None and entry.expires_at > self._now() else None
+
+    def _write(
+        self, name: bytes, wanted: tuple[bytes, float], token: int | None
+    ) -> Callable[[_Client], Awaitable[bool]]:
+        """Return an operation that stores unless ``name`` changed since ``token`` (``None``: there was no value)."""
+        content, ttl = wanted[0], min(wanted[1], MAX_TTL)
+        value, seconds = self._seal.seal(name, content, self._now() + ttl), _whole_seconds(ttl)
+        if token is None:
+            return lambda client: client.add(name, value, seconds)
+        return lambda client: client.cas(name, value, token, seconds)
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
     def _pick(self, key: bytes) -> _MemcachedServer:
         return max(self._servers, key=lambda server: hashlib.blake2b(key, key=server.name.encode()[:64]).digest())
 
 
-def _write(key: bytes, wanted: tuple[bytes, float], token: int | None) -> Callable[[_Client], Awaitable[bool]]:
-    """Return an operation that stores unless the key changed since ``token`` (``None``: there was no value)."""
-    value, ttl = wanted[0], _whole_seconds(wanted[1])
-    if token is None:
-        return lambda client: client.add(key, value, ttl)
-    return lambda client: client.cas(key, value, token, ttl)
-
-
 def _whole_seconds(ttl: float) -> int:
-    return min(max(1, math.ceil(ttl)), MAX_TTL)
+    return max(1, math.ceil(ttl))
