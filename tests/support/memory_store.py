@@ -179,8 +179,12 @@ class MemoryStore:
         app.router.add_route(call.method, call.path, serve)
 
     async def _publish(self, _: Principal, batch: Raw[PublishBatch]) -> Raw[BatchResults[PublishResult]]:
+        before = {name: topic.pruned_seq for name, topic in self.topics.items()}
         answer = self.topics.publish(batch.content)
         self._changed.set()
+        for name, pruned in before.items():
+            if self.topics[name].pruned_seq > pruned:
+                await self._tell_expired(name)
         return Raw(answer)
 
     async def _acks(self, _: Principal, asked: Raw[AckBatch]) -> Raw[BatchResults[AckResult]]:
@@ -223,8 +227,16 @@ class MemoryStore:
         results: list[UnreadResult | ItemError] = []
         for item in asked.read(UnreadBatch).items:
             topic = self.topics.get(item.topic)
-            acked, unread = (topic.acked.get(item.user, 0), topic.unread(item.user)) if topic is not None else (0, 0)
-            results.append(UnreadResult(user=item.user, topic=item.topic, acked_up_to=acked, unread=unread))
+            topic = topic if topic is not None else MemoryTopic(item.topic)
+            results.append(
+                UnreadResult(
+                    user=item.user,
+                    topic=item.topic,
+                    acked_up_to=topic.acked.get(item.user, 0),
+                    unread=topic.unread(item.user),
+                    expired=topic.told(item.user),
+                )
+            )
         return Raw.of(BatchResults(results=results))
 
     async def _history(self, principal: Principal, asked: HistoryQuery) -> Raw[HistoryPage]:
@@ -368,10 +380,16 @@ class MemoryStore:
             "up_to": topic.acked.get(user, 0),
             "seqs": sorted(topic.exceptions.get(user, ())),
             "unread": topic.unread(user),
+            "expired": topic.told(user),
         }
         for feed in list(self.feeds):
             if user in feed.users:
                 await self._send(feed, message)
+
+    async def _tell_expired(self, name: str) -> None:
+        for feed in list(self.feeds):
+            if name in feed.cursors:
+                await self._send(feed, {"type": "expired", "topic": name})
 
     async def _tell_subscriptions(self, user: str) -> None:
         for feed in list(self.feeds):

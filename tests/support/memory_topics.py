@@ -40,6 +40,7 @@ class MemoryTopic:
         self.max_count = 100_000
         self.acked: dict[str, int] = {}
         self.exceptions: dict[str, set[int]] = {}
+        self.expired: dict[str, set[int]] = {}
         self.subscribers: dict[str, EmailMode] = {}
         self.first_seqs: dict[str, int] = {}
         if self.is_inbox:
@@ -77,6 +78,10 @@ class MemoryTopic:
 
     def prune(self, up_to: int) -> None:
         """Remove the oldest notifications, as retention does."""
+        for user, cursor in self.acked.items():
+            done = self.exceptions.get(user, set())
+            lost = {seq for seq in self.log if cursor < seq <= up_to and seq not in done}
+            self.expired.setdefault(user, set()).update(lost)
         self.log = {seq: row for seq, row in self.log.items() if seq > up_to}
         self.pruned_seq = max(self.pruned_seq, up_to)
 
@@ -85,6 +90,10 @@ class MemoryTopic:
         cursor, done = self.acked.get(user, 0), self.exceptions.get(user, set())
         return sum(1 for seq in self.log if seq > cursor and seq not in done)
 
+    def told(self, user: str) -> int:
+        """How many were removed before the user acknowledged them, and not acknowledged past since."""
+        return len(self.expired.get(user, ()))
+
     def acknowledge(self, user: str, up_to: int | None, seqs: Sequence[int] | None) -> AckResult:
         """Move the user's cursor over what is acknowledged, and over what is no longer there."""
         base = max(self.acked.setdefault(user, self.first_seq - 1), min(up_to or 0, self.last_seq))
@@ -92,7 +101,9 @@ class MemoryTopic:
         cursor = min((seq - 1 for seq in self.log if seq > base and seq not in done), default=self.last_seq)
         self.acked[user] = cursor
         self.exceptions[user] = {seq for seq in done if seq > cursor}
-        return AckResult(topic=self.name, acked_up_to=cursor, unread=self.unread(user))
+        if (up_to or 0) >= max(self.expired.get(user, ()), default=0):
+            self.expired.pop(user, None)
+        return AckResult(topic=self.name, acked_up_to=cursor, unread=self.unread(user), expired=self.told(user))
 
     def standing(self, user: str, since: int | None) -> JoinResult:
         """Where the topic and the user stand."""
@@ -108,6 +119,7 @@ class MemoryTopic:
             unread=self.unread(user),
             truncated=since is not None and since < self.pruned_seq,
             missing=missing,
+            expired=self.told(user),
             subscribed=user in self.subscribers,
         )
 
@@ -123,6 +135,7 @@ class MemoryTopic:
         self.first_seqs[user] = self.last_seq + 1
         self.acked[user] = self.last_seq
         self.exceptions.pop(user, None)
+        self.expired.pop(user, None)
         return True
 
     def unsubscribe(self, user: str) -> bool:
@@ -131,6 +144,7 @@ class MemoryTopic:
             return False
         self.acked.pop(user, None)
         self.exceptions.pop(user, None)
+        self.expired.pop(user, None)
         return True
 
     def subscription(self, user: str) -> Subscription:
@@ -141,6 +155,7 @@ class MemoryTopic:
             first_seq=self.first_seqs[user],
             acked_up_to=self.acked.get(user, 0),
             unread=self.unread(user),
+            expired=self.told(user),
             created_at=self.created_at,
         )
 

@@ -110,6 +110,11 @@ class Topic:
                 " WHERE s.topic_id = $1 AND s.user_id = $2 AND s.ended_at IS NULL FOR UPDATE OF s",
                 self.id, user, upto,
             )  # fmt: skip
+            if row["upto"] > 0:
+                await db.execute(
+                    "UPDATE subscriptions SET expired_told = expired_total WHERE id = $1 AND expired_seq <= $2",
+                    row["id"], row["upto"],
+                )  # fmt: skip
             if row["upto"] <= row["acked_up_to"]:
                 return
             fresh = await db.fetchval(

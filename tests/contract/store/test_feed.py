@@ -15,6 +15,7 @@ from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_gateway.upstream.store import Store
+from notifyx_topics.settings import Retention
 from support.store import user
 
 ANN, BOB = user("ann"), user("bob")
@@ -111,7 +112,8 @@ async def test_watched_users_acknowledge(store: Store, feed: FeedReader) -> None
     await feed.pass_on()
 
     async def told(up_to: int, seqs: list[int], unread: int) -> None:
-        event = {"type": "acked", "topic": "news", "user": "bob", "up_to": up_to, "seqs": seqs, "unread": unread}
+        position = {"up_to": up_to, "seqs": seqs, "unread": unread, "expired": 0}
+        event = {"type": "acked", "topic": "news", "user": "bob", **position}
         await feed.until(lambda: event in feed.events)
 
     await store.ack(ANN, "news", 1)
@@ -124,6 +126,16 @@ async def test_watched_users_acknowledge(store: Store, feed: FeedReader) -> None
     await store.ack(BOB, "news", None, [3])
     await told(5, [], 0)
     assert {event["user"] for event in feed.events if event["type"] == "acked"} == {"bob"}
+
+
+async def test_what_expires_unread_is_reported(store: Store, feed: FeedReader) -> None:
+    topic = (await store.create_topic(ANN, NewTopic(name="news", retention=Retention(max_count=2)))).id
+    await store.subscribe(BOB, "news", SubscriptionSettings())
+    await feed.send(op="watch", topics={"news": {"id": topic, "after": 0}})
+    await feed.pass_on()
+    await publish(store, 3)
+    await feed.until(lambda: {"type": "expired", "topic": "news"} in feed.events)
+    assert (await store.unread("bob", "news")).expired == 1
 
 
 async def test_watched_users_subscribe(store: Store, feed: FeedReader) -> None:

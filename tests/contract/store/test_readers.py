@@ -11,6 +11,7 @@ from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
+from notifyx_topics.settings import Retention
 from support.refusals import refusal
 from support.store import user
 
@@ -33,7 +34,7 @@ async def test_where_a_topic_and_a_user_stand(store: Store) -> None:
     stand = await store.join(BOB, "news")
     assert stand.model_dump(exclude={"topic_id"}) == {
         "topic": "news", "last_seq": 10, "first_seq": 1, "acked_up_to": 0, "unread": 10, "truncated": False,
-        "missing": 0, "subscribed": False,
+        "missing": 0, "expired": 0, "subscribed": False,
     }  # fmt: skip
     for since in (0, 4, 10, 99):
         again = await store.join(BOB, "news", since)
@@ -62,6 +63,26 @@ async def test_acknowledging_single_seqs_moves_the_cursor_when_they_meet_it(stor
     stand = await store.join(BOB, "news")
     assert (stand.acked_up_to, stand.unread) == (6, 4)
     assert (await store.unread("bob", "news")).unread == 4
+
+
+async def test_what_expired_is_told_until_it_is_acknowledged_past(store: Store) -> None:
+    await store.create_topic(ANN, NewTopic(name="news", retention=Retention(max_count=4)))
+    await store.subscribe(BOB, "news", NO_WISHES)
+    await store.join(ANN, "news")
+    await more(store, 4)
+    await store.ack(BOB, "news", None, [2])
+    await more(store, 3)
+    async with asyncio.timeout(20):
+        while (stand := await store.join(BOB, "news")).first_seq < 4:
+            await asyncio.sleep(0.02)
+    assert (stand.unread, stand.expired, stand.truncated) == (4, 2, False), "2 was acknowledged, 1 and 3 were not"
+    assert (await store.subscription(BOB, "news")).expired == 2
+    assert (await store.unread("bob", "news")).expired == 2
+    assert (await store.join(ANN, "news")).expired == 0, "Ann is not subscribed"
+    assert (await store.ack(BOB, "news", None, [5])).expired == 2, "a single seq says nothing about others"
+    assert (await store.ack(BOB, "news", 2)).expired == 2, "3 lies behind it"
+    assert (await store.ack(BOB, "news", 3)).expired == 0
+    assert (await store.subscription(BOB, "news")).unread == 3
 
 
 async def test_unread_of_those_who_are_not_there(store: Store) -> None:

@@ -83,10 +83,11 @@ class Published(Model):
 
 
 class Acked(Model):
-    """The caller's position after an acknowledgement."""
+    """The caller's position after an acknowledgement; ``expired`` were removed before the caller acknowledged them."""
 
     acked_up_to: int
     unread: int
+    expired: int = 0
 
 
 class HistoryPage(Model):
@@ -99,11 +100,15 @@ class HistoryPage(Model):
 
 
 class InboxPage(Model):
-    """Notifications, newest first. ``unread`` is by topic, ``next`` the ``after`` of the next page, if there is one."""
+    """Notifications, newest first. ``unread`` is by topic, ``next`` the ``after`` of the next page, if there is one.
+
+    ``expired`` is by topic, too: how many were removed before the caller acknowledged them, where there are any.
+    """
 
     items: tuple[InboxNotification, ...]
     next: str | None
     unread: dict[str, int]
+    expired: dict[str, int] = {}
 
 
 class Retention(Model):
@@ -150,13 +155,17 @@ class TopicsPage(Model):
 
 
 class Subscription(Model):
-    """The caller's lasting subscription to a topic."""
+    """The caller's lasting subscription to a topic.
+
+    ``expired``: how many were removed before the caller acknowledged them, until the caller acknowledges past them.
+    """
 
     topic: str
     email: EmailMode
     first_seq: int
     acked_up_to: int
     unread: int
+    expired: int = 0
     created_at: datetime
 
 
@@ -167,12 +176,13 @@ class Subscriptions(Model):
 
 
 class Joined(Model):
-    """Position of the topic and of the caller at a join."""
+    """Position of the topic and of the caller at a join; ``expired`` were removed before being acknowledged."""
 
     last_seq: int
     first_seq: int
     acked_up_to: int = 0
     unread: int = 0
+    expired: int = 0
     truncated: bool = False
     missing: int = 0
 

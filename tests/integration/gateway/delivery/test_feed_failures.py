@@ -90,16 +90,16 @@ async def test_acks_and_subscriptions_of_the_break_are_told(gateway: Gateway, me
     memory.append("news", "x", count=5)
     async with PhoenixClient(gateway.url, "user.ann") as ann:
         channel, me = await ann.channel("topic:news"), await ann.channel("user:me")
-        await me.until(lambda c: ("unread", {"topic": "news", "unread": 5}) in c.events)
+        await me.until(lambda c: ("unread", {"topic": "news", "unread": 5, "expired": 0}) in c.events)
         memory.accepting_feeds = False
         await memory.break_feeds()
         await memory.acked("news", "ann", 4)
         memory.topic("other").subscribe("ann")
         memory.append("other", "x", count=2)
         memory.accepting_feeds = True
-        await channel.until(lambda c: ("acked", {"up_to": 4, "seqs": [], "unread": 1}) in c.events)
-        await me.until(lambda c: ("unread", {"topic": "news", "unread": 1}) in c.events)
-        await me.until(lambda c: ("unread", {"topic": "other", "unread": 2}) in c.events)
+        await channel.until(lambda c: ("acked", {"up_to": 4, "seqs": [], "unread": 1, "expired": 0}) in c.events)
+        await me.until(lambda c: ("unread", {"topic": "news", "unread": 1, "expired": 0}) in c.events)
+        await me.until(lambda c: ("unread", {"topic": "other", "unread": 2, "expired": 0}) in c.events)
 
 
 async def test_a_topic_deleted_during_the_break_is_told(gateway: Gateway, memory: MemoryStore) -> None:

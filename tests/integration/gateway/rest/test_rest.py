@@ -43,7 +43,11 @@ async def test_from_sign_up_to_an_acknowledged_notification(stack: Stack) -> Non
     assert [item["id"] for item in history["items"]] == [first.data["id"]]
     inbox = await stack.ok("GET", "/inbox?unread=true", bob)
     assert (inbox["unread"]["deploys"], inbox["items"][0]["acked"]) == (1, False)
-    assert await stack.ok("POST", "/topics/deploys/acks", bob, json={"up_to": 1}) == {"acked_up_to": 1, "unread": 0}
+    assert await stack.ok("POST", "/topics/deploys/acks", bob, json={"up_to": 1}) == {
+        "acked_up_to": 1,
+        "unread": 0,
+        "expired": 0,
+    }
     assert (await stack.ok("GET", "/inbox?unread=true", bob))["items"] == []
     assert [item["topic"] for item in (await stack.ok("GET", "/subscriptions", bob))["items"]].count("deploys") == 1
     subscribers = (await stack.ok("GET", "/topics/deploys/subscribers", ada))["items"]
@@ -124,7 +128,11 @@ async def test_direct_notifications_reach_a_user_by_id_and_by_email(stack: Stack
     assert (await stack.call("POST", "/users/nobody@example.com/notifications", ada, json={"title": "x"})).status == 404
     inbox = await stack.ok("GET", "/inbox", bob)
     assert [item["title"] for item in inbox["items"]] == ["BOB@Example.com", "bob@example.com", bob_id]
-    assert await stack.ok("POST", "/topics/user:me/acks", bob, json={"seqs": [2]}) == {"acked_up_to": 0, "unread": 2}
+    assert await stack.ok("POST", "/topics/user:me/acks", bob, json={"seqs": [2]}) == {
+        "acked_up_to": 0,
+        "unread": 2,
+        "expired": 0,
+    }
     mine = await stack.ok("GET", "/topics/user:me/notifications", bob)
     assert [item["seq"] for item in mine["items"]] == [1, 2, 3]
     assert (await stack.call("GET", f"/topics/user:{bob_id}/notifications", ada)).status in (403, 404)

@@ -88,10 +88,10 @@ async def test_ack_reaches_the_other_device_and_not_the_own(gateway: Gateway, me
     memory.append("news", "old", count=5)
     async with PhoenixClient(gateway.url, "user.ann") as one, PhoenixClient(gateway.url, "user.ann") as two:
         mine, other = await one.channel("topic:news"), await two.channel("topic:news")
-        assert await mine.push("ack", {"up_to": 3}) == {"acked_up_to": 3, "unread": 2}
-        await other.until(lambda c: ("acked", {"up_to": 3, "seqs": [], "unread": 2}) in c.events)
-        assert await other.push("ack", {"seqs": [5]}) == {"acked_up_to": 3, "unread": 1}
-        await mine.until(lambda c: ("acked", {"up_to": 3, "seqs": [5], "unread": 1}) in c.events)
+        assert await mine.push("ack", {"up_to": 3}) == {"acked_up_to": 3, "unread": 2, "expired": 0}
+        await other.until(lambda c: ("acked", {"up_to": 3, "seqs": [], "unread": 2, "expired": 0}) in c.events)
+        assert await other.push("ack", {"seqs": [5]}) == {"acked_up_to": 3, "unread": 1, "expired": 0}
+        await mine.until(lambda c: ("acked", {"up_to": 3, "seqs": [5], "unread": 1, "expired": 0}) in c.events)
         assert [event for event, _ in mine.events] == ["acked"]
         assert [event for event, _ in other.events] == ["acked"]
 
@@ -101,14 +101,14 @@ async def test_unread_on_every_device_of_the_user(gateway: Gateway, memory: Memo
     async with PhoenixClient(gateway.url, "user.ann") as one, PhoenixClient(gateway.url, "user.ann") as two:
         me, too = await one.channel("user:me"), await two.channel("user:ann")
         for device in (me, too):
-            await device.until(lambda c: ("unread", {"topic": "news", "unread": 0}) in c.events)
+            await device.until(lambda c: ("unread", {"topic": "news", "unread": 0, "expired": 0}) in c.events)
         memory.append("news", "x", count=3)
         for device in (me, too):
-            await device.until(lambda c: c.events[-1] == ("unread", {"topic": "news", "unread": 3}))
+            await device.until(lambda c: c.events[-1] == ("unread", {"topic": "news", "unread": 3, "expired": 0}))
         channel = await one.channel("topic:news")
         await channel.push("ack", {"up_to": 2})
         for device in (me, too):
-            await device.until(lambda c: c.events[-1] == ("unread", {"topic": "news", "unread": 1}))
+            await device.until(lambda c: c.events[-1] == ("unread", {"topic": "news", "unread": 1, "expired": 0}))
 
 
 async def test_subscribe_and_unsubscribe_change_what_is_counted(gateway: Gateway, memory: MemoryStore) -> None:
@@ -117,9 +117,9 @@ async def test_subscribe_and_unsubscribe_change_what_is_counted(gateway: Gateway
         me, news = await ann.channel("user:me"), await ann.channel("topic:news")
         assert (await news.push("subscribe", {"email": "never"}))["topic"] == "news"
         # A subscription begins after the newest notification.
-        await me.until(lambda c: ("unread", {"topic": "news", "unread": 0}) in c.events)
+        await me.until(lambda c: ("unread", {"topic": "news", "unread": 0, "expired": 0}) in c.events)
         memory.append("news", "x")
-        await me.until(lambda c: ("unread", {"topic": "news", "unread": 1}) in c.events)
+        await me.until(lambda c: ("unread", {"topic": "news", "unread": 1, "expired": 0}) in c.events)
         assert await news.push("unsubscribe", {}) == {}
 
 

@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_common.database import Database
 from notifyx_common.metrics import Metrics
+from notifyx_common.principal import Principal
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
@@ -36,6 +37,7 @@ from notifyx_store.mail.outbox_fill import fill_outbox
 from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
 from notifyx_store.maintenance.ledger import email_ledger, topic_ledgers
 from notifyx_store.maintenance.retention import remove_batch
+from notifyx_store.readers.subscriptions import subscription
 from support.postgres import create_migrated
 from support.store import SCHEMA, store_settings
 from support.store_database import CONFIG, NOW, Topic, new_topic
@@ -62,6 +64,11 @@ class Period:
     passed: int = 0
     expired: set[int] = field(default_factory=set)
     withdrawn: set[int] = field(default_factory=set)
+    untold: set[int] = field(default_factory=set)
+
+    @property
+    def last_expired(self) -> int:
+        return max(self.expired, default=1)
 
     def pending(self, there: set[int]) -> set[int]:
         if self.end is not None:
@@ -149,6 +156,8 @@ class Books(RuleBasedStateMachine):
             upto = max(self.last - back, 0)
             period.acked |= {seq for seq in period.pending(set(self.there)) if seq <= upto}
             period.passed = max(period.passed, upto)
+            if upto >= period.last_expired:
+                period.untold.clear()
             self.run(self.topic.ack_up_to(user, upto))
 
     def ack_some(self, user: str, backs: set[int]) -> None:
@@ -196,7 +205,9 @@ class Books(RuleBasedStateMachine):
     def forget(self, gone: set[int], allowed: set[int]) -> None:
         assert gone <= allowed
         for period in self.periods:
-            period.expired |= period.pending(set(self.there)) & gone
+            lost = period.pending(set(self.there)) & gone
+            period.expired |= lost
+            period.untold |= lost
         for seq in gone:
             del self.there[seq]
         assert self.run(self.topic.seqs()) == sorted(self.there)
@@ -270,6 +281,16 @@ class Books(RuleBasedStateMachine):
         assert topic.row.expired == sum(len(period.expired) for period in self.periods)
         assert topic.row.withdrawn == sum(len(period.withdrawn) for period in self.periods)
         assert topic.subscribers == sum(period.end is None for period in self.periods)
+
+    @invariant()
+    def what_expired_is_told(self) -> None:
+        """To each subscriber, until they acknowledge up to the last of it; it is part of what the ledger counts."""
+        for period in getattr(self, "periods", ()):
+            if period.end is None:
+                position = self.run(subscription(self.connection, Principal(id=period.user), self.topic.name, self.now))
+                assert position.expired == len(period.untold)
+                assert position.unread == len(period.pending(set(self.there)))
+                assert period.untold <= period.expired
 
     @invariant()
     def nothing_due_is_forgotten(self) -> None:

@@ -87,7 +87,7 @@ async def test_only_lasting_subscriptions_count_and_only_from_their_beginning(po
     answer = await page(pool)
     assert keys(answer["items"]) == [(topic.name, 3)]
     assert answer["unread"] == {topic.name: 1}
-    assert await page(pool, who=Principal(id="nobody")) == {"items": [], "next": None, "unread": {}}
+    assert await page(pool, who=Principal(id="nobody")) == {"items": [], "next": None, "unread": {}, "expired": {}}
 
 
 async def test_nothing_shows_of_topics_that_may_not_be_read_or_are_not_covered(pool: asyncpg.Pool) -> None:

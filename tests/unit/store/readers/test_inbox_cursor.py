@@ -52,7 +52,7 @@ def test_broken_cursors_are_refused(cursor: str) -> None:
 @given(st.lists(st.tuples(st.dictionaries(st.text(), st.text(), min_size=1), st.booleans()), max_size=5))
 def test_acked_is_added_to_what_was_stored(items: list[tuple[dict[str, str], bool]]) -> None:
     stored = [({key + "_": value for key, value in item.items()}, acked) for item, acked in items]
-    raw = page_json([(orjson.dumps(item).decode(), acked) for item, acked in stored], "c", {"t": 3})
+    raw = page_json([(orjson.dumps(item).decode(), acked) for item, acked in stored], {"next": "c", "unread": {"t": 3}})
     assert json.loads(raw) == {
         "items": [{**item, "acked": acked} for item, acked in stored], "next": "c", "unread": {"t": 3},
     }  # fmt: skip

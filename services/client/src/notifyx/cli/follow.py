@@ -8,7 +8,7 @@ import typer
 
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.options import DEFAULT_URL, EmailChoice, Format, Output, Url
-from notifyx.cli.output import Writer
+from notifyx.cli.output import Writer, lost
 from notifyx.cli.session import client, run
 from notifyx.client import Client
 from notifyx.errors import HistoryTruncated, NotifyxError
@@ -46,6 +46,8 @@ def subscribe(
             if not follow:
                 text = f"Subscribed to {subscription.topic}, {subscription.unread} unread; email: {subscription.email}."
                 writer.result(subscription, text)
+                if subscription.expired:
+                    writer.remark(f"{topic}: {lost(subscription.expired)}.")
                 return
             await follow_topic(notifyx, writer, topic, start, ack=ack, count=count, skip_missing=skip_missing)
 

@@ -10,7 +10,7 @@ from notifyx.channel_connection import USER_CHANNEL
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.follow import follow_topic, parse_since
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
-from notifyx.cli.output import Writer, moment
+from notifyx.cli.output import Writer, lost, moment
 from notifyx.cli.session import client, run
 from notifyx.models import InboxPage
 
@@ -64,6 +64,8 @@ def ack(
                 done = await notifyx.ack(topic, up_to=last)
         result = {"topic": topic, **done.model_dump()}
         writer.result(result, f"Acknowledged; {done.unread} unread in {topic}.")
+        if done.expired:
+            writer.remark(f"{topic}: {lost(done.expired)}.")
 
     run(output, work)
 
@@ -72,6 +74,8 @@ def _show(writer: Writer, page: InboxPage, *, only_unread: bool) -> None:
     if writer.is_json:
         writer.line(page)
         return
+    for topic, count in page.expired.items():
+        writer.remark(f"{topic}: {lost(count)}.")
     if not page.items:
         writer.text("Nothing unread." if only_unread else "Nothing yet.")
         return

@@ -104,6 +104,11 @@ def moment(at: datetime) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def lost(count: int) -> str:
+    """Return the words for ``count`` notifications that were removed before the caller acknowledged them."""
+    return f"{count} notification{'' if count == 1 else 's'} removed before you read {'it' if count == 1 else 'them'}"
+
+
 def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")

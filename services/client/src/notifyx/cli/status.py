@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
-from notifyx.cli.output import Writer
+from notifyx.cli.output import Writer, lost
 from notifyx.cli.session import client, run
 from notifyx.errors import Unavailable
 from notifyx.models import Status
@@ -39,4 +39,6 @@ def _show(writer: Writer, found: Status) -> None:
     rows += [(f"unread in {'your inbox' if name.startswith('user:') else name}", str(n)) for name, n in unread]
     if user is not None and not unread:
         rows.append(("unread", "nothing"))
+    expired = [(one.topic, one.expired) for one in found.subscriptions if one.expired]
+    rows += [(f"missed in {'your inbox' if name.startswith('user:') else name}", lost(n)) for name, n in expired]
     writer.table(("", ""), rows)

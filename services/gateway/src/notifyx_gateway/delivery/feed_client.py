@@ -58,7 +58,10 @@ class FeedHandler(Protocol):
         """Handle ``rows``, all that exist up to ``head``; the list is empty if they have expired."""
 
     def on_acked(self, event: dict[str, Any]) -> None:
-        """Handle an acknowledgement by a user: ``topic, user, up_to, seqs, unread``."""
+        """Handle an acknowledgement by a user: ``topic, user, up_to, seqs, unread, expired``."""
+
+    def on_expired(self, topic: str) -> None:
+        """Handle the removal of notifications that somebody had not acknowledged."""
 
     def on_subscriptions_changed(self, user: str) -> None:
         """Handle a change of the user's set of subscriptions."""
@@ -236,6 +239,8 @@ class FeedClient:
             kind = message["type"]
             if kind == "acked":
                 self._handler.on_acked(message)
+            elif kind == "expired":
+                self._handler.on_expired(message["topic"])
             elif kind == "subscriptions":
                 self._handler.on_subscriptions_changed(message["user"])
             elif kind == "topic_changed":

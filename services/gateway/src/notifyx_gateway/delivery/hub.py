@@ -139,7 +139,7 @@ class Hub:
         self._observers.add(observer)
 
     def observe(self, observer: Observer, result: JoinResult) -> bool:
-        """Notify ``observer`` of new rows in the topic of ``result``; return whether some arrived since ``result``."""
+        """Notify ``observer`` of new and expired rows in the topic of ``result``; return whether rows arrived since."""
         state = self._state(result)
         self._observed.setdefault(result.topic, set()).add(observer)
         return state.head > result.last_seq
@@ -173,6 +173,9 @@ class Hub:
             sink.acked(event)
         for observer in tuple(self._observers):
             observer.user_acked(user, topic)
+
+    def on_expired(self, topic: str) -> None:
+        self._notify_observers(topic)
 
     def on_subscriptions_changed(self, user: str) -> None:
         for observer in tuple(self._observers):
@@ -229,7 +232,7 @@ class Hub:
 
     def _notify_observers(self, topic: str) -> None:
         for observer in tuple(self._observed.get(topic, ())):
-            observer.rows_added(topic)
+            observer.rows_changed(topic)
 
     async def _recheck_permissions(self, states: list[TopicState], *, send_position: bool) -> None:
         """Check again at the store whether the sinks may read; with ``send_position``, send them their positions."""
@@ -268,7 +271,14 @@ class Hub:
             self._delete(state)
         elif send_position:
             for sink in sinks:
-                sink.acked({"up_to": result.acked_up_to, "seqs": [], "unread": result.unread})
+                sink.acked(
+                    {
+                        "up_to": result.acked_up_to,
+                        "seqs": [],
+                        "unread": result.unread,
+                        "expired": result.expired,
+                    }
+                )
 
     def _schedule_unwatch(self, state: TopicState) -> None:
         if state.linger is not None or not state.idle:

@@ -73,8 +73,8 @@ class Sink(Protocol):
 class Observer(Protocol):
     """Receives notice that something happened, without the rows. Must not block or raise."""
 
-    def rows_added(self, topic: str) -> None:
-        """Handle new notifications in an observed topic."""
+    def rows_changed(self, topic: str) -> None:
+        """Handle notifications in an observed topic that are new, or expired before somebody acknowledged them."""
 
     def user_acked(self, user: str, topic: str) -> None:
         """Handle an acknowledgement by a watched user."""

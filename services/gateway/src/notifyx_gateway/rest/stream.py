@@ -93,7 +93,8 @@ class EventStream:
             await self._emptied.wait()
 
     def acked(self, event: dict[str, Any]) -> None:
-        self.send_event("acked", {name: event[name] for name in ("up_to", "seqs", "unread")})
+        position = {name: event[name] for name in ("up_to", "seqs", "unread")}
+        self.send_event("acked", {**position, "expired": event.get("expired", 0)})
 
     def deleted(self) -> None:
         self.end("topic_deleted", {"topic": self._topic})

@@ -80,6 +80,7 @@ class StoreChannel:
             "truncated": result.truncated,
             "first_seq": result.first_seq,
             "missing": result.missing,
+            "expired": result.expired,
             "subscribed": result.subscribed,
         }
 
@@ -186,7 +187,9 @@ class StoreChannel:
         self.client.run(self.channel, message, work, _history_reply)
 
     def _push_acked(self, event: dict[str, Any]) -> None:
-        self.push("acked", {"up_to": event["up_to"], "seqs": event["seqs"], "unread": event["unread"]})
+        # Stores of the previous release do not count what expired.
+        position = {"up_to": event["up_to"], "seqs": event["seqs"], "unread": event["unread"]}
+        self.push("acked", {**position, "expired": event.get("expired", 0)})
 
     def _now(self) -> float:
         return self.client.context.clock.monotonic()
@@ -224,7 +227,7 @@ def publish_reply(result: PublishResult) -> dict[str, Any]:
 
 
 def _ack_reply(result: AckResult) -> dict[str, Any]:
-    return {"acked_up_to": result.acked_up_to, "unread": result.unread}
+    return {"acked_up_to": result.acked_up_to, "unread": result.unread, "expired": result.expired}
 
 
 def _history_reply(page: HistoryPage) -> dict[str, Any]:

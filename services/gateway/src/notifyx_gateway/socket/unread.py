@@ -1,8 +1,9 @@
-"""``unread`` pushes: every user channel receives the unread count of each subscription whenever it changes.
+"""``unread`` pushes: every user channel receives the counts of each subscription whenever they change: how many
+notifications are unread, and how many expired before the user acknowledged them.
 
-Events (new rows, acknowledgements, subscriptions) only mark (user, topic) pairs. After a short delay the counts of the
-marked pairs are read from the store in one batch, and those that changed are pushed. If a read fails, its pair stays
-marked.
+Events (rows that are new or expired, acknowledgements, subscriptions) only mark (user, topic) pairs. After a short
+delay the counts of the marked pairs are read from the store in one batch, and those that changed are pushed. If a read
+fails, its pair stays marked.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from notifyx_common.background import Background
 from notifyx_common.backoff import Backoff
@@ -30,14 +31,26 @@ MAX_SUBSCRIPTIONS = 1000
 MAX_RETRY = 5.0
 
 
+class Counts(NamedTuple):
+    """What a user has not acknowledged in a topic: notifications that can be read, and that were removed before."""
+
+    unread: int
+    expired: int
+
+    @classmethod
+    def of(cls, position: JoinResult | UnreadResult) -> Counts:
+        """Return the counts of a position that the store returned."""
+        return cls(position.unread, position.expired)
+
+
 class UnreadListener(Protocol):
     """A user channel."""
 
     @property
     def principal(self) -> Principal: ...
 
-    def unread(self, topic: str, count: int) -> None:
-        """Push the count; must not raise."""
+    def unread(self, topic: str, counts: Counts) -> None:
+        """Push the counts; must not raise."""
         ...
 
 
@@ -47,8 +60,8 @@ class _WatchedUser:
     def __init__(self, principal: Principal) -> None:
         self.principal = principal
         self.listeners: set[UnreadListener] = set()
-        self.counts: dict[str, int] = {}
-        """The last pushed count of each watched topic."""
+        self.counts: dict[str, Counts] = {}
+        """The last pushed counts of each watched topic."""
         self.stale = False
         self.reading: asyncio.Task[None] | None = None
 
@@ -76,8 +89,8 @@ class UnreadPusher:
             user = self._users[user_id] = _WatchedUser(listener.principal)
         else:
             user.principal = listener.principal
-            for topic, count in user.counts.items():
-                listener.unread(topic, count)
+            for topic, counts in user.counts.items():
+                listener.unread(topic, counts)
         user.listeners.add(listener)
         self._read_subscriptions(user)
 
@@ -100,7 +113,7 @@ class UnreadPusher:
 
     # Observer of the hub
 
-    def rows_added(self, topic: str) -> None:
+    def rows_changed(self, topic: str) -> None:
         users = self._topics.get(topic)
         if users:
             self._mark((user, topic) for user in users)
@@ -161,7 +174,7 @@ class UnreadPusher:
         for topic, answer in zip(fresh, answers, strict=True):
             if isinstance(answer, JoinResult):
                 self._topics[topic].add(user.principal.id)
-                self._push(user, topic, answer.unread)
+                self._push(user, topic, Counts.of(answer))
                 if self._hub.observe(self, answer):
                     self._mark([(user.principal.id, topic)])
             elif isinstance(answer, NotifyxError) and not isinstance(answer, NotFound | Forbidden):
@@ -199,7 +212,7 @@ class UnreadPusher:
                 for pair, answer in zip(pairs, answers, strict=True):
                     if isinstance(answer, UnreadResult):
                         if (user := self._users.get(pair[0])) is not None and pair[1] in user.counts:
-                            self._push(user, pair[1], answer.unread)
+                            self._push(user, pair[1], Counts.of(answer))
                     elif pair[0] in self._topics.get(pair[1], ()):
                         failed = True
                         self._dirty.add(pair)
@@ -207,9 +220,9 @@ class UnreadPusher:
         finally:
             self._flushing = False
 
-    def _push(self, user: _WatchedUser, topic: str, count: int) -> None:
-        if user.counts.get(topic) == count:
+    def _push(self, user: _WatchedUser, topic: str, counts: Counts) -> None:
+        if user.counts.get(topic) == counts:
             return
-        user.counts[topic] = count
+        user.counts[topic] = counts
         for listener in tuple(user.listeners):
-            listener.unread(topic, count)
+            listener.unread(topic, counts)

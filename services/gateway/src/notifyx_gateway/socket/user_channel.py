@@ -16,6 +16,7 @@ from notifyx_gateway.socket.channels import StoreChannel, StrictPush, TopicChann
 from notifyx_gateway.socket.client import ConnectedClient
 from notifyx_gateway.socket.frames import Message
 from notifyx_gateway.socket.protocol import Channel, ChannelHandler
+from notifyx_gateway.socket.unread import Counts
 from notifyx_topics.names import inbox_topic
 
 
@@ -51,9 +52,9 @@ class UserChannel(StoreChannel):
             self.client.context.unread_pusher.close(self)
         super().on_ended()
 
-    def unread(self, topic: str, count: int) -> None:
-        """Push the unread count of a subscription."""
-        self.push("unread", {"topic": topic, "unread": count})
+    def unread(self, topic: str, counts: Counts) -> None:
+        """Push the counts of a subscription."""
+        self.push("unread", {"topic": topic, "unread": counts.unread, "expired": counts.expired})
 
     def handlers(self) -> dict[str, Callable[[Message], None]]:
         return {

@@ -41,3 +41,8 @@ def database_config(settings: StoreSettings, *, prepared: tuple[str, ...] = ()) 
         server_settings={"synchronous_commit": "on"},
         prepared=prepared,
     )
+
+
+def affected(tag: str) -> int:
+    """Return how many rows a statement changed, from the command tag that the driver returns."""
+    return int(tag.rpartition(" ")[2])

@@ -5,7 +5,7 @@ bytes::
 
     {"t": [["<topic id>", last_seq], ...]}    new notifications      {"s": ["<user>", ...]}  subscriptions changed
     {"a": [["<topic id>", "<user>"], ...]}    acknowledgements       {"c": ["<name>", ...]}  a topic changed
-    {"d": [["<topic id>", "<name>"], ...]}    a topic was deleted
+    {"d": [["<topic id>", "<name>"], ...]}    a topic was deleted    {"e": ["<topic id>", ...]}  unread ones expired
 
 ``"o"`` names the replica that wrote it, where that matters.
 """
@@ -43,6 +43,7 @@ class Wakeup:
     users: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     deleted: list[tuple[UUID, str]] = field(default_factory=list)
+    expired: list[UUID] = field(default_factory=list)
 
 
 def new_rows(heads: Sequence[tuple[UUID, int]], origin: str = "") -> list[str]:
@@ -70,6 +71,11 @@ def topic_deleted(topic: UUID, name: str) -> list[str]:
     return list(_split("d", [[str(topic), name]]))
 
 
+def expired(topics: Sequence[UUID]) -> list[str]:
+    """Return payloads: notifications of these topics were removed before somebody acknowledged them."""
+    return list(_split("e", [str(topic) for topic in topics]))
+
+
 def parse(payload: str) -> Wakeup | None:
     """Parse a payload; return ``None`` for one that Notifyx did not write."""
     try:
@@ -81,6 +87,7 @@ def parse(payload: str) -> Wakeup | None:
             users=[str(user) for user in data.get("s", ())],
             changed=[str(name) for name in data.get("c", ())],
             deleted=[(UUID(topic), str(name)) for topic, name in data.get("d", ())],
+            expired=[UUID(topic) for topic in data.get("e", ())],
         )
     except (ValueError, TypeError, AttributeError):
         return None

@@ -30,11 +30,17 @@ def rows_frame(topic: str, first: int, last: int, items: Sequence[FeedRow], now_
     return "\n".join([head, *(item.payload for item in items)])
 
 
-def acked_frame(topic: str, user: str, up_to: int, seqs: Sequence[int], unread: int) -> str:
+def acked_frame(topic: str, user: str, up_to: int, seqs: Sequence[int], *, unread: int, expired: int) -> str:
     """Return the frame with a user's position in a topic after an acknowledgement."""
     return _frame({
-        "type": "acked", "topic": topic, "user": user, "up_to": up_to, "seqs": list(seqs), "unread": unread
+        "type": "acked", "topic": topic, "user": user, "up_to": up_to, "seqs": list(seqs), "unread": unread,
+        "expired": expired,
     })  # fmt: skip
+
+
+def expired_frame(topic: str) -> str:
+    """Return the frame: unread notifications of the topic were removed."""
+    return _frame({"type": "expired", "topic": topic})
 
 
 def subscriptions_frame(user: str) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from notifyx_store.feed.core import FeedRow
-from notifyx_store.readers.joins import UNREAD_ABOVE
+from notifyx_store.readers.joins import EXPIRED, UNREAD_ABOVE
 
 ROWS_PER_READ = 500
 BYTES_PER_READ = 1 << 20
@@ -39,7 +39,7 @@ ORDER BY t.id, page.seq
 """
 
 _POSITIONS = f"""
-SELECT t.name, s.user_id, s.acked_up_to, ({UNREAD_ABOVE}) AS unread,
+SELECT t.name, s.user_id, s.acked_up_to, ({UNREAD_ABOVE}) AS unread, {EXPIRED} AS expired,
        array(SELECT e.seq FROM ack_exceptions e WHERE e.subscription_id = s.id ORDER BY e.seq DESC LIMIT $3) AS seqs
 FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
 JOIN topics t ON t.id = wanted.topic_id AND t.kind <> 'deleted'
@@ -65,13 +65,14 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class ReaderPosition:
-    """A user's position in a topic: the cursor, the acknowledged seqs above it, and the unread count."""
+    """A user's position in a topic: the cursor, the acknowledged seqs above it, the unread and expired counts."""
 
     topic: str
     user: str
     up_to: int
     seqs: list[int]
     unread: int
+    expired: int
 
 
 async def read_heads(connection: asyncpg.Connection, topics: Sequence[UUID]) -> dict[UUID, tuple[int, datetime]]:
@@ -96,7 +97,9 @@ async def read_positions(connection: asyncpg.Connection, pairs: Sequence[tuple[U
         _POSITIONS, [topic for topic, _ in pairs], [user for _, user in pairs], MAX_ACKED_SEQS
     )
     return [
-        ReaderPosition(row["name"], row["user_id"], row["acked_up_to"], sorted(row["seqs"]), row["unread"])
+        ReaderPosition(
+            row["name"], row["user_id"], row["acked_up_to"], sorted(row["seqs"]), row["unread"], row["expired"]
+        )
         for row in rows
     ]
 

@@ -140,6 +140,9 @@ class FeedServer:
         for user in wakeup.users:
             for connection in self._users.get(user, ()):
                 connection.put(messages.subscriptions_frame(user))
+        for topic in wakeup.expired:
+            for connection in self._core.watchers(topic):
+                connection.put(messages.expired_frame(self._core.name(topic)))
         if wakeup.changed or wakeup.deleted:
             deleted = {topic for topic, _ in wakeup.deleted}
             changed = set(wakeup.changed)
@@ -266,7 +269,12 @@ class FeedServer:
                 raise
             for position in positions:
                 frame = messages.acked_frame(
-                    position.topic, position.user, position.up_to, position.seqs, position.unread
+                    position.topic,
+                    position.user,
+                    position.up_to,
+                    position.seqs,
+                    unread=position.unread,
+                    expired=position.expired,
                 )
                 for watching in self._users.get(position.user, ()):
                     watching.put(frame)

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from notifyx_store.base.database import affected
+
 BATCH = 5_000
 """Maximum number of rows deleted by one statement."""
 
@@ -55,11 +57,7 @@ async def delete_old_records(
     connection: asyncpg.Connection, ttls: RecordTtls, now: datetime, *, batch: int = BATCH
 ) -> bool:
     """Delete up to ``batch`` records of each kind; return whether there may be more."""
-    keys = _affected(await connection.execute(_IDEMPOTENCY, now - ttls.idempotency, batch))
-    batches = _affected(await connection.execute(_BATCHES, now - ttls.batches, batch))
+    keys = affected(await connection.execute(_IDEMPOTENCY, now - ttls.idempotency, batch))
+    batches = affected(await connection.execute(_BATCHES, now - ttls.batches, batch))
     emails: int = await connection.fetchval(_EMAILS, now - ttls.emails, batch)
     return batch in (keys, batches, emails)
-
-
-def _affected(tag: str) -> int:
-    return int(tag.rpartition(" ")[2])

@@ -1,9 +1,10 @@
 """Removes notifications by retention (age, count) and by their own ``expires_at``.
 
 Removing a notification that somebody has not acknowledged moves it, for that subscription, from *pending* to
-*expired*. Both happen in one transaction under the topic's exclusive lock, so a concurrent acknowledgement comes
-either before or after it. Retention removes prefixes and raises ``pruned_seq``; ``expires_at``
-removes single notifications. Work is done in bounded batches, and replicas share it topic by topic.
+*expired*, and a wake-up reports that counts changed. All of it happens in one transaction under the topic's exclusive
+lock, so a concurrent acknowledgement comes either before or after it. Retention removes prefixes and raises
+``pruned_seq``; ``expires_at`` removes single notifications. Work is done in bounded batches, and replicas share it
+topic by topic.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from uuid import UUID
 
 import asyncpg
 
+from notifyx_store.base import wakeups
+from notifyx_store.base.database import affected
 from notifyx_store.base.locking import lock_topics, quick_transaction, try_lock_retention
 
 BATCH = 2_000
@@ -74,11 +77,16 @@ WITH excepted AS (
 ), counted AS (
     SELECT s.id, cardinality($2::bigint[])
                  - width_bucket(greatest(s.acked_up_to, s.first_seq - 1), $2::bigint[])
-                 - coalesce(excepted.n, 0) AS n
+                 - coalesce(excepted.n, 0) AS n,
+           CASE WHEN excepted.n IS NULL THEN ($2::bigint[])[cardinality($2::bigint[])]
+                ELSE (SELECT max(doomed.seq) FROM unnest($2::bigint[]) AS doomed(seq)
+                      WHERE NOT EXISTS (SELECT 1 FROM ack_exceptions e
+                                        WHERE e.subscription_id = s.id AND e.seq = doomed.seq)) END AS last
     FROM subscriptions s LEFT JOIN excepted ON excepted.id = s.id
     WHERE s.topic_id = $1 AND s.ended_at IS NULL AND s.acked_up_to < ($2::bigint[])[cardinality($2::bigint[])]
 )
-UPDATE subscriptions s SET expired_total = s.expired_total + counted.n
+UPDATE subscriptions s SET expired_total = s.expired_total + counted.n,
+                           expired_seq = greatest(s.expired_seq, counted.last)
 FROM counted WHERE s.id = counted.id AND counted.n > 0
 """
 
@@ -125,7 +133,8 @@ async def remove_batch(
         if not seqs:
             return RemovedBatch()
         await connection.execute(_LOCK_SUBSCRIPTIONS, topic, seqs[-1])
-        await connection.execute(_COUNT_EXPIRED, topic, seqs)
+        if affected(await connection.execute(_COUNT_EXPIRED, topic, seqs)):
+            await connection.execute(wakeups.NOTIFY, wakeups.expired([topic]))
         await connection.execute(_DELETE_ACK_EXCEPTIONS, topic, seqs)
         await connection.execute(_REMOVE, topic, seqs)
         if cause == "retention":

@@ -2,7 +2,8 @@
 
 A batch is one transaction. It holds each topic's advisory lock shared, so that retention (which holds it exclusively)
 never removes what is being counted, and locks the subscriptions' rows in the order of their ids. The cursor moves past
-acknowledged and removed notifications; ``acked_total`` counts those that existed.
+acknowledged and removed notifications; ``acked_total`` counts those that existed. What has expired is told until the
+user acknowledges everything up to the last of it, or further: single seqs say nothing about others.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ ORDER BY s.id FOR UPDATE OF s
 
 _ACKNOWLEDGE = """
 WITH base AS (
-    SELECT s.id, s.topic_id, s.acked_up_to AS before, t.last_seq,
+    SELECT s.id, s.topic_id, s.acked_up_to AS before, t.last_seq, s.expired_total,
+           CASE WHEN request.up_to > 0 AND least(request.up_to, t.last_seq) >= s.expired_seq THEN s.expired_total
+                ELSE s.expired_told END AS told,
+           s.expired_told AS told_before,
            greatest(s.acked_up_to, least(request.up_to, t.last_seq)) AS upto
     FROM unnest($1::bigint[], $2::bigint[]) AS request(id, up_to)
     JOIN subscriptions s ON s.id = request.id JOIN topics t ON t.id = s.topic_id
@@ -60,7 +64,7 @@ WITH base AS (
     JOIN notifications n ON n.topic_id = b.topic_id AND n.seq = one.seq
     WHERE NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = one.seq)
 ), moved AS (
-    SELECT b.id, b.topic_id, b.before,
+    SELECT b.id, b.topic_id, b.before, b.told, b.told > b.told_before AS told_more, b.expired_total - b.told AS expired,
         (SELECT count(*) FROM notifications n
          WHERE n.topic_id = b.topic_id AND n.seq > b.before AND n.seq <= b.upto
            AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = n.seq))
@@ -77,10 +81,11 @@ WITH base AS (
     INSERT INTO ack_exceptions (subscription_id, seq)
     SELECT f.id, f.seq FROM fresh f JOIN moved m ON m.id = f.id WHERE f.seq > m.cursor ORDER BY f.id, f.seq
 ), written AS (
-    UPDATE subscriptions s SET acked_up_to = m.cursor, acked_total = s.acked_total + m.acked
-    FROM moved m WHERE s.id = m.id AND (m.cursor <> m.before OR m.acked > 0)
+    UPDATE subscriptions s
+    SET acked_up_to = m.cursor, acked_total = s.acked_total + m.acked, expired_told = m.told
+    FROM moved m WHERE s.id = m.id AND (m.cursor <> m.before OR m.acked > 0 OR m.told_more)
 )
-SELECT m.id, m.cursor, m.acked,
+SELECT m.id, m.cursor, m.acked, m.told_more, m.expired,
     (SELECT count(*) FROM notifications n
      WHERE n.topic_id = m.topic_id AND n.seq > m.cursor
        AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = m.id AND e.seq = n.seq)
@@ -132,7 +137,12 @@ async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -
         if state is None:  # the topic was deleted meanwhile
             results[position] = ItemError.of(topic_not_found(item.topic)).model_dump()
         else:
-            results[position] = {"topic": item.topic, "acked_up_to": state["cursor"], "unread": state["unread"]}
+            results[position] = {
+                "topic": item.topic,
+                "acked_up_to": state["cursor"],
+                "unread": state["unread"],
+                "expired": state["expired"],
+            }
     return results
 
 
@@ -165,7 +175,7 @@ async def _transaction(
             return None
         by_id = {row["id"]: (row["topic_id"], row["user_id"]) for row in rows}
         states = await connection.fetch(_ACKNOWLEDGE, *_columns(by_id, requests))
-        changed = [by_id[state["id"]] for state in states if state["acked"]]
+        changed = [by_id[state["id"]] for state in states if state["acked"] or state["told_more"]]
         if changed:
             await connection.execute(wakeups.NOTIFY, wakeups.acknowledged(changed))
     return {by_id[state["id"]]: state for state in states}

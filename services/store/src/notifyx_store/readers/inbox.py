@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +19,7 @@ import orjson
 
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
+from notifyx_store.readers.joins import EXPIRED
 from notifyx_store.topics.permissions import may_read
 from notifyx_store.topics.rows import topic_row
 
@@ -49,14 +50,14 @@ WHERE s.id = ANY($1::bigint[])
 ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
 """
 
-_UNREAD = """
-SELECT t.name, (SELECT count(*) FROM notifications n
+_UNREAD = f"""
+SELECT t.name, {EXPIRED} AS expired, (SELECT count(*) FROM notifications n
                 WHERE n.topic_id = s.topic_id AND n.seq > s.acked_up_to AND n.seq >= s.first_seq
                   AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq)
                ) AS unread
 FROM subscriptions s JOIN topics t ON t.id = s.topic_id
 WHERE s.id = ANY($1::bigint[]) ORDER BY t.name
-"""
+"""  # noqa: S608 - put together from constants
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -110,11 +111,16 @@ async def read_inbox(
     if len(rows) > limit:
         last = page[-1]
         cursor = InboxCursor(last["published_at"], last["topic_id"], last["seq"]).encode()
-    unread = {row["name"]: row["unread"] for row in await connection.fetch(_UNREAD, visible)}
-    return page_json([(row["payload"], row["acked"]) for row in page], cursor, unread)
+    counts = await connection.fetch(_UNREAD, visible)
+    others = {
+        "next": cursor,
+        "unread": {row["name"]: row["unread"] for row in counts},
+        "expired": {row["name"]: row["expired"] for row in counts if row["expired"]},
+    }
+    return page_json([(row["payload"], row["acked"]) for row in page], others)
 
 
-def page_json(items: list[tuple[str, bool]], cursor: str | None, unread: Mapping[str, int]) -> bytes:
+def page_json(items: list[tuple[str, bool]], others: dict[str, Any]) -> bytes:
     """Return the page's JSON. Notifications are stored as JSON; ``acked`` is appended without encoding them again."""
     texts = ",".join(f'{payload[:-1]},"acked":{"true" if acked else "false"}}}' for payload, acked in items)
-    return b'{"items":[%s],"next":%s,"unread":%s}' % (texts.encode(), orjson.dumps(cursor), orjson.dumps(dict(unread)))
+    return b'{"items":[%s],%s' % (texts.encode(), orjson.dumps(others)[1:])

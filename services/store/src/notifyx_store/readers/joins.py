@@ -22,11 +22,15 @@ WHERE n.topic_id = t.id AND n.seq > coalesce(greatest(s.acked_up_to, s.first_seq
 """
 """Counts what is unread after the cursor of subscription ``s`` (which may be null) in topic ``t``."""
 
+EXPIRED = "coalesce(s.expired_total - s.expired_told, 0)"
+"""What was removed before the user of subscription ``s`` (which may be null) acknowledged it, and not acknowledged
+past since. Retention counts it as it removes, so that it is the ledger's own number."""
+
 _JOIN = f"""
 SELECT t.id, t.last_seq, t.pruned_seq, coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
        coalesce((SELECT n.seq FROM notifications n WHERE n.topic_id = t.id ORDER BY n.seq LIMIT 1), t.last_seq + 1)
            AS first_seq,
-       ({UNREAD_ABOVE}) AS unread,
+       ({UNREAD_ABOVE}) AS unread, {EXPIRED} AS expired,
        CASE WHEN wanted.since IS NULL OR wanted.since >= t.last_seq THEN 0
             ELSE t.last_seq - wanted.since - (SELECT count(*) FROM notifications n
                                               WHERE n.topic_id = t.id AND n.seq > wanted.since) END AS missing
@@ -37,7 +41,8 @@ ORDER BY wanted.position
 """  # noqa: S608 - put together from constants
 
 _UNREAD = f"""
-SELECT coalesce(s.acked_up_to, 0) AS acked_up_to, CASE WHEN t.id IS NULL THEN 0 ELSE ({UNREAD_ABOVE}) END AS unread
+SELECT coalesce(s.acked_up_to, 0) AS acked_up_to, CASE WHEN t.id IS NULL THEN 0 ELSE ({UNREAD_ABOVE}) END AS unread,
+       {EXPIRED} AS expired
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(name, user_id, position)
 LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'
 LEFT JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
@@ -83,6 +88,7 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
             "unread": row["unread"],
             "truncated": item.since is not None and item.since < row["pruned_seq"],
             "missing": row["missing"],
+            "expired": row["expired"],
             "subscribed": row["lasting"],
         }
     return results

@@ -18,14 +18,14 @@ from notifyx_common.errors import Conflict, Forbidden, NotFound
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
 from notifyx_store.base.locking import LOCK_SHARED
-from notifyx_store.readers.joins import UNREAD_ABOVE
+from notifyx_store.readers.joins import EXPIRED, UNREAD_ABOVE
 from notifyx_store.topics.permissions import TopicRow, check_manage, check_read, email_identity
 from notifyx_store.topics.rows import read_or_create, read_topic
 from notifyx_topics.names import inbox_topic
 from notifyx_topics.settings import EmailMode
 
 _COLUMNS = f"""t.name AS topic, s.user_id, s.email_mode AS email, s.first_seq, s.acked_up_to, s.created_at,
-    ({UNREAD_ABOVE}) AS unread"""
+    ({UNREAD_ABOVE}) AS unread, {EXPIRED} AS expired"""
 
 _OWN = f"""
 SELECT {_COLUMNS} FROM subscriptions s JOIN topics t ON t.id = s.topic_id
@@ -148,7 +148,13 @@ async def subscribers(
     check_manage(principal, topic)
     rows = await connection.fetch(_OF_TOPIC, topic.id, after, limit + 1)
     items = [
-        Subscriber(user=row["user_id"], email=row["email"], unread=row["unread"], created_at=row["created_at"])
+        Subscriber(
+            user=row["user_id"],
+            email=row["email"],
+            unread=row["unread"],
+            expired=row["expired"],
+            created_at=row["created_at"],
+        )
         for row in rows[:limit]
     ]
     return Subscribers(items=items, next=items[-1].user if len(rows) > limit else None)
@@ -173,5 +179,6 @@ def _subscription(row: Any) -> Subscription:
         first_seq=row["first_seq"],
         acked_up_to=row["acked_up_to"],
         unread=row["unread"],
+        expired=row["expired"],
         created_at=row["created_at"],
     )

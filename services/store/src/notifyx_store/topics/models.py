@@ -50,7 +50,8 @@ class Topic(Model):
 class Subscription(Model):
     """A period in which a user is subscribed to a topic; ``lasting`` is false for a reader who only acknowledges.
 
-    ``acked_up_to`` is the cursor. The totals belong to the ledger; pending is counted in the log.
+    ``acked_up_to`` is the cursor. The totals belong to the ledger; pending is counted in the log. ``expired_told`` is
+    the part of ``expired_total`` that the user has acknowledged past, ``expired_seq`` the last seq that expired.
     ``identity`` is the hash of the verified email the user subscribed with, for allow-lists that name it.
     """
 
@@ -68,6 +69,8 @@ class Subscription(Model):
     acked_up_to = fields.BigIntField()
     acked_total = fields.BigIntField(default=0, db_default=0)
     expired_total = fields.BigIntField(default=0, db_default=0)
+    expired_told = fields.BigIntField(default=0, db_default=0)
+    expired_seq = fields.BigIntField(default=0, db_default=0)
     withdrawn_total = fields.BigIntField(default=0, db_default=0)
     identity = fields.CharField(max_length=64, default="", db_default="")
     created_at = fields.DatetimeField()

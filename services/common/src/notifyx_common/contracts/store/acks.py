@@ -30,11 +30,12 @@ class AckBatch(RequestModel):
 
 
 class AckResult(BaseModel):
-    """The user's cursor after the acknowledgement, and the number of unread notifications."""
+    """The user's cursor after the acknowledgement, and the numbers of unread and of expired notifications."""
 
     topic: str
     acked_up_to: int
     unread: int
+    expired: int = 0
 
 
 class AckState(BaseModel):
@@ -62,12 +63,13 @@ class UnreadBatch(RequestModel):
 
 
 class UnreadResult(BaseModel):
-    """Cursor and unread count of one pair, computed from the log."""
+    """Cursor, unread count and expired count of one pair."""
 
     user: str
     topic: str
     acked_up_to: int
     unread: int
+    expired: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ From the store::
         followed by n lines, each the JSON of one notification (``log.Notification``), ascending by seq. It covers
         every seq in [a, b]: one that is missing among the lines no longer exists (expired). For each watched
         topic a is always the previous b + 1 (or the watch's after + 1): contiguous, without overlap.
-    {"type": "acked", "topic": "<name>", "user": "<id>", "up_to": n, "seqs": [...], "unread": n}
+    {"type": "acked", "topic": "<name>", "user": "<id>", "up_to": n, "seqs": [...], "unread": n, "expired": n}
+    {"type": "expired", "topic": "<name>"}                  unread notifications were removed: read the counts again
     {"type": "subscriptions", "user": "<id>"}               the user's set of subscriptions changed
     {"type": "topic_deleted", "topic": "<name>"}            (the watch has ended)
     {"type": "topic_changed", "topic": "<name>"}            permissions or settings changed: check joins again

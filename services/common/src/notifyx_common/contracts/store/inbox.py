@@ -11,11 +11,15 @@ from notifyx_common.contracts.call import V1, Call, Number, Raw
 
 
 class InboxPage(BaseModel):
-    """Notifications of all subscriptions with ``acked``, newest first. ``unread``: the count of each topic."""
+    """Notifications of all subscriptions with ``acked``, newest first. ``unread``: the count of each topic.
+
+    ``expired``: how many were removed before the user acknowledged them, of each topic where there are any.
+    """
 
     items: list[dict[str, Any]]
     next: str | None
     unread: dict[str, int]
+    expired: dict[str, int] = {}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class JoinResult(BaseModel):
 
     ``first_seq`` is the oldest seq in the log (``last_seq + 1`` for an empty log). ``truncated``: retention removed
     part of what followed ``since``. ``missing``: how many after ``since`` no longer exist, expired ones included.
+    ``expired``: how many were removed before the user acknowledged them, with or without ``since``.
     """
 
     topic: str
@@ -41,6 +42,7 @@ class JoinResult(BaseModel):
     unread: int
     truncated: bool
     missing: int
+    expired: int = 0
     subscribed: bool
 
 

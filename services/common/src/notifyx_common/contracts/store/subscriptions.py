@@ -21,13 +21,17 @@ class SubscriptionSettings(RequestModel):
 
 
 class Subscription(BaseModel):
-    """A user's subscription to a topic."""
+    """A user's subscription to a topic.
+
+    ``expired``: how many were removed before the user acknowledged them, until the user acknowledges past the last one.
+    """
 
     topic: str
     email: EmailMode
     first_seq: int
     acked_up_to: int
     unread: int
+    expired: int = 0
     created_at: datetime
 
 
@@ -43,6 +47,7 @@ class Subscriber(BaseModel):
     user: str
     email: EmailMode
     unread: int
+    expired: int = 0
     created_at: datetime
 
 

@@ -83,10 +83,12 @@ class BatchAnswer(BaseModel):
 
 
 class Acked(BaseModel):
-    """The caller's cursor after the acknowledgement, and what is still unread."""
+    """The caller's cursor after the acknowledgement, and the numbers of notifications that are still unread, and that
+    were removed before the caller acknowledged them."""
 
     acked_up_to: int
     unread: int
+    expired: int
 
 
 class HistoryPage(BaseModel):
@@ -105,11 +107,15 @@ class InboxNotification(Notification):
 
 
 class InboxPage(BaseModel):
-    """Newest first. ``unread`` is by topic, ``next`` the ``after`` of the following page."""
+    """Newest first. ``unread`` is by topic, ``next`` the ``after`` of the following page.
+
+    ``expired`` is by topic, too: how many were removed before the caller acknowledged them, where there are any.
+    """
 
     items: list[InboxNotification]
     next: str | None
     unread: dict[AnyTopicName, int]
+    expired: dict[AnyTopicName, int]
 
 
 class NamedSubscriber(Subscriber):

@@ -119,7 +119,7 @@ def _add_reading(
         principal.require_scope("read", topic)
         wanted = await read_model(Acks)
         result = await store.ack(principal, topic, wanted.up_to, wanted.seqs)
-        return json_response({"acked_up_to": result.acked_up_to, "unread": result.unread})
+        return json_response({"acked_up_to": result.acked_up_to, "unread": result.unread, "expired": result.expired})
 
     @blueprint.get("/topics/<name>/acks")
     async def acks(name: str) -> Response:
