@@ -3,10 +3,16 @@ import { problemOf, unreachable } from "./errors";
 
 const DEADLINE_MS = 20_000;
 
-/** `fetch` that gives up in time and says that nobody answered instead of what the browser says. */
+/**
+ * `fetch` that returns whole answers, gives up in time, and says that nobody answered instead of what the browser says.
+ * A server that ends may have sent the head of an answer and not its body: that is no answer.
+ */
 export async function fetchInTime(request: Request): Promise<Response> {
   try {
-    return await fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(DEADLINE_MS)]) });
+    const signal = AbortSignal.any([request.signal, AbortSignal.timeout(DEADLINE_MS)]);
+    const answer = await fetch(request, { signal });
+    const body = await answer.arrayBuffer();
+    return new Response(body.byteLength === 0 ? null : body, answer);
   } catch (error) {
     if (request.signal.aborted) throw error;
     throw unreachable();
@@ -15,9 +21,7 @@ export async function fetchInTime(request: Request): Promise<Response> {
 
 /** The decoded JSON of a good answer; `undefined` where it has no body. Throws {@link ApiError}. */
 export async function read(response: Response): Promise<unknown> {
-  const text = await response.text().catch(() => {
-    throw unreachable();
-  });
+  const text = await response.text();
   let body: unknown;
   try {
     body = text === "" ? undefined : JSON.parse(text);
