@@ -25,6 +25,7 @@ The tree::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -37,6 +38,15 @@ class FieldError(BaseModel):
 
     field: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A rate limit as its user sees it: ``burst`` actions at once, and as many again within ``window`` seconds."""
+
+    name: str
+    burst: int
+    window: float
 
 
 class NotifyxError(Exception):
@@ -54,17 +64,22 @@ class NotifyxError(Exception):
         code: str | None = None,
         fields: Sequence[FieldError] = (),
         retry_after: float | None = None,
+        quota: Quota | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.fields = tuple(fields)
         self.retry_after = retry_after
         """Seconds after which the same request may succeed; ``None`` if unknown."""
+        self.quota = quota
+        """The rate limit that was reached, if one was."""
         if code is not None:
             self.code = code
 
     def to_problem(self) -> dict[str, Any]:
-        """Return the RFC 9457 document: ``type, title, status, detail, code`` and, for validation, ``errors``."""
+        """Return the RFC 9457 document: ``type, title, status, detail, code``; for validation ``errors``; and what is
+        known of ``retry_after`` (seconds) and ``limit`` (name, burst, window in seconds).
+        """
         problem: dict[str, Any] = {
             "type": f"https://notifyx.dev/errors/{self.code}",
             "title": self.title,
@@ -74,11 +89,19 @@ class NotifyxError(Exception):
         }
         if self.fields:
             problem["errors"] = [field.model_dump() for field in self.fields]
-        return problem
+        return {**problem, **self._when()}
 
     def to_reply(self) -> dict[str, Any]:
-        """Return the form for the socket: ``{"code", "reason"}``."""
-        return {"code": self.code, "reason": self.reason}
+        """Return the form for the socket: ``{"code", "reason"}``; ``retry_after`` and ``limit`` as in a problem."""
+        return {"code": self.code, "reason": self.reason, **self._when()}
+
+    def _when(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.retry_after is not None:
+            found["retry_after"] = round(self.retry_after, 3)
+        if self.quota is not None:
+            found["limit"] = {"name": self.quota.name, "burst": self.quota.burst, "window": self.quota.window}
+        return found
 
     @classmethod
     def from_problem(cls, problem: Mapping[str, Any]) -> NotifyxError:
@@ -86,12 +109,28 @@ class NotifyxError(Exception):
         status = problem.get("status")
         kind = _BY_STATUS.get(status, Internal) if isinstance(status, int) else Internal
         raw_fields = problem.get("errors", ())
-        fields = [FieldError.model_validate(item) for item in raw_fields]
-        return kind(str(problem.get("detail", kind.title)), code=str(problem.get("code", kind.code)), fields=fields)
+        return kind(
+            str(problem.get("detail", kind.title)),
+            code=str(problem.get("code", kind.code)),
+            fields=[FieldError.model_validate(item) for item in raw_fields],
+            retry_after=_seconds(problem.get("retry_after")),
+            quota=_quota(problem.get("limit")),
+        )
 
     def with_reason(self, reason: str) -> Self:
         """Return the same error with another sentence."""
-        return type(self)(reason, code=self.code, fields=self.fields, retry_after=self.retry_after)
+        return type(self)(reason, code=self.code, fields=self.fields, retry_after=self.retry_after, quota=self.quota)
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and 0 <= value < float("inf") else None
+
+
+def _quota(value: object) -> Quota | None:
+    match value:
+        case {"name": str(name), "burst": int(burst), "window": int() | float() as window}:
+            return Quota(name, burst, float(window))
+    return None
 
 
 class InvalidRequest(NotifyxError):

@@ -540,13 +540,16 @@ export interface components {
         };
         /**
          * Acked
-         * @description The caller's cursor after the acknowledgement, and what is still unread.
+         * @description The caller's cursor after the acknowledgement, and the numbers of notifications that are still unread, and that
+         *     were removed before the caller acknowledged them.
          */
         Acked: {
             /** Acked Up To */
             acked_up_to: number;
             /** Unread */
             unread: number;
+            /** Expired */
+            expired: number;
         };
         /**
          * Acks
@@ -858,6 +861,8 @@ export interface components {
         /**
          * InboxPage
          * @description Newest first. ``unread`` is by topic, ``next`` the ``after`` of the following page.
+         *
+         *     ``expired`` is by topic, too: how many were removed before the caller acknowledged them, where there are any.
          */
         InboxPage: {
             /** Items */
@@ -866,6 +871,10 @@ export interface components {
             next: string | null;
             /** Unread */
             unread: {
+                [key: string]: number;
+            };
+            /** Expired */
+            expired: {
                 [key: string]: number;
             };
         };
@@ -878,6 +887,18 @@ export interface components {
             keys: {
                 [key: string]: unknown;
             }[];
+        };
+        /**
+         * Limit
+         * @description A rate limit: ``burst`` actions at once, and as many again within ``window`` seconds.
+         */
+        Limit: {
+            /** Name */
+            name: string;
+            /** Burst */
+            burst: number;
+            /** Window */
+            window: number;
         };
         /**
          * NamedSubscriber
@@ -893,6 +914,11 @@ export interface components {
             email: "never" | "every" | "unread" | "digest";
             /** Unread */
             unread: number;
+            /**
+             * Expired
+             * @default 0
+             */
+            expired?: number;
             /**
              * Created At
              * Format: date-time
@@ -1044,6 +1070,9 @@ export interface components {
         /**
          * Problem
          * @description RFC 9457. Rely on ``code``; ``detail`` is for people. ``errors`` lists the fields of a request that is wrong.
+         *
+         *     ``retry_after`` is the exact number of seconds after which the same request may succeed, ``limit`` the rate limit
+         *     that was reached.
          */
         Problem: {
             /** Type */
@@ -1061,6 +1090,13 @@ export interface components {
              * @default []
              */
             errors?: components["schemas"]["FieldError"][];
+            /**
+             * Retry After
+             * @default null
+             */
+            retry_after?: number | null;
+            /** @default null */
+            limit?: components["schemas"]["Limit"] | null;
         };
         /**
          * Published
@@ -1171,6 +1207,8 @@ export interface components {
         /**
          * Subscription
          * @description A user's subscription to a topic.
+         *
+         *     ``expired``: how many were removed before the user acknowledged them, until the user acknowledges past the last one.
          */
         Subscription: {
             /** Topic */
@@ -1186,6 +1224,11 @@ export interface components {
             acked_up_to: number;
             /** Unread */
             unread: number;
+            /**
+             * Expired
+             * @default 0
+             */
+            expired?: number;
             /**
              * Created At
              * Format: date-time
@@ -1231,6 +1274,13 @@ export interface components {
              * @default []
              */
             errors?: components["schemas"]["FieldError"][];
+            /**
+             * Retry After
+             * @default null
+             */
+            retry_after?: number | null;
+            /** @default null */
+            limit?: components["schemas"]["Limit"] | null;
             /** Error */
             error: string;
             /** Error Description */
@@ -1273,10 +1323,16 @@ export interface components {
              * @default null
              */
             scope?: string | null;
+            /**
+             * Device Token
+             * @default null
+             */
+            device_token?: string | null;
         };
         /**
          * TokenResponse
-         * @description RFC 6749 5.1; ``refresh_token`` is absent for ``client_credentials``.
+         * @description RFC 6749 5.1; ``refresh_token`` is absent for ``client_credentials``, and ``device_token`` for other grants than
+         *     ``password``.
          */
         TokenResponse: {
             /** Access Token */
@@ -1296,6 +1352,11 @@ export interface components {
             refresh_token?: string | null;
             /** Scope */
             scope: string;
+            /**
+             * Device Token
+             * @default null
+             */
+            device_token?: string | null;
         };
         /**
          * Topic
@@ -1439,6 +1500,7 @@ export type HistoryPage = components['schemas']['HistoryPage'];
 export type InboxNotification = components['schemas']['InboxNotification'];
 export type InboxPage = components['schemas']['InboxPage'];
 export type KeySet = components['schemas']['KeySet'];
+export type Limit = components['schemas']['Limit'];
 export type NamedSubscriber = components['schemas']['NamedSubscriber'];
 export type NewApiKey = components['schemas']['NewApiKey'];
 export type NewNotification = components['schemas']['NewNotification'];
@@ -1536,6 +1598,10 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1629,6 +1695,10 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1711,6 +1781,10 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1840,6 +1914,10 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3151,6 +3229,10 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3279,6 +3361,10 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3579,6 +3665,10 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3753,6 +3843,10 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -33,8 +33,29 @@ class Bucket:
 
     def after(self, full_at: float, now: float) -> float:
         """Return when the bucket is full again after one more action at ``now``."""
-        # A gateway whose clock is ahead must not make a bucket take longer to fill than an empty one.
+        # A replica whose clock is ahead must not make a bucket take longer to fill than an empty one.
         return min(max(full_at, now), now + self.window) + self.interval
+
+    def remaining(self, full_at: float, now: float) -> int:
+        """Return how many actions are allowed at ``now``."""
+        return max(0, int((now + self.window - max(full_at, now) + _ROUNDING) / self.interval))
+
+    def standing(self, full_at: float, now: float, wait: float = 0.0) -> Standing:
+        """Return the state of the bucket at ``now``, for an action that has to wait ``wait`` seconds."""
+        remaining = self.remaining(full_at, now)
+        more = full_at + (remaining + 1) * self.interval - self.window - now
+        return Standing(wait, remaining, 0.0 if remaining >= self.burst else max(0.0, more))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a limit answered about one action: the ``wait`` until it is allowed (0: it was counted), how many more are
+    allowed at once, and the seconds until there is one more of those.
+    """
+
+    wait: float
+    remaining: int
+    reset: float
 
 
 class RateLimit:
@@ -51,6 +72,10 @@ class RateLimit:
     def wait(self, key: str, now: float) -> float:
         """Return the seconds until ``key`` may act; 0 if it may act now. Counts nothing."""
         return self.bucket.wait(self._full_at.get(key, now), now)
+
+    def standing(self, key: str, now: float, wait: float = 0.0) -> Standing:
+        """Return the state of the bucket of ``key`` at ``now``."""
+        return self.bucket.standing(self._full_at.get(key, now), now, wait)
 
     def try_acquire(self, key: str, now: float) -> bool:
         """Count one action of ``key`` at ``now`` (monotonic seconds) if it is allowed; return whether it is."""

@@ -15,7 +15,8 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from notifyx_common.clock import Clock
-from notifyx_common.limiting.buckets import Bucket, RateLimit
+from notifyx_common.errors import Quota
+from notifyx_common.limiting.buckets import Bucket, RateLimit, Standing
 from notifyx_common.metrics import Metrics
 
 MAX_OPERATIONS = 4
@@ -47,6 +48,7 @@ class RateLimiter:
         shared: SharedTable | None,
         timeout: float | None = None,
     ) -> None:
+        self.quota = Quota(name, burst, burst * interval)
         self._name = name
         self._own = RateLimit(burst, interval)
         self._clock = clock
@@ -57,20 +59,24 @@ class RateLimiter:
 
     async def try_acquire(self, key: str) -> float:
         """Count one action of ``key`` and return 0, or return the seconds to wait and count nothing."""
+        return (await self.acquire(key)).wait
+
+    async def acquire(self, key: str) -> Standing:
+        """Count one action of ``key`` if it is allowed; return how the key stands after it."""
         if self._shared is not None and not self._own.wait(key, self._clock.monotonic()):
-            wait = await self._try_acquire_shared(self._shared, key)
-            if wait is not None:
-                if not wait:
+            standing = await self._acquire_shared(self._shared, key)
+            if standing is not None:
+                if not standing.wait:
                     self._own.try_acquire(key, self._clock.monotonic())
-                return wait
+                return standing
         now = self._clock.monotonic()
         wait = self._own.wait(key, now)
         self._own.try_acquire(key, now)
         self._count("memory", "refused" if wait else "allowed")
-        return wait
+        return self._own.standing(key, now, wait)
 
-    async def _try_acquire_shared(self, shared: SharedTable, key: str) -> float | None:
-        """Return the seconds to wait by the count of all replicas; ``None`` if memcached does not answer."""
+    async def _acquire_shared(self, shared: SharedTable, key: str) -> Standing | None:
+        """Return how ``key`` stands by the count of all replicas; ``None`` if memcached does not answer."""
         change = _Change(self._own.bucket, self._clock)
         # One request of this process at a time: concurrent updates would only make each other retry.
         lock = self._locks.setdefault(key, asyncio.Lock())
@@ -78,8 +84,8 @@ class RateLimiter:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timeout), lock:
                 answered = await shared.update(self._shared_key(key), change)
-        self._count("shared", "error" if not answered else "refused" if change.wait else "allowed")
-        return change.wait if answered else None
+        self._count("shared", "error" if not answered else "refused" if change.standing.wait else "allowed")
+        return change.standing if answered else None
 
     def _shared_key(self, key: str) -> bytes:
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
@@ -90,20 +96,21 @@ class RateLimiter:
 
 
 class _Change:
-    """One action in a bucket whose state is decimal Unix time; ``wait`` is the result of the last call."""
+    """One action in a bucket whose state is decimal Unix time; ``standing`` is the result of the last call."""
 
     def __init__(self, bucket: Bucket, clock: Clock) -> None:
         self._bucket = bucket
         self._clock = clock
-        self.wait = 0.0
+        self.standing = Standing(0.0, bucket.burst, 0.0)
 
     def __call__(self, value: bytes | None) -> tuple[bytes, float] | None:
         now = self._clock.now().timestamp()
         full_at = _moment(value, now)
-        self.wait = self._bucket.wait(full_at, now)
-        if self.wait:
+        if wait := self._bucket.wait(full_at, now):
+            self.standing = self._bucket.standing(full_at, now, wait)
             return None
         full_at = self._bucket.after(full_at, now)
+        self.standing = self._bucket.standing(full_at, now)
         return b"%.6f" % full_at, full_at - now
 
 

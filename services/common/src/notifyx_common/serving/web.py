@@ -25,6 +25,7 @@ from notifyx_common.errors import (
     MethodNotAllowed,
     NotFound,
     NotifyxError,
+    Quota,
     TooLarge,
     Unauthenticated,
     UnsupportedMediaType,
@@ -122,8 +123,21 @@ def problem_response(error: NotifyxError) -> Response:
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     if error.retryable:
-        headers["Retry-After"] = str(math.ceil(error.retry_after or 1))
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
+    if error.quota is not None:
+        headers.update(quota_headers(error.quota, remaining=0, reset=error.retry_after or 0.0))
     return Response(orjson.dumps(error.to_problem()), status=error.http_status, content_type=PROBLEM, headers=headers)
+
+
+def quota_headers(quota: Quota, *, remaining: int, reset: float) -> dict[str, str]:
+    """Return ``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers, from -08 on).
+
+    ``reset`` is the number of seconds until more than ``remaining`` actions are allowed.
+    """
+    return {
+        "RateLimit-Policy": f'"{quota.name}";q={quota.burst};w={max(1, math.ceil(quota.window))}',
+        "RateLimit": f'"{quota.name}";r={remaining};t={math.ceil(reset)}',
+    }
 
 
 async def read_json() -> Any:

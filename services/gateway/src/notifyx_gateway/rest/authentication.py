@@ -64,9 +64,13 @@ class RequestAuthenticator:
         """Raise :class:`RateLimited` if this address requests tokens too often."""
         await self._limit(self._tokens, "sign-ins were tried")
 
+    def address(self) -> str:
+        """Return the client's address."""
+        return client_address(request.remote_addr, request.headers.get("X-Forwarded-For"), self._proxies)
+
     async def _limit(self, limiter: RateLimiter, what: str) -> None:
-        peer = request.remote_addr
-        address = client_address(peer, request.headers.get("X-Forwarded-For"), self._proxies)
-        wait = await limiter.try_acquire(address)
+        wait = await limiter.try_acquire(self.address())
         if wait:
-            raise RateLimited(f"Too many {what} from this address; try again in a while.", retry_after=wait)
+            raise RateLimited(
+                f"Too many {what} from this address; try again in a while.", retry_after=wait, quota=limiter.quota
+            )

@@ -1,7 +1,7 @@
 """Headers of every response: security headers for browsers, and cross-origin access for the allowed origins.
 
-The API uses bearer tokens, never cookies. So an allowed origin's scripts may call it, but cannot use another person's
-sign-in.
+The API authenticates by bearer tokens, never by cookies. So an allowed origin's scripts may call it, but cannot use
+another person's sign-in.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from notifyx_gateway.settings import GatewaySettings
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _METHODS = "GET, POST, PUT, PATCH, DELETE"
 _ALLOWED = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
-_EXPOSED = "Idempotency-Replayed, Location, Retry-After"
+_EXPOSED = "Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After"
 
 
 def add_headers(app: Quart, settings: GatewaySettings) -> None:

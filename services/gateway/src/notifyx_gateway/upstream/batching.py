@@ -160,7 +160,7 @@ def _resolve(item: QueuedItem[R], result: R | ItemError) -> None:
 def _fail(batch: Sequence[QueuedItem[R]], error: NotifyxError) -> None:
     for item in batch:
         if not item.future.done():
-            item.future.set_exception(type(error)(error.reason, code=error.code, fields=error.fields))
+            item.future.set_exception(error.with_reason(error.reason))
 
 
 def encode_batch(queued: Sequence[QueuedItem[R]], head: bytes = b"") -> bytes:

@@ -29,11 +29,12 @@ class ItemError(BaseModel):
     status: int = Field(ge=400, le=599)
     code: str
     detail: str
+    retry_after: float | None = Field(default=None, exclude_if=lambda seconds: seconds is None)
 
     @classmethod
     def of(cls, error: NotifyxError) -> ItemError:
         """Return ``error`` as the result of an item."""
-        return cls(status=error.http_status, code=error.code, detail=error.reason)
+        return cls(status=error.http_status, code=error.code, detail=error.reason, retry_after=error.retry_after)
 
     def error(self) -> NotifyxError:
         """Return the error for the item's caller."""

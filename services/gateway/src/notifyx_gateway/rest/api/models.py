@@ -13,8 +13,20 @@ from notifyx_gateway.rest.requests import BatchItem
 from notifyx_topics.names import AnyTopicName
 
 
+class Limit(BaseModel):
+    """A rate limit: ``burst`` actions at once, and as many again within ``window`` seconds."""
+
+    name: str
+    burst: int
+    window: float
+
+
 class Problem(BaseModel):
-    """RFC 9457. Rely on ``code``; ``detail`` is for people. ``errors`` lists the fields of a request that is wrong."""
+    """RFC 9457. Rely on ``code``; ``detail`` is for people. ``errors`` lists the fields of a request that is wrong.
+
+    ``retry_after`` is the exact number of seconds after which the same request may succeed, ``limit`` the rate limit
+    that was reached.
+    """
 
     type: str
     title: str
@@ -22,6 +34,8 @@ class Problem(BaseModel):
     detail: str
     code: str
     errors: list[FieldError] = []
+    retry_after: float | None = None
+    limit: Limit | None = None
 
 
 class TokenProblem(Problem):

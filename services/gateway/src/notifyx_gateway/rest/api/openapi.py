@@ -103,6 +103,19 @@ def _problem_statuses(operation: Operation) -> list[int]:
     return sorted({*operation.problems, *always, *lost} - set(operation.responses))
 
 
+RATE_LIMIT_HEADERS = {
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": "The limit that was reached: its name, how many at once (q), seconds until as many again (w).",
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": "How the caller stands: how many more at once (r), and seconds until there is one more (t).",
+    },
+}
+"""draft-ietf-httpapi-ratelimit-headers."""
+
+
 def _answer(says: str, kind: str, schema: Schema) -> dict[str, Any]:
     if schema is None:
         return {"description": says}
@@ -113,6 +126,8 @@ def _problem(operation: Operation, status: int) -> dict[str, Any]:
     entry = _answer(f"{HTTPStatus(status).phrase}.", PROBLEM, operation.problem)
     if status in (429, 503, 504):
         entry["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
+    if status == 429:
+        entry["headers"] |= RATE_LIMIT_HEADERS
     return entry
 
 
