@@ -46,7 +46,6 @@ class DigestView:
 class VerifyEmailView:
     """The email with one link to follow."""
 
-    name: str
     link: str
     expires_at: str
 
@@ -77,7 +76,7 @@ def view_of(context: TemplateContext) -> View:
                 link=_web_link(context.link),
             )
         case VerifyEmailContext():
-            return VerifyEmailView(context.name, context.link, _moment(context.expires_at))
+            return VerifyEmailView(context.link, _moment(context.expires_at))
 
 
 def _item(item: MailedNotification) -> ItemView:

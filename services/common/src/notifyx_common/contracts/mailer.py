@@ -61,11 +61,13 @@ class DigestContext(_Context):
 
 
 class VerifyEmailContext(_Context):
-    """An email with a link that proves an address."""
+    """An email with a link that proves an address.
+
+    It has no text that the user wrote: until the address is proved, its owner may be somebody else.
+    """
 
     template: Literal["verify_email"] = "verify_email"
     link: str = Field(pattern=r"^https?://[^\s<>\"'\x00-\x1f]+$")
-    name: str = ""
     expires_at: Annotated[datetime, TIME_TEXT] | None = None
 
 

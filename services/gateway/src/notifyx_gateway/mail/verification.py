@@ -115,7 +115,6 @@ def verification_mail(token: EmailToken, public_url: str) -> Mail:
         to=token.email,
         context=VerifyEmailContext(
             link=f"{public_url}/verify-email?token={quote(token.token, safe='')}",
-            name=token.name,
             expires_at=token.expires_at,
         ),
     )
