@@ -79,9 +79,11 @@ class RunningAuth:
         assert answer.status == 201, answer.data
         return Principal(id=answer.data["id"], email=answer.data["email"], name=answer.data["name"])
 
-    async def sign_in(self, email: str = "ada@example.org", password: str = PASSWORD, **more: Any) -> Answer:
+    async def sign_in(
+        self, email: str = "ada@example.org", password: str = PASSWORD, *, address: str = "192.0.2.9", **more: Any
+    ) -> Answer:
         form = {"grant_type": "password", "username": email, "password": password, **more}
-        return await self.call("POST", "/token", form)
+        return await self.call("POST", f"/token?address={address}", form)
 
     async def refresh(self, token: str, **more: Any) -> Answer:
         return await self.call("POST", "/token", {"grant_type": "refresh_token", "refresh_token": token, **more})

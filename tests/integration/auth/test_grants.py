@@ -163,10 +163,10 @@ async def test_guessing_is_slowed_down_and_never_locks_out(database: str) -> Non
         refused = await auth.sign_in()
         assert (refused.status, refused.data["code"]) == (429, "too_many_attempts")
         assert "6 s" in refused.data["detail"]
-        assert refused.headers["Retry-After"]
+        assert refused.headers["Retry-After"] == "6"
         auth.clock.move(seconds=6)
         assert (await auth.sign_in("ADA@EXAMPLE.ORG")).status == 200
-        assert [(await auth.sign_in(password="wrong again")).status for _ in range(4)] == [400, 400, 400, 429]
+        assert [(await auth.sign_in(password="wrong again")).status for _ in range(2)] == [400, 429]
         unknown = [(await auth.sign_in("nobody@example.org")).status for _ in range(4)]
         assert unknown == [400, 400, 400, 429]
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +12,6 @@ from notifyx_auth.credentials import (
     parse_refresh_token,
     verify_secret,
 )
-from notifyx_auth.throttle import wait_seconds
 from notifyx_common.logs import redact
 
 
@@ -50,10 +47,3 @@ def test_an_api_key_is_read_back_and_is_masked_in_logs() -> None:
 )
 def test_an_email_has_one_form(email: str, key: str | None) -> None:
     assert email_key(email) == key
-
-
-@given(st.integers(1, 50), st.floats(0.1, 60), st.floats(0, 3000))
-def test_the_wait_is_never_longer_than_an_interval(burst: int, seconds: float, used: float) -> None:
-    now, interval = datetime(2026, 1, 1, tzinfo=UTC), timedelta(seconds=seconds)
-    full_at = min(now + timedelta(seconds=used), now + interval * burst)
-    assert 1 <= wait_seconds(full_at, now, burst=burst, interval=interval) <= seconds + 1

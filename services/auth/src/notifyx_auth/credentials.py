@@ -2,8 +2,8 @@
 
 Such a value cannot be guessed, so its plain SHA-256 is safe to store (for passwords see
 :mod:`notifyx_auth.passwords`). An API key is ``nfx_<id>_<secret>``, a refresh token ``nfr_<session>_<secret>``: the
-first part finds the row, the second proves it. For the secret of a refresh token see
-:mod:`notifyx_auth.refresh_tokens`.
+first part finds the row, the second proves it. A device token is ``nfd_<secret>``. For the
+secret of a refresh token see :mod:`notifyx_auth.refresh_tokens`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from notifyx_common.contracts.auth import Email
 
 _API_KEY = re.compile(r"nfx_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _REFRESH = re.compile(r"nfr_([0-9a-f]{32})_([A-Za-z0-9_-]{43})")
+_DEVICE = re.compile(r"nfd_[A-Za-z0-9_-]{43}")
 _EMAIL = TypeAdapter(Email)
 
 
@@ -77,6 +78,16 @@ def parse_api_key(text: str) -> KeyParts | None:
     """Return the parts of an API key, or ``None`` if ``text`` is not one."""
     match = _API_KEY.fullmatch(text)
     return None if match is None else KeyParts(id=match[1], secret=match[2])
+
+
+def new_device_token() -> str:
+    """Return a new device token."""
+    return f"nfd_{new_secret()}"
+
+
+def is_device_token(text: str) -> bool:
+    """Return whether ``text`` has the form of a device token."""
+    return _DEVICE.fullmatch(text) is not None
 
 
 def digest(secret: str) -> str:

@@ -49,6 +49,12 @@ class EmailTaken(Conflict):
     code = "email_taken"
 
 
+class WeakPassword(InvalidRequest):
+    """The password is a common one, or made of what everyone knows of the account."""
+
+    code = "weak_password"
+
+
 class AlreadyVerified(Conflict):
     """The email is verified already."""
 

@@ -17,13 +17,14 @@ _DELETE_EXPIRED = tuple(
     for table, key, due in (
         ("sessions", "id", "expires_at"),
         ("verifications", "hash", "expires_at"),
+        ("devices", "id", "expires_at"),
         ("login_attempts", "key", "full_at"),
     )
 )
 
 
 async def delete_expired(database: Database, now: datetime) -> None:
-    """Delete expired sessions, verifications and login attempts. Raises :class:`Unavailable`."""
+    """Delete expired sessions, verifications, devices and login attempts. Raises :class:`Unavailable`."""
     async with database.guard():
         for statement in _DELETE_EXPIRED:
             while await database.pool.execute(statement, now) == "DELETE 1000":

@@ -89,8 +89,23 @@ class Verification(Model):
         table = "verifications"
 
 
+class Device(Model):
+    """A device on which a user has signed in, by the SHA-256 of its token."""
+
+    id = fields.BigIntField(primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "auth.User", related_name="devices", on_delete=fields.CASCADE, db_index=False
+    )
+    hash = fields.CharField(max_length=64, db_index=True)
+    expires_at = fields.DatetimeField(db_index=True)
+
+    class Meta:
+        table = "devices"
+        unique_together = (("user", "hash"),)
+
+
 class LoginAttempts(Model):
-    """The throttle of one account name (SHA-256 of it): when its allowance is whole again."""
+    """One limit of sign-in attempts (SHA-256 of what it limits): when its allowance is whole again."""
 
     key = fields.CharField(max_length=64, primary_key=True)
     full_at = fields.DatetimeField(db_index=True)

@@ -48,7 +48,7 @@ def _add_users(app: Quart, auth: Auth) -> None:
 def _add_tokens(app: Quart, auth: Auth) -> None:
     # RFC 6749's code for a request that fails validation.
     @handle(app, calls.TOKEN, headers=_NO_STORE, invalid_code="invalid_request")
-    async def token(wanted: calls.TokenRequest) -> calls.TokenResponse:
+    async def token(wanted: calls.TokenCall) -> calls.TokenResponse:
         return await auth.token(wanted)
 
     @handle(app, calls.REVOKE_TOKEN)

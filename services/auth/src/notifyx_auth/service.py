@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from notifyx_auth import api_keys, sessions, throttle, users, verification
+from notifyx_auth import api_keys, devices, sessions, throttle, users, verification
 from notifyx_auth.credentials import KeyParts, email_key, parse_api_key
 from notifyx_auth.errors import (
+    HashingBusy,
     InvalidApiKey,
     InvalidClient,
     InvalidGrant,
@@ -29,6 +30,7 @@ from notifyx_common.contracts.auth import (
     ResolveUsers,
     RevokeRequest,
     SignUp,
+    TokenCall,
     TokenRequest,
     TokenResponse,
     VerifyKey,
@@ -37,6 +39,7 @@ from notifyx_common.contracts.auth import (
 from notifyx_common.contracts.auth import User as UserView
 from notifyx_common.database import Database
 from notifyx_common.errors import InvalidRequest
+from notifyx_common.limiting.buckets import Bucket
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import ALL_SCOPES, Principal, Scope
 from notifyx_common.tokens import sign_access_token
@@ -65,12 +68,13 @@ class Auth:
             )
         return users.to_response(user)
 
-    async def token(self, wanted: TokenRequest) -> TokenResponse:
+    async def token(self, call: TokenCall) -> TokenResponse:
         """Answer a grant (RFC 6749). Raises errors with that document's codes, :class:`TooManyAttempts`."""
+        wanted = call.body
         async with self.database.guard():
             match wanted.grant_type:
                 case "password":
-                    return await self._by_password(wanted)
+                    return await self._by_password(wanted, call.address)
                 case "refresh_token":
                     return await self._by_refresh_token(wanted)
                 case "client_credentials":
@@ -113,33 +117,51 @@ class Auth:
         async with self.database.guard():
             return ResolvedUsers(users=await users.resolve(wanted.users))
 
-    async def _by_password(self, wanted: TokenRequest) -> TokenResponse:
+    async def _by_password(self, wanted: TokenRequest, address: str) -> TokenResponse:
         if wanted.username is None or wanted.password is None:
             raise InvalidRequest("The password grant needs username and password.")
         scopes = _scopes(wanted.scope, ALL_SCOPES)
-        now = self.clock.now()
-        account = email_key(wanted.username) or wanted.username
-        interval = timedelta(seconds=self.settings.login_interval)
+        now, pool = self.clock.now(), self.database.pool
+        user = await users.by_email(wanted.username)
+        password = wanted.password.get_secret_value()
+        device = None if wanted.device_token is None else wanted.device_token.get_secret_value()
+        known = user is not None and await devices.knows(user, device, now)
+        limits = self._limits(email_key(wanted.username) or wanted.username, address, device if known else None)
         try:
-            await throttle.count_attempt(
-                self.database.pool, account, now, burst=self.settings.login_burst, interval=interval
-            )
+            await throttle.count_attempt(pool, limits, now)
         except TooManyAttempts:
             self._failed("throttled")
             raise
-        password = wanted.password.get_secret_value()
-        user = await users.by_email(wanted.username)
-        right = await self.passwords.verify(None if user is None else user.password_hash, password)
+        try:
+            right = await self.passwords.verify(None if user is None else user.password_hash, password)
+        except HashingBusy:
+            await throttle.refund(pool, limits)
+            raise
         if user is None or not right:
             self._failed("password")
             raise InvalidGrant("The email or the password is wrong.")
-        await throttle.reset(self.database.pool, account)
+        await throttle.refund(pool, limits)
         if self.passwords.needs_rehash(user.password_hash):
             new_hash = await self.passwords.hash(password)
             await User.filter(id=user.id, password_hash=user.password_hash).update(password_hash=new_hash)
         scope = " ".join(sorted(scopes))
         refresh_token = await sessions.start(user, scope, self.refresh_tokens, self._session_policy, now)
-        return self._issue("password", users.principal_of(user, scopes), now, refresh_token=refresh_token)
+        expires_at = now + timedelta(days=self.settings.device_days)
+        device_token = await devices.remember(pool, user, device, now, expires_at)
+        principal = users.principal_of(user, scopes)
+        return self._issue("password", principal, now, refresh_token=refresh_token, device_token=device_token)
+
+    def _limits(self, account: str, address: str, device: str | None) -> list[throttle.Limit]:
+        """Return what limits an attempt on ``account``; ``device`` is the token of a known one."""
+        settings = self.settings
+        bucket = Bucket(settings.login_burst, settings.login_interval)
+        if device is not None:
+            return [throttle.Limit.of("sign-ins-by-device", bucket, account, device)]
+        whole = Bucket(settings.login_account_burst, settings.login_account_interval)
+        return [
+            throttle.Limit.of("sign-ins-by-address", bucket, account, address),
+            throttle.Limit.of("sign-ins-by-account", whole, account),
+        ]
 
     async def _by_refresh_token(self, wanted: TokenRequest) -> TokenResponse:
         if wanted.refresh_token is None:
@@ -181,6 +203,7 @@ class Auth:
         now: datetime,
         *,
         refresh_token: str | None = None,
+        device_token: str | None = None,
         not_after: datetime | None = None,
     ) -> TokenResponse:
         lifetime = timedelta(seconds=self.settings.access_token_seconds)
@@ -194,6 +217,7 @@ class Auth:
             expires_in=int(lifetime.total_seconds()),
             refresh_token=refresh_token,
             scope=" ".join(sorted(principal.scopes)),
+            device_token=device_token,
         )
 
     @property

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from tortoise.transactions import in_transaction
 
+from notifyx_auth import devices
 from notifyx_auth.credentials import RefreshParts, digest, parse_refresh_token, verify_secret
 from notifyx_auth.errors import InvalidGrant
 from notifyx_auth.models import Session, User
@@ -115,7 +116,10 @@ async def revoke(token: str, tokens: RefreshTokens, now: datetime, *, everywhere
     place = _place(session, given, tokens)
     if place == "foreign":
         return
-    chosen = Session.filter(user_id=session.user_id) if everywhere and place != "old" else Session.filter(id=session.id)
+    chosen = Session.filter(id=session.id)
+    if everywhere and place != "old":
+        chosen = Session.filter(user_id=session.user_id)
+        await devices.forget_all(session.user_id)
     await chosen.filter(ended_at=None).update(ended_at=now, end_reason="revoked")
 
 

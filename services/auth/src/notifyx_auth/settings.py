@@ -6,6 +6,8 @@ from typing import Self
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
+from notifyx_auth import password_rules
+from notifyx_auth.errors import WeakPassword
 from notifyx_common.contracts.auth import Email
 from notifyx_common.settings import ServiceSettings
 
@@ -74,10 +76,19 @@ class AuthSettings(ServiceSettings):
     """argon2id's memory, in KiB."""
 
     login_burst: int = Field(default=10, ge=1, le=1000)
-    """Password attempts on one account before the limit applies."""
+    """Wrong passwords for one account from one address, or on one known device, before the limit applies."""
 
-    login_interval: float = Field(default=6.0, gt=0, le=3600)
-    """Seconds after which one more attempt is allowed on a limited account."""
+    login_interval: float = Field(default=120.0, gt=0, le=3600)
+    """Seconds after which one more attempt is allowed there."""
+
+    login_account_burst: int = Field(default=40, ge=1, le=100_000)
+    """Wrong passwords for one account, from all addresses but on no known device, before the limit applies."""
+
+    login_account_interval: float = Field(default=62.0, gt=0, le=3600)
+    """Seconds after which one more attempt is allowed there. By default an account has 98 in an hour (ASVS: 100)."""
+
+    device_days: float = Field(default=400, gt=0, le=3660)
+    """How long a device is known to a user without another sign-in, in days."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -92,4 +103,8 @@ class AuthSettings(ServiceSettings):
                 raise ValueError("NOTIFYX_ADMIN_EMAIL must be an email address") from None
             if not 8 <= len(self.admin_password.get_secret_value()) <= 256:
                 raise ValueError("NOTIFYX_ADMIN_PASSWORD must be 8 to 256 characters where NOTIFYX_ADMIN_EMAIL is set")
+            try:
+                password_rules.check(self.admin_password.get_secret_value(), self.admin_email)
+            except WeakPassword as error:
+                raise ValueError(f"NOTIFYX_ADMIN_PASSWORD: {error.reason}") from None
         return self

@@ -10,6 +10,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 from tortoise.transactions import in_transaction
 
+from notifyx_auth import devices, password_rules
 from notifyx_auth.credentials import email_key
 from notifyx_auth.errors import EmailTaken
 from notifyx_auth.models import ApiKey, Session, User
@@ -51,12 +52,13 @@ def principal_of(user: User, scopes: frozenset[Scope]) -> Principal:
 
 
 async def create(email: str, password: str, name: str, *, passwords: Passwords, now: datetime) -> User:
-    """Create a user. Raises :class:`EmailTaken`, and :class:`InvalidRequest` for an invalid email."""
+    """Create a user. Raises :class:`EmailTaken`, :class:`WeakPassword`, or :class:`InvalidRequest` for the email."""
     key = email_key(email)
     if key is None:
         raise _invalid_email()
     if await User.exists(email_key=key):
         raise EmailTaken("There is a user with this email already.")
+    password_rules.check(password, email)
     password_hash = await passwords.hash(password)
     try:
         return await User.create(email=email, email_key=key, name=name, password_hash=password_hash, created_at=now)
@@ -121,6 +123,7 @@ async def ensure_admin(email: str, password: str, *, passwords: Passwords, now: 
         same_password = await passwords.verify(user.password_hash, password)
         if not same_password:
             user.password_hash = await passwords.hash(password)
+            await devices.forget_all(user.id)
             await Session.filter(user_id=user.id, ended_at=None).update(ended_at=now, end_reason="admin_reset")
         if user.role != "admin":
             await Session.filter(user_id=user.id, ended_at=None).update(ended_at=now, end_reason="admin_reset")

@@ -188,11 +188,15 @@ class Joined(Model):
 
 
 class TokenResponse(Model):
-    """The answer of the token endpoint (RFC 6749, section 5.1); ``expires_in`` is in seconds."""
+    """The answer of the token endpoint (RFC 6749, section 5.1); ``expires_in`` is in seconds.
+
+    ``device_token`` makes the next login one from a known device, which the guesses of others cannot hold up.
+    """
 
     access_token: str
     expires_in: int
     refresh_token: str | None = None
+    device_token: str | None = None
 
 
 class Readiness(Model):

@@ -19,9 +19,13 @@ class TokenEndpoint:
         """The deployment's base URL."""
         return self._transport.url
 
-    async def password(self, email: str, password: str) -> TokenResponse:
-        """Begin a session. Raises ``InvalidRequest`` with the code ``invalid_grant`` for a wrong email or password."""
-        return await self._grant({"grant_type": "password", "username": email, "password": password})
+    async def password(self, email: str, password: str, *, device_token: str = "") -> TokenResponse:
+        """Begin a session; ``device_token`` is the one that an earlier login here answered.
+
+        Raises ``InvalidRequest`` with the code ``invalid_grant`` for a wrong email or password.
+        """
+        form = {"grant_type": "password", "username": email, "password": password, "device_token": device_token}
+        return await self._grant(form)
 
     async def refresh(self, refresh_token: str) -> TokenResponse:
         """Exchange ``refresh_token``; the answer contains its successor. Repeated while the answer is lost."""

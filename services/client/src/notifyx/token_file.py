@@ -2,7 +2,10 @@
 
 The lock is a separate file, because the token file itself is replaced. Sessions are by the deployment's base URL::
 
-    {"version": 1, "sessions": {"https://notifyx.example.com": {"access_token": ..., "refresh_token": ..., ...}}}
+    {"version": 1, "sessions": {"https://notifyx.example.com": {"access_token": ..., "refresh_token": ..., ...}},
+     "devices": {"https://notifyx.example.com": ...}}
+
+A device's token outlives its sessions.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from notifyx.errors import TokenFileError
 from notifyx.tokens import Tokens
 
 VERSION = 1
+PARTS = ("sessions", "devices")
 LOCK_SECONDS = 45.0
 """Timeout of the lock, in seconds. Another process may hold it while it waits for the server."""
 
@@ -70,7 +74,7 @@ class FileStore:
 
     def load(self) -> Tokens | None:
         """Return the entry, if there is one. Raises :class:`TokenFileError`, also for a file that others may read."""
-        entry = self._read().get(self._url)
+        entry = self._read("sessions").get(self._url)
         if entry is None:
             return None
         try:
@@ -86,7 +90,7 @@ class FileStore:
 
     def save(self, tokens: Tokens | None) -> None:
         """Replace or remove the entry; other entries stay. Raises :class:`TokenFileError`."""
-        sessions = dict(self._read())
+        sessions = dict(self._read("sessions"))
         if tokens is None:
             if sessions.pop(self._url, None) is None:
                 return
@@ -98,16 +102,28 @@ class FileStore:
                 "expires_at": tokens.expires_at,
                 "email": tokens.email,
             }
-        try:
-            write_atomically(self._path, json.dumps({"version": VERSION, "sessions": sessions}, indent=1))
-        except OSError as error:
-            raise self._wrong("be written", error) from None
+        self._write(sessions=sessions)
+
+    def device_token(self) -> str:
+        """Return the token of this device at the deployment, or ``""``. Raises :class:`TokenFileError`."""
+        return str(self._read("devices").get(self._url, ""))
+
+    def save_device_token(self, token: str) -> None:
+        """Store the token of this device. Needs the lock. Raises :class:`TokenFileError`."""
+        self._write(devices={**self._read("devices"), self._url: token})
 
     @property
     def _lock_path(self) -> Path:
         return self._path.with_name(f"{self._path.name}.lock")
 
-    def _read(self) -> dict[str, Any]:
+    def _write(self, **changed: dict[str, Any]) -> None:
+        parts = {name: self._read(name) for name in PARTS} | changed
+        try:
+            write_atomically(self._path, json.dumps({"version": VERSION, **parts}, indent=1))
+        except OSError as error:
+            raise self._wrong("be written", error) from None
+
+    def _read(self, part: str) -> dict[str, Any]:
         try:
             with open(self._path, encoding="utf-8") as file:
                 mode = os.fstat(file.fileno()).st_mode
@@ -123,10 +139,10 @@ class FileStore:
             raise self._wrong("be read", error) from None
         except ValueError:
             raise TokenFileError(f"{self._path} is damaged; remove it and log in again.") from None
-        sessions = data.get("sessions") if isinstance(data, dict) and data.get("version") == VERSION else None
-        if not isinstance(sessions, dict):
+        found = data.get(part, {}) if isinstance(data, dict) and data.get("version") == VERSION else None
+        if not isinstance(found, dict):
             raise TokenFileError(f"{self._path} is of another version of notifyx; remove it and log in again.")
-        return sessions
+        return found
 
     def _wrong(self, what: str, error: OSError) -> TokenFileError:
         return TokenFileError(f"{self._path} cannot {what}: {error.strerror or error}.")

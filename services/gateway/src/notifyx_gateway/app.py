@@ -221,7 +221,7 @@ class GatewayNode(Node[GatewaySettings]):
             account_routes(
                 request_auth=request_auth, auth=self.auth, verification=self.verification, settings=settings
             ),
-            token_routes(request_auth=request_auth, auth=self.auth),
+            token_routes(request_auth=request_auth, auth=self.auth, https=settings.base_url.startswith("https:")),
             topic_routes(request_auth=request_auth, store=self.store, users=self.users),
             notification_routes(
                 request_auth=request_auth,

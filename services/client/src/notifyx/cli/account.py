@@ -75,8 +75,9 @@ async def _with_password(url: str, email: str, password: str, sign_up: bool, nam
     async with client(url) as notifyx:
         if sign_up:
             await _sign_up(notifyx, email, password, name)
-        grant = await notifyx.token_endpoint.password(email, password)
-        old = await _store_tokens(notifyx.url, to_tokens(grant, time.time(), email=email))
+        device = FileStore(default_path(), notifyx.url).device_token()
+        grant = await notifyx.token_endpoint.password(email, password, device_token=device)
+        old = await _store_tokens(notifyx.url, to_tokens(grant, time.time(), email=email), grant.device_token)
         if old is not None:
             with contextlib.suppress(NotifyxError):  # it expires by itself, and the new login has succeeded
                 await _revoke(notifyx, old)
@@ -103,12 +104,14 @@ async def _who(url: str, token: str) -> User:
         return await notifyx.me()
 
 
-async def _store_tokens(url: str, tokens: Tokens) -> Tokens | None:
-    """Store ``tokens``; return the ones stored before."""
+async def _store_tokens(url: str, tokens: Tokens, device_token: str | None = None) -> Tokens | None:
+    """Store ``tokens``, and the token of this device if there is a new one; return the tokens stored before."""
     store = FileStore(default_path(), url)
     async with store.lock():
         old = store.load()
         store.save(tokens)
+        if device_token is not None:
+            store.save_device_token(device_token)
     return old
 
 

@@ -63,16 +63,29 @@ class TokenRequest(_Request):
     client_id: str | None = Field(default=None, max_length=128)
     client_secret: Secret | None = Field(default=None, max_length=512)
     scope: str | None = Field(default=None, max_length=200)
+    device_token: Secret | None = Field(default=None, max_length=512)
+    """What an earlier sign-in on this device answered; empty: the client stores one."""
+
+
+@dataclass(frozen=True)
+class TokenCall:
+    """A token request from the client at ``address``."""
+
+    body: TokenRequest
+    address: Annotated[str, StringConstraints(max_length=64)] = ""
 
 
 class TokenResponse(BaseModel):
-    """RFC 6749 5.1; ``refresh_token`` is absent for ``client_credentials``."""
+    """RFC 6749 5.1; ``refresh_token`` is absent for ``client_credentials``, and ``device_token`` for other grants than
+    ``password``.
+    """
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a type, not a secret
     expires_in: int
     refresh_token: str | None = Field(default=None, exclude_if=lambda token: token is None)
     scope: str
+    device_token: str | None = Field(default=None, exclude_if=lambda token: token is None)
 
 
 class RevokeRequest(_Request):
@@ -176,7 +189,7 @@ class ApiKeyPath:
 SIGN_UP = Call("POST", f"{V1}/users", SignUp, User, status=201)
 """Raises 409 ``email_taken``."""
 
-TOKEN = Call("POST", f"{V1}/token", TokenRequest, TokenResponse)
+TOKEN = Call("POST", f"{V1}/token", TokenCall, TokenResponse)
 REVOKE_TOKEN: Call[RevokeRequest, None] = Call(
     "POST", f"{V1}/token/revoke", RevokeRequest, type(None), idempotent=True, status=204
 )

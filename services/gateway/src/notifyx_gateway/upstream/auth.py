@@ -33,9 +33,9 @@ class Auth:
         """Verify the address that ``token`` was mailed to."""
         return await self._client.send(calls.VERIFY_EMAIL, calls.VerifyRequest(token=SecretStr(token)))
 
-    async def token(self, wanted: calls.TokenRequest) -> calls.TokenResponse:
-        """Grant tokens (RFC 6749)."""
-        return await self._client.send(calls.TOKEN, wanted)
+    async def token(self, wanted: calls.TokenRequest, address: str) -> calls.TokenResponse:
+        """Grant tokens (RFC 6749) to the client at ``address``."""
+        return await self._client.send(calls.TOKEN, calls.TokenCall(wanted, address))
 
     async def revoke(self, wanted: calls.RevokeRequest) -> None:
         """Revoke a refresh token (RFC 7009)."""

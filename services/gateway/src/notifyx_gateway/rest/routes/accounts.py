@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from quart import Blueprint, Response, request
 
-from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TokenRequest
+from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TokenRequest, TokenResponse
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
@@ -22,6 +22,10 @@ from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.auth import Auth
 
 NO_STORE = {"Cache-Control": "no-store"}
+
+DEVICE_COOKIE = "notifyx_device"
+DEVICE_COOKIE_SECONDS = 400 * 86400
+"""The most that browsers allow; each sign-in starts it again."""
 
 
 def account_routes(
@@ -72,20 +76,22 @@ def account_routes(
     return blueprint
 
 
-def token_routes(*, request_auth: RequestAuthenticator, auth: Auth) -> Blueprint:
-    """The token endpoint of RFC 6749 and revocation (RFC 7009)."""
+def token_routes(*, request_auth: RequestAuthenticator, auth: Auth, https: bool) -> Blueprint:
+    """The token endpoint of RFC 6749 and revocation (RFC 7009); ``https`` is whether clients use it."""
     blueprint = Blueprint("tokens", __name__, url_prefix="/api/v1")
 
     @blueprint.post("/token")
     async def token() -> Response:
         try:
             fields = client_credentials(await read_form(), request.headers.get("Authorization"))
-            wanted = _checked_token(fields)
+            wanted = _checked_token(_with_device(fields))
             await request_auth.limit_token_requests()
-            answer = await auth.token(wanted)
+            answer = await auth.token(wanted, request_auth.address())
         except NotifyxError as error:
             return oauth_error(error)
-        return json_response(answer, 200, NO_STORE)
+        if answer.device_token is None or "device_token" in fields:
+            return json_response(answer, 200, NO_STORE)
+        return _with_device_cookie(answer, https=https)
 
     @blueprint.post("/token/revoke")
     async def revoke() -> Response:
@@ -110,7 +116,7 @@ def oauth_error(error: NotifyxError) -> Response:
     problem = {**error.to_problem(), "error": name, "error_description": error.reason}
     answer = json_response(problem, error.http_status, NO_STORE)
     answer.content_type = PROBLEM
-    for header in ("WWW-Authenticate", "Retry-After"):
+    for header in ("WWW-Authenticate", "Retry-After", "RateLimit-Policy", "RateLimit"):
         if header in response.headers:
             answer.headers[header] = response.headers[header]
     return answer
@@ -137,6 +143,33 @@ def client_credentials(fields: dict[str, str], authorization: str | None) -> dic
         }
     except (ValueError, binascii.Error):
         raise InvalidRequest("The Authorization header is not HTTP Basic.") from None
+
+
+def _with_device(fields: dict[str, str]) -> dict[str, str]:
+    """Return ``fields`` with the device token of the cookie, where the client does not send one."""
+    cookie = request.cookies.get(DEVICE_COOKIE, "")
+    if fields.get("grant_type") != "password" or "device_token" in fields or not cookie or len(cookie) > 100:
+        return fields
+    return {**fields, "device_token": cookie}
+
+
+def _with_device_cookie(answer: TokenResponse, *, https: bool) -> Response:
+    """Return ``answer`` with its device token in a cookie that no script reads and that is sent here alone.
+
+    The cookie proves nobody's identity: it permits further sign-in attempts on a device that is known to an account.
+    """
+    assert answer.device_token is not None, "the caller has checked"
+    response = json_response(answer.model_copy(update={"device_token": None}), 200, NO_STORE)
+    response.set_cookie(
+        DEVICE_COOKIE,
+        answer.device_token,
+        max_age=DEVICE_COOKIE_SECONDS,
+        path="/api/v1/token",
+        secure=https,
+        httponly=True,
+        samesite="Strict",
+    )
+    return response
 
 
 def _checked_token(fields: dict[str, str]) -> TokenRequest:

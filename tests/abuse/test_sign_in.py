@@ -1,0 +1,92 @@
+"""Guesses of a password: how many there are in an hour, and that they lock nobody out."""
+
+from __future__ import annotations
+
+import math
+
+from support.auth import Answer, RunningAuth, running_auth
+
+HOUR = 3600
+ALLOWED = 100
+"""Wrong passwords for one account in an hour (OWASP ASVS 2.2.1)."""
+
+
+async def guess(auth: RunningAuth, address: str) -> Answer:
+    return await auth.sign_in(password="a wrong password", address=address)
+
+
+async def test_a_flood_of_guesses_from_one_address_gets_few_and_locks_nobody_out(database: str) -> None:
+    async with running_auth(database) as auth:
+        await auth.sign_up()
+        tried = 0
+        for _ in range(HOUR // 10):
+            tried += (await guess(auth, "192.0.2.1")).status == 400
+            auth.clock.move(seconds=10)
+        assert tried <= ALLOWED / 2
+        while (await guess(auth, "192.0.2.1")).status == 400:
+            pass
+        assert (await auth.sign_in(address="192.0.2.1")).status == 429, "who shares the stranger's address waits"
+        assert (await auth.sign_in(address="198.51.100.7")).status == 200, "a new device of the person"
+
+
+async def test_guesses_from_everywhere_are_few_and_the_persons_devices_still_sign_in(database: str) -> None:
+    async with running_auth(database) as auth:
+        await auth.sign_up()
+        device = (await auth.sign_in(address="198.51.100.7")).data["device_token"]
+        assert isinstance(device, str)
+        tried = 0
+        for second in range(0, HOUR, 10):
+            tried += (await guess(auth, f"192.0.2.{second % 200}")).status == 400
+            if second % 600 == 0:
+                signed_in = await auth.sign_in(address="198.51.100.7", device_token=device)
+                assert (signed_in.status, signed_in.data["device_token"]) == (200, device)
+            auth.clock.move(seconds=10)
+        assert ALLOWED / 2 < tried <= ALLOWED
+        while (await guess(auth, "203.0.113.9")).status == 400:
+            pass
+        assert (await auth.sign_in(address="203.0.113.1")).status == 429, "an unknown device waits with the guesses"
+
+
+async def test_a_known_device_is_limited_too_and_known_to_its_own_account_alone(database: str) -> None:
+    async with running_auth(database, login_account_burst=2) as auth:
+        await auth.sign_up()
+        await auth.sign_up("eve@example.org")
+        device = (await auth.sign_in()).data["device_token"]
+        wrong = [(await auth.sign_in(password="wrong one", device_token=device)).status for _ in range(12)]
+        assert wrong == [400] * 10 + [429] * 2
+        foreign = (await auth.sign_in("eve@example.org")).data["device_token"]
+        for token in (foreign, f"nfd_{'x' * 43}", "nonsense", ""):
+            auth.clock.move(hours=1)
+            guesses = [(await auth.sign_in(password="wrong one", device_token=token)).status for _ in range(3)]
+            assert guesses == [400, 400, 429], token
+            assert (await auth.sign_in(device_token=device)).status == 200
+
+
+async def test_signing_out_everywhere_forgets_the_devices(database: str) -> None:
+    async with running_auth(database, login_account_burst=1) as auth:
+        await auth.sign_up()
+        first = await auth.sign_in()
+        device = first.data["device_token"]
+        assert (await auth.sign_in(device_token=device)).data["device_token"] == device
+        body = {"token": first.data["refresh_token"], "everywhere": True}
+        assert (await auth.call("POST", "/token/revoke", body)).status == 204
+        await guess(auth, "192.0.2.1")
+        assert (await auth.sign_in(device_token=device)).status == 429
+
+
+async def test_retry_after_is_when_the_next_attempt_is_allowed(database: str) -> None:
+    async with running_auth(database) as auth:
+        await auth.sign_up()
+        while (refused := await guess(auth, "192.0.2.1")).status == 400:
+            auth.clock.move(seconds=0.5)
+        wait = int(refused.headers["Retry-After"])
+        assert 100 < wait <= 120
+        assert refused.data["retry_after"] <= wait == math.ceil(refused.data["retry_after"])
+        assert refused.data["limit"] == {"name": "sign-ins-by-address", "burst": 10, "window": 1200.0}
+        assert refused.headers["RateLimit-Policy"] == '"sign-ins-by-address";q=10;w=1200'
+        assert refused.headers["RateLimit"] == f'"sign-ins-by-address";r=0;t={wait}'
+        auth.clock.move(seconds=refused.data["retry_after"] - 0.5)
+        assert (await auth.sign_in(address="192.0.2.1")).status == 429
+        auth.clock.move(seconds=0.5)
+        assert (await auth.sign_in(address="192.0.2.1")).status == 200, "a right password does not count"
+        assert (await auth.sign_in(address="192.0.2.1")).status == 200
