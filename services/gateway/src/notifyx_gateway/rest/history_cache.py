@@ -17,7 +17,7 @@ from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.log import HistoryPage
 from notifyx_common.metrics import Metrics
-from notifyx_common.principal import Principal
+from notifyx_common.principal import Principal, system_principal
 from notifyx_gateway.upstream.store import Store
 
 PAGE_TTL = 600.0
@@ -38,6 +38,7 @@ class CachedHistory:
         self, store: Store, *, clock: Clock, metrics: Metrics, background: Background, shared: Memcached | None = None
     ) -> None:
         self._store = store
+        self._reader = system_principal("gateway")
         self._cache: Cache[list[dict[str, Any]]] = Cache(
             "history",
             encode=lambda items: items,
@@ -60,7 +61,8 @@ class CachedHistory:
             return await self._store.history(principal, topic, after=after, limit=limit)
 
         async def load() -> list[dict[str, Any]]:
-            page = await self._store.history(principal, topic, after=after, limit=limit)
+            # Read as the platform: others, whose permission was checked as well, may share this load and its error.
+            page = await self._store.history(self._reader, topic, after=after, limit=limit)
             if not is_immutable(page, after, limit) or len(orjson.dumps(page.items)) > MAX_PAGE_BYTES:
                 raise _NotCacheable(page)
             return page.items

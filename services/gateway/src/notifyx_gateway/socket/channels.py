@@ -99,6 +99,11 @@ class StoreChannel:
             self.client.context.metrics.gauge("notifyx_channels").labels(self.kind).dec()
             self.client.context.hub.detach(self)
 
+    def credential_changed(self) -> None:
+        """End the channel if the new credential does not cover it; the client joins again and is told why."""
+        if "read" not in self.principal.scopes or not self.principal.covers_topic(self.store_topic):
+            self.client.end(self.channel, "phx_error")
+
     def handle(self, message: Message) -> None:
         """Handle a message from the client. Raises :class:`NotifyxError` if it is rejected at once."""
         handler = self.handlers().get(message.event)

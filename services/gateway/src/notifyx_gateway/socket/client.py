@@ -295,9 +295,13 @@ class ConnectedClient:
             log.info("credential_check_postponed", code=error.code)
 
     def _set_credential(self, verified: VerifiedToken) -> None:
-        self._verified = verified
+        before, self._verified = self._verified, verified
         self.expires_at = verified.expires_at.timestamp()
         self._check_at = self.context.clock.now().timestamp() + self.context.settings.key_check_interval
+        if before is not None and before.principal != verified.principal:
+            for channel in tuple(self.channel_set.channels.values()):
+                if channel.handler is not None:
+                    channel.handler.credential_changed()
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:

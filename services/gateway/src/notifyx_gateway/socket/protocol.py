@@ -32,6 +32,10 @@ class ChannelHandler(Protocol):
         """Handle a message. Raises :class:`NotifyxError` if it is rejected at once."""
         ...
 
+    def credential_changed(self) -> None:
+        """The connection has another credential of the same user, with other rights."""
+        ...
+
     def on_ended(self) -> None:
         """Clean up; called once, when the channel ends."""
         ...

@@ -1,6 +1,9 @@
 """``unread`` pushes: every user channel receives the counts of each subscription whenever they change: how many
 notifications are unread, and how many expired before the user acknowledged them.
 
+Channels share what they watch if their credentials are equal, never because their user is the same: an API key for some
+topics sees only those, and other devices of its owner see all of theirs.
+
 Events (rows that are new or expired, acknowledgements, subscriptions) only mark (user, topic) pairs. After a short
 delay the counts of the marked pairs are read from the store in one batch, and those that changed are pushed. If a read
 fails, its pair stays marked.
@@ -10,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from notifyx_common.background import Background
@@ -26,7 +29,7 @@ from notifyx_gateway.upstream.store import Store
 log = get_logger(__name__)
 
 MAX_SUBSCRIPTIONS = 1000
-"""Maximum number of subscriptions of one user with live counts; the counts of others are in the inbox."""
+"""Maximum number of subscriptions of one credential with live counts; the counts of others are in the inbox."""
 
 MAX_RETRY = 5.0
 
@@ -54,7 +57,9 @@ class UnreadListener(Protocol):
         ...
 
 
-class _WatchedUser:
+class _View:
+    """What one credential sees, for all channels that were opened with it."""
+
     __slots__ = ("counts", "listeners", "principal", "reading", "stale")
 
     def __init__(self, principal: Principal) -> None:
@@ -73,8 +78,10 @@ class UnreadPusher:
         self._hub = hub
         self._store = store
         self._delay = delay
-        self._users: dict[str, _WatchedUser] = {}
-        self._topics: dict[str, set[str]] = defaultdict(set)
+        self._views: dict[Principal, _View] = {}
+        self._view_of: dict[UnreadListener, _View] = {}
+        self._of_user: dict[str, set[_View]] = defaultdict(set)
+        self._topics: dict[str, set[_View]] = defaultdict(set)
         self._dirty: set[tuple[str, str]] = set()
         self._flushing = False
         self._retries = Backoff(2 * delay, MAX_RETRY)
@@ -83,29 +90,34 @@ class UnreadPusher:
 
     def open(self, listener: UnreadListener) -> None:
         """Push the listener's counts now and whenever they change."""
-        user_id = listener.principal.id
-        user = self._users.get(user_id)
-        if user is None:
-            user = self._users[user_id] = _WatchedUser(listener.principal)
-        else:
-            user.principal = listener.principal
-            for topic, counts in user.counts.items():
-                listener.unread(topic, counts)
-        user.listeners.add(listener)
-        self._read_subscriptions(user)
+        principal = listener.principal
+        view = self._views.get(principal)
+        if view is None:
+            view = self._views[principal] = _View(principal)
+            self._of_user[principal.id].add(view)
+        for topic, counts in view.counts.items():
+            listener.unread(topic, counts)
+        view.listeners.add(listener)
+        self._view_of[listener] = view
+        self._read_subscriptions(view)
 
     def close(self, listener: UnreadListener) -> None:
-        """Undo :meth:`open`."""
-        user = self._users.get(listener.principal.id)
-        if user is None:
+        """Undo :meth:`open`, also if the listener has another credential by now."""
+        view = self._view_of.pop(listener, None)
+        if view is None:
             return
-        user.listeners.discard(listener)
-        if not user.listeners:
-            del self._users[listener.principal.id]
-            if user.reading is not None:
-                user.reading.cancel()
-            for topic in list(user.counts):
-                self._unwatch_topic(user, topic)
+        view.listeners.discard(listener)
+        if view.listeners:
+            return
+        principal = view.principal
+        del self._views[principal]
+        self._of_user[principal.id].discard(view)
+        if not self._of_user[principal.id]:
+            del self._of_user[principal.id]
+        if view.reading is not None:
+            view.reading.cancel()
+        for topic in list(view.counts):
+            self._unwatch_topic(view, topic)
 
     async def aclose(self) -> None:
         """Cancel the background tasks."""
@@ -114,80 +126,79 @@ class UnreadPusher:
     # Observer of the hub
 
     def rows_changed(self, topic: str) -> None:
-        users = self._topics.get(topic)
-        if users:
-            self._mark((user, topic) for user in users)
+        views = self._topics.get(topic)
+        if views:
+            self._mark((view.principal.id, topic) for view in views)
 
     def user_acked(self, user: str, topic: str) -> None:
-        if user in self._topics.get(topic, ()):
+        if any(self._watching(user, topic)):
             self._mark([(user, topic)])
 
     def subscriptions_changed(self, user: str) -> None:
-        if (known := self._users.get(user)) is not None:
-            self._read_subscriptions(known)
+        for view in self._of_user.get(user, ()):
+            self._read_subscriptions(view)
 
     def topic_gone(self, topic: str) -> None:
-        for user_id in self._topics.pop(topic, set()):
-            if (user := self._users.get(user_id)) is not None:
-                user.counts.pop(topic, None)
+        for view in self._topics.pop(topic, set()):
+            view.counts.pop(topic, None)
 
     def feed_restarted(self) -> None:
-        for user in self._users.values():
-            self._read_subscriptions(user)
-        self._mark((user, topic) for topic, users in self._topics.items() for user in users)
+        for view in self._views.values():
+            self._read_subscriptions(view)
+        self._mark((view.principal.id, topic) for topic, views in self._topics.items() for view in views)
 
     # Subscriptions
 
-    def _read_subscriptions(self, user: _WatchedUser) -> None:
-        user.stale = True
-        if user.reading is None:
-            user.reading = self._tasks.spawn("subscriptions", self._update_subscriptions(user))
+    def _read_subscriptions(self, view: _View) -> None:
+        view.stale = True
+        if view.reading is None:
+            view.reading = self._tasks.spawn("subscriptions", self._update_subscriptions(view))
 
-    async def _update_subscriptions(self, user: _WatchedUser) -> None:
+    async def _update_subscriptions(self, view: _View) -> None:
         failures = 0
         try:
-            while user.stale:
-                user.stale = False
+            while view.stale:
+                view.stale = False
                 try:
-                    await self._watch_topics(user)
+                    await self._watch_topics(view)
                     failures = 0
                 except (Forbidden, Unauthenticated):
                     return  # a credential that may not list subscriptions gets no counts
                 except NotifyxError as error:
                     log.info("subscriptions_read_failed", code=error.code)
-                    user.stale = True
+                    view.stale = True
                     failures += 1
                     await asyncio.sleep(self._retries.after(failures))
         finally:
-            user.reading = None
+            view.reading = None
 
-    async def _watch_topics(self, user: _WatchedUser) -> None:
-        subscriptions = await self._store.subscriptions(user.principal)
+    async def _watch_topics(self, view: _View) -> None:
+        subscriptions = await self._store.subscriptions(view.principal)
         wanted = {item.topic for item in subscriptions[:MAX_SUBSCRIPTIONS]}
-        for topic in set(user.counts) - wanted:
-            self._unwatch_topic(user, topic)
-        fresh = sorted(wanted - set(user.counts))
+        for topic in set(view.counts) - wanted:
+            self._unwatch_topic(view, topic)
+        fresh = sorted(wanted - set(view.counts))
         answers = await asyncio.gather(
-            *(self._store.join(user.principal, topic) for topic in fresh), return_exceptions=True
+            *(self._store.join(view.principal, topic) for topic in fresh), return_exceptions=True
         )
         failed: NotifyxError | None = None
         for topic, answer in zip(fresh, answers, strict=True):
             if isinstance(answer, JoinResult):
-                self._topics[topic].add(user.principal.id)
-                self._push(user, topic, Counts.of(answer))
+                self._topics[topic].add(view)
+                self._push(view, topic, Counts.of(answer))
                 if self._hub.observe(self, answer):
-                    self._mark([(user.principal.id, topic)])
+                    self._mark([(view.principal.id, topic)])
             elif isinstance(answer, NotifyxError) and not isinstance(answer, NotFound | Forbidden):
                 failed = answer
         if failed is not None:
             raise failed
 
-    def _unwatch_topic(self, user: _WatchedUser, topic: str) -> None:
-        user.counts.pop(topic, None)
-        users = self._topics.get(topic)
-        if users is not None:
-            users.discard(user.principal.id)
-            if not users:
+    def _unwatch_topic(self, view: _View, topic: str) -> None:
+        view.counts.pop(topic, None)
+        views = self._topics.get(topic)
+        if views is not None:
+            views.discard(view)
+            if not views:
                 del self._topics[topic]
                 self._hub.unobserve(self, topic)
 
@@ -211,18 +222,21 @@ class UnreadPusher:
                 failed = False
                 for pair, answer in zip(pairs, answers, strict=True):
                     if isinstance(answer, UnreadResult):
-                        if (user := self._users.get(pair[0])) is not None and pair[1] in user.counts:
-                            self._push(user, pair[1], Counts.of(answer))
-                    elif pair[0] in self._topics.get(pair[1], ()):
+                        for view in tuple(self._watching(*pair)):
+                            self._push(view, pair[1], Counts.of(answer))
+                    elif any(self._watching(*pair)):
                         failed = True
                         self._dirty.add(pair)
                 failures = failures + 1 if failed else 0
         finally:
             self._flushing = False
 
-    def _push(self, user: _WatchedUser, topic: str, counts: Counts) -> None:
-        if user.counts.get(topic) == counts:
+    def _watching(self, user: str, topic: str) -> Iterator[_View]:
+        return (view for view in self._of_user.get(user, ()) if topic in view.counts)
+
+    def _push(self, view: _View, topic: str, counts: Counts) -> None:
+        if view.counts.get(topic) == counts:
             return
-        user.counts[topic] = counts
-        for listener in tuple(user.listeners):
+        view.counts[topic] = counts
+        for listener in tuple(view.listeners):
             listener.unread(topic, counts)

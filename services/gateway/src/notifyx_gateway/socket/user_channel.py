@@ -52,6 +52,12 @@ class UserChannel(StoreChannel):
             self.client.context.unread_pusher.close(self)
         super().on_ended()
 
+    def credential_changed(self) -> None:
+        if self._attached:
+            self.client.context.unread_pusher.close(self)
+            self.client.context.unread_pusher.open(self)
+        super().credential_changed()
+
     def unread(self, topic: str, counts: Counts) -> None:
         """Push the counts of a subscription."""
         self.push("unread", {"topic": topic, "unread": counts.unread, "expired": counts.expired})

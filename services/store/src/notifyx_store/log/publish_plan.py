@@ -164,9 +164,10 @@ def assign_seqs(
 
 
 def _validate_item(publisher: Principal, topic: TopicRow | None, name: str) -> NotifyxError | TopicRow:
-    if topic is None:
-        return topic_not_found(name)
     try:
+        publisher.require_scope("publish", name)
+        if topic is None:
+            return topic_not_found(name)
         check_publish(publisher, topic)
     except NotifyxError as error:
         return error

@@ -194,6 +194,7 @@ def _columns(by_id: dict[int, TopicUser], requests: dict[TopicUser, _AckRequest]
 def _check(item: AckItem, principal: Principal, topic: TopicRow | None) -> TopicRow:
     if (item.up_to is None) == (item.seqs is None):
         raise InvalidRequest("Give either 'up_to' or 'seqs'.", code="validation_failed")
+    principal.require_scope("read", item.topic)
     if topic is None:
         raise topic_not_found(item.topic)
     check_read(principal, topic)

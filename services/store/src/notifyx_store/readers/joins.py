@@ -110,6 +110,8 @@ async def unread(context: StoreContext, data: Any) -> list[Any]:
 
 
 def _check(item: JoinItem, principal: Principal, topic: TopicRow | None) -> TopicRow:
+    # Before it matters whether the topic exists: a credential for other topics is not to learn that.
+    principal.require_scope("read", item.topic)
     if topic is None:
         raise topic_not_found(item.topic)
     check_read(principal, topic)

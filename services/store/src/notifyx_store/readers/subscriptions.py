@@ -144,6 +144,7 @@ async def subscribers(
     connection: asyncpg.Connection, principal: Principal, name: str, *, after: str, limit: int
 ) -> Subscribers:
     """Return a page of a topic's subscribers, for its creators. Raises :class:`NotFound` or :class:`Forbidden`."""
+    principal.require_scope("manage", name)
     topic = await read_topic(connection, name)
     check_manage(principal, topic)
     rows = await connection.fetch(_OF_TOPIC, topic.id, after, limit + 1)
@@ -161,6 +162,7 @@ async def subscribers(
 
 
 async def _readable(connection: asyncpg.Connection, principal: Principal, name: str, now: datetime) -> TopicRow:
+    principal.require_scope("read", name)
     topics = await read_or_create(connection, [name], [principal.id], now)
     topic = topics.get(name) or await read_topic(connection, name)
     check_read(principal, topic)

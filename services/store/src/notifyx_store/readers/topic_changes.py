@@ -79,6 +79,7 @@ async def change_topic(principal: Principal, name: str, patch: TopicPatch, clock
         if grants in changes:
             changes[grants] = normalise(changes[grants])
     changes |= _policies(patch.retention, patch.email)
+    principal.require_scope("manage", name)
     async with in_transaction(CONNECTION) as client:
         topic = await _lock_topic(client, name)
         _check_change(principal, topic)
@@ -90,6 +91,7 @@ async def delete_topic(principal: Principal, name: str, clock: Clock) -> None:
 
     Raises :class:`NotFound`, :class:`Forbidden`, or :class:`TopicOwnedByResource`.
     """
+    principal.require_scope("manage", name)
     async with in_transaction(CONNECTION) as client:
         topic = await _lock_topic(client, name, exclusive=True)
         _check_change(principal, topic)

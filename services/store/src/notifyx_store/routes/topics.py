@@ -119,6 +119,7 @@ async def _own(context: StoreContext, principal: Principal, name: str) -> Topic:
 
 
 async def _log_of(connection: asyncpg.Connection, context: StoreContext, principal: Principal, name: str) -> TopicRow:
+    principal.require_scope("read", name)
     found = await read_or_create(connection, [name], [principal.id], context.clock.now())
     return found.get(name) or await read_topic(connection, name)
 

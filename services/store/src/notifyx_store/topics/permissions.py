@@ -1,7 +1,8 @@
 """Who may do what with a topic, decided from the topic's row and the proven principal alone.
 
 A private topic does not exist for those who may do nothing with it: they get 404. Those who may do something else
-with it get 403. A credential's scopes and topic patterns narrow what its owner may do, never widen it.
+with it get 403. A credential's scopes and topic patterns narrow what its owner may do, never widen it. They are checked
+before the topic is looked up, so that a credential for other topics does not learn whether it exists.
 
 An inbox (``user:<id>``) is read by its owner only, admins not excepted; anyone signed in publishes to it.
 """

@@ -38,9 +38,8 @@ _CHUNK = 200
 
 async def read_view(connection: asyncpg.Connection, principal: Principal, name: str) -> Topic:
     """Return one topic for a caller who may see it. Raises :class:`NotFound` or :class:`Forbidden`."""
-    topic = await own_view(connection, principal, name)
     principal.require_scope("read", name)
-    return topic
+    return await own_view(connection, principal, name)
 
 
 async def own_view(connection: asyncpg.Connection, principal: Principal, name: str) -> Topic:
