@@ -38,6 +38,7 @@ from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
 from notifyx_store.maintenance.ledger import email_ledger, topic_ledgers
 from notifyx_store.maintenance.retention import remove_batch
 from notifyx_store.readers.subscriptions import subscription
+from notifyx_store.readers.unread import UNREAD, missing_after
 from support.postgres import create_migrated
 from support.store import SCHEMA, store_settings
 from support.store_database import CONFIG, NOW, Topic, new_topic
@@ -49,6 +50,17 @@ modes = st.sampled_from(["never", "every", "unread", "digest"])
 UNREAD_AFTER = 30
 DIGEST_EVERY = 60
 PLENTY = 1_000
+
+_UNREAD = f"""
+SELECT s.id, {UNREAD} AS unread FROM topics t JOIN subscriptions s ON s.topic_id = t.id AND s.ended_at IS NULL
+WHERE t.id = $1
+UNION ALL
+SELECT s.id, {UNREAD} AS unread FROM topics t LEFT JOIN subscriptions s ON false WHERE t.id = $1
+"""
+_MISSING = f"""
+SELECT {missing_after("since.n")} AS missing FROM topics t, generate_series(0, t.last_seq) AS since(n)
+WHERE t.id = $1 ORDER BY since.n
+"""
 
 
 @dataclass
@@ -291,6 +303,19 @@ class Books(RuleBasedStateMachine):
                 assert position.expired == len(period.untold)
                 assert position.unread == len(period.pending(set(self.there)))
                 assert period.untold <= period.expired
+
+    @invariant()
+    def unread_and_missing_are_what_counting_says(self) -> None:
+        if not hasattr(self, "topic"):
+            return
+        there = set(self.there)
+        rows = self.run(self.connection.fetch(_UNREAD, self.topic.id))
+        open_periods = {period.id: period for period in self.periods if period.end is None}
+        found = {row["id"]: row["unread"] for row in rows}
+        assert found.pop(None) == len(there), "to somebody without a row"
+        assert found == {key: len(period.pending(there)) for key, period in open_periods.items()}
+        missing = [row["missing"] for row in self.run(self.connection.fetch(_MISSING, self.topic.id))]
+        assert missing == [self.last - since - sum(seq > since for seq in there) for since in range(self.last + 1)]
 
     @invariant()
     def nothing_due_is_forgotten(self) -> None:

@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 
 from notifyx_common.principal import Principal
+from notifyx_store.maintenance.retention import remove_batch
 from notifyx_store.readers.inbox import NEWEST, InboxCursor, read_inbox
 from support.store_database import NOW, Topic, new_topic
 
@@ -107,7 +108,10 @@ async def test_nothing_shows_of_topics_that_may_not_be_read_or_are_not_covered(p
 async def test_removed_notifications_are_not_shown(pool: asyncpg.Pool) -> None:
     topic: Topic = await new_topic(pool)
     await topic.subscribe("ann")
-    await topic.publish(3)
-    await pool.execute("DELETE FROM notifications WHERE topic_id = $1 AND seq = 2", topic.id)
+    await topic.publish()
+    await topic.publish(expires_at=NOW)
+    await topic.publish()
+    async with pool.acquire() as connection:
+        assert (await remove_batch(connection, topic.id, "expires_at", NOW)).removed == 1
     answer = await page(pool)
     assert ([item["seq"] for item in answer["items"]], answer["unread"]) == ([3, 1], {topic.name: 2})

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from notifyx_store.feed.core import FeedRow
-from notifyx_store.readers.joins import EXPIRED, UNREAD_ABOVE
+from notifyx_store.readers.unread import EXPIRED, UNREAD
 
 ROWS_PER_READ = 500
 BYTES_PER_READ = 1 << 20
@@ -39,7 +39,7 @@ ORDER BY t.id, page.seq
 """
 
 _POSITIONS = f"""
-SELECT t.name, s.user_id, s.acked_up_to, ({UNREAD_ABOVE}) AS unread, {EXPIRED} AS expired,
+SELECT t.name, s.user_id, s.acked_up_to, {UNREAD} AS unread, {EXPIRED} AS expired,
        array(SELECT e.seq FROM ack_exceptions e WHERE e.subscription_id = s.id ORDER BY e.seq DESC LIMIT $3) AS seqs
 FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
 JOIN topics t ON t.id = wanted.topic_id AND t.kind <> 'deleted'

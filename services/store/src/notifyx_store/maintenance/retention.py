@@ -97,6 +97,7 @@ WHERE s.topic_id = $1 AND e.subscription_id = s.id AND e.seq = ANY($2::bigint[])
 
 _REMOVE = "DELETE FROM notifications WHERE topic_id = $1 AND seq = ANY($2::bigint[])"
 _RAISE_PRUNED_SEQ = "UPDATE topics SET pruned_seq = greatest(pruned_seq, $2) WHERE id = $1"
+_DELETE_BLOCKS = "DELETE FROM removed_blocks WHERE topic_id = $1 AND block < $2::bigint >> 10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,4 +140,5 @@ async def remove_batch(
         await connection.execute(_REMOVE, topic, seqs)
         if cause == "retention":
             await connection.execute(_RAISE_PRUNED_SEQ, topic, seqs[-1])
+            await connection.execute(_DELETE_BLOCKS, topic, seqs[-1])
         return RemovedBatch(len(seqs), len(seqs) == batch)

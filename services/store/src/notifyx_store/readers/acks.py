@@ -26,20 +26,23 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
 from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.readers.unread import FIRST_SEQ, UNREAD
 from notifyx_store.topics.permissions import TopicRow, check_read
 from notifyx_store.topics.rows import read_or_create
 
-# A reader without a subscription gets a row too, with lasting = false; it starts at the oldest existing notification.
-_CREATE_ROWS = """
-INSERT INTO subscriptions (topic_id, user_id, lasting, email_mode, first_seq, acked_up_to, created_at)
-SELECT wanted.topic_id, wanted.user_id, false, 'never', oldest.seq, oldest.seq - 1, $3
+# A reader without a subscription gets a row too, with lasting = false; it starts at the oldest existing notification,
+# and what is missing after that has expired, which is not told: it was gone before.
+_CREATE_ROWS = f"""
+INSERT INTO subscriptions (topic_id, user_id, lasting, email_mode, first_seq, acked_up_to, expired_total, expired_told,
+                           created_at)
+SELECT wanted.topic_id, wanted.user_id, false, 'never', oldest.seq, oldest.seq - 1,
+       t.removed_total - oldest.seq + 1, t.removed_total - oldest.seq + 1, $3
 FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
 JOIN topics t ON t.id = wanted.topic_id
-CROSS JOIN LATERAL (SELECT coalesce((SELECT n.seq FROM notifications n WHERE n.topic_id = t.id ORDER BY n.seq LIMIT 1),
-                                    t.last_seq + 1) AS seq) AS oldest
+CROSS JOIN LATERAL (SELECT {FIRST_SEQ} AS seq) AS oldest
 ORDER BY wanted.topic_id, wanted.user_id
 ON CONFLICT (topic_id, user_id) WHERE ended_at IS NULL DO NOTHING
-"""
+"""  # noqa: S608 - put together from constants
 
 _LOCK_ROWS = """
 SELECT s.id, s.topic_id, s.user_id
@@ -48,9 +51,9 @@ JOIN subscriptions s ON s.topic_id = wanted.topic_id AND s.user_id = wanted.user
 ORDER BY s.id FOR UPDATE OF s
 """
 
-_ACKNOWLEDGE = """
+_ACKNOWLEDGE = f"""
 WITH base AS (
-    SELECT s.id, s.topic_id, s.acked_up_to AS before, t.last_seq, s.expired_total,
+    SELECT s.id, s.topic_id, s.acked_up_to AS before, t.last_seq, s.expired_total, {UNREAD} AS unread,
            CASE WHEN request.up_to > 0 AND least(request.up_to, t.last_seq) >= s.expired_seq THEN s.expired_total
                 ELSE s.expired_told END AS told,
            s.expired_told AS told_before,
@@ -64,7 +67,7 @@ WITH base AS (
     JOIN notifications n ON n.topic_id = b.topic_id AND n.seq = one.seq
     WHERE NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = one.seq)
 ), moved AS (
-    SELECT b.id, b.topic_id, b.before, b.told, b.told > b.told_before AS told_more, b.expired_total - b.told AS expired,
+    SELECT b.id, b.before, b.unread, b.told, b.told > b.told_before AS told_more, b.expired_total - b.told AS expired,
         (SELECT count(*) FROM notifications n
          WHERE n.topic_id = b.topic_id AND n.seq > b.before AND n.seq <= b.upto
            AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = n.seq))
@@ -85,13 +88,8 @@ WITH base AS (
     SET acked_up_to = m.cursor, acked_total = s.acked_total + m.acked, expired_told = m.told
     FROM moved m WHERE s.id = m.id AND (m.cursor <> m.before OR m.acked > 0 OR m.told_more)
 )
-SELECT m.id, m.cursor, m.acked, m.told_more, m.expired,
-    (SELECT count(*) FROM notifications n
-     WHERE n.topic_id = m.topic_id AND n.seq > m.cursor
-       AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = m.id AND e.seq = n.seq)
-       AND NOT EXISTS (SELECT 1 FROM fresh WHERE fresh.id = m.id AND fresh.seq = n.seq)) AS unread
-FROM moved m
-"""
+SELECT m.id, m.cursor, m.acked, m.told_more, m.expired, m.unread - m.acked AS unread FROM moved m
+"""  # noqa: S608 - put together from constants
 
 
 @dataclass(slots=True)
@@ -154,7 +152,9 @@ async def _apply(
     states = await _transaction(connection, requests, columns, complete=True)
     if states is None:
         # Rows are created before any is locked, so that locks are always acquired in the order of the ids.
-        await connection.execute(_CREATE_ROWS, *columns, now)
+        async with connection.transaction():
+            await connection.execute(LOCK_SHARED, sorted(set(columns[0])))
+            await connection.execute(_CREATE_ROWS, *columns, now)
         states = await _transaction(connection, requests, columns, complete=False)
         assert states is not None
     return states

@@ -19,7 +19,7 @@ import orjson
 
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
-from notifyx_store.readers.joins import EXPIRED
+from notifyx_store.readers.unread import EXPIRED, UNREAD
 from notifyx_store.topics.permissions import may_read
 from notifyx_store.topics.rows import topic_row
 
@@ -51,10 +51,7 @@ ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
 """
 
 _UNREAD = f"""
-SELECT t.name, {EXPIRED} AS expired, (SELECT count(*) FROM notifications n
-                WHERE n.topic_id = s.topic_id AND n.seq > s.acked_up_to AND n.seq >= s.first_seq
-                  AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq)
-               ) AS unread
+SELECT t.name, {EXPIRED} AS expired, {UNREAD} AS unread
 FROM subscriptions s JOIN topics t ON t.id = s.topic_id
 WHERE s.id = ANY($1::bigint[]) ORDER BY t.name
 """  # noqa: S608 - put together from constants

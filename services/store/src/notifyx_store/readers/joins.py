@@ -1,4 +1,4 @@
-"""Channel joins and unread counts, both in batches and both computed from the log."""
+"""Channel joins and unread counts, both in batches and both at a cost that does not grow with the log."""
 
 from __future__ import annotations
 
@@ -12,28 +12,14 @@ from notifyx_common.principal import Principal
 from notifyx_store.base.batches import read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
+from notifyx_store.readers.unread import EXPIRED, FIRST_SEQ, UNREAD, missing_after
 from notifyx_store.topics.permissions import TopicRow, check_read
 from notifyx_store.topics.rows import read_or_create
 
-UNREAD_ABOVE = """
-SELECT count(*) FROM notifications n
-WHERE n.topic_id = t.id AND n.seq > coalesce(greatest(s.acked_up_to, s.first_seq - 1), 0)
-  AND (s.id IS NULL OR NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq))
-"""
-"""Counts what is unread after the cursor of subscription ``s`` (which may be null) in topic ``t``."""
-
-EXPIRED = "coalesce(s.expired_total - s.expired_told, 0)"
-"""What was removed before the user of subscription ``s`` (which may be null) acknowledged it, and not acknowledged
-past since. Retention counts it as it removes, so that it is the ledger's own number."""
-
 _JOIN = f"""
 SELECT t.id, t.last_seq, t.pruned_seq, coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
-       coalesce((SELECT n.seq FROM notifications n WHERE n.topic_id = t.id ORDER BY n.seq LIMIT 1), t.last_seq + 1)
-           AS first_seq,
-       ({UNREAD_ABOVE}) AS unread, {EXPIRED} AS expired,
-       CASE WHEN wanted.since IS NULL OR wanted.since >= t.last_seq THEN 0
-            ELSE t.last_seq - wanted.since - (SELECT count(*) FROM notifications n
-                                              WHERE n.topic_id = t.id AND n.seq > wanted.since) END AS missing
+       {FIRST_SEQ} AS first_seq, {UNREAD} AS unread, {EXPIRED} AS expired,
+       CASE WHEN wanted.since IS NULL THEN 0 ELSE {missing_after("wanted.since")} END AS missing
 FROM unnest($1::uuid[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted(topic_id, user_id, since, position)
 LEFT JOIN topics t ON t.id = wanted.topic_id AND t.kind <> 'deleted'
 LEFT JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
@@ -41,7 +27,7 @@ ORDER BY wanted.position
 """  # noqa: S608 - put together from constants
 
 _UNREAD = f"""
-SELECT coalesce(s.acked_up_to, 0) AS acked_up_to, CASE WHEN t.id IS NULL THEN 0 ELSE ({UNREAD_ABOVE}) END AS unread,
+SELECT coalesce(s.acked_up_to, 0) AS acked_up_to, CASE WHEN t.id IS NULL THEN 0 ELSE {UNREAD} END AS unread,
        {EXPIRED} AS expired
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(name, user_id, position)
 LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'

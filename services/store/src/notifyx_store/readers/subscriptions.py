@@ -18,14 +18,14 @@ from notifyx_common.errors import Conflict, Forbidden, NotFound
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
 from notifyx_store.base.locking import LOCK_SHARED
-from notifyx_store.readers.joins import EXPIRED, UNREAD_ABOVE
+from notifyx_store.readers.unread import EXPIRED, UNREAD, UNREAD_IN_LOG
 from notifyx_store.topics.permissions import TopicRow, check_manage, check_read, email_identity
 from notifyx_store.topics.rows import read_or_create, read_topic
 from notifyx_topics.names import inbox_topic
 from notifyx_topics.settings import EmailMode
 
 _COLUMNS = f"""t.name AS topic, s.user_id, s.email_mode AS email, s.first_seq, s.acked_up_to, s.created_at,
-    ({UNREAD_ABOVE}) AS unread, {EXPIRED} AS expired"""
+    {UNREAD} AS unread, {EXPIRED} AS expired"""
 
 _OWN = f"""
 SELECT {_COLUMNS} FROM subscriptions s JOIN topics t ON t.id = s.topic_id
@@ -57,7 +57,7 @@ _CHANGE = "UPDATE subscriptions SET email_mode = $2 WHERE id = $1"
 END_SUBSCRIPTIONS = f"""
 WITH over AS (
     UPDATE subscriptions AS ended
-    SET end_seq = t.last_seq, ended_at = $2, withdrawn_total = ended.withdrawn_total + ({UNREAD_ABOVE})
+    SET end_seq = t.last_seq, ended_at = $2, withdrawn_total = ended.withdrawn_total + ({UNREAD_IN_LOG})
     FROM subscriptions s JOIN topics t ON t.id = s.topic_id
     WHERE ended.id = s.id AND ended.id = ANY($1::bigint[]) AND ended.ended_at IS NULL
     RETURNING ended.user_id

@@ -17,8 +17,8 @@ class Topic(Model):
     """A topic, or a user's own inbox (``kind`` 'inbox'); 'deleted' is one whose data is being removed.
 
     ``last_seq`` is the seq of the newest notification, ``pruned_seq`` of the last one that retention removed,
-    ``email_seq`` of the last one that the outbox has processed. ``resource`` names the NotifyxTopic that owns the
-    topic. Retention and delays are in seconds.
+    ``email_seq`` of the last one that the outbox has processed; ``removed_total`` notifications are gone (a trigger
+    counts them). ``resource`` names the NotifyxTopic that owns the topic. Retention and delays are in seconds.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid4)
@@ -40,6 +40,7 @@ class Topic(Model):
     last_seq = fields.BigIntField(default=0, db_default=0)
     pruned_seq = fields.BigIntField(default=0, db_default=0)
     email_seq = fields.BigIntField(default=0, db_default=0)
+    removed_total = fields.BigIntField(default=0, db_default=0)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
 
