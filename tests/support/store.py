@@ -10,8 +10,6 @@ from typing import Any
 
 import aiohttp
 import orjson
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
 
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import V1
@@ -104,18 +102,11 @@ async def running_store(
     service = service or StoreNode(settings, clock=clock)
     sock = bind("127.0.0.1", 0, "NOTIFYX_PORT")
     closing = asyncio.Event()
-    config = Config()
     port = sock.getsockname()[1]
-    config.bind = [f"fd://{sock.detach()}"]
-    config.accesslog = config.errorlog = None
-    config.websocket_max_message_size = 64 << 20
-    config.graceful_timeout = 1.0
-
-    async def closed() -> None:
-        await closing.wait()
-
     async with service.context():
-        server = asyncio.create_task(serve(service.app, config, shutdown_trigger=closed))
+        http = service.http_server(sock)
+        http.grace = 1.0
+        server = asyncio.create_task(http.run(closing))
         headers = {"Authorization": f"Bearer {TOKEN}"}
         try:
             async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=30)) as session:

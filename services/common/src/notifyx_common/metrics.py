@@ -49,6 +49,22 @@ CATALOGUE: tuple[Metric, ...] = (
         "Time to answer an HTTP request",
     ),
     Metric(
+        "notifyx_http_connections_closed_total",
+        "counter",
+        ("reason",),
+        "HTTP connections that a limit closed: head_timeout, body_timeout, write_timeout, crowded_out, bodies_limit, "
+        "node_limit or address_limit",
+        _one_label(
+            "head_timeout",
+            "body_timeout",
+            "write_timeout",
+            "crowded_out",
+            "bodies_limit",
+            "node_limit",
+            "address_limit",
+        ),
+    ),
+    Metric(
         "notifyx_client_calls_total",
         "counter",
         ("target", "operation", "outcome"),

@@ -70,6 +70,27 @@ class ServiceSettings(BaseSettings):
     max_body: int = Field(default=1 << 20, ge=1024)
     """Maximum size of an HTTP body, in bytes."""
 
+    http_head_timeout: float = Field(default=10.0, gt=0, le=300)
+    """Time for the head of a request, from the connection or from its first byte, in seconds."""
+
+    http_idle_timeout: float = Field(default=75.0, gt=0, le=3600)
+    """Time between two requests of one connection, in seconds; more than a proxy keeps its own (60 is usual)."""
+
+    http_body_timeout: float = Field(default=20.0, gt=0, le=300)
+    """Time for the body of a request in seconds, beside that which ``http_body_rate`` gives to what has arrived."""
+
+    http_body_rate: int = Field(default=4096, ge=1)
+    """Bytes of a body that give it one more second."""
+
+    http_write_timeout: float = Field(default=20.0, gt=0, le=300)
+    """Time in which a client must read the next 64 KiB of an answer, in seconds; then its connection is closed."""
+
+    http_max_connections: int = Field(default=4000, ge=1)
+    """Maximum number of connections to the HTTP ports of this node; a new one then replaces one without a request."""
+
+    http_max_body_bytes: int = Field(default=64 << 20, ge=1 << 20)
+    """Maximum size of all incomplete bodies together, in bytes; beyond it the oldest is cut."""
+
     drain_seconds: float = Field(default=10.0, ge=0, le=300)
     """Maximum time that a stop waits for work in flight, in seconds."""
 

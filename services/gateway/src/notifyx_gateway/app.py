@@ -13,6 +13,7 @@ from notifyx_common.calls.kubernetes_api import in_cluster
 from notifyx_common.calls.prometheus import Prometheus
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Unavailable
+from notifyx_common.limiting.addresses import may_be_proxy
 from notifyx_common.metrics import Metrics
 from notifyx_common.secrets import derive_key
 from notifyx_common.serving import lifecycle
@@ -195,6 +196,12 @@ class GatewayNode(Node[GatewaySettings]):
         async with asyncio.TaskGroup() as group:
             group.create_task(self.dispatcher.stop(self.settings.drain_seconds))
             group.create_task(self._drain_clients())
+
+    def connection_limit(self, peer: str) -> int | None:
+        """Limit a peer that is not a proxy's."""
+        if may_be_proxy(peer, self.settings.proxies):
+            return None
+        return self.settings.http_max_connections_per_address
 
     async def join(self) -> None:
         """Accept sockets on the shared port."""

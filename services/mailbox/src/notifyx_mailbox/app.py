@@ -12,13 +12,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
 
 from notifyx_common.errors import NotifyxError
+from notifyx_common.metrics import Metrics
+from notifyx_common.serving.http_connections import Connections
+from notifyx_common.serving.http_limits import HttpLimits
+from notifyx_common.serving.http_server import HttpServer
 from notifyx_common.serving.lifecycle import bind
 from notifyx_mailbox.messages import Mailbox
 from notifyx_mailbox.pages import create_mailbox_app
@@ -55,19 +56,14 @@ async def run(host: str, smtp_port: int, http_port: int, folder: Path) -> None:
     server = await loop.create_server(
         lambda: SMTP(handler, hostname="localhost", data_size_limit=MAX_MESSAGE, enable_SMTPUTF8=True), sock=mail
     )
-    config = Config()
-    config.bind = [f"fd://{pages.detach()}"]
-    config.accesslog = None
-    config.errorlog = None
-
-    async def stopped() -> None:
-        await stop.wait()
-
+    limits = HttpLimits()
+    connections = Connections("http_connections", limits, Metrics())
+    http = HttpServer(create_mailbox_app(mailbox), pages, limits=limits, connections=connections)
     if (ready := os.environ.get("NOTIFYX_READY_FILE")) is not None:
         partial = Path(ready).with_suffix(".partial")
         partial.write_text(json.dumps({"pid": os.getpid(), "port": http_port, "smtp_port": smtp_port}))
         partial.replace(ready)
-    await serve(cast(Any, create_mailbox_app(mailbox)), config, shutdown_trigger=stopped)
+    await http.run(stop)
     server.close()
 
 

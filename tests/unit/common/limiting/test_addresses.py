@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.limiting.addresses import client_address
+from notifyx_common.limiting.addresses import client_address, may_be_proxy
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -38,3 +38,19 @@ def test_the_address_is_the_last_one_that_a_trusted_proxy_saw(
 @given(st.text(max_size=50), st.text(max_size=80))
 def test_any_header_gives_a_short_key(peer: str, forwarded: str) -> None:
     assert len(client_address(peer, forwarded, PROXIES)) <= 64
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted", "may"),
+    [
+        ("10.1.2.3", (), True),
+        ("fd00::1", (), True),
+        ("8.8.8.8", (), False),
+        ("10.1.2.3", ("192.168.0.0/16",), False),
+        ("192.168.3.4", ("192.168.0.0/16",), True),
+        ("8.8.8.8", ("8.8.8.0/24",), True),
+        ("", (), False),
+    ],
+)
+def test_a_peer_may_be_a_proxy(peer: str, trusted: tuple[str, ...], may: bool) -> None:
+    assert may_be_proxy(peer, [ip_network(network) for network in trusted]) == may

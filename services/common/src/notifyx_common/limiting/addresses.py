@@ -32,6 +32,23 @@ def client_address(peer: str | None, forwarded_for: str | None, trusted: Collect
     return str(parsed)
 
 
+def may_be_proxy(peer: str, trusted: Collection[IPv4Network | IPv6Network]) -> bool:
+    """Return whether ``peer`` may carry the requests of many clients.
+
+    Those that do are named in ``trusted``. While it is empty, any address that is not public may be one: that of an
+    ingress controller in the cluster, or of a load balancer in front of the node.
+    """
+    if trusted:
+        return _is_trusted(peer, trusted)
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return not address.ipv4_mapped.is_global
+    return not address.is_global
+
+
 def _is_trusted(address: str, trusted: Collection[IPv4Network | IPv6Network]) -> bool:
     try:
         parsed = ip_address(address)

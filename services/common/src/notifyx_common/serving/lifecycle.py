@@ -19,11 +19,9 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import uvloop
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from quart import Quart, Response
@@ -36,6 +34,9 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
+from notifyx_common.serving.http_connections import Connections
+from notifyx_common.serving.http_limits import HttpLimits
+from notifyx_common.serving.http_server import HttpServer
 from notifyx_common.serving.web import Readiness, create_app
 from notifyx_common.settings import ServiceSettings, load
 
@@ -79,6 +80,10 @@ class Node(Generic[S]):
         self.readiness = Readiness()
         self.background = Background(self.metrics)
         self.readiness.follow(self.background)
+        self.http_limits = HttpLimits.of(settings)
+        self.connections = Connections(
+            "http_connections", self.http_limits, self.metrics, limit_of=self.connection_limit
+        )
         self.app = create_app(self.name, settings, self.metrics, self.readiness)
 
     @contextlib.asynccontextmanager
@@ -102,6 +107,14 @@ class Node(Generic[S]):
 
     async def join(self) -> None:
         """Accept connections on further shared ports; called once the node is ready, where ports are shared."""
+
+    def connection_limit(self, peer: str) -> int | None:
+        """Return how many HTTP connections ``peer`` may have; ``None`` if only their sum is limited."""
+        return None
+
+    def http_server(self, sock: socket.socket, *, lifespan: bool = True) -> HttpServer:
+        """Return a server of the app on ``sock``; one server of an app has its ``lifespan``."""
+        return HttpServer(self.app, sock, limits=self.http_limits, connections=self.connections, lifespan=lifespan)
 
     @property
     def extra_ports(self) -> dict[str, int]:
@@ -189,10 +202,10 @@ async def run(node: Node[Any]) -> Fault | None:
         await stack.enter_async_context(node.context())
         port, metrics_port = main.getsockname()[1], side.getsockname()[1]
         closing, leaving = asyncio.Event(), asyncio.Event()
-        configs = [_config(main), _config(side)]
+        server, metrics_server = node.http_server(main), _metrics_server(node, side)
         servers = await stack.enter_async_context(background.tasks())
-        servers.endless("http server", _serve(node.app, configs[0], closing))
-        servers.endless("metrics server", _serve(metrics_app(node.metrics), configs[1], closing))
+        servers.endless("http server", server.run(closing))
+        servers.endless("metrics server", metrics_server.run(closing))
         if public is not None:
             servers.endless("shared ports", _serve_shared(node, public, leaving))
         registration = Registration(
@@ -216,11 +229,10 @@ async def run(node: Node[Any]) -> Fault | None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await node.drain()
-        for config in configs:
-            # Running requests get this much time; one that is cut off is answered 500 without problem+json.
-            config.graceful_timeout = max(MIN_GRACE, until - loop.time())
+        # Running requests get this much time; one that is cut off is answered 500 without problem+json.
+        server.grace = metrics_server.grace = max(MIN_GRACE, until - loop.time())
         closing.set()
-        await servers.finish(max(configs[0].graceful_timeout, configs[1].graceful_timeout) + MIN_GRACE)
+        await servers.finish(server.grace + MIN_GRACE)
     fault = background.fault
     log.info("service_stopped", fault=fault.task if fault is not None else None)
     return fault
@@ -237,22 +249,10 @@ def metrics_app(metrics: Metrics) -> Quart:
     return app
 
 
-def _config(sock: socket.socket) -> Config:
-    config = Config()
-    # Hypercorn owns and closes a file given by number; closing it twice could close another file of that number.
-    config.bind = [f"fd://{sock.detach()}"]
-    config.accesslog = None
-    config.errorlog = None
-    config.keep_alive_timeout = 75.0
-    config.websocket_max_message_size = 64 << 20
-    return config
-
-
-async def _serve(app: Any, config: Config, closing: asyncio.Event) -> None:
-    async def closed() -> None:
-        await closing.wait()
-
-    await serve(app, config, shutdown_trigger=closed)
+def _metrics_server(node: Node[Any], sock: socket.socket) -> HttpServer:
+    # Its connections are counted apart: scrapes must work when the other ports have as many as they may.
+    connections = Connections("metrics_connections", node.http_limits, node.metrics)
+    return HttpServer(metrics_app(node.metrics), sock, limits=node.http_limits, connections=connections)
 
 
 async def _serve_shared(node: Node[Any], sock: socket.socket, leaving: asyncio.Event) -> None:
@@ -262,18 +262,12 @@ async def _serve_shared(node: Node[Any], sock: socket.socket, leaving: asyncio.E
             async with asyncio.timeout(READY_POLL_INTERVAL):
                 await leaving.wait()
                 return
-    config = _config(sock)
+    server = node.http_server(sock, lifespan=False)  # the server on the node's own port has it
     # Accepted connections are finished, like those of the node's own port.
-    config.graceful_timeout = node.settings.drain_seconds + MIN_GRACE
+    server.grace = node.settings.drain_seconds + MIN_GRACE
     await node.join()
     log.info("shared_ports_joined", port=node.settings.port)
-
-    async def requests_alone(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":  # the server on the node's own port handles it
-            await app(scope, receive, send)
-
-    app = cast(Any, node.app)
-    await _serve(requests_alone, config, leaving)
+    await server.run(leaving)
 
 
 def _write_ready_file(settings: ServiceSettings, ports: dict[str, int]) -> None:

@@ -94,6 +94,7 @@ def create_app(name: str, settings: ServiceSettings, metrics: Metrics, readiness
     # `//` does not mean `/`: merging would answer redirects that a caller can control.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
+    app.config["BODY_TIMEOUT"] = None  # the connection has its own
     app.json.sort_keys = False  # type: ignore[attr-defined]  # quart's default provider has it
     _measure(app, name, metrics)
     _guard_internal(app, settings)

@@ -1,0 +1,280 @@
+"""One connection of an HTTP port: HTTP/1.1 alone, with a deadline for everything that its client has to do.
+
+Hypercorn parses HTTP/1.1 and calls the app. Reading, writing and closing are done here: Hypercorn's own server waits
+without a limit for a client that does not read, and speaks cleartext HTTP/2 to any client that asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+import h11
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.typing import AppWrapper, ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+from notifyx_common.limiting.addresses import client_address
+from notifyx_common.serving.http_connections import Connections
+from notifyx_common.serving.http_limits import HttpLimits
+
+READ_SIZE = 64 << 10
+WRITE_SIZE = 64 << 10
+"""Bytes that are read, and written, at once. The transport buffers at most about twice as much of an unread answer."""
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds in which a closed connection must have sent what is left."""
+
+
+class Http1(H11Protocol):
+    """HTTP/1.1 (and 1.0). A request in another version is refused; one to change to HTTP/2 is answered in HTTP/1.1."""
+
+    connection: Any  # h11's, or Hypercorn's stand-in after the upgrade to a WebSocket, which has the same attributes
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        if event.http_version not in (b"1.0", b"1.1"):
+            raise h11.RemoteProtocolError("This port speaks HTTP/1.1.", error_status_hint=505)
+
+    @property
+    def awaits_head(self) -> bool:
+        """Whether the client has to send a request, or the rest of its head."""
+        return self.connection.their_state is h11.IDLE
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the client has to send the rest of a body."""
+        return self.connection.their_state is h11.SEND_BODY
+
+    @property
+    def has_partial_head(self) -> bool:
+        """Whether the head of the next request has begun."""
+        return self.awaits_head and bool(self.connection.trailing_data[0])
+
+    def refusal(self, status: int) -> bytes:
+        """Return an answer without a body, after which the connection ends; empty if another answer has begun."""
+        if self.connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return b""
+        headers = [(b"content-length", b"0"), (b"connection", b"close")]
+        response = h11.Response(status_code=status, headers=list(chain(headers, self.config.response_headers("h11"))))
+        return b"".join(self.connection.send(event) for event in (response, h11.EndOfMessage()))
+
+
+class HttpConnection:
+    """A connection; :meth:`run` returns when it is closed."""
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        *,
+        limits: HttpLimits,
+        connections: Connections,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._app = app
+        self._config = config
+        self._context = context
+        self._limits = limits
+        self._connections = connections
+        self._reader = reader
+        self._writer = writer
+        self._transport = writer.transport
+        self._loop = asyncio.get_running_loop()
+        self._write_lock = asyncio.Lock()
+        self._protocol: Http1
+        self._deadline = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._head_until: float | None = None
+        self._body_since = 0.0
+        self._body_received = 0
+        self._client, self._server = _address(writer, "peername"), _address(writer, "sockname")
+
+    @property
+    def peer(self) -> str:
+        """The peer's address."""
+        return self._client[0] if self._client is not None else ""
+
+    @cached_property
+    def address(self) -> str:
+        """The peer's address by which its connections are counted: of IPv6, its /64."""
+        return client_address(self.peer, None, ())
+
+    async def run(self) -> None:
+        """Serve the connection."""
+        if not self._connections.admit(self):
+            self._transport.abort()
+            return
+        self._transport.set_write_buffer_limits(high=WRITE_SIZE)
+        try:
+            async with TaskGroup(self._loop) as group:
+                self._protocol = Http1(
+                    self._app,
+                    self._config,
+                    self._context,
+                    group,
+                    ConnectionState({}),
+                    self._writer.get_extra_info("ssl_object") is not None,
+                    self._client,
+                    self._server,
+                    self._send,
+                )
+                self._expect_head()
+                await self._read()
+        finally:
+            self._set_deadline(math.inf)
+            try:
+                await self._close()
+            finally:
+                self._connections.remove(self)
+                if self._timer is not None:
+                    self._timer.cancel()
+
+    def cut(self, reason: str) -> None:
+        """Close the connection at once; what has not been written is lost."""
+        self._connections.closed(reason)
+        self._transport.abort()
+
+    def end_if_idle(self) -> None:
+        """Close the connection unless a request is in progress."""
+        if self._protocol.awaits_head:
+            self._end()
+
+    # Reading
+
+    async def _read(self) -> None:
+        while not self._reader.at_eof():
+            try:
+                data = await self._reader.read(READ_SIZE)
+            except (OSError, ssl.SSLError):
+                break
+            try:
+                await self._protocol.handle(RawData(data))
+            except h11.RemoteProtocolError as error:
+                self._end(self._protocol.refusal(error.error_status_hint))
+                break
+            if self._protocol.awaits_body:
+                self._expect_body(len(data))
+            elif self._protocol.has_partial_head:
+                self._expect_head()
+            elif not self._protocol.awaits_head:
+                self._expect_nothing()
+        await self._protocol.handle(Closed())
+
+    def _expect_head(self) -> None:
+        # Further parts of a head do not extend the time for all of it.
+        if self._head_until is None:
+            self._head_until = self._loop.time() + self._limits.head_timeout
+            self._set_deadline(self._head_until)
+
+    def _expect_body(self, received: int) -> None:
+        self._body_received += received
+        self._connections.body_grew(self, self._body_received)
+        self._set_deadline(self._body_since + self._limits.body_duration(self._body_received))
+
+    def _expect_nothing(self) -> None:
+        self._connections.busy(self)
+        self._deadline = math.inf
+
+    def _became_busy(self) -> None:
+        self._head_until = None
+        self._body_since, self._body_received = self._loop.time(), 0
+        self._expect_nothing()
+
+    def _became_idle(self) -> None:
+        self._connections.idle(self)
+        if self._protocol.has_partial_head:
+            self._expect_head()
+        else:
+            unread = self._transport.get_write_buffer_size() > 0
+            self._set_deadline(
+                self._loop.time() + (self._limits.write_timeout if unread else self._limits.idle_timeout)
+            )
+
+    # Deadlines
+
+    def _set_deadline(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._timer is not None and self._timer.when() > deadline:
+            self._timer.cancel()
+            self._timer = None
+        # A timer that is too early finds the later deadline: requests on one connection do not each create one.
+        if self._timer is None and deadline < math.inf:
+            self._timer = self._loop.call_at(deadline, self._check_deadline)
+
+    def _check_deadline(self) -> None:
+        self._timer = None
+        if self._loop.time() < self._deadline:
+            self._set_deadline(self._deadline)
+        elif self._transport.get_write_buffer_size():
+            self.cut("write_timeout")
+        elif self._protocol.awaits_body or self._protocol.has_partial_head:
+            self._connections.closed("body_timeout" if self._protocol.awaits_body else "head_timeout")
+            self._end(self._protocol.refusal(408))
+        else:
+            if self._head_until is not None:
+                self._connections.closed("head_timeout")
+            self._end()
+
+    # Writing and closing
+
+    async def _send(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            await self._write(event.data)
+        elif isinstance(event, Closed):
+            self._end()
+        elif isinstance(event, Updated):
+            if event.idle:
+                self._became_idle()
+            else:
+                self._became_busy()
+
+    async def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            async with self._write_lock:
+                for start in range(0, len(data), WRITE_SIZE):
+                    if self._transport.is_closing():
+                        return
+                    self._writer.write(view[start : start + WRITE_SIZE])
+                    if self._transport.get_write_buffer_size() > WRITE_SIZE:
+                        async with asyncio.timeout(self._limits.write_timeout):
+                            await self._writer.drain()
+        except TimeoutError:
+            self.cut("write_timeout")
+            await self._protocol.handle(Closed())
+        except (OSError, RuntimeError):  # the connection was lost while this waited
+            await self._protocol.handle(Closed())
+
+    def _end(self, last: bytes = b"") -> None:
+        """Write ``last`` and close, at most :data:`CLOSE_TIMEOUT` seconds later."""
+        if self._transport.is_closing():
+            return
+        if last:
+            self._writer.write(last)
+        self._writer.close()
+        self._loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
+
+    async def _close(self) -> None:
+        self._writer.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._writer.wait_closed()
+        except (OSError, ssl.SSLError):  # a TimeoutError is an OSError
+            pass
+        finally:
+            self._transport.abort()
+
+
+def _address(writer: asyncio.StreamWriter, name: str) -> tuple[str, int] | None:
+    found = writer.get_extra_info(name)
+    return parse_socket_addr(writer.get_extra_info("socket").family, found) if found else None

@@ -1,0 +1,112 @@
+"""Serves an app on a listening socket, with :class:`~notifyx_common.serving.http_connection.HttpConnection`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from typing import cast
+
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.lifespan import Lifespan
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.typing import ASGIFramework
+from quart import Quart
+
+from notifyx_common.logs import get_logger
+from notifyx_common.serving.http_connection import HttpConnection
+from notifyx_common.serving.http_connections import Connections
+from notifyx_common.serving.http_limits import HttpLimits
+
+log = get_logger(__name__)
+
+BACKLOG = 1024
+"""Connections that the kernel holds until they are accepted."""
+
+MAX_WEBSOCKET_MESSAGE = 64 << 20
+
+
+class HttpServer:
+    """A server on ``sock``, which it closes at its end."""
+
+    def __init__(
+        self,
+        app: Quart,
+        sock: socket.socket,
+        *,
+        limits: HttpLimits,
+        connections: Connections,
+        lifespan: bool = True,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """``lifespan``: whether the app is started and stopped with this server; true for one server of an app."""
+        self._app = ASGIWrapper(cast(ASGIFramework, app))
+        self._sock = sock
+        self._limits = limits
+        self._connections = connections
+        self._with_lifespan = lifespan
+        self._tls = tls
+        self._running: dict[asyncio.Task[None], HttpConnection] = {}
+        self._config = Config()
+        self._config.accesslog = self._config.errorlog = None
+        self._config.websocket_max_message_size = MAX_WEBSOCKET_MESSAGE
+        self.grace = 3.0
+        """Seconds that requests in progress get once the server stops; it may be set until then."""
+
+    async def run(self, closing: asyncio.Event) -> None:
+        """Serve until ``closing`` is set and the requests in progress are answered, or ``grace`` is over."""
+        context = WorkerContext(None)
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = HttpConnection(
+                self._app,
+                self._config,
+                context,
+                limits=self._limits,
+                connections=self._connections,
+                reader=reader,
+                writer=writer,
+            )
+            task = asyncio.create_task(connection.run(), name="http connection")
+            self._running[task] = connection
+            task.add_done_callback(self._ended)
+
+        async with contextlib.AsyncExitStack() as stack:
+            if self._with_lifespan:
+                await stack.enter_async_context(self._lifespan())
+            server = await asyncio.start_server(accept, sock=self._sock, backlog=BACKLOG, ssl=self._tls)
+            try:
+                await closing.wait()
+            finally:
+                server.close()
+                await context.terminated.set()
+                await self._finish()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("http_connection_failed", exc_info=error)
+
+    async def _finish(self) -> None:
+        for connection in tuple(self._running.values()):
+            connection.end_if_idle()
+        if self._running:
+            _, late = await asyncio.wait(set(self._running), timeout=self.grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self) -> AsyncIterator[None]:
+        lifespan = Lifespan(self._app, self._config, asyncio.get_running_loop(), {})
+        task = asyncio.create_task(lifespan.handle_lifespan())
+        try:
+            await lifespan.wait_for_startup()
+            yield
+            await lifespan.wait_for_shutdown()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,277 @@
+"""Connections to an HTTP port that cost their owner nothing: requests that never end, answers that nobody reads,
+other protocols. Each test has clients that mean well beside them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+from quart import Quart, request
+
+from notifyx_common.contracts.registry import LIST_LEASES, LeaseList
+from notifyx_common.metrics import Metrics
+from notifyx_common.serving.http_connections import Connections
+from notifyx_common.serving.http_limits import HttpLimits
+from notifyx_common.serving.http_server import HttpServer
+from notifyx_common.serving.lifecycle import bind
+from support.platform import Platform
+
+pytestmark = pytest.mark.xdist_group("abuse")
+
+LIMITS = HttpLimits(head_timeout=0.5, body_timeout=0.5, body_rate=1 << 20, write_timeout=0.5)
+ANSWER = b"x" * (8 << 20)
+"""More than the kernel buffers for a connection."""
+
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass
+class Server:
+    """A running server. ``slow`` is set while ``/slow`` is being answered, and ``go`` lets it answer."""
+
+    port: int
+    registry: CollectorRegistry
+    slow: asyncio.Event
+    go: asyncio.Event
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def closed(self, reason: str) -> float:
+        """How many connections were closed for that reason."""
+        return self.registry.get_sample_value("notifyx_http_connections_closed_total", {"reason": reason}) or 0.0
+
+    async def open(self, sent: bytes = b"") -> Client:
+        """A connection on which ``sent`` was sent."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(sent)
+        return reader, writer
+
+    async def answers(self) -> None:
+        """Fail unless a new connection is answered."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/") as response:
+            assert response.status == 200
+
+
+@contextlib.asynccontextmanager
+async def serving(limits: HttpLimits = LIMITS, *, of_address: int | None = None) -> AsyncIterator[Server]:
+    app, metrics, closing = Quart("abuse"), Metrics(), asyncio.Event()
+    slow, go = asyncio.Event(), asyncio.Event()
+
+    @app.get("/")
+    async def small() -> str:
+        return "here"
+
+    @app.get("/large")
+    async def large() -> bytes:
+        return ANSWER
+
+    @app.get("/slow")
+    async def answer_later() -> str:
+        slow.set()
+        await go.wait()
+        return "late"
+
+    @app.post("/")
+    async def length() -> str:
+        return str(len(await request.get_data()))
+
+    connections = Connections("http_connections", limits, metrics, limit_of=lambda _: of_address)
+    with bind("127.0.0.1", 0, "NOTIFYX_PORT") as sock:
+        server = HttpServer(app, sock, limits=limits, connections=connections)
+        server.grace = 0.5
+        running = asyncio.create_task(server.run(closing))
+        try:
+            yield Server(sock.getsockname()[1], metrics.registry, slow, go)
+        finally:
+            closing.set()
+            await running
+
+
+async def rest(client: Client) -> bytes:
+    """What the server still sends before it closes."""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            return await client[0].read()
+    return b""
+
+
+async def ended(clients: Iterable[Client]) -> list[bytes]:
+    """What each client got, once the server has closed them all."""
+    return await asyncio.gather(*(rest(client) for client in clients))
+
+
+def close(clients: Iterable[Client]) -> None:
+    for _, writer in clients:
+        writer.close()
+
+
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
+
+
+async def test_requests_that_never_end_are_closed_within_their_time() -> None:
+    async with serving() as server:
+        beginnings = [
+            b"",
+            b"G",
+            HEAD,
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+            HEAD + b"\r\n" + HEAD,
+        ]
+        clients = [await server.open(beginning) for beginning in beginnings * 20]
+        await server.answers()
+        got = await ended(clients)
+        close(clients)
+        assert [answer.partition(b"\r\n")[0][9:12] for answer in got[:4]] == [b"", b"408", b"408", b"408"]
+        assert got[4].count(b"HTTP/1.1 200") == 1
+        assert got[4].count(b"HTTP/1.1 408") == 1
+        assert server.closed("head_timeout") == 80
+        assert server.closed("body_timeout") == 20
+
+
+async def test_parts_of_a_head_do_not_extend_its_time() -> None:
+    async with serving() as server:
+        reader, writer = await server.open(HEAD)
+
+        async def drip() -> None:
+            while not writer.is_closing():
+                writer.write(b"X-A: b\r\n")
+                await asyncio.sleep(0.05)
+
+        dripping = asyncio.create_task(drip())
+        assert b" 408 " in await rest((reader, writer))
+        dripping.cancel()
+        writer.close()
+
+
+async def test_a_client_that_is_idle_between_requests_or_sends_a_body_at_a_fair_rate_stays() -> None:
+    rate = dataclasses.replace(LIMITS, body_rate=1000)
+    async with serving(rate) as server:
+        reader, writer = await server.open(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
+        for _ in range(10):
+            writer.write(b"y" * 500)
+            await asyncio.sleep(0.1)
+        assert b"200" in await reader.readline()
+        await reader.readuntil(b"\r\n\r\n5000")
+        await asyncio.sleep(LIMITS.head_timeout * 2)  # idle for longer than a head may take
+        writer.write(HEAD + b"\r\n")
+        assert b"200" in await reader.readline()
+        writer.close()
+
+
+async def test_answers_that_nobody_reads_are_dropped() -> None:
+    async with serving() as server:
+        unread = [await server.open(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(4)]
+        async with asyncio.timeout(10):
+            while server.closed("write_timeout") < 4:
+                await server.answers()
+                await asyncio.sleep(0.05)
+        close(unread)
+
+
+async def test_an_answer_that_is_read_slowly_is_complete() -> None:
+    async with serving() as server:
+        reader, writer = await server.open(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        got = 0
+        while got < len(ANSWER):
+            got += len(await reader.readexactly(1 << 20))
+            await asyncio.sleep(0.15)
+        writer.close()
+        assert server.closed("write_timeout") == 0
+
+
+async def test_a_full_server_closes_what_waits_longest_and_no_request_in_progress() -> None:
+    async with serving(dataclasses.replace(LIMITS, head_timeout=30, max_connections=20)) as server:
+        busy = await server.open(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await server.slow.wait()
+        crowd = [await server.open(HEAD) for _ in range(60)]
+        await server.answers()
+        await ended(crowd[:40])
+        assert server.closed("crowded_out") >= 41
+        server.go.set()
+        assert b"200" in await busy[0].readline()
+        close([busy, *crowd])
+
+
+async def test_a_server_full_of_requests_in_progress_refuses_more() -> None:
+    async with serving(dataclasses.replace(LIMITS, max_connections=2)) as server:
+        busy = [await server.open(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(2)]
+        await server.slow.wait()
+        assert await rest(await server.open(HEAD + b"\r\n")) == b""
+        assert server.closed("node_limit") == 1
+        server.go.set()
+        assert [b"200" in await reader.readline() for reader, _ in busy] == [True, True]
+        close(busy)
+
+
+async def test_one_address_cannot_take_all_connections() -> None:
+    async with serving(of_address=3) as server:
+        clients = [await server.open() for _ in range(3)]
+        assert await rest(await server.open(HEAD + b"\r\n")) == b""
+        close(clients[:1])
+        await asyncio.wait_for(_until_answered(server), 5)
+        close(clients)
+
+
+async def _until_answered(server: Server) -> None:
+    while True:
+        with contextlib.suppress(aiohttp.ClientError):
+            await server.answers()
+            return
+        await asyncio.sleep(0.02)
+
+
+async def test_bodies_that_never_end_hold_a_bounded_part_of_the_memory() -> None:
+    limits = dataclasses.replace(LIMITS, body_timeout=30, max_body_bytes=1 << 20)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    async with serving(limits) as server:
+        clients = []
+        for _ in range(8):
+            client = await server.open(head + b"y" * 250_000)
+            await client[1].drain()
+            clients.append(client)
+        await ended(clients[:3])
+        assert 3 <= server.closed("bodies_limit") <= 5
+        async with aiohttp.ClientSession() as session, session.post(server.url, data=b"y" * 100_000) as response:
+            assert await response.text() == "100000"
+        close(clients)
+
+
+async def test_no_port_speaks_http_2(platform: Platform) -> None:
+    leases = f"{platform.gateway}{LIST_LEASES.path}"
+    async with (
+        aiohttp.ClientSession(headers=platform.internal_headers) as session,
+        session.request(LIST_LEASES.method, leases) as response,
+    ):
+        nodes = LeaseList.model_validate_json(await response.read()).nodes
+    urls = {platform.gateway, platform.mailbox}
+    urls |= {url for node in nodes for url in (node.url, node.metrics_url) if url}
+    assert len(urls) >= 9, "a port and a metrics port of each service, and the mailbox"
+    for url in urls:
+        where = urlsplit(url)
+        assert where.hostname is not None
+        for sent, status in (
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00", b"505"),
+            (
+                b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+                b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+                None,
+            ),
+        ):
+            reader, writer = await asyncio.open_connection(where.hostname, where.port)
+            writer.write(sent)
+            line = await asyncio.wait_for(reader.readline(), 10)
+            assert line.startswith(b"HTTP/1.1 "), f"{url} answered {line!r}"
+            assert b" 101 " not in line
+            assert status is None or status in line
+            writer.close()
