@@ -13,7 +13,18 @@ from quart import Quart
 from notifyx_auth.app import AuthNode
 from notifyx_common.contracts import auth, gateway, mailer, registry
 from notifyx_common.contracts.call import INTERNAL, Call, Raw
-from notifyx_common.contracts.store import acks, feed, inbox, joins, ledger, log, outbox, subscriptions, topics
+from notifyx_common.contracts.store import (
+    acks,
+    addresses,
+    feed,
+    inbox,
+    joins,
+    ledger,
+    log,
+    outbox,
+    subscriptions,
+    topics,
+)
 from notifyx_common.settings import load
 from notifyx_gateway.app import GatewayNode
 from notifyx_gateway.settings import GatewaySettings
@@ -24,7 +35,7 @@ from support.auth import auth_settings
 from support.store import store_settings
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-STORE = (acks, inbox, joins, ledger, log, outbox, subscriptions, topics)
+STORE = (acks, addresses, inbox, joins, ledger, log, outbox, subscriptions, topics)
 SERVICES: dict[str, tuple[Callable[[], Quart], Iterable[ModuleType]]] = {
     "auth": (lambda: AuthNode(auth_settings(NOWHERE)).app, (auth,)),
     "store": (lambda: StoreNode(store_settings(NOWHERE)).app, STORE),

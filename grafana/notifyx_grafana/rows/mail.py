@@ -58,5 +58,22 @@ ROW = Row(
             unit=MESSAGES,
             nothing="Nothing was dispatched",
         ),
+        Graph(
+            number=7,
+            title="Refusals by cause",
+            why="What the mail server refused for good in a second: only refusals of the address speak against it.",
+            queries=(Query(per_second("notifyx_mail_refusals_total", "cause"), "{{cause}}"),),
+            unit=MESSAGES,
+            nothing="Nothing was refused",
+            width=12,
+        ),
+        Graph(
+            number=8,
+            title="Refused addresses",
+            why="Users whose address the mail server refuses: email to them is paused, or stopped after several times.",
+            queries=(Query("max by (state) (notifyx_refused_addresses)", "{{state}}"),),
+            unit=COUNT,
+            width=12,
+        ),
     ),
 )

@@ -108,8 +108,8 @@ async def test_refusals_are_told_apart(box: Mailbox) -> None:
         assert (gone.status, gone.address_refused) == ("refused", True)
         assert "550 5.1.1 no such user" in gone.reason
         assert (later.status, later.attempted, later.address_refused) == ("failed", False, False)
-        assert (relay.status, relay.address_refused) == ("refused", False), "our relay's fault is not the address's"
-        assert (full.status, full.address_refused) == ("refused", False)
+        assert (relay.status, relay.address_refused) == ("failed", False), "our relay's fault is not the address's"
+        assert (full.status, full.address_refused) == ("failed", False)
         assert (invalid.status, invalid.address_refused) == ("refused", True)
         assert fine.status == "sent"
         assert sender.connections_opened == 1, "a refusal does not cost the connection"

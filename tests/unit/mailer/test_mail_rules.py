@@ -15,37 +15,47 @@ from notifyx_common.contracts.store.outbox import OutboxMail
 from notifyx_gateway.mail.dispatch import FENCED, chunk_answer, prepare, result_of
 from notifyx_mailer.errors import MailFailed, MailRejected
 from notifyx_mailer.recent_ids import RecentIds
-from notifyx_mailer.smtp import Stage, classify_rejection
+from notifyx_mailer.refusals import Stage, classify_refusal
 
 
 @pytest.mark.parametrize(
-    ("stage", "code", "message", "kind", "address"),
+    ("stage", "code", "message", "kind", "cause"),
     [
-        ("recipient", 550, "5.1.1 no such user", MailRejected, True),
-        ("recipient", 550, "no such user", MailRejected, True),
-        ("recipient", 550, "5.2.1 mailbox disabled", MailRejected, True),
-        ("recipient", 553, "bad name", MailRejected, True),
-        ("recipient", 550, "5.7.1 relaying denied", MailRejected, False),
-        ("recipient", 552, "5.2.2 over quota", MailRejected, False),
-        ("recipient", 550, "5.1.8 bad sender", MailRejected, False),
-        ("recipient", 530, "5.7.0 authentication required", MailFailed, None),
-        ("recipient", 503, "bad sequence", MailFailed, None),
+        ("recipient", 550, "5.1.1 no such user", MailRejected, "address"),
+        ("recipient", 550, "5.1.10 null MX", MailRejected, "address"),
+        ("recipient", 550, "5.2.1 mailbox disabled", MailRejected, "address"),
+        ("recipient", 556, "the domain accepts no mail", MailRejected, "address"),
+        ("content", 550, "5.1.1 no such user", MailRejected, "address"),
+        ("recipient", 550, "no such user", MailFailed, "policy"),
+        ("recipient", 550, "5.0.0 no", MailFailed, "policy"),
+        ("recipient", 553, "bad name", MailFailed, "policy"),
+        ("recipient", 550, "5.7.1 relaying denied", MailFailed, "policy"),
+        ("content", 550, "5.7.26 not authenticated", MailFailed, "policy"),
+        ("recipient", 552, "5.2.2 over quota", MailFailed, "mailbox"),
+        ("recipient", 552, "over quota", MailFailed, "mailbox"),
+        ("recipient", 550, "5.1.8 bad sender", MailFailed, "sender"),
+        ("recipient", 554, "5.4.14 loop", MailFailed, "system"),
+        ("recipient", 530, "5.7.0 authentication required", MailFailed, "policy"),
+        ("recipient", 503, "bad sequence", MailFailed, "system"),
         ("recipient", 450, "busy", MailFailed, None),
         ("recipient", 421, "shutting down", MailFailed, None),
-        ("sender", 550, "5.1.8 bad sender", MailFailed, None),
-        ("content", 554, "spam", MailRejected, False),
+        ("recipient", 550, "4.2.2 over quota", MailFailed, None),
+        ("sender", 550, "5.1.8 bad sender", MailFailed, "sender"),
+        ("sender", 550, "5.1.1 no", MailFailed, "sender"),
+        ("content", 554, "spam", MailRejected, "content"),
+        ("content", 554, "5.6.0 spam", MailRejected, "content"),
+        ("recipient", 552, "5.3.4 too large", MailRejected, "content"),
         ("content", 451, "try later", MailFailed, None),
     ],
 )
-def test_what_an_answer_means(stage: Stage, code: int, message: str, kind: type, address: bool | None) -> None:
-    error = classify_rejection(stage, code, message)
+def test_what_an_answer_means(stage: Stage, code: int, message: str, kind: type, cause: str | None) -> None:
+    error = classify_refusal(stage, code, message)
     assert type(error) is kind
+    assert error.cause == cause
     assert str(code) in error.reason
-    if isinstance(error, MailRejected):
-        assert error.address is address
-    else:
-        assert isinstance(error, MailFailed)
-        assert not error.attempted
+    if isinstance(error, MailFailed):
+        assert error.answered
+        assert error.attempted == (cause is not None), "another mailer would get the same answer"
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), max_size=60), st.integers(1, 6), st.integers(1, 20))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -14,12 +15,14 @@ import aiohttp
 from notifyx.backoff import Backoff
 from notifyx.channel_connection import USER_CHANNEL, ChannelConnection, open_connection
 from notifyx.credentials import AccessToken, Credentials
-from notifyx.errors import InvalidRequest, NotFound, NotifyxError, NotLoggedIn, from_problem
+from notifyx.errors import Forbidden, InvalidRequest, NotFound, NotifyxError, NotLoggedIn, from_problem
 from notifyx.live import Live, OnState, OnTruncated
 from notifyx.models import (
     Acked,
     Config,
     EmailMode,
+    EmailResumed,
+    EmailState,
     HistoryPage,
     InboxPage,
     NewUser,
@@ -120,10 +123,19 @@ class Client:
         """Return the caller."""
         return parse_answer(User, await self._call("GET", "/me"))
 
+    async def email_state(self) -> EmailState:
+        """Return whether email reaches the caller."""
+        return parse_answer(EmailState, await self._call("GET", "/me/email"))
+
+    async def resume_email(self) -> EmailResumed:
+        """Have the caller's address tried again, which a mail server refused."""
+        return parse_answer(EmailResumed, await self._call("POST", "/me/email/resume"))
+
     async def status(self) -> Status:
-        """Return the deployment, the caller, and their unread counts."""
+        """Return the deployment, the caller, their unread counts, and whether email reaches them."""
         config, readiness = await self.config(), await self.readiness()
         user: User | None = None
+        email: EmailState | None = None
         subscriptions: Sequence[Subscription] = ()
         if self._tokens is not None:
             try:
@@ -132,7 +144,16 @@ class Client:
                 pass
             else:
                 subscriptions = await self.subscriptions()
-        return Status(url=self.url, config=config, readiness=readiness, user=user, subscriptions=tuple(subscriptions))
+                with contextlib.suppress(Forbidden, NotFound):  # a key of some topics, or an older deployment
+                    email = await self.email_state()
+        return Status(
+            url=self.url,
+            config=config,
+            readiness=readiness,
+            user=user,
+            email=email,
+            subscriptions=tuple(subscriptions),
+        )
 
     # Topics
 

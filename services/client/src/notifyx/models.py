@@ -206,11 +206,35 @@ class Readiness(Model):
     failed: dict[str, str]
 
 
+class EmailState(Model):
+    """Whether email reaches the caller: ``on``, ``paused`` or ``stopped``, since the mail server refused the address.
+
+    ``reason`` is the mail server's answer; ``held`` counts the emails that were not sent for it.
+    """
+
+    state: str
+    reason: str
+    since: datetime | None
+    next_try_at: datetime | None
+    held: int
+
+
+class EmailResumed(Model):
+    """``resumed`` held emails are due again; ``dropped`` ones were too many and stay unsent."""
+
+    resumed: int
+    dropped: int
+
+
 class Status(Model):
-    """A deployment and the caller. ``user`` is ``None`` if nobody is logged in."""
+    """A deployment and the caller. ``user`` is ``None`` if nobody is logged in.
+
+    ``email`` is ``None`` then too, and if the credentials do not show it.
+    """
 
     url: str
     config: Config
     readiness: Readiness
     user: User | None
+    email: EmailState | None
     subscriptions: tuple[Subscription, ...]

@@ -176,6 +176,7 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric("notifyx_outbox_emails", "gauge", ("state",), "Emails in the outbox by state"),
     Metric("notifyx_outbox_due_emails", "gauge", (), "Emails that are due and not leased"),
+    Metric("notifyx_refused_addresses", "gauge", ("state",), "Users whose address is refused: paused or stopped"),
     Metric("notifyx_outbox_oldest_seconds", "gauge", (), "Age of the oldest email that is due and not sent"),
     Metric(
         "notifyx_ledger_imbalance",
@@ -190,6 +191,12 @@ CATALOGUE: tuple[Metric, ...] = (
         ("result",),
         "Emails by result of the SMTP transaction: sent, refused, failed",
         _one_label("sent", "refused", "failed"),
+    ),
+    Metric(
+        "notifyx_mail_refusals_total",
+        "counter",
+        ("cause",),
+        "Permanent refusals of the mail server by cause: address, mailbox, content, policy, sender, system",
     ),
     Metric("notifyx_mail_send_seconds", "histogram", (), "Time to render and send one email"),
     # auth

@@ -226,7 +226,11 @@ class GatewayNode(Node[GatewaySettings]):
             registry_routes(self.registry),
             connection_routes(self.hub, metrics),
             account_routes(
-                request_auth=request_auth, auth=self.auth, verification=self.verification, settings=settings
+                request_auth=request_auth,
+                auth=self.auth,
+                store=self.store,
+                verification=self.verification,
+                settings=settings,
             ),
             token_routes(request_auth=request_auth, auth=self.auth, https=settings.base_url.startswith("https:")),
             topic_routes(request_auth=request_auth, store=self.store, users=self.users),

@@ -4,20 +4,26 @@
 
     NotifyxError
     └── MailError
-        ├── MailRejected    permanent: a retry is useless (``address``: the address is the cause)
+        ├── MailRejected    permanent: a retry is useless
         │   └── HeadersUnsafe    its headers would differ from those that were set
-        └── MailFailed     may be retried (``attempted``: the server was sent the email)
+        └── MailFailed     may be retried (``attempted``: not at once by another node)
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 from notifyx_common.errors import NotifyxError
+
+Cause = Literal["address", "mailbox", "content", "policy", "sender", "system"]
+"""What a mail server's permanent refusal is about. ``mailbox``: it is full; ``policy``: also every unclear one."""
 
 
 class MailError(NotifyxError):
-    """An email was not sent."""
+    """An email was not sent; ``cause`` is set where the mail server refused it for good."""
 
     code = "mail_error"
+    cause: Cause | None = None
 
 
 class MailRejected(MailError):
@@ -25,9 +31,9 @@ class MailRejected(MailError):
 
     code = "mail_refused"
 
-    def __init__(self, reason: str, *, address: bool = False) -> None:
+    def __init__(self, reason: str, *, cause: Cause | None = None) -> None:
         super().__init__(reason)
-        self.address = address
+        self.cause = cause
 
 
 class HeadersUnsafe(MailRejected):
@@ -39,12 +45,14 @@ class HeadersUnsafe(MailRejected):
 class MailFailed(MailError):
     """The email was not accepted; it may be retried.
 
-    ``attempted``: its content was being sent, so the server may have accepted it. ``answered``: the server answered.
+    ``attempted``: its content was being sent, so the server may have accepted it, or the server's answer would be the
+    same for every node. ``answered``: the server answered.
     """
 
     code = "mail_failed"
 
-    def __init__(self, reason: str, *, attempted: bool, answered: bool = False) -> None:
+    def __init__(self, reason: str, *, attempted: bool, answered: bool = False, cause: Cause | None = None) -> None:
         super().__init__(reason)
+        self.cause = cause
         self.attempted = attempted
         self.answered = answered

@@ -50,6 +50,7 @@ class Sender:
         self._reached: bool | None = None
         self._since: datetime = clock.now()
         self._results = metrics.counter("notifyx_mails_total")
+        self._refusals = metrics.counter("notifyx_mail_refusals_total")
         self._seconds = metrics.histogram("notifyx_mail_send_seconds")
         metrics.observe_pool("smtp", self.connections)
         metrics.observe_pool("mails", self.queue)
@@ -182,11 +183,14 @@ class Sender:
         kind = "refused" if isinstance(error, MailRejected) else "failed"
         self._counts[kind] += 1
         self._results.labels(kind).inc()
+        if error.cause is not None:
+            self._refusals.labels(error.cause).inc()
         # The id only: an address is personal.
-        log.warning("mail_not_sent", mail=mail.id, result=kind, reason=error.reason)
+        log.warning("mail_not_sent", mail=mail.id, result=kind, cause=error.cause, reason=error.reason)
         if isinstance(error, MailRejected):
+            refused = error.cause == "address"
             return MailResult(
-                id=mail.id, status="refused", reason=error.reason, address_refused=error.address, node=self._node
+                id=mail.id, status="refused", reason=error.reason, address_refused=refused, node=self._node
             )
         attempted = isinstance(error, MailFailed) and error.attempted
         self._reached = isinstance(error, MailFailed) and error.answered

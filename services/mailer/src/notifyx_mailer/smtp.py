@@ -1,4 +1,4 @@
-"""SMTP: a bounded pool of reused connections, and the classification of the server's answers.
+"""SMTP: a bounded pool of reused connections.
 
 A connection carries one email at a time. It is replaced when it was idle for too long, has carried its number of
 emails, or broke. If the server has closed an idle connection, this is noticed before an email's content is sent, and
@@ -15,18 +15,16 @@ import socket
 import ssl
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
 
 import aiosmtplib
 
 from notifyx_common.clock import Clock
 from notifyx_common.settings import SettingsError
-from notifyx_mailer.errors import MailError, MailFailed, MailRejected
+from notifyx_mailer.errors import MailFailed, MailRejected
 from notifyx_mailer.message import Envelope
+from notifyx_mailer.refusals import Stage, classify_refusal
 from notifyx_mailer.render import one_line
 from notifyx_mailer.settings import MailerSettings
-
-Stage = Literal["sender", "recipient", "content"]
 
 _CONNECTION_ERRORS = (aiosmtplib.SMTPServerDisconnected, OSError)  # time-outs are OSErrors
 
@@ -129,7 +127,9 @@ class SmtpPool:
                 await client.ehlo()
                 if not client.supports_extension("smtputf8"):
                     reusable = True
-                    raise MailRejected("The SMTP server does not accept addresses with such characters.", address=True)
+                    raise MailRejected(
+                        "The SMTP server does not accept addresses with such characters.", cause="address"
+                    )
             options, encoding = (["SMTPUTF8"], "utf-8") if envelope.utf8 else ([], "ascii")
             await client.mail(envelope.sender, options=options, encoding=encoding)
             stage = "recipient"
@@ -139,7 +139,7 @@ class SmtpPool:
             reusable = True
         except aiosmtplib.SMTPResponseException as error:
             reusable = await self._reset(client)
-            raise classify_rejection(stage, error.code, error.message) from None
+            raise classify_refusal(stage, error.code, error.message) from None
         except _CONNECTION_ERRORS as error:
             kind = "did not answer in time" if isinstance(error, TimeoutError) else "closed the connection"
             raise MailFailed(f"The SMTP server {kind} ({stage}).", attempted=stage == "content") from error
@@ -171,27 +171,6 @@ class SmtpPool:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError):
                 await client.quit(timeout=min(1.0, self._settings.smtp_timeout))
         client.close()
-
-
-def classify_rejection(stage: Stage, code: int, message: str) -> MailError:
-    """Return the error for a rejection: permanent for the email or its address, or temporary.
-
-    Only the answer to RCPT is about the address, unless its code means policy, authentication, the protocol or a
-    full mailbox: a misconfigured relay must not stop mail to everyone. A rejected sender is an error of our
-    configuration, so the email is retried until that is corrected.
-    """
-    reason = one_line(f"{code} {message}", 300)
-    permanent = 500 <= code <= 599
-    if not permanent or stage == "sender":
-        return MailFailed(f"The SMTP server answered {reason}", attempted=False, answered=True)
-    if stage == "content":
-        return MailRejected(f"The SMTP server refused the content: {reason}")
-    if code in (500, 501, 502, 503, 504, 530, 535):
-        return MailFailed(f"The SMTP server answered {reason}", attempted=False, answered=True)
-    enhanced = re.match(r"5\.(\d{1,3})\.(\d{1,3})\b", message)
-    detail = (int(enhanced[1]), int(enhanced[2])) if enhanced else (0, 0)
-    about_address = code != 552 and (detail in ((0, 0), (2, 0), (2, 1)) or (detail[0] == 1 and detail[1] not in (7, 8)))
-    return MailRejected(f"The SMTP server refused the recipient: {reason}", address=about_address)
 
 
 def tls_context(settings: MailerSettings) -> ssl.SSLContext | None:

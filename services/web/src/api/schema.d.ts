@@ -95,6 +95,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/me/email": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Does email reach me
+         * @description Mail servers may refuse an address. Then email to it is `paused` and tried again from time to time; after several refusals it is `stopped`.
+         *
+         *     The credential needs the scope `read`.
+         */
+        get: operations["emailState"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/email/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try one's address again
+         * @description Ends `paused` and `stopped`. One email goes first: if it is refused, email stops again.
+         *
+         *     The credential needs the scope `manage`.
+         */
+        post: operations["resumeEmail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/api-keys": {
         parameters: {
             query?: never;
@@ -784,6 +828,38 @@ export interface components {
              * @default 86400
              */
             digest_every_seconds?: number;
+        };
+        /**
+         * EmailResumed
+         * @description ``resumed`` emails are due again. ``dropped`` ones were too many: they stay unsent, and are no longer held.
+         */
+        EmailResumed: {
+            /** Resumed */
+            resumed: number;
+            /** Dropped */
+            dropped: number;
+        };
+        /**
+         * EmailState
+         * @description ``on``: nothing speaks against the address. ``paused``: it was refused, and is tried again at ``next_try_at``.
+         *     ``stopped``: it was refused several times, and gets no more email.
+         *
+         *     ``reason`` is the mail server's answer, ``since`` its time; ``held`` counts the emails that were not sent for it.
+         */
+        EmailState: {
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "on" | "paused" | "stopped";
+            /** Reason */
+            reason: string;
+            /** Since */
+            since: string | null;
+            /** Next Try At */
+            next_try_at: string | null;
+            /** Held */
+            held: number;
         };
         /**
          * FieldError
@@ -1494,6 +1570,8 @@ export type ClientConfig = components['schemas']['ClientConfig'];
 export type CloudEvent = components['schemas']['CloudEvent'];
 export type CreatedApiKey = components['schemas']['CreatedApiKey'];
 export type EmailPolicy = components['schemas']['EmailPolicy'];
+export type EmailResumed = components['schemas']['EmailResumed'];
+export type EmailState = components['schemas']['EmailState'];
 export type FieldError = components['schemas']['FieldError'];
 export type Health = components['schemas']['Health'];
 export type HistoryPage = components['schemas']['HistoryPage'];
@@ -1918,6 +1996,137 @@ export interface operations {
                     "RateLimit-Policy"?: string;
                     /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    emailState: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The state of one's address. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmailState"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resumeEmail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Held emails are due again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmailResumed"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {

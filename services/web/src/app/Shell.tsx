@@ -1,12 +1,14 @@
 import { ActionIcon } from "@mantine/core";
 import { useDisclosure, useMediaQuery } from "@mantine/hooks";
 import { IconMenu2 } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
 import { Suspense, useEffect, useRef } from "react";
-import { Redirect, Route, Switch, useLocation } from "wouter";
+import { Link, Redirect, Route, Switch, useLocation } from "wouter";
 import { Brand } from "@/components/Brand";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
-import { useObservable, useOwn } from "@/context/services";
+import { emailQuery } from "@/context/queries";
+import { useObservable, useOwn, useServices } from "@/context/services";
 import { total } from "@/model/unread";
 import { ConnectionBadge } from "./ConnectionBadge";
 import { Navigation } from "./Navigation";
@@ -72,6 +74,17 @@ function menuLabel(unread: number): string {
   return unread > 0 ? `Menu, ${unread} unread` : "Menu";
 }
 
+/** On every page but the account's, which says more. */
+function EmailStopped() {
+  const { api } = useServices();
+  if (useQuery(emailQuery(api)).data?.state !== "stopped") return null;
+  return (
+    <p className={classes.stopped} role="status">
+      You get no more email: your mail server refuses your address. <Link href="/account">What to do</Link>
+    </p>
+  );
+}
+
 function Content() {
   const [location] = useLocation();
   const main = useRef<HTMLElement>(null);
@@ -83,6 +96,7 @@ function Content() {
   }, [location]);
   return (
     <main className={classes.main} ref={main} tabIndex={-1}>
+      {location !== "/account" && <EmailStopped />}
       <Fallible key={location}>
         <Suspense>
           <Switch>

@@ -18,6 +18,14 @@ export const topicQuery = (api: Api, name: string) =>
 export const meQuery = (api: Api) =>
   queryOptions({ queryKey: ["me"], queryFn: () => data(api.GET("/api/v1/me")), staleTime: 10_000 });
 
+export const emailQuery = (api: Api) =>
+  queryOptions({
+    queryKey: ["email"],
+    queryFn: () => data(api.GET("/api/v1/me/email")),
+    staleTime: 60_000,
+    refetchInterval: 300_000,
+  });
+
 const CHANNEL = "notifyx.changed";
 
 /** Says that what was read under `key` is no longer so, here and in this user's other windows of this browser. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 
@@ -74,6 +75,31 @@ async def test_an_address_is_verified_by_a_button_and_mailed_until_one_click_sto
     async with stack.session.post(url, data={"List-Unsubscribe": "One-Click"}) as response:
         assert response.status == 200
     assert (await stack.ok("GET", "/topics/t/subscription", bob))["email"] == "never"
+
+
+async def test_a_user_sees_that_their_address_is_refused_and_has_it_tried_again(stack: Stack, box: Mailbox) -> None:
+    dan = await stack.person("dan")
+    await box.wait_until(lambda: len(box.received) == 1)
+    assert (await page(stack, "POST", link_in(box, 0, "verify-email")))[0] == 200
+    assert (await stack.ok("GET", "/me/email", dan))["state"] == "on"
+    assert await stack.ok("POST", "/me/email/resume", dan) == {"resumed": 0, "dropped": 0}
+    box.rcpt["dan@example.com"] = "550 5.1.1 no such user"
+    await stack.ok("POST", "/topics", dan, json={"name": "t"})
+    await stack.ok("PUT", "/topics/t/subscription", dan, json={"email": "every"})
+    await stack.ok("POST", "/topics/t/notifications", dan, json={"title": "held"})
+    async with asyncio.timeout(20):
+        while (state := await stack.ok("GET", "/me/email", dan))["state"] == "on":
+            await asyncio.sleep(0.05)
+    assert (state["state"], state["held"]) == ("paused", 1)
+    assert "550 5.1.1 no such user" in state["reason"]
+    assert state["next_try_at"] > state["since"]
+    box.rcpt.clear()
+    assert await stack.ok("POST", "/me/email/resume", dan) == {"resumed": 1, "dropped": 0}
+    await box.wait_until(lambda: len(box.received) == 2)
+    async with asyncio.timeout(20):
+        while (await stack.ok("GET", "/me/email", dan))["state"] != "on":
+            await asyncio.sleep(0.05)
+    assert (await stack.call("GET", "/me/email")).status == 401
 
 
 async def test_another_verification_mail_on_request_is_paced(stack: Stack, box: Mailbox) -> None:

@@ -275,25 +275,28 @@ async def test_failures_back_off_and_end_in_the_dead_letter_box_with_the_last_re
     assert await claim(pool, now + timedelta(days=9)) == []
 
 
-async def test_a_refused_address_gets_no_more_mail(pool: asyncpg.Pool) -> None:
+async def test_mail_to_a_refused_address_is_held_and_tried_one_at_a_time(pool: asyncpg.Pool) -> None:
     topic = await new_topic(pool)
-    await topic.subscribe("ann", "every")
-    await topic.subscribe("bob", "every")
-    await topic.publish(2)
+    for user in ("ann", "bob"):
+        await topic.subscribe(user, "every")
+    await topic.publish(3)
     await fill(topic)
-    mails = await claim(pool, limit=2)
-    await tell(pool, mails, "refused", reason="550 unknown", address_refused=True)
-    assert [mail.user for mail in mails] == ["ann", "bob"]
-    await topic.publish()
-    await fill(topic)
-    assert await claim(pool) == []
-    assert await topic.outbox("to_seq, state, reason") == [
-        (1, "dead", "550 unknown"), (2, "dead", "address_refused"), (3, "dead", "address_refused"),
-        (1, "dead", "550 unknown"), (2, "dead", "address_refused"), (3, "dead", "address_refused"),
+    mails = await claim(pool)
+    assert [mail.user for mail in mails] == ["ann", "bob"] * 3
+    await tell(pool, mails[:1], "refused", reason="550 5.1.1 unknown", address_refused=True)
+    # What was leased before is not confirmed any more; others are not affected.
+    assert await confirm(pool, mails[1:]) == [mail.id for mail in mails if mail.user == "bob"]
+    assert await topic.outbox("user_id, state, reason, held") == [
+        ("ann", "pending", "550 5.1.1 unknown", True), *[("ann", "pending", "address_paused", True)] * 2,
+        *[("bob", "leased", None, False)] * 3,
     ]  # fmt: skip
-    assert await pool.fetch("SELECT user_id, reason FROM email_blocks ORDER BY user_id") == [
-        ("ann", "550 unknown"), ("bob", "550 unknown"),
-    ]  # fmt: skip
+    later = NOW + CONFIG.policy.address.interval
+    first = await claim(pool, later)
+    assert [mail.user for mail in first if mail.user == "ann"] == ["ann"]
+    assert first[0].id != mails[0].id, "another email than the refused one goes next"
+    # A dispatcher that dies with it does not keep the others for long.
+    [second] = [mail for mail in await claim(pool, later + timedelta(seconds=90)) if mail.user == "ann"]
+    assert await confirm(pool, [second], later + timedelta(seconds=91)) == [second.id]
 
 
 async def test_while_email_is_off_mail_waits_and_no_attempt_is_lost(pool: asyncpg.Pool) -> None:

@@ -52,7 +52,7 @@ def test_final_rows_never_change_and_strangers_only_say_sent(
     else:
         assert change is not None
         assert change.state in ("pending", "dead")
-        assert change.block_address == (status == "refused" and refused)
+        assert change.address_refused == (status == "refused" and refused)
         assert (change.due_at is not None) == (change.state == "pending")
         assert change.due_at is None or change.due_at > NOW
         assert change.reason is not None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from notifyx.cli import account, doctor, follow, inbox, publish, status, topics
+from notifyx.cli import account, doctor, email, follow, inbox, publish, status, topics
 from notifyx.cli.plugins import PluggableGroup
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command()(follow.subscribe)
 app.command()(follow.unsubscribe)
 app.command("inbox")(inbox.inbox)
 app.command()(inbox.ack)
+app.command("email")(email.email)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 

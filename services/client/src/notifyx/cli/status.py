@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from notifyx.cli.email import describe
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer, lost
 from notifyx.cli.session import client, run
@@ -41,4 +42,6 @@ def _show(writer: Writer, found: Status) -> None:
         rows.append(("unread", "nothing"))
     expired = [(one.topic, one.expired) for one in found.subscriptions if one.expired]
     rows += [(f"missed in {'your inbox' if name.startswith('user:') else name}", lost(n)) for name, n in expired]
+    if found.email is not None and found.email.state != "on":
+        rows.append(("email", describe(found.email)))
     writer.table(("", ""), rows)

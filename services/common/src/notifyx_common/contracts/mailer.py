@@ -121,9 +121,9 @@ class MailBatch(BaseModel):
 class MailResult(BaseModel):
     """The result of one email.
 
-    ``sent``: the SMTP server accepted it. ``refused``: rejected permanently (5xx), not to be retried. ``failed``: may
-    be retried. ``off``: no SMTP server is configured. ``node`` is the mailer that sent it. ``attempted`` is false when
-    the SMTP server certainly did not accept a failed email, so that another node may try at once.
+    ``sent``: the SMTP server accepted it. ``refused``: rejected permanently, because of its content or, with
+    ``address_refused``, of its address. ``failed``: may be retried. ``off``: no SMTP server is configured. ``node`` is
+    the mailer that sent it. ``attempted`` is false when another node may try at once.
     """
 
     id: str

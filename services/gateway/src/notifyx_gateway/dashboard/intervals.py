@@ -33,6 +33,7 @@ def interval_between(at: float, seconds: float, before: NodeReadings, after: Nod
         "delivered": increase(before, after, "notifyx_deliveries_total"),
         "mails_sent": increase(before, after, "notifyx_mails_total", result="sent"),
         "mails_failed": increase(before, after, "notifyx_mails_total", result="failed"),
+        "mails_unwelcome": increase(before, after, "notifyx_mail_refusals_total", cause="policy"),
         "requests": sum(requests.values()),
         "errors": sum(value for key, value in requests.items() if dict(key).get("status", "").startswith("5")),
         # A look-up reads the first tier, and the second one after a miss: a hit in either is a hit.
@@ -45,6 +46,7 @@ def interval_between(at: float, seconds: float, before: NodeReadings, after: Nod
         "connections": total(after, "notifyx_connections"),
         "mails_waiting": None if pending is None else pending + (leased or 0.0),
         "mail_age": highest(after, "notifyx_outbox_oldest_seconds"),
+        "addresses_stopped": highest(after, "notifyx_refused_addresses", state="stopped"),
         "imbalance": highest(after, "notifyx_ledger_imbalance"),
         "feed_lag": highest(after, "notifyx_feed_lag_seconds"),
     }

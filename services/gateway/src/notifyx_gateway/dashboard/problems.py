@@ -80,6 +80,14 @@ def _mail(recent: Sequence[Interval]) -> list[Problem]:
     failed = count(recent, "mails_failed")
     if failed:
         problems.append(Problem("warning", f"{number(failed)} attempts to send email failed in the last minute."))
+    unwelcome = count(recent, "mails_unwelcome")
+    if unwelcome:
+        sentence = f"The mail server refused {number(unwelcome)} emails by its policy in the last minute."
+        problems.append(Problem("warning", f"{sentence} They are tried again; see the mailer's log."))
+    stopped = recent[-1].levels.get("addresses_stopped") or 0
+    if stopped:
+        who = "address gets" if stopped == 1 else "addresses get"
+        problems.append(Problem("warning", f"{number(stopped)} {who} no more email: it was refused several times."))
     return problems
 
 

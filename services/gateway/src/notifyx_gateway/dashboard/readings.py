@@ -19,6 +19,8 @@ USED_METRICS = (
     "notifyx_http_requests_total",
     "notifyx_cache_requests_total",
     "notifyx_mails_total",
+    "notifyx_mail_refusals_total",
+    "notifyx_refused_addresses",
     "notifyx_outbox_emails",
     "notifyx_outbox_oldest_seconds",
     "notifyx_ledger_imbalance",

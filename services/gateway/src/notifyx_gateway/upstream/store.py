@@ -31,6 +31,7 @@ from notifyx_common.contracts.store.acks import (
     UnreadItem,
     UnreadResult,
 )
+from notifyx_common.contracts.store.addresses import EMAIL_STATE, RESUME_EMAIL, EmailResumed, EmailState
 from notifyx_common.contracts.store.batches import BatchResults, ItemError
 from notifyx_common.contracts.store.inbox import INBOX, InboxPage, InboxQuery
 from notifyx_common.contracts.store.joins import JOIN, JoinItem, JoinResult
@@ -243,6 +244,14 @@ class Store:
     async def subscribers(self, principal: Principal, topic: str, *, limit: int, after: str = "") -> Subscribers:
         """Return a page of a topic's subscribers, for those who may manage it."""
         return await self.client.send(SUBSCRIBERS, SubscribersQuery(topic, limit, after), principal=principal)
+
+    async def email_state(self, principal: Principal) -> EmailState:
+        """Return whether email reaches the caller."""
+        return await self.client.send(EMAIL_STATE, None, principal=principal)
+
+    async def resume_email(self, principal: Principal) -> EmailResumed:
+        """Try the caller's address again, which was refused."""
+        return await self.client.send(RESUME_EMAIL, None, principal=principal)
 
     async def stop_emails(self, token: str) -> None:
         """End the emails of the subscription in the token of an unsubscribe link."""

@@ -30,6 +30,21 @@ class BackgroundSettings(ServiceSettings):
     mail_off_delay: float = Field(default=300.0, gt=0)
     """Delay of an email after a mailer has reported that no SMTP server is configured."""
 
+    mail_strikes: int = Field(default=3, ge=1, le=100)
+    """Refusals of an address, each of another email, after which email to it stops."""
+
+    mail_strike_interval: float = Field(default=12 * 3600.0, gt=0)
+    """Time between two tries of an address that was refused, and so between two refusals that count."""
+
+    mail_strike_expiry: float = Field(default=14 * 24 * 3600.0, gt=0)
+    """Time after which the refusals of an address are forgotten."""
+
+    mail_resume_interval: float = Field(default=3600.0, gt=0)
+    """Time between two requests of a user to try a refused address again."""
+
+    mail_resume_mails: int = Field(default=100, ge=0, le=10_000)
+    """Maximum number of held emails that are sent once a refused address works again; older ones are dropped."""
+
     outbox_poll: float = Field(default=1.0, gt=0, le=60)
     """Interval at which all topics are checked for notifications to mail; publishes also trigger a check."""
 

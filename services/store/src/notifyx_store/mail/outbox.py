@@ -2,7 +2,8 @@
 
 A lease gives one dispatcher a mail for a limited time; when it ends, the mail is due again, under the same
 ``Message-ID``. Right before sending, a dispatcher calls :func:`confirm`: a mail whose notification was acknowledged,
-expired or is no longer wanted is fenced then, leased or not.
+expired or is no longer wanted is fenced then, leased or not. Mails to a refused address are held
+(:mod:`notifyx_store.mail.addresses`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import orjson
 from pydantic import SecretStr
 
 from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
-from notifyx_store.mail import unsubscribe
+from notifyx_store.mail import addresses, unsubscribe
 from notifyx_store.mail.outbox_rules import (
     DIGEST_ITEMS,
     OutboxRow,
@@ -51,13 +52,15 @@ _LIVE = """
 """
 
 _VERDICTS = f"""
-    SELECT o.id, s.acked_up_to, verdict.reason,
+    SELECT o.id, verdict.reason, verdict.reason IN ('address_refused', 'address_paused') AS held, k.next_try_at,
            CASE WHEN verdict.reason IS NULL THEN 'leased'
-                WHEN verdict.reason = 'address_refused' THEN 'dead' ELSE 'fenced' END AS state
-    FROM picked o
+                WHEN verdict.reason = 'address_refused' THEN 'dead'
+                WHEN verdict.reason = 'address_paused' THEN 'pending' ELSE 'fenced' END AS state
+    FROM ranked o
     JOIN subscriptions s ON s.id = o.subscription_id
     JOIN topics t ON t.id = o.topic_id
     LEFT JOIN email_blocks b ON b.user_id = o.user_id
+    LEFT JOIN email_strikes k ON k.user_id = o.user_id
     CROSS JOIN LATERAL (SELECT CASE
         WHEN t.kind = 'deleted' THEN 'topic_deleted'
         WHEN s.ended_at IS NOT NULL OR s.email_mode = 'never' THEN 'unsubscribed'
@@ -66,19 +69,29 @@ _VERDICTS = f"""
                    OR EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = o.to_seq)
                  THEN 'acknowledged' ELSE 'expired' END
         WHEN b.user_id IS NOT NULL THEN 'address_refused'
+        WHEN k.next_try_at > coalesce(o.leased_until, $1) OR (k.user_id IS NOT NULL AND o.place > 1)
+            THEN 'address_paused'
         END AS reason) AS verdict
 """  # noqa: S608 - put together from constants
 
+# Of the mails to a refused address one is leased. Its lease is also when the next one may be tried: what another
+# dispatcher leased before the refusal is then no longer confirmed.
 _LEASE = f"""
 WITH picked AS (
     SELECT * FROM outbox WHERE state = 'pending' AND due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY due_at, created_at, id) AS place FROM picked
 ), judged AS ({_VERDICTS}), changed AS (
-    UPDATE outbox SET state = judged.state, reason = judged.reason,
+    UPDATE outbox SET state = judged.state, reason = judged.reason, held = coalesce(judged.held, false),
+        due_at = CASE WHEN judged.state = 'pending' THEN greatest(judged.next_try_at, $4::timestamptz)
+                      ELSE outbox.due_at END,
         attempts = outbox.attempts + (judged.state = 'leased')::int,
         lease_owner = CASE WHEN judged.state = 'leased' THEN $3::text END,
         leased_until = CASE WHEN judged.state = 'leased' THEN $4::timestamptz END
     FROM judged WHERE outbox.id = judged.id
     RETURNING outbox.*
+), tried AS (
+    UPDATE email_strikes k SET next_try_at = $4 FROM changed c WHERE c.state = 'leased' AND k.user_id = c.user_id
 )
 SELECT c.id, c.subscription_id, c.topic_id, c.user_id, c.mode, c.from_seq, c.to_seq, c.state, c.attempts,
        t.name AS topic, t.title AS topic_title, n.payload
@@ -99,8 +112,11 @@ WITH picked AS (
     SELECT * FROM outbox
     WHERE id = ANY($2::uuid[]) AND state = 'leased' AND lease_owner = $3 AND leased_until > $1
     ORDER BY id FOR UPDATE
+), ranked AS (
+    SELECT *, 1 AS place FROM picked
 ), judged AS ({_VERDICTS})
-UPDATE outbox SET state = judged.state, reason = judged.reason,
+UPDATE outbox SET state = judged.state, reason = judged.reason, held = coalesce(judged.held, false),
+    due_at = CASE WHEN judged.state = 'pending' THEN judged.next_try_at ELSE outbox.due_at END,
     leased_until = CASE WHEN judged.state = 'leased' THEN greatest(outbox.leased_until, $4::timestamptz) END,
     lease_owner = CASE WHEN judged.state = 'leased' THEN outbox.lease_owner END
 FROM judged WHERE outbox.id = judged.id
@@ -115,16 +131,10 @@ SELECT id, user_id, state, lease_owner, attempts FROM outbox WHERE id = ANY($1::
 
 _CHANGE = """
 UPDATE outbox SET state = c.state, attempts = c.attempts, due_at = coalesce(c.due_at, outbox.due_at),
-                  reason = c.reason, lease_owner = NULL, leased_until = NULL
-FROM unnest($1::uuid[], $2::text[], $3::int[], $4::timestamptz[], $5::text[])
-    AS c(id, state, attempts, due_at, reason)
+                  reason = c.reason, held = c.held, lease_owner = NULL, leased_until = NULL
+FROM unnest($1::uuid[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::boolean[])
+    AS c(id, state, attempts, due_at, reason, held)
 WHERE outbox.id = c.id
-"""
-
-_BLOCK_ADDRESS = """
-INSERT INTO email_blocks (user_id, reason, created_at)
-SELECT b.user_id, b.reason, $3 FROM unnest($1::text[], $2::text[]) AS b(user_id, reason) ORDER BY b.user_id
-ON CONFLICT (user_id) DO NOTHING
 """
 
 
@@ -203,9 +213,17 @@ async def record_results(
             [change.attempts for _, _, change in changes],
             [change.due_at for _, _, change in changes],
             [change.reason for _, _, change in changes],
+            [change.address_refused for _, _, change in changes],
         )
-        if blocked := {user: change.reason for _, user, change in changes if change.block_address}:
-            await connection.execute(_BLOCK_ADDRESS, list(blocked), list(blocked.values()), now)
+        if received := {user for _, user, change in changes if change.state == "sent"}:
+            await addresses.clear(connection, received)
+        refused = {
+            user: (mail, change.reason or "")
+            for mail, user, change in changes
+            if change.address_refused and user not in received
+        }
+        if refused:
+            await addresses.strike(connection, refused, policy.address, now)
 
 
 async def _context(connection: asyncpg.Connection, row: asyncpg.Record, now: datetime) -> dict[str, Any] | None:

@@ -27,6 +27,21 @@ DIGEST_BODY_CHARS = 700
 
 
 @dataclass(frozen=True, slots=True)
+class AddressPolicy:
+    """When email to a refused address stops: after ``strikes``, each at least ``interval`` after the one before.
+
+    A strike is forgotten ``expiry`` after the last one. A user may end the stop once per ``resume_interval``; then up
+    to ``resume_mails`` held emails are sent.
+    """
+
+    strikes: int = 3
+    interval: timedelta = timedelta(hours=12)
+    expiry: timedelta = timedelta(days=14)
+    resume_interval: timedelta = timedelta(hours=1)
+    resume_mails: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When a failed email is retried. Times are in seconds.
 
@@ -39,6 +54,7 @@ class RetryPolicy:
     factor: float = 4.0
     max_delay: float = 4 * 3600.0
     off_delay: float = 300.0
+    address: AddressPolicy = AddressPolicy()
 
     def delay(self, attempt: int, jitter: float) -> timedelta:
         """Return the delay after ``attempt`` failures; ``jitter`` is in [0, 1)."""
@@ -61,13 +77,13 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxChange:
-    """What a result changes in a row. ``block_address``: send no more mail to this user's address."""
+    """What a result changes in a row. ``address_refused``: it is a strike against this user's address."""
 
     state: State
     attempts: int
     due_at: datetime | None = None
     reason: str | None = None
-    block_address: bool = False
+    address_refused: bool = False
 
 
 def change_for(
@@ -90,7 +106,16 @@ def _not_sent(row: OutboxRow, result: OutboxResult, now: datetime, policy: Retry
     # The reason may be the answer of any mail server: no character in it may prevent recording the result.
     reason = "".join(char if char.isprintable() else " " for char in result.reason[:MAX_REASON]).strip()
     if result.status == "refused":
-        return OutboxChange("dead", row.attempts, reason=reason or "refused", block_address=result.address_refused)
+        # After those that are held for it: the next strike is another email's, if there is one.
+        due = now + policy.address.interval + timedelta(minutes=1)
+        last = not result.address_refused or row.attempts >= policy.max_attempts
+        return OutboxChange(
+            "dead" if last else "pending",
+            row.attempts,
+            due_at=None if last else due,
+            reason=reason or "refused",
+            address_refused=result.address_refused,
+        )
     if result.status == "unverified":
         return OutboxChange("dead", row.attempts, reason=reason or "no verified address")
     if result.status == "off":

@@ -23,6 +23,7 @@ from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.context import StoreContext
+from notifyx_store.mail.addresses import refused_addresses
 from notifyx_store.mail.outbox_fill import fill_outbox, topics_behind
 from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
 from notifyx_store.maintenance.ledger import all_topic_ledgers, email_ledger
@@ -68,6 +69,7 @@ class Maintenance:
         self._emails = metrics.gauge("notifyx_outbox_emails")
         self._due = metrics.gauge("notifyx_outbox_due_emails")
         self._oldest = metrics.gauge("notifyx_outbox_oldest_seconds")
+        self._refused = metrics.gauge("notifyx_refused_addresses")
         self._imbalance = metrics.gauge("notifyx_ledger_imbalance")
 
     async def __aenter__(self) -> Self:
@@ -130,6 +132,7 @@ class Maintenance:
         async with context.pool.acquire() as connection:
             topics = await all_topic_ledgers(connection)
             email = await email_ledger(connection, context.clock.now())
+            refused = await refused_addresses(connection)
         unbalanced = [topic for topic in topics if topic.unbalanced]
         self._imbalance.labels("notifications").set(sum(topic.unbalanced for topic in unbalanced))
         self._imbalance.labels("email").set(0 if email.balanced else 1)
@@ -142,6 +145,8 @@ class Maintenance:
         }
         for state, count in states.items():
             self._emails.labels(state).set(count)
+        for refusal, count in refused.items():
+            self._refused.labels(refusal).set(count)
         self._due.set(email.waiting_due)
         self._oldest.set(email.oldest_due_seconds)
         for topic in unbalanced[:10]:

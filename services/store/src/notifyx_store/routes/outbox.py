@@ -1,12 +1,14 @@
-"""The outbox's routes for the dispatcher in the gateway: lease, confirm, results."""
+"""The outbox's routes: lease, confirm and results for the dispatcher; for users the state of their email."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from uuid import UUID
 
 from quart import Blueprint
 
+from notifyx_common.contracts.store.addresses import EMAIL_STATE, RESUME_EMAIL, EmailResumed, EmailState
 from notifyx_common.contracts.store.outbox import (
     FENCE_MAILS,
     LEASE_MAILS,
@@ -19,10 +21,11 @@ from notifyx_common.contracts.store.outbox import (
 )
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.serving.handlers import handle
+from notifyx_common.serving.web import caller
 from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.context import StoreContext
-from notifyx_store.mail import outbox
-from notifyx_store.mail.outbox_rules import RetryPolicy
+from notifyx_store.mail import addresses, outbox
+from notifyx_store.mail.outbox_rules import AddressPolicy, RetryPolicy
 
 
 def outbox_routes(context: StoreContext) -> Blueprint:
@@ -59,13 +62,36 @@ def outbox_routes(context: StoreContext) -> Blueprint:
                 policy=config.policy,
             )
 
+    @handle(blueprint, EMAIL_STATE)
+    async def state(_: None) -> EmailState:
+        principal = caller()
+        principal.require_scope("read")
+        async with context.pool.acquire() as connection:
+            return await addresses.email_state(connection, principal.id)
+
+    @handle(blueprint, RESUME_EMAIL)
+    async def resume(_: None) -> EmailResumed:
+        principal = caller()
+        principal.require_scope("manage")
+        async with context.pool.acquire() as connection:
+            return await addresses.resume(connection, principal.id, config.policy.address, context.clock.now())
+
     return blueprint
 
 
 def outbox_config(settings: BackgroundSettings) -> outbox.OutboxConfig:
     """Return the outbox's configuration from the settings."""
     policy = RetryPolicy(
-        max_attempts=settings.mail_attempts, base=settings.mail_retry_base, off_delay=settings.mail_off_delay
+        max_attempts=settings.mail_attempts,
+        base=settings.mail_retry_base,
+        off_delay=settings.mail_off_delay,
+        address=AddressPolicy(
+            strikes=settings.mail_strikes,
+            interval=timedelta(seconds=settings.mail_strike_interval),
+            expiry=timedelta(seconds=settings.mail_strike_expiry),
+            resume_interval=timedelta(seconds=settings.mail_resume_interval),
+            resume_mails=settings.mail_resume_mails,
+        ),
     )
     return outbox.OutboxConfig(mail_domain=settings.mail_domain, secret=settings.unsubscribe_secret, policy=policy)
 

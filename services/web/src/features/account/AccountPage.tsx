@@ -5,6 +5,7 @@ import { sentence } from "@/api/errors";
 import { notify, notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
 import { useObservable, useOwn, useServices } from "@/context/services";
+import { EmailTrouble } from "@/features/account/EmailTrouble";
 import classes from "@/features/topics/TopicSettings.module.css";
 import { supported } from "@/model/alerter";
 import type { AlertWishes } from "@/model/alerts";
@@ -16,6 +17,7 @@ export default function AccountPage() {
       <PageHeader title="Account and alerts" />
       <div className={classes.page}>
         <div className={classes.column}>
+          <EmailTrouble />
           <Profile />
           <Alerts />
           <Appearance />

@@ -51,8 +51,9 @@ class FenceResponse(BaseModel):
 
 
 class OutboxResult(RequestModel):
-    """``sent``; ``failed`` (backoff, then dead); ``refused`` (dead); ``address_refused`` stops mail to the user;
-    ``unverified`` (no verified address: dead with that reason); ``off`` (email is off: back, not counted)."""
+    """``sent``; ``failed`` (backoff, then dead); ``refused`` (dead, but with ``address_refused`` mail to the user is
+    paused, and stopped after several such); ``unverified`` (no verified address: dead with that reason); ``off`` (email
+    is off: back, not counted)."""
 
     id: str
     status: Literal["sent", "failed", "refused", "unverified", "off"]

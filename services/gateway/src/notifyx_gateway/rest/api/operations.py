@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from notifyx_common.contracts.auth import ApiKeys, CreatedApiKey, NewApiKey, SignUp, TokenRequest, TokenResponse, User
 from notifyx_common.contracts.store.acks import AckState
+from notifyx_common.contracts.store.addresses import EmailResumed, EmailState
 from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch, Topics
@@ -109,6 +110,17 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST", "/api/v1/me/verification", "verifyEmail", "Have a verification mail sent", "Accounts",
         {202: ("The mail is on its way.", "", None)}, (403, 409, 429, 503), scope="manage",
+    ),
+    Operation(
+        "GET", "/api/v1/me/email", "emailState", "Does email reach me", "Accounts",
+        {200: ("The state of one's address.", JSON, EmailState)}, (403, 503), scope="read",
+        description="Mail servers may refuse an address. Then email to it is `paused` and tried again from time to "
+        "time; after several refusals it is `stopped`.",
+    ),
+    Operation(
+        "POST", "/api/v1/me/email/resume", "resumeEmail", "Try one's address again", "Accounts",
+        {200: ("Held emails are due again.", JSON, EmailResumed)}, (403, 429, 503), scope="manage",
+        description="Ends `paused` and `stopped`. One email goes first: if it is refused, email stops again.",
     ),
     Operation(
         "POST", "/api/v1/api-keys", "createApiKey", "Create an API key", "Accounts",

@@ -20,6 +20,7 @@ from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_form, read_model
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.store import Store
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -29,9 +30,14 @@ DEVICE_COOKIE_SECONDS = 400 * 86400
 
 
 def account_routes(
-    *, request_auth: RequestAuthenticator, auth: Auth, verification: EmailVerification, settings: GatewaySettings
+    *,
+    request_auth: RequestAuthenticator,
+    auth: Auth,
+    store: Store,
+    verification: EmailVerification,
+    settings: GatewaySettings,
 ) -> Blueprint:
-    """Return the routes of sign-up, the own account, email verification and API keys."""
+    """Return the routes of sign-up, the own account and its email, and API keys."""
     blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1")
 
     @blueprint.post("/users")
@@ -52,6 +58,14 @@ def account_routes(
     async def verify() -> Response:
         await verification.send(await request_auth.principal("manage"))
         return Response(status=202)
+
+    @blueprint.get("/me/email")
+    async def email_state() -> Response:
+        return json_response(await store.email_state(await request_auth.unrestricted_principal("read")))
+
+    @blueprint.post("/me/email/resume")
+    async def resume_email() -> Response:
+        return json_response(await store.resume_email(await request_auth.unrestricted_principal("manage")))
 
     @blueprint.post("/api-keys")
     async def create_key() -> Response:

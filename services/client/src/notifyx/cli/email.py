@@ -1,0 +1,48 @@
+"""``notifyx email``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
+from notifyx.cli.output import Writer, moment
+from notifyx.cli.session import client, run
+from notifyx.models import EmailState
+
+
+def email(
+    try_again: Annotated[
+        bool, typer.Option("--try-again", help="Have your address tried again, which a mail server refused.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+    output: Output = Format.text,
+) -> None:
+    """Show whether email reaches you."""
+
+    async def work(writer: Writer) -> None:
+        async with client(url) as notifyx:
+            if not try_again:
+                state = await notifyx.email_state()
+                writer.result(state.model_dump(mode="json"), describe(state))
+                return
+            done = await notifyx.resume_email()
+        text = f"Your address is tried again, with {done.resumed} held emails."
+        dropped = f" {done.dropped} older ones stay unsent; `notifyx inbox` has them." if done.dropped else ""
+        writer.result(done.model_dump(), text + dropped)
+
+    run(output, work)
+
+
+def describe(state: EmailState) -> str:
+    """Return the state as a sentence or two."""
+    if state.state == "on":
+        return "Nothing stands against email to you."
+    since = "" if state.since is None else f" since {moment(state.since)}"
+    held = f"{state.held} email{'' if state.held == 1 else 's'}"
+    then = "" if state.next_try_at is None else f" The next try is at {moment(state.next_try_at)}."
+    return (
+        f"Email to you is {state.state}{since}, and {held} held: {state.reason} "
+        f"Once your mailbox works again: notifyx email --try-again.{then}"
+    )
