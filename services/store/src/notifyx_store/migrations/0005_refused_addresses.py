@@ -23,6 +23,6 @@ TABLES = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("store", "0003_subscriber_identity")]
+    dependencies = [("store", "0004_expired_told")]
 
     operations = [ops.RunSQL(TABLES)]
