@@ -16,6 +16,7 @@ from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
+from notifyx_common.security_log import SecurityLog
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.delivery.hub import Hub, HubSettings
 from notifyx_gateway.socket.listener import SocketListener
@@ -102,6 +103,7 @@ async def running_gateway(
             metrics=metrics,
             clock=clock,
             background=background,
+            security=SecurityLog(metrics, clock),
         )
         async with hub, listener:
             yield Gateway(listener, hub, store, metrics, discovery, tokens)

@@ -10,6 +10,7 @@ import pytest
 from notifyx_common.clock import SystemClock
 from notifyx_common.database import Database
 from notifyx_common.metrics import Metrics
+from notifyx_common.security_log import SecurityLog
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
@@ -45,4 +46,5 @@ async def live(database: str) -> AsyncIterator[StoreContext]:
     """A store's context on the machine's clock, impatient enough for tests."""
     settings = store_settings(database, outbox_poll=0.3, expiry_sweep=0.05, retention_sweep=0.1, ledger_every=0.1)
     async with Database(database_config(settings)) as entered:
-        yield StoreContext(settings, entered, SystemClock(), Metrics())
+        clock, metrics = SystemClock(), Metrics()
+        yield StoreContext(settings, entered, clock, metrics, SecurityLog(metrics, clock))

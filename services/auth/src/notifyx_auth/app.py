@@ -48,6 +48,7 @@ class AuthNode(Node[AuthSettings]):
             refresh_tokens=RefreshTokens(settings.auth_secret.get_secret_value()),
             clock=self.clock,
             metrics=self.metrics,
+            security=self.security,
         )
         self.database.attach(self.app)
         add_routes(self.app, self.auth)

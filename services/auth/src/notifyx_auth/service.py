@@ -42,6 +42,7 @@ from notifyx_common.errors import InvalidRequest
 from notifyx_common.limiting.buckets import Bucket
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import ALL_SCOPES, Principal, Scope
+from notifyx_common.security_log import SecurityLog
 from notifyx_common.tokens import sign_access_token
 
 
@@ -56,6 +57,7 @@ class Auth:
     refresh_tokens: RefreshTokens
     clock: Clock
     metrics: Metrics
+    security: SecurityLog
 
     async def sign_up(self, wanted: SignUp) -> UserView:
         """Create a user. Raises :class:`SignUpOff`, :class:`EmailTaken`."""
@@ -85,7 +87,9 @@ class Auth:
         """End a session, or all of its user."""
         async with self.database.guard():
             token = wanted.token.get_secret_value()
-            await sessions.revoke(token, self.refresh_tokens, self.clock.now(), everywhere=wanted.everywhere)
+            user = await sessions.revoke(token, self.refresh_tokens, self.clock.now(), everywhere=wanted.everywhere)
+        if user is not None:
+            self.security.record("sign_out", "succeeded", actor=user, reason="everywhere" if wanted.everywhere else "")
 
     async def me(self, principal: Principal) -> UserView:
         """Return the caller. Raises :class:`NotFound` for a principal that is not a user."""

@@ -104,23 +104,25 @@ async def refresh(token: str, tokens: RefreshTokens, policy: SessionPolicy, now:
     return RefreshedSession(user=user, scope=session.scope, token=successor.text, repeated=repeated)
 
 
-async def revoke(token: str, tokens: RefreshTokens, now: datetime, *, everywhere: bool) -> None:
+async def revoke(token: str, tokens: RefreshTokens, now: datetime, *, everywhere: bool) -> str | None:
     """End the session of ``token``, or every session of its user; an unknown token is not an error (RFC 7009).
 
-    An old token of the chain ends its own session, as its use would, and no other.
+    Return the id of the user whose session it was. An old token of the chain ends its own session, as its use would,
+    and no other.
     """
     given = parse_refresh_token(token)
     session = None if given is None else await Session.get_or_none(id=given.session, ended_at=None, expires_at__gt=now)
     if given is None or session is None:
-        return
+        return None
     place = _place(session, given, tokens)
     if place == "foreign":
-        return
+        return None
     chosen = Session.filter(id=session.id)
     if everywhere and place != "old":
         chosen = Session.filter(user_id=session.user_id)
         await devices.forget_all(session.user_id)
     await chosen.filter(ended_at=None).update(ended_at=now, end_reason="revoked")
+    return str(session.user_id)
 
 
 def _place(session: Session, given: RefreshParts, tokens: RefreshTokens) -> Place:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from notifyx_common.clock import Clock
+from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unauthenticated
 from notifyx_common.logs import SECURITY_LOGGER, get_logger
 from notifyx_common.metrics import Metrics
 
@@ -42,7 +43,7 @@ Outcome = Literal["succeeded", "failed", "refused"]
 """``failed``: what was shown did not prove what it should. ``refused``: the rules do not allow it."""
 
 EVENTS: Mapping[Event, tuple[Outcome, ...]] = {
-    "sign_up": ("succeeded", "refused"),
+    "sign_up": ("succeeded",),
     "sign_in": ("succeeded", "failed", "refused"),
     "token_refresh": ("failed", "refused"),
     "sign_out": ("succeeded",),
@@ -120,6 +121,21 @@ class SecurityLog:
             address=address[:MAX_TEXT],
             reason=reason[:MAX_TEXT],
         )
+
+    def record_refusal(
+        self, error: NotifyxError, *, actor: str = "", credential: str = "", subject: str = "", address: str = ""
+    ) -> None:
+        """Record that a request was refused with ``error``, unless it was for another reason than rights and limits."""
+        kind: tuple[Event, Outcome]
+        if isinstance(error, Unauthenticated):
+            kind = "credential_check", "failed"
+        elif isinstance(error, Forbidden):
+            kind = "access_check", "refused"
+        elif isinstance(error, TooManyRequests):
+            kind = "rate_limit" if error.code == "rate_limited" else "capacity_limit", "refused"
+        else:
+            return
+        self.record(*kind, actor=actor, credential=credential, subject=subject, address=address, reason=error.code)
 
     def flush(self) -> None:
         """Log what earlier windows left out. A process calls this periodically, so that no summary waits."""

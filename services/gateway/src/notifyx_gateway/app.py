@@ -118,7 +118,7 @@ class GatewayNode(Node[GatewaySettings]):
         )
         self.hub = Hub(store=self.store, metrics=metrics, clock=clock, background=background)
         self.request_auth = RequestAuthenticator(
-            self.authenticator, settings, clock=clock, metrics=metrics, shared=self.shared
+            self.authenticator, settings, clock=clock, metrics=metrics, shared=self.shared, security=self.security
         )
         self.streams = EventStreams(
             request_auth=self.request_auth,
@@ -140,6 +140,7 @@ class GatewayNode(Node[GatewaySettings]):
             metrics=metrics,
             clock=clock,
             background=background,
+            security=self.security,
         )
         self.peers = Peers(self.instance, lambda: self.gateways.endpoints, deadline=POLL_TIMEOUT + 5)
         self.longpoll = LongPoll(self.socket.context, self.peers)
@@ -166,6 +167,7 @@ class GatewayNode(Node[GatewaySettings]):
         self.prometheus_charts = (
             PrometheusCharts(self.prometheus, clock, background) if self.prometheus is not None else None
         )
+        self.request_auth.observe(self.app)
         add_headers(self.app, settings)
         self._add_routes(metrics)
         self.readiness.add("auth", _is_known(self.auth_client))
@@ -246,7 +248,7 @@ class GatewayNode(Node[GatewaySettings]):
             document_routes(
                 settings=settings, authenticator=self.authenticator, pages=pages, verification=self.verification
             ),
-            page_routes(pages=pages, auth=self.auth, store=self.store, users=self.users),
+            page_routes(pages=pages, request_auth=request_auth, auth=self.auth, store=self.store, users=self.users),
             web_routes(files=WebFiles(settings.web_folder), pages=pages, settings=settings),
         ):
             self.app.register_blueprint(blueprint)

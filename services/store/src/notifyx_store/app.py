@@ -40,7 +40,13 @@ class StoreNode(Node[StoreSettings]):
     def __init__(self, settings: StoreSettings, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
         super().__init__(settings, clock=clock, metrics=metrics)
         self.database = Database(database_config(settings, prepared=STATEMENTS))
-        self.parts = StoreContext(settings=settings, database=self.database, clock=self.clock, metrics=self.metrics)
+        self.parts = StoreContext(
+            settings=settings,
+            database=self.database,
+            clock=self.clock,
+            metrics=self.metrics,
+            security=self.security,
+        )
         core = StoreMetrics.of(self.metrics)
         origin = uuid.uuid4().hex[:12]
         self.feed = FeedServer(self.parts, core, origin, self.background)

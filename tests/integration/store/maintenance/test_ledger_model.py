@@ -29,6 +29,7 @@ from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_common.database import Database
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
+from notifyx_common.security_log import SecurityLog
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
@@ -349,7 +350,8 @@ def context(postgres: Cluster, runner: asyncio.Runner) -> Iterator[StoreContext]
     settings_of_store = store_settings(runner.run(create_migrated(postgres, SCHEMA)))
     database = Database(database_config(settings_of_store))
     runner.run(database.__aenter__())
-    yield StoreContext(settings_of_store, database, HandClock(), Metrics())
+    clock, metrics = HandClock(), Metrics()
+    yield StoreContext(settings_of_store, database, clock, metrics, SecurityLog(metrics, clock))
     runner.run(database.__aexit__(None, None, None))
 
 

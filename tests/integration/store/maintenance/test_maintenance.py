@@ -150,7 +150,7 @@ async def test_a_defect_ends_the_service_instead_of_going_unnoticed(live: StoreC
     # What the database says is reported and tried again: another replica may be migrating.
     async with Maintenance(live, Background(Metrics())), asyncio.timeout(5):
         await asyncio.sleep(0.5)
-    broken = StoreContext(None, live.database, live.clock, live.metrics)  # type: ignore[arg-type]
+    broken = StoreContext(None, live.database, live.clock, live.metrics, live.security)  # type: ignore[arg-type]
     background = Background(Metrics())
     async with Maintenance(broken, background), asyncio.timeout(5):
         while background.fault is None:

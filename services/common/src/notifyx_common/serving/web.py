@@ -219,6 +219,7 @@ def _guard_internal(app: Quart, settings: ServiceSettings) -> None:
 def _render_errors(app: Quart) -> None:
     @app.errorhandler(NotifyxError)
     async def known(error: NotifyxError) -> Response:
+        g.error = error  # for what runs after the request
         if error.http_status >= 500:
             log.warning("request_failed", code=error.code, reason=error.reason)
         return problem_response(error)

@@ -1,20 +1,27 @@
-"""Authenticates REST requests: the principal, what the credential permits, and rate limits by client address."""
+"""Authenticates REST requests: the principal, what the credential permits, and rate limits by client address.
+
+What was refused, and what changed a right, goes to the security log with the client and its address.
+"""
 
 from __future__ import annotations
 
-from quart import request
+from quart import Quart, Response, g, request
 
 from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
-from notifyx_common.errors import Forbidden
+from notifyx_common.contracts.call import INTERNAL
+from notifyx_common.errors import Forbidden, NotifyxError
 from notifyx_common.limiting.addresses import client_address
 from notifyx_common.limiting.limiter import RateLimiter
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal, Scope
+from notifyx_common.security_log import Event, Outcome, SecurityLog
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import Authenticator, bearer_token
+
+_CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class RequestAuthenticator:
@@ -28,8 +35,10 @@ class RequestAuthenticator:
         clock: Clock,
         metrics: Metrics,
         shared: Memcached | None,
+        security: SecurityLog,
     ) -> None:
         self.authenticator = authenticator
+        self._security = security
         self._proxies = settings.proxies
 
         def limiter(name: str, burst: int, interval: float) -> RateLimiter:
@@ -40,7 +49,9 @@ class RequestAuthenticator:
 
     async def credential(self) -> VerifiedToken:
         """Return the verified credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
-        return await self.authenticator.authenticate(bearer_token(request.headers.get("Authorization")))
+        verified = await self.authenticator.authenticate(bearer_token(request.headers.get("Authorization")))
+        g.caller = verified.principal
+        return verified
 
     async def principal(self, scope: Scope | None = None, topic: str | None = None) -> Principal:
         """Return the principal. Raises as :meth:`credential`, and :class:`Forbidden` if ``scope`` is missing."""
@@ -67,6 +78,45 @@ class RequestAuthenticator:
     def address(self) -> str:
         """Return the client's address."""
         return client_address(request.remote_addr, request.headers.get("X-Forwarded-For"), self._proxies)
+
+    def record(self, event: Event, outcome: Outcome, *, actor: str = "", subject: str = "", reason: str = "") -> None:
+        """Record an event of the current request; ``actor`` defaults to its authenticated caller."""
+        caller: Principal | None = g.get("caller")
+        self._security.record(
+            event,
+            outcome,
+            actor=actor or (caller.id if caller is not None else ""),
+            credential=(caller.key_id or "") if caller is not None else "",
+            subject=subject,
+            address=self.address(),
+            reason=reason,
+        )
+
+    def record_refusal(self, error: NotifyxError) -> None:
+        """Record that the current request was refused with ``error``."""
+        caller: Principal | None = g.get("caller")
+        self._security.record_refusal(
+            error,
+            actor=caller.id if caller is not None else "",
+            credential=(caller.key_id or "") if caller is not None else "",
+            subject=f"{request.method} {request.path}",
+            address=self.address(),
+        )
+
+    def observe(self, app: Quart) -> None:
+        """Record every refusal of ``app``, and what administrators change."""
+
+        @app.after_request
+        async def finish(response: Response) -> Response:
+            error: NotifyxError | None = g.get("error")
+            if error is not None:
+                if not request.path.startswith(INTERNAL):
+                    self.record_refusal(error)
+            elif request.method in _CHANGES and request.blueprint != "notifications":
+                caller: Principal | None = g.get("caller")
+                if caller is not None and caller.is_admin:
+                    self.record("admin_access", "succeeded", subject=f"{request.method} {request.path}")
+            return response
 
     async def _limit(self, limiter: RateLimiter, what: str) -> None:
         wait = await limiter.try_acquire(self.address())

@@ -223,6 +223,7 @@ class ConnectedClient:
         if not isinstance(error, NotifyxError):
             log.error("socket_request_failed", exc_info=error)
             error = Internal("Something went wrong on our side; it has been logged.")
+        self._record_refusal(channel, error)
         self._reply(channel, message, "error", error.to_reply())
 
     def acknowledge(self, channel: Channel, message: Message) -> None:
@@ -241,6 +242,7 @@ class ConnectedClient:
             response = await _within(self.context.settings.join_deadline, self._open(channel, params))
         except NotifyxError as error:
             joins.labels(error.code).inc()
+            self._record_refusal(channel, error)
             self.apply(self.channel_set.reject(channel, _join_error(error)))
             if isinstance(error, Unauthenticated):
                 self.transport.close(TOKEN_EXPIRED, "the credential is not valid")
@@ -257,6 +259,15 @@ class ConnectedClient:
             await self.authenticate_key()
         handler = channel.handler = self._make(self, channel)
         return await handler.join(params)
+
+    def _record_refusal(self, channel: Channel, error: NotifyxError) -> None:
+        principal = self._verified.principal if self._verified is not None else None
+        self.context.security.record_refusal(
+            error,
+            actor=principal.id if principal is not None else "",
+            credential=(principal.key_id or "") if principal is not None else "",
+            subject=channel.topic,
+        )
 
     # Credentials
 

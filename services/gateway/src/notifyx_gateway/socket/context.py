@@ -10,6 +10,7 @@ from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.metrics import Metrics
+from notifyx_common.security_log import SecurityLog
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.socket.settings import SocketSettings
@@ -49,3 +50,4 @@ class SocketContext:
     metrics: Metrics
     clock: Clock
     background: Background
+    security: SecurityLog

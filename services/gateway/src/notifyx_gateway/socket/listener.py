@@ -18,6 +18,7 @@ from notifyx_common.backoff import jittered
 from notifyx_common.clock import Clock
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
+from notifyx_common.security_log import SecurityLog
 from notifyx_common.serving.lifecycle import bind
 from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.socket.admission import admit
@@ -51,10 +52,11 @@ class SocketListener:
         metrics: Metrics,
         clock: Clock,
         background: Background,
+        security: SecurityLog,
     ) -> None:
         unread_pusher = UnreadPusher(hub, store, delay=settings.unread_delay, background=background)
         self.context = SocketContext(
-            hub, store, unread_pusher, authenticator, resolve_user, settings, metrics, clock, background
+            hub, store, unread_pusher, authenticator, resolve_user, settings, metrics, clock, background, security
         )
         """Shared with the long poll."""
         self._settings = settings

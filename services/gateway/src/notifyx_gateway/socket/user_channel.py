@@ -72,8 +72,19 @@ class UserChannel(StoreChannel):
 
     def _create_topic(self, message: Message) -> None:
         topic = parse_model(NewTopic, message.payload)
-        work = self.client.context.store.create_topic(self.principal, topic)
-        self.client.run(self.channel, message, work, lambda created: created.model_dump(mode="json"))
+        self.client.run(self.channel, message, self._create_and_record(topic))
+
+    async def _create_and_record(self, topic: NewTopic) -> dict[str, Any]:
+        created = await self.client.context.store.create_topic(self.principal, topic)
+        self.client.context.security.record(
+            "topic_created",
+            "succeeded",
+            actor=self.principal.id,
+            credential=self.principal.key_id or "",
+            subject=created.name,
+            reason=created.visibility,
+        )
+        return created.model_dump(mode="json")
 
     def _send_direct(self, message: Message) -> None:
         push = parse_model(SendPush, message.payload)

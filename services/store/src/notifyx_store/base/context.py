@@ -1,4 +1,4 @@
-"""The settings, database, clock and metrics that every part of the store receives."""
+"""The settings, database, clock, metrics and security log that every part of the store receives."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import asyncpg
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database
 from notifyx_common.metrics import Metrics
+from notifyx_common.security_log import SecurityLog
 from notifyx_store.base.settings import StoreSettings
 
 
@@ -20,6 +21,7 @@ class StoreContext:
     database: Database
     clock: Clock
     metrics: Metrics
+    security: SecurityLog
 
     @property
     def pool(self) -> asyncpg.Pool:

@@ -27,6 +27,7 @@ from notifyx_common.contracts.store.topics import (
 )
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
+from notifyx_common.security_log import Event
 from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
@@ -85,11 +86,15 @@ def _add_claims(blueprint: Blueprint, context: StoreContext) -> None:
         principal = caller()
         _check_claimable(request)
         await topic_changes.claim_topic(principal, request.name, request.body, context.clock)
+        _record(context, "topic_rights_changed", principal, request.name, f"declared by {request.body.resource}")
         return await _own(context, principal, request.name)
 
     @handle(blueprint, RELEASE_TOPIC)
     async def release(request: TopicRelease) -> None:
-        await topic_changes.release_topic(caller(), request.name, request.policy, request.uid or None, context.clock)
+        principal = caller()
+        await topic_changes.release_topic(principal, request.name, request.policy, request.uid or None, context.clock)
+        event: Event = "topic_deleted" if request.policy == "delete" else "topic_rights_changed"
+        _record(context, event, principal, request.name, "released by its resource")
 
 
 def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
@@ -111,6 +116,11 @@ def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
             return Raw.of(
                 await read_ack_state(connection, principal, topic, after=request.after, before=request.before)
             )
+
+
+def _record(context: StoreContext, event: Event, principal: Principal, topic: str, reason: str) -> None:
+    """Record what a resource changed; the gateway records what users change."""
+    context.security.record(event, "succeeded", actor=principal.id, subject=topic, reason=reason)
 
 
 async def _own(context: StoreContext, principal: Principal, name: str) -> Topic:

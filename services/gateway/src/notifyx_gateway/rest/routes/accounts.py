@@ -7,12 +7,14 @@ import binascii
 from typing import Any
 from urllib.parse import unquote
 
+import orjson
 from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TokenRequest, TokenResponse
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
+from notifyx_common.security_log import Event, Outcome
 from notifyx_common.serving.web import PROBLEM, json_response, problem_response
 from notifyx_gateway.errors import SignUpOff
 from notifyx_gateway.mail.verification import EmailVerification
@@ -21,6 +23,8 @@ from notifyx_gateway.rest.bodies import query, read_form, read_model
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.store import Store
+
+MAX_KEY_ID = 32
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -47,6 +51,7 @@ def account_routes(
         wanted = await read_model(SignUp)
         await request_auth.limit_sign_ups()
         user = await auth.sign_up(wanted)
+        request_auth.record("sign_up", "succeeded", actor=user.id)
         verification.send_in_background(Principal(id=user.id, email=user.email, name=user.name, role=user.role))
         return json_response({"id": user.id, "email": user.email, "name": user.name}, 201)
 
@@ -71,7 +76,10 @@ def account_routes(
     async def create_key() -> Response:
         principal = await request_auth.principal("manage")
         wanted = await read_model(NewApiKey)
-        return json_response(await auth.create_api_key(principal, wanted), 201, NO_STORE)
+        created = await auth.create_api_key(principal, wanted)
+        rights = f"{','.join(created.scopes)} of {','.join(created.topics) or '*'}"
+        request_auth.record("api_key_created", "succeeded", subject=created.id, reason=rights)
+        return json_response(created, 201, NO_STORE)
 
     @blueprint.get("/api-keys")
     async def keys() -> Response:
@@ -81,9 +89,10 @@ def account_routes(
     @blueprint.delete("/api-keys/<key_id>")
     async def delete_key(key_id: str) -> Response:
         principal = await request_auth.principal("manage")
-        if not (key_id.isascii() and key_id.isalnum() and len(key_id) <= 32):
+        if not (key_id.isascii() and key_id.isalnum() and len(key_id) <= MAX_KEY_ID):
             raise NotFound("You have no such API key.")
         await auth.delete_api_key(principal, key_id)
+        request_auth.record("api_key_deleted", "succeeded", subject=key_id)
         await request_auth.authenticator.evict_api_key(key_id)
         return Response(status=204)
 
@@ -96,13 +105,16 @@ def token_routes(*, request_auth: RequestAuthenticator, auth: Auth, https: bool)
 
     @blueprint.post("/token")
     async def token() -> Response:
+        wanted: TokenRequest | None = None
         try:
             fields = client_credentials(await read_form(), request.headers.get("Authorization"))
             wanted = _checked_token(_with_device(fields))
             await request_auth.limit_token_requests()
             answer = await auth.token(wanted, request_auth.address())
         except NotifyxError as error:
+            _record_failure(request_auth, wanted, error)
             return oauth_error(error)
+        _record_success(request_auth, wanted, answer)
         if answer.device_token is None or "device_token" in fields:
             return json_response(answer, 200, NO_STORE)
         return _with_device_cookie(answer, https=https)
@@ -119,6 +131,37 @@ def token_routes(*, request_auth: RequestAuthenticator, auth: Auth, https: bool)
         return Response(status=204, headers=NO_STORE)
 
     return blueprint
+
+
+def _record_failure(request_auth: RequestAuthenticator, wanted: TokenRequest | None, error: NotifyxError) -> None:
+    if wanted is None or error.http_status >= 500:
+        return
+    event: Event = "token_refresh" if wanted.grant_type == "refresh_token" else "sign_in"
+    outcome: Outcome = "refused" if error.http_status in (403, 429) else "failed"
+    request_auth.record(event, outcome, subject=_account(wanted), reason=error.code)
+
+
+def _record_success(request_auth: RequestAuthenticator, wanted: TokenRequest, answer: TokenResponse) -> None:
+    if wanted.grant_type == "refresh_token":
+        return  # every client does it all the time
+    actor, account = _subject_of(answer.access_token), _account(wanted)
+    request_auth.record("sign_in", "succeeded", actor=actor, subject=account, reason=wanted.grant_type)
+
+
+def _subject_of(access_token: str) -> str:
+    """Return the user of a token that auth has just issued; nothing is verified."""
+    try:
+        claims = orjson.loads(base64.urlsafe_b64decode(access_token.split(".")[1] + "=="))
+        return str(claims["sub"])
+    except (IndexError, KeyError, TypeError, ValueError):
+        return ""
+
+
+def _account(wanted: TokenRequest) -> str:
+    """Return the account that a sign-in named. What is no email address may be a password in the wrong field."""
+    if wanted.client_id is not None:
+        return wanted.client_id if wanted.client_id.isalnum() and len(wanted.client_id) <= MAX_KEY_ID else ""
+    return wanted.username if wanted.username is not None and "@" in wanted.username else ""
 
 
 def oauth_error(error: NotifyxError) -> Response:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from quart import Blueprint, Response, request
 
 from notifyx_common.errors import NotifyxError
+from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.store import Store
@@ -19,7 +20,9 @@ from notifyx_gateway.upstream.users import UserDirectory
 MAX_TOKEN = 512
 
 
-def page_routes(*, pages: Pages, auth: Auth, store: Store, users: UserDirectory) -> Blueprint:
+def page_routes(
+    *, pages: Pages, request_auth: RequestAuthenticator, auth: Auth, store: Store, users: UserDirectory
+) -> Blueprint:
     """Return the routes of unsubscribing and of verifying an email."""
     blueprint = Blueprint("pages", __name__)
 
@@ -62,7 +65,9 @@ def page_routes(*, pages: Pages, auth: Auth, store: Store, users: UserDirectory)
         try:
             user = await auth.verify_email(token)
         except NotifyxError as error:
+            request_auth.record("email_verification", "failed", reason=error.code)
             return _failed(pages, error)
+        request_auth.record("email_verification", "succeeded", actor=user.id)
         await users.evict(user.id)
         return pages.message("Verified", f"{user.email} is verified. You can close this page.")
 

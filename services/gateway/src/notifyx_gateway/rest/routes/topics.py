@@ -20,6 +20,9 @@ DEFAULT_PAGE = 50
 DEFAULT_SUBSCRIBERS_PAGE = 100
 MAX_TEXT = 320
 
+RIGHTS = ("visibility", "creators", "publishers", "readers")
+"""The settings of a topic that say who may do what."""
+
 
 def topic_routes(*, request_auth: RequestAuthenticator, store: Store, users: UserDirectory) -> Blueprint:
     """Return the routes of topics, their subscribers, and the caller's subscriptions."""
@@ -37,6 +40,7 @@ def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store:
         wanted = await read_model(NewTopic)
         principal.require_scope("manage", wanted.name)
         topic = await store.create_topic(principal, wanted)
+        request_auth.record("topic_created", "succeeded", subject=wanted.name, reason=wanted.visibility)
         return json_response(topic, 201, {"Location": f"/api/v1/topics/{wanted.name}"})
 
     @blueprint.get("/topics")
@@ -64,13 +68,18 @@ def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store:
     async def change(name: str) -> Response:
         topic = topic_name(name)
         principal = await request_auth.principal("manage", topic)
-        return json_response(await store.change_topic(principal, topic, await read_model(TopicPatch)))
+        patch = await read_model(TopicPatch)
+        changed = await store.change_topic(principal, topic, patch)
+        if rights := [name for name in RIGHTS if getattr(patch, name) is not None]:
+            request_auth.record("topic_rights_changed", "succeeded", subject=topic, reason=",".join(rights))
+        return json_response(changed)
 
     @blueprint.delete("/topics/<name>")
     async def delete(name: str) -> Response:
         topic = topic_name(name)
         principal = await request_auth.principal("manage", topic)
         await store.delete_topic(principal, topic)
+        request_auth.record("topic_deleted", "succeeded", subject=topic)
         return Response(status=204)
 
 
