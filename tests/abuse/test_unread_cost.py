@@ -12,6 +12,7 @@ import pytest
 from notifyx_common.clock import SystemClock
 from notifyx_common.database import Database
 from notifyx_common.metrics import Metrics
+from notifyx_common.security_log import SecurityLog
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
@@ -75,7 +76,8 @@ def context_of(connection: asyncpg.Connection) -> StoreContext:
             return OneConnection(connection)
 
     nowhere = cast("Database", None)
-    return One(store_settings("postgresql://unused/unused"), nowhere, SystemClock(), Metrics())
+    clock, metrics = SystemClock(), Metrics()
+    return One(store_settings("postgresql://unused/unused"), nowhere, clock, metrics, SecurityLog(metrics, clock))
 
 
 async def topic_with(connection: asyncpg.Connection, count: int) -> Topic:
