@@ -19,6 +19,8 @@ from notifyx_common.principal import Principal
 from notifyx_common.security_log import SecurityLog
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.delivery.hub import Hub, HubSettings
+from notifyx_gateway.limits import Limits
+from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.socket.listener import SocketListener
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.upstream.store import Store
@@ -99,6 +101,9 @@ async def running_gateway(
             store=store,
             authenticator=tokens,
             resolve_user=resolve_user,
+            limits=Limits(
+                GatewaySettings(internal_token=token), clock=clock, metrics=metrics, background=background, shared=None
+            ),
             settings=settings or SocketSettings(port=0),
             metrics=metrics,
             clock=clock,

@@ -133,9 +133,11 @@ class Auth:
         limits = self._limits(email_key(wanted.username) or wanted.username, address, device if known else None)
         try:
             await throttle.count_attempt(pool, limits, now)
-        except TooManyAttempts:
+        except TooManyAttempts as error:
             self._failed("throttled")
+            self._limited(error.quota.name if error.quota is not None else "sign-ins", "refused")
             raise
+        self._limited(limits[0].name, "allowed")
         try:
             right = await self.passwords.verify(None if user is None else user.password_hash, password)
         except HashingBusy:
@@ -231,6 +233,9 @@ class Auth:
             total=timedelta(days=self.settings.session_days),
             grace=timedelta(hours=self.settings.refresh_grace_hours),
         )
+
+    def _limited(self, limit: str, result: str) -> None:
+        self.metrics.counter("notifyx_rate_limit_checks_total").labels(limit, "database", result).inc()
 
     def _failed(self, reason: str) -> None:
         self.metrics.counter("notifyx_auth_failures_total").labels(reason).inc()

@@ -34,7 +34,10 @@ async def request(principal: Principal, lifetime: timedelta, now: datetime) -> E
             raise AlreadyVerified("This email is verified already.")
         latest = await Verification.get_or_none(user=user)
         if latest is not None and latest.created_at > now - RESEND_AFTER:
-            raise TooManyRequests("A mail was sent a moment ago. Look for it, or try again in a minute.")
+            wait = (latest.created_at + RESEND_AFTER - now).total_seconds()
+            raise TooManyRequests(
+                "A mail was sent a moment ago. Look for it, or try again in a minute.", retry_after=wait
+            )
         await Verification.filter(user=user).delete()
         row = await Verification.create(user=user, hash=digest(token), created_at=now, expires_at=now + lifetime)
     return EmailToken(user_id=str(user.id), email=user.email, name=user.name, token=token, expires_at=row.expires_at)

@@ -23,6 +23,7 @@ from notifyx_gateway.dashboard.collector import IDLE_POLL_INTERVAL, IDLE_POLL_IN
 from notifyx_gateway.dashboard.ledger import LedgerReader
 from notifyx_gateway.dashboard.prometheus_charts import PrometheusCharts
 from notifyx_gateway.delivery.hub import Hub
+from notifyx_gateway.limits import Limits
 from notifyx_gateway.mail.dispatch import Dispatcher
 from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.registry import Registry
@@ -117,8 +118,9 @@ class GatewayNode(Node[GatewaySettings]):
             self.store, clock=clock, metrics=metrics, background=background, shared=self.shared
         )
         self.hub = Hub(store=self.store, metrics=metrics, clock=clock, background=background)
+        self.limits = Limits(settings, clock=clock, metrics=metrics, background=background, shared=self.shared)
         self.request_auth = RequestAuthenticator(
-            self.authenticator, settings, clock=clock, metrics=metrics, shared=self.shared, security=self.security
+            self.authenticator, settings, limits=self.limits, security=self.security
         )
         self.streams = EventStreams(
             request_auth=self.request_auth,
@@ -129,13 +131,19 @@ class GatewayNode(Node[GatewaySettings]):
             clock=clock,
         )
         self.verification = EmailVerification(
-            auth=self.auth, mailer=self.mailer, public_url=settings.base_url, clock=clock, background=background
+            auth=self.auth,
+            mailer=self.mailer,
+            limits=self.limits,
+            public_url=settings.base_url,
+            clock=clock,
+            background=background,
         )
         self.socket = SocketListener(
             hub=self.hub,
             store=self.store,
             authenticator=self.authenticator,
             resolve_user=self.users.resolve,
+            limits=self.limits,
             settings=SocketSettings.of(settings),
             metrics=metrics,
             clock=clock,

@@ -99,6 +99,54 @@ class GatewaySettings(PrometheusSettings):
     token_interval: float = Field(default=0.2, gt=0)
     """Time after which one more token request is allowed to a slowed-down address."""
 
+    verification_address_burst: int = Field(default=50, ge=1)
+    """Verification mails that one client address may have sent before they are slowed down."""
+
+    verification_address_interval: float = Field(default=30.0, gt=0)
+    """Time after which one more is allowed to it."""
+
+    verification_mailbox_burst: int = Field(default=5, ge=1)
+    """Verification mails to one mailbox before they are slowed down; what follows a ``+`` in a name does not count."""
+
+    verification_mailbox_interval: float = Field(default=600.0, gt=0)
+    """Time after which one more is allowed to it."""
+
+    topic_burst: int = Field(default=100, ge=1)
+    """Topics that one user may create before they are slowed down; administrators and services are not."""
+
+    topic_interval: float = Field(default=60.0, gt=0)
+    """Time after which one more topic is allowed to a slowed-down user."""
+
+    direct_burst: int = Field(default=100, ge=1)
+    """Direct messages of one user with a verified address before they are slowed down; services are not."""
+
+    direct_interval: float = Field(default=1.0, gt=0)
+    """Time after which one more direct message is allowed to a slowed-down user."""
+
+    direct_to_one_burst: int = Field(default=50, ge=1)
+    """Those to one recipient."""
+
+    direct_to_one_interval: float = Field(default=5.0, gt=0)
+    """Time after which one more is allowed to that recipient."""
+
+    direct_unverified_burst: int = Field(default=20, ge=1)
+    """Direct messages of one user whose address is not verified, before they are slowed down."""
+
+    direct_unverified_interval: float = Field(default=10.0, gt=0)
+    """Time after which one more is allowed to such a user."""
+
+    direct_to_one_unverified_burst: int = Field(default=10, ge=1)
+    """Those to one recipient."""
+
+    direct_to_one_unverified_interval: float = Field(default=60.0, gt=0)
+    """Time after which one more is allowed to that recipient."""
+
+    publish_burst: int = Field(default=20_000, ge=1)
+    """Publishes with one credential (a user's session or an API key) at once, before they are slowed down."""
+
+    publish_rate: float = Field(default=10_000, gt=0, le=1_000_000)
+    """Publishes a second of a slowed-down credential. A socket is read slower; REST waits, and beyond 0.5 s rejects."""
+
     memcached_timeout: float = Field(default=OPERATION_TIMEOUT, gt=0, le=5)
     """Timeout of one operation of memcached; after it the request continues without, and the server is ejected."""
 

@@ -105,7 +105,7 @@ class _Change:
 
     def __call__(self, value: bytes | None) -> tuple[bytes, float] | None:
         now = self._clock.now().timestamp()
-        full_at = _moment(value, now)
+        full_at = moment(value, now)
         if wait := self._bucket.wait(full_at, now):
             self.standing = self._bucket.standing(full_at, now, wait)
             return None
@@ -114,7 +114,8 @@ class _Change:
         return b"%.6f" % full_at, full_at - now
 
 
-def _moment(value: bytes | None, otherwise: float) -> float:
+def moment(value: bytes | None, otherwise: float) -> float:
+    """Return the moment that is stored as ``value``, or ``otherwise`` where none is."""
     try:
         return float(value) if value is not None else otherwise
     except ValueError:

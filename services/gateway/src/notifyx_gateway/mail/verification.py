@@ -21,6 +21,7 @@ from notifyx_common.errors import Conflict, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_gateway.errors import EmailOff
+from notifyx_gateway.limits import Limits
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
 
@@ -37,9 +38,12 @@ STATUS_TTL = 15.0
 class EmailVerification:
     """An async context manager; leaving it cancels the mails in progress."""
 
-    def __init__(self, *, auth: Auth, mailer: Mailer, public_url: str, clock: Clock, background: Background) -> None:
+    def __init__(
+        self, *, auth: Auth, mailer: Mailer, limits: Limits, public_url: str, clock: Clock, background: Background
+    ) -> None:
         self._auth = auth
         self._mailer = mailer
+        self._limits = limits
         self._public_url = public_url
         self._clock = clock
         self._email_on = False
@@ -68,11 +72,14 @@ class EmailVerification:
                     self._email_on = (await self._mailer.status(deadline=STATUS_TIMEOUT)).email == "on"
             return self._email_on
 
-    async def send(self, principal: Principal, discovery_timeout: float = 2.0) -> None:
-        """Mail the caller a link that verifies their address. Wait up to ``discovery_timeout`` seconds for a mailer.
+    async def send(self, principal: Principal, address: str, discovery_timeout: float = 2.0) -> None:
+        """Mail the caller a link that verifies their email. Wait up to ``discovery_timeout`` seconds for a mailer.
+
+        ``address`` is the client's.
 
         Raises :class:`EmailOff`, :class:`Unavailable`, :class:`Conflict` if the address is rejected or verified
-        already, and :class:`TooManyRequests` shortly after another request.
+        already, and :class:`TooManyRequests` shortly after another request, or after many to this mailbox or from
+        this client.
         """
         try:
             status = await self._mailer.status(deadline=discovery_timeout)
@@ -82,6 +89,7 @@ class EmailVerification:
             raise EmailOff("This deployment does not send email: no mailer is running.") from None
         if status.email == "off":
             raise EmailOff("This deployment does not send email: no mail server is configured.")
+        await self._limits.verification_mail(principal.email or "", address)
         token = await self._auth.request_verification(principal)
         result = await self._mailer.send(verification_mail(token, self._public_url), seconds=SEND_TIMEOUT)
         if result.status == "off":
@@ -91,16 +99,16 @@ class EmailVerification:
         if result.status != "sent":
             raise Unavailable("The mail could not be sent now; try again in a minute.")
 
-    def send_in_background(self, principal: Principal) -> None:
+    def send_in_background(self, principal: Principal, address: str) -> None:
         """Send the mail in the background. A failure is logged, and the user may request another mail."""
         try:
-            self._tasks.spawn("verification mail", self._send_and_log(principal))
+            self._tasks.spawn("verification mail", self._send_and_log(principal, address))
         except TooManyTasks:
             log.warning("verification_mail_failed", reason="too many in progress")
 
-    async def _send_and_log(self, principal: Principal) -> None:
+    async def _send_and_log(self, principal: Principal, address: str) -> None:
         try:
-            await self.send(principal, discovery_timeout=SEND_TIMEOUT)
+            await self.send(principal, address, discovery_timeout=SEND_TIMEOUT)
         except NotifyxError as error:
             log.info("verification_mail_failed", code=error.code, reason=error.reason)
 

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from quart import Quart, Response, g, request
 
-from notifyx_common.caching.memcached import Memcached
-from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import INTERNAL
 from notifyx_common.errors import Forbidden, NotifyxError
 from notifyx_common.limiting.addresses import client_address
-from notifyx_common.limiting.limiter import RateLimiter
-from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.security_log import Event, Outcome, SecurityLog
 from notifyx_common.tokens import VerifiedToken
-from notifyx_gateway.errors import RateLimited
+from notifyx_gateway.limits import Limits
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import Authenticator, bearer_token
 
@@ -28,24 +24,12 @@ class RequestAuthenticator:
     """Authenticates and rate-limits the request of the current context."""
 
     def __init__(
-        self,
-        authenticator: Authenticator,
-        settings: GatewaySettings,
-        *,
-        clock: Clock,
-        metrics: Metrics,
-        shared: Memcached | None,
-        security: SecurityLog,
+        self, authenticator: Authenticator, settings: GatewaySettings, *, limits: Limits, security: SecurityLog
     ) -> None:
         self.authenticator = authenticator
+        self.limits = limits
         self._security = security
         self._proxies = settings.proxies
-
-        def limiter(name: str, burst: int, interval: float) -> RateLimiter:
-            return RateLimiter(name, burst, interval, clock=clock, metrics=metrics, shared=shared)
-
-        self._sign_ups = limiter("sign-ups", settings.sign_up_burst, settings.sign_up_interval)
-        self._tokens = limiter("tokens", settings.token_burst, settings.token_interval)
 
     async def credential(self) -> VerifiedToken:
         """Return the verified credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
@@ -69,11 +53,11 @@ class RequestAuthenticator:
 
     async def limit_sign_ups(self) -> None:
         """Raise :class:`RateLimited` if this address signs up too often."""
-        await self._limit(self._sign_ups, "accounts were created")
+        await self.limits.sign_up(self.address())
 
     async def limit_token_requests(self) -> None:
         """Raise :class:`RateLimited` if this address requests tokens too often."""
-        await self._limit(self._tokens, "sign-ins were tried")
+        await self.limits.token_request(self.address())
 
     def address(self) -> str:
         """Return the client's address."""
@@ -117,10 +101,3 @@ class RequestAuthenticator:
                 if caller is not None and caller.is_admin:
                     self.record("admin_access", "succeeded", subject=f"{request.method} {request.path}")
             return response
-
-    async def _limit(self, limiter: RateLimiter, what: str) -> None:
-        wait = await limiter.try_acquire(self.address())
-        if wait:
-            raise RateLimited(
-                f"Too many {what} from this address; try again in a while.", retry_after=wait, quota=limiter.quota
-            )

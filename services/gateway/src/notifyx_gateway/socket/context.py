@@ -13,6 +13,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.delivery.hub import Hub
+from notifyx_gateway.limits import Limits
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.unread import UnreadPusher
 from notifyx_gateway.upstream.store import Store
@@ -46,6 +47,7 @@ class SocketContext:
     unread_pusher: UnreadPusher
     authenticator: Authenticator
     resolve_user: ResolveUser
+    limits: Limits
     settings: SocketSettings
     metrics: Metrics
     clock: Clock

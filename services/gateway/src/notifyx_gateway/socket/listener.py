@@ -21,6 +21,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
 from notifyx_common.serving.lifecycle import bind
 from notifyx_gateway.delivery.hub import Hub
+from notifyx_gateway.limits import Limits
 from notifyx_gateway.socket.admission import admit
 from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.socket.context import Authenticator, ResolveUser, SocketContext
@@ -48,6 +49,7 @@ class SocketListener:
         store: Store,
         authenticator: Authenticator,
         resolve_user: ResolveUser,
+        limits: Limits,
         settings: SocketSettings,
         metrics: Metrics,
         clock: Clock,
@@ -56,7 +58,17 @@ class SocketListener:
     ) -> None:
         unread_pusher = UnreadPusher(hub, store, delay=settings.unread_delay, background=background)
         self.context = SocketContext(
-            hub, store, unread_pusher, authenticator, resolve_user, settings, metrics, clock, background, security
+            hub,
+            store,
+            unread_pusher,
+            authenticator,
+            resolve_user,
+            limits,
+            settings,
+            metrics,
+            clock,
+            background,
+            security,
         )
         """Shared with the long poll."""
         self._settings = settings

@@ -75,6 +75,7 @@ class UserChannel(StoreChannel):
         self.client.run(self.channel, message, self._create_and_record(topic))
 
     async def _create_and_record(self, topic: NewTopic) -> dict[str, Any]:
+        await self.client.context.limits.create_topic(self.principal)
         created = await self.client.context.store.create_topic(self.principal, topic)
         self.client.context.security.record(
             "topic_created",
@@ -95,6 +96,7 @@ class UserChannel(StoreChannel):
             user = await self.client.context.resolve_user(push.to)
             if user is None:
                 raise NotFound("There is no such user.", code="user_not_found")
+            await self.client.context.limits.direct_message(self.principal, user.id)
             future = self.client.context.store.enqueue_publish(self.principal, inbox_topic(user.id), push)
         result = await future
         self.client.context.metrics.counter("notifyx_publishes_total").labels("socket", "ok").inc()

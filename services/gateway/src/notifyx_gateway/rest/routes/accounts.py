@@ -52,7 +52,8 @@ def account_routes(
         await request_auth.limit_sign_ups()
         user = await auth.sign_up(wanted)
         request_auth.record("sign_up", "succeeded", actor=user.id)
-        verification.send_in_background(Principal(id=user.id, email=user.email, name=user.name, role=user.role))
+        caller = Principal(id=user.id, email=user.email, name=user.name, role=user.role)
+        verification.send_in_background(caller, request_auth.address())
         return json_response({"id": user.id, "email": user.email, "name": user.name}, 201)
 
     @blueprint.get("/me")
@@ -61,7 +62,7 @@ def account_routes(
 
     @blueprint.post("/me/verification")
     async def verify() -> Response:
-        await verification.send(await request_auth.principal("manage"))
+        await verification.send(await request_auth.principal("manage"), request_auth.address())
         return Response(status=202)
 
     @blueprint.get("/me/email")

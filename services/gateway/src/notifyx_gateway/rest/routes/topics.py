@@ -39,6 +39,7 @@ def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store:
         principal = await request_auth.principal("manage")
         wanted = await read_model(NewTopic)
         principal.require_scope("manage", wanted.name)
+        await request_auth.limits.create_topic(principal)
         topic = await store.create_topic(principal, wanted)
         request_auth.record("topic_created", "succeeded", subject=wanted.name, reason=wanted.visibility)
         return json_response(topic, 201, {"Location": f"/api/v1/topics/{wanted.name}"})

@@ -1,0 +1,139 @@
+"""The gateway's rate limits on people and programs: which there are, and what counts in each.
+
+docs/limits.md lists them with their defaults. An administrator's programs and the cluster's ServiceAccounts are
+*services*: they may write to as many users as they have to.
+"""
+
+from __future__ import annotations
+
+from notifyx_common.background import Background
+from notifyx_common.clock import Clock
+from notifyx_common.limiting.limiter import RateLimiter, SharedTable
+from notifyx_common.limiting.pacer import Pacer
+from notifyx_common.metrics import Metrics
+from notifyx_common.principal import Principal
+from notifyx_gateway.errors import RateLimited
+from notifyx_gateway.settings import GatewaySettings
+from notifyx_topics.names import INBOX_PREFIX
+
+PATIENCE = 0.5
+"""Seconds that a REST request waits for its turn to publish, rather than be rejected."""
+
+LONGEST = 3600.0
+"""Patience of a socket: it is not read while it waits."""
+
+
+class Limits:
+    """All rate limits of one gateway. Methods raise :class:`RateLimited`."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        background: Background,
+        shared: SharedTable | None,
+    ) -> None:
+        def limiter(name: str, burst: int, interval: float) -> RateLimiter:
+            return RateLimiter(name, burst, interval, clock=clock, metrics=metrics, shared=shared)
+
+        self._sign_ups = limiter("sign-ups", settings.sign_up_burst, settings.sign_up_interval)
+        self._tokens = limiter("tokens", settings.token_burst, settings.token_interval)
+        self._mails_by_address = limiter(
+            "verification-mails-by-address", settings.verification_address_burst, settings.verification_address_interval
+        )
+        self._mails_by_mailbox = limiter(
+            "verification-mails-by-mailbox", settings.verification_mailbox_burst, settings.verification_mailbox_interval
+        )
+        self._topics = limiter("topics", settings.topic_burst, settings.topic_interval)
+        self._direct = {
+            True: limiter("direct-messages", settings.direct_burst, settings.direct_interval),
+            False: limiter(
+                "direct-messages-unverified", settings.direct_unverified_burst, settings.direct_unverified_interval
+            ),
+        }
+        self._direct_to_one = {
+            True: limiter("direct-messages-to-one", settings.direct_to_one_burst, settings.direct_to_one_interval),
+            False: limiter(
+                "direct-messages-to-one-unverified",
+                settings.direct_to_one_unverified_burst,
+                settings.direct_to_one_unverified_interval,
+            ),
+        }
+        self._publishes = Pacer(
+            "publishes",
+            settings.publish_burst,
+            settings.publish_rate,
+            clock=clock,
+            metrics=metrics,
+            background=background,
+            shared=shared,
+        )
+
+    async def sign_up(self, address: str) -> None:
+        """Count an account that is created from ``address``."""
+        await _count(self._sign_ups, address, "Too many accounts were created from this address")
+
+    async def token_request(self, address: str) -> None:
+        """Count a token request from ``address``."""
+        await _count(self._tokens, address, "Too many sign-ins were tried from this address")
+
+    async def verification_mail(self, email: str, address: str) -> None:
+        """Count a mail to the unproved ``email`` that the client at ``address`` asks for."""
+        await _count(self._mails_by_mailbox, mailbox(email), "Too many mails were sent to this email address")
+        await _count(self._mails_by_address, address, "Too many verification mails were asked for from this address")
+
+    async def create_topic(self, principal: Principal) -> None:
+        """Count a topic that ``principal`` creates."""
+        if not is_service(principal):
+            await _count(self._topics, principal.id, "You created too many topics in a short time")
+
+    async def direct_message(self, principal: Principal, recipient: str) -> None:
+        """Count a message from ``principal`` to the inbox of the user ``recipient``."""
+        if principal.id == recipient or is_service(principal):
+            return
+        verified = principal.email_verified
+        pair = f"{principal.id} {recipient}"
+        await _count(self._direct_to_one[verified], pair, "You sent too many messages to this user in a short time")
+        await _count(self._direct[verified], principal.id, "You sent too many direct messages in a short time")
+
+    def publish_wait(self, principal: Principal, patience: float = LONGEST) -> float:
+        """Count a publish; return for how long its sender has to slow down, in seconds."""
+        wait = self._publishes.take(principal.key_id or principal.id, patience=patience)
+        if wait > patience:
+            raise _limited("You publish faster than this deployment allows", wait, self._publishes)
+        return wait
+
+    async def publish(self, principal: Principal, topic: str) -> float:
+        """Count a publish to ``topic``, which may be an inbox; return the seconds to wait before it."""
+        if topic.startswith(INBOX_PREFIX):
+            await self.direct_message(principal, topic.removeprefix(INBOX_PREFIX))
+        return self.publish_wait(principal, PATIENCE)
+
+
+def is_service(principal: Principal) -> bool:
+    """Return whether ``principal`` acts for an administrator, or is a workload or a part of the platform."""
+    return principal.role == "admin" or principal.kind in ("service_account", "system")
+
+
+def mailbox(email: str) -> str:
+    """Return the mailbox of an address: mail servers deliver ``ada+anything@`` to ``ada@``."""
+    name, _, domain = email.lower().rpartition("@")
+    return f"{name.partition('+')[0]}@{domain}"
+
+
+async def _count(limiter: RateLimiter, key: str, sentence: str) -> None:
+    wait = await limiter.try_acquire(key)
+    if wait:
+        raise _limited(sentence, wait, limiter)
+
+
+def _limited(sentence: str, wait: float, limiter: RateLimiter | Pacer) -> RateLimited:
+    return RateLimited(f"{sentence}; try again {_words(wait)}.", retry_after=wait, quota=limiter.quota)
+
+
+def _words(seconds: float) -> str:
+    if seconds < 60:
+        return "in a moment" if seconds <= 5 else f"in {round(seconds)} seconds"
+    return f"in {round(seconds / 60)} minutes" if seconds >= 90 else "in a minute"
