@@ -117,8 +117,8 @@ READS: dict[str, Read] = {
     "an unread count": lambda db, topic, _: unread(context_of(db), {"items": [{"user": "bob", "topic": topic.name}]}),
     "a subscription": lambda db, topic, _: subscription(db, BOB, topic.name, NOW),
     "the subscribers": lambda db, topic, _: subscribers(db, ANN, topic.name, after="", limit=10),
-    "the inbox": lambda db, topic, _: read_inbox(db, BOB, unread_only=False, limit=10),
-    "the unread inbox": lambda db, topic, _: read_inbox(db, BOB, unread_only=True, limit=10),
+    "the inbox": lambda db, topic, _: read_inbox(db, BOB, unread_only=False, limit=10, max_unread=1),
+    "the unread inbox": lambda db, topic, _: read_inbox(db, BOB, unread_only=True, limit=10, max_unread=1),
     "a position": lambda db, topic, _: read_positions(db, [(topic.id, "bob")]),
     "one acknowledgement": lambda db, topic, count: acknowledge(
         context_of(db), StoreMetrics.of(Metrics()), one({"topic": topic.name, "seqs": [count - 1]})

@@ -29,6 +29,7 @@ from notifyx_common.contracts.store.acks import (
 )
 from notifyx_common.contracts.store.batches import BatchResults, ItemError
 from notifyx_common.contracts.store.feed import FEED
+from notifyx_common.contracts.store.inbox import INBOXES, ExistingInboxes, InboxOwners
 from notifyx_common.contracts.store.joins import JOIN, JoinBatch, JoinItem, JoinResult
 from notifyx_common.contracts.store.log import HISTORY, PUBLISH, HistoryPage, HistoryQuery, PublishBatch, PublishResult
 from notifyx_common.contracts.store.names import TopicPath
@@ -99,6 +100,7 @@ class MemoryStore:
         self._serve(app, SUBSCRIBE, self._subscribe)
         self._serve(app, UNSUBSCRIBE, self._unsubscribe)
         self._serve(app, HISTORY, self._history)
+        self._serve(app, INBOXES, self._inboxes)
         app.router.add_get(FEED, self._feed)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -238,6 +240,10 @@ class MemoryStore:
                 )
             )
         return Raw.of(BatchResults(results=results))
+
+    async def _inboxes(self, _: Principal, owners: InboxOwners) -> ExistingInboxes:
+        found = self.topics.find(map(inbox_topic, owners.users), owners.users if owners.create else ())
+        return ExistingInboxes(users=[topic.owner for topic in found.values()])
 
     async def _history(self, principal: Principal, asked: HistoryQuery) -> Raw[HistoryPage]:
         self.histories += 1

@@ -37,7 +37,7 @@ class MemoryTopic:
         self.log: dict[int, bytes] = {}
         self.last_seq = 0
         self.pruned_seq = 0
-        self.max_count = 100_000
+        self.max_count = 10_000 if self.is_inbox else 100_000
         self.acked: dict[str, int] = {}
         self.exceptions: dict[str, set[int]] = {}
         self.expired: dict[str, set[int]] = {}
@@ -75,6 +75,16 @@ class MemoryTopic:
     def restrict(self, *readers: str) -> None:
         """Let only these users read; everybody still publishes."""
         self.visibility, self.readers = "private", readers
+
+    @property
+    def owner(self) -> str:
+        """The user whose inbox this is."""
+        return self.name.removeprefix(INBOX_PREFIX)
+
+    def beyond_count(self) -> int:
+        """The last seq that the number of notifications removes: in an inbox only what its user has acknowledged."""
+        up_to = min(self.log) + len(self.log) - self.max_count - 1
+        return min(up_to, self.acked.get(self.owner, 0)) if self.is_inbox else up_to
 
     def prune(self, up_to: int) -> None:
         """Remove the oldest notifications, as retention does."""
@@ -195,14 +205,15 @@ class MemoryTopics(dict[str, MemoryTopic]):
         if (record := self.recorded.get(batch.batch_id)) is not None:
             return record
         names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
-        inboxes = [name.removeprefix(INBOX_PREFIX) for name in names if name.startswith(INBOX_PREFIX)]
-        candidates, refused = validate(batch, self.find(names, inboxes))
-        plan = assign_seqs(len(batch.items), candidates, refused, self.used, datetime.now(UTC))
+        candidates, refused = validate(batch, self.find(names, ()))
+        inboxes = {name: self[name] for name in names if name in self and self[name].is_inbox}
+        room = {inbox.id: inbox.max_count - inbox.unread(inbox.owner) for inbox in inboxes.values()}
+        plan = assign_seqs(len(batch.items), candidates, refused, self.used, room, datetime.now(UTC))
         for run in plan.runs:
             topic = self[run.topic.name]
             topic.log |= {run.first + n: payload.encode() for n, payload in enumerate(run.payloads)}
             topic.last_seq = run.last
-            topic.prune(min(topic.log) + len(topic.log) - topic.max_count - 1)
+            topic.prune(topic.beyond_count())
         for key, digest, _, result in plan.keys:
             self.used[key] = EarlierPublish(digest, orjson.loads(result))
         answer = orjson.dumps({"results": plan.results})

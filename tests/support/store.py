@@ -78,6 +78,10 @@ class StoreClient:
         results: list[Any] = (await self.ok("POST", "/publish", None, body))["results"]
         return results
 
+    async def make_inbox(self, *users: str) -> None:
+        """Create the inboxes of users, as a gateway does which knows that they exist."""
+        await self.ok("POST", "/inboxes", None, {"users": list(users), "create": True})
+
     async def ack(self, principal: Principal, topic: str, **what: Any) -> Any:
         """Acknowledge in one topic; return the result."""
         body = {"principals": [principal.model_dump(mode="json")], "items": [{"p": 0, "topic": topic, **what}]}

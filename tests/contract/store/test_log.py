@@ -123,6 +123,10 @@ async def test_who_may_not_publish(store: Store, principal: Principal, topic: st
 
 
 async def test_an_inbox_takes_from_anyone_and_shows_to_its_owner(store: Store) -> None:
+    assert await refusal(store.publish(BOB, "user:ann", said(body="nobody"))) == (404, "user_not_found")
+    assert await store.inboxes(["ann", "eve"], create=False) == []
+    assert await store.inboxes(["ann"], create=True) == ["ann"]
+    assert await store.inboxes(["ann", "eve"], create=False) == ["ann"]
     assert (await store.publish(BOB, "user:ann", said(body="hello"))).seq == 1
     assert seqs(await store.history(ANN, "user:ann")) == [1]
     assert await refusal(store.history(BOB, "user:ann")) == (404, "topic_not_found")

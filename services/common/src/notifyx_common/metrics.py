@@ -161,6 +161,7 @@ CATALOGUE: tuple[Metric, ...] = (
     # store
     Metric("notifyx_published_total", "counter", (), "Notifications committed to the log"),
     Metric("notifyx_acked_total", "counter", (), "Notifications acknowledged"),
+    Metric("notifyx_inbox_full_total", "counter", (), "Publishes rejected because the recipient's inbox was full"),
     Metric(
         "notifyx_expired_total",
         "counter",

@@ -51,6 +51,7 @@ from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.identity import Authenticator
 from notifyx_gateway.upstream.mailer import Mailer
 from notifyx_gateway.upstream.outbox import Outbox
+from notifyx_gateway.upstream.recipients import Recipients
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
@@ -114,6 +115,7 @@ class GatewayNode(Node[GatewaySettings]):
         )
         self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, background=background, shared=self.shared)
         self.store = Store(self.store_client, clock=clock, metrics=metrics, background=background)
+        self.recipients = Recipients(self.users, self.store, clock=clock)
         self.history = CachedHistory(
             self.store, clock=clock, metrics=metrics, background=background, shared=self.shared
         )
@@ -142,7 +144,7 @@ class GatewayNode(Node[GatewaySettings]):
             hub=self.hub,
             store=self.store,
             authenticator=self.authenticator,
-            resolve_user=self.users.resolve,
+            resolve_user=self.recipients.resolve,
             limits=self.limits,
             settings=SocketSettings.of(settings),
             metrics=metrics,
@@ -247,7 +249,7 @@ class GatewayNode(Node[GatewaySettings]):
             notification_routes(
                 request_auth=request_auth,
                 store=self.store,
-                users=self.users,
+                recipients=self.recipients,
                 history=self.history,
                 metrics=metrics,
             ),

@@ -17,8 +17,8 @@ NAME = r"\.*[a-z0-9_-][a-z0-9._-]*"
 """Regular expression of a topic's name, not anchored. Dots alone are not a name: a URL's path cannot hold them."""
 
 INBOX_PREFIX = "user:"
-INBOX = rf"{INBOX_PREFIX}[A-Za-z0-9:._-]{{1,{MAX_NAME}}}"
-"""Regular expression of an inbox topic's name: the prefix, then the id of its user."""
+INBOX = rf"{INBOX_PREFIX}[a-z0-9:._-]{{1,{MAX_NAME}}}"
+"""Regular expression of an inbox topic's name: the prefix, then the id of its user in its one spelling."""
 
 TopicName = Annotated[str, StringConstraints(max_length=MAX_NAME, pattern=f"^{NAME}$")]
 """The name of a topic that can be created."""

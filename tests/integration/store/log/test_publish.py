@@ -76,7 +76,10 @@ async def test_an_idempotency_key(store: StoreClient) -> None:
     assert sorted(answer[0]["duplicate"] for answer in answers) == [False] + [True] * 5
 
 
-async def test_an_inbox_is_made_by_its_first_message_and_its_owner_is_subscribed(store: StoreClient) -> None:
+async def test_an_inbox_is_made_for_a_known_user_and_its_owner_is_subscribed(store: StoreClient) -> None:
+    (refused,) = await store.publish(BOB, {"topic": "user:ann", "title": "to nobody"})
+    assert (refused["status"], refused["code"]) == (404, "user_not_found")
+    await asyncio.gather(*(store.make_inbox("ann") for _ in range(3)))
     answers = await asyncio.gather(*(store.publish(BOB, {"topic": "user:ann", "title": str(n)}) for n in range(6)))
     assert sorted(answer[0]["seq"] for answer in answers) == [1, 2, 3, 4, 5, 6]
     mine = (await store.ok("GET", "/subscriptions", ANN))["items"]

@@ -66,6 +66,7 @@ async def test_the_list_holds_what_the_caller_may_see_page_by_page(store: StoreC
         readers = ["mia@example.com"] if number == 1 else []
         spec = {"name": f"t{number:02}", "title": f"Topic {number}", "visibility": visibility, "readers": readers}
         await store.ok("POST", "/topics", ANN, spec)
+    await store.make_inbox("ann")
     await store.publish(EVE, {"topic": "user:ann", "title": "inboxes are not listed"})
 
     async def names(principal: Principal, query: str = "") -> list[str]:

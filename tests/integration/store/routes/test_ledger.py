@@ -96,6 +96,7 @@ async def test_one_click_ends_the_mail_but_not_the_subscription(store: StoreClie
 
 
 async def test_direct_messages_are_mailed_when_they_stay_unread(store: StoreClient) -> None:
+    await store.make_inbox("bob")
     await publish(store, "user:bob", 2)
     inbox = await store.ok("GET", "/inbox", BOB)
     assert [item["title"] for item in inbox["items"]] == ["n1", "n0"]

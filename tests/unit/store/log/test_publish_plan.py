@@ -25,13 +25,19 @@ TOPICS = {
     "news": TopicRow(UUID(int=1), "news", creators=("ann",), last_seq=7),
     "wall": TopicRow(UUID(int=2), "wall", publishers=("*",)),
     "quiet": TopicRow(UUID(int=3), "quiet", publishers=("*",), paused=True),
+    "user:ann": TopicRow(UUID(int=4), "user:ann", kind="inbox", visibility="private"),
 }
 
 
-def plan(*items: dict[str, Any], used: dict[Any, EarlierPublish] | None = None, now: datetime = NOW) -> PublishPlan:
+def plan(
+    *items: dict[str, Any],
+    used: dict[Any, EarlierPublish] | None = None,
+    room: dict[UUID, int] | None = None,
+    now: datetime = NOW,
+) -> PublishPlan:
     batch = ReadBatch([ANN, BOB], [PublishItem.model_validate({"p": 0, "topic": "news", **item}) for item in items])
     candidates, refused = validate(batch, TOPICS)
-    return assign_seqs(len(items), candidates, refused, used or {}, now)
+    return assign_seqs(len(items), candidates, refused, used or {}, room or {}, now)
 
 
 def outcome(planned: PublishPlan) -> list[Any]:
@@ -184,3 +190,12 @@ def test_a_malformed_batch_is_refused_as_a_whole(change: dict[str, Any]) -> None
 def test_a_batch_of_malformed_items_only_is_answered_item_by_item() -> None:
     batch = read_batch(PublishBatch, PublishItem, {"batch_id": "0" * 32, "principals": [], "items": [1, None]})
     assert [one.status for one in batch.items if isinstance(one, ItemError)] == [400, 400]
+
+
+def test_a_full_inbox_rejects_what_is_new_and_only_that() -> None:
+    inbox = {"topic": "user:ann", "title": "x"}
+    planned = plan({**inbox, "key": "k"}, {"title": "x"}, inbox, inbox, {**inbox, "key": "k"}, room={UUID(int=4): 2})
+    assert outcome(planned) == [1, 8, 2, "inbox_full", 1]
+    assert planned.inbox_full == 1
+    assert [(run.topic.name, run.last) for run in planned.runs] == [("user:ann", 2), ("news", 8)]
+    assert outcome(plan({"topic": "user:eve", "title": "x"})) == ["user_not_found"]

@@ -33,7 +33,7 @@ from notifyx_common.contracts.store.acks import (
 )
 from notifyx_common.contracts.store.addresses import EMAIL_STATE, RESUME_EMAIL, EmailResumed, EmailState
 from notifyx_common.contracts.store.batches import BatchResults, ItemError
-from notifyx_common.contracts.store.inbox import INBOX, InboxPage, InboxQuery
+from notifyx_common.contracts.store.inbox import INBOX, INBOXES, InboxOwners, InboxPage, InboxQuery
 from notifyx_common.contracts.store.joins import JOIN, JoinItem, JoinResult
 from notifyx_common.contracts.store.ledger import LEDGER, Ledger
 from notifyx_common.contracts.store.log import (
@@ -73,7 +73,7 @@ from notifyx_common.contracts.store.topics import (
     Topics,
     TopicsQuery,
 )
-from notifyx_common.errors import InvalidRequest, TooLarge
+from notifyx_common.errors import InvalidRequest, NotFound, TooLarge, Unavailable
 from notifyx_common.metrics import Metrics, combined
 from notifyx_common.principal import Principal
 from notifyx_common.reading import invalid_request
@@ -204,6 +204,14 @@ class Store:
     ) -> Raw[InboxPage]:
         """Return a page of the caller's inbox, the newest first."""
         return await self.client.send(INBOX, InboxQuery(limit=limit, unread=unread, after=after), principal=principal)
+
+    async def inboxes(self, users: Sequence[str], *, create: bool) -> list[str]:
+        """Return those of ``users`` who have an inbox topic; with ``create``, create the missing ones."""
+        try:
+            return (await self.client.send(INBOXES, InboxOwners(users=list(users), create=create))).users
+        except NotFound:
+            # A store of the previous release, which is about to be replaced.
+            raise Unavailable("The store cannot check recipients right now; try again soon.") from None
 
     async def topics(self, principal: Principal, *, limit: int, after: str = "", query: str = "") -> Topics:
         """Return a page of the topics that the caller may see."""

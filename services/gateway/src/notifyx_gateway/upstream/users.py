@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from notifyx_common.background import Background
 from notifyx_common.caching.cache import Cache
@@ -55,6 +55,10 @@ class UserDirectory:
             return (await self._fetch([key])).get(key)
 
         return await self._cache.get_or_load(key, fetch, _ttl)
+
+    async def existing(self, ids: Iterable[str]) -> set[str]:
+        """Return those of at most 1,000 ids that are users'. Raises :class:`Unavailable`."""
+        return {user.id for user in (await self._fetch(list(ids))).values()}
 
     async def names(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the display names of at most 1,000 users by id, without those who gave none.

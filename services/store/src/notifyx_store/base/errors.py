@@ -7,6 +7,7 @@
     ├── TopicPaused              topic_paused
     ├── TopicOwnedByResource     topic_owned_by_resource
     ├── ClaimedByOtherResource   claimed_by_other_resource
+    ├── InboxFull                inbox_full
     └── IdempotencyConflict      idempotency_conflict
 """
 
@@ -39,10 +40,21 @@ class ClaimedByOtherResource(Conflict):
     code = "claimed_by_other_resource"
 
 
+class InboxFull(Conflict):
+    """The inbox holds its maximum of unread notifications; it never removes one of them to accept another."""
+
+    code = "inbox_full"
+
+
 class IdempotencyConflict(Conflict):
     """The idempotency key was used before, for another notification."""
 
     code = "idempotency_conflict"
+
+
+def user_not_found() -> NotFound:
+    """Return the error for the inbox of a user who is not known to exist."""
+    return NotFound("There is no such user.", code="user_not_found")
 
 
 def topic_not_found(name: str) -> NotFound:

@@ -30,6 +30,9 @@ class StoreSettings(BackgroundSettings):
     max_body: int = Field(default=64 << 20, ge=1024)
     """Maximum size of a request body in bytes: a whole batch of large notifications has to fit."""
 
+    inbox_max_unread: int = Field(default=10_000, ge=1, le=10_000_000)
+    """Maximum number of unread notifications in a user's inbox topic; with so many it rejects publishes."""
+
     feed_poll: float = Field(default=1.0, gt=0, le=60)
     """Interval at which the feed polls for rows whose wake-up was lost."""
 

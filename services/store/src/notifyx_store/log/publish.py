@@ -21,6 +21,7 @@ from notifyx_store.base import wakeups
 from notifyx_store.base.batches import ReadBatch, read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.log.inbox_room import inbox_room
 from notifyx_store.log.publish_plan import (
     Candidate,
     EarlierPublish,
@@ -30,8 +31,7 @@ from notifyx_store.log.publish_plan import (
     assign_seqs,
     validate,
 )
-from notifyx_store.topics.rows import create_inboxes, lock_topic_rows
-from notifyx_topics.names import INBOX_PREFIX
+from notifyx_store.topics.rows import lock_topic_rows
 
 # Runs after the rows are locked, so that it sees what an awaited transaction has committed.
 _READ_EARLIER = """
@@ -67,14 +67,6 @@ STATEMENTS = (_READ_EARLIER, _WRITE)
 _RECORD = "SELECT results FROM publish_batches WHERE batch_id = $1"
 
 
-class _InboxMissing(Exception):
-    """An inbox does not exist yet. It is created outside the transaction, so that locks keep their order."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__()
-        self.names = names
-
-
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What a batch added to the log, for the feed."""
@@ -103,34 +95,30 @@ class Publisher:
         """
         batch = read_batch(PublishBatch, PublishItem, data)
         async with self._context.pool.acquire() as connection:
-            for _ in range(3):
-                try:
-                    return await self._transaction(connection, batch)
-                except _InboxMissing as missing:
-                    await create_inboxes(connection, missing.names, self._context.clock.now())
-                except asyncpg.UniqueViolationError:
-                    # The same batch was published at the same time, over other topics: the answer it recorded counts.
-                    if (record := await connection.fetchval(_RECORD, batch.batch_id)) is not None:
-                        return _answer(record)
-                    raise
-        raise asyncpg.LockNotAvailableError("an inbox was deleted each time after its creation")
+            try:
+                return await self._transaction(connection, batch)
+            except asyncpg.UniqueViolationError:
+                # The same batch was published at the same time, over other topics: the answer it recorded counts.
+                if (record := await connection.fetchval(_RECORD, batch.batch_id)) is not None:
+                    return _answer(record)
+                raise
 
     async def _transaction(self, connection: asyncpg.Connection, batch: ReadBatch[PublishItem]) -> bytes:
         started = time.perf_counter()
         names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
         async with connection.transaction():
             topics = await lock_topic_rows(connection, names) if names else {}
-            if missing := [name for name in names if name.startswith(INBOX_PREFIX) and name not in topics]:
-                raise _InboxMissing(missing)
             candidates, refused = validate(batch, topics)
             record, used = await self._read_earlier(connection, batch.batch_id, candidates)
             if record is not None:
                 return _answer(record)
             now = self._context.clock.now()
-            plan = assign_seqs(len(batch.items), candidates, refused, used, now)
+            room = await inbox_room(connection, candidates, self._context.settings.inbox_max_unread)
+            plan = assign_seqs(len(batch.items), candidates, refused, used, room, now)
             results = orjson.dumps(plan.results).decode()
             if plan.runs:
                 await self._write(connection, plan, batch.batch_id, results, now)
+        self._metrics.inbox_full.inc(plan.inbox_full)
         if plan.runs:
             self._offer(Committed(plan.runs, now))
             self._metrics.published.inc(len(plan.seqs))

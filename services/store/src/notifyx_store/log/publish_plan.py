@@ -2,7 +2,8 @@
 
 :func:`validate` decides who may publish what, from topic rows that are locked. :func:`assign_seqs` then numbers what
 is accepted: per topic a contiguous run of seqs after the row's ``last_seq``, in the order of the items. A repeated
-idempotency key gets its first answer, whatever has happened to the topic since.
+idempotency key gets its first answer, whatever has happened to the topic since. An inbox that holds its maximum of
+unread notifications rejects more: nothing that its user has not read makes room for another.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from notifyx_common.contracts.store.log import MAX_DATA_BYTES, PublishItem
 from notifyx_common.errors import InvalidRequest, NotifyxError, TooLarge
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import ReadBatch
-from notifyx_store.base.errors import IdempotencyConflict, TopicPaused, topic_not_found
+from notifyx_store.base.errors import IdempotencyConflict, InboxFull, TopicPaused, topic_not_found, user_not_found
 from notifyx_store.topics.permissions import TopicRow, check_publish
+from notifyx_topics.names import INBOX_PREFIX
 
 MAX_EXPIRY = timedelta(days=3660)
 
@@ -78,6 +80,7 @@ class PublishPlan:
     publishers: list[str] = field(default_factory=list)
     expiries: list[datetime | None] = field(default_factory=list)
     keys: list[tuple[KeyOf, bytes, int, str]] = field(default_factory=list)
+    inbox_full: int = 0
 
 
 def validate(
@@ -116,9 +119,13 @@ def assign_seqs(
     candidates: list[Candidate],
     refused: Mapping[int, ItemError],
     used: Mapping[KeyOf, EarlierPublish],
+    room: Mapping[UUID, int],
     now: datetime,
 ) -> PublishPlan:
-    """Assign seqs to the candidates that are accepted; ``used`` holds the earlier uses of their keys."""
+    """Assign seqs to the candidates that are accepted.
+
+    ``used`` holds the earlier uses of their keys, ``room`` how many more the inboxes accept that may become full.
+    """
     plan = PublishPlan([None] * count)
     for position, error in refused.items():
         plan.results[position] = error.model_dump()
@@ -137,8 +144,11 @@ def assign_seqs(
         notification_id = f"{run.prefix}{seq}"
         try:
             expires_at = _validate_new(candidate, now)
+            if len(run.payloads) >= room.get(topic.id, len(candidates)):
+                raise InboxFull("The inbox of this user is full: some of it has to be acknowledged first.")
         except NotifyxError as error:
             plan.results[candidate.position] = ItemError.of(error).model_dump()
+            plan.inbox_full += isinstance(error, InboxFull)
             continue
         payload = _encode(candidate, notification_id, seq, published_at, expires_at)
         run.last = seq
@@ -167,7 +177,7 @@ def _validate_item(publisher: Principal, topic: TopicRow | None, name: str) -> N
     try:
         publisher.require_scope("publish", name)
         if topic is None:
-            return topic_not_found(name)
+            return user_not_found() if name.startswith(INBOX_PREFIX) else topic_not_found(name)
         check_publish(publisher, topic)
     except NotifyxError as error:
         return error

@@ -31,7 +31,11 @@ SELECT t.id FROM topics t
 CROSS JOIN LATERAL (SELECT n.seq, n.published_at FROM notifications n
                     WHERE n.topic_id = t.id AND n.seq > t.pruned_seq ORDER BY n.seq LIMIT 1) AS oldest
 WHERE t.kind <> 'deleted'
-  AND (oldest.seq <= t.last_seq - t.retention_max_count
+  AND (oldest.seq <= t.last_seq - t.retention_max_count AND (t.kind <> 'inbox' OR EXISTS (
+           SELECT 1 FROM subscriptions s
+           WHERE s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL AND (s.acked_up_to >= oldest.seq OR EXISTS (
+               SELECT 1 FROM ack_exceptions e JOIN notifications n ON n.topic_id = t.id AND n.seq = e.seq
+               WHERE e.subscription_id = s.id AND e.seq <= t.last_seq - t.retention_max_count))))
        OR oldest.published_at < $1::timestamptz - t.retention_max_age * interval '1 second')
 ORDER BY random() LIMIT $2
 """
@@ -42,18 +46,31 @@ SELECT DISTINCT topic_id AS id FROM (
 ) AS expired
 """
 
-# The oldest rows, as long as each of them (and all before it) is beyond one of the two bounds.
+# The oldest rows, as long as each of them (and all before it) is beyond one of the two bounds. In an inbox the number
+# of notifications removes none that its user has not acknowledged.
 _PREFIX = """
 SELECT array(
     SELECT seq FROM (
         SELECT seq, bool_and(over) OVER (ORDER BY seq) AS doomed FROM (
-            SELECT n.seq, n.seq <= t.last_seq - t.retention_max_count
+            SELECT n.seq, (n.seq <= t.last_seq - t.retention_max_count AND (t.kind <> 'inbox' OR n.seq <= (
+                              SELECT s.acked_up_to FROM subscriptions s
+                              WHERE s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL)))
                           OR n.published_at < $2::timestamptz - t.retention_max_age * interval '1 second' AS over
             FROM topics t JOIN notifications n ON n.topic_id = t.id
             WHERE t.id = $1 ORDER BY n.seq LIMIT $3
         ) AS oldest
     ) AS checked WHERE doomed ORDER BY seq)
 """
+
+_ACKED_IN_INBOX = """
+SELECT array(
+    SELECT n.seq FROM topics t
+    JOIN subscriptions s ON s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL
+    JOIN ack_exceptions e ON e.subscription_id = s.id AND e.seq <= t.last_seq - t.retention_max_count
+    JOIN notifications n ON n.topic_id = t.id AND n.seq = e.seq
+    WHERE t.id = $1 AND t.kind = 'inbox' ORDER BY n.seq LIMIT $2)
+"""
+"""What was acknowledged singly, beyond the number, behind something unread."""
 
 _SINGLES = """
 SELECT array(SELECT seq FROM (SELECT seq FROM notifications WHERE topic_id = $1 AND expires_at <= $2
@@ -131,6 +148,9 @@ async def remove_batch(
             return RemovedBatch()
         await lock_topics(connection, [topic])
         seqs: list[int] = await connection.fetchval(_PREFIX if cause == "retention" else _SINGLES, topic, now, batch)
+        prefix = cause == "retention" and bool(seqs)
+        if cause == "retention" and not seqs:
+            seqs = await connection.fetchval(_ACKED_IN_INBOX, topic, batch)
         if not seqs:
             return RemovedBatch()
         await connection.execute(_LOCK_SUBSCRIPTIONS, topic, seqs[-1])
@@ -138,7 +158,7 @@ async def remove_batch(
             await connection.execute(wakeups.NOTIFY, wakeups.expired([topic]))
         await connection.execute(_DELETE_ACK_EXCEPTIONS, topic, seqs)
         await connection.execute(_REMOVE, topic, seqs)
-        if cause == "retention":
+        if prefix:
             await connection.execute(_RAISE_PRUNED_SEQ, topic, seqs[-1])
             await connection.execute(_DELETE_BLOCKS, topic, seqs[-1])
         return RemovedBatch(len(seqs), len(seqs) == batch)

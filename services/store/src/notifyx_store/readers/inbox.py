@@ -19,6 +19,7 @@ import orjson
 
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
+from notifyx_store.log.inbox_room import max_unread_of
 from notifyx_store.readers.unread import EXPIRED, UNREAD
 from notifyx_store.topics.permissions import may_read
 from notifyx_store.topics.rows import topic_row
@@ -27,11 +28,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM = struct.Struct(">q16sq")
 _MAX_TIME = 253_402_300_799_000_000  # the last second of the year 9999, in microseconds
 
-_SUBSCRIBED = """
-SELECT s.id AS subscription_id, t.*
+_SUBSCRIBED = f"""
+SELECT s.id AS subscription_id, {UNREAD} AS unread, t.*
 FROM subscriptions s JOIN topics t ON t.id = s.topic_id
 WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted'
-"""
+"""  # noqa: S608 - put together from constants
 
 # Each subscription contributes its newest page from an index; the merge returns one page of all of them.
 _PAGE = """
@@ -89,19 +90,23 @@ NEWEST = InboxCursor(_EPOCH + timedelta(microseconds=_MAX_TIME), UUID(int=2**128
 
 
 async def read_inbox(
-    connection: asyncpg.Connection, principal: Principal, *, unread_only: bool, limit: int, after: InboxCursor = NEWEST
+    connection: asyncpg.Connection,
+    principal: Principal,
+    *,
+    unread_only: bool,
+    limit: int,
+    max_unread: int,
+    after: InboxCursor = NEWEST,
 ) -> bytes:
-    """Return a page as the JSON of :class:`notifyx_common.contracts.store.inbox.Inbox`.
+    """Return a page as the JSON of :class:`notifyx_common.contracts.store.inbox.InboxPage`.
 
     A subscription stays when its user may no longer read the topic, but then shows nothing; a credential that is
-    limited to some topics shows only those.
+    limited to some topics shows only those. ``max_unread`` notifications fill the user's inbox topic.
     """
     subscribed = await connection.fetch(_SUBSCRIBED, principal.id)
-    visible = [
-        row["subscription_id"]
-        for row in subscribed
-        if principal.covers_topic(row["name"]) and may_read(principal, topic_row(row))
-    ]
+    shown = [(row, topic_row(row)) for row in subscribed if principal.covers_topic(row["name"])]
+    shown = [(row, topic) for row, topic in shown if may_read(principal, topic)]
+    visible = [row["subscription_id"] for row, _ in shown]
     rows = await connection.fetch(_PAGE, visible, after.published_at, after.topic_id, after.seq, unread_only, limit + 1)
     page = rows[:limit]
     cursor = None
@@ -113,6 +118,7 @@ async def read_inbox(
         "next": cursor,
         "unread": {row["name"]: row["unread"] for row in counts},
         "expired": {row["name"]: row["expired"] for row in counts if row["expired"]},
+        "inbox_full": any(topic.is_inbox and row["unread"] >= max_unread_of(topic, max_unread) for row, topic in shown),
     }
     return page_json([(row["payload"], row["acked"]) for row in page], others)
 

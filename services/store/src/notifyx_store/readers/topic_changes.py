@@ -169,6 +169,7 @@ def _row_of(topic: Topic) -> TopicRow:
         last_seq=topic.last_seq,
         pruned_seq=topic.pruned_seq,
         email_default=topic.email_default,
+        max_count=topic.retention_max_count,
     )
 
 

@@ -1,21 +1,29 @@
-"""The user's inbox, and the one-click unsubscribe from email."""
+"""The user's inbox, the inbox topics of users, and the one-click unsubscribe from email."""
 
 from __future__ import annotations
 
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
-from notifyx_common.contracts.store.inbox import INBOX, InboxPage, InboxQuery
+from notifyx_common.contracts.store.inbox import (
+    INBOX,
+    INBOXES,
+    ExistingInboxes,
+    InboxOwners,
+    InboxPage,
+    InboxQuery,
+)
 from notifyx_common.contracts.store.subscriptions import STOP_EMAILS, UnsubscribeToken
 from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
 from notifyx_store.mail import unsubscribe
 from notifyx_store.readers.inbox import NEWEST, InboxCursor, read_inbox
+from notifyx_store.topics.rows import existing_inboxes
 
 
 def inbox_routes(context: StoreContext) -> Blueprint:
-    """Return the routes of the inbox and of the one-click unsubscribe."""
+    """Return the routes of the inbox, of inbox topics, and of the one-click unsubscribe."""
     blueprint = Blueprint("inbox", __name__)
 
     @handle(blueprint, INBOX)
@@ -25,8 +33,21 @@ def inbox_routes(context: StoreContext) -> Blueprint:
         after = InboxCursor.decode(query.after) if query.after else NEWEST
         async with context.pool.acquire() as connection:
             return Raw(
-                await read_inbox(connection, principal, unread_only=query.unread, limit=query.limit, after=after)
+                await read_inbox(
+                    connection,
+                    principal,
+                    unread_only=query.unread,
+                    limit=query.limit,
+                    max_unread=context.settings.inbox_max_unread,
+                    after=after,
+                )
             )
+
+    @handle(blueprint, INBOXES)
+    async def inboxes(owners: InboxOwners) -> ExistingInboxes:
+        async with context.pool.acquire() as connection:
+            users = await existing_inboxes(connection, owners.users, context.clock.now(), create=owners.create)
+        return ExistingInboxes(users=users)
 
     @handle(blueprint, STOP_EMAILS)
     async def one_click(request: UnsubscribeToken) -> None:

@@ -38,6 +38,7 @@ class TopicRow:
     last_seq: int = 0
     pruned_seq: int = 0
     email_default: str = "never"
+    max_count: int = 100_000
 
     @property
     def is_inbox(self) -> bool:

@@ -1,4 +1,4 @@
-"""Reads topics by name for permission checks, and creates a user's inbox when it is first needed."""
+"""Reads topics by name for permission checks, and creates inboxes of users who are known to exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from notifyx_store.topics.permissions import TopicRow
 from notifyx_topics.names import INBOX_PREFIX, inbox_topic
 
 _COLUMNS = """id, name, kind, visibility, creators, publishers, readers, paused, resource, last_seq, pruned_seq,
-       email_default"""
+       email_default, retention_max_count"""
 
 # All code that locks several topics locks them in the order of their ids.
 _READ = f"SELECT {_COLUMNS} FROM topics WHERE name = ANY($1::text[]) AND kind <> 'deleted'"  # noqa: S608 - constants
@@ -53,6 +53,18 @@ async def read_topic(connection: asyncpg.Connection, name: str) -> TopicRow:
     return topics[name]
 
 
+async def existing_inboxes(
+    connection: asyncpg.Connection, users: Iterable[str], now: datetime, *, create: bool
+) -> list[str]:
+    """Return those of ``users`` who have an inbox; with ``create`` that is each of them."""
+    names = {inbox_topic(user): user for user in users}
+    found = await read_topics(connection, names)
+    if create and (missing := names.keys() - found.keys()):
+        await create_inboxes(connection, missing, now)
+        return list(names.values())
+    return [names[name] for name in found]
+
+
 async def create_inboxes(connection: asyncpg.Connection, names: Iterable[str], now: datetime) -> None:
     """Create the missing inbox topics, each with its owner's subscription. Do not call within a transaction."""
     rows = await connection.fetch(_MAKE_INBOXES, sorted(set(names)), now)
@@ -88,4 +100,5 @@ def topic_row(row: asyncpg.Record) -> TopicRow:
         last_seq=row["last_seq"],
         pruned_seq=row["pruned_seq"],
         email_default=row["email_default"],
+        max_count=row["retention_max_count"],
     )

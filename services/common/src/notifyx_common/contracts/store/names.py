@@ -1,7 +1,8 @@
 """Types that the modules of the store's contract share.
 
 Everywhere a topic's name is accepted, ``user:<id>`` is too, with the inbox's rules: only its owner reads and
-acknowledges, any signed-in user publishes, it cannot be changed or deleted, its owner is always subscribed.
+acknowledges, any signed-in user publishes, it cannot be changed or deleted, its owner is always subscribed. It begins
+to exist when its owner reads it, or by ``inbox.INBOXES``; a publish does not create it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import Counter
@@ -21,8 +22,8 @@ from notifyx_gateway.rest.history_cache import CachedHistory
 from notifyx_gateway.rest.parameters import query_flag, query_number, query_text, topic_name
 from notifyx_gateway.rest.publish_request import read_publish_request
 from notifyx_gateway.rest.requests import Acks, BatchItem, PublishBatch
+from notifyx_gateway.upstream.recipients import Recipients
 from notifyx_gateway.upstream.store import Store
-from notifyx_gateway.upstream.users import UserDirectory
 from notifyx_topics.names import inbox_topic
 
 MAX_PAGE = 200
@@ -30,20 +31,27 @@ DEFAULT_PAGE = 50
 
 
 def notification_routes(
-    *, request_auth: RequestAuthenticator, store: Store, users: UserDirectory, history: CachedHistory, metrics: Metrics
+    *,
+    request_auth: RequestAuthenticator,
+    store: Store,
+    recipients: Recipients,
+    history: CachedHistory,
+    metrics: Metrics,
 ) -> Blueprint:
     """Return the routes of publishing (topic, batch, user), history, acknowledgements and inbox."""
     blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1")
-    _add_publishing(blueprint, request_auth, store, users, metrics.counter("notifyx_publishes_total"))
+    _add_publishing(blueprint, request_auth, store, recipients, metrics.counter("notifyx_publishes_total"))
     _add_reading(blueprint, request_auth, store, history)
     return blueprint
 
 
 def _add_publishing(
-    blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, users: UserDirectory, counted: Counter
+    blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, recipients: Recipients, counted: Counter
 ) -> None:
     async def answer(principal: Principal, topic: str, publication: KeyedNotification) -> Response:
         try:
+            for error in (await recipients.refused(principal, [topic])).values():
+                raise error
             result = await store.publish(principal, topic, publication)
         except NotifyxError as error:
             counted.labels("rest", error.code).inc()
@@ -63,9 +71,9 @@ def _add_publishing(
     async def send(who: str) -> Response:
         principal = await request_auth.principal("publish")
         publication = await _read_publication()
-        user = await users.resolve(principal.id if who == "me" else who)
+        user = await recipients.resolve(principal.id if who == "me" else who)
         if user is None:
-            raise NotFound("There is no such user.")
+            raise NotFound("There is no such user.", code="user_not_found")
         topic = inbox_topic(user.id)
         principal.require_scope("publish", topic)
         return await answer(principal, topic, publication)
@@ -78,8 +86,10 @@ def _add_publishing(
                 "In a batch each item has its own 'key'; the header Idempotency-Key is for one publish."
             )
         batch = await read_model(PublishBatch)
+        read = [_read_item(principal, item) for item in batch.items]
+        refused = await recipients.refused(principal, [one[0] for one in read if isinstance(one, tuple)])
         # Queued one by one, so that the order within each topic is the order of the items.
-        waiting = [_publish_item(store, principal, item) for item in batch.items]
+        waiting = [_enqueue_item(store, principal, one, refused) for one in read]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         items: list[dict[str, Any]] = []
         for outcome in outcomes:
@@ -155,16 +165,34 @@ async def _read_publication() -> KeyedNotification:
     return read_publish_request(headers, request.content_type or "", body)
 
 
-def _publish_item(store: Store, principal: Principal, item: Any) -> asyncio.Future[PublishResult]:
+def _read_item(principal: Principal, item: Any) -> tuple[str, BatchItem] | NotifyxError:
+    """Return the topic and the notification of an item, or why it is rejected."""
     try:
         wanted = parse_model(BatchItem, item)
-        topic = topic_name(wanted.topic)
+        topic = topic_name(wanted.topic, inbox_of=principal.id)
         principal.require_scope("publish", topic)
-        return store.enqueue_publish(principal, topic, wanted)
     except NotifyxError as error:
-        refused: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
-        refused.set_exception(error)
-        return refused
+        return error
+    return topic, wanted
+
+
+def _enqueue_item(
+    store: Store,
+    principal: Principal,
+    item: tuple[str, BatchItem] | NotifyxError,
+    refused: Mapping[str, NotifyxError],
+) -> asyncio.Future[PublishResult]:
+    try:
+        if isinstance(item, NotifyxError):
+            raise item
+        topic, notification = item
+        if topic in refused:
+            raise refused[topic]
+        return store.enqueue_publish(principal, topic, notification)
+    except NotifyxError as error:
+        failed: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
+        failed.set_exception(error)
+        return failed
 
 
 def raw_response(answer: Raw[Any]) -> Response:
