@@ -85,6 +85,7 @@ async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) ->
     async with context.expect_page() as opened:
         await mail.locator("pre").get_by_role("link", name="verify-email").click()
     confirm = await opened.value
+    await confirm.get_by_label("Password", exact=True).fill(PASSWORD)
     await confirm.get_by_role("button", name="Verify this address").click()
     await expect(confirm.get_by_text("nina@example.com is verified")).to_be_visible()
 

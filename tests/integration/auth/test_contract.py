@@ -25,6 +25,7 @@ json_values = st.recursive(
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "email": st.emails() | st.text(max_size=30),
     "password": st.text(max_size=30),
+    "new_password": st.text(max_size=30),
     "name": st.text(max_size=30),
     "grant_type": st.sampled_from(["password", "refresh_token", "client_credentials"]),
     "username": st.emails() | st.text(max_size=30),
@@ -44,7 +45,8 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/users": ("email", "password", "name"),
     "/token": ("grant_type", "username", "password", "refresh_token", "client_id", "client_secret", "scope"),
     "/token/revoke": ("token", "everywhere"),
-    "/verify": ("token",),
+    "/verify": ("token", "password", "new_password"),
+    "/users:claim": ("email",),
     "/api-keys": ("name", "topics", "scopes", "expires_at"),
     "/api-keys:verify": ("key",),
     "/users:resolve": ("users",),

@@ -95,9 +95,9 @@ async def test_an_email_is_verified_once_by_its_newest_token(database: str) -> N
         assert (await auth.call("POST", "/me/verification", as_=ada)).status == 429
         auth.clock.move(minutes=2)
         second = await auth.call("POST", "/me/verification", as_=ada)
-        replaced = await auth.call("POST", "/verify", {"token": first.data["token"]})
+        replaced = await auth.call("POST", "/verify", {"token": first.data["token"], "password": PASSWORD})
         assert (replaced.status, replaced.data["code"]) == (400, "invalid_grant")
-        spend = {"token": second.data["token"]}
+        spend = {"token": second.data["token"], "password": PASSWORD}
         answers = await asyncio.gather(*(auth.call("POST", "/verify", spend) for _ in range(4)))
         assert sorted(answer.status for answer in answers) == [200, 400, 400, 400]
         assert (await auth.call("GET", "/me", as_=ada)).data["email_verified"] is True
@@ -110,7 +110,7 @@ async def test_a_verification_expires_and_is_not_for_api_keys(database: str) -> 
         token = (await auth.call("POST", "/me/verification", as_=ada)).data["token"]
         auth.clock.move(hours=48)
         for wrong in (token, "", "x", "é\0"):
-            assert (await auth.call("POST", "/verify", {"token": wrong})).status == 400
+            assert (await auth.call("POST", "/verify", {"token": wrong, "password": PASSWORD})).status == 400
         key = Principal(id=ada.id, kind="api_key", key_id="k")
         assert (await auth.call("POST", "/me/verification", as_=key)).status == 403
 

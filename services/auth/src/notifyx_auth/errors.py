@@ -19,6 +19,12 @@ class InvalidGrant(InvalidRequest):
     code = "invalid_grant"
 
 
+class WrongPassword(InvalidRequest):
+    """The password is not the account's."""
+
+    code = "wrong_password"
+
+
 class UnsupportedGrantType(InvalidRequest):
     """The ``grant_type`` is not supported."""
 

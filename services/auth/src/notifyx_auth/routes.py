@@ -36,6 +36,10 @@ def _add_users(app: Quart, auth: Auth) -> None:
     async def request_verification(_: None) -> calls.EmailToken:
         return await auth.request_verification(caller())
 
+    @handle(app, calls.CLAIM_EMAIL, headers=_NO_STORE)
+    async def claim_email(wanted: calls.EmailClaim) -> calls.EmailToken:
+        return await auth.claim(wanted)
+
     @handle(app, calls.VERIFY_EMAIL)
     async def verify_email(wanted: calls.VerifyRequest) -> calls.User:
         return await auth.verify(wanted)

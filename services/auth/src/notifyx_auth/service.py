@@ -25,6 +25,7 @@ from notifyx_auth.refresh_tokens import RefreshTokens
 from notifyx_auth.settings import AuthSettings
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import (
+    EmailClaim,
     EmailToken,
     ResolvedUsers,
     ResolveUsers,
@@ -102,10 +103,26 @@ class Auth:
             lifetime = timedelta(hours=self.settings.verification_hours)
             return await verification.request(principal, lifetime, self.clock.now())
 
-    async def verify(self, wanted: VerifyRequest) -> UserView:
-        """Use a verification token. Raises :class:`InvalidGrant`."""
+    async def claim(self, wanted: EmailClaim) -> EmailToken:
+        """Return a verification token to be mailed to an address that somebody wants to sign up with again."""
         async with self.database.guard():
-            return users.to_response(await verification.verify(wanted.token.get_secret_value(), self.clock.now()))
+            lifetime = timedelta(hours=self.settings.verification_hours)
+            return await verification.claim(wanted.email, lifetime, self.clock.now())
+
+    async def verify(self, wanted: VerifyRequest) -> UserView:
+        """Use a verification token. Raises :class:`InvalidGrant`, :class:`WrongPassword`, :class:`WeakPassword`."""
+        password, new_password = (
+            None if secret is None else secret.get_secret_value() for secret in (wanted.password, wanted.new_password)
+        )
+        async with self.database.guard():
+            user = await verification.verify(
+                wanted.token.get_secret_value(),
+                password,
+                new_password,
+                passwords=self.passwords,
+                now=self.clock.now(),
+            )
+        return users.to_response(user)
 
     async def verify_api_key(self, wanted: VerifyKey) -> Principal:
         """Return the principal that an API key proves. Raises :class:`InvalidApiKey`."""

@@ -57,13 +57,13 @@ async def create(email: str, password: str, name: str, *, passwords: Passwords, 
     if key is None:
         raise _invalid_email()
     if await User.exists(email_key=key):
-        raise EmailTaken("There is a user with this email already.")
+        raise _email_taken()
     password_rules.check(password, email)
     password_hash = await passwords.hash(password)
     try:
         return await User.create(email=email, email_key=key, name=name, password_hash=password_hash, created_at=now)
     except IntegrityError:
-        raise EmailTaken("There is a user with this email already.") from None
+        raise _email_taken() from None
 
 
 async def by_email(email: str) -> User | None:
@@ -141,6 +141,13 @@ def _uuid(text: str) -> UUID | None:
         return None
     # UUID() also reads braces, URNs and missing dashes; an id has one form.
     return key if str(key) == text else None
+
+
+def _email_taken() -> EmailTaken:
+    return EmailTaken(
+        "There is an account with this email already. Sign in. If it is not verified, a mail to the address has a link "
+        "with which you can set its password."
+    )
 
 
 def _invalid_email() -> InvalidRequest:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from notifyx_local.postgres import Cluster
-from support.gateway import PUBLIC_URL, Stack, running_stack
+from support.gateway import PASSWORD, PUBLIC_URL, Stack, running_stack
 from support.smtp import Mailbox, running_smtp
 
 
@@ -35,8 +35,8 @@ def link_in(box: Mailbox, number: int, page: str) -> str:
     return found.group(1)
 
 
-async def page(stack: Stack, method: str, path: str) -> tuple[int, str]:
-    async with stack.session.request(method, f"{stack.url}{path}") as response:
+async def page(stack: Stack, method: str, path: str, **form: str) -> tuple[int, str]:
+    async with stack.session.request(method, f"{stack.url}{path}", data=form or None) as response:
         assert response.headers["Content-Type"].startswith("text/html")
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
         assert response.headers["Referrer-Policy"] == "no-referrer"
@@ -55,9 +55,12 @@ async def test_an_address_is_verified_by_a_button_and_mailed_until_one_click_sto
     assert status == 200
     assert 'method="post"' in text
     assert (await stack.ok("GET", "/me", bob))["email_verified"] is False
-    assert (await page(stack, "POST", link))[0] == 200
+    for wrong, shown in (({"password": "wrong"}, "not the password"), ({"new_password": "short"}, "at least 8")):
+        status, text = await page(stack, "POST", link, **wrong)
+        assert (status, shown in text) == (400, True), text
+    assert (await page(stack, "POST", link, password=PASSWORD))[0] == 200
     assert (await stack.ok("GET", "/me", bob))["email_verified"] is True
-    assert (await page(stack, "POST", link))[0] == 400
+    assert (await page(stack, "POST", link, password=PASSWORD))[0] == 400
     assert (await stack.call("POST", "/me/verification", bob)).code == "already_verified"
 
     ada = await stack.person("ada")
@@ -80,7 +83,7 @@ async def test_an_address_is_verified_by_a_button_and_mailed_until_one_click_sto
 async def test_a_user_sees_that_their_address_is_refused_and_has_it_tried_again(stack: Stack, box: Mailbox) -> None:
     dan = await stack.person("dan")
     await box.wait_until(lambda: len(box.received) == 1)
-    assert (await page(stack, "POST", link_in(box, 0, "verify-email")))[0] == 200
+    assert (await page(stack, "POST", link_in(box, 0, "verify-email"), password=PASSWORD))[0] == 200
     assert (await stack.ok("GET", "/me/email", dan))["state"] == "on"
     assert await stack.ok("POST", "/me/email/resume", dan) == {"resumed": 0, "dropped": 0}
     box.rcpt["dan@example.com"] = "550 5.1.1 no such user"
@@ -114,7 +117,7 @@ async def test_broken_links_are_pages_not_problems(stack: Stack) -> None:
         for method in ("GET", "POST"):
             assert (await page(stack, method, path))[0] == 400
     assert (await page(stack, "POST", "/unsubscribe?token=forged"))[0] in (400, 401, 403, 404)
-    assert (await page(stack, "POST", "/verify-email?token=%3Cscript%3E"))[0] == 400
+    assert (await page(stack, "POST", "/verify-email?token=%3Cscript%3E", password="x"))[0] == 400
     status, text = await page(stack, "GET", "/verify-email?token=%22%3E%3Cscript%3E")
     assert (status, "<script" in text) == (200, False)
 

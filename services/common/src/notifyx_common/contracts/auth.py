@@ -105,10 +105,18 @@ class EmailToken(BaseModel):
     expires_at: datetime
 
 
+class EmailClaim(_Request):
+    """An address that somebody wants to sign up with, and that an account has already."""
+
+    email: Email
+
+
 class VerifyRequest(_Request):
-    """The token from the mail."""
+    """The token from the mail, and the account's ``password``, or the one to set: ``new_password``."""
 
     token: Secret = Field(max_length=512)
+    password: Secret | None = Field(default=None, max_length=256)
+    new_password: Secret | None = Field(default=None, min_length=8, max_length=256)
 
 
 class NewApiKey(_Request):
@@ -197,6 +205,9 @@ ME: Call[None, User] = Call("GET", f"{V1}/me", type(None), User, caller="princip
 REQUEST_VERIFICATION: Call[None, EmailToken] = Call(
     "POST", f"{V1}/me/verification", type(None), EmailToken, caller="principal", status=202
 )
+CLAIM_EMAIL = Call("POST", f"{V1}/users:claim", EmailClaim, EmailToken, status=202)
+"""Raises 404 without such a user, and 409 ``already_verified``."""
+
 VERIFY_EMAIL = Call("POST", f"{V1}/verify", VerifyRequest, User)
 CREATE_API_KEY = Call("POST", f"{V1}/api-keys", NewApiKey, CreatedApiKey, caller="principal", status=201)
 API_KEYS: Call[None, ApiKeys] = Call("GET", f"{V1}/api-keys", type(None), ApiKeys, caller="principal")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
@@ -81,6 +82,23 @@ class EmailVerification:
         already, and :class:`TooManyRequests` shortly after another request, or after many to this mailbox or from
         this client.
         """
+        await self._admit(principal.email or "", address, discovery_timeout)
+        await self._send_token(await self._auth.request_verification(principal))
+
+    def send_in_background(self, principal: Principal, address: str) -> None:
+        """Send the mail in the background. A failure is logged, and the user may request another mail."""
+        self._in_background(self.send(principal, address, discovery_timeout=SEND_TIMEOUT))
+
+    def claim_in_background(self, email: str, address: str) -> None:
+        """Send the mail of an unverified account, since the client at ``address`` wants to sign up with its email."""
+        self._in_background(self._claim(email, address))
+
+    async def _claim(self, email: str, address: str) -> None:
+        # Limited before the token is made, which replaces the one that was sent before.
+        await self._admit(email, address, SEND_TIMEOUT)
+        await self._send_token(await self._auth.claim_email(email))
+
+    async def _admit(self, email: str, address: str, discovery_timeout: float) -> None:
         try:
             status = await self._mailer.status(deadline=discovery_timeout)
         except NotifyxError:
@@ -89,8 +107,9 @@ class EmailVerification:
             raise EmailOff("This deployment does not send email: no mailer is running.") from None
         if status.email == "off":
             raise EmailOff("This deployment does not send email: no mail server is configured.")
-        await self._limits.verification_mail(principal.email or "", address)
-        token = await self._auth.request_verification(principal)
+        await self._limits.verification_mail(email, address)
+
+    async def _send_token(self, token: EmailToken) -> None:
         result = await self._mailer.send(verification_mail(token, self._public_url), seconds=SEND_TIMEOUT)
         if result.status == "off":
             raise EmailOff("This deployment does not send email: no mail server is configured.")
@@ -99,16 +118,16 @@ class EmailVerification:
         if result.status != "sent":
             raise Unavailable("The mail could not be sent now; try again in a minute.")
 
-    def send_in_background(self, principal: Principal, address: str) -> None:
-        """Send the mail in the background. A failure is logged, and the user may request another mail."""
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
         try:
-            self._tasks.spawn("verification mail", self._send_and_log(principal, address))
+            self._tasks.spawn("verification mail", self._logged(work))
         except TooManyTasks:
+            work.close()
             log.warning("verification_mail_failed", reason="too many in progress")
 
-    async def _send_and_log(self, principal: Principal, address: str) -> None:
+    async def _logged(self, work: Coroutine[None, None, None]) -> None:
         try:
-            await self.send(principal, address, discovery_timeout=SEND_TIMEOUT)
+            await work
         except NotifyxError as error:
             log.info("verification_mail_failed", code=error.code, reason=error.reason)
 

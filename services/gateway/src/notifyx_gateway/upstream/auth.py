@@ -29,9 +29,13 @@ class Auth:
         """Create a token that verifies the caller's address, to be mailed to it."""
         return await self._client.send(calls.REQUEST_VERIFICATION, None, principal=principal)
 
-    async def verify_email(self, token: str) -> calls.User:
-        """Verify the address that ``token`` was mailed to."""
-        return await self._client.send(calls.VERIFY_EMAIL, calls.VerifyRequest(token=SecretStr(token)))
+    async def claim_email(self, email: str) -> calls.EmailToken:
+        """Create a token for an unverified account that has ``email``, to be mailed to it."""
+        return await self._client.send(calls.CLAIM_EMAIL, calls.EmailClaim(email=email))
+
+    async def verify_email(self, wanted: calls.VerifyRequest) -> calls.User:
+        """Verify the address that a token was mailed to."""
+        return await self._client.send(calls.VERIFY_EMAIL, wanted)
 
     async def token(self, wanted: calls.TokenRequest, address: str) -> calls.TokenResponse:
         """Grant tokens (RFC 6749) to the client at ``address``."""

@@ -66,7 +66,7 @@ function Profile() {
         <>
           <p className={classes.hint}>
             {config.email
-              ? "Email is sent to verified addresses only: open the link in the mail you got, or have another one sent."
+              ? "Email is sent to verified addresses only: open the link in the mail you got and enter your password, or have another mail sent."
               : "This deployment does not send email at present."}
           </p>
           {verify.error !== null && <Alert color="red">{sentence(verify.error)}</Alert>}

@@ -11,7 +11,7 @@ import orjson
 from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TokenRequest, TokenResponse
-from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
+from notifyx_common.errors import Conflict, InvalidRequest, NotFound, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 from notifyx_common.security_log import Event, Outcome
@@ -50,7 +50,12 @@ def account_routes(
             raise SignUpOff("This deployment does not let people sign up; ask its administrator for an account.")
         wanted = await read_model(SignUp)
         await request_auth.limit_sign_ups()
-        user = await auth.sign_up(wanted)
+        try:
+            user = await auth.sign_up(wanted)
+        except Conflict:
+            # Whoever has the mailbox can take the account over that another person made with its address.
+            verification.claim_in_background(wanted.email, request_auth.address())
+            raise
         request_auth.record("sign_up", "succeeded", actor=user.id)
         caller = Principal(id=user.id, email=user.email, name=user.name, role=user.role)
         verification.send_in_background(caller, request_auth.address())

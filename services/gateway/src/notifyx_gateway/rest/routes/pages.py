@@ -1,7 +1,8 @@
 """HTML pages for the links in emails.
 
-A link only shows a page with a button, because mail scanners follow links but press no buttons. The one-click
-unsubscribe of mail programs (RFC 8058) posts to the same address.
+A link only shows a page with a form, because mail scanners follow links but send no forms. The one-click unsubscribe of
+mail programs (RFC 8058) posts to the same address. Verifying an address takes the account's password, or sets it: the
+person with the mailbox may not be the one who signed up.
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ from urllib.parse import quote
 
 from quart import Blueprint, Response, request
 
+from notifyx_common.contracts.auth import VerifyRequest
 from notifyx_common.errors import NotifyxError
+from notifyx_common.reading import parse_model
 from notifyx_gateway.rest.authentication import RequestAuthenticator
+from notifyx_gateway.rest.bodies import read_form
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
 
 MAX_TOKEN = 512
+
+CORRECTABLE = frozenset({"wrong_password", "weak_password", "validation_failed", "too_many_requests"})
+"""Codes after which the same person may fill in the form again."""
 
 
 def page_routes(
@@ -51,25 +58,29 @@ def page_routes(
     async def ask_verify() -> Response:
         if (token := _token()) is None:
             return _broken(pages)
-        return pages.message(
-            "Verify your email address",
-            "Press the button to confirm that this address is yours.",
-            action=f"/verify-email?token={quote(token, safe='')}",
-            button="Verify this address",
-        )
+        return _verify_page(pages, token)
 
     @blueprint.post("/verify-email")
     async def verify() -> Response:
         if (token := _token()) is None:
             return _broken(pages)
         try:
-            user = await auth.verify_email(token)
+            form = await read_form()
+            fields = {name: form[name] for name in ("password", "new_password") if form.get(name)}
+            wanted = parse_model(VerifyRequest, {"token": token, **fields})
+            await request_auth.limit_token_requests()
+            user = await auth.verify_email(wanted)
         except NotifyxError as error:
             request_auth.record("email_verification", "failed", reason=error.code)
+            if error.code in CORRECTABLE:
+                # Of a password, the field's reason is a sentence by itself.
+                reason = error.fields[0].reason if error.fields else error.reason
+                return _verify_page(pages, token, reason, error.http_status)
             return _failed(pages, error)
         request_auth.record("email_verification", "succeeded", actor=user.id)
         await users.evict(user.id)
-        return pages.message("Verified", f"{user.email} is verified. You can close this page.")
+        done = " Your new password holds, and everybody who was signed in is signed out." if wanted.new_password else ""
+        return pages.message("Verified", f"{user.email} is verified.{done} You can close this page.")
 
     return blueprint
 
@@ -77,6 +88,11 @@ def page_routes(
 def _token() -> str | None:
     token = request.args.get("token", "")
     return token if token and len(token) <= MAX_TOKEN and token.isascii() and token.isprintable() else None
+
+
+def _verify_page(pages: Pages, token: str, problem: str = "", status: int = 200) -> Response:
+    action = f"/verify-email?token={quote(token, safe='')}"
+    return pages.render("verify.html", status, action=action, problem=problem)
 
 
 def _broken(pages: Pages) -> Response:
