@@ -23,7 +23,7 @@ from notifyx_gateway.upstream.users import UserDirectory
 
 MAX_TOKEN = 512
 
-CORRECTABLE = frozenset({"wrong_password", "weak_password", "validation_failed", "too_many_requests"})
+CORRECTABLE = frozenset({"wrong_password", "weak_password", "validation_failed", "rate_limited"})
 """Codes after which the same person may fill in the form again."""
 
 
@@ -78,6 +78,8 @@ def page_routes(
                 return _verify_page(pages, token, reason, error.http_status)
             return _failed(pages, error)
         request_auth.record("email_verification", "succeeded", actor=user.id)
+        if wanted.new_password is not None:
+            request_auth.record("password_change", "succeeded", actor=user.id, reason="address_verified")
         await users.evict(user.id)
         done = " Your new password holds, and everybody who was signed in is signed out." if wanted.new_password else ""
         return pages.message("Verified", f"{user.email} is verified.{done} You can close this page.")
