@@ -32,9 +32,12 @@ class Frame:
 def decode(text: str) -> Frame | None:
     """Return the frame in ``text``; ``None`` if it is not a valid frame."""
     try:
-        join_ref, ref, topic, event, payload = json.loads(text)[:5]
-    except (ValueError, TypeError):
+        parts = json.loads(text)
+    except ValueError:
         return None
+    if not isinstance(parts, list) or len(parts) < 5:
+        return None
+    join_ref, ref, topic, event, payload = parts[:5]
     if not isinstance(topic, str) or not isinstance(event, str):
         return None
     return Frame(
