@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Generator, Iterator
 
 import hypothesis
 import pytest
-from xdist.scheduler import LoadGroupScheduling
 
 from notifyx_local.postgres import Cluster
 from support.platform import Platform, running_platform
 from support.postgres import create_database, drop_database, running_postgres
-from support.sharing import Shared, group, in_order
+from support.sharing import Scheduling, Shared, group, in_order
 
 # A shell that starts a run in the background lets it ignore Ctrl-C, and the run lets all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,22 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
     """End what the group shares after its last test."""
     yield
-    if nextitem is None or group(nextitem) != group(item):
+    if nextitem is None or group(nextitem.path) != group(item.path):
         item.config.stash[_SHARED].leave()
 
 
-class _Scheduling(LoadGroupScheduling):  # type: ignore[misc]  # xdist is not typed
-    """One worker runs the files of an ``xdist_group``, which share what is dear to start, and each other file."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        group: str = super()._split_scope(nodeid)
-        return group.partition("::")[0]
-
-
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling | None:
     """Return the scheduler of ``--dist loadgroup``, in place of xdist's own."""
-    return _Scheduling(config, log) if config.getoption("dist") == "loadgroup" else None
+    return Scheduling(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")
