@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from notifyx_local.postgres import Cluster
-from support.platform import Platform, running_platform
+from support.platform import Platform, small_platform
 from support.postgres import create_database, drop_database, running_postgres
 from support.sharing import Scheduling, Shared, group, in_order
 
@@ -79,4 +79,4 @@ def shared(pytestconfig: pytest.Config) -> Shared:
 @pytest.fixture(scope="module")
 def platform(shared: Shared) -> Platform:
     """The whole platform, started once a group of files by ``notifyx up``."""
-    return shared.enter(running_platform)
+    return shared.enter(small_platform)

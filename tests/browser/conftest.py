@@ -12,10 +12,10 @@ from playwright.async_api import Browser
 
 from support import web
 from support.browser import build, running_browser
-from support.platform import Platform, running_platform
+from support.platform import Platform, small_platform
 from support.sharing import Shared
 
-platform_with_web = functools.partial(running_platform, web=True)
+platform_with_web = functools.partial(small_platform, web=True)
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import aiohttp
 import pytest
 
-from support.memcached import Memcached, running_memcached
 from support.phoenix import PhoenixClient
-from support.platform import Platform, person, running_platform
+from support.platform import Platform, person, several_nodes
+from support.sharing import Shared
+
+pytestmark = pytest.mark.xdist_group("several-nodes")
 
 WORKERS = 8
 ROUND = 120
@@ -20,19 +22,15 @@ ROUND = 120
 
 
 @pytest.fixture(scope="module")
-def memcached() -> Iterator[Memcached]:
-    with running_memcached() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def platform(memcached: Memcached) -> Iterator[Platform]:
-    with running_platform("--memcached", memcached.address) as running:
-        yield running
+def platform(shared: Shared) -> Platform:
+    return shared.enter(several_nodes)
 
 
 @pytest.mark.slow
-async def test_its_loss_costs_no_client_an_error(platform: Platform, memcached: Memcached) -> None:
+async def test_its_loss_costs_no_client_an_error(platform: Platform) -> None:
+    memcached = platform.memcached
+    if memcached is None:
+        pytest.skip("there is no memcached here, and none can be brought")
     async with contextlib.AsyncExitStack() as stack:
         owner = await stack.enter_async_context(person(platform, "cached"))
         await owner.call("POST", "/topics", json={"name": "cached"})

@@ -12,18 +12,20 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
 import psutil
+import pytest
 
 from notifyx_common.contracts.registry import LIST_LEASES
 from notifyx_common.contracts.store.ledger import LEDGER
 from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
 from notifyx_local.ports import free_port
 from support.measured import python
+from support.memcached import Memcached, running_memcached
 
 START_DEADLINE = 90.0
 PASSWORD = "correct horse battery"
@@ -50,6 +52,8 @@ class Platform:
     data: Path
     ready: dict[str, Any]
     process: subprocess.Popen[bytes]
+    memcached: Memcached | None = None
+    """Its memcached, where it is one of the tests' own."""
 
     @property
     def gateway(self) -> str:
@@ -150,8 +154,22 @@ def running_platform(*arguments: str, data: Path | None = None, web: bool = Fals
             assert not alive, f"left behind: {[child.pid for child in alive]}"
 
 
-several_nodes = functools.partial(running_platform, "--stores", "2", "--gateways", "2")
-"""A platform of which a gateway and a store can be lost while another is there."""
+small_platform = functools.partial(running_platform, "--mailers", "1")
+"""A platform for tests that never lose a mailer: each process costs its start."""
+
+
+@contextlib.contextmanager
+def several_nodes() -> Iterator[Platform]:
+    """Run a platform of which a gateway, a store, mailers and the memcached can be lost while the rest is there."""
+    with contextlib.ExitStack() as stack:
+        try:
+            memcached = stack.enter_context(running_memcached())
+        except pytest.skip.Exception:  # only the test that loses it is skipped
+            memcached = None
+        address = "none" if memcached is None else memcached.address
+        nodes = ("--stores", "2", "--gateways", "2", "--mailers", "3", "--memcached", address)
+        platform = stack.enter_context(running_platform(*nodes))
+        yield replace(platform, memcached=memcached)
 
 
 def _wait_ready(process: subprocess.Popen[bytes], ready_file: Path, log: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import pytest
 from notifyx_common.contracts.mailer import MAILER_STATUS
 from notifyx_common.contracts.registry import LIST_LEASES
 from support.mail import header, summaries_to, verify, wait_for_mail, wait_for_summaries
-from support.platform import Person, Platform, eventually, ledger, person, running_platform
+from support.platform import Person, Platform, eventually, person
 
 pytestmark = pytest.mark.xdist_group("platform-1")
 
@@ -158,49 +158,3 @@ async def test_a_mailer_started_by_hand_shares_the_work_within_two_seconds(
     finally:
         process.kill()
         process.wait(10)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-async def test_a_thousand_emails_survive_a_killed_and_a_hung_mailer() -> None:
-    with running_platform("--mailers", "3") as platform:
-        async with person(platform, "a-thousand") as reader, person(platform, "mail-author") as author:
-            await verify(platform, reader)
-            await author.call("POST", "/topics", json={"name": "mail.flood"})
-            await reader.call("PUT", "/topics/mail.flood/subscription", json={"email": "every"})
-            for start in range(0, 1000, 100):
-                items = [{"topic": "mail.flood", "title": f"flood {number}"} for number in range(start, start + 100)]
-                answer = await author.call("POST", "/notifications:batch", json={"items": items})
-                assert len(answer["items"]) == 100
-
-            async def all_have_sent() -> bool:
-                return all(await asyncio.gather(*(sent_by(platform, f"mailer-{number}") for number in (1, 2, 3))))
-
-            await eventually(all_have_sent, deadline=30)
-            platform.kill("mailer-1")
-            hung = platform.kill("mailer-2", signal.SIGSTOP)
-            try:
-                mails = await wait_for_summaries(platform, reader.email, "flood", count=1000, deadline=150)
-            finally:
-                os.kill(hung, signal.SIGCONT)
-            subjects: dict[str, set[str]] = {}
-            for mail in mails:
-                subjects.setdefault(mail["subject"], set()).add(mail["message_id"])
-            assert len(subjects) == 1000
-            assert all(len(ids) == 1 for ids in subjects.values()), "a mail sent twice carries the same Message-ID"
-
-            async def balanced() -> bool:
-                email = (await ledger(platform))["email"]
-                return bool(email["sent"] == email["due"] == 1000)
-
-            await eventually(balanced, deadline=60)
-
-
-async def sent_by(platform: Platform, mailer: str) -> int:
-    """How many mails that mailer has sent."""
-    port = json.loads((platform.data / "run" / f"{mailer}.json").read_text())["port"]
-    async with (
-        aiohttp.ClientSession(headers=platform.internal_headers) as session,
-        session.get(f"http://127.0.0.1:{port}{MAILER_STATUS.path}") as response,
-    ):
-        return int((await response.json())["sent"])

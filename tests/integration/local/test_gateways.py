@@ -19,7 +19,7 @@ from support.sharing import Shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("several-nodes")]
 
 GATEWAYS = ("gateway-1", "gateway-2")
-NODES = ["auth", *GATEWAYS, "mailer-1", "mailer-2", "store-1", "store-2"]
+NODES = ["auth", *GATEWAYS, "mailer-1", "mailer-2", "mailer-3", "store-1", "store-2"]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ import pytest
 
 from notifyx_local.ports import free_port
 from support.measured import python
-from support.platform import Platform, eventually, person, running_platform
+from support.platform import Platform, eventually, person, small_platform
 from support.postgres import install_wheel
 
 pytestmark = pytest.mark.xdist_group("platform-2")
@@ -51,7 +51,7 @@ def refused(*arguments: str, cwd: Path | None = None) -> str:
 
 @pytest.mark.slow
 async def test_every_process_that_dies_is_started_again(platform: Platform) -> None:
-    names = ["mailer-1", "mailer-2", "mailbox", "auth", "store", "gateway", "postgres"]
+    names = ["mailer", "mailbox", "auth", "store", "gateway", "postgres"]
     before = {name: platform.kill(name) for name in names}
     await platform.replaced(before)
     async with person(platform, "after") as someone:
@@ -72,7 +72,7 @@ async def test_every_process_that_dies_is_started_again(platform: Platform) -> N
 @pytest.mark.slow
 async def test_a_second_run_finds_its_data_and_a_killed_one_leaves_nothing(folder: Path) -> None:
     data = folder / "data"
-    with running_platform(data=data) as first:
+    with small_platform(data=data) as first:
         async with person(first, "keeper") as keeper:
             await keeper.call("POST", "/topics", json={"name": "kept"})
             await keeper.call("POST", "/topics/kept/notifications", json={"body": "still here"})
@@ -83,7 +83,7 @@ async def test_a_second_run_finds_its_data_and_a_killed_one_leaves_nothing(folde
         _, alive = psutil.wait_procs(children, timeout=20)
         assert alive == [], "what it started dies with it"
     assert (data / "secrets.json").stat().st_mode & 0o777 == 0o600
-    with running_platform(data=data) as second:
+    with small_platform(data=data) as second:
         async with person(second, "keeper") as keeper:
             page = await keeper.call("GET", "/topics/kept/notifications?after=0")
             assert [item["body"] for item in page["items"]] == ["still here"]
