@@ -168,6 +168,8 @@ async def test_what_one_publishes_another_reads_and_acknowledges_in_two_windows(
 
 async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "carl") as carl, someone(browser, platform, "dora") as dora:
+        await dora.go("/inbox")
+        await dora.live()
         page = await carl.go("/messages")
         await page.get_by_role("button", name="New message").click()
         form = page.get_by_role("form", name="New direct message")
@@ -224,6 +226,8 @@ async def test_many_windows_share_a_session_and_signing_out_everywhere_ends_it(
     browser: Browser, platform: Platform
 ) -> None:
     async with someone(browser, platform, "ivy") as ivy, someone(browser, platform, "ivy") as elsewhere:
+        await elsewhere.go("/inbox")
+        await elsewhere.live()
         windows = await asyncio.gather(*(ivy.window() for _ in range(5)))
         for _ in range(3):
             await asyncio.gather(*(window.reload() for window in windows))
