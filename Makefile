@@ -20,7 +20,7 @@ SOURCES := $(patsubst %pyproject.toml,%src,$(MEMBERS))
 # Processes that run tests, for two cores: each waits for a part of its time, until something is noticed or is due.
 WORKERS := 5
 # A run of all tests measures their coverage, where the tree can be written.
-COVERAGE := $(shell test -w . && echo --cov)
+COVERAGE := $(shell test -w . && echo .cache/coverage)
 
 export UV_PYTHON_DOWNLOADS := never
 # The tree may be on another file system than uv's cache; copying is then what it falls back to, without a warning.
@@ -57,7 +57,7 @@ run: .venv/.run ## Run the whole platform on this machine (options: make run ARG
 	@.venv/bin/notifyx up $(ARGS)
 
 test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets; print their coverage (ARGS="-k name" for some)
-	@.venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --ignore=tests/cluster $(if $(ARGS),$(ARGS),$(COVERAGE))
+	@COVERAGE_FOLDER=$(if $(ARGS),,$(COVERAGE)) .venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --ignore=tests/cluster $(ARGS)
 
 cluster: .venv/.cluster ## Start a real Kubernetes cluster of three nodes on this machine, with the images of this tree
 	@PYTHONPATH=tests .venv/bin/python -m cluster up $(ARGS)

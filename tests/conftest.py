@@ -1,5 +1,6 @@
 """Fixtures every test may use: real servers, started once a session and only when asked for."""
 
+# ruff: noqa: E402  # what is measured is imported after the measurement has started
 from __future__ import annotations
 
 import signal
@@ -7,6 +8,11 @@ from collections.abc import AsyncIterator, Generator, Iterator
 
 import hypothesis
 import pytest
+from xdist import is_xdist_worker
+
+from support.measured import start
+
+_MEASUREMENT = start()
 
 from notifyx_local.postgres import Cluster
 from support.platform import Platform, small_platform
@@ -22,6 +28,7 @@ hypothesis.settings.load_profile("notifyx")
 
 
 _SHARED = pytest.StashKey[Shared]()
+_COVERAGE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,15 +37,36 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(shared.leave)  # a run may be ended before a group is
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in the order of their groups, and do not measure the coverage of properties.
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remove an earlier run's coverage before workers start."""
+    if _MEASUREMENT is not None and not is_xdist_worker(session):
+        _MEASUREMENT.clear()
 
-    A property runs the same lines hundreds of times, which examples run as well; the tracer would double its time.
-    """
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write what this process ran. The first process, which ends last, sums it up, and fails the run if it is low."""
+    if _MEASUREMENT is None:
+        return
+    _MEASUREMENT.save()
+    if not is_xdist_worker(session):
+        table, enough = _MEASUREMENT.report()
+        session.config.stash[_COVERAGE] = table
+        if not enough and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the coverage."""
+    if _COVERAGE in config.stash:
+        terminalreporter.section("coverage")
+        terminalreporter.write_line(config.stash[_COVERAGE])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in the order of their groups."""
     items[:] = in_order(items)
-    for item in items:
-        if item.get_closest_marker("hypothesis"):
-            item.add_marker("no_cover")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -7,8 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from notifyx_common.contracts.mailer import (
     MailResults,
 )
 from notifyx_common.metrics import Metrics
+from support.forked import Forked, program
 from support.smtp import Mailbox
 
 TOKEN = "internal-token-of-the-tests"
@@ -39,7 +38,7 @@ class MailerProcess:
     """One mailer of its own process."""
 
     instance: str
-    process: subprocess.Popen[bytes]
+    process: Forked
     ready_file: Path
     endpoint: Endpoint = field(default_factory=lambda: Endpoint("", ""))
 
@@ -51,7 +50,7 @@ class MailerProcess:
         """Wait until it listens."""
         until = time.monotonic() + timeout
         while not self.ready_file.exists():
-            assert self.process.poll() is None, f"{self.instance} ended with {self.process.returncode}"
+            assert self.process.returncode is None, f"{self.instance} ended with {self.process.returncode}"
             assert time.monotonic() < until, f"{self.instance} is not ready in time"
             await asyncio.sleep(0.02)
         ports = json.loads(self.ready_file.read_text())
@@ -78,19 +77,17 @@ def mailer_process(instance: str, folder: Path, box: Mailbox | None, **settings:
         **settings,
     }
     environment = {"PATH": os.environ["PATH"], **{f"NOTIFYX_{key.upper()}": value for key, value in values.items()}}
-    with open(folder / f"{instance}.log", "ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "notifyx_mailer.app"], env=environment, stderr=log)
+    process = program("notifyx_mailer.app", environment, folder / f"{instance}.log")
     try:
         yield MailerProcess(instance, process, ready_file)
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(5)
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except TimeoutError:
+            process.send_signal(signal.SIGKILL)
+            process.wait(5)
 
 
 @contextlib.asynccontextmanager

@@ -1,37 +1,132 @@
-"""Coverage of processes that tests start, where the tests' own process is measured (``pytest --cov``)."""
+"""Branch coverage of the tests' processes and of those that they start, by slipcover.
+
+It is measured where ``COVERAGE_FOLDER`` names a folder, as in ``make test``. Each process writes a file there, and the
+run's first process reports their sum. The configuration is ``[tool.slipcover]`` in ``pyproject.toml``.
+
+A process measures what it imports after :func:`start`, so this module imports nothing of the platform.
+"""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import importlib
+import io
+import json
+import os
+import runpy
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
-
-import coverage
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "pyproject.toml"
-DATA = ROOT / ".cache" / "coverage" / "data"  # as configured; a process may have another working folder
+VARIABLE = "COVERAGE_FOLDER"
+
+PROGRAMS = (
+    "services/client/src",
+    "services/common/src/notifyx_common/serving",
+    "services/local/src",
+    "services/mailbox/src",
+)
+"""What is measured in processes that tests start. The rest runs in the tests' own; to prepare it takes a second."""
 
 
-def measured() -> bool:
-    """Return whether this process is measured."""
-    return coverage.Coverage.current() is not None
-
-
-def python() -> list[str]:
-    """Return the command of this Python, whose run is measured where this process is; its children's are not."""
-    measure = ["-m", "coverage", "run", f"--rcfile={CONFIG}", f"--data-file={DATA}"]
-    return [sys.executable, *(measure if measured() else [])]
+@cache
+def start() -> Measurement | None:
+    """Measure this process from now on, if the run is measured."""
+    folder = os.environ.get(VARIABLE)
+    return Measurement(ROOT / folder, _settings()["source"]) if folder else None
 
 
 @contextlib.contextmanager
-def measuring() -> Iterator[None]:
-    """Measure what runs in the block, in a process that ends after it."""
-    run = coverage.Coverage(config_file=str(CONFIG), data_file=str(DATA), data_suffix=True)
-    run.start()
+def measured() -> Iterator[None]:
+    """Write what this process ran when the block is left, in a process that does not outlive it."""
     try:
         yield
     finally:
-        run.stop()
-        run.save()
+        if (measurement := start()) is not None:
+            measurement.save()
+
+
+def python() -> list[str]:
+    """Return the command of this Python. What it runs is measured where this process is; its children are not."""
+    measurement = start()
+    return [sys.executable, *([] if measurement is None else ["-P", __file__, str(measurement.folder)])]
+
+
+class Measurement:
+    """The coverage of the folders ``sources`` in this process, which is written to ``folder``."""
+
+    def __init__(self, folder: Path, sources: Sequence[str]) -> None:
+        from slipcover import FileMatcher, ImportManager, Slipcover  # noqa: PLC0415  # most runs are not measured
+
+        self.folder = folder
+        self._slipcover = Slipcover(branch=True, exclude_also=_settings()["exclude-also"])
+        self._imports = ImportManager(self._slipcover, FileMatcher(sources=[str(ROOT / source) for source in sources]))
+        self._imports.__enter__()
+
+    def save(self) -> None:
+        """Write what this process ran."""
+        measured = self._slipcover.get_coverage()
+        # Another process has another working folder.
+        measured["files"] = {str(Path(name).resolve()): found for name, found in measured["files"].items()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"{os.getpid()}-{os.urandom(4).hex()}.json").write_text(json.dumps(measured))
+
+    def clear(self) -> None:
+        """Remove what an earlier run has written."""
+        for file in self.folder.glob("*.json"):
+            file.unlink()
+
+    def report(self) -> tuple[str, bool]:
+        """Return the coverage of all processes, as a table, and whether it is high enough."""
+        from slipcover import Slipcover, merge_coverage, print_coverage  # noqa: PLC0415  # as above
+
+        settings = _settings()
+        whole, *more = (json.loads(file.read_text()) for file in self.folder.glob("*.json"))
+        for found in more:
+            merge_coverage(whole, found)
+        not_imported = Slipcover(
+            branch=True,
+            source=[str(ROOT / source) for source in settings["source"]],
+            omit=list(whole["files"]),
+            exclude_also=settings["exclude-also"],
+        )
+        merge_coverage(whole, not_imported.get_coverage())
+        whole["files"] = {os.path.relpath(name, ROOT): found for name, found in whole["files"].items()}
+        table = io.StringIO()
+        print_coverage(whole, outfile=table, skip_covered=True, missing_width=settings["missing-width"])
+        total, least = whole["summary"]["percent_covered"], settings["fail-under"]
+        table.write(f"Coverage of lines and branches: {total:.1f} %; at least {least} % is required.")
+        return table.getvalue(), total >= least
+
+
+@cache
+def _settings() -> dict[str, Any]:
+    settings: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["slipcover"]
+    return settings
+
+
+def main() -> None:
+    """Measure, into a folder, a run of ``-m MODULE`` or of a script, with its arguments.
+
+    Of a module its ``main`` is called, as the installed command does: slipcover measures what is imported.
+    """
+    _, folder, *arguments = sys.argv
+    atexit.register(Measurement(Path(folder), PROGRAMS).save)
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        module = importlib.import_module(sys.argv[0])
+        if hasattr(module, "__path__"):
+            module = importlib.import_module(f"{sys.argv[0]}.__main__")
+        module.main()
+    else:
+        sys.argv = arguments
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

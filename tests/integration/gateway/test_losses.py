@@ -24,8 +24,6 @@ from support.mailers import TOKEN as MAILER_TOKEN
 from support.mailers import mailer_process
 from support.memcached import running_memcached
 
-pytestmark = pytest.mark.no_cover  # floods of the same lines, which other tests run too
-
 DEAD = "http://127.0.0.1:1"
 
 
@@ -154,7 +152,7 @@ async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_with
                     await asyncio.sleep(0.01)
             await asyncio.sleep(3)
             assert nodes() == ["fourth"]
-            mailer.process.kill()
+            mailer.signal(signal.SIGKILL)
             async with asyncio.timeout(2.5):
                 while nodes():
                     await asyncio.sleep(0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import time
 from collections import Counter
@@ -19,12 +20,12 @@ from notifyx_common.calls.discovery import RegistryDiscovery
 from notifyx_common.contracts.mailer import DigestContext, Mail, MailBatch, MailedNotification, MailResult
 from notifyx_common.errors import InvalidRequest, NotifyxError, Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
-from support.mailers import TOKEN, client, fleet, mailer_process, send_mails, static, status_of
+from support.mailers import TOKEN, MailerProcess, client, fleet, mailer_process, send_mails, static, status_of
 from support.registry import running_registry
 from support.smtp import Mailbox, running_smtp
 
 FEW = 3
-"""How often a time is taken; the best counts, since the machine may be busy otherwise."""
+"""How often a time is taken at most; the best counts, since the machine may be busy otherwise."""
 
 
 @pytest.fixture
@@ -33,11 +34,11 @@ def box() -> Iterator[Mailbox]:
         yield mailbox
 
 
-def batch(count: int, deadline: float = 60.0) -> dict[str, Any]:
+def batch(count: int, deadline: float = 60.0, *, name: str = "mail") -> dict[str, Any]:
     mails = [
         Mail(
-            id=f"mail-{number}",
-            message_id=f"<mail-{number}@notifyx.test>",
+            id=f"{name}-{number}",
+            message_id=f"<{name}-{number}@notifyx.test>",
             to=f"user-{number}@example.org",
             context=DigestContext(
                 topic="ops", notifications=[MailedNotification(title="one"), MailedNotification(body="two")], more=1
@@ -138,7 +139,11 @@ async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_with
                 await box.wait_until(lambda: name not in rotation(peer), timeout=2.0)
                 return joined, left
 
-        took = [await come_and_go(f"by-hand-{number}") for number in range(FEW)]
+        took: list[tuple[float, float]] = []
+        for number in range(FEW):
+            took.append(await come_and_go(f"by-hand-{number}"))
+            if took[-1][0] < 2.0 and took[-1][1] <= 3.1:
+                break
     assert min(joined for joined, _ in took) < 2.0
     assert min(left for _, left in took) <= 3.1, "the lease is 3 s"
 
@@ -173,9 +178,7 @@ async def test_a_stop_withdraws_the_lease_at_once_and_finishes_what_is_on_its_wa
         json.dumps(batch(1)).replace("<mail-0@notifyx.test>", "<a\\r\\nBcc: x@y>").encode(),
     ],
 )
-async def test_bad_requests_are_refused_in_words_and_the_node_lives_on(
-    box: Mailbox, one_mailer: Any, body: bytes
-) -> None:
+async def test_bad_requests_are_refused_in_words_and_the_node_lives_on(one_mailer: MailerProcess, body: bytes) -> None:
     async with client("mailer", static(mailer=[one_mailer.endpoint])) as mailer:
         with pytest.raises(InvalidRequest):
             await send_mails(mailer, body)
@@ -183,35 +186,43 @@ async def test_bad_requests_are_refused_in_words_and_the_node_lives_on(
 
 
 @pytest.mark.parametrize("count", [3, 60], ids=["sent by one node", "shared in chunks"])
-async def test_one_bad_email_of_a_batch_is_refused_alone(one_mailer: Any, count: int) -> None:
-    body = batch(count)
+async def test_one_bad_email_of_a_batch_is_refused_alone(one_mailer: MailerProcess, count: int) -> None:
+    body = batch(count, name=f"of-{count}")
     body["mails"][1]["context"] = {"template": "digest", "more": -1}
     async with client("mailer", static(mailer=[one_mailer.endpoint])) as mailer:
         results = await send_mails(mailer, body)
-    assert [result.id for result in results if result.status != "sent"] == ["mail-1"]
+    assert [result.id for result in results if result.status != "sent"] == [f"of-{count}-1"]
     assert results[1].status == "refused"
     assert "does not fit the template" in results[1].reason
     assert not results[1].address_refused
 
 
-async def test_only_services_may_ask_and_the_metrics_are_there(one_mailer: Any) -> None:
+async def test_only_services_may_ask_and_the_metrics_are_there(one_mailer: MailerProcess) -> None:
     async with client("mailer", static(mailer=[one_mailer.endpoint])) as mailer:
+
+        async def sent() -> float:
+            async with mailer.session.get(f"{one_mailer.endpoint.metrics_url}/metrics") as response:
+                text = await response.text()
+            found = re.search(r'^notifyx_mails_total{result="sent"} (\S+)$', text, re.MULTILINE)
+            return float(found[1]) if found else 0.0
+
+        before = await sent()
         outsider = {"Authorization": "Bearer of nothing at all"}
         with pytest.raises(Unauthenticated):
-            await send_mails(mailer, batch(1), headers=outsider)
-        results = await send_mails(mailer, batch(1))
+            await send_mails(mailer, batch(1, name="asked"), headers=outsider)
+        results = await send_mails(mailer, batch(1, name="asked"))
         assert [result.status for result in results] == ["sent"]
         async with mailer.session.get(f"{one_mailer.endpoint.url}/readyz") as response:
             assert response.status == 200
-        async with mailer.session.get(f"{one_mailer.endpoint.metrics_url}/metrics") as response:
-            text = await response.text()
-        assert 'notifyx_mails_total{result="sent"} 1.0' in text
+        assert await sent() == before + 1
 
 
-@pytest.fixture
-async def one_mailer(box: Mailbox, tmp_path: Path) -> Any:
-    async with fleet(1, tmp_path, box) as mailers:
-        yield mailers[0]
+@pytest.fixture(scope="module")
+def one_mailer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailerProcess]:
+    """A mailer that the tests which change nothing of it share."""
+    with running_smtp() as box, mailer_process("mailer-0", tmp_path_factory.mktemp("mailer"), box) as mailer:
+        asyncio.run(mailer.ready())
+        yield mailer
 
 
 async def test_wrong_settings_end_in_one_sentence_and_status_two(tmp_path: Path) -> None:

@@ -13,8 +13,6 @@ from support.memory_store import MemoryStore
 from support.phoenix import Channel, Lost, PhoenixClient, Refused
 from support.socket_gateway import running_gateway
 
-pytestmark = pytest.mark.no_cover  # floods of the same lines, which other tests run too
-
 TOTAL = 3000
 
 

@@ -13,8 +13,6 @@ from support.memory_store import MemoryStore
 from support.phoenix import Channel, PhoenixClient
 from support.socket_gateway import Gateway, running_gateway
 
-pytestmark = pytest.mark.no_cover  # floods of the same lines, which other tests run too
-
 
 @pytest.fixture
 async def memory() -> AsyncIterator[MemoryStore]:
