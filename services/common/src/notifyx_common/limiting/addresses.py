@@ -49,6 +49,15 @@ def may_be_proxy(peer: str, trusted: Collection[IPv4Network | IPv6Network]) -> b
     return not address.is_global
 
 
+def capped_address(
+    peer: str | None, forwarded_for: str | None, trusted: Collection[IPv4Network | IPv6Network]
+) -> str | None:
+    """Return the :func:`client_address` if it is that of one client; ``None`` if many may be behind it."""
+    address = client_address(peer, forwarded_for, trusted)
+    is_peer = address == client_address(peer, None, ())
+    return None if is_peer and may_be_proxy(peer or "", trusted) else address
+
+
 def _is_trusted(address: str, trusted: Collection[IPv4Network | IPv6Network]) -> bool:
     try:
         parsed = ip_address(address)

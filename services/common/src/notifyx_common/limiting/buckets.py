@@ -28,13 +28,20 @@ class Bucket:
     def wait(self, full_at: float, now: float) -> float:
         """Return the seconds until one more action is allowed; 0 if it is allowed now."""
         # A rounding error must not cost the last action of a burst.
-        wait = self.after(full_at, now) - now - self.window
-        return wait if wait > _ROUNDING else 0.0
+        return self.debt(self.after(full_at, now), now)
 
-    def after(self, full_at: float, now: float) -> float:
-        """Return when the bucket is full again after one more action at ``now``."""
+    def after(self, full_at: float, now: float, actions: int = 1) -> float:
+        """Return when the bucket is full again after one more action at ``now``, or ``actions`` of them."""
         # A replica whose clock is ahead must not make a bucket take longer to fill than an empty one.
-        return min(max(full_at, now), now + self.window) + self.interval
+        return min(max(full_at, now), now + self.window) + actions * self.interval
+
+    def debt(self, full_at: float, now: float) -> float:
+        """Return the seconds until the actions counted so far are allowed; 0 if they are.
+
+        For who is slowed down rather than rejected: it acts first and then waits.
+        """
+        debt = full_at - now - self.window
+        return debt if debt > _ROUNDING else 0.0
 
     def remaining(self, full_at: float, now: float) -> int:
         """Return how many actions are allowed at ``now``."""
