@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ class NamedTokens:
         self.revoked: set[str] = set()
         self.keys_known = True
         """Whether auth has answered with its signing keys."""
+        self.answering = asyncio.Event()
+        self.answering.set()
+        """While it is clear, no key is verified."""
 
     def verify(self, token: str) -> VerifiedToken:
         if not self.keys_known:
@@ -51,6 +55,7 @@ class NamedTokens:
     async def authenticate(self, token: str) -> VerifiedToken:
         if not self.needs_remote_check(token):
             return self.verify(token)
+        await self.answering.wait()
         if token in self.revoked or token == "nfx_bad":
             raise Unauthenticated("The API key is not valid.")
         return _verified(token.removeprefix("nfx_"), 3600)

@@ -64,9 +64,14 @@ ROW = Row(
         ),
         Graph(
             number=8,
-            title="Disconnects by reason",
-            why="Why connections ended; clients come back by themselves whatever the reason was.",
-            queries=(Query(per_second("notifyx_disconnects_total", "reason"), "{{reason}}"),),
+            title="Disconnects and protections",
+            why="Why connections ended, were refused or were not read for a while; clients come back by themselves.",
+            queries=(
+                Query(per_second("notifyx_disconnects_total", "reason"), "{{reason}}"),
+                Query(per_second("notifyx_connections_refused_total", "cap"), "refused: {{cap}}"),
+                Query(per_second("notifyx_connections_aborted_total", "cause"), "ended: {{cause}}"),
+                Query(per_second("notifyx_reading_pauses_total", "cause"), "not read: {{cause}}"),
+            ),
             unit=EVENTS,
             nothing="Nobody was disconnected",
         ),

@@ -151,6 +151,27 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric("notifyx_disconnects_total", "counter", ("reason",), "Connections closed by the gateway"),
     Metric(
+        "notifyx_connections_refused_total",
+        "counter",
+        ("cap",),
+        "Sockets and long-poll sessions refused because the cap by user, by address or of the node was reached",
+        _one_label("user", "address", "node"),
+    ),
+    Metric(
+        "notifyx_connections_aborted_total",
+        "counter",
+        ("cause",),
+        "Connections disconnected without a handshake: unproved, crowded, not_reading, not_closing or stopping",
+        _one_label("unproved", "crowded", "not_reading", "not_closing", "stopping"),
+    ),
+    Metric(
+        "notifyx_reading_pauses_total",
+        "counter",
+        ("cause",),
+        "Times a socket was not read for a while: over its budget, too much in_flight, or too much unwritten",
+        _one_label("budget", "in_flight", "unwritten"),
+    ),
+    Metric(
         "notifyx_feed_gaps_healed_total",
         "counter",
         (),

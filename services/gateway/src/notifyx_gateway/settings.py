@@ -84,6 +84,38 @@ class GatewaySettings(PrometheusSettings):
     max_channels: int = Field(default=100, ge=1, le=10_000)
     """Maximum number of joined channels of one socket."""
 
+    max_connections: int = Field(default=20_000, ge=1)
+    """Maximum number of sockets and long-poll sessions of this node."""
+
+    max_connections_per_user: int = Field(default=100, ge=1)
+    """Maximum number of sockets and long-poll sessions of one user at this node."""
+
+    max_connections_per_address: int = Field(default=2000, ge=1)
+    """Maximum number of sockets and long-poll sessions of one client address at this node."""
+
+    max_unproved: int = Field(default=2000, ge=1)
+    """Maximum number of connections to the socket's port whose client has not proved yet who it is; beyond it, the
+    oldest is closed."""
+
+    max_unproved_per_address: int = Field(default=500, ge=1)
+    """The same for one client address."""
+
+    proof_timeout: float = Field(default=5.0, ge=0.1, le=60)
+    """Time in which a client of the socket or the long poll has to prove who it is."""
+
+    socket_write_timeout: float = Field(default=30.0, ge=1, le=600)
+    """A socket client that reads nothing of what waits for it for this long is disconnected."""
+
+    socket_messages_per_second: int = Field(default=10_000, ge=10)
+    """Messages that are read from one socket in a second, after twice as many at once; more have to wait."""
+
+    socket_bytes_per_second: int = Field(default=16 << 20, ge=64 << 10)
+    """Bytes that are read from one socket in a second, after twice as many at once; more have to wait."""
+
+    socket_control_per_second: int = Field(default=100, ge=1)
+    """Joins, leaves, heartbeats and rejected messages that are read from one socket in a second, after a burst of ten
+    times as many and four for each channel that it may join; more have to wait, and a second burst closes it."""
+
     max_streams: int = Field(default=1000, ge=0, le=100_000)
     """Maximum number of concurrent event streams (SSE) of this node."""
 

@@ -154,6 +154,8 @@ def service_specs(
                 "NOTIFYX_PORT": str(options.port),
                 "NOTIFYX_SOCKET_PORT": str(options.socket_port),
                 "NOTIFYX_DASHBOARD_TOPICS": "public",
+                # Whoever tries things on a local platform has one account.
+                "NOTIFYX_MAX_CONNECTIONS_PER_USER": "10000",
                 "NOTIFYX_PROMETHEUS_URL": options.prometheus,
                 "NOTIFYX_SIGN_UP": str(options.sign_up).lower(),
                 "NOTIFYX_ALLOWED_ORIGINS": json.dumps([f"http://localhost:{options.port}"]),

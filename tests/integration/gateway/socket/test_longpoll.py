@@ -128,13 +128,6 @@ async def test_while_no_signing_key_is_known_the_client_tries_again(client: Clie
     assert (await client.get())["status"] == 410, "it is open"
 
 
-async def test_a_node_with_all_the_sessions_it_takes_sends_the_client_away_for_a_while(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(longpoll, "MAX_SESSIONS", 0)
-    assert (await client.get())["status"] == 500
-
-
 async def test_a_poll_without_news_is_204(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(longpoll, "POLL_TIMEOUT", 0.2)
     await client.get()

@@ -12,7 +12,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from notifyx_gateway.socket.frames import BadFrame, Message, decode_binary, decode_text, encode
 from notifyx_gateway.socket.protocol import (
-    MAX_QUEUED,
     Channel,
     ChannelSet,
     CheckJoin,
@@ -62,13 +61,23 @@ def test_a_join_is_answered_then_live_then_early_messages() -> None:
     assert effects[-1] == HandleMessage(channel, queued)
 
 
-def test_early_messages_are_bounded() -> None:
+def test_early_messages_are_counted_until_their_join_is_answered_or_their_channel_ends() -> None:
     session = ChannelSet()
-    join(session, "1")
-    message = Message("1", "2", "topic:news", "publish", {})
-    held = [session.receive(message) for _ in range(MAX_QUEUED)]
-    assert held == [()] * MAX_QUEUED
-    assert sent(session.receive(message))[0][4]["response"]["code"] == "too_many_requests"
+    channels = {}
+    for topic in ("accepted", "rejected", "left", "cleared"):
+        _, channels[topic] = join(session, topic, topic)
+        assert [session.receive(Message(topic, "2", topic, "publish", {})) for _ in range(3)] == [(), (), ()]
+    assert session.queued == 12
+    assert channels["accepted"] is not None
+    assert channels["rejected"] is not None
+    session.accept(channels["accepted"], {})
+    assert session.queued == 9
+    session.reject(channels["rejected"], {})
+    assert session.queued == 6
+    session.receive(Message("left", "3", "left", "phx_leave", {}))
+    assert session.queued == 3
+    session.clear()
+    assert session.queued == 0
 
 
 def test_a_rejected_join_leaves_nothing() -> None:

@@ -8,6 +8,7 @@ so the messages of a connection are handled in order.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
@@ -21,11 +22,13 @@ from notifyx_common.errors import (
     NotifyxError,
     TooManyRequests,
     Unauthenticated,
+    Unavailable,
 )
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.delivery.sinks import Format
+from notifyx_gateway.socket.budget import Budget
 from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.frames import Message, reply
 from notifyx_gateway.socket.protocol import (
@@ -44,8 +47,9 @@ log = get_logger(__name__)
 
 TOKEN_EXPIRED = 4001
 INTERNAL_ERROR = 1011
-HARD_LIMIT = 4
-"""Factor of ``max_in_flight`` above which requests are rejected; messages read before the pause still arrive."""
+POLICY_VIOLATION = 1008
+MAX_QUEUED = 32
+"""Maximum number of messages that wait for the reply to a join; beyond it, reading pauses."""
 
 
 class ClientTransport(Protocol):
@@ -76,11 +80,15 @@ class ClientTransport(Protocol):
         ...
 
     def pause(self) -> None:
-        """Stop reading from the client."""
+        """Stop reading from the client until :meth:`resume`."""
         ...
 
     def resume(self) -> None:
-        """Resume reading from the client."""
+        """Read from the client again."""
+        ...
+
+    def pause_for(self, seconds: float) -> None:
+        """Stop reading from the client for ``seconds``."""
         ...
 
     def format(self, topic: str) -> Format:
@@ -98,10 +106,13 @@ class ConnectedClient:
     __slots__ = (
         "_check_at",
         "_in_flight",
+        "_in_flight_bytes",
+        "_joins",
         "_key",
         "_make",
         "_paused",
         "_verified",
+        "budget",
         "channel_set",
         "context",
         "expires_at",
@@ -115,32 +126,45 @@ class ConnectedClient:
         context: SocketContext,
         make: MakeHandler,
         *,
-        verified: VerifiedToken | None,
+        verified: VerifiedToken,
         key: str | None,
     ) -> None:
-        """``verified`` is an access token, ``key`` a credential that is still to be verified remotely."""
+        """``key`` is the verified credential if it has to be verified remotely, again and again."""
         self.transport = transport
         self.context = context
         self.channel_set = ChannelSet(context.settings.max_channels)
         self._make = make
-        self._verified = verified
         self._key = key
-        self.expires_at = verified.expires_at.timestamp() if verified is not None else float("inf")
-        self._check_at = float("inf")
-        self._in_flight = 0
+        self._check_at = 0.0
+        self._verified = verified
+        self._set_credential(verified)
+        self._joins: dict[Channel, asyncio.Task[None]] = {}
+        self._in_flight = self._in_flight_bytes = 0
         self._paused = False
+        self.budget = Budget(context.rates, context.clock)
         self.tasks = Tasks(context.background)
         """Tasks of this client; they end with the connection."""
 
     @property
     def principal(self) -> Principal:
-        """The principal; known once the first join has been accepted."""
-        assert self._verified is not None, "no channel is made before the credential is verified"
+        """Who the client is."""
         return self._verified.principal
 
     def message(self, message: Message) -> None:
         """Handle one message."""
-        self.apply(self.channel_set.receive(message))
+        effects = self.channel_set.receive(message)
+        self.apply(effects)
+        if effects and not isinstance(effects[0], HandleMessage):
+            self.spend_control()
+        self._pace()
+
+    def spend_control(self) -> None:
+        """Count a message of a kind that no honest client sends in numbers."""
+        wait = self.budget.spend_control()
+        if self.budget.hopeless:
+            self.transport.close(POLICY_VIOLATION, "too many joins, leaves, heartbeats or rejected messages")
+        elif wait:
+            self.transport.pause_for(wait)
 
     def apply(self, effects: Sequence[Effect]) -> None:
         """Carry out effects, in order."""
@@ -151,10 +175,14 @@ class ConnectedClient:
                 case HandleMessage(channel, message):
                     self._dispatch(channel, message)
                 case CheckJoin(channel, params):
-                    self.tasks.spawn("join", self._join(channel, params))
+                    self._begin(channel.join)
+                    join = self._joins[channel] = self.tasks.spawn("join", self._join(channel, params))
+                    join.add_done_callback(functools.partial(self._join_ended, channel))
                 case StartDelivery(channel):
                     channel.joined.on_live()
                 case Close(channel):
+                    if (unanswered := self._joins.pop(channel, None)) is not None:
+                        unanswered.cancel()
                     if channel.handler is not None:
                         channel.handler.on_ended()
 
@@ -178,16 +206,10 @@ class ConnectedClient:
         self, channel: Channel, message: Message, future: asyncio.Future[Any], to_response: Callable[[Any], Any]
     ) -> None:
         """Reply to ``message`` with the future's result, converted by ``to_response``, or with its error."""
-        self._in_flight += 1
-        if not self._paused and self._in_flight >= self.context.settings.max_in_flight:
-            self._paused = True
-            self.transport.pause()
+        self._begin(message)
 
         def done(future: asyncio.Future[Any]) -> None:
-            self._in_flight -= 1
-            if self._paused and self._in_flight <= self.context.settings.max_in_flight // 2:
-                self._paused = False
-                self.transport.resume()
+            self._end(message)
             error = None if future.cancelled() else future.exception()
             if future.cancelled() or self.transport.closed:
                 return
@@ -211,13 +233,41 @@ class ConnectedClient:
 
     def _dispatch(self, channel: Channel, message: Message) -> None:
         try:
-            if self._in_flight >= self.context.settings.max_in_flight * HARD_LIMIT:
-                raise TooManyRequests("Too many requests of this connection are being worked on.")
             if not isinstance(message.payload, dict):
                 raise InvalidRequest("The payload is a JSON object.")
             channel.joined.handle(message)
         except NotifyxError as error:
             self._reject(channel, message, error)
+            if not isinstance(error, TooManyRequests | Unavailable):
+                self.spend_control()
+
+    def _begin(self, message: Message) -> None:
+        self._in_flight += 1
+        self._in_flight_bytes += message.size
+
+    def _end(self, message: Message) -> None:
+        self._in_flight -= 1
+        self._in_flight_bytes -= message.size
+        self._pace()
+
+    def _pace(self) -> None:
+        """Stop reading while there is as much unanswered as may be, until half of it is answered."""
+        settings, queued = self.context.settings, self.channel_set.queued
+        if self._paused:
+            if (
+                self._in_flight <= settings.max_in_flight // 2
+                and self._in_flight_bytes <= settings.max_in_flight_bytes // 2
+                and queued <= MAX_QUEUED // 2
+            ):
+                self._paused = False
+                self.transport.resume()
+        elif (
+            self._in_flight >= settings.max_in_flight
+            or self._in_flight_bytes >= settings.max_in_flight_bytes
+            or queued >= MAX_QUEUED
+        ):
+            self._paused = True
+            self.transport.pause()
 
     def _reject(self, channel: Channel, message: Message, error: BaseException) -> None:
         if not isinstance(error, NotifyxError):
@@ -237,45 +287,42 @@ class ConnectedClient:
     # Joins
 
     async def _join(self, channel: Channel, params: dict[str, Any]) -> None:
-        joins = self.context.metrics.counter("notifyx_joins_total")
         try:
             response = await _within(self.context.settings.join_deadline, self._open(channel, params))
         except NotifyxError as error:
-            joins.labels(error.code).inc()
             self._record_refusal(channel, error)
-            self.apply(self.channel_set.reject(channel, _join_error(error)))
-            if isinstance(error, Unauthenticated):
-                self.transport.close(TOKEN_EXPIRED, "the credential is not valid")
+            self._answer_join(channel, error.code, self.channel_set.reject(channel, _join_error(error)))
         except Exception as error:
             log.error("join_failed", exc_info=error)
-            joins.labels("internal").inc()
-            self.apply(self.channel_set.reject(channel, {"code": "internal", "reason": "join crashed"}))
+            answer = {"code": "internal", "reason": "join crashed"}
+            self._answer_join(channel, "internal", self.channel_set.reject(channel, answer))
         else:
-            joins.labels("ok").inc()
-            self.apply(self.channel_set.accept(channel, response))
+            self._answer_join(channel, "ok", self.channel_set.accept(channel, response))
+
+    def _answer_join(self, channel: Channel, outcome: str, effects: Sequence[Effect]) -> None:
+        self._joins.pop(channel, None)  # its task ends by itself
+        self._count_join(outcome)
+        self.apply(effects)
+
+    def _join_ended(self, channel: Channel, task: asyncio.Task[None]) -> None:
+        self._end(channel.join)
+        if task.cancelled():
+            self._count_join("left")
+
+    def _count_join(self, outcome: str) -> None:
+        self.context.metrics.counter("notifyx_joins_total").labels(outcome).inc()
 
     async def _open(self, channel: Channel, params: dict[str, Any]) -> dict[str, Any]:
-        if self._verified is None:
-            await self.authenticate_key()
         handler = channel.handler = self._make(self, channel)
         return await handler.join(params)
 
     def _record_refusal(self, channel: Channel, error: NotifyxError) -> None:
-        principal = self._verified.principal if self._verified is not None else None
+        principal = self.principal
         self.context.security.record_refusal(
-            error,
-            actor=principal.id if principal is not None else "",
-            credential=(principal.key_id or "") if principal is not None else "",
-            subject=channel.topic,
+            error, actor=principal.id, credential=principal.key_id or "", subject=channel.topic
         )
 
     # Credentials
-
-    async def authenticate_key(self) -> None:
-        """Verify the key remotely. Raises :class:`Unauthenticated` if it is not valid."""
-        assert self._key is not None, "an access token is verified at the upgrade"
-        verified = await self.context.authenticator.authenticate(self._key)
-        self._set_credential(verified)
 
     def replace_token(self, token: str) -> None:
         """Replace the token. Raises :class:`Unauthenticated`, or :class:`Forbidden` for another user's token."""
@@ -293,13 +340,13 @@ class ConnectedClient:
         if self._key is not None:
             if now > self._check_at:
                 self._check_at = now + self.context.settings.key_check_interval
-                self.tasks.spawn("credential check", self._revalidate())
+                self.tasks.spawn("credential check", self._revalidate(self._key))
         elif now > self.expires_at + self.context.settings.token_grace:
             self.transport.close(TOKEN_EXPIRED, "the token has expired")
 
-    async def _revalidate(self) -> None:
+    async def _revalidate(self, key: str) -> None:
         try:
-            await self.authenticate_key()
+            self._set_credential(await self.context.authenticator.authenticate(key))
         except Unauthenticated:
             self.transport.close(TOKEN_EXPIRED, "the credential is not valid any more")
         except NotifyxError as error:

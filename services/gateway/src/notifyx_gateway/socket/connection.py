@@ -2,11 +2,18 @@
 
 No input may raise into the event loop: invalid input closes this connection only, with a code after which the client
 reconnects (the server never chooses 1000).
+
+Nobody is rejected for sending much. While a cause in :data:`CAUSES` holds, the connection is not read, so TCP stops the
+sender; what was read already is held, in order. The bound of what is held is what picows gets to read at once.
+
+Every close has a deadline, after which the transport is aborted: it ends in :meth:`WebSocketConnection.gone`, whatever
+the client does.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
@@ -36,25 +43,52 @@ TOO_BIG = 1009
 TRY_AGAIN_LATER = 1013
 
 HIGH_WATER = 256 << 10
+"""Bytes that may wait to be written while the connection is read."""
+
 LOW_WATER = 64 << 10
+
+TURN = 16
+"""Messages of one turn."""
+
+MAX_LATE = 1000
+"""Frames that are read after a close frame was sent, while its answer is awaited."""
+
+MAX_FRAGMENTS = 1024
+
+OVER_BUDGET, TOO_BUSY, NOT_WRITTEN = 1, 2, 4
+CAUSES = {OVER_BUDGET: "budget", TOO_BUSY: "in_flight", NOT_WRITTEN: "unwritten"}
+"""Why a connection is not read, for metrics."""
+
+Frame = tuple[WSMsgType, bool, bool, bytes]
+"""A frame's type, whether it is final, whether it has reserved bits, and its payload."""
 
 
 class WebSocketConnection(WSListener):
     """The picows listener of one connection, and the transport of its client."""
 
     __slots__ = (
+        "_causes",
         "_close_timer",
         "_context",
+        "_fragment_count",
         "_fragments",
+        "_held",
         "_kind",
+        "_late",
         "_loop",
         "_on_closed",
+        "_on_gone",
         "_on_opened",
         "_out",
         "_pending",
+        "_place",
+        "_progress",
+        "_progress_at",
         "_raw",
+        "_turns",
         "_waiting",
         "_write",
+        "_written",
         "client",
         "closed",
         "last_frame_at",
@@ -69,22 +103,32 @@ class WebSocketConnection(WSListener):
         *,
         on_opened: Callable[[WebSocketConnection], None],
         on_closed: Callable[[WebSocketConnection, str], None],
+        on_gone: Callable[[WebSocketConnection], None],
     ) -> None:
-        """``on_opened`` and ``on_closed`` are called once each; ``on_closed`` gets the reason for metrics."""
+        """Each callback is called once: ``on_closed`` with the reason for metrics, ``on_gone`` when the descriptor is
+        closed."""
         self._context = context
+        self._place = admission.place
         self._on_opened = on_opened
         self._on_closed = on_closed
+        self._on_gone = on_gone
         self._loop = asyncio.get_running_loop()
+        self._turns = context.turns
         self._raw: Any = None
         self._write: Any = None
         self._pending: Any = None
         self._out: list[bytes] | None = None
-        self._fragments: list[bytes] | None = None
+        self._fragments: bytearray | None = None
+        self._fragment_count = 0
         self._kind = WSMsgType.TEXT
+        self._held: deque[Frame] | None = None
+        self._causes = 0
+        self._late = 0
         self._waiting: asyncio.Future[None] | None = None
         self._close_timer: asyncio.TimerHandle | None = None
+        self._written = self._progress = 0
+        self._progress_at = self.last_frame_at = self._loop.time()
         self.closed = True
-        self.last_frame_at = self._loop.time()
         self.client = ConnectedClient(self, context, make_handler, verified=admission.verified, key=admission.key)
 
     # What picows calls
@@ -102,31 +146,63 @@ class WebSocketConnection(WSListener):
         self._on_opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if self.closed:
-            if frame.msg_type == WSMsgType.CLOSE:
-                self._close_transport()
+        payload = frame.get_payload_as_bytes()
+        received = (frame.msg_type, frame.fin, frame.rsv1 or frame.rsv2 or frame.rsv3, payload)
+        if self._held is not None:
+            self._held.append(received)
             return
-        self.last_frame_at = self._loop.time()
-        try:
-            self._handle_frame(frame)
-        except BadFrame as error:
-            self.close(error.code, str(error))
-        except Exception as error:
-            log.error("connection_failed", exc_info=error)
-            self.close(INTERNAL_ERROR, "internal error")
+        self._receive(received)
+        if (self._causes or self._turns.over()) and not self.closed:
+            self._hold()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._finish("client")
-        if self._close_timer is not None:
-            self._close_timer.cancel()
-            self._close_timer = None
 
     def pause_writing(self) -> None:
-        """Above the high-water mark; :meth:`wait_drained` waits, nothing else changes."""
+        """Above the high-water mark."""
+        self._stop(NOT_WRITTEN)
 
     def resume_writing(self) -> None:
         """Below the low-water mark again."""
         self._notify_drained()
+        self._go_on(NOT_WRITTEN)
+
+    # What the listener calls
+
+    def gone(self) -> None:
+        """The descriptor is closed."""
+        self._finish("client")
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
+        self._place.release()
+        self._on_gone(self)
+
+    @property
+    def read(self) -> bool:
+        """Whether the connection is read at present: the silence of one that is not says nothing."""
+        return self._held is None
+
+    def check(self, now: float) -> None:
+        """Disconnect a client that reads nothing of what waits for it; called now and then, at loop time ``now``."""
+        if self.closed:
+            return
+        if self._raw.is_closing():  # by picows, after a frame that is none
+            self._finish("1002")
+            return
+        pending = self._pending()
+        progress = self._written - pending
+        if not pending or progress != self._progress:
+            self._progress, self._progress_at = progress, now
+        elif now - self._progress_at > self._context.settings.write_timeout:
+            self._finish("not_reading")
+            self.abort("not_reading")
+
+    def abort(self, cause: str) -> None:
+        """Close the descriptor at once; what is not written yet is lost."""
+        if self._raw is not None:
+            self._context.metrics.counter("notifyx_connections_aborted_total").labels(cause).inc()
+            self._raw.abort()
 
     # ClientTransport
 
@@ -145,9 +221,7 @@ class WebSocketConnection(WSListener):
             return
         if self._out is not None:
             self._flush()
-        self._write(payload)
-        if self._pending() > self._context.settings.max_pending:
-            self._overflow()
+        self._put(payload)
 
     def writable_bytes(self) -> int:
         return int(self._context.settings.max_pending - self._pending())
@@ -163,82 +237,156 @@ class WebSocketConnection(WSListener):
         if self.closed:
             return
         self._flush()
-        self._write(close_frame(code, reason))
-        self._finish(str(code))
-        self._close_timer = self._loop.call_later(self._context.settings.close_grace, self._abort)
+        if not self.closed:  # flushing closes a connection that does not read
+            self._write(close_frame(code, reason))
+            self._finish(str(code))
 
     def pause(self) -> None:
-        self._raw.pause_reading()
+        self._stop(TOO_BUSY)
 
     def resume(self) -> None:
-        if not self.closed and not self._raw.is_closing():
-            self._raw.resume_reading()
+        self._go_on(TOO_BUSY)
+
+    def pause_for(self, seconds: float) -> None:
+        if not self._causes & OVER_BUDGET:
+            self._stop(OVER_BUDGET)
+            self._loop.call_later(seconds, self._go_on, OVER_BUDGET)
 
     def format(self, topic: str) -> SocketFormat:
         return SocketFormat(topic)
 
-    # Inside
+    # Pacing
 
-    def _handle_frame(self, frame: WSFrame) -> None:
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+    def take_turn(self) -> bool:
+        """Work on held frames; return whether more are left that may be worked on now."""
+        for _ in range(TURN):
+            if self.closed or self._held is None or self._causes:
+                return False
+            if not self._held:
+                self._held = None
+                if not self._raw.is_closing():
+                    self._raw.resume_reading()
+                return False
+            self._receive(self._held.popleft())
+        return True
+
+    def _hold(self) -> None:
+        """Stop reading; hold the frames that picows has read already."""
+        self._held = deque()
+        if not self._raw.is_closing():
+            self._raw.pause_reading()
+        if not self._causes:
+            self._turns.wait(self)
+
+    def _stop(self, cause: int) -> None:
+        if self.closed or self._causes & cause:
+            return
+        self._causes |= cause
+        self._context.metrics.counter("notifyx_reading_pauses_total").labels(CAUSES[cause]).inc()
+
+    def _go_on(self, cause: int) -> None:
+        self._causes &= ~cause
+        if not self._causes and self._held is not None and not self.closed:
+            self._turns.wait(self)
+
+    # Frames
+
+    def _receive(self, frame: Frame) -> None:
+        if self.closed:
+            self._receive_late(frame[0])
+            return
+        self.last_frame_at = self._loop.time()
+        try:
+            self._handle(frame)
+            wait = self.client.budget.spend(len(frame[3]))
+            if wait:
+                self.pause_for(wait)
+        except BadFrame as error:
+            self.close(error.code, str(error))
+        except Exception as error:
+            log.error("connection_failed", exc_info=error)
+            self.close(INTERNAL_ERROR, "internal error")
+
+    def _receive_late(self, kind: WSMsgType) -> None:
+        """Wait for the answer to the close frame, but not through whatever else the client has to send."""
+        self._late += 1
+        if kind == WSMsgType.CLOSE:
+            self._raw.close()
+        elif self._late == MAX_LATE and not self._raw.is_closing():
+            self._raw.pause_reading()
+
+    def _handle(self, frame: Frame) -> None:
+        kind, final, reserved, data = frame
+        if reserved:
             raise BadFrame("no extension was agreed on", PROTOCOL_ERROR)
-        kind = frame.msg_type
         if kind in (WSMsgType.TEXT, WSMsgType.BINARY):
             if self._fragments is not None:
                 raise BadFrame("a message began inside another", PROTOCOL_ERROR)
-            data = frame.get_payload_as_bytes()
-            if frame.fin:
+            if final:
                 self._message(kind, data)
             else:
                 self._kind = kind
-                self._fragments = [data]
+                self._fragments = bytearray(data)
+                self._fragment_count = 1
         elif kind == WSMsgType.CONTINUATION:
-            self._append_fragment(frame)
+            self._append_fragment(data, final)
         elif kind == WSMsgType.PING:
-            self._write(pong_frame(frame.get_payload_as_bytes()))
-            if self._pending() > self._context.settings.max_pending:
-                self._overflow()
+            self._put(pong_frame(data))
+            self.client.spend_control()
         elif kind == WSMsgType.CLOSE:
-            self._reply_close(frame)
+            self._reply_close(data[:2])
 
-    def _append_fragment(self, frame: WSFrame) -> None:
+    def _append_fragment(self, data: bytes, final: bool) -> None:
         if self._fragments is None:
             raise BadFrame("a continuation of nothing", PROTOCOL_ERROR)
-        self._fragments.append(frame.get_payload_as_bytes())
-        if sum(map(len, self._fragments)) > self._context.settings.max_frame or len(self._fragments) > 1024:
+        self._fragments += data
+        self._fragment_count += 1
+        if len(self._fragments) > self._context.settings.max_frame or self._fragment_count > MAX_FRAGMENTS:
             raise BadFrame("the message is too large", TOO_BIG)
-        if frame.fin:
-            data, self._fragments = b"".join(self._fragments), None
-            self._message(self._kind, data)
+        if final:
+            message, self._fragments = bytes(self._fragments), None
+            self._message(self._kind, message)
 
     def _message(self, kind: WSMsgType, data: bytes) -> None:
         self.client.message(decode_text(data) if kind == WSMsgType.TEXT else decode_binary(data))
 
-    def _reply_close(self, frame: WSFrame) -> None:
+    def _reply_close(self, code: bytes) -> None:
         self._flush()
-        # The closing handshake returns the client's own code (or none), even 1000.
-        code = frame.get_payload_as_bytes()[:2]
-        self._write(bytes((0x88, len(code))) + code)
-        self._finish("client")
-        self._close_transport()
+        if not self.closed:
+            # The closing handshake returns the client's own code (or none), even 1000.
+            self._write(bytes((0x88, len(code))) + code)
+            self._finish("client")
+        self._raw.close()
+
+    # Writing and closing
 
     def _flush(self) -> None:
         if self._out is None or self.closed:
             return
         out, self._out = self._out, None
-        self._write(out[0] if len(out) == 1 else b"".join(out))
-        if self._pending() > self._context.settings.max_pending:
-            self._overflow()
+        self._put(out[0] if len(out) == 1 else b"".join(out))
 
-    def _overflow(self) -> None:
-        self.close(TRY_AGAIN_LATER, "the client does not read fast enough")
+    def _put(self, data: bytes) -> None:
+        self._write(data)
+        self._written += len(data)
+        if self._pending() > self._context.settings.max_pending:
+            self.close(TRY_AGAIN_LATER, "the client does not read fast enough")
 
     def _finish(self, reason: str) -> None:
+        """End the channels; from now on the connection has the grace to close its descriptor."""
         if self.closed:
             return
         self.closed = True
+        held, self._held = self._held, None
         self._out = self._fragments = None
+        self._turns.leave(self)
+        if held is not None and not self._raw.is_closing():
+            if any(kind == WSMsgType.CLOSE for kind, *_ in held):
+                self._raw.close()
+            else:
+                self._raw.resume_reading()  # the answer to the close frame
         self._notify_drained()
+        self._close_timer = self._loop.call_later(self._context.settings.close_grace, self.abort, "not_closing")
         self._on_closed(self, reason)
         self.client.on_closed()
 
@@ -246,10 +394,3 @@ class WebSocketConnection(WSListener):
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
-
-    def _close_transport(self) -> None:
-        self._raw.close()
-
-    def _abort(self) -> None:
-        self._close_timer = None
-        self._raw.abort()

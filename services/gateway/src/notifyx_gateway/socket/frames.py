@@ -6,7 +6,7 @@ An invalid frame raises :class:`BadFrame`, which closes the connection.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -32,13 +32,14 @@ class BadFrame(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message from a client. ``payload`` is any JSON value, or ``bytes`` from a binary push."""
+    """One message from a client, of ``size`` bytes. ``payload`` is any JSON value, or ``bytes`` from a binary push."""
 
     join_ref: str | None
     ref: str | None
     topic: str
     event: str
     payload: Any
+    size: int = field(default=0, compare=False)
 
 
 def decode_text(data: bytes) -> Message:
@@ -54,7 +55,7 @@ def decode_text(data: bytes) -> Message:
         raise BadFrame("a ref is a string of at most 255 bytes, or null")
     if not (_is_name(topic) and _is_name(event)):
         raise BadFrame("topic and event are strings of 1 to 255 bytes")
-    return Message(join_ref, ref, topic, event, payload)
+    return Message(join_ref, ref, topic, event, payload, len(data))
 
 
 def decode_binary(data: bytes) -> Message:
@@ -78,7 +79,7 @@ def decode_binary(data: bytes) -> Message:
     join_ref, ref, topic, event = fields
     if not topic or not event:
         raise BadFrame("topic and event are strings of 1 to 255 bytes")
-    return Message(join_ref or None, ref or None, topic, event, data[position:])
+    return Message(join_ref or None, ref or None, topic, event, data[position:], len(data))
 
 
 def encode(join_ref: str | None, ref: str | None, topic: str, event: str, payload: Any) -> bytes:

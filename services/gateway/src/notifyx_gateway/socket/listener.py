@@ -6,12 +6,12 @@ It runs in the gateway's event loop, on its own port.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
+import socket
 from types import TracebackType
 from typing import Any, Self
-
-from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import jittered
@@ -22,12 +22,14 @@ from notifyx_common.security_log import SecurityLog
 from notifyx_common.serving.lifecycle import bind
 from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.limits import Limits
-from notifyx_gateway.socket.admission import admit
+from notifyx_gateway.socket.admission import Admission, Admissions
+from notifyx_gateway.socket.authenticator import Authenticator
 from notifyx_gateway.socket.connection import WebSocketConnection
-from notifyx_gateway.socket.context import Authenticator, ResolveUser, SocketContext
+from notifyx_gateway.socket.context import ResolveUser, SocketContext
+from notifyx_gateway.socket.entrance import Reception
 from notifyx_gateway.socket.settings import SocketSettings
+from notifyx_gateway.socket.turns import Turns
 from notifyx_gateway.socket.unread import UnreadPusher
-from notifyx_gateway.socket.upgrade import Rejection, check_upgrade
 from notifyx_gateway.upstream.store import Store
 
 log = get_logger(__name__)
@@ -35,8 +37,11 @@ log = get_logger(__name__)
 SERVICE_RESTART = 1012
 GOING_AWAY = 1001
 BACKLOG = 4096
-READ_BUFFER = 2048
-"""Initial read buffer of a connection, in bytes; it grows with what the client sends."""
+CLOSE_TIMEOUT = 1.0
+"""How long a stopping node waits for the descriptors of aborted connections to be closed, in seconds."""
+
+RECEIVE_BUFFER = 256 << 10
+"""What the kernel keeps of a connection that is not read, in bytes: enough for 20 Mbit/s over 100 ms."""
 
 
 class SocketListener:
@@ -57,25 +62,32 @@ class SocketListener:
         security: SecurityLog,
     ) -> None:
         unread_pusher = UnreadPusher(hub, store, delay=settings.unread_delay, background=background)
+        admissions = Admissions(authenticator, settings, metrics, security)
         self.context = SocketContext(
-            hub,
-            store,
-            unread_pusher,
-            authenticator,
-            resolve_user,
-            limits,
-            settings,
-            metrics,
-            clock,
-            background,
-            security,
+            hub=hub,
+            store=store,
+            unread_pusher=unread_pusher,
+            authenticator=authenticator,
+            resolve_user=resolve_user,
+            limits=limits,
+            settings=settings,
+            metrics=metrics,
+            clock=clock,
+            background=background,
+            security=security,
+            admissions=admissions,
+            rates=settings.rates,
+            turns=Turns(),
         )
         """Shared with the long poll."""
         self._settings = settings
         self._connections: set[WebSocketConnection] = set()
-        self._draining = False
+        self._nobody = asyncio.Event()
+        """Set while no connection has an open descriptor."""
+        self._nobody.set()
         self._server: asyncio.Server | None = None
         self._tasks = background.tasks()
+        self._reception = Reception(admissions, settings, metrics, self._tasks, self._accept, _picows_logger())
         self._open = metrics.gauge("notifyx_connections").labels("websocket")
         self._disconnects = metrics.counter("notifyx_disconnects_total")
         self.port = settings.port
@@ -84,19 +96,11 @@ class SocketListener:
         shared = self._settings.shared
         sock = bind(self._settings.host, self._settings.port, "NOTIFYX_SOCKET_PORT", shared=shared)
         self.port = sock.getsockname()[1]
-        self._server = await ws_create_server(
-            self._accept,
-            sock=sock,
-            backlog=BACKLOG,
-            enable_auto_pong=False,
-            max_frame_size=self._settings.max_frame,
-            read_buffer_init_size=READ_BUFFER,
-            logger_name=_picows_logger(),
-            start_serving=not shared,
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self._server = await asyncio.get_running_loop().create_server(
+            self._reception.protocol, sock=sock, backlog=BACKLOG, start_serving=not shared
         )
-        self._tasks.endless(
-            "socket sweep", every(self._settings.idle_check_interval, self._close_idle, wait_first=True)
-        )
+        self._tasks.endless("socket sweep", every(self._settings.idle_check_interval, self._check, wait_first=True))
         return self
 
     async def __aexit__(
@@ -104,12 +108,17 @@ class SocketListener:
     ) -> None:
         if self._server is not None:
             self._server.close()
+        self._reception.draining = True
         await self._tasks.close()
-        self._draining = True
+        self._reception.close()
         clients = [connection.client for connection in self._connections]
         for connection in tuple(self._connections):
             connection.close(SERVICE_RESTART, "the node is stopping")
+            connection.abort("stopping")
         await asyncio.gather(*(client.tasks.close() for client in clients))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._nobody.wait()
         await self.context.unread_pusher.aclose()
 
     async def join(self) -> None:
@@ -119,12 +128,17 @@ class SocketListener:
 
     @property
     def connections(self) -> int:
-        """Number of open connections."""
+        """Number of connections with an open descriptor, those that are being closed included."""
         return len(self._connections)
+
+    @property
+    def unproved(self) -> int:
+        """Number of connections whose client has not proved yet who it is."""
+        return len(self._reception.guests)
 
     async def drain(self) -> None:
         """Reject new connections; close the open ones with 1012 in paced batches, as their clients have no jitter."""
-        self._draining = True
+        self._reception.draining = True
         if self._settings.shared and self._server is not None:
             self._server.close()  # new connections go to another gateway
         remaining = list(self._connections)
@@ -136,56 +150,38 @@ class SocketListener:
             for connection in remaining[start : start + size]:
                 connection.close(SERVICE_RESTART, "the node is stopping")
 
-    def _accept(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        try:
-            return self._authorize(request)
-        except Exception as error:
-            log.error("upgrade_failed", exc_info=error)
-            return _reject(500, "Something went wrong on our side; it has been logged.")
-
-    def _authorize(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        if self._draining:
-            return _reject(503, "This node is stopping; try again.")
-        verdict = check_upgrade(
-            request.path.decode("latin-1"),
-            request.headers,
-            request.headers.getall("Sec-WebSocket-Protocol", []),
-            self._settings.allowed_origins,
+    def _accept(self, admission: Admission) -> WebSocketConnection:
+        return WebSocketConnection(
+            self.context, admission, on_opened=self._on_opened, on_closed=self._on_closed, on_gone=self._on_gone
         )
-        if isinstance(verdict, Rejection):
-            return _reject(verdict.status, verdict.reason)
-        admission = admit(self.context.authenticator, verdict.token)
-        if isinstance(admission, Rejection):
-            return _reject(admission.status, admission.reason)
-        connection = WebSocketConnection(self.context, admission, on_opened=self._on_opened, on_closed=self._on_closed)
-        headers = {"Sec-WebSocket-Protocol": verdict.subprotocol} if verdict.subprotocol else None
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), connection)
 
     def _on_opened(self, connection: WebSocketConnection) -> None:
         self._connections.add(connection)
+        self._nobody.clear()
         self._open.inc()
-        if self._draining:  # it was admitted just before
+        if self._reception.draining:  # it was admitted just before
             connection.close(SERVICE_RESTART, "the node is stopping")
 
     def _on_closed(self, connection: WebSocketConnection, reason: str) -> None:
+        self._disconnects.labels(reason).inc()
+
+    def _on_gone(self, connection: WebSocketConnection) -> None:
         if connection in self._connections:
             self._connections.discard(connection)
             self._open.dec()
-            self._disconnects.labels(reason).inc()
+            if not self._connections:
+                self._nobody.set()
 
-    async def _close_idle(self) -> None:
-        silent_since = asyncio.get_running_loop().time() - self._settings.idle_timeout
-        now = self.context.clock.now().timestamp()
+    async def _check(self) -> None:
+        now = asyncio.get_running_loop().time()
+        silent_since = now - self._settings.idle_timeout
+        wall = self.context.clock.now().timestamp()
         for connection in tuple(self._connections):
-            if connection.last_frame_at < silent_since:
+            connection.check(now)
+            if connection.last_frame_at < silent_since and connection.read:
                 connection.close(GOING_AWAY, "no heartbeat")
             else:
-                connection.client.check_credential(now)
-
-
-def _reject(status: int, reason: str) -> WSUpgradeResponseWithListener:
-    response = WSUpgradeResponse.create_error_response(status, reason.encode())
-    return WSUpgradeResponseWithListener(response, None)
+                connection.client.check_credential(wall)
 
 
 def _picows_logger() -> Any:

@@ -22,9 +22,10 @@ from quart import Blueprint, Response, request
 
 from notifyx_common.background import every
 from notifyx_common.errors import NotifyxError, TooLarge, Unavailable
+from notifyx_common.limiting.addresses import capped_address
 from notifyx_common.logs import get_logger
 from notifyx_gateway.delivery.cursors import Row
-from notifyx_gateway.socket.admission import admit
+from notifyx_gateway.socket.admission import Admission
 from notifyx_gateway.socket.client import INTERNAL_ERROR, ConnectedClient
 from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.frames import BadFrame, decode_binary, decode_text, notification_prefix
@@ -41,8 +42,10 @@ SESSION_IDLE_TIMEOUT = 15.0
 """How long a session lives without a poll, in seconds."""
 
 TRY_AGAIN_LATER = 1013
-MAX_SESSIONS = 5000
 MAX_LINES = 100
+MAX_POSTS = 4
+"""Maximum number of a session's requests whose lines wait; the client sends one at a time."""
+
 ALLOWED_HEADERS = "Content-Type, X-Phoenix-AuthToken, X-Phoenix-Longpoll-Token"
 
 
@@ -65,11 +68,15 @@ class LongPollSession:
 
     transport = "longpoll"
 
-    def __init__(self, context: SocketContext) -> None:
+    def __init__(self, context: SocketContext, admission: Admission) -> None:
         self.closed = False
         self.close_reason = ""
         self.last_poll = asyncio.get_running_loop().time()
-        self.client: ConnectedClient
+        self.place = admission.place
+        self.posts = 0
+        """Number of requests whose lines are read or wait."""
+        self._turns = context.turns
+        self._paused_until = 0.0
         self._max_pending = context.settings.max_pending
         self._queue: deque[bytes] = deque()
         self._pending = 0
@@ -78,6 +85,7 @@ class LongPollSession:
         self._reading = asyncio.Event()
         self._reading.set()
         self._turn = 0
+        self.client = ConnectedClient(self, context, make_handler, verified=admission.verified, key=admission.key)
 
     # ClientTransport
 
@@ -117,6 +125,9 @@ class LongPollSession:
     def resume(self) -> None:
         self._reading.set()
 
+    def pause_for(self, seconds: float) -> None:
+        self._paused_until = asyncio.get_running_loop().time() + seconds
+
     def format(self, topic: str) -> TextFormat:
         return TextFormat(topic)
 
@@ -148,11 +159,15 @@ class LongPollSession:
     async def receive(self, line: bytes) -> None:
         """Handle one message. Raises :class:`BadFrame`, or :class:`Unavailable` if too many are in progress."""
         try:
-            await asyncio.wait_for(self._reading.wait(), POLL_TIMEOUT)
+            async with asyncio.timeout(POLL_TIMEOUT):
+                await self._may_receive()
         except TimeoutError:
             raise Unavailable("Too many requests of this session are being worked on.") from None
         if self.closed:
             return
+        wait = self.client.budget.spend(len(line))
+        if wait:
+            self.pause_for(wait)
         if line.startswith(b"["):
             self.client.message(decode_text(line))
             return
@@ -161,6 +176,15 @@ class LongPollSession:
         except binascii.Error:
             raise BadFrame("a line is neither a JSON array nor base64") from None
         self.client.message(decode_binary(data))
+
+    async def _may_receive(self) -> None:
+        await self._reading.wait()
+        wait = self._paused_until - asyncio.get_running_loop().time()
+        if wait > 0:
+            await asyncio.sleep(wait)
+            await self._reading.wait()
+        elif self._turns.over():
+            await asyncio.sleep(0)
 
 
 class LongPoll:
@@ -207,7 +231,7 @@ class LongPoll:
         async def poll() -> Response:
             token, session = self._session()
             if session is None:
-                return await self._forwarded(token) or self._open_session()
+                return await self._forwarded(token) or await self._open_session()
             messages = await session.poll()
             if session.closed and not messages:
                 self._end(token, session.close_reason)
@@ -219,6 +243,11 @@ class LongPoll:
             token, session = self._session()
             if session is None or session.closed:
                 return await self._forwarded(token) or _answer(410)
+            if session.posts >= MAX_POSTS:
+                session.close(TRY_AGAIN_LATER, "the client sends without waiting for answers")
+                self._end(token, session.close_reason)
+                return _answer(410)
+            session.posts += 1
             try:
                 body: bytes = await request.data
                 for line in self._lines(body):
@@ -228,6 +257,8 @@ class LongPoll:
                 session.close(INTERNAL_ERROR, "bad frame")
                 self._end(token, "bad frame")
                 return _answer(500)
+            finally:
+                session.posts -= 1
             return _answer(200)
 
         @routes.after_request
@@ -253,7 +284,7 @@ class LongPoll:
         """Return the answer of the node that holds the session; ``None`` if there is none."""
         return None if self._peers is None else await self._peers.forward(token, request)
 
-    def _open_session(self) -> Response:
+    async def _open_session(self) -> Response:
         context = self._context
         if self._draining:
             return _rejected(Rejection(503, "This node is stopping; try again."))
@@ -262,15 +293,16 @@ class LongPoll:
         )
         if refused is not None:
             return _rejected(refused)
-        admission = admit(context.authenticator, request.headers.get("X-Phoenix-AuthToken") or self._query_credential())
-        if isinstance(admission, Rejection):
-            return _rejected(admission)
-        if len(self._sessions) >= MAX_SESSIONS:
-            return _rejected(Rejection(503, "This node has all the long-poll sessions it takes."))
-        session = LongPollSession(context)
-        session.client = ConnectedClient(session, context, make_handler, verified=admission.verified, key=admission.key)
+        credential = request.headers.get("X-Phoenix-AuthToken") or self._query_credential()
+        forwarded = request.headers.get("X-Forwarded-For")
+        address = capped_address(request.remote_addr, forwarded, context.settings.trusted_proxies)
+        decision = context.admissions.decide(credential, address)
+        if decision is None:
+            decision = await context.admissions.prove(credential, address)
+        if isinstance(decision, Rejection):
+            return _rejected(decision)
         token = secrets.token_urlsafe(24) if self._peers is None else self._peers.new_token()
-        self._sessions[token] = session
+        self._sessions[token] = LongPollSession(context, decision)
         self._open.inc()
         return _answer(410, token=token, messages=[])
 
@@ -290,6 +322,7 @@ class LongPoll:
         if session is not None:
             self._open.dec()
             self._disconnects.labels(reason).inc()
+            session.place.release()
             session.close(INTERNAL_ERROR, reason)
 
     async def _end_idle(self) -> None:

@@ -13,9 +13,6 @@ from typing import Any, Protocol
 
 from notifyx_gateway.socket.frames import Message, encode, reply
 
-MAX_QUEUED = 32
-"""Maximum number of messages queued for a channel whose join is not answered yet."""
-
 
 class ChannelHandler(Protocol):
     """A joined (or joining) channel of a certain kind."""
@@ -108,10 +105,12 @@ Effect = Send | CheckJoin | Close | StartDelivery | HandleMessage
 class ChannelSet:
     """The channels of one connection."""
 
-    __slots__ = ("_max_channels", "channels")
+    __slots__ = ("_max_channels", "channels", "queued")
 
     def __init__(self, max_channels: int = 100) -> None:
         self.channels: dict[str, Channel] = {}
+        self.queued = 0
+        """Number of messages that are queued until the joins of their channels are answered."""
         self._max_channels = max_channels
 
     def receive(self, message: Message) -> Sequence[Effect]:
@@ -130,6 +129,7 @@ class ChannelSet:
         if self.channels.get(channel.topic) is not channel or channel.queued is None:
             return ()
         queued, channel.queued = channel.queued, None
+        self.queued -= len(queued)
         sent = Send(reply(channel.join, "ok", response, channel.join_ref))
         return (sent, StartDelivery(channel), *(HandleMessage(channel, message) for message in queued))
 
@@ -137,20 +137,25 @@ class ChannelSet:
         """Reject the join of ``channel``."""
         if self.channels.get(channel.topic) is not channel:
             return ()
-        del self.channels[channel.topic]
+        self._remove(channel)
         return (Close(channel), Send(reply(channel.join, "error", response, channel.join_ref)))
 
     def end(self, channel: Channel, event: str) -> Sequence[Effect]:
         """End a channel: ``phx_close`` for good, ``phx_error`` so that the client joins again."""
         if self.channels.get(channel.topic) is not channel:
             return ()
-        del self.channels[channel.topic]
+        self._remove(channel)
         return (Close(channel), Send(encode(channel.join_ref, channel.join_ref, channel.topic, event, {})))
 
     def clear(self) -> Sequence[Effect]:
         """Close all channels; the connection is closed."""
         channels, self.channels = self.channels, {}
+        self.queued = 0
         return tuple(Close(channel) for channel in channels.values())
+
+    def _remove(self, channel: Channel) -> None:
+        del self.channels[channel.topic]
+        self.queued -= len(channel.queued or ())
 
     def _phoenix(self, message: Message) -> Sequence[Effect]:
         if message.event == "heartbeat":
@@ -175,9 +180,7 @@ class ChannelSet:
         if message.join_ref is not None and message.join_ref != channel.join_ref:
             return ()  # meant for an earlier join of this topic
         if channel.queued is not None:
-            if len(channel.queued) >= MAX_QUEUED:
-                refusal = {"code": "too_many_requests", "reason": "The channel is not joined yet."}
-                return _answer(message, "error", refusal, channel.join_ref)
+            self.queued += 1
             channel.queued.append(message)
             return ()
         return (HandleMessage(channel, message),)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Self
 
+from notifyx_common.limiting.buckets import Bucket
 from notifyx_gateway.settings import GatewaySettings
+from notifyx_gateway.socket.budget import Rates
+
+
+def _control_burst(control_per_second: int, max_channels: int) -> int:
+    """Return the control messages that a connection may send at once: some seconds' worth, and its channels twice."""
+    return 10 * control_per_second + 4 * max_channels
 
 
 def _default(name: str) -> int:
@@ -39,8 +47,48 @@ class SocketSettings:
     max_channels: int = _default("max_channels")
     """Maximum number of joined channels of one connection."""
 
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks whose ``X-Forwarded-For`` is trusted."""
+
+    max_connections: int = _default("max_connections")
+    """Maximum number of sockets and long-poll sessions of this node."""
+
+    max_connections_per_user: int = _default("max_connections_per_user")
+    """Maximum number of sockets and long-poll sessions of one user at this node."""
+
+    max_connections_per_address: int = _default("max_connections_per_address")
+    """Maximum number of sockets and long-poll sessions of one client address at this node."""
+
+    max_unproved: int = _default("max_unproved")
+    """Maximum number of connections whose client has not proved yet who it is; beyond it, the oldest is closed."""
+
+    max_unproved_per_address: int = _default("max_unproved_per_address")
+    """The same for one client address."""
+
+    proof_timeout: float = _default("proof_timeout")
+    """Time in which a client has to prove who it is."""
+
+    messages_per_second: int = _default("socket_messages_per_second")
+    """Messages that are read from one connection in a second, after twice as many at once."""
+
+    bytes_per_second: int = _default("socket_bytes_per_second")
+    """Bytes that are read from one connection in a second, after twice as many at once."""
+
+    control_per_second: int = _default("socket_control_per_second")
+    """Joins, leaves, heartbeats and rejected messages that are read from one connection in a second, after
+    ``control_burst`` at once."""
+
+    control_burst: int = _control_burst(_default("socket_control_per_second"), _default("max_channels"))
+    """A second burst of them, without a pause in which the first could be forgotten, closes the connection."""
+
     max_in_flight: int = 512
     """Maximum number of concurrent requests of one connection; beyond it, reading pauses."""
+
+    max_in_flight_bytes: int = 4 << 20
+    """Maximum size of the concurrent requests of one connection; beyond it, reading pauses."""
+
+    write_timeout: float = _default("socket_write_timeout")
+    """A client that reads nothing of what waits for it for this long is disconnected."""
 
     idle_timeout: float = 60.0
     """A connection without any frame for this long is closed."""
@@ -61,7 +109,7 @@ class SocketSettings:
     """Timeout of any other message."""
 
     close_grace: float = 2.0
-    """How long a client may take to answer a close frame."""
+    """Deadline of every close: how long a client may take to read what is left and to answer a close frame."""
 
     drain_batch: int = 100
     """Connections that a drain closes in one batch."""
@@ -71,6 +119,15 @@ class SocketSettings:
 
     unread_delay: float = 0.2
     """How long changes of unread counts are collected before they are pushed."""
+
+    @property
+    def rates(self) -> Rates:
+        """The buckets of a connection."""
+        return Rates(
+            messages=Bucket(2 * self.messages_per_second, 1 / self.messages_per_second),
+            bytes=Bucket(2 * self.bytes_per_second, 1 / self.bytes_per_second),
+            control=Bucket(self.control_burst, 1 / self.control_per_second),
+        )
 
     @classmethod
     def of(cls, settings: GatewaySettings) -> Self:
@@ -83,4 +140,16 @@ class SocketSettings:
             max_frame=settings.max_frame,
             max_pending=settings.max_pending,
             max_channels=settings.max_channels,
+            trusted_proxies=settings.proxies,
+            max_connections=settings.max_connections,
+            max_connections_per_user=settings.max_connections_per_user,
+            max_connections_per_address=settings.max_connections_per_address,
+            max_unproved=settings.max_unproved,
+            max_unproved_per_address=settings.max_unproved_per_address,
+            proof_timeout=settings.proof_timeout,
+            messages_per_second=settings.socket_messages_per_second,
+            bytes_per_second=settings.socket_bytes_per_second,
+            control_per_second=settings.socket_control_per_second,
+            control_burst=_control_burst(settings.socket_control_per_second, settings.max_channels),
+            write_timeout=settings.socket_write_timeout,
         )

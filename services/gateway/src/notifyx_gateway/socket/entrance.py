@@ -1,0 +1,265 @@
+"""The way into the socket: a connection gets its WebSocket only after its client has proved who it is.
+
+Until then the connection is a guest of the :class:`~notifyx_gateway.socket.places.WaitingRoom`, with a deadline, and
+costs little more than its descriptor: one request is read and nothing after it. With its credential verified, the
+connection is handed over to picows, which reads a bounded amount at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+
+# picows itself offers a function that creates a server. It asks for the response to an upgrade request at once and
+# without the client's address; so its protocol is created here, after the decision.
+from picows.picows import WSProtocol, _parse_http_request  # type: ignore[attr-defined]
+
+from notifyx_common.background import Tasks
+from notifyx_common.limiting.addresses import capped_address
+from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
+from notifyx_gateway.socket.admission import Admission, Admissions
+from notifyx_gateway.socket.connection import WebSocketConnection
+from notifyx_gateway.socket.places import WaitingRoom
+from notifyx_gateway.socket.settings import SocketSettings
+from notifyx_gateway.socket.upgrade import Rejection, Upgrade, check_upgrade
+
+log = get_logger(__name__)
+
+MAX_HEAD = 16 << 10
+"""Maximum size of an upgrade request in bytes; picows has the same."""
+
+READ_CHUNK = 16 << 10
+"""Maximum number of bytes that are read from a connection at once."""
+
+READ_BUFFER = 2048
+"""Initial read buffer of a connection, in bytes; it grows with what the client sends."""
+
+_END_OF_HEAD = b"\r\n\r\n"
+
+
+class Reception:
+    """Receives the connections of a listener. ``accept`` makes the WebSocket of an admitted client."""
+
+    def __init__(
+        self,
+        admissions: Admissions,
+        settings: SocketSettings,
+        metrics: Metrics,
+        tasks: Tasks,
+        accept: Callable[[Admission], WebSocketConnection],
+        picows_logger: Any,
+    ) -> None:
+        self.admissions = admissions
+        self.settings = settings
+        self.tasks = tasks
+        self.accept = accept
+        self.picows_logger = picows_logger
+        self.draining = False
+        self.guests: WaitingRoom[Entrance] = WaitingRoom(
+            total=settings.max_unproved, per_address=settings.max_unproved_per_address
+        )
+        self.aborted = metrics.counter("notifyx_connections_aborted_total")
+
+    def protocol(self) -> Entrance:
+        """Return the protocol of a new connection."""
+        return Entrance(self)
+
+    def enter(self, guest: Entrance, address: str | None) -> None:
+        """Let ``guest`` wait for its admission; the guest that has to leave for it is disconnected."""
+        out = self.guests.enter(guest, address)
+        if out is not None:
+            out.abort("crowded")
+
+    def close(self) -> None:
+        """Disconnect all guests."""
+        for guest in self.guests.all():
+            guest.abort("stopping")
+
+
+class Entrance(asyncio.Protocol):
+    """A connection whose client is not admitted yet."""
+
+    __slots__ = ("_deadline", "_head", "_loop", "_peer", "_proof", "_reception", "_transport")
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self._loop = asyncio.get_running_loop()
+        self._head = b""
+        self._peer = ""
+        self._proof: asyncio.Task[None] | None = None
+        self._transport: Any = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._peer = (transport.get_extra_info("peername") or ("",))[0]
+        self._deadline = self._loop.call_later(self._reception.settings.proof_timeout, self.abort, "unproved")
+        self._reception.enter(self, self._address(None))
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        self._head += data
+        end = self._head.find(_END_OF_HEAD)
+        if end < 0:
+            if len(self._head) >= MAX_HEAD:
+                self._reject(Rejection(431, "The upgrade request is too large."))
+            return
+        self._transport.pause_reading()
+        if end + len(_END_OF_HEAD) < len(self._head):
+            # RFC 6455, 4.1: a client waits for the response before it sends anything else.
+            self._reject(Rejection(400, "Nothing may follow the upgrade request before its response."))
+            return
+        try:
+            self._request(_parse_http_request(self._head[:end]))
+        except RuntimeError as error:
+            self._reject(Rejection(400, str(error)))
+        except Exception as error:
+            log.error("upgrade_failed", exc_info=error)
+            self._reject(Rejection(500, "Something went wrong on our side; it has been logged."))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+
+    # Inside
+
+    def abort(self, cause: str) -> None:
+        """Disconnect at once."""
+        self._leave()
+        self._reception.aborted.labels(cause).inc()
+        self._transport.abort()
+
+    def _address(self, forwarded_for: str | None) -> str | None:
+        return capped_address(self._peer, forwarded_for, self._reception.settings.trusted_proxies)
+
+    def _leave(self) -> None:
+        self._reception.guests.leave(self)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if self._proof is not None:
+            self._proof.cancel()
+            self._proof = None
+
+    def _request(self, request: WSUpgradeRequest) -> None:
+        reception = self._reception
+        if reception.draining:
+            self._reject(Rejection(503, "This node is stopping; try again."))
+            return
+        verdict = check_upgrade(
+            request.path.decode("latin-1"),
+            request.headers,
+            request.headers.getall("Sec-WebSocket-Protocol", []),
+            reception.settings.allowed_origins,
+        )
+        if isinstance(verdict, Rejection):
+            self._reject(verdict)
+            return
+        address = self._address(",".join(request.headers.getall("X-Forwarded-For", [])))
+        decision = reception.admissions.decide(verdict.token, address)
+        if decision is None:
+            reception.guests.leave(self)
+            reception.enter(self, address)
+            self._proof = reception.tasks.spawn("socket proof", self._prove(verdict, address))
+        else:
+            self._decided(verdict, decision)
+
+    async def _prove(self, upgrade: Upgrade, address: str | None) -> None:
+        decision = await self._reception.admissions.prove(upgrade.token, address)
+        self._proof = None
+        self._decided(upgrade, decision)
+
+    def _decided(self, upgrade: Upgrade, decision: Admission | Rejection) -> None:
+        if isinstance(decision, Rejection):
+            self._reject(decision)
+        elif self._transport.is_closing():
+            decision.place.release()
+        else:
+            self._leave()
+            self._admit(upgrade, decision)
+
+    def _reject(self, rejection: Rejection) -> None:
+        if self._transport.is_closing():
+            return
+        response = WSUpgradeResponse.create_error_response(
+            rejection.status, rejection.reason.encode(), {"Connection": "close"}
+        )
+        self._transport.write(bytes(response.to_bytes()))
+        self._transport.close()  # the deadline still holds for a client that does not read
+
+    def _admit(self, upgrade: Upgrade, admission: Admission) -> None:
+        headers = {"Sec-WebSocket-Protocol": upgrade.subprotocol} if upgrade.subprotocol else None
+        response = WSUpgradeResponse.create_101_response(headers)
+        connection = self._reception.accept(admission)
+        reader = Reader(self._reception, WSUpgradeResponseWithListener(response, connection), connection)
+        self._transport.set_protocol(reader)
+        reader.start(self._transport, self._head)
+        self._head = b""
+
+
+class Reader(asyncio.BufferedProtocol):
+    """The protocol of an admitted connection: picows, which gets :data:`READ_CHUNK` bytes at a time."""
+
+    __slots__ = ("_connection", "_picows")
+
+    def __init__(
+        self, reception: Reception, response: WSUpgradeResponseWithListener, connection: WebSocketConnection
+    ) -> None:
+        self._connection = connection
+        settings = reception.settings
+        self._picows = WSProtocol(
+            None,  # host and port of a client
+            None,  # path of a client
+            False,  # is_client_side
+            lambda _: response,
+            reception.picows_logger,
+            True,  # disconnect_on_exception
+            settings.proof_timeout,  # websocket_handshake_timeout
+            False,  # enable_auto_ping, and its three parameters
+            settings.idle_timeout,
+            settings.idle_timeout,
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            False,  # enable_auto_pong
+            settings.max_frame,
+            None,  # extra headers of a client
+            READ_BUFFER,
+        )
+
+    def start(self, transport: Any, head: bytes) -> None:
+        """Answer the upgrade request ``head``, and read what follows it."""
+        self._picows.connection_made(transport)
+        while head:
+            buffer = self._picows.get_buffer(-1)
+            size = min(len(buffer), len(head))
+            buffer[:size] = head[:size]
+            self._picows.buffer_updated(size)
+            head = head[size:]
+        if not transport.is_closing():  # picows found nothing wrong with the request
+            transport.resume_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # picows offers all it has, which doubles whenever a read fills it.
+        buffer: memoryview = self._picows.get_buffer(sizehint)
+        return buffer[:READ_CHUNK]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._picows.buffer_updated(nbytes)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self._picows.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._picows.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._picows.connection_lost(exc)
+        self._connection.gone()

@@ -1,0 +1,108 @@
+"""Attempts on the long poll: sessions of nobody, and lines without end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
+
+import aiohttp
+import orjson
+import pytest
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from quart import Quart
+
+from notifyx_common.serving.lifecycle import bind
+from notifyx_gateway.socket.longpoll import LongPoll
+from notifyx_gateway.socket.settings import SocketSettings
+from support.memory_store import MemoryStore
+from support.socket_gateway import Gateway, running_gateway
+
+SETTINGS = SocketSettings(port=0, idle_check_interval=0.1, trusted_proxies=(ip_network("192.0.2.0/24"),))
+
+
+@dataclass
+class Door:
+    """The long poll's URL, and what serves it."""
+
+    url: str
+    gateway: Gateway
+    poll: LongPoll
+    http: aiohttp.ClientSession
+
+    async def ask(self, credential: str, token: str = "null") -> dict[str, object]:
+        headers = {"X-Phoenix-AuthToken": credential}
+        async with self.http.get(f"{self.url}?vsn=2.0.0&token={token}", headers=headers) as response:
+            answer: dict[str, object] = orjson.loads(await response.read())
+            return answer
+
+    async def post(self, token: object, lines: list[bytes]) -> int:
+        async with self.http.post(f"{self.url}?vsn=2.0.0&token={token}", data=b"\n".join(lines)) as response:
+            return int(orjson.loads(await response.read())["status"])
+
+
+@asynccontextmanager
+async def serving(settings: SocketSettings) -> AsyncIterator[Door]:
+    async with MemoryStore() as memory, running_gateway([memory.url], settings=settings) as gateway:
+        memory.topic("news")
+        async with LongPoll(gateway.listener.context) as poll, aiohttp.ClientSession() as http:
+            app = Quart("longpoll")
+            app.register_blueprint(poll.blueprint())
+            sock, closing, config = bind("127.0.0.1", 0, "NOTIFYX_PORT"), asyncio.Event(), Config()
+            url = f"http://127.0.0.1:{sock.getsockname()[1]}/socket/longpoll"
+            config.bind = [f"fd://{sock.detach()}"]
+            config.accesslog = config.errorlog = None
+
+            async def closed() -> None:
+                await closing.wait()
+
+            server = asyncio.create_task(serve(app, config, shutdown_trigger=closed))
+            yield Door(url, gateway, poll, http)
+            closing.set()
+            await server
+
+
+async def test_an_invented_key_gets_no_session() -> None:
+    async with serving(SETTINGS) as door:
+        assert (await door.ask("nfx_bad"))["status"] == 403
+        assert door.poll.count == 0
+
+
+async def test_a_key_that_nobody_verifies_gets_no_session_and_takes_no_place() -> None:
+    settings = replace(SETTINGS, proof_timeout=0.3, max_unproved_per_address=10, max_connections=2)
+    async with serving(settings) as door:
+        door.gateway.tokens.answering.clear()
+        unproved = [asyncio.create_task(door.ask("nfx_ann")) for _ in range(30)]
+        assert (await door.ask("user.bob"))["status"] == 410, "it is open"
+        assert {(await answer)["status"] for answer in unproved} == {500}
+        assert door.poll.count == 1
+
+
+@pytest.mark.parametrize("cap", ["max_connections_per_user", "max_connections_per_address", "max_connections"])
+async def test_sessions_are_capped(cap: str) -> None:
+    async with serving(replace(SETTINGS, **{cap: 2})) as door:  # type: ignore[arg-type]
+        assert [(await door.ask("user.ann"))["status"] for _ in range(3)] == [410, 410, 500]
+
+
+async def test_lines_without_end_are_paced_and_then_end_the_session() -> None:
+    async with serving(replace(SETTINGS, control_per_second=100, control_burst=20)) as door:
+        token = (await door.ask("user.ann"))["token"]
+        lines = [orjson.dumps([None, str(n), "phoenix", "heartbeat", {}]) for n in range(100)]
+        began = asyncio.get_running_loop().time()
+        while await door.post(token, lines) == 200:
+            pass
+        assert asyncio.get_running_loop().time() - began > 0.1, "they waited for each other"
+        assert await door.post(token, lines) == 410
+
+
+async def test_a_session_has_few_requests_at_a_time() -> None:
+    async with serving(replace(SETTINGS, max_in_flight=1)) as door:
+        token = (await door.ask("user.ann"))["token"]
+        join = orjson.dumps(["1", "1", "topic:news", "phx_join", {}])
+        publish = orjson.dumps(["1", "2", "topic:news", "publish", {"body": "x"}])
+        statuses = await asyncio.gather(*(door.post(token, [join, publish] * 50) for _ in range(20)))
+        assert 410 in statuses
+        assert door.poll.count == 0
