@@ -168,6 +168,18 @@ async def test_a_client_that_is_idle_between_requests_or_sends_a_body_at_a_fair_
         writer.close()
 
 
+async def test_a_request_that_is_refused_before_its_body_is_there_gets_its_answer() -> None:
+    async with serving() as server:
+        reader, writer = await server.open(b"DELETE / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n")
+        await reader.readuntil(b" 405 ")
+        for _ in range(5):
+            writer.write(b"y" * 100_000)
+            await writer.drain()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        assert server.closed("body_timeout") == 0
+
+
 async def test_answers_that_nobody_reads_are_dropped() -> None:
     async with serving() as server:
         unread = [await server.open(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(4)]

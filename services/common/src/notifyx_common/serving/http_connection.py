@@ -97,6 +97,7 @@ class HttpConnection:
         self._head_until: float | None = None
         self._body_since = 0.0
         self._body_received = 0
+        self._lingering = False
         self._client, self._server = _address(writer, "peername"), _address(writer, "sockname")
 
     @property
@@ -157,6 +158,8 @@ class HttpConnection:
                 data = await self._reader.read(READ_SIZE)
             except (OSError, ssl.SSLError):
                 break
+            if self._lingering:
+                continue
             try:
                 await self._protocol.handle(RawData(data))
             except h11.RemoteProtocolError as error:
@@ -215,6 +218,8 @@ class HttpConnection:
         self._timer = None
         if self._loop.time() < self._deadline:
             self._set_deadline(self._deadline)
+        elif self._lingering:
+            self._transport.abort()
         elif self._transport.get_write_buffer_size():
             self.cut("write_timeout")
         elif self._protocol.awaits_body or self._protocol.has_partial_head:
@@ -231,7 +236,10 @@ class HttpConnection:
         if isinstance(event, RawData):
             await self._write(event.data)
         elif isinstance(event, Closed):
-            self._end()
+            if self._protocol.awaits_body:
+                self._linger()
+            else:
+                self._end()
         elif isinstance(event, Updated):
             if event.idle:
                 self._became_idle()
@@ -263,6 +271,19 @@ class HttpConnection:
             self._writer.write(last)
         self._writer.close()
         self._loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
+
+    def _linger(self) -> None:
+        """Close once the client has: it is still sending the body of a request that has been answered.
+
+        Data that arrives at a closed socket resets the connection, and the client may lose the answer.
+        """
+        if self._lingering or self._transport.is_closing():
+            return
+        self._lingering = True
+        self._connections.idle(self)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._set_deadline(self._loop.time() + CLOSE_TIMEOUT)
 
     async def _close(self) -> None:
         self._writer.close()
