@@ -65,6 +65,13 @@ CATALOGUE: tuple[Metric, ...] = (
         ),
     ),
     Metric(
+        "notifyx_http_answers_refused_total",
+        "counter",
+        ("limit",),
+        "Requests refused because unread answers hold all the memory that they may: of one user (share) or all (node)",
+        _one_label("share", "node"),
+    ),
+    Metric(
         "notifyx_client_calls_total",
         "counter",
         ("target", "operation", "outcome"),

@@ -91,6 +91,15 @@ class ServiceSettings(BaseSettings):
     http_max_body_bytes: int = Field(default=64 << 20, ge=1 << 20)
     """Maximum size of all incomplete bodies together, in bytes; beyond it the oldest is cut."""
 
+    http_answer_bytes: int = Field(default=128 << 20, ge=4 << 20)
+    """Maximum size of the large answers that this node holds until they are read, in bytes."""
+
+    http_answer_bytes_each: int = Field(default=16 << 20, ge=2 << 20)
+    """Maximum size of those of one user together, in bytes."""
+
+    http_answer_wait: float = Field(default=2.0, ge=0, le=60)
+    """Time that a request waits until its answer fits, in seconds; then it is refused."""
+
     drain_seconds: float = Field(default=10.0, ge=0, le=300)
     """Maximum time that a stop waits for work in flight, in seconds."""
 

@@ -32,6 +32,12 @@ INTERNAL = "/internal/"
 
 V1 = "/internal/v1"
 
+MAX_PAGE_BYTES = 512 << 10
+"""A page ends early where its items are larger than this together; its last item may go beyond it."""
+
+MAX_ITEM_BYTES = 1 << 20
+"""More than the JSON of any item of a page."""
+
 BODY = "body"
 """The field of a request's dataclass that is its JSON body."""
 
@@ -97,6 +103,9 @@ class Call(Generic[Q, R]):
 
     status: int = 200
     """The status of a success; 204 for an empty answer."""
+
+    large: int = 0
+    """The size of an answer that may be large, at most, in bytes: memory is reserved for it. 0: it is small."""
 
     @cached_property
     def repeatable(self) -> bool:

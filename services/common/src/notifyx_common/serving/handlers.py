@@ -15,6 +15,7 @@ from quart import Blueprint, Quart, Response, request
 from notifyx_common.contracts.call import Call, Raw
 from notifyx_common.contracts.requests import RequestReader
 from notifyx_common.errors import Forbidden, InvalidRequest, UnsupportedMediaType
+from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import caller, read_model
 
 Q = TypeVar("Q")
@@ -44,8 +45,12 @@ def handle(
     def register(handler: Callable[[Q], Awaitable[R]]) -> Callable[[Q], Awaitable[R]]:
         async def view(**parts: str) -> Response:
             _check_caller(call)
-            answer = await handler(await read(parts))
-            return Response(_content(answer), call.status, headers=dict(headers or {}), content_type=content_type)
+            wanted = await read(parts)
+            if call.large:
+                await answer().reserve(_share(), call.large)
+            return Response(
+                _content(await handler(wanted)), call.status, headers=dict(headers or {}), content_type=content_type
+            )
 
         async def view_without_answer(**parts: str) -> Response:
             _check_caller(call)
@@ -67,11 +72,17 @@ def _check_caller(call: Call[Any, Any]) -> None:
         raise Forbidden("Only a part of the platform may make this call.")
 
 
-def _content(answer: object) -> bytes | str:
-    if isinstance(answer, Raw):
-        return answer.content
-    assert isinstance(answer, BaseModel), "an answer is a model, raw, or nothing"
-    return answer.model_dump_json()
+def _share() -> str:
+    """Return whose share of the memory for answers the current request uses."""
+    principal = caller()
+    return "" if principal.kind == "system" else principal.id
+
+
+def _content(found: object) -> bytes | str:
+    if isinstance(found, Raw):
+        return found.content
+    assert isinstance(found, BaseModel), "an answer is a model, raw, or nothing"
+    return found.model_dump_json()
 
 
 async def _read_body(kind: type[Any], invalid_code: str | None) -> object:

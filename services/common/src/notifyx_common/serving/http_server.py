@@ -26,6 +26,9 @@ log = get_logger(__name__)
 BACKLOG = 1024
 """Connections that the kernel holds until they are accepted."""
 
+SEND_BUFFER = 128 << 10
+"""Size of the kernel's buffer for what a connection sends; without one it holds megabytes of an unread answer."""
+
 MAX_WEBSOCKET_MESSAGE = 64 << 20
 
 
@@ -44,6 +47,7 @@ class HttpServer:
     ) -> None:
         """``lifespan``: whether the app is started and stopped with this server; true for one server of an app."""
         self._app = ASGIWrapper(cast(ASGIFramework, app))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # accepted connections inherit it
         self._sock = sock
         self._limits = limits
         self._connections = connections

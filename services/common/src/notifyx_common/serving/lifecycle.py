@@ -34,6 +34,7 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
+from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answers
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_server import HttpServer
@@ -84,7 +85,9 @@ class Node(Generic[S]):
         self.connections = Connections(
             "http_connections", self.http_limits, self.metrics, limit_of=self.connection_limit
         )
+        self.answers = AnswerBudget(AnswerLimits.of(settings), self.metrics)
         self.app = create_app(self.name, settings, self.metrics, self.readiness)
+        hold_answers(self.app, self.answers)
 
     @contextlib.asynccontextmanager
     async def context(self) -> AsyncIterator[Self]:

@@ -21,6 +21,9 @@ from notifyx_gateway.delivery.cursors import Row
 
 KEEP_ALIVE = b": keep-alive\n\n"
 
+MAX_JOINED = 64 << 10
+"""Bytes that several queued payloads may have to be written as one."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
@@ -138,9 +141,13 @@ class EventStream:
                 return KEEP_ALIVE
             if not self._queue:
                 return None
-        payload = b"".join(self._queue)
-        self._queue.clear()
-        return payload
+        # What several streams queue is one object: it is copied only into chunks that are small.
+        parts = [self._queue.popleft()]
+        size = len(parts[0])
+        while self._queue and size + len(self._queue[0]) <= MAX_JOINED:
+            parts.append(self._queue.popleft())
+            size += len(parts[-1])
+        return b"".join(parts)
 
     def on_written(self, payload: bytes) -> None:
         """Record that ``payload`` was written to the client."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncpg
 import orjson
 
+from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_store.topics.permissions import TopicRow
-
-MAX_PAGE_BYTES = 8 << 20
-"""A page ends early when its notifications are larger than this together."""
 
 # One statement, so that the page and its bounds come from the same snapshot.
 _PAGE = """

@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_store.log.inbox_room import max_unread_of
@@ -35,7 +36,7 @@ WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted
 """  # noqa: S608 - put together from constants
 
 # Each subscription contributes its newest page from an index; the merge returns one page of all of them.
-_PAGE = """
+_MERGED = """
 SELECT found.payload, found.published_at, found.topic_id, found.seq, found.acked
 FROM subscriptions s
 CROSS JOIN LATERAL (
@@ -50,6 +51,18 @@ CROSS JOIN LATERAL (
 WHERE s.id = ANY($1::bigint[])
 ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
 """
+
+# Large notifications end a page early; `available` still tells that more follow.
+_PAGE = f"""
+SELECT payload, published_at, topic_id, seq, acked, available FROM (
+    SELECT merged.*, count(*) OVER () AS available,
+           sum(octet_length(payload)) OVER (ORDER BY published_at DESC, topic_id DESC, seq DESC)
+               - octet_length(payload) AS before
+    FROM ({_MERGED}) AS merged
+) AS sized
+WHERE before < $7
+ORDER BY published_at DESC, topic_id DESC, seq DESC
+"""  # noqa: S608 - put together from constants
 
 _UNREAD = f"""
 SELECT t.name, {EXPIRED} AS expired, {UNREAD} AS unread
@@ -107,10 +120,19 @@ async def read_inbox(
     shown = [(row, topic_row(row)) for row in subscribed if principal.covers_topic(row["name"])]
     shown = [(row, topic) for row, topic in shown if may_read(principal, topic)]
     visible = [row["subscription_id"] for row, _ in shown]
-    rows = await connection.fetch(_PAGE, visible, after.published_at, after.topic_id, after.seq, unread_only, limit + 1)
+    rows = await connection.fetch(
+        _PAGE,
+        visible,
+        after.published_at,
+        after.topic_id,
+        after.seq,
+        unread_only,
+        limit + 1,
+        MAX_PAGE_BYTES,
+    )
     page = rows[:limit]
     cursor = None
-    if len(rows) > limit:
+    if page and page[0]["available"] > len(page):
         last = page[-1]
         cursor = InboxCursor(last["published_at"], last["topic_id"], last["seq"]).encode()
     counts = await connection.fetch(_UNREAD, visible)

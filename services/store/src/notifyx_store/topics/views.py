@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_common.contracts.store.topics import Topic, Topics
 from notifyx_common.principal import Principal
 from notifyx_store.base.errors import topic_not_found
@@ -25,13 +26,22 @@ FROM topics t
 
 _BY_NAME = f"{_VIEW} WHERE t.name = $1 AND t.kind <> 'deleted'"
 
+# The lists of a topic may be large, so that their size limits the rows; `available` tells whether more follow.
 _PAGE = f"""
+SELECT * FROM (
+SELECT listed.*, count(*) OVER () AS available,
+       sum(size) OVER (ORDER BY name) - size AS before
+FROM (
+SELECT found.*, octet_length(array_to_string(creators || publishers || readers, '   ')) AS size FROM (
 {_VIEW}
 WHERE t.kind = 'topic' AND t.name > $1
   AND ($2 = '' OR strpos(t.name, $2) > 0 OR strpos(lower(t.title), $2) > 0)
   AND ($3 OR t.visibility = 'public' OR t.creators && $4 OR t.publishers && $4 OR t.readers && $4)
 ORDER BY t.name LIMIT $5
-"""
+) AS found) AS listed) AS sized
+WHERE before < $6
+ORDER BY name
+"""  # noqa: S608 - put together from constants
 
 _CHUNK = 200
 
@@ -56,17 +66,24 @@ async def list_views(
     """Return a page, by name, of the topics that the caller may see and whose name or title contains ``query``."""
     principal.require_scope("read")
     found: list[Topic] = []
+    chunk = min(limit + 1, _CHUNK)
     while True:
         rows: Sequence[Any] = await connection.fetch(
-            _PAGE, after, query.lower(), principal.is_admin, grants_of(principal), min(limit + 1, _CHUNK)
+            _PAGE, after, query.lower(), principal.is_admin, grants_of(principal), chunk, MAX_PAGE_BYTES
         )
         # An API key's patterns are applied here, so a page may need several queries.
         found.extend(view(row, principal) for row in rows if principal.covers_topic(row["name"]))
         if len(found) > limit:
             return Topics(items=found[:limit], next=found[limit - 1].name)
-        if len(rows) < min(limit + 1, _CHUNK):
+        if not rows or (rows[0]["available"] < chunk and len(rows) == rows[0]["available"]):
             return Topics(items=found, next=None)
         after = rows[-1]["name"]
+        if sum(map(_size, found)) >= MAX_PAGE_BYTES:
+            return Topics(items=found, next=after)
+
+
+def _size(topic: Topic) -> int:
+    return sum(len(name) for names in (topic.creators, topic.publishers, topic.readers) for name in names)
 
 
 def view(row: Any, principal: Principal) -> Topic:

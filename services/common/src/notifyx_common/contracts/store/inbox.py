@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from notifyx_common.contracts.call import V1, Call, Number, Raw
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw
 from notifyx_common.contracts.store.names import RequestModel
 from notifyx_topics.names import MAX_NAME
 
@@ -51,4 +51,6 @@ class ExistingInboxes(BaseModel):
 
 
 INBOXES = Call("POST", f"{V1}/inboxes", InboxOwners, ExistingInboxes, idempotent=True)
-INBOX = Call("GET", f"{V1}/inbox", InboxQuery, Raw[InboxPage], caller="principal")
+INBOX = Call(
+    "GET", f"{V1}/inbox", InboxQuery, Raw[InboxPage], caller="principal", large=MAX_PAGE_BYTES + MAX_ITEM_BYTES
+)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from notifyx_common.contracts.call import V1, Call, Number, Raw
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw
 from notifyx_common.contracts.store.batches import BatchResults
 from notifyx_common.contracts.store.names import Body, IdempotencyKey, Priority, QuerySeq, RequestModel
 from notifyx_common.principal import Principal
@@ -81,7 +81,10 @@ class Notification(BaseModel):
 
 
 class HistoryPage(BaseModel):
-    """A page of a topic's log, ascending by seq. ``next`` is the ``after`` of the following page, if any."""
+    """A page of a topic's log, ascending by seq. ``next`` is the ``after`` of the following page, if any.
+
+    It is shorter than requested where its notifications are large.
+    """
 
     items: list[dict[str, Any]]
     first_seq: int
@@ -102,4 +105,11 @@ class HistoryQuery:
 PUBLISH = Call("POST", f"{V1}/publish", Raw[PublishBatch], Raw[BatchResults[PublishResult]], idempotent=True)
 """May be repeated: a second request of the same ``batch_id`` is answered from the record of the first."""
 
-HISTORY = Call("GET", f"{V1}/topics/{{name}}/notifications", HistoryQuery, Raw[HistoryPage], caller="principal")
+HISTORY = Call(
+    "GET",
+    f"{V1}/topics/{{name}}/notifications",
+    HistoryQuery,
+    Raw[HistoryPage],
+    caller="principal",
+    large=MAX_PAGE_BYTES + MAX_ITEM_BYTES,
+)

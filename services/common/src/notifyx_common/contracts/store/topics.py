@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from notifyx_common.contracts.call import V1, Call, Number
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number
 from notifyx_common.contracts.store.names import QueryText, RequestModel, TopicPath
 from notifyx_topics.names import AnyTopicName, TopicName
 from notifyx_topics.settings import EmailPolicy, Grant, ResourceTopic, Retention, Title, Visibility
@@ -126,7 +126,9 @@ class TopicRelease:
 CREATE_TOPIC = Call("POST", f"{V1}/topics", NewTopic, Topic, caller="principal", status=201)
 """Raises 409 ``topic_exists``."""
 
-LIST_TOPICS = Call("GET", f"{V1}/topics", TopicsQuery, Topics, caller="principal")
+LIST_TOPICS = Call(
+    "GET", f"{V1}/topics", TopicsQuery, Topics, caller="principal", large=MAX_PAGE_BYTES + MAX_ITEM_BYTES
+)
 READ_TOPIC = Call("GET", f"{V1}/topics/{{name}}", TopicPath, Topic, caller="principal")
 CHANGE_TOPIC = Call("PATCH", f"{V1}/topics/{{name}}", TopicChange, Topic, caller="principal")
 """Raises 409 ``topic_owned_by_resource``."""

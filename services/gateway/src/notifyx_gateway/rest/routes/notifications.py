@@ -10,11 +10,13 @@ from prometheus_client import Counter
 from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.call import Raw
-from notifyx_common.contracts.store.log import KeyedNotification, PublishResult
+from notifyx_common.contracts.store.inbox import INBOX
+from notifyx_common.contracts.store.log import HISTORY, KeyedNotification, PublishResult
 from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
+from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_bytes, read_model
@@ -48,7 +50,7 @@ def notification_routes(
 def _add_publishing(
     blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, recipients: Recipients, counted: Counter
 ) -> None:
-    async def answer(principal: Principal, topic: str, publication: KeyedNotification) -> Response:
+    async def publish_one(principal: Principal, topic: str, publication: KeyedNotification) -> Response:
         try:
             for error in (await recipients.refused(principal, [topic])).values():
                 raise error
@@ -65,7 +67,7 @@ def _add_publishing(
         verified = await request_auth.principal()
         topic = topic_name(name, inbox_of=verified.id)
         verified.require_scope("publish", topic)
-        return await answer(verified, topic, await _read_publication())
+        return await publish_one(verified, topic, await _read_publication())
 
     @blueprint.post("/users/<who>/notifications")
     async def send(who: str) -> Response:
@@ -76,7 +78,7 @@ def _add_publishing(
             raise NotFound("There is no such user.", code="user_not_found")
         topic = inbox_topic(user.id)
         principal.require_scope("publish", topic)
-        return await answer(principal, topic, publication)
+        return await publish_one(principal, topic, publication)
 
     @blueprint.post("/notifications:batch")
     async def publish_batch() -> Response:
@@ -113,6 +115,7 @@ def _add_reading(
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
         values = query("after", "before", "limit")
+        await answer().reserve(principal.id, HISTORY.large)
         page = await history.page(
             principal,
             topic,
@@ -146,6 +149,7 @@ def _add_reading(
     async def inbox() -> Response:
         principal = await request_auth.unrestricted_principal("read")
         values = query("unread", "limit", "after")
+        await answer().reserve(principal.id, INBOX.large)
         page = await store.inbox(
             principal,
             unread=query_flag(values, "unread"),

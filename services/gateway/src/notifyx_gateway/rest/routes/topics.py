@@ -5,8 +5,9 @@ from __future__ import annotations
 from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.store.subscriptions import Subscriptions, SubscriptionSettings
-from notifyx_common.contracts.store.topics import NewTopic, TopicPatch, Topics
+from notifyx_common.contracts.store.topics import LIST_TOPICS, NewTopic, TopicPatch, Topics
 from notifyx_common.errors import Conflict
+from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_model
@@ -48,6 +49,7 @@ def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store:
     async def topics() -> Response:
         principal = await request_auth.principal("read")
         values = query("limit", "after", "q")
+        await answer().reserve(principal.id, LIST_TOPICS.large)
         page = await store.topics(
             principal,
             limit=query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE,

@@ -1,0 +1,116 @@
+"""Large answers that nobody reads: what they hold is bounded for one user and for all, and others get theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from notifyx_common.contracts.store.log import HISTORY
+from notifyx_local.postgres import Cluster
+from support.gateway import Stack, running_stack
+
+pytestmark = pytest.mark.xdist_group("abuse")
+
+BODY = "x" * 30_000
+ITEMS = 100
+SHARE = 4 << 20
+
+
+@pytest.fixture
+async def stack(postgres: Cluster) -> AsyncIterator[Stack]:
+    limits = {"http_answer_bytes_each": SHARE, "http_answer_wait": 0.5, "http_write_timeout": 1.5}
+    async with running_stack(postgres, gateway=limits) as running:
+        ada = await running.person("ada")
+        await running.ok("POST", "/topics", ada, json={"name": "large"})
+        for _ in range(ITEMS // 25):
+            items = [{"topic": "large", "body": BODY} for _ in range(25)]
+            await running.ok("POST", "/notifications:batch", ada, json={"items": items})
+        yield running
+
+
+def without_reading(stack: Stack, path: str, token: str) -> socket.socket:
+    """A connection that requests ``path``, has room for little of the answer, and reads nothing."""
+    where = urlsplit(stack.url)
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+    sock.connect((where.hostname, where.port))
+    sock.sendall(f"GET /api/v1{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    return sock
+
+
+def counted(stack: Stack, name: str, **labels: str) -> float:
+    return stack.gateway.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+async def test_unread_answers_hold_a_share_and_then_go(stack: Stack) -> None:
+    ada, eve = await stack.person("ada"), await stack.person("eve")
+    with contextlib.ExitStack() as open_:
+        for path in ("/topics/large/notifications?limit=200", "/topics/large/notifications?limit=200&after=0"):
+            for _ in range(6):
+                open_.enter_context(without_reading(stack, path, eve))
+        async with asyncio.timeout(10):
+            while not counted(stack, "notifyx_http_answers_refused_total", limit="share"):
+                assert stack.gateway.answers.used <= SHARE
+                await asyncio.sleep(0.02)
+        assert stack.gateway.answers.used > SHARE // 2, "they are unread"
+        refused = await stack.call("GET", "/topics/large/notifications", eve)
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+        read = await stack.call("GET", "/topics/large/notifications", ada)
+        assert read.status == 200
+        assert len(read.raw) < HISTORY.large
+        async with asyncio.timeout(10):
+            while stack.gateway.answers.used:
+                await asyncio.sleep(0.02)
+        assert counted(stack, "notifyx_http_connections_closed_total", reason="write_timeout") >= 2
+        assert (await stack.call("GET", "/topics/large/notifications", eve)).status == 200
+
+
+async def test_pages_of_large_notifications_are_short_and_lead_to_all(stack: Stack) -> None:
+    ada = await stack.person("ada")
+    await stack.ok("PUT", "/topics/large/subscription", ada)
+    seqs: list[int] = []
+    after: int | None = 0
+    while after is not None:
+        page = await stack.ok("GET", f"/topics/large/notifications?limit=200&after={after}", ada)
+        assert 1 <= len(page["items"]) < ITEMS
+        seqs += [item["seq"] for item in page["items"]]
+        after = page["next"]
+    assert seqs == list(range(1, ITEMS + 1))
+    newest = await stack.ok("GET", "/topics/large/notifications?limit=200", ada)
+    assert newest["items"][0]["seq"] == 1
+    for _ in range(3):
+        items = [{"topic": "large", "body": BODY} for _ in range(20)]
+        await stack.ok("POST", "/notifications:batch", ada, json={"items": items})
+    got: list[int] = []
+    cursor = ""
+    while True:
+        page = await stack.ok("GET", f"/inbox?limit=200{cursor}", ada)
+        assert 1 <= len(page["items"]) < 60
+        got += [item["seq"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&after={page['next']}"
+    assert got == list(range(ITEMS + 60, ITEMS, -1))
+
+
+async def test_topics_with_long_lists_make_short_pages_that_lead_to_all(stack: Stack) -> None:
+    ada, eve = await stack.person("ada"), await stack.person("eve")
+    grants = [f"{number:0>310}@x.example" for number in range(1000)]
+    wanted = {"publishers": grants, "readers": grants}
+    for number in range(5):
+        await stack.ok("POST", "/topics", eve, json={"name": f"long-{number}", **wanted})
+    for who, most in ((eve, 2), (ada, 6)):
+        names: list[str] = []
+        after = ""
+        while True:
+            page = await stack.ok("GET", f"/topics?limit=200&after={after}", who)
+            assert len(page["items"]) <= most
+            names += [topic["name"] for topic in page["items"]]
+            if (after := page["next"]) is None:
+                break
+        assert names == ["large", *(f"long-{number}" for number in range(5))]
