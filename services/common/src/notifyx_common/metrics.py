@@ -185,6 +185,13 @@ CATALOGUE: tuple[Metric, ...] = (
         "Gaps in a topic's sequence that were filled from the store before delivery",
     ),
     Metric("notifyx_feed_reconnects_total", "counter", (), "Reconnections of a gateway's feed"),
+    Metric(
+        "notifyx_queue_refusals_total",
+        "counter",
+        ("queue",),
+        "Requests to the store refused because their account, or all accounts together, had too many queued",
+        _one_label("publish", "acks", "joins", "unread"),
+    ),
     Metric("notifyx_mail_dispatch_total", "counter", ("outcome",), "Emails dispatched to mailers, by outcome"),
     # store
     Metric("notifyx_published_total", "counter", (), "Notifications committed to the log"),

@@ -48,6 +48,7 @@ from notifyx_gateway.socket.longpoll import POLL_TIMEOUT, LongPoll
 from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.batching import LaneLimits
 from notifyx_gateway.upstream.identity import Authenticator
 from notifyx_gateway.upstream.mailer import Mailer
 from notifyx_gateway.upstream.outbox import Outbox
@@ -114,7 +115,17 @@ class GatewayNode(Node[GatewaySettings]):
             service_accounts=_service_accounts(settings),
         )
         self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, background=background, shared=self.shared)
-        self.store = Store(self.store_client, clock=clock, metrics=metrics, background=background)
+        self.store = Store(
+            self.store_client,
+            clock=clock,
+            metrics=metrics,
+            background=background,
+            limits=LaneLimits(
+                max_queued=settings.queue_items,
+                max_queued_bytes=settings.queue_bytes,
+                account_share=settings.queue_account_share,
+            ),
+        )
         self.recipients = Recipients(self.users, self.store, clock=clock)
         self.history = CachedHistory(
             self.store, clock=clock, metrics=metrics, background=background, shared=self.shared

@@ -179,6 +179,15 @@ class GatewaySettings(PrometheusSettings):
     publish_rate: float = Field(default=10_000, gt=0, le=1_000_000)
     """Publishes a second of a slowed-down credential. A socket is read slower; REST waits, and beyond 0.5 s rejects."""
 
+    queue_items: int = Field(default=20_000, ge=1000)
+    """Maximum number of publishes (or joins, acknowledgements) that wait for the store in one lane."""
+
+    queue_bytes: int = Field(default=32 << 20, ge=1 << 20)
+    """Maximum size of those, in bytes."""
+
+    queue_account_share: float = Field(default=0.25, gt=0, le=1)
+    """Part of a queue that one account may fill. A socket that fills it is paced, a REST request waits up to 2 s."""
+
     memcached_timeout: float = Field(default=OPERATION_TIMEOUT, gt=0, le=5)
     """Timeout of one operation of memcached; after it the request continues without, and the server is ejected."""
 

@@ -16,7 +16,8 @@ from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
-from notifyx_gateway.upstream.batching import Lane, QueuedItem, encode_batch
+from notifyx_gateway.upstream import batching
+from notifyx_gateway.upstream.batching import MIN_SHARED_ITEMS, Lane, LaneLimits, QueuedItem, encode_batch
 
 ANN, BOB = Principal(id="ann"), Principal(id="bob")
 
@@ -66,7 +67,8 @@ class Server:
 
 
 def lane(server: Server, clock: HandClock, **bounds: Any) -> Lane[Echo]:
-    return Lane("test", server.send, clock=clock, background=Background(Metrics()), **bounds)
+    limits = LaneLimits(**{"account_share": 1.0, **bounds})
+    return Lane("test", server.send, clock=clock, background=Background(Metrics()), limits=limits)
 
 
 def put(lane: Lane[Echo], number: int) -> asyncio.Future[Echo]:
@@ -135,7 +137,7 @@ async def test_a_full_queue_refuses() -> None:
 async def test_what_waited_too_long_is_refused_unsent() -> None:
     server, clock = Server(), HandClock()
     server.gate.clear()
-    queue = lane(server, clock, deadline=8.0)
+    queue = lane(server, clock)
     first = put(queue, 1)
     while not server.batches:
         await asyncio.sleep(0)
@@ -148,6 +150,45 @@ async def test_what_waited_too_long_is_refused_unsent() -> None:
         await late
     assert await fresh == Echo(n=3)
     assert server.batches == [[1], [3]]
+
+
+async def test_while_several_accounts_are_at_work_requests_are_short_and_all_are_served_in_turn() -> None:
+    server = Server()
+    server.gate.clear()
+    queue = lane(server, HandClock())
+    flood = [put(queue, n) for n in range(100, 400)]
+    while not server.batches:
+        await asyncio.sleep(0)
+    assert len(server.batches[0]) == 300, "alone, an account has whole requests"
+    flood += [put(queue, n) for n in range(400, 700)]
+    stranger = queue.submit(b'{"n":1}', BOB)
+    server.gate.set()
+    await stranger
+    assert 1 in server.batches[1], "the next request"
+    assert len(server.batches[1]) <= MIN_SHARED_ITEMS
+    answers = await asyncio.gather(*flood)
+    assert [answer.n for answer in answers] == list(range(100, 700)), "each in its order"
+
+
+async def test_a_request_waits_for_room_in_its_accounts_queue_and_then_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batching, "ROOM_TIMEOUT", 0.05)
+    server = Server()
+    server.gate.clear()
+    queue = lane(server, HandClock(), max_queued=8, account_share=0.5)
+    waiting = [put(queue, 0)]
+    while not server.batches:
+        await asyncio.sleep(0)
+    waiting += [put(queue, n) for n in range(1, 5)]
+    with pytest.raises(TooManyRequests) as refusal:
+        await queue.room("ann")
+    assert refusal.value.retry_after == 1.0
+    await queue.room("bob")
+    monkeypatch.setattr(batching, "ROOM_TIMEOUT", 10.0)
+    room = asyncio.ensure_future(queue.room("ann"))
+    server.gate.set()
+    await asyncio.gather(*waiting, room)
 
 
 async def test_closing_finishes_what_is_queued_and_refuses_more() -> None:

@@ -1,15 +1,15 @@
 """Batches calls to the store: items of one tick, or queued while a request is in flight, share the next request.
 
-A :class:`Lane` has **one** request in flight at a time, so items take effect in the order in which they were queued.
-Its queue is bounded in items and bytes. An item that waited too long is rejected before it is sent, when it certainly
-has had no effect. Each caller receives its own result or error.
+A :class:`Lane` has **one** request in flight at a time, so one owner's items take effect in the order in which they
+were queued. Its queue is bounded and serves accounts in turn (``fair_queue``). An item that waited too long is rejected
+before it is sent, when it certainly has had no effect. Each caller receives its own result or error.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from notifyx_common.background import Background
@@ -19,6 +19,7 @@ from notifyx_common.errors import Internal, NotifyxError, TooManyRequests, Unava
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import PoolUsage
 from notifyx_common.principal import Principal
+from notifyx_gateway.upstream.fair_queue import RETRY_AFTER, Crowd, FairQueue
 
 log = get_logger(__name__)
 
@@ -44,6 +45,30 @@ SendBatch = Callable[[Sequence[QueuedItem[R]], float], Awaitable[Sequence[R | It
 """Sends a batch within a timeout in seconds; returns one result per item, in order. Raises :class:`NotifyxError`."""
 
 
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """Limits of a lane: of one request, and of its queue, of which one account may fill the part ``account_share``.
+
+    ``shared_seconds`` is how long a request should take while several accounts are at work.
+    """
+
+    max_items: int = 1000
+    max_bytes: int = 512 << 10
+    max_queued: int = 20_000
+    max_queued_bytes: int = 32 << 20
+    account_share: float = 0.25
+    shared_seconds: float = 0.01
+
+
+DEFAULT_LIMITS = LaneLimits()
+
+MIN_SHARED_ITEMS = 64
+"""Items of a request while several accounts are at work, at least: fewer would mostly be overhead."""
+
+ROOM_TIMEOUT = 2.0
+"""Maximum time, in seconds, that a request waits for room in its account's queue."""
+
+
 class Lane(Generic[R]):
     """A bounded queue with one batched request in flight."""
 
@@ -55,46 +80,75 @@ class Lane(Generic[R]):
         clock: Clock,
         background: Background,
         deadline: float = 8.0,
-        max_items: int = 1000,
-        max_bytes: int = 512 << 10,
-        max_queued: int = 20_000,
-        max_queued_bytes: int = 32 << 20,
+        limits: LaneLimits = DEFAULT_LIMITS,
+        crowd: Crowd | None = None,
+        refusals: Callable[[], None] = lambda: None,
     ) -> None:
+        """``crowd`` is shared with other lanes to the same store; ``refusals`` is called for each item without room."""
         self._name = name
         self._send = send
         self._clock = clock
         self._deadline = deadline
-        self._max_items = max_items
-        self._max_bytes = max_bytes
-        self._max_queued = max_queued
-        self._max_queued_bytes = max_queued_bytes
-        self._queue: deque[QueuedItem[R]] = deque()
-        self._queued_bytes = 0
+        self._limits = limits
+        self._crowd = crowd or Crowd()
+        self._refused = refusals
+        self._queue: FairQueue[QueuedItem[R]] = FairQueue(
+            max_items=limits.max_queued, max_bytes=limits.max_queued_bytes, owner_share=limits.account_share
+        )
+        self._shared_items = MIN_SHARED_ITEMS
+        self._taken = asyncio.Event()
         self._tasks = background.tasks()
         self._working = False
         self._closed = False
 
-    def submit(self, data: bytes, principal: Principal | None) -> asyncio.Future[R]:
+    def submit(self, data: bytes, principal: Principal | None, owner: str = "") -> asyncio.Future[R]:
         """Queue an item (a JSON object); the future receives its result or its :class:`NotifyxError`.
 
-        Raises :class:`TooManyRequests` if the queue is full, :class:`Unavailable` after :meth:`close`.
+        ``owner`` is whose turn it uses, by default the principal's. Raises :class:`TooManyRequests` if the queue is
+        full, :class:`Unavailable` after :meth:`close`.
         """
         if self._closed:
             raise Unavailable("This node is stopping.")
-        if len(self._queue) >= self._max_queued or self._queued_bytes + len(data) > self._max_queued_bytes:
-            raise TooManyRequests("The gateway has more of these requests waiting than it takes; try again soon.")
+        if principal is not None and not owner:
+            owner = principal.id
+        now = self._clock.monotonic()
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._queue.append(QueuedItem(data, principal, future, self._clock.monotonic() + self._deadline))
-        self._queued_bytes += len(data)
+        try:
+            evicted = self._queue.push(owner, QueuedItem(data, principal, future, now + self._deadline))
+        except TooManyRequests:
+            self._refused()
+            raise
+        if evicted is not None:
+            self._refused()
+            _fail(
+                [evicted], TooManyRequests("The gateway is busy with others; try again soon.", retry_after=RETRY_AFTER)
+            )
+        self._crowd.note(owner, now)
         if not self._working:
             # The task starts after the callbacks of this tick, so that their items share its first request.
             self._working = True
             self._tasks.spawn("lane", self._run())
         return future
 
+    async def room(self, owner: str) -> None:
+        """Wait until ``owner`` has room in its queue. Raises :class:`TooManyRequests` after :data:`ROOM_TIMEOUT`."""
+        if self._queue.has_room(owner):
+            return
+        try:
+            async with asyncio.timeout(ROOM_TIMEOUT):
+                while not self._queue.has_room(owner):
+                    self._taken.clear()
+                    await self._taken.wait()
+        except TimeoutError:
+            self._refused()
+            raise TooManyRequests(
+                "This account has more requests waiting than the gateway takes; try again soon.",
+                retry_after=RETRY_AFTER,
+            ) from None
+
     def usage(self) -> PoolUsage:
         """Return the number of queued items, and its limit."""
-        return PoolUsage(len(self._queue), self._max_queued)
+        return PoolUsage(len(self._queue), self._queue.max_items)
 
     async def close(self) -> None:
         """Reject new items, and wait for the queued ones (each has a deadline)."""
@@ -103,29 +157,37 @@ class Lane(Generic[R]):
 
     async def _run(self) -> None:
         try:
-            while self._queue:
-                await self._send_batch(self._next_batch())
+            while len(self._queue):
+                started = self._clock.monotonic()
+                batch = self._next_batch(started)
+                self._taken.set()
+                await self._send_batch(batch)
+                self._learn(len(batch), self._clock.monotonic() - started)
         finally:
             self._working = False
 
-    def _next_batch(self) -> list[QueuedItem[R]]:
-        batch: list[QueuedItem[R]] = []
-        size = 0
-        now = self._clock.monotonic()
-        while self._queue and len(batch) < self._max_items:
-            item = self._queue[0]
-            if batch and size + len(item.data) > self._max_bytes:
-                break
-            self._queue.popleft()
-            self._queued_bytes -= len(item.data)
+    def _next_batch(self, now: float) -> list[QueuedItem[R]]:
+        limits, owners = self._limits, self._queue.owners
+        items = limits.max_items
+        if owners > 1 or self._crowd.shared(now):
+            items = min(items, self._shared_items)
+        share = max(1, items // owners) if owners > 1 else items
+
+        def wanted(item: QueuedItem[R]) -> bool:
             if item.future.done():  # its caller has gone
-                continue
+                return False
             if item.until - now < MIN_REMAINING:
                 item.future.set_exception(Unavailable("The store did not take this request in time."))
-                continue
-            batch.append(item)
-            size += len(item.data)
-        return batch
+                return False
+            return True
+
+        return self._queue.take(items, limits.max_bytes, share, wanted)
+
+    def _learn(self, count: int, seconds: float) -> None:
+        """Adapt the size of shared requests to what the store does in :attr:`LaneLimits.shared_seconds`."""
+        if count >= MIN_SHARED_ITEMS // 2 and seconds > 0:
+            fitting = int(count / seconds * self._limits.shared_seconds)
+            self._shared_items = max(MIN_SHARED_ITEMS, min(fitting, self._limits.max_items))
 
     async def _send_batch(self, batch: list[QueuedItem[R]]) -> None:
         if not batch:

@@ -77,7 +77,8 @@ from notifyx_common.errors import InvalidRequest, NotFound, TooLarge, Unavailabl
 from notifyx_common.metrics import Metrics, combined
 from notifyx_common.principal import Principal
 from notifyx_common.reading import invalid_request
-from notifyx_gateway.upstream.batching import Lane, QueuedItem, SendBatch, encode_batch
+from notifyx_gateway.upstream.batching import DEFAULT_LIMITS, Lane, LaneLimits, QueuedItem, SendBatch, encode_batch
+from notifyx_gateway.upstream.fair_queue import Crowd
 
 B = TypeVar("B", bound=BaseModel)
 M = TypeVar("M", bound=BaseModel)
@@ -106,12 +107,26 @@ class Store:
         metrics: Metrics,
         background: Background,
         deadline: float = DEADLINE,
+        limits: LaneLimits = DEFAULT_LIMITS,
     ) -> None:
+        """``limits`` are those of each lane."""
         self.client = client
+        crowd = Crowd()
 
         def lanes(kind: str, count: int, send: SendBatch[R]) -> list[Lane[R]]:
+            refused = metrics.counter("notifyx_queue_refusals_total").labels(kind)
             created = [
-                Lane(f"{kind} {n}", send, clock=clock, background=background, deadline=deadline) for n in range(count)
+                Lane(
+                    f"{kind} {n}",
+                    send,
+                    clock=clock,
+                    background=background,
+                    deadline=deadline,
+                    limits=limits,
+                    crowd=crowd,
+                    refusals=refused.inc,
+                )
+                for n in range(count)
             ]
             metrics.observe_pool(kind, lambda: combined(lane.usage() for lane in created))
             return created
@@ -149,7 +164,13 @@ class Store:
 
     async def publish(self, principal: Principal, topic: str, notification: KeyedNotification) -> PublishResult:
         """Publish; return once the notification is committed."""
+        await _lane(self._publishes, topic).room(principal.id)
         return await self.enqueue_publish(principal, topic, notification)
+
+    async def room_to_publish(self, principal: Principal) -> None:
+        """Wait a moment until the principal has room in the queues. Raises :class:`TooManyRequests`."""
+        for lane in self._publishes:
+            await lane.room(principal.id)
 
     def enqueue_ack(
         self, principal: Principal, topic: str, up_to: int | None = None, seqs: list[int] | None = None
@@ -176,7 +197,7 @@ class Store:
     async def unread(self, user: str, topic: str) -> UnreadResult:
         """Return the unread count of a (user, topic) pair."""
         item = _checked(UnreadItem, {"user": user, "topic": topic})
-        return await _lane(self._unread, user).submit(orjson.dumps(item.model_dump()), None)
+        return await _lane(self._unread, user).submit(orjson.dumps(item.model_dump()), None, user)
 
     async def history(
         self,

@@ -90,6 +90,7 @@ def _add_publishing(
         batch = await read_model(PublishBatch)
         read = [_read_item(principal, item) for item in batch.items]
         refused = await recipients.refused(principal, [one[0] for one in read if isinstance(one, tuple)])
+        await store.room_to_publish(principal)
         # Queued one by one, so that the order within each topic is the order of the items.
         waiting = [_enqueue_item(store, principal, one, refused) for one in read]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)

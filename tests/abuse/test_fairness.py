@@ -1,0 +1,80 @@
+"""A flood of one account's publishes: others wait for a short request, not for the flood."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from notifyx_common.background import Background
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import StaticDiscovery
+from notifyx_common.clock import SystemClock
+from notifyx_common.contracts.store.log import KeyedNotification
+from notifyx_common.contracts.store.topics import NewTopic
+from notifyx_common.metrics import Metrics
+from notifyx_gateway.upstream.store import Store
+from notifyx_local.postgres import Cluster
+from support.postgres import create_migrated, drop_database
+from support.store import SCHEMA, TOKEN, running_store, store_settings, user
+
+FLOODER, STRANGER = user("flooder"), user("stranger")
+
+SOCKETS, IN_FLIGHT = 12, 250
+PUBLISHES = 15
+
+
+@pytest.fixture
+async def store(postgres: Cluster) -> AsyncIterator[Store]:
+    """A gateway's client of a store."""
+    url = await create_migrated(postgres, SCHEMA)
+    metrics, clock = Metrics(), SystemClock()
+    async with running_store(store_settings(url)) as node:
+        discovery = StaticDiscovery({"store": [Endpoint("store", node.url)]})
+        client = ServiceClient("store", discovery=discovery, token=TOKEN, metrics=metrics, clock=clock)
+        async with client, Store(client, clock=clock, metrics=metrics, background=Background(metrics)) as gateway:
+            yield gateway
+    await drop_database(postgres, url)
+
+
+def same_lane(topic: str) -> str:
+    """Another topic's name that has to share a lane with ``topic``, whatever their number."""
+    lane = zlib.crc32(topic.encode()) % 64
+    return next(name for n in range(10_000) if zlib.crc32((name := f"other.{n}").encode()) % 64 == lane)
+
+
+async def test_others_wait_for_a_short_request_and_not_for_the_flood(store: Store) -> None:
+    await store.create_topic(FLOODER, NewTopic(name="flood"))
+    other = same_lane("flood")
+    await store.create_topic(STRANGER, NewTopic(name=other))
+    answered = 0
+    ending = asyncio.Event()
+
+    async def socket() -> None:
+        nonlocal answered
+        while not ending.is_set():
+            await store.enqueue_publish(FLOODER, "flood", KeyedNotification(body="x" * 200))
+            answered += 1
+
+    async def publish() -> tuple[int, float]:
+        """Return how many of the flood were answered meanwhile, and the seconds."""
+        before, started = answered, time.perf_counter()
+        await store.publish(STRANGER, other, KeyedNotification(body="mine"))
+        return answered - before, time.perf_counter() - started
+
+    alone = [(await publish())[1] for _ in range(PUBLISHES)]
+    flood = [asyncio.create_task(socket()) for _ in range(SOCKETS * IN_FLIGHT)]
+    while answered < SOCKETS * IN_FLIGHT:
+        await asyncio.sleep(0.01)
+    meanwhile = [await publish() for _ in range(PUBLISHES)]
+    ending.set()
+    await asyncio.gather(*flood)
+    # The first may meet a long request, from when the account was alone; the later ones meet short ones.
+    ahead = sorted(count for count, _ in meanwhile[1:])
+    assert ahead[-1] < SOCKETS * IN_FLIGHT / 2, ahead
+    slowest = max(seconds for _, seconds in meanwhile[1:])
+    assert slowest < 2 * max(alone) + 0.25, (slowest, max(alone))
