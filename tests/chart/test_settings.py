@@ -30,7 +30,7 @@ KINDS: dict[str, type[ServiceSettings]] = {
 # What the ports of the chart, the images or a run without a cluster decide; a value for them could only break things.
 DECIDED = {
     "host", "port", "own_port", "metrics_port", "socket_port", "advertise_host", "registry_urls", "registry_lease",
-    "ready_file", "web_folder",
+    "ready_file", "web_folder", "storage_path", "storage_min_free",
 }  # fmt: skip
 SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef"
 FIELDS = {"metadata.name": "notifyx-pod-1", "metadata.namespace": NAMESPACE}

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from notifyx_common.alarms import Alarms
 from notifyx_common.principal import Principal, system_principal
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
@@ -41,7 +42,8 @@ class StoreTopic(Topic):
         self, count: int = 1, *, at: datetime = NOW, expires_at: datetime | None = None, body: str = "body"
     ) -> int:
         self.clock.time = at
-        publisher = Publisher(self.context, StoreMetrics.of(self.context.metrics), lambda _: None, "test")
+        alarms = Alarms(self.context.metrics, self.context.clock.monotonic)
+        publisher = Publisher(self.context, StoreMetrics.of(self.context.metrics), lambda _: None, "test", alarms)
         item = {"p": 0, "topic": self.name, "title": "Title", "body": body, "expires_at": expires_at}
         batch = {
             "batch_id": uuid4().hex,

@@ -214,6 +214,15 @@ notifyx.dev/secrets: {{ include "notifyx.secretsChecksum" .root }}
 {{- end }}
 {{- end -}}
 
+{{/* The size of the volume that holds the store's database, in the form that its settings read; empty: unknown. */}}
+{{- define "notifyx.storageCapacity" -}}
+{{- $size := .Values.alarms.storageCapacity -}}
+{{- if and (not $size) (not .Values.database.store.existingSecret) .Values.postgres.persistence.enabled -}}
+{{- $size = .Values.postgres.persistence.size -}}
+{{- end -}}
+{{- if hasSuffix "i" $size }}{{ $size }}B{{ else }}{{ $size }}{{ end -}}
+{{- end -}}
+
 {{- define "notifyx.ports" -}}
 - {name: http, containerPort: 4000}
 - {name: metrics, containerPort: 9090}

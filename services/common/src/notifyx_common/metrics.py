@@ -127,6 +127,12 @@ CATALOGUE: tuple[Metric, ...] = (
         "Places of a bounded pool or queue by state: used, limit, or waiting (callers that wait for a place)",
     ),
     Metric(
+        "notifyx_alarm",
+        "gauge",
+        ("resource",),
+        "1 while nothing new is accepted because this resource is nearly used up: storage or memory",
+    ),
+    Metric(
         "notifyx_background_failures_total",
         "counter",
         ("task", "kind"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from notifyx_common.alarms import Alarms, watch_memory
 from notifyx_common.caching.memcached import Memcached, parse_servers
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import Discovery
@@ -115,6 +116,7 @@ class GatewayNode(Node[GatewaySettings]):
             service_accounts=_service_accounts(settings),
         )
         self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, background=background, shared=self.shared)
+        self.alarms = Alarms(metrics, clock.monotonic)
         self.store = Store(
             self.store_client,
             clock=clock,
@@ -125,6 +127,7 @@ class GatewayNode(Node[GatewaySettings]):
                 max_queued_bytes=settings.queue_bytes,
                 account_share=settings.queue_account_share,
             ),
+            alarms=self.alarms,
         )
         self.recipients = Recipients(self.users, self.store, clock=clock)
         self.history = CachedHistory(
@@ -206,6 +209,7 @@ class GatewayNode(Node[GatewaySettings]):
             await stack.enter_async_context(part)
         for component in (self.store, self.hub, self.verification, self.socket, self.peers, self.longpoll):
             await stack.enter_async_context(component)
+        await stack.enter_async_context(watch_memory(self.alarms, self.settings.memory_high, self.background))
         if self.settings.dashboard:
             await stack.enter_async_context(self.collector)
             if self.prometheus is not None and self.prometheus_charts is not None:

@@ -179,6 +179,9 @@ class GatewaySettings(PrometheusSettings):
     publish_rate: float = Field(default=10_000, gt=0, le=1_000_000)
     """Publishes a second of a slowed-down credential. A socket is read slower; REST waits, and beyond 0.5 s rejects."""
 
+    memory_high: float = Field(default=0.0, ge=0, le=1)
+    """Part of the container's memory limit above which this node accepts nothing new; 0: never."""
+
     queue_items: int = Field(default=20_000, ge=1000)
     """Maximum number of publishes (or joins, acknowledgements) that wait for the store in one lane."""
 

@@ -133,6 +133,7 @@ def service_specs(
             options.stores,
             {
                 "NOTIFYX_DATABASE_URL": databases["store"],
+                "NOTIFYX_STORAGE_PATH": str(folders.data),
                 "NOTIFYX_UNSUBSCRIBE_SECRET": secrets.unsubscribe_secret,
                 "NOTIFYX_MAIL_DOMAIN": parseaddr(smtp.sender)[1].rpartition("@")[2] or "localhost",
             },

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 import asyncpg
 from quart import Quart, Response
 
+from notifyx_common.alarms import Alarms, watch_memory
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database
 from notifyx_common.errors import InvalidRequest
@@ -23,6 +24,7 @@ from notifyx_store.feed.server import FeedServer
 from notifyx_store.log.publish import STATEMENTS, Publisher
 from notifyx_store.maintenance.loops import Maintenance
 from notifyx_store.maintenance.purge import run_purge
+from notifyx_store.maintenance.storage import watch_storage
 from notifyx_store.routes.batches import batch_routes
 from notifyx_store.routes.feed import feed_routes
 from notifyx_store.routes.inbox import inbox_routes
@@ -51,7 +53,8 @@ class StoreNode(Node[StoreSettings]):
         origin = uuid.uuid4().hex[:12]
         self.feed = FeedServer(self.parts, core, origin, self.background)
         self.maintenance = Maintenance(self.parts, self.background)
-        publisher = Publisher(self.parts, core, self.feed.offer, origin)
+        self.alarms = Alarms(self.metrics, self.clock.monotonic)
+        publisher = Publisher(self.parts, core, self.feed.offer, origin, self.alarms)
         self.database.attach(self.app)
         _reject_nul(self.app)
         for blueprint in (
@@ -72,6 +75,8 @@ class StoreNode(Node[StoreSettings]):
         await stack.enter_async_context(self.database)
         await stack.enter_async_context(self.maintenance)
         await stack.enter_async_context(run_purge(self.parts, self.background))
+        await stack.enter_async_context(watch_storage(self.parts, self.alarms, self.background))
+        await stack.enter_async_context(watch_memory(self.alarms, self.settings.memory_high, self.background))
         await stack.enter_async_context(self.feed.running(self.maintenance.wake))
 
     async def drain(self) -> None:

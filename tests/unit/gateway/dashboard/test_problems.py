@@ -55,6 +55,8 @@ def test_nodes(services: dict[str, list[NodeState]], sentence: str, severity: st
     ("recent", "words"),
     [
         (intervals(imbalance=1), "ledger does not balance"),
+        (intervals(storage_alarm=1), "storage is nearly full"),
+        (intervals(memory_alarm=1), "short of memory"),
         (intervals(mail_age=300), "oldest has been due for 5 minutes"),
         (intervals(mails_failed=3), "3 attempts to send email failed"),
         (intervals(requests=100, errors=50), "50 % of all requests"),

@@ -53,6 +53,10 @@ _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
         "The database did not answer in time. Try again.",
     ),
     (
+        (asyncpg.DiskFullError,),
+        "The database has no space left; nothing changed. Try again later.",
+    ),
+    (
         # PostgreSQL ended the session because this process kept a transaction waiting.
         (asyncpg.IdleInTransactionSessionTimeoutError,),
         "This node did not go on in time, and nothing changed. Try again.",

@@ -47,6 +47,8 @@ def interval_between(at: float, seconds: float, before: NodeReadings, after: Nod
         "mails_waiting": None if pending is None else pending + (leased or 0.0),
         "mail_age": highest(after, "notifyx_outbox_oldest_seconds"),
         "addresses_stopped": highest(after, "notifyx_refused_addresses", state="stopped"),
+        "storage_alarm": highest(after, "notifyx_alarm", resource="storage"),
+        "memory_alarm": highest(after, "notifyx_alarm", resource="memory"),
         "imbalance": highest(after, "notifyx_ledger_imbalance"),
         "feed_lag": highest(after, "notifyx_feed_lag_seconds"),
     }

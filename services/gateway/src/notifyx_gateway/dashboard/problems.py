@@ -42,7 +42,7 @@ def find_problems(services: Mapping[str, Sequence[NodeState]], recent: Sequence[
     """Return the problems of the platform, from the state of its nodes and the intervals of the last :data:`WINDOW`."""
     problems = [problem for name, nodes in services.items() for problem in _service(name, nodes)]
     if recent:
-        problems += [*_ledger_problems(recent[-1]), *_mail(recent), *_traffic(recent)]
+        problems += [*_alarms(recent[-1]), *_ledger_problems(recent[-1]), *_mail(recent), *_traffic(recent)]
     return sorted(problems, key=lambda problem: problem.severity != "down")
 
 
@@ -63,6 +63,15 @@ def _service(name: str, nodes: Sequence[NodeState]) -> list[Problem]:
         for node in nodes
         if not node.ready
     ]
+
+
+def _alarms(interval: Interval) -> list[Problem]:
+    problems = []
+    if interval.levels.get("storage_alarm"):
+        problems.append(Problem("down", "The storage is nearly full: nothing new is accepted. Reading goes on."))
+    if interval.levels.get("memory_alarm"):
+        problems.append(Problem("down", "A node is short of memory and accepts nothing new. Reading goes on."))
+    return problems
 
 
 def _ledger_problems(interval: Interval) -> list[Problem]:

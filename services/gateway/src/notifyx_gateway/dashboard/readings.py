@@ -24,6 +24,7 @@ USED_METRICS = (
     "notifyx_outbox_emails",
     "notifyx_outbox_oldest_seconds",
     "notifyx_ledger_imbalance",
+    "notifyx_alarm",
     "notifyx_feed_lag_seconds",
 )
 """Metrics that the page uses; others are not stored."""

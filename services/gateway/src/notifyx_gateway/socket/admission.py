@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from notifyx_common.alarms import Alarms
 from notifyx_common.errors import NotifyxError, Unauthenticated
 from notifyx_common.metrics import Metrics, PoolUsage
 from notifyx_common.security_log import SecurityLog
@@ -41,9 +42,15 @@ class Admissions:
     """Admits clients: with a verified credential, and with a place by user, address and node."""
 
     def __init__(
-        self, authenticator: Authenticator, settings: SocketSettings, metrics: Metrics, security: SecurityLog
+        self,
+        authenticator: Authenticator,
+        settings: SocketSettings,
+        metrics: Metrics,
+        security: SecurityLog,
+        alarms: Alarms,
     ) -> None:
         self._authenticator = authenticator
+        self._alarms = alarms
         self._security = security
         self._timeout = settings.proof_timeout
         caps = Caps(settings.max_connections_per_user, settings.max_connections_per_address, settings.max_connections)
@@ -108,6 +115,8 @@ class Admissions:
         return turn
 
     def _admit(self, verified: VerifiedToken, address: str | None, key: str | None) -> Admission | Rejection:
+        if (alarm := self._alarms.error()) is not None:
+            return Rejection(503, alarm.reason, alarm.retry_after or 0.0)
         place = self._places.take(verified.principal.id, address)
         if isinstance(place, Place):
             return Admission(verified, place, key)

@@ -8,6 +8,7 @@ connection is handed over to picows, which reads a bounded amount at a time.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -187,9 +188,10 @@ class Entrance(asyncio.Protocol):
     def _reject(self, rejection: Rejection) -> None:
         if self._transport.is_closing():
             return
-        response = WSUpgradeResponse.create_error_response(
-            rejection.status, rejection.reason.encode(), {"Connection": "close"}
-        )
+        headers = {"Connection": "close"}
+        if rejection.retry_after:
+            headers["Retry-After"] = str(math.ceil(rejection.retry_after))
+        response = WSUpgradeResponse.create_error_response(rejection.status, rejection.reason.encode(), headers)
         self._transport.write(bytes(response.to_bytes()))
         self._transport.close()  # the deadline still holds for a client that does not read
 

@@ -62,7 +62,7 @@ class SocketListener:
         security: SecurityLog,
     ) -> None:
         unread_pusher = UnreadPusher(hub, store, delay=settings.unread_delay, background=background)
-        admissions = Admissions(authenticator, settings, metrics, security)
+        admissions = Admissions(authenticator, settings, metrics, security, store.alarms)
         self.context = SocketContext(
             hub=hub,
             store=store,

@@ -25,10 +25,11 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """The HTTP response of a rejection: ``status`` and one sentence."""
+    """The HTTP response of a rejection: ``status``, one sentence, and when to try again, in seconds (0: unknown)."""
 
     status: int
     reason: str
+    retry_after: float = 0.0
 
 
 def check_upgrade(

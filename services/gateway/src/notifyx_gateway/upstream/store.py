@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from notifyx_common.alarms import Alarms
 from notifyx_common.background import Background
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.clock import Clock
@@ -108,8 +109,10 @@ class Store:
         background: Background,
         deadline: float = DEADLINE,
         limits: LaneLimits = DEFAULT_LIMITS,
+        alarms: Alarms | None = None,
     ) -> None:
-        """``limits`` are those of each lane."""
+        """``limits`` are those of each lane; while one of this node's ``alarms`` is on, nothing is published."""
+        self.alarms = alarms or Alarms(metrics, clock.monotonic)
         self.client = client
         crowd = Crowd()
 
@@ -150,9 +153,10 @@ class Store:
     ) -> asyncio.Future[PublishResult]:
         """Queue a publish. One publisher's publishes to one topic are committed in the order of these calls.
 
-        ``topic`` is a topic's name, or an inbox's. Raises :class:`InvalidRequest`, :class:`TooLarge` or
-        :class:`TooManyRequests` at once.
+        ``topic`` is a topic's name, or an inbox's. Raises :class:`InvalidRequest`, :class:`TooLarge`,
+        :class:`TooManyRequests` or :class:`MemoryLow` at once.
         """
+        self.alarms.check()
         if not (notification.title or notification.body or notification.data):
             raise InvalidRequest("A notification needs a title, a body or data.", code="empty_notification")
         if notification.data is not None and len(orjson.dumps(notification.data)) > MAX_DATA_BYTES:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pathlib import Path
+
+from pydantic import ByteSize, Field, SecretStr
 
 from notifyx_store.base.background_settings import BackgroundSettings
 
@@ -26,6 +28,21 @@ class StoreSettings(BackgroundSettings):
     """Timeout of a transaction that waits for this process; PostgreSQL then ends its session and frees its locks.
 
     Shorter than ``lock_timeout``: whoever waits for the locks of a store that hangs gets them."""
+
+    memory_high: float = Field(default=0.0, ge=0, le=1)
+    """Part of the container's memory limit above which this node accepts nothing new; 0: never."""
+
+    storage_capacity: ByteSize = ByteSize(0)
+    """Size of the volume that holds PostgreSQL's data, such as ``8GiB``; 0: unknown, and not compared."""
+
+    storage_high: float = Field(default=0.85, gt=0, le=1)
+    """Part of ``storage_capacity`` that all databases may fill before nothing new is accepted (logs need room, too)."""
+
+    storage_path: Path | None = None
+    """A folder on the volume of PostgreSQL's data, where this process can see it; its free space is measured."""
+
+    storage_min_free: ByteSize = ByteSize(512 << 20)
+    """Free space there, below which nothing new is accepted."""
 
     max_body: int = Field(default=64 << 20, ge=1024)
     """Maximum size of a request body in bytes: a whole batch of large notifications has to fit."""

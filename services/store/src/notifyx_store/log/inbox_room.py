@@ -16,7 +16,7 @@ import asyncpg
 from notifyx_store.log.publish_plan import Candidate
 from notifyx_store.topics.permissions import TopicRow
 
-_UNREAD = """
+UNREAD = """
 SELECT t.id, t.last_seq - s.first_seq + 1 - s.acked_total - s.expired_total AS unread
 FROM topics t JOIN subscriptions s ON s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL
 WHERE t.id = ANY($1::uuid[])
@@ -39,7 +39,7 @@ async def inbox_room(
     ]
     if not tight:
         return {}
-    rows = await connection.fetch(_UNREAD, tight)
+    rows = await connection.fetch(UNREAD, tight)
     return {row["id"]: max_unread_of(inboxes[row["id"]], max_unread) - row["unread"] for row in rows}
 
 

@@ -16,12 +16,15 @@ from typing import Any
 import asyncpg
 import orjson
 
+from notifyx_common.alarms import Alarms, StorageFull
+from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.contracts.store.log import PublishBatch, PublishItem
+from notifyx_common.errors import Unavailable
 from notifyx_store.base import wakeups
 from notifyx_store.base.batches import ReadBatch, read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
-from notifyx_store.log.inbox_room import inbox_room
+from notifyx_store.log import inbox_room
 from notifyx_store.log.publish_plan import (
     Candidate,
     EarlierPublish,
@@ -31,7 +34,7 @@ from notifyx_store.log.publish_plan import (
     assign_seqs,
     validate,
 )
-from notifyx_store.topics.rows import lock_topic_rows
+from notifyx_store.topics.rows import lock_topic_rows, read_topics
 
 # Runs after the rows are locked, so that it sees what an awaited transaction has committed.
 _READ_EARLIER = """
@@ -61,7 +64,7 @@ WITH moved AS (
 )
 """ + wakeups.notify("$17")  # noqa: S608 - constants of the code
 
-STATEMENTS = (_READ_EARLIER, _WRITE)
+STATEMENTS = (_READ_EARLIER, inbox_room.UNREAD, _WRITE)
 """What runs while the rows of topics are locked."""
 
 _RECORD = "SELECT results FROM publish_batches WHERE batch_id = $1"
@@ -81,27 +84,53 @@ OfferCallback = Callable[[Committed], None]
 class Publisher:
     """Publishes batches and offers what was committed to this replica's feed at once."""
 
-    def __init__(self, context: StoreContext, metrics: StoreMetrics, offer: OfferCallback, origin: str) -> None:
+    def __init__(
+        self, context: StoreContext, metrics: StoreMetrics, offer: OfferCallback, origin: str, alarms: Alarms
+    ) -> None:
         self._context = context
         self._metrics = metrics
         self._offer = offer
         self._origin = origin
+        self._alarms = alarms
 
     async def publish(self, data: Any) -> bytes:
         """Publish a batch; return the answer as JSON.
 
         Raises :class:`InvalidRequest` for a malformed batch (a malformed item is answered in its place), and the
         driver's errors where the database is away: the outcome is then unknown, and the batch can be sent again.
+        While an alarm is on, each item is rejected with its reason, except those that were accepted earlier.
         """
         batch = read_batch(PublishBatch, PublishItem, data)
         async with self._context.pool.acquire() as connection:
+            if (alarm := self._alarms.error()) is not None:
+                return await self._answer_accepted(connection, batch, alarm)
             try:
                 return await self._transaction(connection, batch)
+            except asyncpg.DiskFullError:
+                # The transaction was rolled back, also where it failed at its commit.
+                self._alarms.trip("storage")
+                return await self._answer_accepted(connection, batch, StorageFull())
             except asyncpg.UniqueViolationError:
                 # The same batch was published at the same time, over other topics: the answer it recorded counts.
                 if (record := await connection.fetchval(_RECORD, batch.batch_id)) is not None:
                     return _answer(record)
                 raise
+
+    async def _answer_accepted(
+        self, connection: asyncpg.Connection, batch: ReadBatch[PublishItem], alarm: Unavailable
+    ) -> bytes:
+        """Return the answers of what was accepted earlier, and ``alarm`` for the rest; nothing is written."""
+        names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
+        candidates, refused = validate(batch, await read_topics(connection, names))
+        record, used = await self._read_earlier(connection, batch.batch_id, candidates)
+        if record is not None:
+            return _answer(record)
+        accepted = [one for one in candidates if one.used_key in used]
+        rest = dict.fromkeys(range(len(batch.items)), ItemError.of(alarm)) | refused
+        for one in accepted:
+            del rest[one.position]
+        plan = assign_seqs(len(batch.items), accepted, rest, used, {}, self._context.clock.now())
+        return _answer(orjson.dumps(plan.results).decode())
 
     async def _transaction(self, connection: asyncpg.Connection, batch: ReadBatch[PublishItem]) -> bytes:
         started = time.perf_counter()
@@ -113,7 +142,7 @@ class Publisher:
             if record is not None:
                 return _answer(record)
             now = self._context.clock.now()
-            room = await inbox_room(connection, candidates, self._context.settings.inbox_max_unread)
+            room = await inbox_room.inbox_room(connection, candidates, self._context.settings.inbox_max_unread)
             plan = assign_seqs(len(batch.items), candidates, refused, used, room, now)
             results = orjson.dumps(plan.results).decode()
             if plan.runs:
