@@ -1,4 +1,4 @@
-"""A flood of one account's publishes: others wait for a short request, not for the flood."""
+"""A flood of one account's publishes, or of mail to one person: others wait for a short request, not for the flood."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import asyncio
 import time
 import zlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from notifyx_common.background import Background
@@ -19,8 +21,11 @@ from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.store import Store
 from notifyx_local.postgres import Cluster
+from notifyx_store.mail.outbox import lease_due
+from notifyx_store.mail.outbox_fill import fill_outbox
 from support.postgres import create_migrated, drop_database
 from support.store import SCHEMA, TOKEN, running_store, store_settings, user
+from support.store_database import CONFIG, NOW, new_topic, pool_on
 
 FLOODER, STRANGER = user("flooder"), user("stranger")
 
@@ -38,6 +43,15 @@ async def store(postgres: Cluster) -> AsyncIterator[Store]:
         client = ServiceClient("store", discovery=discovery, token=TOKEN, metrics=metrics, clock=clock)
         async with client, Store(client, clock=clock, metrics=metrics, background=Background(metrics)) as gateway:
             yield gateway
+    await drop_database(postgres, url)
+
+
+@pytest.fixture
+async def pool(postgres: Cluster) -> AsyncIterator[asyncpg.Pool]:
+    """Connections to a database with the store's tables."""
+    url = await create_migrated(postgres, SCHEMA)
+    async with pool_on(url) as connections:
+        yield connections
     await drop_database(postgres, url)
 
 
@@ -78,3 +92,21 @@ async def test_others_wait_for_a_short_request_and_not_for_the_flood(store: Stor
     assert ahead[-1] < SOCKETS * IN_FLIGHT / 2, ahead
     slowest = max(seconds for _, seconds in meanwhile[1:])
     assert slowest < 2 * max(alone) + 0.25, (slowest, max(alone))
+
+
+async def test_a_flood_of_mail_to_one_delays_no_other(pool: asyncpg.Pool) -> None:
+    flood, broadcast, quiet = [await new_topic(pool) for _ in range(3)]
+    await flood.subscribe("ann", "every")
+    for number in range(200):
+        await broadcast.subscribe(f"reader-{number}", "every")
+    await quiet.subscribe("bob", "every")
+    await flood.publish(600)
+    await broadcast.publish(2)
+    await quiet.publish(at=NOW + timedelta(seconds=1))
+    async with pool.acquire() as connection:
+        while (await fill_outbox(connection, [flood.id, broadcast.id, quiet.id], NOW)).unfinished:
+            pass
+        now = NOW + timedelta(seconds=5)
+        mails = await lease_due(connection, CONFIG, owner="me", limit=10, lease=60, now=now)
+    assert len(mails) == 10
+    assert "bob" in {mail.user for mail in mails}, "the newest of a thousand due mails, and the first of its recipient"

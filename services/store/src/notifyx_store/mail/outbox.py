@@ -33,6 +33,9 @@ from notifyx_store.mail.outbox_rules import (
 CONFIRM_SECONDS = 30.0
 """A confirmed mail stays leased for at least this long: the time to send it."""
 
+DUE_IN_TURN = 10_000
+"""Number of due mails, the oldest, among which recipients and topics have turns."""
+
 _MAX_LEASE_ROUNDS = 20
 """Maximum number of queries of one lease request, while the mails that they find are fenced."""
 
@@ -74,11 +77,22 @@ _VERDICTS = f"""
         END AS reason) AS verdict
 """  # noqa: S608 - put together from constants
 
+# Recipients have turns, and so have topics: a person's second mail comes after everybody's first, so that a flood to
+# one delays nobody else. The turns are those of the oldest due mails.
+_DUE = f"""
+    SELECT id AS due_id, due_at AS since,
+           greatest(row_number() OVER (PARTITION BY user_id ORDER BY due_at, id),
+                    row_number() OVER (PARTITION BY topic_id ORDER BY due_at, id)) AS turn
+    FROM (SELECT id, user_id, topic_id, due_at FROM outbox WHERE state = 'pending' AND due_at <= $1
+          ORDER BY due_at LIMIT {DUE_IN_TURN}) AS oldest
+"""  # noqa: S608 - put together from constants
+
 # Of the mails to a refused address one is leased. Its lease is also when the next one may be tried: what another
 # dispatcher leased before the refusal is then no longer confirmed.
 _LEASE = f"""
-WITH picked AS (
-    SELECT * FROM outbox WHERE state = 'pending' AND due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+WITH due AS ({_DUE}), picked AS (
+    SELECT o.* FROM due JOIN outbox o ON o.id = due.due_id AND o.state = 'pending'
+    ORDER BY due.turn, due.since LIMIT $2 FOR UPDATE OF o SKIP LOCKED
 ), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY due_at, created_at, id) AS place FROM picked
 ), judged AS ({_VERDICTS}), changed AS (
@@ -150,7 +164,7 @@ class OutboxConfig:
 async def lease_due(
     connection: asyncpg.Connection, config: OutboxConfig, *, owner: str, limit: int, lease: float, now: datetime
 ) -> list[OutboxMail]:
-    """Lease up to ``limit`` due mails to ``owner`` for ``lease`` seconds, oldest first.
+    """Lease up to ``limit`` due mails to ``owner`` for ``lease`` seconds, in turn between recipients, oldest first.
 
     Due mails that are no longer wanted are fenced. Fewer than ``limit`` means that no more are due, or that
     other dispatchers are leasing them.
