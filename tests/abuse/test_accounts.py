@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from notifyx_auth.models import User
 from notifyx_common.contracts.auth import SIGN_UP
+from notifyx_common.contracts.store.log import KeyedNotification
+from notifyx_common.errors import InvalidRequest
+from notifyx_common.reading import parse_json, parse_model
+from notifyx_gateway.rest.publish_request import read_publish_request
+from notifyx_gateway.rest.requests import PublishBatch
+from notifyx_gateway.socket.frames import decode_text
 from notifyx_local.postgres import Cluster
 from support.auth import PASSWORD, running_auth
 from support.gateway import TOKEN, running_stack
@@ -70,3 +80,65 @@ async def test_the_link_to_claim_an_account_goes_to_the_mailbox_alone(postgres: 
             assert b"token" not in reply.raw
             await box.wait_until(lambda: len(box.received) == 1)
             assert box.received[0].recipient == "ada@example.com"
+
+
+async def test_strangers_learn_few_email_addresses(postgres: Cluster) -> None:
+    limits = {"recipient_unverified_burst": 4, "recipient_unverified_interval": 3600}
+    async with running_stack(postgres, gateway=limits) as stack:
+        eve = await stack.person("eve")
+        for name in ("bob", "ada"):
+            await stack.person(name)
+
+        async def send(email: str) -> int:
+            reply = await stack.call("POST", f"/users/{email}/notifications", eve, json={"title": "Hello"})
+            return reply.status
+
+        # Somebody who was found is not counted again.
+        assert [await send("bob@example.com") for _ in range(3)] == [201] * 3
+        assert [await send(f"nobody{n}@example.com") for n in range(3)] == [404] * 3
+        # From now on the answer is the same for an address with an account and for one without.
+        assert [await send(email) for email in ("ada@example.com", "nobody9@example.com")] == [429, 429]
+        assert [await send(email) for email in ("BOB@example.com", await stack.id_of("ada"))] == [201, 201]
+
+        # The creators' addresses are for those who manage the topic.
+        ada, creators = await stack.person("ada"), [await stack.id_of("ada"), "grace@example.com"]
+        await stack.ok("POST", "/topics", ada, json={"name": "t"})
+        await stack.ok("PATCH", "/topics/t", ada, json={"creators": creators})
+        for who, expected in ((ada, creators), (eve, creators[:1])):
+            assert (await stack.ok("GET", "/topics/t", who))["creators"] == expected
+            assert (await stack.ok("GET", "/topics", who))["items"][0]["creators"] == expected
+
+
+async def test_a_sign_in_costs_the_same_whether_the_account_exists(database: str) -> None:
+    async with running_auth(database) as auth:
+        await auth.sign_up()
+        answers, hashes = [], []
+        for email in ("ada@example.org", "nobody@example.org"):
+            before = auth.service.metrics.registry.get_sample_value("notifyx_password_hash_seconds_count") or 0
+            answers.append((await auth.sign_in(email, "a wrong password")).data)
+            after = auth.service.metrics.registry.get_sample_value("notifyx_password_hash_seconds_count") or 0
+            hashes.append(after - before)
+        assert hashes == [1, 1]
+        assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**30])
+def test_a_number_that_would_change_is_refused_by_every_reader(number: int) -> None:
+    data = {"n": [1, number]}
+    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
+    binary = {f"ce-{name}": value for name, value in event.items()}
+    for read in (
+        lambda: read_publish_request({}, "application/json", encoded({"data": data})),
+        lambda: read_publish_request({}, "application/cloudevents+json", encoded({**event, "data": data})),
+        lambda: read_publish_request(binary, "application/json", encoded(data)),
+        lambda: parse_model(PublishBatch, parse_json(encoded({"items": [{"topic": "t", "data": data}]}))),
+        lambda: parse_model(KeyedNotification, decode_text(encoded(["1", "2", "t", "e", {"data": data}])).payload),
+    ):
+        with pytest.raises(InvalidRequest, match=r"n\.1: .* 64 bits"):
+            read()
+    exact = {"n": [2**64 - 1, -(2**63)], "text": str(number)}
+    assert read_publish_request({}, "application/json", encoded({"data": exact})).data == exact
+
+
+def encoded(value: object) -> bytes:
+    return json.dumps(value).encode()

@@ -63,6 +63,11 @@ READINGS = (
     Reading("publish", '{"title":"x","expires_at":true}', "expires_at"),
     # Data is the publisher's own: it stays as it was written.
     Reading("publish", '{"data":{"n":90.0,"flag":true}}'),
+    Reading("publish", '{"data":{"n":[18446744073709551615,-9223372036854775808]}}'),
+    Reading("publish", '{"data":{"n":[1,18446744073709551616]}}', "data.n.1"),
+    Reading("publish", '{"data":{"n":-9223372036854775809}}', "data.n"),
+    Reading("publish", '{"data":{"n":123456789012345678901234567890}}', "data.n"),
+    Reading("publish", '{"data":{"n":123456789012345678901234567890.0,"t":"123456789012345678901234567890"}}'),
     Reading("publish", '{"data":"x"}', "data"),
     Reading("publish", '{"data":[]}', "data"),
     # Several at once.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter
 
@@ -123,6 +123,20 @@ def test_what_could_not_be_written_again_is_refused() -> None:
         deep = [deep]
     with pytest.raises(InvalidRequest, match="nested"):
         parse_model(Figures, {"free": deep})
+
+
+@settings(max_examples=50)
+@given(st.recursive(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists))
+def test_free_data_is_what_was_sent_or_refused(data: object) -> None:
+    with contextlib.suppress(InvalidRequest):
+        assert parse_model(Figures, parse_json(json.dumps({"free": data}))).free == data
+
+
+@pytest.mark.parametrize("raw", [b"[" * 1000 + b"9" * 25 + b"]" * 1000, b'{"n":' + b"9" * 10_000 + b"}"])
+def test_what_the_second_parser_cannot_read_is_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_json(raw)
+    assert caught.value.code == "malformed_json"
 
 
 @given(st.binary(max_size=300))

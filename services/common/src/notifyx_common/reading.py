@@ -4,10 +4,13 @@ Values are validated by their JSON type: a string is not a number, ``true`` is n
 There is one exception, as in JSON Schema: a number without a fraction is an integer in any notation (``90.0``,
 ``1e2``), because clients on the JVM write all numbers that way. It applies below 2^53: above, the parsed number may
 differ from the one that was sent.
+
+Integers of more than 64 bits are refused where a value becomes a model: others would read another number.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,6 +26,10 @@ T = TypeVar("T")
 
 EXACT_FLOAT_LIMIT = 2**53
 """Floats between this and its negative represent exactly one integer each."""
+
+_DIGITS = bytes(ord("0") if octet in b"0123456789" else ord(" ") for octet in range(256))
+_LONG_NUMBER = b"0" * 19
+"""Shorter integers fit into 64 bits."""
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME = TypeAdapter(datetime)
@@ -46,9 +53,22 @@ Time = Annotated[AwareDatetime, TIME_TEXT]
 def parse_json(raw: bytes | str) -> Any:
     """Decode JSON in UTF-8. Raises :class:`InvalidRequest` (``malformed_json``), also for NaN and infinities."""
     try:
-        return orjson.loads(raw)
+        value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}.", code="malformed_json") from None
+    octets = raw.encode() if isinstance(raw, str) else raw
+    # Done for every message: two passes in C.
+    return _with_exact_integers(octets) if _LONG_NUMBER in octets.translate(_DIGITS) else value
+
+
+def _with_exact_integers(raw: bytes) -> Any:
+    """Decode JSON that the other parser has accepted; that one makes floats of integers of more than 64 bits."""
+    try:
+        return json.loads(raw)
+    except (RecursionError, ValueError):  # Python limits the digits of an integer in text
+        raise InvalidRequest(
+            "The JSON is nested too deeply, or holds an endless number.", code="malformed_json"
+        ) from None
 
 
 def parse_model(kind: type[M], value: Any) -> M:
@@ -77,6 +97,13 @@ def _validated(validate: Callable[[bytes], T], value: Any) -> T:
         # limits its depth and its integers: this finds out now.
         raw = orjson.dumps(value)
     except orjson.JSONEncodeError:
+        if (field := _field_of_long_integer(value)) is not None:
+            reason = "The integer does not fit into 64 bits; send it as text."
+            raise InvalidRequest(
+                f"The request is not valid: {field}: {reason}",
+                code="validation_failed",
+                fields=[FieldError(field=field, reason=reason)],
+            ) from None
         raise InvalidRequest("The JSON is nested too deeply.", code="malformed_json") from None
     try:
         return validate(raw)
@@ -88,6 +115,19 @@ def _validated(validate: Callable[[bytes], T], value: Any) -> T:
         return validate(corrected)
     except ValidationError as error:
         raise invalid_request(error) from None
+
+
+def _field_of_long_integer(value: Any) -> str | None:
+    """Return where in ``value`` an integer of more than 64 bits stands; ``None`` if nowhere."""
+    left: list[tuple[str, Any]] = [("", value)]
+    while left:
+        path, inner = left.pop()
+        if isinstance(inner, int) and not -(2**63) <= inner < 2**64:
+            return path or "(body)"
+        if isinstance(inner, dict | list):
+            items = inner.items() if isinstance(inner, dict) else enumerate(inner)
+            left += ((f"{path}.{key}" if path else str(key), item) for key, item in items)
+    return None
 
 
 def _with_integers(raw: bytes, error: ValidationError) -> bytes | None:

@@ -7,6 +7,7 @@ docs/limits.md lists them with their defaults. An administrator's programs and t
 from __future__ import annotations
 
 from notifyx_common.background import Background
+from notifyx_common.caching.cache import MemoryTier
 from notifyx_common.clock import Clock
 from notifyx_common.limiting.limiter import RateLimiter, SharedTable
 from notifyx_common.limiting.pacer import Pacer
@@ -21,6 +22,11 @@ PATIENCE = 0.5
 
 LONGEST = 3600.0
 """Patience of a socket: it is not read while it waits."""
+
+
+FOUND_TTL = 86400.0
+MAX_FOUND = 20_000
+"""How long, and for how many pairs of users, it is known that one has found the other by email."""
 
 
 class Limits:
@@ -61,6 +67,14 @@ class Limits:
                 settings.direct_to_one_unverified_interval,
             ),
         }
+        self._recipients = {
+            True: limiter("recipients", settings.recipient_burst, settings.recipient_interval),
+            False: limiter(
+                "recipients-unverified", settings.recipient_unverified_burst, settings.recipient_unverified_interval
+            ),
+        }
+        self._found: MemoryTier[None] = MemoryTier(MAX_FOUND)
+        self._clock = clock
         self._publishes = Pacer(
             "publishes",
             settings.publish_burst,
@@ -98,6 +112,22 @@ class Limits:
         await _count(self._direct_to_one[verified], pair, "You sent too many messages to this user in a short time")
         await _count(self._direct[verified], principal.id, "You sent too many direct messages in a short time")
 
+    async def recipient(self, principal: Principal, who: str) -> None:
+        """Count a search for the user ``who`` by email, unless this user has found them before.
+
+        Counted before the search: beyond the limit the answer does not tell who has an account.
+        """
+        if "@" not in who or is_service(principal):
+            return
+        if self._found.get(_pair(principal, who), self._clock.monotonic()) is None:
+            limiter = self._recipients[principal.email_verified]
+            await _count(limiter, principal.id, "You wrote to too many new email addresses in a short time")
+
+    def recipient_found(self, principal: Principal, who: str) -> None:
+        """Record that ``principal`` has found the user ``who``."""
+        if "@" in who:
+            self._found.set(_pair(principal, who), None, self._clock.monotonic() + FOUND_TTL)
+
     def publish_wait(self, principal: Principal, patience: float = LONGEST) -> float:
         """Count a publish; return for how long its sender has to slow down, in seconds."""
         wait = self._publishes.take(principal.key_id or principal.id, patience=patience)
@@ -121,6 +151,10 @@ def mailbox(email: str) -> str:
     """Return the mailbox of an address: mail servers deliver ``ada+anything@`` to ``ada@``."""
     name, _, domain = email.lower().rpartition("@")
     return f"{name.partition('+')[0]}@{domain}"
+
+
+def _pair(principal: Principal, who: str) -> str:
+    return f"{principal.id} {who.lower()}"
 
 
 async def _count(limiter: RateLimiter, key: str, sentence: str) -> None:

@@ -173,6 +173,18 @@ class GatewaySettings(PrometheusSettings):
     direct_to_one_unverified_interval: float = Field(default=60.0, gt=0)
     """Time after which one more is allowed to that recipient."""
 
+    recipient_burst: int = Field(default=100, ge=1)
+    """Email addresses to which one user with a verified address may write for the first time, before they wait."""
+
+    recipient_interval: float = Field(default=60.0, gt=0)
+    """Time after which one more such address is allowed; services are not limited."""
+
+    recipient_unverified_burst: int = Field(default=20, ge=1)
+    """Those of one user whose address is not verified."""
+
+    recipient_unverified_interval: float = Field(default=300.0, gt=0)
+    """Time after which one more is allowed to such a user."""
+
     publish_burst: int = Field(default=20_000, ge=1)
     """Publishes with one credential (a user's session or an API key) at once, before they are slowed down."""
 

@@ -18,7 +18,8 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from notifyx_common.errors import UnsupportedMediaType
+from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
+from notifyx_common.reading import parse_json
 from notifyx_gateway.errors import InvalidEvent
 
 STRUCTURED: Final = "application/cloudevents+json"
@@ -111,9 +112,9 @@ def _data(content_type: str, body: bytes) -> Event:
     kind = content_type.partition(";")[0].strip().lower()
     if _JSON_TYPE.match(kind):
         try:
-            return {"data": orjson.loads(body)}
-        except orjson.JSONDecodeError as error:
-            raise InvalidEvent(f"The event's data is not the JSON its content type says: {error}.") from None
+            return {"data": parse_json(body)}
+        except InvalidRequest as error:
+            raise InvalidEvent(f"The event's data is not the JSON its content type says: {error.reason}") from None
     if kind.startswith("text/") or kind in ("application/xml", "application/x-www-form-urlencoded"):
         try:
             return {"data": body.decode()}

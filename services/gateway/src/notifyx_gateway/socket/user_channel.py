@@ -93,10 +93,13 @@ class UserChannel(StoreChannel):
 
     async def _resolve_and_send(self, push: SendPush) -> dict[str, Any]:
         async with self._sending:  # one at a time: messages keep their order
+            limits = self.client.context.limits
+            await limits.recipient(self.principal, push.to)
             user = await self.client.context.resolve_user(push.to)
             if user is None:
                 raise NotFound("There is no such user.", code="user_not_found")
-            await self.client.context.limits.direct_message(self.principal, user.id)
+            limits.recipient_found(self.principal, push.to)
+            await limits.direct_message(self.principal, user.id)
             future = self.client.context.store.enqueue_publish(self.principal, inbox_topic(user.id), push)
         result = await future
         self.client.context.metrics.counter("notifyx_publishes_total").labels("socket", "ok").inc()

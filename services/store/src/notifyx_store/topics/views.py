@@ -87,7 +87,7 @@ def _size(topic: Topic) -> int:
 
 
 def view(row: Any, principal: Principal) -> Topic:
-    """Return the topic of a row. Only its managers see allow-lists, which may hold email addresses."""
+    """Return the topic of a row. Only its managers see allow-lists, and its creators' email addresses."""
     topic: TopicRow = topic_row(row)
     manages = may_manage(principal, topic)
     return Topic(
@@ -95,7 +95,7 @@ def view(row: Any, principal: Principal) -> Topic:
         name=topic.name,
         title=row["title"],
         visibility=row["visibility"],
-        creators=list(topic.creators),
+        creators=[one for one in topic.creators if manages or "@" not in one],
         publishers=list(topic.publishers) if manages else [],
         readers=list(topic.readers) if manages else [],
         retention=Retention(max_age_seconds=row["retention_max_age"], max_count=row["retention_max_count"]),

@@ -73,9 +73,11 @@ def _add_publishing(
     async def send(who: str) -> Response:
         principal = await request_auth.principal("publish")
         publication = await _read_publication()
+        await request_auth.limits.recipient(principal, who)
         user = await recipients.resolve(principal.id if who == "me" else who)
         if user is None:
             raise NotFound("There is no such user.", code="user_not_found")
+        request_auth.limits.recipient_found(principal, who)
         topic = inbox_topic(user.id)
         principal.require_scope("publish", topic)
         return await publish_one(principal, topic, publication)
