@@ -22,6 +22,9 @@ MAX_PROOFS = 64
 MAX_PROOFS_PER_ADDRESS = 16
 """Maximum numbers of credentials that are verified remotely at once; the others wait."""
 
+ANSWER_SHARE = 0.8
+"""Share of the time to prove oneself after which a credential counts as not verified, so that there is an answer."""
+
 _REASONS: dict[Cap, Rejection] = {
     "user": Rejection(429, "This account has as many connections to this node as it may; close one."),
     "address": Rejection(429, "This address has as many connections to this node as it may."),
@@ -52,7 +55,7 @@ class Admissions:
         self._authenticator = authenticator
         self._alarms = alarms
         self._security = security
-        self._timeout = settings.proof_timeout
+        self._timeout = ANSWER_SHARE * settings.proof_timeout
         caps = Caps(settings.max_connections_per_user, settings.max_connections_per_address, settings.max_connections)
         self._places = Places(caps)
         self._max_waiting = settings.max_unproved

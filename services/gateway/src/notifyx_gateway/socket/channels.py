@@ -186,10 +186,14 @@ class StoreChannel:
 
     def _history(self, message: Message) -> None:
         push = parse_model(HistoryPush, message.payload)
-        work = self.client.context.store.history(
-            self.principal, self.store_topic, after=push.after, before=push.before, limit=push.limit
-        )
-        self.client.run(self.channel, message, work, _history_reply)
+        self.client.run(self.channel, message, self._read_history(push), _history_reply)
+
+    async def _read_history(self, push: HistoryPush) -> HistoryPage:
+        # A page may have megabytes: a connection reads one at a time, and a node few.
+        async with self.client.reading_history, self.client.context.reading_history:
+            return await self.client.context.store.history(
+                self.principal, self.store_topic, after=push.after, before=push.before, limit=push.limit
+            )
 
     def _push_acked(self, event: dict[str, Any]) -> None:
         # Stores of the previous release do not count what expired.

@@ -116,6 +116,7 @@ class ConnectedClient:
         "channel_set",
         "context",
         "expires_at",
+        "reading_history",
         "tasks",
         "transport",
     )
@@ -142,6 +143,7 @@ class ConnectedClient:
         self._in_flight = self._in_flight_bytes = 0
         self._paused = False
         self.budget = Budget(context.rates, context.clock)
+        self.reading_history = asyncio.Lock()
         self.tasks = Tasks(context.background)
         """Tasks of this client; they end with the connection."""
 

@@ -169,6 +169,10 @@ class WebSocketConnection(WSListener):
 
     # What the listener calls
 
+    def ended(self) -> None:
+        """The client sends nothing more; the transport closes when it has written what waits."""
+        self._finish("client")
+
     def gone(self) -> None:
         """The descriptor is closed."""
         self._finish("client")
@@ -221,7 +225,10 @@ class WebSocketConnection(WSListener):
             return
         if self._out is not None:
             self._flush()
-        self._put(payload)
+        self._write(payload)
+        self._written += size
+        if self._pending() > self._context.settings.max_pending:
+            self._overflow()
 
     def writable_bytes(self) -> int:
         return int(self._context.settings.max_pending - self._pending())
@@ -370,7 +377,10 @@ class WebSocketConnection(WSListener):
         self._write(data)
         self._written += len(data)
         if self._pending() > self._context.settings.max_pending:
-            self.close(TRY_AGAIN_LATER, "the client does not read fast enough")
+            self._overflow()
+
+    def _overflow(self) -> None:
+        self.close(TRY_AGAIN_LATER, "the client does not read fast enough")
 
     def _finish(self, reason: str) -> None:
         """End the channels; from now on the connection has the grace to close its descriptor."""

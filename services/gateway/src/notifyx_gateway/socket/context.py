@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -41,4 +42,5 @@ class SocketContext:
     security: SecurityLog
     admissions: Admissions
     rates: Rates
+    reading_history: asyncio.Semaphore
     turns: Turns

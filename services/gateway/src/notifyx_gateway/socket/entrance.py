@@ -254,6 +254,7 @@ class Reader(asyncio.BufferedProtocol):
         self._picows.buffer_updated(nbytes)
 
     def eof_received(self) -> bool:
+        self._connection.ended()
         return False
 
     def pause_writing(self) -> None:
@@ -263,5 +264,7 @@ class Reader(asyncio.BufferedProtocol):
         self._picows.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._picows.connection_lost(exc)
-        self._connection.gone()
+        try:
+            self._picows.connection_lost(exc)
+        finally:
+            self._connection.gone()

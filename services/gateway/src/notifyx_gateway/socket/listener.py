@@ -37,6 +37,9 @@ log = get_logger(__name__)
 SERVICE_RESTART = 1012
 GOING_AWAY = 1001
 BACKLOG = 4096
+MAX_HISTORIES = 8
+"""Maximum number of pages of history that sockets and long-poll sessions read at once."""
+
 CLOSE_TIMEOUT = 1.0
 """How long a stopping node waits for the descriptors of aborted connections to be closed, in seconds."""
 
@@ -77,6 +80,7 @@ class SocketListener:
             security=security,
             admissions=admissions,
             rates=settings.rates,
+            reading_history=asyncio.Semaphore(MAX_HISTORIES),
             turns=Turns(),
         )
         """Shared with the long poll."""
