@@ -262,7 +262,7 @@ async def test_bodies_that_never_end_hold_a_bounded_part_of_the_memory() -> None
 async def test_no_port_speaks_http_2(platform: Platform) -> None:
     leases = f"{platform.gateway}{LIST_LEASES.path}"
     async with (
-        aiohttp.ClientSession(headers=platform.internal_headers) as session,
+        aiohttp.ClientSession(headers=platform.internal_headers("gateway")) as session,
         session.request(LIST_LEASES.method, leases) as response,
     ):
         nodes = LeaseList.model_validate_json(await response.read()).nodes

@@ -67,7 +67,7 @@ async def sent_by(platform: Platform, mailer: str) -> int:
     """How many mails that mailer has sent."""
     port = json.loads((platform.data / "run" / f"{mailer}.json").read_text())["port"]
     async with (
-        aiohttp.ClientSession(headers=platform.internal_headers) as session,
+        aiohttp.ClientSession(headers=platform.internal_headers("mailer")) as session,
         session.get(f"http://127.0.0.1:{port}{MAILER_STATUS.path}") as response,
     ):
         return int((await response.json())["sent"])

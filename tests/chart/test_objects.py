@@ -9,11 +9,12 @@ import pytest
 import yaml
 
 from chart.rendered import CHART, NAMESPACE, ROOT, SERVICES, VARIANTS, Rendering, render, walk
+from notifyx_common.contracts.callers import CLUSTER_TOKENS
 from notifyx_topics.resource import parse
 
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 KEYS = {
-    "internal-token": 16,
+    **{f"token-{caller}-{called}": 16 for caller, called in CLUSTER_TOKENS},
     "auth-secret": 32,
     "unsubscribe-secret": 16,
     "admin-password": 8,

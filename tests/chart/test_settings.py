@@ -12,6 +12,7 @@ import pytest
 
 from chart.rendered import CHART, NAMESPACE, OURS, Pod, Rendering, render
 from notifyx_auth.settings import AuthSettings
+from notifyx_common.contracts.callers import CLUSTER_TOKENS
 from notifyx_common.settings import ServiceSettings, load
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_mailer.settings import MailerSettings
@@ -30,7 +31,7 @@ KINDS: dict[str, type[ServiceSettings]] = {
 # What the ports of the chart, the images or a run without a cluster decide; a value for them could only break things.
 DECIDED = {
     "host", "port", "own_port", "metrics_port", "socket_port", "advertise_host", "registry_urls", "registry_lease",
-    "ready_file", "web_folder", "storage_path", "storage_min_free",
+    "ready_file", "web_folder", "storage_path", "storage_min_free", "internal_tokens", "internal_callers",
 }  # fmt: skip
 SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef"
 FIELDS = {"metadata.name": "notifyx-pod-1", "metadata.namespace": NAMESPACE}
@@ -66,6 +67,7 @@ def told(rendering: Rendering, component: str, monkeypatch: pytest.MonkeyPatch, 
 
 def set_by_chart(renderings: Mapping[str, Rendering], component: str) -> set[str]:
     names = {name for one in renderings.values() for name in one.pods[component].env}
+    names = {name.partition("__")[0] for name in names}  # what follows is a key of the setting
     return {name.removeprefix("NOTIFYX_").lower() for name in names if name.startswith("NOTIFYX_")}
 
 
@@ -86,7 +88,18 @@ def test_every_process_accepts_what_it_is_told(
 ) -> None:
     settings = told(rendering, component, monkeypatch)
     assert settings.instance == "notifyx-pod-1"
-    assert settings.internal_token.get_secret_value() == SECRET
+    assert settings.internal_token is None
+    assert set(settings.internal_tokens) == {called for caller, called in CLUSTER_TOKENS if caller == component}
+    assert set(settings.internal_callers) == {caller for caller, called in CLUSTER_TOKENS if called == component}
+
+
+def test_one_token_for_all_is_read_from_a_secret_of_ones_own_only(
+    renderings: dict[str, Rendering], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = "the-token-of-all-services"
+    upgraded = told(renderings["external"], "store", monkeypatch, **{"internal-token": shared})
+    assert upgraded.shared_token == shared
+    assert "NOTIFYX_INTERNAL_TOKEN" not in renderings["default"].pods["store"].env
 
 
 def test_the_mailer_accepts_what_it_is_told(

@@ -30,9 +30,19 @@ from support.postgres import create_database
 TOKEN = "internal-token-of-fault-tests"
 
 ENDLESS = {
-    "auth": {"upkeep"},
-    "store": {"feed checks", "feed listener", "feed reads", "feed standings", "ledger", "outbox", "purge", "sweep"},
-    "mailer": {"registry"},
+    "auth": {"upkeep", "security log"},
+    "store": {
+        "feed checks",
+        "feed listener",
+        "feed reads",
+        "feed standings",
+        "ledger",
+        "outbox",
+        "purge",
+        "security log",
+        "sweep",
+    },
+    "mailer": {"registry", "security log"},
     "gateway": {
         "dashboard",
         "feed",
@@ -40,6 +50,7 @@ ENDLESS = {
         "long poll sweep",
         "mail dispatch",
         "memcached",
+        "security log",
         "signing keys",
         "socket sweep",
     },

@@ -13,6 +13,7 @@ import aiohttp
 
 from notifyx_auth.app import AuthNode
 from notifyx_common.contracts.call import INTERNAL
+from notifyx_common.contracts.callers import LOCAL_TOKENS
 from notifyx_common.contracts.registry import Lease
 from notifyx_gateway.app import GatewayNode
 from notifyx_gateway.settings import GatewaySettings
@@ -107,6 +108,24 @@ class Stack:
         self.gateway.registry.put(lease.model_copy(update={"ttl": 3600}))
 
 
+def service_token(caller: str, called: str) -> str:
+    """The token with which ``caller`` calls ``called`` in a stack."""
+    return f"token-of-the-{caller}-for-the-{called}"
+
+
+def service_tokens(service: str) -> dict[str, Any]:
+    """The settings that hold a service's tokens, and no token of all services."""
+    return {
+        "internal_token": None,
+        "internal_tokens": {
+            called: service_token(caller, called) for caller, called in LOCAL_TOKENS if caller == service
+        },
+        "internal_callers": {
+            caller: service_token(caller, called) for caller, called in LOCAL_TOKENS if called == service
+        },
+    }
+
+
 @contextlib.asynccontextmanager
 async def running_stack(
     postgres: Cluster,
@@ -116,18 +135,31 @@ async def running_stack(
     mailer: dict[str, Any] | None = None,
 ) -> AsyncIterator[Stack]:
     """Everything but the web client. ``mailer``: settings of a mailer, which there is only when they are given."""
-    token = (gateway or {}).get("internal_token", TOKEN)
-    shared: dict[str, Any] = {"internal_token": token, "port": 0, "metrics_port": 0}
+    shared: dict[str, Any] = {"port": 0, "metrics_port": 0}
+    given = (gateway or {}).get("internal_token")
+
+    def tokens(service: str) -> dict[str, Any]:
+        return service_tokens(service) if given is None else {"internal_token": given}
+
     auth_database = await create_migrated(postgres, AUTH_SCHEMA)
     store_database = await create_migrated(postgres, STORE_SCHEMA)
     gateway_settings = GatewaySettings(
-        **{**shared, "socket_port": 0, "public_url": PUBLIC_URL, "dispatch_email": False, **(gateway or {})}
+        **{
+            **shared,
+            **tokens("gateway"),
+            "socket_port": 0,
+            "public_url": PUBLIC_URL,
+            "dispatch_email": False,
+            **(gateway or {}),
+        }
     )
     async with contextlib.AsyncExitStack() as stack:
         auth_url, _ = await stack.enter_async_context(
-            served(AuthNode(auth_settings(auth_database, **shared, **(auth or {}))))
+            served(AuthNode(auth_settings(auth_database, **shared, **tokens("auth"), **(auth or {}))))
         )
-        store_url, _ = await stack.enter_async_context(served(StoreNode(store_settings(store_database, **shared))))
+        store_url, _ = await stack.enter_async_context(
+            served(StoreNode(store_settings(store_database, **shared, **tokens("store"))))
+        )
         url, built = await stack.enter_async_context(served(GatewayNode(gateway_settings)))
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), auto_decompress=False)
@@ -136,6 +168,8 @@ async def running_stack(
         running.lease("auth", auth_url)
         running.lease("store", store_url)
         if mailer is not None:
-            mailer_url, _ = await stack.enter_async_context(served(MailerNode(MailerSettings(**shared, **mailer))))
+            mailer_url, _ = await stack.enter_async_context(
+                served(MailerNode(MailerSettings(**shared, **tokens("mailer"), **mailer)))
+            )
             running.lease("mailer", mailer_url)
         yield running

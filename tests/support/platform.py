@@ -20,6 +20,7 @@ import aiohttp
 import psutil
 import pytest
 
+from notifyx_common.contracts.callers import Service, token_headers
 from notifyx_common.contracts.registry import LIST_LEASES
 from notifyx_common.contracts.store.ledger import LEDGER
 from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
@@ -75,11 +76,14 @@ class Platform:
         """Base URL of the local mailbox."""
         return str(self.ready["mailbox"])
 
-    @property
-    def internal_headers(self) -> dict[str, str]:
+    def internal_token(self, caller: Service, called: Service) -> str:
+        """The token of one service for another."""
+        tokens: dict[str, str] = json.loads((self.data / "secrets.json").read_text())["internal_tokens"]
+        return tokens[f"{caller}-{called}"]
+
+    def internal_headers(self, called: Service, caller: Service = "gateway") -> dict[str, str]:
         """What one service shows another."""
-        token = json.loads((self.data / "secrets.json").read_text())["internal_token"]
-        return {"Authorization": f"Bearer {token}"}
+        return token_headers(self.internal_token(caller, called))
 
     def running(self) -> dict[str, int]:
         """The process ids of what runs now, by name (``gateway``, ``store-1``, ``postgres``)."""
@@ -232,10 +236,12 @@ async def eventually(check: Any, deadline: float = 30.0, pause: float = 0.05) ->
 
 async def ledger(platform: Platform) -> dict[str, Any]:
     """The store's ledger, read as another service does."""
-    async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
-        async with session.get(f"{platform.gateway}{LIST_LEASES.path}") as response:
+    async with aiohttp.ClientSession() as session:
+        async with session.get(
+            f"{platform.gateway}{LIST_LEASES.path}", headers=platform.internal_headers("gateway")
+        ) as response:
             nodes = (await response.json())["nodes"]
-        headers = {PRINCIPAL_HEADER: system_principal("test").to_header()}
+        headers = {**platform.internal_headers("store"), PRINCIPAL_HEADER: system_principal("dashboard").to_header()}
         # A node that was just killed is listed until its lease ends.
         for url in [node["url"] for node in nodes if node["service"] == "store"]:
             with contextlib.suppress(aiohttp.ClientConnectorError):

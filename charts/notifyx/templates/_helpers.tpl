@@ -147,12 +147,42 @@ notifyx.dev/secrets: {{ include "notifyx.secretsChecksum" .root }}
 {{- toJson (dict "secrets" .Values.secrets "database" .Values.database "smtp" .Values.smtp) | sha256sum | trunc 16 -}}
 {{- end -}}
 
+{{/* Who calls whom: each pair has a token of its own. */}}
+{{- define "notifyx.tokenPairs" -}}
+gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator-store operator-gateway
+{{- end -}}
+
+{{/* "yes" in the upgrade from a version whose services shared one token, and in no later one. */}}
+{{- define "notifyx.sharedToken" -}}
+{{- $kept := (lookup "v1" "Secret" .Release.Namespace (include "notifyx.secretName" .)).data | default dict -}}
+{{- if and (hasKey $kept "internal-token") (not (hasKey $kept "token-gateway-store")) }}yes{{ end -}}
+{{- end -}}
+
 {{/* Settings that every service takes. */}}
 {{- define "notifyx.commonEnv" -}}
 - name: NOTIFYX_INSTANCE
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
+{{- $secret := include "notifyx.secretName" .root }}
+{{- range $pair := splitList " " (include "notifyx.tokenPairs" .root) }}
+{{- $ends := splitList "-" $pair }}
+{{- if eq (first $ends) $.part }}
+- name: NOTIFYX_INTERNAL_TOKENS__{{ upper (last $ends) }}
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: token-{{ $pair }}}}
+{{- end }}
+{{- if eq (last $ends) $.part }}
+- name: NOTIFYX_INTERNAL_CALLERS__{{ upper (first $ends) }}
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: token-{{ $pair }}}}
+{{- end }}
+{{- end }}
+{{- if .root.Values.secrets.existingSecret }}
+# Only while pods of an older version are replaced: remove the key internal-token from the Secret after that.
 - name: NOTIFYX_INTERNAL_TOKEN
-  valueFrom: {secretKeyRef: {name: {{ include "notifyx.secretName" .root }}, key: internal-token}}
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: internal-token, optional: true}}
+{{- else if include "notifyx.sharedToken" .root }}
+# Only in this upgrade: pods of the older version know no other token.
+- name: NOTIFYX_INTERNAL_TOKEN
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: internal-token}}
+{{- end }}
 - name: NOTIFYX_LOG_LEVEL
   value: {{ .root.Values.logLevel }}
 - name: NOTIFYX_DRAIN_SECONDS

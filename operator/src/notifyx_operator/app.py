@@ -82,7 +82,8 @@ class OperatorNode(Node[OperatorSettings]):
                 ServiceClient(
                     service,
                     discovery=discovery,
-                    token=settings.internal_token.get_secret_value(),
+                    token=settings.token_for(service),
+                    shared_token=settings.shared_token,
                     metrics=self.metrics,
                     clock=self.clock,
                     deadline=settings.store_deadline,

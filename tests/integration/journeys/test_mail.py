@@ -96,7 +96,9 @@ async def test_nobody_is_mailed_at_an_address_that_is_not_proven(platform: Platf
 
 async def metric(session: aiohttp.ClientSession, platform: Platform, outcome: str) -> float:
     """The gateway's count of dispatched mails with ``outcome``."""
-    async with session.get(f"{platform.gateway}{LIST_LEASES.path}", headers=platform.internal_headers) as response:
+    async with session.get(
+        f"{platform.gateway}{LIST_LEASES.path}", headers=platform.internal_headers("gateway")
+    ) as response:
         nodes = (await response.json())["nodes"]
     url = next(node["metrics_url"] for node in nodes if node["service"] == "gateway")
     async with session.get(f"{url}/metrics") as response:
@@ -112,7 +114,10 @@ async def test_a_mailer_started_by_hand_shares_the_work_within_two_seconds(
     ready = tmp_path / "ready.json"
     environment = {
         **os.environ,
-        "NOTIFYX_INTERNAL_TOKEN": platform.internal_headers["Authorization"].removeprefix("Bearer "),
+        "NOTIFYX_INTERNAL_TOKENS__GATEWAY": platform.internal_token("mailer", "gateway"),
+        "NOTIFYX_INTERNAL_TOKENS__MAILER": platform.internal_token("mailer", "mailer"),
+        "NOTIFYX_INTERNAL_CALLERS__GATEWAY": platform.internal_token("gateway", "mailer"),
+        "NOTIFYX_INTERNAL_CALLERS__MAILER": platform.internal_token("mailer", "mailer"),
         "NOTIFYX_REGISTRY_URLS": f'["{platform.gateway}"]',
         "NOTIFYX_INSTANCE": "mailer-by-hand",
         "NOTIFYX_PORT": "0",
@@ -125,7 +130,7 @@ async def test_a_mailer_started_by_hand_shares_the_work_within_two_seconds(
 
     async def nodes() -> set[str]:
         async with (
-            aiohttp.ClientSession(headers=platform.internal_headers) as session,
+            aiohttp.ClientSession(headers=platform.internal_headers("gateway")) as session,
             session.get(f"{platform.gateway}{LIST_LEASES.path}") as response,
         ):
             return {node["instance"] for node in (await response.json())["nodes"] if node["service"] == "mailer"}
@@ -149,7 +154,7 @@ async def test_a_mailer_started_by_hand_shares_the_work_within_two_seconds(
         assert len({mail["message_id"] for mail in mails}) == len(mails) == 150
         port = json.loads(ready.read_text())["port"]
         async with (
-            aiohttp.ClientSession(headers=platform.internal_headers) as session,
+            aiohttp.ClientSession(headers=platform.internal_headers("mailer")) as session,
             session.get(f"http://127.0.0.1:{port}{MAILER_STATUS.path}") as response,
         ):
             assert (await response.json())["sent"] > 0, "it has its share of the work"

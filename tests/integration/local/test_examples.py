@@ -21,7 +21,7 @@ from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
 from notifyx_common.topics import observe
-from notifyx_local.topics import apply_topics, read_folder
+from notifyx_local.topics import PART, apply_topics, read_folder
 from notifyx_topics.plan import plan_topics
 from support.platform import Platform, person
 
@@ -43,11 +43,11 @@ async def test_the_example_topics_are_what_their_files_say(platform: Platform) -
     resources = read_folder(ROOT / "examples/topics")
     port = json.loads((platform.data / "run/store.json").read_text())["port"]
     discovery = StaticDiscovery({"store": [Endpoint("store", f"http://127.0.0.1:{port}")]})
-    token = platform.internal_headers["Authorization"].removeprefix("Bearer ")
+    token = platform.internal_token("local", "store")
     async with ServiceClient(
         "store", discovery=discovery, token=token, metrics=Metrics(), clock=SystemClock()
     ) as store:
-        topics = [topic for topic in await observe(store) if topic.resource is not None]
+        topics = [topic for topic in await observe(store, PART) if topic.resource is not None]
         assert {topic.resource for topic in topics} == {resource.reference for resource in resources}
         assert plan_topics(resources, topics) == [], "what was applied is what was asked for"
         assert await apply_topics(store, resources) == []

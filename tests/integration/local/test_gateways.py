@@ -43,7 +43,7 @@ async def know_each_other(platform: Platform) -> list[list[dict[str, Any]]]:
 
     One that was just started is registered a moment later, and on a busy machine a node may be late to renew its lease.
     """
-    async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
+    async with aiohttp.ClientSession(headers=platform.internal_headers("gateway")) as session:
         return [await eventually(functools.partial(all_nodes, session, platform, name)) for name in GATEWAYS]
 
 
@@ -56,7 +56,7 @@ async def all_nodes(session: aiohttp.ClientSession, platform: Platform, name: st
 
 async def connections(platform: Platform, name: str) -> int:
     """How many clients are connected to that gateway."""
-    async with aiohttp.ClientSession(headers=platform.internal_headers) as session:
+    async with aiohttp.ClientSession(headers=platform.internal_headers("gateway")) as session:
         return int(json.loads(await fetch(session, f"{own_url(platform, name)}{CONNECTIONS.path}"))["open"])
 
 

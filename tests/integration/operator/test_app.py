@@ -44,7 +44,7 @@ async def test_the_end_of_each_endless_task_is_reported(kube: Kube, tmp_path: Pa
         configuration=Configuration(host=str(kube.server.url).rstrip("/")),
     )
     async with service.context():
-        await end_each(service, {"topics", "platforms", "probe"})
+        await end_each(service, {"topics", "platforms", "probe", "security log"})
 
 
 async def test_it_keeps_to_its_namespaces(kube: Kube, store: Store, operator: Operator) -> None:

@@ -49,7 +49,8 @@ def test_secrets_are_made_once_and_only_for_us(tmp_path: Path) -> None:
     file = tmp_path / "secrets.json"
     assert file.stat().st_mode & 0o777 == 0o600
     assert load_secrets(tmp_path) == made
-    values = list(made.model_dump().values())
+    dumped = made.model_dump()
+    values = [*dumped.pop("internal_tokens").values(), *dumped.values()]
     assert len(set(values)) == len(values)
     assert not any(value in repr(made) for value in values)
 
@@ -64,7 +65,7 @@ def test_a_secret_that_a_newer_version_needs_is_added_once(tmp_path: Path) -> No
     assert load_secrets(tmp_path) == newer
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "1", '{"internal_token": 5}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "1", '{"internal_tokens": 5}'])
 def test_secrets_that_are_damaged_are_never_replaced(tmp_path: Path, text: str) -> None:
     file = tmp_path / "secrets.json"
     file.write_text(text)

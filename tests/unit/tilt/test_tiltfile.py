@@ -10,6 +10,7 @@ import pytest
 import yaml
 from starlark import StarlarkError
 
+from notifyx_common.contracts.callers import CLUSTER_TOKENS
 from unit.tilt.tilt_api import MANUAL, WORKLOADS, Tilt, TiltError
 
 ROOT = Path(__file__).parents[3]
@@ -158,7 +159,8 @@ def test_every_secret_the_pods_read_is_there_and_long_enough(tilt: Tilt) -> None
     assert {one["name"] for one in wanted} == {secret["metadata"]["name"]}
     assert {one["key"] for one in wanted if not one.get("optional")} <= secret["stringData"].keys()
     # What the chart asks of a Secret of the user's.
-    least = {"internal-token": 16, "auth-secret": 32, "unsubscribe-secret": 16, "admin-password": 8}
+    least = {"auth-secret": 32, "unsubscribe-secret": 16, "admin-password": 8}
+    least |= {f"token-{caller}-{called}": 16 for caller, called in CLUSTER_TOKENS}
     assert {key for key, size in least.items() if len(secret["stringData"][key]) < size} == set()
 
 

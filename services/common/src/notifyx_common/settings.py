@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 import socket
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from notifyx_common.errors import NotifyxError
@@ -21,6 +21,9 @@ class SettingsError(NotifyxError):
     """A setting is missing or wrong. The sentence names the environment variable."""
 
     code = "invalid_settings"
+
+
+Token = Annotated[SecretStr, Field(min_length=16)]
 
 
 class ServiceSettings(BaseSettings):
@@ -37,8 +40,16 @@ class ServiceSettings(BaseSettings):
     metrics_port: int = Field(default=9090, ge=0, le=65535)
     """Port of ``/metrics``; 0 selects a free one, which is registered."""
 
-    internal_token: SecretStr = Field(min_length=16)
-    """Shared secret with which services authenticate to each other; at least 16 characters."""
+    internal_tokens: dict[str, Token] = Field(default_factory=dict)
+    """Token of this service for each service that it calls (``NOTIFYX_INTERNAL_TOKENS__STORE``); at least 16
+    characters."""
+
+    internal_callers: dict[str, Token] = Field(default_factory=dict)
+    """Token of each service that may call this one (``NOTIFYX_INTERNAL_CALLERS__GATEWAY``)."""
+
+    internal_token: Token | None = None
+    """One token in place of all those, that permits every call: for services started by hand, and beside the others
+    while older versions, which know no other, are replaced."""
 
     instance: str = ""
     """Name of this node; defaults to the host name and process id."""
@@ -106,6 +117,24 @@ class ServiceSettings(BaseSettings):
     ready_file: Path | None = None
     """When set, the bound ports are written here as JSON once the service listens (used by ``notifyx up``)."""
 
+    @model_validator(mode="after")
+    def _has_tokens(self) -> Self:
+        if self.internal_token is None and not self.internal_tokens and not self.internal_callers:
+            raise ValueError("give the tokens of services, or one NOTIFYX_INTERNAL_TOKEN for all")
+        return self
+
+    def token_for(self, service: str) -> str:
+        """Return the token for calls of ``service``. Raises :class:`SettingsError` if there is none."""
+        token = self.internal_tokens.get(service, self.internal_token)
+        if token is None:
+            raise SettingsError(f"Wrong settings: NOTIFYX_INTERNAL_TOKENS__{service.upper()}: this token is missing.")
+        return token.get_secret_value()
+
+    @property
+    def shared_token(self) -> str:
+        """The one token of all services; empty if there is none."""
+        return self.internal_token.get_secret_value() if self.internal_token is not None else ""
+
     def advertised(self, port: int) -> str:
         """Return the base URL under which other services reach this node."""
         host = self.advertise_host or (socket.gethostname() if _is_wildcard(self.host) else self.host)
@@ -132,7 +161,8 @@ def load(kind: type[S], **overrides: Any) -> S:
     except ValidationError as error:
         prefix = str(kind.model_config.get("env_prefix", ""))
         problems = "; ".join(
-            f"{prefix}{'__'.join(str(part) for part in item['loc'])}".upper() + f": {item['msg']}"
+            f"{prefix}{'__'.join(str(part) for part in item['loc'] or ('internal_tokens',))}".upper()
+            + f": {item['msg']}"
             for item in error.errors(include_input=False, include_url=False)
         )
         raise SettingsError(f"Wrong settings: {problems}.") from None

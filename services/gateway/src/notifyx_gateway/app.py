@@ -59,7 +59,7 @@ from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
 
 CACHE_KEY = "notifyx memcached values"
-"""Purpose of the key that seals what gateways share in memcached."""
+"""Purpose of the key that seals what gateways share in memcached; it comes from the token that only they have."""
 
 
 class GatewayNode(Node[GatewaySettings]):
@@ -85,10 +85,16 @@ class GatewayNode(Node[GatewaySettings]):
         if discovery is None and settings.kubernetes_namespace:
             self.slices = EndpointSliceDiscovery(settings, background=background, metrics=metrics, clock=clock)
         found = discovery or self.slices or self.registry.discovery
-        token = settings.internal_token.get_secret_value()
 
         def client(service: str) -> ServiceClient:
-            return ServiceClient(service, discovery=found, token=token, metrics=metrics, clock=clock)
+            return ServiceClient(
+                service,
+                discovery=found,
+                token=settings.token_for(service),
+                shared_token=settings.shared_token,
+                metrics=metrics,
+                clock=clock,
+            )
 
         self.auth_client, self.store_client, self.mailer_client = client("auth"), client("store"), client("mailer")
         self.gateways = client("gateway")
@@ -97,7 +103,7 @@ class GatewayNode(Node[GatewaySettings]):
         self.shared = (
             Memcached(
                 servers,
-                key=derive_key(token, CACHE_KEY),
+                key=derive_key(settings.token_for("gateway"), CACHE_KEY),
                 clock=clock,
                 security=self.security,
                 background=background,

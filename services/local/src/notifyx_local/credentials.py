@@ -6,10 +6,11 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from notifyx_common.contracts.callers import LOCAL_TOKENS, Service
 from notifyx_common.errors import NotifyxError
 
 
@@ -22,12 +23,24 @@ class Secrets(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    internal_token: str = Field(default_factory=_random_secret, repr=False)
+    internal_tokens: dict[str, str] = Field(default_factory=dict, repr=False)
+    """The token of each call between services, by ``<caller>-<called>``."""
+
     auth_secret: str = Field(default_factory=_random_secret, repr=False)
     unsubscribe_secret: str = Field(default_factory=_random_secret, repr=False)
     auth_database: str = Field(default_factory=_random_secret, repr=False)
     store_database: str = Field(default_factory=_random_secret, repr=False)
     admin_password: str = Field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
+
+    @model_validator(mode="after")
+    def _has_every_token(self) -> Self:
+        for caller, called in LOCAL_TOKENS:
+            self.internal_tokens.setdefault(f"{caller}-{called}", _random_secret())
+        return self
+
+    def internal_token(self, caller: Service, called: Service) -> str:
+        """Return the token with which ``caller`` calls ``called``."""
+        return self.internal_tokens[f"{caller}-{called}"]
 
 
 class UnreadableSecrets(NotifyxError):
@@ -53,7 +66,7 @@ def load_secrets(folder: Path) -> Secrets:
             ) from None
     else:
         loaded = Secrets()
-    if stored.keys() != loaded.model_dump().keys():
+    if stored != loaded.model_dump():
         partial = path.with_suffix(".partial")
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from signal import SIGINT, SIGQUIT
 
+from notifyx_common.contracts.callers import LOCAL_TOKENS
 from notifyx_local.credentials import Secrets
 from notifyx_local.options import Smtp, UpOptions
 from notifyx_local.postgres import Cluster, failure_reason, is_ready
@@ -109,7 +110,6 @@ def service_specs(
     """
     registries = [f"http://127.0.0.1:{port}" for port in own_ports] or [options.gateway_url]
     common = {
-        "NOTIFYX_INTERNAL_TOKEN": secrets.internal_token,
         "NOTIFYX_REGISTRY_URLS": json.dumps(registries),
         "NOTIFYX_MEMCACHED": memcached,
         "NOTIFYX_LOG_LEVEL": options.log_level,
@@ -165,7 +165,7 @@ def service_specs(
         ),
     }
     specs = [
-        _service(folders, service, name, {**common, **own})
+        _service(folders, service, name, {**common, **_tokens(secrets, service), **own})
         for service, (count, own) in of_service.items()
         for name in node_names(service, count)
     ]
@@ -176,6 +176,21 @@ def service_specs(
         else spec
         for spec in specs
     ]
+
+
+def _tokens(secrets: Secrets, service: str) -> dict[str, str]:
+    """Return the tokens of a service: for the calls that it makes, and of those that it answers."""
+    made = {
+        f"NOTIFYX_INTERNAL_TOKENS__{called.upper()}": secrets.internal_token(caller, called)
+        for caller, called in LOCAL_TOKENS
+        if caller == service
+    }
+    answered = {
+        f"NOTIFYX_INTERNAL_CALLERS__{caller.upper()}": secrets.internal_token(caller, called)
+        for caller, called in LOCAL_TOKENS
+        if called == service
+    }
+    return {**made, **answered}
 
 
 def node_names(service: str, count: int) -> list[str]:

@@ -207,7 +207,11 @@ async def _apply(
     port = json.loads((folders.run / f"{name}.json").read_text())["port"]
     discovery = StaticDiscovery({"store": [Endpoint(name, f"http://127.0.0.1:{port}")]})
     async with ServiceClient(
-        "store", discovery=discovery, token=secrets.internal_token, metrics=Metrics(), clock=SystemClock()
+        "store",
+        discovery=discovery,
+        token=secrets.internal_token("local", "store"),
+        metrics=Metrics(),
+        clock=SystemClock(),
     ) as store:
         return await apply_topics(store, resources)
 

@@ -38,7 +38,6 @@ class MailerNode(Node[MailerSettings]):
         Raises :class:`SettingsError` for TLS files that do not load.
         """
         super().__init__(settings, clock=clock, metrics=metrics)
-        token = settings.internal_token.get_secret_value()
         self._own_discovery: EndpointSliceDiscovery | RegistryDiscovery | None = None
         if discovery is None and settings.kubernetes_namespace:
             discovery = self._own_discovery = EndpointSliceDiscovery(
@@ -46,12 +45,19 @@ class MailerNode(Node[MailerSettings]):
             )
         elif discovery is None:
             discovery = self._own_discovery = RegistryDiscovery(
-                settings.registry_urls, token, background=self.background
+                settings.registry_urls, settings.token_for("gateway"), background=self.background
             )
         self.sender = Sender(
             settings, node=self.instance, metrics=self.metrics, clock=self.clock, background=self.background
         )
-        self.peers = ServiceClient("mailer", discovery=discovery, token=token, metrics=self.metrics, clock=self.clock)
+        self.peers = ServiceClient(
+            "mailer",
+            discovery=discovery,
+            token=settings.token_for("mailer"),
+            shared_token=settings.shared_token,
+            metrics=self.metrics,
+            clock=self.clock,
+        )
         self.mailer = MailerService(
             settings,
             node=self.instance,

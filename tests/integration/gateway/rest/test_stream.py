@@ -14,7 +14,7 @@ import pytest
 
 from notifyx_common.contracts.gateway import CONNECTIONS
 from notifyx_local.postgres import Cluster
-from support.gateway import TOKEN, Stack, running_stack
+from support.gateway import Stack, running_stack, service_token
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ async def test_the_platform_counts_who_listens(stack: Stack) -> None:
     await stack.ok("POST", "/topics", ada, json={"name": "t"})
 
     async def listening() -> Any:
-        return (await stack.ok(CONNECTIONS.method, CONNECTIONS.path, TOKEN))["topics"]
+        return (await stack.ok(CONNECTIONS.method, CONNECTIONS.path, service_token("gateway", "gateway")))["topics"]
 
     async with streaming(stack, "t", ada) as one, streaming(stack, "t", ada) as two:
         assert [event.name for event in (await one.next(), await two.next()) if event] == ["joined", "joined"]

@@ -22,6 +22,7 @@ from notifyx_common.calls.balancer import Balancer, Endpoint
 from notifyx_common.calls.discovery import Discovery
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import Call, Message
+from notifyx_common.contracts.callers import UnknownService, token_headers
 from notifyx_common.errors import DeadlineExceeded, Internal, NotifyxError, Unavailable, UnexpectedAnswer
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -59,6 +60,7 @@ class ServiceClient:
         *,
         discovery: Discovery,
         token: str,
+        shared_token: str = "",
         metrics: Metrics,
         clock: Clock,
         try_timeout: float = 5.0,
@@ -67,7 +69,7 @@ class ServiceClient:
         self.service = service
         self.balancer = Balancer()
         self._discovery = discovery
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._headers = token_headers(token, shared_token)
         self._clock = clock
         self._try_timeout = try_timeout
         self._deadline = deadline
@@ -243,6 +245,9 @@ def _error_from(service: str, status: int, raw: bytes) -> NotifyxError:
     """
     try:
         problem = orjson.loads(raw)
+        if isinstance(problem, dict) and problem.get("code") == UnknownService.code:
+            # Between services, whose user is not to blame: another node may accept the token.
+            return Unavailable(f"The {service} service does not accept the token of this node.")
         if isinstance(problem, dict):
             return NotifyxError.from_problem(problem)
     except (orjson.JSONDecodeError, ValueError):

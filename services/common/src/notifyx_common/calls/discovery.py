@@ -15,6 +15,7 @@ import aiohttp
 
 from notifyx_common.background import Background, every
 from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.contracts.callers import token_headers
 from notifyx_common.contracts.registry import LIST_LEASES, LeaseList
 from notifyx_common.errors import UnexpectedAnswer
 from notifyx_common.logs import get_logger
@@ -65,7 +66,7 @@ class RegistryDiscovery(StaticDiscovery):
     def __init__(self, registries: Iterable[str], token: str, *, background: Background, interval: float = 0.5) -> None:
         super().__init__()
         self._registries = list(registries)
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._headers = token_headers(token)
         self._interval = interval
         self._tasks = background.tasks()
 

@@ -14,6 +14,7 @@ import aiohttp
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import Backoff
+from notifyx_common.contracts.callers import token_headers
 from notifyx_common.contracts.registry import END_LEASE, RENEW_LEASE, Lease, NodeKey, NodeLease
 from notifyx_common.logs import get_logger
 from notifyx_common.settings import ServiceSettings
@@ -46,7 +47,7 @@ class Registration:
         )
         self._registries = settings.registry_urls
         self._interval = settings.registry_lease / 3
-        self._headers = {"Authorization": f"Bearer {settings.internal_token.get_secret_value()}"}
+        self._headers = token_headers(settings.token_for("gateway")) if settings.registry_urls else {}
         self._tasks = background.tasks()
         self._released = False
         self._session: aiohttp.ClientSession | None = None

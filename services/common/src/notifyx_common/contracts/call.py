@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
+from notifyx_common.contracts.callers import Service
 from notifyx_common.errors import NotFound, UnexpectedAnswer
 
 M = TypeVar("M", bound=BaseModel)
@@ -99,7 +100,10 @@ class Call(Generic[Q, R]):
     """Whether a call of unknown outcome may be sent again; by default GET, PUT and DELETE may."""
 
     caller: Literal["service", "principal", "system"] = "service"
-    """Who may call: any service, a principal that the gateway proved, or only a part of the platform."""
+    """For whom: the calling service itself, a principal that it names, or only a part of the platform."""
+
+    callers: frozenset[Service] = frozenset({"gateway"})
+    """The services that may make this call."""
 
     status: int = 200
     """The status of a success; 204 for an empty answer."""

@@ -19,4 +19,6 @@ class LiveConnections(BaseModel):
     open: int = Field(default=0, ge=0)
 
 
-CONNECTIONS: Call[None, LiveConnections] = Call("GET", f"{V1}/connections", type(None), LiveConnections)
+CONNECTIONS: Call[None, LiveConnections] = Call(
+    "GET", f"{V1}/connections", type(None), LiveConnections, callers=frozenset({"gateway", "operator"})
+)

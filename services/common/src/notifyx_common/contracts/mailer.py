@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.callers import Service
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.reading import TIME_TEXT
 
@@ -163,7 +164,10 @@ class MailsRequest:
     local: bool = False
 
 
-SEND_MAILS = Call("POST", f"{V1}/mails", MailsRequest, MailResults, idempotent=True)
+MAILER_CALLERS: frozenset[Service] = frozenset({"gateway", "mailer"})
+"""Mailers share large batches with each other."""
+
+SEND_MAILS = Call("POST", f"{V1}/mails", MailsRequest, MailResults, idempotent=True, callers=MAILER_CALLERS)
 """May be repeated: its id makes an email the same one at the node that sent it, its Message-ID at a mailbox."""
 
-MAILER_STATUS: Call[None, MailerStatus] = Call("GET", f"{V1}/status", type(None), MailerStatus)
+MAILER_STATUS: Call[None, MailerStatus] = Call("GET", f"{V1}/status", type(None), MailerStatus, callers=MAILER_CALLERS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.callers import Service
 
 
 class Lease(BaseModel):
@@ -44,10 +45,12 @@ class NodeLease:
     body: Lease
 
 
+_REGISTERED: frozenset[Service] = frozenset({"gateway", "auth", "store", "mailer"})
+
 RENEW_LEASE: Call[NodeLease, None] = Call(
-    "PUT", f"{V1}/registry/{{service}}/{{instance}}", NodeLease, type(None), status=204
+    "PUT", f"{V1}/registry/{{service}}/{{instance}}", NodeLease, type(None), status=204, callers=_REGISTERED
 )
 END_LEASE: Call[NodeKey, None] = Call(
-    "DELETE", f"{V1}/registry/{{service}}/{{instance}}", NodeKey, type(None), status=204
+    "DELETE", f"{V1}/registry/{{service}}/{{instance}}", NodeKey, type(None), status=204, callers=_REGISTERED
 )
-LIST_LEASES: Call[None, LeaseList] = Call("GET", f"{V1}/registry", type(None), LeaseList)
+LIST_LEASES: Call[None, LeaseList] = Call("GET", f"{V1}/registry", type(None), LeaseList, callers=_REGISTERED)

@@ -1,7 +1,8 @@
 """Routes for the calls of the contract. Method, path and models come from the
 :class:`~notifyx_common.contracts.call.Call`.
 
-A handler receives and returns the types of the contract. The caller is checked before the request is read.
+A handler receives and returns the types of the contract. The caller is checked before the request is read: which
+service it is, whether it may make this call, and whether it may speak for the principal that it names.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from pydantic import BaseModel
 from quart import Blueprint, Quart, Response, request
 
 from notifyx_common.contracts.call import Call, Raw
+from notifyx_common.contracts.callers import ServiceNotAllowed, may_speak_for
 from notifyx_common.contracts.requests import RequestReader
 from notifyx_common.errors import Forbidden, InvalidRequest, UnsupportedMediaType
+from notifyx_common.principal import PRINCIPAL_HEADER
 from notifyx_common.serving.answers import answer
+from notifyx_common.serving.callers import calling_service, require_caller
 from notifyx_common.serving.web import caller, read_model
 
 Q = TypeVar("Q")
@@ -65,6 +69,9 @@ def handle(
 
 
 def _check_caller(call: Call[Any, Any]) -> None:
+    require_caller(call.callers)
+    if PRINCIPAL_HEADER in request.headers and not may_speak_for(calling_service(), caller()):
+        raise ServiceNotAllowed(f"The service '{calling_service()}' may not speak for '{caller().id}'.")
     if call.caller == "service":
         return
     principal = caller()

@@ -1,12 +1,11 @@
 """The Quart application that every service extends.
 
 It answers ``/healthz`` and ``/readyz``, renders every error as RFC 9457 problem+json (never a stack trace),
-measures each route, limits bodies, and requires the internal token below ``/internal``.
+measures each route, limits bodies, and requires the token of a service below ``/internal``.
 """
 
 from __future__ import annotations
 
-import hmac
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,11 +13,12 @@ from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from quart import Quart, Response, g, request
+from quart import Quart, Request, Response, Websocket, g, has_websocket_context, request, websocket
 from werkzeug.exceptions import HTTPException
 
 from notifyx_common.background import Background, Fault
 from notifyx_common.contracts.call import INTERNAL
+from notifyx_common.contracts.callers import TOKEN_HEADER, ServiceNotAllowed, UnknownService
 from notifyx_common.errors import (
     Internal,
     InvalidRequest,
@@ -34,6 +34,8 @@ from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_common.reading import invalid_request, parse_json, parse_model
+from notifyx_common.security_log import SecurityLog
+from notifyx_common.serving.callers import Callers
 from notifyx_common.settings import ServiceSettings
 
 log = get_logger(__name__)
@@ -88,8 +90,10 @@ class Readiness:
         return failed
 
 
-def create_app(name: str, settings: ServiceSettings, metrics: Metrics, readiness: Readiness) -> Quart:
-    """Return a Quart app with health endpoints, metrics, error rendering and the check of the internal token."""
+def create_app(
+    name: str, settings: ServiceSettings, metrics: Metrics, readiness: Readiness, security: SecurityLog
+) -> Quart:
+    """Return a Quart app with health endpoints, metrics, error rendering and the check of services' tokens."""
     app = Quart(name)
     # `//` does not mean `/`: merging would answer redirects that a caller can control.
     app.url_map.merge_slashes = False
@@ -97,7 +101,7 @@ def create_app(name: str, settings: ServiceSettings, metrics: Metrics, readiness
     app.config["BODY_TIMEOUT"] = None  # the connection has its own
     app.json.sort_keys = False  # type: ignore[attr-defined]  # quart's default provider has it
     _measure(app, name, metrics)
-    _guard_internal(app, settings)
+    _guard_internal(app, settings, security)
     _render_errors(app)
 
     @app.get("/healthz")
@@ -195,25 +199,43 @@ def _measure(app: Quart, service: str, metrics: Metrics) -> None:
         return response
 
 
-def _guard_internal(app: Quart, settings: ServiceSettings) -> None:
-    expected = f"Bearer {settings.internal_token.get_secret_value()}".encode()
+def _guard_internal(app: Quart, settings: ServiceSettings, security: SecurityLog) -> None:
+    callers = Callers(settings)
+
+    def identify(incoming: Request | Websocket) -> None:
+        if not incoming.path.startswith(INTERNAL):
+            return
+        try:
+            g.service = callers.identify(incoming.headers.get("Authorization", ""), incoming.headers.get(TOKEN_HEADER))
+        except UnknownService as error:
+            _record_refusal(security, incoming, error)
+            raise
 
     async def guard() -> None:
-        if request.path.startswith(INTERNAL):
-            given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-            if not hmac.compare_digest(given, expected):
-                raise Unauthenticated("This path is for Notifyx services only.")
+        identify(request)
 
     async def guard_socket() -> None:
         # Routes below /internal check the token on their upgrade request, before they accept it.
-        from quart import websocket  # noqa: PLC0415 - the proxy is only meaningful inside this context
-
-        given = websocket.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not hmac.compare_digest(given, expected):
-            raise Unauthenticated("This path is for Notifyx services only.")
+        identify(websocket)
 
     app.before_request(guard)
     app.before_websocket(guard_socket)
+
+    @app.errorhandler(ServiceNotAllowed)
+    async def not_allowed(error: ServiceNotAllowed) -> Response:
+        _record_refusal(security, websocket if has_websocket_context() else request, error)
+        return problem_response(error)
+
+
+def _record_refusal(security: SecurityLog, incoming: Request | Websocket, error: NotifyxError) -> None:
+    security.record(
+        "internal_call",
+        "refused",
+        actor=g.get("service", ""),
+        subject=f"{incoming.method} {incoming.path}",
+        address=incoming.remote_addr or "",
+        reason=error.code,
+    )
 
 
 def _render_errors(app: Quart) -> None:

@@ -7,9 +7,10 @@ import contextlib
 
 from quart import Blueprint, websocket
 
-from notifyx_common.contracts.store.feed import FEED
+from notifyx_common.contracts.store.feed import FEED, FEED_CALLERS
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.logs import get_logger
+from notifyx_common.serving.callers import require_caller
 from notifyx_store.base.context import StoreContext
 from notifyx_store.feed.connection import FeedConnection
 from notifyx_store.feed.server import FeedServer
@@ -27,6 +28,7 @@ def feed_routes(context: StoreContext, server: FeedServer) -> Blueprint:
 
     @blueprint.websocket(FEED)
     async def feed() -> None:
+        require_caller(FEED_CALLERS)
         await websocket.accept()
         connection = server.connect()
         code = GOING_AWAY

@@ -32,6 +32,8 @@ from notifyx_topics.names import AnyTopicName
 FEED = f"{V1}/feed"
 """The path of the WebSocket."""
 
+FEED_CALLERS = frozenset({"gateway"})
+
 
 class Position(RequestModel):
     """A topic's id, and the last of its seqs that the gateway has."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number
+from notifyx_common.contracts.callers import Service
 from notifyx_common.contracts.store.names import QueryText, RequestModel, TopicPath
 from notifyx_topics.names import AnyTopicName, TopicName
 from notifyx_topics.settings import EmailPolicy, Grant, ResourceTopic, Retention, Title, Visibility
@@ -123,24 +124,49 @@ class TopicRelease:
     uid: QueryText = ""
 
 
+_DECLARING: frozenset[Service] = frozenset({"operator", "local"})
+"""Who brings topics in line with NotifyxTopic resources."""
+
 CREATE_TOPIC = Call("POST", f"{V1}/topics", NewTopic, Topic, caller="principal", status=201)
 """Raises 409 ``topic_exists``."""
 
 LIST_TOPICS = Call(
-    "GET", f"{V1}/topics", TopicsQuery, Topics, caller="principal", large=MAX_PAGE_BYTES + MAX_ITEM_BYTES
+    "GET",
+    f"{V1}/topics",
+    TopicsQuery,
+    Topics,
+    caller="principal",
+    callers=_DECLARING | {"gateway"},
+    large=MAX_PAGE_BYTES + MAX_ITEM_BYTES,
 )
-READ_TOPIC = Call("GET", f"{V1}/topics/{{name}}", TopicPath, Topic, caller="principal")
+READ_TOPIC = Call(
+    "GET", f"{V1}/topics/{{name}}", TopicPath, Topic, caller="principal", callers=_DECLARING | {"gateway"}
+)
 CHANGE_TOPIC = Call("PATCH", f"{V1}/topics/{{name}}", TopicChange, Topic, caller="principal")
 """Raises 409 ``topic_owned_by_resource``."""
 
 DELETE_TOPIC: Call[TopicPath, None] = Call(
     "DELETE", f"{V1}/topics/{{name}}", TopicPath, type(None), caller="principal", status=204
 )
-CLAIM_TOPIC = Call("PUT", f"{V1}/topics/{{name}}/resource", TopicClaim, Topic, caller="principal")
+CLAIM_TOPIC = Call("PUT", f"{V1}/topics/{{name}}/resource", TopicClaim, Topic, caller="principal", callers=_DECLARING)
 """For system principals only, as is the release."""
 
 RELEASE_TOPIC: Call[TopicRelease, None] = Call(
-    "DELETE", f"{V1}/topics/{{name}}/resource", TopicRelease, type(None), caller="principal", status=204
+    "DELETE",
+    f"{V1}/topics/{{name}}/resource",
+    TopicRelease,
+    type(None),
+    caller="principal",
+    callers=_DECLARING,
+    status=204,
 )
-TOPIC_STATUSES = Call("POST", f"{V1}/statuses", TopicStatusQuery, TopicStatuses, caller="principal", idempotent=True)
+TOPIC_STATUSES = Call(
+    "POST",
+    f"{V1}/statuses",
+    TopicStatusQuery,
+    TopicStatuses,
+    caller="principal",
+    callers=_DECLARING,
+    idempotent=True,
+)
 """For admins and system principals."""
