@@ -35,20 +35,31 @@ FROM subscriptions s JOIN topics t ON t.id = s.topic_id
 WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted'
 """  # noqa: S608 - put together from constants
 
-# Each subscription contributes its newest page from an index; the merge returns one page of all of them.
+FEW_UNREAD = 1_000
+"""Up to this many unread notifications of a subscription are read by their seqs, to find them in a long log."""
+
+# Each subscription contributes its newest page from an index; the merge returns one page of all of them. By time it is
+# found soon, unless few of many are wanted: then what follows the cursor is read whole (OFFSET 0 keeps it that way).
 _MERGED = """
 SELECT found.payload, found.published_at, found.topic_id, found.seq, found.acked
-FROM subscriptions s
+FROM unnest($1::bigint[], $8::boolean[]) AS wanted(id, few) JOIN subscriptions s ON s.id = wanted.id
 CROSS JOIN LATERAL (
-    SELECT n.payload, n.published_at, n.topic_id, n.seq, n.seq <= s.acked_up_to OR e.seq IS NOT NULL AS acked
-    FROM notifications n
-    LEFT JOIN ack_exceptions e ON e.subscription_id = s.id AND e.seq = n.seq
-    WHERE n.topic_id = s.topic_id AND n.seq >= s.first_seq
-      AND (n.published_at, n.topic_id, n.seq) < ($2, $3, $4)
-      AND (NOT $5 OR (n.seq > s.acked_up_to AND e.seq IS NULL))
-    ORDER BY n.published_at DESC, n.seq DESC LIMIT $6
+    (SELECT n.payload, n.published_at, n.topic_id, n.seq, n.seq <= s.acked_up_to OR e.seq IS NOT NULL AS acked
+     FROM notifications n
+     LEFT JOIN ack_exceptions e ON e.subscription_id = s.id AND e.seq = n.seq
+     WHERE NOT wanted.few AND n.topic_id = s.topic_id AND n.seq >= s.first_seq
+       AND (n.published_at, n.topic_id, n.seq) < ($2, $3, $4)
+       AND (NOT $5 OR (n.seq > s.acked_up_to AND e.seq IS NULL))
+     ORDER BY n.published_at DESC, n.seq DESC LIMIT $6)
+    UNION ALL
+    (SELECT n.payload, n.published_at, n.topic_id, n.seq, false AS acked
+     FROM (SELECT * FROM notifications above
+           WHERE wanted.few AND above.topic_id = s.topic_id AND above.seq >= s.first_seq AND above.seq > s.acked_up_to
+             AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = above.seq)
+           OFFSET 0) AS n
+     WHERE (n.published_at, n.topic_id, n.seq) < ($2, $3, $4)
+     ORDER BY n.published_at DESC, n.seq DESC LIMIT $6)
 ) AS found
-WHERE s.id = ANY($1::bigint[])
 ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
 """
 
@@ -120,15 +131,17 @@ async def read_inbox(
     shown = [(row, topic_row(row)) for row in subscribed if principal.covers_topic(row["name"])]
     shown = [(row, topic) for row, topic in shown if may_read(principal, topic)]
     visible = [row["subscription_id"] for row, _ in shown]
+    wanted = [row for row, _ in shown if row["unread"] or not unread_only]
     rows = await connection.fetch(
         _PAGE,
-        visible,
+        [row["subscription_id"] for row in wanted],
         after.published_at,
         after.topic_id,
         after.seq,
         unread_only,
         limit + 1,
         MAX_PAGE_BYTES,
+        [unread_only and row["unread"] <= FEW_UNREAD for row in wanted],
     )
     page = rows[:limit]
     cursor = None
