@@ -94,6 +94,25 @@ async def test_others_wait_for_a_short_request_and_not_for_the_flood(store: Stor
     assert slowest < 2 * max(alone) + 0.25, (slowest, max(alone))
 
 
+async def test_slow_pages_leave_connections_to_publishes(postgres: Cluster) -> None:
+    url = await create_migrated(postgres, SCHEMA)
+    blocker = await asyncpg.connect(url)
+    async with running_store(store_settings(url, database_pool=8, concurrent_pages=2)) as node:
+        await node.ok("POST", "/topics", STRANGER, {"name": "news"})
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE ack_exceptions")
+            readers = [user(f"reader-{number}") for number in range(16)]
+            pages = [asyncio.create_task(node.call("GET", "/inbox", who, params={"limit": "10"})) for who in readers]
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'relation'"
+            while await blocker.fetchval(waiting) < 2:
+                await asyncio.sleep(0.01)
+            [published] = await node.publish(STRANGER, {"topic": "news", "title": "a"})
+            assert published["seq"] == 1
+        assert {status for status, _ in await asyncio.gather(*pages)} <= {200, 503}
+    await blocker.close()
+    await drop_database(postgres, url)
+
+
 async def test_a_flood_of_mail_to_one_delays_no_other(pool: asyncpg.Pool) -> None:
     flood, broadcast, quiet = [await new_topic(pool) for _ in range(3)]
     await flood.subscribe("ann", "every")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from contextlib import AsyncExitStack
 
@@ -48,6 +49,7 @@ class StoreNode(Node[StoreSettings]):
             clock=self.clock,
             metrics=self.metrics,
             security=self.security,
+            pages=asyncio.Semaphore(settings.concurrent_pages),
         )
         core = StoreMetrics.of(self.metrics)
         origin = uuid.uuid4().hex[:12]

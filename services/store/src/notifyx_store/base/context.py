@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import asyncpg
 
@@ -11,6 +14,9 @@ from notifyx_common.database import Database
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
 from notifyx_store.base.settings import StoreSettings
+
+CONCURRENT_PAGES = 4
+"""Pages that are read at once, by default: a third of the connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +28,19 @@ class StoreContext:
     clock: Clock
     metrics: Metrics
     security: SecurityLog
+    pages: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT_PAGES))
+    """Turns of :meth:`reading_pages`."""
 
     @property
     def pool(self) -> asyncpg.Pool:
         """Return the pool of the running service; the database's settings bound the wait of ``acquire()``."""
         return self.database.pool
+
+    @asynccontextmanager
+    async def reading_pages(self) -> AsyncIterator[asyncpg.Connection]:
+        """Acquire a connection for a read of many rows: a page of a log, an inbox or a list, the ledger.
+
+        Only some connections are used for these at once, so that publishes, joins and acknowledgements find others.
+        """
+        async with self.pages, self.pool.acquire() as connection:
+            yield connection

@@ -18,6 +18,9 @@ class StoreSettings(BackgroundSettings):
     database_pool: int = Field(default=12, ge=4, le=100)
     """Maximum number of connections of this replica, besides the one that listens."""
 
+    concurrent_pages: int = Field(default=4, ge=1, le=100)
+    """Maximum number of connections that read pages of logs, inboxes, lists and the ledger at the same time."""
+
     statement_timeout: float = Field(default=8.0, gt=0, le=300)
     """Timeout of one statement; after it the request is answered 503."""
 

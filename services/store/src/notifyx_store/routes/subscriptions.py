@@ -50,7 +50,7 @@ def subscription_routes(context: StoreContext) -> Blueprint:
 
     @handle(blueprint, SUBSCRIPTIONS)
     async def mine(_: None) -> Subscriptions:
-        async with context.pool.acquire() as connection:
+        async with context.reading_pages() as connection:
             return Subscriptions(items=await subscriptions.subscriptions(connection, caller(), context.clock.now()))
 
     return blueprint
