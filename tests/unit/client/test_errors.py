@@ -70,3 +70,10 @@ def test_odd_problems(problem: dict[str, object]) -> None:
 )
 def test_exit_codes(error: errors.NotifyxError, code: Exit) -> None:
     assert exit_code(error) is code
+
+
+def test_a_limit_says_how_long_to_wait_on_either_way() -> None:
+    sent = server_errors.TooManyRequests("Too many.", code="rate_limited", retry_after=12.34)
+    for got in (errors.from_problem(sent.to_problem(), retry_after=13), errors.from_reply(sent.to_reply())):
+        assert isinstance(got, errors.TooManyRequests)
+        assert (got.code, got.retry_after) == ("rate_limited", 12.34)

@@ -262,7 +262,7 @@ class Client:
                 answers[position] = parse_answer(Published, item) if item["status"] == 201 else from_problem(item)
             pending = [position for position in pending if _is_retryable(answers[position])]
             failures += 1
-            pause = self._backoff.wait(failures)
+            pause = max([self._backoff.wait(failures), *(_retry_after(answers[position]) for position in pending)])
             if pending and loop.time() + pause > until:
                 break
             if pending:
@@ -354,6 +354,10 @@ class Client:
 
 def _path(topic: str) -> str:
     return f"/topics/{quote(topic, safe='')}"
+
+
+def _retry_after(answer: Published | NotifyxError | None) -> float:
+    return answer.retry_after or 0.0 if isinstance(answer, NotifyxError) else 0.0
 
 
 def _is_retryable(answer: Published | NotifyxError | None) -> bool:

@@ -227,6 +227,7 @@ _BY_CODE: dict[str, type[NotifyxError]] = {
     "not_found": NotFound,
     "conflict": Conflict,
     "too_many_requests": TooManyRequests,
+    "rate_limited": TooManyRequests,
     "too_many_channels": TooManyRequests,
     "internal": ServerError,
     "unavailable": Unavailable,
@@ -237,7 +238,7 @@ _BY_CODE: dict[str, type[NotifyxError]] = {
 
 
 def from_problem(problem: Mapping[str, Any], *, retry_after: float | None = None) -> NotifyxError:
-    """Convert an RFC 9457 document to an error."""
+    """Convert an RFC 9457 document to an error; ``retry_after`` is the header's, where the document has none."""
     status = problem.get("status")
     kind = _BY_STATUS.get(status) if isinstance(status, int) else None
     if kind is None:
@@ -249,11 +250,13 @@ def from_problem(problem: Mapping[str, Any], *, retry_after: float | None = None
         if isinstance(one, Mapping)
     )
     reason = str(problem.get("detail") or problem.get("title") or f"The request was refused with {status}.")
-    return kind(reason, code=str(problem.get("code") or kind.code), fields=fields, retry_after=retry_after)
+    return kind(
+        reason, code=str(problem.get("code") or kind.code), fields=fields, retry_after=_seconds(problem) or retry_after
+    )
 
 
 def from_reply(response: Mapping[str, Any]) -> NotifyxError:
-    """Convert a socket's reply, ``{"code", "reason"}`` and for joins perhaps ``detail``, to an error."""
+    """Convert a socket's reply, ``{"code", "reason"}`` and perhaps ``detail`` and ``retry_after``, to an error."""
     code = str(response.get("code") or "")
     reason = str(response.get("detail") or response.get("reason") or "The socket refused this.")
     kind = _BY_CODE.get(code)
@@ -261,4 +264,9 @@ def from_reply(response: Mapping[str, Any]) -> NotifyxError:
         kind = {"unauthorized": Forbidden, "not found": NotFound, "unmatched topic": NotFound}.get(
             str(response.get("reason")), Forbidden
         )
-    return kind(reason, code=code or kind.code)
+    return kind(reason, code=code or kind.code, retry_after=_seconds(response))
+
+
+def _seconds(answer: Mapping[str, Any]) -> float | None:
+    found = answer.get("retry_after")
+    return float(found) if isinstance(found, int | float) and 0 <= found < float("inf") else None
