@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
 from support.browser import Person, sign_in, sign_up, someone
-from support.platform import PASSWORD, Platform
+from support.platform import PASSWORD, Platform, person
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -189,6 +190,18 @@ async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform:
         await theirs.get_by_role("button", name="Email: if unread").click()
         await theirs.get_by_role("menuitemradio", name="As a digest").click()
         await expect(theirs.get_by_role("button", name="Email: digest")).to_be_visible()
+
+        async with person(platform, "carl") as sender:
+            soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+            message = {"title": "Now or never", "expires_at": soon}
+            await sender.call("POST", "/users/dora@example.com/notifications", json=message)
+        missed = theirs.get_by_text("1 notification was removed by retention or expiry before you read it.")
+        await expect(missed).to_be_visible()
+        await theirs.get_by_role("button", name="Acknowledge 1", exact=True).click()
+        await expect(missed).to_have_count(0)
+        await theirs.reload()
+        await expect(theirs.get_by_role("button", name="All read")).to_be_disabled()
+        await expect(missed).to_have_count(0)
         assert dora.said == []
 
 

@@ -3,7 +3,7 @@ import { problemOf } from "@/api/errors";
 import { isEmpty, parseData } from "@/features/publish/draft";
 import { fieldsOf, NEW, nameProblem, newTopic, patchOf } from "@/features/topics/fields";
 import { alertOf, QUIET, wanted } from "@/model/alerts";
-import { headline, plain, plural, summary, when } from "@/model/text";
+import { headline, missed, plain, plural, summary, when } from "@/model/text";
 import { note } from "./notifications";
 
 describe("a notification in one line", () => {
@@ -21,6 +21,8 @@ describe("a notification in one line", () => {
     expect(when("2026-05-04T11:55:00Z", now)).toMatch(/^5\s?m/);
     expect(when("2025-12-31T11:55:00Z", now)).toMatch(/^31 Dec 2025/);
     expect([plural(1, "change"), plural(1200, "change")]).toEqual(["1 change", "1,200 changes"]);
+    expect(missed(1)).toBe("1 notification was removed by retention or expiry before you read it.");
+    expect(missed(3)).toBe("3 notifications were removed by retention or expiry before you read them.");
   });
 });
 

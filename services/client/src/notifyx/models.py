@@ -103,12 +103,14 @@ class InboxPage(Model):
     """Notifications, newest first. ``unread`` is by topic, ``next`` the ``after`` of the next page, if there is one.
 
     ``expired`` is by topic, too: how many were removed before the caller acknowledged them, where there are any.
+    ``inbox_full``: nobody can send to the caller until the caller has acknowledged some of what was sent.
     """
 
     items: tuple[InboxNotification, ...]
     next: str | None
     unread: dict[str, int]
     expired: dict[str, int] = {}
+    inbox_full: bool = False
 
 
 class Retention(Model):

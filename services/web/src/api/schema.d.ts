@@ -939,6 +939,7 @@ export interface components {
          * @description Newest first. ``unread`` is by topic, ``next`` the ``after`` of the following page.
          *
          *     ``expired`` is by topic, too: how many were removed before the caller acknowledged them, where there are any.
+         *     ``inbox_full``: nobody can send to the caller until the caller has acknowledged some of what was sent.
          */
         InboxPage: {
             /** Items */
@@ -953,6 +954,8 @@ export interface components {
             expired: {
                 [key: string]: number;
             };
+            /** Inbox Full */
+            inbox_full: boolean;
         };
         /**
          * KeySet

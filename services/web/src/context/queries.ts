@@ -26,6 +26,14 @@ export const emailQuery = (api: Api) =>
     refetchInterval: 300_000,
   });
 
+/** Whether nobody can send to the user any more; read again with each hundred that are unread. */
+export const inboxFullQuery = (api: Api, unread: number) =>
+  queryOptions({
+    queryKey: ["inboxFull", Math.ceil(unread / 100)],
+    queryFn: async () => (await data(api.GET("/api/v1/inbox", { params: { query: { limit: 1 } } }))).inbox_full,
+    enabled: unread > 0,
+  });
+
 const CHANNEL = "notifyx.changed";
 
 /** Says that what was read under `key` is no longer so, here and in this user's other windows of this browser. */

@@ -13,7 +13,7 @@ const GATHER_MS = 250;
 
 export interface InboxEvents {
   acked(topic: string, ack: Ack): void;
-  unread(counts: Readonly<Record<string, number>>): void;
+  unread(counts: Readonly<Record<string, number>>, expired: Readonly<Record<string, number>>): void;
 }
 
 export class InboxFeed {
@@ -90,7 +90,7 @@ export class InboxFeed {
     };
     const page = await data(this.#api.GET("/api/v1/inbox", { params: { query } }));
     for (const item of page.items) if (item.acked) this.#events.acked(item.topic, { seqs: [item.seq] });
-    this.#events.unread(page.unread);
+    this.#events.unread(page.unread, page.expired);
     return page;
   }
 }

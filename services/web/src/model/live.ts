@@ -33,6 +33,8 @@ export interface LiveWants {
 export class Live implements FeedEvents {
   readonly book = new Observable<AckBook>(new Map());
   readonly unread = new Observable<Unread>(new Map());
+  /** What was removed before the user read it, of each topic. */
+  readonly expired = new Observable<Unread>(new Map());
   readonly connection: Connection;
   readonly inbox: InboxFeed;
   readonly unreadInbox: InboxFeed;
@@ -58,8 +60,8 @@ export class Live implements FeedEvents {
     this.connection = new Connection(socketUrl, session);
     const events = {
       acked: (topic: string, ack: Ack) => this.acked(topic, ack),
-      unread: (counts: Readonly<Record<string, number>>) => {
-        for (const [topic, count] of Object.entries(counts)) this.setUnread(topic, count);
+      unread: (counts: Readonly<Record<string, number>>, expired: Readonly<Record<string, number>>) => {
+        for (const [topic, count] of Object.entries(counts)) this.setUnread(topic, count, expired[topic] ?? 0);
       },
     };
     this.inbox = new InboxFeed(api, events, false);
@@ -112,8 +114,8 @@ export class Live implements FeedEvents {
     const began = [...topics].some((topic) => !this.#subscribed.has(topic));
     const first = this.#subscribed.size === 0;
     this.#subscribed = topics;
-    this.unread.update((unread) => among(unread, topics));
-    for (const item of items) this.setUnread(item.topic, item.unread);
+    for (const counts of [this.unread, this.expired]) counts.update((known) => among(known, topics));
+    for (const item of items) this.setUnread(item.topic, item.unread, item.expired);
     for (const [topic, release] of this.#followed) {
       if (topics.has(topic) || topic === this.ownInbox) continue;
       release();
@@ -140,7 +142,7 @@ export class Live implements FeedEvents {
     this.acked(topic, ack);
     if (ack.up_to === undefined) this.unread.update((unread) => lowered(unread, topic, count));
     else if (ack.up_to >= (this.headOf(topic) ?? Number.POSITIVE_INFINITY)) {
-      this.unread.update((unread) => counted(unread, topic, 0));
+      this.setUnread(topic, 0, 0);
     }
   }
 
@@ -164,8 +166,10 @@ export class Live implements FeedEvents {
     this.book.update((book) => acked(book, topic, ack));
   }
 
-  setUnread(topic: string, count: number): void {
-    if (this.isSubscribed(topic)) this.unread.update((unread) => counted(unread, topic, count));
+  setUnread(topic: string, unread: number, expired = 0): void {
+    if (!this.isSubscribed(topic)) return;
+    this.unread.update((known) => counted(known, topic, unread));
+    this.expired.update((known) => counted(known, topic, expired));
   }
 
   caughtUp(topic: string, missing: number): void {
@@ -205,12 +209,12 @@ export class Live implements FeedEvents {
     return feed;
   }
 
-  #counted({ topic, unread }: UnreadPush): void {
+  #counted({ topic, unread, expired }: UnreadPush): void {
     if (!this.isSubscribed(topic)) {
       this.#wants.subscriptionsChanged();
       return;
     }
-    this.setUnread(topic, unread);
+    this.setUnread(topic, unread, expired);
     if (!this.#followed.has(topic)) {
       this.inbox.refreshSoon();
       this.unreadInbox.refreshSoon();

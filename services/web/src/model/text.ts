@@ -25,6 +25,12 @@ export function plural(count: number, noun: string): string {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** How many notifications were removed before they were read. */
+export function missed(count: number): string {
+  const [were, them] = count === 1 ? ["was", "it"] : ["were", "them"];
+  return `${plural(count, "notification")} ${were} removed by retention or expiry before you read ${them}.`;
+}
+
 /** What stands first: the title, else the body's first line, else the keys of the data. */
 export function headline(item: Pick<Notification, "title" | "body" | "data">): string {
   return item.title || firstLine(item.body) || `Data: ${Object.keys(item.data ?? {}).join(", ")}`;

@@ -17,7 +17,7 @@ export interface FeedEvents {
   /** New ones, in order; `live` is false for those that a rejoin caught up with. */
   arrived(topic: string, items: readonly Notification[], live: boolean): void;
   acked(topic: string, ack: Ack): void;
-  setUnread(topic: string, count: number): void;
+  setUnread(topic: string, unread: number, expired: number | undefined): void;
   /** Of what came while this window was away, `missing` are gone for good; the rest arrives, not live. */
   caughtUp(topic: string, missing: number): void;
   /** Joined without a position: something may have come before. */
@@ -58,7 +58,7 @@ export class TopicFeed {
     this.channel.on("notification", (item: Notification) => this.#pushes.add(item));
     this.channel.on("acked", (push: AckedPush) => {
       events.acked(topic, push);
-      events.setUnread(topic, push.unread);
+      events.setUnread(topic, push.unread, push.expired);
     });
     this.channel.on("topic_deleted", () => {
       this.status.set({ joined: false, refused: "", deleted: true });
@@ -136,7 +136,7 @@ export class TopicFeed {
       this.#events.began(this.topic);
     }
     this.#events.acked(this.topic, { up_to: reply.acked_up_to });
-    this.#events.setUnread(this.topic, reply.unread);
+    this.#events.setUnread(this.topic, reply.unread, reply.expired);
   }
 
   #take(items: Notification[]): void {

@@ -1,4 +1,7 @@
-/** Unread counts by topic, as the server pushes them and as the user's own acknowledgements change them. Pure. */
+/**
+ * Counts by topic, as the server pushes them and as the user's own acknowledgements change them: what is unread, and what
+ * was removed before it was read. Pure.
+ */
 export type Unread = ReadonlyMap<string, number>;
 
 export function total(unread: Unread): number {

@@ -6,6 +6,8 @@ export interface JoinReply {
   readonly truncated: boolean;
   readonly first_seq: number;
   readonly missing: number;
+  /** Removed before the user acknowledged them. */
+  readonly expired?: number;
   readonly subscribed: boolean;
 }
 
@@ -13,11 +15,13 @@ export interface AckedPush {
   readonly up_to: number;
   readonly seqs: readonly number[];
   readonly unread: number;
+  readonly expired?: number;
 }
 
 export interface UnreadPush {
   readonly topic: string;
   readonly unread: number;
+  readonly expired?: number;
 }
 
 export interface Refusal {

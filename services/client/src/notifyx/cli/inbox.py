@@ -74,6 +74,8 @@ def _show(writer: Writer, page: InboxPage, *, only_unread: bool) -> None:
     if writer.is_json:
         writer.line(page)
         return
+    if page.inbox_full:
+        writer.remark("Your inbox is full: nobody can send to you until you acknowledge some (notifyx ack user:me).")
     for topic, count in page.expired.items():
         writer.remark(f"{topic}: {lost(count)}.")
     if not page.items:

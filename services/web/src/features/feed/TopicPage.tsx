@@ -16,6 +16,7 @@ import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
 import { plural } from "@/model/text";
 import type { TopicFeed } from "@/model/topicFeed";
 import { Feed } from "./Feed";
+import { Missed } from "./Missed";
 import { useAcknowledgeAll } from "./useAcknowledgeAll";
 import { useTopicFeed } from "./useTopicFeed";
 
@@ -42,6 +43,7 @@ function Page({ name, feed, topic, problem }: Props) {
   const status = useObservable(feed.status);
   const { head } = useObservable(feed.feed);
   const unread = useObservable(live.unread).get(name) ?? 0;
+  const expired = useObservable(live.expired).get(name) ?? 0;
   const [writing, setWriting] = useState(false);
   const acknowledgeAll = useAcknowledgeAll();
   const subscriptions = useQuery(subscriptionsQuery(api));
@@ -75,10 +77,10 @@ function Page({ name, feed, topic, problem }: Props) {
               size="xs"
               variant="default"
               leftSection={<IconChecks size={15} />}
-              disabled={unread === 0}
+              disabled={unread + expired === 0}
               onClick={() => acknowledgeAll(name).catch(notifyError)}
             >
-              {unread > 0 ? `Acknowledge ${unread}` : "All read"}
+              {unread > 0 ? `Acknowledge ${unread}` : expired > 0 ? "Acknowledge" : "All read"}
             </Button>
           </Tooltip>
         )}
@@ -102,6 +104,7 @@ function Page({ name, feed, topic, problem }: Props) {
         </Fallible>
       )}
       <Feed feed={feed} label={`Notifications of ${name}`} marks={subscribed} empty={<Nothing topic={topic} />}>
+        <Missed topic={name} />
         <Pending topic={name} />
       </Feed>
     </>

@@ -2,15 +2,15 @@ import { useCallback } from "react";
 import { data } from "@/api/client";
 import { useOwn, useServices } from "@/context/services";
 
-/** Acknowledges everything there is now in one topic, or in all that have something unread. */
+/** Acknowledges everything there is now in one topic, or in all that have something unread, or removed before it was read. */
 export function useAcknowledgeAll(): (topic?: string) => Promise<void> {
   const { live } = useOwn();
   const { api } = useServices();
   return useCallback(
     async (only?: string) => {
-      const topics =
-        only === undefined ? [...live.unread.get()].filter(([, count]) => count > 0) : [[only, 1] as const];
-      for (const [topic] of topics) {
+      const counts = [...live.unread.get(), ...live.expired.get()];
+      const some = new Set(counts.filter(([, count]) => count > 0).map(([topic]) => topic));
+      for (const topic of only === undefined ? some : [only]) {
         let head = live.headOf(topic);
         if (head === undefined) {
           const params = { path: { name: topic }, query: { limit: 1 } };

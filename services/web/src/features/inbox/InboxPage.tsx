@@ -8,6 +8,8 @@ import { PageHeader } from "@/components/PageHeader";
 import { subscriptionsQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { FeedList } from "@/features/feed/FeedList";
+import { InboxFull } from "@/features/feed/InboxFull";
+import { Missed } from "@/features/feed/Missed";
 import { useAcknowledgeAll } from "@/features/feed/useAcknowledgeAll";
 import { isAcked } from "@/model/acks";
 import { plural } from "@/model/text";
@@ -16,6 +18,7 @@ import { total } from "@/model/unread";
 export default function InboxPage() {
   const { live } = useOwn();
   const unread = total(useObservable(live.unread));
+  const expired = total(useObservable(live.expired));
   const [filter, setFilter] = useState("all");
   const acknowledgeAll = useAcknowledgeAll();
   return (
@@ -39,12 +42,14 @@ export default function InboxPage() {
           size="xs"
           variant="default"
           leftSection={<IconChecks size={15} />}
-          disabled={unread === 0}
+          disabled={unread + expired === 0}
           onClick={() => acknowledgeAll().catch(notifyError)}
         >
           Acknowledge all
         </Button>
       </PageHeader>
+      <InboxFull />
+      <Missed />
       {filter === "all" ? <Everything /> : <OnlyUnread />}
     </>
   );

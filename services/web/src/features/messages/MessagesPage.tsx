@@ -7,6 +7,8 @@ import { PageHeader } from "@/components/PageHeader";
 import { offlinePart } from "@/components/parts";
 import { useObservable, useOwn } from "@/context/services";
 import { Feed } from "@/features/feed/Feed";
+import { InboxFull } from "@/features/feed/InboxFull";
+import { Missed } from "@/features/feed/Missed";
 import { useAcknowledgeAll } from "@/features/feed/useAcknowledgeAll";
 import { useTopicFeed } from "@/features/feed/useTopicFeed";
 import { Pending } from "@/features/publish/Pending";
@@ -19,6 +21,7 @@ export default function MessagesPage() {
   const { live } = useOwn();
   const feed = useTopicFeed(live.ownInbox);
   const unread = useObservable(live.unread).get(live.ownInbox) ?? 0;
+  const expired = useObservable(live.expired).get(live.ownInbox) ?? 0;
   const [writing, setWriting] = useState(false);
   const acknowledgeAll = useAcknowledgeAll();
   return (
@@ -28,10 +31,10 @@ export default function MessagesPage() {
           size="xs"
           variant="default"
           leftSection={<IconChecks size={15} />}
-          disabled={unread === 0}
+          disabled={unread + expired === 0}
           onClick={() => acknowledgeAll(live.ownInbox).catch(notifyError)}
         >
-          {unread > 0 ? `Acknowledge ${unread}` : "All read"}
+          {unread > 0 ? `Acknowledge ${unread}` : expired > 0 ? "Acknowledge" : "All read"}
         </Button>
         <SubscriptionControl name={live.ownInbox} fixed />
         <Button size="xs" leftSection={<IconPencil size={15} />} onClick={() => setWriting(true)}>
@@ -58,6 +61,8 @@ export default function MessagesPage() {
             />
           }
         >
+          <InboxFull />
+          <Missed topic={live.ownInbox} />
           <Pending />
         </Feed>
       )}

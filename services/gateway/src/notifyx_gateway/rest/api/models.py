@@ -124,12 +124,14 @@ class InboxPage(BaseModel):
     """Newest first. ``unread`` is by topic, ``next`` the ``after`` of the following page.
 
     ``expired`` is by topic, too: how many were removed before the caller acknowledged them, where there are any.
+    ``inbox_full``: nobody can send to the caller until the caller has acknowledged some of what was sent.
     """
 
     items: list[InboxNotification]
     next: str | None
     unread: dict[AnyTopicName, int]
     expired: dict[AnyTopicName, int]
+    inbox_full: bool
 
 
 class NamedSubscriber(Subscriber):
