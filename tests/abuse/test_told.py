@@ -150,3 +150,19 @@ async def test_known_inboxes_need_no_auth_and_unknown_ones_are_refused_without_i
     forgetful = type(stack.gateway.recipients)(stack.gateway.users, stack.gateway.store, clock=stack.gateway.clock)
     refused = await forgetful.refused(user("ada"), [f"user:{bob_id}", f"user:{eve_id}", "news"])
     assert {topic: error.code for topic, error in refused.items()} == {f"user:{eve_id}": "unavailable"}
+
+
+async def test_a_list_that_names_nobody_is_not_saved(stack: Stack) -> None:
+    ada, bob_id = await stack.person("ada"), await stack.id_of("bob")
+    fine = [bob_id, "someone@example.com", "system:serviceaccount:shop:till", "*"]
+    await stack.ok("POST", "/topics", ada, json={"name": "plans", "publishers": fine, "readers": fine})
+    for wrong in (str(uuid.uuid4()), "bob", bob_id.upper()):
+        for method, path, body in (
+            ("POST", "/topics", {"name": "more", "publishers": [bob_id, wrong]}),
+            ("PATCH", "/topics/plans", {"readers": [wrong]}),
+            ("PATCH", "/topics/plans", {"creators": [wrong]}),
+        ):
+            reply = await stack.call(method, path, ada, json=body)
+            assert (reply.status, reply.code) == (400, "validation_failed"), (path, body)
+            assert f"There is no user '{wrong}'" in reply.data["detail"]
+    assert (await stack.call("GET", "/topics/more", ada)).status == 404

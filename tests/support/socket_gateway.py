@@ -14,6 +14,7 @@ from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.auth import ResolvedUser
+from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
@@ -69,6 +70,10 @@ async def resolve_user(name: str) -> ResolvedUser | None:
     return ResolvedUser(id=user, email=f"{user}@example.org", name=user, email_verified=True)
 
 
+async def check_grants(topic: NewTopic) -> None:
+    """Everybody exists."""
+
+
 @dataclass(frozen=True)
 class Gateway:
     """What tests look at."""
@@ -106,6 +111,7 @@ async def running_gateway(
             store=store,
             authenticator=tokens,
             resolve_user=resolve_user,
+            check_grants=check_grants,
             limits=Limits(
                 GatewaySettings(internal_token=token), clock=clock, metrics=metrics, background=background, shared=None
             ),

@@ -66,7 +66,7 @@ async def test_reading_acknowledging_and_following(platform: Platform, shell: Sh
     assert ahead.error["code"] == "history_truncated"
     assert await shell.json("unsubscribe", "cli.read") == {"topic": "cli.read", "subscribed": False}
     assert "Nothing unread" in (await shell.run("inbox", "--unread")).out
-    assert (await shell.run("send", "nobody@example.com", "x", "-o", "json", code=1)).error["code"] == "not_found"
+    assert (await shell.run("send", "nobody@example.com", "x", "-o", "json", code=1)).error["code"] == "user_not_found"
 
 
 async def test_ctrl_c_and_a_reader_that_leaves_end_a_subscription_quietly(shell: Shell) -> None:

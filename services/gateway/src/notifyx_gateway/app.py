@@ -165,6 +165,7 @@ class GatewayNode(Node[GatewaySettings]):
             store=self.store,
             authenticator=self.authenticator,
             resolve_user=self.recipients.resolve,
+            check_grants=self.users.check_grants,
             limits=self.limits,
             settings=SocketSettings.of(settings),
             metrics=metrics,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser
+from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
 from notifyx_gateway.delivery.hub import Hub
@@ -22,6 +23,7 @@ from notifyx_gateway.socket.unread import UnreadPusher
 from notifyx_gateway.upstream.store import Store
 
 ResolveUser = Callable[[str], Awaitable[ResolvedUser | None]]
+CheckGrants = Callable[[NewTopic], Awaitable[None]]
 """Returns the user with an id or email, if there is one."""
 
 
@@ -34,6 +36,7 @@ class SocketContext:
     unread_pusher: UnreadPusher
     authenticator: Authenticator
     resolve_user: ResolveUser
+    check_grants: CheckGrants
     limits: Limits
     settings: SocketSettings
     metrics: Metrics

@@ -25,7 +25,7 @@ from notifyx_gateway.limits import Limits
 from notifyx_gateway.socket.admission import Admission, Admissions
 from notifyx_gateway.socket.authenticator import Authenticator
 from notifyx_gateway.socket.connection import WebSocketConnection
-from notifyx_gateway.socket.context import ResolveUser, SocketContext
+from notifyx_gateway.socket.context import CheckGrants, ResolveUser, SocketContext
 from notifyx_gateway.socket.entrance import Reception
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.turns import Turns
@@ -57,6 +57,7 @@ class SocketListener:
         store: Store,
         authenticator: Authenticator,
         resolve_user: ResolveUser,
+        check_grants: CheckGrants,
         limits: Limits,
         settings: SocketSettings,
         metrics: Metrics,
@@ -72,6 +73,7 @@ class SocketListener:
             unread_pusher=unread_pusher,
             authenticator=authenticator,
             resolve_user=resolve_user,
+            check_grants=check_grants,
             limits=limits,
             settings=settings,
             metrics=metrics,

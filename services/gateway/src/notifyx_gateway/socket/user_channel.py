@@ -76,6 +76,7 @@ class UserChannel(StoreChannel):
 
     async def _create_and_record(self, topic: NewTopic) -> dict[str, Any]:
         await self.client.context.limits.create_topic(self.principal)
+        await self.client.context.check_grants(topic)
         created = await self.client.context.store.create_topic(self.principal, topic)
         self.client.context.security.record(
             "topic_created",

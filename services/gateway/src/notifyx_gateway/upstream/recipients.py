@@ -9,7 +9,7 @@ Known inboxes are cached, so that publishing to them needs no other call. Users 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from notifyx_common.caching.cache import MemoryTier
@@ -39,8 +39,8 @@ class Users(Protocol):
         """Return the user with that id or email. Raises :class:`Unavailable`."""
         ...
 
-    async def existing(self, ids: Iterable[str]) -> set[str]:
-        """Return those of at most 1,000 ids that are users'. Raises :class:`Unavailable`."""
+    async def existing(self, ids: Sequence[str]) -> set[str]:
+        """Return those of ``ids`` that are users'. Raises :class:`Unavailable`."""
         ...
 
 
@@ -80,7 +80,7 @@ class Recipients:
         users = {principal.id} & set(owners)
         people = [one for one in owners if one not in users and not one.startswith(SYSTEM_PREFIX)]
         try:
-            users |= await self._users.existing(people) if people else set()
+            users |= await self._users.existing(people)
         except NotifyxError as error:
             log.info("recipients_unresolved", code=error.code)
             away = Unavailable("Whether there is such a user cannot be checked right now; try again soon.")

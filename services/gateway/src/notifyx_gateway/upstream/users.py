@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from notifyx_common.background import Background
 from notifyx_common.caching.cache import Cache
 from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser
-from notifyx_common.errors import Unavailable
+from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
+from notifyx_common.errors import FieldError, InvalidRequest, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.auth import Auth
@@ -20,6 +21,10 @@ USER_TTL = 30.0
 UNKNOWN_USER_TTL = 5.0
 MAX_KEY_LENGTH = 320
 RESOLVE_TIMEOUT = 4.0
+MAX_IDS = 1000
+"""Maximum number of ids in one request to auth."""
+
+GRANT_LISTS = ("creators", "publishers", "readers")
 
 
 class UserDirectory:
@@ -56,9 +61,29 @@ class UserDirectory:
 
         return await self._cache.get_or_load(key, fetch, _ttl)
 
-    async def existing(self, ids: Iterable[str]) -> set[str]:
-        """Return those of at most 1,000 ids that are users'. Raises :class:`Unavailable`."""
-        return {user.id for user in (await self._fetch(list(ids))).values()}
+    async def existing(self, ids: Sequence[str]) -> set[str]:
+        """Return those of ``ids`` that are users'. Raises :class:`Unavailable`."""
+        found: set[str] = set()
+        for start in range(0, len(ids), MAX_IDS):
+            found |= {user.id for user in (await self._fetch(ids[start : start + MAX_IDS])).values()}
+        return found
+
+    async def check_grants(self, settings: NewTopic | TopicPatch) -> None:
+        """Check that the lists of a topic name users who exist. Raises :class:`InvalidRequest`, :class:`Unavailable`.
+
+        Email addresses pass: they count for whoever proves them, and nobody learns here who has an account.
+        """
+        lists = {name: getattr(settings, name, None) or () for name in GRANT_LISTS}
+        ids = {entry for entries in lists.values() for entry in entries if _is_user_id(entry)}
+        known = await self.existing(sorted(ids))
+        for name, entries in lists.items():
+            if unknown := next((entry for entry in entries if _is_user_id(entry) and entry not in known), None):
+                reason = f"There is no user '{unknown}'. Name a user by id or email address, a ServiceAccount, or '*'."
+                raise InvalidRequest(
+                    f"The request is not valid: {name}: {reason}",
+                    code="validation_failed",
+                    fields=[FieldError(field=name, reason=reason)],
+                )
 
     async def names(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the display names of at most 1,000 users by id, without those who gave none.
@@ -80,6 +105,10 @@ class UserDirectory:
 
     async def _fetch(self, users: Sequence[str]) -> Mapping[str, ResolvedUser]:
         return await self._auth.resolve(users, deadline=RESOLVE_TIMEOUT)
+
+
+def _is_user_id(grant: str) -> bool:
+    return grant != "*" and "@" not in grant and not grant.startswith("system:")
 
 
 def _ttl(found: ResolvedUser | None) -> float:

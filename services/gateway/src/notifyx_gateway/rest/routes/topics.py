@@ -28,19 +28,20 @@ RIGHTS = ("visibility", "creators", "publishers", "readers")
 def topic_routes(*, request_auth: RequestAuthenticator, store: Store, users: UserDirectory) -> Blueprint:
     """Return the routes of topics, their subscribers, and the caller's subscriptions."""
     blueprint = Blueprint("topics", __name__, url_prefix="/api/v1")
-    _add_topics(blueprint, request_auth, store)
+    _add_topics(blueprint, request_auth, store, users)
     _add_subscribers(blueprint, request_auth, store, users)
     _add_subscriptions(blueprint, request_auth, store)
     return blueprint
 
 
-def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store) -> None:
+def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, users: UserDirectory) -> None:
     @blueprint.post("/topics")
     async def create() -> Response:
         principal = await request_auth.principal("manage")
         wanted = await read_model(NewTopic)
         principal.require_scope("manage", wanted.name)
         await request_auth.limits.create_topic(principal)
+        await users.check_grants(wanted)
         topic = await store.create_topic(principal, wanted)
         request_auth.record("topic_created", "succeeded", subject=wanted.name, reason=wanted.visibility)
         return json_response(topic, 201, {"Location": f"/api/v1/topics/{wanted.name}"})
@@ -72,6 +73,7 @@ def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store:
         topic = topic_name(name)
         principal = await request_auth.principal("manage", topic)
         patch = await read_model(TopicPatch)
+        await users.check_grants(patch)
         changed = await store.change_topic(principal, topic, patch)
         if rights := [name for name in RIGHTS if getattr(patch, name) is not None]:
             request_auth.record("topic_rights_changed", "succeeded", subject=topic, reason=",".join(rights))
