@@ -139,6 +139,19 @@ CATALOGUE: tuple[Metric, ...] = (
         "Background tasks that failed: endless (the node stops, to be started again) or bounded (one piece of work)",
     ),
     # gateway
+    Metric(
+        "notifyx_forwarded_untrusted_total",
+        "counter",
+        (),
+        "Requests that name another client in X-Forwarded-For, from a peer that may be a proxy but is not trusted",
+    ),
+    Metric(
+        "notifyx_token_reviews_total",
+        "counter",
+        ("outcome",),
+        "Tokens of ServiceAccounts by outcome: forged (rejected without a review), accepted, rejected, busy or failed",
+        _one_label("forged", "accepted", "rejected", "busy", "failed"),
+    ),
     Metric("notifyx_connections", "gauge", ("transport",), "Open client connections: websocket, longpoll, stream"),
     Metric("notifyx_channels", "gauge", ("kind",), "Joined channels: topic or user"),
     Metric("notifyx_joins_total", "counter", ("outcome",), "Channel joins answered"),
@@ -167,7 +180,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "notifyx_connections_refused_total",
         "counter",
         ("cap",),
-        "Sockets and long-poll sessions refused because the cap by user, by address or of the node was reached",
+        "Sockets, long-poll sessions and streams refused because a cap was reached: of a user, an address or the node",
         _one_label("user", "address", "node"),
     ),
     Metric(

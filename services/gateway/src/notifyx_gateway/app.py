@@ -119,7 +119,7 @@ class GatewayNode(Node[GatewaySettings]):
             background=background,
             shared=self.shared,
             refresh_seconds=settings.keys_refresh,
-            service_accounts=_service_accounts(settings),
+            service_accounts=_service_accounts(settings, clock, metrics),
         )
         self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, background=background, shared=self.shared)
         self.alarms = Alarms(metrics, clock.monotonic)
@@ -142,7 +142,7 @@ class GatewayNode(Node[GatewaySettings]):
         self.hub = Hub(store=self.store, metrics=metrics, clock=clock, background=background)
         self.limits = Limits(settings, clock=clock, metrics=metrics, background=background, shared=self.shared)
         self.request_auth = RequestAuthenticator(
-            self.authenticator, settings, limits=self.limits, security=self.security
+            self.authenticator, settings, limits=self.limits, security=self.security, metrics=metrics
         )
         self.streams = EventStreams(
             request_auth=self.request_auth,
@@ -299,10 +299,10 @@ def main() -> None:
     lifecycle.main(GatewayNode, GatewaySettings)
 
 
-def _service_accounts(settings: GatewaySettings) -> ServiceAccounts | None:
+def _service_accounts(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> ServiceAccounts | None:
     if not settings.service_account_audience:
         return None
-    return ServiceAccounts(in_cluster(), settings.service_account_audience)
+    return ServiceAccounts(in_cluster(), settings.service_account_audience, clock=clock, metrics=metrics)
 
 
 def _is_known(client: ServiceClient) -> ReadinessCheck:

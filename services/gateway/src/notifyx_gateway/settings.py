@@ -119,6 +119,12 @@ class GatewaySettings(PrometheusSettings):
     max_streams: int = Field(default=1000, ge=0, le=100_000)
     """Maximum number of concurrent event streams (SSE) of this node."""
 
+    max_streams_per_user: int = Field(default=100, ge=1)
+    """Maximum number of event streams of one user, with those of its API keys, at this node."""
+
+    max_streams_per_address: int = Field(default=500, ge=1)
+    """Maximum number of event streams of one client address at this node."""
+
     sign_up_burst: int = Field(default=100, ge=1)
     """Sign-ups from one address before they are slowed down; gateways with one memcached count together."""
 

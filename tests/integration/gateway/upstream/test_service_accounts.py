@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -30,8 +31,12 @@ TILL = "system:serviceaccount:shop:till"
 
 def token(subject: str = TILL, **claims: Any) -> str:
     """What looks like a ServiceAccount's token."""
-    body = base64.urlsafe_b64encode(json.dumps({"sub": subject, **claims}).encode()).decode().rstrip("=")
-    return f"e30.{body}.c2lnbmF0dXJl"
+    body = {"sub": subject, "aud": ["notifyx"], "exp": time.time() + 3600, **claims}
+    return f"{encoded({'alg': 'RS256', 'kid': 'k'})}.{encoded(body)}.c2lnbmF0dXJl"
+
+
+def encoded(part: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
 
 
 class Reviewer:
@@ -58,6 +63,10 @@ class Reviewer:
         return web.json_response({"status": status}, status=201)
 
 
+def service_accounts(url: str) -> ServiceAccounts:
+    return ServiceAccounts(ApiServer(url), "notifyx", clock=SystemClock(), metrics=Metrics())
+
+
 @pytest.fixture
 async def reviewer() -> Reviewer:
     return Reviewer()
@@ -69,7 +78,7 @@ async def accounts(reviewer: Reviewer) -> AsyncIterator[ServiceAccounts]:
     app.router.add_post("/apis/authentication.k8s.io/v1/tokenreviews", reviewer.review)
     server = TestServer(app)
     await server.start_server()
-    yield ServiceAccounts(ApiServer(str(server.make_url("/"))), "notifyx")
+    yield service_accounts(str(server.make_url("/")))
     reviewer.go_on.set()
     await server.close()
 
@@ -134,15 +143,17 @@ async def test_an_api_server_that_cannot_be_asked_refuses_nobody(accounts: Servi
     reviewer.broken = True
     with pytest.raises(Unavailable):
         await accounts.authenticate(token())
-    gone = ServiceAccounts(ApiServer("http://127.0.0.1:9"), "notifyx")
+    gone = service_accounts("http://127.0.0.1:9")
     with pytest.raises(Unavailable):
         await gone.authenticate(token())
 
 
 async def test_waiting_reviews_are_bounded(accounts: ServiceAccounts, reviewer: Reviewer) -> None:
     reviewer.go_on.clear()
-    waiting = [asyncio.create_task(accounts.authenticate(token(jti=str(number)))) for number in range(208)]
-    await asyncio.sleep(0)  # each has begun
+    waiting = [asyncio.create_task(accounts.authenticate(token(jti=str(number)))) for number in range(104)]
+    async with asyncio.timeout(5):
+        while reviewer.asked < 4:
+            await asyncio.sleep(0.01)
     with pytest.raises(Unavailable, match="Too many"):
         await accounts.authenticate(token())
     reviewer.go_on.set()

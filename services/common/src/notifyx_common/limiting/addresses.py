@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 
 def client_address(peer: str | None, forwarded_for: str | None, trusted: Collection[IPv4Network | IPv6Network]) -> str:
@@ -56,6 +56,18 @@ def capped_address(
     address = client_address(peer, forwarded_for, trusted)
     is_peer = address == client_address(peer, None, ())
     return None if is_peer and may_be_proxy(peer or "", trusted) else address
+
+
+def limited_address(peer: str | None, forwarded_for: str | None, trusted: Collection[IPv4Network | IPv6Network]) -> str:
+    """Return the address whose actions a rate limit counts together.
+
+    It is the :func:`client_address`. But while no proxy is trusted and the peer may be one, it is the client that the
+    peer names: otherwise one client could use up the limit of all that come through an ingress. Who reaches the
+    gateway without a proxy, through a network that hides its address, can only invent such a name to leave its limit.
+    """
+    if peer and not trusted and may_be_proxy(peer, ()):
+        return client_address(peer, forwarded_for, (ip_network(peer),))
+    return client_address(peer, forwarded_for, trusted)
 
 
 def _is_trusted(address: str, trusted: Collection[IPv4Network | IPv6Network]) -> bool:

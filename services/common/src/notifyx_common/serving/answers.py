@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -48,12 +49,13 @@ class AnswerLimits:
 class Answer:
     """What one request has reserved; nothing at first."""
 
-    __slots__ = ("_budget", "_key", "_size")
+    __slots__ = ("_budget", "_ends", "_key", "_size")
 
     def __init__(self, budget: AnswerBudget) -> None:
         self._budget = budget
         self._key = ""
         self._size = 0
+        self._ends: list[Callable[[], None]] = []
 
     async def reserve(self, key: str, size: int) -> None:
         """Reserve ``size`` bytes, at the cost of ``key``'s share (``""``: of no share); once for a request.
@@ -69,9 +71,15 @@ class Answer:
             self._budget.give_back(self._key, self._size - size)
             self._size = size
 
+    def at_end(self, release: Callable[[], None]) -> None:
+        """Call ``release`` when the request is over, whether or not its answer was written."""
+        self._ends.append(release)
+
     def release(self) -> None:
         """Give back everything."""
         self.shrink(0)
+        while self._ends:
+            self._ends.pop()()
 
 
 class AnswerBudget:

@@ -9,13 +9,17 @@ from quart import Quart, Response, g, request
 
 from notifyx_common.contracts.call import INTERNAL
 from notifyx_common.errors import Forbidden, NotifyxError
-from notifyx_common.limiting.addresses import client_address
+from notifyx_common.limiting.addresses import capped_address, limited_address, may_be_proxy
+from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.security_log import Event, Outcome, SecurityLog
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import Authenticator, bearer_token
+
+log = get_logger(__name__)
 
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -24,12 +28,20 @@ class RequestAuthenticator:
     """Authenticates and rate-limits the request of the current context."""
 
     def __init__(
-        self, authenticator: Authenticator, settings: GatewaySettings, *, limits: Limits, security: SecurityLog
+        self,
+        authenticator: Authenticator,
+        settings: GatewaySettings,
+        *,
+        limits: Limits,
+        security: SecurityLog,
+        metrics: Metrics,
     ) -> None:
         self.authenticator = authenticator
         self.limits = limits
         self._security = security
         self._proxies = settings.proxies
+        self._untrusted = metrics.counter("notifyx_forwarded_untrusted_total")
+        self._warned = False
 
     async def credential(self) -> VerifiedToken:
         """Return the verified credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
@@ -60,8 +72,20 @@ class RequestAuthenticator:
         await self.limits.token_request(self.address())
 
     def address(self) -> str:
-        """Return the client's address."""
-        return client_address(request.remote_addr, request.headers.get("X-Forwarded-For"), self._proxies)
+        """Return the client's address, as rate limits and the security log see it."""
+        return limited_address(request.remote_addr, _forwarded_for(), self._proxies)
+
+    def capped_address(self) -> str | None:
+        """Return the client's address if it is that of one client; ``None`` if many may be behind it."""
+        return capped_address(request.remote_addr, _forwarded_for(), self._proxies)
+
+    def _notice_untrusted_proxy(self, peer: str) -> None:
+        if not may_be_proxy(peer, ()):
+            return
+        self._untrusted.inc()
+        if not self._warned:
+            self._warned = True
+            log.warning("proxy_not_trusted", peer=peer, setting="NOTIFYX_TRUSTED_PROXIES")
 
     def record(self, event: Event, outcome: Outcome, *, actor: str = "", subject: str = "", reason: str = "") -> None:
         """Record an event of the current request; ``actor`` defaults to its authenticated caller."""
@@ -88,7 +112,12 @@ class RequestAuthenticator:
         )
 
     def observe(self, app: Quart) -> None:
-        """Record every refusal of ``app``, and what administrators change."""
+        """Record every refusal of ``app``, what administrators change, and proxies that are not trusted."""
+
+        @app.before_request
+        async def notice_proxy() -> None:
+            if not self._proxies and "X-Forwarded-For" in request.headers:
+                self._notice_untrusted_proxy(request.remote_addr or "")
 
         @app.after_request
         async def finish(response: Response) -> Response:
@@ -101,3 +130,8 @@ class RequestAuthenticator:
                 if caller is not None and caller.is_admin:
                     self.record("admin_access", "succeeded", subject=f"{request.method} {request.path}")
             return response
+
+
+def _forwarded_for() -> str:
+    # A proxy may add a line of its own after one that its client sent.
+    return ",".join(request.headers.getlist("X-Forwarded-For"))

@@ -10,11 +10,11 @@ from weakref import WeakValueDictionary
 
 from notifyx_common.alarms import Alarms
 from notifyx_common.errors import NotifyxError, Unauthenticated
+from notifyx_common.limiting.places import Cap, Caps, Place, Places
 from notifyx_common.metrics import Metrics, PoolUsage
 from notifyx_common.security_log import SecurityLog
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.socket.authenticator import Authenticator
-from notifyx_gateway.socket.places import Cap, Caps, Place, Places
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.upgrade import Rejection
 

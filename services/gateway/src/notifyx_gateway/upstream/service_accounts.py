@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +21,13 @@ import aiohttp
 import orjson
 
 from notifyx_common.calls.kubernetes_api import ApiServer
+from notifyx_common.clock import Clock
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import MAX_TOKEN_LENGTH, InvalidToken
+from notifyx_gateway.upstream.issuer_keys import IssuerKeys
 
 log = get_logger(__name__)
 
@@ -31,20 +36,45 @@ PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 REVIEW_TIMEOUT = 3.0
 """Timeout of a review by the API server, in seconds, waiting for a slot included."""
 
-MAX_CONCURRENT_REVIEWS = 8
-MAX_WAITING = 200
-"""Maximum number of reviews that run, and that wait; more are rejected."""
+MAX_CONCURRENT_REVIEWS = 4
+MAX_WAITING = 100
+"""Maximum number of reviews that run, and that wait, of tokens that were accepted before, and of others; more are
+rejected."""
+
+MAX_KNOWN = 10_000
+"""Accepted tokens that are remembered, by their hash."""
+
+_SKEW = 10.0
+"""Seconds that clocks may differ."""
+
+
+class _Lane:
+    """Reviews that wait for each other."""
+
+    def __init__(self) -> None:
+        self.slots = asyncio.Semaphore(MAX_CONCURRENT_REVIEWS)
+        self.reviews = 0
 
 
 class ServiceAccounts:
-    """Authenticates ServiceAccounts by their tokens for ``audience``."""
+    """Authenticates ServiceAccounts by their tokens for ``audience``.
 
-    def __init__(self, api: ApiServer, audience: str) -> None:
+    What can be checked here is: claims, and the signature where the cluster's keys can be read. Only then is the API
+    server asked, which also knows whether the pod still exists. Tokens that it accepted before do not wait for others,
+    so that a flood of tokens that cannot be checked here delays only newcomers.
+    """
+
+    def __init__(
+        self, api: ApiServer, audience: str, *, clock: Clock, metrics: Metrics, keys: IssuerKeys | None = None
+    ) -> None:
         self.rejection = rejection(audience)
         self._api = api
         self._audience = audience
-        self._slots = asyncio.Semaphore(MAX_CONCURRENT_REVIEWS)
-        self._reviews = 0
+        self._clock = clock
+        self._keys = keys or IssuerKeys(api, clock)
+        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._known_lane, self._new_lane = _Lane(), _Lane()
+        self._outcomes = metrics.counter("notifyx_token_reviews_total")
 
     async def authenticate(self, token: str) -> Principal:
         """Return the ServiceAccount of ``token``, as the API server identifies it.
@@ -52,18 +82,44 @@ class ServiceAccounts:
         Raises :class:`InvalidToken` if the token is not valid or for another audience, and :class:`Unavailable` if the
         API server does not answer.
         """
-        if self._reviews >= MAX_CONCURRENT_REVIEWS + MAX_WAITING:
+        if not await self._may_be_valid(token):
+            self._outcomes.labels("forged").inc()
+            raise InvalidToken(self.rejection)
+        digest = hashlib.sha256(token.encode()).digest()
+        lane = self._known_lane if digest in self._known else self._new_lane
+        if lane.reviews >= MAX_CONCURRENT_REVIEWS + MAX_WAITING:
+            self._outcomes.labels("busy").inc()
             raise Unavailable("Too many tokens of ServiceAccounts wait to be reviewed.")
-        self._reviews += 1
+        lane.reviews += 1
         try:
-            async with asyncio.timeout(REVIEW_TIMEOUT), self._slots:
+            async with asyncio.timeout(REVIEW_TIMEOUT), lane.slots:
                 status = await self._review(token)
         except (aiohttp.ClientError, OSError, ValueError, KeyError) as error:  # TimeoutError is an OSError
+            self._outcomes.labels("failed").inc()
             log.warning("token_review_failed", error=f"{type(error).__name__}: {error}")
             raise Unavailable("The API server cannot be asked whose token this is.") from None
         finally:
-            self._reviews -= 1
-        return principal_of(status, self._audience)
+            lane.reviews -= 1
+        try:
+            principal = principal_of(status, self._audience)
+        except InvalidToken:
+            self._known.pop(digest, None)
+            self._outcomes.labels("rejected").inc()
+            raise
+        self._outcomes.labels("accepted").inc()
+        self._remember(digest)
+        return principal
+
+    async def _may_be_valid(self, token: str) -> bool:
+        """Return whether everything that can be checked here speaks for ``token``."""
+        kid = plausible_key(token, self._audience, self._clock.now().timestamp())
+        return kid is not None and await self._keys.signed(token, kid) is not False
+
+    def _remember(self, digest: bytes) -> None:
+        self._known[digest] = None
+        self._known.move_to_end(digest)
+        if len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
 
     async def _review(self, token: str) -> Mapping[str, Any]:
         review = {
@@ -95,11 +151,31 @@ def rejection(audience: str) -> str:
 
 def is_service_account_token(token: str) -> bool:
     """Return whether this is a JWT that claims to be a ServiceAccount's; nothing is verified."""
+    claims = _part(token, 1)
+    return claims is not None and str(claims.get("sub", "")).startswith(PREFIX)
+
+
+def plausible_key(token: str, audience: str, now: float) -> str | None:
+    """Return the name of the key that a token claims to be signed with; ``None`` if its claims make it invalid."""
+    header, claims = _part(token, 0), _part(token, 1)
+    if header is None or claims is None:
+        return None
+    kid, audiences, expires = header.get("kid"), claims.get("aud"), claims.get("exp")
+    begins = claims.get("nbf", 0)
+    if not isinstance(kid, str) or audience not in (audiences if isinstance(audiences, list) else [audiences]):
+        return None
+    if not isinstance(expires, int | float) or not isinstance(begins, int | float):
+        return None
+    return kid if begins - _SKEW <= now < expires + _SKEW else None
+
+
+def _part(token: str, number: int) -> dict[str, Any] | None:
+    """Return the header (0) or the claims (1) of a JWT, unverified."""
     parts = token.split(".")
     if len(parts) != 3 or len(token) > MAX_TOKEN_LENGTH:
-        return False
+        return None
     try:
-        claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        found = orjson.loads(base64.urlsafe_b64decode(parts[number] + "=" * (-len(parts[number]) % 4)))
     except (binascii.Error, ValueError):
-        return False
-    return isinstance(claims, dict) and str(claims.get("sub", "")).startswith(PREFIX)
+        return None
+    return found if isinstance(found, dict) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from quart import Blueprint, Response, request
 
@@ -11,7 +11,9 @@ from notifyx_common.backoff import between
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, InvalidRequest, NotifyxError, TooManyRequests, Unauthenticated, Unavailable
+from notifyx_common.limiting.places import Cap, Caps, Place, Places
 from notifyx_common.metrics import Metrics
+from notifyx_common.serving.answers import answer
 from notifyx_common.tokens import ExpiredToken, VerifiedToken
 from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.rest.authentication import RequestAuthenticator
@@ -25,6 +27,15 @@ from notifyx_gateway.upstream.store import Store
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 CLOSE_GRACE = 5.0
 """How long a client may take to read the rest of an ended stream, in seconds."""
+
+REFUSED_PAUSE = 30.0
+"""Seconds after which a refused client may try again: nobody knows when another stream ends."""
+
+_REFUSALS: Mapping[Cap, str] = {
+    "user": "You have as many open streams at this node as you may; close one, or try again later.",
+    "address": "Your address has as many open streams at this node as it may; try again later.",
+    "node": "This node serves as many streams as it may; try again later.",
+}
 
 REVALIDATE_INTERVAL = 10.0
 """Seconds until a credential is verified again after auth was unavailable."""
@@ -51,6 +62,10 @@ class EventStreams:
         self._open: set[EventStream] = set()
         self._draining = False
         self._gone = asyncio.Event()
+        self._places = Places(
+            Caps(settings.max_streams_per_user, settings.max_streams_per_address, settings.max_streams)
+        )
+        self._refused = metrics.counter("notifyx_connections_refused_total")
         self._connections = metrics.gauge("notifyx_connections").labels("stream")
 
     @property
@@ -76,8 +91,7 @@ class EventStreams:
         since = _since()
         if self._draining:
             raise Unavailable("This node is stopping; connect again.")
-        if len(self._open) >= self._settings.max_streams:
-            raise TooManyRequests("This node serves as many streams as it may; try again later.")
+        self._take_place(principal.id)
         token = bearer_token(request.headers.get("Authorization"))
         result = await self._store.join(principal, topic, since)
         if request.method == "HEAD":
@@ -87,6 +101,15 @@ class EventStreams:
         )
         response.timeout = None
         return response
+
+    def _take_place(self, user: str) -> None:
+        """Count the stream of the current request until that is over. Raises :class:`TooManyRequests`."""
+        place = self._places.take(user, self._request_auth.capped_address())
+        if isinstance(place, Place):
+            answer().at_end(place.release)
+            return
+        self._refused.labels(place).inc()
+        raise TooManyRequests(_REFUSALS[place], code="too_many_streams", retry_after=REFUSED_PAUSE)
 
     async def _events(
         self, verified: VerifiedToken, token: str, result: JoinResult, since: int | None
