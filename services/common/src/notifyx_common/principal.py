@@ -46,6 +46,14 @@ class Principal(BaseModel):
         """Whether the caller is an administrator, who may do what the creators of a topic may."""
         return self.role == "admin" and self.kind in ("user", "system")
 
+    @property
+    def is_service(self) -> bool:
+        """Whether the caller acts for an administrator, or is a workload or a part of the platform.
+
+        The limits on what one person does in a short time are not for it.
+        """
+        return self.role == "admin" or self.kind in ("service_account", "system")
+
     def matches_grant(self, entry: str) -> bool:
         """Return whether a grant (user id, ServiceAccount name, or *verified* email) names this caller."""
         if entry == self.id:

@@ -1,7 +1,7 @@
 """The gateway's rate limits on people and programs: which there are, and what counts in each.
 
-docs/limits.md lists them with their defaults. An administrator's programs and the cluster's ServiceAccounts are
-*services*: they may write to as many users as they have to.
+docs/limits.md lists them with their defaults. Services (``Principal.is_service``) may write to as many users as they
+have to.
 """
 
 from __future__ import annotations
@@ -100,12 +100,12 @@ class Limits:
 
     async def create_topic(self, principal: Principal) -> None:
         """Count a topic that ``principal`` creates."""
-        if not is_service(principal):
+        if not principal.is_service:
             await _count(self._topics, principal.id, "You created too many topics in a short time")
 
     async def direct_message(self, principal: Principal, recipient: str) -> None:
         """Count a message from ``principal`` to the inbox of the user ``recipient``."""
-        if principal.id == recipient or is_service(principal):
+        if principal.id == recipient or principal.is_service:
             return
         verified = principal.email_verified
         pair = f"{principal.id} {recipient}"
@@ -117,7 +117,7 @@ class Limits:
 
         Counted before the search: beyond the limit the answer does not tell who has an account.
         """
-        if "@" not in who or is_service(principal):
+        if "@" not in who or principal.is_service:
             return
         if self._found.get(_pair(principal, who), self._clock.monotonic()) is None:
             limiter = self._recipients[principal.email_verified]
@@ -140,11 +140,6 @@ class Limits:
         if topic.startswith(INBOX_PREFIX):
             await self.direct_message(principal, topic.removeprefix(INBOX_PREFIX))
         return self.publish_wait(principal, PATIENCE)
-
-
-def is_service(principal: Principal) -> bool:
-    """Return whether ``principal`` acts for an administrator, or is a workload or a part of the platform."""
-    return principal.role == "admin" or principal.kind in ("service_account", "system")
 
 
 def mailbox(email: str) -> str:

@@ -157,6 +157,8 @@ class StoreChannel:
     def publish_to(self, topic: str, message: Message, notification: KeyedNotification) -> None:
         """Publish, and reply once the notification is committed."""
         publishes = self.client.context.metrics.counter("notifyx_publishes_total")
+        if wait := self.client.context.limits.publish_wait(self.principal):
+            self.client.transport.pause_for(wait)
         try:
             future = self.client.context.store.enqueue_publish(self.principal, topic, notification)
         except NotifyxError as error:

@@ -30,6 +30,12 @@ class BackgroundSettings(ServiceSettings):
     mail_off_delay: float = Field(default=300.0, gt=0)
     """Delay of an email after a mailer has reported that no SMTP server is configured."""
 
+    inbox_mails_by_sender: int = Field(default=30, ge=1, le=100_000)
+    """Emails an hour to one user about direct messages of one sender; later ones wait."""
+
+    inbox_mails: int = Field(default=120, ge=1, le=100_000)
+    """Emails an hour to one user about direct messages of all senders; later ones wait."""
+
     mail_strikes: int = Field(default=3, ge=1, le=100)
     """Refusals of an address, each of another email, after which email to it stops."""
 

@@ -4,6 +4,7 @@
 
     Conflict
     ├── TopicExists              topic_exists
+    ├── TooManyTopics            too_many_topics
     ├── TopicPaused              topic_paused
     ├── TopicOwnedByResource     topic_owned_by_resource
     ├── ClaimedByOtherResource   claimed_by_other_resource
@@ -20,6 +21,12 @@ class TopicExists(Conflict):
     """The name is in use, perhaps by a topic that the caller may not see."""
 
     code = "topic_exists"
+
+
+class TooManyTopics(Conflict):
+    """The user has created as many topics as this deployment allows."""
+
+    code = "too_many_topics"
 
 
 class TopicPaused(Conflict):

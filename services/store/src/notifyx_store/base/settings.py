@@ -53,6 +53,9 @@ class StoreSettings(BackgroundSettings):
     inbox_max_unread: int = Field(default=10_000, ge=1, le=10_000_000)
     """Maximum number of unread notifications in a user's inbox topic; with so many it rejects publishes."""
 
+    max_topics: int = Field(default=1000, ge=1, le=1_000_000)
+    """Maximum number of existing topics that one user created; services may create more."""
+
     feed_poll: float = Field(default=1.0, gt=0, le=60)
     """Interval at which the feed polls for rows whose wake-up was lost."""
 

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_store.mail import addresses, unsubscribe
+from notifyx_store.mail.inbox_limits import InboxLimits, postpone
 from notifyx_store.mail.outbox_rules import (
     DIGEST_ITEMS,
     OutboxRow,
@@ -154,11 +155,12 @@ WHERE outbox.id = c.id
 
 @dataclass(frozen=True, slots=True)
 class OutboxConfig:
-    """The domain of ``Message-ID``, the secret of unsubscribe links, and the retry policy of mails."""
+    """The domain of ``Message-ID``, the secret of unsubscribe links, the retry policy and the limits of mails."""
 
     mail_domain: str
     secret: SecretStr
     policy: RetryPolicy = field(default_factory=RetryPolicy)
+    inbox: InboxLimits = field(default_factory=InboxLimits)
 
 
 async def lease_due(
@@ -166,10 +168,11 @@ async def lease_due(
 ) -> list[OutboxMail]:
     """Lease up to ``limit`` due mails to ``owner`` for ``lease`` seconds, in turn between recipients, oldest first.
 
-    Due mails that are no longer wanted are fenced. Fewer than ``limit`` means that no more are due, or that
-    other dispatchers are leasing them.
+    Due mails that are no longer wanted are fenced, those over the limits of an inbox postponed. Fewer than ``limit``
+    means that no more are due, or that other dispatchers are leasing them.
     """
     await connection.execute(_END_LEASES, now, config.policy.max_attempts)
+    await postpone(connection, config.inbox, among=DUE_IN_TURN, now=now)
     until = now + timedelta(seconds=lease)
     mails: list[OutboxMail] = []
     for _ in range(_MAX_LEASE_ROUNDS):

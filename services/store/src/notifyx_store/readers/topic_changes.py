@@ -21,7 +21,13 @@ from notifyx_common.database import CONNECTION
 from notifyx_common.errors import Conflict, Forbidden
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
-from notifyx_store.base.errors import ClaimedByOtherResource, TopicExists, TopicOwnedByResource, topic_not_found
+from notifyx_store.base.errors import (
+    ClaimedByOtherResource,
+    TooManyTopics,
+    TopicExists,
+    TopicOwnedByResource,
+    topic_not_found,
+)
 from notifyx_store.base.locking import LOCK_EXCLUSIVE, LOCK_SHARED
 from notifyx_store.readers.subscriptions import DELETE_ACK_EXCEPTIONS, END_SUBSCRIPTIONS
 from notifyx_store.topics.models import Topic
@@ -49,16 +55,23 @@ SELECT user_id FROM ended
 """
 
 
-async def create_topic(principal: Principal, spec: NewTopic, clock: Clock) -> None:
-    """Create a topic whose creator is the caller. Raises :class:`TopicExists` or :class:`Forbidden`."""
+async def create_topic(principal: Principal, spec: NewTopic, clock: Clock, *, most: int) -> None:
+    """Create a topic whose creator is the caller, who may have created ``most`` that still exist.
+
+    Raises :class:`TopicExists`, :class:`TooManyTopics` or :class:`Forbidden`.
+    """
     principal.require_scope("manage", spec.name)
     now = clock.now()
+    user = None if principal.is_service else principal.id
+    if user is not None and await Topic.filter(created_by=user, kind="topic").count() >= most:
+        raise TooManyTopics(f"You have created {most} topics, the most that this deployment allows. Delete one first.")
     try:
         await Topic.create(
             name=spec.name,
             title=spec.title,
             visibility=spec.visibility,
             creators=[principal.id],
+            created_by=user,
             publishers=normalise(spec.publishers),
             readers=normalise(spec.readers),
             created_at=now,

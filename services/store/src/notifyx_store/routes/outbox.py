@@ -20,18 +20,20 @@ from notifyx_common.contracts.store.outbox import (
     OutboxResults,
 )
 from notifyx_common.errors import InvalidRequest
+from notifyx_common.metrics import Metrics
 from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.context import StoreContext
 from notifyx_store.mail import addresses, outbox
+from notifyx_store.mail.inbox_limits import InboxLimits
 from notifyx_store.mail.outbox_rules import AddressPolicy, RetryPolicy
 
 
 def outbox_routes(context: StoreContext) -> Blueprint:
     """Return the routes of the outbox, for the platform only."""
     blueprint = Blueprint("outbox", __name__)
-    config = outbox_config(context.settings)
+    config = outbox_config(context.settings, context.metrics)
 
     @handle(blueprint, LEASE_MAILS)
     async def claim(request: OutboxLeaseRequest) -> LeasedMails:
@@ -79,7 +81,7 @@ def outbox_routes(context: StoreContext) -> Blueprint:
     return blueprint
 
 
-def outbox_config(settings: BackgroundSettings) -> outbox.OutboxConfig:
+def outbox_config(settings: BackgroundSettings, metrics: Metrics) -> outbox.OutboxConfig:
     """Return the outbox's configuration from the settings."""
     policy = RetryPolicy(
         max_attempts=settings.mail_attempts,
@@ -93,7 +95,14 @@ def outbox_config(settings: BackgroundSettings) -> outbox.OutboxConfig:
             resume_mails=settings.mail_resume_mails,
         ),
     )
-    return outbox.OutboxConfig(mail_domain=settings.mail_domain, secret=settings.unsubscribe_secret, policy=policy)
+    inbox = InboxLimits(
+        by_sender=settings.inbox_mails_by_sender,
+        in_total=settings.inbox_mails,
+        postponed=metrics.counter("notifyx_rate_limit_checks_total").labels("inbox-mails", "database", "refused").inc,
+    )
+    return outbox.OutboxConfig(
+        mail_domain=settings.mail_domain, secret=settings.unsubscribe_secret, policy=policy, inbox=inbox
+    )
 
 
 def parse_ids(ids: Iterable[str]) -> list[UUID]:

@@ -18,7 +18,8 @@ class Topic(Model):
 
     ``last_seq`` is the seq of the newest notification, ``pruned_seq`` of the last one that retention removed,
     ``email_seq`` of the last one that the outbox has processed; ``removed_total`` notifications are gone (a trigger
-    counts them). ``resource`` names the NotifyxTopic that owns the topic. Retention and delays are in seconds.
+    counts them). ``created_by`` is the user who created it, unless a service did. ``resource`` names the NotifyxTopic
+    that owns the topic. Retention and delays are in seconds.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid4)
@@ -35,6 +36,7 @@ class Topic(Model):
     email_unread_after = fields.IntField(default=900, db_default=900)
     email_digest_every = fields.IntField(default=86_400, db_default=86_400)
     paused = fields.BooleanField(default=False, db_default=False)
+    created_by = fields.CharField(max_length=64, null=True, db_index=True)
     resource = fields.CharField(max_length=300, null=True)
     resource_uid = fields.CharField(max_length=64, null=True)
     last_seq = fields.BigIntField(default=0, db_default=0)

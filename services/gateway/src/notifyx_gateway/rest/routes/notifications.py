@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from prometheus_client import Counter
@@ -18,6 +18,8 @@ from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import json_response
+from notifyx_gateway.errors import RateLimited
+from notifyx_gateway.limits import Limits
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_bytes, read_model
 from notifyx_gateway.rest.history_cache import CachedHistory
@@ -54,6 +56,8 @@ def _add_publishing(
         try:
             for error in (await recipients.refused(principal, [topic])).values():
                 raise error
+            if wait := await request_auth.limits.publish(principal, topic):
+                await asyncio.sleep(wait)
             result = await store.publish(principal, topic, publication)
         except NotifyxError as error:
             counted.labels("rest", error.code).inc()
@@ -92,6 +96,7 @@ def _add_publishing(
         batch = await read_model(PublishBatch)
         read = [_read_item(principal, item) for item in batch.items]
         refused = await recipients.refused(principal, [one[0] for one in read if isinstance(one, tuple)])
+        await _limit(request_auth.limits, principal, read, refused)
         await store.room_to_publish(principal)
         # Queued one by one, so that the order within each topic is the order of the items.
         waiting = [_enqueue_item(store, principal, one, refused) for one in read]
@@ -181,6 +186,21 @@ def _read_item(principal: Principal, item: Any) -> tuple[str, BatchItem] | Notif
     except NotifyxError as error:
         return error
     return topic, wanted
+
+
+async def _limit(
+    limits: Limits, principal: Principal, items: list[tuple[str, BatchItem] | NotifyxError], refused: Collection[str]
+) -> None:
+    """Count the items that are not ``refused``; replace each that is over a limit by the error, wait for the others."""
+    wait = 0.0
+    for position, item in enumerate(items):
+        if isinstance(item, tuple) and item[0] not in refused:
+            try:
+                wait = max(wait, await limits.publish(principal, item[0]))
+            except RateLimited as error:
+                items[position] = error
+    if wait:
+        await asyncio.sleep(wait)
 
 
 def _enqueue_item(

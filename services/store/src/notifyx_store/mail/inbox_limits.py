@@ -1,0 +1,72 @@
+"""Limits the emails about direct messages: to one inbox in an hour, by sender and in total.
+
+Anyone may write to an inbox, so without a limit a stranger decides how much mail a user gets. What is over a limit is
+not lost: its email becomes due later, one after the other, and is dropped as any other if the user acknowledges the
+message in the meantime. Topics have no such limit: their users subscribed, and chose when they are mailed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+_MAX_ROUNDS = 20
+"""Maximum number of queries of one call, each for as many due emails as a lease looks at."""
+
+# `recent` is what an inbox was mailed in the last hour. Places are counted by sender first: what waits for its sender
+# takes no place of others.
+_POSTPONE = """
+WITH due AS (
+    SELECT id, topic_id, to_seq, mode, due_at, created_at FROM outbox
+    WHERE state = 'pending' AND due_at <= $1 ORDER BY due_at LIMIT $2
+), direct AS (
+    SELECT due.*, n.publisher_id AS sender
+    FROM due
+    JOIN topics t ON t.id = due.topic_id AND t.kind = 'inbox'
+    JOIN notifications n ON n.topic_id = due.topic_id AND n.seq = due.to_seq
+    WHERE due.mode <> 'digest'
+), recent AS (
+    SELECT o.topic_id, n.publisher_id AS sender, count(*) AS mails
+    FROM outbox o JOIN notifications n ON n.topic_id = o.topic_id AND n.seq = o.to_seq
+    WHERE o.topic_id IN (SELECT topic_id FROM direct) AND o.mode <> 'digest'
+      AND o.state IN ('sent', 'leased') AND o.due_at > $1 - interval '1 hour'
+    GROUP BY o.topic_id, n.publisher_id
+), by_sender AS (
+    SELECT direct.*, coalesce(recent.mails, 0) - $3::int
+           + row_number() OVER (PARTITION BY topic_id, sender ORDER BY due_at, created_at, id) AS over
+    FROM direct LEFT JOIN recent USING (topic_id, sender)
+), by_inbox AS (
+    SELECT s.id, coalesce((SELECT sum(mails) FROM recent r WHERE r.topic_id = s.topic_id), 0) - $4::int
+           + row_number() OVER (PARTITION BY topic_id ORDER BY due_at, created_at, id) AS over
+    FROM by_sender s WHERE s.over <= 0
+), late AS (
+    SELECT id, over * 3600.0 / $3::int AS seconds FROM by_sender WHERE over > 0
+    UNION ALL
+    SELECT id, over * 3600.0 / $4::int FROM by_inbox WHERE over > 0
+), held AS (
+    SELECT id FROM outbox WHERE id IN (SELECT id FROM late) AND state = 'pending' FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox SET due_at = $1 + late.seconds * interval '1 second', reason = 'too many emails in an hour'
+FROM late JOIN held USING (id) WHERE late.id = outbox.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxLimits:
+    """Emails in an hour to one inbox; ``postponed`` is called with the number of those that have to wait."""
+
+    by_sender: int = 30
+    in_total: int = 120
+    postponed: Callable[[int], None] = lambda count: None
+
+
+async def postpone(connection: asyncpg.Connection, limits: InboxLimits, *, among: int, now: datetime) -> None:
+    """Postpone the due emails that are over ``limits``, among the oldest ``among`` due ones."""
+    for _ in range(_MAX_ROUNDS):
+        status = await connection.execute(_POSTPONE, now, among, limits.by_sender, limits.in_total)
+        if not (changed := int(status.split()[-1])):
+            return
+        limits.postponed(changed)
