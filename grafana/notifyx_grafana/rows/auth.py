@@ -34,5 +34,14 @@ ROW = Row(
             ),
             unit=SECONDS,
         ),
+        Graph(
+            number=4,
+            title="Over a limit",
+            why="Requests, messages and emails that a rate limit held up in a second, by limit.",
+            queries=(Query(per_second("notifyx_rate_limit_checks_total", "limit", 'result="refused"'), "{{limit}}"),),
+            unit=EVENTS,
+            nothing="Nobody met one",
+            width=24,
+        ),
     ),
 )

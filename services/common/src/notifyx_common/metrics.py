@@ -106,7 +106,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "notifyx_rate_limit_checks_total",
         "counter",
         ("limit", "tier", "result"),
-        "Requests checked against a rate limit: allowed, refused, or error (memcached did not answer)",
+        "Actions checked against a rate limit: allowed, refused, or error (memcached did not answer)",
     ),
     Metric(
         "notifyx_security_events_total",

@@ -34,6 +34,7 @@ def interval_between(at: float, seconds: float, before: NodeReadings, after: Nod
         "mails_sent": increase(before, after, "notifyx_mails_total", result="sent"),
         "mails_failed": increase(before, after, "notifyx_mails_total", result="failed"),
         "mails_unwelcome": increase(before, after, "notifyx_mail_refusals_total", cause="policy"),
+        "limited": increase(before, after, "notifyx_rate_limit_checks_total", result="refused"),
         "requests": sum(requests.values()),
         "errors": sum(value for key, value in requests.items() if dict(key).get("status", "").startswith("5")),
         # A look-up reads the first tier, and the second one after a miss: a hit in either is a hit.

@@ -19,6 +19,9 @@ DELIVERY_SLOW_ABOVE = 1.0
 FEED_BEHIND_AFTER = 5.0
 """Limits in seconds above which mail is late, deliveries are slow, and the feed is behind."""
 
+MIN_LIMITED = 100
+"""Requests over a rate limit in a minute above which somebody is either attacking or held up."""
+
 MIN_ERRORS = 5
 ERROR_SHARE = 0.01
 
@@ -106,6 +109,10 @@ def _traffic(recent: Sequence[Interval]) -> list[Problem]:
     if errors > MIN_ERRORS and errors > ERROR_SHARE * requests:
         share = f"{100 * errors / requests:.0f} %"
         problems.append(Problem("warning", f"{share} of all requests of the last minute failed on our side."))
+    limited = count(recent, "limited")
+    if limited > MIN_LIMITED:
+        sentence = f"{number(limited)} requests were more than a limit allows in the last minute, and were rejected."
+        problems.append(Problem("warning", sentence))
     p99 = latency(recent, 0.99)
     if p99 is not None and p99 > DELIVERY_SLOW_ABOVE:
         problems.append(Problem("warning", f"Deliveries are slow: one in a hundred takes {p99:.1f} s."))

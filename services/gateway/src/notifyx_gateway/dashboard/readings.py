@@ -20,6 +20,7 @@ USED_METRICS = (
     "notifyx_cache_requests_total",
     "notifyx_mails_total",
     "notifyx_mail_refusals_total",
+    "notifyx_rate_limit_checks_total",
     "notifyx_refused_addresses",
     "notifyx_outbox_emails",
     "notifyx_outbox_oldest_seconds",
