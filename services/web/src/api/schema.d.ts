@@ -2554,6 +2554,21 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Service Unavailable. */
             503: {
                 headers: {

@@ -139,7 +139,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST", "/api/v1/topics", "createTopic", "Create a topic", "Topics",
-        {201: ("The topic.", JSON, Topic)}, (400, 403, 409, 413, 415, 503), {JSON: NewTopic}, scope="manage",
+        {201: ("The topic.", JSON, Topic)}, (400, 403, 409, 413, 415, 429, 503), {JSON: NewTopic}, scope="manage",
         description="The caller becomes its creator.",
     ),
     Operation(
