@@ -28,7 +28,7 @@ export UV_LINK_MODE := copy
 # Whatever the machine says: without bytecode each of the many processes of a test run compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help web-types run test test-cluster cluster cluster-env cluster-down check format dashboards picture bench lock clean
+.PHONY: help web-types run test test-cluster cluster cluster-env cluster-down check audit sbom format dashboards picture bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,19 @@ check: .venv/.dev ## Lint, format check, types (mypy strict), import contracts, 
 	@PYTHONPATH=tests .venv/bin/python -m support.web check
 	@$(UV) lock --check --quiet
 
+audit: .venv/.dev ## Look for known vulnerabilities of the locked dependencies; what can be fixed fails
+	@PYTHONPATH=tests .venv/bin/python -m support.audit "$(abspath $(UV))"
+
+sbom: .venv/.dev ## Write a CycloneDX list of what is in each image (folder sbom)
+	@mkdir -p sbom
+	@for part in gateway auth store mailer operator mailbox; do \
+	    $(UV) export --quiet --frozen --no-dev --package notifyx-$$part --format cyclonedx1.5 \
+	        --preview-features sbom-export --output-file sbom/notifyx-$$part.cdx.json >/dev/null; \
+	done
+	@cd services/web && $$(PYTHONPATH=../../tests ../../.venv/bin/python -c 'import shlex; from support.node import node; print(shlex.join(node("npm")))') \
+	    sbom --sbom-format cyclonedx --package-lock-only --omit dev > ../../sbom/notifyx-web.cdx.json
+	@ls sbom
+
 format: .venv/.dev ## Format the code and mend what the linter can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
@@ -100,4 +113,4 @@ lock: $(UV) ## Bring uv.lock up to date with the pyproject files
 	@$(UV) lock --python "$(INTERPRETER)"
 
 clean: ## Remove what make installed and built; the data of `make run` (.notifyx) stays
-	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis services/web/node_modules services/web/dist services/web/.cache
+	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis sbom services/web/node_modules services/web/dist services/web/.cache
