@@ -1,7 +1,7 @@
 """The gateway's rate limits on people and programs: which there are, and what counts in each.
 
-docs/limits.md lists them with their defaults. Services (``Principal.is_service``) may write to as many users as they
-have to.
+docs/limits.md lists them with their defaults. Service principals (``Principal.is_service``) may write to as many users
+as they have to.
 """
 
 from __future__ import annotations

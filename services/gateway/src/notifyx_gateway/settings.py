@@ -150,13 +150,13 @@ class GatewaySettings(PrometheusSettings):
     """Time after which one more is allowed to it."""
 
     topic_burst: int = Field(default=100, ge=1)
-    """Topics that one user may create before they are slowed down; administrators and services are not."""
+    """Topics that one user may create before they are slowed down; service principals are not."""
 
     topic_interval: float = Field(default=60.0, gt=0)
     """Time after which one more topic is allowed to a slowed-down user."""
 
     direct_burst: int = Field(default=100, ge=1)
-    """Direct messages of one user with a verified address before they are slowed down; services are not."""
+    """Direct messages of one user with a verified address before they are slowed down; service principals are not."""
 
     direct_interval: float = Field(default=1.0, gt=0)
     """Time after which one more direct message is allowed to a slowed-down user."""

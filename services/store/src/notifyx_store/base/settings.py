@@ -54,7 +54,7 @@ class StoreSettings(BackgroundSettings):
     """Maximum number of unread notifications in a user's inbox topic; with so many it rejects publishes."""
 
     max_topics: int = Field(default=1000, ge=1, le=1_000_000)
-    """Maximum number of existing topics that one user created; services may create more."""
+    """Maximum number of existing topics that one user created; service principals may create more."""
 
     feed_poll: float = Field(default=1.0, gt=0, le=60)
     """Interval at which the feed polls for rows whose wake-up was lost."""
