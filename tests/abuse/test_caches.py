@@ -17,17 +17,21 @@ from notifyx_common.background import Background
 from notifyx_common.caching.cache import Cache
 from notifyx_common.caching.memcached import PREFIX, Memcached
 from notifyx_common.clock import SystemClock
+from notifyx_common.contracts.registry import Lease
 from notifyx_common.limiting.limiter import RateLimiter
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
+from notifyx_gateway.app import GatewayNode
+from notifyx_gateway.settings import GatewaySettings
 from notifyx_local import up
 from notifyx_local.options import UpOptions
 from notifyx_local.postgres import Cluster
 from notifyx_local.stack import DataFolders
 from notifyx_local.supervisor import Supervisor
-from support.gateway import running_stack
+from support.gateway import running_stack, service_tokens
 from support.memcached import Memcached as Server
 from support.memcached import connected, running_memcached
+from support.served import served
 
 ADMIN = Principal(id="00000000-0000-4000-8000-000000000001", role="admin", email="admin@example.com")
 EVENTS = "notifyx_security_events_total"
@@ -133,6 +137,24 @@ async def test_what_was_recorded_ends_at_its_own_time(server: Server, attacker: 
         clock.ahead = 31.0
         await attacker.set(name_of("k"), recorded, 3600)
         assert await cache(shared, clock).get_or_load("k", current, 30) == "revoked"
+
+
+async def test_a_deleted_key_is_nobodys_at_every_gateway_at_once(postgres: Cluster) -> None:
+    async with running_stack(postgres) as stack:
+        await stack.ready()
+        token = await stack.person("ann")
+        settings = GatewaySettings(**service_tokens("gateway"), port=0, socket_port=0, dispatch_email=False)
+        async with served(GatewayNode(settings)) as (url, other):
+            for service, at in (("auth", stack.auth_url), ("store", stack.store_url)):
+                other.registry.put(Lease(service=service, instance=service, url=at, ttl=60))
+            stack.lease("gateway", url)
+            key = await stack.ok("POST", "/api-keys", token, json={"name": "k"})
+            me, headers = f"{url}/api/v1/me", {"Authorization": f"Bearer {key['key']}"}
+            async with stack.session.get(me, headers=headers) as before:
+                assert before.status == 200, "the other gateway has it in its cache now"
+            await stack.ok("DELETE", f"/api-keys/{key['id']}", token)
+            async with stack.session.get(me, headers=headers) as after:
+                assert after.status == 401
 
 
 async def test_an_invented_bucket_locks_nobody_out(server: Server, attacker: aiomcache.Client) -> None:

@@ -36,6 +36,7 @@ from notifyx_gateway.rest.routes.accounts import account_routes, token_routes
 from notifyx_gateway.rest.routes.connections import connection_routes
 from notifyx_gateway.rest.routes.dashboard import dashboard_routes
 from notifyx_gateway.rest.routes.documents import document_routes
+from notifyx_gateway.rest.routes.evictions import eviction_routes
 from notifyx_gateway.rest.routes.notifications import notification_routes
 from notifyx_gateway.rest.routes.pages import page_routes
 from notifyx_gateway.rest.routes.registry import registry_routes
@@ -50,6 +51,7 @@ from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.batching import LaneLimits
+from notifyx_gateway.upstream.evictions import Evictions
 from notifyx_gateway.upstream.identity import Authenticator
 from notifyx_gateway.upstream.mailer import Mailer
 from notifyx_gateway.upstream.outbox import Outbox
@@ -258,10 +260,12 @@ class GatewayNode(Node[GatewaySettings]):
         settings, request_auth, pages = self.settings, self.request_auth, Pages()
         for blueprint in (
             registry_routes(self.registry),
+            eviction_routes(self.authenticator),
             connection_routes(self.hub, metrics),
             account_routes(
                 request_auth=request_auth,
                 auth=self.auth,
+                evictions=Evictions(self.authenticator, self.gateways),
                 store=self.store,
                 verification=self.verification,
                 settings=settings,

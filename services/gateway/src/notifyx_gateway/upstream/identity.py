@@ -40,7 +40,7 @@ CREDENTIAL_TTL = 30.0
 REJECTED_TTL = 5.0
 """How long the result of a remote verification is cached, in seconds: a valid credential, a rejected one."""
 
-PROOF_TTL = timedelta(minutes=5)
+PROOF_TTL = timedelta(minutes=1)
 """How long a holder, such as a socket, may trust a remotely verified credential without another check."""
 
 TOKEN_CACHE_SIZE = 10_000

@@ -22,6 +22,7 @@ from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_form, read_model
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.evictions import Evictions
 from notifyx_gateway.upstream.store import Store
 
 MAX_KEY_ID = 32
@@ -37,6 +38,7 @@ def account_routes(
     *,
     request_auth: RequestAuthenticator,
     auth: Auth,
+    evictions: Evictions,
     store: Store,
     verification: EmailVerification,
     settings: GatewaySettings,
@@ -99,7 +101,7 @@ def account_routes(
             raise NotFound("You have no such API key.")
         await auth.delete_api_key(principal, key_id)
         request_auth.record("api_key_deleted", "succeeded", subject=key_id)
-        await request_auth.authenticator.evict_api_key(key_id)
+        await evictions.evict(key_id)
         return Response(status=204)
 
     return blueprint

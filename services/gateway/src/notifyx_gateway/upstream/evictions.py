@@ -1,0 +1,40 @@
+"""Makes every gateway reject a deleted API key at once, not only when what it has cached expires."""
+
+from __future__ import annotations
+
+import asyncio
+
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.contracts.auth import ApiKeyPath
+from notifyx_common.contracts.gateway import EVICT_API_KEY
+from notifyx_common.errors import NotifyxError
+from notifyx_common.logs import get_logger
+from notifyx_gateway.upstream.identity import Authenticator
+
+log = get_logger(__name__)
+
+DEADLINE = 1.0
+"""Seconds that a deletion waits for other gateways; one that does not answer trusts the key until its cache ends."""
+
+
+class Evictions:
+    """Evicts API keys from this gateway's cache and from those of the other ``gateways``."""
+
+    def __init__(self, authenticator: Authenticator, gateways: ServiceClient) -> None:
+        self._authenticator = authenticator
+        self._gateways = gateways
+
+    async def evict(self, key_id: str) -> None:
+        """Evict a deleted key everywhere; a gateway that cannot be reached is logged."""
+        await self._authenticator.evict_api_key(key_id)
+        endpoints = self._gateways.endpoints
+        calls = [
+            self._gateways.send(EVICT_API_KEY, ApiKeyPath(key_id), endpoint=endpoint, deadline=DEADLINE)
+            for endpoint in endpoints
+        ]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        for endpoint, answer in zip(endpoints, answers, strict=True):
+            if isinstance(answer, NotifyxError):
+                log.warning("api_key_not_evicted", node=endpoint.instance, code=answer.code)
+            elif answer is not None:
+                raise answer
