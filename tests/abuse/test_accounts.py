@@ -16,7 +16,7 @@ from notifyx_gateway.rest.requests import PublishBatch
 from notifyx_gateway.socket.frames import decode_text
 from notifyx_local.postgres import Cluster
 from support.auth import PASSWORD, running_auth
-from support.gateway import TOKEN, running_stack
+from support.gateway import running_stack, service_token
 from support.smtp import running_smtp
 
 THIEF = "the password of a thief"
@@ -72,7 +72,7 @@ async def test_the_link_to_claim_an_account_goes_to_the_mailbox_alone(postgres: 
         mailer = {"smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none"}
         async with running_stack(postgres, mailer=mailer) as stack:
             body = {"email": "ada@example.com", "password": THIEF, "name": "A thief"}
-            headers = {"Authorization": f"Bearer {TOKEN}"}
+            headers = {"Authorization": f"Bearer {service_token('gateway', 'auth')}"}
             async with stack.session.post(f"{stack.auth_url}{SIGN_UP.path}", json=body, headers=headers) as made:
                 assert made.status == 201
             reply = await stack.call("POST", "/users", json={**body, "password": OWNER})

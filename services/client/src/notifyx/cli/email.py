@@ -40,7 +40,7 @@ def describe(state: EmailState) -> str:
     if state.state == "on":
         return "Nothing stands against email to you."
     since = "" if state.since is None else f" since {moment(state.since)}"
-    held = f"{state.held} email{'' if state.held == 1 else 's'}"
+    held = f"{state.held} email{' is' if state.held == 1 else 's are'}"
     then = "" if state.next_try_at is None else f" The next try is at {moment(state.next_try_at)}."
     return (
         f"Email to you is {state.state}{since}, and {held} held: {state.reason} "

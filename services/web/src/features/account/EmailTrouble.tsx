@@ -33,7 +33,7 @@ export function EmailTrouble() {
         Your mail server refused your address{state.since !== null && ` (${fullTime(state.since)})`}: {state.reason}
       </p>
       <p>
-        {plural(state.held, "email")} held; nothing is missing from your inbox here.{" "}
+        {plural(state.held, "email")} {state.held === 1 ? "is" : "are"} held; nothing is missing from your inbox here.{" "}
         {state.next_try_at !== null && `The next try is at ${fullTime(state.next_try_at)}. `}
         Once your mailbox works again, have it tried at once.
       </p>

@@ -1,0 +1,23 @@
+"""What the command line says of email that does not arrive."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from notifyx.cli.email import describe
+from notifyx.cli.output import moment
+from notifyx.models import EmailState
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+REASON = "The SMTP server refused the recipient: 550 5.1.1 no such user"
+
+
+def test_the_state_of_email_in_words() -> None:
+    on = EmailState(state="on", reason="", since=None, next_try_at=None, held=0)
+    assert describe(on) == "Nothing stands against email to you."
+    paused = describe(EmailState(state="paused", reason=REASON, since=AT, next_try_at=AT, held=1))
+    assert f"paused since {moment(AT)}, and 1 email is held: {REASON}" in paused
+    assert paused.endswith(f"The next try is at {moment(AT)}.")
+    stopped = describe(EmailState(state="stopped", reason=REASON, since=AT, next_try_at=None, held=3))
+    assert "3 emails are held" in stopped
+    assert stopped.endswith("notifyx email --try-again.")
