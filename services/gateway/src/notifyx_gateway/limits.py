@@ -6,6 +6,9 @@ as they have to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from notifyx_common.background import Background
 from notifyx_common.caching.cache import MemoryTier
 from notifyx_common.clock import Clock
@@ -13,9 +16,13 @@ from notifyx_common.limiting.limiter import RateLimiter, SharedTable
 from notifyx_common.limiting.pacer import Pacer
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
+from notifyx_common.serving.web import quota_headers
 from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_topics.names import INBOX_PREFIX
+
+RateLimitHeaders: TypeAlias = Mapping[str, str]
+"""How the caller stands after an action that was counted, as headers of the answer."""
 
 PATIENCE = 0.5
 """Seconds that a REST request waits for its turn to publish, rather than be rejected."""
@@ -85,23 +92,24 @@ class Limits:
             shared=shared,
         )
 
-    async def sign_up(self, address: str) -> None:
+    async def sign_up(self, address: str) -> RateLimitHeaders:
         """Count an account that is created from ``address``."""
-        await _count(self._sign_ups, address, "Too many accounts were created from this address")
+        return await _count(self._sign_ups, address, "Too many accounts were created from this address")
 
-    async def token_request(self, address: str) -> None:
+    async def token_request(self, address: str) -> RateLimitHeaders:
         """Count a token request from ``address``."""
-        await _count(self._tokens, address, "Too many sign-ins were tried from this address")
+        return await _count(self._tokens, address, "Too many sign-ins were tried from this address")
 
     async def verification_mail(self, email: str, address: str) -> None:
         """Count a mail to the unproved ``email`` that the client at ``address`` asks for."""
         await _count(self._mails_by_mailbox, mailbox(email), "Too many mails were sent to this email address")
         await _count(self._mails_by_address, address, "Too many verification mails were asked for from this address")
 
-    async def create_topic(self, principal: Principal) -> None:
+    async def create_topic(self, principal: Principal) -> RateLimitHeaders:
         """Count a topic that ``principal`` creates."""
-        if not principal.is_service:
-            await _count(self._topics, principal.id, "You created too many topics in a short time")
+        if principal.is_service:
+            return {}
+        return await _count(self._topics, principal.id, "You created too many topics in a short time")
 
     async def direct_message(self, principal: Principal, recipient: str) -> None:
         """Count a message from ``principal`` to the inbox of the user ``recipient``."""
@@ -152,10 +160,11 @@ def _pair(principal: Principal, who: str) -> str:
     return f"{principal.id} {who.lower()}"
 
 
-async def _count(limiter: RateLimiter, key: str, sentence: str) -> None:
-    wait = await limiter.try_acquire(key)
-    if wait:
-        raise _limited(sentence, wait, limiter)
+async def _count(limiter: RateLimiter, key: str, sentence: str) -> RateLimitHeaders:
+    standing = await limiter.acquire(key)
+    if standing.wait:
+        raise _limited(sentence, standing.wait, limiter)
+    return quota_headers(limiter.quota, remaining=standing.remaining, reset=standing.reset)
 
 
 def _limited(sentence: str, wait: float, limiter: RateLimiter | Pacer) -> RateLimited:

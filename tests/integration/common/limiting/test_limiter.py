@@ -156,4 +156,6 @@ async def test_two_gateways_slow_one_address_down_together(postgres: Cluster, se
         replies = [await stack.call("POST", "/token", data=form) for stack in (one, two, one, two)]
         assert [reply.status for reply in replies] == [400, 400, 400, 429]
         assert replies[-1].code == "rate_limited"
+        assert [reply.headers["RateLimit"].split(";")[1] for reply in replies] == ["r=2", "r=1", "r=0", "r=0"]
+        assert {reply.headers["RateLimit-Policy"] for reply in replies} == {'"tokens";q=3;w=180'}
         assert 50 <= int(replies[-1].headers["Retry-After"]) <= 60

@@ -65,11 +65,15 @@ class RequestAuthenticator:
 
     async def limit_sign_ups(self) -> None:
         """Raise :class:`RateLimited` if this address signs up too often."""
-        await self.limits.sign_up(self.address())
+        g.rate_limit = await self.limits.sign_up(self.address())
 
     async def limit_token_requests(self) -> None:
         """Raise :class:`RateLimited` if this address requests tokens too often."""
-        await self.limits.token_request(self.address())
+        g.rate_limit = await self.limits.token_request(self.address())
+
+    async def limit_topics(self, principal: Principal) -> None:
+        """Raise :class:`RateLimited` if the caller creates topics too often."""
+        g.rate_limit = await self.limits.create_topic(principal)
 
     def address(self) -> str:
         """Return the client's address, as rate limits and the security log see it."""

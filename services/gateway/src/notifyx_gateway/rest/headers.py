@@ -6,7 +6,7 @@ another person's sign-in.
 
 from __future__ import annotations
 
-from quart import Quart, Response, request
+from quart import Quart, Response, g, request
 
 from notifyx_gateway.settings import GatewaySettings
 
@@ -37,6 +37,8 @@ def add_headers(app: Quart, settings: GatewaySettings) -> None:
         headers.setdefault("Content-Security-Policy", API_POLICY)
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         headers.setdefault("Cache-Control", "no-store")
+        for name, value in g.get("rate_limit", {}).items():
+            headers.setdefault(name, value)
         if https:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         if request.path.startswith("/api/"):

@@ -40,7 +40,7 @@ def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store:
         principal = await request_auth.principal("manage")
         wanted = await read_model(NewTopic)
         principal.require_scope("manage", wanted.name)
-        await request_auth.limits.create_topic(principal)
+        await request_auth.limit_topics(principal)
         await users.check_grants(wanted)
         topic = await store.create_topic(principal, wanted)
         request_auth.record("topic_created", "succeeded", subject=wanted.name, reason=wanted.visibility)
