@@ -61,7 +61,7 @@ COUNTS = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("store", "0004_expired_told")]
+    dependencies = [("store", "0005_refused_addresses")]
 
     operations = [
         ops.AddField(

@@ -8,7 +8,7 @@ BACKFILL = ["UPDATE topics SET created_by = creators[1] WHERE kind = 'topic' AND
 
 
 class Migration(migrations.Migration):
-    dependencies = [("store", "0005_refused_addresses"), ("store", "0005_removed")]
+    dependencies = [("store", "0006_removed")]
 
     operations = [
         ops.AddField(
