@@ -8,7 +8,7 @@ smaller meanwhile, and the row of the topic is locked against other publishes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -24,10 +24,10 @@ WHERE t.id = ANY($1::uuid[])
 
 
 async def inbox_room(
-    connection: asyncpg.Connection, candidates: Sequence[Candidate], max_unread: int
+    connection: asyncpg.Connection, topics: Iterable[TopicRow], candidates: Sequence[Candidate], max_unread: int
 ) -> dict[UUID, int]:
-    """Return how many more the inboxes accept that may become full by ``candidates``; their rows are locked."""
-    inboxes = {candidate.topic.id: candidate.topic for candidate in candidates if candidate.topic.is_inbox}
+    """Return how many more those inboxes among ``topics``, whose rows are locked, accept that may become full."""
+    inboxes = {topic.id: topic for topic in topics if topic.is_inbox}
     if not inboxes:
         return {}
     wanted = Counter(candidate.topic.id for candidate in candidates)

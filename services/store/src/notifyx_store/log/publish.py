@@ -142,7 +142,8 @@ class Publisher:
             if record is not None:
                 return _answer(record)
             now = self._context.clock.now()
-            room = await inbox_room.inbox_room(connection, candidates, self._context.settings.inbox_max_unread)
+            max_unread = self._context.settings.inbox_max_unread
+            room = await inbox_room.inbox_room(connection, topics.values(), candidates, max_unread)
             plan = assign_seqs(len(batch.items), candidates, refused, used, room, now)
             results = orjson.dumps(plan.results).decode()
             if plan.runs:

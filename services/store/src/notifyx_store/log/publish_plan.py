@@ -144,7 +144,7 @@ def assign_seqs(
         notification_id = f"{run.prefix}{seq}"
         try:
             expires_at = _validate_new(candidate, now)
-            if len(run.payloads) >= room.get(topic.id, len(candidates)):
+            if room and len(run.payloads) >= room.get(topic.id, len(candidates)):
                 raise InboxFull("The inbox of this user is full: some of it has to be acknowledged first.")
         except NotifyxError as error:
             plan.results[candidate.position] = ItemError.of(error).model_dump()
