@@ -90,17 +90,23 @@ class Raw:
                 return int.from_bytes(payload[:2], "big")
 
 
+def request(token: str, headers: Mapping[str, str] | None = None) -> bytes:
+    """An upgrade request."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    return (
+        f"GET /socket/websocket?vsn=2.0.0&token={token} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{more}\r\n".encode()
+    )
+
+
 @asynccontextmanager
 async def connected(
     gateway: Gateway, token: str = "user.ann", headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Raw]:
+    """A connected client, which is cut off at the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.listener.port)
-    key = base64.b64encode(os.urandom(16)).decode()
-    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-    writer.write(
-        f"GET /socket/websocket?vsn=2.0.0&token={token} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{more}\r\n".encode()
-    )
+    writer.write(request(token, headers))
     assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
     try:
         yield Raw(reader, writer)

@@ -93,11 +93,11 @@ class GatewaySettings(PrometheusSettings):
     max_connections_per_address: int = Field(default=2000, ge=1)
     """Maximum number of sockets and long-poll sessions of one client address at this node."""
 
-    max_unproved: int = Field(default=2000, ge=1)
+    max_unproved: int = Field(default=5000, ge=1)
     """Maximum number of connections to the socket's port whose client has not proved yet who it is; beyond it, the
     oldest is closed."""
 
-    max_unproved_per_address: int = Field(default=500, ge=1)
+    max_unproved_per_address: int = Field(default=1000, ge=1)
     """The same for one client address."""
 
     proof_timeout: float = Field(default=5.0, ge=0.1, le=60)
