@@ -63,36 +63,35 @@ class HttpServer:
     async def run(self, closing: asyncio.Event) -> None:
         """Serve until ``closing`` is set and the requests in progress are answered, or ``grace`` is over."""
         context = WorkerContext(None)
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            connection = HttpConnection(
-                self._app,
-                self._config,
-                context,
-                limits=self._limits,
-                connections=self._connections,
-                reader=reader,
-                writer=writer,
-            )
-            task = asyncio.create_task(connection.run(), name="http connection")
-            self._running[task] = connection
-            task.add_done_callback(self._ended)
-
         async with contextlib.AsyncExitStack() as stack:
             if self._with_lifespan:
                 await stack.enter_async_context(self._lifespan())
-            server = await asyncio.start_server(accept, sock=self._sock, backlog=BACKLOG, ssl=self._tls)
-            try:
-                await closing.wait()
-            finally:
-                server.close()
-                await context.terminated.set()
-                await self._finish()
+            async with asyncio.TaskGroup() as group:
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("http_connection_failed", exc_info=error)
+                def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                    if closing.is_set():
+                        writer.transport.abort()
+                        return
+                    connection = HttpConnection(
+                        self._app,
+                        self._config,
+                        context,
+                        limits=self._limits,
+                        connections=self._connections,
+                        reader=reader,
+                        writer=writer,
+                    )
+                    task = group.create_task(_contained(connection), name="http connection")
+                    self._running[task] = connection
+                    task.add_done_callback(self._running.pop)
+
+                server = await asyncio.start_server(accept, sock=self._sock, backlog=BACKLOG, ssl=self._tls)
+                try:
+                    await closing.wait()
+                finally:
+                    server.close()
+                    await context.terminated.set()
+                    await self._finish()
 
     async def _finish(self) -> None:
         for connection in tuple(self._running.values()):
@@ -106,11 +105,19 @@ class HttpServer:
     @contextlib.asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
         lifespan = Lifespan(self._app, self._config, asyncio.get_running_loop(), {})
-        task = asyncio.create_task(lifespan.handle_lifespan())
-        try:
-            await lifespan.wait_for_startup()
-            yield
-            await lifespan.wait_for_shutdown()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(lifespan.handle_lifespan())
+            try:
+                await lifespan.wait_for_startup()
+                yield
+                await lifespan.wait_for_shutdown()
+            finally:
+                task.cancel()
+
+
+async def _contained(connection: HttpConnection) -> None:
+    """Serve ``connection``; its failure is logged, and is nobody else's."""
+    try:
+        await connection.run()
+    except Exception:
+        log.exception("http_connection_failed")
