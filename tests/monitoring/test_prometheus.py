@@ -36,6 +36,8 @@ NO_DATA = {
     "notifyx_discovery_": "the endpoints come from the gateway's registry, not from EndpointSlices",
     'result="error"': "there is no memcached that could fail",
     "count by (alertname)": "no alert fires",
+    "notifyx_reading_pauses": "nobody sends more than a connection may",
+    "notifyx_mail_refusals": "no mail server refuses an address",
     **dict.fromkeys(
         ("notifyx_reconcile", "notifyx_topic_resources", "notifyx_replicas", "notifyx_scaling", "notifyx_probe"),
         "no operator runs outside a cluster",
