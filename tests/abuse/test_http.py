@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -178,6 +179,29 @@ async def test_a_request_that_is_refused_before_its_body_is_there_gets_its_answe
         await reader.readuntil(b"\r\n\r\n")
         writer.close()
         assert server.closed("body_timeout") == 0
+
+
+async def test_answers_on_one_connection_are_not_held_back() -> None:
+    request_ = HEAD + b"\r\n"
+
+    async def ask(client: Client) -> None:
+        client[1].write(request_)
+        await client[0].readuntil(b"here")
+
+    async with serving() as server:
+        started = time.perf_counter()
+        for _ in range(40):
+            client = await server.open()
+            await ask(client)
+            close([client])
+        new_connections = time.perf_counter() - started
+        client = await server.open()
+        started = time.perf_counter()
+        for _ in range(40):
+            await ask(client)
+        close([client])
+        # Where the second part of an answer waits for the acknowledgement of the first, each takes 40 ms.
+        assert time.perf_counter() - started < 5 * new_connections + 0.2
 
 
 async def test_answers_that_nobody_reads_are_dropped() -> None:

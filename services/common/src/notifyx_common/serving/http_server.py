@@ -47,7 +47,11 @@ class HttpServer:
     ) -> None:
         """``lifespan``: whether the app is started and stopped with this server; true for one server of an app."""
         self._app = ASGIWrapper(cast(ASGIFramework, app))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # accepted connections inherit it
+        # Accepted connections inherit both. An answer is written in parts: Nagle's algorithm would hold the second back
+        # until the client has acknowledged the first, for some 40 ms, and asyncio sets this only for sockets whose
+        # protocol is named.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._limits = limits
         self._connections = connections
