@@ -92,7 +92,7 @@ async def create_database(cluster: Cluster, template: str = "template1") -> str:
     name = f"test_{uuid.uuid4().hex[:12]}"
     connection = await asyncpg.connect(cluster.dsn())
     try:
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')  # half the work
     finally:
         await connection.close()
     return cluster.dsn(name)

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration, CoreV1Api, CustomObjectsApi
+from kubernetes.aio.client import ApiClient, Configuration, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
 from notifyx_common.backoff import HALF, jittered
@@ -55,6 +55,12 @@ class NotInstalled(NotifyxError):
     """The cluster lacks our resource definitions, or the rights to list them."""
 
     code = "not_installed"
+
+
+def _core_api() -> type[Any]:
+    from kubernetes.aio.client import CoreV1Api  # noqa: PLC0415 - loads the models of all core objects: half a second
+
+    return CoreV1Api
 
 
 async def connect() -> Configuration:
@@ -250,7 +256,7 @@ class Cluster:
         """List the pods of a namespace that have these labels."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         found = await self._call(
-            "list_namespaced_pod", namespace, label_selector=selector, limit=PAGE_SIZE, api=CoreV1Api
+            "list_namespaced_pod", namespace, label_selector=selector, limit=PAGE_SIZE, api=_core_api()
         )
         return [pod.to_dict(serialize=True) for pod in found.items]
 
@@ -258,7 +264,7 @@ class Cluster:
         """Set annotations of a pod, unless the pod is gone."""
         body = {"metadata": {"annotations": dict(annotations)}}
         try:
-            await self._call("patch_namespaced_pod", name, namespace, body, _content_type=MERGE_PATCH, api=CoreV1Api)
+            await self._call("patch_namespaced_pod", name, namespace, body, _content_type=MERGE_PATCH, api=_core_api())
         except ClusterRejected as error:
             if error.status != 404:
                 raise
