@@ -133,9 +133,14 @@ async def running_stack(
     gateway: dict[str, Any] | None = None,
     auth: dict[str, Any] | None = None,
     mailer: dict[str, Any] | None = None,
+    internal_tls: dict[str, Any] | None = None,
 ) -> AsyncIterator[Stack]:
-    """Everything but the web client. ``mailer``: settings of a mailer, which there is only when they are given."""
-    shared: dict[str, Any] = {"port": 0, "metrics_port": 0}
+    """Everything but the web client. ``mailer``: settings of a mailer, which there is only when they are given.
+
+    ``internal_tls``: settings of all services, with which the others are called over TLS.
+    """
+    shared: dict[str, Any] = {"port": 0, "metrics_port": 0, **(internal_tls or {})}
+    secure = internal_tls is not None
     given = (gateway or {}).get("internal_token")
 
     def tokens(service: str) -> dict[str, Any]:
@@ -155,10 +160,10 @@ async def running_stack(
     )
     async with contextlib.AsyncExitStack() as stack:
         auth_url, _ = await stack.enter_async_context(
-            served(AuthNode(auth_settings(auth_database, **shared, **tokens("auth"), **(auth or {}))))
+            served(AuthNode(auth_settings(auth_database, **shared, **tokens("auth"), **(auth or {}))), secure=secure)
         )
         store_url, _ = await stack.enter_async_context(
-            served(StoreNode(store_settings(store_database, **shared, **tokens("store"))))
+            served(StoreNode(store_settings(store_database, **shared, **tokens("store"))), secure=secure)
         )
         url, built = await stack.enter_async_context(served(GatewayNode(gateway_settings)))
         session = await stack.enter_async_context(
@@ -169,7 +174,7 @@ async def running_stack(
         running.lease("store", store_url)
         if mailer is not None:
             mailer_url, _ = await stack.enter_async_context(
-                served(MailerNode(MailerSettings(**shared, **tokens("mailer"), **mailer)))
+                served(MailerNode(MailerSettings(**shared, **tokens("mailer"), **mailer)), secure=secure)
             )
             running.lease("mailer", mailer_url)
         yield running

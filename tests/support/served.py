@@ -11,14 +11,15 @@ from notifyx_common.serving.lifecycle import Node, bind
 
 
 @contextlib.asynccontextmanager
-async def served(service: Node[Any], port: int = 0) -> AsyncIterator[tuple[str, Any]]:
-    """The service's base URL and what its context gives, while the block is entered."""
+async def served(service: Node[Any], port: int = 0, *, secure: bool = False) -> AsyncIterator[tuple[str, Any]]:
+    """The service's base URL and what its context gives, while the block is entered. ``secure``: over internal TLS."""
+    tls = service.internal_tls.listener if secure and service.internal_tls is not None else None
     sock = bind("127.0.0.1", port, "NOTIFYX_PORT")
     closing = asyncio.Event()
     with sock:
-        address = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        address = f"{'http' if tls is None else 'https'}://127.0.0.1:{sock.getsockname()[1]}"
         async with service.context() as started:
-            http = service.http_server(sock)
+            http = service.http_server(sock, tls=tls)
             http.grace = 0.5
             server = asyncio.create_task(http.run(closing))
             try:

@@ -86,6 +86,7 @@ class OperatorNode(Node[OperatorSettings]):
                     shared_token=settings.shared_token,
                     metrics=self.metrics,
                     clock=self.clock,
+                    tls=self.internal_tls,
                     deadline=settings.store_deadline,
                     try_timeout=settings.store_deadline / 2,
                 )

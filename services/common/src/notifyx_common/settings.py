@@ -57,6 +57,23 @@ class ServiceSettings(BaseSettings):
     advertise_host: str = ""
     """Host at which other services reach this node; defaults to ``host`` (or the host name when that is a wildcard)."""
 
+    internal_tls_ca_file: Path | None = None
+    """PEM file with the authorities of the services' certificates. When set, other services are called over TLS only.
+    This and the two below are read again when they change."""
+
+    internal_tls_cert_file: Path | None = None
+    """PEM file with this service's certificate: internal calls are then accepted on ``internal_tls_port``."""
+
+    internal_tls_key_file: Path | None = None
+    """PEM file with the key of that certificate."""
+
+    internal_tls_port: int = Field(default=4443, ge=0, le=65535)
+    """Port of internal calls over TLS; 0 selects a free one, which is registered."""
+
+    internal_tls_accept_plain: bool = False
+    """Whether internal calls are accepted on the HTTP port, too, where there is a certificate: while services are
+    changed to TLS, or back."""
+
     registry_urls: tuple[str, ...] = ()
     """Gateways to register with (JSON list). Empty inside a cluster, where EndpointSlices are used."""
 
@@ -135,10 +152,10 @@ class ServiceSettings(BaseSettings):
         """The one token of all services; empty if there is none."""
         return self.internal_token.get_secret_value() if self.internal_token is not None else ""
 
-    def advertised(self, port: int) -> str:
+    def advertised(self, port: int, scheme: str = "http") -> str:
         """Return the base URL under which other services reach this node."""
         host = self.advertise_host or (socket.gethostname() if _is_wildcard(self.host) else self.host)
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _is_wildcard(host: str) -> bool:

@@ -96,6 +96,7 @@ class GatewayNode(Node[GatewaySettings]):
                 shared_token=settings.shared_token,
                 metrics=metrics,
                 clock=clock,
+                tls=self.internal_tls,
             )
 
         self.auth_client, self.store_client, self.mailer_client = client("auth"), client("store"), client("mailer")
@@ -175,7 +176,7 @@ class GatewayNode(Node[GatewaySettings]):
             background=background,
             security=self.security,
         )
-        self.peers = Peers(self.instance, lambda: self.gateways.endpoints, deadline=POLL_TIMEOUT + 5)
+        self.peers = Peers(self.instance, self.gateways, deadline=POLL_TIMEOUT + 5)
         self.longpoll = LongPoll(self.socket.context, self.peers)
         self.dispatcher = Dispatcher(
             outbox=Outbox(self.store_client, self.instance),

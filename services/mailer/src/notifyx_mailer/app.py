@@ -45,7 +45,10 @@ class MailerNode(Node[MailerSettings]):
             )
         elif discovery is None:
             discovery = self._own_discovery = RegistryDiscovery(
-                settings.registry_urls, settings.token_for("gateway"), background=self.background
+                settings.registry_urls,
+                settings.token_for("gateway"),
+                background=self.background,
+                tls=self.internal_tls,
             )
         self.sender = Sender(
             settings, node=self.instance, metrics=self.metrics, clock=self.clock, background=self.background
@@ -57,6 +60,7 @@ class MailerNode(Node[MailerSettings]):
             shared_token=settings.shared_token,
             metrics=self.metrics,
             clock=self.clock,
+            tls=self.internal_tls,
         )
         self.mailer = MailerService(
             settings,

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from notifyx_common.contracts.registry import Lease
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
 
@@ -58,6 +59,23 @@ async def test_it_names_every_node_and_says_that_all_is_well(stack: Stack) -> No
     whole = await page(stack)
     assert "<title>All is well · Notifyx</title>" in whole
     assert 'src="/dashboard/dashboard.js"' in whole
+
+
+async def test_nodes_are_polled_without_the_tokens_of_services(stack: Stack) -> None:
+    """Metrics are plain HTTP, also where calls between services are not."""
+    seen: dict[str, bool] = {}
+
+    async def polled(request: web.Request) -> web.Response:
+        seen[request.path] = "Authorization" in request.headers
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_get("/{path}", polled)
+    async with TestServer(app) as node:
+        url = f"http://127.0.0.1:{node.port}"
+        stack.gateway.registry.put(Lease(service="store", instance="store-2", url=url, metrics_url=url, ttl=60))
+        await until(stack, lambda _: len(seen) == 2, "the node is polled")
+    assert seen == {"/readyz": False, "/metrics": False}
 
 
 async def test_what_is_gone_is_the_biggest_thing_on_the_page(stack: Stack) -> None:

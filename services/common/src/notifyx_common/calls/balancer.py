@@ -13,11 +13,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One node of a service: ``instance`` names it, ``url`` is its base."""
+    """One node of a service: ``instance`` names it, ``url`` is its base.
+
+    ``server_name`` is the name in its certificate; empty: the host of ``url``.
+    """
 
     instance: str
     url: str
     metrics_url: str = ""
+    server_name: str = ""
 
 
 @dataclass(slots=True)

@@ -1,5 +1,7 @@
 """Calls to another service: balanced, with a timeout for each attempt, retried where that is safe.
 
+With TLS, nodes are called over TLS only, and their certificates are verified.
+
 A call is retried on the next endpoint when it is idempotent, or when it cannot have been received
 (connection refused). Errors that the service answers for the request (4xx) are raised unchanged and never
 retried; 503 and broken connections count as failures of the endpoint.
@@ -22,8 +24,9 @@ from notifyx_common.calls.balancer import Balancer, Endpoint
 from notifyx_common.calls.discovery import Discovery
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import Call, Message
-from notifyx_common.contracts.callers import UnknownService, token_headers
+from notifyx_common.contracts.callers import TlsRequired, UnknownService, token_headers
 from notifyx_common.errors import DeadlineExceeded, Internal, NotifyxError, Unavailable, UnexpectedAnswer
+from notifyx_common.internal_tls import CallOptions, InternalTls, call_options
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
@@ -63,6 +66,7 @@ class ServiceClient:
         shared_token: str = "",
         metrics: Metrics,
         clock: Clock,
+        tls: InternalTls | None = None,
         try_timeout: float = 5.0,
         deadline: float = 10.0,
     ) -> None:
@@ -71,6 +75,7 @@ class ServiceClient:
         self._discovery = discovery
         self._headers = token_headers(token, shared_token)
         self._clock = clock
+        self._tls = tls
         self._try_timeout = try_timeout
         self._deadline = deadline
         self._session: aiohttp.ClientSession | None = None
@@ -96,7 +101,7 @@ class ServiceClient:
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The HTTP session, which sends the internal token; for streams and sockets."""
+        """The HTTP session, which sends the internal token; for streams and sockets, with :meth:`call_options`."""
         assert self._session is not None, "the client has not been entered"
         return self._session
 
@@ -111,6 +116,10 @@ class ServiceClient:
         ejected = {endpoint.url for endpoint in self.balancer.ejected(self._clock.monotonic())}
         known = self.balancer.endpoints
         return [endpoint for endpoint in known if endpoint.url not in ejected] or known
+
+    def call_options(self, endpoint: Endpoint) -> CallOptions:
+        """Return the arguments of a request to ``endpoint`` with a session: how its certificate is verified."""
+        return call_options(self._tls, endpoint.server_name)
 
     async def send(
         self,
@@ -208,11 +217,16 @@ class ServiceClient:
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=False,
                 expect100=pending.expect_continue,
+                **self.call_options(endpoint),
             ) as response:
                 content = await response.read()
                 status = response.status
         except TimeoutError as error:
             raise DeadlineExceeded(f"The {self.service} service did not answer in {timeout:.1f} s.") from error
+        except (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError) as error:
+            raise Unavailable(
+                f"The {self.service} service cannot be reached over TLS: {_tls_reason(error)}."
+            ) from error
         except aiohttp.ClientConnectorError as error:
             raise Unavailable(f"The {self.service} service cannot be reached.") from error
         except aiohttp.ClientError as error:
@@ -229,12 +243,22 @@ class ServiceClient:
             return
 
     def _update(self, endpoints: list[Endpoint]) -> None:
+        if self._tls is not None:
+            plain = [endpoint.instance for endpoint in endpoints if not endpoint.url.startswith("https://")]
+            if plain:
+                log.warning("endpoints_without_tls", service=self.service, nodes=plain)
+            endpoints = [endpoint for endpoint in endpoints if endpoint.instance not in plain]
         self.balancer.update(endpoints)
         now = self._clock.monotonic()
         ejected = len(self.balancer.ejected(now))
         self._endpoints.labels(self.service, "ready").set(len(endpoints) - ejected)
         self._endpoints.labels(self.service, "ejected").set(ejected)
         self._changed.set()
+
+
+def _tls_reason(error: aiohttp.ClientConnectorSSLError | aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error.os_error
+    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or cause).rstrip(".")
 
 
 def _error_from(service: str, status: int, raw: bytes) -> NotifyxError:
@@ -245,9 +269,12 @@ def _error_from(service: str, status: int, raw: bytes) -> NotifyxError:
     """
     try:
         problem = orjson.loads(raw)
-        if isinstance(problem, dict) and problem.get("code") == UnknownService.code:
-            # Between services, whose user is not to blame: another node may accept the token.
+        code = problem.get("code") if isinstance(problem, dict) else None
+        # Between services, whose user is not to blame: another node may accept the call.
+        if code == UnknownService.code:
             return Unavailable(f"The {service} service does not accept the token of this node.")
+        if code == TlsRequired.code:
+            return Unavailable(f"The {service} service accepts calls over TLS only.")
         if isinstance(problem, dict):
             return NotifyxError.from_problem(problem)
     except (orjson.JSONDecodeError, ValueError):

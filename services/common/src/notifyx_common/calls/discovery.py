@@ -18,6 +18,7 @@ from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.contracts.callers import token_headers
 from notifyx_common.contracts.registry import LIST_LEASES, LeaseList
 from notifyx_common.errors import UnexpectedAnswer
+from notifyx_common.internal_tls import InternalTls, call_options
 from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
@@ -63,10 +64,19 @@ class StaticDiscovery:
 class RegistryDiscovery(StaticDiscovery):
     """Endpoints from a gateway's registry, by polling. While no gateway answers, the last known ones stay in use."""
 
-    def __init__(self, registries: Iterable[str], token: str, *, background: Background, interval: float = 0.5) -> None:
+    def __init__(
+        self,
+        registries: Iterable[str],
+        token: str,
+        *,
+        background: Background,
+        tls: InternalTls | None = None,
+        interval: float = 0.5,
+    ) -> None:
         super().__init__()
         self._registries = list(registries)
         self._headers = token_headers(token)
+        self._tls = tls
         self._interval = interval
         self._tasks = background.tasks()
 
@@ -87,7 +97,8 @@ class RegistryDiscovery(StaticDiscovery):
             async def read() -> None:
                 for registry in self._registries:
                     try:
-                        async with session.get(f"{registry}{LIST_LEASES.path}") as response:
+                        options = call_options(self._tls, "")
+                        async with session.get(f"{registry}{LIST_LEASES.path}", **options) as response:
                             response.raise_for_status()
                             leases = LIST_LEASES.decode(await response.read())
                     except (aiohttp.ClientError, TimeoutError, UnexpectedAnswer):

@@ -29,26 +29,34 @@ class _Candidate:
     pod: str
 
 
-def live_endpoints(slices: Iterable[Slice]) -> list[Endpoint]:
+HTTP_PORT = "http"
+TLS_PORT = "internal"
+"""Names of the ports of internal calls in a Service."""
+
+
+def live_endpoints(slices: Iterable[Slice], *, tls_name: str = "") -> list[Endpoint]:
     """Return the endpoints that may receive traffic, from the slices of one Service, sorted by URL.
 
     Each pod and each URL appears once. An endpoint without the condition ``ready`` counts as ready. A terminating one
     receives no new calls. An endpoint in several slices, as happens while they are rearranged, is used if one of the
     slices reports it as ready.
+
+    With ``tls_name``, the name in the service's certificate, only pods with the TLS port are returned, at that port.
     """
     found: dict[str, Endpoint] = {}
     pods: set[str] = set()
-    for one in sorted(candidate for part in slices for candidate in _candidates(part)):
+    for one in sorted(candidate for part in slices for candidate in _candidates(part, secure=bool(tls_name))):
         if one.url not in found and one.pod not in pods:
             pods.add(one.pod)
-            found[one.url] = Endpoint(instance=one.instance, url=one.url, metrics_url=one.metrics_url)
+            found[one.url] = Endpoint(one.instance, one.url, metrics_url=one.metrics_url, server_name=tls_name)
     return [found[url] for url in sorted(found)]
 
 
-def _candidates(part: Slice) -> Iterator[_Candidate]:
+def _candidates(part: Slice, *, secure: bool) -> Iterator[_Candidate]:
+    scheme, called = ("https", TLS_PORT) if secure else ("http", HTTP_PORT)
     # A slice has null in place of an empty list.
     ports = {port.get("name") or "": port.get("port") for port in part.get("ports") or []}
-    if not ports.get("http"):
+    if not ports.get(called):
         return
     for endpoint in part.get("endpoints") or []:
         conditions = endpoint.get("conditions") or {}
@@ -62,7 +70,7 @@ def _candidates(part: Slice) -> Iterator[_Candidate]:
             ipv6=":" in address,
             nameless=not target.get("name"),
             metrics_missing=not ports.get("metrics"),
-            url=f"http://{host}:{ports['http']}",
+            url=f"{scheme}://{host}:{ports[called]}",
             metrics_url=f"http://{host}:{ports['metrics']}" if ports.get("metrics") else "",
             instance=target.get("name") or address,
             pod=target.get("uid") or target.get("name") or address,

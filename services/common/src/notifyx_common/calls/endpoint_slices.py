@@ -88,6 +88,7 @@ class EndpointSliceDiscovery(StaticDiscovery):
         self._api = api or in_cluster()
         self._services = dict(settings.kubernetes_services)
         self._namespace = settings.kubernetes_namespace
+        self._secure = settings.internal_tls_ca_file is not None
         self._clock = clock or SystemClock()
         self._pace = pace or DiscoveryTimeouts()
         self._slices: dict[str, Slice] = {}
@@ -205,9 +206,15 @@ class EndpointSliceDiscovery(StaticDiscovery):
 
     def _apply(self) -> None:
         # Compute all before applying any: an invalid slice changes nothing.
-        fresh = {part: live_endpoints(self._slices_of(service)) for part, service in self._services.items()}
+        fresh = {
+            part: live_endpoints(self._slices_of(service), tls_name=self._tls_name(service))
+            for part, service in self._services.items()
+        }
         for part, endpoints in fresh.items():
             self.replace(part, endpoints)
+
+    def _tls_name(self, service: str) -> str:
+        return f"{service}.{self._namespace}.svc" if self._secure else ""
 
     def _slices_of(self, service: str) -> list[Slice]:
         return [

@@ -16,6 +16,7 @@ from notifyx_common.background import Background, every
 from notifyx_common.backoff import Backoff
 from notifyx_common.contracts.callers import token_headers
 from notifyx_common.contracts.registry import END_LEASE, RENEW_LEASE, Lease, NodeKey, NodeLease
+from notifyx_common.internal_tls import InternalTls, call_options
 from notifyx_common.logs import get_logger
 from notifyx_common.settings import ServiceSettings
 
@@ -37,6 +38,7 @@ class Registration:
         metrics_url: str,
         settings: ServiceSettings,
         background: Background,
+        tls: InternalTls | None = None,
     ) -> None:
         self._lease = Lease(
             service=service,
@@ -48,6 +50,7 @@ class Registration:
         self._registries = settings.registry_urls
         self._interval = settings.registry_lease / 3
         self._headers = token_headers(settings.token_for("gateway")) if settings.registry_urls else {}
+        self._tls = tls
         self._tasks = background.tasks()
         self._released = False
         self._session: aiohttp.ClientSession | None = None
@@ -75,7 +78,7 @@ class Registration:
         node = END_LEASE.encode(NodeKey(self._lease.service, self._lease.instance))
         for url in self._registries:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with self._session.delete(f"{url}{node.path}"):
+                async with self._session.delete(f"{url}{node.path}", **call_options(self._tls, "")):
                     pass
 
     async def _renew_all(self) -> None:
@@ -90,7 +93,8 @@ class Registration:
         url, headers = f"{registry}{lease.path}", {"Content-Type": "application/json"}
 
         async def renew() -> None:
-            async with session.put(url, data=lease.body, headers=headers) as response:
+            options = call_options(self._tls, "")
+            async with session.put(url, data=lease.body, headers=headers, **options) as response:
                 response.raise_for_status()
 
         # A gateway that has restarted should know its nodes at once, not only at the next renewal.

@@ -58,6 +58,12 @@ class UnknownService(Unauthenticated):
     code = "unknown_service"
 
 
+class TlsRequired(Forbidden):
+    """The internal call came without TLS to a node that requires it."""
+
+    code = "tls_required"
+
+
 class ServiceNotAllowed(Forbidden):
     """The calling service is known, but may not make this call or not speak for this principal."""
 

@@ -17,7 +17,7 @@ class Lease(BaseModel):
 
     service: str = Field(pattern="^[a-z]{1,32}$")
     instance: str = Field(min_length=1, max_length=128, pattern="^[A-Za-z0-9._-]+$")
-    url: str = Field(pattern=r"^http://[^\s/]+$", max_length=300)
+    url: str = Field(pattern=r"^https?://[^\s/]+$", max_length=300)
     metrics_url: str = Field(default="", max_length=300)
     ttl: float = Field(gt=0.2, le=60)
 

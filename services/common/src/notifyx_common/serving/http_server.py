@@ -45,7 +45,10 @@ class HttpServer:
         lifespan: bool = True,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``lifespan``: whether the app is started and stopped with this server; true for one server of an app."""
+        """``lifespan``: whether the app is started and stopped with this server; true for one server of an app.
+
+        With ``tls``, the port speaks HTTPS alone.
+        """
         self._app = ASGIWrapper(cast(ASGIFramework, app))
         # Accepted connections inherit both. An answer is written in parts: Nagle's algorithm would hold the second back
         # until the client has acknowledged the first, for some 40 ms, and asyncio sets this only for sockets whose
@@ -89,7 +92,14 @@ class HttpServer:
                     self._running[task] = connection
                     task.add_done_callback(self._running.pop)
 
-                server = await asyncio.start_server(accept, sock=self._sock, backlog=BACKLOG, ssl=self._tls)
+                server = await asyncio.start_server(
+                    accept,
+                    sock=self._sock,
+                    backlog=BACKLOG,
+                    ssl=self._tls,
+                    # A handshake is a part of the first head.
+                    ssl_handshake_timeout=None if self._tls is None else self._limits.head_timeout,
+                )
                 try:
                     await closing.wait()
                 finally:

@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -31,6 +32,7 @@ from notifyx_common.background import Background, Fault, every
 from notifyx_common.calls.registration import Registration
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.errors import NotifyxError
+from notifyx_common.internal_tls import CHECK_INTERVAL, InternalTls
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
@@ -67,6 +69,8 @@ class Node(Generic[S]):
 
     A service's ``app`` module has one subclass. Its constructor creates the parts in the order of their dependencies,
     then the routes, and starts nothing. :meth:`start` starts the parts; :meth:`drain` finishes requests of clients.
+
+    Raises :class:`SettingsError` for files of internal TLS that cannot be used.
     """
 
     name: ClassVar[str]
@@ -77,6 +81,7 @@ class Node(Generic[S]):
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
         self.instance = instance_name(settings)
+        self.internal_tls = InternalTls.of(settings)
         self.security = SecurityLog(self.metrics, self.clock)
         self.readiness = Readiness()
         self.background = Background(self.metrics)
@@ -96,6 +101,8 @@ class Node(Generic[S]):
             await stack.enter_async_context(self.background)
             tasks = await stack.enter_async_context(self.background.tasks())
             tasks.endless("security log", every(security_log.WINDOW, self._flush_security_log))
+            if self.internal_tls is not None:
+                tasks.endless("internal TLS files", every(CHECK_INTERVAL, self.internal_tls.refresh))
             await self.start(stack)
             yield self
 
@@ -115,9 +122,13 @@ class Node(Generic[S]):
         """Return how many HTTP connections ``peer`` may have; ``None`` if only their sum is limited."""
         return None
 
-    def http_server(self, sock: socket.socket, *, lifespan: bool = True) -> HttpServer:
+    def http_server(
+        self, sock: socket.socket, *, lifespan: bool = True, tls: ssl.SSLContext | None = None
+    ) -> HttpServer:
         """Return a server of the app on ``sock``; one server of an app has its ``lifespan``."""
-        return HttpServer(self.app, sock, limits=self.http_limits, connections=self.connections, lifespan=lifespan)
+        return HttpServer(
+            self.app, sock, limits=self.http_limits, connections=self.connections, lifespan=lifespan, tls=tls
+        )
 
     @property
     def extra_ports(self) -> dict[str, int]:
@@ -202,25 +213,30 @@ async def run(node: Node[Any]) -> Fault | None:
         side = stack.enter_context(
             contextlib.closing(bind(settings.host, settings.metrics_port, "NOTIFYX_METRICS_PORT"))
         )
+        internal = _internal_server(node, stack)
         await stack.enter_async_context(node.context())
         port, metrics_port = main.getsockname()[1], side.getsockname()[1]
         closing, leaving = asyncio.Event(), asyncio.Event()
-        server, metrics_server = node.http_server(main), _metrics_server(node, side)
+        running = {"http server": node.http_server(main), "metrics server": _metrics_server(node, side)}
+        url, extra = settings.advertised(port), node.extra_ports
+        if internal is not None:
+            running["internal server"], tls_port = internal
+            url, extra = settings.advertised(tls_port, "https"), {**extra, "internal_tls_port": tls_port}
         servers = await stack.enter_async_context(background.tasks())
-        servers.endless("http server", server.run(closing))
-        servers.endless("metrics server", metrics_server.run(closing))
+        for name, server in running.items():
+            servers.endless(name, server.run(closing))
         if public is not None:
             servers.endless("shared ports", _serve_shared(node, public, leaving))
         registration = Registration(
             service=node.name,
             instance=instance_name(settings),
-            url=settings.advertised(port),
+            url=url,
             metrics_url=settings.advertised(metrics_port),
             settings=settings,
             background=background,
+            tls=node.internal_tls,
         )
         await stack.enter_async_context(registration)
-        extra = node.extra_ports
         _write_ready_file(settings, {"port": port, "metrics_port": metrics_port, **extra})
         log.info("service_listening", port=port, metrics_port=metrics_port, **extra)
         await stop.wait()
@@ -233,12 +249,23 @@ async def run(node: Node[Any]) -> Fault | None:
             async with asyncio.timeout_at(until):
                 await node.drain()
         # Running requests get this much time; one that is cut off is answered 500 without problem+json.
-        server.grace = metrics_server.grace = max(MIN_GRACE, until - loop.time())
+        grace = max(MIN_GRACE, until - loop.time())
+        for server in running.values():
+            server.grace = grace
         closing.set()
-        await servers.finish(server.grace + MIN_GRACE)
+        await servers.finish(grace + MIN_GRACE)
     fault = background.fault
     log.info("service_stopped", fault=fault.task if fault is not None else None)
     return fault
+
+
+def _internal_server(node: Node[Any], stack: AsyncExitStack) -> tuple[HttpServer, int] | None:
+    """Return the server of internal calls over TLS and its port, which ``stack`` closes; ``None`` without TLS."""
+    if node.internal_tls is None or node.internal_tls.listener is None:
+        return None
+    sock = bind(node.settings.host, node.settings.internal_tls_port, "NOTIFYX_INTERNAL_TLS_PORT")
+    stack.enter_context(contextlib.closing(sock))
+    return node.http_server(sock, lifespan=False, tls=node.internal_tls.listener), sock.getsockname()[1]
 
 
 def metrics_app(metrics: Metrics) -> Quart:

@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 
 from notifyx_common.background import Background, Fault
 from notifyx_common.contracts.call import INTERNAL
-from notifyx_common.contracts.callers import TOKEN_HEADER, ServiceNotAllowed, UnknownService
+from notifyx_common.contracts.callers import TOKEN_HEADER, ServiceNotAllowed, TlsRequired, UnknownService
 from notifyx_common.errors import (
     Internal,
     InvalidRequest,
@@ -201,13 +201,16 @@ def _measure(app: Quart, service: str, metrics: Metrics) -> None:
 
 def _guard_internal(app: Quart, settings: ServiceSettings, security: SecurityLog) -> None:
     callers = Callers(settings)
+    secure_only = settings.internal_tls_cert_file is not None and not settings.internal_tls_accept_plain
 
     def identify(incoming: Request | Websocket) -> None:
         if not incoming.path.startswith(INTERNAL):
             return
         try:
+            if secure_only and incoming.scheme not in ("https", "wss"):
+                raise TlsRequired("This path is for Notifyx services, over TLS.")
             g.service = callers.identify(incoming.headers.get("Authorization", ""), incoming.headers.get(TOKEN_HEADER))
-        except UnknownService as error:
+        except (TlsRequired, UnknownService) as error:
             _record_refusal(security, incoming, error)
             raise
 

@@ -92,9 +92,12 @@ class Collector:
         self._viewed_at = -VIEWER_TIMEOUT
         self._poll_requested = asyncio.Event()
         self._polled = asyncio.Condition()
+        self._session: aiohttp.ClientSession | None = None
         self._tasks = background.tasks()
 
     async def __aenter__(self) -> Self:
+        # Not the clients' sessions: metrics are plain HTTP, and would get the tokens of services.
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=NODE_TIMEOUT))
         rounds = every(self._idle_interval, self._poll, jitter=(0.9, 1.1), wake=self._poll_requested)
         self._tasks.endless("dashboard", rounds)
         return self
@@ -103,6 +106,8 @@ class Collector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._tasks.close()
+        if self._session is not None:
+            await self._session.close()
 
     async def snapshot(self) -> Snapshot:
         """Return the newest snapshot; wait for the next one if it is older than two poll intervals.
@@ -133,11 +138,13 @@ class Collector:
         return VIEWED_POLL_INTERVAL if viewed else self._idle_interval
 
     async def _poll_all(self) -> None:
+        session = self._session
+        assert session is not None, "the collector has not been entered"
         services: dict[str, Sequence[NodeState]] = {}
         texts: dict[str, str] = {self._instance: generate_latest(self._own).decode()}
         for client in self._clients:
             endpoints = [peer for peer in client.endpoints if peer.instance != self._instance][:MAX_NODES]
-            answers = await asyncio.gather(*(_poll_node(client, endpoint) for endpoint in endpoints))
+            answers = await asyncio.gather(*(_poll_node(session, client, endpoint) for endpoint in endpoints))
             own = [await self._read_own()] if client.service == "gateway" else []
             services[client.service] = sorted([*own, *(node for node, _ in answers)], key=lambda node: node.instance)
             texts |= {node.instance: text for node, text in answers if text}
@@ -164,15 +171,17 @@ def _read_all(texts: dict[str, str]) -> dict[str, Readings]:
     return found
 
 
-async def _poll_node(client: ServiceClient, endpoint: Endpoint) -> tuple[NodeState, str]:
+async def _poll_node(
+    session: aiohttp.ClientSession, client: ServiceClient, endpoint: Endpoint
+) -> tuple[NodeState, str]:
     """Return the node's state and its metrics, which are empty if it did not send them."""
-    node, text = await asyncio.gather(_state(client, endpoint), _metrics(client, endpoint))
+    node, text = await asyncio.gather(_state(session, client, endpoint), _metrics(session, endpoint))
     return node, text
 
 
-async def _state(client: ServiceClient, endpoint: Endpoint) -> NodeState:
+async def _state(session: aiohttp.ClientSession, client: ServiceClient, endpoint: Endpoint) -> NodeState:
     try:
-        async with client.session.get(f"{endpoint.url}/readyz", timeout=_timeout()) as response:
+        async with session.get(f"{endpoint.url}/readyz", **client.call_options(endpoint)) as response:
             failed = orjson.loads(await response.read()).get("failed", {})
             if response.status == 200:
                 return NodeState(endpoint.instance, "ready")
@@ -181,17 +190,13 @@ async def _state(client: ServiceClient, endpoint: Endpoint) -> NodeState:
         return NodeState(endpoint.instance, "no answer")
 
 
-async def _metrics(client: ServiceClient, endpoint: Endpoint) -> str:
+async def _metrics(session: aiohttp.ClientSession, endpoint: Endpoint) -> str:
     if not endpoint.metrics_url:
         return ""
     try:
-        async with client.session.get(f"{endpoint.metrics_url}/metrics", timeout=_timeout()) as response:
+        async with session.get(f"{endpoint.metrics_url}/metrics") as response:
             if response.status != 200 or (response.content_length or MAX_METRICS_BYTES) > MAX_METRICS_BYTES:
                 return ""
             return (await response.read()).decode("utf-8", "replace")
     except (aiohttp.ClientError, TimeoutError):
         return ""
-
-
-def _timeout() -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=NODE_TIMEOUT)

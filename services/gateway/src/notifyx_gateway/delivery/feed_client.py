@@ -172,6 +172,7 @@ class FeedClient:
                         max_msg_size=MAX_MESSAGE,
                         decode_text=False,
                         timeout=aiohttp.ClientWSTimeout(ws_close=0.5),
+                        **self._client.call_options(endpoint),
                     )
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 reason = type(error).__name__

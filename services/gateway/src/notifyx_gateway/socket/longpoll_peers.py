@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +16,7 @@ import aiohttp
 from quart import Request, Response
 
 from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
 from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
@@ -31,12 +31,12 @@ _HEADERS = ("Accept", "Content-Type", "Origin", "X-Phoenix-AuthToken", "X-Phoeni
 
 
 class Peers:
-    """Forwards to the endpoints that ``gateways`` returns, while entered. ``instance`` is this gateway.
+    """Forwards to the endpoints that ``gateways`` knows, while entered. ``instance`` is this gateway.
 
     ``deadline`` (seconds) must be longer than a poll waits.
     """
 
-    def __init__(self, instance: str, gateways: Callable[[], Iterable[Endpoint]], *, deadline: float) -> None:
+    def __init__(self, instance: str, gateways: ServiceClient, *, deadline: float) -> None:
         self._own = mark(instance)
         self._gateways = gateways
         self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=CONNECT_TIMEOUT)
@@ -66,7 +66,11 @@ class Peers:
         headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
         try:
             async with self._session.request(
-                request.method, url, data=await request.data, headers={**headers, FORWARDED: "1"}
+                request.method,
+                url,
+                data=await request.data,
+                headers={**headers, FORWARDED: "1"},
+                **self._gateways.call_options(endpoint),
             ) as response:
                 return Response(
                     await response.read(),
@@ -82,7 +86,7 @@ class Peers:
         named, _, _ = token.partition(".")
         if named == self._own:
             return None
-        return next((gateway for gateway in self._gateways() if mark(gateway.instance) == named), None)
+        return next((gateway for gateway in self._gateways.endpoints if mark(gateway.instance) == named), None)
 
 
 def mark(instance: str) -> str:
