@@ -70,6 +70,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "image": {"registry": "registry.example.com/team", "pullSecrets": [{"name": "registry"}]},
         "operator": {"namespaces": ["team-a", "team-b"]},
         "serviceAccounts": {"audience": ""},
+        "internalTls": {"enabled": True, "issuerRef": {"name": "internal", "kind": "ClusterIssuer"}},
         "prometheus": {
             "url": "http://prometheus.monitoring:9091/of/us",
             "existingSecret": "prometheus-login",
@@ -88,6 +89,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "prober": {"seconds": 0},
         "prometheus": {"url": "https://prometheus.example.com"},
     },
+    "own authority": {"internalTls": {"enabled": True}},
 }
 
 

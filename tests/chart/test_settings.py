@@ -32,6 +32,8 @@ KINDS: dict[str, type[ServiceSettings]] = {
 DECIDED = {
     "host", "port", "own_port", "metrics_port", "socket_port", "advertise_host", "registry_urls", "registry_lease",
     "ready_file", "web_folder", "storage_path", "storage_min_free", "internal_tokens", "internal_callers",
+    "internal_tls_ca_file", "internal_tls_cert_file", "internal_tls_key_file", "internal_tls_port",
+    "internal_tls_accept_plain",
 }  # fmt: skip
 SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef"
 FIELDS = {"metadata.name": "notifyx-pod-1", "metadata.namespace": NAMESPACE}

@@ -43,6 +43,8 @@ from chart.rendered import CHART, ROOT, Refused, helm, render
         ),
         ({"httpRoute": {"enabled": True}}, "name the Gateway in httpRoute.parentRefs."),
         ({"smtp": {"existingSecret": "login"}}, "set smtp.host."),
+        ({"internalTls": {"issuer": "internal"}}, "additional properties 'issuer' not allowed"),
+        ({"internalTls": {"duration": "90d"}}, "at '/internalTls/duration'"),
     ],
 )
 def test_refused(values: dict[str, Any], said: str) -> None:

@@ -183,6 +183,14 @@ gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator
 - name: NOTIFYX_INTERNAL_TOKEN
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: internal-token}}
 {{- end }}
+{{- if .root.Values.internalTls.enabled }}
+- {name: NOTIFYX_INTERNAL_TLS_CA_FILE, value: /etc/notifyx/tls/ca.crt}
+{{- if ne .part "operator" }}
+- {name: NOTIFYX_INTERNAL_TLS_CERT_FILE, value: /etc/notifyx/tls/tls.crt}
+- {name: NOTIFYX_INTERNAL_TLS_KEY_FILE, value: /etc/notifyx/tls/tls.key}
+- {name: NOTIFYX_INTERNAL_TLS_ACCEPT_PLAIN, value: {{ .root.Values.internalTls.acceptPlain | quote }}}
+{{- end }}
+{{- end }}
 - name: NOTIFYX_LOG_LEVEL
   value: {{ .root.Values.logLevel }}
 - name: NOTIFYX_DRAIN_SECONDS
@@ -253,8 +261,57 @@ gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator
 {{- if hasSuffix "i" $size }}{{ $size }}B{{ else }}{{ $size }}{{ end -}}
 {{- end -}}
 
+{{/* The Secret with a service's certificate, its key and the authority. An Issuer's has another name than the chart's own. */}}
+{{- define "notifyx.tlsSecret" -}}
+{{ include "notifyx.name" . }}-{{ ternary "tls" "own-tls" (not (empty .root.Values.internalTls.issuerRef.name)) }}
+{{- end -}}
+
+{{/* The names of a Service; its callers verify the last one. */}}
+{{- define "notifyx.tlsNames" -}}
+{{- $name := include "notifyx.name" . -}}
+- {{ $name }}
+- {{ $name }}.{{ .root.Release.Namespace }}
+- {{ $name }}.{{ .root.Release.Namespace }}.svc
+{{- end -}}
+
+{{- define "notifyx.tlsMount" -}}
+{{- if .root.Values.internalTls.enabled -}}
+- {name: internal-tls, mountPath: /etc/notifyx/tls, readOnly: true}
+{{- end -}}
+{{- end -}}
+
+{{/* The operator is called by nobody: it gets the authority alone, from the gateway's Secret. */}}
+{{- define "notifyx.tlsVolume" -}}
+{{- if .root.Values.internalTls.enabled -}}
+- name: internal-tls
+  secret:
+    {{- if eq .part "operator" }}
+    secretName: {{ include "notifyx.tlsSecret" (dict "root" .root "part" "gateway") }}
+    items: [{key: ca.crt, path: ca.crt}]
+    {{- else }}
+    secretName: {{ include "notifyx.tlsSecret" . }}
+    {{- end }}
+    defaultMode: 0440
+{{- end -}}
+{{- end -}}
+
+{{/* Ports of internal calls, for NetworkPolicies. */}}
+{{- define "notifyx.internalPorts" -}}
+{{- if .Values.internalTls.enabled -}}
+- {protocol: TCP, port: 4443}
+{{- if .Values.internalTls.acceptPlain }}
+- {protocol: TCP, port: 4000}
+{{- end }}
+{{- else -}}
+- {protocol: TCP, port: 4000}
+{{- end -}}
+{{- end -}}
+
 {{- define "notifyx.ports" -}}
 - {name: http, containerPort: 4000}
+{{- if .root.Values.internalTls.enabled }}
+- {name: internal, containerPort: 4443}
+{{- end }}
 - {name: metrics, containerPort: 9090}
 {{- end -}}
 

@@ -17,6 +17,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from notifyx_common.background import Background
+from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.endpoint_slices import DiscoveryTimeouts, EndpointSliceDiscovery
 from notifyx_common.calls.kubernetes_api import ApiServer, in_cluster
 from notifyx_common.metrics import Metrics
@@ -206,6 +207,19 @@ def server(tmp_path: Path) -> tuple[ApiServer, int]:
     (tmp_path / "token").write_text("first\n")
     port = free_port()
     return ApiServer(f"http://127.0.0.1:{port}", tmp_path / "token"), port
+
+
+async def test_over_tls_the_name_of_the_service_is_verified(
+    settings: ServiceSettings, api: Api, server: tuple[ApiServer, int]
+) -> None:
+    where, port = server
+    api.slices["s1"]["ports"].append({"name": "internal", "port": 4443})
+    secure = settings.model_copy(update={"internal_tls_ca_file": Path("ca.crt")})
+    async with serving(api, port), discover(secure, api=where) as discovery:
+        assert discovery.endpoints("store") == [
+            Endpoint("10.0.0.1", "https://10.0.0.1:4443", server_name="nx-store.test.svc")
+        ]
+        assert discovery.endpoints("auth") == [], "it has no port with TLS"
 
 
 async def test_changes_arrive_as_they_happen(

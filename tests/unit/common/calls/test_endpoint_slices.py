@@ -45,6 +45,16 @@ def test_ipv6() -> None:
     assert (found.url, found.instance) == ("http://[fd00::1]:4000", "fd00::1")
 
 
+def test_over_tls_only_pods_with_that_port_count() -> None:
+    """While pods without TLS are replaced, those with it are in a slice of their own."""
+    secure = slice_of(endpoint("10.0.0.2", "store-b"), ports=[*PORTS, {"name": "internal", "port": 4443}])
+    name = "notifyx-store.somewhere.svc"
+    assert live_endpoints([slice_of(endpoint("10.0.0.1", "store-a")), secure], tls_name=name) == [
+        Endpoint("store-b", "https://10.0.0.2:4443", "http://10.0.0.2:9090", server_name=name)
+    ]
+    assert [one.url for one in live_endpoints([secure])] == ["http://10.0.0.2:4000"]
+
+
 def test_ports_are_found_by_name() -> None:
     assert live_endpoints([slice_of(endpoint("10.0.0.1"), ports=[{"name": "socket", "port": 4001}])]) == []
     (found,) = live_endpoints([slice_of(endpoint("10.0.0.1"), ports=[{"name": "http", "port": 80}])])
