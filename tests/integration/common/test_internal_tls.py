@@ -16,16 +16,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from cluster.namespaces.pki import Authority
+from notifyx_common.background import Background
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import ServiceClient
-from notifyx_common.calls.discovery import StaticDiscovery
+from notifyx_common.calls.discovery import RegistryDiscovery, StaticDiscovery
+from notifyx_common.calls.registration import Registration
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.gateway import CONNECTIONS
 from notifyx_common.contracts.store.feed import FEED
 from notifyx_common.errors import Unavailable
 from notifyx_common.internal_tls import InternalTls, KeyPair
 from notifyx_common.metrics import Metrics
-from notifyx_common.settings import SettingsError
+from notifyx_common.settings import ServiceSettings, SettingsError
 from notifyx_gateway.app import GatewayNode
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.postgres import Cluster
@@ -187,6 +189,33 @@ async def test_a_node_looks_at_its_files_while_it_runs(tmp_path: Path, monkeypat
         async with asyncio.timeout(10):
             while await served_serial(url, tls) == first:
                 await asyncio.sleep(0.02)
+
+
+async def test_services_register_and_find_each_other_over_tls(tmp_path: Path) -> None:
+    """Outside a cluster."""
+    issued(tmp_path)
+    tls, background = InternalTls(tmp_path / "ca.crt"), Background(Metrics())
+    async with served(gateway(**files(tmp_path)), secure=True) as (url, _):
+        settings = ServiceSettings(
+            internal_token=TOKEN, registry_urls=(url,), internal_tls_ca_file=tmp_path / "ca.crt", instance="mailer-1"
+        )
+        registration = Registration(
+            service="mailer",
+            instance="mailer-1",
+            url=settings.advertised(4443, "https"),
+            metrics_url=settings.advertised(9090),
+            settings=settings,
+            background=background,
+            tls=tls,
+        )
+        async with RegistryDiscovery([url], TOKEN, background=background, tls=tls, interval=0.02) as discovery:
+            seen: asyncio.Queue[list[Endpoint]] = asyncio.Queue()
+            discovery.watch("mailer", seen.put_nowait)
+            async with asyncio.timeout(10):
+                assert await seen.get() == []
+                async with registration:
+                    assert await seen.get() == [Endpoint("mailer-1", "https://127.0.0.1:4443", "http://127.0.0.1:9090")]
+                assert await seen.get() == []
 
 
 def test_wrong_settings_are_refused_in_one_sentence(tmp_path: Path) -> None:
