@@ -124,7 +124,7 @@ def test_a_port_that_is_taken(folder: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        said = refused("--data", str(folder / "data"), "--mailbox-port", port)
+        said = refused("--data", str(folder / "data"), *free_ports(), "--mailbox-port", port)
     assert port in said
     assert "--mailbox-port" in said
 
