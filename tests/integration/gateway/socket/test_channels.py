@@ -84,6 +84,21 @@ async def test_truncated_is_said(gateway: Gateway, memory: MemoryStore) -> None:
         assert [row["seq"] for row in channel.received] == list(range(5, 11))
 
 
+async def test_a_resume_delivers_nothing_that_its_answer_calls_missing(gateway: Gateway, memory: MemoryStore) -> None:
+    async with PhoenixClient(gateway.url, "user.ann") as ann, PhoenixClient(gateway.url, "user.bob") as bob:
+        listener = await bob.channel("topic:news")
+        memory.append("news", "x", count=40)
+        await listener.until(lambda c: len(c.received) == 40)  # the gateway has them all
+        topic = memory.topics["news"]
+        topic.prune(35)
+        del topic.log[38]  # it expired by itself
+        channel = await ann.channel("topic:news", since=2)
+        assert (channel.state["first_seq"], channel.state["missing"]) == (36, 34)
+        memory.append("news", "new")
+        await channel.until(lambda c: c.received[-1:] != [] and c.received[-1]["seq"] == 41)
+        assert [row["seq"] for row in channel.received] == [36, 37, 39, 40, 41]
+
+
 async def test_ack_reaches_the_other_device_and_not_the_own(gateway: Gateway, memory: MemoryStore) -> None:
     memory.append("news", "old", count=5)
     async with PhoenixClient(gateway.url, "user.ann") as one, PhoenixClient(gateway.url, "user.ann") as two:

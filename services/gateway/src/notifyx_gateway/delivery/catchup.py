@@ -67,21 +67,25 @@ class LogReader:
 
 
 class CatchUp:
-    """The progress of one consumer towards the head: ``cursor`` is the last seq that it has."""
+    """The progress of one consumer towards the head: ``cursor`` is the last seq that it has.
 
-    __slots__ = ("_log_reader", "cursor", "sink", "state")
+    Rows up to ``log_up_to`` come from the log, even if the ring has them.
+    """
 
-    def __init__(self, state: TopicState, sink: Sink, cursor: int, log_reader: LogReader) -> None:
+    __slots__ = ("_log_reader", "_log_up_to", "cursor", "sink", "state")
+
+    def __init__(self, state: TopicState, sink: Sink, cursor: int, log_reader: LogReader, log_up_to: int = 0) -> None:
         self.state = state
         self.sink = sink
         self.cursor = cursor
         self._log_reader = log_reader
+        self._log_up_to = log_up_to
 
     async def next_rows(self) -> tuple[Sequence[Row], int]:
         """Return rows above the cursor, and the seq up to which they are complete. Raises :class:`NotifyxError`."""
         # Everything up to the current head is committed: a read that starts now and finds no more is complete.
         head = self.state.head
-        rows = self.state.ring.after(self.cursor)
+        rows = self.state.ring.after(self.cursor) if self.cursor >= self._log_up_to else None
         if rows is not None:
             return rows, head
         page, following = await self._log_reader.page(self.state.name, self.cursor, head)

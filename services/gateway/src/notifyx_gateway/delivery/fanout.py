@@ -60,17 +60,20 @@ class Fanout:
             asyncio.get_running_loop().call_soon(self._flush)
         self._flushes[state] = min(self._flushes.get(state, published_ms), published_ms)
 
-    def attach(self, state: TopicState, sink: Sink, cursor: int) -> None:
-        """Attach a sink that has everything up to ``cursor``, in the state that follows from it."""
+    def attach(self, state: TopicState, sink: Sink, cursor: int, log_up_to: int = 0) -> None:
+        """Attach a sink that has everything up to ``cursor``, in the state that follows from it.
+
+        What follows up to ``log_up_to`` is read from the log: the ring may have rows of it that retention removed.
+        """
         if sink.closed:
             return
         if cursor > state.head:
             state.ahead[sink] = cursor
-        elif cursor == state.head or self._replay_ring(state, sink, cursor):
+        elif cursor == state.head or (cursor >= log_up_to and self._replay_ring(state, sink, cursor)):
             if not sink.closed:
                 state.go_live(sink)
         else:
-            catch_up = CatchUp(state, sink, cursor, self._log_reader)
+            catch_up = CatchUp(state, sink, cursor, self._log_reader, log_up_to)
             state.behind[sink] = self._tasks.spawn("catch up", self._catch_up(catch_up))
 
     async def close(self) -> None:

@@ -96,7 +96,9 @@ class Hub:
     def attach(self, sink: Sink, result: JoinResult, since: int | None) -> None:
         """Start delivering what follows ``since`` (or the head in ``result``) to ``sink``.
 
-        ``result`` is the store's answer to the join; call this after it was sent to the client.
+        ``result`` is the store's answer to the join; call this after it was sent to the client. What it calls missing
+        is not delivered, even if this gateway still has it: a resume starts at ``first_seq``, and follows the log where
+        single notifications are missing after that.
         """
         if sink.closed:
             return
@@ -105,7 +107,12 @@ class Hub:
         state = self._state(result)
         self._by_user.setdefault((sink.principal.id, state.name), set()).add(sink)
         self.watch_user(sink.principal.id)
-        self._fanout.attach(state, sink, result.last_seq if since is None else min(since, result.last_seq))
+        if since is None:
+            self._fanout.attach(state, sink, result.last_seq)
+            return
+        cursor = min(max(since, result.first_seq - 1), result.last_seq)
+        holes = result.missing > max(0, cursor - since)
+        self._fanout.attach(state, sink, cursor, log_up_to=result.last_seq if holes else 0)
 
     def detach(self, sink: Sink) -> None:
         """Stop delivering to ``sink``; do nothing if it is not attached."""
