@@ -129,3 +129,27 @@ async def test_a_flood_of_mail_to_one_delays_no_other(pool: asyncpg.Pool) -> Non
         mails = await lease_due(connection, CONFIG, owner="me", limit=10, lease=60, now=now)
     assert len(mails) == 10
     assert "bob" in {mail.user for mail in mails}, "the newest of a thousand due mails, and the first of its recipient"
+
+
+async def test_an_account_that_changes_one_subscription_leaves_connections_to_publishes(postgres: Cluster) -> None:
+    url = await create_migrated(postgres, SCHEMA)
+    blocker = await asyncpg.connect(url)
+    async with running_store(store_settings(url, database_pool=4)) as node:
+        await node.ok("POST", "/topics", STRANGER, {"name": "news"})
+        await node.ok("POST", "/topics", FLOODER, {"name": "own"})
+        await node.ok("PUT", "/topics/own/subscription", FLOODER, {})
+        async with blocker.transaction():
+            await blocker.execute("SELECT id FROM subscriptions WHERE user_id = $1 FOR UPDATE", FLOODER.id)
+            changes = [
+                asyncio.create_task(node.call("PUT", "/topics/own/subscription", FLOODER, {"email": "never"}))
+                for _ in range(20)
+            ]
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            while not await blocker.fetchval(waiting):
+                await asyncio.sleep(0.01)
+            [published] = await node.publish(STRANGER, {"topic": "news", "title": "a"})
+            assert published["seq"] == 1
+            assert await blocker.fetchval(waiting) == 1, "the others wait without a connection"
+        assert {status for status, _ in await asyncio.gather(*changes)} == {200}
+    await blocker.close()
+    await drop_database(postgres, url)

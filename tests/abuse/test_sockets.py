@@ -183,6 +183,26 @@ async def test_nothing_is_read_from_a_client_that_reads_no_answers(memory: Memor
         sending.cancel()
 
 
+async def test_an_account_changes_little_at_once_over_all_its_sockets(memory: MemoryStore) -> None:
+    async with running_gateway([memory.url], settings=SETTINGS) as gateway, contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(connected(gateway)) for _ in range(5)]
+        for raw in sockets:
+            raw.message("1", "1", "topic:news", "phx_join", {})
+            await raw.answer()
+        memory.answering.clear()
+        for raw in sockets:
+            for n in range(40):
+                raw.message("1", f"c{n}", "topic:news", "subscribe" if n % 2 else "unsubscribe", {})
+            raw.message(None, "read", "phoenix", "heartbeat", {})
+            assert (await raw.answer())[1] == "read", "all were read before it"
+        await until(lambda: memory.at_work["ann"] >= 4)
+        memory.answering.set()
+        for raw in sockets:
+            answers = [await raw.answer() for _ in range(40)]
+            assert {answer[4]["status"] for answer in answers} == {"ok"}
+        assert memory.most_at_work["ann"] == 4
+
+
 # Connections that prove nothing
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar, get_origin
@@ -76,6 +77,9 @@ class MemoryStore:
         self.mute: set[str] = set()
         self.answering = asyncio.Event()
         self.answering.set()
+        self.at_work: Counter[str] = Counter()
+        """Calls at work by their principal; ``most_at_work`` holds the most that there were at once."""
+        self.most_at_work: Counter[str] = Counter()
         self.accepting_feeds = True
         self.port = 0
         self._runner: web.AppRunner | None = None
@@ -166,9 +170,14 @@ class MemoryStore:
         reader = RequestReader(call)
 
         async def serve(request: web.Request) -> web.Response:
-            await self.answering.wait()
             try:
                 principal = _principal(request, call)
+                self.at_work[principal.id] += 1
+                self.most_at_work[principal.id] = max(self.most_at_work[principal.id], self.at_work[principal.id])
+                try:
+                    await self.answering.wait()
+                finally:
+                    self.at_work[principal.id] -= 1
                 content = await request.read()
                 if call.operation.startswith("POST") and get_origin(reader.body) is Raw:
                     self.batches.append((request.path, orjson.loads(content)))

@@ -136,6 +136,7 @@ class GatewayNode(Node[GatewaySettings]):
                 max_queued_bytes=settings.queue_bytes,
                 account_share=settings.queue_account_share,
             ),
+            concurrent_changes=settings.account_changes,
             alarms=self.alarms,
         )
         self.recipients = Recipients(self.users, self.store, clock=clock)

@@ -209,6 +209,10 @@ class GatewaySettings(PrometheusSettings):
     queue_account_share: float = Field(default=0.25, gt=0, le=1)
     """Part of a queue that one account may fill. A socket that fills it is paced, a REST request waits up to 2 s."""
 
+    account_changes: int = Field(default=4, ge=1, le=100)
+    """Subscriptions and topics that one account changes, pages of logs that its sockets read, and recipients that they
+    look up at the same time; its others wait in order, over all its connections, for at most 8 s."""
+
     memcached_timeout: float = Field(default=OPERATION_TIMEOUT, gt=0, le=5)
     """Timeout of one operation of memcached; after it the request continues without, and the server is ejected."""
 

@@ -191,9 +191,10 @@ class StoreChannel:
         self.client.run(self.channel, message, self._read_history(push), _history_reply)
 
     async def _read_history(self, push: HistoryPush) -> HistoryPage:
-        # A page may have megabytes: a connection reads one at a time, and a node few.
-        async with self.client.reading_history, self.client.context.reading_history:
-            return await self.client.context.store.history(
+        # A page may have megabytes: a connection reads one at a time, and an account and a node few.
+        context = self.client.context
+        async with self.client.reading_history, context.store.turn(self.principal), context.reading_history:
+            return await context.store.history(
                 self.principal, self.store_topic, after=push.after, before=push.before, limit=push.limit
             )
 

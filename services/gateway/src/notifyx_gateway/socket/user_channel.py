@@ -93,7 +93,8 @@ class UserChannel(StoreChannel):
         self.client.run(self.channel, message, self._resolve_and_send(push))
 
     async def _resolve_and_send(self, push: SendPush) -> dict[str, Any]:
-        async with self._sending:  # one at a time: messages keep their order
+        # One at a time: messages keep their order. Of all connections of an account, few at a time.
+        async with self._sending, self.client.context.store.turn(self.principal):
             limits = self.client.context.limits
             await limits.recipient(self.principal, push.to)
             user = await self.client.context.resolve_user(push.to)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -74,12 +75,13 @@ from notifyx_common.contracts.store.topics import (
     Topics,
     TopicsQuery,
 )
-from notifyx_common.errors import InvalidRequest, NotFound, TooLarge, Unavailable
+from notifyx_common.errors import InvalidRequest, NotFound, TooLarge, TooManyRequests, Unavailable
+from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.metrics import Metrics, combined
 from notifyx_common.principal import Principal
 from notifyx_common.reading import invalid_request
 from notifyx_gateway.upstream.batching import DEFAULT_LIMITS, Lane, LaneLimits, QueuedItem, SendBatch, encode_batch
-from notifyx_gateway.upstream.fair_queue import Crowd
+from notifyx_gateway.upstream.fair_queue import RETRY_AFTER, Crowd
 
 B = TypeVar("B", bound=BaseModel)
 M = TypeVar("M", bound=BaseModel)
@@ -92,6 +94,9 @@ DEADLINE = 8.0
 
 TRY_TIMEOUT = 2.5
 """Timeout of one node in seconds, before the next is tried; safe, because batches can be repeated."""
+
+CONCURRENT_CHANGES = 4
+"""Changes and pages of one account that a gateway asks the store for at once, by default."""
 
 
 class Store:
@@ -109,11 +114,16 @@ class Store:
         background: Background,
         deadline: float = DEADLINE,
         limits: LaneLimits = DEFAULT_LIMITS,
+        concurrent_changes: int = CONCURRENT_CHANGES,
         alarms: Alarms | None = None,
     ) -> None:
-        """``limits`` are those of each lane; while one of this node's ``alarms`` is on, nothing is published."""
+        """``limits`` are those of each lane, ``concurrent_changes`` is the number of turns of an account
+        (:meth:`turn`); while one of this node's ``alarms`` is on, nothing is published.
+        """
         self.alarms = alarms or Alarms(metrics, clock.monotonic)
         self.client = client
+        self._turns = KeyedTurns(concurrent_changes)
+        self._turn_refused = metrics.counter("notifyx_queue_refusals_total").labels("changes")
         crowd = Crowd()
 
         def lanes(kind: str, count: int, send: SendBatch[R]) -> list[Lane[R]]:
@@ -147,6 +157,22 @@ class Store:
     ) -> None:
         lanes: list[Lane[Any]] = [*self._publishes, *self._acks, *self._joins, *self._unread]
         await asyncio.gather(*(lane.close() for lane in lanes))
+
+    @asynccontextmanager
+    async def turn(self, principal: Principal) -> AsyncIterator[None]:
+        """Wait for one of the few turns of an account, so that it never holds the connections of a store.
+
+        Raises :class:`TooManyRequests` where none comes in time.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._turns.turn(principal.id, DEADLINE))
+            except TimeoutError:
+                self._turn_refused.inc()
+                raise TooManyRequests(
+                    "This account has too many requests waiting; try again soon.", retry_after=RETRY_AFTER
+                ) from None
+            yield
 
     def enqueue_publish(
         self, principal: Principal, topic: str, notification: KeyedNotification
@@ -248,19 +274,23 @@ class Store:
 
     async def create_topic(self, principal: Principal, topic: NewTopic) -> Topic:
         """Create a topic; the caller becomes its creator."""
-        return await self.client.send(CREATE_TOPIC, topic, principal=principal)
+        async with self.turn(principal):
+            return await self.client.send(CREATE_TOPIC, topic, principal=principal)
 
     async def change_topic(self, principal: Principal, topic: str, patch: TopicPatch) -> Topic:
         """Change a topic."""
-        return await self.client.send(CHANGE_TOPIC, TopicChange(topic, patch), principal=principal)
+        async with self.turn(principal):
+            return await self.client.send(CHANGE_TOPIC, TopicChange(topic, patch), principal=principal)
 
     async def delete_topic(self, principal: Principal, topic: str) -> None:
         """Delete a topic."""
-        await self.client.send(DELETE_TOPIC, TopicPath(topic), principal=principal)
+        async with self.turn(principal):
+            await self.client.send(DELETE_TOPIC, TopicPath(topic), principal=principal)
 
     async def subscribe(self, principal: Principal, topic: str, settings: SubscriptionSettings) -> Subscription:
         """Subscribe the caller, or change their settings."""
-        return await self.client.send(SUBSCRIBE, SubscriptionRequest(topic, settings), principal=principal)
+        async with self.turn(principal):
+            return await self.client.send(SUBSCRIBE, SubscriptionRequest(topic, settings), principal=principal)
 
     async def subscription(self, principal: Principal, topic: str) -> Subscription:
         """Return the caller's subscription to a topic."""
@@ -268,7 +298,8 @@ class Store:
 
     async def unsubscribe(self, principal: Principal, topic: str) -> None:
         """End the caller's subscription."""
-        await self.client.send(UNSUBSCRIBE, TopicPath(topic), principal=principal)
+        async with self.turn(principal):
+            await self.client.send(UNSUBSCRIBE, TopicPath(topic), principal=principal)
 
     async def subscriptions(self, principal: Principal) -> list[Subscription]:
         """Return all of the caller's subscriptions, the inbox topic included."""

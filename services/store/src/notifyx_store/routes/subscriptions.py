@@ -17,6 +17,7 @@ from notifyx_common.contracts.store.subscriptions import (
     SubscriptionRequest,
     Subscriptions,
 )
+from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
@@ -26,10 +27,12 @@ from notifyx_store.readers import subscriptions
 def subscription_routes(context: StoreContext) -> Blueprint:
     """Return the routes that begin, read and end a subscription, and list a user's or a topic's."""
     blueprint = Blueprint("subscriptions", __name__)
+    # A user's changes wait for the same rows: they wait here, not each with a connection.
+    changes = KeyedTurns(1)
 
     @handle(blueprint, SUBSCRIBE)
     async def subscribe(request: SubscriptionRequest) -> Subscription:
-        async with context.pool.acquire() as connection:
+        async with changes.turn(caller().id), context.pool.acquire() as connection:
             now = context.clock.now()
             return await subscriptions.subscribe(connection, caller(), request.name, request.body.email, now)
 
@@ -40,7 +43,7 @@ def subscription_routes(context: StoreContext) -> Blueprint:
 
     @handle(blueprint, UNSUBSCRIBE)
     async def unsubscribe(topic: TopicPath) -> None:
-        async with context.pool.acquire() as connection:
+        async with changes.turn(caller().id), context.pool.acquire() as connection:
             await subscriptions.unsubscribe(connection, caller(), topic.name, context.clock.now())
 
     @handle(blueprint, SUBSCRIBERS)
