@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
+from notifyx_local.postgres import Cluster
 from support.auth import Answer, RunningAuth, running_auth
+from support.command import Shell
+from support.gateway import running_stack
+from support.platform import PASSWORD
 
 HOUR = 3600
 ALLOWED = 100
@@ -90,3 +96,26 @@ async def test_retry_after_is_when_the_next_attempt_is_allowed(database: str) ->
         auth.clock.move(seconds=0.5)
         assert (await auth.sign_in(address="192.0.2.1")).status == 200, "a right password does not count"
         assert (await auth.sign_in(address="192.0.2.1")).status == 200
+
+
+async def test_the_command_line_signs_in_on_its_device_through_guesses_from_elsewhere(
+    postgres: Cluster, tmp_path: Path
+) -> None:
+    person, given = ("--email", "ann@example.com", "--password-stdin"), f"{PASSWORD}\n"
+    form = {"grant_type": "password", "username": "ann@example.com"}
+    async with running_stack(postgres, gateway={"trusted_proxies": ("127.0.0.1",)}) as stack:
+        await stack.ready()
+        shell = Shell(stack.url, tmp_path)
+        await shell.run("login", "--sign-up", *person, "--name", "Ann", stdin=given)
+        (stored,) = json.loads(shell.token_file.read_text())["devices"].values()
+        for number in range(45):
+            await stack.call(
+                "POST",
+                "/token",
+                data={**form, "password": "a wrong password"},
+                headers={"X-Forwarded-For": f"192.0.2.{number}"},
+            )
+        unknown = await stack.call("POST", "/token", data={**form, "password": PASSWORD, "device_token": ""})
+        assert unknown.status == 429
+        await shell.run("login", *person, stdin=given)
+        assert list(json.loads(shell.token_file.read_text())["devices"].values()) == [stored]

@@ -50,8 +50,11 @@ async def read_json_bytes() -> bytes:
     return await read_bytes()
 
 
-async def read_form() -> dict[str, str]:
-    """Return the fields of a form (RFC 6749 appendix B), each at most once. Raises as :func:`read_model` does."""
+async def read_form(*, may_be_empty: str = "") -> dict[str, str]:
+    """Return the fields of a form (RFC 6749 appendix B), each at most once. Raises as :func:`read_model` does.
+
+    An empty field counts as absent (RFC 6749 3.2), except the one of the name ``may_be_empty``.
+    """
     if request.mimetype != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("Send the body as application/x-www-form-urlencoded.")
     raw = await read_bytes()
@@ -62,7 +65,7 @@ async def read_form() -> dict[str, str]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise InvalidRequest("A form field is there more than once.")
-    return {name: value for name, value in fields.items() if value}
+    return {name: value for name, value in fields.items() if value or name == may_be_empty}
 
 
 def query(*known: str) -> dict[str, str]:
