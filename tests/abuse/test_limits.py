@@ -71,6 +71,23 @@ async def test_a_stranger_puts_few_messages_into_an_inbox_and_its_friends_notice
         assert {reply.status for reply in own} == {201}, "one's own inbox"
 
 
+async def test_many_strangers_together_put_few_messages_into_an_inbox(postgres: Cluster) -> None:
+    limits = {"direct_unverified_to_one_total_burst": 6, "direct_to_one_unverified_burst": 2}
+    async with running_stack(postgres, gateway=limits) as stack:
+        victim, *strangers = [await stack.person(name) for name in ("victim", *map(str, range(5)))]
+        inbox = await stack.id_of("victim")
+        target = f"/users/{inbox}/notifications"
+        replies = [reply for who in strangers for reply in await statuses(stack, target, who, 3)]
+        passed = Counter(reply.status for reply in replies)
+        assert passed == {201: 6, 429: 9}
+        honest(replies[-3], "direct-messages-unverified-to-one-total")
+        assert (await stack.ok("GET", "/inbox", victim))["unread"].popitem()[1] == 6
+        elsewhere = f"/users/{await stack.id_of('other')}/notifications"
+        assert (await stack.call("POST", elsewhere, strangers[-1], json=MESSAGE)).status == 201
+        friend = Principal(id="friend", email="friend@example.com", email_verified=True)
+        await stack.gateway.limits.direct_message(friend, inbox)
+
+
 async def test_topics_are_created_at_a_bounded_rate_and_number_and_one_publishes_to_them_freely(
     postgres: Cluster,
 ) -> None:

@@ -74,6 +74,11 @@ class Limits:
                 settings.direct_to_one_unverified_interval,
             ),
         }
+        self._direct_unverified_to_one_total = limiter(
+            "direct-messages-unverified-to-one-total",
+            settings.direct_unverified_to_one_total_burst,
+            settings.direct_unverified_to_one_total_interval,
+        )
         self._recipients = {
             True: limiter("recipients", settings.recipient_burst, settings.recipient_interval),
             False: limiter(
@@ -119,6 +124,10 @@ class Limits:
         pair = f"{principal.id} {recipient}"
         await _count(self._direct_to_one[verified], pair, "You sent too many messages to this user in a short time")
         await _count(self._direct[verified], principal.id, "You sent too many direct messages in a short time")
+        if not verified:
+            # Accounts are cheap: strangers together must not fill an inbox that others write to.
+            sentence = "Users without a verified email address sent too many messages to this user in a short time"
+            await _count(self._direct_unverified_to_one_total, recipient, sentence)
 
     async def recipient(self, principal: Principal, who: str) -> None:
         """Count a search for the user ``who`` by email, unless this user has found them before.

@@ -179,6 +179,12 @@ class GatewaySettings(PrometheusSettings):
     direct_to_one_unverified_interval: float = Field(default=60.0, gt=0)
     """Time after which one more is allowed to that recipient."""
 
+    direct_unverified_to_one_total_burst: int = Field(default=60, ge=1)
+    """Those to one recipient of all users whose addresses are not verified, together."""
+
+    direct_unverified_to_one_total_interval: float = Field(default=60.0, gt=0)
+    """Time after which one more of them is allowed to that recipient."""
+
     recipient_burst: int = Field(default=100, ge=1)
     """Email addresses to which one user with a verified address may write for the first time, before they wait."""
 
