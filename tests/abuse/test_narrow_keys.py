@@ -110,6 +110,32 @@ async def test_a_narrow_key_learns_nothing_of_other_topics_over_rest(owner: Owne
         assert [(answer.status, answer.code) for answer in answers] == [(403, "topic_not_covered")] * 2, (method, path)
 
 
+async def test_a_narrow_key_does_not_learn_who_has_an_account(owner: Owner) -> None:
+    await owner.stack.person("other")
+    other = await owner.stack.id_of("other")
+    wanted = {"name": "narrow", "topics": [SECRET, f"user*{owner.id[-12:]}"], "scopes": ["read", "publish"]}
+    key = (await owner.stack.ok("POST", "/api-keys", owner.token, json=wanted))["key"]
+    emails, ids = ("other@example.com", "nobody@example.com"), (other, "no-such-user")
+    async with PhoenixClient(owner.socket, key) as client:
+        me = await client.channel("user:me")
+        for names in (emails, ids):
+            rest, sent = [], []
+            for who in names:
+                answer = await owner.stack.call("POST", f"/users/{who}/notifications", key, json={"body": "x"})
+                rest.append((answer.status, answer.code, answer.data["detail"].replace(who, "")))
+                with pytest.raises(Refused) as refused:
+                    await me.push("send", {"to": who, "body": "x"})
+                sent.append({name: str(text).replace(who, "") for name, text in refused.value.response.items()})
+            assert rest[0] == rest[1]
+            assert sent[0] == sent[1]
+            assert (rest[0][:2], sent[0]["code"]) == ((403, "topic_not_covered"), "topic_not_covered")
+            assert other not in str((rest, sent))
+    for who in ("me", "owner@example.com"):
+        await owner.stack.ok("POST", f"/users/{who}/notifications", key, json={"body": "x"})
+    unknown = await owner.stack.call("POST", f"/users/{emails[1]}/notifications", owner.key, json={"body": "x"})
+    assert (unknown.status, unknown.code) == (404, "user_not_found"), "this key covers every inbox"
+
+
 async def test_a_narrow_key_does_not_learn_what_exists_over_the_socket(owner: Owner) -> None:
     async with PhoenixClient(owner.socket, owner.key) as client:
         answers = []

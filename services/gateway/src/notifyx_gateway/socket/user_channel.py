@@ -12,6 +12,7 @@ from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import Forbidden, NotFound
 from notifyx_common.reading import parse_model
+from notifyx_gateway.addressee import find_addressee
 from notifyx_gateway.socket.channels import StoreChannel, StrictPush, TopicChannel, publish_reply
 from notifyx_gateway.socket.client import ConnectedClient
 from notifyx_gateway.socket.frames import Message
@@ -96,11 +97,9 @@ class UserChannel(StoreChannel):
         # One at a time: messages keep their order. Of all connections of an account, few at a time.
         async with self._sending, self.client.context.store.turn(self.principal):
             limits = self.client.context.limits
-            await limits.recipient(self.principal, push.to)
-            user = await self.client.context.resolve_user(push.to)
-            if user is None:
-                raise NotFound("There is no such user.", code="user_not_found")
-            limits.recipient_found(self.principal, push.to)
+            user = await find_addressee(
+                self.principal, push.to, limits=limits, resolve=self.client.context.resolve_user
+            )
             await limits.direct_message(self.principal, user.id)
             future = self.client.context.store.enqueue_publish(self.principal, inbox_topic(user.id), push)
         result = await future

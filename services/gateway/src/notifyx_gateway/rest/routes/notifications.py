@@ -12,12 +12,13 @@ from quart import Blueprint, Response, request
 from notifyx_common.contracts.call import Raw
 from notifyx_common.contracts.store.inbox import INBOX
 from notifyx_common.contracts.store.log import HISTORY, KeyedNotification, PublishResult
-from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError
+from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import json_response
+from notifyx_gateway.addressee import find_addressee
 from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.rest.authentication import RequestAuthenticator
@@ -77,14 +78,13 @@ def _add_publishing(
     async def send(who: str) -> Response:
         principal = await request_auth.principal("publish")
         publication = await _read_publication()
-        await request_auth.limits.recipient(principal, who)
-        user = await recipients.resolve(principal.id if who == "me" else who)
-        if user is None:
-            raise NotFound("There is no such user.", code="user_not_found")
-        request_auth.limits.recipient_found(principal, who)
-        topic = inbox_topic(user.id)
-        principal.require_scope("publish", topic)
-        return await publish_one(principal, topic, publication)
+        user = await find_addressee(
+            principal,
+            principal.id if who == "me" else who,
+            limits=request_auth.limits,
+            resolve=recipients.resolve,
+        )
+        return await publish_one(principal, inbox_topic(user.id), publication)
 
     @blueprint.post("/notifications:batch")
     async def publish_batch() -> Response:
