@@ -253,6 +253,13 @@ class GatewayNode(Node[GatewaySettings]):
     def own_port(self) -> int | None:
         return self.settings.own_port
 
+    async def _evict_api_key(self, key_id: str) -> None:
+        """Evict a deleted key from the cache first, so that what it ends here is not opened anew."""
+        await self.authenticator.evict_api_key(key_id)
+        self.socket.end_key(key_id)
+        self.longpoll.end_key(key_id)
+        self.streams.end_key(key_id)
+
     async def _drain_clients(self) -> None:
         self.longpoll.drain()
         await self.socket.drain()
@@ -262,12 +269,12 @@ class GatewayNode(Node[GatewaySettings]):
         settings, request_auth, pages = self.settings, self.request_auth, Pages()
         for blueprint in (
             registry_routes(self.registry),
-            eviction_routes(self.authenticator),
+            eviction_routes(self._evict_api_key),
             connection_routes(self.hub, metrics),
             account_routes(
                 request_auth=request_auth,
                 auth=self.auth,
-                evictions=Evictions(self.authenticator, self.gateways),
+                evictions=Evictions(self._evict_api_key, self.gateways),
                 store=self.store,
                 verification=self.verification,
                 settings=settings,

@@ -24,6 +24,7 @@ from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.socket.admission import Admission, Admissions
 from notifyx_gateway.socket.authenticator import Authenticator
+from notifyx_gateway.socket.client import TOKEN_EXPIRED
 from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.socket.context import CheckGrants, ResolveUser, SocketContext
 from notifyx_gateway.socket.entrance import Reception
@@ -155,6 +156,12 @@ class SocketListener:
                 await asyncio.sleep(jittered(self._settings.drain_interval, (0.5, 1.5)))
             for connection in remaining[start : start + size]:
                 connection.close(SERVICE_RESTART, "the node is stopping")
+
+    def end_key(self, key_id: str) -> None:
+        """Close the connections of a deleted API key, and of access tokens that were issued for it."""
+        for connection in tuple(self._connections):
+            if connection.client.principal.key_id == key_id:
+                connection.close(TOKEN_EXPIRED, "the API key was deleted")
 
     def _accept(self, admission: Admission) -> WebSocketConnection:
         return WebSocketConnection(

@@ -26,7 +26,7 @@ from notifyx_common.limiting.addresses import capped_address
 from notifyx_common.logs import get_logger
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.socket.admission import Admission
-from notifyx_gateway.socket.client import INTERNAL_ERROR, ConnectedClient
+from notifyx_gateway.socket.client import INTERNAL_ERROR, TOKEN_EXPIRED, ConnectedClient
 from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.frames import BadFrame, decode_binary, decode_text, notification_prefix
 from notifyx_gateway.socket.longpoll_peers import Peers
@@ -222,6 +222,12 @@ class LongPoll:
         self._draining = True
         for token in list(self._sessions):
             self._end(token, "1012")
+
+    def end_key(self, key_id: str) -> None:
+        """End the sessions of a deleted API key, and of access tokens that were issued for it."""
+        for token, session in list(self._sessions.items()):
+            if session.client.principal.key_id == key_id:
+                self._end(token, str(TOKEN_EXPIRED))
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""

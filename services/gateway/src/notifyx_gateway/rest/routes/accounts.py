@@ -115,7 +115,8 @@ def token_routes(*, request_auth: RequestAuthenticator, auth: Auth, https: bool)
     async def token() -> Response:
         wanted: TokenRequest | None = None
         try:
-            fields = client_credentials(await read_form(may_be_empty="device_token"), request.headers.get("Authorization"))
+            form = await read_form(may_be_empty="device_token")
+            fields = client_credentials(form, request.headers.get("Authorization"))
             wanted = _checked_token(_with_device(fields))
             await request_auth.limit_token_requests()
             answer = await auth.token(wanted, request_auth.address())

@@ -1,4 +1,4 @@
-"""Evicts from this gateway's cache what another gateway has deleted."""
+"""Evicts from this gateway what another gateway has deleted."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from quart import Blueprint
 from notifyx_common.contracts.auth import ApiKeyPath
 from notifyx_common.contracts.gateway import EVICT_API_KEY
 from notifyx_common.serving.handlers import handle
-from notifyx_gateway.upstream.identity import Authenticator
+from notifyx_gateway.upstream.evictions import EvictKey
 
 
-def eviction_routes(authenticator: Authenticator) -> Blueprint:
+def eviction_routes(evict_here: EvictKey) -> Blueprint:
     """Return the route of deleted API keys. The caller has been checked before."""
     blueprint = Blueprint("evictions", __name__)
 
     @handle(blueprint, EVICT_API_KEY)
     async def evict(key: ApiKeyPath) -> None:
-        await authenticator.evict_api_key(key.key_id)
+        await evict_here(key.key_id)
 
     return blueprint

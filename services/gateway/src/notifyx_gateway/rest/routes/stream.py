@@ -82,6 +82,12 @@ class EventStreams:
             self._gone.clear()
             await self._gone.wait()
 
+    def end_key(self, key_id: str) -> None:
+        """End the streams of a deleted API key, and of access tokens that were issued for it."""
+        for stream in tuple(self._open):
+            if stream.principal.key_id == key_id:
+                stream.failed(ExpiredToken("The API key of this stream was deleted."))
+
     async def open(self, name: str) -> Response:
         """Return the response that streams the topic ``name`` to the caller of the current request."""
         verified = await self._request_auth.credential()
