@@ -203,6 +203,20 @@ async def test_an_account_changes_little_at_once_over_all_its_sockets(memory: Me
         assert memory.most_at_work["ann"] == 4
 
 
+async def test_refused_requests_without_end_are_paced_and_then_end_the_connection(memory: MemoryStore) -> None:
+    settings = replace(SETTINGS, control_per_second=100, control_burst=20)
+    flood = b"".join(
+        text("1", str(n), "user:me", "send", {"to": f"nobody{n}@example.org", "body": "x"}) for n in range(500)
+    )
+    async with running_gateway([memory.url], settings=settings) as gateway, connected(gateway) as raw:
+        raw.message("1", "1", "user:me", "phx_join", {})
+        await raw.answer()
+        raw.writer.write(flood)
+        assert await raw.close_code() == 1008
+        await drained(raw)
+        assert counted(gateway, "reading_pauses_total", cause="budget") > 0
+
+
 # Connections that prove nothing
 
 

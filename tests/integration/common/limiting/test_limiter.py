@@ -71,6 +71,15 @@ async def test_a_refused_request_is_free_and_one_more_passes_after_the_wait_it_w
         assert await two.limiter.try_acquire("a") == 0
 
 
+async def test_memcached_is_not_asked_again_about_who_was_rejected(server: Server) -> None:
+    async with node(server) as one, node(server) as two:
+        for _ in range(BURST):
+            assert await one.limiter.try_acquire("a") == 0
+        waits = await asyncio.gather(*(two.limiter.try_acquire("a") for _ in range(50)))
+        assert all(0 < wait <= INTERVAL for wait in waits)
+        assert (two.counted("shared", "refused"), two.counted("memory", "refused")) == (1, 49)
+
+
 @pytest.mark.parametrize("how", ["kill", "freeze"])
 async def test_without_memcached_each_gateway_counts_alone_nobody_waits_and_it_is_counted(
     server: Server, how: str
@@ -82,7 +91,8 @@ async def test_without_memcached_each_gateway_counts_alone_nobody_waits_and_it_i
         assert await two.limiter.try_acquire("a") > 0
         server.kill() if how == "kill" else server.signal(signal.SIGSTOP)
         started = time.monotonic()
-        waits = await asyncio.gather(*(two.limiter.try_acquire("a") for _ in range(1000)))
+        assert await two.limiter.try_acquire("a") > 0, "what memcached rejected outlives it, for its wait"
+        waits = await asyncio.gather(*(two.limiter.try_acquire("b") for _ in range(1000)))
         assert time.monotonic() - started < 1.0, "a request waited for a dead memcached"
         assert sum(wait == 0 for wait in waits) == BURST
         assert two.counted("shared", "error") >= BURST

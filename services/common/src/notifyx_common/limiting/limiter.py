@@ -1,8 +1,8 @@
 """One limit for all replicas: its buckets are in memcached, and in this process while memcached is unavailable.
 
 This process's own buckets are checked first. They count a part of what all replicas count, so what they reject, all
-would reject, and a flood of rejected requests does not load memcached. Without memcached each replica limits by its
-own count; no request waits for an unreachable one.
+would reject; what the shared count rejected is remembered until its wait is over. So a flood of rejected requests does
+not load memcached. Without memcached each replica limits by its own count; no request waits for an unreachable one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -22,6 +23,9 @@ from notifyx_common.metrics import Metrics
 MAX_OPERATIONS = 4
 """A request waits as long as this many operations of memcached may take, its turn included; then its own process's
 count decides."""
+
+MAX_REFUSED = 10_000
+"""Keys whose rejection is remembered, at most; beyond it the oldest is asked about again."""
 
 
 class SharedTable(Protocol):
@@ -54,6 +58,7 @@ class RateLimiter:
         self._clock = clock
         self._shared = shared
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._refused_until: OrderedDict[str, float] = OrderedDict()
         self._timeout = timeout or (MAX_OPERATIONS * shared.timeout if shared is not None else 0.0)
         self._checks = metrics.counter("notifyx_rate_limit_checks_total")
 
@@ -63,10 +68,14 @@ class RateLimiter:
 
     async def acquire(self, key: str) -> Standing:
         """Count one action of ``key`` if it is allowed; return how the key stands after it."""
+        if (standing := self._remembered(key)) is not None:
+            return standing
         if self._shared is not None and not self._own.wait(key, self._clock.monotonic()):
             standing = await self._acquire_shared(self._shared, key)
             if standing is not None:
-                if not standing.wait:
+                if standing.wait:
+                    self._remember_refusal(key, standing.wait)
+                else:
                     self._own.try_acquire(key, self._clock.monotonic())
                 return standing
         now = self._clock.monotonic()
@@ -74,6 +83,23 @@ class RateLimiter:
         self._own.try_acquire(key, now)
         self._count("memory", "refused" if wait else "allowed")
         return self._own.standing(key, now, wait)
+
+    def _remembered(self, key: str) -> Standing | None:
+        """Return how ``key`` stands if the shared count has rejected it and its wait is not over."""
+        until = self._refused_until.get(key)
+        if until is None:
+            return None
+        if (left := until - self._clock.monotonic()) <= 0:
+            del self._refused_until[key]
+            return None
+        self._count("memory", "refused")
+        return Standing(left, 0, left)
+
+    def _remember_refusal(self, key: str, wait: float) -> None:
+        self._refused_until[key] = self._clock.monotonic() + wait
+        self._refused_until.move_to_end(key)
+        if len(self._refused_until) > MAX_REFUSED:
+            self._refused_until.popitem(last=False)
 
     async def _acquire_shared(self, shared: SharedTable, key: str) -> Standing | None:
         """Return how ``key`` stands by the count of all replicas; ``None`` if memcached does not answer."""
@@ -83,6 +109,8 @@ class RateLimiter:
         answered = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timeout), lock:
+                if (standing := self._remembered(key)) is not None:  # by the request before this one
+                    return standing
                 answered = await shared.update(self._shared_key(key), change)
         self._count("shared", "error" if not answered else "refused" if change.standing.wait else "allowed")
         return change.standing if answered else None

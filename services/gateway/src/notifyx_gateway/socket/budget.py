@@ -1,7 +1,7 @@
 """What one connection may send: token buckets of messages, of bytes and of control messages. Pure.
 
 Who sends more is not rejected: it is not read for a while, so the sender's own kernel stops it. *Control messages* are
-those that no honest client sends in numbers: joins, leaves, heartbeats, pings, and messages that are rejected at once.
+those that no honest client sends in numbers: joins, leaves, heartbeats, pings, and messages that are rejected.
 Their bucket is small, and who empties it again and again is disconnected.
 """
 

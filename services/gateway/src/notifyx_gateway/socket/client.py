@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from notifyx_common.background import Tasks
 from notifyx_common.errors import (
+    Conflict,
     DeadlineExceeded,
     Forbidden,
     Internal,
@@ -28,6 +29,7 @@ from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.delivery.sinks import Format
+from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.socket.budget import Budget
 from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.frames import Message, reply
@@ -219,6 +221,8 @@ class ConnectedClient:
                 self._reply(channel, message, "ok", to_response(future.result()))
             else:
                 self._reject(channel, message, error)
+                if _is_rejection(error):
+                    self.spend_control()
 
         future.add_done_callback(done)
 
@@ -230,8 +234,9 @@ class ConnectedClient:
         to_response: Callable[[Any], Any] = lambda result: result,
     ) -> None:
         """Run ``work`` with the request's deadline, and reply to ``message`` when it is done."""
-        bounded = _within(self.context.settings.request_deadline, work)
-        self.reply_when_done(channel, message, self.tasks.shared("request", bounded), to_response)
+        task = self.tasks.shared("request", _within(self.context.settings.request_deadline, work))
+        task.add_done_callback(lambda _: work.close())  # a connection that closes ends tasks before they begin
+        self.reply_when_done(channel, message, task, to_response)
 
     def _dispatch(self, channel: Channel, message: Message) -> None:
         try:
@@ -240,7 +245,7 @@ class ConnectedClient:
             channel.joined.handle(message)
         except NotifyxError as error:
             self._reject(channel, message, error)
-            if not isinstance(error, TooManyRequests | Unavailable):
+            if _is_rejection(error):
                 self.spend_control()
 
     def _begin(self, message: Message) -> None:
@@ -362,6 +367,14 @@ class ConnectedClient:
             for channel in tuple(self.channel_set.channels.values()):
                 if channel.handler is not None:
                     channel.handler.credential_changed()
+
+
+def _is_rejection(error: BaseException) -> bool:
+    """Return whether the request was at fault, rather than the state or the load of the platform."""
+    if isinstance(error, RateLimited):
+        return True
+    passing = Conflict | DeadlineExceeded | Internal | TooManyRequests | Unavailable
+    return isinstance(error, NotifyxError) and not isinstance(error, passing)
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
