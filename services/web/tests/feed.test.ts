@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { begun, EMPTY, MOST_ITEMS, nextBefore, older, pushed, pushedAll } from "@/model/feed";
+import { begun, EMPTY, MOST_ITEMS, nextBefore, older, pushed, pushedAll, withoutRemoved } from "@/model/feed";
 import { note, notes } from "./notifications";
 
 const seqs = (feed: { items: readonly { seq: number }[] }) => feed.items.map((item) => item.seq);
@@ -36,6 +36,15 @@ describe("a feed", () => {
     let feed = begun(EMPTY, 5);
     feed = pushedAll(feed, [note("t", 6), note("t", 9)]);
     expect([seqs(feed), feed.head]).toEqual([[6, 9], 9]);
+  });
+
+  it("lets go what retention removed, and has then all there is", () => {
+    const feed = pushedAll(begun(EMPTY, 5), notes("t", 6, 10));
+    const left = withoutRemoved(feed, 9);
+    expect([seqs(left), left.head, left.complete]).toEqual([[9, 10], 10, true]);
+    expect(withoutRemoved(feed, 3)).toBe(feed);
+    expect([seqs(withoutRemoved(feed, 11)), withoutRemoved(feed, 11).head]).toEqual([[], 10]);
+    expect(seqs(pushed(withoutRemoved(feed, 11), note("t", 11)))).toEqual([11]);
   });
 
   it("holds a bounded number, and loads the rest again", () => {

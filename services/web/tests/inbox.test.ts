@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { arrived, EMPTY, older, place, reaches, refreshed, without } from "@/model/inbox";
+import { arrived, EMPTY, older, place, reaches, refreshed, without, withoutRemoved } from "@/model/inbox";
 import { among, badge, counted, lowered, total } from "@/model/unread";
 import { note } from "./notifications";
 
@@ -15,6 +15,12 @@ describe("the inbox", () => {
     inbox = older(inbox, [inboxNote("a", 9, 30), inboxNote("b", 3, 20)], null);
     expect(inbox.items.map(place)).toEqual(["a/10", "b/4", "a/9", "b/3"]);
     expect(inbox.next).toBeNull();
+  });
+
+  it("lets go what retention removed of one topic", () => {
+    const held = older(EMPTY, [inboxNote("a", 2, 30), inboxNote("b", 1, 20), inboxNote("a", 1, 10)], null);
+    expect(withoutRemoved(held, "a", 2).items.map(place)).toEqual(["a/2", "b/1"]);
+    expect(withoutRemoved(held, "a", 1)).toBe(held);
   });
 
   it("keeps a topic's own order when its times do not", () => {

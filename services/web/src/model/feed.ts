@@ -53,6 +53,12 @@ export function older(feed: Feed, before: number, items: readonly Notification[]
   };
 }
 
+/** Retention removed everything before `firstSeq`. */
+export function withoutRemoved(feed: Feed, firstSeq: number): Feed {
+  if (feed.low === undefined || feed.low >= firstSeq - 1) return feed;
+  return { ...feed, items: feed.items.filter((item) => item.seq >= firstSeq), complete: true };
+}
+
 /** The `before` of the next older page. */
 export function nextBefore(feed: Feed): number | undefined {
   return feed.low === undefined ? undefined : feed.low + 1;

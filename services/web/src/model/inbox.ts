@@ -51,6 +51,12 @@ export function without(inbox: Inbox, topics: ReadonlySet<string>): Inbox {
   return items.length === inbox.items.length ? inbox : { ...inbox, items };
 }
 
+/** Retention removed everything of `topic` before `firstSeq`. */
+export function withoutRemoved(inbox: Inbox, topic: string, firstSeq: number): Inbox {
+  const items = inbox.items.filter((item) => item.topic !== topic || item.seq >= firstSeq);
+  return items.length === inbox.items.length ? inbox : { ...inbox, items };
+}
+
 function merge(held: readonly Notification[], fresh: readonly Notification[]): readonly Notification[] {
   const known = new Set(held.map(place));
   const added = fresh.filter((item) => !known.has(place(item)));

@@ -3,7 +3,7 @@ import { type Api, data } from "@/api/client";
 import { Observable } from "@/api/observable";
 import type { InboxNotification, Notification } from "@/api/types";
 import type { Ack } from "./acks";
-import { arrived, EMPTY, type Inbox, older, reaches, refreshed, without } from "./inbox";
+import { arrived, EMPTY, type Inbox, older, reaches, refreshed, without, withoutRemoved } from "./inbox";
 
 const PAGE = 50;
 
@@ -36,6 +36,11 @@ export class InboxFeed {
 
   remove(topics: ReadonlySet<string>): void {
     this.inbox.update((inbox) => without(inbox, topics));
+  }
+
+  /** Retention removed everything of `topic` before `firstSeq`. */
+  removed(topic: string, firstSeq: number): void {
+    this.inbox.update((inbox) => withoutRemoved(inbox, topic, firstSeq));
   }
 
   /** Load the next older page, or the first. Throws {@link ApiError}. */

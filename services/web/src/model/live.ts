@@ -1,5 +1,5 @@
 /** Everything live of one signed-in user in this window: the socket, the feeds, the inbox, the outbox, the alerts. */
-import type { Api } from "@/api/client";
+import { type Api, data } from "@/api/client";
 import { Observable } from "@/api/observable";
 import type { Session } from "@/api/session";
 import type { Notification, Subscription, User } from "@/api/types";
@@ -169,7 +169,22 @@ export class Live implements FeedEvents {
   setUnread(topic: string, unread: number, expired = 0): void {
     if (!this.isSubscribed(topic)) return;
     this.unread.update((known) => counted(known, topic, unread));
+    if (expired > (this.expired.get().get(topic) ?? 0)) this.#lookForRemoved(topic).catch(() => undefined);
     this.expired.update((known) => counted(known, topic, expired));
+  }
+
+  removed(topic: string, firstSeq: number): void {
+    this.#feeds.get(topic)?.feed.removed(firstSeq);
+    for (const inbox of [this.inbox, this.unreadInbox]) inbox.removed(topic, firstSeq);
+  }
+
+  /** What retention removed leaves the page, which says how much it was. */
+  async #lookForRemoved(topic: string): Promise<void> {
+    const held = [this.#feeds.get(topic)?.feed.feed, this.inbox.inbox, this.unreadInbox.inbox];
+    if (!held.some((list) => list?.get().items.some((item) => item.topic === topic))) return;
+    const params = { path: { name: topic }, query: { limit: 1 } };
+    const page = await data(this.#api.GET("/api/v1/topics/{name}/notifications", { params }));
+    this.removed(topic, page.first_seq);
   }
 
   caughtUp(topic: string, missing: number): void {

@@ -7,7 +7,7 @@ import { Batcher } from "@/socket/batcher";
 import type { Connection } from "@/socket/connection";
 import type { AckedPush, JoinReply, Refusal } from "@/socket/messages";
 import type { Ack } from "./acks";
-import { begun, EMPTY, type Feed, nextBefore, older, pushedAll } from "./feed";
+import { begun, EMPTY, type Feed, nextBefore, older, pushedAll, withoutRemoved } from "./feed";
 
 const PAGE = 100;
 const GATHER_MS = 40;
@@ -20,6 +20,8 @@ export interface FeedEvents {
   setUnread(topic: string, unread: number, expired: number | undefined): void;
   /** Of what came while this window was away, `missing` are gone for good; the rest arrives, not live. */
   caughtUp(topic: string, missing: number): void;
+  /** Retention removed everything before `firstSeq`. */
+  removed(topic: string, firstSeq: number): void;
   /** Joined without a position: something may have come before. */
   began(topic: string): void;
   gone(topic: string): void;
@@ -79,6 +81,11 @@ export class TopicFeed {
     this.channel.leave();
   }
 
+  /** Retention removed everything before `firstSeq`. */
+  removed(firstSeq: number): void {
+    this.feed.update((feed) => withoutRemoved(feed, firstSeq));
+  }
+
   /** Load the page of what is older, if there is any. Throws {@link ApiError}. */
   loadOlder(): Promise<void> {
     this.#loading ??= this.#loadOlder().finally(() => {
@@ -135,6 +142,7 @@ export class TopicFeed {
       if (head !== undefined) this.loadOlder().catch(() => undefined);
       this.#events.began(this.topic);
     }
+    this.#events.removed(this.topic, reply.first_seq);
     this.#events.acked(this.topic, { up_to: reply.acked_up_to });
     this.#events.setUnread(this.topic, reply.unread, reply.expired);
   }
