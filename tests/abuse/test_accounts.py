@@ -25,7 +25,7 @@ OWNER = "the password of the owner"
 
 async def test_an_account_that_a_stranger_made_is_not_verified_with_the_strangers_password(database: str) -> None:
     async with running_auth(database) as auth:
-        thief = await auth.sign_up("ada@example.org", THIEF)
+        thief = await auth.signed_in(await auth.sign_up("ada@example.org", THIEF), THIEF)
         refresh_token = (await auth.sign_in("ada@example.org", THIEF)).data["refresh_token"]
         key = (await auth.call("POST", "/api-keys", {"name": "k"}, as_=thief)).data["key"]
         token = (await auth.call("POST", "/me/verification", as_=thief)).data["token"]
@@ -39,8 +39,29 @@ async def test_an_account_that_a_stranger_made_is_not_verified_with_the_stranger
         assert (await auth.sign_in("ada@example.org", THIEF)).status == 400
         assert (await auth.refresh(refresh_token)).status == 400
         assert (await auth.call("POST", "/api-keys:verify", {"key": key})).status == 401
-        assert (await auth.sign_in("ada@example.org", OWNER)).status == 200
+        # An access token of before is still signed, and makes nothing that lasts.
+        for old in (thief, thief.model_copy(update={"session": None}), thief.model_copy(update={"session": "x"})):
+            refused = await auth.call("POST", "/api-keys", {"name": "k"}, as_=old)
+            assert (refused.status, refused.data["code"]) == (401, "session_ended")
+        owner = await auth.signed_in(thief, OWNER)
+        assert (await auth.call("POST", "/api-keys", {"name": "k"}, as_=owner)).status == 201
         assert (await auth.call("POST", "/verify", {"token": token, "new_password": THIEF})).status == 400
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_an_access_token_makes_no_key_after_its_session_was_ended(postgres: Cluster, *, everywhere: bool) -> None:
+    async with running_stack(postgres) as stack:
+        await stack.person("ada")
+        form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
+        stolen, own = [await stack.ok("POST", "/token", data=form) for _ in range(2)]
+        end = {"token": own["refresh_token"], "everywhere": "true" if everywhere else "false"}
+        assert (await stack.call("POST", "/token/revoke", data=end)).status == 204
+        again = await stack.ok("POST", "/token", data=form)
+        statuses = [
+            (await stack.call("POST", "/api-keys", held["access_token"], json={"name": "k"})).status
+            for held in (stolen, own, again)
+        ]
+        assert statuses == [401 if everywhere else 201, 401, 201]
 
 
 async def test_who_knows_the_password_stays_signed_in(database: str) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from notifyx_auth.app import AuthNode
+from notifyx_auth.credentials import parse_refresh_token
 from notifyx_auth.database import database_config
 from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
@@ -70,6 +71,8 @@ class RunningAuth:
         headers = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
         if as_ is not None:
             headers[PRINCIPAL_HEADER] = as_.to_header()
+        if as_ is not None and as_.session is not None and (method, path) == ("POST", "/api-keys"):
+            path = f"{path}?session={as_.session}"
         client = self.service.app.test_client()
         response = await client.open(f"{V1}{path}", method=method, headers=headers, json=body)
         return Answer(response.status_code, await response.get_json(), response.headers)
@@ -78,6 +81,14 @@ class RunningAuth:
         answer = await self.call("POST", "/users", {"email": email, "password": password, "name": "Ada"})
         assert answer.status == 201, answer.data
         return Principal(id=answer.data["id"], email=answer.data["email"], name=answer.data["name"])
+
+    async def signed_in(self, who: Principal, password: str = PASSWORD) -> Principal:
+        """Return ``who`` with a session of their own."""
+        assert who.email is not None
+        answer = await self.sign_in(who.email, password)
+        session = parse_refresh_token(answer.data["refresh_token"])
+        assert session is not None
+        return who.model_copy(update={"session": str(session.session)})
 
     async def sign_in(
         self, email: str = "ada@example.org", password: str = PASSWORD, *, address: str = "192.0.2.9", **more: Any

@@ -28,12 +28,12 @@ async def test_a_password_is_exchanged_for_tokens(database: str) -> None:
         ada = await auth.sign_up()
         answer = await auth.sign_in("ADA@example.org")
         token = verified(auth, answer)
-        assert token.principal == ada
+        kept = await Session.get()
+        assert token.principal == ada.model_copy(update={"session": str(kept.id)})
         assert token.expires_at == auth.clock.now() + timedelta(seconds=300)
         assert (answer.data["token_type"], answer.data["expires_in"]) == ("Bearer", 300)
         assert set(answer.data["scope"].split()) == ALL_SCOPES
         assert answer.headers["Cache-Control"] == "no-store"
-        kept = await Session.get()
         assert answer.data["refresh_token"].rpartition("_")[2] not in kept.token_hash
 
 
@@ -86,7 +86,9 @@ async def test_refresh_tokens_rotate_and_a_reused_one_ends_the_session(database:
         first = (await auth.sign_in()).data["refresh_token"]
         other_device = (await auth.sign_in()).data["refresh_token"]
         second = await auth.refresh(first)
-        assert verified(auth, second).principal == ada
+        session = parse_refresh_token(first)
+        assert session is not None
+        assert verified(auth, second).principal == ada.model_copy(update={"session": str(session.session)})
         assert second.data["refresh_token"] != first
         third = await auth.refresh(second.data["refresh_token"])
         assert (await auth.refresh(first)).data["code"] == "invalid_grant"
@@ -219,7 +221,7 @@ async def test_a_hash_of_other_parameters_is_renewed(database: str) -> None:
 
 async def test_an_api_key_acts_for_its_owner_within_its_limits(database: str) -> None:
     async with running_auth(database) as auth:
-        ada = await auth.sign_up()
+        ada = await auth.signed_in(await auth.sign_up())
         body = {"name": "ci", "topics": ["build.*", "deploy"], "scopes": ["publish"]}
         made = await auth.call("POST", "/api-keys", body, as_=ada)
         assert made.status == 201
@@ -258,7 +260,7 @@ async def test_another_key_is_refused(database: str, change: str) -> None:
 
 async def test_a_key_ends_when_it_is_deleted_or_expires(database: str) -> None:
     async with running_auth(database) as auth:
-        ada, bob = await auth.sign_up(), await auth.sign_up("bob@example.org")
+        ada, bob = await auth.signed_in(await auth.sign_up()), await auth.sign_up("bob@example.org")
         ends = (auth.clock.now() + timedelta(seconds=100)).isoformat()
         brief = (await auth.call("POST", "/api-keys", {"name": "b", "expires_at": ends}, as_=ada)).data
         lasting = (await auth.call("POST", "/api-keys", {"name": "l"}, as_=ada)).data
@@ -279,7 +281,7 @@ async def test_a_key_ends_when_it_is_deleted_or_expires(database: str) -> None:
 
 async def test_the_last_use_is_written_once_a_minute(database: str) -> None:
     async with running_auth(database) as auth:
-        ada = await auth.sign_up()
+        ada = await auth.signed_in(await auth.sign_up())
         key = (await auth.call("POST", "/api-keys", {"name": "k"}, as_=ada)).data["key"]
         seen = []
         for seconds in (0, 59, 1):
@@ -291,7 +293,7 @@ async def test_the_last_use_is_written_once_a_minute(database: str) -> None:
 
 async def test_who_may_make_which_keys(database: str) -> None:
     async with running_auth(database) as auth:
-        ada = await auth.sign_up()
+        ada = await auth.signed_in(await auth.sign_up())
         reader = ada.model_copy(update={"scopes": frozenset({"read"})})
         assert (await auth.call("POST", "/api-keys", {"name": "k"}, as_=reader)).data["code"] == "missing_scope"
         key = ada.model_copy(update={"kind": "api_key"})

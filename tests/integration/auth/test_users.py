@@ -152,6 +152,7 @@ async def test_an_account_made_under_the_administrators_email_is_taken_over(data
     async with running_auth(database) as auth:
         squatter = await auth.sign_up("ROOT@example.org", "squatters password")
         refresh_token = (await auth.sign_in("root@example.org", "squatters password")).data["refresh_token"]
+        squatter = await auth.signed_in(squatter, "squatters password")
         key = (await auth.call("POST", "/api-keys", {"name": "k"}, as_=squatter)).data["key"]
     async with running_auth(database, **ADMIN) as auth:
         assert (await auth.sign_in("root@example.org", "squatters password")).status == 400

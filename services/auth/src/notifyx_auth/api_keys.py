@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from tortoise.expressions import Q
 from tortoise.transactions import in_transaction
 
+from notifyx_auth import sessions
 from notifyx_auth.credentials import KeyParts, digest, new_api_key, verify_secret
 from notifyx_auth.errors import TooManyApiKeys
 from notifyx_auth.models import ApiKey, User
@@ -24,10 +25,11 @@ LAST_USED_INTERVAL = timedelta(minutes=1)
 """Minimum time between two updates of ``last_used_at``."""
 
 
-async def create(owner: Principal, wanted: NewApiKey, now: datetime) -> CreatedApiKey:
-    """Create a key for ``owner``; only this answer holds the key itself.
+async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetime) -> CreatedApiKey:
+    """Create a key for ``owner``, who is signed in with ``session``; only this answer holds the key itself.
 
-    Raises :class:`Forbidden` for a scope that the owner lacks, :class:`TooManyApiKeys`, :class:`InvalidRequest`.
+    Raises :class:`Forbidden` for a scope that the owner lacks, :class:`SessionEnded`, :class:`TooManyApiKeys`,
+    :class:`InvalidRequest`.
     """
     _require_user(owner)
     for scope in wanted.scopes:
@@ -42,7 +44,9 @@ async def create(owner: Principal, wanted: NewApiKey, now: datetime) -> CreatedA
     user = await by_id(owner.id)
     parts = new_api_key()
     async with in_transaction(CONNECTION):
-        await User.filter(id=user.id).select_for_update().get()  # so that two requests cannot both use the last place
+        # Two requests cannot both use the last place, and none comes after the account got another password.
+        await User.filter(id=user.id).select_for_update().get()
+        await sessions.require_alive(session, user.id, now)
         if await ApiKey.filter(user=user).count() >= MAX_PER_USER:
             raise TooManyApiKeys(f"A user can have {MAX_PER_USER} API keys; delete one first.")
         row = await ApiKey.create(

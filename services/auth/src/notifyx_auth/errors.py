@@ -49,6 +49,12 @@ class InvalidApiKey(Unauthenticated):
     code = "invalid_api_key"
 
 
+class SessionEnded(Unauthenticated):
+    """The session of the access token has ended, so nothing that lasts is made with the token."""
+
+    code = "session_ended"
+
+
 class EmailTaken(Conflict):
     """Another user has this email."""
 

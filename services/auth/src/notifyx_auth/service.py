@@ -168,11 +168,11 @@ class Auth:
             new_hash = await self.passwords.hash(password)
             await User.filter(id=user.id, password_hash=user.password_hash).update(password_hash=new_hash)
         scope = " ".join(sorted(scopes))
-        refresh_token = await sessions.start(user, scope, self.refresh_tokens, self._session_policy, now)
+        started = await sessions.start(user, scope, self.refresh_tokens, self._session_policy, now)
         expires_at = now + timedelta(days=self.settings.device_days)
         device_token = await devices.remember(pool, user, device, now, expires_at)
-        principal = users.principal_of(user, scopes)
-        return self._issue("password", principal, now, refresh_token=refresh_token, device_token=device_token)
+        principal = users.principal_of(user, scopes, str(started.session))
+        return self._issue("password", principal, now, refresh_token=started.text, device_token=device_token)
 
     def _limits(self, account: str, address: str, device: str | None) -> list[throttle.Limit]:
         """Return what limits an attempt on ``account``; ``device`` is the token of a known one."""
@@ -202,7 +202,7 @@ class Auth:
         granted = _scopes(refreshed.scope, ALL_SCOPES)
         # RFC 6749 6: a narrower scope is for this access token; the session keeps what it was granted.
         scopes = granted if wanted.scope is None else _scopes(wanted.scope, ALL_SCOPES) & granted
-        principal = users.principal_of(refreshed.user, scopes)
+        principal = users.principal_of(refreshed.user, scopes, refreshed.session)
         return self._issue("refresh_token", principal, now, refresh_token=refreshed.token)
 
     async def _by_api_key(self, wanted: TokenRequest) -> TokenResponse:

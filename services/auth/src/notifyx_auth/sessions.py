@@ -14,13 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from tortoise.transactions import in_transaction
 
 from notifyx_auth import devices
 from notifyx_auth.credentials import RefreshParts, digest, parse_refresh_token, verify_secret
-from notifyx_auth.errors import InvalidGrant
+from notifyx_auth.errors import InvalidGrant, SessionEnded
 from notifyx_auth.models import Session, User
 from notifyx_auth.refresh_tokens import RefreshTokens
 from notifyx_common.database import CONNECTION
@@ -46,15 +46,19 @@ class SessionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RefreshedSession:
-    """The result of a refresh: the user, the scope, and the next refresh token. ``repeated``: by the grace."""
+    """The result of a refresh: the user, the scope, the session's id, and the next refresh token.
+
+    ``repeated``: by the grace.
+    """
 
     user: User
     scope: str
+    session: str
     token: str
     repeated: bool
 
 
-async def start(user: User, scope: str, tokens: RefreshTokens, policy: SessionPolicy, now: datetime) -> str:
+async def start(user: User, scope: str, tokens: RefreshTokens, policy: SessionPolicy, now: datetime) -> RefreshParts:
     """Start a session; return its first refresh token."""
     token = tokens.issue(uuid4(), 0)
     ends_at = now + policy.total
@@ -69,7 +73,7 @@ async def start(user: User, scope: str, tokens: RefreshTokens, policy: SessionPo
         expires_at=min(now + policy.idle, ends_at),
         ends_at=ends_at,
     )
-    return token.text
+    return token
 
 
 async def refresh(token: str, tokens: RefreshTokens, policy: SessionPolicy, now: datetime) -> RefreshedSession:
@@ -101,7 +105,9 @@ async def refresh(token: str, tokens: RefreshTokens, policy: SessionPolicy, now:
     if reused:
         log.warning("refresh_token_reused", session=str(session.id))
         raise _invalid_token()
-    return RefreshedSession(user=user, scope=session.scope, token=successor.text, repeated=repeated)
+    return RefreshedSession(
+        user=user, scope=session.scope, session=str(session.id), token=successor.text, repeated=repeated
+    )
 
 
 async def revoke(token: str, tokens: RefreshTokens, now: datetime, *, everywhere: bool) -> str | None:
@@ -125,6 +131,19 @@ async def revoke(token: str, tokens: RefreshTokens, now: datetime, *, everywhere
     return str(session.user_id)
 
 
+async def require_alive(session: str, user_id: UUID, now: datetime) -> None:
+    """Lock a session of the user until the transaction ends. Raises :class:`SessionEnded` unless it is alive.
+
+    An access token outlives its session for some minutes; with this check it makes nothing that lasts.
+    """
+    try:
+        found = Session.filter(id=UUID(session), user_id=user_id, ended_at=None, expires_at__gt=now)
+    except ValueError:
+        raise _session_ended() from None
+    if await found.select_for_update().first() is None:
+        raise _session_ended()
+
+
 def _place(session: Session, given: RefreshParts, tokens: RefreshTokens) -> Place:
     # The hashes are for tokens of before generations, which carry no MAC.
     if verify_secret(given.secret, session.token_hash):
@@ -135,6 +154,10 @@ def _place(session: Session, given: RefreshParts, tokens: RefreshTokens) -> Plac
     if generation is None:
         return "foreign"
     return "newest" if generation == session.generation else "old"
+
+
+def _session_ended() -> SessionEnded:
+    return SessionEnded("This sign-in has ended, or is of an older version. Sign in again.")
 
 
 def _invalid_token() -> InvalidGrant:

@@ -39,8 +39,8 @@ def to_response(user: User) -> UserView:
     )
 
 
-def principal_of(user: User, scopes: frozenset[Scope]) -> Principal:
-    """Return the principal of the user, signed in with ``scopes``."""
+def principal_of(user: User, scopes: frozenset[Scope], session: str) -> Principal:
+    """Return the principal of the user, signed in with ``scopes`` in ``session``."""
     return Principal(
         id=str(user.id),
         email=user.email,
@@ -48,6 +48,7 @@ def principal_of(user: User, scopes: frozenset[Scope]) -> Principal:
         name=user.name,
         role="admin" if user.role == "admin" else "user",
         scopes=scopes,
+        session=session,
     )
 
 

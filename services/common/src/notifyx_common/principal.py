@@ -11,7 +11,7 @@ import binascii
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from notifyx_common.errors import Forbidden, Unauthenticated
 
@@ -40,6 +40,8 @@ class Principal(BaseModel):
     scopes: frozenset[Scope] = ALL_SCOPES
     topics: tuple[str, ...] | None = None
     key_id: str | None = None
+    session: str | None = Field(default=None, exclude=True)
+    """The session of the access token. It is not forwarded, except in calls that need it alive."""
 
     @property
     def is_admin(self) -> bool:

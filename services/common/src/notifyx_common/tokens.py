@@ -77,6 +77,7 @@ class _Claims(BaseModel):
     scope: str
     topics: list[str] | None = None
     key_id: str | None = None
+    sid: str | None = None
 
 
 def sign_access_token(
@@ -138,7 +139,7 @@ def verify_access_token(token: str, keyset: KeySet, now: datetime) -> VerifiedTo
 
 
 def principal_claims(principal: Principal) -> dict[str, Any]:
-    """Return the claims that identify ``principal``; ``topics`` and ``key_id`` only for an API key."""
+    """Return the claims that identify ``principal``; some only for an API key or a session."""
     claims: dict[str, Any] = {
         "sub": principal.id,
         "email": principal.email,
@@ -151,6 +152,8 @@ def principal_claims(principal: Principal) -> dict[str, Any]:
         claims["topics"] = list(principal.topics)
     if principal.key_id is not None:
         claims["key_id"] = principal.key_id
+    if principal.session is not None:
+        claims["sid"] = principal.session
     return claims
 
 
@@ -166,6 +169,7 @@ def _principal(claims: _Claims) -> Principal:
         scopes=frozenset(scope for scope in ALL_SCOPES if scope in claims.scope.split()),
         topics=None if claims.topics is None else tuple(claims.topics),
         key_id=claims.key_id,
+        session=claims.sid,
     )
 
 

@@ -130,6 +130,14 @@ class NewApiKey(_Request):
     expires_at: Annotated[datetime, TIME_TEXT] | None = None
 
 
+@dataclass(frozen=True)
+class ApiKeyCall:
+    """A new API key; ``session`` is that of the caller's access token, and must be alive."""
+
+    body: NewApiKey
+    session: Annotated[str, StringConstraints(max_length=64)] = ""
+
+
 class ApiKey(BaseModel):
     """An API key without its secret."""
 
@@ -209,7 +217,9 @@ CLAIM_EMAIL = Call("POST", f"{V1}/users:claim", EmailClaim, EmailToken, status=2
 """Raises 404 without such a user, and 409 ``already_verified``."""
 
 VERIFY_EMAIL = Call("POST", f"{V1}/verify", VerifyRequest, User)
-CREATE_API_KEY = Call("POST", f"{V1}/api-keys", NewApiKey, CreatedApiKey, caller="principal", status=201)
+CREATE_API_KEY = Call("POST", f"{V1}/api-keys", ApiKeyCall, CreatedApiKey, caller="principal", status=201)
+"""Raises 401 ``session_ended``."""
+
 API_KEYS: Call[None, ApiKeys] = Call("GET", f"{V1}/api-keys", type(None), ApiKeys, caller="principal")
 DELETE_API_KEY: Call[ApiKeyPath, None] = Call(
     "DELETE", f"{V1}/api-keys/{{key_id}}", ApiKeyPath, type(None), caller="principal", status=204

@@ -47,7 +47,8 @@ class Auth:
 
     async def create_api_key(self, principal: Principal, wanted: calls.NewApiKey) -> calls.CreatedApiKey:
         """Create an API key for the caller."""
-        return await self._client.send(calls.CREATE_API_KEY, wanted, principal=principal)
+        call = calls.ApiKeyCall(wanted, principal.session or "")
+        return await self._client.send(calls.CREATE_API_KEY, call, principal=principal)
 
     async def api_keys(self, principal: Principal) -> calls.ApiKeys:
         """List the caller's API keys."""
