@@ -55,7 +55,9 @@ async def test_a_stranger_puts_few_messages_into_an_inbox_and_its_friends_notice
         target = f"/users/{await stack.id_of('victim')}/notifications"
         replies = await statuses(stack, target, stranger, 60)
         assert Counter(reply.status for reply in replies) == {201: 10, 429: 50}
-        honest(next(reply for reply in replies if reply.status == 429), "direct-messages-to-one-unverified")
+        refused = next(reply for reply in replies if reply.status == 429)
+        honest(refused, "direct-messages-to-one-unverified")
+        assert "once your address is verified and you have signed in anew" in refused.data["detail"]
         items = [{"topic": f"user:{await stack.id_of('victim')}", **MESSAGE}] * 30
         batch = (await stack.ok("POST", "/notifications:batch", stranger, json={"items": items}))["items"]
         assert {item["status"] for item in batch} == {429}

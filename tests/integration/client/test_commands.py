@@ -191,6 +191,10 @@ async def test_status_and_doctor(platform: Platform, shell: Shell) -> None:
     )
 
 
+async def test_email_says_that_the_address_is_not_verified(shell: Shell) -> None:
+    assert "your address is not verified" in (await shell.run("email")).out
+
+
 async def test_doctor_says_what_is_wrong_with_an_address(platform: Platform, tmp_path: Path) -> None:
     async def first_failure(url: str) -> tuple[int, str]:
         done = await Shell(url, tmp_path).run("doctor", "-o", "json", code=None)

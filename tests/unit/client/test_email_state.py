@@ -14,10 +14,11 @@ REASON = "The SMTP server refused the recipient: 550 5.1.1 no such user"
 
 def test_the_state_of_email_in_words() -> None:
     on = EmailState(state="on", reason="", since=None, next_try_at=None, held=0)
-    assert describe(on) == "Nothing stands against email to you."
-    paused = describe(EmailState(state="paused", reason=REASON, since=AT, next_try_at=AT, held=1))
+    assert describe(on, verified=True) == "Nothing stands against email to you."
+    assert "your address is not verified" in describe(on, verified=False)
+    paused = describe(EmailState(state="paused", reason=REASON, since=AT, next_try_at=AT, held=1), verified=True)
     assert f"paused since {moment(AT)}, and 1 email is held: {REASON}" in paused
     assert paused.endswith(f"The next try is at {moment(AT)}.")
-    stopped = describe(EmailState(state="stopped", reason=REASON, since=AT, next_try_at=None, held=3))
+    stopped = describe(EmailState(state="stopped", reason=REASON, since=AT, next_try_at=None, held=3), verified=True)
     assert "3 emails are held" in stopped
     assert stopped.endswith("notifyx email --try-again.")

@@ -120,14 +120,16 @@ class Limits:
         """Count a message from ``principal`` to the inbox of the user ``recipient``."""
         if principal.id == recipient or principal.is_service:
             return
-        verified = principal.email_verified
+        verified, advice = principal.email_verified, _advice(principal)
         pair = f"{principal.id} {recipient}"
-        await _count(self._direct_to_one[verified], pair, "You sent too many messages to this user in a short time")
-        await _count(self._direct[verified], principal.id, "You sent too many direct messages in a short time")
+        to_one = f"You sent too many messages to this user in a short time{advice}"
+        await _count(self._direct_to_one[verified], pair, to_one)
+        to_all = f"You sent too many direct messages in a short time{advice}"
+        await _count(self._direct[verified], principal.id, to_all)
         if not verified:
             # Accounts are cheap: strangers together must not fill an inbox that others write to.
             sentence = "Users without a verified email address sent too many messages to this user in a short time"
-            await _count(self._direct_unverified_to_one_total, recipient, sentence)
+            await _count(self._direct_unverified_to_one_total, recipient, sentence + advice)
 
     async def recipient(self, principal: Principal, who: str) -> None:
         """Count a search for the user ``who`` by email, unless this user has found them before.
@@ -138,7 +140,8 @@ class Limits:
             return
         if self._found.get(_pair(principal, who), self._clock.monotonic()) is None:
             limiter = self._recipients[principal.email_verified]
-            await _count(limiter, principal.id, "You wrote to too many new email addresses in a short time")
+            sentence = f"You wrote to too many new email addresses in a short time{_advice(principal)}"
+            await _count(limiter, principal.id, sentence)
 
     def recipient_found(self, principal: Principal, who: str) -> None:
         """Record that ``principal`` has found the user ``who``."""
@@ -167,6 +170,13 @@ def mailbox(email: str) -> str:
 
 def _pair(principal: Principal, who: str) -> str:
     return f"{principal.id} {who.lower()}"
+
+
+def _advice(principal: Principal) -> str:
+    """Return how the caller gets higher limits: an access token says what was true when it was issued."""
+    if principal.kind != "user" or principal.email_verified:
+        return ""
+    return " (the limits are higher once your address is verified and you have signed in anew)"
 
 
 async def _count(limiter: RateLimiter, key: str, sentence: str) -> RateLimitHeaders:

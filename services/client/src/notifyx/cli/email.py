@@ -24,8 +24,8 @@ def email(
     async def work(writer: Writer) -> None:
         async with client(url) as notifyx:
             if not try_again:
-                state = await notifyx.email_state()
-                writer.result(state.model_dump(mode="json"), describe(state))
+                state, user = await notifyx.email_state(), await notifyx.me()
+                writer.result(state.model_dump(mode="json"), describe(state, verified=user.email_verified))
                 return
             done = await notifyx.resume_email()
         text = f"Your address is tried again, with {done.resumed} held emails."
@@ -35,9 +35,11 @@ def email(
     run(output, work)
 
 
-def describe(state: EmailState) -> str:
+def describe(state: EmailState, *, verified: bool) -> str:
     """Return the state as a sentence or two."""
     if state.state == "on":
+        if not verified:
+            return "You get no email yet: your address is not verified. Open the link in the mail that you were sent."
         return "Nothing stands against email to you."
     since = "" if state.since is None else f" since {moment(state.since)}"
     held = f"{state.held} email{' is' if state.held == 1 else 's are'}"

@@ -43,5 +43,5 @@ def _show(writer: Writer, found: Status) -> None:
     expired = [(one.topic, one.expired) for one in found.subscriptions if one.expired]
     rows += [(f"missed in {'your inbox' if name.startswith('user:') else name}", lost(n)) for name, n in expired]
     if found.email is not None and found.email.state != "on":
-        rows.append(("email", describe(found.email)))
+        rows.append(("email", describe(found.email, verified=user is None or user.email_verified)))
     writer.table(("", ""), rows)
