@@ -244,4 +244,4 @@ async def test_up_uses_no_memcached_that_it_was_not_told_of(tmp_path: Path, monk
         supervisor = Supervisor(tmp_path / "state.json", background, lambda _: None)
         for given, used in (("", ""), ("none", ""), ("cache.example.com:1", "cache.example.com:1")):
             options = UpOptions(data=tmp_path, topics=None, memcached=given)
-            assert await up._memcached(options, DataFolders(tmp_path), supervisor) == used
+            assert await up._memcached(options, DataFolders(tmp_path), supervisor, print) == used

@@ -124,7 +124,7 @@ async def _start(
     ready("postgres")
     passwords = {"auth": secrets.auth_database, "store": secrets.store_database}
     databases = await make_databases(server, passwords, own_roles=not options.postgres)
-    memcached = await _memcached(options, folders, supervisor)
+    memcached = await _memcached(options, folders, supervisor, ready)
     if not options.smtp:
         await supervisor.start([mailbox_spec(folders, options)], ready)
     own_ports = [free_port() for _ in range(options.gateways)] if options.gateways > 1 else []
@@ -174,7 +174,9 @@ async def _postgres(options: UpOptions, folders: DataFolders, supervisor: Superv
     return cluster.dsn()
 
 
-async def _memcached(options: UpOptions, folders: DataFolders, supervisor: Supervisor) -> str:
+async def _memcached(
+    options: UpOptions, folders: DataFolders, supervisor: Supervisor, ready: Callable[[str], None]
+) -> str:
     """Return ``host:port`` of the given memcached or of one that is started; empty if there is none.
 
     A memcached that happens to run on this machine is another program's: it is used only if it is named.
@@ -185,7 +187,7 @@ async def _memcached(options: UpOptions, folders: DataFolders, supervisor: Super
     if program is None:
         return ""
     port = free_port()
-    await supervisor.start([memcached_spec(folders, program, port)])
+    await supervisor.start([memcached_spec(folders, program, port)], ready)
     return f"127.0.0.1:{port}"
 
 
