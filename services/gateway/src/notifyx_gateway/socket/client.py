@@ -53,6 +53,9 @@ POLICY_VIOLATION = 1008
 MAX_QUEUED = 32
 """Maximum number of messages that wait for the reply to a join; beyond it, reading pauses."""
 
+WORK = 16
+"""What a request with work of its own counts as in flight: it costs more than a publish or an acknowledgement does."""
+
 
 class ClientTransport(Protocol):
     """The transport of one client's messages."""
@@ -207,13 +210,18 @@ class ConnectedClient:
     # Requests
 
     def reply_when_done(
-        self, channel: Channel, message: Message, future: asyncio.Future[Any], to_response: Callable[[Any], Any]
+        self,
+        channel: Channel,
+        message: Message,
+        future: asyncio.Future[Any],
+        to_response: Callable[[Any], Any],
+        weight: int = 1,
     ) -> None:
         """Reply to ``message`` with the future's result, converted by ``to_response``, or with its error."""
-        self._begin(message)
+        self._begin(message, weight)
 
         def done(future: asyncio.Future[Any]) -> None:
-            self._end(message)
+            self._end(message, weight)
             error = None if future.cancelled() else future.exception()
             if future.cancelled() or self.transport.closed:
                 return
@@ -236,7 +244,7 @@ class ConnectedClient:
         """Run ``work`` with the request's deadline, and reply to ``message`` when it is done."""
         task = self.tasks.shared("request", _within(self.context.settings.request_deadline, work))
         task.add_done_callback(lambda _: work.close())  # a connection that closes ends tasks before they begin
-        self.reply_when_done(channel, message, task, to_response)
+        self.reply_when_done(channel, message, task, to_response, WORK)
 
     def _dispatch(self, channel: Channel, message: Message) -> None:
         try:
@@ -248,12 +256,12 @@ class ConnectedClient:
             if _is_rejection(error):
                 self.spend_control()
 
-    def _begin(self, message: Message) -> None:
-        self._in_flight += 1
+    def _begin(self, message: Message, weight: int = 1) -> None:
+        self._in_flight += weight
         self._in_flight_bytes += message.size
 
-    def _end(self, message: Message) -> None:
-        self._in_flight -= 1
+    def _end(self, message: Message, weight: int = 1) -> None:
+        self._in_flight -= weight
         self._in_flight_bytes -= message.size
         self._pace()
 

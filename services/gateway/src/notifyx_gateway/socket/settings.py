@@ -82,7 +82,8 @@ class SocketSettings:
     """A second burst of them, without a pause in which the first could be forgotten, closes the connection."""
 
     max_in_flight: int = 512
-    """Maximum number of concurrent requests of one connection; beyond it, reading pauses."""
+    """Maximum number of concurrent requests of one connection; beyond it, reading pauses. Those that are not publishes
+    or acknowledgements count 16 times."""
 
     max_in_flight_bytes: int = 4 << 20
     """Maximum size of the concurrent requests of one connection; beyond it, reading pauses."""
