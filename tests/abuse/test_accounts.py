@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
-from notifyx_auth.models import User
+from notifyx_auth.models import Device, Session, User
+from notifyx_auth.passwords import Passwords
 from notifyx_common.contracts.auth import SIGN_UP
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.errors import InvalidRequest
@@ -62,6 +64,34 @@ async def test_an_access_token_makes_no_key_after_its_session_was_ended(postgres
             for held in (stolen, own, again)
         ]
         assert statuses == [401 if everywhere else 201, 401, 201]
+
+
+async def test_a_sign_in_that_was_under_way_does_not_outlive_the_password(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_auth(database) as auth:
+        thief = await auth.sign_up("ada@example.org", THIEF)
+        token = (await auth.call("POST", "/me/verification", as_=thief)).data["token"]
+        proved, claimed = asyncio.Event(), asyncio.Event()
+        verify = Passwords.verify
+
+        async def held(passwords: Passwords, stored: str | None, password: str) -> bool:
+            right = await verify(passwords, stored, password)
+            proved.set()
+            await claimed.wait()
+            return right
+
+        monkeypatch.setattr(Passwords, "verify", held)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            signing_in = tasks.create_task(auth.sign_in("ada@example.org", THIEF))
+            await proved.wait()
+            proof = {"token": token, "new_password": OWNER}
+            assert (await auth.call("POST", "/verify", proof)).status == 200
+            claimed.set()
+        answer = signing_in.result()
+        assert (answer.status, answer.data["code"]) == (400, "invalid_grant")
+        assert not await Session.exists(ended_at=None)
+        assert not await Device.exists()
 
 
 async def test_who_knows_the_password_stays_signed_in(database: str) -> None:

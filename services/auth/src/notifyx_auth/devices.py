@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
+from tortoise.backends.base.client import BaseDBAsyncClient
 
 from notifyx_auth.credentials import digest, is_device_token, new_device_token
 from notifyx_auth.models import Device, User
@@ -35,13 +35,14 @@ async def knows(user: User, token: str | None, now: datetime) -> bool:
     return await Device.exists(user_id=user.id, hash=digest(token), expires_at__gt=now)
 
 
-async def remember(pool: asyncpg.Pool, user: User, token: str | None, now: datetime, expires_at: datetime) -> str:
-    """Make the device of ``token`` a known one of ``user``; return its token, which is a new one for a new device."""
+async def remember(
+    transaction: BaseDBAsyncClient, user: User, token: str | None, now: datetime, expires_at: datetime
+) -> str:
+    """Make the device of ``token`` a known one of ``user``; return its token, which is new for a new device."""
     if token is None or not is_device_token(token) or not await Device.exists(hash=digest(token), expires_at__gt=now):
         token = new_device_token()
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute(_REMEMBER, user.id, digest(token), expires_at)
-        await connection.execute(_FORGET_OLDEST, user.id, MAX_DEVICES)
+    await transaction.execute_query(_REMEMBER, [user.id, digest(token), expires_at])
+    await transaction.execute_query(_FORGET_OLDEST, [user.id, MAX_DEVICES])
     return token
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from tortoise.transactions import in_transaction
+
 from notifyx_auth import api_keys, devices, sessions, throttle, users, verification
 from notifyx_auth.credentials import KeyParts, email_key, parse_api_key
 from notifyx_auth.errors import (
@@ -38,7 +40,7 @@ from notifyx_common.contracts.auth import (
     VerifyRequest,
 )
 from notifyx_common.contracts.auth import User as UserView
-from notifyx_common.database import Database
+from notifyx_common.database import CONNECTION, Database
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.limiting.buckets import Bucket
 from notifyx_common.metrics import Metrics
@@ -166,12 +168,20 @@ class Auth:
         await throttle.refund(pool, limits)
         if self.passwords.needs_rehash(user.password_hash):
             new_hash = await self.passwords.hash(password)
-            await User.filter(id=user.id, password_hash=user.password_hash).update(password_hash=new_hash)
+            if await User.filter(id=user.id, password_hash=user.password_hash).update(password_hash=new_hash):
+                user.password_hash = new_hash
         scope = " ".join(sorted(scopes))
-        started = await sessions.start(user, scope, self.refresh_tokens, self._session_policy, now)
         expires_at = now + timedelta(days=self.settings.device_days)
-        device_token = await devices.remember(pool, user, device, now, expires_at)
-        principal = users.principal_of(user, scopes, str(started.session))
+        async with in_transaction(CONNECTION) as transaction:
+            # No row was locked while the password was verified: what another password ended must not begin after it.
+            current = await User.filter(id=user.id).select_for_update(no_key=True).get()
+            unchanged = current.password_hash == user.password_hash
+            if unchanged:
+                started = await sessions.start(current, scope, self.refresh_tokens, self._session_policy, now)
+                device_token = await devices.remember(transaction, current, device, now, expires_at)
+        if not unchanged:  # another password was set, or another sign-in has hashed this one anew
+            return await self._by_password(wanted, address)
+        principal = users.principal_of(current, scopes, str(started.session))
         return self._issue("password", principal, now, refresh_token=started.text, device_token=device_token)
 
     def _limits(self, account: str, address: str, device: str | None) -> list[throttle.Limit]:

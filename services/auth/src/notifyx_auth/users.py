@@ -108,7 +108,7 @@ async def ensure_admin(email: str, password: str, *, passwords: Passwords, now: 
         raise _invalid_email()
     async with in_transaction(CONNECTION) as connection:
         await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [_ADMIN_LOCK])
-        user = await User.get_or_none(email_key=key)
+        user = await User.filter(email_key=key).select_for_update().first()  # no sign-in starts a session meanwhile
         if user is None:
             await User.create(
                 email=email,
