@@ -9,7 +9,7 @@ import pytest
 
 from notifyx_auth.models import Device, Session, User
 from notifyx_auth.passwords import Passwords
-from notifyx_common.contracts.auth import SIGN_UP
+from notifyx_common.contracts.auth import SIGN_UP, NewApiKey
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.reading import parse_json, parse_model
@@ -189,6 +189,19 @@ def test_a_number_that_would_change_is_refused_by_every_reader(number: int) -> N
             read()
     exact = {"n": [2**64 - 1, -(2**63)], "text": str(number)}
     assert read_publish_request({}, "application/json", encoded({"data": exact})).data == exact
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_that_utc_does_not_have_is_refused_by_every_reader(time: str) -> None:
+    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": "d", "expirytime": time}
+    for read in (
+        lambda: parse_model(NewApiKey, {"name": "k", "expires_at": time}),
+        lambda: parse_model(KeyedNotification, {"title": "t", "expires_at": time}),
+        lambda: read_publish_request({}, "application/json", encoded({"title": "t", "expires_at": time})),
+        lambda: read_publish_request({}, "application/cloudevents+json", encoded(event)),
+    ):
+        with pytest.raises(InvalidRequest, match="in UTC"):
+            read()
 
 
 def encoded(value: object) -> bytes:

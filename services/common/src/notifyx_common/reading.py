@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -35,12 +35,20 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME = TypeAdapter(datetime)
 
 
+def _in_utc(at: datetime) -> datetime:
+    try:
+        at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this time is not one of the years 1 to 9999 in UTC") from None
+    return at
+
+
 def _time_of_text(value: object) -> object:
     if not isinstance(value, str):
         return value
     if not _DATE.match(value):  # pydantic reads a number in text as seconds since 1970
         raise ValueError("this is a time like 2030-01-31T12:00:00Z")
-    return _DATETIME.validate_python(value)
+    return _in_utc(_DATETIME.validate_python(value))
 
 
 TIME_TEXT = BeforeValidator(_time_of_text)
