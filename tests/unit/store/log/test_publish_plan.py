@@ -116,9 +116,8 @@ def test_the_payload_is_the_notification_on_the_wire() -> None:
     }
 
 
-@pytest.mark.parametrize("expiry", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-02T03:04:05Z"])
-def test_an_expiry_that_makes_no_sense_is_refused(expiry: str) -> None:
-    assert outcome(plan({"title": "a", "expires_at": expiry})) == ["validation_failed"]
+def test_an_expiry_in_the_past_is_refused() -> None:
+    assert outcome(plan({"title": "a", "expires_at": "2026-01-02T03:04:05Z"})) == ["validation_failed"]
 
 
 def test_data_that_cannot_be_encoded_is_refused() -> None:
