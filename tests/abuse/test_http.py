@@ -7,13 +7,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import io
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+import uvloop
 from prometheus_client import CollectorRegistry
 from quart import Quart, request
 
@@ -66,6 +69,7 @@ class Server:
 @contextlib.asynccontextmanager
 async def serving(limits: HttpLimits = LIMITS, *, of_address: int | None = None) -> AsyncIterator[Server]:
     app, metrics, closing = Quart("abuse"), Metrics(), asyncio.Event()
+    app.config["MAX_CONTENT_LENGTH"] = 1 << 20
     slow, go = asyncio.Event(), asyncio.Event()
 
     @app.get("/")
@@ -179,6 +183,22 @@ async def test_a_request_that_is_refused_before_its_body_is_there_gets_its_answe
         await reader.readuntil(b"\r\n\r\n")
         writer.close()
         assert server.closed("body_timeout") == 0
+
+
+def on_uvloop(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test on the event loop of the services."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test)
+
+
+def test_a_body_over_the_limit_is_refused_and_never_reset() -> None:
+    async def post() -> None:
+        async with serving(HttpLimits()) as server, aiohttp.ClientSession() as session:
+            for _ in range(20):
+                async with session.post(f"{server.url}/", data=io.BytesIO(b"x" * (2 << 20))) as response:
+                    assert response.status == 413
+
+    on_uvloop(post())
 
 
 async def test_answers_on_one_connection_are_not_held_back() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -18,6 +19,8 @@ from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import Response
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
@@ -42,6 +45,24 @@ class Http1(H11Protocol):
     async def _check_protocol(self, event: h11.Request) -> None:
         if event.http_version not in (b"1.0", b"1.1"):
             raise h11.RemoteProtocolError("This port speaks HTTP/1.1.", error_status_hint=505)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Response) and self.awaits_body:
+            # The answer comes before the whole request: the client is to read it, and not to use the connection again.
+            headers = [header for header in event.headers if header[0].lower() != b"connection"]
+            event = replace(event, headers=[*headers, (b"connection", b"close")])
+        await super().stream_send(event)
+
+    def discard(self, data: bytes = b"") -> bool:
+        """Drop what is left of a body, of which ``data`` was received; return whether it has ended."""
+        try:
+            if data:
+                self.connection.receive_data(data)
+            while isinstance(event := self.connection.next_event(), h11.Data):
+                pass
+        except h11.RemoteProtocolError:
+            return True
+        return event is not h11.NEED_DATA
 
     @property
     def awaits_head(self) -> bool:
@@ -94,6 +115,7 @@ class HttpConnection:
         self._protocol: Http1
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         self._head_until: float | None = None
         self._body_since = 0.0
         self._body_received = 0
@@ -159,19 +181,26 @@ class HttpConnection:
             except (OSError, ssl.SSLError):
                 break
             if self._lingering:
+                self._discard(data)
                 continue
             try:
                 await self._protocol.handle(RawData(data))
             except h11.RemoteProtocolError as error:
                 self._end(self._protocol.refusal(error.error_status_hint))
                 break
-            if self._protocol.awaits_body:
+            if self._lingering:
+                self._discard()
+            elif self._protocol.awaits_body:
                 self._expect_body(len(data))
             elif self._protocol.has_partial_head:
                 self._expect_head()
             elif not self._protocol.awaits_head:
                 self._expect_nothing()
         await self._protocol.handle(Closed())
+
+    def _discard(self, data: bytes = b"") -> None:
+        if self._protocol.discard(data):
+            self._end()
 
     def _expect_head(self) -> None:
         # Further parts of a head do not extend the time for all of it.
@@ -207,12 +236,13 @@ class HttpConnection:
 
     def _set_deadline(self, deadline: float) -> None:
         self._deadline = deadline
-        if self._timer is not None and self._timer.when() > deadline:
+        if self._timer is not None and self._timer_at > deadline:
             self._timer.cancel()
             self._timer = None
         # A timer that is too early finds the later deadline: requests on one connection do not each create one.
         if self._timer is None and deadline < math.inf:
-            self._timer = self._loop.call_at(deadline, self._check_deadline)
+            # Its moment is kept here: uvloop's handle of a moment that has passed does not know its own.
+            self._timer, self._timer_at = self._loop.call_at(deadline, self._check_deadline), deadline
 
     def _check_deadline(self) -> None:
         self._timer = None
@@ -273,16 +303,15 @@ class HttpConnection:
         self._loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
 
     def _linger(self) -> None:
-        """Close once the client has: it is still sending the body of a request that has been answered.
+        """Close once the client has, or has sent the body of the request that has been answered.
 
-        Data that arrives at a closed socket resets the connection, and the client may lose the answer.
+        Data that arrives at a closed socket resets the connection, and the client may lose the answer. Nor is the
+        stream ended before: some clients close theirs at once then, and cannot send what is left of the body.
         """
         if self._lingering or self._transport.is_closing():
             return
         self._lingering = True
         self._connections.idle(self)
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
         self._set_deadline(self._loop.time() + CLOSE_TIMEOUT)
 
     async def _close(self) -> None:
