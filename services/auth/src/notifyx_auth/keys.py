@@ -18,13 +18,12 @@ from itertools import pairwise
 
 import orjson
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc.jwk import ECKey
 
 from notifyx_auth.errors import WrongSecret
 from notifyx_common.contracts.auth import ACCESS_TOKEN_ALGORITHM
+from notifyx_common.secrets import derive_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,7 @@ class KeyCipher:
     """Encrypts private keys with a key derived from the service's secret (AES-256-GCM, bound to the ``kid``)."""
 
     def __init__(self, secret: str) -> None:
-        derived = HKDF(hashes.SHA256(), 32, salt=None, info=b"notifyx auth signing keys").derive(secret.encode())
-        self._cipher = AESGCM(derived)
+        self._cipher = AESGCM(derive_key(secret, "notifyx auth signing keys"))
 
     def encrypt(self, key: ECKey) -> bytes:
         """Return the encrypted private key."""

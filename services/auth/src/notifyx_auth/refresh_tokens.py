@@ -11,10 +11,8 @@ import hmac
 import secrets
 from uuid import UUID
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from notifyx_auth.credentials import RefreshParts
+from notifyx_common.secrets import derive_key
 
 _GENERATION_BYTES = 4
 _RANDOM_BYTES = 12
@@ -26,7 +24,7 @@ class RefreshTokens:
     """Issues and reads refresh tokens under a key that is derived from auth's secret."""
 
     def __init__(self, secret: str) -> None:
-        self._key = HKDF(hashes.SHA256(), 32, salt=None, info=b"notifyx auth refresh tokens").derive(secret.encode())
+        self._key = derive_key(secret, "notifyx auth refresh tokens")
 
     def issue(self, session: UUID, generation: int) -> RefreshParts:
         """Return a new token of ``generation``; each call returns another one."""
