@@ -16,6 +16,7 @@ import asyncpg
 
 from notifyx_common.contracts.store.addresses import EmailResumed, EmailState
 from notifyx_common.errors import TooManyRequests
+from notifyx_store.base.database import affected
 from notifyx_store.mail.outbox_rules import AddressPolicy
 
 # A strike counts once an interval, and for an email other than the last one: its content may be the cause.
@@ -113,14 +114,14 @@ async def resume(connection: asyncpg.Connection, user: str, policy: AddressPolic
             return EmailResumed(resumed=0, dropped=0)
         left, interval = max(policy.strikes - 1, 0), policy.resume_interval
         done = await connection.execute(_RESUME, user, left, before.reason, now, policy.interval, interval)
-        if _affected(done) == 0:
+        if affected(done) == 0:
             raise TooManyRequests(
                 "Email to your address was tried again a short time ago; wait for the result.",
                 retry_after=interval.total_seconds(),
             )
         await connection.execute(_UNSTOP, user)
-        resumed = _affected(await connection.execute(_DUE_AGAIN, user, now, policy.resume_mails))
-        dropped = _affected(await connection.execute(_DROP, user))
+        resumed = affected(await connection.execute(_DUE_AGAIN, user, now, policy.resume_mails))
+        dropped = affected(await connection.execute(_DROP, user))
     return EmailResumed(resumed=resumed, dropped=dropped)
 
 
@@ -131,7 +132,3 @@ async def refused_addresses(connection: asyncpg.Connection) -> dict[str, int]:
         "SELECT count(*) FROM email_strikes k WHERE NOT EXISTS (SELECT FROM email_blocks b WHERE b.user_id = k.user_id)"
     )
     return {"paused": struck, "stopped": stopped}
-
-
-def _affected(tag: str) -> int:
-    return int(tag.rpartition(" ")[2])

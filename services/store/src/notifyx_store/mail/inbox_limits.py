@@ -13,6 +13,8 @@ from datetime import datetime
 
 import asyncpg
 
+from notifyx_store.base.database import affected
+
 _MAX_ROUNDS = 20
 """Maximum number of queries of one call, each for as many due emails as a lease looks at."""
 
@@ -66,7 +68,7 @@ class InboxLimits:
 async def postpone(connection: asyncpg.Connection, limits: InboxLimits, *, among: int, now: datetime) -> None:
     """Postpone the due emails that are over ``limits``, among the oldest ``among`` due ones."""
     for _ in range(_MAX_ROUNDS):
-        status = await connection.execute(_POSTPONE, now, among, limits.by_sender, limits.in_total)
-        if not (changed := int(status.split()[-1])):
+        changed = affected(await connection.execute(_POSTPONE, now, among, limits.by_sender, limits.in_total))
+        if not changed:
             return
         limits.postponed(changed)
