@@ -13,7 +13,7 @@ import pytest
 
 from notifyx_common.caching.memcached import OPERATION_TIMEOUT, Memcached
 from notifyx_common.clock import SystemClock
-from notifyx_common.limiting.limiter import RateLimiter
+from notifyx_common.limiting.limiter import RateLimiter, bucket_key
 from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, running_stack
@@ -149,7 +149,7 @@ async def test_what_nobody_could_have_written_is_an_empty_bucket_at_most(server:
     async with node(server) as one:
         assert one.shared is not None
         for value, wait in ((b"junk", 0.0), (b"9e99", INTERVAL)):
-            assert await one.shared.set(one.limiter._shared_key("a"), value, 60)
+            assert await one.shared.set(bucket_key(one.limiter.quota.name, "a"), value, 60)
             assert await one.limiter.try_acquire("a") == pytest.approx(wait)
 
 

@@ -13,11 +13,11 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Quota
 from notifyx_common.limiting.buckets import Bucket, RateLimit, Standing
+from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.metrics import Metrics
 
 MAX_OPERATIONS = 4
@@ -57,7 +57,7 @@ class RateLimiter:
         self._own = RateLimit(burst, interval)
         self._clock = clock
         self._shared = shared
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = KeyedTurns(1)
         self._refused_until: OrderedDict[str, float] = OrderedDict()
         self._timeout = timeout or (MAX_OPERATIONS * shared.timeout if shared is not None else 0.0)
         self._checks = metrics.counter("notifyx_rate_limit_checks_total")
@@ -104,20 +104,15 @@ class RateLimiter:
     async def _acquire_shared(self, shared: SharedTable, key: str) -> Standing | None:
         """Return how ``key`` stands by the count of all replicas; ``None`` if memcached does not answer."""
         change = _Change(self._own.bucket, self._clock)
-        # One request of this process at a time: concurrent updates would only make each other retry.
-        lock = self._locks.setdefault(key, asyncio.Lock())
         answered = False
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timeout), lock:
+            # One request of this process at a time: concurrent updates would only make each other retry.
+            async with asyncio.timeout(self._timeout), self._turns.turn(key):
                 if (standing := self._remembered(key)) is not None:  # by the request before this one
                     return standing
-                answered = await shared.update(self._shared_key(key), change)
+                answered = await shared.update(bucket_key(self._name, key), change)
         self._count("shared", "error" if not answered else "refused" if change.standing.wait else "allowed")
         return change.standing if answered else None
-
-    def _shared_key(self, key: str) -> bytes:
-        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-        return f"notifyx:limit:{self._name}:{digest}".encode()
 
     def _count(self, tier: str, result: str) -> None:
         self._checks.labels(self._name, tier, result).inc()
@@ -140,6 +135,12 @@ class _Change:
         full_at = self._bucket.after(full_at, now)
         self.standing = self._bucket.standing(full_at, now)
         return b"%.6f" % full_at, full_at - now
+
+
+def bucket_key(limit: str, key: str) -> bytes:
+    """Return under which key of the shared table the bucket of ``key`` is."""
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"notifyx:limit:{limit}:{digest}".encode()
 
 
 def moment(value: bytes | None, otherwise: float) -> float:

@@ -10,7 +10,6 @@ A caller may be slowed down rather than rejected: it acts first and then waits.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Quota
 from notifyx_common.limiting.buckets import Bucket
-from notifyx_common.limiting.limiter import SharedTable, moment
+from notifyx_common.limiting.limiter import SharedTable, bucket_key, moment
 from notifyx_common.metrics import Metrics
 
 SHARE_SECONDS = 0.05
@@ -106,7 +105,7 @@ class Pacer:
         usage = _Usage(self._bucket, account.untold, self._clock)
         account.untold = 0
         try:
-            answered = await shared.update(self._shared_key(key), usage)
+            answered = await shared.update(bucket_key(self.quota.name, key), usage)
         finally:
             account.telling = False
         if not answered:
@@ -115,10 +114,6 @@ class Pacer:
         self._told.inc(usage.count)
         untold = account.untold * self._bucket.interval
         account.full_at = max(account.full_at, self._clock.monotonic() + usage.fills_in + untold)
-
-    def _shared_key(self, key: str) -> bytes:
-        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-        return f"notifyx:limit:{self.quota.name}:{digest}".encode()
 
 
 class _Usage:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from weakref import WeakValueDictionary
 
 from notifyx_common.alarms import Alarms
 from notifyx_common.errors import NotifyxError, Unauthenticated
 from notifyx_common.limiting.places import Cap, Caps, Place, Places
+from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.metrics import Metrics, PoolUsage
 from notifyx_common.security_log import SecurityLog
 from notifyx_common.tokens import VerifiedToken
@@ -63,7 +64,7 @@ class Admissions:
         self._waiting = 0
         self._waiting_by_address: Counter[str | None] = Counter()
         self._proofs = asyncio.Semaphore(MAX_PROOFS)
-        self._proofs_by_address: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._proofs_by_address = KeyedTurns(MAX_PROOFS_PER_ADDRESS)
         self._refused = metrics.counter("notifyx_connections_refused_total")
         metrics.observe_pool("connections", lambda: PoolUsage(self._places.taken, caps.node))
 
@@ -109,13 +110,8 @@ class Admissions:
             return self._reject(error, address)
         return self._admit(verified, address, credential)
 
-    def _turn_of(self, address: str | None) -> asyncio.Semaphore | contextlib.nullcontext[None]:
-        if address is None:
-            return contextlib.nullcontext()
-        turn = self._proofs_by_address.get(address)
-        if turn is None:
-            turn = self._proofs_by_address[address] = asyncio.Semaphore(MAX_PROOFS_PER_ADDRESS)
-        return turn
+    def _turn_of(self, address: str | None) -> AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext() if address is None else self._proofs_by_address.turn(address)
 
     def _admit(self, verified: VerifiedToken, address: str | None, key: str | None) -> Admission | Rejection:
         if (alarm := self._alarms.error()) is not None:
