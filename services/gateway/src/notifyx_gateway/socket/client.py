@@ -141,7 +141,7 @@ class ConnectedClient:
         self.channel_set = ChannelSet(context.settings.max_channels)
         self._make = make
         self._key = key
-        self._check_at = 0.0
+        self._check_at: float
         self._verified = verified
         self._set_credential(verified)
         self._joins: dict[Channel, asyncio.Task[None]] = {}
@@ -371,7 +371,7 @@ class ConnectedClient:
         before, self._verified = self._verified, verified
         self.expires_at = verified.expires_at.timestamp()
         self._check_at = self.context.clock.now().timestamp() + self.context.settings.key_check_interval
-        if before is not None and before.principal != verified.principal:
+        if before.principal != verified.principal:
             for channel in tuple(self.channel_set.channels.values()):
                 if channel.handler is not None:
                     channel.handler.credential_changed()

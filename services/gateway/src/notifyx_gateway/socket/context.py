@@ -23,8 +23,10 @@ from notifyx_gateway.socket.unread import UnreadPusher
 from notifyx_gateway.upstream.store import Store
 
 ResolveUser = Callable[[str], Awaitable[ResolvedUser | None]]
-CheckGrants = Callable[[NewTopic], Awaitable[None]]
 """Returns the user with an id or email, if there is one."""
+
+CheckGrants = Callable[[NewTopic], Awaitable[None]]
+"""Raises an error if the lists of a topic name users who do not exist."""
 
 
 @dataclass(frozen=True, slots=True)
