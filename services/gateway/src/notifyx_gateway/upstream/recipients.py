@@ -19,6 +19,7 @@ from notifyx_common.errors import NotFound, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
+from notifyx_gateway.upstream.users import SYSTEM_PREFIX
 from notifyx_topics.names import INBOX_PREFIX
 
 log = get_logger(__name__)
@@ -27,9 +28,6 @@ KNOWN_TTL = 3600.0
 UNKNOWN_TTL = 5.0
 MAX_CACHED = 20_000
 """Maximum number of known, and of unknown, recipients in memory."""
-
-SYSTEM_PREFIX = "system:"
-"""Begins the ids of ServiceAccounts, which auth does not know."""
 
 
 class Users(Protocol):

@@ -24,6 +24,9 @@ RESOLVE_TIMEOUT = 4.0
 MAX_IDS = 1000
 """Maximum number of ids in one request to auth."""
 
+SYSTEM_PREFIX = "system:"
+"""Begins the ids of ServiceAccounts and parts of the platform, which auth does not know."""
+
 GRANT_LISTS = ("creators", "publishers", "readers")
 
 
@@ -108,7 +111,7 @@ class UserDirectory:
 
 
 def _is_user_id(grant: str) -> bool:
-    return grant != "*" and "@" not in grant and not grant.startswith("system:")
+    return grant != "*" and "@" not in grant and not grant.startswith(SYSTEM_PREFIX)
 
 
 def _ttl(found: ResolvedUser | None) -> float:

@@ -13,7 +13,7 @@ from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_model
 from notifyx_gateway.rest.parameters import query_number, query_text, topic_name
 from notifyx_gateway.upstream.store import Store
-from notifyx_gateway.upstream.users import UserDirectory
+from notifyx_gateway.upstream.users import GRANT_LISTS, UserDirectory
 from notifyx_topics.names import INBOX_PREFIX
 
 MAX_PAGE = 200
@@ -21,7 +21,7 @@ DEFAULT_PAGE = 50
 DEFAULT_SUBSCRIBERS_PAGE = 100
 MAX_TEXT = 320
 
-RIGHTS = ("visibility", "creators", "publishers", "readers")
+RIGHTS = ("visibility", *GRANT_LISTS)
 """The settings of a topic that say who may do what."""
 
 
