@@ -274,7 +274,7 @@ class GatewayNode(Node[GatewaySettings]):
             account_routes(
                 request_auth=request_auth,
                 auth=self.auth,
-                evictions=Evictions(self._evict_api_key, self.gateways),
+                evictions=Evictions(self._evict_api_key, self.gateways, self.instance),
                 store=self.store,
                 verification=self.verification,
                 settings=settings,

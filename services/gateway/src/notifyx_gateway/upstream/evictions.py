@@ -21,16 +21,17 @@ DEADLINE = 1.0
 
 
 class Evictions:
-    """Evicts API keys from this gateway (``evict_here``) and from the other ``gateways``."""
+    """Evicts API keys from this gateway (``instance``, by ``evict_here``) and from the other ``gateways``."""
 
-    def __init__(self, evict_here: EvictKey, gateways: ServiceClient) -> None:
+    def __init__(self, evict_here: EvictKey, gateways: ServiceClient, instance: str) -> None:
         self._evict_here = evict_here
         self._gateways = gateways
+        self._instance = instance
 
     async def evict(self, key_id: str) -> None:
         """Evict a deleted key everywhere; a gateway that cannot be reached is logged."""
         await self._evict_here(key_id)
-        endpoints = self._gateways.endpoints
+        endpoints = [other for other in self._gateways.endpoints if other.instance != self._instance]
         calls = [
             self._gateways.send(EVICT_API_KEY, ApiKeyPath(key_id), endpoint=endpoint, deadline=DEADLINE)
             for endpoint in endpoints
