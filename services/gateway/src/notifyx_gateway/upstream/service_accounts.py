@@ -13,13 +13,14 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections import OrderedDict
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 import orjson
 
+from notifyx_common.caching.cache import MemoryTier
 from notifyx_common.calls.kubernetes_api import ApiServer
 from notifyx_common.clock import Clock
 from notifyx_common.errors import Unavailable
@@ -72,7 +73,7 @@ class ServiceAccounts:
         self._audience = audience
         self._clock = clock
         self._keys = keys or IssuerKeys(api, clock)
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._known: MemoryTier[None] = MemoryTier(MAX_KNOWN)
         self._known_lane, self._new_lane = _Lane(), _Lane()
         self._outcomes = metrics.counter("notifyx_token_reviews_total")
 
@@ -85,8 +86,8 @@ class ServiceAccounts:
         if not await self._may_be_valid(token):
             self._outcomes.labels("forged").inc()
             raise InvalidToken(self.rejection)
-        digest = hashlib.sha256(token.encode()).digest()
-        lane = self._known_lane if digest in self._known else self._new_lane
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        lane = self._new_lane if self._known.get(digest, 0.0) is None else self._known_lane
         if lane.reviews >= MAX_CONCURRENT_REVIEWS + MAX_WAITING:
             self._outcomes.labels("busy").inc()
             raise Unavailable("Too many tokens of ServiceAccounts wait to be reviewed.")
@@ -103,23 +104,17 @@ class ServiceAccounts:
         try:
             principal = principal_of(status, self._audience)
         except InvalidToken:
-            self._known.pop(digest, None)
+            self._known.delete(digest)
             self._outcomes.labels("rejected").inc()
             raise
         self._outcomes.labels("accepted").inc()
-        self._remember(digest)
+        self._known.set(digest, None, math.inf)
         return principal
 
     async def _may_be_valid(self, token: str) -> bool:
         """Return whether everything that can be checked here speaks for ``token``."""
         kid = plausible_key(token, self._audience, self._clock.now().timestamp())
         return kid is not None and await self._keys.signed(token, kid) is not False
-
-    def _remember(self, digest: bytes) -> None:
-        self._known[digest] = None
-        self._known.move_to_end(digest)
-        if len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
 
     async def _review(self, token: str) -> Mapping[str, Any]:
         review = {
