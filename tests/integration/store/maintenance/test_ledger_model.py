@@ -33,13 +33,13 @@ from notifyx_common.security_log import SecurityLog
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
+from notifyx_store.log.unread import UNREAD, missing_after
 from notifyx_store.mail import outbox, unsubscribe
 from notifyx_store.mail.outbox_fill import fill_outbox
 from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
 from notifyx_store.maintenance.ledger import email_ledger, topic_ledgers
 from notifyx_store.maintenance.retention import remove_batch
 from notifyx_store.readers.subscriptions import subscription
-from notifyx_store.readers.unread import UNREAD, missing_after
 from support.postgres import create_migrated
 from support.store import SCHEMA, store_settings
 from support.store_database import CONFIG, NOW, Topic, new_topic

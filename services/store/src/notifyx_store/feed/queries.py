@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from notifyx_store.feed.core import FeedRow
-from notifyx_store.readers.unread import EXPIRED, UNREAD
+from notifyx_store.log.unread import EXPIRED, UNREAD
 
 ROWS_PER_READ = 500
 BYTES_PER_READ = 1 << 20

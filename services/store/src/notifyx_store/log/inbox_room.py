@@ -14,13 +14,14 @@ from uuid import UUID
 import asyncpg
 
 from notifyx_store.log.publish_plan import Candidate
+from notifyx_store.log.unread import UNREAD
 from notifyx_store.topics.permissions import TopicRow
 
-UNREAD = """
-SELECT t.id, t.last_seq - s.first_seq + 1 - s.acked_total - s.expired_total AS unread
+UNREAD_OF_INBOXES = f"""
+SELECT t.id, {UNREAD} AS unread
 FROM topics t JOIN subscriptions s ON s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL
 WHERE t.id = ANY($1::uuid[])
-"""
+"""  # noqa: S608 - put together from constants
 
 
 async def inbox_room(
@@ -39,7 +40,7 @@ async def inbox_room(
     ]
     if not tight:
         return {}
-    rows = await connection.fetch(UNREAD, tight)
+    rows = await connection.fetch(UNREAD_OF_INBOXES, tight)
     return {row["id"]: max_unread_of(inboxes[row["id"]], max_unread) - row["unread"] for row in rows}
 
 

@@ -64,7 +64,7 @@ WITH moved AS (
 )
 """ + wakeups.notify("$17")  # noqa: S608 - constants of the code
 
-STATEMENTS = (_READ_EARLIER, inbox_room.UNREAD, _WRITE)
+STATEMENTS = (_READ_EARLIER, inbox_room.UNREAD_OF_INBOXES, _WRITE)
 """What runs while the rows of topics are locked."""
 
 _RECORD = "SELECT results FROM publish_batches WHERE batch_id = $1"

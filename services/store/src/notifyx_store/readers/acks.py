@@ -26,7 +26,7 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
 from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.base.metrics import StoreMetrics
-from notifyx_store.readers.unread import FIRST_SEQ, UNREAD
+from notifyx_store.log.unread import FIRST_SEQ, UNREAD
 from notifyx_store.topics.permissions import TopicRow, check_read
 from notifyx_store.topics.rows import read_or_create
 

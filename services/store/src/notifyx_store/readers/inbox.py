@@ -21,7 +21,7 @@ from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_store.log.inbox_room import max_unread_of
-from notifyx_store.readers.unread import EXPIRED, UNREAD
+from notifyx_store.log.unread import EXPIRED, UNREAD
 from notifyx_store.topics.permissions import may_read
 from notifyx_store.topics.rows import topic_row
 

@@ -12,7 +12,7 @@ from notifyx_common.principal import Principal
 from notifyx_store.base.batches import read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
-from notifyx_store.readers.unread import EXPIRED, FIRST_SEQ, UNREAD, missing_after
+from notifyx_store.log.unread import EXPIRED, FIRST_SEQ, UNREAD, missing_after
 from notifyx_store.topics.permissions import TopicRow, check_read
 from notifyx_store.topics.rows import read_or_create
 

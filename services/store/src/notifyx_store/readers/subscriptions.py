@@ -18,7 +18,7 @@ from notifyx_common.errors import Conflict, Forbidden, NotFound
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
 from notifyx_store.base.locking import LOCK_SHARED
-from notifyx_store.readers.unread import EXPIRED, UNREAD, UNREAD_IN_LOG
+from notifyx_store.log.unread import EXPIRED, UNREAD, UNREAD_IN_LOG
 from notifyx_store.topics.permissions import TopicRow, check_manage, check_read, email_identity
 from notifyx_store.topics.rows import read_or_create, read_topic
 from notifyx_topics.names import inbox_topic
