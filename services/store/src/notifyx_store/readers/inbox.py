@@ -30,9 +30,9 @@ _FORM = struct.Struct(">q16sq")
 _MAX_TIME = 253_402_300_799_000_000  # the last second of the year 9999, in microseconds
 
 _SUBSCRIBED = f"""
-SELECT s.id AS subscription_id, {UNREAD} AS unread, t.*
+SELECT s.id AS subscription_id, {UNREAD} AS unread, {EXPIRED} AS expired, t.*
 FROM subscriptions s JOIN topics t ON t.id = s.topic_id
-WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted'
+WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted' ORDER BY t.name
 """  # noqa: S608 - put together from constants
 
 FEW_UNREAD = 1_000
@@ -73,12 +73,6 @@ SELECT payload, published_at, topic_id, seq, acked, available FROM (
 ) AS sized
 WHERE before < $7
 ORDER BY published_at DESC, topic_id DESC, seq DESC
-"""  # noqa: S608 - put together from constants
-
-_UNREAD = f"""
-SELECT t.name, {EXPIRED} AS expired, {UNREAD} AS unread
-FROM subscriptions s JOIN topics t ON t.id = s.topic_id
-WHERE s.id = ANY($1::bigint[]) ORDER BY t.name
 """  # noqa: S608 - put together from constants
 
 
@@ -130,7 +124,6 @@ async def read_inbox(
     subscribed = await connection.fetch(_SUBSCRIBED, principal.id)
     shown = [(row, topic_row(row)) for row in subscribed if principal.covers_topic(row["name"])]
     shown = [(row, topic) for row, topic in shown if may_read(principal, topic)]
-    visible = [row["subscription_id"] for row, _ in shown]
     wanted = [row for row, _ in shown if row["unread"] or not unread_only]
     rows = await connection.fetch(
         _PAGE,
@@ -148,11 +141,10 @@ async def read_inbox(
     if page and page[0]["available"] > len(page):
         last = page[-1]
         cursor = InboxCursor(last["published_at"], last["topic_id"], last["seq"]).encode()
-    counts = await connection.fetch(_UNREAD, visible)
     others = {
         "next": cursor,
-        "unread": {row["name"]: row["unread"] for row in counts},
-        "expired": {row["name"]: row["expired"] for row in counts if row["expired"]},
+        "unread": {row["name"]: row["unread"] for row, _ in shown},
+        "expired": {row["name"]: row["expired"] for row, _ in shown if row["expired"]},
         "inbox_full": any(topic.is_inbox and row["unread"] >= max_unread_of(topic, max_unread) for row, topic in shown),
     }
     return page_json([(row["payload"], row["acked"]) for row in page], others)
