@@ -7,10 +7,13 @@ read from the token. The key is selected by ``kid`` among the published ones onl
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
+import orjson
 from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import ECKey, KeySet
@@ -136,6 +139,18 @@ def verify_access_token(token: str, keyset: KeySet, now: datetime) -> VerifiedTo
     if claims.exp <= moment:
         raise ExpiredToken("The access token has expired.")
     return VerifiedToken(principal=_principal(claims), expires_at=datetime.fromtimestamp(claims.exp, UTC))
+
+
+def unverified_part(token: str, number: int) -> dict[str, Any] | None:
+    """Return the header (0) or the claims (1) of a JWT, unverified; ``None`` if there is none."""
+    parts = token.split(".")
+    if len(parts) != 3 or len(token) > MAX_TOKEN_LENGTH:
+        return None
+    try:
+        found = orjson.loads(base64.urlsafe_b64decode(parts[number] + "=" * (-len(parts[number]) % 4)))
+    except (binascii.Error, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def principal_claims(principal: Principal) -> dict[str, Any]:

@@ -10,8 +10,6 @@ https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/tok
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
 import math
 from collections.abc import Mapping
@@ -27,7 +25,7 @@ from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
-from notifyx_common.tokens import MAX_TOKEN_LENGTH, InvalidToken
+from notifyx_common.tokens import InvalidToken, unverified_part
 from notifyx_gateway.upstream.issuer_keys import IssuerKeys
 
 log = get_logger(__name__)
@@ -146,13 +144,13 @@ def rejection(audience: str) -> str:
 
 def is_service_account_token(token: str) -> bool:
     """Return whether this is a JWT that claims to be a ServiceAccount's; nothing is verified."""
-    claims = _part(token, 1)
+    claims = unverified_part(token, 1)
     return claims is not None and str(claims.get("sub", "")).startswith(PREFIX)
 
 
 def plausible_key(token: str, audience: str, now: float) -> str | None:
     """Return the name of the key that a token claims to be signed with; ``None`` if its claims make it invalid."""
-    header, claims = _part(token, 0), _part(token, 1)
+    header, claims = unverified_part(token, 0), unverified_part(token, 1)
     if header is None or claims is None:
         return None
     kid, audiences, expires = header.get("kid"), claims.get("aud"), claims.get("exp")
@@ -162,15 +160,3 @@ def plausible_key(token: str, audience: str, now: float) -> str | None:
     if not isinstance(expires, int | float) or not isinstance(begins, int | float):
         return None
     return kid if begins - _SKEW <= now < expires + _SKEW else None
-
-
-def _part(token: str, number: int) -> dict[str, Any] | None:
-    """Return the header (0) or the claims (1) of a JWT, unverified."""
-    parts = token.split(".")
-    if len(parts) != 3 or len(token) > MAX_TOKEN_LENGTH:
-        return None
-    try:
-        found = orjson.loads(base64.urlsafe_b64decode(parts[number] + "=" * (-len(parts[number]) % 4)))
-    except (binascii.Error, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
