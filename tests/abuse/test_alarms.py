@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,9 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.store import Store
-from notifyx_local.postgres import Cluster
 from notifyx_store.app import StoreNode
 from notifyx_store.maintenance.storage import fullness
-from support.postgres import create_migrated, drop_database
-from support.store import SCHEMA, TOKEN, StoreClient, running_store, store_settings, user
+from support.store import TOKEN, StoreClient, running_store, store_settings, user
 
 ANN = user("ann")
 
@@ -46,14 +43,6 @@ class HandClock(SystemClock):
         return super().monotonic() + self.ahead
 
 
-@pytest.fixture
-async def database(postgres: Cluster) -> AsyncIterator[str]:
-    """The URL of a database with the store's tables."""
-    url = await create_migrated(postgres, SCHEMA)
-    yield url
-    await drop_database(postgres, url)
-
-
 async def reads_and_acks(store: StoreClient, last: int) -> None:
     """Everything but a publish still works."""
     assert (await store.join(ANN, "news"))["last_seq"] == last
@@ -70,14 +59,14 @@ def batch(*items: dict[str, Any], batch_id: str = "") -> dict[str, Any]:
     }
 
 
-async def test_a_disk_that_is_full_at_the_commit_refuses_and_accepts_nothing(database: str) -> None:
+async def test_a_disk_that_is_full_at_the_commit_refuses_and_accepts_nothing(store_database: str) -> None:
     clock = HandClock()
-    node = StoreNode(store_settings(database), clock=clock)
+    node = StoreNode(store_settings(store_database), clock=clock)
     async with running_store(node.settings, service=node) as store:
         await store.ok("POST", "/topics", ANN, {"name": "news"})
         first = batch({"title": "a", "key": "k"}, batch_id="b" * 32)
         accepted = (await store.ok("POST", "/publish", None, first))["results"]
-        connection = await asyncpg.connect(database)
+        connection = await asyncpg.connect(store_database)
         try:
             await connection.execute(_FULL_AT_COMMIT)
             [refused, repeated, wrong] = await store.publish(
@@ -103,8 +92,8 @@ async def test_a_disk_that_is_full_at_the_commit_refuses_and_accepts_nothing(dat
         assert not node.alarms.is_on("storage")
 
 
-async def test_a_volume_that_is_nearly_full_refuses_before_it_is_full(database: str) -> None:
-    node = StoreNode(store_settings(database, storage_capacity="1MiB"))
+async def test_a_volume_that_is_nearly_full_refuses_before_it_is_full(store_database: str) -> None:
+    node = StoreNode(store_settings(store_database, storage_capacity="1MiB"))
     async with running_store(node.settings, service=node) as store:
         await store.ok("POST", "/topics", ANN, {"name": "news"})
         async with asyncio.timeout(10):

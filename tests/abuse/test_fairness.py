@@ -20,12 +20,10 @@ from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.store import Store
-from notifyx_local.postgres import Cluster
 from notifyx_store.mail.outbox import lease_due
 from notifyx_store.mail.outbox_fill import fill_outbox
-from support.postgres import create_migrated, drop_database
-from support.store import SCHEMA, TOKEN, running_store, store_settings, user
-from support.store_database import CONFIG, NOW, new_topic, pool_on
+from support.store import TOKEN, running_store, store_settings, user
+from support.store_database import CONFIG, NOW, new_topic
 
 FLOODER, STRANGER = user("flooder"), user("stranger")
 
@@ -34,25 +32,14 @@ PUBLISHES = 15
 
 
 @pytest.fixture
-async def store(postgres: Cluster) -> AsyncIterator[Store]:
+async def store(store_database: str) -> AsyncIterator[Store]:
     """A gateway's client of a store."""
-    url = await create_migrated(postgres, SCHEMA)
     metrics, clock = Metrics(), SystemClock()
-    async with running_store(store_settings(url)) as node:
+    async with running_store(store_settings(store_database)) as node:
         discovery = StaticDiscovery({"store": [Endpoint("store", node.url)]})
         client = ServiceClient("store", discovery=discovery, token=TOKEN, metrics=metrics, clock=clock)
         async with client, Store(client, clock=clock, metrics=metrics, background=Background(metrics)) as gateway:
             yield gateway
-    await drop_database(postgres, url)
-
-
-@pytest.fixture
-async def pool(postgres: Cluster) -> AsyncIterator[asyncpg.Pool]:
-    """Connections to a database with the store's tables."""
-    url = await create_migrated(postgres, SCHEMA)
-    async with pool_on(url) as connections:
-        yield connections
-    await drop_database(postgres, url)
 
 
 def same_lane(topic: str) -> str:
@@ -94,10 +81,9 @@ async def test_others_wait_for_a_short_request_and_not_for_the_flood(store: Stor
     assert slowest < 2 * max(alone) + 0.25, (slowest, max(alone))
 
 
-async def test_slow_pages_leave_connections_to_publishes(postgres: Cluster) -> None:
-    url = await create_migrated(postgres, SCHEMA)
-    blocker = await asyncpg.connect(url)
-    async with running_store(store_settings(url, database_pool=8, concurrent_pages=2)) as node:
+async def test_slow_pages_leave_connections_to_publishes(store_database: str) -> None:
+    blocker = await asyncpg.connect(store_database)
+    async with running_store(store_settings(store_database, database_pool=8, concurrent_pages=2)) as node:
         await node.ok("POST", "/topics", STRANGER, {"name": "news"})
         async with blocker.transaction():
             await blocker.execute("LOCK TABLE ack_exceptions")
@@ -110,7 +96,6 @@ async def test_slow_pages_leave_connections_to_publishes(postgres: Cluster) -> N
             assert published["seq"] == 1
         assert {status for status, _ in await asyncio.gather(*pages)} <= {200, 503}
     await blocker.close()
-    await drop_database(postgres, url)
 
 
 async def test_a_flood_of_mail_to_one_delays_no_other(pool: asyncpg.Pool) -> None:
@@ -131,10 +116,9 @@ async def test_a_flood_of_mail_to_one_delays_no_other(pool: asyncpg.Pool) -> Non
     assert "bob" in {mail.user for mail in mails}, "the newest of a thousand due mails, and the first of its recipient"
 
 
-async def test_an_account_that_changes_one_subscription_leaves_connections_to_publishes(postgres: Cluster) -> None:
-    url = await create_migrated(postgres, SCHEMA)
-    blocker = await asyncpg.connect(url)
-    async with running_store(store_settings(url, database_pool=4)) as node:
+async def test_an_account_that_changes_one_subscription_leaves_connections_to_publishes(store_database: str) -> None:
+    blocker = await asyncpg.connect(store_database)
+    async with running_store(store_settings(store_database, database_pool=4)) as node:
         await node.ok("POST", "/topics", STRANGER, {"name": "news"})
         await node.ok("POST", "/topics", FLOODER, {"name": "own"})
         await node.ok("PUT", "/topics/own/subscription", FLOODER, {})
@@ -152,4 +136,3 @@ async def test_an_account_that_changes_one_subscription_leaves_connections_to_pu
             assert await blocker.fetchval(waiting) == 1, "the others wait without a connection"
         assert {status for status, _ in await asyncio.gather(*changes)} == {200}
     await blocker.close()
-    await drop_database(postgres, url)

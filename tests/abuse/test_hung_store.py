@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
-import pytest
 
 from notifyx_common.background import Background
 from notifyx_common.calls.balancer import Endpoint
@@ -23,26 +22,16 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.store import Store
-from notifyx_local.postgres import Cluster
-from support.postgres import create_migrated, drop_database
-from support.store import SCHEMA, TOKEN, UNSUBSCRIBE_SECRET, StoreClient, running_store, store_settings, user
+from support.store import TOKEN, UNSUBSCRIBE_SECRET, StoreClient, running_store, store_settings, user
 
 ANN, BOB = user("ann"), user("bob")
 
 
-@pytest.fixture
-async def database(postgres: Cluster) -> AsyncIterator[str]:
-    """The URL of a database with the store's tables."""
-    url = await create_migrated(postgres, SCHEMA)
-    yield url
-    await drop_database(postgres, url)
-
-
 @contextlib.asynccontextmanager
-async def store_process(database: str, folder: Path) -> AsyncIterator[tuple[subprocess.Popen[bytes], str]]:
+async def store_process(store_database: str, folder: Path) -> AsyncIterator[tuple[subprocess.Popen[bytes], str]]:
     """A store in a process of its own, which can be stopped; its process and URL."""
     ready = folder / "ready.json"
-    settings = {"internal_token": TOKEN, "database_url": database, "unsubscribe_secret": UNSUBSCRIBE_SECRET,
+    settings = {"internal_token": TOKEN, "database_url": store_database, "unsubscribe_secret": UNSUBSCRIBE_SECRET,
                 "port": "0", "metrics_port": "0", "ready_file": str(ready)}  # fmt: skip
     environment = {"PATH": os.environ["PATH"], **{f"NOTIFYX_{name.upper()}": text for name, text in settings.items()}}
     with (folder / "log").open("wb") as log:
@@ -76,16 +65,16 @@ async def until_session(connection: asyncpg.Connection, condition: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_store_that_hangs_with_a_topics_row_stops_nobody(database: str, tmp_path: Path) -> None:
+async def test_a_store_that_hangs_with_a_topics_row_stops_nobody(store_database: str, tmp_path: Path) -> None:
     async with (
-        store_process(database, tmp_path) as (process, url),
-        running_store(store_settings(database)) as healthy,
+        store_process(store_database, tmp_path) as (process, url),
+        running_store(store_settings(store_database)) as healthy,
     ):
         hung, other = Endpoint("hung", url), Endpoint("healthy", healthy.url)
         stores = StaticDiscovery({"store": [hung]})
         async with gateway_of(stores) as first, gateway_of(StaticDiscovery({"store": [other]})) as second:
             await healthy.ok("POST", "/topics", ANN, {"name": "news", "publishers": ["*"]})
-            connection = await asyncpg.connect(database)
+            connection = await asyncpg.connect(store_database)
             try:
                 async with connection.transaction():
                     # The store then waits in its last statement, with the topic's row in its hands.

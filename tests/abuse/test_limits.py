@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
-import pytest
 
 from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_common.principal import Principal
@@ -20,18 +18,8 @@ from notifyx_store.mail import outbox
 from notifyx_store.mail.inbox_limits import InboxLimits
 from notifyx_store.mail.outbox_fill import fill_outbox
 from support.gateway import Reply, Stack, running_stack
-from support.postgres import create_migrated, drop_database
-from support.store import SCHEMA, running_store, store_settings
-from support.store_database import CONFIG, NOW, Topic, new_topic, pool_on
-
-
-@pytest.fixture
-async def pool(postgres: Cluster) -> AsyncIterator[asyncpg.Pool]:
-    url = await create_migrated(postgres, SCHEMA)
-    async with pool_on(url) as connections:
-        yield connections
-    await drop_database(postgres, url)
-
+from support.store import running_store, store_settings
+from support.store_database import CONFIG, NOW, Topic, new_topic
 
 MESSAGE = {"title": "t", "body": "b"}
 
@@ -177,9 +165,8 @@ async def test_a_topic_mails_as_its_subscribers_chose(pool: asyncpg.Pool) -> Non
     assert len(await mailed(pool, 0)) == 60
 
 
-async def test_a_user_has_a_bounded_number_of_topics_and_services_as_many_as_they_need(postgres: Cluster) -> None:
-    url = await create_migrated(postgres, SCHEMA)
-    async with running_store(store_settings(url, max_topics=3)) as store:
+async def test_a_user_has_a_bounded_number_of_topics_and_services_as_many_as_they_need(store_database: str) -> None:
+    async with running_store(store_settings(store_database, max_topics=3)) as store:
 
         async def create(name: str, who: Principal) -> tuple[int, str]:
             status, answer = await store.call("POST", "/topics", who, {"name": name})
@@ -194,4 +181,3 @@ async def test_a_user_has_a_bounded_number_of_topics_and_services_as_many_as_the
         assert await create("again", ada) == (201, "")
         root = Principal(id="root", role="admin")
         assert [await create(f"r{n}", root) for n in range(5)] == [(201, "")] * 5
-    await drop_database(postgres, url)

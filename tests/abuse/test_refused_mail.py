@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,33 +17,16 @@ from notifyx_common.contracts.store.outbox import OutboxResult
 from notifyx_common.errors import TooManyRequests
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import load
-from notifyx_local.postgres import Cluster
 from notifyx_mailer.sender import Sender
 from notifyx_mailer.settings import MailerSettings
 from notifyx_store.mail import addresses, outbox
 from notifyx_store.mail.outbox_fill import fill_outbox
 from notifyx_store.maintenance.ledger import email_ledger
-from support.postgres import create_migrated, drop_database
-from support.smtp import Mailbox, running_smtp
-from support.store import SCHEMA
-from support.store_database import CONFIG, NOW, Topic, new_topic, pool_on
+from support.smtp import Mailbox
+from support.store_database import CONFIG, NOW, Topic, new_topic
 
 POLICY = CONFIG.policy.address
 ANN = "ann@example.org"
-
-
-@pytest.fixture
-def box() -> Iterator[Mailbox]:
-    with running_smtp() as mailbox:
-        yield mailbox
-
-
-@pytest.fixture
-async def pool(postgres: Cluster) -> AsyncIterator[asyncpg.Pool]:
-    url = await create_migrated(postgres, SCHEMA)
-    async with pool_on(url) as connections:
-        yield connections
-    await drop_database(postgres, url)
 
 
 @dataclass

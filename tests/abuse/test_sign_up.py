@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, Stack, running_stack
-from support.smtp import Mailbox, running_smtp
+from support.smtp import Mailbox
 
 TEXT = "Buy at evil.example"
-
-
-@pytest.fixture
-def box() -> Iterator[Mailbox]:
-    with running_smtp() as running:
-        yield running
 
 
 @pytest.fixture

@@ -14,24 +14,16 @@ from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.errors import Unavailable
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
-from support.postgres import create_migrated, drop_database
-from support.store import SCHEMA, StoreClient, running_store, store_settings, user
+from support.store import StoreClient, running_store, store_settings, user
 
 ANN, BOB = user("ann"), user("bob")
 
 
 @pytest.fixture
-async def database(postgres: Cluster) -> AsyncIterator[str]:
-    url = await create_migrated(postgres, SCHEMA)
-    yield url
-    await drop_database(postgres, url)
-
-
-@pytest.fixture
-async def store(database: str) -> AsyncIterator[StoreClient]:
+async def store(store_database: str) -> AsyncIterator[StoreClient]:
     """A store whose inboxes hold five, and whose retention is quick."""
     async with running_store(
-        store_settings(database, inbox_max_unread=5, retention_sweep=0.05, expiry_sweep=0.05)
+        store_settings(store_database, inbox_max_unread=5, retention_sweep=0.05, expiry_sweep=0.05)
     ) as running:
         yield running
 
@@ -62,7 +54,7 @@ async def test_what_retention_took_unread_is_told_wherever_unread_is_shown(store
     assert (await store.ack(BOB, "news", up_to=5))["expired"] == 0
 
 
-async def test_a_stranger_fills_an_inbox_and_takes_nothing_from_it(store: StoreClient, database: str) -> None:
+async def test_a_stranger_fills_an_inbox_and_takes_nothing_from_it(store: StoreClient, store_database: str) -> None:
     await store.make_inbox("ann")
     friend = (await store.publish(BOB, {"topic": "user:ann", "title": "from a friend"}))[0]
     assert friend["seq"] == 1
@@ -78,7 +70,7 @@ async def test_a_stranger_fills_an_inbox_and_takes_nothing_from_it(store: StoreC
     assert full["items"][-1]["title"] == "from a friend"
 
     # The bound of the log: what is read makes room, and only that, also where the oldest stays unread.
-    connection = await asyncpg.connect(database)
+    connection = await asyncpg.connect(store_database)
     await connection.execute("UPDATE topics SET retention_max_count = 3 WHERE name = 'user:ann'")
     await store.ack(ANN, "user:ann", seqs=[2])
     async with asyncio.timeout(20):
