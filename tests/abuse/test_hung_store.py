@@ -82,10 +82,10 @@ async def test_a_store_that_hangs_with_a_topics_row_stops_nobody(store_database:
                     caught = first.enqueue_publish(ANN, "news", KeyedNotification(title="caught"))
                     await until_session(connection, "wait_event_type = 'Lock'")
                     process.send_signal(signal.SIGSTOP)
+                    stores.replace("store", [hung, other])  # for the next attempt
                 await until_session(connection, "state LIKE 'idle in transaction%'")
             finally:
                 await connection.close()
-            stores.replace("store", [hung, other])
             stranger = second.enqueue_publish(BOB, "news", KeyedNotification(title="stranger"))
             # Each has the deadline of a batch, and no more than that.
             accepted = {(await caught).seq, (await stranger).seq}
