@@ -88,7 +88,7 @@ async def test_accounts_leave_who_from_where_and_how(stack: Stack, lines: list[L
     assert only(lines, "token_refresh", "failed")["reason"] == "invalid_grant"
 
     written = json.dumps(lines, default=str)
-    for secret in (token, key["key"], key["key"].split("_")[2], PASSWORD, "a wrong secret", session):
+    for secret in (token, key["key"], key["key"].split("_", 2)[2], PASSWORD, "a wrong secret", session):
         assert secret not in written
 
 
