@@ -26,7 +26,9 @@ from support.store import StoreClient
 Operator = Callable[..., contextlib.AbstractAsyncContextManager[None]]
 """Starts an operator with changed settings, which runs while the block is entered."""
 
-PATIENCE = 15.0
+PATIENCE = 60.0
+"""Seconds that a busy machine is given; a condition that holds ends the wait at once."""
+
 _CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 TOPICS = kmock.resource("notifyx.dev", "v1alpha1", "notifyxtopics")
 PLATFORMS = kmock.resource("notifyx.dev", "v1alpha1", "notifyxplatforms")
