@@ -34,6 +34,7 @@ TOPIC = "metrics.flow"
 MOVING = ("published", "delivered", "median", "p99", "connections", "mails_sent")
 NO_DATA = {
     "notifyx_discovery_": "the endpoints come from the gateway's registry, not from EndpointSlices",
+    "notifyx_certificate_": "services of one machine call each other over loopback, without TLS",
     'result="error"': "there is no memcached that could fail",
     "count by (alertname)": "no alert fires",
     "notifyx_reading_pauses": "nobody sends more than a connection may",

@@ -39,7 +39,9 @@ class Authority:
         self.write("ca.crt", self._certificate.public_bytes(_PEM))
         self.write("ca.key", self._key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, _PLAIN))
 
-    def issue(self, name: str, common_name: str, *, group: str = "", names: tuple[str, ...] = ()) -> None:
+    def issue(
+        self, name: str, common_name: str, *, group: str = "", names: tuple[str, ...] = (), life: timedelta = LIFE
+    ) -> None:
         """Write ``name``.crt and ``name``.key: for a client, and for a server where it has ``names``."""
         key = ec.generate_private_key(ec.SECP256R1())
         parts = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
@@ -47,7 +49,7 @@ class Authority:
         uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if names else [])]
         usage = x509.KeyUsage(True, False, True, False, False, False, False, False, False)
         builder = (
-            self._builder(subject, key.public_key())
+            self._builder(subject, key.public_key(), life)
             # Python 3.13 and newer refuse a certificate that does not name its authority's key.
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .add_extension(usage, critical=True)
@@ -92,7 +94,9 @@ class Authority:
             file.write(data)
         return path
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, life: timedelta = LIFE
+    ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return x509.CertificateBuilder(
             issuer_name=self._name,
@@ -100,7 +104,7 @@ class Authority:
             public_key=key,
             serial_number=x509.random_serial_number(),
             not_valid_before=now - timedelta(minutes=5),
-            not_valid_after=now + LIFE,
+            not_valid_after=now + life,
         )
 
 

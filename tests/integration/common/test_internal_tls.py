@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -144,6 +146,14 @@ async def test_the_tls_port_answers_nothing_in_plain(tmp_path: Path) -> None:
             await client.send(CONNECTIONS, None)
 
 
+def days_left(node: GatewayNode, kind: str) -> float:
+    """For how long the certificates of ``kind`` are valid yet, by the metric."""
+    name = "notifyx_certificate_expiry_timestamp_seconds"
+    expiry = node.metrics.registry.get_sample_value(name, {"kind": kind})
+    assert expiry is not None
+    return (expiry - time.time()) / 86400
+
+
 async def test_renewed_files_are_used_without_a_restart(tmp_path: Path) -> None:
     authority = issued(tmp_path)
     tls = InternalTls(tmp_path / "ca.crt")
@@ -152,11 +162,14 @@ async def test_renewed_files_are_used_without_a_restart(tmp_path: Path) -> None:
     async with served(node, secure=True) as (url, _), calling(url, tls) as client:
         await client.send(CONNECTIONS, None)
         first = await served_serial(url, tls)
+        assert days_left(node, "service") == pytest.approx(30, abs=1)
 
-        authority.issue("tls", NAME, names=(NAME,))
+        authority.issue("tls", NAME, names=(NAME,), life=timedelta(days=90))
         await node.internal_tls.refresh()
         second = await served_serial(url, tls)
         assert second != first
+        assert days_left(node, "service") == pytest.approx(90, abs=1)
+        assert days_left(node, "authority") == pytest.approx(30, abs=1)
         await client.send(CONNECTIONS, None)
 
         # A key that does not fit, as between two writes: what was loaded stays.

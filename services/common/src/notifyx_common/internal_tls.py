@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from notifyx_common.logs import get_logger
+from notifyx_common.metrics import Metrics
 from notifyx_common.settings import ServiceSettings, SettingsError
 
 log = get_logger(__name__)
@@ -35,6 +36,14 @@ class KeyPair:
     key: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """When certificates expire, in Unix time, and for how many seconds they are valid in all."""
+
+    expiry: float
+    lifetime: float
+
+
 class InternalTls:
     """Contexts for calls and, with a ``pair``, for a listener. Raises :class:`OSError` for files it cannot use."""
 
@@ -44,6 +53,8 @@ class InternalTls:
         self._trouble = ""
         self._seen = self._versions()
         self._calls = self._load_calls()
+        self.validity = self._load_validity()
+        """That of the loaded certificates: ``service`` (with a pair) and ``authority``."""
         self._newest: ssl.SSLContext | None = None
         self.listener: ssl.SSLContext | None = None
         """For the server's socket; each handshake takes the newest certificate. ``None`` without one."""
@@ -72,20 +83,32 @@ class InternalTls:
         """Return the arguments of a call to a node whose certificate has ``server_name`` (or, if empty, its host)."""
         return {"ssl": self._calls, "server_hostname": server_name or None}
 
+    def observe(self, metrics: Metrics) -> None:
+        """Report the validity of the loaded certificates, whichever they are at a scrape."""
+        expiry = metrics.gauge("notifyx_certificate_expiry_timestamp_seconds")
+        lifetime = metrics.gauge("notifyx_certificate_lifetime_seconds")
+
+        def follow(kind: str) -> None:
+            expiry.labels(kind).set_function(lambda: self.validity[kind].expiry)
+            lifetime.labels(kind).set_function(lambda: self.validity[kind].lifetime)
+
+        for kind in self.validity:
+            follow(kind)
+
     async def refresh(self) -> None:
         """Load the files again if they have changed."""
         try:
             versions = self._versions()
             if versions == self._seen:
                 return
-            calls = self._load_calls()
+            calls, validity = self._load_calls(), self._load_validity()
             self._newest = _load_listener(self._pair) if self._pair is not None else None
         except OSError as error:
             if str(error) != self._trouble:
                 self._trouble = str(error)
                 log.warning("internal_tls_not_renewed", error=self._trouble)
             return
-        self._calls, self._seen, self._trouble = calls, versions, ""
+        self._calls, self.validity, self._seen, self._trouble = calls, validity, versions, ""
         log.info("internal_tls_renewed")
 
     def _versions(self) -> list[tuple[int, int, int]]:
@@ -100,6 +123,13 @@ class InternalTls:
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
 
+    def _load_validity(self) -> dict[str, Validity]:
+        # A chain fails with the first of its certificates, trust in authorities ends with the last of them.
+        found = {"authority": max(_validities(self._ca), key=lambda one: one.expiry)}
+        if self._pair is not None:
+            found["service"] = min(_validities(self._pair.cert), key=lambda one: one.expiry)
+        return found
+
     def _take_newest(self, handshake: ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
         # A live context cannot be changed safely: a key that does not fit would leave it without one.
         if self._newest is not None:
@@ -109,6 +139,17 @@ class InternalTls:
 def call_options(tls: InternalTls | None, server_name: str) -> CallOptions:
     """Return the arguments of a call; without ``tls``, those that aiohttp has by itself."""
     return {"ssl": True, "server_hostname": None} if tls is None else tls.call_options(server_name)
+
+
+def _validities(file: Path) -> list[Validity]:
+    from cryptography import x509  # noqa: PLC0415 - 10 MiB of memory, which only nodes with TLS need
+
+    try:
+        certificates = x509.load_pem_x509_certificates(file.read_bytes())
+    except ValueError as error:
+        raise OSError(f"{file}: {error}") from None
+    spans = [(one.not_valid_before_utc.timestamp(), one.not_valid_after_utc.timestamp()) for one in certificates]
+    return [Validity(end, end - start) for start, end in spans]
 
 
 def _load_listener(pair: KeyPair) -> ssl.SSLContext:

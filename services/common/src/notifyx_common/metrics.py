@@ -97,6 +97,18 @@ CATALOGUE: tuple[Metric, ...] = (
         "Unix time at which the API server last confirmed the known endpoints",
     ),
     Metric(
+        "notifyx_certificate_expiry_timestamp_seconds",
+        "gauge",
+        ("kind",),
+        "Unix time at which the loaded certificates of internal TLS expire: of the service, or of the authority",
+    ),
+    Metric(
+        "notifyx_certificate_lifetime_seconds",
+        "gauge",
+        ("kind",),
+        "Time between the start and the end of the validity of the loaded certificates of internal TLS",
+    ),
+    Metric(
         "notifyx_cache_requests_total",
         "counter",
         ("cache", "tier", "result"),

@@ -82,6 +82,8 @@ class Node(Generic[S]):
         self.metrics = metrics or Metrics()
         self.instance = instance_name(settings)
         self.internal_tls = InternalTls.of(settings)
+        if self.internal_tls is not None:
+            self.internal_tls.observe(self.metrics)
         self.security = SecurityLog(self.metrics, self.clock)
         self.readiness = Readiness()
         self.background = Background(self.metrics)
