@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from notifyx_common.contracts.mailer import Mail, UnreadableContext
 from notifyx_mailer.errors import MailRejected
 from notifyx_mailer.headers import printable_line
+from notifyx_mailer.markdown import printable
 from notifyx_mailer.presentation import TemplateContext, view_of
 
 SUBJECT_LIMIT = 200
@@ -43,7 +44,6 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.filters["lines"] = _lines
-        self._environment.filters["shorten"] = _shorten
 
     def render(self, mail: Mail) -> Rendered:
         """Render ``mail``. Raises :class:`MailRejected` when its context does not fit its template."""
@@ -60,18 +60,13 @@ class Renderer:
         values = {"context": view_of(context), "unsubscribe_url": unsubscribe_url}
         subject = one_line(self._get(f"{name}.subject.txt").render(values), SUBJECT_LIMIT)
         text = self._get(f"{name}.txt").render(values)
-        preheader = one_line(text, PREHEADER_LIMIT)
+        # Mail programs show it after the subject.
+        preheader = one_line(self._get(f"{name}.preheader.txt").render(values), PREHEADER_LIMIT)
         html = self._get(f"{name}.html").render({**values, "subject": subject, "preheader": preheader})
         return Rendered(subject, re.sub(r"\n{3,}", "\n\n", printable(text)).strip() + "\n", printable(html))
 
     def _get(self, name: str) -> Template:
         return self._environment.get_template(name)
-
-
-def printable(text: str) -> str:
-    """Return ``text`` without lone surrogates and control characters, except line ends and tabs."""
-    unix = text.replace("\r\n", "\n").replace("\r", "\n")
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", "", unix)
 
 
 def one_line(text: str, limit: int) -> str:

@@ -83,7 +83,7 @@ async def test_a_mail_is_made_from_what_was_published(pool: asyncpg.Pool) -> Non
         template="notification",
         context={
             "topic": topic.name, "topic_title": "A title", "seq": 1, "title": "Title 1", "body": "body",
-            "priority": "normal", "publisher": "Ann", "published_at": "2026-03-04T05:06:07.000Z",
+            "data": None, "priority": "normal", "publisher": "Ann", "published_at": "2026-03-04T05:06:07.000Z",
         },
         unsubscribe_token=unsubscribe.sign(subscription, CONFIG.secret),
         attempt=1,

@@ -94,16 +94,24 @@ def test_delays_grow_are_bounded_and_never_nothing(attempt: int, jitter: float) 
 
 def notification(seq: int, body: str = "b") -> dict[str, Any]:
     return {
-        "id": f"i-{seq}", "topic": "deploys", "seq": seq, "title": f"T{seq}", "body": body, "data": {"secret": 1},
+        "id": f"i-{seq}", "topic": "deploys", "seq": seq, "title": f"T{seq}", "body": body, "data": {"disk": 1},
         "priority": "high", "publisher": {"id": "u1", "name": "Ann"}, "published_at": "2026-01-02T03:04:05.000Z",
     }  # fmt: skip
 
 
-def test_a_mail_carries_the_whole_body_and_no_data() -> None:
+def test_a_mail_carries_the_whole_body_and_the_data() -> None:
     context = notification_mail(notification(3, "x" * 32_768), "Deploys")
     assert context == {
         "topic": "deploys", "topic_title": "Deploys", "seq": 3, "title": "T3", "body": "x" * 32_768,
-        "priority": "high", "publisher": "Ann", "published_at": "2026-01-02T03:04:05.000Z",
+        "data": {"disk": 1}, "priority": "high", "publisher": "Ann", "published_at": "2026-01-02T03:04:05.000Z",
+    }  # fmt: skip
+
+
+def test_much_data_is_mailed_as_its_beginning() -> None:
+    data = {"n" * 500: 1, "text": "x" * 9000, "list": [1] * 500, "none": None, **{str(key): key for key in range(50)}}
+    context = notification_mail({**notification(1), "data": data}, "")
+    assert context["data"] == {
+        "n" * 200: 1, "text": "x" * 200, "list": ("[" + "1," * 500)[:200], "none": None, "0": 0, "1": 1, "2": 2, "3": 3,
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -31,34 +32,49 @@ class _Context(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class MailedNotification(_Context):
-    """One notification, as shown in an email."""
+class _Reader(_Context):
+    """What the person who gets the email can do, and where they are.
 
+    ``link`` opens the notification, topic or inbox; ``acknowledge_link`` acknowledges what the email is about, without
+    a sign-in. ``time_zone`` is a name of the IANA database; empty: unknown, times are in UTC.
+    """
+
+    link: str = ""
+    acknowledge_link: str = ""
+    time_zone: str = Field(default="", max_length=64)
+
+
+class MailedNotification(_Context):
+    """One notification, as shown in an email. ``body`` is Markdown."""
+
+    topic: str = ""
+    topic_title: str = ""
     title: str = ""
     body: str = ""
+    data: dict[str, JsonValue] | None = None
     priority: Priority = "normal"
     publisher: str = ""
     published_at: Annotated[datetime, TIME_TEXT] | None = None
-
-
-class NotificationContext(MailedNotification):
-    """An email about one notification. ``link`` opens it."""
-
-    template: Literal["notification"] = "notification"
-    topic: str = ""
-    topic_title: str = ""
     link: str = ""
 
 
-class DigestContext(_Context):
-    """An email about several notifications of one topic. ``more`` counts those that are not listed."""
+class NotificationContext(MailedNotification, _Reader):
+    """An email about one notification."""
+
+    template: Literal["notification"] = "notification"
+
+
+class DigestContext(_Reader):
+    """An email about several notifications, of one topic or of several (``topic`` is then empty).
+
+    ``more`` counts those that are not listed.
+    """
 
     template: Literal["digest"] = "digest"
     topic: str = ""
     topic_title: str = ""
     notifications: list[MailedNotification] = Field(default=[], max_length=1000)
     more: int = Field(default=0, ge=0)
-    link: str = ""
 
 
 class VerifyEmailContext(_Context):
@@ -70,6 +86,7 @@ class VerifyEmailContext(_Context):
     template: Literal["verify_email"] = "verify_email"
     link: str = Field(pattern=r"^https?://[^\s<>\"'\x00-\x1f]+$")
     expires_at: Annotated[datetime, TIME_TEXT] | None = None
+    time_zone: str = Field(default="", max_length=64)
 
 
 class UnreadableContext(_Context):

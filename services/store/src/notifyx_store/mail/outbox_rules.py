@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Literal
+
+import orjson
 
 from notifyx_common.contracts.store.outbox import OutboxResult
 
@@ -24,6 +27,16 @@ DIGEST_ITEMS = 50
 
 DIGEST_BODY_CHARS = 700
 """Maximum length of a body in a digest, in characters; an email about one notification has all of it."""
+
+
+MAIL_DATA_BYTES = 8_192
+"""Maximum size of ``data`` in an email about one notification; of more, it has the beginning, as a digest."""
+
+DIGEST_DATA_VALUES = 8
+"""Maximum number of values of ``data`` in a digest."""
+
+DIGEST_VALUE_CHARS = 200
+"""Maximum length of such a value, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +139,30 @@ def _not_sent(row: OutboxRow, result: OutboxResult, now: datetime, policy: Retry
     return OutboxChange("pending", row.attempts, due_at=now + policy.delay(row.attempts, jitter), reason=reason)
 
 
-def mail_context(notification: dict[str, Any], *, body_chars: int | None = None) -> dict[str, Any]:
-    """Return the fields of a notification that templates show. ``data`` is for programs and is left out."""
+def mail_context(notification: dict[str, Any], *, brief: bool = False) -> dict[str, Any]:
+    """Return the fields of a notification that templates show; ``brief``: as one of several."""
     publisher = notification.get("publisher") or {}
+    data = notification.get("data")
     return {
         "topic": notification["topic"],
         "seq": notification["seq"],
         "title": notification.get("title", ""),
-        "body": str(notification.get("body", ""))[:body_chars],
+        "body": str(notification.get("body", ""))[: DIGEST_BODY_CHARS if brief else None],
+        "data": brief_data(data) if data and (brief or len(orjson.dumps(data)) > MAIL_DATA_BYTES) else data,
         "priority": notification.get("priority", "normal"),
         "publisher": publisher.get("name") or publisher.get("id", ""),
         "published_at": notification["published_at"],
     }
+
+
+def brief_data(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the first values of ``data``, those that are long or nested as shortened text."""
+    brief: dict[str, Any] = {}
+    for name, value in islice(data.items(), DIGEST_DATA_VALUES):
+        text = value if isinstance(value, str) else orjson.dumps(value).decode()
+        simple = not isinstance(value, dict | list) and len(text) <= DIGEST_VALUE_CHARS
+        brief[name[:DIGEST_VALUE_CHARS]] = value if simple else text[:DIGEST_VALUE_CHARS]
+    return brief
 
 
 def notification_mail(notification: dict[str, Any], topic_title: str) -> dict[str, Any]:
@@ -151,7 +176,7 @@ def digest_mail(notifications: list[dict[str, Any]], total: int, topic: str, top
     return {
         "topic": topic,
         "topic_title": topic_title,
-        "notifications": [mail_context(item, body_chars=DIGEST_BODY_CHARS) for item in listed],
+        "notifications": [mail_context(item, brief=True) for item in listed],
         "count": total,
         "more": max(total - len(listed), 0),
     }

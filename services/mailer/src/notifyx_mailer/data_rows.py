@@ -1,0 +1,86 @@
+"""Shows a notification's ``data`` to people: as rows of a table, and as a heading where nothing else says what it is.
+Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from pydantic import JsonValue
+
+ROWS = 40
+"""Maximum number of rows that an email shows; it counts the rest."""
+
+VALUE_CHARS = 1_000
+"""Maximum length of a value, in characters."""
+
+_DEEPEST = 2
+"""Objects within objects become rows of their own down to here, and JSON below."""
+
+_HEADING_NAMES = ("title", "subject", "summary", "message", "name", "event", "type", "alertname")
+"""Names whose value says what data is about, the best one first."""
+
+_HEADING_VALUES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One value and its name; ``code``: the value is JSON."""
+
+    name: str
+    value: str
+    code: bool
+
+
+def rows_of(data: Mapping[str, JsonValue] | None, limit: int = ROWS) -> tuple[list[Row], int]:
+    """Return up to ``limit`` rows of ``data``, and how many more there are."""
+    rows = list(islice(_rows(data or {}, "", 0), limit))
+    return rows, max(_count(data or {}, 0) - len(rows), 0)
+
+
+def heading_of(data: Mapping[str, JsonValue] | None) -> str:
+    """Return a line that says what ``data`` is about; empty without data."""
+    if not data:
+        return ""
+    for name in _HEADING_NAMES:
+        value = data.get(name)
+        if isinstance(value, str) and value.strip():
+            return value.strip().partition("\n")[0]
+    plain = [
+        f"{name}: {_scalar(value)}"
+        for name, value in data.items()
+        if not isinstance(value, dict | list) and value not in (None, "")
+    ]
+    return ", ".join(plain[:_HEADING_VALUES]) or f"Data: {', '.join(islice(data, 10))}"
+
+
+def _rows(data: Mapping[str, JsonValue], within: str, depth: int) -> Iterator[Row]:
+    for name, value in data.items():
+        if isinstance(value, dict) and value and depth < _DEEPEST:
+            yield from _rows(value, f"{within}{name}.", depth + 1)
+            continue
+        if isinstance(value, list) and value and not any(isinstance(one, dict | list) for one in value):
+            yield Row(within + name, _short(", ".join(_scalar(one) for one in value)), code=False)
+        elif isinstance(value, dict | list):
+            yield Row(within + name, _short(json.dumps(value, ensure_ascii=False)), code=True)
+        else:
+            yield Row(within + name, _short(_scalar(value)), code=False)
+
+
+def _count(data: Mapping[str, JsonValue], depth: int) -> int:
+    return sum(
+        _count(value, depth + 1) if isinstance(value, dict) and value and depth < _DEEPEST else 1
+        for value in data.values()
+    )
+
+
+def _scalar(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return value or "(empty)"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= VALUE_CHARS else value[: VALUE_CHARS - 1] + "\N{HORIZONTAL ELLIPSIS}"

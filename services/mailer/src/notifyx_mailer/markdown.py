@@ -1,0 +1,125 @@
+"""Renders the Markdown of a notification's body to HTML for an email. Pure; may be used from several threads.
+
+The dialect is that of the web client: CommonMark with GitHub's tables, strikethrough, task lists and bare links. HTML
+in it is text. Links lead to web pages and mail addresses only; a picture becomes a link to it, because loading it
+would tell its host who reads the email. What the parser wrote passes a sanitizer that knows the same short list of
+elements, so that a fault of either is not enough for foreign markup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+from markupsafe import Markup, escape
+from mdit_py_plugins.tasklists import tasklists_plugin
+
+TABLE_CELLS = 5_000
+"""Lines times columns from which on a body is read without tables: its empty cells would be filled in."""
+
+INLINE_DEPTH = 12
+"""Emphasis within emphasis is rendered down to this depth."""
+
+_TAGS = {
+    "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
+    "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+_ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": {"style"}, "th": {"style"}}
+_LINK = re.compile(r"(?:https?://|mailto:)[^\s<>\"']+", re.IGNORECASE)
+_BARE_LINK = re.compile(r"https?://|www\.|mailto:", re.IGNORECASE)
+_HEADINGS = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6"}
+"""The first levels are those of the email."""
+
+
+def parse(source: str) -> list[Token]:
+    """Return the blocks of a body."""
+    source = printable(source)
+    columns = max((line.count("|") for line in source.split("\n")), default=0)
+    parser = _PLAIN if columns * source.count("\n") > TABLE_CELLS else _PARSER
+    return parser.parse(source)
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without lone surrogates and control characters, except line ends and tabs."""
+    unix = text.replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", "", unix)
+
+
+def to_html(tokens: Sequence[Token]) -> Markup:
+    """Return parsed Markdown as HTML that needs nothing from elsewhere and runs nothing."""
+    return Markup(  # noqa: S704 - sanitized right here
+        nh3.clean(
+            _PARSER.renderer.render(tokens, _PARSER.options, {}),
+            tags=_TAGS,
+            attributes=_ATTRIBUTES,
+            url_schemes={"http", "https", "mailto"},
+            filter_style_properties={"text-align"},
+            link_rel="noopener noreferrer",
+        )
+    )
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("gfm-like", {"html": False, "breaks": True}).use(tasklists_plugin)
+    parser.core.ruler.push("simplify", _simplify)
+    parser.add_render_rule("image", _picture)
+    parser.validateLink = lambda url: _LINK.fullmatch(url) is not None  # type: ignore[method-assign] # as documented
+    return parser
+
+
+def _simplify(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = _HEADINGS.get(token.tag, token.tag)
+        if token.children:
+            token.children = list(_inline(token.children))
+
+
+def _inline(children: Sequence[Token]) -> list[Token]:
+    kept: list[Token] = []
+    depth = 0
+    dropped_link = False
+    for at, token in enumerate(children):
+        if token.type == "html_inline":
+            # HTML is off, so only the box of a task can be one.
+            box = "\N{BALLOT BOX WITH CHECK}" if "checked" in token.content else "\N{BALLOT BOX}"
+            kept.append(Token("text", "", 0, content=box))
+            continue
+        if token.type == "link_open" and token.markup == "linkify":
+            # `backup.py` is a file's name, though .py is a domain; as on GitHub, a bare link begins with www or http.
+            text = children[at + 1].content
+            dropped_link = not (_BARE_LINK.match(text) or "@" in text)
+        if dropped_link and token.type in ("link_open", "link_close"):
+            dropped_link = token.type == "link_open"
+            continue
+        if token.nesting and not token.type.startswith("link_"):
+            depth += max(token.nesting, 0)
+            keep = depth <= INLINE_DEPTH
+            depth += min(token.nesting, 0)
+            if not keep:
+                continue
+        kept.append(token)
+    return kept
+
+
+def _picture(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
+    """Return a link to the picture; its description alone within another link."""
+    text = escape(picture_text(tokens[at]))
+    if sum(token.nesting for token in tokens[:at] if token.type.startswith("link_")) > 0:
+        return str(text)
+    return f'<a href="{escape(str(tokens[at].attrGet("src") or ""))}">{text}</a>'
+
+
+def picture_text(token: Token) -> str:
+    """Return the description of a picture."""
+    return token.content.strip() or "Picture"
+
+
+_PARSER = _parser()
+_PLAIN = _parser().disable("table")
