@@ -35,6 +35,44 @@ def test_every_pod_fits_the_restricted_policy(rendering: Rendering) -> None:
         assert kinds <= {"emptyDir", "configMap", "secret", "projected"}, component
 
 
+def test_a_cluster_may_choose_the_accounts_itself() -> None:
+    """As OpenShift's restricted-v2 does: it refuses pods that name a number."""
+    numbers = {"runAsUser": None, "runAsGroup": None, "fsGroup": None}
+    found = render({"podSecurityContext": numbers, "mailbox": {"enabled": True}, "prometheus": {"enabled": True}})
+    for component, pod in found.pods.items():
+        if component != "postgres":
+            assert pod.spec["securityContext"] == {
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            }, component
+    writable = render({"containerSecurityContext": {"readOnlyRootFilesystem": None, "privileged": False}})
+    for pod in writable.pods.values():
+        assert pod.container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": False,
+        }
+
+
+def test_names_labels_environment_and_accounts_can_be_set() -> None:
+    secret = {"name": "PROXY", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}}}
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/store"}
+    store = {"podLabels": {"team": "data"}, "extraEnv": [secret], "serviceAccount": {"annotations": role}}
+    found = render({"fullnameOverride": "bell", "podLabels": {"team": "web", "cost": "12"}, "store": store})
+    assert {pod.labels["team"] for component, pod in found.pods.items() if component in OURS} == {"web", "data"}
+    assert (found.pods["store"].labels["team"], found.pods["postgres"].labels["cost"]) == ("data", "12")
+    assert found.pods["store"].env["PROXY"] == secret
+    assert "PROXY" not in found.pods["gateway"].env
+    accounts = found.of("ServiceAccount")
+    assert accounts["bell-store"]["metadata"]["annotations"] == role
+    assert "annotations" not in accounts["bell-gateway"]["metadata"]
+    assert not [one["metadata"]["name"] for one in found.objects if "notifyx-" in one["metadata"]["name"]]
+    for service in SERVICES:
+        selector = found.of("Service")[f"bell-{service}"]["spec"]["selector"]
+        assert selector.items() <= found.pods[service].labels.items()
+        assert "team" not in found.of("Deployment")[f"bell-{service}"]["spec"]["selector"]["matchLabels"]
+
+
 def test_postgres_keeps_the_mode_of_its_data(default: Rendering) -> None:
     assert default.pods["postgres"].spec["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
 

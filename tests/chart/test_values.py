@@ -45,6 +45,14 @@ from chart.rendered import CHART, ROOT, Refused, helm, render
         ({"smtp": {"existingSecret": "login"}}, "set smtp.host."),
         ({"internalTls": {"issuer": "internal"}}, "additional properties 'issuer' not allowed"),
         ({"internalTls": {"duration": "90d"}}, "at '/internalTls/duration'"),
+        ({"fullnameOverride": "Notify_X"}, "at '/fullnameOverride'"),
+        ({"gateway": {"service": {"type": "LoadBalancer"}}}, "use ingress or httpRoute."),
+        ({"ingress": {"path": "/notifyx"}}, "Notifyx serves at the root of a host of its own; set ingress.host."),
+        ({"publicUrl": "https://example.com/notifyx"}, "publicUrl has the path /notifyx: Notifyx serves at the root"),
+        ({"podLabels": {"app.kubernetes.io/name": "mine"}}, "podLabels has app.kubernetes.io/name: labels that begin"),
+        ({"store": {"podLabels": {"notifyx.dev/metrics": "no"}}}, "podLabels has notifyx.dev/metrics"),
+        ({"auth": {"extraEnv": [{"value": "x"}]}}, "at '/auth/extraEnv/0': missing property 'name'"),
+        ({"auth": {"extraEnv": [{"name": "NOTIFYX_PORT", "value": "1"}]}}, "or to auth.settings."),
     ],
 )
 def test_refused(values: dict[str, Any], said: str) -> None:

@@ -1,7 +1,9 @@
 {{/* Names and labels. A dictionary with the keys "root" and "part" is what most of them take. */}}
 
 {{- define "notifyx.fullname" -}}
-{{- if contains "notifyx" .Release.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains "notifyx" .Release.Name -}}
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
 {{- else -}}
 {{- printf "%s-notifyx" .Release.Name | trunc 50 | trimSuffix "-" -}}
@@ -32,6 +34,9 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 app.kubernetes.io/part-of: notifyx
 {{- if has .part (list "gateway" "auth" "store" "mailer" "operator") }}
 notifyx.dev/metrics: "yes"
+{{- end }}
+{{- with merge (dict) ((index .root.Values .part).podLabels | default dict) .root.Values.podLabels }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
@@ -81,21 +86,6 @@ http://localhost:4000
 {{- else -}}
 ws://localhost:4001/socket
 {{- end -}}
-{{- end -}}
-
-{{/* What every pod of ours looks like from the kubelet's side: restricted Pod Security. */}}
-{{- define "notifyx.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-seccompProfile: {type: RuntimeDefault}
-{{- end -}}
-
-{{- define "notifyx.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{/* The part of a pod that does not depend on what runs in it. */}}
@@ -201,6 +191,9 @@ gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator
 {{- range $name, $value := (index .root.Values .part).settings }}
 - name: NOTIFYX_{{ $name | snakecase | upper }}
   value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
+{{- end }}
+{{- with (index .root.Values .part).extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
