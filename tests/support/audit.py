@@ -1,8 +1,9 @@
 """The dependency audit, ``python -m support.audit UV``: known vulnerabilities of what the lock files name.
 
-``uv audit`` asks OSV about ``uv.lock``, ``npm audit`` asks the npm registry about the web client's lock. A known
-vulnerability fails the audit if a version without it exists; others are printed. Where a database does not answer, as
-on machines that reach package registries only, the audit says so and passes: it must not depend on the network.
+``uv audit`` asks OSV about ``uv.lock``; where OSV does not answer, PyPI is asked package by package.
+``npm audit`` asks the npm registry about the web client's lock. A known vulnerability fails the audit if a version
+without it exists; others are printed. Where a database does not answer, as on machines that reach package registries
+only, the audit says so and passes: it must not depend on the network.
 """
 
 from __future__ import annotations
@@ -10,8 +11,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,8 @@ from support.node import node
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
 MAX_REASON = 300
+PYPI = "https://pypi.org/pypi"
+PYPI_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,62 @@ def ask(command: Sequence[str], folder: Path) -> Any:
     return answer
 
 
+@dataclass(frozen=True)
+class Locked:
+    """A package of PyPI, as a lock file names it."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+def locked(lock: Path) -> list[Locked]:
+    """Return the packages of a ``uv.lock`` that come from an index."""
+    found = tomllib.loads(lock.read_text())["package"]
+    return [Locked(one["name"], one["version"]) for one in found if "registry" in one["source"]]
+
+
+def ask_pypi(packages: Iterable[Locked], base: str = PYPI) -> tuple[list[Vulnerability], list[Locked]]:
+    """Ask PyPI about each package; return what is known, and the packages that it did not answer for.
+
+    A mirror may have only the page of a project, which speaks of its newest version. Raises :class:`NotAnswered` if
+    there is no answer at all.
+    """
+    asked = list(packages)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda package: _pypi(base, package), asked))
+    unanswered = [package for package, answer in zip(asked, answers, strict=True) if answer is None]
+    if len(unanswered) == len(asked):
+        raise NotAnswered(f"{base} knows no vulnerabilities")
+    return [one for answer in answers for one in answer or ()], unanswered
+
+
+def _pypi(base: str, package: Locked) -> list[Vulnerability] | None:
+    page = _page(f"{base}/{package.name}/{package.version}/json") or _page(f"{base}/{package.name}/json")
+    if page is None or "vulnerabilities" not in page or page["info"]["version"] != package.version:
+        return None
+    return [
+        Vulnerability(str(package), f"{one['id']}, {one['summary'] or one['link']}", ", ".join(one["fixed_in"]))
+        for one in page["vulnerabilities"]
+        if not one.get("withdrawn")
+    ]
+
+
+def _page(url: str) -> Any:
+    """The JSON at ``url``; ``None`` where there is no such page."""
+    try:
+        with urllib.request.urlopen(url, timeout=PYPI_SECONDS) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise NotAnswered(f"{url}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise NotAnswered(f"{url}: {error}") from None
+
+
 def report(what: str, found: Sequence[Vulnerability]) -> bool:
     """Print the vulnerabilities; return whether none can be fixed."""
     for one in found:
@@ -90,22 +154,43 @@ def report(what: str, found: Sequence[Vulnerability]) -> bool:
     return not fixable
 
 
+def audit_python(uv: str) -> list[Vulnerability]:
+    """Return what OSV, or else PyPI, knows of ``uv.lock``. Raises :class:`NotAnswered`."""
+    preview = ["--preview-features", "audit-command,json-output"]
+    try:
+        answer = ask([uv, "audit", "--quiet", "--frozen", "--output-format", "json", *preview], ROOT)
+    except NotAnswered as reason:
+        packages = locked(ROOT / "uv.lock")
+        found, unanswered = ask_pypi(packages)
+        print(f"uv.lock: PyPI was asked, because OSV did not answer: {reason}")
+        if unanswered:
+            print(
+                f"uv.lock: PyPI answered for {len(packages) - len(unanswered)} of {len(packages)} packages, "
+                f"and not for these, which have newer versions: {', '.join(map(str, unanswered))}"
+            )
+        return found
+    return python_vulnerabilities(answer)
+
+
+def audit_node() -> list[Vulnerability]:
+    """Return what the npm registry knows of the web client's lock. Raises :class:`NotAnswered`."""
+    return node_vulnerabilities(ask([*node("npm"), "audit", "--json", "--package-lock-only"], WEB_SOURCE))
+
+
 def main(uv: str) -> int:
     """Audit both lock files; return 1 if something can be fixed."""
-    preview = ["--preview-features", "audit-command,json-output"]
-    audits = (
-        ("uv.lock", [uv, "audit", "--quiet", "--frozen", "--output-format", "json", *preview], ROOT),
-        ("package-lock.json", [*node("npm"), "audit", "--json", "--package-lock-only"], WEB_SOURCE),
-    )
+    audits: dict[str, Callable[[], list[Vulnerability]]] = {
+        "uv.lock": partial(audit_python, uv),
+        "package-lock.json": audit_node,
+    }
     clean = True
-    for what, command, folder in audits:
+    for what, audit in audits.items():
         try:
-            answer = ask(command, folder)
+            found = audit()
         except NotAnswered as reason:
             print(f"{what}: not audited, because the database of vulnerabilities did not answer: {reason}")
             continue
-        read = python_vulnerabilities if what == "uv.lock" else node_vulnerabilities
-        clean = report(what, read(answer)) and clean
+        clean = report(what, found) and clean
     return 0 if clean else 1
 
 
