@@ -6,25 +6,15 @@ answered to the publishers.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import TypeVar
-
 import pytest
 
 from cluster.install import Installed
 from cluster.kube import Kube
 from cluster.provider import Cluster
-from cluster.traffic import traffic
+from cluster.traffic import aside, traffic
 from cluster.waiting import wait_for
 
-T = TypeVar("T")
 SERVICES = ("gateway", "auth", "store", "mailer")
-
-
-async def aside(work: Callable[..., T], *arguments: object) -> T:
-    """Run what waits (kubectl, a node's boot) without holding up the traffic."""
-    return await asyncio.to_thread(work, *arguments)
 
 
 def kill_one(kube: Kube, installed: Installed, component: str) -> None:
@@ -100,14 +90,3 @@ def drain(kube: Kube, node: str) -> None:
     """``kubectl drain`` as before maintenance: it keeps to the disruption budgets."""
     flags = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=150s")
     kube.kubectl("drain", node, *flags, deadline=160)
-
-
-async def test_everything_is_restarted(installed: Installed, kube: Kube) -> None:
-    async with traffic(installed, "restarted") as flowing:
-        workloads = [f"deployment/{installed.name(part)}" for part in (*SERVICES, "operator")]
-        await aside(lambda: kube.kubectl("rollout", "restart", *workloads, namespace=installed.namespace))
-        await aside(lambda: kube.wait_rolled_out(installed.namespace, *workloads, deadline=240))
-        await flowing.more()
-    codes = {code for client in flowing.clients for code in client.close_codes}
-    assert codes <= {1012, 1006, None}, "a gateway that stops says 1012: come back"
-    assert 1012 in codes

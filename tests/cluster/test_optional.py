@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.definitions import GATEWAY_API, PROMETHEUS_OPERATOR, Source, definitions
+from cluster.definitions import GATEWAY_API, PROMETHEUS_OPERATOR, defined
 from cluster.install import CHART, Installed, upgrade
 from cluster.kube import Kube
 from cluster.provider import Cluster, Say
@@ -24,18 +24,6 @@ RULES = [
     {"apiGroups": [GATEWAY], "resources": ["*/status"], "verbs": ["update"]},
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
 ]
-
-
-@contextlib.contextmanager
-def defined(kube: Kube, source: Source, say: Say) -> Iterator[None]:
-    """Resource definitions of a project, while the block is entered."""
-    files = [word for path in definitions(source, say) for word in ("-f", str(path))]
-    kube.kubectl("apply", "--server-side", *files)
-    try:
-        kube.kubectl("wait", "--for=condition=Established", "--timeout=60s", *files)
-        yield
-    finally:
-        kube.kubectl("delete", "--timeout=100s", *files)
 
 
 @contextlib.contextmanager

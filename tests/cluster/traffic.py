@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from support.phoenix import Channel, PhoenixClient
 from support.platform import Served, person
 
 HEARTBEAT = 3.0
 """Seconds after which a client asks a silent server: a node without power closes no connection."""
+
+T = TypeVar("T")
 
 PATIENCE = 60.0
 """Longest time that one publish may need, with all its tries, before it is called a failure."""
@@ -64,6 +67,11 @@ class Traffic:
             self.slowest = max(self.slowest, time.monotonic() - started)
             self._published.set()
             await asyncio.sleep(pause)
+
+
+async def aside(work: Callable[..., T], *arguments: object) -> T:
+    """Run what waits (kubectl, a node's boot) without holding up the traffic."""
+    return await asyncio.to_thread(work, *arguments)
 
 
 @contextlib.asynccontextmanager

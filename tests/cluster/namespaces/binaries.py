@@ -1,4 +1,4 @@
-"""Kubernetes' own programs, built from its Go modules, once a machine.
+"""Kubernetes' own programs, and cert-manager's, built from their Go modules, once a machine.
 
 The versions are those of ``gomod/*/go.mod``; the result is kept in the cache folder under a name made of them.
 """
@@ -28,9 +28,7 @@ MODULES = Path(__file__).parent.parent / "gomod"
 
 def binaries(say: Say) -> Path:
     """The folder of the programs: Kubernetes', ``etcd`` and ``coredns``. Raises :class:`NoCluster`."""
-    sources = [path for module in ("coredns", "kubernetes") for path in sorted((MODULES / module).iterdir())]
-    inputs = b"".join(path.read_bytes() for path in sources)
-    folder = cache_folder() / "cluster" / "bin" / hashlib.sha256(inputs + b"1").hexdigest()[:12]
+    folder = _kept("coredns", "kubernetes")
     if (folder / "coredns").exists():
         return folder
     go = go_toolchain(say)
@@ -48,6 +46,32 @@ def binaries(say: Say) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def cert_manager(say: Say) -> Path:
+    """The program of ``gomod/cert-manager``. Raises :class:`NoCluster`."""
+    program = _kept("cert-manager") / "cert-manager"
+    if program.exists():
+        return program
+    go = go_toolchain(say)
+    say("building cert-manager from its Go module; this is done once and takes about a minute and a half on two cores")
+    partial = program.parent.with_name(f"{program.parent.name}.{os.getpid()}")
+    partial.mkdir(parents=True)
+    try:
+        _build(go, MODULES / "cert-manager", partial / program.name, ["."])
+        partial.rename(program.parent)
+    except CommandFailed as error:
+        raise NoCluster(f"cert-manager could not be built from its Go module: {error}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return program
+
+
+def _kept(*modules: str) -> Path:
+    """The folder for what is built of these modules, under a name made of them."""
+    sources = [path for module in modules for path in sorted((MODULES / module).iterdir())]
+    inputs = b"".join(path.read_bytes() for path in sources)
+    return cache_folder() / "cluster" / "bin" / hashlib.sha256(inputs + b"1").hexdigest()[:12]
 
 
 def kubernetes_version() -> str:
