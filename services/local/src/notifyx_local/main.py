@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sys
 
 import typer
 from rich.console import Console
 
 from notifyx_common import logs
 from notifyx_common.errors import NotifyxError
+from notifyx_local.forks import ForkServer
 from notifyx_local.options import UpOptions
+from notifyx_local.stack import service_modules
 from notifyx_local.up import up
 
 EXIT_FAILED = 2
@@ -22,7 +26,11 @@ def run(options: UpOptions) -> None:
     console = Console(highlight=False, soft_wrap=True)
     logs.configure(service="up", instance=str(os.getpid()), level="WARNING", style="console")
     try:
-        asyncio.run(up(options, console))
+        with contextlib.ExitStack() as stack:
+            forks = None
+            if sys.platform == "linux":  # elsewhere a system library may have started a thread
+                forks = stack.enter_context(ForkServer(service_modules(options)))
+            asyncio.run(up(options, console, forks))
     except NotifyxError as error:
         typer.echo(f"notifyx: {error.reason}", err=True)
         raise typer.Exit(EXIT_FAILED) from None

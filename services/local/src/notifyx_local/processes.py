@@ -35,9 +35,11 @@ class ProcessSpec:
     """One process to supervise. It writes ``ready_file`` once it listens; the file is removed before each start.
 
     ``is_ready`` replaces the ready file: it gets the process id. ``account`` runs the process (``None``: the current
-    user). It is stopped with ``stop_signal``, together with those of the same ``stop_rank`` and after those of lower
-    ranks, within ``stop_seconds``. ``kill_signal`` ends it at once; ``orphan_signal`` ends it if the supervisor is
-    killed. ``failure_reason`` finds the reason of a failure in its log.
+    user). A fork server calls the ``main`` of ``module`` in place of ``command``, with its arguments.
+
+    It is stopped with ``stop_signal``, together with those of the same ``stop_rank`` and after those of lower ranks,
+    within ``stop_seconds``. ``kill_signal`` ends it at once; ``orphan_signal`` ends it if the supervisor is killed.
+    ``failure_reason`` finds the reason of a failure in its log.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ProcessSpec:
     start_seconds: float = 60.0
     kill_signal: Signals = SIGKILL
     orphan_signal: Signals = SIGKILL
+    module: str = ""
     failure_reason: Callable[[str], str] = log_tail
 
 

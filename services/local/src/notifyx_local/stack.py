@@ -86,7 +86,8 @@ def mailbox_spec(folders: DataFolders, options: UpOptions) -> ProcessSpec:
     arguments = ("--smtp-port", options.smtp_port, "--http-port", options.mailbox_port, "--folder", folders.mail)
     return ProcessSpec(
         name="mailbox",
-        command=(sys.executable, "-m", "notifyx_mailbox.app", *map(str, arguments)),
+        command=(_program("mailbox"), *map(str, arguments)),
+        module=_module("mailbox"),
         environment={**_inherited_environment(), "NOTIFYX_READY_FILE": str(folders.run / "mailbox.json")},
         log=folders.logs / "mailbox.log",
         stop_rank=2,
@@ -203,13 +204,27 @@ def _service(folders: DataFolders, service: str, name: str, environment: dict[st
     own = {"NOTIFYX_INSTANCE": name, "NOTIFYX_READY_FILE": str(ready_file)}
     return ProcessSpec(
         name=name,
-        command=(str(Path(sys.executable).with_name(f"notifyx-{service}")),),
+        command=(_program(service),),
+        module=_module(service),
         environment={**_inherited_environment(), **environment, **own},
         log=folders.logs / f"{name}.log",
         ready_file=ready_file,
         # Gateways stop first: the other services finish what they accepted.
         stop_rank=0 if service == "gateway" else 1,
     )
+
+
+def service_modules(options: UpOptions) -> list[str]:
+    """Return the modules of the processes that are started, for the fork server."""
+    return [_module(name) for name in ("gateway", "auth", "store", "mailer", *([] if options.smtp else ["mailbox"]))]
+
+
+def _program(service: str) -> str:
+    return str(Path(sys.executable).with_name(f"notifyx-{service}"))
+
+
+def _module(service: str) -> str:
+    return f"notifyx_{service}.app"
 
 
 def _inherited_environment() -> dict[str, str]:

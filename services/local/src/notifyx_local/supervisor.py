@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -23,6 +21,8 @@ from notifyx_common.backoff import between
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_local.accounts import group_of
+from notifyx_local.forks import ForkedProcess, ForkServer
+from notifyx_local.parent_death import die_with_parent
 from notifyx_local.processes import ProcessHistory, ProcessSpec, exit_reason, stop_order
 
 log = get_logger(__name__)
@@ -33,7 +33,8 @@ MAX_LOG = 10 << 20
 _LOG_CHECK_INTERVAL = 5.0
 
 _READY_POLL_INTERVAL = 0.02
-_PR_SET_PDEATHSIG = 1
+
+_Process = asyncio.subprocess.Process | ForkedProcess
 
 
 class StartFailed(NotifyxError):
@@ -43,15 +44,23 @@ class StartFailed(NotifyxError):
 
 
 class Supervisor:
-    """Keeps processes running. ``on_notice`` receives one sentence for each event that a person should know."""
+    """Keeps processes running. ``on_notice`` receives one sentence for each event that a person should know.
+
+    ``forks`` runs the services; without it they are started as programs.
+    """
 
     def __init__(
-        self, state_file: Path, background: Background, on_notice: Callable[[str], None] = log.warning
+        self,
+        state_file: Path,
+        background: Background,
+        on_notice: Callable[[str], None] = log.warning,
+        forks: ForkServer | None = None,
     ) -> None:
         self._state_file = state_file
         self._on_notice = on_notice
+        self._forks = forks
         self._specs: list[ProcessSpec] = []
-        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._running: dict[str, _Process] = {}
         self._histories: dict[str, ProcessHistory] = {}
         self._tasks = background.tasks()
         self._stopping = False
@@ -111,22 +120,16 @@ class Supervisor:
             if process is not None and process.returncode is None:
                 _signal(process, spec.kill_signal)
 
-    async def _spawn(self, spec: ProcessSpec) -> asyncio.subprocess.Process:
+    async def _spawn(self, spec: ProcessSpec) -> _Process:
         if spec.ready_file is not None:
             spec.ready_file.unlink(missing_ok=True)
-        with spec.log.open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                *spec.command,
-                stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
-                env=spec.environment, cwd=spec.cwd, start_new_session=True,
-                user=spec.account, group=group_of(spec.account), extra_groups=[] if spec.account else None,
-                preexec_fn=die_with_parent(spec.orphan_signal, os.getpid()),
-            )  # fmt: skip
+        forked = await self._forks.start(spec) if self._forks is not None and spec.module else None
+        process = forked or await _start_program(spec)
         self._running[spec.name] = process
         self._write_state()
         return process
 
-    async def _until_ready(self, spec: ProcessSpec, process: asyncio.subprocess.Process) -> None:
+    async def _until_ready(self, spec: ProcessSpec, process: _Process) -> None:
         until = time.monotonic() + spec.start_seconds
         while not _is_ready(spec, process.pid):
             if process.returncode is not None:
@@ -137,7 +140,7 @@ class Supervisor:
                 )
             await asyncio.sleep(_READY_POLL_INTERVAL)
 
-    async def _supervise(self, spec: ProcessSpec, process: asyncio.subprocess.Process) -> None:
+    async def _supervise(self, spec: ProcessSpec, process: _Process) -> None:
         while not self._stopping:
             started = time.monotonic()
             code = await process.wait()
@@ -175,6 +178,17 @@ class Supervisor:
             partial.replace(self._state_file)
         except OSError as error:  # a full disk must not end the supervision
             log.warning("state_file_write_failed", reason=error.strerror)
+
+
+async def _start_program(spec: ProcessSpec) -> asyncio.subprocess.Process:
+    with spec.log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *spec.command,
+            stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+            env=spec.environment, cwd=spec.cwd, start_new_session=True,
+            user=spec.account, group=group_of(spec.account), extra_groups=[] if spec.account else None,
+            preexec_fn=die_with_parent(spec.orphan_signal, os.getpid()),
+        )  # fmt: skip
 
 
 async def wait_until(check: Callable[[], Awaitable[str]], deadline: float, what: str) -> None:
@@ -222,23 +236,6 @@ def _reason(spec: ProcessSpec) -> str:
         return spec.failure_reason("")
 
 
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def _signal(process: _Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(number)
-
-
-def die_with_parent(number: signal.Signals, parent: int) -> Callable[[], None] | None:
-    """Return a function for a child to call before exec, so that it gets the signal ``number`` when ``parent`` ends.
-
-    ``None`` if the system has no parent-death signal.
-    """
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # the parent ended before prctl
-            os._exit(1)
-
-    return prepare

@@ -29,6 +29,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.topics import AppliedAction
 from notifyx_local.credentials import Secrets, load_secrets
 from notifyx_local.databases import make_databases
+from notifyx_local.forks import ForkServer
 from notifyx_local.options import (
     InvalidOption,
     Smtp,
@@ -63,8 +64,11 @@ class AlreadyRunning(NotifyxError):
     code = "already_running"
 
 
-async def up(options: UpOptions, console: Console) -> None:
-    """Start all processes, print the addresses, and wait for Ctrl-C. Raises :class:`NotifyxError` if a start fails."""
+async def up(options: UpOptions, console: Console, forks: ForkServer | None = None) -> None:
+    """Start all processes, print the addresses, and wait for Ctrl-C. Raises :class:`NotifyxError` if a start fails.
+
+    ``forks`` runs the services; without it they are started as programs.
+    """
     resources = read_folder(options.topics) if options.topics is not None else []
     local = Smtp("127.0.0.1", options.smtp_port, "none", sender=options.sender)
     smtp = parse_smtp(options.smtp, options.sender) if options.smtp else local
@@ -85,7 +89,7 @@ async def up(options: UpOptions, console: Console) -> None:
                 console.print(f"  {sentence}", markup=False)
 
         background = Background(Metrics())
-        supervisor = Supervisor(folders.data / "state.json", background, print_notice)
+        supervisor = Supervisor(folders.data / "state.json", background, print_notice, forks)
         stop = _stop_on_signals(supervisor)
         background.listen(lambda _: None if stop.done() else stop.set_result(None))
         try:

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from notifyx_common.errors import NotifyxError
-from notifyx_local.supervisor import die_with_parent
+from notifyx_local.parent_death import die_with_parent
 
 WEB_SOURCE = Path(__file__).resolve().parents[3] / "web"
 """Folder of the sources in a source tree; an installed package has none."""
