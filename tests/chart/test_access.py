@@ -55,6 +55,14 @@ def peers(rendering: Rendering, peer: dict[str, Any]) -> list[str]:
     return ["anyone" if not peer else "named"]
 
 
+def test_no_policy_has_an_empty_list(everything: Rendering) -> None:
+    """The API server drops it: each upgrade would then change a policy that is the same."""
+    policies = everything.of("NetworkPolicy")
+    assert policies
+    assert [name for name, policy in policies.items() if [] in policy["spec"].values()] == []
+    assert all("Egress" in policy["spec"]["policyTypes"] for policy in policies.values())
+
+
 def test_who_is_reached_by_whom(default: Rendering, everything: Rendering) -> None:
     wanted = {(component, peer, port) for (component, port), who in WAYS.items() for peer in who}
     assert ways(default, "ingress") == {way for way in wanted if way[0] not in ("mailbox", "prometheus")}
