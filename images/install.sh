@@ -7,6 +7,10 @@ sync="/opt/uv/bin/uv sync --quiet --frozen --no-dev --python /usr/local/bin/pyth
 case $1 in
 dependencies)
     $sync --no-install-workspace
+    # What scanners of images look for: a list of what is installed, from the lock file.
+    mkdir /opt/notifyx/sbom
+    /opt/uv/bin/uv export --quiet --frozen --no-dev --package "notifyx-$2" --format cyclonedx1.5 \
+        --preview-features sbom-export --output-file "/opt/notifyx/sbom/notifyx-$2.cdx.json" >/dev/null
     ;;
 code)
     $sync --no-editable

@@ -121,6 +121,21 @@ def test_a_part_is_nobody_and_writes_nowhere_but_tmp(inside: list[str]) -> None:
     assert run([*inside, "sh", "-c", script]).split() == ["10001", "10001", "/tmp", "/tmp"]
 
 
+def test_an_image_lists_what_is_installed_in_it(image: Image, inside: list[str]) -> None:
+    part = image.name.rpartition(":")[0].removeprefix("localhost/notifyx-")
+    script = "cd /opt/notifyx; cat sbom/notifyx-$0.cdx.json; ls -d lib/python3*/site-packages/*.dist-info >&2"
+    done = subprocess.run([*inside, "sh", "-c", script, part], capture_output=True, text=True, timeout=60, check=True)
+    listed = json.loads(done.stdout)
+    assert listed["bomFormat"] == "CycloneDX"
+    installed = {Path(line).stem.lower().replace("_", "-") for line in done.stderr.splitlines()}
+    assert {one for one in installed if not one.startswith("notifyx-")} <= {
+        f"{one['name']}-{one['version']}" for one in listed["components"]
+    }
+    if part == "gateway":
+        web = json.loads(run([*inside, "cat", "/opt/notifyx/sbom/notifyx-web.cdx.json"]))
+        assert {"react", "phoenix"} <= {one["name"] for one in web["components"]}
+
+
 def test_nothing_is_built_twice(images: list[Image]) -> None:
     said: list[str] = []
 
