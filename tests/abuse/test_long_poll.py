@@ -15,6 +15,8 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Quart
 
+from notifyx_common.metrics import Metrics
+from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answers
 from notifyx_common.serving.lifecycle import bind
 from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.settings import SocketSettings
@@ -50,6 +52,7 @@ async def serving(settings: SocketSettings) -> AsyncIterator[Door]:
         memory.topic("news")
         async with LongPoll(gateway.listener.context) as poll, aiohttp.ClientSession() as http:
             app = Quart("longpoll")
+            hold_answers(app, AnswerBudget(AnswerLimits(), Metrics()))
             app.register_blueprint(poll.blueprint())
             sock, closing, config = bind("127.0.0.1", 0, "NOTIFYX_PORT"), asyncio.Event(), Config()
             url = f"http://127.0.0.1:{sock.getsockname()[1]}/socket/longpoll"

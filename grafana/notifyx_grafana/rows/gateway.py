@@ -71,6 +71,7 @@ ROW = Row(
                 Query(per_second("notifyx_connections_refused_total", "cap"), "refused: {{cap}}"),
                 Query(per_second("notifyx_connections_aborted_total", "cause"), "ended: {{cause}}"),
                 Query(per_second("notifyx_reading_pauses_total", "cause"), "not read: {{cause}}"),
+                Query(per_second("notifyx_pending_output_closed_total", "transport"), "not reading: {{transport}}"),
             ),
             unit=EVENTS,
             nothing="Nobody was disconnected",

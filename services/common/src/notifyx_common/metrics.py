@@ -210,6 +210,13 @@ CATALOGUE: tuple[Metric, ...] = (
         _one_label("budget", "in_flight", "unwritten"),
     ),
     Metric(
+        "notifyx_pending_output_closed_total",
+        "counter",
+        ("transport",),
+        "Connections closed because they were not read while what waits for all clients together was at its limit",
+        _one_label("websocket", "longpoll", "stream"),
+    ),
+    Metric(
         "notifyx_feed_gaps_healed_total",
         "counter",
         (),

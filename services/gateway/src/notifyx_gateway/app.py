@@ -23,7 +23,7 @@ from notifyx_common.serving.web import ReadinessCheck
 from notifyx_gateway.dashboard.collector import IDLE_POLL_INTERVAL, IDLE_POLL_INTERVAL_WITH_PROMETHEUS, Collector
 from notifyx_gateway.dashboard.ledger import LedgerReader
 from notifyx_gateway.dashboard.prometheus_charts import PrometheusCharts
-from notifyx_gateway.delivery.hub import Hub
+from notifyx_gateway.delivery.hub import Hub, HubSettings
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.mail.dispatch import Dispatcher
 from notifyx_gateway.mail.verification import EmailVerification
@@ -143,7 +143,13 @@ class GatewayNode(Node[GatewaySettings]):
         self.history = CachedHistory(
             self.store, clock=clock, metrics=metrics, background=background, shared=self.shared
         )
-        self.hub = Hub(store=self.store, metrics=metrics, clock=clock, background=background)
+        self.hub = Hub(
+            store=self.store,
+            metrics=metrics,
+            clock=clock,
+            background=background,
+            settings=HubSettings(max_pending_total=settings.max_pending_total),
+        )
         self.limits = Limits(settings, clock=clock, metrics=metrics, background=background, shared=self.shared)
         self.request_auth = RequestAuthenticator(
             self.authenticator, settings, limits=self.limits, security=self.security, metrics=metrics

@@ -81,6 +81,10 @@ class GatewaySettings(PrometheusSettings):
     max_pending: int = Field(default=1 << 20, ge=512 << 10)
     """Maximum output buffered for a connection; beyond it the connection is closed and its client resumes."""
 
+    max_pending_total: int = Field(default=128 << 20, ge=8 << 20)
+    """Maximum output buffered for all sockets, long polls and event streams of this node together; beyond it, clients
+    that do not read catch up later, and are closed after 5 s."""
+
     max_channels: int = Field(default=100, ge=1, le=10_000)
     """Maximum number of joined channels of one socket."""
 

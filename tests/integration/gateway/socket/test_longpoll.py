@@ -14,6 +14,8 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Quart
 
+from notifyx_common.metrics import Metrics
+from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answers
 from notifyx_common.serving.lifecycle import bind
 from notifyx_gateway.socket import longpoll
 from notifyx_gateway.socket.longpoll import LongPoll
@@ -84,6 +86,7 @@ async def poll(gateway: Gateway) -> AsyncIterator[LongPoll]:
 @pytest.fixture
 async def client(poll: LongPoll) -> AsyncIterator[Client]:
     app = Quart("longpoll")
+    hold_answers(app, AnswerBudget(AnswerLimits(), Metrics()))
     app.register_blueprint(poll.blueprint())
     sock, closing, config = bind("127.0.0.1", 0, "NOTIFYX_PORT"), asyncio.Event(), Config()
     address = f"http://127.0.0.1:{sock.getsockname()[1]}/socket/longpoll"
@@ -190,7 +193,12 @@ async def test_a_bad_line_ends_the_session(client: Client, poll: LongPoll, line:
     assert (await client.get())["status"] == 410
 
 
-async def test_what_waits_is_bounded(client: Client, poll: LongPoll, memory: MemoryStore) -> None:
+def waiting(gateway: Gateway) -> float | None:
+    """Bytes that wait for all clients."""
+    return gateway.metrics.registry.get_sample_value("notifyx_pool_places", {"pool": "pending_output", "state": "used"})
+
+
+async def test_what_waits_is_bounded(client: Client, memory: MemoryStore, gateway: Gateway) -> None:
     await client.get()
     await client.post(message("1", "1", "topic:news", "phx_join", {}))
     await client.messages(1)
@@ -199,12 +207,32 @@ async def test_what_waits_is_bounded(client: Client, poll: LongPoll, memory: Mem
             memory.append("news", "x" * 1000, count=20)
             if await client.post(message(None, "1", "phoenix", "heartbeat", {})) == 410:
                 break
+    assert waiting(gateway) == 0, "the session is gone"
     last = memory.topics["news"].last_seq
     client.token = "null"
     await client.get()
     await client.post(message("1", "1", "topic:news", "phx_join", {"since": 0}))
     got = await client.messages(1 + last)
     assert [part[4]["seq"] for part in got[1:]] == list(range(1, last + 1))
+    async with asyncio.timeout(60):
+        while waiting(gateway):  # an answer counts until it is written
+            await asyncio.sleep(0.01)
+
+
+async def test_a_session_of_a_full_node_gives_way_and_the_client_resumes(
+    client: Client, poll: LongPoll, memory: MemoryStore, gateway: Gateway
+) -> None:
+    await client.get()
+    await client.post(message("1", "1", "topic:news", "phx_join", {}))
+    await client.messages(1)
+    memory.append("news", "x" * 1000, count=20)
+    async with asyncio.timeout(60):
+        while (waiting(gateway) or 0) < 20_000:
+            await asyncio.sleep(0.01)
+    [session] = poll._sessions.values()
+    session.give_way(at_once=False)
+    assert waiting(gateway) == 0
+    assert (await client.get())["status"] == 410
 
 
 async def test_a_drain_ends_sessions(client: Client, poll: LongPoll) -> None:

@@ -6,12 +6,15 @@ A sink is in one of three states in its :class:`~notifyx_gateway.delivery.topic_
 - **ahead**: its join returned a later position than the feed has reached; it gets only the rows above its cursor.
 - **behind**: a task reads what it misses, from the ring or the log, as fast as the sink accepts it. Once it has
   reached ``head`` it becomes live, without an ``await`` between the check and the change.
+
+While the bound of what waits for all clients is full (:mod:`~notifyx_gateway.delivery.pending`), a sink with more than
+:data:`SMALL` waiting gets nothing, and nothing is read for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from notifyx_common.background import Background
 from notifyx_common.clock import Clock
@@ -20,6 +23,7 @@ from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.delivery.catchup import CatchUp, LogReader, next_chunk
 from notifyx_gateway.delivery.cursors import Row
+from notifyx_gateway.delivery.pending import PendingOutput
 from notifyx_gateway.delivery.sinks import Sink
 from notifyx_gateway.delivery.topic_state import TopicState
 
@@ -27,6 +31,9 @@ log = get_logger(__name__)
 
 BURST = 256 << 10
 """Bytes; more than this in one tick is written at the pace that each sink accepts."""
+
+SMALL = 64 << 10
+"""Bytes that may wait for one sink while the bound of all clients is full."""
 
 
 class Fanout:
@@ -36,6 +43,7 @@ class Fanout:
         self,
         *,
         log_reader: LogReader,
+        pending: PendingOutput,
         metrics: Metrics,
         clock: Clock,
         background: Background,
@@ -43,6 +51,7 @@ class Fanout:
         on_lost: Callable[[Sink, NotifyxError], None],
     ) -> None:
         self._log_reader = log_reader
+        self._pending = pending
         self._clock = clock
         self._on_rows = on_rows
         self._on_lost = on_lost
@@ -101,18 +110,42 @@ class Fanout:
     def _broadcast(self, state: TopicState, rows: list[Row], before: int) -> None:
         for kind, group in tuple(state.live.items()):
             payload, size = kind.encode(rows)
-            sinks = tuple(group)
-            if size > BURST:
-                for sink in sinks:
-                    if sink.writable_bytes() < size:
-                        state.remove(sink)
-                        self.attach(state, sink, before)
-                    else:
-                        sink.send(payload, size)
-            else:
-                for sink in sinks:
-                    sink.send(payload, size)
+            sinks: Sequence[Sink] = tuple(group)
+            if size > BURST or self._pending.full:
+                ready = [sink for sink in sinks if self._has_room(sink, size)]
+                for sink in group.difference(ready):
+                    state.remove(sink)
+                    self.attach(state, sink, before)
+                sinks = ready
+            for sink in sinks:
+                sink.send(payload, size)
             self._deliveries.labels(kind.transport).inc(len(rows) * len(sinks))
+
+    def _has_room(self, sink: Sink, size: int) -> bool:
+        """Return whether a live sink accepts a payload that other sinks get, too."""
+        if self._pending.full and (waiting := sink.waiting_bytes()):
+            return waiting + size <= SMALL
+        return sink.writable_bytes() >= size
+
+    def _room(self, sink: Sink) -> int:
+        """Return how many bytes may be queued for one sink alone."""
+        return SMALL - sink.waiting_bytes() if self._pending.full else sink.writable_bytes()
+
+    def _is_drained(self, sink: Sink) -> bool:
+        """Return whether there is room for more of what the sink misses."""
+        if self._pending.full:
+            return self._room(sink) >= SMALL // 2
+        return sink.writable_bytes() >= BURST or sink.waiting_bytes() <= SMALL
+
+    async def _wait_for_room(self, sink: Sink) -> None:
+        while not sink.closed and not self._is_drained(sink):
+            await asyncio.sleep(0)  # the event loop may write what was queued in this iteration at the end of it
+            if self._is_drained(sink):
+                return
+            if self._pending.full:
+                await self._pending.measured()
+            else:
+                await sink.wait_drained()
 
     def _serve_ahead(self, state: TopicState) -> None:
         for sink, cursor in tuple(state.ahead.items()):
@@ -122,6 +155,9 @@ class Fanout:
 
     def _replay_ring(self, state: TopicState, sink: Sink, cursor: int) -> bool:
         """Bring the sink to the head from the ring, if the ring has all rows and the sink can accept them."""
+        room = self._room(sink)
+        if room <= 0:
+            return False
         memo = state.memo
         if memo is None or memo[:3] != (sink.format, cursor, state.head):
             rows = state.ring.after(cursor)
@@ -130,7 +166,7 @@ class Fanout:
             # After an outage many sinks return with the same cursor.
             memo = state.memo = (sink.format, cursor, state.head, *sink.format.encode(rows), len(rows))
         payload, size, count = memo[3:]
-        if size > min(sink.writable_bytes(), BURST):
+        if size > min(room, BURST):
             return False
         if count:
             sink.send(payload, size)
@@ -145,24 +181,31 @@ class Fanout:
                     state.behind.pop(sink, None)
                     self.attach(state, sink, work.cursor)
                     return
+                # A sink that waits holds no rows: they are read when there is room for them.
+                await self._wait_for_room(sink)
                 rows, covered = await work.next_rows()
-                done = 0
-                while done < len(rows):
-                    if sink.writable_bytes() < BURST:
-                        await sink.wait_drained()
-                    # Half of it: the framing around each row takes space, too.
-                    part = next_chunk(rows, done, min(BURST, sink.writable_bytes() // 2))
-                    payload, size = sink.format.encode(part)
-                    if sink.closed:
-                        return
-                    sink.send(payload, size)
-                    self._deliveries.labels(sink.format.transport).inc(len(part))
-                    work.cursor = part[-1][0]
-                    done += len(part)
-                work.cursor = max(work.cursor, covered)
+                if await self._write(work, rows):
+                    work.cursor = max(work.cursor, covered)
         except NotifyxError as error:
             log.warning("catch_up_failed", topic=state.name, code=error.code)
             self._on_lost(sink, error)
         finally:
             if state.behind.get(sink) is asyncio.current_task():
                 del state.behind[sink]
+
+    async def _write(self, work: CatchUp, rows: Sequence[Row]) -> bool:
+        """Write those of ``rows`` for which there is room; return whether these were all."""
+        sink, done = work.sink, 0
+        while done < len(rows):
+            if not self._is_drained(sink):
+                await asyncio.sleep(0)
+            if sink.closed or not self._is_drained(sink):
+                return False
+            # Half of it: the framing around each row takes space, too.
+            part = next_chunk(rows, done, min(BURST, self._room(sink) // 2))
+            payload, size = sink.format.encode(part)
+            sink.send(payload, size)
+            self._deliveries.labels(sink.format.transport).inc(len(part))
+            work.cursor = part[-1][0]
+            done += len(part)
+        return True

@@ -23,6 +23,7 @@ from notifyx_gateway.delivery.catchup import LogReader
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.fanout import Fanout
 from notifyx_gateway.delivery.feed_client import FeedClient
+from notifyx_gateway.delivery.pending import DEFAULT_LIMIT, PATIENCE, PendingOutput
 from notifyx_gateway.delivery.sinks import Observer, Sink
 from notifyx_gateway.delivery.topic_state import TopicState
 from notifyx_gateway.upstream.store import Store
@@ -31,10 +32,14 @@ from notifyx_topics.names import INBOX_PREFIX
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """``linger``: seconds that a topic without consumers stays watched. ``retry``: pause between permission checks."""
+    """``linger``: seconds that a topic without consumers stays watched. ``retry``: pause between permission checks.
+    ``max_pending_total``: bytes that may wait for all clients together, ``patience``: seconds that each of them has to
+    read what waits while these are used up."""
 
     linger: float = 30.0
     retry: float = 0.5
+    max_pending_total: int = DEFAULT_LIMIT
+    patience: float = PATIENCE
 
 
 class Hub:
@@ -57,6 +62,10 @@ class Hub:
         self._observed: dict[str, set[Observer]] = {}
         self._observers: set[Observer] = set()
         self._checks = background.tasks()
+        self.pending = PendingOutput(
+            self._settings.max_pending_total, metrics=metrics, clock=clock, patience=self._settings.patience
+        )
+        """What waits for the clients of this node."""
         log_reader = LogReader(store, background)
         self.feed = FeedClient(
             store.client,
@@ -68,6 +77,7 @@ class Hub:
         )
         self._fanout = Fanout(
             log_reader=log_reader,
+            pending=self.pending,
             metrics=metrics,
             clock=clock,
             background=background,
@@ -90,6 +100,7 @@ class Hub:
                 state.linger.cancel()
         await self._checks.close()
         await self._fanout.close()
+        self.pending.close()
 
     # Consumers
 

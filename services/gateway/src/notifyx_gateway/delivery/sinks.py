@@ -49,6 +49,10 @@ class Sink(Protocol):
         """Deliver the payload. A sink that cannot keep up closes itself and detaches from the hub."""
         ...
 
+    def waiting_bytes(self) -> int:
+        """Return how many bytes wait to be written to the client, over all its topics."""
+        ...
+
     def writable_bytes(self) -> int:
         """Return how many bytes can be sent now without closing the sink."""
         ...

@@ -18,6 +18,7 @@ import orjson
 from notifyx_common.errors import NotifyxError, TooManyRequests
 from notifyx_common.principal import Principal
 from notifyx_gateway.delivery.cursors import Row
+from notifyx_gateway.delivery.pending import PendingOutput
 
 KEEP_ALIVE = b": keep-alive\n\n"
 
@@ -48,15 +49,26 @@ def encode_event(name: str, data: Any) -> bytes:
 class EventStream:
     """The sink of one response, with the queue of what is still to be written."""
 
+    transport = "stream"
+
     def __init__(
-        self, principal: Principal, topic: str, *, max_pending: int, on_end: Callable[[], None] | None = None
+        self,
+        principal: Principal,
+        topic: str,
+        *,
+        max_pending: int,
+        together: PendingOutput,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
+        """``together`` counts what waits for all clients."""
         self._principal = principal
         self._topic = topic
         self._max_pending = max_pending
+        self._together = together
         self._on_end = on_end
         self._queue: deque[bytes] = deque()
         self._pending = 0
+        self.accepted = 0
         self._closed = False
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -87,6 +99,9 @@ class EventStream:
             return
         self._enqueue(payload)
 
+    def waiting_bytes(self) -> int:
+        return self._pending
+
     def writable_bytes(self) -> int:
         return 0 if self._closed else max(0, self._max_pending - self._pending)
 
@@ -104,6 +119,17 @@ class EventStream:
 
     def failed(self, error: NotifyxError) -> None:
         self.end("error", error.to_reply())
+
+    # Output
+
+    @property
+    def owner(self) -> str:
+        return self._principal.id
+
+    def give_way(self, *, at_once: bool) -> None:
+        self.failed(TooManyRequests("This stream was not read fast enough; resume it with Last-Event-ID."))
+        if at_once:
+            self.close()
 
     # What the response calls
 
@@ -124,6 +150,7 @@ class EventStream:
     def close(self) -> None:
         """Close the stream after the client has disconnected, and drop what is queued."""
         self._closed = True
+        self._pending -= sum(map(len, self._queue))
         self._queue.clear()
         self._filled.set()
         self._emptied.set()
@@ -152,9 +179,12 @@ class EventStream:
     def on_written(self, payload: bytes) -> None:
         """Record that ``payload`` was written to the client."""
         self._pending = max(0, self._pending - len(payload))
+        self._together.note(self, self._pending)
         self._emptied.set()
 
     def _enqueue(self, payload: bytes) -> None:
         self._queue.append(payload)
         self._pending += len(payload)
+        self.accepted += len(payload)
+        self._together.note(self, self._pending)
         self._filled.set()

@@ -129,6 +129,9 @@ class StoreChannel:
     def send(self, payload: Any, size: int) -> None:
         self.client.transport.deliver(payload, size)
 
+    def waiting_bytes(self) -> int:
+        return self.client.transport.waiting_bytes()
+
     def writable_bytes(self) -> int:
         return self.client.transport.writable_bytes()
 

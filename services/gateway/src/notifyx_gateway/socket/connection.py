@@ -47,6 +47,9 @@ HIGH_WATER = 256 << 10
 
 LOW_WATER = 64 << 10
 
+LARGE = 64 << 10
+"""Bytes; a smaller write is counted as waiting only if something waits already: the event loop may write it later."""
+
 TURN = 16
 """Messages of one turn."""
 
@@ -76,6 +79,7 @@ class WebSocketConnection(WSListener):
         "_kind",
         "_late",
         "_loop",
+        "_note",
         "_on_closed",
         "_on_gone",
         "_on_opened",
@@ -88,7 +92,7 @@ class WebSocketConnection(WSListener):
         "_turns",
         "_waiting",
         "_write",
-        "_written",
+        "accepted",
         "client",
         "closed",
         "last_frame_at",
@@ -126,7 +130,8 @@ class WebSocketConnection(WSListener):
         self._late = 0
         self._waiting: asyncio.Future[None] | None = None
         self._close_timer: asyncio.TimerHandle | None = None
-        self._written = self._progress = 0
+        self._note = context.hub.pending.note
+        self.accepted = self._progress = 0
         self._progress_at = self.last_frame_at = self._loop.time()
         self.closed = True
         self.client = ConnectedClient(self, context, make_handler, verified=admission.verified, key=admission.key)
@@ -180,6 +185,7 @@ class WebSocketConnection(WSListener):
             self._close_timer.cancel()
             self._close_timer = None
         self._place.release()
+        self._context.hub.pending.forget(self)
         self._on_gone(self)
 
     @property
@@ -195,7 +201,8 @@ class WebSocketConnection(WSListener):
             self._finish("1002")
             return
         pending = self._pending()
-        progress = self._written - pending
+        self._note(self, pending)
+        progress = self.accepted - pending
         if not pending or progress != self._progress:
             self._progress, self._progress_at = progress, now
         elif now - self._progress_at > self._context.settings.write_timeout:
@@ -207,6 +214,17 @@ class WebSocketConnection(WSListener):
         if self._raw is not None:
             self._context.metrics.counter("notifyx_connections_aborted_total").labels(cause).inc()
             self._raw.abort()
+
+    # Output
+
+    @property
+    def owner(self) -> str:
+        return self.client.principal.id
+
+    def give_way(self, *, at_once: bool) -> None:
+        self.close(TRY_AGAIN_LATER, "more waits for clients that do not read than this node holds")
+        if at_once:
+            self.abort("not_reading")
 
     # ClientTransport
 
@@ -225,10 +243,14 @@ class WebSocketConnection(WSListener):
             return
         if self._out is not None:
             self._flush()
+        waited = self._pending()
         self._write(payload)
-        self._written += size
-        if self._pending() > self._context.settings.max_pending:
-            self._overflow()
+        self.accepted += size
+        if waited or size > LARGE:
+            self._bound()
+
+    def waiting_bytes(self) -> int:
+        return int(self._pending())
 
     def writable_bytes(self) -> int:
         return int(self._context.settings.max_pending - self._pending())
@@ -374,13 +396,18 @@ class WebSocketConnection(WSListener):
         self._put(out[0] if len(out) == 1 else b"".join(out))
 
     def _put(self, data: bytes) -> None:
+        waited = self._pending()
         self._write(data)
-        self._written += len(data)
-        if self._pending() > self._context.settings.max_pending:
-            self._overflow()
+        self.accepted += len(data)
+        if waited or len(data) > LARGE:
+            self._bound()
 
-    def _overflow(self) -> None:
-        self.close(TRY_AGAIN_LATER, "the client does not read fast enough")
+    def _bound(self) -> None:
+        """Count what waits; close the connection if it is too much."""
+        pending = self._pending()
+        self._note(self, pending)
+        if pending > self._context.settings.max_pending:
+            self.close(TRY_AGAIN_LATER, "the client does not read fast enough")
 
     def _finish(self, reason: str) -> None:
         """End the channels; from now on the connection has the grace to close its descriptor."""

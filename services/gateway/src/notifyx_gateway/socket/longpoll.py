@@ -24,6 +24,7 @@ from notifyx_common.background import every
 from notifyx_common.errors import NotifyxError, TooLarge, Unavailable
 from notifyx_common.limiting.addresses import capped_address
 from notifyx_common.logs import get_logger
+from notifyx_common.serving.answers import answer
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.socket.admission import Admission
 from notifyx_gateway.socket.client import INTERNAL_ERROR, TOKEN_EXPIRED, ConnectedClient
@@ -80,6 +81,10 @@ class LongPollSession:
         self._max_pending = context.settings.max_pending
         self._queue: deque[bytes] = deque()
         self._pending = 0
+        self._unread = 0
+        self._answers: set[asyncio.Task[None]] = set()
+        self._together = context.hub.pending
+        self.accepted = 0
         self._changed = asyncio.Event()
         self._emptied = asyncio.Event()
         self._reading = asyncio.Event()
@@ -97,10 +102,14 @@ class LongPollSession:
             return
         self._queue.extend(payload)
         self._pending += size
+        self.accepted += size
+        self._together.note(self, self.waiting_bytes())
         self._changed.set()
         if self._pending > self._max_pending:
-            self._queue.clear()
-            self.close(TRY_AGAIN_LATER, "the client does not poll fast enough")
+            self._drop("the client does not poll fast enough")
+
+    def waiting_bytes(self) -> int:
+        return self._pending + self._unread
 
     def writable_bytes(self) -> int:
         return self._max_pending - self._pending
@@ -119,6 +128,16 @@ class LongPollSession:
             event.set()
         self.client.on_closed()
 
+    def discard(self) -> None:
+        """Drop what is queued."""
+        self._queue.clear()
+        self._pending = 0
+        self._together.note(self, self._unread)
+
+    def _drop(self, reason: str) -> None:
+        self.discard()
+        self.close(TRY_AGAIN_LATER, reason)
+
     def pause(self) -> None:
         self._reading.clear()
 
@@ -130,6 +149,17 @@ class LongPollSession:
 
     def format(self, topic: str) -> TextFormat:
         return TextFormat(topic)
+
+    # Output
+
+    @property
+    def owner(self) -> str:
+        return self.client.principal.id
+
+    def give_way(self, *, at_once: bool) -> None:
+        self._drop("more waits for clients that do not read than this node holds")
+        for task in self._answers:
+            task.cancel()
 
     # Requests
 
@@ -150,11 +180,30 @@ class LongPollSession:
         if turn != self._turn:
             return []
         self.last_poll = loop.time()
+        if self._unread + self._pending > 2 * self._max_pending:
+            self._drop("the client does not read its answers")
         messages = list(self._queue)
         self._queue.clear()
-        self._pending = 0
+        if messages:
+            self._wait_for_reader()
         self._emptied.set()
         return messages
+
+    def _wait_for_reader(self) -> None:
+        """Count what was queued until the answer to the current request has been written, or its connection is lost."""
+        size, self._pending = self._pending, 0
+        self._unread += size
+        task = asyncio.current_task()
+        assert task is not None
+        writing = task
+        self._answers.add(writing)
+
+        def read() -> None:
+            self._answers.discard(writing)
+            self._unread -= size
+            self._together.note(self, self.waiting_bytes())
+
+        answer().at_end(read)
 
     async def receive(self, line: bytes) -> None:
         """Handle one message. Raises :class:`BadFrame`, or :class:`Unavailable` if too many are in progress."""
@@ -330,6 +379,7 @@ class LongPoll:
             self._disconnects.labels(reason).inc()
             session.place.release()
             session.close(INTERNAL_ERROR, reason)
+            session.discard()
 
     async def _end_idle(self) -> None:
         now, wall = asyncio.get_running_loop().time(), self._context.clock.now().timestamp()

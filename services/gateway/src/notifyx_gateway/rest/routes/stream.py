@@ -121,7 +121,11 @@ class EventStreams:
         self, verified: VerifiedToken, token: str, result: JoinResult, since: int | None
     ) -> AsyncIterator[bytes]:
         stream = EventStream(
-            verified.principal, result.topic, max_pending=self._settings.max_pending, on_end=_close_after_grace()
+            verified.principal,
+            result.topic,
+            max_pending=self._settings.max_pending,
+            together=self._hub.pending,
+            on_end=_close_after_grace(),
         )
         self._open.add(stream)
         self._connections.inc()
@@ -152,6 +156,7 @@ class EventStreams:
         finally:
             self._hub.detach(stream)
             stream.close()
+            self._hub.pending.forget(stream)
             self._open.discard(stream)
             self._connections.dec()
             self._gone.set()
