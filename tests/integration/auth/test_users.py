@@ -29,6 +29,7 @@ async def test_sign_up_and_me(database: str) -> None:
             "role": "user",
             "email_verified": False,
             "created_at": "2026-01-01T12:00:00Z",
+            "time_zone": "",
         }
         stored = await User.get(id=ada.id)
         assert stored.password_hash.startswith("$argon2id$")
@@ -36,6 +37,20 @@ async def test_sign_up_and_me(database: str) -> None:
         assert (await auth.call("GET", "/me")).status == 401
         for nobody in (str(uuid.uuid4()), "system:prober", "no\0body"):
             assert (await auth.call("GET", "/me", as_=Principal(id=nobody))).status == 404
+
+
+async def test_a_time_zone_is_one_that_exists(database: str) -> None:
+    async with running_auth(database) as auth:
+        ada = await auth.sign_up("ada@example.org")
+        for zone in ("Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "UTC", ""):
+            answer = await auth.call("PUT", "/me/time-zone", {"time_zone": zone}, as_=ada)
+            assert (answer.status, answer.data["time_zone"]) == (200, zone)
+        await auth.call("PUT", "/me/time-zone", {"time_zone": "Asia/Tokyo"}, as_=ada)
+        for wrong in ("Europe", "No/Where", "../../etc/passwd", "/etc/passwd", "x" * 65, "a b", 3, None):
+            answer = await auth.call("PUT", "/me/time-zone", {"time_zone": wrong}, as_=ada)
+            assert (answer.status, answer.data["code"]) == (400, "validation_failed")
+        resolved = await auth.call("POST", "/users:resolve", {"users": [ada.id]})
+        assert resolved.data["users"][ada.id]["time_zone"] == "Asia/Tokyo"
 
 
 async def test_an_email_is_taken_whatever_its_case_also_at_the_same_time(database: str) -> None:

@@ -13,6 +13,7 @@ from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.mailer import Mail, MailResult, NotificationContext, UnreadableContext
 from notifyx_common.contracts.store.outbox import OutboxMail
 from notifyx_gateway.mail.dispatch import FENCED, chunk_answer, prepare, result_of
+from notifyx_gateway.mail.links import with_links
 from notifyx_mailer.errors import MailFailed, MailRejected
 from notifyx_mailer.recent_ids import RecentIds
 from notifyx_mailer.refusals import Stage, classify_refusal
@@ -86,14 +87,28 @@ def mail_of(number: int, user: str) -> OutboxMail:
 
 def test_only_verified_users_get_mail() -> None:
     def user(name: str, verified: bool) -> ResolvedUser:
-        return ResolvedUser(id=name, email=f"{name}@x.org", name="", email_verified=verified)
+        return ResolvedUser(id=name, email=f"{name}@x.org", name="", email_verified=verified, time_zone="Europe/Berlin")
 
     due = [mail_of(1, "ann"), mail_of(2, "bob"), mail_of(3, "cyd")]
     mails, results = prepare(due, {"ann": user("ann", True), "bob": user("bob", False)}, "https://n.test")
     assert [(mail.id, mail.message_id, mail.to) for mail in mails] == [("m1", "<m1@x>", "ann@x.org")]
     assert mails[0].unsubscribe_url == "https://n.test/unsubscribe?token=a%2Fb%2Bc%3D"
-    assert mails[0].context == NotificationContext(title="t", link="https://own.link/"), "the store's own link wins"
+    assert mails[0].context == NotificationContext(title="t", link="https://own.link/", time_zone="Europe/Berlin"), (
+        "the store's own link wins"
+    )
     assert [(result.id, result.status) for result in results] == [("m2", "unverified"), ("m3", "unverified")]
+
+
+def test_links_lead_to_what_a_mail_is_about() -> None:
+    one = {"topic": "a.b", "seq": 7, "title": "t"}
+    assert with_links(one, "https://n.test")["link"] == "https://n.test/topics/a.b/n/7"
+    assert with_links({"topic": "user:u1", "seq": 7}, "https://n.test")["link"] == "https://n.test/messages/n/7"
+    digest = with_links({"topic": "a.b", "notifications": [one]}, "https://n.test")
+    assert digest["link"] == "https://n.test/topics/a.b"
+    assert digest["notifications"] == [{**one, "link": "https://n.test/topics/a.b/n/7"}]
+    several = with_links({"topic": "", "notifications": [one, {"topic": 3}, "odd"]}, "https://n.test")
+    assert several["link"] == "https://n.test/inbox"
+    assert several["notifications"][1:] == [{"topic": 3, "link": "https://n.test/"}, "odd"]
 
 
 def test_a_context_the_gateway_cannot_read_goes_to_the_mailer_as_such() -> None:

@@ -21,6 +21,7 @@ class User(Model):
     email_verified = fields.BooleanField(default=False)
     name = fields.CharField(max_length=200, default="")
     role = fields.CharField(max_length=16, default="user")
+    time_zone = fields.CharField(max_length=64, default="", db_default="")
     password_hash = fields.CharField(max_length=255)
     created_at = fields.DatetimeField()
 

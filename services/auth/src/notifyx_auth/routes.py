@@ -32,6 +32,10 @@ def _add_users(app: Quart, auth: Auth) -> None:
     async def me(_: None) -> calls.User:
         return await auth.me(caller())
 
+    @handle(app, calls.SET_TIME_ZONE)
+    async def set_time_zone(wanted: calls.TimeZone) -> calls.User:
+        return await auth.set_time_zone(caller(), wanted)
+
     @handle(app, calls.REQUEST_VERIFICATION, headers=_NO_STORE)
     async def request_verification(_: None) -> calls.EmailToken:
         return await auth.request_verification(caller())

@@ -33,6 +33,7 @@ from notifyx_common.contracts.auth import (
     ResolveUsers,
     RevokeRequest,
     SignUp,
+    TimeZone,
     TokenCall,
     TokenRequest,
     TokenResponse,
@@ -98,6 +99,11 @@ class Auth:
         """Return the caller. Raises :class:`NotFound` for a principal that is not a user."""
         async with self.database.guard():
             return users.to_response(await users.by_id(principal.id))
+
+    async def set_time_zone(self, principal: Principal, wanted: TimeZone) -> UserView:
+        """Store the caller's time zone. Raises :class:`InvalidRequest` for an unknown one."""
+        async with self.database.guard():
+            return users.to_response(await users.set_time_zone(principal.id, wanted.time_zone))
 
     async def request_verification(self, principal: Principal) -> EmailToken:
         """Return a verification token to be mailed to the caller."""

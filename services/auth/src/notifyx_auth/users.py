@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
@@ -36,6 +37,7 @@ def to_response(user: User) -> UserView:
         role="admin" if user.role == "admin" else "user",
         email_verified=user.email_verified,
         created_at=user.created_at,
+        time_zone=user.time_zone,
     )
 
 
@@ -82,6 +84,21 @@ async def by_id(user_id: str) -> User:
     return user
 
 
+async def set_time_zone(user_id: str, name: str) -> User:
+    """Store the user's time zone. Raises :class:`InvalidRequest` for an unknown one, :class:`NotFound`."""
+    user = await by_id(user_id)
+    if name and not _is_time_zone(name):
+        reason = f"There is no time zone '{name}'; use a name such as Europe/Berlin."
+        raise InvalidRequest(
+            f"The request is not valid: time_zone: {reason}",
+            code="validation_failed",
+            fields=[FieldError(field="time_zone", reason=reason)],
+        )
+    user.time_zone = name
+    await user.save(update_fields=["time_zone"])
+    return user
+
+
 async def resolve(asked: Sequence[str]) -> dict[str, ResolvedUser]:
     """Return the users found, by the requested id or email."""
     ids = {text: found for text in asked if (found := _uuid(text)) is not None}
@@ -91,7 +108,13 @@ async def resolve(asked: Sequence[str]) -> dict[str, ResolvedUser]:
     rows = await User.filter(Q(id__in=set(ids.values())) | Q(email_key__in=set(emails.values())))
     by_key: dict[UUID | str, ResolvedUser] = {}
     for user in rows:
-        shown = ResolvedUser(id=str(user.id), email=user.email, name=user.name, email_verified=user.email_verified)
+        shown = ResolvedUser(
+            id=str(user.id),
+            email=user.email,
+            name=user.name,
+            email_verified=user.email_verified,
+            time_zone=user.time_zone,
+        )
         by_key[user.id] = by_key[user.email_key] = shown
     wanted: dict[str, UUID | str] = {**ids, **emails}
     return {text: by_key[key] for text, key in wanted.items() if key in by_key}
@@ -133,6 +156,14 @@ async def ensure_admin(email: str, password: str, *, passwords: Passwords, now: 
             user.role, user.email_verified = "admin", True
             await user.save(update_fields=["role", "email_verified", "password_hash"])
             log.info("administrator_updated")
+
+
+def _is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # a name that is none, a folder of the database, an unknown name
+        return False
+    return True
 
 
 def _uuid(text: str) -> UUID | None:

@@ -9,6 +9,7 @@ import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
 import { emailQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
+import { seqOf } from "@/model/paths";
 import { total } from "@/model/unread";
 import { ConnectionBadge } from "./ConnectionBadge";
 import { Navigation } from "./Navigation";
@@ -101,9 +102,15 @@ function Content() {
         <Suspense>
           <Switch>
             <Route path="/inbox" component={InboxPage} />
-            <Route path="/messages" component={MessagesPage} />
+            <Route path="/messages">
+              <MessagesPage />
+            </Route>
+            <Route path="/messages/n/:seq">{({ seq }) => <MessagesPage seq={seqOf(seq)} />}</Route>
             <Route path="/topics" component={TopicsPage} />
             <Route path="/topics/:name">{({ name }) => <TopicPage key={name} name={name} />}</Route>
+            <Route path="/topics/:name/n/:seq">
+              {({ name, seq }) => <TopicPage key={name} name={name} seq={seqOf(seq)} />}
+            </Route>
             <Route path="/topics/:name/settings">{({ name }) => <TopicSettingsPage key={name} name={name} />}</Route>
             <Route path="/account" component={AccountPage} />
             <Route path="/">

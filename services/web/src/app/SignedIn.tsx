@@ -1,5 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
+import { data } from "@/api/client";
 import { ApiError, sentence } from "@/api/errors";
 import type { User } from "@/api/types";
 import { notify } from "@/components/notify";
@@ -8,7 +9,7 @@ import { Waiting } from "@/components/Waiting";
 import { meQuery, subscriptionsQuery, useChangesElsewhere } from "@/context/queries";
 import { OwnContext, useServices } from "@/context/services";
 import { type Arrivals, Live } from "@/model/live";
-import { plural } from "@/model/text";
+import { plural, timeZone } from "@/model/text";
 import { Shell } from "./Shell";
 
 export default function SignedIn() {
@@ -23,6 +24,7 @@ function WithLive({ user }: { user: User }) {
   const { api } = useServices();
   useChangesElsewhere();
   useEffect(loadPartsSoon, []);
+  useTimeZoneOnce(user);
   const subscriptions = useQuery(subscriptionsQuery(api));
   useEffect(() => {
     if (live !== null && subscriptions.data !== undefined) live.subscriptions(subscriptions.data);
@@ -33,6 +35,21 @@ function WithLive({ user }: { user: User }) {
       <Shell />
     </OwnContext>
   );
+}
+
+/** Says in which time zone this user is, where that is not known: emails have times in it. */
+function useTimeZoneOnce(user: User): void {
+  const { api } = useServices();
+  const queries = useQueryClient();
+  const zone = timeZone();
+  useEffect(() => {
+    if (user.time_zone || zone === "") return;
+    // Nothing is lost where that fails: it is said again with the next visit, and until then times are in UTC.
+    data(api.PUT("/api/v1/me/time-zone", { body: { time_zone: zone } })).then(
+      (known) => queries.setQueryData(["me"], known),
+      () => undefined,
+    );
+  }, [user.time_zone, zone, api, queries]);
 }
 
 /** The live side of the page, for as long as the same user is signed in. */

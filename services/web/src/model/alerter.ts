@@ -1,4 +1,5 @@
 /** Tells of new notifications beyond the page: by one window of this browser, as the user wishes. */
+import { navigate } from "wouter/use-browser-location";
 import { Observable } from "@/api/observable";
 import type { Notification } from "@/api/types";
 import { Batcher } from "@/socket/batcher";
@@ -65,6 +66,7 @@ export class Alerter {
       const shown = new Notification(alert.title, { body: alert.text, tag: alert.tag, icon: "/favicon.svg" });
       shown.onclick = () => {
         window.focus();
+        navigate(alert.path);
         shown.close();
       };
     } catch {

@@ -1,5 +1,6 @@
 /** What is said of a new notification beside showing it: a desktop notification, a sound, or nothing. Pure. */
 import type { Notification } from "@/api/types";
+import { notificationPath } from "./paths";
 import { headline, plain, publisherName } from "./text";
 
 export interface AlertWishes {
@@ -15,6 +16,8 @@ export interface Alert {
   readonly title: string;
   readonly text: string;
   readonly tag: string;
+  /** The page that a click on it opens. */
+  readonly path: string;
 }
 
 /** Whether the user is told of `item`, which they did not publish themselves. */
@@ -30,8 +33,8 @@ export function alertOf(items: readonly Notification[], nameOf: (topic: string) 
   const tag = `${last.topic}/${last.seq}`;
   if (items.length > 1) {
     const topics = [...new Set(items.map((item) => nameOf(item.topic)))].join(", ");
-    return { title: `${items.length} notifications`, text: topics, tag };
+    return { title: `${items.length} notifications`, text: topics, tag, path: "/inbox" };
   }
   const text = last.title === "" ? `From ${publisherName(last)}` : plain(last.body).slice(0, 200);
-  return { title: `${nameOf(last.topic)}: ${headline(last)}`, text, tag };
+  return { title: `${nameOf(last.topic)}: ${headline(last)}`, text, tag, path: notificationPath(last.topic, last.seq) };
 }

@@ -21,6 +21,11 @@ export function fullTime(time: string): string {
   return FULL.format(new Date(time));
 }
 
+/** The time zone of this browser, by its name in the IANA database; empty where it does not say. */
+export function timeZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+}
+
 export function plural(count: number, noun: string): string {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -51,6 +51,14 @@ class User(BaseModel):
     role: Literal["user", "admin"]
     email_verified: bool
     created_at: datetime
+    time_zone: str = ""
+    """A name of the IANA database, for the times in emails; empty: not known, they are in UTC."""
+
+
+class TimeZone(_Request):
+    """The time zone of a user: a name of the IANA database, or empty for UTC."""
+
+    time_zone: str = Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]*$")
 
 
 class TokenRequest(_Request):
@@ -181,6 +189,7 @@ class ResolvedUser(BaseModel):
     email: str
     name: str
     email_verified: bool
+    time_zone: str = ""
 
 
 class ResolvedUsers(BaseModel):
@@ -210,6 +219,7 @@ REVOKE_TOKEN: Call[RevokeRequest, None] = Call(
     "POST", f"{V1}/token/revoke", RevokeRequest, type(None), idempotent=True, status=204
 )
 ME: Call[None, User] = Call("GET", f"{V1}/me", type(None), User, caller="principal")
+SET_TIME_ZONE = Call("PUT", f"{V1}/me/time-zone", TimeZone, User, caller="principal", idempotent=True)
 REQUEST_VERIFICATION: Call[None, EmailToken] = Call(
     "POST", f"{V1}/me/verification", type(None), EmailToken, caller="principal", status=202
 )

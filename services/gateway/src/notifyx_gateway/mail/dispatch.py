@@ -19,7 +19,6 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import HALF, Backoff
@@ -32,6 +31,7 @@ from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_common.errors import DeadlineExceeded, NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
+from notifyx_gateway.mail.links import unsubscribe_link, with_links
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
 from notifyx_gateway.upstream.outbox import Outbox
@@ -255,17 +255,16 @@ def prepare(
                 message_id=mail.message_id,
                 to=user.email,
                 context=MAIL_CONTEXT.validate_python(
-                    {"link": f"{public_url}/", **mail.context, "template": mail.template}
+                    {
+                        **with_links(mail.context, public_url),
+                        "template": mail.template,
+                        "time_zone": user.time_zone,
+                    }
                 ),
-                unsubscribe_url=unsubscribe_url(public_url, mail.unsubscribe_token),
+                unsubscribe_url=unsubscribe_link(public_url, mail.unsubscribe_token),
             )
         )
     return mails, results
-
-
-def unsubscribe_url(public_url: str, token: str) -> str:
-    """Return the link that ends one subscription's email: a page by GET, at once by POST (RFC 8058)."""
-    return f"{public_url}/unsubscribe?token={quote(token, safe='')}"
 
 
 def chunk_answer(mail: Mail, result: MailResult | None, *, confirmed: bool) -> SendResult | NotExecuted:

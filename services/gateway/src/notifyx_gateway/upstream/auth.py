@@ -25,6 +25,10 @@ class Auth:
         """Return the caller as a user."""
         return await self._client.send(calls.ME, None, principal=principal)
 
+    async def set_time_zone(self, principal: Principal, wanted: calls.TimeZone) -> calls.User:
+        """Store the caller's time zone."""
+        return await self._client.send(calls.SET_TIME_ZONE, wanted, principal=principal)
+
     async def request_verification(self, principal: Principal) -> calls.EmailToken:
         """Create a token that verifies the caller's address, to be mailed to it."""
         return await self._client.send(calls.REQUEST_VERIFICATION, None, principal=principal)

@@ -1,15 +1,17 @@
 import { Alert, Badge, Button, Kbd, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
 import { IconMail } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
+import { data } from "@/api/client";
 import { sentence } from "@/api/errors";
 import { notify, notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
+import { useChanged } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { EmailTrouble } from "@/features/account/EmailTrouble";
 import classes from "@/features/topics/TopicSettings.module.css";
 import { supported } from "@/model/alerter";
 import type { AlertWishes } from "@/model/alerts";
-import { fullTime } from "@/model/text";
+import { fullTime, timeZone } from "@/model/text";
 
 export default function AccountPage() {
   return (
@@ -54,6 +56,10 @@ function Profile() {
           </span>
         </li>
         <li>
+          <span>Times in emails</span>
+          <TimeZone />
+        </li>
+        <li>
           <span>User id</span>
           <code>{user.id}</code>
         </li>
@@ -86,6 +92,28 @@ function Profile() {
         </>
       )}
     </section>
+  );
+}
+
+function TimeZone() {
+  const { user } = useOwn();
+  const { api } = useServices();
+  const changed = useChanged();
+  const here = timeZone();
+  const set = useMutation({
+    mutationFn: () => data(api.PUT("/api/v1/me/time-zone", { body: { time_zone: here } })),
+    onSuccess: () => changed("me"),
+    onError: notifyError,
+  });
+  return (
+    <span>
+      {user.time_zone || "UTC"}{" "}
+      {here !== "" && here !== user.time_zone && (
+        <Button size="compact-xs" variant="default" loading={set.isPending} onClick={() => set.mutate()}>
+          Use {here}
+        </Button>
+      )}
+    </span>
   );
 }
 

@@ -31,12 +31,17 @@ interface Props {
   complete: boolean;
   loadOlder: () => Promise<void>;
   empty: ReactNode;
+  /** The one that the address names: it is scrolled to, opened and marked once it is in the list. */
+  linked?: string | undefined;
+  /** Older pages are loaded until the linked one is there. */
+  seeking?: boolean;
   /** Above the first row. */
   children?: ReactNode;
 }
 
 /** A long list of notifications, of which only what is in sight is in the page. j and k move, Enter opens, a acknowledges. */
-export function FeedList({ label, items, marks, mixed = false, complete, loadOlder, empty, children }: Props) {
+export function FeedList(props: Props) {
+  const { label, items, marks, mixed = false, complete, loadOlder, empty, linked, seeking = false, children } = props;
   const { live } = useOwn();
   const book = useObservable(live.book);
   const now = useNow();
@@ -54,8 +59,18 @@ export function FeedList({ label, items, marks, mixed = false, complete, loadOld
   const rows = virtual.getVirtualItems();
   const last = rows.at(-1)?.index ?? 0;
   useEffect(() => {
-    if (problem === "" && !complete && last >= shown.length - AHEAD) loading.start();
-  }, [last, shown.length, complete, problem, loading]);
+    if (problem === "" && !complete && (seeking || last >= shown.length - AHEAD)) loading.start();
+  }, [last, shown.length, complete, seeking, problem, loading]);
+
+  const linkedIndex = linked === undefined ? -1 : shown.findIndex((item) => place(item) === linked);
+  const opened = useRef("");
+  useEffect(() => {
+    if (linkedIndex < 0 || linked === undefined || opened.current === linked) return;
+    opened.current = linked;
+    setExpanded((before) => new Set(before).add(linked));
+    virtual.scrollToIndex(linkedIndex, { align: "center" });
+    requestAnimationFrame(() => focusRow(scroller.current, linkedIndex));
+  }, [linked, linkedIndex, virtual]);
 
   const showNewest = () => {
     release();
@@ -127,6 +142,7 @@ export function FeedList({ label, items, marks, mixed = false, complete, loadOld
                 key={row.key}
                 ref={virtual.measureElement}
                 data-index={row.index}
+                data-linked={place(item) === linked || undefined}
                 aria-posinset={row.index + 1}
                 aria-setsize={complete ? shown.length : -1}
                 aria-label={headline(item)}

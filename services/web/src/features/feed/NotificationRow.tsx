@@ -6,6 +6,7 @@ import type { Notification, Priority } from "@/api/types";
 import { DataTable } from "@/components/DataTable";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
+import { notificationPath } from "@/model/paths";
 import { fullTime, headline, publisherName, summary, when } from "@/model/text";
 import classes from "./NotificationRow.module.css";
 
@@ -89,7 +90,9 @@ function Details({ item, mixed }: { item: Notification; mixed: boolean }) {
       )}
       <div className={classes.facts}>
         <span>{fullTime(item.published_at)}</span>
-        <span>No. {item.seq}</span>
+        <Link href={notificationPath(item.topic, item.seq)} title="The address of this notification">
+          No. {item.seq}
+        </Link>
         {item.expires_at && <span>Expires {fullTime(item.expires_at)}</span>}
         {mixed && !item.topic.startsWith("user:") && <Link href={`/topics/${item.topic}`}>Open {item.topic}</Link>}
       </div>

@@ -22,22 +22,23 @@ import { useTopicFeed } from "./useTopicFeed";
 
 const Composer = offlinePart(() => import("@/features/publish/Composer"));
 
-export default function TopicPage({ name }: { name: string }) {
+export default function TopicPage({ name, seq }: { name: string; seq?: number | undefined }) {
   const { api } = useServices();
   const topic = useQuery(topicQuery(api, name));
   const feed = useTopicFeed(name);
   if (feed === null) return null;
-  return <Page name={name} feed={feed} topic={topic.data} problem={topic.error} />;
+  return <Page name={name} feed={feed} seq={seq} topic={topic.data} problem={topic.error} />;
 }
 
 interface Props {
   name: string;
   feed: TopicFeed;
+  seq: number | undefined;
   topic: Topic | undefined;
   problem: unknown;
 }
 
-function Page({ name, feed, topic, problem }: Props) {
+function Page({ name, feed, seq, topic, problem }: Props) {
   const { live } = useOwn();
   const { api } = useServices();
   const status = useObservable(feed.status);
@@ -103,7 +104,13 @@ function Page({ name, feed, topic, problem }: Props) {
           </Suspense>
         </Fallible>
       )}
-      <Feed feed={feed} label={`Notifications of ${name}`} marks={subscribed} empty={<Nothing topic={topic} />}>
+      <Feed
+        feed={feed}
+        label={`Notifications of ${name}`}
+        marks={subscribed}
+        empty={<Nothing topic={topic} />}
+        seq={seq}
+      >
         <Missed topic={name} />
         <Pending topic={name} />
       </Feed>

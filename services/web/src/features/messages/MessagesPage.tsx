@@ -17,7 +17,7 @@ import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
 const Composer = offlinePart(() => import("@/features/publish/Composer"));
 
 /** What people and programs sent to this user alone, and writing to others. */
-export default function MessagesPage() {
+export default function MessagesPage({ seq }: { seq?: number | undefined }) {
   const { live } = useOwn();
   const feed = useTopicFeed(live.ownInbox);
   const unread = useObservable(live.unread).get(live.ownInbox) ?? 0;
@@ -53,6 +53,7 @@ export default function MessagesPage() {
           feed={feed}
           label="Direct messages"
           marks
+          seq={seq}
           empty={
             <EmptyState
               icon={<IconMessage />}

@@ -7,7 +7,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from notifyx_common.contracts.auth import ApiKeys, CreatedApiKey, NewApiKey, SignUp, TokenRequest, TokenResponse, User
+from notifyx_common.contracts.auth import (
+    ApiKeys,
+    CreatedApiKey,
+    NewApiKey,
+    SignUp,
+    TimeZone,
+    TokenRequest,
+    TokenResponse,
+    User,
+)
 from notifyx_common.contracts.store.acks import AckState
 from notifyx_common.contracts.store.addresses import EmailResumed, EmailState
 from notifyx_common.contracts.store.log import NewNotification
@@ -106,6 +115,12 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/me", "me", "Who am I", "Accounts", {200: ("The caller.", JSON, User)}, (503,),
+    ),
+    Operation(
+        "PUT", "/api/v1/me/time-zone", "setTimeZone", "Set the time zone of one's emails", "Accounts",
+        {200: ("The caller.", JSON, User)}, (400, 403, 413, 415, 503), {JSON: TimeZone}, scope="manage",
+        description="A name of the IANA database, such as Europe/Berlin; empty for UTC. The web client sends its own "
+        "at the first sign-in.",
     ),
     Operation(
         "POST", "/api/v1/me/verification", "verifyEmail", "Have a verification mail sent", "Accounts",

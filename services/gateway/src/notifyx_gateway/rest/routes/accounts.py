@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from quart import Blueprint, Response, request
 
-from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TokenRequest, TokenResponse
+from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TimeZone, TokenRequest, TokenResponse
 from notifyx_common.errors import Conflict, InvalidRequest, NotFound, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
@@ -66,6 +66,11 @@ def account_routes(
     @blueprint.get("/me")
     async def me() -> Response:
         return json_response(await auth.me(await request_auth.principal()))
+
+    @blueprint.put("/me/time-zone")
+    async def set_time_zone() -> Response:
+        principal = await request_auth.unrestricted_principal("manage")
+        return json_response(await auth.set_time_zone(principal, await read_model(TimeZone)))
 
     @blueprint.post("/me/verification")
     async def verify() -> Response:

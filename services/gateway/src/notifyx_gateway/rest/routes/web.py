@@ -13,7 +13,10 @@ from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
 
-ADDRESSES = ("/", "/sign-in", "/sign-up", "/inbox", "/topics", "/topics/<path:rest>", "/messages", "/account")
+ADDRESSES = (
+    "/", "/sign-in", "/sign-up", "/inbox", "/topics", "/topics/<path:rest>", "/messages", "/messages/<path:rest>",
+    "/account",
+)  # fmt: skip
 """Paths that the client routes itself; a reload or a link to one gets its page."""
 
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
