@@ -27,7 +27,8 @@ class DatabaseUnreachable(NotifyxError):
 async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: float = 3.0) -> None:
     """Return once the database accepts a connection.
 
-    Raises :class:`DatabaseUnreachable` after ``deadline`` seconds, with the last reason.
+    Raises :class:`DatabaseUnreachable` after ``deadline`` seconds, with the last reason that the database gave. The
+    first attempt has the whole ``connect_timeout``.
     """
     until = time.monotonic() + deadline
     failures, logged_reason = 0, ""
@@ -35,10 +36,12 @@ async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: fl
         failures += 1
         pause = _RETRIES.after(failures)
         left = until - time.monotonic()
+        timeout = connect_timeout if failures == 1 else max(0.1, min(left, connect_timeout))
         try:
-            connection = await asyncpg.connect(url.get_secret_value(), timeout=max(0.1, min(left, connect_timeout)))
+            connection = await asyncpg.connect(url.get_secret_value(), timeout=timeout)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            reason = _reason(error)
+            # An attempt that the deadline cuts short says nothing of its own.
+            reason = logged_reason if isinstance(error, TimeoutError) and logged_reason else _reason(error)
             if left <= pause:
                 raise DatabaseUnreachable(
                     f"The database of NOTIFYX_DATABASE_URL cannot be used: {reason}; waited {deadline:.0f} s."
