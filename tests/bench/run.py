@@ -35,6 +35,7 @@ CASES: dict[str, list[str]] = {
     "flood": ["--mode", "flood", "--connections", "1000", "--messages", "200"],
     "steady": ["--mode", "steady", "--connections", "1000", "--rate", "20", "--seconds", "10"],
     "idle": ["--mode", "idle", "--connections", "1000"],
+    "joins": ["--mode", "idle", "--connections", "2000"],
 }
 
 
@@ -153,6 +154,8 @@ def table(results: dict[str, list[tuple[Result, Result]]]) -> str:
     if "steady" in results:
         row("steady", "p50 latency, ms, 20 messages/s x 1000", "p50_ms", 1)
         row("steady", "p99 latency, ms", "p99_ms", 1)
+    if "joins" in results:
+        row("joins", "connections joined a second, 64 at a time", "joins_per_second", 0)
     if "idle" in results:
         memory = middle(results["idle"], 1, "kb_per_connection")
         lines.append(f"| idle | gateway memory a joined connection, kB | - | {memory:,.1f} | - |")
