@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -59,6 +60,9 @@ class PortTaken(NotifyxError):
 
     code = "port_taken"
 
+
+YOUNG_OBJECTS = 5000
+"""Objects that are made before the cyclic collector looks at the young ones."""
 
 READY_POLL_INTERVAL = 0.05
 """Seconds between two checks of the readiness of a node that shares ports."""
@@ -193,6 +197,17 @@ def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.
     return sock
 
 
+def _spare_collections() -> None:
+    """Let the cyclic collector leave out what lives as long as the process, and look less often at what is young.
+
+    With the defaults, a node under load spends about a tenth of its time on it: each connection that joins makes some
+    dozens of objects, so all objects are traversed every few thousand joins, and none of them is garbage.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+
+
 async def run(node: Node[Any]) -> Fault | None:
     """Serve until SIGTERM, SIGINT or a fault, then drain; return the fault, if there was one.
 
@@ -239,6 +254,7 @@ async def run(node: Node[Any]) -> Fault | None:
             tls=node.internal_tls,
         )
         await stack.enter_async_context(registration)
+        _spare_collections()
         _write_ready_file(settings, {"port": port, "metrics_port": metrics_port, **extra})
         log.info("service_listening", port=port, metrics_port=metrics_port, **extra)
         await stop.wait()

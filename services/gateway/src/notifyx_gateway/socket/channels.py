@@ -69,10 +69,15 @@ class StoreChannel:
 
     # ChannelHandler
 
-    async def join(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Check the permission at the store and return the position of the topic and the user."""
-        self._since = parse_model(JoinParams, params).since
-        self._result = result = await self.client.context.store.join(self.principal, self.store_topic, self._since)
+    def join(self, params: dict[str, Any]) -> asyncio.Future[JoinResult]:
+        """Begin to check the permission at the store."""
+        if params:
+            self._since = parse_model(JoinParams, params).since
+        return self.client.context.store.enqueue_join(self.principal, self.store_topic, self._since)
+
+    def accepted(self, result: JoinResult) -> dict[str, Any]:
+        """Return the position of the topic and the user."""
+        self._result = result
         return {
             "last_seq": result.last_seq,
             "acked_up_to": result.acked_up_to,

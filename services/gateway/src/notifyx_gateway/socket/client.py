@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from notifyx_common.background import Tasks
+from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import (
     Conflict,
     DeadlineExceeded,
@@ -105,7 +106,19 @@ class ClientTransport(Protocol):
         ...
 
 
-MakeHandler = Callable[["ConnectedClient", Channel], ChannelHandler]
+class JoiningHandler(ChannelHandler, Protocol):
+    """The handler of a channel whose join is checked at the store."""
+
+    def join(self, params: dict[str, Any]) -> asyncio.Future[JoinResult]:
+        """Begin to check the join; cancelling the future leaves it. Raises :class:`NotifyxError`."""
+        ...
+
+    def accepted(self, result: JoinResult) -> dict[str, Any]:
+        """Return the reply to the join, which was accepted with ``result``."""
+        ...
+
+
+MakeHandler = Callable[["ConnectedClient", Channel], JoiningHandler]
 """Returns the handler for a channel's topic. Raises :class:`NotifyxError` if there is none."""
 
 
@@ -120,13 +133,13 @@ class ConnectedClient:
         "_key",
         "_make",
         "_paused",
+        "_reading_history",
+        "_tasks",
         "_verified",
         "budget",
         "channel_set",
         "context",
         "expires_at",
-        "reading_history",
-        "tasks",
         "transport",
     )
 
@@ -148,18 +161,24 @@ class ConnectedClient:
         self._check_at: float
         self._verified = verified
         self._set_credential(verified)
-        self._joins: dict[Channel, asyncio.Task[None]] = {}
+        self._joins: dict[Channel, asyncio.Future[JoinResult]] = {}
         self._in_flight = self._in_flight_bytes = 0
         self._paused = False
         self.budget = Budget(context.rates, context.clock)
-        self.reading_history = asyncio.Lock()
-        self.tasks = Tasks(context.background)
-        """Tasks of this client; they end with the connection."""
+        self._reading_history: asyncio.Lock | None = None
+        self._tasks: Tasks | None = None
 
     @property
     def principal(self) -> Principal:
         """Who the client is."""
         return self._verified.principal
+
+    @property
+    def reading_history(self) -> asyncio.Lock:
+        """Held by the one page of history that this client reads at a time."""
+        if self._reading_history is None:
+            self._reading_history = asyncio.Lock()
+        return self._reading_history
 
     def message(self, message: Message) -> None:
         """Handle one message."""
@@ -186,9 +205,7 @@ class ConnectedClient:
                 case HandleMessage(channel, message):
                     self._dispatch(channel, message)
                 case CheckJoin(channel, params):
-                    self._begin(channel.join)
-                    join = self._joins[channel] = self.tasks.spawn("join", self._join(channel, params))
-                    join.add_done_callback(functools.partial(self._join_ended, channel))
+                    self._join(channel, params)
                 case StartDelivery(channel):
                     channel.joined.on_live()
                 case Close(channel):
@@ -209,7 +226,13 @@ class ConnectedClient:
     def on_closed(self) -> None:
         """End all channels and tasks; the connection is closed."""
         self.apply(self.channel_set.clear())
-        self.tasks.cancel()
+        if self._tasks is not None:
+            self._tasks.cancel()
+
+    async def aclose(self) -> None:
+        """Cancel and await all tasks."""
+        if self._tasks is not None:
+            await self._tasks.close()
 
     # Requests
 
@@ -246,9 +269,15 @@ class ConnectedClient:
         to_response: Callable[[Any], Any] = lambda result: result,
     ) -> None:
         """Run ``work`` with the request's deadline, and reply to ``message`` when it is done."""
-        task = self.tasks.shared("request", _within(self.context.settings.request_deadline, work))
+        task = self._own_tasks().shared("request", _within(self.context.settings.request_deadline, work))
         task.add_done_callback(lambda _: work.close())  # a connection that closes ends tasks before they begin
         self.reply_when_done(channel, message, task, to_response, WORK)
+
+    def _own_tasks(self) -> Tasks:
+        """Return the tasks of this client, which end with the connection; most connections have none."""
+        if self._tasks is None:
+            self._tasks = Tasks(self.context.background)
+        return self._tasks
 
     def _dispatch(self, channel: Channel, message: Message) -> None:
         try:
@@ -305,35 +334,44 @@ class ConnectedClient:
 
     # Joins
 
-    async def _join(self, channel: Channel, params: dict[str, Any]) -> None:
+    def _join(self, channel: Channel, params: dict[str, Any]) -> None:
+        # Without a task: the lane that checks the join has a deadline, and thousands may join at once.
         try:
-            response = await _within(self.context.settings.join_deadline, self._open(channel, params))
+            handler = self._make(self, channel)
+            channel.handler = handler
+            checked = handler.join(params)
         except NotifyxError as error:
-            self._record_refusal(channel, error)
-            self._answer_join(channel, error.code, self.channel_set.reject(channel, _join_error(error)))
+            self._reject_join(channel, error)
+            return
         except Exception as error:
             log.error("join_failed", exc_info=error)
-            answer = {"code": "internal", "reason": "join crashed"}
-            self._answer_join(channel, "internal", self.channel_set.reject(channel, answer))
-        else:
-            self._answer_join(channel, "ok", self.channel_set.accept(channel, response))
+            self._reject_join(channel, Internal("join crashed"))
+            return
+        self._begin(channel.join)
+        self._joins[channel] = checked
+        checked.add_done_callback(functools.partial(self._join_checked, channel, handler))
 
-    def _answer_join(self, channel: Channel, outcome: str, effects: Sequence[Effect]) -> None:
-        self._joins.pop(channel, None)  # its task ends by itself
-        self._count_join(outcome)
-        self.apply(effects)
-
-    def _join_ended(self, channel: Channel, task: asyncio.Task[None]) -> None:
-        self._end(channel.join)
-        if task.cancelled():
+    def _join_checked(self, channel: Channel, handler: JoiningHandler, checked: asyncio.Future[JoinResult]) -> None:
+        self._joins.pop(channel, None)
+        if checked.cancelled():
             self._count_join("left")
+        elif (error := checked.exception()) is None:
+            self._count_join("ok")
+            self.apply(self.channel_set.accept(channel, handler.accepted(checked.result())))
+        elif isinstance(error, NotifyxError):
+            self._reject_join(channel, error)
+        else:
+            log.error("join_failed", exc_info=error)
+            self._reject_join(channel, Internal("join crashed"))
+        self._end(channel.join)
+
+    def _reject_join(self, channel: Channel, error: NotifyxError) -> None:
+        self._record_refusal(channel, error)
+        self._count_join(error.code)
+        self.apply(self.channel_set.reject(channel, _join_error(error)))
 
     def _count_join(self, outcome: str) -> None:
         self.context.metrics.counter("notifyx_joins_total").labels(outcome).inc()
-
-    async def _open(self, channel: Channel, params: dict[str, Any]) -> dict[str, Any]:
-        handler = channel.handler = self._make(self, channel)
-        return await handler.join(params)
 
     def _record_refusal(self, channel: Channel, error: NotifyxError) -> None:
         principal = self.principal
@@ -359,7 +397,7 @@ class ConnectedClient:
         if self._key is not None:
             if now > self._check_at:
                 self._check_at = now + self.context.settings.key_check_interval
-                self.tasks.spawn("credential check", self._revalidate(self._key))
+                self._own_tasks().spawn("credential check", self._revalidate(self._key))
         elif now > self.expires_at + self.context.settings.token_grace:
             self.transport.close(TOKEN_EXPIRED, "the token has expired")
 

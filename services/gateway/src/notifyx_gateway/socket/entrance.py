@@ -8,6 +8,7 @@ connection is handed over to picows, which reads a bounded amount at a time.
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +40,11 @@ READ_CHUNK = 16 << 10
 READ_BUFFER = 2048
 """Initial read buffer of a connection, in bytes; it grows with what the client sends."""
 
+KNOWN_ADDRESSES = 4096
+"""Maximum number of addresses that are not parsed again, each with a short ``X-Forwarded-For`` or none."""
+
+SHORT_HEADER = 64
+
 _END_OF_HEAD = b"\r\n\r\n"
 
 
@@ -64,6 +70,7 @@ class Reception:
             total=settings.max_unproved, per_address=settings.max_unproved_per_address
         )
         self.aborted = metrics.counter("notifyx_connections_aborted_total")
+        self._known_address = functools.lru_cache(KNOWN_ADDRESSES)(self._parse_address)
 
     def protocol(self) -> Entrance:
         """Return the protocol of a new connection."""
@@ -74,6 +81,14 @@ class Reception:
         out = self.guests.enter(guest, address)
         if out is not None:
             out.abort("crowded")
+
+    def address(self, peer: str, forwarded_for: str) -> str | None:
+        """Return the address of a connection that counts for the caps (:func:`capped_address`)."""
+        known = self._known_address if len(forwarded_for) <= SHORT_HEADER else self._parse_address
+        return known(peer, forwarded_for)
+
+    def _parse_address(self, peer: str, forwarded_for: str) -> str | None:
+        return capped_address(peer, forwarded_for, self.settings.trusted_proxies)
 
     def close(self) -> None:
         """Disconnect all guests."""
@@ -101,7 +116,7 @@ class Entrance(asyncio.Protocol):
         self._transport = transport
         self._peer = (transport.get_extra_info("peername") or ("",))[0]
         self._deadline = self._loop.call_later(self._reception.settings.proof_timeout, self.abort, "unproved")
-        self._reception.enter(self, self._address(None))
+        self._reception.enter(self, self._reception.address(self._peer, ""))
 
     def data_received(self, data: bytes) -> None:
         if self._transport.is_closing():
@@ -112,7 +127,6 @@ class Entrance(asyncio.Protocol):
             if len(self._head) >= MAX_HEAD:
                 self._reject(Rejection(431, "The upgrade request is too large."))
             return
-        self._transport.pause_reading()
         if end + len(_END_OF_HEAD) < len(self._head):
             # RFC 6455, 4.1: a client waits for the response before it sends anything else.
             self._reject(Rejection(400, "Nothing may follow the upgrade request before its response."))
@@ -135,9 +149,6 @@ class Entrance(asyncio.Protocol):
         self._leave()
         self._reception.aborted.labels(cause).inc()
         self._transport.abort()
-
-    def _address(self, forwarded_for: str | None) -> str | None:
-        return capped_address(self._peer, forwarded_for, self._reception.settings.trusted_proxies)
 
     def _leave(self) -> None:
         self._reception.guests.leave(self)
@@ -162,9 +173,10 @@ class Entrance(asyncio.Protocol):
         if isinstance(verdict, Rejection):
             self._reject(verdict)
             return
-        address = self._address(",".join(request.headers.getall("X-Forwarded-For", [])))
+        address = reception.address(self._peer, ",".join(request.headers.getall("X-Forwarded-For", ())))
         decision = reception.admissions.decide(verdict.token, address)
         if decision is None:
+            self._transport.pause_reading()
             reception.guests.leave(self)
             reception.enter(self, address)
             self._proof = reception.tasks.spawn("socket proof", self._prove(verdict, address))
@@ -222,7 +234,7 @@ class Reader(asyncio.BufferedProtocol):
             lambda _: response,
             reception.picows_logger,
             True,  # disconnect_on_exception
-            settings.proof_timeout,  # websocket_handshake_timeout
+            None,  # websocket_handshake_timeout: the request is complete
             False,  # enable_auto_ping, and its three parameters
             settings.idle_timeout,
             settings.idle_timeout,
@@ -242,7 +254,7 @@ class Reader(asyncio.BufferedProtocol):
             buffer[:size] = head[:size]
             self._picows.buffer_updated(size)
             head = head[size:]
-        if not transport.is_closing():  # picows found nothing wrong with the request
+        if not (transport.is_closing() or transport.is_reading()):
             transport.resume_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:

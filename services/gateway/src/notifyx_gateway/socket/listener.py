@@ -122,7 +122,7 @@ class SocketListener:
         for connection in tuple(self._connections):
             connection.close(SERVICE_RESTART, "the node is stopping")
             connection.abort("stopping")
-        await asyncio.gather(*(client.tasks.close() for client in clients))
+        await asyncio.gather(*(client.aclose() for client in clients))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._nobody.wait()

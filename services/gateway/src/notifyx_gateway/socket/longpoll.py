@@ -259,7 +259,7 @@ class LongPoll:
         clients = [session.client for session in self._sessions.values()]
         self.drain()
         await self._tasks.close()
-        await asyncio.gather(*(client.tasks.close() for client in clients))
+        await asyncio.gather(*(client.aclose() for client in clients))
 
     @property
     def count(self) -> int:

@@ -17,10 +17,6 @@ from notifyx_gateway.socket.frames import Message, encode, reply
 class ChannelHandler(Protocol):
     """A joined (or joining) channel of a certain kind."""
 
-    async def join(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return the reply to the join. Raises :class:`NotifyxError`."""
-        ...
-
     def on_live(self) -> None:
         """Start the delivery; the reply to the join has been sent."""
         ...

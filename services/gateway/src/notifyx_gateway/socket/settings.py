@@ -103,11 +103,8 @@ class SocketSettings:
     idle_check_interval: float = 5.0
     """Time between two checks for idle connections and expired tokens."""
 
-    join_deadline: float = 9.0
-    """Timeout of a join; clients wait 10."""
-
     request_deadline: float = 9.0
-    """Timeout of any other message."""
+    """Timeout of a request with work of its own; clients wait 10, and what the store batches has its own deadline."""
 
     close_grace: float = 2.0
     """Deadline of every close: how long a client may take to read what is left and to answer a close frame."""

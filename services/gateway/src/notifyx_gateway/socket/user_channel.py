@@ -14,9 +14,9 @@ from notifyx_common.errors import Forbidden, NotFound
 from notifyx_common.reading import parse_model
 from notifyx_gateway.addressee import find_addressee
 from notifyx_gateway.socket.channels import StoreChannel, StrictPush, TopicChannel, publish_reply
-from notifyx_gateway.socket.client import ConnectedClient
+from notifyx_gateway.socket.client import ConnectedClient, JoiningHandler
 from notifyx_gateway.socket.frames import Message
-from notifyx_gateway.socket.protocol import Channel, ChannelHandler
+from notifyx_gateway.socket.protocol import Channel
 from notifyx_gateway.socket.unread import Counts
 from notifyx_topics.names import inbox_topic
 
@@ -112,7 +112,7 @@ class UserChannel(StoreChannel):
         self.client.acknowledge(self.channel, message)
 
 
-def make_handler(client: ConnectedClient, channel: Channel) -> ChannelHandler:
+def make_handler(client: ConnectedClient, channel: Channel) -> JoiningHandler:
     """Return the handler for a channel's topic. Raises :class:`NotFound` or :class:`Forbidden`."""
     kind, _, name = channel.topic.partition(":")
     if kind == "topic" and name:

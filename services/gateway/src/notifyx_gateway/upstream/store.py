@@ -218,11 +218,17 @@ class Store:
         """Acknowledge; return the user's cursor and unread count."""
         return await self.enqueue_ack(principal, topic, up_to, seqs)
 
+    def enqueue_join(self, principal: Principal, topic: str, since: int | None = None) -> asyncio.Future[JoinResult]:
+        """Queue a check of read permission. Raises :class:`InvalidRequest` or :class:`TooManyRequests` at once."""
+        _checked(JoinItem, {"p": 0, "topic": topic, "since": since})
+        data = (
+            b'{"topic":%b}' % orjson.dumps(topic) if since is None else orjson.dumps({"topic": topic, "since": since})
+        )
+        return _lane(self._joins, principal.id).submit(data, principal)
+
     async def join(self, principal: Principal, topic: str, since: int | None = None) -> JoinResult:
         """Check read permission; return the positions of the topic and the user."""
-        item = _checked(JoinItem, {"p": 0, "topic": topic, "since": since})
-        data = orjson.dumps(item.model_dump(exclude={"p"}, exclude_none=True))
-        return await _lane(self._joins, principal.id).submit(data, principal)
+        return await self.enqueue_join(principal, topic, since)
 
     async def unread(self, user: str, topic: str) -> UnreadResult:
         """Return the unread count of a (user, topic) pair."""
