@@ -139,10 +139,8 @@ class WebSocketConnection(WSListener):
     # What picows calls
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        # The request holds the token and lives as long as the connection, but is not needed any more.
-        transport.request.headers.clear()
-        transport.request.path = b""
-        raw = transport.underlying_transport
+        seen_by_picows: Any = transport.underlying_transport
+        raw = seen_by_picows.transport
         raw.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
         self._raw = raw
         self._write = raw.write

@@ -13,11 +13,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
-
-# picows itself offers a function that creates a server. It asks for the response to an upgrade request at once and
-# without the client's address; so its protocol is created here, after the decision.
-from picows.picows import WSProtocol, _parse_http_request  # type: ignore[attr-defined]
+from picows import WSUpgradeRequest, WSUpgradeResponse
+from picows.picows import _parse_http_request  # type: ignore[attr-defined]
 
 from notifyx_common.background import Tasks
 from notifyx_common.limiting.addresses import capped_address
@@ -26,6 +23,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_gateway.socket.admission import Admission, Admissions
 from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.socket.places import WaitingRoom
+from notifyx_gateway.socket.reader import Reader
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.upgrade import Rejection, Upgrade, check_upgrade
 
@@ -33,12 +31,6 @@ log = get_logger(__name__)
 
 MAX_HEAD = 16 << 10
 """Maximum size of an upgrade request in bytes; picows has the same."""
-
-READ_CHUNK = 16 << 10
-"""Maximum number of bytes that are read from a connection at once."""
-
-READ_BUFFER = 2048
-"""Initial read buffer of a connection, in bytes; it grows with what the client sends."""
 
 KNOWN_ADDRESSES = 4096
 """Maximum number of addresses that are not parsed again, each with a short ``X-Forwarded-For`` or none."""
@@ -58,13 +50,11 @@ class Reception:
         metrics: Metrics,
         tasks: Tasks,
         accept: Callable[[Admission], WebSocketConnection],
-        picows_logger: Any,
     ) -> None:
         self.admissions = admissions
         self.settings = settings
         self.tasks = tasks
         self.accept = accept
-        self.picows_logger = picows_logger
         self.draining = False
         self.guests: WaitingRoom[Entrance] = WaitingRoom(
             total=settings.max_unproved, per_address=settings.max_unproved_per_address
@@ -208,75 +198,7 @@ class Entrance(asyncio.Protocol):
         self._transport.close()  # the deadline still holds for a client that does not read
 
     def _admit(self, upgrade: Upgrade, admission: Admission) -> None:
-        headers = {"Sec-WebSocket-Protocol": upgrade.subprotocol} if upgrade.subprotocol else None
-        response = WSUpgradeResponse.create_101_response(headers)
-        connection = self._reception.accept(admission)
-        reader = Reader(self._reception, WSUpgradeResponseWithListener(response, connection), connection)
+        reader = Reader(self._reception.settings, upgrade.subprotocol, self._reception.accept(admission))
         self._transport.set_protocol(reader)
         reader.start(self._transport, self._head)
         self._head = b""
-
-
-class Reader(asyncio.BufferedProtocol):
-    """The protocol of an admitted connection: picows, which gets :data:`READ_CHUNK` bytes at a time."""
-
-    __slots__ = ("_connection", "_picows")
-
-    def __init__(
-        self, reception: Reception, response: WSUpgradeResponseWithListener, connection: WebSocketConnection
-    ) -> None:
-        self._connection = connection
-        settings = reception.settings
-        self._picows = WSProtocol(
-            None,  # host and port of a client
-            None,  # path of a client
-            False,  # is_client_side
-            lambda _: response,
-            reception.picows_logger,
-            True,  # disconnect_on_exception
-            None,  # websocket_handshake_timeout: the request is complete
-            False,  # enable_auto_ping, and its three parameters
-            settings.idle_timeout,
-            settings.idle_timeout,
-            WSAutoPingStrategy.PING_WHEN_IDLE,
-            False,  # enable_auto_pong
-            settings.max_frame,
-            None,  # extra headers of a client
-            READ_BUFFER,
-        )
-
-    def start(self, transport: Any, head: bytes) -> None:
-        """Answer the upgrade request ``head``, and read what follows it."""
-        self._picows.connection_made(transport)
-        while head:
-            buffer = self._picows.get_buffer(-1)
-            size = min(len(buffer), len(head))
-            buffer[:size] = head[:size]
-            self._picows.buffer_updated(size)
-            head = head[size:]
-        if not (transport.is_closing() or transport.is_reading()):
-            transport.resume_reading()
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        # picows offers all it has, which doubles whenever a read fills it.
-        buffer: memoryview = self._picows.get_buffer(sizehint)
-        return buffer[:READ_CHUNK]
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._picows.buffer_updated(nbytes)
-
-    def eof_received(self) -> bool:
-        self._connection.ended()
-        return False
-
-    def pause_writing(self) -> None:
-        self._picows.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._picows.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        try:
-            self._picows.connection_lost(exc)
-        finally:
-            self._connection.gone()

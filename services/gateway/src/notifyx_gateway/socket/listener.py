@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 import socket
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import jittered
@@ -94,7 +93,7 @@ class SocketListener:
         self._nobody.set()
         self._server: asyncio.Server | None = None
         self._tasks = background.tasks()
-        self._reception = Reception(admissions, settings, metrics, self._tasks, self._accept, _picows_logger())
+        self._reception = Reception(admissions, settings, metrics, self._tasks, self._accept)
         self._open = metrics.gauge("notifyx_connections").labels("websocket")
         self._disconnects = metrics.counter("notifyx_disconnects_total")
         self.port = settings.port
@@ -195,13 +194,3 @@ class SocketListener:
                 connection.close(GOING_AWAY, "no heartbeat")
             else:
                 connection.client.check_credential(wall)
-
-
-def _picows_logger() -> Any:
-    """Return a logger that silences picows, which warns of every client that violates the protocol.
-
-    It is no :class:`logging.Logger`: picows would create a child of that for each connection.
-    """
-    picows = logging.getLogger("picows")
-    picows.setLevel(logging.CRITICAL)
-    return logging.LoggerAdapter(picows)
