@@ -19,6 +19,7 @@ from notifyx_gateway.socket.frames import decode_text
 from notifyx_local.postgres import Cluster
 from support.auth import PASSWORD, running_auth
 from support.gateway import running_stack, service_token
+from support.patience import PATIENCE
 from support.smtp import running_smtp
 
 THIEF = "the password of a thief"
@@ -82,7 +83,7 @@ async def test_a_sign_in_that_was_under_way_does_not_outlive_the_password(
             return right
 
         monkeypatch.setattr(Passwords, "verify", held)
-        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
             signing_in = tasks.create_task(auth.sign_in("ada@example.org", THIEF))
             await proved.wait()
             proof = {"token": token, "new_password": OWNER}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.store import Store
 from notifyx_store.app import StoreNode
 from notifyx_store.maintenance.storage import fullness
+from support.clock import SetForward
+from support.patience import PATIENCE
 from support.store import TOKEN, StoreClient, running_store, store_settings, user
 
 ANN = user("ann")
@@ -31,16 +34,6 @@ CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS
 CREATE CONSTRAINT TRIGGER full_at_commit AFTER INSERT ON notifications DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION disk_is_full();
 """
-
-
-class HandClock(SystemClock):
-    """The machine's clock, set forward by hand."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
 
 
 async def reads_and_acks(store: StoreClient, last: int) -> None:
@@ -59,9 +52,12 @@ def batch(*items: dict[str, Any], batch_id: str = "") -> dict[str, Any]:
     }
 
 
-async def test_a_disk_that_is_full_at_the_commit_refuses_and_accepts_nothing(store_database: str) -> None:
-    clock = HandClock()
+async def test_a_disk_that_is_full_at_the_commit_refuses_and_accepts_nothing(
+    store_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SetForward()
     node = StoreNode(store_settings(store_database), clock=clock)
+    monkeypatch.setattr(node.alarms, "trip", partial(node.alarms.trip, seconds=10 * PATIENCE))
     async with running_store(node.settings, service=node) as store:
         await store.ok("POST", "/topics", ANN, {"name": "news"})
         first = batch({"title": "a", "key": "k"}, batch_id="b" * 32)
@@ -87,7 +83,7 @@ async def test_a_disk_that_is_full_at_the_commit_refuses_and_accepts_nothing(sto
         finally:
             await connection.close()
         assert (await store.publish(ANN, {"topic": "news", "title": "d"}))[0]["code"] == "storage_full", "for a while"
-        clock.ahead += 11.0
+        clock.ahead += 10 * PATIENCE
         assert (await store.publish(ANN, {"topic": "news", "title": "e"}))[0]["seq"] == 2
         assert not node.alarms.is_on("storage")
 
@@ -96,7 +92,7 @@ async def test_a_volume_that_is_nearly_full_refuses_before_it_is_full(store_data
     node = StoreNode(store_settings(store_database, storage_capacity="1MiB"))
     async with running_store(node.settings, service=node) as store:
         await store.ok("POST", "/topics", ANN, {"name": "news"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not node.alarms.is_on("storage"):
                 await asyncio.sleep(0.01)
         [refused] = await store.publish(ANN, {"topic": "news", "title": "a"})
@@ -123,7 +119,7 @@ async def test_a_gateway_short_of_memory_takes_no_publish_and_no_socket(tmp_path
 
     async def with_memory(current: int, *, on: bool) -> None:
         (tmp_path / "memory.current").write_text(f"{current}\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while alarms.is_on("memory") is not on:
                 await asyncio.sleep(0.01)
 

@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -32,9 +31,11 @@ from notifyx_local.options import UpOptions
 from notifyx_local.postgres import Cluster
 from notifyx_local.stack import DataFolders
 from notifyx_local.supervisor import Supervisor
+from support.clock import SetForward
 from support.gateway import running_stack, service_tokens
 from support.memcached import Memcached as Server
 from support.memcached import connected, running_memcached
+from support.patience import PATIENCE
 from support.phoenix import Channel, Lost, PhoenixClient
 from support.served import served
 
@@ -55,15 +56,6 @@ class Held:
         """Wait for the answer to a poll."""
         async with session.get(self.poll) as response:
             return int((await response.json())["status"])
-
-
-class SetClock(SystemClock):
-    """A wall clock that the test moves."""
-
-    ahead = 0.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(time.time() + self.ahead, UTC)
 
 
 @pytest.fixture
@@ -148,7 +140,7 @@ async def test_what_was_recorded_ends_at_its_own_time(server: Server, attacker: 
     async def before() -> str:
         return "valid"
 
-    clock = SetClock()
+    clock = SetForward()
     async with connected(server, clock=clock) as shared:
         assert await cache(shared, clock).get_or_load("k", before, 30) == "valid"
         recorded = await attacker.get(name_of("k"))
@@ -206,7 +198,7 @@ async def test_a_deleted_key_ends_what_it_has_open_at_every_gateway(postgres: Cl
         others = [await open_all(kept["key"], *node) for node in nodes]
         waiting = [asyncio.create_task(held.poll_status(stack.session)) for held in ended]
         await stack.ok("DELETE", f"/api-keys/{gone['id']}", token)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await asyncio.gather(*waiting) == [410, 410]
             for held in ended:
                 assert b"token_expired" in await held.stream.content.read()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -61,13 +60,12 @@ async def test_others_wait_for_a_short_request_and_not_for_the_flood(store: Stor
             await store.enqueue_publish(FLOODER, "flood", KeyedNotification(body="x" * 200))
             answered += 1
 
-    async def publish() -> tuple[int, float]:
-        """Return how many of the flood were answered meanwhile, and the seconds."""
-        before, started = answered, time.perf_counter()
+    async def publish() -> int:
+        """Return how many of the flood were answered meanwhile."""
+        before = answered
         await store.publish(STRANGER, other, KeyedNotification(body="mine"))
-        return answered - before, time.perf_counter() - started
+        return answered - before
 
-    alone = [(await publish())[1] for _ in range(PUBLISHES)]
     flood = [asyncio.create_task(socket()) for _ in range(SOCKETS * IN_FLIGHT)]
     while answered < SOCKETS * IN_FLIGHT:
         await asyncio.sleep(0.01)
@@ -75,10 +73,7 @@ async def test_others_wait_for_a_short_request_and_not_for_the_flood(store: Stor
     ending.set()
     await asyncio.gather(*flood)
     # The first may meet a long request, from when the account was alone; the later ones meet short ones.
-    ahead = sorted(count for count, _ in meanwhile[1:])
-    assert ahead[-1] < SOCKETS * IN_FLIGHT / 2, ahead
-    slowest = max(seconds for _, seconds in meanwhile[1:])
-    assert slowest < 2 * max(alone) + 0.25, (slowest, max(alone))
+    assert max(meanwhile[1:]) < SOCKETS * IN_FLIGHT / 2, meanwhile
 
 
 async def test_slow_pages_leave_connections_to_publishes(store_database: str) -> None:

@@ -22,6 +22,7 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.store import Store
+from support.patience import PATIENCE
 from support.store import TOKEN, UNSUBSCRIBE_SECRET, StoreClient, running_store, store_settings, user
 
 ANN, BOB = user("ann"), user("bob")
@@ -38,14 +39,14 @@ async def store_process(store_database: str, folder: Path) -> AsyncIterator[tupl
         process = subprocess.Popen([Path(sys.executable).with_name("notifyx-store")], env=environment, stdout=log,
                                    stderr=log)  # fmt: skip
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not ready.exists():
                 assert process.poll() is None, (folder / "log").read_text()
                 await asyncio.sleep(0.02)
         yield process, f"http://127.0.0.1:{json.loads(ready.read_text())['port']}"
     finally:
         process.kill()
-        process.wait(5)
+        process.wait(PATIENCE)
 
 
 @contextlib.asynccontextmanager
@@ -60,7 +61,7 @@ async def gateway_of(discovery: StaticDiscovery) -> AsyncIterator[Store]:
 async def until_session(connection: asyncpg.Connection, condition: str) -> None:
     """Wait until one of the stores' sessions is as ``condition`` says."""
     asked = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not await connection.fetchval(asked):
             await asyncio.sleep(0.01)
 

@@ -81,7 +81,7 @@ async def test_many_strangers_together_put_few_messages_into_an_inbox(postgres: 
 async def test_topics_are_created_at_a_bounded_rate_and_number_and_one_publishes_to_them_freely(
     postgres: Cluster,
 ) -> None:
-    limits = {"topic_burst": 5, "topic_interval": 60.0, "publish_burst": 500, "publish_rate": 20.0}
+    limits = {"topic_burst": 5, "topic_interval": 60.0, "publish_burst": 500, "publish_rate": 4.0}
     async with running_stack(postgres, gateway=limits) as stack:
         squatter = await stack.person("squatter")
         created = await asyncio.gather(
@@ -97,7 +97,7 @@ async def test_topics_are_created_at_a_bounded_rate_and_number_and_one_publishes
         batch = await stack.ok("POST", "/notifications:batch", squatter, json={"items": items})
         states = Counter(item["status"] for item in batch["items"])
         assert set(states) == {201, 429}, "beyond it a request waits for what comes within half a second"
-        assert 10 <= states[201] < 400
+        assert 2 <= states[201] < 400
         refused = await stack.call("POST", f"/topics/{name}/notifications", squatter, json={"body": "b"})
         if refused.status == 429:
             honest(refused, "publishes")

@@ -15,12 +15,16 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Quart
 
+from notifyx_common.clock import Clock
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answers
 from notifyx_common.serving.lifecycle import bind
 from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.settings import SocketSettings
+from support.auth import HandClock
+from support.clock import LoopTime
 from support.memory_store import MemoryStore
+from support.patience import PATIENCE, until
 from support.socket_gateway import Gateway, running_gateway
 
 SETTINGS = SocketSettings(port=0, idle_check_interval=0.1, trusted_proxies=(ip_network("192.0.2.0/24"),))
@@ -47,8 +51,8 @@ class Door:
 
 
 @asynccontextmanager
-async def serving(settings: SocketSettings) -> AsyncIterator[Door]:
-    async with MemoryStore() as memory, running_gateway([memory.url], settings=settings) as gateway:
+async def serving(settings: SocketSettings, clock: Clock | None = None) -> AsyncIterator[Door]:
+    async with MemoryStore() as memory, running_gateway([memory.url], settings=settings, clock=clock) as gateway:
         memory.topic("news")
         async with LongPoll(gateway.listener.context) as poll, aiohttp.ClientSession() as http:
             app = Quart("longpoll")
@@ -75,15 +79,18 @@ async def test_an_invented_key_gets_no_session() -> None:
 
 
 async def test_a_key_that_nobody_verifies_gets_no_session_and_takes_no_place() -> None:
-    settings = replace(SETTINGS, proof_timeout=0.3, max_unproved_per_address=10, max_connections=2)
+    time = LoopTime()
+    settings = replace(SETTINGS, proof_timeout=PATIENCE, max_unproved_per_address=10, max_connections=2)
     async with serving(settings) as door:
         door.gateway.tokens.answering.clear()
         unproved = [asyncio.create_task(door.ask("nfx_ann")) for _ in range(30)]
         assert (await door.ask("user.bob"))["status"] == 410, "it is open"
-        refused = {"cap": "address"}
-        assert door.gateway.metrics.registry.get_sample_value("notifyx_connections_refused_total", refused) == 20
-        assert {(await answer)["status"] for answer in unproved} == {500}
+        registry, refused = door.gateway.metrics.registry, ("notifyx_connections_refused_total", {"cap": "address"})
+        await until(lambda: registry.get_sample_value(*refused) == 20, "all but ten are refused")
         assert door.poll.count == 1
+        time.ahead = PATIENCE
+        assert {(await answer)["status"] for answer in unproved} == {500}
+        assert door.poll.count <= 1, "only that of Bob"
 
 
 @pytest.mark.parametrize("cap", ["max_connections_per_user", "max_connections_per_address", "max_connections"])
@@ -93,7 +100,8 @@ async def test_sessions_are_capped(cap: str) -> None:
 
 
 async def test_lines_without_end_are_paced_and_then_end_the_session() -> None:
-    async with serving(replace(SETTINGS, control_per_second=100, control_burst=20)) as door:
+    # Time stands still for the budget, which is refilled as the machine's time passes.
+    async with serving(replace(SETTINGS, control_per_second=200, control_burst=20), HandClock()) as door:
         token = (await door.ask("user.ann"))["token"]
         lines = [orjson.dumps([None, str(n), "phoenix", "heartbeat", {}]) for n in range(100)]
         began = asyncio.get_running_loop().time()

@@ -22,6 +22,7 @@ from notifyx_mailer.settings import MailerSettings
 from notifyx_store.mail import addresses, outbox
 from notifyx_store.mail.outbox_fill import fill_outbox
 from notifyx_store.maintenance.ledger import email_ledger
+from support.patience import PATIENCE
 from support.smtp import Mailbox
 from support.store_database import CONFIG, NOW, Topic, new_topic
 
@@ -63,7 +64,7 @@ class Post:
                             id=str(id_), status=one.status, reason=one.reason, address_refused=one.address_refused
                         ),
                     )
-                    for id_, one in zip(wanted, await self.sender.send(mails, 20), strict=True)
+                    for id_, one in zip(wanted, await self.sender.send(mails, PATIENCE), strict=True)
                 ]
                 await outbox.record_results(connection, results, owner="me", now=self.now, policy=CONFIG.policy)
             ledger = await email_ledger(connection, self.now)
@@ -85,7 +86,8 @@ class Post:
 @pytest.fixture
 async def post(pool: asyncpg.Pool, box: Mailbox) -> AsyncIterator[Post]:
     metrics = Metrics()
-    values = {"internal_token": "t" * 32, "smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none"}
+    values = {"internal_token": "t" * 32, "smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none",
+              "smtp_timeout": str(PATIENCE)}  # fmt: skip
     settings = load(MailerSettings, **values)
     sender = Sender(settings, node="m", metrics=metrics, clock=SystemClock(), background=Background(metrics))
     topic = await new_topic(pool)

@@ -20,6 +20,7 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts
+from support.patience import PATIENCE
 
 CLUSTER = ECKey.generate_key("P-256", {"kid": "cluster"})
 STRANGER = ECKey.generate_key("P-256", {"kid": "cluster"})
@@ -104,7 +105,7 @@ async def test_a_flood_does_not_hold_up_who_was_there_before() -> None:
         await accounts.authenticate(genuine)
         cluster.go_on.clear()
         flood = [asyncio.create_task(accounts.authenticate(token(STRANGER, jti=str(n)))) for n in range(FLOOD)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while cluster.reviews < 5:
                 await asyncio.sleep(0.01)
             assert (await accounts.authenticate(genuine)).name == "shop/till"

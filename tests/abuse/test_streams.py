@@ -11,6 +11,7 @@ import pytest
 
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
+from support.patience import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("abuse")
 
@@ -45,7 +46,7 @@ async def test_one_account_takes_no_more_than_its_streams(stack: Stack) -> None:
         assert (await opened(streams, stack, ada)).status == 200
         count = stack.gateway.metrics.registry.get_sample_value("notifyx_connections_refused_total", {"cap": "user"})
         assert count == 6
-    async with asyncio.timeout(10):  # their places are free again
+    async with asyncio.timeout(PATIENCE):  # their places are free again
         while (await stack.call("HEAD", "/topics/t/stream", eve)).status != 200:
             await asyncio.sleep(0.02)
 

@@ -14,6 +14,7 @@ from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.errors import Unavailable
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
+from support.patience import PATIENCE
 from support.store import StoreClient, running_store, store_settings, user
 
 ANN, BOB = user("ann"), user("bob")
@@ -38,7 +39,7 @@ async def test_what_retention_took_unread_is_told_wherever_unread_is_shown(store
     await store.ok("POST", "/topics", ANN, {"name": "news", "retention": {"max_count": 1}})
     await store.ok("PUT", "/topics/news/subscription", BOB, {})
     await store.publish(ANN, *({"topic": "news", "title": str(n)} for n in range(5)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (joined := await store.join(BOB, "news"))["unread"] != 1:
             await asyncio.sleep(0.02)
     assert joined["expired"] == 4
@@ -73,7 +74,7 @@ async def test_a_stranger_fills_an_inbox_and_takes_nothing_from_it(store: StoreC
     connection = await asyncpg.connect(store_database)
     await connection.execute("UPDATE topics SET retention_max_count = 3 WHERE name = 'user:ann'")
     await store.ack(ANN, "user:ann", seqs=[2])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len((await inbox())["items"]) > 4:
             await asyncio.sleep(0.02)
     held = await inbox()

@@ -12,7 +12,9 @@ import pytest
 
 from notifyx_common.contracts.store.log import HISTORY
 from notifyx_local.postgres import Cluster
+from support.clock import LoopTime
 from support.gateway import Stack, running_stack
+from support.patience import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("abuse")
 
@@ -23,7 +25,12 @@ SHARE = 4 << 20
 
 @pytest.fixture
 async def stack(postgres: Cluster) -> AsyncIterator[Stack]:
-    limits = {"http_answer_bytes_each": SHARE, "http_answer_wait": 0.5, "http_write_timeout": 1.5}
+    limits = {
+        "http_answer_bytes_each": SHARE,
+        "http_answer_wait": 0.5,
+        "http_write_timeout": 50,
+        "http_idle_timeout": 3600,
+    }
     async with running_stack(postgres, gateway=limits) as running:
         ada = await running.person("ada")
         await running.ok("POST", "/topics", ada, json={"name": "large"})
@@ -49,11 +56,12 @@ def counted(stack: Stack, name: str, **labels: str) -> float:
 
 async def test_unread_answers_hold_a_share_and_then_go(stack: Stack) -> None:
     ada, eve = await stack.person("ada"), await stack.person("eve")
+    time = LoopTime()
     with contextlib.ExitStack() as open_:
         for path in ("/topics/large/notifications?limit=200", "/topics/large/notifications?limit=200&after=0"):
             for _ in range(6):
                 open_.enter_context(without_reading(stack, path, eve))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not counted(stack, "notifyx_http_answers_refused_total", limit="share"):
                 assert stack.gateway.answers.used <= SHARE
                 await asyncio.sleep(0.02)
@@ -63,7 +71,8 @@ async def test_unread_answers_hold_a_share_and_then_go(stack: Stack) -> None:
         read = await stack.call("GET", "/topics/large/notifications", ada)
         assert read.status == 200
         assert len(read.raw) < HISTORY.large
-        async with asyncio.timeout(10):
+        time.ahead = 51
+        async with asyncio.timeout(PATIENCE):
             while stack.gateway.answers.used:
                 await asyncio.sleep(0.02)
         assert counted(stack, "notifyx_http_connections_closed_total", reason="write_timeout") >= 2

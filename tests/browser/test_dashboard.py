@@ -14,7 +14,6 @@ from support.platform import Platform, person
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.slow,
-    pytest.mark.timeout(300),
     pytest.mark.xdist_group("browser-1"),
 ]
 

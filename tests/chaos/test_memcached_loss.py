@@ -10,6 +10,7 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
+from support.patience import PATIENCE
 from support.phoenix import PhoenixClient
 from support.platform import Platform, person, several_nodes
 from support.sharing import Shared
@@ -37,7 +38,9 @@ async def test_its_loss_costs_no_client_an_error(platform: Platform) -> None:
         body = {"name": "load", "topics": ["cached"], "scopes": ["read", "publish"]}
         key = (await owner.call("POST", "/api-keys", json=body))["key"]
         session = await stack.enter_async_context(
-            aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}, timeout=aiohttp.ClientTimeout(total=10))
+            aiohttp.ClientSession(
+                headers={"Authorization": f"Bearer {key}"}, timeout=aiohttp.ClientTimeout(total=PATIENCE)
+            )
         )
         listener = await stack.enter_async_context(PhoenixClient(platform.socket, owner.token))
         channel = await listener.channel("topic:cached")
@@ -63,7 +66,7 @@ async def test_its_loss_costs_no_client_an_error(platform: Platform) -> None:
 
         async def some_more() -> None:
             wanted = len(answers) + ROUND
-            async with asyncio.timeout(60), answered:
+            async with asyncio.timeout(PATIENCE), answered:
                 await answered.wait_for(lambda: len(answers) >= wanted)
 
         workers = [asyncio.create_task(worker()) for _ in range(WORKERS)]

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from support.helm import find_helm
+from support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "notifyx"
@@ -178,7 +179,7 @@ def helm(*words: str) -> str:
     with tempfile.TemporaryDirectory() as home:
         env = {"PATH": os.defpath, "HOME": home}
         command = [str(find_helm()), *words]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if done.returncode != 0:
         raise Refused(done.stderr.strip())
     return done.stdout

@@ -23,6 +23,7 @@ from chart.rendered import CHART
 from notifyx_local.accounts import group_of
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster
+from support.patience import PATIENCE
 from support.platform import PASSWORD, Platform, person
 
 pytestmark = pytest.mark.xdist_group("platform-1")
@@ -59,14 +60,14 @@ class Pod:
 
     def probe(self, what: str) -> bool:
         """Whether the script says so."""
-        return self.start(what).wait(10) == 0
+        return self.start(what).wait(PATIENCE) == 0
 
     @contextlib.contextmanager
     def running(self, **passwords: str) -> Iterator[subprocess.Popen[bytes]]:
         """The server, from the moment at which its databases are there; killed if it still runs in the end."""
         process = self.start(**passwords)
         try:
-            until = time.monotonic() + 60
+            until = time.monotonic() + PATIENCE
             while not self.probe("made"):
                 assert process.poll() is None, self.log
                 assert time.monotonic() < until, self.log
@@ -75,12 +76,12 @@ class Pod:
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait(10)
+                process.wait(PATIENCE)
 
     async def connect(self, role: str, password: str, database: str = "") -> Any:
         """A connection over TCP, as a service makes it."""
         return await asyncpg.connect(
-            host="127.0.0.1", port=self.port, user=role, password=password, database=database or role, timeout=10
+            host="127.0.0.1", port=self.port, user=role, password=password, database=database or role, timeout=PATIENCE
         )
 
     @property
@@ -105,7 +106,7 @@ async def connected(pod: Pod, role: str, password: str) -> AsyncIterator[Any]:
         yield connection
     finally:
         with contextlib.suppress(asyncpg.PostgresError, OSError):
-            await connection.close(timeout=5)
+            await connection.close(timeout=PATIENCE)
 
 
 async def test_each_service_has_its_own_database(pod: Pod) -> None:
@@ -137,7 +138,7 @@ async def test_a_stop_waits_for_nobody_and_a_new_password_takes_effect(pod: Pod)
         async with connected(pod, "notifyx_auth", "first") as connection:
             await connection.execute("CREATE TABLE kept AS SELECT 7 AS answer")
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(process.wait, 15) == 0, pod.log
+            assert await asyncio.to_thread(process.wait, PATIENCE) == 0, pod.log
     assert "database system is shut down" in pod.log
     with pod.running(AUTH_PASSWORD="second"):
         async with connected(pod, "notifyx_auth", "second") as connection:
@@ -149,7 +150,7 @@ async def test_a_stop_waits_for_nobody_and_a_new_password_takes_effect(pod: Pod)
 def test_it_ends_with_its_server(pod: Pod) -> None:
     with pod.running() as process:
         os.kill(int((pod.folder / "pg" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
-        assert process.wait(15) != 0
+        assert process.wait(PATIENCE) != 0
     with pod.running():
         assert "automatic recovery" in pod.log
         assert "does not exist" not in pod.log
@@ -158,10 +159,10 @@ def test_it_ends_with_its_server(pod: Pod) -> None:
 def test_it_ends_when_the_server_does_not_start(pod: Pod) -> None:
     with pod.running() as process:
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(PATIENCE)
     with open(pod.folder / "pg" / "postgresql.conf", "a") as file:
         file.write("shared_preload_libraries = 'there_is_none'\n")
-    assert pod.start().wait(15) != 0
+    assert pod.start().wait(PATIENCE) != 0
     assert not pod.probe("made")
 
 
@@ -173,7 +174,7 @@ async def helm_test(platform: Platform, **env: str) -> tuple[int | None, str, st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    said, complained = await asyncio.wait_for(process.communicate(), 60)
+    said, complained = await asyncio.wait_for(process.communicate(), PATIENCE)
     return process.returncode, said.decode(), complained.decode()
 
 

@@ -25,6 +25,7 @@ from notifyx_mailer.settings import MailerSettings
 from notifyx_store.app import StoreNode
 from notifyx_store.base.settings import StoreSettings
 from support.faults import end_each
+from support.patience import PATIENCE
 from support.postgres import create_database
 
 TOKEN = "internal-token-of-fault-tests"
@@ -95,7 +96,7 @@ async def mailer(postgres: Cluster, tmp_path: Path) -> AsyncIterator[tuple[Node[
     file = tmp_path / "ready.json"
     service = await service_of("mailer", postgres, ready_file=file, drain_seconds=1.0)
     running = asyncio.create_task(lifecycle.run(service))
-    async with asyncio.timeout(10), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
         while not file.exists() and not running.done():
             await asyncio.sleep(0.01)
         for port in ("port", "metrics_port"):
@@ -111,7 +112,7 @@ async def test_a_fault_ends_the_service_in_order(task: str, mailer: tuple[Node[A
     service, running = mailer
     assert set(service.background.endless) == ENDLESS["mailer"] | PROCESS
     service.background.endless[task].cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         fault = await running
     assert fault is not None
     assert (fault.task, fault.how) == (task, "was cancelled")
@@ -122,6 +123,6 @@ async def test_a_fault_ends_the_service_in_order(task: str, mailer: tuple[Node[A
 async def test_a_stop_is_no_fault(mailer: tuple[Node[Any], asyncio.Task[Any]]) -> None:
     service, running = mailer
     signal.raise_signal(signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await running is None
     assert service.background.faults == []

@@ -115,7 +115,7 @@ async def _complete(prometheus: Prometheus, traffic: Callable[[], Awaitable[None
         return not missing
 
     try:
-        await eventually(complete, deadline=60)
+        await eventually(complete)
     except TimeoutError:
         pytest.fail(f"without data: {missing}")
 
@@ -181,7 +181,7 @@ async def test_the_operator_sees_all_of_the_load(
             moving = min(load.connections, load.publishes_per_second, load.emails_per_minute) > 0
             return observed if moving and "store" in observed.latency else None
 
-        observed = await eventually(seen, deadline=60)
+        observed = await eventually(seen)
     assert incomplete_reason(observed, {"gateway": 1, "auth": 1, "store": 1, "mailer": 1}) == ""
     assert incomplete_reason(observed, {"mailer": 2}) == "Prometheus has heard of 1 of 2 ready mailer nodes lately"
     assert set(observed.databases) == {"auth", "store"}

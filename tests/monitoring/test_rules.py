@@ -12,6 +12,7 @@ import yaml
 from monitoring.rules import ALERTS, RECORDS, RULES
 from notifyx_common.metrics import CATALOGUE
 from support.debian import Program, program
+from support.patience import PATIENCE
 
 TESTS = Path(__file__).parent / "rules.test.yaml"
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
@@ -59,7 +60,7 @@ def test_promtool_accepts_them_and_each_alert_fires_when_it_should(promtool: Pro
     (tmp_path / "rules.test.yaml").write_text(TESTS.read_text())
     for command in (["check", "rules", "rules.yaml"], ["test", "rules", "rules.test.yaml"]):
         done = subprocess.run(
-            [promtool.path, *command], cwd=tmp_path, env=promtool.env, capture_output=True, text=True, timeout=60,
+            [promtool.path, *command], cwd=tmp_path, env=promtool.env, capture_output=True, text=True, timeout=PATIENCE,
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

@@ -15,9 +15,13 @@ from notifyx_auth.service import Auth
 from notifyx_auth.settings import AuthSettings
 from notifyx_common.contracts.call import V1
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
+from support.patience import PATIENCE
+from support.postgres import patient
 
 INTERNAL_TOKEN = "internal-token-of-tests"
 PASSWORD = "correct horse battery"
+TIMEOUTS = dict.fromkeys(("command_timeout", "statement_timeout", "lock_timeout", "idle_transaction_timeout"), PATIENCE)
+"""Of auth's database: no test is about them."""
 
 
 @dataclass
@@ -43,6 +47,7 @@ def auth_settings(database_url: str, **changes: Any) -> AuthSettings:
         "auth_secret": "a-secret-of-32-characters-or-more",
         "argon2_time": 1,
         "argon2_memory_kib": 64,
+        "hash_timeout": PATIENCE,
         **changes,
     }
     return AuthSettings(**values)
@@ -104,5 +109,6 @@ class RunningAuth:
 async def running_auth(database_url: str, clock: HandClock | None = None, **changes: Any) -> AsyncIterator[RunningAuth]:
     clock = clock or HandClock()
     service = AuthNode(auth_settings(database_url, **changes), clock=clock)
+    patient(service.database, **TIMEOUTS)
     async with service.context():
         yield RunningAuth(service, service.auth, clock)

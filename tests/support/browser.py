@@ -18,6 +18,7 @@ from playwright.async_api import Browser, BrowserContext, Page, StorageState, as
 
 from notifyx_local.web_build import WEB_SOURCE, build_web
 from support.debian import program
+from support.patience import PATIENCE
 from support.platform import PASSWORD, Platform
 
 HEADLESS = "chromium-headless-shell"
@@ -25,7 +26,7 @@ FONT = "fonts-dejavu-core"
 """A page needs one font at least; a bare machine has none."""
 
 FONTS = "usr/share/fonts"
-PATIENCE_MS = 20_000
+PATIENCE_MS = PATIENCE * 1000
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 AXE = WEB_SOURCE / "node_modules" / "axe-core" / "axe.min.js"

@@ -12,8 +12,7 @@ from typing import Any
 
 from support import warm_command
 from support.measured import python
-
-DEADLINE = 60.0
+from support.patience import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Shell:
     async def run(self, *arguments: str, stdin: str = "", code: int | None = 0, **environment: str) -> Done:
         """Run ``notifyx`` to its end; asserts its exit code unless ``code`` is ``None``."""
         ended = await asyncio.to_thread(
-            warm_command.run, arguments, stdin, self._environment(environment), deadline=DEADLINE
+            warm_command.run, arguments, stdin, self._environment(environment), deadline=PATIENCE
         )
         done = Done(*ended)
         assert "Traceback" not in done.err, done.err

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import notifyx_local
 from notifyx_local.ports import free_port
-from support.platform import eventually
+from support.patience import PATIENCE
+from support.platform import START_DEADLINE, eventually
 
 NODE = """#!/bin/sh
 case "$1" in
@@ -49,7 +50,7 @@ class Run:
         async def said() -> bool:
             return text in self.said()
 
-        await eventually(said, deadline=90)
+        await eventually(said, deadline=START_DEADLINE)
 
     def end_build(self) -> None:
         (self.folder / "go").touch()
@@ -93,4 +94,4 @@ async def first_run() -> AsyncIterator[Run]:
             yield Run(folder, f"http://127.0.0.1:{ports['--port']}")
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(40) == 0, (folder / "up.log").read_text()
+            assert process.wait(PATIENCE) == 0, (folder / "up.log").read_text()

@@ -22,8 +22,9 @@ from notifyx_mailer.app import MailerNode
 from notifyx_mailer.settings import MailerSettings
 from notifyx_store.app import StoreNode
 from support.auth import SCHEMA as AUTH_SCHEMA
-from support.auth import auth_settings
-from support.postgres import create_migrated
+from support.auth import TIMEOUTS, auth_settings
+from support.patience import PATIENCE
+from support.postgres import create_migrated, patient
 from support.served import served
 from support.store import SCHEMA as STORE_SCHEMA
 from support.store import store_settings
@@ -84,7 +85,7 @@ class Stack:
 
     async def ready(self) -> None:
         """Wait until the gateway says that it takes work."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (await self.call("GET", "/readyz")).status != 200:
                 await asyncio.sleep(0.02)
 
@@ -159,15 +160,15 @@ async def running_stack(
         }
     )
     async with contextlib.AsyncExitStack() as stack:
-        auth_url, _ = await stack.enter_async_context(
-            served(AuthNode(auth_settings(auth_database, **shared, **tokens("auth"), **(auth or {}))), secure=secure)
-        )
-        store_url, _ = await stack.enter_async_context(
-            served(StoreNode(store_settings(store_database, **shared, **tokens("store"))), secure=secure)
-        )
+        auth_node = AuthNode(auth_settings(auth_database, **shared, **tokens("auth"), **(auth or {})))
+        patient(auth_node.database, **TIMEOUTS)
+        auth_url, _ = await stack.enter_async_context(served(auth_node, secure=secure))
+        store_node = StoreNode(store_settings(store_database, **shared, **tokens("store")))
+        patient(store_node.database)
+        store_url, _ = await stack.enter_async_context(served(store_node, secure=secure))
         url, built = await stack.enter_async_context(served(GatewayNode(gateway_settings)))
         session = await stack.enter_async_context(
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), auto_decompress=False)
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE), auto_decompress=False)
         )
         running = Stack(url, built, auth_url, store_url, session)
         running.lease("auth", auth_url)

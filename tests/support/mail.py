@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import aiohttp
 
+from support.patience import PATIENCE
 from support.platform import PASSWORD, Person, eventually
 
 
@@ -42,7 +43,7 @@ def header(mail: dict[str, Any], name: str) -> str:
 
 
 async def wait_for_summaries(
-    platform: HasMailbox, address: str, subject: str, count: int = 1, deadline: float = 30
+    platform: HasMailbox, address: str, subject: str, count: int = 1, deadline: float = PATIENCE
 ) -> list[dict[str, Any]]:
     """Summaries of such mails to ``address``, once there are ``count`` different ones."""
 
@@ -55,7 +56,9 @@ async def wait_for_summaries(
     return found
 
 
-async def wait_for_mail(platform: HasMailbox, address: str, subject: str, deadline: float = 30) -> list[dict[str, Any]]:
+async def wait_for_mail(
+    platform: HasMailbox, address: str, subject: str, deadline: float = PATIENCE
+) -> list[dict[str, Any]]:
     """The mails to ``address`` with ``subject`` in their subject, whole, once there is one."""
     await wait_for_summaries(platform, address, subject, deadline=deadline)
     return await mails_to(platform, address, subject)

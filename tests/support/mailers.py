@@ -28,6 +28,7 @@ from notifyx_common.contracts.mailer import (
 )
 from notifyx_common.metrics import Metrics
 from support.forked import Forked, program
+from support.patience import PATIENCE
 from support.smtp import Mailbox
 
 TOKEN = "internal-token-of-the-tests"
@@ -46,7 +47,7 @@ class MailerProcess:
         """Send it a signal."""
         self.process.send_signal(number)
 
-    async def ready(self, timeout: float = 30.0) -> None:
+    async def ready(self, timeout: float = PATIENCE) -> None:
         """Wait until it listens."""
         until = time.monotonic() + timeout
         while not self.ready_file.exists():
@@ -84,10 +85,10 @@ def mailer_process(instance: str, folder: Path, box: Mailbox | None, **settings:
         process.send_signal(signal.SIGCONT)
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(PATIENCE)
         except TimeoutError:
             process.send_signal(signal.SIGKILL)
-            process.wait(5)
+            process.wait(PATIENCE)
 
 
 @contextlib.asynccontextmanager

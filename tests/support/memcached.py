@@ -20,6 +20,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
 from notifyx_local.ports import free_port
 from support.debian import program
+from support.patience import PATIENCE
 
 KEY = b"the key that seals what tests store"
 
@@ -46,7 +47,7 @@ class Memcached:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
@@ -66,7 +67,7 @@ class Memcached:
         """End it at once, as ``kill -9`` does."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
             self.process = None
 
 
@@ -85,7 +86,7 @@ def running_memcached() -> Iterator[Memcached]:
 def client(
     servers: Sequence[tuple[str, int]],
     *,
-    timeout: float = 5.0,
+    timeout: float = PATIENCE,
     key: bytes = KEY,
     clock: Clock | None = None,
     metrics: Metrics | None = None,
@@ -105,7 +106,7 @@ def client(
 @contextlib.asynccontextmanager
 async def connected(
     *servers: Memcached,
-    timeout: float = 5.0,
+    timeout: float = PATIENCE,
     key: bytes = KEY,
     clock: Clock | None = None,
     metrics: Metrics | None = None,
@@ -113,7 +114,7 @@ async def connected(
     """A client that has reached every server."""
     addresses = parse_servers(",".join(one.address for one in servers))
     async with client(addresses, timeout=timeout, key=key, clock=clock, metrics=metrics) as shared:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(shared.available) < len(servers):
                 await asyncio.sleep(0.01)
         yield shared

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from support.node import node
+from support.patience import PATIENCE
 from support.platform import Served, person
 
 PACKAGE = Path(__file__).parents[1] / "integration" / "phoenix" / "client"
@@ -19,7 +20,7 @@ def install_client(folder: Path) -> None:
     for name in ("package.json", "package-lock.json", ".npmrc", "journey.mjs", "losses.mjs"):
         shutil.copy(PACKAGE / name, folder)
     command = [*node("npm"), "ci", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=5 * PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -38,7 +39,7 @@ async def make_journey(platform: Served, folder: Path, topic: str = "journey") -
             *node("node"), "journey.mjs", cwd=folder, env=environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(5 * PATIENCE):
             output, _ = await process.communicate()
     text = output.decode()
     assert process.returncode == 0, text

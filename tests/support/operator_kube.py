@@ -6,10 +6,9 @@ the helper below does that for what the tests write.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -21,13 +20,11 @@ from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.principal import system_principal
 from notifyx_operator.kube.conditions import find
+from support.patience import until
 from support.store import StoreClient
 
 Operator = Callable[..., contextlib.AbstractAsyncContextManager[None]]
 """Starts an operator with changed settings, which runs while the block is entered."""
-
-PATIENCE = 60.0
-"""Seconds that a busy machine is given; a condition that holds ends the wait at once."""
 
 _CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 TOPICS = kmock.resource("notifyx.dev", "v1alpha1", "notifyxtopics")
@@ -36,22 +33,6 @@ DEPLOYMENTS = kmock.resource("apps", "v1", "deployments")
 AUTOSCALERS = kmock.resource("autoscaling", "v2", "horizontalpodautoscalers")
 PODS = kmock.resource("", "v1", "pods")
 EVENTS = kmock.resource("events.k8s.io", "v1", "events")
-
-
-async def until(holds: Callable[[], Any], what: str) -> Any:
-    """Wait until ``holds`` returns something true (or an awaitable of it); fails with ``what``."""
-    found: Any = None
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                found = holds()
-                if isinstance(found, Awaitable):
-                    found = await found
-                if found:
-                    return found
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"It did not come to this: {what}. Last seen: {found!r}") from None
 
 
 class ApiServer(kmock.KubernetesEmulator):

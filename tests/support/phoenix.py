@@ -15,7 +15,10 @@ from typing import Any, Self
 import aiohttp
 import orjson
 
-ANSWER_DEADLINE = 10.0
+from support.patience import PATIENCE
+
+ANSWER_DEADLINE = PATIENCE / 2
+"""Seconds after which a connection is taken for lost: two of them fit into the patience of who waits for a third."""
 
 
 class Refused(Exception):
@@ -82,7 +85,7 @@ class Channel:
             else:
                 return int(answer["seq"])
 
-    async def until(self, condition: Callable[[Channel], bool], deadline: float = 30.0) -> None:
+    async def until(self, condition: Callable[[Channel], bool], deadline: float = PATIENCE) -> None:
         """Wait until ``condition`` holds. Raises :class:`TimeoutError`."""
         async with asyncio.timeout(deadline):
             while not condition(self):
@@ -117,7 +120,7 @@ class PhoenixClient:
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await self._connected.wait()
         return self
 
@@ -142,7 +145,7 @@ class PhoenixClient:
 
     async def connected(self) -> None:
         """Wait until the socket is (again) open."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             await self._connected.wait()
 
     async def request(self, join_ref: str, ref: str, topic: str, event: str, payload: Any) -> dict[str, Any]:

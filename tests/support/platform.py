@@ -27,8 +27,10 @@ from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
 from notifyx_local.ports import free_port
 from support.measured import python
 from support.memcached import Memcached, running_memcached
+from support.patience import PATIENCE
 
-START_DEADLINE = 90.0
+START_DEADLINE = 3 * PATIENCE
+"""Seconds in which all processes of a platform start."""
 PASSWORD = "correct horse battery"
 
 
@@ -112,7 +114,7 @@ class Platform:
                     return response.status == 200
             return False
 
-        await eventually(back)
+        await eventually(back, deadline=START_DEADLINE)
 
     async def keep_down(self, name: str, seen: asyncio.Task[Any]) -> None:
         """Until ``seen`` is done: what is started again within a second is killed each time."""
@@ -150,9 +152,9 @@ def running_platform(*arguments: str, data: Path | None = None, web: bool = Fals
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
             try:
-                process.wait(40)
+                process.wait(PATIENCE)
             finally:
-                _, alive = psutil.wait_procs(children, timeout=5)
+                _, alive = psutil.wait_procs(children, timeout=PATIENCE)
                 for child in alive:
                     child.kill()
             assert not alive, f"left behind: {[child.pid for child in alive]}"
@@ -211,7 +213,7 @@ class Person:
 async def person(platform: Served, name: str) -> AsyncIterator[Person]:
     """Sign ``name`` up (once) and log in."""
     email = f"{name}@example.com"
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session:
         body = {"email": email, "password": PASSWORD, "name": name.title()}
         async with session.post(f"{platform.api}/users", json=body) as response:
             assert response.status in (201, 409), await response.text()
@@ -222,11 +224,11 @@ async def person(platform: Served, name: str) -> AsyncIterator[Person]:
         headers = {"Authorization": f"Bearer {token}"}
         async with session.get(f"{platform.api}/me", headers=headers) as response:
             me = await response.json()
-        async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=30)) as own:
+        async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=PATIENCE)) as own:
             yield Person(id=me["id"], email=email, token=token, http=own, api=platform.api)
 
 
-async def eventually(check: Any, deadline: float = 30.0, pause: float = 0.05) -> Any:
+async def eventually(check: Any, deadline: float = PATIENCE, pause: float = 0.05) -> Any:
     """Wait until the coroutine function ``check``, asked every ``pause`` seconds, returns something true: that."""
     async with asyncio.timeout(deadline):
         while not (found := await check()):

@@ -19,11 +19,12 @@ from pathlib import Path
 import asyncpg
 from pydantic import SecretStr
 
-from notifyx_common.database import DatabaseConfig, migrate
+from notifyx_common.database import Database, DatabaseConfig, migrate
 from notifyx_local.accounts import group_of
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
 from notifyx_local.postgres_binaries import WHEEL
+from support.patience import PATIENCE
 
 
 @contextlib.contextmanager
@@ -38,7 +39,7 @@ def running_postgres() -> Iterator[Cluster]:
             yield cluster
         finally:
             process.send_signal(signal.SIGQUIT)  # nobody reads this data again
-            process.wait(30)
+            process.wait(PATIENCE)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -64,27 +65,40 @@ def _memory() -> str | None:
 
 def start(cluster: Cluster) -> subprocess.Popen[bytes]:
     """Start the server and wait until it takes connections."""
-    with open(cluster.data.parent / "log", "ab") as log:
-        process = subprocess.Popen(
-            cluster.command(), user=cluster.account, group=group_of(cluster.account),
-            extra_groups=[] if cluster.account else None, cwd=cluster.cwd, stdout=log, stderr=log,
-            env={"PATH": os.defpath}, start_new_session=True,
-        )  # fmt: skip
-    asyncio.run(_wait(cluster, time.monotonic() + 30))
-    return process
-
-
-async def _wait(cluster: Cluster, until: float) -> None:
+    until = time.monotonic() + PATIENCE
     while True:
+        with open(cluster.data.parent / "log", "ab") as log:
+            process = subprocess.Popen(
+                cluster.command(), user=cluster.account, group=group_of(cluster.account),
+                extra_groups=[] if cluster.account else None, cwd=cluster.cwd, stdout=log, stderr=log,
+                env={"PATH": os.defpath}, start_new_session=True,
+            )  # fmt: skip
+        if asyncio.run(_accepts(cluster, process, until)):
+            return process
+
+
+async def _accepts(cluster: Cluster, process: subprocess.Popen[bytes], until: float) -> bool:
+    """Wait until the server takes connections, or has ended: children of one that was killed may hold it up."""
+    while process.poll() is None:
         try:
-            connection = await asyncpg.connect(cluster.dsn(), timeout=2)
+            connection = await asyncpg.connect(cluster.dsn(), timeout=PATIENCE)
         except (OSError, asyncpg.PostgresError, TimeoutError):
-            if time.monotonic() > until:
-                raise
+            assert time.monotonic() < until, "PostgreSQL takes no connections"
             await asyncio.sleep(0.02)
         else:
             await connection.close()
-            return
+            return True
+    assert time.monotonic() < until, "PostgreSQL does not start"
+    await asyncio.sleep(0.1)
+    return False
+
+
+def patient(database: Database, **timeouts: float) -> None:
+    """Let a service wait for its database, before that is entered: a machine that stops for a moment is no outage.
+
+    ``timeouts``: those that its settings do not name.
+    """
+    database.config = replace(database.config, connect_timeout=PATIENCE, acquire_timeout=PATIENCE, **timeouts)  # type: ignore[arg-type]  # the timeouts are numbers
 
 
 async def create_database(cluster: Cluster, template: str = "template1") -> str:

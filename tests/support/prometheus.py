@@ -15,6 +15,7 @@ import yaml
 
 from notifyx_local.ports import free_port
 from support.debian import program
+from support.patience import PATIENCE
 from support.platform import Platform, eventually
 
 
@@ -69,7 +70,7 @@ async def running_prometheus(folder: Path, platform: Platform, rules: Path) -> A
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=found.env, stdout=log, stderr=log)
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as http:
             running = Prometheus(f"http://127.0.0.1:{port}", http)
 
             async def scraped() -> bool:
@@ -83,4 +84,4 @@ async def running_prometheus(folder: Path, platform: Platform, rules: Path) -> A
             yield running
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)

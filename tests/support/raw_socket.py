@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from support.patience import PATIENCE
 from support.socket_gateway import Gateway
 
 
@@ -61,7 +62,7 @@ class Raw:
         self.frame(1, orjson.dumps(list(parts)))
 
     async def receive(self) -> tuple[int, bytes]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             head = await self.reader.readexactly(2)
             length = head[1] & 0x7F
             if length == 126:

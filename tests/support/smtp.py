@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from notifyx_local.ports import free_port
+from support.patience import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,13 @@ class Mailbox:
     logins: list[str] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def wait_for(self, count: int, timeout: float = 20.0) -> list[Received]:
+    def wait_for(self, count: int, timeout: float = PATIENCE) -> list[Received]:
         """Wait until ``count`` emails have arrived; return them."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.received) >= count, timeout), len(self.received)
         return list(self.received)
 
-    async def wait_until(self, holds: Callable[[], bool], timeout: float = 20.0) -> None:
+    async def wait_until(self, holds: Callable[[], bool], timeout: float = PATIENCE) -> None:
         """Wait until ``holds()``, without blocking the test's event loop."""
         until = time.monotonic() + timeout
         while not holds():

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from notifyx_common.background import Background
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import StaticDiscovery
-from notifyx_common.clock import SystemClock
+from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import Unauthenticated, Unavailable
@@ -26,6 +26,7 @@ from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.socket.listener import SocketListener
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.upstream.store import Store
+from support.patience import PATIENCE
 
 INTERNAL_TOKEN = "internal-token-for-tests"
 
@@ -33,7 +34,8 @@ INTERNAL_TOKEN = "internal-token-for-tests"
 class NamedTokens:
     """Tokens of the form ``user.<id>.<seconds>`` and ``nfx_<id>``; keys can be revoked."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.revoked: set[str] = set()
         self.keys_known = True
         """Whether auth has answered with its signing keys."""
@@ -48,7 +50,7 @@ class NamedTokens:
         name, _, seconds = rest.partition(".")
         if kind != "user" or not name:
             raise Unauthenticated("The access token is not valid.")
-        return _verified(name, float(seconds or 3600))
+        return self._verified(name, float(seconds or 3600))
 
     def needs_remote_check(self, token: str) -> bool:
         return token.startswith("nfx_")
@@ -59,7 +61,10 @@ class NamedTokens:
         await self.answering.wait()
         if token in self.revoked or token == "nfx_bad":
             raise Unauthenticated("The API key is not valid.")
-        return _verified(token.removeprefix("nfx_"), 3600)
+        return self._verified(token.removeprefix("nfx_"), 3600)
+
+    def _verified(self, name: str, seconds: float) -> VerifiedToken:
+        return VerifiedToken(principal=user(name), expires_at=self._clock.now() + timedelta(seconds=seconds))
 
 
 async def resolve_user(name: str) -> ResolvedUser | None:
@@ -98,13 +103,15 @@ async def running_gateway(
     token: str = INTERNAL_TOKEN,
     hub_settings: HubSettings | None = None,
     settings: SocketSettings | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Gateway]:
     """A gateway's socket before the given store nodes (base URLs)."""
-    metrics, clock, tokens = Metrics(), SystemClock(), NamedTokens()
+    metrics, clock = Metrics(), clock or SystemClock()
+    tokens = NamedTokens(clock)
     background = Background(metrics)
     discovery = StaticDiscovery({"store": [Endpoint(url, url) for url in stores]})
-    client = ServiceClient("store", discovery=discovery, token=token, metrics=metrics, clock=clock)
-    async with client, Store(client, clock=clock, metrics=metrics, background=background) as store:
+    client = ServiceClient("store", discovery=discovery, token=token, metrics=metrics, clock=clock, deadline=PATIENCE)
+    async with client, Store(client, clock=clock, metrics=metrics, background=background, deadline=PATIENCE) as store:
         hub = Hub(store=store, metrics=metrics, clock=clock, background=background, settings=hub_settings)
         listener = SocketListener(
             hub=hub,
@@ -128,7 +135,3 @@ async def running_gateway(
 def user(name: str) -> Principal:
     """A signed-in user."""
     return Principal(id=name, email=f"{name}@example.org", email_verified=True, name=name)
-
-
-def _verified(name: str, seconds: float) -> VerifiedToken:
-    return VerifiedToken(principal=user(name), expires_at=datetime.now(UTC) + timedelta(seconds=seconds))

@@ -19,14 +19,19 @@ from notifyx_common.serving.lifecycle import bind
 from notifyx_store.app import StoreNode
 from notifyx_store.base.database import database_config
 from notifyx_store.base.settings import StoreSettings
+from support.patience import PATIENCE
+from support.postgres import patient
 
 TOKEN = "test-internal-token-0123456789"
 UNSUBSCRIBE_SECRET = "test-unsubscribe-secret-0123456789"
 
 
 def store_settings(database: str, **changes: Any) -> StoreSettings:
-    """Settings of a store on ``database``, with background work at its usual pace."""
+    """Settings of a store on ``database``, with background work at its usual pace and patience with its database."""
     values: dict[str, Any] = {
+        "statement_timeout": PATIENCE,
+        "lock_timeout": PATIENCE,
+        "idle_transaction_timeout": PATIENCE,
         "internal_token": TOKEN,
         "database_url": database,
         "unsubscribe_secret": UNSUBSCRIBE_SECRET,
@@ -104,6 +109,7 @@ async def running_store(
 ) -> AsyncIterator[StoreClient]:
     """Run a replica on a free port while the block is entered."""
     service = service or StoreNode(settings, clock=clock)
+    patient(service.database)
     sock = bind("127.0.0.1", 0, "NOTIFYX_PORT")
     closing = asyncio.Event()
     port = sock.getsockname()[1]
@@ -113,7 +119,7 @@ async def running_store(
         server = asyncio.create_task(http.run(closing))
         headers = {"Authorization": f"Bearer {TOKEN}"}
         try:
-            async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=30)) as session:
+            async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session:
                 yield StoreClient(f"http://127.0.0.1:{port}", session)
         finally:
             closing.set()

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from notifyx_store.mail.outbox import OutboxConfig
 from notifyx_store.mail.outbox_rules import RetryPolicy
+from support.patience import PATIENCE
 from support.store import UNSUBSCRIBE_SECRET
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -27,7 +28,7 @@ CONFIG = OutboxConfig(mail_domain="mail.example", secret=SecretStr(UNSUBSCRIBE_S
 @asynccontextmanager
 async def pool_on(url: str, size: int = 8) -> AsyncIterator[asyncpg.Pool]:
     """Open a pool of connections like the store's."""
-    async with asyncpg.create_pool(url, min_size=1, max_size=size, command_timeout=20) as pool:
+    async with asyncpg.create_pool(url, min_size=1, max_size=size, command_timeout=PATIENCE) as pool:
         yield pool
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+from support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -13,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 def test_operator_never_shadows_the_standard_library() -> None:
     assert not (ROOT / "operator" / "__init__.py").exists()
     code = "import operator; operator.itemgetter(0)([1])"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=PATIENCE)
 
 
 def test_nothing_depends_on_what_is_outside_the_repository() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=30)
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=PATIENCE)
     needle = "../" + "shared"
     found = [
         name
@@ -33,6 +36,24 @@ def test_every_member_names_the_licence_that_is_there() -> None:
     assert len(members) > 1
     named = {member.parent.name: tomllib.loads(member.read_text())["project"].get("license") for member in members}
     assert named == dict.fromkeys(named, "Apache-2.0")
+
+
+def test_every_wait_of_a_test_has_a_time_with_a_name() -> None:
+    """``PATIENCE``, which is that of all tests, or one that says what it is for: a number suits a quick machine."""
+    waits = (
+        r"asyncio\.timeout\([\d.]+\)", r"wait_for\(.+, [\d.]+\)", r"\b(?:eventually|until)\(.+deadline=[\d.]+\)",
+        r"monotonic\(\) \+ [\d.]+", r"process\.wait\(\d+\)", r"ClientTimeout\(total=\d",
+    )  # fmt: skip
+    number = re.compile("|".join(waits))
+    tests = ROOT / "tests"
+    found = [
+        f"{path.relative_to(ROOT)}:{at}"
+        for path in tests.rglob("*.py")
+        if path.relative_to(tests).parts[0] not in ("bench", "cluster")
+        for at, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if number.search(line)
+    ]
+    assert found == []
 
 
 def test_internal_paths_stand_in_the_contract_alone() -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.patience import PATIENCE
+
 TESTS = Path(__file__).parents[1]
 
 CONFTEST = """
@@ -37,7 +39,7 @@ def test_the_files_of_a_group_run_in_one_process(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:schemathesis"]
     done = subprocess.run(
         command, cwd=tmp_path, env={**environment, "PYTHONPATH": str(TESTS)},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     processes = dict(line.split() for line in (tmp_path / "processes").read_text().splitlines())

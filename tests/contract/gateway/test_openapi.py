@@ -87,7 +87,6 @@ def test_the_templates_are_part_of_the_package() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(360)
 async def test_generated_requests_get_what_the_document_promises(postgres: Cluster) -> None:
     limits = {"sign_up_burst": 10_000, "token_burst": 10_000}
     async with running_stack(postgres, gateway=limits) as stack:

@@ -16,6 +16,7 @@ from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.settings import Retention
+from support.patience import PATIENCE
 from support.store import user
 
 ANN, BOB = user("ann"), user("bob")
@@ -38,7 +39,7 @@ class FeedReader:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Read until ``condition`` holds."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 message = await self._socket.receive()
                 assert message.type is aiohttp.WSMsgType.TEXT, message

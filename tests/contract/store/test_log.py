@@ -17,6 +17,7 @@ from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.settings import Retention
+from support.patience import PATIENCE
 from support.refusals import refusal
 from support.store import user
 
@@ -155,7 +156,7 @@ async def test_pages_of_the_log(store: Store) -> None:
 async def test_what_retention_took_is_said(store: Store) -> None:
     await store.create_topic(ANN, NewTopic(name="news", retention=Retention(max_count=5)))
     await asyncio.gather(*(store.enqueue_publish(ANN, "news", said(body="x")) for _ in range(12)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (stand := await store.join(ANN, "news", 3)).first_seq < 8:
             await asyncio.sleep(0.02)
     assert (stand.truncated, stand.missing, stand.last_seq) == (True, 4, 12)

@@ -12,6 +12,7 @@ from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.settings import Retention
+from support.patience import PATIENCE
 from support.refusals import refusal
 from support.store import user
 
@@ -72,7 +73,7 @@ async def test_what_expired_is_told_until_it_is_acknowledged_past(store: Store) 
     await more(store, 4)
     await store.ack(BOB, "news", None, [2])
     await more(store, 3)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (stand := await store.join(BOB, "news")).first_seq < 4:
             await asyncio.sleep(0.02)
     assert (stand.unread, stand.expired, stand.truncated) == (4, 2, False), "2 was acknowledged, 1 and 3 were not"

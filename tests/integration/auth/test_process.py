@@ -7,10 +7,8 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,10 +17,10 @@ import aiohttp
 import pytest
 
 from notifyx_common.contracts.auth import JWKS, SIGN_UP, TOKEN
-from notifyx_local.accounts import group_of
 from notifyx_local.ports import free_port
-from notifyx_local.postgres import Cluster, prepare
+from notifyx_local.postgres import prepare
 from support.auth import INTERNAL_TOKEN, PASSWORD
+from support.patience import PATIENCE
 from support.postgres import create_database, start
 
 HEADERS = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
@@ -52,7 +50,7 @@ async def auth_process(database_url: str, folder: Path, **more: str) -> AsyncIte
         COMMAND, env=environment(database_url, NOTIFYX_READY_FILE=str(ready), **more)
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not ready.exists():
                 assert process.returncode is None, "auth ended before it was ready"
                 await asyncio.sleep(0.02)
@@ -60,7 +58,7 @@ async def auth_process(database_url: str, folder: Path, **more: str) -> AsyncIte
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             assert await process.wait() == 0
 
 
@@ -74,7 +72,7 @@ async def test_a_killed_database_is_503_until_it_is_back(tmp_path: Path) -> None
             url = await create_database(cluster)
             async with (
                 auth_process(url, tmp_path) as base,
-                aiohttp.ClientSession(base, headers=HEADERS, timeout=aiohttp.ClientTimeout(total=15)) as session,
+                aiohttp.ClientSession(base, headers=HEADERS, timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
             ):
                 user = {"email": "ada@example.org", "password": PASSWORD, "name": "Ada"}
                 async with session.post(SIGN_UP.path, json=user) as response:
@@ -84,7 +82,7 @@ async def test_a_killed_database_is_503_until_it_is_back(tmp_path: Path) -> None
                 load = [asyncio.create_task(_keep_signing_in(session, seen)) for _ in range(8)]
                 await _until(lambda: seen[200] >= 50)
                 server.kill()
-                await asyncio.to_thread(server.wait, 10)
+                await asyncio.to_thread(server.wait, PATIENCE)
                 await _until(lambda: seen[503] >= 50)
                 async with session.get("/readyz") as response:
                     assert response.status == 503
@@ -93,7 +91,7 @@ async def test_a_killed_database_is_503_until_it_is_back(tmp_path: Path) -> None
                     assert response.status == 200
                 async with session.get(JWKS.path) as response:
                     assert response.status == 200
-                server = await asyncio.to_thread(_start_again, cluster)
+                server = await asyncio.to_thread(start, cluster)
                 good = seen[200]
                 await _until(lambda: seen[200] >= good + 50)
                 for task in load:
@@ -105,7 +103,7 @@ async def test_a_killed_database_is_503_until_it_is_back(tmp_path: Path) -> None
                     assert response.status == 200
         finally:
             server.send_signal(signal.SIGINT)
-            await asyncio.to_thread(server.wait, 30)
+            await asyncio.to_thread(server.wait, PATIENCE)
 
 
 async def test_replicas_start_at_the_same_instant(database: str, tmp_path: Path) -> None:
@@ -147,7 +145,7 @@ async def test_a_wrong_setting_is_one_sentence_and_exit_2(change: dict[str, str]
         env={**environment("postgresql://user:s3cret-of-db@127.0.0.1:1/none"), **change},
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         _, errors = await process.communicate()
     last = errors.decode().strip().splitlines()[-1]
     assert process.returncode == 2
@@ -171,22 +169,7 @@ async def _keep_signing_in(session: aiohttp.ClientSession, seen: Counter[int]) -
         seen[await _sign_in(session)] += 1
 
 
-async def _until(true: Callable[[], bool], deadline: float = 40) -> None:
+async def _until(true: Callable[[], bool], deadline: float = PATIENCE) -> None:
     async with asyncio.timeout(deadline):
         while not true():
             await asyncio.sleep(0.02)
-
-
-def _start_again(cluster: Cluster) -> subprocess.Popen[bytes]:
-    """The first start after a kill can find children of the old server, which holds it up."""
-    until = time.monotonic() + 30
-    while True:
-        server = subprocess.Popen(
-            cluster.command(), user=cluster.account, group=group_of(cluster.account), cwd="/",
-            extra_groups=[] if cluster.account else None, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            server.wait(1)
-        except subprocess.TimeoutExpired:
-            return server
-        assert time.monotonic() < until, "PostgreSQL does not start again"

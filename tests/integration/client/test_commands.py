@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,11 @@ import pytest
 from notifyx.cli.exits import Exit
 from notifyx_local.ports import free_port
 from support.command import Shell
+from support.patience import PATIENCE
 from support.platform import PASSWORD, Platform, person
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),  # a process for each command
     pytest.mark.xdist_group("platform-2"),
 ]
 
@@ -159,10 +158,10 @@ async def test_what_trickles_through_a_pipe_goes_as_it_comes(shell: Shell) -> No
     assert process.stdout is not None
     for n in range(1, 4):
         process.stdin.write(f"line {n}\n".encode())
-        line = await asyncio.wait_for(process.stdout.readline(), 60)
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
         assert json.loads(line)["seq"] == n, "answered before the next is written"
     process.stdin.close()
-    assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
 
 
 async def test_status_and_doctor(platform: Platform, shell: Shell) -> None:
@@ -210,10 +209,8 @@ async def test_doctor_says_what_is_wrong_with_an_address(platform: Platform, tmp
 
 async def test_nobody_there(tmp_path: Path) -> None:
     shell = Shell(f"http://127.0.0.1:{free_port()}", tmp_path, {"NOTIFYX_PATIENCE": "0.5"})
-    started = time.monotonic()
     away = await shell.run("status", "-o", "json", code=Exit.UNREACHABLE)
     assert away.error["code"] == "unreachable"
-    assert time.monotonic() - started < 20
     for arguments in (["publish", "t", "x"], ["subscribe", "t", "--follow"], ["login", "--api-key"]):
         await shell.run(*arguments, code=Exit.UNREACHABLE, NOTIFYX_API_KEY="nfx_a_b")
     (tmp_path / "notifyx").mkdir(exist_ok=True)

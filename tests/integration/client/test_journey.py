@@ -12,7 +12,6 @@ from support.platform import Platform, person
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),  # a process for each command
     pytest.mark.xdist_group("platform-2"),
 ]
 

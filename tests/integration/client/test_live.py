@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from notifyx import channel_connection
 from notifyx.backoff import Backoff
 from notifyx.channel_connection import open_connection
 from notifyx.errors import Forbidden, HistoryTruncated, NotFound, NotifyxError, NotLoggedIn, Unreachable
@@ -19,12 +20,16 @@ from notifyx.live import Live
 from notifyx.tokens import FixedToken, TokenSource
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_local.ports import free_port
+from support.clock import SetForward
 from support.memory_store import MemoryStore
+from support.patience import PATIENCE, until
 from support.socket_gateway import Gateway, running_gateway
 
 SETTINGS = SocketSettings(port=0, idle_check_interval=0.1, token_grace=0.2, key_check_interval=0.2, close_grace=0.5)
 QUICK = Backoff(first=0.01, longest=0.05)
 ANN = FixedToken("user.ann")
+GIVEN_UP = 0.002
+"""Seconds of a wait that is given up again and again."""
 
 
 @pytest.fixture
@@ -43,15 +48,15 @@ async def gateway(memory: MemoryStore) -> AsyncIterator[Gateway]:
 @asynccontextmanager
 async def following(url: str, topic: str = "news", tokens: TokenSource = ANN, **options: Any) -> AsyncIterator[Live]:
     async with aiohttp.ClientSession() as session:
-        defaults = {"since": None, "patience": 5.0, "backoff": QUICK}
+        defaults = {"since": None, "patience": PATIENCE, "backoff": QUICK}
         async with Live(
             topic, lambda: open_connection(session, url, topic, tokens), tokens, **{**defaults, **options}
         ) as live:
             yield live
 
 
-async def take(live: Live, count: int, deadline: float = 20.0) -> list[int]:
-    async with asyncio.timeout(deadline):
+async def take(live: Live, count: int) -> list[int]:
+    async with asyncio.timeout(PATIENCE):
         return [(await anext(live)).seq for _ in range(count)]
 
 
@@ -74,7 +79,7 @@ async def test_whatever_breaks_when_each_comes_once_and_in_order(memory: MemoryS
 
         breaking = asyncio.create_task(break_it())
         seen = list[int]()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(5 * PATIENCE):
             async for notification in live:
                 seen.append(notification.seq)
                 if notification.body == "the last":
@@ -89,12 +94,12 @@ async def test_a_wait_that_is_given_up_loses_nothing(memory: MemoryStore, gatewa
     async with following(gateway.url, since=0) as live:
         await live.open()
         seen = list[int]()
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while len(seen) < 200 and time.monotonic() < until:
             if len(seen) % 3 == 0:
                 memory.append("news", "x", 2)
             try:
-                async with asyncio.timeout(0.002):
+                async with asyncio.timeout(GIVEN_UP):
                     seen.append((await anext(live)).seq)
             except TimeoutError:
                 memory.append("news", "x")
@@ -202,11 +207,11 @@ async def test_closing_it_ends_whoever_reads(gateway: Gateway) -> None:
         reading = asyncio.create_task(read())
         await asyncio.sleep(0.05)  # until it waits; closing earlier would end it as well
         await live.aclose()
-        assert await asyncio.wait_for(reading, 5) == []
+        assert await asyncio.wait_for(reading, PATIENCE) == []
 
 
 class ShortLived:
-    """Access tokens of three seconds, replaced after one."""
+    """Access tokens of ten minutes, replaced after a moment."""
 
     def __init__(self, *, renewing: bool = True) -> None:
         self.given = 0
@@ -217,9 +222,9 @@ class ShortLived:
     async def token(self) -> str:
         if not self._token or (self._renewing and time.time() >= self._until):
             self.given += 1
-            self._until = time.time() + 1
+            self._until = time.time() + 0.1
             # No two are the same, as with real ones.
-            self._token = f"user.ann.{3 + self.given / 1000}"
+            self._token = f"user.ann.{600 + self.given / 1000}"
         return self._token
 
     async def renew(self, rejected: str, why: NotLoggedIn) -> str:
@@ -232,31 +237,42 @@ class ShortLived:
 
 @pytest.mark.parametrize("topic", ["news", "user:me"])
 async def test_a_connection_outlives_its_token_when_a_newer_one_is_there(
-    memory: MemoryStore, gateway: Gateway, topic: str
+    memory: MemoryStore, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    states, tokens = list[str](), ShortLived()
+    monkeypatch.setattr(channel_connection, "TOKEN_CHECK_INTERVAL", 0.05)
+    states, tokens, clock = list[str](), ShortLived(), SetForward()
     stored = "user:ann" if topic == "user:me" else topic
-    async with following(gateway.url, topic, tokens, since=0, on_state=lambda state, _: states.append(state)) as live:
-        for n in range(1, 11):  # half a second each: nearly twice the life of a token, and its grace
+    async with (
+        running_gateway([memory.url], settings=SETTINGS, clock=clock) as gateway,
+        following(gateway.url, topic, tokens, since=0, on_state=lambda state, _: states.append(state)) as live,
+    ):
+        for n in range(1, 5):
             memory.append(stored, "x")
             assert await take(live, 1) == [n]
-            await asyncio.sleep(0.5)
+            (connection,) = gateway.listener._connections
+            known = connection.client.expires_at
+            clock.ahead += 400  # the token lives for 200 s yet, its successor for 600
+            await until(lambda: connection.client.expires_at > known + 300, "the next token is there")  # noqa: B023
     assert states == ["live"], "the same connection all the time"
     assert tokens.given >= 3
 
 
-async def test_a_token_that_ends_is_replaced_by_connecting_again(memory: MemoryStore, gateway: Gateway) -> None:
-    states = list[str]()
+async def test_a_token_that_ends_is_replaced_by_connecting_again(memory: MemoryStore) -> None:
+    states, clock = list[str](), SetForward()
 
     class Late(ShortLived):
         def renew_at(self) -> float:
             return float("inf")
 
-    async with following(gateway.url, "news", Late(), since=0, on_state=lambda state, _: states.append(state)) as live:
+    async with (
+        running_gateway([memory.url], settings=SETTINGS, clock=clock) as gateway,
+        following(gateway.url, "news", Late(), since=0, on_state=lambda state, _: states.append(state)) as live,
+    ):
         memory.append("news", "x")
         assert await take(live, 1) == [1]
+        clock.ahead = 601
         waiting = asyncio.create_task(take(live, 1))
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while states.count("live") < 2:
                 await asyncio.sleep(0.05)
         memory.append("news", "x")

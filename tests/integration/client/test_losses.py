@@ -13,11 +13,11 @@ import pytest
 from notifyx import Client, Message, NotLoggedIn, Password, Published
 from notifyx.token_file import FileStore
 from support.command import Shell
+from support.patience import PATIENCE
 from support.platform import PASSWORD, Platform, person
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),  # a process for each command
     pytest.mark.xdist_group("platform-1"),
 ]
 
@@ -65,7 +65,7 @@ async def test_a_killed_gateway_loses_and_doubles_nothing(platform: Platform) ->
                     await asyncio.sleep(0.01)
                 platform.kill("gateway")
 
-        async with asyncio.timeout(100), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(5 * PATIENCE), asyncio.TaskGroup() as group:
             for start in range(4):
                 group.create_task(publish(start))
             for work in (read, read_inbox, kill):
@@ -102,11 +102,11 @@ async def test_a_follower_started_anew_goes_on_where_it_was(platform: Platform, 
                 break
             await asyncio.sleep(0.05)
     await shell.run("publish", "client.resume", "--lines", stdin="1\n2\n3\n")
-    lines = [json.loads(await asyncio.wait_for(subscribed, 60))]
+    lines = [json.loads(await asyncio.wait_for(subscribed, PATIENCE))]
     platform.kill("gateway")
     await shell.run("publish", "client.resume", "--lines", stdin="4\n5\n")
     while len(lines) < 5:
-        lines.append(json.loads(await asyncio.wait_for(process.stdout.readline(), 60)))
+        lines.append(json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE)))
     assert [one["body"] for one in lines] == ["1", "2", "3", "4", "5"]
     process.kill()
     await process.wait()
@@ -140,7 +140,7 @@ async def test_processes_that_share_a_token_file_never_use_a_refresh_token_twice
     arguments = (sys.executable, "-c", SCRIPT, platform.gateway, str(shell.token_file), "15")
     processes = [await asyncio.create_subprocess_exec(*arguments, stderr=asyncio.subprocess.PIPE) for _ in range(3)]
     for process in processes:
-        _, err = await asyncio.wait_for(process.communicate(), 60)
+        _, err = await asyncio.wait_for(process.communicate(), PATIENCE)
         assert process.returncode == 0, err.decode()
     assert (await shell.json("status"))["user"]["email"] == "sharer@example.com", "the session lives"
 

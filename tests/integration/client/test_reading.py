@@ -11,11 +11,11 @@ import pytest
 
 from notifyx.cli.exits import Exit
 from support.command import Shell
+from support.patience import PATIENCE
 from support.platform import Platform
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),  # a process for each command
     pytest.mark.xdist_group("platform-2"),
 ]
 
@@ -76,13 +76,13 @@ async def test_ctrl_c_and_a_reader_that_leaves_end_a_subscription_quietly(shell:
         process = await shell.start("subscribe", "cli.end", "--follow", "--since", "0", "-o", "json")
         assert process.stdout is not None
         assert process.stderr is not None
-        assert json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["seq"] == 1
+        assert json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE))["seq"] == 1
         if leave == "signal":
             process.send_signal(signal.SIGINT)
         else:
             transport = process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
             transport.close()
             await shell.run("publish", "cli.end", "--lines", stdin="4\n5\n6\n")
-        code = await asyncio.wait_for(process.wait(), 60)
+        code = await asyncio.wait_for(process.wait(), PATIENCE)
         assert code == (Exit.INTERRUPTED if leave == "signal" else Exit.OK)
         assert (await process.stderr.read()).decode() == ""

@@ -34,6 +34,7 @@ from notifyx_gateway.app import GatewayNode
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.postgres import Cluster
 from support.gateway import TOKEN, running_stack, service_tokens
+from support.patience import PATIENCE
 from support.served import served
 
 NAME = "notifyx-gateway.somewhere.svc"
@@ -140,7 +141,7 @@ async def test_the_tls_port_answers_nothing_in_plain(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
-            assert b"HTTP" not in await asyncio.wait_for(reader.read(), 10)
+            assert b"HTTP" not in await asyncio.wait_for(reader.read(), PATIENCE)
         writer.close()
         async with calling(url, InternalTls(tmp_path / "ca.crt")) as client:
             await client.send(CONNECTIONS, None)
@@ -199,7 +200,7 @@ async def test_a_node_looks_at_its_files_while_it_runs(tmp_path: Path, monkeypat
     async with served(gateway(**files(tmp_path)), secure=True) as (url, _):
         first = await served_serial(url, tls)
         authority.issue("tls", NAME, names=(NAME,))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while await served_serial(url, tls) == first:
                 await asyncio.sleep(0.02)
 
@@ -224,7 +225,7 @@ async def test_services_register_and_find_each_other_over_tls(tmp_path: Path) ->
         async with RegistryDiscovery([url], TOKEN, background=background, tls=tls, interval=0.02) as discovery:
             seen: asyncio.Queue[list[Endpoint]] = asyncio.Queue()
             discovery.watch("mailer", seen.put_nowait)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 assert await seen.get() == []
                 async with registration:
                     assert await seen.get() == [Endpoint("mailer-1", "https://127.0.0.1:4443", "http://127.0.0.1:9090")]
@@ -260,7 +261,7 @@ async def test_the_platform_over_tls(postgres: Cluster, tmp_path: Path) -> None:
         ann = await stack.person("ann")
         await stack.ok("POST", "/topics", ann, json={"name": "news"})
         await stack.ok("POST", "/topics/news/notifications", ann, json={"title": "over TLS"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while stack.gateway.hub.feed.connected_to is None:
                 await asyncio.sleep(0.02)
 
@@ -274,7 +275,7 @@ async def test_the_platform_over_tls(postgres: Cluster, tmp_path: Path) -> None:
         )
         async with served(other, secure=True) as (url, _):
             stack.lease("gateway", url)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while await other.readiness.failures():
                     await asyncio.sleep(0.02)
             tls = InternalTls(shared["internal_tls_ca_file"]).call_options("")

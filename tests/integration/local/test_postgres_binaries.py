@@ -18,6 +18,7 @@ from notifyx_local.errors import PostgresError
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import prepare
 from notifyx_local.postgres_binaries import find_binaries
+from support.patience import PATIENCE
 from support.postgres import install_wheel, start
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
@@ -76,7 +77,7 @@ def test_a_server_starts_below_a_folder_that_only_root_can_enter(closed: Path, c
     assert not cluster.reachable
     process = start(cluster)  # until it takes connections
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
     assert closed.stat().st_mode & 0o777 == 0o700
     assert not can_reach("nobody", closed)
     private = [path for path in (closed / "site-packages").rglob("*") if path.stat().st_mode & 0o077]

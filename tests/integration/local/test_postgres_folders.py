@@ -19,6 +19,7 @@ from notifyx_local.accounts import group_of, run_as
 from notifyx_local.errors import PostgresError
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
+from support.patience import PATIENCE
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
 
@@ -45,10 +46,10 @@ def start(cluster: Cluster) -> subprocess.Popen[bytes]:
 
 
 async def answer(cluster: Cluster) -> str:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                connection = await asyncpg.connect(cluster.dsn(), timeout=2)
+                connection = await asyncpg.connect(cluster.dsn(), timeout=PATIENCE)
             except (OSError, asyncpg.PostgresError):
                 await asyncio.sleep(0.05)
                 continue
@@ -59,7 +60,7 @@ async def answer(cluster: Cluster) -> str:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 @needs_root
@@ -94,7 +95,7 @@ async def test_a_server_that_a_killed_run_left_is_ended_first(made: Path) -> Non
     left = start(prepare(made, free_port()))
     await answer(Cluster(data=made / "postgres", port=_port(left), binaries=made, account=None))
     again = prepare(made, free_port())
-    assert left.wait(5) == 0
+    assert left.wait(PATIENCE) == 0
     process = start(again)
     assert await answer(again)
     stop(process)
@@ -105,7 +106,7 @@ async def test_a_server_that_was_killed_leaves_nothing_in_the_way(made: Path) ->
     killed = start(cluster)
     await answer(cluster)
     killed.kill()
-    killed.wait(5)
+    killed.wait(PATIENCE)
     again = prepare(made, free_port())
     process = start(again)
     assert await answer(again)
@@ -114,7 +115,7 @@ async def test_a_server_that_was_killed_leaves_nothing_in_the_way(made: Path) ->
 
 async def test_a_process_id_that_is_somebody_elses_by_now(made: Path) -> None:
     cluster = prepare(made, free_port())
-    stranger = subprocess.Popen(["sleep", "60"], user=cluster.account, start_new_session=True)
+    stranger = subprocess.Popen(["sleep", "600"], user=cluster.account, start_new_session=True)
     try:
         pid_file = cluster.data / "postmaster.pid"
         pid_file.write_text(f"{stranger.pid}\n{cluster.data}\n1\n{cluster.port}\n\n127.0.0.1\n1 1\nready\n")
@@ -125,7 +126,7 @@ async def test_a_process_id_that_is_somebody_elses_by_now(made: Path) -> None:
         assert stranger.poll() is None, "it has nothing to do with us"
     finally:
         stranger.kill()
-        stranger.wait(5)
+        stranger.wait(PATIENCE)
 
 
 async def test_an_interrupted_first_start_begins_anew() -> None:

@@ -19,7 +19,8 @@ import pytest
 
 from notifyx_local.ports import free_port
 from support.measured import python
-from support.platform import Platform, eventually, person, small_platform
+from support.patience import PATIENCE
+from support.platform import START_DEADLINE, Platform, eventually, person, small_platform
 from support.postgres import install_wheel
 
 pytestmark = pytest.mark.xdist_group("platform-2")
@@ -42,7 +43,7 @@ def folder() -> Iterator[Path]:
 def refused(*arguments: str, cwd: Path | None = None) -> str:
     """Run ``notifyx up`` to its refusal; the sentence."""
     result = subprocess.run(
-        [*python(), *UP, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+        [*python(), *UP, *arguments], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert result.returncode == 2, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
@@ -66,7 +67,7 @@ async def test_every_process_that_dies_is_started_again(platform: Platform) -> N
             published = re.search(r"Published over the last 10 minutes: now \S+, at most (\S+)/s", text)
             return "All is well" in text and published is not None and float(published[1]) > 0
 
-        await eventually(shown, deadline=30)
+        await eventually(shown)
 
 
 @pytest.mark.slow
@@ -80,7 +81,7 @@ async def test_a_second_run_finds_its_data_and_a_killed_one_leaves_nothing(folde
         children = psutil.Process(first.process.pid).children(recursive=True)
         assert len(children) > 6
         first.process.kill()
-        _, alive = psutil.wait_procs(children, timeout=20)
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE)
         assert alive == [], "what it started dies with it"
     assert (data / "secrets.json").stat().st_mode & 0o777 == 0o600
     with small_platform(data=data) as second:
@@ -110,10 +111,10 @@ def test_it_runs_for_an_ordinary_user(folder: Path) -> None:
         cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
-        asyncio.run(eventually(lambda: over(ready, process), deadline=90))
+        asyncio.run(eventually(lambda: over(ready, process), deadline=START_DEADLINE))
     finally:
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=40)
+        output, _ = process.communicate(timeout=PATIENCE)
     assert ready.exists(), output
     assert process.returncode == 0, output
     assert (home / "data/postgres").stat().st_uid == nobody.pw_uid
@@ -175,7 +176,7 @@ def ordinary(account: pwd.struct_passwd) -> list[str] | None:
     for prefix in (drop, [*drop, "--inh-caps=+dac_read_search", CLOSED]):
         command = [*prefix, sys.executable, "-c", probe]
         try:
-            result = subprocess.run(command, cwd="/", check=False, capture_output=True, timeout=60)
+            result = subprocess.run(command, cwd="/", check=False, capture_output=True, timeout=PATIENCE)
         except FileNotFoundError:
             return None
         if result.returncode == 0:

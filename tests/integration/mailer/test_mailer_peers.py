@@ -21,11 +21,9 @@ from notifyx_common.contracts.mailer import DigestContext, Mail, MailBatch, Mail
 from notifyx_common.errors import InvalidRequest, NotifyxError, Unavailable
 from notifyx_common.metrics import Metrics
 from support.mailers import TOKEN, MailerProcess, client, fleet, mailer_process, send_mails, static, status_of
+from support.patience import PATIENCE
 from support.registry import running_registry
 from support.smtp import Mailbox, running_smtp
-
-FEW = 3
-"""How often a time is taken at most; the best counts, since the machine may be busy otherwise."""
 
 
 @pytest.fixture
@@ -60,11 +58,13 @@ async def test_a_large_batch_is_shared_with_peers_and_a_killed_one_costs_nothing
         async with client("mailer", static(mailer=[entry])) as mailer:
 
             async def send(count: int, *, local: bool = False) -> list[MailResult]:
-                return await send_mails(mailer, batch(count), local=local, deadline=60, try_timeout=60)
+                return await send_mails(
+                    mailer, batch(count), local=local, deadline=2 * PATIENCE, try_timeout=2 * PATIENCE
+                )
 
             # A node polls the registry; until it has seen its peers it keeps a batch to itself.
             nodes: set[str] = set()
-            until = time.monotonic() + 20
+            until = time.monotonic() + PATIENCE
             while nodes != {"mailer-0", "mailer-1", "mailer-2"}:
                 assert time.monotonic() < until, nodes
                 nodes = {result.node for result in await send(80)}
@@ -88,16 +88,15 @@ async def test_a_large_batch_is_shared_with_peers_and_a_killed_one_costs_nothing
 async def test_what_a_hung_peer_holds_is_sent_by_another_within_the_same_batch(box: Mailbox, tmp_path: Path) -> None:
     async with (
         running_registry() as registry,
-        fleet(3, tmp_path, box, registry_urls=json.dumps([registry.url])) as mailers,
+        fleet(3, tmp_path, box, registry_urls=json.dumps([registry.url]), task_timeout="3") as mailers,
         client("mailer", static(mailer=[mailers[0].endpoint])) as mailer,
     ):
 
         async def send() -> list[MailResult]:
-            body = batch(60, deadline=10)
-            return await send_mails(mailer, body, deadline=20, try_timeout=20)
+            return await send_mails(mailer, batch(60), deadline=2 * PATIENCE, try_timeout=2 * PATIENCE)
 
         nodes: set[str] = set()
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE
         while nodes != {"mailer-0", "mailer-1", "mailer-2"}:
             assert time.monotonic() < until, nodes
             nodes = {result.node for result in await send()}
@@ -108,9 +107,7 @@ async def test_what_a_hung_peer_holds_is_sent_by_another_within_the_same_batch(b
     assert {result.node for result in results} <= {"mailer-0", "mailer-1"}
 
 
-async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_within_its_lease(
-    box: Mailbox, tmp_path: Path
-) -> None:
+async def test_a_mailer_started_by_hand_joins_and_leaves_with_its_lease(box: Mailbox, tmp_path: Path) -> None:
     async with (
         running_registry() as registry,
         fleet(1, tmp_path, box, registry_urls=json.dumps([registry.url])),
@@ -122,30 +119,14 @@ async def test_a_mailer_started_by_hand_joins_within_two_seconds_and_leaves_with
         def rotation(of: ServiceClient) -> set[str]:
             return {endpoint.instance for endpoint in of.endpoints}
 
-        async def come_and_go(name: str) -> tuple[float, float]:
-            """Seconds until a mailer that listens is in use, and until one that was killed no longer is."""
-            with mailer_process(name, tmp_path, box, registry_urls=json.dumps([registry.url])) as another:
-                await another.ready()
-                listening = time.monotonic()
-                await box.wait_until(lambda: name in rotation(mailer) & rotation(peer))
-                joined = time.monotonic() - listening
-                for _ in range(2):
-                    await send_mails(mailer, batch(1), repeat=True)
-                assert (await status_of(mailer, another.endpoint)).sent == 1, "it has its turn"
-                another.signal(signal.SIGKILL)
-                killed = time.monotonic()
-                await box.wait_until(lambda: name not in rotation(mailer))
-                left = time.monotonic() - killed
-                await box.wait_until(lambda: name not in rotation(peer), timeout=2.0)
-                return joined, left
-
-        took: list[tuple[float, float]] = []
-        for number in range(FEW):
-            took.append(await come_and_go(f"by-hand-{number}"))
-            if took[-1][0] < 2.0 and took[-1][1] <= 3.1:
-                break
-    assert min(joined for joined, _ in took) < 2.0
-    assert min(left for _, left in took) <= 3.1, "the lease is 3 s"
+        with mailer_process("by-hand", tmp_path, box, registry_urls=json.dumps([registry.url])) as another:
+            await another.ready()
+            await box.wait_until(lambda: "by-hand" in rotation(mailer) & rotation(peer))
+            for _ in range(2):
+                await send_mails(mailer, batch(1), repeat=True)
+            assert (await status_of(mailer, another.endpoint)).sent == 1, "it has its turn"
+            another.signal(signal.SIGKILL)
+            await box.wait_until(lambda: "by-hand" not in rotation(mailer) | rotation(peer))
 
 
 async def test_a_stop_withdraws_the_lease_at_once_and_finishes_what_is_on_its_way(box: Mailbox, tmp_path: Path) -> None:
@@ -155,13 +136,13 @@ async def test_a_stop_withdraws_the_lease_at_once_and_finishes_what_is_on_its_wa
     ) as mailers:  # fmt: skip
         await box.wait_until(lambda: bool(registry.alive("mailer")))
         async with client("mailer", static(mailer=[mailers[0].endpoint])) as mailer:
-            call = asyncio.create_task(send_mails(mailer, batch(4), try_timeout=20))
+            call = asyncio.create_task(send_mails(mailer, batch(4), deadline=2 * PATIENCE, try_timeout=2 * PATIENCE))
             await box.wait_until(lambda: len(box.received) >= 1)
             mailers[0].signal(signal.SIGTERM)
             results = await call
             assert {result.status for result in results} == {"sent"}
         assert not registry.alive("mailer")
-        assert await asyncio.to_thread(mailers[0].process.wait, 15) == 0
+        assert await asyncio.to_thread(mailers[0].process.wait, PATIENCE) == 0
     assert len(box.received) == 4
 
 
@@ -209,7 +190,7 @@ async def test_only_services_may_ask_and_the_metrics_are_there(one_mailer: Maile
         before = await sent()
         outsider = {"Authorization": "Bearer of nothing at all"}
         with pytest.raises(Unavailable, match="does not accept the token"):
-            await send_mails(mailer, batch(1, name="asked"), headers=outsider, deadline=0.5)
+            await send_mails(mailer, batch(1, name="asked"), headers=outsider)
         results = await send_mails(mailer, batch(1, name="asked"))
         assert [result.status for result in results] == ["sent"]
         async with mailer.session.get(f"{one_mailer.endpoint.url}/readyz") as response:
@@ -227,7 +208,7 @@ def one_mailer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailerProce
 
 async def test_wrong_settings_end_in_one_sentence_and_status_two(tmp_path: Path) -> None:
     with mailer_process("wrong", tmp_path, None, smtp_port="99999999", internal_token="short") as wrong:
-        assert await asyncio.to_thread(wrong.process.wait, 20) == 2
+        assert await asyncio.to_thread(wrong.process.wait, PATIENCE) == 2
     said = (tmp_path / "wrong.log").read_text()
     assert said.count("\n") == 1
     assert "NOTIFYX_SMTP_PORT" in said

@@ -15,6 +15,7 @@ from notifyx_local.postgres import Cluster
 from notifyx_operator.app import OperatorNode
 from notifyx_operator.settings import OperatorSettings
 from support.operator_kube import ApiServer, Kube, Operator, Store
+from support.patience import PATIENCE
 from support.postgres import create_migrated, drop_database
 from support.store import SCHEMA, TOKEN, running_store, store_settings
 
@@ -46,7 +47,7 @@ def operator(kube: Kube, store: Store) -> Operator:
 
     @contextlib.asynccontextmanager
     async def run(**changes: Any) -> AsyncIterator[None]:
-        fast: dict[str, Any] = {"resync_seconds": 0.5, "platform_seconds": 0.3, "store_deadline": 3.0}
+        fast: dict[str, Any] = {"resync_seconds": 0.5, "platform_seconds": 0.3, "store_deadline": PATIENCE}
         settings = OperatorSettings(internal_token=TOKEN, **{**fast, **changes})
         configuration = Configuration(host=str(kube.server.url).rstrip("/"))
         service = OperatorNode(settings, discovery=store.discovery, configuration=configuration)

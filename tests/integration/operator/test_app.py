@@ -15,7 +15,8 @@ from notifyx_operator.app import OperatorNode
 from notifyx_operator.kube.cluster import NotInCluster, NotInstalled, connect
 from notifyx_operator.settings import OperatorSettings
 from support.faults import end_each
-from support.operator_kube import Kube, Operator, Store, until
+from support.operator_kube import Kube, Operator, Store
+from support.patience import PATIENCE, until
 from support.store import TOKEN
 
 
@@ -64,7 +65,7 @@ async def test_without_a_cluster_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
     with pytest.raises(NotInCluster, match="KUBECONFIG"):
-        await asyncio.wait_for(connect(), 5)
+        await asyncio.wait_for(connect(), PATIENCE)
 
 
 async def test_without_our_resources_it_says_what_is_missing(kmock: mock.KubernetesEmulator) -> None:

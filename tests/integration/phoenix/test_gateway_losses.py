@@ -11,6 +11,7 @@ import pytest
 
 from support.node import node
 from support.official_client import install_client
+from support.patience import PATIENCE
 from support.platform import Platform, person, several_nodes
 from support.sharing import Shared
 
@@ -53,7 +54,7 @@ async def test_nothing_is_lost_doubled_or_reordered(platform: Platform, client: 
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(5 * PATIENCE):
                 for victim in VICTIMS:
                     assert (await process.stdout.readline()).startswith(b"at ")
                     killed = platform.kill(victim)

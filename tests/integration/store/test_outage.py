@@ -19,6 +19,7 @@ import pytest
 from notifyx_common.principal import system_principal
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
+from support.patience import PATIENCE
 from support.postgres import create_database, start
 from support.store import StoreClient, running_store, store_settings, user
 
@@ -51,15 +52,15 @@ async def test_a_killed_database(own_cluster: Cluster) -> None:
             while len(answered) < 60:
                 await asyncio.sleep(0.005)
             os.killpg(process.pid, signal.SIGKILL)
-            await asyncio.to_thread(process.wait, 10)
+            await asyncio.to_thread(process.wait, PATIENCE)
             await asyncio.sleep(0.5)
             process = await asyncio.to_thread(start, own_cluster)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(*publishers)
             assert statuses == {200, 503}
             assert len(answered) == 240
             assert sorted(answered.values()) == list(range(1, 241)), "each published once, though sent again"
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 while not received or received[-1] < 240:
                     await asyncio.sleep(0.02)
             assert received == list(range(1, 241))
@@ -69,7 +70,7 @@ async def test_a_killed_database(own_cluster: Cluster) -> None:
             await asyncio.gather(feed, return_exceptions=True)
     finally:
         process.send_signal(signal.SIGINT)
-        await asyncio.to_thread(process.wait, 30)
+        await asyncio.to_thread(process.wait, PATIENCE)
 
 
 async def _publish(store: StoreClient, number: int, count: int, answered: dict[str, int], statuses: set[int]) -> None:

@@ -15,6 +15,7 @@ from notifyx_common.backoff import Backoff
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving.web import Readiness
+from support.patience import PATIENCE
 
 QUICK = Backoff(0.001, 0.001)
 
@@ -206,7 +207,7 @@ async def test_a_task_that_closes_its_own_set_does_not_wait_for_itself(stage: St
         await tasks.close()
         return "closed"
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await tasks.shared("closes", closes()) == "closed"
 
 
@@ -234,15 +235,15 @@ class Steps:
 
 async def cancelled(work: asyncio.Future[None]) -> None:
     with pytest.raises(asyncio.CancelledError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await work
 
 
 async def test_a_step_is_repeated_after_its_interval_or_after_the_pause_it_wants() -> None:
-    steps = Steps(None, 0.05)
+    steps = Steps(None, None, None, 0.3)
     await cancelled(asyncio.ensure_future(every(0.01, steps, jitter=(1.0, 1.0))))
-    short, long = steps.pauses
-    assert 0.01 <= short < 0.05 <= long
+    *short, long = steps.pauses
+    assert 0.01 <= min(short) < 0.3 <= long
 
 
 async def test_an_event_ends_a_pause_but_not_the_least_one() -> None:
@@ -288,7 +289,7 @@ async def test_a_step_that_takes_too_long_is_repeated() -> None:
 async def test_anything_else_is_a_defect_and_ends_the_loop(stage: Stage, defect: Exception) -> None:
     async with stage.background.tasks() as tasks:
         loop = tasks.endless("upkeep", every(0.001, Steps(None, defect), away=(Unavailable,), deadline=5.0))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.wait([loop])
     assert stage.faults == [Fault("upkeep", f"failed ({type(defect).__name__})", defect)]
 
@@ -314,4 +315,4 @@ async def test_tracking_a_task_costs_next_to_nothing(stage: Stage) -> None:
         return time.process_time() - began
 
     pairs = [(await seconds(by_hand), await seconds(lambda: tasks.spawn("request", returns()))) for _ in range(5)]
-    assert min(mine for _, mine in pairs) < 2 * min(hand for hand, _ in pairs), pairs
+    assert min(mine for _, mine in pairs) < 3 * min(hand for hand, _ in pairs), pairs

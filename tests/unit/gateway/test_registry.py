@@ -16,6 +16,7 @@ from notifyx_common.contracts.registry import Lease
 from notifyx_common.errors import TooManyRequests
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.registry import LeaseTable, Registry
+from support.patience import PATIENCE
 
 
 class HandClock:
@@ -130,6 +131,6 @@ async def test_the_timer_ends_a_lease_that_nobody_asks_about() -> None:
         registry.discovery.watch("mailer", lambda nodes: gone.set() if len(nodes) == 1 else None)
         gone.clear()
         registry.put(lease("short", ttl=0.3))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             await gone.wait()
         assert [one.instance for one in registry.nodes()] == ["long"]

@@ -13,6 +13,7 @@ import pytest
 
 from notifyx_local import ports
 from notifyx_local.ports import NoFreePort, free_port
+from support.patience import PATIENCE
 
 DRAW = "import sys; from pathlib import Path; from notifyx_local.ports import free_port; "
 
@@ -43,7 +44,7 @@ def test_no_port_is_given_twice(tmp_path: Path) -> None:
         ]
         lines = [process.stdout.readline() for process in drawing if process.stdout is not None]
         for process in drawing:
-            process.communicate("\n", timeout=20)
+            process.communicate("\n", timeout=PATIENCE)
     drawn = [port for line in lines for port in line.split()]
     assert len(drawn) == len(set(drawn)) == 450
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from support.patience import PATIENCE
+
 RELOAD = (Path(__file__).parents[3] / "tilt" / "reload.py").read_text()
-DEADLINE = 20.0
+DEADLINE = PATIENCE
 SERVICE = """
 import signal, sys, notifyx_demo
 from notifyx_demo import say
@@ -39,7 +41,7 @@ class Session:
     def __init__(self, folder: Path) -> None:
         self.folder, self.live, self.said = folder, folder / "live", folder / "said"
         self.venv = folder / "venv"
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self.venv], check=True, timeout=60)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self.venv], check=True, timeout=PATIENCE)
         (site,) = self.venv.glob("lib/python3*/site-packages")
         for name, text in (("notifyx_demo", PACKAGE), ("another", "")):
             (site / name).mkdir()

@@ -19,6 +19,7 @@ import starlark
 import yaml
 
 from support.helm import find_helm
+from support.patience import PATIENCE
 
 Step: TypeAlias = dict[str, Any]
 Object: TypeAlias = dict[str, Any]
@@ -265,7 +266,7 @@ class Tilt:
         if (known := self.rendered.get(tuple(command))) is not None:
             return self._blob(known)
         done = subprocess.run(
-            [find_helm(), *command[1:]], cwd=self.root, capture_output=True, text=True, timeout=60, check=False
+            [find_helm(), *command[1:]], cwd=self.root, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
         if done.returncode != 0:
             raise TiltError(f"local: {done.stderr}")

@@ -23,8 +23,10 @@ from notifyx_common.calls.kubernetes_api import ApiServer, in_cluster
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import ServiceSettings, SettingsError
 from notifyx_local.ports import free_port
+from support.patience import PATIENCE, until
 from support.smtp import make_certificate
 
+GIVEN_UP = 0.2
 PATH = "/apis/discovery.k8s.io/v1/namespaces/test/endpointslices"
 
 
@@ -167,9 +169,9 @@ class Followed:
 
         return take
 
-    async def until(self, part: str, *addresses: str, deadline: float = 10) -> None:
+    async def until(self, part: str, *addresses: str) -> None:
         """Wait until just ``addresses`` are known of ``part``."""
-        async with asyncio.timeout(deadline):
+        async with asyncio.timeout(PATIENCE):
             while self.known[part] != list(addresses):
                 await self.changed()
 
@@ -177,12 +179,6 @@ class Followed:
         """Wait for the next change."""
         self._changed.clear()
         await self._changed.wait()
-
-
-async def until(condition: Callable[[], bool], deadline: float = 10) -> None:
-    async with asyncio.timeout(deadline):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -231,10 +227,10 @@ async def test_changes_arrive_as_they_happen(
         assert followed.known == {"auth": ["10.0.1.1"], "store": ["10.0.0.1"]}
         await until(lambda: api.watches == 1)
         api.set("s2", "nx-store", "10.0.0.2")
-        await followed.until("store", "10.0.0.1", "10.0.0.2", deadline=2)
+        await followed.until("store", "10.0.0.1", "10.0.0.2")
         api.bookmark()
         api.delete("s1")
-        await followed.until("store", "10.0.0.2", deadline=2)
+        await followed.until("store", "10.0.0.2")
         api.set("s2", "nx-store")
         await followed.until("store")
         assert followed.known["auth"] == ["10.0.1.1"]
@@ -270,7 +266,7 @@ async def test_while_the_api_server_is_away_the_known_endpoints_stay(
         api.set("s2", "nx-store", "10.0.0.2")
         assert followed.known["store"] == ["10.0.0.1"]
         async with serving(api, port):
-            await followed.until("store", "10.0.0.2", deadline=20)
+            await followed.until("store", "10.0.0.2")
     finally:
         await discovery.__aexit__(None, None, None)
     assert followed.known["store"] == ["10.0.0.2"]
@@ -346,8 +342,8 @@ async def test_what_breaks_each_watch_is_said_once_and_tried_again_ever_more_slo
     where, port = server
     metrics = Metrics()
     api.trouble = trouble
-    # What lasts half a second is sound: enough for no broken watch to be, and for this test to be short.
-    discovery = discover(settings, api=where, metrics=metrics, pace=DiscoveryTimeouts(steady=0.5))
+    # What lasts long enough is sound: no broken watch does, and then each.
+    discovery = discover(settings, api=where, metrics=metrics, pace=DiscoveryTimeouts(steady=10 * PATIENCE))
     with capture_logs() as logs:
         began = time.monotonic()
         async with serving(api, port), discovery:
@@ -361,6 +357,7 @@ async def test_what_breaks_each_watch_is_said_once_and_tried_again_ever_more_slo
             restarts = metrics.registry.get_sample_value("notifyx_discovery_restarts_total", {"reason": "failed"})
             assert restarts is not None
             assert restarts >= 3
+            discovery._pace = DiscoveryTimeouts(steady=0.01)
             api.trouble = None
             api.set("s2", "nx-store", "10.0.0.2")
             await followed.until("store", "10.0.0.1", "10.0.0.2")
@@ -388,7 +385,7 @@ async def test_a_large_slice_is_read(settings: ServiceSettings, api: Api, server
         api.set("s2", "nx-store", *addresses)
         assert len(json.dumps(api.slices["s2"])) > 256 * 1024
         api.delete("s1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(followed.known["store"]) != len(addresses):
                 await followed.changed()
         assert set(followed.known["store"]) == set(addresses)
@@ -454,7 +451,7 @@ async def test_its_end_is_a_fault(settings: ServiceSettings, api: Api, server: t
 
 async def test_a_start_does_not_wait_for_ever(settings: ServiceSettings, server: tuple[ApiServer, int]) -> None:
     discovery = discover(settings, api=server[0], pace=DiscoveryTimeouts(first_sync=0.2))
-    async with asyncio.timeout(10), discovery:
+    async with asyncio.timeout(PATIENCE), discovery:
         assert Followed(discovery).known == {"auth": [], "store": []}
 
 
@@ -463,7 +460,7 @@ async def test_a_start_that_is_given_up_leaves_nothing_running(
 ) -> None:
     before = asyncio.all_tasks()
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2), discover(settings, api=server[0]):
+        async with asyncio.timeout(GIVEN_UP), discover(settings, api=server[0]):
             pytest.fail("it was entered")
     assert asyncio.all_tasks() == before
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import aiohttp
 from cluster.namespaces.pki import Authority
 from notifyx_common.internal_tls import InternalTls, call_options
 from support.measured import python
+from support.patience import PATIENCE
 
 SERVICE = Path(__file__).parent / "slow_service.py"
 
@@ -52,7 +52,7 @@ async def stopped_while_it_answers(
             return answer.status
 
     async def there(file: Path) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not file.exists():
                 await asyncio.sleep(0.02)
 
@@ -70,19 +70,17 @@ async def stopped_while_it_answers(
 
 
 async def test_a_request_in_flight_has_as_long_as_the_drain(tmp_path: Path) -> None:
-    async with stopped_while_it_answers(tmp_path, drain=20, seconds=4) as asked:
+    async with stopped_while_it_answers(tmp_path, drain=PATIENCE, seconds=4) as asked:
         assert await asked == 200
 
 
 async def test_so_has_one_over_internal_tls(tmp_path: Path) -> None:
     Authority(tmp_path).issue("tls", "service", names=("127.0.0.1",))
     tls = InternalTls(tmp_path / "ca.crt")
-    async with stopped_while_it_answers(tmp_path, drain=20, seconds=1, tls=tls) as asked:
+    async with stopped_while_it_answers(tmp_path, drain=PATIENCE, seconds=1, tls=tls) as asked:
         assert await asked == 200
 
 
 async def test_a_request_that_takes_longer_than_the_drain_does_not_hold_up_the_stop(tmp_path: Path) -> None:
-    began = time.monotonic()
-    async with stopped_while_it_answers(tmp_path, drain=0, seconds=60) as asked:
+    async with stopped_while_it_answers(tmp_path, drain=0, seconds=10 * PATIENCE) as asked:
         assert await asked == 500
-    assert time.monotonic() - began < 30

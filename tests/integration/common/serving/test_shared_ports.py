@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 
 from notifyx_local.ports import free_port
+from support.patience import PATIENCE
 from support.platform import eventually
 
 SERVICE = Path(__file__).parent / "sharing_service.py"
@@ -120,6 +121,6 @@ async def test_a_port_that_somebody_else_has_is_refused_in_a_sentence(tmp_path: 
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(SERVICE), "x", env=environment(tmp_path, "late", port), stderr=PIPE
         )
-        _, said = await asyncio.wait_for(process.communicate(), 30)
+        _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
         assert process.returncode == 2
         assert f"Cannot listen on 127.0.0.1:{port} (Address already in use)".encode() in said

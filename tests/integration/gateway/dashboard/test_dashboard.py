@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from notifyx_common.contracts.registry import Lease
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
+from support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def until(stack: Stack, holds: Callable[[str], object], what: str) -> str:
     """The live part, once it shows what it should."""
     text = ""
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not holds(text := await page(stack, "/dashboard/live")):
                 await asyncio.sleep(0.2)
     except TimeoutError:
@@ -140,12 +141,12 @@ async def test_a_prometheus_that_does_not_answer_delays_nothing_and_is_said_so(p
     app = web.Application()
     app.router.add_post("/api/v1/query_range", silent)
     async with TestServer(app) as server:
-        told = {"prometheus_url": str(server.make_url("")), "prometheus_timeout": 1.0}
+        told = {"prometheus_url": str(server.make_url("")), "prometheus_timeout": PATIENCE}
         async with running_stack(postgres, gateway=told) as running:
             await page(running, "/dashboard?span=1h")
             started = asyncio.get_running_loop().time()
             text = await page(running, "/dashboard?span=1h")
-            assert asyncio.get_running_loop().time() - started < 1.0
+            assert asyncio.get_running_loop().time() - started < PATIENCE / 2, "the query still waits"
             assert "Prometheus does not answer: the charts show the last ten minutes" in text
             assert '<a href="/dashboard?span=10m" aria-current="true">10 minutes</a>' in text
             assert "10 minutes ago" in text

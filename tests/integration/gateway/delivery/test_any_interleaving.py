@@ -10,6 +10,7 @@ import pytest
 
 from notifyx_gateway.delivery.hub import HubSettings
 from support.memory_store import MemoryStore
+from support.patience import PATIENCE
 from support.phoenix import Channel, Lost, PhoenixClient, Refused
 from support.socket_gateway import running_gateway
 
@@ -56,7 +57,7 @@ async def test_every_join_is_contiguous(seed: int) -> None:
                     await asyncio.sleep(chance.choice([0, 0, 0.002, 0.02]))
 
             publisher = asyncio.create_task(publish())
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(5 * PATIENCE):
                 every = await asyncio.gather(
                     *(consume(gateway.url, f"u{n}", random.Random(seed * 100 + n)) for n in range(12))
                 )

@@ -13,6 +13,7 @@ from notifyx_common.contracts.call import INTERNAL
 from notifyx_common.contracts.registry import END_LEASE, LIST_LEASES, NodeKey
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
+from support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -218,7 +219,7 @@ async def raw_call(stack: Stack, method: str, target: str, token: str, body: Any
         f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n"
     )
     writer.write(head.encode("latin-1") + payload)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         answer = await reader.read()
     writer.close()
     top, _, rest = answer.partition(b"\r\n\r\n")

@@ -10,6 +10,7 @@ import pytest
 
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, PUBLIC_URL, Stack, running_stack
+from support.patience import PATIENCE
 from support.smtp import Mailbox, running_smtp
 
 
@@ -90,7 +91,7 @@ async def test_a_user_sees_that_their_address_is_refused_and_has_it_tried_again(
     await stack.ok("POST", "/topics", dan, json={"name": "t"})
     await stack.ok("PUT", "/topics/t/subscription", dan, json={"email": "every"})
     await stack.ok("POST", "/topics/t/notifications", dan, json={"title": "held"})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (state := await stack.ok("GET", "/me/email", dan))["state"] == "on":
             await asyncio.sleep(0.05)
     assert (state["state"], state["held"]) == ("paused", 1)
@@ -99,7 +100,7 @@ async def test_a_user_sees_that_their_address_is_refused_and_has_it_tried_again(
     box.rcpt.clear()
     assert await stack.ok("POST", "/me/email/resume", dan) == {"resumed": 1, "dropped": 0}
     await box.wait_until(lambda: len(box.received) == 2)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await stack.ok("GET", "/me/email", dan))["state"] != "on":
             await asyncio.sleep(0.05)
     assert (await stack.call("GET", "/me/email")).status == 401

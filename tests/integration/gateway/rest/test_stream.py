@@ -15,6 +15,7 @@ import pytest
 from notifyx_common.contracts.gateway import CONNECTIONS
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack, service_token
+from support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ class Reader:
         return event
 
     async def _next(self) -> Event | None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 fields: dict[str, str] = {}
                 while line := (await self._response.content.readline()).decode():
@@ -96,7 +97,7 @@ async def test_the_platform_counts_who_listens(stack: Stack) -> None:
     async with streaming(stack, "t", ada) as one, streaming(stack, "t", ada) as two:
         assert [event.name for event in (await one.next(), await two.next()) if event] == ["joined", "joined"]
         assert await listening() == {"t": 2}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await listening() != {}:
             await asyncio.sleep(0.02)
     refused = await stack.call(CONNECTIONS.method, CONNECTIONS.path, ada)
@@ -125,7 +126,7 @@ async def test_a_stream_resumes_where_it_was_and_stays_alive_in_silence(stack: S
     async with streaming(stack, "t", bob, "?since=0") as whole:
         assert (await whole.next()).name == "joined"  # type: ignore[union-attr]
         assert await whole.seqs(8) == list(range(1, 9))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while stack.gateway.streams.count:
             await asyncio.sleep(0.01)
 
@@ -191,7 +192,7 @@ async def test_a_client_that_does_not_read_loses_its_stream_and_nothing_else(pos
                 items = [{"topic": "t", "body": "x" * 30_000} for _ in range(8)]
                 await stack.ok("POST", "/notifications:batch", ada, json={"items": items})
                 assert await other.seqs(8) == list(range(number * 8 + 1, number * 8 + 9))
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 while stack.gateway.streams.count > 1:
                     await asyncio.sleep(0.05)
         writer.close()
@@ -204,7 +205,7 @@ async def test_a_drain_ends_streams_and_refuses_new_ones(stack: Stack) -> None:
     await stack.ok("POST", "/topics", ada, json={"name": "t"})
     async with streaming(stack, "t", ada) as live:
         await live.next()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await stack.gateway.streams.drain()
         assert (await live.next()).name == "restart"  # type: ignore[union-attr]
         assert await live.next() is None

@@ -21,6 +21,7 @@ from notifyx_gateway.socket import longpoll
 from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.settings import SocketSettings
 from support.memory_store import MemoryStore
+from support.patience import PATIENCE
 from support.socket_gateway import Gateway, running_gateway
 
 SETTINGS = SocketSettings(
@@ -56,7 +57,7 @@ class Client:
 
     async def messages(self, count: int) -> list[Any]:
         found: list[Any] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(found) < count:
                 answer = await self.get()
                 assert answer["status"] in (200, 204)
@@ -137,13 +138,14 @@ async def test_a_poll_without_news_is_204(client: Client, monkeypatch: pytest.Mo
     assert (await client.get())["status"] == 204
 
 
-async def test_a_waiting_poll_is_answered_at_once(client: Client) -> None:
+async def test_a_waiting_poll_is_answered_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(longpoll, "POLL_TIMEOUT", 10 * PATIENCE)
     await client.get()
     waiting = asyncio.create_task(client.get())
     await asyncio.sleep(0.1)
     assert not waiting.done()
     await client.post(message(None, "1", "phoenix", "heartbeat", {}))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         assert (await waiting)["status"] == 200
 
 
@@ -153,7 +155,7 @@ async def test_a_session_that_is_not_polled_ends(
     monkeypatch.setattr(longpoll, "SESSION_IDLE_TIMEOUT", 0.3)
     await client.get()
     token = client.token
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while poll.count:
             await asyncio.sleep(0.02)
     assert await client.post(message(None, "1", "phoenix", "heartbeat", {})) == 410
@@ -202,7 +204,7 @@ async def test_what_waits_is_bounded(client: Client, memory: MemoryStore, gatewa
     await client.get()
     await client.post(message("1", "1", "topic:news", "phx_join", {}))
     await client.messages(1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             memory.append("news", "x" * 1000, count=20)
             if await client.post(message(None, "1", "phoenix", "heartbeat", {})) == 410:
@@ -214,7 +216,7 @@ async def test_what_waits_is_bounded(client: Client, memory: MemoryStore, gatewa
     await client.post(message("1", "1", "topic:news", "phx_join", {"since": 0}))
     got = await client.messages(1 + last)
     assert [part[4]["seq"] for part in got[1:]] == list(range(1, last + 1))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while waiting(gateway):  # an answer counts until it is written
             await asyncio.sleep(0.01)
 
@@ -226,7 +228,7 @@ async def test_a_session_of_a_full_node_gives_way_and_the_client_resumes(
     await client.post(message("1", "1", "topic:news", "phx_join", {}))
     await client.messages(1)
     memory.append("news", "x" * 1000, count=20)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while (waiting(gateway) or 0) < 20_000:
             await asyncio.sleep(0.01)
     [session] = poll._sessions.values()

@@ -25,6 +25,7 @@ from notifyx_gateway.upstream.identity import Authenticator
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts, is_service_account_token, principal_of
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
+from support.patience import PATIENCE
 
 TILL = "system:serviceaccount:shop:till"
 
@@ -151,7 +152,7 @@ async def test_an_api_server_that_cannot_be_asked_refuses_nobody(accounts: Servi
 async def test_waiting_reviews_are_bounded(accounts: ServiceAccounts, reviewer: Reviewer) -> None:
     reviewer.go_on.clear()
     waiting = [asyncio.create_task(accounts.authenticate(token(jti=str(number)))) for number in range(110)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(refused := [one for one in waiting if one.done()]) < 6:
             await asyncio.sleep(0.01)
     assert {str(one.exception()) for one in refused} == {"Too many tokens of ServiceAccounts wait to be reviewed."}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.operator_kube import AUTOSCALERS, DEPLOYMENTS, PLATFORMS, Kube, Operator, until
+from support.operator_kube import AUTOSCALERS, DEPLOYMENTS, PLATFORMS, Kube, Operator
+from support.patience import until
 
 BOUNDS = {"deployment": "notifyx-gateway", "minimum": 2, "maximum": 5}
 

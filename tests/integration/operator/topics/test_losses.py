@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
-from support.operator_kube import Kube, Operator, Store, until
+from support.operator_kube import Kube, Operator, Store
+from support.patience import until
 
 
 async def test_a_topic_waits_for_its_store(kube: Kube, store: Store, operator: Operator) -> None:
     store.silent()
-    async with operator():
+    async with operator(store_deadline=1.0):
         await kube.topic()
         await until(lambda: kube.condition("Synced") == ("Unknown", "StoreUnavailable"), "it says what is missing")
         assert kube.condition("Ready") == ("False", "StoreUnavailable")
@@ -52,12 +51,10 @@ async def test_a_deleted_resource_goes_without_a_store_that_is_silent(
 
 
 async def test_a_deleted_resource_goes_soon_where_no_store_is(kube: Kube, store: Store, operator: Operator) -> None:
-    async with operator(store_gone=0.5, store_deadline=0.5):
+    async with operator(store_gone=0.5, store_deadline=0.5, store_give_up=600):
         await kube.topic()
         await kube.synced()
         store.gone()
-        before = time.monotonic()
         await kube.delete()
         await kube.gone()
-        assert time.monotonic() - before < 10
         assert kube.events()[-1] == "TopicKept"

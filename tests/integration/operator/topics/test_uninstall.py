@@ -8,7 +8,8 @@ from notifyx_common.clock import SystemClock
 from notifyx_operator.kube.cluster import Cluster
 from notifyx_operator.kube.names import FINALIZER
 from notifyx_operator.topics.uninstall import remove_finalizers
-from support.operator_kube import DEPLOYMENTS, PLATFORMS, Kube, Operator, until
+from support.operator_kube import DEPLOYMENTS, PLATFORMS, Kube, Operator
+from support.patience import until
 
 
 async def test_topics_stay_without_our_finalizer(kube: Kube, operator: Operator) -> None:

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from notifyx_common.contracts.store.feed import FEED
+from support.patience import PATIENCE
 from support.store import StoreClient, running_store, store_settings, user
 
 ANN, BOB = user("ann"), user("bob")
@@ -31,7 +32,7 @@ class FeedReader:
         self.seqs.setdefault(name, [])
         await self.socket.send_json({"op": "watch", "topics": {name: {"id": topic, "after": after}}})
 
-    async def until(self, condition: Callable[[], bool], deadline: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], bool], deadline: float = PATIENCE) -> None:
         async with asyncio.timeout(deadline):
             while not condition():
                 message = await self.socket.receive()
@@ -153,11 +154,11 @@ async def test_a_gateway_that_takes_nothing_is_behind_not_lost_and_costs_no_memo
             behind, ahead = FeedReader(slow), FeedReader(quick)
             await behind.watch("news", topic, 0)
             await ahead.watch("news", topic, 0)
-            reading = asyncio.create_task(ahead.until(ahead.reached("news", 3000), 30))
+            reading = asyncio.create_task(ahead.until(ahead.reached("news", 3000)))
             for _ in range(30):
                 await store.publish(ANN, *batch(100, body="y" * 5000))
             await reading
-            await behind.until(behind.reached("news", 3000), 30)
+            await behind.until(behind.reached("news", 3000))
             assert behind.seqs["news"] == ahead.seqs["news"] == list(range(1, 3001))
 
 
@@ -185,7 +186,7 @@ async def test_a_lost_wake_up_is_found_by_the_poll_and_a_lost_listener_comes_bac
                 "WITH moved AS (UPDATE topics SET last_seq = 2 WHERE name = 'news' RETURNING id)"
                 " INSERT INTO notifications SELECT id, 2, '{\"seq\":2}', 'x', now() FROM moved"
             )
-            await feed.until(feed.reached("news", 2), 3)
+            await feed.until(feed.reached("news", 2))
             await socket.send_json({"op": "watch_users", "users": ["bob"]})
             await socket.send_json({"op": "ping", "n": 3})
             await feed.until(feed.received(type="pong", n=3))
@@ -194,9 +195,9 @@ async def test_a_lost_wake_up_is_found_by_the_poll_and_a_lost_listener_comes_bac
                 " WHERE application_name = 'notifyx-feed' AND datname = current_database()"
             )
             assert killed == 1
-            await feed.until(feed.received(type="subscriptions", user="bob"), 5)
+            await feed.until(feed.received(type="subscriptions", user="bob"))
             await store.ack(BOB, "news", up_to=1)
-            await feed.until(feed.received(type="acked", user="bob", up_to=1), 5)
+            await feed.until(feed.received(type="acked", user="bob", up_to=1))
         await connection.close()
 
 

@@ -15,12 +15,13 @@ from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
 from notifyx_store.maintenance.loops import MAX_HINTED_TOPICS, Maintenance
+from support.patience import PATIENCE
 from support.store_database import new_topic
 
 LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
-async def until(true: Callable[[], Awaitable[bool]], what: str, deadline: float = 30) -> None:
+async def until(true: Callable[[], Awaitable[bool]], what: str, deadline: float = PATIENCE) -> None:
     """Return once it is true; fail after ``deadline`` seconds."""
     end = time.monotonic() + deadline
     while not await true():
@@ -148,11 +149,11 @@ async def test_it_goes_on_when_the_database_comes_back(live: StoreContext, postg
 async def test_a_defect_ends_the_service_instead_of_going_unnoticed(live: StoreContext) -> None:
     await live.pool.execute("ALTER TABLE outbox_books RENAME TO gone")
     # What the database says is reported and tried again: another replica may be migrating.
-    async with Maintenance(live, Background(Metrics())), asyncio.timeout(5):
+    async with Maintenance(live, Background(Metrics())), asyncio.timeout(PATIENCE):
         await asyncio.sleep(0.5)
     broken = StoreContext(None, live.database, live.clock, live.metrics, live.security)  # type: ignore[arg-type]
     background = Background(Metrics())
-    async with Maintenance(broken, background), asyncio.timeout(5):
+    async with Maintenance(broken, background), asyncio.timeout(PATIENCE):
         while background.fault is None:
             await asyncio.sleep(0)
     assert isinstance(background.fault.error, AttributeError)

@@ -16,6 +16,7 @@ from notifyx_store.maintenance.retention import (
     topics_over_retention,
     topics_past_expiry,
 )
+from support.patience import PATIENCE
 from support.store_database import NOW, Topic, new_topic
 
 
@@ -90,7 +91,7 @@ async def test_a_busy_topic_is_not_waited_for_long_and_nothing_is_half_done(pool
     async with pool.acquire() as holder, holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 0))", topic.id)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 result = await remove(topic, "retention")
         except asyncpg.LockNotAvailableError:
             result = None

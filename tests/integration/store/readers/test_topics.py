@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from notifyx_common.principal import Principal, system_principal
+from support.patience import PATIENCE
 from support.store import StoreClient, user
 
 ANN, BOB, EVE = user("ann"), user("bob"), user("eve")
@@ -192,14 +193,14 @@ async def test_a_deleted_topics_data_goes_and_the_ledger_balances_all_the_while(
     await store.publish(ANN, *({"topic": "news", "title": "x"} for _ in range(50)))
     await store.ack(BOB, "news", seqs=[3, 5])
     connection = await asyncpg.connect(database)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await connection.fetchval("SELECT count(*) FROM outbox") < 48:
             await asyncio.sleep(0.05)
     await store.ok("DELETE", "/topics/news", ANN)
     assert [one["topic"] for one in (await store.ok("GET", "/subscriptions", BOB))["items"]] == ["user:bob"]
     await store.ok("POST", "/topics", EVE, {"name": "news"})
     left = "SELECT (SELECT count(*) FROM notifications) + (SELECT count(*) FROM outbox) + (SELECT count(*) FROM topics)"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await connection.fetchval(left) > 2:
             assert (await store.ok("GET", "/ledger", SYSTEM))["balanced"]
             await asyncio.sleep(0.05)

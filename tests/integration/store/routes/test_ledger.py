@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from notifyx_common.principal import Principal, system_principal
 from notifyx_store.mail import unsubscribe
+from support.patience import PATIENCE
 from support.store import StoreClient, running_store, store_settings, user
 
 SYSTEM = system_principal("dispatcher")
@@ -40,7 +41,7 @@ async def ack(store: StoreClient, topic: str, who: Principal, **what: Any) -> No
     assert "unread" in result, result
 
 
-async def claim(store: StoreClient, count: int, deadline: float = 30, **options: Any) -> list[Any]:
+async def claim(store: StoreClient, count: int, deadline: float = PATIENCE, **options: Any) -> list[Any]:
     """Claim until ``count`` mails were leased."""
     until, mails = time.monotonic() + deadline, list[Any]()
     while len(mails) < count:
@@ -102,7 +103,7 @@ async def test_direct_messages_are_mailed_when_they_stay_unread(store: StoreClie
     assert [item["title"] for item in inbox["items"]] == ["n1", "n0"]
     assert inbox["unread"] == {"user:bob": 2}
     ledger = await store.ok("GET", "/ledger", SYSTEM)
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE
     while ledger["email"]["pending"] != 2:
         assert time.monotonic() < until
         await asyncio.sleep(0.02)

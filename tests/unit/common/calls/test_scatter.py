@@ -95,7 +95,7 @@ async def test_the_deadline_ends_everything_and_a_task_never_asked_says_so() -> 
     started = loop.time()
     asked = await scatter([1], lambda: NODES, hang, kind="test", metrics=Metrics(), timeout=30, deadline=0.2)
     never = await scatter([1], list[Endpoint], hang, kind="test", metrics=Metrics(), timeout=30, deadline=0.2)
-    assert loop.time() - started < 5
+    assert loop.time() - started < 25
     assert asked == [TaskResult(None, "", 1, "the node did not answer in time")]
     assert never == [TaskResult(None, "", 0, "no node could be asked in time")]
 
