@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from pathlib import Path
 
 from cluster.install import RELEASE, Installed
@@ -38,13 +38,18 @@ def issued(installed: Installed, secret: str) -> str:
     return _first(base64.b64decode(data["tls.crt"]).decode())
 
 
-def wait_shown(installed: Installed, service: str, certificate: str) -> None:
-    """Wait until every pod of a service shows ``certificate`` to its callers."""
+def wait_shown(installed: Installed, service: str, certificate: str, earlier: Container[str]) -> None:
+    """Wait until the pods of a service show ``certificate`` to their callers.
+
+    ``earlier`` are the uids of pods that were there before it was issued: only those count, and none has restarted.
+    """
     kube, namespace = installed.kube, installed.namespace
-    caller = kube.ready_pods(namespace, "gateway")[0]["metadata"]["name"]
-    pods = kube.ready_pods(namespace, service)
 
     def shown() -> bool:
+        pods = [pod for pod in kube.ready_pods(namespace, service) if pod["metadata"]["uid"] in earlier]
+        restarts = sum(status["restartCount"] for pod in pods for status in pod["status"]["containerStatuses"])
+        assert restarts == 0
+        caller = kube.ready_pods(namespace, "gateway")[0]["metadata"]["name"]
         for pod in pods:
             # The kubelet writes a changed Secret when it looks at a pod: each minute, and when the pod changes.
             name = pod["metadata"]["name"]
