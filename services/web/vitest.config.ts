@@ -2,4 +2,9 @@ import { mergeConfig } from "vite";
 import { defineConfig } from "vitest/config";
 import client from "./vite.config";
 
-export default mergeConfig(client, defineConfig({ test: { include: ["tests/**/*.test.ts"] } }));
+const PATIENCE = 60_000;
+
+export default mergeConfig(
+  client,
+  defineConfig({ test: { include: ["tests/**/*.test.ts"], testTimeout: PATIENCE, hookTimeout: PATIENCE } }),
+);

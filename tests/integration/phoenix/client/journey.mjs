@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Socket } from "phoenix";
 
 const { SOCKET_URL, ALICE_TOKEN, BOB_TOKEN, BOB_ID, TOPIC } = process.env;
-const DEADLINE = 10_000;
+const DEADLINE = 60_000;
 
 /** Rejects when `promise` has not settled in time, naming what was waited for. */
 const within = (promise, what) => {
@@ -18,7 +18,7 @@ const within = (promise, what) => {
 const connect = (token) =>
   within(
     new Promise((resolve, reject) => {
-      const socket = new Socket(SOCKET_URL, { authToken: token });
+      const socket = new Socket(SOCKET_URL, { authToken: token, timeout: DEADLINE });
       socket.onOpen(() => resolve(socket));
       socket.onError((error) => reject(new Error(`socket error: ${error?.message ?? error}`)));
       socket.connect();
