@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import aiomcache
 import orjson
 import pytest
@@ -20,42 +16,21 @@ from notifyx_common.background import Background
 from notifyx_common.caching.cache import Cache
 from notifyx_common.caching.memcached import PREFIX, Memcached
 from notifyx_common.clock import SystemClock
-from notifyx_common.contracts.registry import Lease
 from notifyx_common.limiting.limiter import RateLimiter
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
-from notifyx_gateway.app import GatewayNode
-from notifyx_gateway.settings import GatewaySettings
 from notifyx_local import up
 from notifyx_local.options import UpOptions
 from notifyx_local.postgres import Cluster
 from notifyx_local.stack import DataFolders
 from notifyx_local.supervisor import Supervisor
 from support.clock import SetForward
-from support.gateway import running_stack, service_tokens
+from support.gateway import running_stack
 from support.memcached import Memcached as Server
 from support.memcached import connected, running_memcached
-from support.patience import PATIENCE
-from support.phoenix import Channel, Lost, PhoenixClient
-from support.served import served
 
 ADMIN = Principal(id="00000000-0000-4000-8000-000000000001", role="admin", email="admin@example.com")
 EVENTS = "notifyx_security_events_total"
-
-
-@dataclass
-class Held:
-    """What somebody has open with a key at one gateway."""
-
-    client: PhoenixClient
-    channel: Channel
-    stream: aiohttp.ClientResponse
-    poll: str
-
-    async def poll_status(self, session: aiohttp.ClientSession) -> int:
-        """Wait for the answer to a poll."""
-        async with session.get(self.poll) as response:
-            return int((await response.json())["status"])
 
 
 @pytest.fixture
@@ -149,68 +124,6 @@ async def test_what_was_recorded_ends_at_its_own_time(server: Server, attacker: 
         clock.ahead = 31.0
         await attacker.set(name_of("k"), recorded, 3600)
         assert await cache(shared, clock).get_or_load("k", current, 30) == "revoked"
-
-
-async def test_a_deleted_key_is_nobodys_at_every_gateway_at_once(postgres: Cluster) -> None:
-    async with running_stack(postgres) as stack:
-        await stack.ready()
-        token = await stack.person("ann")
-        settings = GatewaySettings(**service_tokens("gateway"), port=0, socket_port=0, dispatch_email=False)
-        async with served(GatewayNode(settings)) as (url, other):
-            for service, at in (("auth", stack.auth_url), ("store", stack.store_url)):
-                other.registry.put(Lease(service=service, instance=service, url=at, ttl=60))
-            stack.lease("gateway", url)
-            key = await stack.ok("POST", "/api-keys", token, json={"name": "k"})
-            me, headers = f"{url}/api/v1/me", {"Authorization": f"Bearer {key['key']}"}
-            async with stack.session.get(me, headers=headers) as before:
-                assert before.status == 200, "the other gateway has it in its cache now"
-            await stack.ok("DELETE", f"/api-keys/{key['id']}", token)
-            async with stack.session.get(me, headers=headers) as after:
-                assert after.status == 401
-
-
-async def test_a_deleted_key_ends_what_it_has_open_at_every_gateway(postgres: Cluster) -> None:
-    async with running_stack(postgres) as stack, contextlib.AsyncExitStack() as opened:
-        await stack.ready()
-        token = await stack.person("ann")
-        settings = GatewaySettings(**service_tokens("gateway"), port=0, socket_port=0, dispatch_email=False)
-        url, other = await opened.enter_async_context(served(GatewayNode(settings)))
-        for service, at in (("auth", stack.auth_url), ("store", stack.store_url)):
-            other.registry.put(Lease(service=service, instance=service, url=at, ttl=60))
-        stack.lease("gateway", url)
-        await stack.ok("POST", "/topics", token, json={"name": "plans", "publishers": ["*"]})
-        gone, kept = [await stack.ok("POST", "/api-keys", token, json={"name": name}) for name in ("gone", "kept")]
-
-        async def open_all(key: str, node: GatewayNode, at: str) -> Held:
-            bearer = {"Authorization": f"Bearer {key}"}
-            socket_url = f"ws://127.0.0.1:{node.socket.port}/socket"
-            client = await opened.enter_async_context(PhoenixClient(socket_url, key))
-            stream = await opened.enter_async_context(
-                stack.session.get(f"{at}/api/v1/topics/plans/stream", headers=bearer)
-            )
-            poll = f"{at}/socket/longpoll?vsn=2.0.0&token="
-            async with stack.session.get(f"{poll}null", headers={"X-Phoenix-AuthToken": key}) as begun:
-                poll += (await begun.json())["token"]
-            return Held(client, await client.channel("topic:plans"), stream, poll)
-
-        nodes = (stack.gateway, stack.url), (other, url)
-        ended = [await open_all(gone["key"], *node) for node in nodes]
-        others = [await open_all(kept["key"], *node) for node in nodes]
-        waiting = [asyncio.create_task(held.poll_status(stack.session)) for held in ended]
-        await stack.ok("DELETE", f"/api-keys/{gone['id']}", token)
-        async with asyncio.timeout(PATIENCE):
-            assert await asyncio.gather(*waiting) == [410, 410]
-            for held in ended:
-                assert b"token_expired" in await held.stream.content.read()
-                with pytest.raises(Lost):
-                    await held.channel.push("publish", {"body": "by the deleted key"})
-        await stack.ok("POST", "/topics/plans/notifications", token, json={"body": "x"})
-        for held in others:
-            await held.channel.until(lambda channel: bool(channel.received))
-            assert await held.channel.push("publish", {"body": "y"})
-            while b"data: " not in await held.stream.content.readline():
-                pass
-        assert [held.client.close_codes[:1] for held in ended] == [[4001], [4001]]
 
 
 async def test_an_invented_bucket_locks_nobody_out(server: Server, attacker: aiomcache.Client) -> None:

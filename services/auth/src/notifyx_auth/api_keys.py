@@ -8,6 +8,7 @@ from tortoise.expressions import Q
 from tortoise.transactions import in_transaction
 
 from notifyx_auth import sessions
+from notifyx_auth.credential_changes import Change, ChangeLog
 from notifyx_auth.credentials import KeyParts, digest, new_api_key, verify_secret
 from notifyx_auth.errors import TooManyApiKeys
 from notifyx_auth.models import ApiKey, User
@@ -69,12 +70,21 @@ async def of_owner(owner: Principal) -> list[ApiKeyView]:
     return [to_response(row) for row in await ApiKey.filter(user=user).order_by("-created_at", "id")]
 
 
-async def delete(owner: Principal, key_id: str) -> None:
+async def delete(owner: Principal, key_id: str, changes: ChangeLog, now: datetime) -> None:
     """Delete a key. Raises :class:`NotFound` for one that is not the owner's."""
     _require_user(owner)
     user = await by_id(owner.id)
-    if len(key_id) > ID_LENGTH or "\0" in key_id or not await ApiKey.filter(id=key_id, user=user).delete():
-        raise NotFound("You have no such API key.")
+    async with in_transaction(CONNECTION) as transaction:
+        if len(key_id) > ID_LENGTH or "\0" in key_id or not await ApiKey.filter(id=key_id, user=user).delete():
+            raise NotFound("You have no such API key.")
+        await changes.record(transaction, [Change("api_key", key_id)], now)
+
+
+async def delete_all(user: User) -> list[Change]:
+    """Delete the keys of ``user``; return the changes, which the caller records last in the transaction."""
+    ids = [row.id for row in await ApiKey.filter(user=user).select_for_update()]
+    await ApiKey.filter(id__in=ids).delete()
+    return [Change("api_key", key_id) for key_id in ids]
 
 
 async def verify(given: KeyParts | None, now: datetime) -> ApiKey | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from notifyx_auth import users
+from notifyx_auth import administrator
+from notifyx_auth.credential_changes import ChangeLog
 from notifyx_auth.database import database_config
 from notifyx_auth.keyring import Keyring
 from notifyx_auth.keys import KeyCipher, RotationPolicy
@@ -46,6 +47,7 @@ class AuthNode(Node[AuthSettings]):
             passwords=self.passwords,
             keyring=self.keyring,
             refresh_tokens=RefreshTokens(settings.auth_secret.get_secret_value()),
+            changes=ChangeLog(timedelta(seconds=settings.access_token_seconds)),
             clock=self.clock,
             metrics=self.metrics,
             security=self.security,
@@ -75,10 +77,11 @@ class AuthNode(Node[AuthSettings]):
     async def _ensure_admin(self) -> None:
         if self.settings.admin_email:
             async with self.database.guard():
-                await users.ensure_admin(
+                await administrator.ensure(
                     self.settings.admin_email,
                     self.settings.admin_password.get_secret_value(),
                     passwords=self.passwords,
+                    changes=self.auth.changes,
                     now=self.clock.now(),
                 )
 

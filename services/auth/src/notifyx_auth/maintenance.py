@@ -19,12 +19,13 @@ _DELETE_EXPIRED = tuple(
         ("verifications", "hash", "expires_at"),
         ("devices", "id", "expires_at"),
         ("login_attempts", "key", "full_at"),
+        ("credential_changes", "id", "until"),
     )
 )
 
 
 async def delete_expired(database: Database, now: datetime) -> None:
-    """Delete expired sessions, verifications, devices and login attempts. Raises :class:`Unavailable`."""
+    """Delete expired sessions, verifications, devices, login attempts and changes. Raises :class:`Unavailable`."""
     async with database.guard():
         for statement in _DELETE_EXPIRED:
             while await database.pool.execute(statement, now) == "DELETE 1000":

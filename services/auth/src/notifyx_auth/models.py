@@ -13,7 +13,10 @@ from tortoise.models import Model
 
 
 class User(Model):
-    """A person. ``email`` is as typed; ``email_key`` is its lower-case form, which is unique."""
+    """A person. ``email`` is as typed; ``email_key`` is its lower-case form, which is unique.
+
+    ``session_epoch`` counts how often all sessions were ended.
+    """
 
     id = fields.UUIDField(primary_key=True, default=uuid4)
     email = fields.CharField(max_length=254)
@@ -24,6 +27,7 @@ class User(Model):
     time_zone = fields.CharField(max_length=64, default="", db_default="")
     password_hash = fields.CharField(max_length=255)
     created_at = fields.DatetimeField()
+    session_epoch = fields.IntField(default=0, db_default=0)
 
     class Meta:
         table = "users"
@@ -113,6 +117,23 @@ class LoginAttempts(Model):
 
     class Meta:
         table = "login_attempts"
+
+
+class CredentialChange(Model):
+    """A change that verifiers of credentials have to know before those expire; see ``contracts.auth``.
+
+    Ids are in the order of commits. After ``until`` every credential from before the change has expired.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    kind = fields.CharField(max_length=16)
+    subject = fields.CharField(max_length=64)
+    epoch = fields.IntField(default=0)
+    email = fields.CharField(max_length=254, default="")
+    until = fields.DatetimeField(db_index=True)
+
+    class Meta:
+        table = "credential_changes"
 
 
 class SigningKey(Model):

@@ -63,6 +63,10 @@ def _add_tokens(app: Quart, auth: Auth) -> None:
     async def revoke(wanted: calls.RevokeRequest) -> None:
         await auth.revoke(wanted)
 
+    @handle(app, calls.CREDENTIAL_CHANGES)
+    async def credential_changes(wanted: calls.CredentialChangesAfter) -> calls.CredentialChanges:
+        return await auth.credential_changes(wanted)
+
     @handle(app, calls.JWKS, content_type="application/jwk-set+json")
     async def jwks(_: None) -> Raw[calls.JwkSet]:
         return Raw(auth.keyring.jwks())
@@ -82,7 +86,7 @@ def _add_api_keys(app: Quart, auth: Auth) -> None:
     @handle(app, calls.DELETE_API_KEY)
     async def delete_api_key(key: calls.ApiKeyPath) -> None:
         async with auth.database.guard():
-            await api_keys.delete(caller(), key.key_id)
+            await api_keys.delete(caller(), key.key_id, auth.changes, auth.clock.now())
 
     @handle(app, calls.VERIFY_API_KEY)
     async def verify_api_key(wanted: calls.VerifyKey) -> Principal:

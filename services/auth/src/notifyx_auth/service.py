@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from tortoise.transactions import in_transaction
 
-from notifyx_auth import api_keys, devices, sessions, throttle, users, verification
+from notifyx_auth import api_keys, credential_changes, devices, sessions, throttle, users, verification
+from notifyx_auth.credential_changes import ChangeLog
 from notifyx_auth.credentials import KeyParts, email_key, parse_api_key
 from notifyx_auth.errors import (
     HashingBusy,
@@ -27,6 +28,8 @@ from notifyx_auth.refresh_tokens import RefreshTokens
 from notifyx_auth.settings import AuthSettings
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import (
+    CredentialChanges,
+    CredentialChangesAfter,
     EmailClaim,
     EmailToken,
     ResolvedUsers,
@@ -59,6 +62,7 @@ class Auth:
     passwords: Passwords
     keyring: Keyring
     refresh_tokens: RefreshTokens
+    changes: ChangeLog
     clock: Clock
     metrics: Metrics
     security: SecurityLog
@@ -91,7 +95,9 @@ class Auth:
         """End a session, or all of its user."""
         async with self.database.guard():
             token = wanted.token.get_secret_value()
-            user = await sessions.revoke(token, self.refresh_tokens, self.clock.now(), everywhere=wanted.everywhere)
+            user = await sessions.revoke(
+                token, self.refresh_tokens, self.changes, self.clock.now(), everywhere=wanted.everywhere
+            )
         if user is not None:
             self.security.record("sign_out", "succeeded", actor=user, reason="everywhere" if wanted.everywhere else "")
 
@@ -128,6 +134,7 @@ class Auth:
                 password,
                 new_password,
                 passwords=self.passwords,
+                changes=self.changes,
                 now=self.clock.now(),
             )
         return users.to_response(user)
@@ -140,6 +147,11 @@ class Auth:
             self._failed("api_key")
             raise InvalidApiKey("The API key is not valid (any more).")
         return api_keys.principal_of(row)
+
+    async def credential_changes(self, wanted: CredentialChangesAfter) -> CredentialChanges:
+        """Return what has changed of credentials."""
+        async with self.database.guard():
+            return await credential_changes.after(self.database.pool, wanted.after, self.clock.now())
 
     async def resolve(self, wanted: ResolveUsers) -> ResolvedUsers:
         """Return the users of ids and emails."""
@@ -209,7 +221,7 @@ class Auth:
         now = self.clock.now()
         token = wanted.refresh_token.get_secret_value()
         try:
-            refreshed = await sessions.refresh(token, self.refresh_tokens, self._session_policy, now)
+            refreshed = await sessions.refresh(token, self.refresh_tokens, self._session_policy, self.changes, now)
         except InvalidGrant:
             self._failed("refresh_token")
             raise

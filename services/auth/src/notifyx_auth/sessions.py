@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 from tortoise.transactions import in_transaction
 
 from notifyx_auth import devices
+from notifyx_auth.credential_changes import Change, ChangeLog
 from notifyx_auth.credentials import RefreshParts, digest, parse_refresh_token, verify_secret
 from notifyx_auth.errors import InvalidGrant, SessionEnded
 from notifyx_auth.models import Session, User
@@ -76,12 +77,14 @@ async def start(user: User, scope: str, tokens: RefreshTokens, policy: SessionPo
     return token
 
 
-async def refresh(token: str, tokens: RefreshTokens, policy: SessionPolicy, now: datetime) -> RefreshedSession:
+async def refresh(
+    token: str, tokens: RefreshTokens, policy: SessionPolicy, changes: ChangeLog, now: datetime
+) -> RefreshedSession:
     """Exchange ``token`` for its successor. Raises :class:`InvalidGrant`; an old token ends its session."""
     given = parse_refresh_token(token)
     if given is None:
         raise _invalid_token()
-    async with in_transaction(CONNECTION):
+    async with in_transaction(CONNECTION) as transaction:
         session = await Session.filter(id=given.session).select_for_update().first()
         if session is None or session.ended_at is not None or session.expires_at <= now:
             raise _invalid_token()
@@ -101,6 +104,8 @@ async def refresh(token: str, tokens: RefreshTokens, policy: SessionPolicy, now:
             session.token_hash = digest(successor.secret)
         await session.save()
         user = await User.get(sessions__id=session.id)
+        if reused:
+            await changes.record(transaction, [Change("session", str(session.id))], now)
     # Raised only now: an error inside the block would have rolled back the end of the session.
     if reused:
         log.warning("refresh_token_reused", session=str(session.id))
@@ -110,7 +115,9 @@ async def refresh(token: str, tokens: RefreshTokens, policy: SessionPolicy, now:
     )
 
 
-async def revoke(token: str, tokens: RefreshTokens, now: datetime, *, everywhere: bool) -> str | None:
+async def revoke(
+    token: str, tokens: RefreshTokens, changes: ChangeLog, now: datetime, *, everywhere: bool
+) -> str | None:
     """End the session of ``token``, or every session of its user; an unknown token is not an error (RFC 7009).
 
     Return the id of the user whose session it was. An old token of the chain ends its own session, as its use would,
@@ -123,12 +130,25 @@ async def revoke(token: str, tokens: RefreshTokens, now: datetime, *, everywhere
     place = _place(session, given, tokens)
     if place == "foreign":
         return None
-    chosen = Session.filter(id=session.id)
-    if everywhere and place != "old":
-        chosen = Session.filter(user_id=session.user_id)
-        await devices.forget_all(session.user_id)
-    await chosen.filter(ended_at=None).update(ended_at=now, end_reason="revoked")
+    async with in_transaction(CONNECTION) as transaction:
+        if everywhere and place != "old":
+            user = await User.filter(id=session.user_id).select_for_update(no_key=True).get()
+            await changes.record(transaction, [await end_all(user, "revoked", now)], now)
+        elif await Session.filter(id=session.id, ended_at=None).update(ended_at=now, end_reason="revoked"):
+            await changes.record(transaction, [Change("session", str(session.id))], now)
     return str(session.user_id)
+
+
+async def end_all(user: User, reason: str, now: datetime) -> Change:
+    """End all sessions of ``user``, whose row the caller has locked, and forget the devices.
+
+    Return the change, which the caller records last in the transaction.
+    """
+    user.session_epoch += 1
+    await user.save(update_fields=["session_epoch"])
+    await Session.filter(user_id=user.id, ended_at=None).update(ended_at=now, end_reason=reason)
+    await devices.forget_all(user.id)
+    return Change("sessions", str(user.id), epoch=user.session_epoch)
 
 
 async def require_alive(session: str, user_id: UUID, now: datetime) -> None:

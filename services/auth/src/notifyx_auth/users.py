@@ -1,4 +1,4 @@
-"""Users: create and find them, and ensure the first administrator."""
+"""Users: create and find them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,16 @@ from zoneinfo import ZoneInfo
 
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
-from tortoise.transactions import in_transaction
 
-from notifyx_auth import devices, password_rules
+from notifyx_auth import password_rules
 from notifyx_auth.credentials import email_key
 from notifyx_auth.errors import EmailTaken
-from notifyx_auth.models import ApiKey, Session, User
+from notifyx_auth.models import User
 from notifyx_auth.passwords import Passwords
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.auth import User as UserView
-from notifyx_common.database import CONNECTION
 from notifyx_common.errors import FieldError, InvalidRequest, NotFound
-from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal, Scope
-
-log = get_logger(__name__)
-
-_ADMIN_LOCK = 0x61646D696E  # "admin"
 
 
 def to_response(user: User) -> UserView:
@@ -51,6 +44,7 @@ def principal_of(user: User, scopes: frozenset[Scope], session: str) -> Principa
         role="admin" if user.role == "admin" else "user",
         scopes=scopes,
         session=session,
+        epoch=user.session_epoch,
     )
 
 
@@ -58,7 +52,7 @@ async def create(email: str, password: str, name: str, *, passwords: Passwords, 
     """Create a user. Raises :class:`EmailTaken`, :class:`WeakPassword`, or :class:`InvalidRequest` for the email."""
     key = email_key(email)
     if key is None:
-        raise _invalid_email()
+        raise invalid_email()
     if await User.exists(email_key=key):
         raise _email_taken()
     password_rules.check(password, email)
@@ -120,44 +114,6 @@ async def resolve(asked: Sequence[str]) -> dict[str, ResolvedUser]:
     return {text: by_key[key] for text, key in wanted.items() if key in by_key}
 
 
-async def ensure_admin(email: str, password: str, *, passwords: Passwords, now: datetime) -> None:
-    """Make ``email`` an administrator with ``password``, unless it already is.
-
-    The settings override the database: an account that was signed up under this email before becomes the
-    administrator's, and its sessions and API keys end, since its creator did not prove that the address is theirs.
-    """
-    key = email_key(email)
-    if key is None:
-        raise _invalid_email()
-    async with in_transaction(CONNECTION) as connection:
-        await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [_ADMIN_LOCK])
-        user = await User.filter(email_key=key).select_for_update().first()  # no sign-in starts a session meanwhile
-        if user is None:
-            await User.create(
-                email=email,
-                email_key=key,
-                email_verified=True,
-                name="Administrator",
-                role="admin",
-                password_hash=await passwords.hash(password),
-                created_at=now,
-            )
-            log.info("administrator_created")
-            return
-        same_password = await passwords.verify(user.password_hash, password)
-        if not same_password:
-            user.password_hash = await passwords.hash(password)
-            await devices.forget_all(user.id)
-            await Session.filter(user_id=user.id, ended_at=None).update(ended_at=now, end_reason="admin_reset")
-        if user.role != "admin":
-            await Session.filter(user_id=user.id, ended_at=None).update(ended_at=now, end_reason="admin_reset")
-            await ApiKey.filter(user_id=user.id).delete()
-        if not same_password or user.role != "admin" or not user.email_verified:
-            user.role, user.email_verified = "admin", True
-            await user.save(update_fields=["role", "email_verified", "password_hash"])
-            log.info("administrator_updated")
-
-
 def _is_time_zone(name: str) -> bool:
     try:
         ZoneInfo(name)
@@ -182,7 +138,8 @@ def _email_taken() -> EmailTaken:
     )
 
 
-def _invalid_email() -> InvalidRequest:
+def invalid_email() -> InvalidRequest:
+    """Return the error of a text that is no email address."""
     return InvalidRequest(
         "The request is not valid: email: this is not an email address.",
         code="validation_failed",

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 from tortoise.transactions import in_transaction
 
-from notifyx_auth import devices, password_rules
+from notifyx_auth import api_keys, password_rules, sessions
+from notifyx_auth.credential_changes import Change, ChangeLog
 from notifyx_auth.credentials import digest, new_secret
 from notifyx_auth.errors import AlreadyVerified, InvalidGrant, WrongPassword
-from notifyx_auth.models import ApiKey, Session, User, Verification
+from notifyx_auth.models import User, Verification
 from notifyx_auth.passwords import Passwords
 from notifyx_auth.users import by_email, by_id
 from notifyx_common.contracts.auth import EmailToken
@@ -53,7 +54,13 @@ async def claim(email: str, lifetime: timedelta, now: datetime) -> EmailToken:
 
 
 async def verify(
-    token: str, password: str | None, new_password: str | None, *, passwords: Passwords, now: datetime
+    token: str,
+    password: str | None,
+    new_password: str | None,
+    *,
+    passwords: Passwords,
+    changes: ChangeLog,
+    now: datetime,
 ) -> User:
     """Spend ``token``: the email of its user is verified, and the password proved or set.
 
@@ -69,7 +76,7 @@ async def verify(
         new_hash = await passwords.hash(new_password)
     elif password is None or not await passwords.verify(before, password):
         raise WrongPassword("This is not the password of the account. Set a new one if somebody else chose it.")
-    async with in_transaction(CONNECTION):
+    async with in_transaction(CONNECTION) as transaction:
         row = await Verification.filter(hash=digest(token)).select_for_update().first()
         if row is None or row.expires_at <= now:
             raise _invalid_token()
@@ -77,13 +84,13 @@ async def verify(
         if new_hash is None and user.password_hash != before:
             raise _invalid_token()
         user.email_verified = True
+        ended: list[Change] = []
         if new_hash is not None:
             user.password_hash = new_hash
-            await Session.filter(user=user, ended_at=None).update(ended_at=now, end_reason="password_set")
-            await ApiKey.filter(user=user).delete()
-            await devices.forget_all(user.id)
+            ended = [await sessions.end_all(user, "password_set", now), *await api_keys.delete_all(user)]
         await user.save(update_fields=["email_verified", "password_hash"])
         await row.delete()
+        await changes.record(transaction, [*ended, Change("verified", str(user.id), email=user.email)], now)
     log.info("email_verified", user=str(user.id), password_set=new_hash is not None)
     return user
 

@@ -43,6 +43,9 @@ class Principal(BaseModel):
     session: str | None = Field(default=None, exclude=True)
     """The session of the access token. It is not forwarded, except in calls that need it alive."""
 
+    epoch: int = Field(default=0, exclude=True)
+    """How often all sessions of the user had been ended before this one began. It is not forwarded."""
+
     @property
     def is_admin(self) -> bool:
         """Whether the caller is an administrator, who may do what the creators of a topic may."""

@@ -81,6 +81,7 @@ class _Claims(BaseModel):
     topics: list[str] | None = None
     key_id: str | None = None
     sid: str | None = None
+    epoch: int = 0
 
 
 def sign_access_token(
@@ -169,6 +170,7 @@ def principal_claims(principal: Principal) -> dict[str, Any]:
         claims["key_id"] = principal.key_id
     if principal.session is not None:
         claims["sid"] = principal.session
+        claims["epoch"] = principal.epoch
     return claims
 
 
@@ -185,6 +187,7 @@ def _principal(claims: _Claims) -> Principal:
         topics=None if claims.topics is None else tuple(claims.topics),
         key_id=claims.key_id,
         session=claims.sid,
+        epoch=claims.epoch,
     )
 
 

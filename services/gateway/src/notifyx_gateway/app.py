@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 from notifyx_common.alarms import Alarms, watch_memory
 from notifyx_common.caching.memcached import Memcached, parse_servers
@@ -13,6 +14,7 @@ from notifyx_common.calls.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.calls.kubernetes_api import in_cluster
 from notifyx_common.calls.prometheus import Prometheus
 from notifyx_common.clock import Clock
+from notifyx_common.contracts.auth import CredentialChange
 from notifyx_common.errors import Unavailable
 from notifyx_common.limiting.addresses import may_be_proxy
 from notifyx_common.metrics import Metrics
@@ -36,7 +38,6 @@ from notifyx_gateway.rest.routes.accounts import account_routes, token_routes
 from notifyx_gateway.rest.routes.connections import connection_routes
 from notifyx_gateway.rest.routes.dashboard import dashboard_routes
 from notifyx_gateway.rest.routes.documents import document_routes
-from notifyx_gateway.rest.routes.evictions import eviction_routes
 from notifyx_gateway.rest.routes.notifications import notification_routes
 from notifyx_gateway.rest.routes.pages import page_routes
 from notifyx_gateway.rest.routes.registry import registry_routes
@@ -51,7 +52,8 @@ from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.batching import LaneLimits
-from notifyx_gateway.upstream.evictions import Evictions
+from notifyx_gateway.upstream.credential_changes import CredentialChanges
+from notifyx_gateway.upstream.credential_state import CredentialState, about
 from notifyx_gateway.upstream.identity import Authenticator
 from notifyx_gateway.upstream.mailer import Mailer
 from notifyx_gateway.upstream.outbox import Outbox
@@ -115,8 +117,19 @@ class GatewayNode(Node[GatewaySettings]):
             if servers
             else None
         )
+        self.credentials = CredentialState()
+        self.credential_changes = CredentialChanges(
+            self.auth,
+            self.credentials,
+            self._credentials_changed,
+            interval=settings.credential_changes_interval,
+            clock=clock,
+            metrics=metrics,
+            background=background,
+        )
         self.authenticator = Authenticator(
             self.auth,
+            state=self.credentials,
             clock=clock,
             metrics=metrics,
             background=background,
@@ -224,6 +237,7 @@ class GatewayNode(Node[GatewaySettings]):
             await stack.enter_async_context(client)
         for part in (self.registry, self.authenticator):
             await stack.enter_async_context(part)
+        await stack.enter_async_context(self.credential_changes)
         for component in (self.store, self.hub, self.verification, self.socket, self.peers, self.longpoll):
             await stack.enter_async_context(component)
         await stack.enter_async_context(watch_memory(self.alarms, self.settings.memory_high, self.background))
@@ -259,12 +273,14 @@ class GatewayNode(Node[GatewaySettings]):
     def own_port(self) -> int | None:
         return self.settings.own_port
 
-    async def _evict_api_key(self, key_id: str) -> None:
-        """Evict a deleted key from the cache first, so that what it ends here is not opened anew."""
-        await self.authenticator.evict_api_key(key_id)
-        self.socket.end_key(key_id)
-        self.longpoll.end_key(key_id)
-        self.streams.end_key(key_id)
+    async def _credentials_changed(self, changes: Sequence[CredentialChange]) -> None:
+        """Forget what was cached first, so that what ends here is not opened anew."""
+        affects = about(changes)
+        self.authenticator.forget(affects)
+        self.socket.credentials_changed(affects)
+        self.longpoll.credentials_changed(affects)
+        self.streams.credentials_changed(affects)
+        await self.users.evict({change.subject for change in changes if change.kind in ("account", "verified")})
 
     async def _drain_clients(self) -> None:
         self.longpoll.drain()
@@ -275,17 +291,21 @@ class GatewayNode(Node[GatewaySettings]):
         settings, request_auth, pages = self.settings, self.request_auth, Pages()
         for blueprint in (
             registry_routes(self.registry),
-            eviction_routes(self._evict_api_key),
             connection_routes(self.hub, metrics),
             account_routes(
                 request_auth=request_auth,
                 auth=self.auth,
-                evictions=Evictions(self._evict_api_key, self.gateways, self.instance),
+                changes=self.credential_changes,
                 store=self.store,
                 verification=self.verification,
                 settings=settings,
             ),
-            token_routes(request_auth=request_auth, auth=self.auth, https=settings.base_url.startswith("https:")),
+            token_routes(
+                request_auth=request_auth,
+                auth=self.auth,
+                changes=self.credential_changes,
+                https=settings.base_url.startswith("https:"),
+            ),
             topic_routes(request_auth=request_auth, store=self.store, users=self.users),
             notification_routes(
                 request_auth=request_auth,
@@ -299,7 +319,13 @@ class GatewayNode(Node[GatewaySettings]):
             document_routes(
                 settings=settings, authenticator=self.authenticator, pages=pages, verification=self.verification
             ),
-            page_routes(pages=pages, request_auth=request_auth, auth=self.auth, store=self.store, users=self.users),
+            page_routes(
+                pages=pages,
+                request_auth=request_auth,
+                auth=self.auth,
+                store=self.store,
+                changes=self.credential_changes,
+            ),
             web_routes(files=WebFiles(settings.web_folder), pages=pages, settings=settings),
         ):
             self.app.register_blueprint(blueprint)
@@ -311,6 +337,8 @@ class GatewayNode(Node[GatewaySettings]):
 
     async def _has_signing_keys(self) -> None:
         _ = self.authenticator.jwks
+        if not self.credentials.known:
+            raise Unavailable("It has not been read yet which credentials have ended.")
 
 
 def main() -> None:

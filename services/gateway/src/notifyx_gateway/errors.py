@@ -11,6 +11,12 @@ class InvalidApiKey(Unauthenticated):
     code = "invalid_api_key"
 
 
+class CredentialEnded(Unauthenticated):
+    """The session of the token has ended, or its account is no more."""
+
+    code = "session_ended"
+
+
 class SignUpOff(Forbidden):
     """This deployment does not let people sign up by themselves."""
 

@@ -173,10 +173,10 @@ def _pair(principal: Principal, who: str) -> str:
 
 
 def _advice(principal: Principal) -> str:
-    """Return how the caller gets higher limits: an access token says what was true when it was issued."""
+    """Return how the caller gets higher limits."""
     if principal.kind != "user" or principal.email_verified:
         return ""
-    return " (the limits are higher once your address is verified and you have signed in anew)"
+    return " (the limits are higher once your address is verified)"
 
 
 async def _count(limiter: RateLimiter, key: str, sentence: str) -> RateLimitHeaders:

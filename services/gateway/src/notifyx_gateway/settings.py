@@ -229,6 +229,9 @@ class GatewaySettings(PrometheusSettings):
     keys_refresh: float = Field(default=60.0, ge=0.5, le=3600)
     """Interval of reading auth's signing keys; auth publishes a key for longer than this before it signs with it."""
 
+    credential_changes_interval: float = Field(default=0.5, ge=0.05, le=60)
+    """Interval of asking auth which sessions, API keys and accounts have ended, and who has verified an address."""
+
     service_account_audience: str = Field(default="", max_length=200)
     """Audience of the ServiceAccount tokens that are accepted in a cluster; empty: none is accepted."""
 

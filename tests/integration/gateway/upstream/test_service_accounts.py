@@ -21,6 +21,7 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.errors import Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.credential_state import CredentialState
 from notifyx_gateway.upstream.identity import Authenticator
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts, is_service_account_token, principal_of
 from notifyx_local.postgres import Cluster
@@ -90,6 +91,7 @@ async def stack(postgres: Cluster, accounts: ServiceAccounts) -> AsyncIterator[S
         clock, metrics = SystemClock(), Metrics()
         authenticator = Authenticator(
             running.gateway.auth,
+            state=running.gateway.credentials,
             clock=clock,
             metrics=metrics,
             background=Background(metrics),
@@ -118,6 +120,7 @@ async def test_a_proof_is_remembered_and_a_refusal_too(accounts: ServiceAccounts
     unasked = ServiceClient("auth", discovery=StaticDiscovery(), token="", metrics=Metrics(), clock=SystemClock())
     authenticator = Authenticator(
         Auth(unasked),
+        state=CredentialState(),
         background=Background(Metrics()),
         clock=SystemClock(),
         metrics=Metrics(),

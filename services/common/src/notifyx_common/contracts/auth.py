@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, SecretStr, StringConstraints
 
-from notifyx_common.contracts.call import V1, Call, Raw
+from notifyx_common.contracts.call import V1, Call, Number, Raw
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.reading import TIME_TEXT
 
@@ -198,6 +198,41 @@ class ResolvedUsers(BaseModel):
     users: dict[str, ResolvedUser]
 
 
+class CredentialChange(BaseModel):
+    """Something that a credential no longer proves, or now proves, before it expires.
+
+    - ``session``: the session ``subject`` has ended.
+    - ``sessions``: those of the user ``subject`` that began before ``epoch`` have ended.
+    - ``api_key``: the key ``subject`` was deleted.
+    - ``account``: the user ``subject`` was deleted or disabled.
+    - ``verified``: the user ``subject`` has verified ``email``.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    kind: Literal["session", "sessions", "api_key", "account", "verified"]
+    subject: str
+    epoch: int = 0
+    email: str = ""
+    seconds: float
+    """For how long a credential from before the change may be shown."""
+
+
+class CredentialChanges(BaseModel):
+    """The changes after an id, in order; ``more`` if there are others after them."""
+
+    items: list[CredentialChange]
+    more: bool = False
+
+
+@dataclass(frozen=True)
+class CredentialChangesAfter:
+    """The changes after the one with the id ``after``; 0: all that matter still."""
+
+    after: Number = 0
+
+
 class JwkSet(BaseModel):
     """A JWK set (RFC 7517)."""
 
@@ -238,4 +273,5 @@ VERIFY_API_KEY = Call("POST", f"{V1}/api-keys:verify", VerifyKey, Principal, ide
 """Raises 401 for an invalid key."""
 
 RESOLVE_USERS = Call("POST", f"{V1}/users:resolve", ResolveUsers, ResolvedUsers, idempotent=True)
+CREDENTIAL_CHANGES = Call("GET", f"{V1}/credential-changes", CredentialChangesAfter, CredentialChanges)
 JWKS: Call[None, Raw[JwkSet]] = Call("GET", f"{V1}/jwks", type(None), Raw[JwkSet])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyx_common.contracts.auth import ApiKeyPath
 from notifyx_common.contracts.call import V1, Call
 
 
@@ -23,8 +22,3 @@ class LiveConnections(BaseModel):
 CONNECTIONS: Call[None, LiveConnections] = Call(
     "GET", f"{V1}/connections", type(None), LiveConnections, callers=frozenset({"gateway", "operator"})
 )
-
-EVICT_API_KEY: Call[ApiKeyPath, None] = Call(
-    "DELETE", f"{V1}/cached-api-keys/{{key_id}}", ApiKeyPath, type(None), status=204
-)
-"""The key was deleted: from now on, auth is asked about it again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from notifyx_common.principal import Principal
 from notifyx_common.tokens import VerifiedToken
 
 
@@ -16,6 +17,10 @@ class Authenticator(Protocol):
 
     def verify(self, token: str) -> VerifiedToken:
         """Verify an access token with the known signing keys, without I/O."""
+        ...
+
+    def current(self, principal: Principal) -> Principal:
+        """Return what a verified credential proves now, without I/O."""
         ...
 
     async def authenticate(self, token: str) -> VerifiedToken:

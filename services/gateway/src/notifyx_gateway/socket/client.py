@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from notifyx_common.background import Tasks
@@ -400,6 +401,16 @@ class ConnectedClient:
                 self._own_tasks().spawn("credential check", self._revalidate(self._key))
         elif now > self.expires_at + self.context.settings.token_grace:
             self.transport.close(TOKEN_EXPIRED, "the token has expired")
+
+    def credential_changed(self) -> None:
+        """Close the connection if its credential has ended; else it goes on with what that proves now."""
+        try:
+            principal = self.context.authenticator.current(self.principal)
+        except Unauthenticated as error:
+            self.transport.close(TOKEN_EXPIRED, error.reason)
+            return
+        if principal is not self.principal:
+            self._set_credential(replace(self._verified, principal=principal))
 
     async def _revalidate(self, key: str) -> None:
         try:

@@ -23,13 +23,13 @@ from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.socket.admission import Admission, Admissions
 from notifyx_gateway.socket.authenticator import Authenticator
-from notifyx_gateway.socket.client import TOKEN_EXPIRED
 from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.socket.context import CheckGrants, ResolveUser, SocketContext
 from notifyx_gateway.socket.entrance import Reception
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.turns import Turns
 from notifyx_gateway.socket.unread import UnreadPusher
+from notifyx_gateway.upstream.credential_state import Affects
 from notifyx_gateway.upstream.store import Store
 
 log = get_logger(__name__)
@@ -156,11 +156,11 @@ class SocketListener:
             for connection in remaining[start : start + size]:
                 connection.close(SERVICE_RESTART, "the node is stopping")
 
-    def end_key(self, key_id: str) -> None:
-        """Close the connections of a deleted API key, and of access tokens that were issued for it."""
+    def credentials_changed(self, affects: Affects) -> None:
+        """Close the connections whose credential has ended."""
         for connection in tuple(self._connections):
-            if connection.client.principal.key_id == key_id:
-                connection.close(TOKEN_EXPIRED, "the API key was deleted")
+            if affects(connection.client.principal):
+                connection.client.credential_changed()
 
     def _accept(self, admission: Admission) -> WebSocketConnection:
         return WebSocketConnection(

@@ -27,12 +27,13 @@ from notifyx_common.logs import get_logger
 from notifyx_common.serving.answers import answer
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.socket.admission import Admission
-from notifyx_gateway.socket.client import INTERNAL_ERROR, TOKEN_EXPIRED, ConnectedClient
+from notifyx_gateway.socket.client import INTERNAL_ERROR, ConnectedClient
 from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.frames import BadFrame, decode_binary, decode_text, notification_prefix
 from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.upgrade import Rejection, reject_origin, reject_version
 from notifyx_gateway.socket.user_channel import make_handler
+from notifyx_gateway.upstream.credential_state import Affects
 
 log = get_logger(__name__)
 
@@ -272,11 +273,13 @@ class LongPoll:
         for token in list(self._sessions):
             self._end(token, "1012")
 
-    def end_key(self, key_id: str) -> None:
-        """End the sessions of a deleted API key, and of access tokens that were issued for it."""
+    def credentials_changed(self, affects: Affects) -> None:
+        """End the sessions whose credential has ended."""
         for token, session in list(self._sessions.items()):
-            if session.client.principal.key_id == key_id:
-                self._end(token, str(TOKEN_EXPIRED))
+            if affects(session.client.principal):
+                session.client.credential_changed()
+                if session.closed:
+                    self._end(token, session.close_reason)
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""

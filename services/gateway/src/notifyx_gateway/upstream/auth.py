@@ -71,6 +71,11 @@ class Auth:
         wanted = calls.ResolveUsers(users=list(users))
         return (await self._client.send(calls.RESOLVE_USERS, wanted, deadline=deadline)).users
 
+    async def credential_changes(self, after: int, *, deadline: float, try_timeout: float) -> calls.CredentialChanges:
+        """Read what has changed of credentials after the change ``after``; times in seconds."""
+        wanted = calls.CredentialChangesAfter(after)
+        return await self._client.send(calls.CREDENTIAL_CHANGES, wanted, deadline=deadline, try_timeout=try_timeout)
+
     async def signing_keys(self, *, deadline: float, try_timeout: float) -> calls.JwkSet:
         """Read the keys that access tokens are signed with; times in seconds."""
         raw = await self._client.send(calls.JWKS, None, deadline=deadline, try_timeout=try_timeout)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, cast
@@ -29,6 +30,7 @@ from notifyx_common.principal import Principal
 from notifyx_common.tokens import InvalidToken, UnknownKey, VerifiedToken, verify_access_token
 from notifyx_gateway.errors import InvalidApiKey
 from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.credential_state import Affects, CredentialState
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts, is_service_account_token
 
 log = get_logger(__name__)
@@ -60,6 +62,7 @@ class Authenticator:
         self,
         auth: Auth,
         *,
+        state: CredentialState,
         clock: Clock,
         metrics: Metrics,
         background: Background,
@@ -67,8 +70,11 @@ class Authenticator:
         refresh_seconds: float = 60.0,
         service_accounts: ServiceAccounts | None = None,
     ) -> None:
-        """``service_accounts`` is ``None`` outside a cluster: their tokens are then rejected."""
+        """``state`` knows which credentials have ended. ``service_accounts`` is ``None`` outside a cluster: then their
+        tokens are rejected.
+        """
         self._auth = auth
+        self._state = state
         self._clock = clock
         self._refresh_seconds = refresh_seconds
         self._jwks: dict[str, Any] = {"keys": []}
@@ -152,9 +158,14 @@ class Authenticator:
             await self._refresh_keys_now()
             return self._verify(token)
 
-    async def evict_api_key(self, key_id: str) -> None:
-        """Evict a deleted API key from the cache, so that it is rejected at once."""
-        await self._api_keys.delete_matching(lambda found: found is not None and found.key_id == key_id)
+    def current(self, principal: Principal) -> Principal:
+        """Return what a verified credential proves now. Raises :class:`CredentialEnded`."""
+        return self._state.current(principal)
+
+    def forget(self, affects: Affects) -> None:
+        """Verify access tokens anew of which auth has said something."""
+        for digest in self._verified.matching_keys(lambda found: affects(found.principal)):
+            self._verified.delete(digest)
 
     def _verify(self, token: str) -> VerifiedToken:
         now = self._clock.now()
@@ -163,7 +174,9 @@ class Authenticator:
             return known[0]
         if self._keys is None:
             raise Unavailable("The signing keys have not been read yet.")
+        self._require_state()
         verified = verify_access_token(token, self._keys, now)
+        verified = replace(verified, principal=self._state.current(verified.principal))
         # One object per token: items that are batched for one caller then share one principal.
         self._verified.set(digest, verified, verified.expires_at.timestamp())
         return verified
@@ -181,6 +194,9 @@ class Authenticator:
         principal = await self._api_keys.get_or_load(_digest(key), fetch, _cache_ttl)
         if principal is None:
             raise InvalidApiKey("The API key is not valid (any more).")
+        self._require_state()
+        # What is cached, here or in memcached, may be from before.
+        principal = self._state.current(principal)
         return VerifiedToken(principal=principal, expires_at=self._clock.now() + PROOF_TTL)
 
     async def _by_service_account(self, service_accounts: ServiceAccounts, token: str) -> VerifiedToken:
@@ -194,6 +210,10 @@ class Authenticator:
         if principal is None:
             raise InvalidToken(service_accounts.rejection)
         return VerifiedToken(principal=principal, expires_at=self._clock.now() + PROOF_TTL)
+
+    def _require_state(self) -> None:
+        if not self._state.known:
+            raise Unavailable("It has not been read yet which credentials have ended.")
 
     def _may_refresh_now(self) -> bool:
         now = self._clock.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from notifyx_common.background import Background
 from notifyx_common.caching.cache import Cache
@@ -102,9 +102,10 @@ class UserDirectory:
             return {}
         return {user.id: user.name for user in found.values() if user.name}
 
-    async def evict(self, user_id: str) -> None:
-        """Evict a changed user from the cache."""
-        await self._cache.delete_matching(lambda found: found is not None and found.id == user_id)
+    async def evict(self, user_ids: Collection[str]) -> None:
+        """Evict changed users from the cache."""
+        if user_ids:
+            await self._cache.delete_matching(lambda found: found is not None and found.id in user_ids)
 
     async def _fetch(self, users: Sequence[str]) -> Mapping[str, ResolvedUser]:
         return await self._auth.resolve(users, deadline=RESOLVE_TIMEOUT)

@@ -22,7 +22,7 @@ from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_form, read_model
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.auth import Auth
-from notifyx_gateway.upstream.evictions import Evictions
+from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.store import Store
 
 MAX_KEY_ID = 32
@@ -38,7 +38,7 @@ def account_routes(
     *,
     request_auth: RequestAuthenticator,
     auth: Auth,
-    evictions: Evictions,
+    changes: CredentialChanges,
     store: Store,
     verification: EmailVerification,
     settings: GatewaySettings,
@@ -106,13 +106,15 @@ def account_routes(
             raise NotFound("You have no such API key.")
         await auth.delete_api_key(principal, key_id)
         request_auth.record("api_key_deleted", "succeeded", subject=key_id)
-        await evictions.evict(key_id)
+        await changes.refresh_now()
         return Response(status=204)
 
     return blueprint
 
 
-def token_routes(*, request_auth: RequestAuthenticator, auth: Auth, https: bool) -> Blueprint:
+def token_routes(
+    *, request_auth: RequestAuthenticator, auth: Auth, changes: CredentialChanges, https: bool
+) -> Blueprint:
     """The token endpoint of RFC 6749 and revocation (RFC 7009); ``https`` is whether clients use it."""
     blueprint = Blueprint("tokens", __name__, url_prefix="/api/v1")
 
@@ -142,6 +144,7 @@ def token_routes(*, request_auth: RequestAuthenticator, auth: Auth, https: bool)
         wanted = parse_model(RevokeRequest, fields)
         await request_auth.limit_token_requests()
         await auth.revoke(wanted)
+        await changes.refresh_now()
         return Response(status=204, headers=NO_STORE)
 
     return blueprint

@@ -18,8 +18,8 @@ from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import read_form
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.store import Store
-from notifyx_gateway.upstream.users import UserDirectory
 
 MAX_TOKEN = 512
 
@@ -28,7 +28,7 @@ CORRECTABLE = frozenset({"wrong_password", "weak_password", "validation_failed",
 
 
 def page_routes(
-    *, pages: Pages, request_auth: RequestAuthenticator, auth: Auth, store: Store, users: UserDirectory
+    *, pages: Pages, request_auth: RequestAuthenticator, auth: Auth, store: Store, changes: CredentialChanges
 ) -> Blueprint:
     """Return the routes of unsubscribing and of verifying an email."""
     blueprint = Blueprint("pages", __name__)
@@ -80,7 +80,7 @@ def page_routes(
         request_auth.record("email_verification", "succeeded", actor=user.id)
         if wanted.new_password is not None:
             request_auth.record("password_change", "succeeded", actor=user.id, reason="address_verified")
-        await users.evict(user.id)
+        await changes.refresh_now()
         done = " Your new password holds, and everybody who was signed in is signed out." if wanted.new_password else ""
         return pages.message("Verified", f"{user.email} is verified.{done} You can close this page.")
 

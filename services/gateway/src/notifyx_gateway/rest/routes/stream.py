@@ -21,6 +21,7 @@ from notifyx_gateway.rest.bodies import query
 from notifyx_gateway.rest.parameters import query_number, topic_name
 from notifyx_gateway.rest.stream import KEEP_ALIVE, EventStream
 from notifyx_gateway.settings import GatewaySettings
+from notifyx_gateway.upstream.credential_state import Affects
 from notifyx_gateway.upstream.identity import bearer_token
 from notifyx_gateway.upstream.store import Store
 
@@ -82,11 +83,17 @@ class EventStreams:
             self._gone.clear()
             await self._gone.wait()
 
-    def end_key(self, key_id: str) -> None:
-        """End the streams of a deleted API key, and of access tokens that were issued for it."""
+    def credentials_changed(self, affects: Affects) -> None:
+        """End the streams whose credential has ended."""
         for stream in tuple(self._open):
-            if stream.principal.key_id == key_id:
-                stream.failed(ExpiredToken("The API key of this stream was deleted."))
+            if affects(stream.principal):
+                self._end_if_over(stream)
+
+    def _end_if_over(self, stream: EventStream) -> None:
+        try:
+            self._request_auth.authenticator.current(stream.principal)
+        except Unauthenticated as error:
+            stream.failed(ExpiredToken(error.reason))
 
     async def open(self, name: str) -> Response:
         """Return the response that streams the topic ``name`` to the caller of the current request."""
@@ -139,6 +146,7 @@ class EventStreams:
                 stream.end("restart", {"reason": "This node is stopping; connect again."})
             else:
                 self._hub.attach(stream, result, since)
+                self._end_if_over(stream)  # it may have ended while the store was asked
             while True:
                 remaining = until - self._clock.now().timestamp()
                 if remaining <= 0 and not stream.closed:

@@ -1,0 +1,228 @@
+"""Who holds a credential that has ended, or that was stolen: it works nowhere within two seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from notifyx_common.contracts.registry import Lease
+from notifyx_common.principal import PRINCIPAL_HEADER, Principal
+from notifyx_gateway.app import GatewayNode
+from notifyx_gateway.settings import GatewaySettings
+from notifyx_local.postgres import Cluster
+from support.gateway import PASSWORD, Stack, running_stack, service_token, service_tokens
+from support.patience import PATIENCE, until
+from support.phoenix import Channel, PhoenixClient, Refused
+from support.served import served
+
+
+@dataclass
+class Held:
+    """What somebody has open with one credential at one gateway."""
+
+    client: PhoenixClient
+    channel: Channel
+    stream: aiohttp.ClientResponse
+    poll: str
+
+    async def ended(self, session: aiohttp.ClientSession) -> None:
+        """Wait until all of it has ended."""
+        while True:
+            async with session.get(self.poll) as response:
+                # 403 to a poll that comes after the end, since it shows no credential that would open another session
+                if (await response.json())["status"] in (403, 410):
+                    break
+        assert b"token_expired" in await self.stream.content.read()
+        await until(lambda: self.client.close_codes, "the socket is closed")
+        assert self.client.close_codes[0] == 4001
+
+
+@dataclass
+class TwoGateways:
+    """A stack with a second gateway, and what is open."""
+
+    stack: Stack
+    other: GatewayNode
+    other_url: str
+    opened: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    @property
+    def urls(self) -> list[str]:
+        return [self.stack.url, self.other_url]
+
+    async def sign_in(self, name: str) -> dict[str, str]:
+        """The answer to another sign-in of ``name``."""
+        form = {"grant_type": "password", "username": f"{name}@example.com", "password": PASSWORD}
+        answer: dict[str, str] = await self.stack.ok("POST", "/token", data=form)
+        return answer
+
+    async def exchange(self, key: str) -> str:
+        """An access token of an API key."""
+        _, client, secret = key.split("_", 2)
+        form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
+        return str((await self.stack.ok("POST", "/token", data=form))["access_token"])
+
+    async def hold(self, credential: str) -> list[Held]:
+        """Open one of each kind with ``credential`` at each gateway."""
+        session, held = self.stack.session, []
+        for node, url in zip((self.stack.gateway, self.other), self.urls, strict=True):
+            client = PhoenixClient(f"ws://127.0.0.1:{node.socket.port}/socket", credential)
+            await self.opened.enter_async_context(client)
+            bearer = {"Authorization": f"Bearer {credential}"}
+            stream = await self.opened.enter_async_context(
+                session.get(f"{url}/api/v1/topics/plans/stream", headers=bearer)
+            )
+            poll = f"{url}/socket/longpoll?vsn=2.0.0&token="
+            async with session.get(f"{poll}null", headers={"X-Phoenix-AuthToken": credential}) as begun:
+                poll += (await begun.json())["token"]
+            held.append(Held(client, await client.channel("topic:plans"), stream, poll))
+        return held
+
+    async def statuses(self, credentials: Sequence[str]) -> set[int]:
+        """What each gateway answers to each credential."""
+        found = set()
+        for credential in credentials:
+            for url in self.urls:
+                async with self.stack.session.get(
+                    f"{url}/api/v1/topics/plans", headers={"Authorization": f"Bearer {credential}"}
+                ) as response:
+                    found.add(response.status)
+        return found
+
+    async def until(self, credentials: Sequence[str], status: int) -> None:
+        """Wait until each gateway answers ``status`` to each credential."""
+
+        async def answered() -> bool:
+            return await self.statuses(credentials) == {status}
+
+        await until(answered, f"{status} everywhere")
+
+    async def claim(self, name: str, **answer: str) -> None:
+        """Answer a verification mail of ``name``, as its mailbox's owner."""
+        me = Principal(id=await self.stack.id_of(name), email=f"{name}@example.com")
+        token = service_token("gateway", "auth")
+        headers = {"Authorization": f"Bearer {token}", PRINCIPAL_HEADER: me.to_header()}
+        path = f"{self.stack.auth_url}/internal/v1/me/verification"
+        async with self.stack.session.post(path, headers=headers) as mailed:
+            link = (await mailed.json())["token"]
+        async with self.stack.session.post(f"{self.stack.url}/verify-email?token={link}", data=answer) as done:
+            assert done.status == 200, await done.text()
+
+
+def connect(stack: Stack, node: GatewayNode, *, auth: str | None = None) -> None:
+    """Make the other services known to ``node``; ``auth``: an address in place of its own."""
+    for service, at in (("auth", auth or stack.auth_url), ("store", stack.store_url)):
+        lease = Lease(service=service, instance=service, url=at, ttl=60)
+        node.registry.put(lease.model_copy(update={"ttl": 3600}))
+
+
+def second_settings() -> GatewaySettings:
+    return GatewaySettings(**service_tokens("gateway"), port=0, socket_port=0, dispatch_email=False)
+
+
+@pytest.fixture
+async def two(postgres: Cluster) -> AsyncIterator[TwoGateways]:
+    async with running_stack(postgres) as stack, served(GatewayNode(second_settings())) as (url, other):
+        await stack.ready()
+        connect(stack, other)
+        both = TwoGateways(stack, other, url)
+        await both.until([await stack.person("ann")], 404)
+        plans = {"name": "plans", "visibility": "public", "publishers": ["*"]}
+        await stack.ok("POST", "/topics", await stack.person("ann"), json=plans)
+        async with both.opened:
+            yield both
+
+
+@pytest.mark.parametrize("ending", ["sign_out", "everywhere", "taken_back", "api_key"])
+async def test_what_has_ended_is_open_and_valid_nowhere(two: TwoGateways, ending: str) -> None:
+    stack, token = two.stack, await two.stack.person("bob")
+    first, second = await two.sign_in("bob"), await two.sign_in("bob")
+    sessions = [first["access_token"], second["access_token"]]
+    gone, kept = [await stack.ok("POST", "/api-keys", token, json={"name": name}) for name in ("gone", "kept")]
+    of_key = await two.exchange(gone["key"])
+    ended, others = {
+        "sign_out": (sessions[:1], [*sessions[1:], kept["key"], of_key]),
+        "everywhere": (sessions, [kept["key"], of_key]),
+        "taken_back": ([*sessions, kept["key"], of_key], [await stack.person("ann")]),
+        "api_key": ([gone["key"], of_key], [*sessions, kept["key"]]),
+    }[ending]
+    open_ended = [held for credential in ended for held in await two.hold(credential)]
+    open_others = [held for credential in others[:2] for held in await two.hold(credential)]
+    assert await two.statuses(ended) == {200}, "every gateway has them in its caches now"
+    if ending == "api_key":
+        await stack.ok("DELETE", f"/api-keys/{gone['id']}", token)
+    elif ending == "taken_back":
+        await two.claim("bob", new_password="another horse battery")
+    else:
+        form = {"token": first["refresh_token"], "everywhere": str(ending == "everywhere").lower()}
+        await stack.ok("POST", "/token/revoke", data=form)
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(*(held.ended(stack.session) for held in open_ended))
+    await two.until(ended, 401)
+    assert await two.statuses(others) == {200}
+    await stack.ok("POST", "/topics/plans/notifications", await stack.person("ann"), json={"body": "x"})
+    for held in open_others:
+        await held.channel.until(lambda channel: bool(channel.received), PATIENCE)
+        assert not held.client.close_codes
+        while b"data: " not in await held.stream.content.readline():
+            pass
+    if ending == "taken_back":
+        form = {"grant_type": "password", "username": "bob@example.com", "password": "another horse battery"}
+        assert await two.statuses([(await stack.ok("POST", "/token", data=form))["access_token"]]) == {200}
+
+
+async def test_a_gateway_learns_what_ended_while_it_was_cut_off_or_not_there(two: TwoGateways) -> None:
+    stack = two.stack
+    await stack.person("bob")
+    signed_in = await two.sign_in("bob")
+    held = await two.hold(signed_in["access_token"])
+    connect(stack, two.other, auth="http://127.0.0.1:9")
+    calls = two.other.metrics.registry.get_sample_value
+    labels = {"target": "auth", "operation": "GET /internal/v1/credential-changes", "outcome": "unavailable"}
+    await until(lambda: calls("notifyx_client_calls_total", labels), "the other gateway does not reach auth")
+    await stack.ok("POST", "/token/revoke", data={"token": signed_in["refresh_token"]})
+    async with asyncio.timeout(PATIENCE):
+        await held[0].ended(stack.session)
+    assert not held[1].client.close_codes, "nobody has told this gateway"
+    connect(stack, two.other)
+    async with asyncio.timeout(PATIENCE):
+        await held[1].ended(stack.session)
+    async with served(GatewayNode(second_settings())) as (url, started):
+        connect(stack, started)
+        headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
+        async with asyncio.timeout(PATIENCE):
+            status = 503
+            while status == 503:
+                async with stack.session.get(f"{url}/api/v1/topics/plans", headers=headers) as response:
+                    status = response.status
+        assert status == 401
+
+
+async def test_a_verified_address_counts_at_once_with_the_token_that_is_there(two: TwoGateways) -> None:
+    stack, bob = two.stack, await two.stack.person("bob")
+    for_bob = {"name": "for-bob", "visibility": "private", "readers": ["bob@example.com"]}
+    await stack.ok("POST", "/topics", await stack.person("ann"), json=for_bob)
+    key = (await stack.ok("POST", "/api-keys", bob, json={"name": "k"}))["key"]
+    held = [one for credential in (bob, key) for one in await two.hold(credential)]
+    for one in held:
+        with pytest.raises(Refused):
+            await one.client.channel("topic:for-bob")
+    await two.claim("bob", password=PASSWORD)
+    for one in held:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with contextlib.suppress(Refused):
+                    await one.client.channel("topic:for-bob")
+                    break
+                await asyncio.sleep(0.05)
+        assert not one.client.close_codes
+    for url in two.urls:
+        for credential in (bob, key):
+            headers = {"Authorization": f"Bearer {credential}"}
+            async with stack.session.get(f"{url}/api/v1/topics/for-bob", headers=headers) as response:
+                assert response.status == 200
