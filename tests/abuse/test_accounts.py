@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from notifyx_auth.hash_turns import Turn
 from notifyx_auth.models import Device, Session, User
 from notifyx_auth.passwords import Passwords
 from notifyx_common.contracts.auth import SIGN_UP, NewApiKey
@@ -76,8 +77,8 @@ async def test_a_sign_in_that_was_under_way_does_not_outlive_the_password(
         proved, claimed = asyncio.Event(), asyncio.Event()
         verify = Passwords.verify
 
-        async def held(passwords: Passwords, stored: str | None, password: str) -> bool:
-            right = await verify(passwords, stored, password)
+        async def held(passwords: Passwords, stored: str | None, password: str, turn: Turn) -> bool:
+            right = await verify(passwords, stored, password, turn)
             proved.set()
             await claimed.wait()
             return right

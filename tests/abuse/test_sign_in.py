@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from pathlib import Path
 
+import pytest
+
+from notifyx_auth.errors import HashingBusy
+from notifyx_auth.hash_turns import Turn
+from notifyx_auth.passwords import Passwords
+from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
-from support.auth import Answer, RunningAuth, running_auth
+from support.auth import Answer, RunningAuth, auth_settings, running_auth
 from support.command import Shell
 from support.gateway import running_stack
 from support.platform import PASSWORD
@@ -96,6 +103,46 @@ async def test_retry_after_is_when_the_next_attempt_is_allowed(database: str) ->
         auth.clock.move(seconds=0.5)
         assert (await auth.sign_in(address="192.0.2.1")).status == 200, "a right password does not count"
         assert (await auth.sign_in(address="192.0.2.1")).status == 200
+
+
+@pytest.mark.parametrize("addresses", [1, 41])
+async def test_a_flood_of_hashes_costs_others_a_doubling_and_one_hash(addresses: int) -> None:
+    settings = auth_settings("postgresql://nobody@localhost/nothing", hash_threads=1, hash_queue=40)
+    done: list[str] = []
+
+    async def hashed(name: str, turn: Turn) -> None:
+        try:
+            await passwords.verify(None, "a wrong password", turn)
+            done.append(name)
+        except HashingBusy as busy:
+            done.append("refused" if busy.retry_after else "refused without a time")
+
+    async with Passwords(settings, Metrics()) as passwords:
+        turns = [Turn(f"192.0.2.{number % addresses}") for number in range(41)]
+        flood = [asyncio.create_task(hashed("flood", turn)) for turn in turns]
+        await asyncio.sleep(0)
+        stranger = asyncio.create_task(hashed("stranger", Turn("198.51.100.1")))
+        devices = [asyncio.create_task(hashed("known", Turn(f"user {number}", known=True))) for number in range(5)]
+        await asyncio.gather(*flood, stranger, *devices)
+        assert done.count("refused") == 1, "the newest of one address, else the stranger"
+        hashes = [name for name in done if name != "refused"]
+        assert [place for place, name in enumerate(hashes) if name == "known"][-1] <= 2 * 5
+        if addresses == 1:
+            assert hashes.index("stranger") <= 4
+
+
+async def test_a_known_device_signs_in_through_a_flood_from_everywhere(database: str) -> None:
+    async with running_auth(database, argon2_memory_kib=65536, hash_threads=1, hash_queue=1, hash_timeout=60) as auth:
+        await auth.sign_up()
+        device = (await auth.sign_in()).data["device_token"]
+        flood = [auth.sign_in(f"{number}@example.org", address=f"192.0.2.{number}") for number in range(30)]
+        known = auth.sign_in(address="203.0.113.5", device_token=device)
+        answers = await asyncio.gather(*flood, known)
+        assert answers[-1].status == 200
+        refused = [answer for answer in answers if answer.status == 429]
+        assert refused
+        assert {answer.data["code"] for answer in refused} == {"busy"}
+        assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
 
 
 async def test_the_command_line_signs_in_on_its_device_through_guesses_from_elsewhere(

@@ -9,6 +9,7 @@ from tortoise.transactions import in_transaction
 from notifyx_auth import api_keys, sessions
 from notifyx_auth.credential_changes import Change, ChangeLog
 from notifyx_auth.credentials import email_key
+from notifyx_auth.hash_turns import OWN
 from notifyx_auth.models import User
 from notifyx_auth.passwords import Passwords
 from notifyx_auth.users import invalid_email
@@ -39,15 +40,15 @@ async def ensure(email: str, password: str, *, passwords: Passwords, changes: Ch
                 email_verified=True,
                 name="Administrator",
                 role="admin",
-                password_hash=await passwords.hash(password),
+                password_hash=await passwords.hash(password, OWN),
                 created_at=now,
             )
             log.info("administrator_created")
             return
-        same_password = await passwords.verify(user.password_hash, password)
+        same_password = await passwords.verify(user.password_hash, password, OWN)
         made: list[Change] = []
         if not same_password:
-            user.password_hash = await passwords.hash(password)
+            user.password_hash = await passwords.hash(password, OWN)
         if not same_password or user.role != "admin":
             made.append(await sessions.end_all(user, "admin_reset", now))
         if user.role != "admin":

@@ -9,7 +9,6 @@ from notifyx_common.errors import (
     NotifyxError,
     TooManyRequests,
     Unauthenticated,
-    Unavailable,
 )
 
 
@@ -91,8 +90,11 @@ class TooManyAttempts(TooManyRequests):
     code = "too_many_attempts"
 
 
-class HashingBusy(Unavailable):
-    """The queue of passwords to be hashed is full."""
+class HashingBusy(TooManyRequests):
+    """The queue of passwords to be hashed is full, or the turn of this one did not come in time.
+
+    It is 429 and not 503: another node would not help, and this one is well.
+    """
 
     code = "busy"
 

@@ -25,7 +25,7 @@ def add_routes(app: Quart, auth: Auth) -> None:
 
 def _add_users(app: Quart, auth: Auth) -> None:
     @handle(app, calls.SIGN_UP)
-    async def sign_up(wanted: calls.SignUp) -> calls.User:
+    async def sign_up(wanted: calls.SignUpCall) -> calls.User:
         return await auth.sign_up(wanted)
 
     @handle(app, calls.ME)

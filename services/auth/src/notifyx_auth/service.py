@@ -21,6 +21,7 @@ from notifyx_auth.errors import (
     TooManyAttempts,
     UnsupportedGrantType,
 )
+from notifyx_auth.hash_turns import Turn
 from notifyx_auth.keyring import Keyring
 from notifyx_auth.models import User
 from notifyx_auth.passwords import Passwords
@@ -35,7 +36,7 @@ from notifyx_common.contracts.auth import (
     ResolvedUsers,
     ResolveUsers,
     RevokeRequest,
-    SignUp,
+    SignUpCall,
     TimeZone,
     TokenCall,
     TokenRequest,
@@ -67,14 +68,15 @@ class Auth:
     metrics: Metrics
     security: SecurityLog
 
-    async def sign_up(self, wanted: SignUp) -> UserView:
+    async def sign_up(self, call: SignUpCall) -> UserView:
         """Create a user. Raises :class:`SignUpOff`, :class:`EmailTaken`."""
         if not self.settings.sign_up:
             raise SignUpOff("Signing up is switched off here; ask an administrator for an account.")
+        wanted, now = call.body, self.clock.now()
         password = wanted.password.get_secret_value()
         async with self.database.guard():
             user = await users.create(
-                wanted.email, password, wanted.name, passwords=self.passwords, now=self.clock.now()
+                wanted.email, password, wanted.name, call.address, passwords=self.passwords, now=now
             )
         return users.to_response(user)
 
@@ -167,6 +169,7 @@ class Auth:
         password = wanted.password.get_secret_value()
         device = None if wanted.device_token is None else wanted.device_token.get_secret_value()
         known = user is not None and await devices.knows(user, device, now)
+        turn = Turn(str(user.id), known=True) if user is not None and known else Turn(address)
         limits = self._limits(email_key(wanted.username) or wanted.username, address, device if known else None)
         try:
             await throttle.count_attempt(pool, limits, now)
@@ -176,7 +179,7 @@ class Auth:
             raise
         self._limited(limits[0].name, "allowed")
         try:
-            right = await self.passwords.verify(None if user is None else user.password_hash, password)
+            right = await self.passwords.verify(None if user is None else user.password_hash, password, turn)
         except HashingBusy:
             await throttle.refund(pool, limits)
             raise
@@ -185,7 +188,7 @@ class Auth:
             raise InvalidGrant("The email or the password is wrong.")
         await throttle.refund(pool, limits)
         if self.passwords.needs_rehash(user.password_hash):
-            new_hash = await self.passwords.hash(password)
+            new_hash = await self.passwords.hash(password, turn)
             if await User.filter(id=user.id, password_hash=user.password_hash).update(password_hash=new_hash):
                 user.password_hash = new_hash
         scope = " ".join(sorted(scopes))

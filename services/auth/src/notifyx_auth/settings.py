@@ -64,7 +64,7 @@ class AuthSettings(ServiceSettings):
     """Maximum number of concurrent password hashes. Each uses ``argon2_memory_kib`` and one core."""
 
     hash_queue: int = Field(default=64, ge=0, le=10000)
-    """Maximum number of passwords that wait for a thread; further ones are answered 503."""
+    """Maximum number of passwords from known devices that wait for a thread, and of others; further ones get 429."""
 
     hash_timeout: float = Field(default=8.0, gt=0, le=60)
     """Timeout of one password, in seconds, including the wait for a thread."""

@@ -13,6 +13,7 @@ from tortoise.expressions import Q
 from notifyx_auth import password_rules
 from notifyx_auth.credentials import email_key
 from notifyx_auth.errors import EmailTaken
+from notifyx_auth.hash_turns import Turn
 from notifyx_auth.models import User
 from notifyx_auth.passwords import Passwords
 from notifyx_common.contracts.auth import ResolvedUser
@@ -48,15 +49,18 @@ def principal_of(user: User, scopes: frozenset[Scope], session: str) -> Principa
     )
 
 
-async def create(email: str, password: str, name: str, *, passwords: Passwords, now: datetime) -> User:
-    """Create a user. Raises :class:`EmailTaken`, :class:`WeakPassword`, or :class:`InvalidRequest` for the email."""
+async def create(email: str, password: str, name: str, address: str, *, passwords: Passwords, now: datetime) -> User:
+    """Create a user, for the client at ``address``.
+
+    Raises :class:`EmailTaken`, :class:`WeakPassword`, :class:`HashingBusy`, or :class:`InvalidRequest` for the email.
+    """
     key = email_key(email)
     if key is None:
         raise invalid_email()
     if await User.exists(email_key=key):
         raise _email_taken()
     password_rules.check(password, email)
-    password_hash = await passwords.hash(password)
+    password_hash = await passwords.hash(password, Turn(address))
     try:
         return await User.create(email=email, email_key=key, name=name, password_hash=password_hash, created_at=now)
     except IntegrityError:

@@ -14,6 +14,7 @@ from notifyx_auth import api_keys, password_rules, sessions
 from notifyx_auth.credential_changes import Change, ChangeLog
 from notifyx_auth.credentials import digest, new_secret
 from notifyx_auth.errors import AlreadyVerified, InvalidGrant, WrongPassword
+from notifyx_auth.hash_turns import Turn
 from notifyx_auth.models import User, Verification
 from notifyx_auth.passwords import Passwords
 from notifyx_auth.users import by_email, by_id
@@ -71,10 +72,11 @@ async def verify(
     if user is None:
         raise _invalid_token()
     before, new_hash = user.password_hash, None
+    turn = Turn(str(user.id), known=True)
     if new_password is not None:
         password_rules.check(new_password, user.email)
-        new_hash = await passwords.hash(new_password)
-    elif password is None or not await passwords.verify(before, password):
+        new_hash = await passwords.hash(new_password, turn)
+    elif password is None or not await passwords.verify(before, password, turn):
         raise WrongPassword("This is not the password of the account. Set a new one if somebody else chose it.")
     async with in_transaction(CONNECTION) as transaction:
         row = await Verification.filter(hash=digest(token)).select_for_update().first()

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr
 
 from notifyx_common import contracts
-from notifyx_common.contracts.auth import SIGN_UP, SignUp
+from notifyx_common.contracts.auth import SIGN_UP, SignUp, SignUpCall
 from notifyx_common.contracts.call import V1, Call, Number, Raw
 from notifyx_common.contracts.requests import RequestReader
 from notifyx_common.contracts.store.acks import AckResult, UnreadResult
@@ -93,7 +93,7 @@ def test_a_wrong_part_of_the_path_is_not_found() -> None:
 
 def test_secrets_are_sent_and_not_shown() -> None:
     wanted = SignUp(email="a@example.org", password=SecretStr("hidden-hidden"))
-    assert b"hidden" in (SIGN_UP.encode(wanted).body or b"")
+    assert b"hidden" in (SIGN_UP.encode(SignUpCall(wanted)).body or b"")
     assert "hidden" not in f"{wanted!r} {wanted}"
 
 

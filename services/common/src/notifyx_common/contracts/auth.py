@@ -42,6 +42,14 @@ class SignUp(_Request):
     name: Name = ""
 
 
+@dataclass(frozen=True)
+class SignUpCall:
+    """A sign-up from the client at ``address``."""
+
+    body: SignUp
+    address: Annotated[str, StringConstraints(max_length=64)] = ""
+
+
 class User(BaseModel):
     """A user, as shown to that user."""
 
@@ -246,7 +254,7 @@ class ApiKeyPath:
     key_id: str
 
 
-SIGN_UP = Call("POST", f"{V1}/users", SignUp, User, status=201)
+SIGN_UP = Call("POST", f"{V1}/users", SignUpCall, User, status=201)
 """Raises 409 ``email_taken``."""
 
 TOKEN = Call("POST", f"{V1}/token", TokenCall, TokenResponse)

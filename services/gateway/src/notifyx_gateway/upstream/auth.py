@@ -17,9 +17,9 @@ class Auth:
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
 
-    async def sign_up(self, wanted: calls.SignUp) -> calls.User:
-        """Create a user."""
-        return await self._client.send(calls.SIGN_UP, wanted)
+    async def sign_up(self, wanted: calls.SignUp, address: str) -> calls.User:
+        """Create a user, for the client at ``address``."""
+        return await self._client.send(calls.SIGN_UP, calls.SignUpCall(wanted, address))
 
     async def me(self, principal: Principal) -> calls.User:
         """Return the caller as a user."""

@@ -53,7 +53,7 @@ def account_routes(
         wanted = await read_model(SignUp)
         await request_auth.limit_sign_ups()
         try:
-            user = await auth.sign_up(wanted)
+            user = await auth.sign_up(wanted, request_auth.address())
         except Conflict:
             # Whoever has the mailbox can take the account over that another person made with its address.
             verification.claim_in_background(wanted.email, request_auth.address())

@@ -23,7 +23,7 @@ from notifyx_gateway.upstream.store import Store
 
 MAX_TOKEN = 512
 
-CORRECTABLE = frozenset({"wrong_password", "weak_password", "validation_failed", "rate_limited"})
+CORRECTABLE = frozenset({"wrong_password", "weak_password", "validation_failed", "rate_limited", "busy"})
 """Codes after which the same person may fill in the form again."""
 
 
