@@ -17,7 +17,7 @@ from joserfc.jwk import ECKey
 
 from notifyx_common.calls.kubernetes_api import ApiServer
 from notifyx_common.clock import SystemClock
-from notifyx_common.errors import Unauthenticated, Unavailable
+from notifyx_common.errors import TooManyRequests, Unauthenticated, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts
 from support.patience import PATIENCE
@@ -112,3 +112,22 @@ async def test_a_flood_does_not_hold_up_who_was_there_before() -> None:
         cluster.go_on.set()
         outcomes = await asyncio.gather(*flood, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} <= {Unavailable, *Unauthenticated.__subclasses__()}
+
+
+async def test_a_flood_from_one_address_leaves_newcomers_from_others_a_review(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("notifyx_gateway.upstream.service_accounts.REVIEW_TIMEOUT", 60.0)
+    cluster = Cluster(keys=False)
+    async with running(cluster) as accounts:
+        cluster.genuine.add(genuine := token())
+        cluster.go_on.clear()
+        shown = [token(STRANGER, jti=str(n)) for n in range(40)]
+        flood = [asyncio.create_task(accounts.authenticate(one, "192.0.2.1")) for one in shown]
+        async with asyncio.timeout(60):
+            while cluster.reviews < 2:
+                await asyncio.sleep(0.01)
+        assert (await accounts.authenticate(genuine, "198.51.100.1")).name == "shop/till"
+        cluster.go_on.set()
+        outcomes = [type(outcome) for outcome in await asyncio.gather(*flood, return_exceptions=True)]
+        assert outcomes.count(TooManyRequests) == 13

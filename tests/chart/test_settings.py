@@ -171,6 +171,7 @@ def test_where_everything_is(renderings: dict[str, Rendering], monkeypatch: pyte
     gateway = told(default, "gateway", monkeypatch)
     assert (gateway.base_url, gateway.base_socket_url) == ("http://localhost:4000", "ws://localhost:4001/socket")
     assert gateway.memcached == "notifyx-memcached:11211"
+    assert (gateway.private_proxy, gateway.proxies) == (False, ()), "nobody's X-Forwarded-For is believed"
     gateway = told(everything, "gateway", monkeypatch)
     assert gateway.base_url == "https://notifyx.example.com"
     assert gateway.base_socket_url == "wss://notifyx.example.com/socket"
@@ -195,6 +196,7 @@ def test_the_ingress_says_where_users_are(
 ) -> None:
     gateway = told(render({"ingress": {"enabled": True, **ingress}}), "gateway", monkeypatch)
     assert (gateway.base_url, gateway.base_socket_url) == (page, socket)
+    assert gateway.private_proxy, "the ingress controller is a pod: what it names as its client is believed"
 
 
 def test_databases(renderings: dict[str, Rendering], monkeypatch: pytest.MonkeyPatch) -> None:

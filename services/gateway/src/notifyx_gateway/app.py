@@ -17,6 +17,7 @@ from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import CredentialChange
 from notifyx_common.errors import Unavailable
 from notifyx_common.limiting.addresses import may_be_proxy
+from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.secrets import derive_key
 from notifyx_common.serving import lifecycle
@@ -61,6 +62,8 @@ from notifyx_gateway.upstream.recipients import Recipients
 from notifyx_gateway.upstream.service_accounts import ServiceAccounts
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory
+
+log = get_logger(__name__)
 
 CACHE_KEY = "notifyx memcached values"
 """Purpose of the key that seals what gateways share in memcached; it comes from the token that only they have."""
@@ -229,6 +232,7 @@ class GatewayNode(Node[GatewaySettings]):
         self.readiness.add("keys", self._has_signing_keys)
 
     async def start(self, stack: contextlib.AsyncExitStack) -> None:
+        log.info("forwarded_addresses", believed_from=_believed_from(self.settings))
         if self.shared is not None:
             await stack.enter_async_context(self.shared)
         if self.slices is not None:
@@ -350,6 +354,13 @@ def _service_accounts(settings: GatewaySettings, clock: Clock, metrics: Metrics)
     if not settings.service_account_audience:
         return None
     return ServiceAccounts(in_cluster(), settings.service_account_audience, clock=clock, metrics=metrics)
+
+
+def _believed_from(settings: GatewaySettings) -> list[str]:
+    """Return whose ``X-Forwarded-For`` is believed, for the log."""
+    if settings.trusted_proxies:
+        return list(settings.trusted_proxies)
+    return ["this machine", "private addresses"] if settings.private_proxy else ["this machine"]
 
 
 def _is_known(client: ServiceClient) -> ReadinessCheck:

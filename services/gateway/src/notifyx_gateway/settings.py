@@ -59,6 +59,10 @@ class GatewaySettings(PrometheusSettings):
     trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     """Networks (JSON list, like ``10.0.0.0/8``) whose ``X-Forwarded-For`` is trusted."""
 
+    private_proxy: bool = False
+    """Whether, while ``trusted_proxies`` is empty, peers with an address that is not public are proxies: the last entry
+    of their ``X-Forwarded-For`` is then the client for limits by address. A peer on this machine always is one."""
+
     http_max_connections_per_address: int = Field(default=500, ge=1)
     """Maximum number of HTTP connections from one address, unless it may be a proxy: one of ``trusted_proxies`` or,
     while there are none, any address that is not public."""

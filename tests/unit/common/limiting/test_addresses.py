@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.limiting.addresses import client_address, may_be_proxy
+from notifyx_common.limiting.addresses import client_address, limited_address, may_be_proxy
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -54,3 +54,22 @@ def test_any_header_gives_a_short_key(peer: str, forwarded: str) -> None:
 )
 def test_a_peer_may_be_a_proxy(peer: str, trusted: tuple[str, ...], may: bool) -> None:
     assert may_be_proxy(peer, [ip_network(network) for network in trusted]) == may
+
+
+@pytest.mark.parametrize(
+    ("peer", "private_proxy", "address"),
+    [
+        ("10.1.2.3", True, "198.51.100.1"),
+        ("10.1.2.3", False, "10.1.2.3"),
+        ("8.8.8.8", True, "8.8.8.8"),
+        ("127.0.0.1", False, "198.51.100.1"),
+        ("::1", False, "198.51.100.1"),
+        ("nonsense", True, "nonsense"),
+    ],
+)
+def test_without_a_named_proxy_the_header_counts_where_there_is_one(
+    peer: str, private_proxy: bool, address: str
+) -> None:
+    assert limited_address(peer, "1.1.1.1, 198.51.100.1", (), private_proxy=private_proxy) == address
+    named = limited_address(peer, "1.1.1.1, 198.51.100.1", (ip_network("192.168.0.0/16"),), private_proxy=private_proxy)
+    assert named == client_address(peer, None, ()), "another one is named"

@@ -58,16 +58,29 @@ def capped_address(
     return None if is_peer and may_be_proxy(peer or "", trusted) else address
 
 
-def limited_address(peer: str | None, forwarded_for: str | None, trusted: Collection[IPv4Network | IPv6Network]) -> str:
+def limited_address(
+    peer: str | None,
+    forwarded_for: str | None,
+    trusted: Collection[IPv4Network | IPv6Network],
+    *,
+    private_proxy: bool,
+) -> str:
     """Return the address whose actions a rate limit counts together.
 
-    It is the :func:`client_address`. But while no proxy is trusted and the peer may be one, it is the client that the
-    peer names: otherwise one client could use up the limit of all that come through an ingress. Who reaches the
-    gateway without a proxy, through a network that hides its address, can only invent such a name to leave its limit.
+    It is the :func:`client_address`. While no proxy is named, the last entry of the header counts where the peer is
+    this machine, or may be a proxy and ``private_proxy`` says that there is one: otherwise one client could use up the
+    limit of all that come through it. Everybody else's header is their own word.
     """
-    if peer and not trusted and may_be_proxy(peer, ()):
+    if peer and not trusted and (_is_loopback(peer) or (private_proxy and may_be_proxy(peer, ()))):
         return client_address(peer, forwarded_for, (ip_network(peer),))
     return client_address(peer, forwarded_for, trusted)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_trusted(address: str, trusted: Collection[IPv4Network | IPv6Network]) -> bool:

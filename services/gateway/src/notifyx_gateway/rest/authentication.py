@@ -40,12 +40,14 @@ class RequestAuthenticator:
         self.limits = limits
         self._security = security
         self._proxies = settings.proxies
+        self._private_proxy = settings.private_proxy
         self._untrusted = metrics.counter("notifyx_forwarded_untrusted_total")
         self._warned = False
 
     async def credential(self) -> VerifiedToken:
         """Return the verified credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
-        verified = await self.authenticator.authenticate(bearer_token(request.headers.get("Authorization")))
+        token = bearer_token(request.headers.get("Authorization"))
+        verified = await self.authenticator.authenticate(token, self.address())
         g.caller = verified.principal
         return verified
 
@@ -77,7 +79,7 @@ class RequestAuthenticator:
 
     def address(self) -> str:
         """Return the client's address, as rate limits and the security log see it."""
-        return limited_address(request.remote_addr, _forwarded_for(), self._proxies)
+        return limited_address(request.remote_addr, _forwarded_for(), self._proxies, private_proxy=self._private_proxy)
 
     def capped_address(self) -> str | None:
         """Return the client's address if it is that of one client; ``None`` if many may be behind it."""

@@ -141,15 +141,15 @@ class Authenticator:
             self._service_accounts is not None and is_service_account_token(token)
         )
 
-    async def authenticate(self, token: str) -> VerifiedToken:
-        """Verify an access token, an API key or a ServiceAccount's token.
+    async def authenticate(self, token: str, address: str | None = None) -> VerifiedToken:
+        """Verify an access token, an API key or a ServiceAccount's token, shown by the client at ``address``.
 
         Raises :class:`Unauthenticated`, or :class:`Unavailable` if the service that verifies it is.
         """
         if token.startswith(API_KEY_PREFIX):
             return await self._by_api_key(token)
         if self._service_accounts is not None and is_service_account_token(token):
-            return await self._by_service_account(self._service_accounts, token)
+            return await self._by_service_account(self._service_accounts, token, address)
         try:
             return self._verify(token)
         except UnknownKey:
@@ -159,7 +159,10 @@ class Authenticator:
             return self._verify(token)
 
     def current(self, principal: Principal) -> Principal:
-        """Return what a verified credential proves now. Raises :class:`CredentialEnded`."""
+        """Return what a verified credential proves now.
+
+        Raises :class:`CredentialEnded`, :class:`InvalidApiKey`.
+        """
         return self._state.current(principal)
 
     def forget(self, affects: Affects) -> None:
@@ -199,10 +202,12 @@ class Authenticator:
         principal = self._state.current(principal)
         return VerifiedToken(principal=principal, expires_at=self._clock.now() + PROOF_TTL)
 
-    async def _by_service_account(self, service_accounts: ServiceAccounts, token: str) -> VerifiedToken:
+    async def _by_service_account(
+        self, service_accounts: ServiceAccounts, token: str, address: str | None
+    ) -> VerifiedToken:
         async def review() -> Principal | None:
             try:
-                return await service_accounts.authenticate(token)
+                return await service_accounts.authenticate(token, address)
             except InvalidToken:
                 return None
 

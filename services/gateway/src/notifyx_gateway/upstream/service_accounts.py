@@ -10,8 +10,10 @@ https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/tok
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +23,8 @@ import orjson
 from notifyx_common.caching.cache import MemoryTier
 from notifyx_common.calls.kubernetes_api import ApiServer
 from notifyx_common.clock import Clock
-from notifyx_common.errors import Unavailable
+from notifyx_common.errors import TooManyRequests, Unavailable
+from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
@@ -39,6 +42,10 @@ MAX_CONCURRENT_REVIEWS = 4
 MAX_WAITING = 100
 """Maximum number of reviews that run, and that wait, of tokens that were accepted before, and of others; more are
 rejected."""
+
+MAX_REVIEWS_PER_ADDRESS = 2
+MAX_WAITING_PER_ADDRESS = 25
+"""Those of new tokens from one address: it never has all reviews."""
 
 MAX_KNOWN = 10_000
 """Accepted tokens that are remembered, by their hash."""
@@ -60,7 +67,8 @@ class ServiceAccounts:
 
     What can be checked here is: claims, and the signature where the cluster's keys can be read. Only then is the API
     server asked, which also knows whether the pod still exists. Tokens that it accepted before do not wait for others,
-    so that a flood of tokens that cannot be checked here delays only newcomers.
+    so that a flood of tokens that cannot be checked here delays only newcomers; and of those, one address has half of
+    the reviews at most.
     """
 
     def __init__(
@@ -73,10 +81,12 @@ class ServiceAccounts:
         self._keys = keys or IssuerKeys(api, clock)
         self._known: MemoryTier[None] = MemoryTier(MAX_KNOWN)
         self._known_lane, self._new_lane = _Lane(), _Lane()
+        self._turns = KeyedTurns(MAX_REVIEWS_PER_ADDRESS)
+        self._by_address: Counter[str] = Counter()
         self._outcomes = metrics.counter("notifyx_token_reviews_total")
 
-    async def authenticate(self, token: str) -> Principal:
-        """Return the ServiceAccount of ``token``, as the API server identifies it.
+    async def authenticate(self, token: str, address: str | None = None) -> Principal:
+        """Return the ServiceAccount of ``token``, as the API server identifies it; ``address`` is the client's.
 
         Raises :class:`InvalidToken` if the token is not valid or for another audience, and :class:`Unavailable` if the
         API server does not answer.
@@ -89,9 +99,18 @@ class ServiceAccounts:
         if lane.reviews >= MAX_CONCURRENT_REVIEWS + MAX_WAITING:
             self._outcomes.labels("busy").inc()
             raise Unavailable("Too many tokens of ServiceAccounts wait to be reviewed.")
+        limited = address if lane is self._new_lane else None
+        if limited is not None and self._by_address[limited] >= MAX_REVIEWS_PER_ADDRESS + MAX_WAITING_PER_ADDRESS:
+            self._outcomes.labels("busy").inc()
+            raise TooManyRequests(
+                "Too many tokens of ServiceAccounts from this address wait to be reviewed.", retry_after=REVIEW_TIMEOUT
+            )
         lane.reviews += 1
+        if limited is not None:
+            self._by_address[limited] += 1
+        turn = contextlib.nullcontext() if limited is None else self._turns.turn(limited)
         try:
-            async with asyncio.timeout(REVIEW_TIMEOUT), lane.slots:
+            async with asyncio.timeout(REVIEW_TIMEOUT), turn, lane.slots:
                 status = await self._review(token)
         except (aiohttp.ClientError, OSError, ValueError, KeyError) as error:  # TimeoutError is an OSError
             self._outcomes.labels("failed").inc()
@@ -99,6 +118,10 @@ class ServiceAccounts:
             raise Unavailable("The API server cannot be asked whose token this is.") from None
         finally:
             lane.reviews -= 1
+            if limited is not None:
+                self._by_address[limited] -= 1
+                if not self._by_address[limited]:
+                    del self._by_address[limited]
         try:
             principal = principal_of(status, self._audience)
         except InvalidToken:
