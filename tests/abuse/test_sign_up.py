@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, Stack, running_stack
+from support.patience import until
 from support.smtp import Mailbox
 
 TEXT = "Buy at evil.example"
@@ -16,7 +18,12 @@ TEXT = "Buy at evil.example"
 @pytest.fixture
 async def stack(postgres: Cluster, box: Mailbox) -> AsyncIterator[Stack]:
     mailer = {"smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none"}
-    few = {"verification_mailbox_burst": 2, "verification_address_burst": 4, "trusted_proxies": ("127.0.0.0/8",)}
+    few: dict[str, Any] = {
+        "verification_mailbox_burst": 2,
+        "verification_address_burst": 4,
+        "trusted_proxies": ("127.0.0.0/8",),
+    }
+    few["verification_address_interval"] = 3600
     async with running_stack(postgres, gateway=few, mailer=mailer) as running:
         yield running
 
@@ -53,6 +60,24 @@ async def test_strangers_get_few_mails_and_none_of_the_users_text(stack: Stack, 
             if part.get_content_maintype() == "text":
                 assert "evil" not in part.get_content()
         assert "evil" not in str(one.message["To"]) + str(one.message["Subject"])
+
+
+async def test_a_user_whose_mail_was_not_sent_is_told_and_gets_it_later(stack: Stack, box: Mailbox) -> None:
+    async def sign_up(number: int, address: str) -> Any:
+        person = {"email": f"p{number}@example.org", "password": PASSWORD}
+        return await stack.ok("POST", "/users", headers={"X-Forwarded-For": address}, json=person)
+
+    async def told() -> bool:
+        return bool((await stack.ok("GET", "/config"))["email"])
+
+    await until(told, "the gateway knows its mailer")
+    made = [await sign_up(number, "192.0.2.9") for number in range(5)]
+    assert [one["mail"] for one in made] == ["on_its_way"] * 4 + ["limited"]
+    assert [bool(one["mail_detail"]) for one in made] == [False] * 4 + [True]
+    form = {"grant_type": "password", "username": "p4@example.org", "password": PASSWORD}
+    token = (await stack.ok("POST", "/token", data=form))["access_token"]
+    await stack.ok("POST", "/me/verification", token, headers={"X-Forwarded-For": "198.51.100.7"})
+    await box.wait_until(lambda: any(one.recipient == "p4@example.org" for one in box.received))
 
 
 async def test_a_password_that_is_guessed_first_makes_no_account(stack: Stack) -> None:

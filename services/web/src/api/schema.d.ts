@@ -1285,7 +1285,8 @@ export interface components {
         };
         /**
          * SignedUp
-         * @description A new account.
+         * @description A new account. ``mail``: the mail that verifies the address is on its way; was not sent because too many were
+         *     asked for, as ``mail_detail`` says (ask for it later with ``POST /me/verification``); or there is no email here.
          */
         SignedUp: {
             /** Id */
@@ -1294,6 +1295,13 @@ export interface components {
             email: string;
             /** Name */
             name: string;
+            /**
+             * Mail
+             * @enum {string}
+             */
+            mail: "on_its_way" | "limited" | "off";
+            /** Mail Detail */
+            mail_detail: string;
         };
         /**
          * SubscribersPage

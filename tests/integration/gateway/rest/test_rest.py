@@ -20,7 +20,7 @@ async def test_from_sign_up_to_an_acknowledged_notification(stack: Stack) -> Non
     await stack.ready()
     created = await stack.call("POST", "/users", json={"email": "Ada@example.com", "password": PASSWORD, "name": "Ada"})
     assert created.status == 201
-    assert set(created.data) == {"id", "email", "name"}
+    assert set(created.data) == {"id", "email", "name", "mail", "mail_detail"}
     assert (
         await stack.call("POST", "/users", json={"email": "ada@EXAMPLE.com", "password": PASSWORD})
     ).code == "email_taken"

@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import quote, urlsplit
 
 from notifyx_common.background import Background, TooManyTasks
@@ -21,7 +22,7 @@ from notifyx_common.contracts.mailer import Mail, VerifyEmailContext
 from notifyx_common.errors import Conflict, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
-from notifyx_gateway.errors import EmailOff
+from notifyx_gateway.errors import EmailOff, RateLimited
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
@@ -34,6 +35,23 @@ MAX_CONCURRENT = 50
 SEND_TIMEOUT = 15.0
 STATUS_TIMEOUT = 1.0
 STATUS_TTL = 15.0
+
+
+_LATER = (
+    "No mail to verify your address was sent yet, because many were asked for from your network in a short time. "
+    "Have it sent from your account page in a while."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstMail:
+    """Whether a new user gets a mail: it is on its way, not sent because of a limit, or there is no email here.
+
+    ``detail`` is a sentence for the user.
+    """
+
+    mail: Literal["on_its_way", "limited", "off"]
+    detail: str = ""
 
 
 class EmailVerification:
@@ -85,13 +103,27 @@ class EmailVerification:
         await self._admit(principal.email or "", address, discovery_timeout)
         await self._send_token(await self._auth.request_verification(principal))
 
-    def send_in_background(self, principal: Principal, address: str) -> None:
-        """Send the mail in the background. A failure is logged, and the user may request another mail."""
-        self._in_background(self.send(principal, address, discovery_timeout=SEND_TIMEOUT))
+    async def begin(self, principal: Principal, address: str) -> FirstMail:
+        """Send a new user the mail in the background; return whether it will be sent.
+
+        A failure is logged, and the user may request another mail.
+        """
+        works = await self.email_works()
+        try:
+            await self._limits.verification_mail(principal.email or "", address)
+            self._in_background(self._send_to_new(principal))
+        except (RateLimited, TooManyTasks):
+            return FirstMail("limited", _LATER) if works else FirstMail("off")
+        return FirstMail("on_its_way" if works else "off")
 
     def claim_in_background(self, email: str, address: str) -> None:
         """Send the mail of an unverified account, since the client at ``address`` wants to sign up with its email."""
-        self._in_background(self._claim(email, address))
+        with contextlib.suppress(TooManyTasks):
+            self._in_background(self._claim(email, address))
+
+    async def _send_to_new(self, principal: Principal) -> None:
+        await self._require_mailer(SEND_TIMEOUT)
+        await self._send_token(await self._auth.request_verification(principal))
 
     async def _claim(self, email: str, address: str) -> None:
         # Limited before the token is made, which replaces the one that was sent before.
@@ -99,6 +131,10 @@ class EmailVerification:
         await self._send_token(await self._auth.claim_email(email))
 
     async def _admit(self, email: str, address: str, discovery_timeout: float) -> None:
+        await self._require_mailer(discovery_timeout)
+        await self._limits.verification_mail(email, address)
+
+    async def _require_mailer(self, discovery_timeout: float) -> None:
         try:
             status = await self._mailer.status(deadline=discovery_timeout)
         except NotifyxError:
@@ -107,7 +143,6 @@ class EmailVerification:
             raise EmailOff("This deployment does not send email: no mailer is running.") from None
         if status.email == "off":
             raise EmailOff("This deployment does not send email: no mail server is configured.")
-        await self._limits.verification_mail(email, address)
 
     async def _send_token(self, token: EmailToken) -> None:
         result = await self._mailer.send(verification_mail(token, self._public_url), seconds=SEND_TIMEOUT)
@@ -119,11 +154,13 @@ class EmailVerification:
             raise Unavailable("The mail could not be sent now; try again in a minute.")
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        """Raises :class:`TooManyTasks`."""
         try:
             self._tasks.spawn("verification mail", self._logged(work))
         except TooManyTasks:
             work.close()
             log.warning("verification_mail_failed", reason="too many in progress")
+            raise
 
     async def _logged(self, work: Coroutine[None, None, None]) -> None:
         try:

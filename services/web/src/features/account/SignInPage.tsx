@@ -3,7 +3,9 @@ import { type FormEvent, useState } from "react";
 import { Link, Redirect, useLocation } from "wouter";
 import { ApiError, sentence } from "@/api/errors";
 import { fetchInTime, read } from "@/api/http";
+import type { SignedUp } from "@/api/schema";
 import { Brand } from "@/components/Brand";
+import { notify } from "@/components/notify";
 import { useObservable, useServices } from "@/context/services";
 import classes from "./SignInPage.module.css";
 
@@ -45,8 +47,9 @@ function Form({ signingUp }: { signingUp: boolean }) {
     setBusy(true);
     setError(null);
     try {
-      if (signingUp) await signUp({ email: email.trim(), password, name: name.trim() });
+      const made = signingUp ? await signUp({ email: email.trim(), password, name: name.trim() }) : null;
       await session.signIn(email.trim(), password);
+      if (made?.mail === "limited") notify(made.mail_detail, "warning");
     } catch (failure) {
       setError(failure);
       setBusy(false);
@@ -137,8 +140,8 @@ function Aside({ signingUp }: { signingUp: boolean }) {
   );
 }
 
-async function signUp(body: { email: string; password: string; name: string }): Promise<void> {
+async function signUp(body: { email: string; password: string; name: string }): Promise<SignedUp> {
   const headers = { "Content-Type": "application/json" };
   const request = new Request("/api/v1/users", { method: "POST", headers, body: JSON.stringify(body) });
-  await read(await fetchInTime(request));
+  return (await read(await fetchInTime(request))) as SignedUp;
 }

@@ -60,11 +60,14 @@ class ClientConfig(BaseModel):
 
 
 class SignedUp(BaseModel):
-    """A new account."""
+    """A new account. ``mail``: the mail that verifies the address is on its way; was not sent because too many were
+    asked for, as ``mail_detail`` says (ask for it later with ``POST /me/verification``); or there is no email here."""
 
     id: str
     email: str
     name: str
+    mail: Literal["on_its_way", "limited", "off"]
+    mail_detail: str
 
 
 class Published(BaseModel):

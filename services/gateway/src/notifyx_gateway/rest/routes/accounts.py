@@ -18,6 +18,7 @@ from notifyx_common.serving.web import PROBLEM, json_response, problem_response
 from notifyx_common.tokens import unverified_part
 from notifyx_gateway.errors import SignUpOff
 from notifyx_gateway.mail.verification import EmailVerification
+from notifyx_gateway.rest.api.models import SignedUp
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_form, read_model
 from notifyx_gateway.settings import GatewaySettings
@@ -60,8 +61,9 @@ def account_routes(
             raise
         request_auth.record("sign_up", "succeeded", actor=user.id)
         caller = Principal(id=user.id, email=user.email, name=user.name, role=user.role)
-        verification.send_in_background(caller, request_auth.address())
-        return json_response({"id": user.id, "email": user.email, "name": user.name}, 201)
+        first = await verification.begin(caller, request_auth.address())
+        made = SignedUp(id=user.id, email=user.email, name=user.name, mail=first.mail, mail_detail=first.detail)
+        return json_response(made, 201)
 
     @blueprint.get("/me")
     async def me() -> Response:
