@@ -26,6 +26,7 @@ from notifyx_operator.handlers import register
 from notifyx_operator.kube import kopf_thread
 from notifyx_operator.kube.cluster import Cluster, connect
 from notifyx_operator.kube.connections import ConnectionCounts
+from notifyx_operator.kube.user_lookup import UserLookup
 from notifyx_operator.probing.prober import Prober
 from notifyx_operator.scaling.platforms import PlatformReconciler
 from notifyx_operator.settings import OperatorSettings
@@ -117,6 +118,7 @@ class OperatorNode(Node[OperatorSettings]):
             metrics=self.metrics,
             endpoints=lambda: len(store.endpoints),
             connections=connections.by_topic,
+            unknown_users=UserLookup(gateways).unknown,
             demands=demands,
         )
         registry = kopf.OperatorRegistry()

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from notifyx_common.topics import AppliedAction
-from notifyx_operator.kube.conditions import find
+from notifyx_operator.kube.conditions import MAX_MESSAGE, find
 from notifyx_operator.topics.claims import Claim
-from notifyx_operator.topics.status import ReconcileOutcome
+from notifyx_operator.topics.status import ReconcileOutcome, users_known
 from notifyx_topics.plan import Action, Delete, Put, Reject
 
 
@@ -42,6 +42,16 @@ def events_of_pass(
         if outcome.state != "InSync" and _is_new(outcome)
     ]
     return events
+
+
+def users_event(outcome: ReconcileOutcome) -> ResourceEvent | None:
+    """Return the Event of users who do not exist, if they are not the ones of the last pass."""
+    if not outcome.unknown:
+        return None
+    condition = users_known(outcome.unknown)
+    if find(outcome.claim.status.get("conditions"), condition.type).get("message") == condition.message[:MAX_MESSAGE]:
+        return None
+    return ResourceEvent(outcome.claim, condition.reason, condition.message, warning=True)
 
 
 def _reason(action: Action, claim: Claim) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
@@ -32,9 +32,17 @@ from notifyx_operator.settings import OperatorSettings
 from notifyx_operator.topics.claims import Claim, read_claim
 from notifyx_operator.topics.deletion import DeletionTimeouts, RetryLater, after_failure
 from notifyx_operator.topics.demand import Demands
-from notifyx_operator.topics.events import ResourceEvent, events_of_pass
+from notifyx_operator.topics.events import ResourceEvent, events_of_pass, users_event
 from notifyx_operator.topics.outcomes import deletion_blockers, outcomes_of
-from notifyx_operator.topics.status import ReconcileOutcome, State, changes, status_fields, with_topic_status
+from notifyx_operator.topics.status import (
+    ReconcileOutcome,
+    State,
+    changes,
+    named_users,
+    status_fields,
+    with_topic_status,
+    with_unknown,
+)
 from notifyx_topics.plan import plan_topics
 
 log = get_logger(__name__)
@@ -64,8 +72,9 @@ class PassReport:
 class Reconciler:
     """Reconciles the NotifyxTopics.
 
-    ``endpoints`` returns the current number of store endpoints, ``connections`` the live connections by topic, if they
-    are known. The declared demand is recorded in ``demands``.
+    ``endpoints`` returns the current number of store endpoints, ``connections`` the live connections by topic, and
+    ``unknown_users`` which of some users do not exist, each if it is known. The declared demand is recorded in
+    ``demands``.
     """
 
     def __init__(
@@ -78,10 +87,12 @@ class Reconciler:
         metrics: Metrics,
         endpoints: Callable[[], int],
         connections: Callable[[], Awaitable[Mapping[str, int] | None]],
+        unknown_users: Callable[[Iterable[str]], Awaitable[Collection[str] | None]],
         demands: Demands,
     ) -> None:
         self._store = store
         self._connections = connections
+        self._unknown_users = unknown_users
         self._live: Mapping[str, int] | None = None
         self._demands = demands
         self._cluster = cluster
@@ -246,13 +257,16 @@ class Reconciler:
 
     async def _write(self, report: PassReport, limiter: asyncio.Semaphore) -> None:
         """Read the topics' numbers, write each changed status, and post the Events."""
-        outcomes = list(report.outcomes.values())
+        outcomes, events = list(report.outcomes.values()), list(report.events)
+        named = [user for outcome in outcomes for user in named_users(outcome)]
+        unknown = await self._unknown_users(named) if named else ()
         for start in range(0, len(outcomes), STATUS_BATCH):
             batch = outcomes[start : start + STATUS_BATCH]
             statuses = await self._read_statuses([outcome.claim.name for outcome in batch if outcome.state == "InSync"])
-            measured = [with_topic_status(outcome, statuses, self._live) for outcome in batch]
+            measured = [with_unknown(with_topic_status(outcome, statuses, self._live), unknown) for outcome in batch]
+            events += [event for outcome in measured if (event := users_event(outcome)) is not None]
             await asyncio.gather(*(self._write_one(report.number, outcome, limiter) for outcome in measured))
-        await self._post_events(report.events, limiter)
+        await self._post_events(events, limiter)
 
     async def _write_one(self, number: int, outcome: ReconcileOutcome, limiter: asyncio.Semaphore) -> None:
         claim = outcome.claim

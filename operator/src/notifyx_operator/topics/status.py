@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +11,9 @@ from notifyx_common.contracts.store.topics import TopicStatus
 from notifyx_operator.kube.conditions import Condition, merge
 from notifyx_operator.topics.claims import Claim
 
+MAX_NAMED = 5
+"""Maximum number of unknown users that a message names."""
+
 State = Literal["InSync", "Invalid", "Conflict", "Refused", "StoreUnavailable"]
 
 
@@ -18,7 +21,8 @@ State = Literal["InSync", "Invalid", "Conflict", "Refused", "StoreUnavailable"]
 class ReconcileOutcome:
     """The state of one resource after a pass; ``message`` says why it is not in sync.
 
-    ``topic_status``: the topic's numbers. ``connections``: how many clients listen live. Each is ``None`` if unread.
+    ``topic_status``: the topic's numbers. ``connections``: how many clients listen live. ``unknown``: who is named and
+    no user. Each is ``None`` if unread.
     """
 
     claim: Claim
@@ -26,6 +30,23 @@ class ReconcileOutcome:
     message: str
     topic_status: TopicStatus | None = None
     connections: int | None = None
+    unknown: tuple[str, ...] | None = None
+
+
+def named_users(outcome: ReconcileOutcome) -> tuple[str, ...]:
+    """Return the users that the resource names, in its order; ServiceAccounts and everyone are none."""
+    if outcome.state != "InSync" or outcome.claim.resource is None:
+        return ()
+    spec = outcome.claim.resource.spec
+    named = dict.fromkeys((*spec.owners, *spec.publishers, *spec.readers))
+    return tuple(entry for entry in named if entry != "*" and not entry.startswith("system:"))
+
+
+def with_unknown(outcome: ReconcileOutcome, unknown: Collection[str] | None) -> ReconcileOutcome:
+    """Return ``outcome`` with those of its users who are ``unknown``; ``None`` while that is not known."""
+    if unknown is None or outcome.state != "InSync":
+        return outcome
+    return replace(outcome, unknown=tuple(user for user in named_users(outcome) if user in unknown))
 
 
 def with_topic_status(
@@ -69,8 +90,23 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
 
 
 def conditions(outcome: ReconcileOutcome) -> list[Condition]:
-    """Return the conditions Synced, LedgerBalanced and Ready."""
-    return [_synced(outcome), _balanced(outcome), _ready(outcome)]
+    """Return the conditions Synced, LedgerBalanced and Ready, and UsersKnown once that is known."""
+    found = [_synced(outcome), _balanced(outcome), _ready(outcome)]
+    return found if outcome.unknown is None else [*found, users_known(outcome.unknown)]
+
+
+def users_known(unknown: Sequence[str]) -> Condition:
+    """Return the condition of a resource that names these users, whom nobody knows."""
+    if not unknown:
+        return Condition("UsersKnown", "True", "Known", "Every user that this resource names exists.")
+    more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
+    return Condition(
+        "UsersKnown",
+        "False",
+        "UnknownUsers",
+        f"There is no user with this id or email address: {', '.join(unknown[:MAX_NAMED])}{more}. An address counts "
+        "once somebody signs up with it and verifies it; an id never will.",
+    )
 
 
 def _synced(outcome: ReconcileOutcome) -> Condition:

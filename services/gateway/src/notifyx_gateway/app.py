@@ -36,10 +36,10 @@ from notifyx_gateway.rest.headers import add_headers
 from notifyx_gateway.rest.history_cache import CachedHistory
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.rest.routes.accounts import account_routes, token_routes
-from notifyx_gateway.rest.routes.connections import connection_routes
 from notifyx_gateway.rest.routes.dashboard import dashboard_routes
 from notifyx_gateway.rest.routes.documents import document_routes
 from notifyx_gateway.rest.routes.notifications import notification_routes
+from notifyx_gateway.rest.routes.operator import operator_routes
 from notifyx_gateway.rest.routes.pages import page_routes
 from notifyx_gateway.rest.routes.registry import registry_routes
 from notifyx_gateway.rest.routes.stream import EventStreams, stream_routes
@@ -295,7 +295,7 @@ class GatewayNode(Node[GatewaySettings]):
         settings, request_auth, pages = self.settings, self.request_auth, Pages()
         for blueprint in (
             registry_routes(self.registry),
-            connection_routes(self.hub, metrics),
+            operator_routes(self.hub, self.users, metrics),
             account_routes(
                 request_auth=request_auth,
                 auth=self.auth,

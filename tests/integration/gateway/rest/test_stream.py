@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from notifyx_common.contracts.gateway import CONNECTIONS
+from notifyx_common.contracts.gateway import CONNECTIONS, UNKNOWN_USERS
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack, service_token
 from support.patience import PATIENCE
@@ -102,6 +102,13 @@ async def test_the_platform_counts_who_listens(stack: Stack) -> None:
             await asyncio.sleep(0.02)
     refused = await stack.call(CONNECTIONS.method, CONNECTIONS.path, ada)
     assert refused.status == 401
+
+
+async def test_the_platform_asks_which_users_do_not_exist(stack: Stack) -> None:
+    named = [await stack.id_of("ada"), "ADA@example.com", "nobody", "nobody@example.com"]
+    token = service_token("gateway", "gateway")
+    unknown = await stack.ok(UNKNOWN_USERS.method, UNKNOWN_USERS.path, token, json={"users": named})
+    assert unknown == {"users": named[2:]}
 
 
 async def test_a_stream_resumes_where_it_was_and_stays_alive_in_silence(stack: Stack) -> None:

@@ -14,9 +14,16 @@ from notifyx_operator.handlers import MAX_RETRY_DELAY, retry_delay
 from notifyx_operator.kube.names import FINALIZER
 from notifyx_operator.topics.claims import Claim, read_claim
 from notifyx_operator.topics.deletion import DeletionTimeouts, ReleaseResource, RetryLater, after_failure
-from notifyx_operator.topics.events import events_of_pass
+from notifyx_operator.topics.events import events_of_pass, users_event
 from notifyx_operator.topics.outcomes import deletion_blockers, outcomes_of
-from notifyx_operator.topics.status import ReconcileOutcome, changes, conditions, status_fields
+from notifyx_operator.topics.status import (
+    ReconcileOutcome,
+    changes,
+    conditions,
+    named_users,
+    status_fields,
+    with_unknown,
+)
 from notifyx_topics.plan import Delete, Put, Reject, Release
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -224,3 +231,23 @@ def test_no_store_is_never_waited_for_longer_than_a_silent_one() -> None:
 def test_pauses_grow_and_end() -> None:
     assert 0.25 <= retry_delay(0) <= 0.5
     assert MAX_RETRY_DELAY / 2 <= retry_delay(1000) <= MAX_RETRY_DELAY
+
+
+def test_users_who_are_named_and_do_not_exist_are_told_once() -> None:
+    spec = {"owners": ["ann"], "publishers": ["*", "system:serviceaccount:a:b", "bob@x.org"], "readers": ["ann", "eve"]}
+    outcome = ReconcileOutcome(claim(spec=spec), "InSync", "")
+    assert named_users(outcome) == ("ann", "bob@x.org", "eve")
+    assert len(conditions(with_unknown(outcome, None))) == 3, "nothing is said while nothing is known"
+    told = with_unknown(outcome, {"eve", "bob@x.org", "somebody else"})
+    condition = conditions(told)[-1]
+    assert (condition.type, condition.status, condition.reason) == ("UsersKnown", "False", "UnknownUsers")
+    assert "bob@x.org, eve." in condition.message
+    event = users_event(told)
+    assert event is not None
+    assert (event.reason, event.warning, event.message) == ("UnknownUsers", True, condition.message)
+    again = claim(spec=spec, status={"conditions": status_fields(told, NOW)["conditions"]})
+    assert users_event(with_unknown(ReconcileOutcome(again, "InSync", ""), {"eve", "bob@x.org"})) is None
+    assert users_event(with_unknown(ReconcileOutcome(again, "InSync", ""), {"eve"})) is not None
+    assert conditions(with_unknown(outcome, ()))[-1].status == "True"
+    many = with_unknown(outcome, {"ann", "eve", "bob@x.org"})
+    assert many.unknown == ("ann", "bob@x.org", "eve")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from notifyx_common.contracts.call import V1, Call
 
@@ -18,6 +20,19 @@ class LiveConnections(BaseModel):
     topics: dict[str, int] = Field(default_factory=dict)
     open: int = Field(default=0, ge=0)
 
+
+class UserNames(BaseModel):
+    """Ids and email addresses of users, up to 1,000."""
+
+    model_config = ConfigDict(frozen=True)
+
+    users: list[Annotated[str, StringConstraints(max_length=320)]] = Field(max_length=1000)
+
+
+UNKNOWN_USERS = Call(
+    "POST", f"{V1}/users:unknown", UserNames, UserNames, idempotent=True, callers=frozenset({"gateway", "operator"})
+)
+"""Which of these are not those of users."""
 
 CONNECTIONS: Call[None, LiveConnections] = Call(
     "GET", f"{V1}/connections", type(None), LiveConnections, callers=frozenset({"gateway", "operator"})

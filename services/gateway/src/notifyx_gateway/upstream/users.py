@@ -71,6 +71,10 @@ class UserDirectory:
             found |= {user.id for user in (await self._fetch(ids[start : start + MAX_IDS])).values()}
         return found
 
+    async def known(self, names: Sequence[str]) -> Collection[str]:
+        """Return those of at most 1,000 ids and email addresses that are users'. Raises :class:`Unavailable`."""
+        return (await self._fetch(names)).keys()
+
     async def check_grants(self, settings: NewTopic | TopicPatch) -> None:
         """Check that the lists of a topic name users who exist. Raises :class:`InvalidRequest`, :class:`Unavailable`.
 
