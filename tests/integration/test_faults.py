@@ -52,6 +52,7 @@ ENDLESS = {
         "mail dispatch",
         "memcached",
         "security log",
+        "credential changes",
         "signing keys",
         "socket sweep",
     },
