@@ -197,7 +197,7 @@ export interface paths {
         post?: never;
         /**
          * Delete an API key
-         * @description Other gateways may believe a deleted key for up to 30 seconds.
+         * @description Every gateway rejects it within two seconds, and ends what is open with it.
          *
          *     The credential needs the scope `manage`.
          */

@@ -211,7 +211,7 @@ function Sessions() {
     <section className={classes.section}>
       <h2>Sessions</h2>
       <p className={classes.hint}>
-        Signing out everywhere ends every session of yours, on all devices, within five minutes. API keys go on.
+        Signing out everywhere ends every session of yours, on all devices, within seconds. API keys go on.
       </p>
       {everywhere.error !== null && <Alert color="red">{sentence(everywhere.error)}</Alert>}
       <div style={{ display: "flex", gap: "0.5rem" }}>

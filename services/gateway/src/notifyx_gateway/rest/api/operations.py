@@ -150,7 +150,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "DELETE", "/api/v1/api-keys/{key_id}", "deleteApiKey", "Delete an API key", "Accounts",
         {204: ("It is gone.", "", None)}, (403, 404, 503), scope="manage",
         parameters=(Parameter("key_id", "path", _text("^[A-Za-z0-9]+$", 32)),),
-        description="Other gateways may believe a deleted key for up to 30 seconds.",
+        description="Every gateway rejects it within two seconds, and ends what is open with it.",
     ),
     Operation(
         "POST", "/api/v1/topics", "createTopic", "Create a topic", "Topics",
