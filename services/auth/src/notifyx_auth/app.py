@@ -8,6 +8,7 @@ from datetime import timedelta
 from notifyx_auth import administrator
 from notifyx_auth.credential_changes import ChangeLog
 from notifyx_auth.database import database_config
+from notifyx_auth.hooks import HookCipher, Hooks
 from notifyx_auth.keyring import Keyring
 from notifyx_auth.keys import KeyCipher, RotationPolicy
 from notifyx_auth.maintenance import run_maintenance
@@ -41,13 +42,15 @@ class AuthNode(Node[AuthSettings]):
         cipher = KeyCipher(settings.auth_secret.get_secret_value())
         self.keyring = Keyring(self.database, policy, cipher, self.clock)
         self.passwords = Passwords(settings, self.metrics)
+        changes = ChangeLog(timedelta(seconds=settings.access_token_seconds))
         self.auth = Auth(
             settings=settings,
             database=self.database,
             passwords=self.passwords,
             keyring=self.keyring,
             refresh_tokens=RefreshTokens(settings.auth_secret.get_secret_value()),
-            changes=ChangeLog(timedelta(seconds=settings.access_token_seconds)),
+            changes=changes,
+            hooks=Hooks(HookCipher(settings.auth_secret.get_secret_value()), changes),
             clock=self.clock,
             metrics=self.metrics,
             security=self.security,

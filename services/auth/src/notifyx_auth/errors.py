@@ -48,10 +48,22 @@ class InvalidApiKey(Unauthenticated):
     code = "invalid_api_key"
 
 
+class InvalidHook(Unauthenticated):
+    """The secret of a webhook, or its id, is wrong or deleted."""
+
+    code = "invalid_hook"
+
+
 class SessionEnded(Unauthenticated):
     """The session of the access token has ended, so nothing that lasts is made with the token."""
 
     code = "session_ended"
+
+
+class TooManyHooks(Conflict):
+    """The user has the maximum number of secrets of webhooks."""
+
+    code = "too_many_hooks"
 
 
 class EmailTaken(Conflict):

@@ -80,6 +80,25 @@ class ApiKey(Model):
         table = "api_keys"
 
 
+class Hook(Model):
+    """The secret of a webhook, by its SHA-256. ``signing`` is the encrypted secret with which its sender signs."""
+
+    id = fields.CharField(max_length=32, primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "auth.User", related_name="hooks", on_delete=fields.CASCADE, db_index=True
+    )
+    topic = fields.CharField(max_length=200)
+    kind = fields.CharField(max_length=32)
+    name = fields.CharField(max_length=100)
+    secret_hash = fields.CharField(max_length=64)
+    signing = fields.BinaryField(null=True)
+    created_at = fields.DatetimeField()
+    last_used_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "hooks"
+
+
 class Verification(Model):
     """The one open email verification of a user; a newer one replaces it."""
 

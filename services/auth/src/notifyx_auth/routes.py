@@ -7,6 +7,7 @@ from quart import Quart
 from notifyx_auth import api_keys
 from notifyx_auth.service import Auth
 from notifyx_common.contracts import auth as calls
+from notifyx_common.contracts import hooks
 from notifyx_common.contracts.call import Raw
 from notifyx_common.principal import Principal
 from notifyx_common.serving.handlers import handle
@@ -21,6 +22,7 @@ def add_routes(app: Quart, auth: Auth) -> None:
     _add_users(app, auth)
     _add_tokens(app, auth)
     _add_api_keys(app, auth)
+    _add_hooks(app, auth)
 
 
 def _add_users(app: Quart, auth: Auth) -> None:
@@ -91,3 +93,29 @@ def _add_api_keys(app: Quart, auth: Auth) -> None:
     @handle(app, calls.VERIFY_API_KEY)
     async def verify_api_key(wanted: calls.VerifyKey) -> Principal:
         return await auth.verify_api_key(wanted)
+
+
+def _add_hooks(app: Quart, auth: Auth) -> None:
+    @handle(app, hooks.CREATE_HOOK, headers=_NO_STORE)
+    async def create(wanted: hooks.HookCall) -> hooks.CreatedHook:
+        async with auth.database.guard():
+            return await auth.hooks.create(caller(), wanted.body, wanted.session, auth.clock.now())
+
+    @handle(app, hooks.HOOKS)
+    async def of_owner(_: None) -> hooks.Hooks:
+        async with auth.database.guard():
+            return hooks.Hooks(items=await auth.hooks.of_owner(caller()))
+
+    @handle(app, hooks.ROTATE_HOOK, headers=_NO_STORE)
+    async def rotate(hook: hooks.HookPath) -> hooks.CreatedHook:
+        async with auth.database.guard():
+            return await auth.hooks.rotate(caller(), hook.hook_id, auth.clock.now())
+
+    @handle(app, hooks.DELETE_HOOK)
+    async def delete(hook: hooks.HookPath) -> None:
+        async with auth.database.guard():
+            await auth.hooks.delete(caller(), hook.hook_id, auth.clock.now())
+
+    @handle(app, hooks.OPEN_HOOK, headers=_NO_STORE)
+    async def open_hook(wanted: hooks.OpenHook) -> hooks.OpenedHook:
+        return await auth.open_hook(wanted)

@@ -16,12 +16,14 @@ from notifyx_auth.errors import (
     InvalidApiKey,
     InvalidClient,
     InvalidGrant,
+    InvalidHook,
     InvalidScope,
     SignUpOff,
     TooManyAttempts,
     UnsupportedGrantType,
 )
 from notifyx_auth.hash_turns import Turn
+from notifyx_auth.hooks import Hooks
 from notifyx_auth.keyring import Keyring
 from notifyx_auth.models import User
 from notifyx_auth.passwords import Passwords
@@ -45,6 +47,7 @@ from notifyx_common.contracts.auth import (
     VerifyRequest,
 )
 from notifyx_common.contracts.auth import User as UserView
+from notifyx_common.contracts.hooks import OpenedHook, OpenHook
 from notifyx_common.database import CONNECTION, Database
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.limiting.buckets import Bucket
@@ -64,6 +67,7 @@ class Auth:
     keyring: Keyring
     refresh_tokens: RefreshTokens
     changes: ChangeLog
+    hooks: Hooks
     clock: Clock
     metrics: Metrics
     security: SecurityLog
@@ -154,6 +158,15 @@ class Auth:
         """Return what has changed of credentials."""
         async with self.database.guard():
             return await credential_changes.after(self.database.pool, wanted.after, self.clock.now())
+
+    async def open_hook(self, wanted: OpenHook) -> OpenedHook:
+        """Return what a webhook may do. Raises :class:`InvalidHook`."""
+        try:
+            async with self.database.guard():
+                return await self.hooks.open(wanted, self.clock.now())
+        except InvalidHook:
+            self._failed("webhook")
+            raise
 
     async def resolve(self, wanted: ResolveUsers) -> ResolvedUsers:
         """Return the users of ids and emails."""

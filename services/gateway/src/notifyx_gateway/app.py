@@ -35,9 +35,11 @@ from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.headers import add_headers
 from notifyx_gateway.rest.history_cache import CachedHistory
 from notifyx_gateway.rest.pages import Pages
+from notifyx_gateway.rest.publishing import Publishing
 from notifyx_gateway.rest.routes.accounts import account_routes, token_routes
 from notifyx_gateway.rest.routes.dashboard import dashboard_routes
 from notifyx_gateway.rest.routes.documents import document_routes
+from notifyx_gateway.rest.routes.hooks import hook_routes, hook_secret_routes
 from notifyx_gateway.rest.routes.notifications import notification_routes
 from notifyx_gateway.rest.routes.operator import operator_routes
 from notifyx_gateway.rest.routes.pages import page_routes
@@ -47,6 +49,7 @@ from notifyx_gateway.rest.routes.topics import topic_routes
 from notifyx_gateway.rest.routes.web import web_routes
 from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
+from notifyx_gateway.sizes import Sizes
 from notifyx_gateway.socket.listener import SocketListener
 from notifyx_gateway.socket.longpoll import POLL_TIMEOUT, LongPoll
 from notifyx_gateway.socket.longpoll_peers import Peers
@@ -55,6 +58,7 @@ from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.batching import LaneLimits
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.credential_state import CredentialState, about
+from notifyx_gateway.upstream.hooks import HookSecrets
 from notifyx_gateway.upstream.identity import Authenticator
 from notifyx_gateway.upstream.mailer import Mailer
 from notifyx_gateway.upstream.outbox import Outbox
@@ -140,8 +144,10 @@ class GatewayNode(Node[GatewaySettings]):
             refresh_seconds=settings.keys_refresh,
             service_accounts=_service_accounts(settings, clock, metrics),
         )
+        self.hook_secrets = HookSecrets(self.auth, clock)
         self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, background=background, shared=self.shared)
         self.alarms = Alarms(metrics, clock.monotonic)
+        self.sizes = Sizes(settings.notification_body, settings.notification_data)
         self.store = Store(
             self.store_client,
             clock=clock,
@@ -153,6 +159,7 @@ class GatewayNode(Node[GatewaySettings]):
                 account_share=settings.queue_account_share,
             ),
             concurrent_changes=settings.account_changes,
+            sizes=self.sizes,
             alarms=self.alarms,
         )
         self.recipients = Recipients(self.users, self.store, clock=clock)
@@ -281,6 +288,7 @@ class GatewayNode(Node[GatewaySettings]):
         """Forget what was cached first, so that what ends here is not opened anew."""
         affects = about(changes)
         self.authenticator.forget(affects)
+        self.hook_secrets.forget(affects)
         self.socket.credentials_changed(affects)
         self.longpoll.credentials_changed(affects)
         self.streams.credentials_changed(affects)
@@ -293,6 +301,8 @@ class GatewayNode(Node[GatewaySettings]):
 
     def _add_routes(self, metrics: Metrics) -> None:
         settings, request_auth, pages = self.settings, self.request_auth, Pages()
+        published, sizes = metrics.counter("notifyx_publishes_total"), self.sizes
+        publishing = Publishing(self.store, self.recipients, self.limits, published)
         for blueprint in (
             registry_routes(self.registry),
             operator_routes(self.hub, self.users, metrics),
@@ -316,7 +326,19 @@ class GatewayNode(Node[GatewaySettings]):
                 store=self.store,
                 recipients=self.recipients,
                 history=self.history,
-                metrics=metrics,
+                publishing=publishing,
+                sizes=sizes,
+                counted=published,
+            ),
+            hook_routes(
+                request_auth=request_auth,
+                secrets=self.hook_secrets,
+                publishing=publishing,
+                sizes=sizes,
+                clock=self.clock,
+            ),
+            hook_secret_routes(
+                request_auth=request_auth, auth=self.auth, changes=self.credential_changes, base_url=settings.base_url
             ),
             stream_routes(self.streams),
             self.longpoll.blueprint(),

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field
 
 from notifyx_common.caching.memcached import OPERATION_TIMEOUT
 from notifyx_common.calls.prometheus import PrometheusSettings
+from notifyx_common.contracts.store.log import MAX_DATA_BYTES
+from notifyx_common.contracts.store.names import MAX_BODY
 
 
 def _origin(value: str) -> str:
@@ -79,8 +81,14 @@ class GatewaySettings(PrometheusSettings):
     sign_up: bool = True
     """Whether anyone may create an account (auth reads the same variable)."""
 
-    max_frame: int = Field(default=64 << 10, ge=1024, le=16 << 20)
-    """Maximum size of a message from a socket client."""
+    notification_body: int = Field(default=65_536, ge=1024, le=MAX_BODY)
+    """Maximum length of a notification's body, in characters, however it is published."""
+
+    notification_data: int = Field(default=96 << 10, ge=1024, le=MAX_DATA_BYTES)
+    """Maximum size of a notification's data in JSON: by default an event of 64 KiB whose data are bytes, in base64."""
+
+    max_frame: int = Field(default=256 << 10, ge=1024, le=16 << 20)
+    """Maximum size of a message from a socket client; a notification of the maximum size should fit."""
 
     max_pending: int = Field(default=1 << 20, ge=512 << 10)
     """Maximum output buffered for a connection; beyond it the connection is closed and its client resumes."""

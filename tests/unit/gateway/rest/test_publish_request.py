@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.errors import InvalidRequest, NotifyxError, UnsupportedMediaType
 from notifyx_gateway.errors import InvalidEvent
 from notifyx_gateway.rest import cloudevents
+from notifyx_gateway.rest.hooks.forms import is_form
 from notifyx_gateway.rest.publish_request import read_publish_request
+from notifyx_gateway.sizes import DEFAULT_SIZES
+
+
+def read_one(headers: dict[str, str], content_type: str, body: bytes) -> KeyedNotification:
+    """The one notification of a request."""
+    (part,) = read_publish_request(headers, content_type, body).parts
+    assert isinstance(part, KeyedNotification)
+    return part
+
 
 EVENT: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "/ci", "type": "build.done"}
 HEADERS = {f"ce-{name}": value for name, value in EVENT.items()}
@@ -31,20 +43,22 @@ json_values = st.recursive(
         st.sampled_from(["idempotency-key", "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-X", "ce-"]),
         st.text(st.characters(max_codepoint=255), max_size=20) | st.just("1.0"),
     ),
-    st.sampled_from(["", "application/json", "text/plain", "application/cloudevents+json", "application/xml", "x",
+    st.sampled_from(["", "application/json", "text/plain", "application/cloudevents+json",
+                     "application/cloudevents-batch+json", "application/xml", "x",
                      "application/x-www-form-urlencoded", "application/octet-stream", "text/plain; charset=utf-8"]),
     st.binary(max_size=200) | json_values.map(orjson.dumps),
 )  # fmt: skip
 def test_any_request_is_a_publication_or_a_clear_refusal(headers: dict[str, str], kind: str, body: bytes) -> None:
     with contextlib.suppress(InvalidRequest, UnsupportedMediaType):
-        publication = read_publish_request(headers, kind, body)
-        orjson.dumps(publication.model_dump(mode="json"))
+        for part in read_publish_request(headers, kind, body).parts:
+            orjson.dumps(part.to_problem() if isinstance(part, NotifyxError) else part.model_dump(mode="json"))
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=500))
 def test_text_is_the_body_as_it_is_also_when_curl_calls_it_a_form(text: str) -> None:
+    assume(not is_form(text.encode()))
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
-        publication = read_publish_request({}, kind, text.encode())
+        publication = read_one({}, kind, text.encode())
         assert (publication.body, publication.key) == (text, None)
 
 
@@ -63,13 +77,13 @@ def test_both_modes_of_one_event_are_the_same_notification(event_id: str, source
     headers = {f"Ce-{name}": percent_encoded(value) for name, value in event.items() if name != "datacontenttype"}
     body = orjson.dumps(data)
     try:
-        binary = read_publish_request(headers, "application/json", body)
+        binary = read_one(headers, "application/json", body)
     except NotifyxError as error:
         with pytest.raises(type(error)):
-            read_publish_request({}, "application/cloudevents+json", orjson.dumps({**event, "data": data}))
+            read_one({}, "application/cloudevents+json", orjson.dumps({**event, "data": data}))
         return
     structured = {**event, **({} if data is None else {"data": data})}
-    other = read_publish_request({}, "application/cloudevents+json", orjson.dumps(structured))
+    other = read_one({}, "application/cloudevents+json", orjson.dumps(structured))
     assert binary.key == other.key
     if data is not None:
         assert binary == other
@@ -94,13 +108,13 @@ def test_only_the_same_source_and_id_share_a_key(id_a: str, source_a: str, id_b:
     ],
 )
 def test_what_people_read_is_taken_from_the_event(event: dict[str, Any], title: str, body: str) -> None:
-    shown = read_publish_request({}, "application/cloudevents+json", orjson.dumps(event))
+    shown = read_one({}, "application/cloudevents+json", orjson.dumps(event))
     assert (shown.title, shown.body, shown.data) == (title, body, event)
 
 
 def test_an_explicit_key_and_an_expiry_are_taken_over() -> None:
     event = {**EVENT, "expirytime": "2030-01-01T00:00:00Z", "data": {"priority": "urgent"}}
-    publication = read_publish_request(
+    publication = read_one(
         {"Idempotency-Key": "mine"}, "application/cloudevents+json; charset=utf-8", orjson.dumps(event)
     )
     assert publication.key == "mine"
@@ -110,12 +124,12 @@ def test_an_explicit_key_and_an_expiry_are_taken_over() -> None:
 
 
 def test_binary_data_is_kept_as_base64_and_text_as_text() -> None:
-    image = read_publish_request(HEADERS, "image/png", b"\x89PNG")
+    image = read_one(HEADERS, "image/png", b"\x89PNG")
     assert image.data is not None
     assert base64.b64decode(image.data["data_base64"]) == b"\x89PNG"
-    text = read_publish_request(HEADERS, "text/plain", "größer".encode())
+    text = read_one(HEADERS, "text/plain", "größer".encode())
     assert text.body == "größer"
-    quoted = read_publish_request({**HEADERS, "ce-subject": '"a \\"b\\""'}, "text/plain", b"x")
+    quoted = read_one({**HEADERS, "ce-subject": '"a \\"b\\""'}, "text/plain", b"x")
     assert quoted.title == 'a "b"'
 
 
@@ -125,9 +139,87 @@ def test_binary_data_is_kept_as_base64_and_text_as_text() -> None:
         [], "x", 5, None, {}, {**EVENT, "specversion": "0.3"}, {**EVENT, "specversion": 1.0}, {**EVENT, "id": ""},
         {**EVENT, "id": 1}, {**EVENT, "source": None}, {**EVENT, "type": []}, {**EVENT, "Upper": "x"},
         {**EVENT, "extension": {"a": 1}}, {**EVENT, "subject": ""}, {**EVENT, "data": 1, "data_base64": "AA=="},
+        {**EVENT, "time": "yesterday"}, {**EVENT, "time": "2026-11-28"}, {**EVENT, "time": "2026-11-28T25:00:00Z"},
+        {**EVENT, "time": "2026-11-28T12:00:00"}, {**EVENT, "datacontenttype": "json"},
+        {**EVENT, "datacontenttype": "text/plain; charset"},
         {**EVENT, "data_base64": "!"}, {**EVENT, "data_base64": 5}, {**EVENT, "": "x"},
     ],
 )  # fmt: skip
 def test_events_that_break_the_rules_are_refused(event: Any) -> None:
     with pytest.raises(InvalidEvent):
-        read_publish_request({}, "application/cloudevents+json", orjson.dumps(event))
+        read_one({}, "application/cloudevents+json", orjson.dumps(event))
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-11-28T23:59:60Z", "2026-11-28t12:00:00.123456789z", "2026-11-28T12:00:00-11:30"]
+)
+def test_every_time_of_rfc_3339_is_a_time_of_an_event(time: str) -> None:
+    assert read_one({}, "application/cloudevents+json", orjson.dumps({**EVENT, "time": time})).title == "build.done"
+
+
+@pytest.mark.parametrize(
+    ("raw", "meant"),
+    [
+        ("50%25 done", "50% done"),
+        ("50%ff done", "50%ff done"),  # the Go SDK does not encode a percent sign
+        ("100%", "100%"),
+        ("\u00fcn\u00ef", "ünï"),  # Latin-1, as the SDKs for Python and JavaScript send it
+        ("\u00c3\u00bcn\u00c3\u00af", "ünï"),  # UTF-8
+        ("%C3%BCn%C3%AF", "ünï"),
+    ],
+)
+def test_a_header_that_is_not_percent_encoded_is_meant_as_it_is(raw: str, meant: str) -> None:
+    event = read_one({**HEADERS, "ce-subject": raw}, "text/plain", b"x")
+    assert (event.title, (event.data or {})["subject"]) == (meant, meant)
+
+
+@pytest.mark.parametrize("kind", ["text/plain; charset=iso-8859-1", 'application/json; charset="utf-16"', "text/plain"])
+def test_data_in_another_charset_are_kept_as_bytes(kind: str) -> None:
+    event = read_one(HEADERS, kind, "größer".encode("latin-1"))
+    assert event.data is not None
+    assert base64.b64decode(event.data["data_base64"]) == "größer".encode("latin-1")
+    assert event.data["datacontenttype"] == kind
+
+
+def test_a_number_that_cannot_be_kept_is_refused_with_a_sentence() -> None:
+    with pytest.raises(InvalidRequest, match="64 bits"):
+        read_one(HEADERS, "application/json", b'{"order":123456789012345678901234567890}')
+
+
+def test_an_event_of_64_kilobytes_is_kept_whole_and_its_text_is_cut_where_it_has_to_be() -> None:
+    octets = bytes(range(256)) * 256
+    event = read_one(HEADERS, "application/octet-stream", octets)
+    assert event.data is not None
+    assert base64.b64decode(event.data["data_base64"]) == octets
+    assert len(orjson.dumps(event.data)) <= DEFAULT_SIZES.data
+    text = read_one(HEADERS, "text/plain", b"x" * (DEFAULT_SIZES.body + 1))
+    assert (len(text.body), text.body[-1], len((text.data or {})["data"])) == (65_536, "…", 65_537)
+
+
+def test_one_bad_event_of_a_batch_does_not_stop_the_rest() -> None:
+    batch = [
+        EVENT,
+        {**EVENT, "id": "2", "time": "x"},
+        "no event",
+        {**EVENT, "id": "3"},
+        {**EVENT, "id": "4", "data": 2**70},
+    ]
+    wanted = read_publish_request({}, "application/cloudevents-batch+json", json.dumps(batch).encode())
+    assert [getattr(part, "code", "taken") for part in wanted.parts] == [
+        "taken", "invalid_cloudevent", "invalid_cloudevent", "taken", "validation_failed",
+    ]  # fmt: skip
+    assert (wanted.form, wanted.by_key) == ("events", True)
+    for body in (b"{}", b"[", orjson.dumps([EVENT] * 1001)):
+        with pytest.raises(InvalidRequest):
+            read_publish_request({}, "application/cloudevents-batch+json", body)
+
+
+def test_forms_are_read_and_are_never_what_people_read() -> None:
+    form = "application/x-www-form-urlencoded"
+    webhook = "payload=%7B%22title%22%3A%22Built%22%7D"
+    assert read_one({}, form, webhook.encode()).title == "Built"
+    fields = read_one({}, form, b"version=1.0&title=Backup&message=It+has+ended.&type=failure")
+    assert (fields.title, fields.body, fields.priority) == ("Backup", "It has ended.", "high")
+    assert read_one({}, form, b"load=5").body == "load=5"
+    with pytest.raises(UnsupportedMediaType, match="This form"):
+        read_one({}, form, b"user%5Bname%5D=ada")

@@ -5,6 +5,8 @@ What was refused, and what changed a right, goes to the security log with the cl
 
 from __future__ import annotations
 
+import re
+
 from quart import Quart, Response, g, request
 
 from notifyx_common.contracts.call import INTERNAL
@@ -21,6 +23,7 @@ from notifyx_gateway.upstream.identity import Authenticator, bearer_token
 
 log = get_logger(__name__)
 
+_HOOK_SECRET = re.compile(r"(nfh_[0-9a-f]{0,16})[^/]*")
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -113,7 +116,7 @@ class RequestAuthenticator:
             error,
             actor=caller.id if caller is not None else "",
             credential=(caller.key_id or "") if caller is not None else "",
-            subject=f"{request.method} {request.path}",
+            subject=f"{request.method} {logged_path(request.path)}",
             address=self.address(),
         )
 
@@ -131,11 +134,16 @@ class RequestAuthenticator:
             if error is not None:
                 if not request.path.startswith(INTERNAL):
                     self.record_refusal(error)
-            elif request.method in _CHANGES and request.blueprint != "notifications":
+            elif request.method in _CHANGES and request.blueprint not in ("notifications", "hooks"):
                 caller: Principal | None = g.get("caller")
                 if caller is not None and caller.is_admin:
-                    self.record("admin_access", "succeeded", subject=f"{request.method} {request.path}")
+                    self.record("admin_access", "succeeded", subject=f"{request.method} {logged_path(request.path)}")
             return response
+
+
+def logged_path(path: str) -> str:
+    """Return ``path`` without the secret of a webhook, which is never logged; its id stays."""
+    return _HOOK_SECRET.sub(r"\1…", path)
 
 
 def _forwarded_for() -> str:

@@ -24,12 +24,17 @@ async def read_bytes() -> bytes:
     Raises :class:`UnsupportedMediaType` if it is compressed or in a charset other than UTF-8, and the server's own
     error if it is too large.
     """
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise UnsupportedMediaType("Send the body uncompressed, without Content-Encoding.")
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedMediaType("Send the body in UTF-8.")
+    return await read_raw()
+
+
+async def read_raw() -> bytes:
+    """Return the raw body in any charset. Raises :class:`UnsupportedMediaType` if it is compressed."""
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedMediaType("Send the body uncompressed, without Content-Encoding.")
     raw = await request.get_data()
     assert isinstance(raw, bytes)  # it was not asked for as text
     return raw

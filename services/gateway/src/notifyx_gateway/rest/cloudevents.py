@@ -1,9 +1,9 @@
-"""Converts CloudEvents 1.0 over HTTP, in both HTTP modes, to notifications. Pure.
+"""Converts CloudEvents 1.0 over HTTP, in the structured, the binary and the batch mode, to notifications. Pure.
 
 The notification's ``data`` is the whole event in its JSON format. Its title is the event data's own ``title``, else
 the subject, else the type; its body is the data's own ``body`` (or ``message``), else data that is text.
-``expirytime`` (an official extension) becomes ``expires_at``. Source and id together are unique, so they become the
-idempotency key if the publisher gives none.
+``expirytime`` (an official extension) becomes ``expires_at``. Source and id together are the identity of an event, so
+they become the idempotency key if the publisher gives none: a redelivery may have other attributes, such as a trace.
 """
 
 from __future__ import annotations
@@ -13,22 +13,31 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
+from notifyx_common.errors import InvalidRequest
 from notifyx_common.reading import parse_json
 from notifyx_gateway.errors import InvalidEvent
 
 STRUCTURED: Final = "application/cloudevents+json"
+BATCH: Final = "application/cloudevents-batch+json"
+MAX_BATCH: Final = 1000
 PREFIX: Final = "ce-"
 
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}\Z")
 _REQUIRED = ("id", "source", "specversion", "type")
 _TEXTS = (*_REQUIRED, "subject", "time", "datacontenttype", "dataschema")
 _JSON_TYPE = re.compile(r"[\w.+-]+/(?:json|[\w.-]+\+json)\Z")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):(\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
+"""RFC 3339. Fractions of any length and a leap second are valid there, but not in Python."""
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE = re.compile(rf'{_WORD}/{_WORD}(?:\s*;\s*(?:{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*"))?)*\s*\Z')
+_CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 _TITLE = 200
 
 Event = dict[str, Any]
@@ -56,12 +65,27 @@ def from_structured(data: Any) -> Event:
     return event
 
 
+def from_batch(data: Any) -> list[Event | InvalidEvent]:
+    """Return the event of each element of a decoded batch, or why it is none. Raises :class:`InvalidEvent`."""
+    if not isinstance(data, list):
+        raise InvalidEvent("A batch of CloudEvents is a JSON array.")
+    if len(data) > MAX_BATCH:
+        raise InvalidEvent(f"A batch holds up to {MAX_BATCH} CloudEvents; send the others in another one.")
+    events: list[Event | InvalidEvent] = []
+    for element in data:
+        try:
+            events.append(from_structured(element))
+        except InvalidEvent as error:
+            events.append(error)
+    return events
+
+
 def from_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> Event:
     """Return the event of a binary-mode request. Raises :class:`InvalidEvent`."""
     event: Event = {}
     for name, value in headers.items():
         if name.lower().startswith(PREFIX):
-            event[name.lower().removeprefix(PREFIX)] = _decode_header(name, value)
+            event[name.lower().removeprefix(PREFIX)] = _decode_header(value)
     if content_type:
         event["datacontenttype"] = content_type
     _check(event)
@@ -72,12 +96,14 @@ def from_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> E
     return event
 
 
-def to_notification(event: Event) -> dict[str, Any]:
-    """Return the fields of the notification for ``event``."""
+def to_notification(event: Event, max_body: int) -> dict[str, Any]:
+    """Return the fields of the notification for ``event``. A longer body is cut: all of it is in the data."""
     data = event.get("data")
     inner = data if isinstance(data, dict) else {}
     title = _text(inner.get("title")) or event.get("subject") or event["type"]
     body = _text(inner.get("body")) or _text(inner.get("message")) or _text(data)
+    if len(body) > max_body:
+        body = body[: max_body - 1] + "…"
     fields: dict[str, Any] = {"title": title[:_TITLE], "body": body, "data": event}
     if inner.get("priority") in ("low", "normal", "high", "urgent"):
         fields["priority"] = inner["priority"]
@@ -101,6 +127,10 @@ def _check(event: Event) -> None:
     for name in _TEXTS:
         if name in event and (not isinstance(event[name], str) or not event[name]):
             raise InvalidEvent(f"The CloudEvents attribute '{name}' has to be text that is not empty.")
+    if "time" in event and not _is_time(event["time"]):
+        raise InvalidEvent("The CloudEvents attribute 'time' is no time like 2030-01-31T12:00:00Z (RFC 3339).")
+    if "datacontenttype" in event and not _MEDIA_TYPE.match(event["datacontenttype"]):
+        raise InvalidEvent("The CloudEvents attribute 'datacontenttype' is no media type (RFC 2046).")
     missing = [name for name in _REQUIRED if name not in event]
     if missing:
         raise InvalidEvent(f"The CloudEvent lacks {', '.join(missing)}.")
@@ -108,30 +138,52 @@ def _check(event: Event) -> None:
         raise InvalidEvent("Only CloudEvents with specversion 1.0 are understood.")
 
 
+def _is_time(text: str) -> bool:
+    found = _TIME.match(text)
+    if found is None:
+        return False
+    date, minute, second, offset = found.groups()
+    try:
+        datetime.fromisoformat(f"{date}T{minute}:{'59' if second == '60' else second}{offset.upper()}")
+    except ValueError:
+        return False
+    return True
+
+
 def _data(content_type: str, body: bytes) -> Event:
+    """Return the data as JSON or text where it is that in UTF-8, and as bytes in any other case."""
     kind = content_type.partition(";")[0].strip().lower()
-    if _JSON_TYPE.match(kind):
-        try:
-            return {"data": parse_json(body)}
-        except InvalidRequest as error:
-            raise InvalidEvent(f"The event's data is not the JSON its content type says: {error.reason}") from None
-    if kind.startswith("text/") or kind in ("application/xml", "application/x-www-form-urlencoded"):
-        try:
-            return {"data": body.decode()}
-        except UnicodeDecodeError:
-            raise UnsupportedMediaType("Text is read in UTF-8.") from None
+    charset = _CHARSET.search(content_type)
+    if charset is None or charset[1].lower() in ("utf-8", "utf8", "us-ascii"):
+        if _JSON_TYPE.match(kind):
+            try:
+                return {"data": parse_json(body)}
+            except InvalidRequest as error:
+                raise InvalidEvent(f"The event's data is not the JSON its content type says: {error.reason}") from None
+        if kind.startswith("text/") or kind in ("application/xml", "application/x-www-form-urlencoded"):
+            try:
+                return {"data": body.decode()}
+            except UnicodeDecodeError:
+                pass  # of another charset that the sender did not name
     return {"data_base64": base64.b64encode(body).decode()}
 
 
-def _decode_header(name: str, value: str) -> str:
-    # The HTTP binding percent-encodes characters that a header cannot hold; older senders use quotes.
+def _decode_header(value: str) -> str:
+    # The HTTP binding percent-encodes characters that a header cannot hold. Senders that do not (a percent sign alone,
+    # raw UTF-8 or Latin-1) mean the value as it is.
     text = value.strip()
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = re.sub(r"\\(.)", r"\1", text[1:-1])
     try:
-        return unquote_to_bytes(text.encode("latin-1")).decode()
-    except (UnicodeDecodeError, UnicodeEncodeError):
-        raise InvalidEvent(f"The header '{name[:80]}' is not percent-encoded UTF-8.") from None
+        raw = text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text
+    for octets in (unquote_to_bytes(raw), raw):
+        try:
+            return octets.decode()
+        except UnicodeDecodeError:
+            continue
+    return text
 
 
 def _text(value: Any) -> str:

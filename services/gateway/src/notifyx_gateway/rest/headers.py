@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from quart import Quart, Response, g, request
 
+from notifyx_gateway.rest.handshake import handshake_headers
 from notifyx_gateway.settings import GatewaySettings
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -27,6 +28,14 @@ def add_headers(app: Quart, settings: GatewaySettings) -> None:
         if not asked or not request.path.startswith("/api/"):
             return None
         return Response(status=204)
+
+    @app.before_request
+    async def handshake() -> Response | None:
+        origin = request.headers.get("WebHook-Request-Origin", "").strip()
+        if request.method != "OPTIONS" or not origin or not request.path.startswith("/api/v1/"):
+            return None
+        rate = request.headers.get("WebHook-Request-Rate", "")
+        return Response(status=204, headers=handshake_headers(origin, rate, settings.publish_rate))
 
     @app.after_request
     async def finish(response: Response) -> Response:

@@ -1,11 +1,15 @@
-"""Parses publish requests in all their forms: JSON, plain text, and CloudEvents. Pure.
+"""Parses publish requests in all their forms: JSON, plain text, CloudEvents, and webhooks that are recognised. Pure.
 
-Headers and body become a notification and its idempotency key.
+Headers and body become the notifications to publish, each with its idempotency key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,37 +17,79 @@ from notifyx_common.contracts.store.log import KeyedNotification, NewNotificatio
 from notifyx_common.contracts.store.names import IdempotencyKey
 from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
 from notifyx_common.reading import parse_json, parse_model
+from notifyx_gateway.errors import InvalidEvent
 from notifyx_gateway.rest import cloudevents
+from notifyx_gateway.rest.hooks.forms import FORM, is_form, not_understood, read_form
+from notifyx_gateway.rest.hooks.kinds import Kind, recognised
+from notifyx_gateway.rest.hooks.publication import Delivery, Part
 from notifyx_gateway.rest.parameters import invalid_parameter
+from notifyx_gateway.sizes import DEFAULT_SIZES, Sizes
 
-TEXT_TYPES = ("", "text/plain", "application/x-www-form-urlencoded")
+TEXT_TYPES = ("", "text/plain", FORM)
 """Content types of bodies that are the text itself; ``curl -d`` sends the last one."""
 
 _KEY: TypeAdapter[str] = TypeAdapter(IdempotencyKey)
 
 
-def read_publish_request(headers: Mapping[str, str], content_type: str, body: bytes) -> KeyedNotification:
-    """Return the notification of a publish request; ``content_type`` includes its parameters.
+@dataclass(frozen=True, slots=True)
+class PublishRequest:
+    """What a request publishes: notifications, and errors in the place of parts that are none.
+
+    ``form`` decides on the answer. ``by_key``: the keys were made from what names the event, so that another
+    content under a key that was used is a replay of the event, and no conflict.
+    """
+
+    parts: Sequence[Part]
+    form: Literal["notification", "events", "webhook"]
+    by_key: bool = False
+
+
+def read_publish_request(
+    headers: Mapping[str, str], content_type: str, body: bytes, sizes: Sizes = DEFAULT_SIZES
+) -> PublishRequest:
+    """Return what a request publishes; ``content_type`` includes its parameters.
 
     Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`.
     """
     kind = content_type.partition(";")[0].strip().lower()
     key = checked_key(next((value for name, value in headers.items() if name.lower() == "idempotency-key"), None))
     if kind == cloudevents.STRUCTURED:
-        return _from_cloud_event(cloudevents.from_structured(parse_json(body)), key)
+        return _of_event(cloudevents.from_structured(parse_json(body)), key, sizes)
+    if kind == cloudevents.BATCH:
+        if key is not None:
+            raise InvalidRequest("In a batch each event has its own identity; Idempotency-Key is for one publish.")
+        return _of_batch(cloudevents.from_batch(parse_json(body)), sizes)
     if kind.startswith("application/cloudevents"):
-        raise UnsupportedMediaType("Of CloudEvents, application/cloudevents+json and binary mode are read.")
+        raise UnsupportedMediaType("CloudEvents are read in JSON: structured, as a batch, and in binary mode.")
     if cloudevents.is_binary(headers):
-        return _from_cloud_event(cloudevents.from_binary(headers, content_type, body), key)
+        return _of_event(cloudevents.from_binary(headers, content_type, body), key, sizes)
     if kind == "application/json":
-        return KeyedNotification.of(parse_model(NewNotification, parse_json(body)), key)
+        return _of_json(parse_json(body), key, sizes)
+    if kind == FORM and is_form(body):
+        return _of_form(read_form(body), key, sizes)
     if kind in TEXT_TYPES:
         try:
             text = body.decode()
         except UnicodeDecodeError:
             raise InvalidRequest("The text is not in UTF-8.", code="malformed_text") from None
-        return KeyedNotification.of(parse_model(NewNotification, {"body": text}), key)
+        return _of_one({"body": text}, key)
     raise UnsupportedMediaType("Send application/json, text/plain, or a CloudEvent.")
+
+
+def read_hook(kind: Kind, content_type: str, body: bytes, delivery: Delivery) -> list[Part]:
+    """Return what a webhook of ``kind`` publishes. ``delivery`` is the request, still without its payload.
+
+    Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`.
+    """
+    media = content_type.partition(";")[0].strip().lower()
+    if media == FORM:
+        payload = read_form(body)
+    elif media in ("", "text/plain") or media == "application/json" or media.endswith("+json"):
+        payload = parse_json(body)
+    else:
+        raise UnsupportedMediaType("Send the webhook as application/json, or as a form with 'payload'.")
+    digest = hashlib.sha256(body).hexdigest()
+    return kind.read(dataclasses.replace(delivery, payload=payload, digest=digest))
 
 
 def checked_key(key: str | None) -> str | None:
@@ -56,6 +102,40 @@ def checked_key(key: str | None) -> str | None:
         raise invalid_parameter("Idempotency-Key", "This is 1 to 255 visible ASCII characters.") from None
 
 
-def _from_cloud_event(event: cloudevents.Event, key: str | None) -> KeyedNotification:
-    notification = parse_model(NewNotification, cloudevents.to_notification(event))
+def _of_json(value: Any, key: str | None, sizes: Sizes) -> PublishRequest:
+    found = recognised(value)
+    if found is None:
+        return _of_one(value, key)
+    parts = found.read(Delivery(value, sizes=sizes))
+    if key is not None and len(parts) == 1 and isinstance(parts[0], KeyedNotification):
+        return PublishRequest([KeyedNotification.of(parts[0], key)], "webhook")
+    return PublishRequest(parts, "webhook", by_key=True)
+
+
+def _of_form(value: Any, key: str | None, sizes: Sizes) -> PublishRequest:
+    if isinstance(value, dict) and recognised(value) is None and not set(value) <= set(NewNotification.model_fields):
+        raise not_understood()
+    return _of_json(value, key, sizes)
+
+
+def _of_one(value: Any, key: str | None) -> PublishRequest:
+    return PublishRequest([KeyedNotification.of(parse_model(NewNotification, value), key)], "notification")
+
+
+def _of_event(event: cloudevents.Event, key: str | None, sizes: Sizes) -> PublishRequest:
+    return PublishRequest([_notification(event, key, sizes)], "events", by_key=key is None)
+
+
+def _of_batch(events: Sequence[cloudevents.Event | InvalidEvent], sizes: Sizes) -> PublishRequest:
+    parts: list[Part] = []
+    for event in events:
+        try:
+            parts.append(event if isinstance(event, InvalidEvent) else _notification(event, None, sizes))
+        except InvalidRequest as error:
+            parts.append(error)
+    return PublishRequest(parts, "events", by_key=True)
+
+
+def _notification(event: cloudevents.Event, key: str | None, sizes: Sizes) -> KeyedNotification:
+    notification = parse_model(NewNotification, cloudevents.to_notification(event, sizes.body))
     return KeyedNotification.of(notification, key or cloudevents.idempotency_key(event))

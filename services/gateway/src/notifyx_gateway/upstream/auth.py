@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.contracts import auth as calls
+from notifyx_common.contracts import hooks
 from notifyx_common.principal import Principal
 
 
@@ -65,6 +66,28 @@ class Auth:
     async def verify_api_key(self, key: str) -> Principal:
         """Return the principal of an API key. Raises :class:`~notifyx_common.errors.Unauthenticated`."""
         return await self._client.send(calls.VERIFY_API_KEY, calls.VerifyKey(key=SecretStr(key)))
+
+    async def create_hook(self, principal: Principal, wanted: hooks.TopicHook) -> hooks.CreatedHook:
+        """Create the secret of a webhook for the caller."""
+        call = hooks.HookCall(wanted, principal.session or "")
+        return await self._client.send(hooks.CREATE_HOOK, call, principal=principal)
+
+    async def list_hooks(self, principal: Principal) -> hooks.Hooks:
+        """List the caller's secrets of webhooks."""
+        return await self._client.send(hooks.HOOKS, None, principal=principal)
+
+    async def rotate_hook(self, principal: Principal, hook_id: str) -> hooks.CreatedHook:
+        """Replace the secret of one of the caller's webhooks."""
+        return await self._client.send(hooks.ROTATE_HOOK, hooks.HookPath(hook_id), principal=principal)
+
+    async def delete_hook(self, principal: Principal, hook_id: str) -> None:
+        """Delete the secret of one of the caller's webhooks."""
+        await self._client.send(hooks.DELETE_HOOK, hooks.HookPath(hook_id), principal=principal)
+
+    async def open_hook(self, hook_id: str, secret: str | None) -> hooks.OpenedHook:
+        """Return what a webhook may do. Raises :class:`~notifyx_common.errors.Unauthenticated`."""
+        wanted = hooks.OpenHook(hook_id=hook_id, secret=None if secret is None else SecretStr(secret))
+        return await self._client.send(hooks.OPEN_HOOK, wanted)
 
     async def resolve(self, users: Sequence[str], *, deadline: float) -> Mapping[str, calls.ResolvedUser]:
         """Find users by ids or emails within ``deadline`` seconds; those that are not found are absent."""

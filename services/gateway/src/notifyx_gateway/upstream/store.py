@@ -40,7 +40,6 @@ from notifyx_common.contracts.store.joins import JOIN, JoinItem, JoinResult
 from notifyx_common.contracts.store.ledger import LEDGER, Ledger
 from notifyx_common.contracts.store.log import (
     HISTORY,
-    MAX_DATA_BYTES,
     PUBLISH,
     HistoryPage,
     HistoryQuery,
@@ -75,11 +74,12 @@ from notifyx_common.contracts.store.topics import (
     Topics,
     TopicsQuery,
 )
-from notifyx_common.errors import InvalidRequest, NotFound, TooLarge, TooManyRequests, Unavailable
+from notifyx_common.errors import FieldError, InvalidRequest, NotFound, TooLarge, TooManyRequests, Unavailable
 from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.metrics import Metrics, combined
 from notifyx_common.principal import Principal
 from notifyx_common.reading import invalid_request
+from notifyx_gateway.sizes import DEFAULT_SIZES, Sizes
 from notifyx_gateway.upstream.batching import DEFAULT_LIMITS, Lane, LaneLimits, QueuedItem, SendBatch, encode_batch
 from notifyx_gateway.upstream.fair_queue import RETRY_AFTER, Crowd
 
@@ -115,13 +115,15 @@ class Store:
         deadline: float = DEADLINE,
         limits: LaneLimits = DEFAULT_LIMITS,
         concurrent_changes: int = CONCURRENT_CHANGES,
+        sizes: Sizes = DEFAULT_SIZES,
         alarms: Alarms | None = None,
     ) -> None:
-        """``limits`` are those of each lane, ``concurrent_changes`` is the number of turns of an account
-        (:meth:`turn`); while one of this node's ``alarms`` is on, nothing is published.
+        """``limits`` are those of each lane, ``sizes`` those of a notification, ``concurrent_changes`` is the number of
+        turns of an account (:meth:`turn`); while one of this node's ``alarms`` is on, nothing is published.
         """
         self.alarms = alarms or Alarms(metrics, clock.monotonic)
         self.client = client
+        self._sizes = sizes
         self._turns = KeyedTurns(concurrent_changes)
         self._turn_refused = metrics.counter("notifyx_queue_refusals_total").labels("changes")
         crowd = Crowd()
@@ -185,8 +187,15 @@ class Store:
         self.alarms.check()
         if not (notification.title or notification.body or notification.data):
             raise InvalidRequest("A notification needs a title, a body or data.", code="empty_notification")
-        if notification.data is not None and len(orjson.dumps(notification.data)) > MAX_DATA_BYTES:
-            raise TooLarge(f"The notification's data is larger than {MAX_DATA_BYTES} bytes.", code="data_too_large")
+        if len(notification.body) > self._sizes.body:
+            reason = f"String should have at most {self._sizes.body} characters"
+            raise InvalidRequest(
+                f"The request is not valid: body: {reason}",
+                code="validation_failed",
+                fields=[FieldError(field="body", reason=reason)],
+            )
+        if notification.data is not None and len(orjson.dumps(notification.data)) > self._sizes.data:
+            raise TooLarge(f"The notification's data is larger than {self._sizes.data} bytes.", code="data_too_large")
         # Only the fields of this type: a request may have more, which are not for the store.
         content = _KEYED.dump_json(notification, exclude_defaults=True)
         data = b'{"topic":%b,%b' % (orjson.dumps(topic), content[1:])

@@ -95,7 +95,7 @@ export default function Composer({ target, onClose }: Props) {
             autosize
             minRows={3}
             maxRows={12}
-            maxLength={32_768}
+            maxLength={65_536}
             value={body}
             onChange={(event) => setBody(event.currentTarget.value)}
           />

@@ -1,7 +1,7 @@
 /** Checks of a notification that somebody writes, before it is taken. Pure. */
 import type { NewNotification } from "@/api/types";
 
-const MOST_DATA_BYTES = 32_768;
+const MOST_DATA_BYTES = 98_304;
 
 export interface ParsedData {
   readonly data: Record<string, unknown> | undefined;
@@ -21,7 +21,7 @@ export function parseData(text: string): ParsedData {
     return { data: undefined, problem: 'Data is an object, like {"host": "web-1"}.' };
   }
   if (new TextEncoder().encode(JSON.stringify(value)).length > MOST_DATA_BYTES) {
-    return { data: undefined, problem: "Data is 32 KiB at most." };
+    return { data: undefined, problem: "Data is 96 KiB at most." };
   }
   return { data: value as Record<string, unknown>, problem: "" };
 }

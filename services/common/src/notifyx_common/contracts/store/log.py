@@ -15,8 +15,8 @@ from notifyx_common.reading import Time
 from notifyx_topics.names import AnyTopicName
 from notifyx_topics.settings import Title
 
-MAX_DATA_BYTES = 32_768
-"""Maximum size of a notification's ``data`` in JSON, in bytes."""
+MAX_DATA_BYTES = 131_072
+"""Size that a notification's ``data`` in JSON never exceeds, in bytes; the gateway's own limit may be lower."""
 
 
 class NewNotification(RequestModel):

@@ -15,7 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from notifyx_common.contracts.call import Number
 from notifyx_topics.names import AnyTopicName
 
-Body = Annotated[str, StringConstraints(max_length=32_768, pattern=r"^[^\x00]*$")]
+MAX_BODY = 131_072
+"""Length that a notification's body never exceeds, in characters; the gateway's own limit may be lower."""
+
+Body = Annotated[str, StringConstraints(max_length=MAX_BODY, pattern=r"^[^\x00]*$")]
 Priority = Literal["low", "normal", "high", "urgent"]
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 Seq = Annotated[int, Field(ge=0, le=2**53 - 1, strict=True)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
+from notifyx_common.contracts.hooks import CreatedHook
 from notifyx_common.contracts.store.log import Notification
 from notifyx_common.contracts.store.subscriptions import Subscriber
 from notifyx_common.errors import FieldError
@@ -99,6 +100,30 @@ class BatchAnswer(BaseModel):
     items: list[BatchPublished | Problem]
 
 
+class HookSecret(CreatedHook):
+    """The secret of a webhook, and where to send to: ``url`` holds it, ``signed_url`` needs a signature."""
+
+    url: str
+    signed_url: str | None
+
+
+class HookPublished(BaseModel):
+    """An accepted part of a webhook. ``replayed``: it had been published before, and was not published again."""
+
+    status: Literal[201]
+    id: str | None = None
+    topic: str | None = None
+    seq: int | None = None
+    published_at: AwareDatetime | None = None
+    replayed: bool = False
+
+
+class HookAnswer(BaseModel):
+    """What became of each part, in order."""
+
+    items: list[HookPublished | Problem]
+
+
 class Acked(BaseModel):
     """The caller's cursor after the acknowledgement, and the numbers of notifications that are still unread, and that
     were removed before the caller acknowledged them."""
@@ -163,6 +188,10 @@ class CloudEvent(BaseModel):
     time: Annotated[str, Field(min_length=1)] | None = None
     datacontenttype: Annotated[str, Field(min_length=1)] | None = None
     data: Any = None
+
+
+class CloudEvents(RootModel[list[CloudEvent]]):
+    """A batch of CloudEvents; each is accepted or rejected by itself."""
 
 
 class Health(BaseModel):

@@ -17,6 +17,7 @@ _TAGS = {
     "Topics": "What is published to.",
     "Subscriptions": "Lasting interest: inbox, unread counts, email.",
     "Notifications": "Publish, read, acknowledge.",
+    "Webhooks": "Receive what other software sends.",
     "Documents": "Descriptions and keys.",
     "Health": "For load balancers.",
 }

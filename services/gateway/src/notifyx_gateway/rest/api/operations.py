@@ -17,12 +17,15 @@ from notifyx_common.contracts.auth import (
     TokenResponse,
     User,
 )
+from notifyx_common.contracts.hooks import Hooks, NewHook
 from notifyx_common.contracts.store.acks import AckState
 from notifyx_common.contracts.store.addresses import EmailResumed, EmailState
 from notifyx_common.contracts.store.log import NewNotification
+from notifyx_common.contracts.store.names import MAX_BODY
 from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch, Topics
 from notifyx_gateway.rest.api import models
+from notifyx_gateway.rest.hooks.kinds import KINDS
 from notifyx_gateway.rest.requests import Acks
 from notifyx_topics.names import MAX_NAME, NAME
 
@@ -30,6 +33,7 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 TEXT = "text/plain"
 EVENT = "application/cloudevents+json"
+EVENTS = "application/cloudevents-batch+json"
 STREAM = "text/event-stream"
 HTML = "text/html"
 
@@ -86,14 +90,30 @@ _KEY = Parameter(
     "Idempotency-Key", "header", _text(r"^[\x21-\x7e]+$", 255),
     "Publishing again with the same key is answered like the first time, for 24 hours or more; with another body: 409.",
 )  # fmt: skip
-_PUBLISH_BODY: dict[str, Schema] = {JSON: NewNotification, TEXT: {"type": "string", "maxLength": 32768, "minLength": 1},
-                                    EVENT: models.CloudEvent}  # fmt: skip
+_PUBLISH_BODY: dict[str, Schema] = {
+    JSON: NewNotification,
+    TEXT: {"type": "string", "maxLength": MAX_BODY, "minLength": 1},
+    EVENT: models.CloudEvent,
+    EVENTS: models.CloudEvents,
+}
 _PUBLISH_PROBLEMS = (400, 403, 404, 409, 413, 415, 429, 503, 504)
 _PUBLISH_WAYS = (
     "Answered after the commit. Also takes plain text (what `curl -d 'text'` sends is taken as text, whatever "
-    "content type it says) and CloudEvents 1.0 in both HTTP modes: structured as application/cloudevents+json, "
-    "binary with `ce-` headers. A CloudEvent's source and id are its idempotency key when no header gives one."
+    "content type it says) and CloudEvents 1.0: structured as application/cloudevents+json, a batch as "
+    "application/cloudevents-batch+json, and binary with `ce-` headers. A CloudEvent's source and id are its "
+    "idempotency key when no header gives one: the same event with other attributes is a replay. Webhooks of "
+    "Alertmanager, Grafana and Apprise are recognised and published as at `hooks`."
 )
+_PUBLISHED: dict[int, tuple[str, str, Schema]] = {
+    200: ("What became of each part of a webhook that was recognised.", JSON, models.HookAnswer),
+    201: ("It is committed.", JSON, models.Published),
+    204: ("The CloudEvents are committed.", "", None),
+}
+_HOOK_ID = Parameter("hook_id", "path", _text("^[0-9a-f]{16}$", 16))
+_KIND = Parameter("kind", "path", {"type": "string", "enum": list(KINDS)}, "What sends the webhook.")
+_EACH = Parameter("each", "query", {"type": "string", "enum": ["alert", "group"], "default": "alert"},
+                  "What of Alertmanager and Grafana becomes one notification.")  # fmt: skip
+_HOOK_BODY: dict[str, Schema] = {JSON: {"description": "What the sender posts."}, FORM: {"type": "object"}}
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -200,15 +220,53 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST", "/api/v1/topics/{name}/notifications", "publish", "Publish to a topic", "Notifications",
-        {201: ("It is committed.", JSON, models.Published)}, _PUBLISH_PROBLEMS, _PUBLISH_BODY,
+        _PUBLISHED, _PUBLISH_PROBLEMS, _PUBLISH_BODY,
         scope="publish", parameters=(_NAME, _KEY), description=_PUBLISH_WAYS,
     ),
     Operation(
         "POST", "/api/v1/users/{who}/notifications", "send", "Publish to a user's own inbox", "Notifications",
-        {201: ("It is committed.", JSON, models.Published)}, _PUBLISH_PROBLEMS, _PUBLISH_BODY,
+        _PUBLISHED, _PUBLISH_PROBLEMS, _PUBLISH_BODY,
         scope="publish", description=_PUBLISH_WAYS,
         parameters=(Parameter("who", "path", _text("^[^/\\x00-\\x20]+$", 320), "The user's id or email, or `me`."),
                     _KEY),
+    ),
+    Operation(
+        "POST", "/api/v1/topics/{name}/hooks", "createHook", "Create the secret of a webhook", "Webhooks",
+        {201: ("The secret, shown this once.", JSON, models.HookSecret)}, (400, 403, 404, 409, 413, 415, 503),
+        {JSON: NewHook}, scope="manage", parameters=(_NAME,),
+        description="`url` needs no other credential. A sender that signs (GitHub, Standard Webhooks) gets "
+        "`signed_url` and `signing_secret`, or brings its own as `signing_secret`; GitLab may show the secret as "
+        "`X-Gitlab-Token`.",
+    ),
+    Operation(
+        "GET", "/api/v1/topics/{name}/hooks", "listHooks", "One's secrets of webhooks of a topic", "Webhooks",
+        {200: ("Newest first.", JSON, Hooks)}, (400, 403, 404, 503), scope="read", parameters=(_NAME,),
+    ),
+    Operation(
+        "POST", "/api/v1/hooks/{hook_id}/rotate", "rotateHook", "Replace the secret of a webhook", "Webhooks",
+        {200: ("The new secret, shown this once.", JSON, models.HookSecret)}, (403, 404, 503), scope="manage",
+        parameters=(_HOOK_ID,),
+        description="The secret before ends at once. To change it without a gap, create another and delete this one.",
+    ),
+    Operation(
+        "DELETE", "/api/v1/hooks/{hook_id}", "deleteHook", "Delete the secret of a webhook", "Webhooks",
+        {204: ("It is gone.", "", None)}, (403, 404, 503), scope="manage", parameters=(_HOOK_ID,),
+    ),
+    Operation(
+        "POST", "/api/v1/topics/{name}/hooks/{kind}/{credential}", "receiveSecretWebhook",
+        "Receive a webhook by a secret URL or a signature", "Webhooks",
+        {200: ("What became of each part.", JSON, models.HookAnswer)}, (401, *_PUBLISH_PROBLEMS), _HOOK_BODY,
+        parameters=(_NAME, _KIND, Parameter("credential", "path", _text("^[^/]+$", 100),
+                    "The secret, or for a webhook that is signed its id."), _EACH), public=True,
+        description="As `receiveWebhook`, for senders that cannot send an Authorization header.",
+    ),
+    Operation(
+        "POST", "/api/v1/topics/{name}/hooks/{kind}", "receiveWebhook", "Receive a webhook", "Webhooks",
+        {200: ("What became of each part.", JSON, models.HookAnswer)}, _PUBLISH_PROBLEMS, _HOOK_BODY,
+        scope="publish", parameters=(_NAME, _KIND, _EACH),
+        description="Publishes what other software posts, as it posts it: an alert or an event each. What was "
+        "published before is replayed. Where parts were refused only for now, the answer is their error, with "
+        "`items`: send all again.",
     ),
     Operation(
         "POST", "/api/v1/notifications:batch", "publishBatch", "Publish up to 1,000", "Notifications",

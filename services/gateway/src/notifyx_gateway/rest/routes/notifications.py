@@ -11,9 +11,8 @@ from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.call import Raw
 from notifyx_common.contracts.store.inbox import INBOX
-from notifyx_common.contracts.store.log import HISTORY, KeyedNotification, PublishResult
+from notifyx_common.contracts.store.log import HISTORY, PublishResult
 from notifyx_common.errors import InvalidRequest, NotifyxError
-from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 from notifyx_common.serving.answers import answer
@@ -21,12 +20,15 @@ from notifyx_common.serving.web import json_response
 from notifyx_gateway.addressee import find_addressee
 from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.limits import Limits
+from notifyx_gateway.rest import cloudevents
 from notifyx_gateway.rest.authentication import RequestAuthenticator
-from notifyx_gateway.rest.bodies import query, read_bytes, read_model
+from notifyx_gateway.rest.bodies import query, read_bytes, read_model, read_raw
 from notifyx_gateway.rest.history_cache import CachedHistory
 from notifyx_gateway.rest.parameters import query_flag, query_number, query_text, topic_name
-from notifyx_gateway.rest.publish_request import read_publish_request
+from notifyx_gateway.rest.publish_request import PublishRequest, read_publish_request
+from notifyx_gateway.rest.publishing import Publishing, publish_response
 from notifyx_gateway.rest.requests import Acks, BatchItem, PublishBatch
+from notifyx_gateway.sizes import Sizes
 from notifyx_gateway.upstream.recipients import Recipients
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.names import inbox_topic
@@ -41,51 +43,48 @@ def notification_routes(
     store: Store,
     recipients: Recipients,
     history: CachedHistory,
-    metrics: Metrics,
+    publishing: Publishing,
+    sizes: Sizes,
+    counted: Counter,
 ) -> Blueprint:
     """Return the routes of publishing (topic, batch, user), history, acknowledgements and inbox."""
     blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1")
-    _add_publishing(blueprint, request_auth, store, recipients, metrics.counter("notifyx_publishes_total"))
+    _add_publishing(blueprint, request_auth, recipients, publishing, sizes)
+    _add_batch(blueprint, request_auth, store, recipients, counted)
     _add_reading(blueprint, request_auth, store, history)
     return blueprint
 
 
 def _add_publishing(
-    blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, recipients: Recipients, counted: Counter
+    blueprint: Blueprint,
+    request_auth: RequestAuthenticator,
+    recipients: Recipients,
+    publishing: Publishing,
+    sizes: Sizes,
 ) -> None:
-    async def publish_one(principal: Principal, topic: str, publication: KeyedNotification) -> Response:
-        try:
-            for error in (await recipients.refused(principal, [topic])).values():
-                raise error
-            if wait := await request_auth.limits.publish(principal, topic):
-                await asyncio.sleep(wait)
-            result = await store.publish(principal, topic, publication)
-        except NotifyxError as error:
-            counted.labels("rest", error.code).inc()
-            raise
-        counted.labels("rest", "duplicate" if result.duplicate else "ok").inc()
-        headers = {"Idempotency-Replayed": "true"} if result.duplicate else None
-        return json_response(publish_response(result), 201, headers)
-
     @blueprint.post("/topics/<name>/notifications")
     async def publish(name: str) -> Response:
         verified = await request_auth.principal()
         topic = topic_name(name, inbox_of=verified.id)
         verified.require_scope("publish", topic)
-        return await publish_one(verified, topic, await _read_publication())
+        return await publishing.answer(verified, topic, await read_publication(sizes))
 
     @blueprint.post("/users/<who>/notifications")
     async def send(who: str) -> Response:
         principal = await request_auth.principal("publish")
-        publication = await _read_publication()
+        wanted = await read_publication(sizes)
         user = await find_addressee(
             principal,
             principal.id if who == "me" else who,
             limits=request_auth.limits,
             resolve=recipients.resolve,
         )
-        return await publish_one(principal, inbox_topic(user.id), publication)
+        return await publishing.answer(principal, inbox_topic(user.id), wanted)
 
+
+def _add_batch(
+    blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, recipients: Recipients, counted: Counter
+) -> None:
     @blueprint.post("/notifications:batch")
     async def publish_batch() -> Response:
         principal = await request_auth.principal("publish")
@@ -167,14 +166,16 @@ def _add_reading(
         return raw_response(page)
 
 
-async def _read_publication() -> KeyedNotification:
-    body = await read_bytes()
+async def read_publication(sizes: Sizes) -> PublishRequest:
+    """Return what the current request publishes. Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`."""
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
         if name.lower() in headers and (name.lower().startswith("ce-") or name.lower() == "idempotency-key"):
             raise InvalidRequest(f"The header '{name[:80]}' is there more than once.")
         headers[name.lower()] = value
-    return read_publish_request(headers, request.content_type or "", body)
+    # The data of an event may have any charset.
+    body = await read_raw() if cloudevents.is_binary(headers) else await read_bytes()
+    return read_publish_request(headers, request.content_type or "", body, sizes)
 
 
 def _read_item(principal: Principal, item: Any) -> tuple[str, BatchItem] | NotifyxError:
@@ -225,8 +226,3 @@ def _enqueue_item(
 def raw_response(answer: Raw[Any]) -> Response:
     """Return the unchanged answer of another service."""
     return Response(answer.content, content_type="application/json")
-
-
-def publish_response(result: PublishResult) -> dict[str, Any]:
-    """Return the response to an accepted publish."""
-    return {"id": result.id, "topic": result.topic, "seq": result.seq, "published_at": result.published_at}

@@ -1,0 +1,110 @@
+"""Secrets of webhooks: credentials with which other software publishes to one topic in its owner's name.
+
+A secret is in the sender's URL or in a header, or the sender signs with one. The first is stored by its hash, the
+second encrypted, because a signature can only be verified with the secret itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from notifyx_common.contracts.auth import Secret
+from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.store.names import RequestModel
+from notifyx_common.principal import Principal
+from notifyx_topics.names import AnyTopicName
+
+MAX_SIGNING_SECRET = 256
+
+HookId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+
+
+class NewHook(RequestModel):
+    """A secret for webhooks of one ``kind``. ``signing_secret``: that of the sender, where the sender makes it."""
+
+    kind: str = Field(min_length=1, max_length=32, pattern=r"^[a-z]+$")
+    name: str = Field(default="", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
+    signing_secret: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{16,256}$")] | None = Field(
+        default=None, repr=False
+    )
+
+
+class TopicHook(NewHook):
+    """The same with its topic."""
+
+    topic: AnyTopicName
+
+
+@dataclass(frozen=True)
+class HookCall:
+    """A new secret; ``session`` is that of the caller's access token, and must be alive."""
+
+    body: TopicHook
+    session: Annotated[str, StringConstraints(max_length=64)] = ""
+
+
+@dataclass(frozen=True)
+class HookPath:
+    """The secret of that id."""
+
+    hook_id: HookId
+
+
+class Hook(BaseModel):
+    """The secret of a webhook, without the secret itself. ``signed``: the sender may sign in place of showing it.
+
+    ``last_used_at`` is when it was last shown; signatures are not recorded.
+    """
+
+    id: str
+    topic: str
+    kind: str
+    name: str
+    signed: bool
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+class CreatedHook(Hook):
+    """The one answer that holds ``secret`` (``nfh_<id>_<secret>``) and, for a sender that signs, ``signing_secret``."""
+
+    secret: str
+    signing_secret: str | None
+
+
+class Hooks(BaseModel):
+    """The caller's secrets of webhooks, newest first."""
+
+    items: list[Hook]
+
+
+class OpenHook(RequestModel):
+    """The secret of a webhook to verify; without ``secret``, its signing secret is asked for."""
+
+    hook_id: HookId
+    secret: Secret | None = Field(default=None, max_length=64)
+
+
+class OpenedHook(BaseModel):
+    """What a webhook may do. ``signing_secret`` is there only where no secret was given."""
+
+    principal: Principal
+    topic: str
+    kind: str
+    signing_secret: str | None = Field(default=None, repr=False)
+
+
+CREATE_HOOK = Call("POST", f"{V1}/hooks", HookCall, CreatedHook, caller="principal", status=201)
+HOOKS: Call[None, Hooks] = Call("GET", f"{V1}/hooks", type(None), Hooks, caller="principal")
+ROTATE_HOOK = Call("POST", f"{V1}/hooks/{{hook_id}}/rotate", HookPath, CreatedHook, caller="principal")
+"""The secrets before end at once."""
+
+DELETE_HOOK: Call[HookPath, None] = Call(
+    "DELETE", f"{V1}/hooks/{{hook_id}}", HookPath, type(None), caller="principal", status=204
+)
+OPEN_HOOK = Call("POST", f"{V1}/hooks:open", OpenHook, OpenedHook, idempotent=True)
+"""Raises 401 for a secret or an id that is not valid."""

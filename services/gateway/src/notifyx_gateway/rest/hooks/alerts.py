@@ -1,0 +1,140 @@
+"""The form of alerts that Alertmanager made and Grafana shares: an alert each, or their group as one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from notifyx_common.contracts.store.names import Priority
+from notifyx_common.errors import InvalidRequest
+from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, mapping, text
+
+PRIORITIES: Mapping[str, Priority] = {
+    "critical": "urgent", "page": "urgent", "fatal": "urgent", "emergency": "urgent", "error": "high", "high": "high",
+    "major": "high", "warning": "high", "warn": "high", "info": "low", "low": "low", "none": "low",
+}  # fmt: skip
+"""Priority of a firing alert by its label ``severity``, in lower case; any other is ``normal``."""
+
+_RANKS: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
+
+Extras = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""What the data of an alert hold beyond what both senders have."""
+
+
+def read_alerts(delivery: Delivery, prefix: str, extras: Extras = lambda _: {}) -> list[Part]:
+    """Return the notifications of the alerts of ``delivery``. ``prefix`` begins their keys."""
+    payload = mapping(delivery.payload)
+    alerts = payload.get("alerts")
+    if not isinstance(alerts, list):
+        raise InvalidRequest("This webhook has no list 'alerts'.", code="unknown_webhook")
+    if delivery.each == "group":
+        return [_group(delivery, prefix, [mapping(alert) for alert in alerts])]
+    parts = [_alert(delivery, prefix, number, alert, extras) for number, alert in enumerate(alerts, 1)]
+    left_out = payload.get("truncatedAlerts")
+    if isinstance(left_out, int) and left_out > 0:
+        parts.append(_left_out(delivery, prefix, left_out, alerts))
+    return parts
+
+
+def state_of(alert: Mapping[str, Any]) -> str:
+    """Return ``resolved`` or ``firing``."""
+    return "resolved" if text(alert.get("status")).lower() == "resolved" else "firing"
+
+
+def title_of(alert: Mapping[str, Any]) -> str:
+    """Return what the alert is about, in the first words that say it."""
+    labels, annotations = mapping(alert.get("labels")), mapping(alert.get("annotations"))
+    found = (annotations.get("summary"), annotations.get("title"), labels.get("alertname"), annotations.get("message"),
+             annotations.get("description"))  # fmt: skip
+    return next((words for words in map(text, found) if words.strip()), "Alert without a name")
+
+
+def priority_of(alert: Mapping[str, Any]) -> Priority:
+    """Return the priority: that of its severity while it fires."""
+    if state_of(alert) == "resolved":
+        return "normal"
+    return PRIORITIES.get(text(mapping(alert.get("labels")).get("severity")).lower(), "normal")
+
+
+def state_key(prefix: str, alert: Mapping[str, Any], state: str) -> str:
+    """Return the key of one change of an alert's state.
+
+    It has neither wording nor values, which differ in repeats, nor the time of the end, which differs between the two
+    Alertmanagers of a pair.
+    """
+    labels = mapping(alert.get("labels"))
+    name = text(alert.get("fingerprint")) or orjson.dumps(_texts(labels), option=orjson.OPT_SORT_KEYS).decode()
+    return event_key(prefix, name, state, text(alert.get("startsAt")))
+
+
+def _alert(delivery: Delivery, prefix: str, number: int, alert: Any, extras: Extras) -> Part:
+    if not isinstance(alert, dict) or not (mapping(alert.get("labels")) or mapping(alert.get("annotations"))):
+        return InvalidRequest(f"Alert {number} has neither labels nor annotations.", code="invalid_alert")
+    state, annotations = state_of(alert), mapping(alert.get("annotations"))
+    title = title_of(alert)
+    body = next((words for words in (text(annotations.get(name)) for name in ("description", "message")) if words), "")
+    data = {
+        "status": state,
+        "labels": mapping(alert.get("labels")),
+        "annotations": annotations,
+        **{name: alert[name] for name in ("startsAt", "fingerprint", "generatorURL") if alert.get(name)},
+        **({"endsAt": alert.get("endsAt")} if state == "resolved" else {}),
+        **extras(alert),
+    }
+    if state == "resolved":
+        # Readers that keep a list of what fires find the alert by this key.
+        data["closes"] = state_key(prefix, alert, "firing")
+    return delivery.publication(
+        f"Resolved: {title}" if state == "resolved" else title,
+        "" if body == title else body,
+        data,
+        priority=priority_of(alert),
+        key=state_key(prefix, alert, state),
+    )
+
+
+def _group(delivery: Delivery, prefix: str, alerts: list[Mapping[str, Any]]) -> Part:
+    if not alerts:
+        return InvalidRequest("This group has no alerts.", code="invalid_alert")
+    payload = mapping(delivery.payload)
+    firing = [alert for alert in alerts if state_of(alert) == "firing"]
+    labels = mapping(payload.get("groupLabels"))
+    name = ", ".join(text(value) for value in labels.values()) or title_of(alerts[0])
+    heading = f"{len(firing)} firing" if firing else "Resolved"
+    lines = [f"{'' if state_of(alert) == 'firing' else 'Resolved: '}{title_of(alert)}" for alert in alerts]
+    states = sorted(state_key(prefix, alert, state_of(alert)) for alert in alerts)
+    data = {"status": "firing" if firing else "resolved", "groupLabels": labels, "alerts": alerts}
+    return delivery.publication(
+        f"{heading}: {name}",
+        "\n".join(f"- {line}" for line in lines),
+        data,
+        priority=max((priority_of(alert) for alert in firing), key=_RANKS.index, default="normal"),
+        key=event_key(f"{prefix}-group", text(payload.get("groupKey")), *states),
+    )
+
+
+def _left_out(delivery: Delivery, prefix: str, count: int, alerts: list[Any]) -> Part:
+    payload = mapping(delivery.payload)
+    states = sorted(state_key(prefix, mapping(alert), state_of(mapping(alert))) for alert in alerts)
+    return delivery.publication(
+        f"{count} more alerts were not sent",
+        "The sender leaves out the alerts of a group beyond its max_alerts.",
+        {"truncatedAlerts": count, "groupLabels": mapping(payload.get("groupLabels"))},
+        priority="high",
+        key=event_key(f"{prefix}-left-out", text(payload.get("groupKey")), count, *states),
+    )
+
+
+def _texts(labels: Mapping[str, Any]) -> dict[str, str]:
+    return {name: text(value) for name, value in labels.items()}
+
+
+def is_alerts(payload: object, version: str) -> bool:
+    """Return whether ``payload`` is a webhook of alerts of that version."""
+    return (
+        isinstance(payload, dict)
+        and text(payload.get("version")) == version
+        and isinstance(payload.get("alerts"), list)
+    )

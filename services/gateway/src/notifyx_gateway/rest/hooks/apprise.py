@@ -1,0 +1,28 @@
+"""Apprise's JSON and form notifications (``json://``, ``form://``) in their default form. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from notifyx_common.contracts.store.names import Priority
+from notifyx_common.errors import InvalidRequest
+from notifyx_gateway.rest.hooks.publication import Delivery, Part, items, mapping, text
+
+PRIORITIES: Mapping[str, Priority] = {"failure": "high", "warning": "high", "info": "normal", "success": "normal"}
+
+
+def recognise(payload: object) -> bool:
+    """Return whether ``payload`` is Apprise's."""
+    return isinstance(payload, dict) and {"version", "message", "type"} <= set(payload)
+
+
+def read(delivery: Delivery) -> list[Part]:
+    """Return its one notification. It has no key: Apprise does not say whether two equal messages are one."""
+    payload = mapping(delivery.payload)
+    title, message = text(payload.get("title")), text(payload.get("message"))
+    if not (title or message):
+        raise InvalidRequest("This is no message of Apprise: it has neither title nor message.", code="unknown_webhook")
+    kind = text(payload.get("type"))
+    names = [text(mapping(one).get("filename")) for one in items(payload.get("attachments"))]
+    data = {"type": kind, **({"attachments_left_out": names} if names else {})}
+    return [delivery.publication(title, message, data, priority=PRIORITIES.get(kind, "normal"), key=None)]

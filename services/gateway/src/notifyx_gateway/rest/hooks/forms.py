@@ -1,0 +1,49 @@
+"""Form bodies of webhooks: JSON in one field, or the fields themselves. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
+from notifyx_common.reading import parse_json
+
+FORM = "application/x-www-form-urlencoded"
+MAX_FIELDS = 100
+
+_OCTET = rb"%[0-9A-Fa-f]{2}"
+_NAME = rb"(?:[A-Za-z0-9*._~!'()+-]|" + _OCTET + rb")+"
+_VALUE = rb"(?:[A-Za-z0-9*._~!'()+:@/,;=\[\]{}&-]|" + _OCTET + rb")*"
+_FORM = re.compile(_NAME + rb"=" + _VALUE + rb"\Z")
+_ENCODED = re.compile(_OCTET)
+
+
+def is_form(body: bytes) -> bool:
+    """Return whether ``body`` is a form: an encoded one, or with a field that senders of webhooks use.
+
+    ``curl -d 'text'`` calls any text a form; a text with a space, or without anything encoded, is none.
+    """
+    if not _FORM.match(body):
+        return False
+    return body.startswith((b"payload=", b"version=", b"message=", b"title=", b"body=")) or bool(_ENCODED.search(body))
+
+
+def read_form(body: bytes) -> Any:
+    """Return the JSON of the field ``payload``, else the fields. Raises :class:`InvalidRequest`."""
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        raise InvalidRequest("The body is not a form in UTF-8.", code="malformed_form") from None
+    fields = dict(pairs)
+    if "payload" in fields:
+        return parse_json(fields["payload"])
+    return fields
+
+
+def not_understood() -> UnsupportedMediaType:
+    """Return the error for a form whose fields nothing is known of."""
+    return UnsupportedMediaType(
+        "This form is none that is understood: send JSON, text/plain, or a form with 'payload', or with the fields "
+        "'title' and 'body' or 'message'."
+    )

@@ -1,0 +1,57 @@
+"""The kinds of webhooks, and which of them a body is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal, TypeAlias
+
+from notifyx_common.errors import NotFound
+from notifyx_gateway.rest.hooks import alertmanager, apprise, github, gitlab, grafana, standard
+from notifyx_gateway.rest.hooks.publication import Delivery, Part
+
+Signature: TypeAlias = Literal["github", "standard"]
+"""How a sender signs: GitHub's ``X-Hub-Signature-256``, or as Standard Webhooks says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind: its reader, and how its sender proves who it is, besides a Bearer token and a secret URL."""
+
+    name: str
+    read: Callable[[Delivery], list[Part]]
+    recognise: Callable[[object], bool]
+    signature: Signature | None = None
+    credential_header: str = ""
+
+
+def _kind(name: str, module: ModuleType, *, signature: Signature | None = None, credential_header: str = "") -> Kind:
+    return Kind(name, module.read, module.recognise, signature, credential_header)
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        _kind("alertmanager", alertmanager),
+        _kind("grafana", grafana),
+        _kind("github", github, signature="github"),
+        _kind("gitlab", gitlab, signature="standard", credential_header="x-gitlab-token"),
+        _kind("standard", standard, signature="standard"),
+        _kind("apprise", apprise),
+    )
+}
+
+
+def kind_of(name: str) -> Kind:
+    """Return the kind of that name. Raises :class:`NotFound`."""
+    try:
+        return KINDS[name]
+    except KeyError:
+        known = ", ".join(KINDS)
+        raise NotFound(f"There is no such kind of webhook; there are {known}.", code="unknown_kind") from None
+
+
+def recognised(payload: object) -> Kind | None:
+    """Return the kind that a body on the plain publish address can only be, if any."""
+    return next((kind for kind in KINDS.values() if kind.recognise(payload)), None)

@@ -1,0 +1,37 @@
+"""Standard Webhooks (standardwebhooks.com): a type, a time and data, with an id in a header. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from notifyx_common.contracts.store.names import Priority
+from notifyx_common.errors import InvalidRequest
+from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, mapping, text
+
+_PRIORITIES: Mapping[str, Priority] = {"low": "low", "normal": "normal", "high": "high", "urgent": "urgent"}
+
+
+def read(delivery: Delivery) -> list[Part]:
+    """Return the one notification of the event; its id is the key."""
+    payload = delivery.payload
+    if not isinstance(payload, dict) or not payload:
+        raise InvalidRequest("A webhook is a JSON object that is not empty.", code="unknown_webhook")
+    data = mapping(payload.get("data"))
+    title = text(data.get("title")) or text(payload.get("type")) or "Event"
+    body = text(data.get("body")) or text(data.get("message")) or text(payload.get("data"))
+    message_id = delivery.headers.get("webhook-id", "")
+    return [
+        delivery.publication(
+            title,
+            body,
+            payload,
+            priority=_PRIORITIES.get(text(data.get("priority")), "normal"),
+            key=event_key("webhook", message_id) if message_id else None,
+        )
+    ]
+
+
+def recognise(_: Any) -> bool:
+    """Return whether a payload can only be of this kind: none can."""
+    return False

@@ -1,0 +1,156 @@
+"""Publishes what one REST request holds for one topic, and makes the answer of it.
+
+One part that is refused never stops the rest. A sender whose parts were refused only for now (a limit, a store that
+cannot be reached) is answered with that error, so that it sends all again: what was accepted is then a replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from prometheus_client import Counter
+from quart import Response
+
+from notifyx_common.contracts.store.log import KeyedNotification, PublishResult
+from notifyx_common.errors import Conflict, NotifyxError
+from notifyx_common.principal import Principal
+from notifyx_common.serving.web import json_response, problem_response
+from notifyx_gateway.errors import RateLimited
+from notifyx_gateway.limits import Limits
+from notifyx_gateway.rest.hooks.publication import Part
+from notifyx_gateway.rest.publish_request import PublishRequest
+from notifyx_gateway.upstream.recipients import Recipients
+from notifyx_gateway.upstream.store import Store
+
+REPLAYED = {"Idempotency-Replayed": "true"}
+
+_CONFLICT = "idempotency_conflict"
+
+
+class Publishing:
+    """Publishes with the limits of REST; ``counted`` counts the outcomes."""
+
+    def __init__(self, store: Store, recipients: Recipients, limits: Limits, counted: Counter) -> None:
+        self._store = store
+        self._recipients = recipients
+        self._limits = limits
+        self._counted = counted
+
+    async def answer(self, principal: Principal, topic: str, wanted: PublishRequest) -> Response:
+        """Publish to ``topic`` and return the response. Raises the error of a request that is one publish."""
+        if wanted.form != "notification" and (wanted.form == "webhook" or len(wanted.parts) != 1):
+            outcomes = await self.publish_all(principal, topic, wanted.parts, by_key=wanted.by_key)
+            return events_response(outcomes) if wanted.form == "events" else listed_response(outcomes)
+        result = await self._publish(principal, topic, wanted.parts[0], by_key=wanted.by_key)
+        replayed = result is None or result.duplicate
+        if wanted.form == "events" or result is None:
+            return Response(status=204, headers=REPLAYED if replayed else {})
+        return json_response(publish_response(result), 201, REPLAYED if replayed else None)
+
+    async def publish_all(
+        self, principal: Principal, topic: str, parts: Sequence[Part], *, by_key: bool
+    ) -> list[PublishResult | NotifyxError | None]:
+        """Publish ``parts`` in their order; return what became of each, ``None`` for a replay with other content."""
+        for error in (await self._recipients.refused(principal, [topic])).values():
+            raise error
+        counted: list[Part] = []
+        wait = 0.0
+        for part in parts:
+            try:
+                if isinstance(part, KeyedNotification):
+                    wait = max(wait, await self._limits.publish(principal, topic))
+                counted.append(part)
+            except RateLimited as error:
+                counted.append(error)
+        if wait:
+            await asyncio.sleep(wait)
+        await self._store.room_to_publish(principal)
+        # Queued one by one, so that their order within the topic is the order of the parts.
+        waiting = [self._enqueue(principal, topic, part) for part in counted]
+        return [self._outcome(one, by_key) for one in await asyncio.gather(*waiting, return_exceptions=True)]
+
+    async def _publish(self, principal: Principal, topic: str, part: Part, *, by_key: bool) -> PublishResult | None:
+        try:
+            for error in (await self._recipients.refused(principal, [topic])).values():
+                raise error
+            if isinstance(part, NotifyxError):
+                raise part
+            if wait := await self._limits.publish(principal, topic):
+                await asyncio.sleep(wait)
+            result = await self._store.publish(principal, topic, part)
+        except NotifyxError as error:
+            if by_key and error.code == _CONFLICT:
+                self._counted.labels("rest", "duplicate").inc()
+                return None
+            self._counted.labels("rest", error.code).inc()
+            raise
+        self._counted.labels("rest", "duplicate" if result.duplicate else "ok").inc()
+        return result
+
+    def _enqueue(self, principal: Principal, topic: str, part: Part) -> asyncio.Future[PublishResult]:
+        try:
+            if isinstance(part, NotifyxError):
+                raise part
+            return self._store.enqueue_publish(principal, topic, part)
+        except NotifyxError as error:
+            failed: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+
+    def _outcome(self, one: PublishResult | BaseException, by_key: bool) -> PublishResult | NotifyxError | None:
+        if isinstance(one, PublishResult):
+            self._counted.labels("rest", "duplicate" if one.duplicate else "ok").inc()
+            return one
+        if not isinstance(one, NotifyxError):
+            raise one
+        if by_key and isinstance(one, Conflict) and one.code == _CONFLICT:
+            self._counted.labels("rest", "duplicate").inc()
+            return None
+        self._counted.labels("rest", one.code).inc()
+        return one
+
+
+def publish_response(result: PublishResult) -> dict[str, Any]:
+    """Return the response to an accepted publish."""
+    return {"id": result.id, "topic": result.topic, "seq": result.seq, "published_at": result.published_at}
+
+
+def events_response(outcomes: Sequence[PublishResult | NotifyxError | None]) -> Response:
+    """Return the response to CloudEvents: empty (a body would be an event) unless one of them was refused."""
+    refused = _refusal(outcomes)
+    if refused is None:
+        return Response(status=204)
+    return _with_items(refused, outcomes)
+
+
+def listed_response(outcomes: Sequence[PublishResult | NotifyxError | None]) -> Response:
+    """Return the response to a webhook: 200 and what became of each part, if any was accepted."""
+    refused = _refusal(outcomes)
+    accepted = any(not isinstance(one, NotifyxError) for one in outcomes)
+    if refused is None or (accepted and not refused.retryable):
+        return json_response({"items": [_item(one) for one in outcomes]})
+    return _with_items(refused, outcomes)
+
+
+def _refusal(outcomes: Sequence[PublishResult | NotifyxError | None]) -> NotifyxError | None:
+    """Return the error that decides on the response: first one that a repetition may end."""
+    errors = [one for one in outcomes if isinstance(one, NotifyxError)]
+    return next((error for error in errors if error.retryable), errors[0] if errors else None)
+
+
+def _with_items(refused: NotifyxError, outcomes: Sequence[PublishResult | NotifyxError | None]) -> Response:
+    response = problem_response(refused)
+    problem = {**refused.to_problem(), "items": [_item(one) for one in outcomes]}
+    response.set_data(orjson.dumps(problem))
+    return response
+
+
+def _item(one: PublishResult | NotifyxError | None) -> dict[str, Any]:
+    if isinstance(one, NotifyxError):
+        return one.to_problem()
+    if one is None:
+        return {"status": 201, "replayed": True}
+    return {"status": 201, **publish_response(one), **({"replayed": True} if one.duplicate else {})}

@@ -1,0 +1,149 @@
+"""``/api/v1/topics/{name}/hooks``: webhooks of other software, and the secrets with which it sends them.
+
+A webhook is authenticated by a Bearer token, by a secret in its URL or in the sender's own header, or by the sender's
+signature, where the URL holds only an id.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quart import Blueprint, Response, g, request
+
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.hooks import CreatedHook, NewHook, OpenedHook, TopicHook
+from notifyx_common.errors import NotFound
+from notifyx_common.principal import Principal
+from notifyx_common.serving.web import json_response
+from notifyx_gateway.rest.authentication import RequestAuthenticator
+from notifyx_gateway.rest.bodies import query, read_bytes, read_model
+from notifyx_gateway.rest.hooks.kinds import Kind, kind_of
+from notifyx_gateway.rest.hooks.publication import Delivery
+from notifyx_gateway.rest.hooks.signatures import require_signature, verify
+from notifyx_gateway.rest.parameters import invalid_parameter, topic_name
+from notifyx_gateway.rest.publish_request import PublishRequest, read_hook
+from notifyx_gateway.rest.publishing import Publishing
+from notifyx_gateway.sizes import Sizes
+from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.credential_changes import CredentialChanges
+from notifyx_gateway.upstream.hooks import HOOK_ID, SECRET, HookSecrets, InvalidHook
+from notifyx_gateway.upstream.identity import bearer_token
+
+EACH = ("alert", "group")
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class HookCallers:
+    """Finds out who sends the webhook of the current request."""
+
+    def __init__(self, request_auth: RequestAuthenticator, secrets: HookSecrets, clock: Clock) -> None:
+        self._request_auth = request_auth
+        self._secrets = secrets
+        self._clock = clock
+
+    async def caller(self, name: str, kind: Kind, credential: str | None, headers: dict[str, str]) -> Principal:
+        """Return the principal. Raises :class:`~notifyx_common.errors.Unauthenticated`."""
+        shown = credential or headers.get(kind.credential_header, "")
+        if not shown:
+            token = bearer_token(headers.get("authorization"))
+            if SECRET.fullmatch(token) is None:
+                return await self._request_auth.principal()
+            shown = token
+        if HOOK_ID.fullmatch(shown) is None or kind.signature is None:
+            return _checked(await self._secrets.by_secret(shown), name, kind)
+        if kind.credential_header and (token := headers.get(kind.credential_header, "")):
+            return _checked(await self._secrets.by_secret(token), name, kind)
+        require_signature(kind.signature, headers)
+        opened = await self._secrets.by_id(shown)
+        principal = _checked(opened, name, kind)
+        now = self._clock.now().timestamp()
+        verify(kind.signature, headers, await read_bytes(), opened.signing_secret or "", now)
+        return principal
+
+
+def hook_routes(
+    *, request_auth: RequestAuthenticator, secrets: HookSecrets, publishing: Publishing, sizes: Sizes, clock: Clock
+) -> Blueprint:
+    """Return the routes that receive webhooks."""
+    blueprint = Blueprint("hooks", __name__, url_prefix="/api/v1")
+    callers = HookCallers(request_auth, secrets, clock)
+
+    async def receive(name: str, kind: str, credential: str | None = None) -> Response:
+        wanted = kind_of(kind)
+        headers = {header.lower(): value for header, value in request.headers.items()}
+        principal = g.caller = await callers.caller(name, wanted, credential, headers)
+        topic = topic_name(name, inbox_of=principal.id)
+        principal.require_scope("publish", topic)
+        each = query("each").get("each", EACH[0])
+        if each not in EACH:
+            raise invalid_parameter("each", "This is alert or group: what becomes one notification.")
+        body = await read_bytes()
+        parts = read_hook(wanted, request.content_type or "", body, Delivery(None, headers, each, sizes=sizes))
+        return await publishing.answer(principal, topic, PublishRequest(parts, "webhook", by_key=True))
+
+    blueprint.add_url_rule("/topics/<name>/hooks/<kind>", "receive", receive, methods=["POST"])
+    blueprint.add_url_rule("/topics/<name>/hooks/<kind>/<credential>", "receive_secret", receive, methods=["POST"])
+    return blueprint
+
+
+def hook_secret_routes(
+    *, request_auth: RequestAuthenticator, auth: Auth, changes: CredentialChanges, base_url: str
+) -> Blueprint:
+    """Return the routes with which people make, list, rotate and delete secrets of webhooks."""
+    blueprint = Blueprint("hook_secrets", __name__, url_prefix="/api/v1")
+
+    @blueprint.post("/topics/<name>/hooks")
+    async def create(name: str) -> Response:
+        principal = await request_auth.principal("manage")
+        topic = topic_name(name, inbox_of=principal.id)
+        wanted = await read_model(NewHook)
+        kind = kind_of(wanted.kind)
+        if wanted.signing_secret is not None and kind.signature is None:
+            raise invalid_parameter("signing_secret", "Senders of this kind do not sign.")
+        created = await auth.create_hook(principal, TopicHook(topic=topic, **dict(wanted)))
+        request_auth.record("hook_created", "succeeded", subject=created.id, reason=f"{created.kind} of {topic}")
+        return json_response(_with_urls(created, base_url), 201, NO_STORE)
+
+    @blueprint.get("/topics/<name>/hooks")
+    async def of_topic(name: str) -> Response:
+        principal = await request_auth.principal("read")
+        topic = topic_name(name, inbox_of=principal.id)
+        query()
+        found = await auth.list_hooks(principal)
+        return json_response({"items": [hook for hook in found.items if hook.topic == topic]})
+
+    @blueprint.post("/hooks/<hook_id>/rotate")
+    async def rotate(hook_id: str) -> Response:
+        principal = await request_auth.principal("manage")
+        created = await auth.rotate_hook(principal, _hook_id(hook_id))
+        request_auth.record("hook_rotated", "succeeded", subject=created.id)
+        await changes.refresh_now()
+        return json_response(_with_urls(created, base_url), 200, NO_STORE)
+
+    @blueprint.delete("/hooks/<hook_id>")
+    async def delete(hook_id: str) -> Response:
+        principal = await request_auth.principal("manage")
+        await auth.delete_hook(principal, _hook_id(hook_id))
+        request_auth.record("hook_deleted", "succeeded", subject=hook_id)
+        await changes.refresh_now()
+        return Response(status=204)
+
+    return blueprint
+
+
+def _checked(opened: OpenedHook, name: str, kind: Kind) -> Principal:
+    if (opened.topic, opened.kind) != (name, kind.name):
+        raise InvalidHook("This secret is that of another topic, or of another kind of webhook.")
+    return opened.principal
+
+
+def _hook_id(text: str) -> str:
+    if HOOK_ID.fullmatch(text) is None:
+        raise NotFound("You have no such secret of a webhook.")
+    return text
+
+
+def _with_urls(created: CreatedHook, base_url: str) -> dict[str, Any]:
+    address = f"{base_url}/api/v1/topics/{created.topic}/hooks/{created.kind}"
+    signed = f"{address}/{created.id}" if created.signing_secret is not None else None
+    return {**created.model_dump(mode="json"), "url": f"{address}/{created.secret}", "signed_url": signed}

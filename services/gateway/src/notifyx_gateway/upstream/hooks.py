@@ -1,0 +1,72 @@
+"""Verifies the secrets of webhooks at auth, and caches the results for a short time in this process alone.
+
+Nothing is shared in memcached: what is cached may be a signing secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from notifyx_common.caching.cache import MemoryTier
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.hooks import OpenedHook
+from notifyx_common.errors import Unauthenticated
+from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.credential_state import Affects
+
+SECRET = re.compile(r"nfh_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+HOOK_ID = re.compile(r"[0-9a-f]{16}")
+
+OPENED_TTL = 30.0
+REJECTED_TTL = 5.0
+MAX_CACHED = 10_000
+"""How long, in seconds, and for how many webhooks a result is cached."""
+
+
+class InvalidHook(Unauthenticated):
+    """The secret of a webhook, or its id, is malformed, unknown or deleted."""
+
+    code = "invalid_hook"
+
+
+class HookSecrets:
+    """Secrets of webhooks as auth knows them."""
+
+    def __init__(self, auth: Auth, clock: Clock) -> None:
+        self._auth = auth
+        self._clock = clock
+        self._cached: MemoryTier[OpenedHook | None] = MemoryTier(MAX_CACHED)
+
+    async def by_secret(self, credential: str) -> OpenedHook:
+        """Return what the webhook with this secret may do. Raises :class:`InvalidHook`."""
+        parts = SECRET.fullmatch(credential)
+        if parts is None:
+            raise InvalidHook("The secret of this webhook is malformed.")
+        return await self._open(parts[1], parts[2])
+
+    async def by_id(self, hook_id: str) -> OpenedHook:
+        """Return what a webhook may do that is signed, with its signing secret. Raises :class:`InvalidHook`."""
+        if HOOK_ID.fullmatch(hook_id) is None:
+            raise InvalidHook("The address of this webhook is malformed.")
+        return await self._open(hook_id, None)
+
+    def forget(self, affects: Affects) -> None:
+        """Verify anew what auth has said something about: a secret that ended, or an account."""
+        for key in self._cached.matching_keys(lambda found: found is not None and affects(found.principal)):
+            self._cached.delete(key)
+
+    async def _open(self, hook_id: str, secret: str | None) -> OpenedHook:
+        key = hashlib.sha256(f"{hook_id} {'' if secret is None else secret}".encode()).hexdigest()
+        now = self._clock.monotonic()
+        if (known := self._cached.get(key, now)) is not None:
+            found = known[0]
+        else:
+            try:
+                found = await self._auth.open_hook(hook_id, secret)
+            except Unauthenticated:
+                found = None
+            self._cached.set(key, found, now + (REJECTED_TTL if found is None else OPENED_TTL))
+        if found is None:
+            raise InvalidHook("This webhook is not valid (any more).")
+        return found

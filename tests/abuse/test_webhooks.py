@@ -1,0 +1,175 @@
+"""Attempts on webhooks: secrets that are guessed, shown elsewhere or ended, signatures that are forged or replayed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from notifyx_common.errors import Unauthenticated
+from notifyx_gateway.rest.hooks.signatures import TOLERANCE, verify
+from notifyx_local.postgres import Cluster
+from support.gateway import Reply, Stack, running_stack
+
+
+@pytest.fixture
+async def stack(postgres: Cluster) -> AsyncIterator[Stack]:
+    async with running_stack(postgres) as running:
+        for topic in ("t", "other"):
+            await running.ok("POST", "/topics", await running.person("ada"), json={"name": topic})
+        yield running
+
+
+async def made(stack: Stack, kind: str, **more: Any) -> dict[str, Any]:
+    """A new secret of ada's for webhooks of ``kind`` to the topic ``t``."""
+    created: dict[str, Any] = await stack.ok(
+        "POST", "/topics/t/hooks", await stack.person("ada"), json={"kind": kind, "name": "ci", **more}
+    )
+    return created
+
+
+async def titles(stack: Stack) -> list[str]:
+    page = await stack.ok("GET", "/topics/t/notifications", await stack.person("ada"))
+    return [item["title"] for item in page["items"]]
+
+
+def path_of(url: str) -> str:
+    return url.partition("/api/v1")[2]
+
+
+ALERT = {"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": "Down"}, "startsAt": "1"}]}
+
+
+async def test_a_secret_url_publishes_to_its_topic_as_its_kind_and_nothing_else(
+    stack: Stack, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    hook = await made(stack, "alertmanager")
+    secret = hook["secret"]
+    assert (await stack.call("POST", path_of(hook["url"]), json=ALERT)).status == 200
+    assert (await stack.call("POST", "/topics/t/hooks/alertmanager", secret, json=ALERT)).status == 200
+    assert await titles(stack) == ["Down"]
+
+    async def refused(path: str, who: str | None = None, **more: Any) -> None:
+        reply = await stack.call("POST", path, who, **{"json": ALERT, **more})
+        assert reply.status == 401, (path, reply.raw)
+        assert secret not in reply.raw.decode()
+
+    wrong = secret[:-1] + ("A" if secret[-1] != "A" else "B")
+    await refused(f"/topics/other/hooks/alertmanager/{secret}")
+    await refused(f"/topics/t/hooks/grafana/{secret}")
+    await refused(f"/topics/t/hooks/alertmanager/{wrong}")
+    await refused(f"/topics/t/hooks/alertmanager/{hook['id']}")  # its id is no secret, and this kind does not sign
+    await refused("/topics/t/hooks/alertmanager/nfh_x")
+    await refused(f"/topics/t/hooks/alertmanager/{ada}")  # a token is for a header
+    await refused("/topics/t/notifications", secret)  # a secret is for webhooks
+    assert (await stack.call("GET", path_of(hook["url"]))).status == 405
+    assert (await stack.call("GET", "/me", secret)).status == 401
+
+    # Others neither see nor end it; its owner sees all but the secret.
+    assert (await stack.ok("GET", "/topics/t/hooks", bob))["items"] == []
+    assert (await stack.call("DELETE", f"/hooks/{hook['id']}", bob)).status == 404
+    assert (await stack.call("POST", f"/hooks/{hook['id']}/rotate", bob)).status == 404
+    (listed,) = (await stack.ok("GET", "/topics/t/hooks", ada))["items"]
+    assert (listed["id"], listed["kind"], listed["name"], listed["signed"]) == (hook["id"], "alertmanager", "ci", False)
+    assert listed["last_used_at"] is not None
+    assert "secret" not in listed
+
+    # Rotated and deleted secrets end at once, although they were in use a moment ago.
+    rotated = await stack.ok("POST", f"/hooks/{hook['id']}/rotate", ada)
+    await refused(path_of(hook["url"]))
+    assert (await stack.call("POST", path_of(rotated["url"]), json=ALERT)).status == 200
+    assert (await stack.call("DELETE", f"/hooks/{hook['id']}", ada)).status == 204
+    await refused(path_of(rotated["url"]))
+    logged = "".join(capfd.readouterr())
+    assert "hook_created" in logged
+    for text in (secret, rotated["secret"], secret[-20:], rotated["secret"][-20:]):
+        assert text not in logged
+
+
+async def test_a_hook_does_no_more_than_its_owner_may(stack: Stack) -> None:
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    bobs = await stack.ok("POST", "/topics/t/hooks", bob, json={"kind": "alertmanager"})
+    reply = await stack.call("POST", path_of(bobs["url"]), json=ALERT)
+    assert reply.status == 403, "bob may not publish to ada's topic"
+    assert await titles(stack) == []
+    key = (await stack.ok("POST", "/api-keys", ada, json={"name": "k", "scopes": ["manage", "publish"]}))["key"]
+    assert (await stack.call("POST", "/topics/t/hooks", key, json={"kind": "github"})).status == 403
+    for body in ({"kind": "nothing"}, {"kind": "grafana", "signing_secret": "x" * 20}, {"kind": "github", "topic": "t"},
+                 {"kind": "github", "signing_secret": "short"}):  # fmt: skip
+        assert (await stack.call("POST", "/topics/t/hooks", ada, json=body)).status in (400, 404)
+
+
+async def test_github_signs_and_a_copy_under_another_id_is_a_replay(stack: Stack) -> None:
+    hook = await made(stack, "github")
+    path, secret = path_of(hook["signed_url"]), hook["signing_secret"]
+    body = json.dumps({"zen": "ok", "repository": {"full_name": "a/b"}}).encode()
+
+    async def send(signed: bytes, key: str, *, delivery: str = "1", event: str = "ping") -> Reply:
+        signature = hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()
+        headers = {"X-Hub-Signature-256": f"sha256={signature}", "X-GitHub-Event": event, "X-GitHub-Delivery": delivery,
+                   "Content-Type": "application/json"}  # fmt: skip
+        return await stack.call("POST", path, data=body, headers=headers)
+
+    assert (await send(body, secret)).status == 200
+    assert (await send(body, secret, delivery="2", event="push")).data["items"][0]["replayed"] is True
+    for reply in (await send(body, "another secret"), await send(body + b" ", secret)):
+        assert (reply.status, reply.code) == (401, "invalid_signature")
+    unsigned = await stack.call("POST", path, data=body, headers={"X-GitHub-Event": "ping"})
+    assert (unsigned.status, unsigned.code) == (401, "invalid_signature")
+    assert await titles(stack) == ["a/b: the webhook is connected"]
+
+    gitlab = await made(stack, "gitlab")
+    sent = {"object_kind": "release", "name": "v1"}
+    shown = {"X-Gitlab-Token": gitlab["secret"]}
+    for address in (f"/topics/t/hooks/gitlab/{gitlab['id']}", "/topics/t/hooks/gitlab"):
+        assert (await stack.call("POST", address, json=sent, headers=shown)).status == 200
+    forged = {"X-Gitlab-Token": gitlab["secret"][:-3] + "abc"}
+    assert (await stack.call("POST", "/topics/t/hooks/gitlab", json=sent, headers=forged)).status == 401
+
+
+async def test_a_standard_webhook_is_verified_and_published_once(stack: Stack) -> None:
+    own = "whsec_" + base64.b64encode(b"k" * 24).decode()
+    hook = await made(stack, "standard", signing_secret=own)
+    assert hook["signing_secret"] == own
+    body = b'{"type":"user.created","data":{}}'
+    headers = signed(body, own, int(time.time()))
+    for _ in range(2):
+        assert (await stack.call("POST", path_of(hook["signed_url"]), data=body, headers=headers)).status == 200
+    reply = await stack.call("POST", path_of(hook["signed_url"]), data=body, headers={**headers, "webhook-id": "msg_2"})
+    assert (reply.status, reply.code) == (401, "invalid_signature")
+    assert await titles(stack) == ["user.created"]
+
+
+def signed(body: bytes, secret: str, at: int) -> dict[str, str]:
+    """The headers of a standard webhook."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    digest = hmac.new(key, b"msg_1.%d.%b" % (at, body), hashlib.sha256).digest()
+    return {"webhook-id": "msg_1", "webhook-timestamp": str(at), "Content-Type": "application/json",
+            "webhook-signature": f"v1,bm9uZQ== v1,{base64.b64encode(digest).decode()}"}  # fmt: skip
+
+
+def test_a_signature_is_worth_nothing_later_or_for_anything_else() -> None:
+    secret, at = "whsec_" + base64.b64encode(b"k" * 24).decode(), 1_700_000_000
+    headers = signed(b"{}", secret, at)
+    for now in (at, at - TOLERANCE, at + TOLERANCE):
+        verify("standard", headers, b"{}", secret, now)
+    for changed, body, key, now in (
+        ({}, b"{}", secret, at + TOLERANCE + 1),
+        ({}, b"{}", secret, at - TOLERANCE - 1),
+        ({"webhook-timestamp": str(at + 1)}, b"{}", secret, at),
+        ({"webhook-timestamp": "-1"}, b"{}", secret, at),
+        ({"webhook-id": ""}, b"{}", secret, at),
+        ({"webhook-signature": headers["webhook-signature"].replace("v1,", "v0,")}, b"{}", secret, at),
+        ({"webhook-signature": "v1,ü"}, b"{}", secret, at),
+        ({}, b"[]", secret, at),
+        ({}, b"{}", "whsec_" + base64.b64encode(b"l" * 24).decode(), at),
+    ):
+        with pytest.raises(Unauthenticated):
+            verify("standard", {**headers, **changed}, body, key, now)

@@ -1,0 +1,229 @@
+"""What each kind of webhook becomes: the requests that senders make, and those that they should not."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyx_common.contracts.store.log import KeyedNotification
+from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError, UnsupportedMediaType
+from notifyx_gateway.rest.hooks.kinds import KINDS, kind_of, recognised
+from notifyx_gateway.rest.hooks.publication import Delivery
+from notifyx_gateway.rest.publish_request import read_hook, read_publish_request
+from notifyx_gateway.sizes import DEFAULT_SIZES
+
+CASES = Path(__file__).parents[3] / "data/webhooks"
+
+
+def case(name: str) -> Any:
+    return json.loads((CASES / f"{name}.json").read_text())
+
+
+def read(kind: str, payload: Any, each: str = "alert", **headers: str) -> list[KeyedNotification]:
+    """The notifications of a webhook whose every part is good."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    parts = kind_of(kind).read(Delivery(payload, named, each))
+    assert all(isinstance(part, KeyedNotification) for part in parts), parts
+    return [part for part in parts if isinstance(part, KeyedNotification)]
+
+
+def test_alertmanagers_own_request_is_an_alert_each() -> None:
+    title = ("Backup late", "DiskFilling on node-c4c")
+    for parts in (read("alertmanager", case("am-no-alertname")), read_publish(case("am-no-alertname"))):
+        assert tuple(part.title for part in parts) == title
+        assert [part.priority for part in parts] == ["high", "urgent"]
+
+
+def read_publish(payload: Any) -> list[KeyedNotification]:
+    """What the plain publish address makes of it."""
+    wanted = read_publish_request({}, "application/json", json.dumps(payload).encode())
+    assert (wanted.form, wanted.by_key) == ("webhook", True)
+    return [part for part in wanted.parts if isinstance(part, KeyedNotification)]
+
+
+def test_a_repeat_has_the_key_of_the_first_and_a_new_alert_its_own() -> None:
+    first, second = read("alertmanager", case("am-repeat-1")), read("alertmanager", case("am-repeat-2"))
+    assert [part.key for part in second][:1] == [part.key for part in first]
+    assert len({part.key for part in second}) == 2
+    assert [part.body for part in first + second][:2] == ["CPU at 91.3 %", "CPU at 97.8 %"]
+
+
+def test_resolved_closes_firing_and_a_pair_of_alertmanagers_has_one_key() -> None:
+    payload = case("am-repeat-1")
+    (firing,) = read("alertmanager", payload)
+    ended = copy.deepcopy(payload)
+    ended["alerts"][0] |= {"status": "resolved", "endsAt": "2026-11-20T09:00:00Z"}
+    (resolved,) = read("alertmanager", ended)
+    assert (resolved.title, resolved.priority) == ("Resolved: CPU high", "normal")
+    assert (resolved.data or {})["closes"] == firing.key != resolved.key
+    ended["alerts"][0]["endsAt"] = "2026-11-20T09:00:03Z"  # as the other of the pair timed it
+    assert read("alertmanager", ended)[0].key == resolved.key
+    again = copy.deepcopy(payload)
+    again["alerts"][0]["startsAt"] = "2026-11-20T10:00:00Z"
+    assert read("alertmanager", again)[0].key != firing.key
+
+
+def test_a_group_is_one_notification_whose_key_is_its_state() -> None:
+    payload = case("am-repeat-2")
+    (group,) = read("alertmanager", payload, each="group")
+    assert (group.title, group.priority) == ("2 firing: CPU high", "urgent")
+    assert group.body == "- CPU high\n- NewOne on node-e5e"
+    payload["alerts"][0]["annotations"]["description"] = "CPU at 99 %"
+    assert read("alertmanager", payload, each="group")[0].key == group.key
+    payload["alerts"][0]["status"] = "resolved"
+    assert read("alertmanager", payload, each="group")[0].key != group.key
+
+
+def test_what_is_too_long_is_shortened_and_marked_and_the_rest_goes_on() -> None:
+    long, other = read("alertmanager", case("am-long-summary"))
+    assert (len(long.title), long.title[-1]) == (200, "…")
+    assert (long.data or {})["shortened"] == ["title"]
+    assert other.title == "DiskFilling on node-f7f"
+    for name in ("am-huge-labels", "am-long-summary"):
+        payload = case(name)
+        payload["alerts"][0]["labels"] |= {f"l{n}": "v" * 500 for n in range(400)}
+        payload["alerts"][0]["annotations"]["description"] = "d" * 100_000
+        huge = read("alertmanager", payload)[0]
+        assert len(orjson.dumps(huge.data)) <= DEFAULT_SIZES.data
+        assert len(huge.body) <= DEFAULT_SIZES.body
+        assert "100000 characters were sent" in huge.body
+        assert {"body", "data"} <= set((huge.data or {})["shortened"])
+
+
+def test_one_bad_alert_never_stops_the_rest_and_alerts_left_out_are_told() -> None:
+    payload = case("am-repeat-2")
+    payload["alerts"][1:1] = ["no alert", {}, {"labels": {"n": 2**70}}, {"labels": {"alertname": {"deep": []}}}]
+    payload["truncatedAlerts"] = 7
+    parts = kind_of("alertmanager").read(Delivery(payload))
+    assert [part.reason if isinstance(part, NotifyxError) else part.title for part in parts] == [
+        "CPU high", "Alert 2 has neither labels nor annotations.", "Alert 3 has neither labels nor annotations.",
+        "Alert without a name", "Alert without a name", "NewOne on node-e5e", "7 more alerts were not sent",
+    ]  # fmt: skip
+
+
+def test_grafana_keeps_its_values_and_links() -> None:
+    (alert,) = read("grafana", case("grafana-webhook"))
+    assert (alert.title, alert.body, alert.priority) == ("High memory on node-292", "Free space is low.", "urgent")
+    assert (alert.data or {})["values"] == {"B": 44.239, "C": 1}
+    assert (alert.data or {})["silenceURL"].startswith("https://grafana")
+    assert [part.title for part in read_publish(case("grafana-webhook"))] == [alert.title]
+
+
+def test_apprise_says_the_same_twice_when_it_is_told_to() -> None:
+    (message,) = read("apprise", case("apprise-default"))
+    assert (message.title, message.body, message.priority, message.key) == (
+        "Backup", "The backup has ended.", "normal", None,
+    )  # fmt: skip
+    assert [part.title for part in read_publish(case("apprise-default"))] == ["Backup"]
+
+
+REPOSITORY = {"repository": {"full_name": "acme/shop"}, "sender": {"login": "ada"}}
+
+
+@pytest.mark.parametrize(
+    ("event", "payload", "title", "body"),
+    [
+        ("ping", {"zen": "Keep it simple."}, "the webhook is connected", "Keep it simple."),
+        ("push", {"ref": "refs/heads/main", "commits": [{"id": "0123456789", "message": "Mend it\n\nmore"}]},
+         "ada pushed 1 commit to main", "- 01234567 Mend it"),
+        ("push", {"ref": "refs/heads/old", "deleted": True}, "ada deleted old", ""),
+        ("pull_request", {"action": "closed", "pull_request": {"number": 7, "title": "Add x", "merged": True}},
+         "ada merged pull request #7: Add x", ""),
+        ("issue_comment", {"action": "created", "issue": {"number": 8, "title": "Bug"}, "comment": {"body": "Yes"}},
+         "ada commented on issue #8: Bug", "Yes"),
+        ("release", {"action": "published", "release": {"name": "v1", "body": "New"}},
+         "ada published release: v1", "New"),
+        ("workflow_run", {"action": "completed", "workflow_run": {"name": "CI", "conclusion": "failure",
+         "head_branch": "main"}}, "CI failure on main", ""),
+        ("something_new", {"action": "made_up"}, "something new made up by ada", ""),
+    ],
+)  # fmt: skip
+def test_github_in_one_line(event: str, payload: dict[str, Any], title: str, body: str) -> None:
+    (told,) = read("github", {**REPOSITORY, **payload}, x_github_event=event)
+    assert (told.title, told.body) == (f"acme/shop: {title}", body)
+    assert (told.priority == "high") == ("failure" in title)
+
+
+@pytest.mark.parametrize(
+    ("payload", "title"),
+    [
+        ({"object_kind": "push", "ref": "refs/heads/main", "user_username": "ada", "total_commits_count": 30,
+          "commits": [{"id": "0123456789", "title": "Mend"}]}, "ada pushed 30 commits to main"),
+        ({"object_kind": "push", "ref": "refs/heads/old", "after": "0" * 40, "user_username": "ada"},
+         "ada deleted old"),
+        ({"object_kind": "tag_push", "ref": "refs/tags/v1", "user_username": "ada"}, "ada pushed the tag v1"),
+        ({"object_kind": "pipeline", "object_attributes": {"status": "failed", "ref": "main"}},
+         "pipeline failed on main"),
+        ({"object_kind": "build", "build_name": "test", "build_status": "failed", "ref": "main"},
+         "job test failed on main"),
+        ({"object_kind": "merge_request", "user": {"username": "ada"}, "object_attributes": {"iid": 4, "action": "open",
+          "title": "Add x"}}, "ada: merge request !4 open: Add x"),
+        ({"object_kind": "note", "user": {"username": "ada"}, "object_attributes": {"noteable_type": "Issue",
+          "note": "Yes"}, "issue": {"title": "Bug"}}, "ada commented on Issue: Bug"),
+        ({"object_kind": "release", "name": "v1"}, "release v1"),
+    ],
+)  # fmt: skip
+def test_gitlab_in_one_line(payload: dict[str, Any], title: str) -> None:
+    (told,) = read("gitlab", {"project": {"path_with_namespace": "acme/shop"}, **payload}, idempotency_key="k")
+    assert told.title == f"acme/shop: {title}"
+    assert (told.priority == "high") == ("failed" in title)
+    assert told.key == read("gitlab", {"object_kind": "x"}, idempotency_key="k")[0].key
+
+
+def test_a_standard_webhook_is_its_type_and_data_and_its_id_is_the_key() -> None:
+    payload = {"type": "user.created", "timestamp": "2026-11-20T08:14:03Z", "data": {"id": 5, "message": "Ada is here"}}
+    (told,) = read("standard", payload, webhook_id="msg_1")
+    assert (told.title, told.body, told.data) == ("user.created", "Ada is here", payload)
+    assert told.key == read("standard", {"type": "x"}, webhook_id="msg_1")[0].key
+    assert read("standard", payload)[0].key is None
+
+
+FOREIGN: list[Any] = [None, 5, "text", [], {}, {"alerts": 5}, {"version": "4"}, {"title": ""}]
+
+
+def test_a_foreign_body_is_refused_with_a_sentence_by_every_kind() -> None:
+    for name, kind in KINDS.items():
+        for payload in FOREIGN:
+            if name == "standard" and payload:
+                continue  # any object may be one
+            with pytest.raises(InvalidRequest) as refused:
+                kind.read(Delivery(payload))
+            assert refused.value.reason.endswith("."), name
+    with pytest.raises(NotFound, match="alertmanager"):
+        kind_of("nothing")
+    for media, body in (("application/json", b"{"), ("application/x-www-form-urlencoded", b"payload=%7B")):
+        with pytest.raises(InvalidRequest):
+            read_hook(kind_of("github"), media, body, Delivery(None))
+    with pytest.raises(UnsupportedMediaType):
+        read_hook(kind_of("github"), "application/xml", b"<a/>", Delivery(None))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(
+        st.sampled_from(["alerts", "status", "labels", "annotations", "severity", "summary", "commits", "object_kind",
+                         "object_attributes", "issue", "data", "type", "title", "message", "version", "startsAt"]),
+        inner, max_size=6,
+    ),
+    max_leaves=30,
+)  # fmt: skip
+
+
+@given(json_values, st.sampled_from(["alert", "group"]), st.sampled_from(["push", "issues", "x" * 300]))
+def test_whatever_comes_is_published_or_refused(payload: Any, each: str, event: str) -> None:
+    for kind in KINDS.values():
+        with contextlib.suppress(InvalidRequest):
+            for part in kind.read(Delivery(payload, {"x-github-event": event}, each)):
+                if isinstance(part, KeyedNotification):
+                    assert len(orjson.dumps(part.data)) <= DEFAULT_SIZES.data
+    recognised(payload)
