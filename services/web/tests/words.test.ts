@@ -55,7 +55,7 @@ describe("what is written", () => {
   it("has data that is an object, and is not empty", () => {
     expect(parseData(' {"a": [1]} ').data).toEqual({ a: [1] });
     expect(parseData("").problem).toBe("");
-    for (const wrong of ["{", "[1]", "3", `{"a":"${"x".repeat(33_000)}"}`])
+    for (const wrong of ["{", "[1]", "3", `{"a":"${"x".repeat(99_000)}"}`])
       expect(parseData(wrong).problem).not.toBe("");
     expect(isEmpty({ title: " ", body: "\n" })).toBe(true);
     expect(isEmpty({ data: { a: 1 } })).toBe(false);

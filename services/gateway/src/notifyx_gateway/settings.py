@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,11 +15,16 @@ from notifyx_common.calls.prometheus import PrometheusSettings
 from notifyx_common.contracts.store.log import MAX_DATA_BYTES
 from notifyx_common.contracts.store.names import MAX_BODY
 
+_APP_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
+
 
 def _origin(value: str) -> str:
+    if value == "null":  # what a browser sends for the pages of file:// and of sandboxes: any of them
+        return value
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or value != f"{parts.scheme}://{parts.netloc}":
-        raise ValueError("an origin is a scheme, a host and perhaps a port, like https://app.example.com")
+    alone = value == f"{parts.scheme}://{parts.netloc}"
+    if not alone or not _APP_SCHEME.match(parts.scheme) or not (parts.netloc or parts.scheme == "file"):
+        raise ValueError("an origin is a scheme, a host and perhaps a port, like https://app.example.com, or null")
     return value.lower()
 
 
@@ -56,7 +62,8 @@ class GatewaySettings(PrometheusSettings):
     ``socket_port``: other services reach this node there. Unset: the ports are this node's."""
 
     allowed_origins: tuple[Origin, ...] = ()
-    """Origins (JSON list) whose pages may use the socket and the API; that of ``public_url`` always may."""
+    """Origins (JSON list) whose pages may use the socket and the API; that of ``public_url`` always may. Those of apps
+    are like ``capacitor://localhost`` and ``file://``; ``null`` is every page without an origin of its own."""
 
     trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     """Networks (JSON list, like ``10.0.0.0/8``) whose ``X-Forwarded-For`` is trusted."""

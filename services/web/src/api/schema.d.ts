@@ -348,7 +348,7 @@ export interface paths {
         put?: never;
         /**
          * Publish to a topic
-         * @description Answered after the commit. Also takes plain text (what `curl -d 'text'` sends is taken as text, whatever content type it says) and CloudEvents 1.0 in both HTTP modes: structured as application/cloudevents+json, binary with `ce-` headers. A CloudEvent's source and id are its idempotency key when no header gives one.
+         * @description Answered after the commit. Also takes plain text (what `curl -d 'text'` sends is taken as text, whatever content type it says) and CloudEvents 1.0: structured as application/cloudevents+json, a batch as application/cloudevents-batch+json, and binary with `ce-` headers. A CloudEvent's source and id are its idempotency key when no header gives one: the same event with other attributes is a replay. Webhooks of Alertmanager, Grafana and Apprise are recognised and published as at `hooks`.
          *
          *     The credential needs the scope `publish`.
          */
@@ -370,11 +370,121 @@ export interface paths {
         put?: never;
         /**
          * Publish to a user's own inbox
-         * @description Answered after the commit. Also takes plain text (what `curl -d 'text'` sends is taken as text, whatever content type it says) and CloudEvents 1.0 in both HTTP modes: structured as application/cloudevents+json, binary with `ce-` headers. A CloudEvent's source and id are its idempotency key when no header gives one.
+         * @description Answered after the commit. Also takes plain text (what `curl -d 'text'` sends is taken as text, whatever content type it says) and CloudEvents 1.0: structured as application/cloudevents+json, a batch as application/cloudevents-batch+json, and binary with `ce-` headers. A CloudEvent's source and id are its idempotency key when no header gives one: the same event with other attributes is a replay. Webhooks of Alertmanager, Grafana and Apprise are recognised and published as at `hooks`.
          *
          *     The credential needs the scope `publish`.
          */
         post: operations["send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{name}/hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One's secrets of webhooks of a topic
+         * @description The credential needs the scope `read`.
+         */
+        get: operations["listHooks"];
+        put?: never;
+        /**
+         * Create the secret of a webhook
+         * @description `url` needs no other credential. A sender that signs (GitHub, Standard Webhooks) gets `signed_url` and `signing_secret`, or brings its own as `signing_secret`; GitLab may show the secret as `X-Gitlab-Token`.
+         *
+         *     The credential needs the scope `manage`.
+         */
+        post: operations["createHook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/hooks/{hook_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace the secret of a webhook
+         * @description The secret before ends at once. To change it without a gap, create another and delete this one.
+         *
+         *     The credential needs the scope `manage`.
+         */
+        post: operations["rotateHook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/hooks/{hook_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete the secret of a webhook
+         * @description The credential needs the scope `manage`.
+         */
+        delete: operations["deleteHook"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{name}/hooks/{kind}/{credential}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive a webhook by a secret URL or a signature
+         * @description As `receiveWebhook`, for senders that cannot send an Authorization header: none is needed.
+         */
+        post: operations["receiveSecretWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{name}/hooks/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive a webhook
+         * @description Publishes what other software posts, as it posts it: an alert or an event each. What was published before is replayed. Where parts were refused only for now, the answer is their error, with `items`: send all again.
+         *
+         *     The credential needs the scope `publish`.
+         */
+        post: operations["receiveWebhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -805,6 +915,11 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * CloudEvents
+         * @description A batch of CloudEvents; each is accepted or rejected by itself.
+         */
+        CloudEvents: components["schemas"]["CloudEvent"][];
+        /**
          * CreatedApiKey
          * @description The one answer that holds ``key``: ``nfx_<id>_<secret>``.
          */
@@ -917,6 +1032,114 @@ export interface components {
             last_seq: number;
             /** Next */
             next: number | null;
+        };
+        /**
+         * Hook
+         * @description The secret of a webhook, without the secret itself. ``signed``: the sender may sign in place of showing it.
+         *
+         *     ``last_used_at`` is when it was last shown; signatures are not recorded.
+         */
+        Hook: {
+            /** Id */
+            id: string;
+            /** Topic */
+            topic: string;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Signed */
+            signed: boolean;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Last Used At */
+            last_used_at: string | null;
+        };
+        /**
+         * HookAnswer
+         * @description What became of each part, in order.
+         */
+        HookAnswer: {
+            /** Items */
+            items: (components["schemas"]["HookPublished"] | components["schemas"]["Problem"])[];
+        };
+        /**
+         * HookPublished
+         * @description An accepted part of a webhook. ``replayed``: it had been published before, and was not published again.
+         */
+        HookPublished: {
+            /**
+             * Status
+             * @constant
+             */
+            status: 201;
+            /**
+             * Id
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Topic
+             * @default null
+             */
+            topic?: string | null;
+            /**
+             * Seq
+             * @default null
+             */
+            seq?: number | null;
+            /**
+             * Published At
+             * @default null
+             */
+            published_at?: string | null;
+            /**
+             * Replayed
+             * @default false
+             */
+            replayed?: boolean;
+        };
+        /**
+         * HookSecret
+         * @description The secret of a webhook, and where to send to: ``url`` holds it, ``signed_url`` needs a signature.
+         */
+        HookSecret: {
+            /** Id */
+            id: string;
+            /** Topic */
+            topic: string;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Signed */
+            signed: boolean;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Last Used At */
+            last_used_at: string | null;
+            /** Secret */
+            secret: string;
+            /** Signing Secret */
+            signing_secret: string | null;
+            /** Url */
+            url: string;
+            /** Signed Url */
+            signed_url: string | null;
+        };
+        /**
+         * Hooks
+         * @description The caller's secrets of webhooks, newest first.
+         */
+        Hooks: {
+            /** Items */
+            items: components["schemas"]["Hook"][];
         };
         /**
          * InboxNotification
@@ -1053,6 +1276,24 @@ export interface components {
              * @default null
              */
             expires_at?: string | null;
+        };
+        /**
+         * NewHook
+         * @description A secret for webhooks of one ``kind``. ``signing_secret``: that of the sender, where the sender makes it.
+         */
+        NewHook: {
+            /** Kind */
+            kind: string;
+            /**
+             * Name
+             * @default
+             */
+            name?: string;
+            /**
+             * Signing Secret
+             * @default null
+             */
+            signing_secret?: string | null;
         };
         /**
          * NewNotification
@@ -1614,6 +1855,7 @@ export type BatchPublished = components['schemas']['BatchPublished'];
 export type BatchRequest = components['schemas']['BatchRequest'];
 export type ClientConfig = components['schemas']['ClientConfig'];
 export type CloudEvent = components['schemas']['CloudEvent'];
+export type CloudEvents = components['schemas']['CloudEvents'];
 export type CreatedApiKey = components['schemas']['CreatedApiKey'];
 export type EmailPolicy = components['schemas']['EmailPolicy'];
 export type EmailResumed = components['schemas']['EmailResumed'];
@@ -1621,12 +1863,18 @@ export type EmailState = components['schemas']['EmailState'];
 export type FieldError = components['schemas']['FieldError'];
 export type Health = components['schemas']['Health'];
 export type HistoryPage = components['schemas']['HistoryPage'];
+export type Hook = components['schemas']['Hook'];
+export type HookAnswer = components['schemas']['HookAnswer'];
+export type HookPublished = components['schemas']['HookPublished'];
+export type HookSecret = components['schemas']['HookSecret'];
+export type Hooks = components['schemas']['Hooks'];
 export type InboxNotification = components['schemas']['InboxNotification'];
 export type InboxPage = components['schemas']['InboxPage'];
 export type KeySet = components['schemas']['KeySet'];
 export type Limit = components['schemas']['Limit'];
 export type NamedSubscriber = components['schemas']['NamedSubscriber'];
 export type NewApiKey = components['schemas']['NewApiKey'];
+export type NewHook = components['schemas']['NewHook'];
 export type NewNotification = components['schemas']['NewNotification'];
 export type NewTopic = components['schemas']['NewTopic'];
 export type Notification = components['schemas']['Notification'];
@@ -3515,9 +3763,19 @@ export interface operations {
                 "application/json": components["schemas"]["NewNotification"];
                 "text/plain": string;
                 "application/cloudevents+json": components["schemas"]["CloudEvent"];
+                "application/cloudevents-batch+json": components["schemas"]["CloudEvents"];
             };
         };
         responses: {
+            /** @description What became of each part of a webhook that was recognised. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookAnswer"];
+                };
+            };
             /** @description It is committed. */
             201: {
                 headers: {
@@ -3526,6 +3784,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Published"];
                 };
+            };
+            /** @description The CloudEvents are committed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Bad Request. */
             400: {
@@ -3647,9 +3912,19 @@ export interface operations {
                 "application/json": components["schemas"]["NewNotification"];
                 "text/plain": string;
                 "application/cloudevents+json": components["schemas"]["CloudEvent"];
+                "application/cloudevents-batch+json": components["schemas"]["CloudEvents"];
             };
         };
         responses: {
+            /** @description What became of each part of a webhook that was recognised. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookAnswer"];
+                };
+            };
             /** @description It is committed. */
             201: {
                 headers: {
@@ -3657,6 +3932,614 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Published"];
+                };
+            };
+            /** @description The CloudEvents are committed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listHooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The topic's name. Where one reads or publishes, `user:<id>` (and `user:me`) is a user's inbox. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hooks"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The topic's name. Where one reads or publishes, `user:<id>` (and `user:me`) is a user's inbox. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHook"];
+            };
+        };
+        responses: {
+            /** @description The secret, shown this once. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookSecret"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotateHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The new secret, shown this once. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookSecret"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    receiveSecretWebhook: {
+        parameters: {
+            query?: {
+                /** @description What of Alertmanager and Grafana becomes one notification. */
+                each?: "alert" | "group";
+            };
+            header?: never;
+            path: {
+                /** @description The topic's name. Where one reads or publishes, `user:<id>` (and `user:me`) is a user's inbox. */
+                name: string;
+                /** @description What sends the webhook. */
+                kind: "alertmanager" | "grafana" | "github" | "gitlab" | "standard" | "apprise";
+                /** @description The secret, or for a webhook that is signed its id. */
+                credential: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description What became of each part. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookAnswer"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    receiveWebhook: {
+        parameters: {
+            query?: {
+                /** @description What of Alertmanager and Grafana becomes one notification. */
+                each?: "alert" | "group";
+            };
+            header?: never;
+            path: {
+                /** @description The topic's name. Where one reads or publishes, `user:<id>` (and `user:me`) is a user's inbox. */
+                name: string;
+                /** @description What sends the webhook. */
+                kind: "alertmanager" | "grafana" | "github" | "gitlab" | "standard" | "apprise";
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description What became of each part. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookAnswer"];
                 };
             };
             /** @description Bad Request. */
@@ -4146,9 +5029,11 @@ export interface operations {
             query?: {
                 /** @description The last seq seen: what follows it comes first. */
                 since?: number;
+                /** @description The same, for clients that cannot set a header; it wins over `since`. */
+                lastEventId?: string;
             };
             header?: {
-                /** @description The same, as browsers send it when they reconnect. */
+                /** @description The same, as browsers send it when they reconnect; it wins over both. */
                 "Last-Event-ID"?: string;
             };
             path: {

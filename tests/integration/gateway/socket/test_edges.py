@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 
@@ -52,8 +53,7 @@ async def gateway(memory: MemoryStore) -> AsyncIterator[Gateway]:
 @pytest.mark.parametrize(
     ("query", "headers", "status", "says"),
     [
-        ("/socket/websocket?token=user.ann", {}, 403, "1.0.0"),
-        ("/socket/websocket?vsn=1.0.0&token=user.ann", {}, 403, "vsn=2.0.0"),
+        ("/socket/websocket?vsn=3.0.0&token=user.ann", {}, 403, "vsn=2.0.0"),
         ("/socket/websocket?vsn=2.0.0", {}, 403, "needs an access token"),
         ("/socket/websocket?vsn=2.0.0&token=forged", {}, 403, "not valid"),
         ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Origin": "https://evil.example.org"}, 403, "origin"),
@@ -101,7 +101,8 @@ async def test_accepted_upgrades(gateway: Gateway, query: str, headers: dict[str
         (lambda raw: raw.frame(1, b"\xff\xfe"), 1007),
         (lambda raw: raw.frame(1, b'{"topic":"x"}'), 1008),
         (lambda raw: raw.frame(1, b'["1","1","topic:news","phx_join"]'), 1008),
-        (lambda raw: raw.frame(1, b'[1,2,"topic:news","phx_join",{}]'), 1008),
+        (lambda raw: raw.frame(1, b'[1,true,"topic:news","phx_join",{}]'), 1008),
+        (lambda raw: raw.frame(1, b'[1,123456789012345678901234567890,"topic:news","phx_join",{}]'), 1008),
         (lambda raw: raw.frame(1, b'["1","1",["topic"],"phx_join",{}]'), 1008),
         (lambda raw: raw.frame(1, b"[" * 4000), 1007),
         (lambda raw: raw.frame(1, orjson.dumps(["1", "1", "t" * 300, "phx_join", {}])), 1008),
@@ -286,3 +287,46 @@ async def test_more_requests_than_are_worked_on_at_once_wait_and_are_all_answere
             ]
             answers = await asyncio.gather(*pushes)
             assert [answer["seq"] for answer in answers] == list(range(1, 101))
+
+
+@pytest.mark.parametrize("vsn", ["", "vsn=1.0.0&"])
+async def test_a_client_of_serializer_1_speaks_in_objects_with_numbers_as_refs(
+    gateway: Gateway, memory: MemoryStore, vsn: str
+) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"ws://127.0.0.1:{gateway.listener.port}/socket/websocket?{vsn}token=user.ann") as socket,
+    ):
+
+        async def told(topic: str, event: str, payload: Any, ref: int) -> dict[str, Any]:
+            await socket.send_json({"topic": topic, "event": event, "payload": payload, "ref": ref})
+            async with asyncio.timeout(60):
+                while True:
+                    message: dict[str, Any] = await socket.receive_json()
+                    seen.append(message)
+                    if message["ref"] == ref:
+                        return message
+
+        seen: list[dict[str, Any]] = []
+        assert (await told("phoenix", "heartbeat", {}, 7))["payload"] == {"status": "ok", "response": {}}
+        joined = await told("topic:news", "phx_join", {}, 8)
+        assert (joined["event"], joined["payload"]["status"]) == ("phx_reply", "ok")
+        await told("topic:news", "publish", {"title": "Built"}, 9)
+        async with asyncio.timeout(60):
+            while seen[-1]["event"] != "notification":
+                seen.append(await socket.receive_json())
+        assert set(seen[-1]) == {"join_ref", "ref", "topic", "event", "payload"}
+        assert (seen[-1]["topic"], seen[-1]["payload"]["title"]) == ("topic:news", "Built")
+        await socket.send_str('["1","1","topic:news","phx_leave",{}]')
+        async with asyncio.timeout(60):
+            while (await socket.receive()).type is not aiohttp.WSMsgType.CLOSE:
+                pass
+        assert socket.close_code == 1008
+
+
+async def test_refs_are_echoed_as_they_came(gateway: Gateway, memory: MemoryStore) -> None:
+    async with connected(gateway) as raw:
+        for ref in (1, "1", 2.0, None):
+            raw.message(ref, ref, "phoenix", "heartbeat", {})
+            async with asyncio.timeout(60):
+                assert (await raw.reply())[:2] == [ref, ref]

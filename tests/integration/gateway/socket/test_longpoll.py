@@ -168,7 +168,7 @@ async def test_refusals(client: Client) -> None:
     assert (await client.get())["status"] == 403
     client.auth = "forged"
     assert (await client.get())["status"] == 403
-    async with client.session.get(client.url, headers={"X-Phoenix-AuthToken": "user.ann"}) as response:
+    async with client.session.get(f"{client.url}?vsn=3.0.0", headers={"X-Phoenix-AuthToken": "user.ann"}) as response:
         assert orjson.loads(await response.read())["status"] == 403
     origin = {"X-Phoenix-AuthToken": "user.ann", "Origin": "https://evil.example.org"}
     async with client.session.get(f"{client.url}?vsn=2.0.0", headers=origin) as response:

@@ -25,8 +25,10 @@ from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.frames import (
     BadFrame,
     SocketFormat,
+    as_object,
     close_frame,
     decode_binary,
+    decode_object,
     decode_text,
     pong_frame,
     text_frame,
@@ -96,6 +98,7 @@ class WebSocketConnection(WSListener):
         "client",
         "closed",
         "last_frame_at",
+        "objects",
     )
 
     transport = "websocket"
@@ -134,6 +137,8 @@ class WebSocketConnection(WSListener):
         self.accepted = self._progress = 0
         self._progress_at = self.last_frame_at = self._loop.time()
         self.closed = True
+        self.objects = False
+        """Whether the client speaks serializer 1.0.0; set before the connection is answered."""
         self.client = ConnectedClient(self, context, make_handler, verified=admission.verified, key=admission.key)
 
     # What picows calls
@@ -233,7 +238,7 @@ class WebSocketConnection(WSListener):
         if self._out is None:
             self._out = []
             self._loop.call_soon(self._flush)
-        self._out.append(text_frame(data))
+        self._out.append(text_frame(as_object(data) if self.objects else data))
 
     def deliver(self, payload: bytes, size: int) -> None:
         """Write framed rows. Close the connection of a client that does not read; it resumes later."""
@@ -280,7 +285,7 @@ class WebSocketConnection(WSListener):
             self._loop.call_later(seconds, self._go_on, OVER_BUDGET)
 
     def format(self, topic: str) -> SocketFormat:
-        return SocketFormat(topic)
+        return SocketFormat(topic, self.objects)
 
     # Pacing
 
@@ -375,7 +380,10 @@ class WebSocketConnection(WSListener):
             self._message(self._kind, message)
 
     def _message(self, kind: WSMsgType, data: bytes) -> None:
-        self.client.message(decode_text(data) if kind == WSMsgType.TEXT else decode_binary(data))
+        if self.objects:
+            self.client.message(decode_object(data))
+        else:
+            self.client.message(decode_text(data) if kind == WSMsgType.TEXT else decode_binary(data))
 
     def _reply_close(self, code: bytes) -> None:
         self._flush()

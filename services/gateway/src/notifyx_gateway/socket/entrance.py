@@ -198,7 +198,9 @@ class Entrance(asyncio.Protocol):
         self._transport.close()  # the deadline still holds for a client that does not read
 
     def _admit(self, upgrade: Upgrade, admission: Admission) -> None:
-        reader = Reader(self._reception.settings, upgrade.subprotocol, self._reception.accept(admission))
+        connection = self._reception.accept(admission)
+        connection.objects = upgrade.objects
+        reader = Reader(self._reception.settings, upgrade.subprotocol, connection)
         self._transport.set_protocol(reader)
         reader.start(self._transport, self._head)
         self._head = b""

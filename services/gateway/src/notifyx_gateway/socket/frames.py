@@ -1,4 +1,7 @@
-"""Encodes and decodes Phoenix Channels v2 messages, and the WebSocket header of what the server sends. Pure.
+"""Encodes and decodes Phoenix Channels messages, and the WebSocket header of what the server sends. Pure.
+
+The serializer 2.0.0 has arrays and binary pushes, 1.0.0 objects. Messages are encoded as arrays; a connection with the
+other serializer converts them (:func:`as_object`), except notifications, which have a prefix of their own.
 
 An invalid frame raises :class:`BadFrame`, which closes the connection.
 """
@@ -7,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.reading import parse_json
 from notifyx_gateway.delivery.cursors import Row
+
+Ref: TypeAlias = str | int | float | None
+"""What a client calls a message; it is echoed as it came, number or text."""
 
 MAX_FIELD = 255
 """Maximum size of a ref, topic or event in UTF-8 bytes: a binary frame cannot carry more."""
@@ -23,7 +29,7 @@ POLICY_VIOLATION = 1008
 
 
 class BadFrame(ValueError):
-    """The data is no Phoenix v2 message. ``code`` is the close code to send."""
+    """The data is no Phoenix message. ``code`` is the close code to send."""
 
     def __init__(self, reason: str, code: int = POLICY_VIOLATION) -> None:
         super().__init__(reason)
@@ -34,8 +40,8 @@ class BadFrame(ValueError):
 class Message:
     """One message from a client, of ``size`` bytes. ``payload`` is any JSON value, or ``bytes`` from a binary push."""
 
-    join_ref: str | None
-    ref: str | None
+    join_ref: Ref
+    ref: Ref
     topic: str
     event: str
     payload: Any
@@ -50,12 +56,19 @@ def decode_text(data: bytes) -> Message:
         raise BadFrame("the message is not valid JSON", INVALID_DATA) from None
     if not isinstance(parts, list) or len(parts) < 5:
         raise BadFrame("a message is a JSON array of join_ref, ref, topic, event and payload")
-    join_ref, ref, topic, event, payload = parts[:5]
-    if not (_is_ref(join_ref) and _is_ref(ref)):
-        raise BadFrame("a ref is a string of at most 255 bytes, or null")
-    if not (_is_name(topic) and _is_name(event)):
-        raise BadFrame("topic and event are strings of 1 to 255 bytes")
-    return Message(join_ref, ref, topic, event, payload, len(data))
+    return _message(*parts[:5], size=len(data))
+
+
+def decode_object(data: bytes) -> Message:
+    """Decode ``{"join_ref", "ref", "topic", "event", "payload"}`` of serializer 1.0.0. Raises :class:`BadFrame`."""
+    try:
+        parts = parse_json(data)
+    except InvalidRequest:
+        raise BadFrame("the message is not valid JSON", INVALID_DATA) from None
+    if not isinstance(parts, dict):
+        raise BadFrame("a message of serializer 1.0.0 is a JSON object of topic, event, payload and ref")
+    fields = (parts.get(name) for name in ("join_ref", "ref", "topic", "event", "payload"))
+    return _message(*fields, size=len(data))
 
 
 def decode_binary(data: bytes) -> Message:
@@ -82,12 +95,18 @@ def decode_binary(data: bytes) -> Message:
     return Message(join_ref or None, ref or None, topic, event, data[position:], len(data))
 
 
-def encode(join_ref: str | None, ref: str | None, topic: str, event: str, payload: Any) -> bytes:
+def encode(join_ref: Ref, ref: Ref, topic: str, event: str, payload: Any) -> bytes:
     """Encode a text message as JSON."""
     return orjson.dumps([join_ref, ref, topic, event, payload])
 
 
-def reply(message: Message, status: str, response: Any, join_ref: str | None) -> bytes:
+def as_object(data: bytes) -> bytes:
+    """Return a message of serializer 1.0.0 for one that :func:`encode` made."""
+    join_ref, ref, topic, event, payload = orjson.loads(data)
+    return orjson.dumps({"join_ref": join_ref, "ref": ref, "topic": topic, "event": event, "payload": payload})
+
+
+def reply(message: Message, status: str, response: Any, join_ref: Ref) -> bytes:
     """Return the ``phx_reply`` to ``message``, with its refs unchanged."""
     return encode(join_ref, message.ref, message.topic, "phx_reply", {"status": status, "response": response})
 
@@ -117,9 +136,11 @@ def pong_frame(data: bytes) -> bytes:
     return bytes((0x8A, len(data))) + data
 
 
-def notification_prefix(topic: str) -> bytes:
-    """Return the text before a notification's JSON in a broadcast to channel ``topic``; ``]`` follows it."""
-    return b'[null,null,%b,"notification",' % orjson.dumps(topic)
+def around_notification(topic: str, *, objects: bool) -> tuple[bytes, bytes]:
+    """Return the texts before and after a notification's JSON in a broadcast to channel ``topic``."""
+    if objects:
+        return b'{"join_ref":null,"ref":null,"topic":%b,"event":"notification","payload":' % orjson.dumps(topic), b"}"
+    return b'[null,null,%b,"notification",' % orjson.dumps(topic), b"]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,21 +148,34 @@ class SocketFormat:
     """Rows as broadcasts on one channel topic: WebSocket frames, joined."""
 
     topic: str
+    objects: bool = False
     transport: str = "websocket"
 
     def encode(self, rows: Sequence[Row]) -> tuple[bytes, int]:
         """Return all rows, each framed, in one buffer."""
-        prefix = notification_prefix(self.topic)
+        prefix, suffix = around_notification(self.topic, objects=self.objects)
         around = len(prefix) + 1
         parts: list[bytes] = []
         for _, raw in rows:
-            parts += (header(around + len(raw)), prefix, raw, b"]")
+            parts += (header(around + len(raw)), prefix, raw, suffix)
         payload = b"".join(parts)
         return payload, len(payload)
 
 
+def _message(join_ref: Any, ref: Any, topic: Any, event: Any, payload: Any, *, size: int) -> Message:
+    if not (_is_ref(join_ref) and _is_ref(ref)):
+        raise BadFrame("a ref is a string of at most 255 bytes, a number, or null")
+    if not (_is_name(topic) and _is_name(event)):
+        raise BadFrame("topic and event are strings of 1 to 255 bytes")
+    return Message(join_ref, ref, topic, event, payload, size)
+
+
 def _is_ref(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and len(value.encode()) <= MAX_FIELD)
+    if isinstance(value, str):
+        return len(value.encode()) <= MAX_FIELD
+    if isinstance(value, int):
+        return not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return value is None or isinstance(value, float)
 
 
 def _is_name(value: Any) -> bool:

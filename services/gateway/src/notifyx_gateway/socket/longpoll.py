@@ -29,9 +29,16 @@ from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.socket.admission import Admission
 from notifyx_gateway.socket.client import INTERNAL_ERROR, ConnectedClient
 from notifyx_gateway.socket.context import SocketContext
-from notifyx_gateway.socket.frames import BadFrame, decode_binary, decode_text, notification_prefix
+from notifyx_gateway.socket.frames import (
+    BadFrame,
+    around_notification,
+    as_object,
+    decode_binary,
+    decode_object,
+    decode_text,
+)
 from notifyx_gateway.socket.longpoll_peers import Peers
-from notifyx_gateway.socket.upgrade import Rejection, reject_origin, reject_version
+from notifyx_gateway.socket.upgrade import Rejection, reject_origin, reject_version, speaks_objects
 from notifyx_gateway.socket.user_channel import make_handler
 from notifyx_gateway.upstream.credential_state import Affects
 
@@ -56,12 +63,13 @@ class TextFormat:
     """Rows as broadcasts on one channel topic: JSON texts."""
 
     topic: str
+    objects: bool = False
     transport: str = "longpoll"
 
     def encode(self, rows: Sequence[Row]) -> tuple[list[bytes], int]:
         """Return one text per row."""
-        prefix = notification_prefix(self.topic)
-        texts = [b"%b%b]" % (prefix, raw) for _, raw in rows]
+        prefix, suffix = around_notification(self.topic, objects=self.objects)
+        texts = [b"%b%b%b" % (prefix, raw, suffix) for _, raw in rows]
         return texts, sum(map(len, texts))
 
 
@@ -70,7 +78,8 @@ class LongPollSession:
 
     transport = "longpoll"
 
-    def __init__(self, context: SocketContext, admission: Admission) -> None:
+    def __init__(self, context: SocketContext, admission: Admission, *, objects: bool = False) -> None:
+        self._objects = objects
         self.closed = False
         self.close_reason = ""
         self.last_poll = asyncio.get_running_loop().time()
@@ -96,7 +105,8 @@ class LongPollSession:
     # ClientTransport
 
     def send(self, data: bytes) -> None:
-        self.deliver((data,), len(data))
+        text = as_object(data) if self._objects else data
+        self.deliver((text,), len(text))
 
     def deliver(self, payload: Iterable[bytes], size: int) -> None:
         if self.closed:
@@ -149,7 +159,7 @@ class LongPollSession:
         self._paused_until = asyncio.get_running_loop().time() + seconds
 
     def format(self, topic: str) -> TextFormat:
-        return TextFormat(topic)
+        return TextFormat(topic, self._objects)
 
     # Output
 
@@ -218,6 +228,9 @@ class LongPollSession:
         wait = self.client.budget.spend(len(line))
         if wait:
             self.pause_for(wait)
+        if self._objects:
+            self.client.message(decode_object(line))
+            return
         if line.startswith(b"["):
             self.client.message(decode_text(line))
             return
@@ -360,7 +373,7 @@ class LongPoll:
         if isinstance(decision, Rejection):
             return _rejected(decision)
         token = secrets.token_urlsafe(24) if self._peers is None else self._peers.new_token()
-        self._sessions[token] = LongPollSession(context, decision)
+        self._sessions[token] = LongPollSession(context, decision, objects=speaks_objects(request.args.get("vsn")))
         self._open.inc()
         return _answer(410, token=token, messages=[])
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from notifyx_gateway.socket.frames import Message, encode, reply
+from notifyx_gateway.socket.frames import Message, Ref, encode, reply
 
 
 class ChannelHandler(Protocol):
@@ -53,7 +53,7 @@ class Channel:
         return self.handler
 
     @property
-    def join_ref(self) -> str | None:
+    def join_ref(self) -> Ref:
         """The ref of this join of the topic."""
         return self.join.join_ref
 
@@ -190,5 +190,5 @@ class ChannelSet:
         return (answer, *self.end(channel, "phx_close"))
 
 
-def _answer(message: Message, status: str, response: Any, join_ref: str | None = None) -> Sequence[Effect]:
+def _answer(message: Message, status: str, response: Any, join_ref: Ref = None) -> Sequence[Effect]:
     return (Send(reply(message, status, response, join_ref)),)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
 VERSION = "2.0.0"
+OBJECTS_VERSION = "1.0.0"
+"""The serializers: arrays, and objects. A client that names none means the second."""
+
 _BEARER = "base64url.bearer.phx."
 
 
@@ -21,6 +24,8 @@ class Upgrade:
 
     token: str = field(repr=False)
     subprotocol: str | None
+    objects: bool = False
+    """Whether the client speaks serializer 1.0.0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ def check_upgrade(
         return refused
     offered = [name.strip() for value in protocols for name in value.split(",")]
     token = bearer(offered) or query.get("token") or query.get("params[token]")
-    return Upgrade(token or "", "phoenix" if "phoenix" in offered else None)
+    return Upgrade(token or "", "phoenix" if "phoenix" in offered else None, speaks_objects(query.get("vsn")))
 
 
 def reject_origin(origin: str | None, allowed: Collection[str]) -> Rejection | None:
@@ -61,11 +66,16 @@ def reject_origin(origin: str | None, allowed: Collection[str]) -> Rejection | N
 
 
 def reject_version(vsn: str | None) -> Rejection | None:
-    """Reject any serializer version except :data:`VERSION`; an absent one means 1.0.0."""
-    if vsn == VERSION:
+    """Reject any serializer version except the two that are spoken; an absent one means 1.0.0."""
+    if vsn in (VERSION, OBJECTS_VERSION, None):
         return None
-    given = vsn if vsn is not None and vsn.isascii() and vsn.isprintable() and len(vsn) < 32 else "1.0.0"
-    return Rejection(403, f"The socket speaks vsn={VERSION}; {given} is not supported.")
+    given = vsn if vsn.isascii() and vsn.isprintable() and len(vsn) < 32 else "this"
+    return Rejection(403, f"The socket speaks vsn={VERSION} and {OBJECTS_VERSION}; {given} is not supported.")
+
+
+def speaks_objects(vsn: str | None) -> bool:
+    """Return whether a client of that serializer version sends and expects objects."""
+    return vsn != VERSION
 
 
 def bearer(offered: Iterable[str]) -> str | None:

@@ -255,10 +255,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST", "/api/v1/topics/{name}/hooks/{kind}/{credential}", "receiveSecretWebhook",
         "Receive a webhook by a secret URL or a signature", "Webhooks",
-        {200: ("What became of each part.", JSON, models.HookAnswer)}, (401, *_PUBLISH_PROBLEMS), _HOOK_BODY,
+        {200: ("What became of each part.", JSON, models.HookAnswer)}, _PUBLISH_PROBLEMS, _HOOK_BODY,
         parameters=(_NAME, _KIND, Parameter("credential", "path", _text("^[^/]+$", 100),
-                    "The secret, or for a webhook that is signed its id."), _EACH), public=True,
-        description="As `receiveWebhook`, for senders that cannot send an Authorization header.",
+                    "The secret, or for a webhook that is signed its id."), _EACH),
+        description="As `receiveWebhook`, for senders that cannot send an Authorization header: none is needed.",
     ),
     Operation(
         "POST", "/api/v1/topics/{name}/hooks/{kind}", "receiveWebhook", "Receive a webhook", "Webhooks",
@@ -306,8 +306,10 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: ("Server-sent events: see the AsyncAPI document.", STREAM, STRING)}, (400, 403, 404, 429, 503),
         scope="read",
         parameters=(_NAME, Parameter("since", "query", _SEQ, "The last seq seen: what follows it comes first."),
+                    Parameter("lastEventId", "query", {"type": "string", "pattern": "^[0-9]{1,15}$"},
+                              "The same, for clients that cannot set a header; it wins over `since`."),
                     Parameter("Last-Event-ID", "header", {"type": "string", "pattern": "^[0-9]{1,15}$"},
-                              "The same, as browsers send it when they reconnect.")),
+                              "The same, as browsers send it when they reconnect; it wins over both.")),
     ),
     Operation(
         "GET", "/api/v1/config", "config", "What a client needs to know first", "Documents",

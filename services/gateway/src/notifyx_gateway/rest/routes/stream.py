@@ -10,7 +10,7 @@ from quart import Blueprint, Response, request
 from notifyx_common.backoff import between
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.joins import JoinResult
-from notifyx_common.errors import Forbidden, InvalidRequest, NotifyxError, TooManyRequests, Unauthenticated, Unavailable
+from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unauthenticated, Unavailable
 from notifyx_common.limiting.places import Cap, Caps, Place, Places
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving.answers import answer
@@ -207,8 +207,10 @@ def _close_after_grace() -> Callable[[], None]:
 
 
 def _since() -> int | None:
-    values = query("since")
+    """Return the last seq that the client has seen. What a browser adds when it reconnects is the newest it knows."""
+    values = query("since", "lastEventId")
     header = request.headers.get("Last-Event-ID", "").strip()
-    if header and "since" in values:
-        raise InvalidRequest("Give either the header Last-Event-ID or the query parameter since.")
-    return query_number({"Last-Event-ID": header}, "Last-Event-ID") if header else query_number(values, "since")
+    for name, text in (("Last-Event-ID", header), ("lastEventId", values.get("lastEventId", ""))):
+        if text:
+            return query_number({name: text}, name)
+    return query_number(values, "since")
