@@ -6,6 +6,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from statistics import median
 
 import asyncpg
 import pytest
@@ -16,11 +17,15 @@ from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.store.log import KeyedNotification
+from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.metrics import Metrics
+from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
+from notifyx_store.app import StoreNode
 from notifyx_store.mail.outbox import lease_due
 from notifyx_store.mail.outbox_fill import fill_outbox
+from support.patience import until
 from support.store import TOKEN, running_store, store_settings, user
 from support.store_database import CONFIG, NOW, new_topic
 
@@ -91,6 +96,63 @@ async def test_slow_pages_leave_connections_to_publishes(store_database: str) ->
             assert published["seq"] == 1
         assert {status for status, _ in await asyncio.gather(*pages)} <= {200, 503}
     await blocker.close()
+
+
+async def test_others_read_a_page_between_those_of_an_account_with_many(store_database: str) -> None:
+    blocker = await asyncpg.connect(store_database)
+    service = StoreNode(store_settings(store_database, database_pool=8, concurrent_pages=1))
+    async with running_store(service.settings, service=service) as node:
+        done: list[str] = []
+
+        async def read(who: Principal) -> None:
+            status, _ = await node.call("GET", "/inbox", who, params={"limit": "10"})
+            assert status in (200, 503)  # a wait for the lock has a limit
+            done.append(who.id)
+
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE ack_exceptions")
+            pages = [asyncio.create_task(read(FLOODER)) for _ in range(10)]
+            await until(lambda: service.parts.pages.usage().waiting == 9)
+            pages.append(asyncio.create_task(read(STRANGER)))
+            await until(lambda: service.parts.pages.usage().waiting == 10)
+        await asyncio.gather(*pages)
+        assert done.index(STRANGER.id) <= 3, "the one at work, and one that had its turn"
+    await blocker.close()
+
+
+async def test_others_acknowledge_between_those_with_many_seqs(store: Store) -> None:
+    await store.create_topic(FLOODER, NewTopic(name="many"))
+    other = next(who for n in range(100) if same_ack_lane(who := user(f"other-{n}"), FLOODER))
+    for who in (FLOODER, other):
+        await store.subscribe(who, "many", SubscriptionSettings())
+    await asyncio.gather(*(store.publish(FLOODER, "many", KeyedNotification(body="x")) for _ in range(600)))
+    answered, ending = 0, asyncio.Event()
+
+    async def flood() -> None:
+        nonlocal answered
+        while not ending.is_set():
+            await store.ack(FLOODER, "many", seqs=list(range(1, 600, 2)))
+            answered += 1
+
+    async def acknowledge(seq: int) -> int:
+        """Return how many of the flood were answered meanwhile."""
+        before = answered
+        await store.ack(other, "many", seqs=[seq])
+        return answered - before
+
+    floods = [asyncio.create_task(flood()) for _ in range(200)]
+    while not answered:
+        await asyncio.sleep(0.01)
+    meanwhile = [await acknowledge(seq) for seq in range(10, 19)]
+    ending.set()
+    await asyncio.gather(*floods)
+    # A request has at most 1000 items, of which each of the flood counts as 31: others meet two of them.
+    assert median(meanwhile) <= 70, meanwhile
+
+
+def same_ack_lane(one: Principal, other: Principal) -> bool:
+    """Whether two users share a lane."""
+    return zlib.crc32(one.id.encode()) % 2 == zlib.crc32(other.id.encode()) % 2
 
 
 async def test_a_flood_of_mail_to_one_delays_no_other(pool: asyncpg.Pool) -> None:

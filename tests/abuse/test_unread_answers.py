@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from notifyx_common.contracts.store.log import HISTORY
@@ -24,14 +25,16 @@ SHARE = 4 << 20
 
 
 @pytest.fixture
-async def stack(postgres: Cluster) -> AsyncIterator[Stack]:
+async def stack(postgres: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[Stack]:
+    """One that has large notifications; a test may give other limits."""
     limits = {
         "http_answer_bytes_each": SHARE,
         "http_answer_wait": 0.5,
         "http_write_timeout": 50,
         "http_idle_timeout": 3600,
+        "account_pages": 20,
     }
-    async with running_stack(postgres, gateway=limits) as running:
+    async with running_stack(postgres, gateway=getattr(request, "param", limits)) as running:
         ada = await running.person("ada")
         await running.ok("POST", "/topics", ada, json={"name": "large"})
         for _ in range(ITEMS // 25):
@@ -123,3 +126,30 @@ async def test_topics_with_long_lists_make_short_pages_that_lead_to_all(stack: S
             if (after := page["next"]) is None:
                 break
         assert names == ["large", *(f"long-{number}" for number in range(5))]
+
+
+@pytest.mark.parametrize("stack", [{"account_pages": 3, "http_answer_wait": 30.0}], indirect=True)
+async def test_an_account_reads_few_pages_at_once_and_others_read_between_them(stack: Stack) -> None:
+    ada, eve = await stack.person("ada"), await stack.person("eve")
+    paths = ["/inbox", "/topics?q=large", "/topics/large/notifications", "/subscriptions"]
+
+    def at_store() -> float:
+        states = [{"pool": "pages", "state": state} for state in ("used", "waiting")]
+        return sum(stack.store.metrics.registry.get_sample_value("notifyx_pool_places", one) or 0.0 for one in states)
+
+    async def arrived(count: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while at_store() < count:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # more would arrive
+        assert at_store() <= count
+
+    blocker = await asyncpg.connect(stack.store.settings.database_url.get_secret_value())
+    async with blocker.transaction():
+        await blocker.execute("LOCK TABLE topics, subscriptions")
+        flood = [asyncio.create_task(stack.call("GET", path, eve)) for path in paths * 4]
+        await arrived(3)
+        others = [asyncio.create_task(stack.call("GET", path, ada)) for path in paths]
+        await arrived(6)
+    assert {reply.status for reply in await asyncio.gather(*others, *flood)} <= {200, 503}
+    await blocker.close()

@@ -55,12 +55,13 @@ class Reply:
 
 @dataclass
 class Stack:
-    """The running services. ``gateway`` is the object, ``url`` where it answers."""
+    """The running services. ``gateway`` and ``store`` are the objects, ``url`` is where the gateway answers."""
 
     url: str
     gateway: GatewayNode
     auth_url: str
     store_url: str
+    store: StoreNode
     session: aiohttp.ClientSession
     people: dict[str, str] = field(default_factory=dict)
 
@@ -170,7 +171,7 @@ async def running_stack(
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE), auto_decompress=False)
         )
-        running = Stack(url, built, auth_url, store_url, session)
+        running = Stack(url, built, auth_url, store_url, store_node, session)
         running.lease("auth", auth_url)
         running.lease("store", store_url)
         if mailer is not None:

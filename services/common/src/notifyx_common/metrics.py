@@ -228,7 +228,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "counter",
         ("queue",),
         "Requests to the store refused because their account, or all accounts together, had too many queued",
-        _one_label("publish", "acks", "joins", "unread", "changes"),
+        _one_label("publish", "acks", "joins", "unread", "changes", "pages"),
     ),
     Metric("notifyx_mail_dispatch_total", "counter", ("outcome",), "Emails dispatched to mailers, by outcome"),
     # store

@@ -159,6 +159,7 @@ class GatewayNode(Node[GatewaySettings]):
                 account_share=settings.queue_account_share,
             ),
             concurrent_changes=settings.account_changes,
+            concurrent_pages=settings.account_pages,
             sizes=self.sizes,
             alarms=self.alarms,
         )

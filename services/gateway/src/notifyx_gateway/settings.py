@@ -239,8 +239,11 @@ class GatewaySettings(PrometheusSettings):
     """Part of a queue that one account may fill. A socket that fills it is paced, a REST request waits up to 2 s."""
 
     account_changes: int = Field(default=4, ge=1, le=100)
-    """Subscriptions and topics that one account changes, pages of logs that its sockets read, and recipients that they
-    look up at the same time; its others wait in order, over all its connections, for at most 8 s."""
+    """Subscriptions and topics that one account changes, and recipients that its sockets look up, at the same time; its
+    others wait in order, over all its connections, for at most 8 s."""
+
+    account_pages: int = Field(default=4, ge=1, le=100)
+    """Pages of logs, inboxes and lists that one account reads at the same time; its others wait likewise."""
 
     memcached_timeout: float = Field(default=OPERATION_TIMEOUT, gt=0, le=5)
     """Timeout of one operation of memcached; after it the request continues without, and the server is ejected."""

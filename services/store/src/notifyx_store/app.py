@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from contextlib import AsyncExitStack
 
@@ -13,6 +12,7 @@ from notifyx_common.alarms import Alarms, watch_memory
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database
 from notifyx_common.errors import InvalidRequest
+from notifyx_common.limiting.turns import SharedTurns
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving import lifecycle
 from notifyx_common.serving.lifecycle import Node
@@ -49,8 +49,9 @@ class StoreNode(Node[StoreSettings]):
             clock=self.clock,
             metrics=self.metrics,
             security=self.security,
-            pages=asyncio.Semaphore(settings.concurrent_pages),
+            pages=SharedTurns(settings.concurrent_pages),
         )
+        self.metrics.observe_pool("pages", self.parts.pages.usage)
         core = StoreMetrics.of(self.metrics)
         origin = uuid.uuid4().hex[:12]
         self.feed = FeedServer(self.parts, core, origin, self.background)

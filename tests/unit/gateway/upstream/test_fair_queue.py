@@ -18,6 +18,7 @@ class Item:
     owner: str
     number: int
     data: bytes = b"x" * 10
+    weight: int = 1
 
 
 def queue(**bounds: Any) -> FairQueue[Item]:
@@ -46,6 +47,16 @@ def test_owners_are_served_in_turn_and_each_in_order() -> None:
     assert [item for item in found if item[0] == "a"] == [("a", n) for n in range(8, 20)]
     assert [item for item in found if item[0] == "c"] == [("c", n) for n in range(6, 20)]
     assert served.owners == 0
+
+
+def test_an_item_counts_by_its_weight() -> None:
+    served = queue()
+    for number, weight in enumerate([50, 3, 1, 1]):
+        served.push("heavy", Item("heavy", number, weight=weight))
+    fill(served, "light", 4)
+    assert take(served) == [("heavy", 0)], "one is taken, whatever it weighs"
+    assert take(served) == [*(("light", n) for n in range(4)), ("heavy", 1), ("heavy", 2)]
+    assert take(served) == [("heavy", 3)]
 
 
 def test_an_owner_for_whom_there_was_no_room_is_the_first_of_the_next_batch() -> None:

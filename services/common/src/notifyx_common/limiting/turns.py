@@ -1,11 +1,14 @@
-"""Work of one key (an account) that waits for its turn, in order, so that one key never occupies what all share."""
+"""Work of keys (accounts) that waits for its turn, in order, so that one key never occupies what all share."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
+
+from notifyx_common.metrics import PoolUsage
 
 
 class KeyedTurns:
@@ -28,3 +31,51 @@ class KeyedTurns:
             yield
         finally:
             turns.release()
+
+
+class SharedTurns:
+    """At most ``concurrent`` works of all keys run at once. Keys that wait are served in turn, each in order."""
+
+    def __init__(self, concurrent: int) -> None:
+        self._free = self._concurrent = concurrent
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @asynccontextmanager
+    async def turn(self, key: str) -> AsyncIterator[None]:
+        """Hold a turn, when those of other keys that wait have had theirs."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(key)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def usage(self) -> PoolUsage:
+        """Return the number of works that run and wait."""
+        waiting = sum(len(places) for places in self._waiting.values())
+        return PoolUsage(self._concurrent - self._free, self._concurrent, waiting)
+
+    async def _wait(self, key: str) -> None:
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, deque()).append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():  # it was granted in this iteration of the event loop
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            key, places = next(iter(self._waiting.items()))
+            place = places.popleft()
+            if places:
+                self._waiting.move_to_end(key)
+            else:
+                del self._waiting[key]
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1

@@ -201,7 +201,7 @@ class StoreChannel:
     async def _read_history(self, push: HistoryPush) -> HistoryPage:
         # A page may have megabytes: a connection reads one at a time, and an account and a node few.
         context = self.client.context
-        async with self.client.reading_history, context.store.turn(self.principal), context.reading_history:
+        async with self.client.reading_history, context.store.page_turn(self.principal), context.reading_history:
             return await context.store.history(
                 self.principal, self.store_topic, after=push.after, before=push.before, limit=push.limit
             )

@@ -30,12 +30,18 @@ MIN_REMAINING = 1.0
 
 
 class QueuedItem(Generic[R]):
-    """One item of a lane: its JSON object, its principal, and the future that its caller awaits."""
+    """One item of a lane: its JSON object, its principal, and the future that its caller awaits.
 
-    __slots__ = ("data", "future", "principal", "until")
+    It counts as ``weight`` items.
+    """
 
-    def __init__(self, data: bytes, principal: Principal | None, future: asyncio.Future[R], until: float) -> None:
+    __slots__ = ("data", "future", "principal", "until", "weight")
+
+    def __init__(
+        self, data: bytes, principal: Principal | None, future: asyncio.Future[R], until: float, weight: int = 1
+    ) -> None:
         self.data = data
+        self.weight = weight
         self.principal = principal
         self.future = future
         self.until = until
@@ -101,10 +107,11 @@ class Lane(Generic[R]):
         self._working = False
         self._closed = False
 
-    def submit(self, data: bytes, principal: Principal | None, owner: str = "") -> asyncio.Future[R]:
+    def submit(self, data: bytes, principal: Principal | None, owner: str = "", weight: int = 1) -> asyncio.Future[R]:
         """Queue an item (a JSON object); the future receives its result or its :class:`NotifyxError`.
 
-        ``owner`` is whose turn it uses, by default the principal's. Raises :class:`TooManyRequests` if the queue is
+        ``owner`` is whose turn it uses, by default the principal's, ``weight`` is how many ordinary items it costs.
+        Raises :class:`TooManyRequests` if the queue is
         full, :class:`Unavailable` after :meth:`close`.
         """
         if self._closed:
@@ -114,7 +121,7 @@ class Lane(Generic[R]):
         now = self._clock.monotonic()
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         try:
-            evicted = self._queue.push(owner, QueuedItem(data, principal, future, now + self._deadline))
+            evicted = self._queue.push(owner, QueuedItem(data, principal, future, now + self._deadline, weight))
         except TooManyRequests:
             self._refused()
             raise
@@ -162,7 +169,7 @@ class Lane(Generic[R]):
                 batch = self._next_batch(started)
                 self._taken.set()
                 await self._send_batch(batch)
-                self._learn(len(batch), self._clock.monotonic() - started)
+                self._learn(sum(item.weight for item in batch), self._clock.monotonic() - started)
         finally:
             self._working = False
 

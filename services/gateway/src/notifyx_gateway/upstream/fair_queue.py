@@ -18,10 +18,13 @@ RETRY_AFTER = 1.0
 
 
 class Queued(Protocol):
-    """What may be queued: its size is that of its data."""
+    """What may be queued: its size is that of its data, and it counts as ``weight`` items in a batch."""
 
     @property
     def data(self) -> bytes: ...
+
+    @property
+    def weight(self) -> int: ...
 
 
 T = TypeVar("T", bound=Queued)
@@ -93,18 +96,21 @@ class FairQueue(Generic[T]):
     def take(self, max_items: int, max_bytes: int, share: int, wanted: Callable[[T], bool]) -> list[T]:
         """Take a batch: from each owner in turn at most ``share`` items and its part of ``max_bytes``.
 
-        Items that are not ``wanted`` any more are dropped. The batch has at least one item, if one is wanted.
+        Items count by their weight. Those that are not ``wanted`` any more are dropped. The batch has at least one
+        item, if one is wanted.
         """
         batch: list[T] = []
-        size = 0
+        size = weight = 0
         owners = len(self._turns)
         owner_bytes = max_bytes // max(1, owners)
         for _ in range(owners):
             backlog = self._backlogs[self._turns[0]]
             taken = taken_bytes = 0
-            while backlog.items and taken < share and len(batch) < max_items:
-                length = len(backlog.items[0].data)
-                if (batch and size + length > max_bytes) or (taken and taken_bytes + length > owner_bytes):
+            while backlog.items and taken < share and weight < max_items:
+                heavy, length = backlog.items[0].weight, len(backlog.items[0].data)
+                if batch and (size + length > max_bytes or weight + heavy > max_items):
+                    break
+                if taken and (taken_bytes + length > owner_bytes or taken + heavy > share):
                     break
                 item = backlog.items.popleft()
                 backlog.bytes -= length
@@ -113,7 +119,8 @@ class FairQueue(Generic[T]):
                 if wanted(item):
                     batch.append(item)
                     size += length
-                    taken += 1
+                    weight += heavy
+                    taken += heavy
                     taken_bytes += length
             if backlog.items and not taken:
                 break  # no room for its next item: this owner is the first of the next batch

@@ -10,7 +10,7 @@ import asyncio
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -96,7 +96,13 @@ TRY_TIMEOUT = 2.5
 """Timeout of one node in seconds, before the next is tried; safe, because batches can be repeated."""
 
 CONCURRENT_CHANGES = 4
-"""Changes and pages of one account that a gateway asks the store for at once, by default."""
+"""Changes of one account that a gateway requests from the store at once, by default."""
+
+CONCURRENT_PAGES = 4
+"""Pages of one account that a gateway reads from the store at once, by default."""
+
+SEQS_OF_AN_ITEM = 10
+"""Single seqs that cost the store as much as one more acknowledgement."""
 
 
 class Store:
@@ -115,17 +121,19 @@ class Store:
         deadline: float = DEADLINE,
         limits: LaneLimits = DEFAULT_LIMITS,
         concurrent_changes: int = CONCURRENT_CHANGES,
+        concurrent_pages: int = CONCURRENT_PAGES,
         sizes: Sizes = DEFAULT_SIZES,
         alarms: Alarms | None = None,
     ) -> None:
-        """``limits`` are those of each lane, ``sizes`` those of a notification, ``concurrent_changes`` is the number of
-        turns of an account (:meth:`turn`); while one of this node's ``alarms`` is on, nothing is published.
+        """``limits`` are those of each lane, ``sizes`` those of a notification, ``concurrent_changes`` and
+        ``concurrent_pages`` the numbers of turns of an account (:meth:`turn`, :meth:`page_turn`); while one of this
+        node's ``alarms`` is on, nothing is published.
         """
         self.alarms = alarms or Alarms(metrics, clock.monotonic)
         self.client = client
         self._sizes = sizes
-        self._turns = KeyedTurns(concurrent_changes)
-        self._turn_refused = metrics.counter("notifyx_queue_refusals_total").labels("changes")
+        self._change_turns, self._page_turns = KeyedTurns(concurrent_changes), KeyedTurns(concurrent_pages)
+        self._turn_refusals = metrics.counter("notifyx_queue_refusals_total")
         crowd = Crowd()
 
         def lanes(kind: str, count: int, send: SendBatch[R]) -> list[Lane[R]]:
@@ -160,17 +168,23 @@ class Store:
         lanes: list[Lane[Any]] = [*self._publishes, *self._acks, *self._joins, *self._unread]
         await asyncio.gather(*(lane.close() for lane in lanes))
 
-    @asynccontextmanager
-    async def turn(self, principal: Principal) -> AsyncIterator[None]:
-        """Wait for one of the few turns of an account, so that it never holds the connections of a store.
-
-        Raises :class:`TooManyRequests` where none comes in time.
+    def turn(self, principal: Principal) -> AbstractAsyncContextManager[None]:
+        """Wait for one of the few turns of an account to change something, so that it never holds the connections of a
+        store. Raises :class:`TooManyRequests` where none comes in time.
         """
+        return self._turn(self._change_turns, "changes", principal)
+
+    def page_turn(self, principal: Principal) -> AbstractAsyncContextManager[None]:
+        """Wait for one of the few turns of an account to read a page of a log, an inbox or a list; as :meth:`turn`."""
+        return self._turn(self._page_turns, "pages", principal)
+
+    @asynccontextmanager
+    async def _turn(self, turns: KeyedTurns, kind: str, principal: Principal) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(self._turns.turn(principal.id, DEADLINE))
+                await stack.enter_async_context(turns.turn(principal.id, DEADLINE))
             except TimeoutError:
-                self._turn_refused.inc()
+                self._turn_refusals.labels(kind).inc()
                 raise TooManyRequests(
                     "This account has too many requests waiting; try again soon.", retry_after=RETRY_AFTER
                 ) from None
@@ -219,7 +233,8 @@ class Store:
             raise InvalidRequest("Give either up_to or seqs.", code="validation_failed")
         item = _checked(AckItem, {"p": 0, "topic": topic, "up_to": up_to, "seqs": seqs})
         data = orjson.dumps(item.model_dump(exclude={"p"}, exclude_none=True))
-        return _lane(self._acks, principal.id).submit(data, principal)
+        weight = 1 + len(seqs or ()) // SEQS_OF_AN_ITEM
+        return _lane(self._acks, principal.id).submit(data, principal, weight=weight)
 
     async def ack(
         self, principal: Principal, topic: str, up_to: int | None = None, seqs: list[int] | None = None

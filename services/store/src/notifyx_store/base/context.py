@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import asyncpg
 
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database
+from notifyx_common.limiting.turns import SharedTurns
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
 from notifyx_store.base.settings import StoreSettings
@@ -28,7 +28,7 @@ class StoreContext:
     clock: Clock
     metrics: Metrics
     security: SecurityLog
-    pages: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT_PAGES))
+    pages: SharedTurns = field(default_factory=lambda: SharedTurns(CONCURRENT_PAGES))
     """Turns of :meth:`reading_pages`."""
 
     @property
@@ -37,10 +37,11 @@ class StoreContext:
         return self.database.pool
 
     @asynccontextmanager
-    async def reading_pages(self) -> AsyncIterator[asyncpg.Connection]:
+    async def reading_pages(self, user: str) -> AsyncIterator[asyncpg.Connection]:
         """Acquire a connection for a read of many rows: a page of a log, an inbox or a list, the ledger.
 
         Only some connections are used for these at once, so that publishes, joins and acknowledgements find others.
+        Users whose reads wait for these are served in turn.
         """
-        async with self.pages, self.pool.acquire() as connection:
+        async with self.pages.turn(user), self.pool.acquire() as connection:
             yield connection

@@ -31,7 +31,7 @@ def inbox_routes(context: StoreContext) -> Blueprint:
         principal = caller()
         principal.require_scope("read")
         after = InboxCursor.decode(query.after) if query.after else NEWEST
-        async with context.reading_pages() as connection:
+        async with context.reading_pages(caller().id) as connection:
             return Raw(
                 await read_inbox(
                     connection,

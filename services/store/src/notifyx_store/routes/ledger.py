@@ -23,7 +23,7 @@ def ledger_routes(context: StoreContext) -> Blueprint:
     @handle(blueprint, TOPIC_STATUSES)
     async def statuses(query: TopicStatusQuery) -> TopicStatuses:
         _check_auditor(caller())
-        async with context.reading_pages() as connection:
+        async with context.reading_pages(caller().id) as connection:
             topics = (await read_topics(connection, query.topics)).values()
             ledgers = await topic_ledgers(connection, [topic.id for topic in topics])
         by_topic = {ledger.topic_id: ledger for ledger in ledgers}
@@ -32,7 +32,7 @@ def ledger_routes(context: StoreContext) -> Blueprint:
     @handle(blueprint, LEDGER)
     async def ledger(_: None) -> Ledger:
         _check_auditor(caller())
-        async with context.reading_pages() as connection:
+        async with context.reading_pages(caller().id) as connection:
             return await read_ledger(connection, context.clock.now())
 
     return blueprint

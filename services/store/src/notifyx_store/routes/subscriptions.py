@@ -48,12 +48,12 @@ def subscription_routes(context: StoreContext) -> Blueprint:
 
     @handle(blueprint, SUBSCRIBERS)
     async def subscribers(page: SubscribersQuery) -> Subscribers:
-        async with context.pool.acquire() as connection:
+        async with context.reading_pages(caller().id) as connection:
             return await subscriptions.subscribers(connection, caller(), page.name, after=page.after, limit=page.limit)
 
     @handle(blueprint, SUBSCRIPTIONS)
     async def mine(_: None) -> Subscriptions:
-        async with context.reading_pages() as connection:
+        async with context.reading_pages(caller().id) as connection:
             return Subscriptions(items=await subscriptions.subscriptions(connection, caller(), context.clock.now()))
 
     return blueprint

@@ -58,7 +58,7 @@ def _add_topics(blueprint: Blueprint, context: StoreContext) -> None:
 
     @handle(blueprint, LIST_TOPICS)
     async def listing(page: TopicsQuery) -> Topics:
-        async with context.reading_pages() as connection:
+        async with context.reading_pages(caller().id) as connection:
             return await list_views(connection, caller(), after=page.after, query=page.q, limit=page.limit)
 
     @handle(blueprint, READ_TOPIC)
@@ -101,7 +101,7 @@ def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
     @handle(blueprint, HISTORY)
     async def history(request: HistoryQuery) -> Raw[HistoryPage]:
         principal = caller()
-        async with context.reading_pages() as connection:
+        async with context.reading_pages(caller().id) as connection:
             topic = await _log_of(connection, context, principal, request.name)
             check_log(principal, topic)
             return Raw(

@@ -122,14 +122,11 @@ def _add_reading(
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
         values = query("after", "before", "limit")
-        await answer().reserve(principal.id, HISTORY.large)
-        page = await history.page(
-            principal,
-            topic,
-            after=query_number(values, "after"),
-            before=query_number(values, "before"),
-            limit=query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE,
-        )
+        after, before = query_number(values, "after"), query_number(values, "before")
+        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+        async with store.page_turn(principal):
+            await answer().reserve(principal.id, HISTORY.large)
+            page = await history.page(principal, topic, after=after, before=before, limit=limit)
         return json_response(page)
 
     @blueprint.post("/topics/<name>/acks")
@@ -147,22 +144,20 @@ def _add_reading(
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
         values = query("after", "before")
-        state = await store.ack_state(
-            principal, topic, after=query_number(values, "after"), before=query_number(values, "before")
-        )
+        after, before = query_number(values, "after"), query_number(values, "before")
+        async with store.page_turn(principal):
+            state = await store.ack_state(principal, topic, after=after, before=before)
         return raw_response(state)
 
     @blueprint.get("/inbox")
     async def inbox() -> Response:
         principal = await request_auth.unrestricted_principal("read")
         values = query("unread", "limit", "after")
-        await answer().reserve(principal.id, INBOX.large)
-        page = await store.inbox(
-            principal,
-            unread=query_flag(values, "unread"),
-            limit=query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE,
-            after=query_text(values, "after", 200),
-        )
+        unread, after = query_flag(values, "unread"), query_text(values, "after", 200)
+        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+        async with store.page_turn(principal):
+            await answer().reserve(principal.id, INBOX.large)
+            page = await store.inbox(principal, unread=unread, limit=limit, after=after)
         return raw_response(page)
 
 

@@ -50,13 +50,11 @@ def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store:
     async def topics() -> Response:
         principal = await request_auth.principal("read")
         values = query("limit", "after", "q")
-        await answer().reserve(principal.id, LIST_TOPICS.large)
-        page = await store.topics(
-            principal,
-            limit=query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE,
-            after=query_text(values, "after", MAX_TEXT) or "",
-            query=query_text(values, "q", MAX_TEXT) or "",
-        )
+        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+        after, searched = query_text(values, "after", MAX_TEXT) or "", query_text(values, "q", MAX_TEXT) or ""
+        async with store.page_turn(principal):
+            await answer().reserve(principal.id, LIST_TOPICS.large)
+            page = await store.topics(principal, limit=limit, after=after, query=searched)
         # An API key for some topics sees only those; the cursor is that of the store's page.
         return json_response(
             Topics(items=[one for one in page.items if principal.covers_topic(one.name)], next=page.next)
@@ -96,12 +94,10 @@ def _add_subscribers(
         topic = topic_name(name)
         principal = await request_auth.principal("manage", topic)
         values = query("limit", "after")
-        page = await store.subscribers(
-            principal,
-            topic,
-            limit=query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_SUBSCRIBERS_PAGE,
-            after=query_text(values, "after", MAX_TEXT) or "",
-        )
+        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_SUBSCRIBERS_PAGE
+        after = query_text(values, "after", MAX_TEXT) or ""
+        async with store.page_turn(principal):
+            page = await store.subscribers(principal, topic, limit=limit, after=after)
         names = await users.names([one.user for one in page.items])
         items = [{**one.model_dump(mode="json"), "name": names.get(one.user)} for one in page.items]
         return json_response({"items": items, "next": page.next})
@@ -136,5 +132,6 @@ def _add_subscriptions(blueprint: Blueprint, request_auth: RequestAuthenticator,
     async def subscriptions() -> Response:
         principal = await request_auth.principal("read")
         query()
-        found = await store.subscriptions(principal)
+        async with store.page_turn(principal):
+            found = await store.subscriptions(principal)
         return json_response(Subscriptions(items=[one for one in found if principal.covers_topic(one.topic)]))
