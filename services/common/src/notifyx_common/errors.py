@@ -214,6 +214,10 @@ class UnexpectedAnswer(Internal):
     """Another service gave an answer that does not match the contract."""
 
 
+BUSY = "busy"
+"""Code of an :class:`Unavailable` that concerns large answers alone: the node serves other requests."""
+
+
 class Unavailable(NotifyxError):
     """A dependency of this request does not answer now; nothing was accepted."""
 

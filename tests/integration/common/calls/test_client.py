@@ -148,6 +148,21 @@ async def test_an_answer_that_refuses_is_final() -> None:
     assert calls == ["refused"]
 
 
+@pytest.mark.parametrize(("code", "ejected"), [("busy", 0), ("unavailable", 1)])
+async def test_a_node_without_room_for_one_answer_keeps_its_other_calls(code: str, ejected: int) -> None:
+    calls: list[str] = []
+
+    async def full(_request: web.Request) -> web.Response:
+        calls.append("full")
+        problem = Unavailable("There is no room.", code=code).to_problem()
+        return web.json_response(problem, status=503)
+
+    async with server(full) as first, server(answering(calls, "other")) as other, client_of(first, other) as client:
+        assert [(await client.send(READ, None)).by for _ in range(2)] == ["other"] * 2
+        assert "full" in calls
+        assert len(client.balancer.ejected(now=0.0)) == ejected
+
+
 async def test_nobody_there_is_unavailable_within_the_deadline() -> None:
     async with client_of(deadline=0.4) as client:
         with pytest.raises(Unavailable):

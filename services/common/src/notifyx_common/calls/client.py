@@ -25,7 +25,7 @@ from notifyx_common.calls.discovery import Discovery
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import Call, Message
 from notifyx_common.contracts.callers import TlsRequired, UnknownService, token_headers
-from notifyx_common.errors import DeadlineExceeded, Internal, NotifyxError, Unavailable, UnexpectedAnswer
+from notifyx_common.errors import BUSY, DeadlineExceeded, Internal, NotifyxError, Unavailable, UnexpectedAnswer
 from notifyx_common.internal_tls import CallOptions, InternalTls, call_options
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -190,7 +190,10 @@ class ServiceClient:
             except (Unavailable, DeadlineExceeded) as error:
                 # After an unknown outcome, a later refused connection must not claim that nothing was accepted.
                 last = last if isinstance(last, DeadlineExceeded) else error
-                self.balancer.failed(endpoint.url, clock.monotonic())
+                if error.code == BUSY:
+                    self.balancer.succeeded(endpoint.url)  # for this call alone there was no room
+                else:
+                    self.balancer.failed(endpoint.url, clock.monotonic())
                 received = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
                 if (received and not pending.repeatable) or pending.pinned is not None:
                     raise

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from quart import Quart, Response, request
 
-from notifyx_common.errors import NotifyxError, TooManyRequests, Unavailable
+from notifyx_common.errors import BUSY, NotifyxError, TooManyRequests, Unavailable
 from notifyx_common.metrics import Metrics, PoolUsage
 from notifyx_common.settings import ServiceSettings
 
@@ -185,7 +185,7 @@ class AnswerBudget:
                 "You have not read the answers to your other requests yet; read them, then try again.",
                 retry_after=wait,
             )
-        return Unavailable("This node holds as many answers as it may; try again.", retry_after=wait)
+        return Unavailable("This node holds as many answers as it may; try again.", code=BUSY, retry_after=wait)
 
 
 def hold_answers(app: Quart, budget: AnswerBudget) -> None:
