@@ -6,7 +6,7 @@ import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
 /** Smaller than this a file is not worth a compressed copy. */
-const LEAST_BYTES = 1024;
+const LEAST_BYTES = 256;
 
 /** Compressed copies beside the built files: the gateway serves them as they are. */
 function precompress(): Plugin {
