@@ -38,7 +38,6 @@ NO_DATA = {
     'result="error"': "there is no memcached that could fail",
     "count by (alertname)": "no alert fires",
     "notifyx_reading_pauses": "nobody sends more than a connection may",
-    "notifyx_pending_output_closed": "everybody reads",
     "notifyx_mail_refusals": "no mail server refuses an address",
     **dict.fromkeys(
         ("notifyx_reconcile", "notifyx_topic_resources", "notifyx_replicas", "notifyx_scaling", "notifyx_probe"),
