@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 
+from notifyx_common.contracts.auth import CREDENTIAL_CHANGES, REQUEST_VERIFICATION
 from notifyx_common.contracts.registry import Lease
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_gateway.app import GatewayNode
@@ -107,7 +108,7 @@ class TwoGateways:
         me = Principal(id=await self.stack.id_of(name), email=f"{name}@example.com")
         token = service_token("gateway", "auth")
         headers = {"Authorization": f"Bearer {token}", PRINCIPAL_HEADER: me.to_header()}
-        path = f"{self.stack.auth_url}/internal/v1/me/verification"
+        path = f"{self.stack.auth_url}{REQUEST_VERIFICATION.path}"
         async with self.stack.session.post(path, headers=headers) as mailed:
             link = (await mailed.json())["token"]
         async with self.stack.session.post(f"{self.stack.url}/verify-email?token={link}", data=answer) as done:
@@ -183,7 +184,7 @@ async def test_a_gateway_learns_what_ended_while_it_was_cut_off_or_not_there(two
     held = await two.hold(signed_in["access_token"])
     connect(stack, two.other, auth="http://127.0.0.1:9")
     calls = two.other.metrics.registry.get_sample_value
-    labels = {"target": "auth", "operation": "GET /internal/v1/credential-changes", "outcome": "unavailable"}
+    labels = {"target": "auth", "operation": CREDENTIAL_CHANGES.operation, "outcome": "unavailable"}
     await until(lambda: calls("notifyx_client_calls_total", labels), "the other gateway does not reach auth")
     await stack.ok("POST", "/token/revoke", data={"token": signed_in["refresh_token"]})
     async with asyncio.timeout(PATIENCE):

@@ -300,7 +300,7 @@ async def test_a_client_of_serializer_1_speaks_in_objects_with_numbers_as_refs(
 
         async def told(topic: str, event: str, payload: Any, ref: int) -> dict[str, Any]:
             await socket.send_json({"topic": topic, "event": event, "payload": payload, "ref": ref})
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     message: dict[str, Any] = await socket.receive_json()
                     seen.append(message)
@@ -312,13 +312,13 @@ async def test_a_client_of_serializer_1_speaks_in_objects_with_numbers_as_refs(
         joined = await told("topic:news", "phx_join", {}, 8)
         assert (joined["event"], joined["payload"]["status"]) == ("phx_reply", "ok")
         await told("topic:news", "publish", {"title": "Built"}, 9)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while seen[-1]["event"] != "notification":
                 seen.append(await socket.receive_json())
         assert set(seen[-1]) == {"join_ref", "ref", "topic", "event", "payload"}
         assert (seen[-1]["topic"], seen[-1]["payload"]["title"]) == ("topic:news", "Built")
         await socket.send_str('["1","1","topic:news","phx_leave",{}]')
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while (await socket.receive()).type is not aiohttp.WSMsgType.CLOSE:
                 pass
         assert socket.close_code == 1008
@@ -328,5 +328,5 @@ async def test_refs_are_echoed_as_they_came(gateway: Gateway, memory: MemoryStor
     async with connected(gateway) as raw:
         for ref in (1, "1", 2.0, None):
             raw.message(ref, ref, "phoenix", "heartbeat", {})
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE):
                 assert (await raw.reply())[:2] == [ref, ref]
