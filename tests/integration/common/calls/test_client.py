@@ -161,6 +161,9 @@ async def test_a_node_without_room_for_one_answer_keeps_its_other_calls(code: st
         assert [(await client.send(READ, None)).by for _ in range(2)] == ["other"] * 2
         assert "full" in calls
         assert len(client.balancer.ejected(now=0.0)) == ejected
+        with pytest.raises(Unavailable) as refused:
+            await client.send(READ, None, endpoint=first)
+        assert refused.value.code == "unavailable", "clients know that one"
 
 
 async def test_nobody_there_is_unavailable_within_the_deadline() -> None:

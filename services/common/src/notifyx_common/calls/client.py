@@ -187,16 +187,19 @@ class ServiceClient:
                 continue
             try:
                 content = await self._send_once(endpoint, pending, min(left, pending.try_timeout))
-            except (Unavailable, DeadlineExceeded) as error:
-                # After an unknown outcome, a later refused connection must not claim that nothing was accepted.
-                last = last if isinstance(last, DeadlineExceeded) else error
+            except (Unavailable, DeadlineExceeded) as failure:
+                error: Unavailable | DeadlineExceeded = failure
                 if error.code == BUSY:
-                    self.balancer.succeeded(endpoint.url)  # for this call alone there was no room
+                    # For this call alone there was no room. To clients of the caller it is like any other outage.
+                    self.balancer.succeeded(endpoint.url)
+                    error = Unavailable(error.reason, retry_after=error.retry_after)
                 else:
                     self.balancer.failed(endpoint.url, clock.monotonic())
+                # After an unknown outcome, a later refused connection must not claim that nothing was accepted.
+                last = last if isinstance(last, DeadlineExceeded) else error
                 received = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
                 if (received and not pending.repeatable) or pending.pinned is not None:
-                    raise
+                    raise error from failure.__cause__
                 tried |= {endpoint.url}
                 failures += 1
                 if len(tried) >= len(self.balancer.endpoints):
