@@ -21,6 +21,7 @@ async def stack(postgres: Cluster, box: Mailbox) -> AsyncIterator[Stack]:
     few: dict[str, Any] = {
         "verification_mailbox_burst": 2,
         "verification_address_burst": 4,
+        "verification_address_interval": 3600,
         "trusted_proxies": ("127.0.0.0/8",),
     }
     few["verification_address_interval"] = 3600

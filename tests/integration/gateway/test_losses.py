@@ -159,7 +159,7 @@ async def test_a_mailer_started_by_hand_joins_stays_and_leaves_with_its_lease(
 
 
 async def test_an_address_that_tries_too_often_is_slowed_down(postgres: Cluster) -> None:
-    limits = {"sign_up_burst": 2, "sign_up_interval": 60, "token_burst": 3, "token_interval": 60,
+    limits = {"sign_up_burst": 2, "sign_up_interval": 3600, "token_burst": 3, "token_interval": 3600,
               "trusted_proxies": ["127.0.0.0/8"]}  # fmt: skip
     async with running_stack(postgres, gateway=limits) as stack:
 
