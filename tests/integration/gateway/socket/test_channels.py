@@ -169,7 +169,7 @@ async def test_create_topic_and_history(gateway: Gateway, memory: MemoryStore) -
         ("publish", {}, "empty_notification"),
         ("publish", {"body": 7}, "validation_failed"),
         ("publish", {"body": "x", "colour": "red"}, "validation_failed"),
-        ("publish", {"body": "x", "data": {"x": "y" * 33_000}}, "data_too_large"),
+        ("publish", {"body": "x", "data": {"x": "y" * 100_000}}, "data_too_large"),
         ("publish", ["body"], "invalid_request"),
         ("ack", {}, "validation_failed"),
         ("ack", {"up_to": 1, "seqs": [1]}, "validation_failed"),
