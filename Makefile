@@ -106,7 +106,7 @@ dashboards: .venv/.dev ## Make the chart's Grafana dashboard from the code in gr
 picture: .venv/.dev ## Draw docs/images/scaling.svg anew
 	@PYTHONPATH=tests $(UV) run --quiet --no-sync --with matplotlib==3.10.8 python docs/figures/scaling.py
 
-bench: .venv/.dev ## Measure flood, steady load and idle memory beside a C program, in one run
+bench: .venv/.dev ## Measure flood, steady load, joins and idle memory beside a C program, in one run
 	@.venv/bin/python tests/bench/run.py $(ARGS)
 
 lock: $(UV) ## Bring uv.lock up to date with the pyproject files

@@ -31,6 +31,11 @@ sys.path.insert(0, str(HERE.parent))
 from support.platform import Platform, eventually, person, running_platform  # noqa: E402 - after the path is set
 
 Result = dict[str, Any]
+Round = dict[str, Result]
+"""The results of one case, by what was measured."""
+
+REFERENCE, BEFORE, OWN = "C, one send a delivery", "before", "Notifyx"
+
 CASES: dict[str, list[str]] = {
     "flood": ["--mode", "flood", "--connections", "1000", "--messages", "200"],
     "steady": ["--mode", "steady", "--connections", "1000", "--rate", "20", "--seconds", "10"],
@@ -110,12 +115,15 @@ async def restarted(platform: Platform, old: int) -> bool:
         return False
 
 
-def measure(rounds: int, cases: list[str]) -> dict[str, list[tuple[Result, Result]]]:
-    """Pairs of (reference, platform) results for each case, taken in turns."""
-    results: dict[str, list[tuple[Result, Result]]] = {case: [] for case in cases}
-    with tempfile.TemporaryDirectory() as folder, running_platform("--log-level", "WARNING") as platform:
-        reference, client = build(Path(folder))
-        port = int(platform.socket.split(":")[2].split("/")[0])
+def measure(rounds: int, cases: list[str], before: Path | None) -> dict[str, list[Round]]:
+    """The results of each case in each round, taken in turns; with ``before``, of the platform of that checkout too."""
+    results: dict[str, list[Round]] = {case: [] for case in cases}
+    with contextlib.ExitStack() as stack:
+        reference, client = build(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        platforms = {OWN: stack.enter_context(running_platform("--log-level", "WARNING"))}
+        if before is not None:
+            older = running_platform("--log-level", "WARNING", interpreter=before / ".venv/bin/python")
+            platforms[BEFORE] = stack.enter_context(older)
         for number in range(rounds):
             for case in cases:
                 with reference_server(reference) as (bare_port, pid):
@@ -123,42 +131,46 @@ def measure(rounds: int, cases: list[str]) -> dict[str, list[tuple[Result, Resul
                         client, bare_port,
                         ["--dialect", "bare", "--path", "/", "--server", str(pid), *CASES[case]],
                     )  # fmt: skip
-                topic = f"bench.{case}.{number}"
-                token = asyncio.run(prepare(platform, topic, fresh=case == "idle"))
-                own = load(
-                    client, port,
-                    ["--topic", topic, "--server", str(platform.pid("gateway")), *CASES[case]], token,
-                )  # fmt: skip
-                results[case].append((bare, own))
-                print(case, number + 1, json.dumps(bare), json.dumps(own), sep="\n  ", file=sys.stderr)
+                found: Round = {REFERENCE: bare}
+                for name, platform in platforms.items():
+                    topic = f"bench.{case}.{number}"
+                    token = asyncio.run(prepare(platform, topic, fresh=case == "idle"))
+                    port = int(platform.socket.split(":")[2].split("/")[0])
+                    found[name] = load(
+                        client, port,
+                        ["--topic", topic, "--server", str(platform.pid("gateway")), *CASES[case]], token,
+                    )  # fmt: skip
+                results[case].append(found)
+                print(case, number + 1, *(f"{name}: {json.dumps(one)}" for name, one in found.items()),
+                      sep="\n  ", file=sys.stderr)  # fmt: skip
     return results
 
 
-def middle(pairs: list[tuple[Result, Result]], side: int, key: str) -> float:
-    return statistics.median(float(pair[side][key]) for pair in pairs)
+def table(results: dict[str, list[Round]]) -> str:
+    """The results as Markdown: medians over the rounds, the lowest and the highest, and ratios within each round."""
+    names = [name for name in (REFERENCE, BEFORE, OWN) if any(name in found for found in next(iter(results.values())))]
+    lines = [f"| case | figure | {' | '.join(names)} | ratio |", "|-|-|" + "-|" * len(names) + "-|"]
 
+    def row(case: str, title: str, key: str, digits: int, compared: bool = True) -> None:
+        rounds = results.get(case, [])
+        if not rounds:
+            return
+        cells = []
+        for name in names:
+            values = sorted(float(found[name][key]) for found in rounds)
+            spread = f" ({values[0]:,.{digits}f} to {values[-1]:,.{digits}f})" if len(values) > 1 else ""
+            shown = compared or name != REFERENCE
+            cells.append(f"{statistics.median(values):,.{digits}f}{spread}" if shown else "-")
+        ratios = [float(found[OWN][key]) / max(float(found[REFERENCE][key]), 1e-9) for found in rounds]
+        cells.append(f"{statistics.median(ratios):,.1f}" if compared else "-")
+        lines.append(f"| {case} | {title} | {' | '.join(cells)} |")
 
-def table(results: dict[str, list[tuple[Result, Result]]]) -> str:
-    """The results as Markdown: medians over the rounds, and ratios within each round."""
-    lines = ["| case | figure | C, one send a delivery | Notifyx | ratio |", "|-|-|-|-|-|"]
-
-    def row(case: str, title: str, key: str, digits: int) -> None:
-        pairs = results[case]
-        ratio = statistics.median(float(own[key]) / max(float(bare[key]), 1e-9) for bare, own in pairs)
-        bare, own = middle(pairs, 0, key), middle(pairs, 1, key)
-        lines.append(f"| {case} | {title} | {bare:,.{digits}f} | {own:,.{digits}f} | {ratio:,.1f} |")
-
-    if "flood" in results:
-        row("flood", "deliveries a second, 1000 x 200", "deliveries_per_second", 0)
-        row("flood", "p99 latency, ms", "p99_ms", 0)
-    if "steady" in results:
-        row("steady", "p50 latency, ms, 20 messages/s x 1000", "p50_ms", 1)
-        row("steady", "p99 latency, ms", "p99_ms", 1)
-    if "joins" in results:
-        row("joins", "connections joined a second, 64 at a time", "joins_per_second", 0)
-    if "idle" in results:
-        memory = middle(results["idle"], 1, "kb_per_connection")
-        lines.append(f"| idle | gateway memory a joined connection, kB | - | {memory:,.1f} | - |")
+    row("flood", "deliveries a second, 1000 x 200", "deliveries_per_second", 0)
+    row("flood", "p99 latency, ms", "p99_ms", 0)
+    row("steady", "p50 latency, ms, 20 messages/s x 1000", "p50_ms", 1)
+    row("steady", "p99 latency, ms", "p99_ms", 1)
+    row("joins", "connections joined a second, 64 at a time", "joins_per_second", 0)
+    row("idle", "gateway memory a joined connection, kB", "kb_per_connection", 1, compared=False)
     return "\n".join(lines)
 
 
@@ -167,9 +179,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 11), metavar="1..10")
     parser.add_argument("--case", action="append", choices=CASES, help="only this case; may be repeated")
+    parser.add_argument("--before", type=Path, help="also measure the platform of this other checkout, in turns")
     parser.add_argument("--write", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
-    text = table(measure(arguments.rounds, arguments.case or list(CASES)))
+    text = table(measure(arguments.rounds, arguments.case or list(CASES), arguments.before))
     print(text)
     if arguments.write is not None:
         arguments.write.write_text(f"{text}\n")

@@ -125,10 +125,13 @@ class Platform:
 
 
 @contextlib.contextmanager
-def running_platform(*arguments: str, data: Path | None = None, web: bool = False) -> Iterator[Platform]:
+def running_platform(
+    *arguments: str, data: Path | None = None, web: bool = False, interpreter: Path | None = None
+) -> Iterator[Platform]:
     """``notifyx up`` from ready to gone. Fails when a process is left behind.
 
-    ``web``: with the web client, whose build would take the processor from tests that watch the time.
+    ``web``: with the web client, whose build would take the processor from tests that watch the time. With the
+    ``interpreter`` of another checkout, its platform runs.
     """
     with contextlib.ExitStack() as stack:
         if data is None:
@@ -139,7 +142,8 @@ def running_platform(*arguments: str, data: Path | None = None, web: bool = Fals
         ready_file.unlink(missing_ok=True)
         ports = {name: free_port() for name in ("port", "socket-port", "mailbox-port", "smtp-port")}
         command = [
-            *python(), "-m", "notifyx", "up", "--data", str(data), "--json-ready", str(ready_file),
+            *(python() if interpreter is None else (interpreter,)), "-m", "notifyx", "up",
+            "--data", str(data), "--json-ready", str(ready_file),
             "--web" if web else "--no-web",
             *(part for name, port in ports.items() for part in (f"--{name}", str(port))), *arguments,
         ]  # fmt: skip
