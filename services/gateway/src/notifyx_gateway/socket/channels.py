@@ -93,7 +93,7 @@ class StoreChannel:
         """Start the delivery; the reply to the join has been sent."""
         assert self._result is not None, "a channel goes live after its join"
         self._attached = True
-        self.client.context.metrics.gauge("notifyx_channels").labels(self.kind).inc()
+        self.client.context.channels[self.kind].inc()
         self.client.context.hub.attach(self, self._result, self._since)
         self._result = None
 
@@ -101,7 +101,7 @@ class StoreChannel:
         """Detach from the hub."""
         if self._attached:
             self._attached = False
-            self.client.context.metrics.gauge("notifyx_channels").labels(self.kind).dec()
+            self.client.context.channels[self.kind].dec()
             self.client.context.hub.detach(self)
 
     def credential_changed(self) -> None:

@@ -278,6 +278,8 @@ class ConnectedClient:
         """Return the tasks of this client, which end with the connection; most connections have none."""
         if self._tasks is None:
             self._tasks = Tasks(self.context.background)
+            if self.transport.closed:
+                self._tasks.cancel()
         return self._tasks
 
     def _dispatch(self, channel: Channel, message: Message) -> None:
@@ -354,17 +356,17 @@ class ConnectedClient:
 
     def _join_checked(self, channel: Channel, handler: JoiningHandler, checked: asyncio.Future[JoinResult]) -> None:
         self._joins.pop(channel, None)
+        self._end(channel.join)
         if checked.cancelled():
             self._count_join("left")
         elif (error := checked.exception()) is None:
-            self._count_join("ok")
+            self.context.joined.inc()
             self.apply(self.channel_set.accept(channel, handler.accepted(checked.result())))
         elif isinstance(error, NotifyxError):
             self._reject_join(channel, error)
         else:
             log.error("join_failed", exc_info=error)
             self._reject_join(channel, Internal("join crashed"))
-        self._end(channel.join)
 
     def _reject_join(self, channel: Channel, error: NotifyxError) -> None:
         self._record_refusal(channel, error)

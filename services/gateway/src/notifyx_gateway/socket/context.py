@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+
+from prometheus_client import Counter, Gauge
 
 from notifyx_common.background import Background
 from notifyx_common.clock import Clock
@@ -49,3 +51,7 @@ class SocketContext:
     rates: Rates
     reading_history: asyncio.Semaphore
     turns: Turns
+    joined: Counter
+    """``notifyx_joins_total`` of the joins that are accepted."""
+    channels: Mapping[str, Gauge]
+    """``notifyx_channels`` by kind."""

@@ -84,6 +84,8 @@ class SocketListener:
             rates=settings.rates,
             reading_history=asyncio.Semaphore(MAX_HISTORIES),
             turns=Turns(),
+            joined=metrics.counter("notifyx_joins_total").labels("ok"),
+            channels={kind: metrics.gauge("notifyx_channels").labels(kind) for kind in ("topic", "user")},
         )
         """Shared with the long poll."""
         self._settings = settings
@@ -102,7 +104,9 @@ class SocketListener:
         shared = self._settings.shared
         sock = bind(self._settings.host, self._settings.port, "NOTIFYX_SOCKET_PORT", shared=shared)
         self.port = sock.getsockname()[1]
+        # Accepted connections inherit both.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server = await asyncio.get_running_loop().create_server(
             self._reception.protocol, sock=sock, backlog=BACKLOG, start_serving=not shared
         )

@@ -1,7 +1,7 @@
 """The protocol of an admitted connection: picows, with what is the same for all connections left out of each.
 
 Thousands of connections come at once when a node is lost, so this path and what stays of it in memory are short: one
-complete request is answered without a timer, the socket's options are those that the event loop has set, and of the
+complete request is answered without a timer, the socket's options are those of the listening one, and of the
 headers nothing is kept.
 """
 
@@ -116,7 +116,7 @@ class _Accepted:
 
 
 class _PicowsTransport:
-    """A transport as picows sees it, which reads and sets options of the socket that the event loop has set already."""
+    """A transport as picows sees it, which reads and sets options of each socket that the listening one has already."""
 
     __slots__ = ("transport", "write")
 

@@ -12,6 +12,10 @@ VERSION = "2.0.0"
 OBJECTS_VERSION = "1.0.0"
 """The serializers: arrays, and objects. A client that names none means the second."""
 
+PATH = "/socket/websocket"
+_USUAL_TARGET = f"{PATH}?vsn={VERSION}"
+"""What clients ask for that send their token in a header."""
+
 _BEARER = "base64url.bearer.phx."
 
 
@@ -41,13 +45,16 @@ def check_upgrade(
     target: str, headers: Mapping[str, str], protocols: Iterable[str], allowed_origins: Collection[str]
 ) -> Upgrade | Rejection:
     """Check the request for ``target`` (path and query); ``protocols`` are the values of Sec-WebSocket-Protocol."""
-    try:
-        parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100))
-    except ValueError:
-        return Rejection(400, "The request target is malformed.")
-    if parts.path != "/socket/websocket":
-        return Rejection(404, "The socket is at /socket/websocket.")
+    if target == _USUAL_TARGET:
+        query = {"vsn": VERSION}
+    else:
+        try:
+            parts = urlsplit(target)
+            query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100))
+        except ValueError:
+            return Rejection(400, "The request target is malformed.")
+        if parts.path != PATH:
+            return Rejection(404, f"The socket is at {PATH}.")
     if headers.get("Sec-WebSocket-Version") != "13":
         return Rejection(400, "The socket speaks WebSocket version 13.")
     refused = reject_origin(headers.get("Origin"), allowed_origins) or reject_version(query.get("vsn"))
