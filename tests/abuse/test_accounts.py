@@ -32,6 +32,9 @@ async def test_an_account_that_a_stranger_made_is_not_verified_with_the_stranger
         thief = await auth.signed_in(await auth.sign_up("ada@example.org", THIEF), THIEF)
         refresh_token = (await auth.sign_in("ada@example.org", THIEF)).data["refresh_token"]
         key = (await auth.call("POST", "/api-keys", {"name": "k"}, as_=thief)).data["key"]
+        hook = (await auth.call("POST", "/hooks", {"topic": "t", "kind": "github", "name": "h"}, as_=thief)).data
+        opening = {"hook_id": hook["id"], "secret": hook["secret"].rpartition(f"{hook['id']}_")[2]}
+        assert (await auth.call("POST", "/hooks:open", opening)).status == 200
         token = (await auth.call("POST", "/me/verification", as_=thief)).data["token"]
         # The mailbox alone proves nothing about the password, and a wrong one does not spend the link.
         for proof in ({}, {"password": "a guess"}, {"new_password": "password1"}):
@@ -43,6 +46,7 @@ async def test_an_account_that_a_stranger_made_is_not_verified_with_the_stranger
         assert (await auth.sign_in("ada@example.org", THIEF)).status == 400
         assert (await auth.refresh(refresh_token)).status == 400
         assert (await auth.call("POST", "/api-keys:verify", {"key": key})).status == 401
+        assert (await auth.call("POST", "/hooks:open", opening)).status == 401
         # An access token of before is still signed, and makes nothing that lasts.
         for old in (thief, thief.model_copy(update={"session": None}), thief.model_copy(update={"session": "x"})):
             refused = await auth.call("POST", "/api-keys", {"name": "k"}, as_=old)

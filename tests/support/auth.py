@@ -76,7 +76,11 @@ class RunningAuth:
         headers = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
         if as_ is not None:
             headers[PRINCIPAL_HEADER] = as_.to_header()
-        if as_ is not None and as_.session is not None and (method, path) == ("POST", "/api-keys"):
+        if (
+            as_ is not None
+            and as_.session is not None
+            and (method, path) in (("POST", "/api-keys"), ("POST", "/hooks"))
+        ):
             path = f"{path}?session={as_.session}"
         client = self.service.app.test_client()
         response = await client.open(f"{V1}{path}", method=method, headers=headers, json=body)

@@ -11,7 +11,7 @@ from notifyx_auth import sessions
 from notifyx_auth.credential_changes import Change, ChangeLog
 from notifyx_auth.credentials import KeyParts, digest, new_api_key, verify_secret
 from notifyx_auth.errors import TooManyApiKeys
-from notifyx_auth.models import ApiKey, User
+from notifyx_auth.models import ApiKey, Hook, User
 from notifyx_auth.users import by_id
 from notifyx_common.contracts.auth import ApiKey as ApiKeyView
 from notifyx_common.contracts.auth import CreatedApiKey, NewApiKey
@@ -81,10 +81,15 @@ async def delete(owner: Principal, key_id: str, changes: ChangeLog, now: datetim
 
 
 async def delete_all(user: User) -> list[Change]:
-    """Delete the keys of ``user``; return the changes, which the caller records last in the transaction."""
+    """Delete the keys of ``user``, those in the addresses of webhooks too.
+
+    Return the changes, which the caller records last in the transaction.
+    """
     ids = [row.id for row in await ApiKey.filter(user=user).select_for_update()]
+    hook_ids = [row.id for row in await Hook.filter(user=user).select_for_update()]
     await ApiKey.filter(id__in=ids).delete()
-    return [Change("api_key", key_id) for key_id in ids]
+    await Hook.filter(id__in=hook_ids).delete()
+    return [Change("api_key", key_id) for key_id in (*ids, *hook_ids)]
 
 
 async def verify(given: KeyParts | None, now: datetime) -> ApiKey | None:
