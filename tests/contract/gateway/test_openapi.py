@@ -25,7 +25,10 @@ from notifyx_local.postgres import Cluster
 from support.gateway import running_stack
 
 DASHBOARD = {"/dashboard", "/dashboard/live", "/dashboard/dashboard.js"}
-PAGES = {*DASHBOARD, "/unsubscribe", "/verify-email", "/favicon.svg", "/front.js", "/assets/<path:name>", *ADDRESSES}
+PAGES = {
+    *DASHBOARD, "/acknowledge", "/unsubscribe", "/verify-email", "/favicon.svg", "/front.js",
+    "/assets/<path:name>", *ADDRESSES,
+}  # fmt: skip
 
 
 def document() -> dict[str, Any]:

@@ -65,7 +65,7 @@ class StoreNode(Node[StoreSettings]):
             topic_routes(self.parts),
             subscription_routes(self.parts),
             feed_routes(self.parts, self.feed),
-            outbox_routes(self.parts),
+            outbox_routes(self.parts, core),
             inbox_routes(self.parts),
             ledger_routes(self.parts),
         ):

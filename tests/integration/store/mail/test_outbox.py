@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
+import pytest
+from pydantic import SecretStr
 
 from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
-from notifyx_store.mail import outbox, unsubscribe
+from notifyx_common.errors import InvalidRequest
+from notifyx_store.mail import acknowledge_link, outbox, unsubscribe
 from notifyx_store.mail.outbox_fill import fill_outbox, topics_behind
 from notifyx_store.mail.outbox_rules import DIGEST_ITEMS
 from notifyx_store.maintenance.ledger import email_ledger
@@ -86,6 +89,7 @@ async def test_a_mail_is_made_from_what_was_published(pool: asyncpg.Pool) -> Non
             "data": None, "priority": "normal", "publisher": "Ann", "published_at": "2026-03-04T05:06:07.000Z",
         },
         unsubscribe_token=unsubscribe.sign(subscription, CONFIG.secret),
+        acknowledge_token=acknowledge_link.sign(UUID(mail.id), NOW + CONFIG.link_lifetime, CONFIG.secret),
         attempt=1,
     )  # fmt: skip
 
@@ -240,6 +244,42 @@ async def test_leaving_or_one_click_fences_what_waits(pool: asyncpg.Pool) -> Non
     ]
     # The subscription itself stays.
     assert await pool.fetchval("SELECT count(*) FROM subscriptions WHERE ended_at IS NULL AND user_id = 'bob'") == 1
+
+
+async def test_an_acknowledge_link_names_what_its_mail_is_about(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool, digest_every=3600)
+    await topic.subscribe("ann", "every")
+    await topic.subscribe("bob", "digest")
+    await topic.publish(3)
+    await fill(topic)
+    singles = await claim(pool)
+    [digest] = [mail for mail in await claim(pool, after(3600)) if mail.template == "digest"]
+    async with pool.acquire() as connection:
+        for mail, user, seqs in ((singles[1], "ann", [2]), (digest, "bob", [1, 2, 3])):
+            named = acknowledge_link.verify(mail.acknowledge_token, [CONFIG.secret], NOW)
+            [about] = await acknowledge_link.mailed(connection, named)
+            assert (about.topic_id, about.user, sorted(about.seqs)) == (topic.id, user, seqs)
+        await connection.execute("DELETE FROM outbox")
+        with pytest.raises(InvalidRequest, match="too old"):
+            await acknowledge_link.mailed(connection, named)
+
+
+def test_an_acknowledge_link_is_signed_for_one_purpose_and_ends() -> None:
+    mail, secret, other = uuid4(), CONFIG.secret, SecretStr("another secret of a store")
+    token = acknowledge_link.sign(mail, after(60), secret)
+    assert acknowledge_link.verify(token, [secret], after(59)) == mail
+    assert acknowledge_link.verify(token, [secret, other], NOW) == mail, "a secret that was replaced still counts"
+    with pytest.raises(InvalidRequest, match="too old"):
+        acknowledge_link.verify(token, [secret], after(60))
+    unsubscribing = unsubscribe.sign(7, secret)
+    later = token.replace(token.split(".")[1], str(int(after(9999).timestamp())))
+    for forged in (later, token[:-1], token + "A", f"{uuid4().hex}{token[32:]}", unsubscribing, "", "a.b.c", "\0"):
+        with pytest.raises(InvalidRequest, match="not valid"):
+            acknowledge_link.verify(forged, [secret], NOW)
+    with pytest.raises(InvalidRequest, match="not valid"):
+        acknowledge_link.verify(token, [other], NOW)
+    with pytest.raises(InvalidRequest):
+        unsubscribe.verify(token, [secret])
 
 
 async def test_a_click_in_an_old_mail_means_the_subscription_of_today(pool: asyncpg.Pool) -> None:

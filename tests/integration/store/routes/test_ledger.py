@@ -166,6 +166,8 @@ BAD: list[tuple[str, str, Any]] = [
     ("POST", "/outbox/results", {"owner": "g", "results": [{"id": str(uuid4()), "status": "sent", "x": 1}]}),
     ("POST", "/unsubscribe", {"token": "é" * 10}),
     ("POST", "/unsubscribe", {"token": "\x00.\x00"}),
+    ("POST", "/outbox/acknowledge", {"token": "\x00.\x00"}),
+    ("POST", "/outbox/acknowledge", {}),
     ("POST", "/unsubscribe", {"token": "1" * 513}),
     ("POST", "/unsubscribe", {}),
     ("GET", "/inbox?limit=0", None),

@@ -31,7 +31,7 @@ from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
 from notifyx_common.errors import DeadlineExceeded, NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.mail.links import unsubscribe_link, with_links
+from notifyx_gateway.mail.links import acknowledge_link, unsubscribe_link, with_links
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
 from notifyx_gateway.upstream.outbox import Outbox
@@ -259,6 +259,7 @@ def prepare(
                         **with_links(mail.context, public_url),
                         "template": mail.template,
                         "time_zone": user.time_zone,
+                        "acknowledge_link": acknowledge_link(public_url, mail.acknowledge_token),
                     }
                 ),
                 unsubscribe_url=unsubscribe_link(public_url, mail.unsubscribe_token),

@@ -27,6 +27,11 @@ def unsubscribe_link(public_url: str, token: str) -> str:
     return f"{public_url}/unsubscribe?token={quote(token, safe='')}"
 
 
+def acknowledge_link(public_url: str, token: str) -> str:
+    """Return the page that acknowledges what an email is about; empty without a token."""
+    return f"{public_url}/acknowledge?token={quote(token, safe='')}" if token else ""
+
+
 def with_links(context: Mapping[str, Any], public_url: str) -> dict[str, Any]:
     """Return the context of a mail with the links to what it is about; those that it has already stay."""
     items = context.get("notifications")

@@ -36,7 +36,14 @@ class Pages:
         )
 
     def message(
-        self, heading: str, text: str, status: int = 200, *, action: str | None = None, button: str = ""
+        self,
+        heading: str,
+        text: str,
+        status: int = 200,
+        *,
+        action: str | None = None,
+        button: str = "",
+        back: str = "/",
     ) -> Response:
-        """Return a page with one message and an optional button."""
-        return self.render("message.html", status, heading=heading, text=text, action=action, button=button)
+        """Return a page with one message, an optional button, and the way to the web client: ``back``."""
+        return self.render("message.html", status, heading=heading, text=text, action=action, button=button, back=back)

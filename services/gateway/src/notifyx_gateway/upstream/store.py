@@ -47,6 +47,7 @@ from notifyx_common.contracts.store.log import (
     PublishResult,
 )
 from notifyx_common.contracts.store.names import TopicPath
+from notifyx_common.contracts.store.outbox import ACKNOWLEDGE_MAIL, AcknowledgedMail, AcknowledgeToken
 from notifyx_common.contracts.store.subscriptions import (
     STOP_EMAILS,
     SUBSCRIBE,
@@ -350,6 +351,10 @@ class Store:
     async def stop_emails(self, token: str) -> None:
         """End the emails of the subscription in the token of an unsubscribe link."""
         await self.client.send(STOP_EMAILS, UnsubscribeToken(token=token))
+
+    async def acknowledge_mail(self, token: str) -> AcknowledgedMail:
+        """Acknowledge what the email of that "Acknowledge" link is about."""
+        return await self.client.send(ACKNOWLEDGE_MAIL, AcknowledgeToken(token=token))
 
     async def ledger(self, principal: Principal) -> Ledger:
         """Return the deployment's ledger, for admins and services of the platform."""

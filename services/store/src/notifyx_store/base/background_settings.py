@@ -13,7 +13,7 @@ class BackgroundSettings(ServiceSettings):
     """Settings of email, retention, clean-up and the ledger. Times are in seconds."""
 
     unsubscribe_secret: SecretStr = Field(min_length=16)
-    """Signs unsubscribe links. After a change, list the earlier value below: links in sent mail need it."""
+    """Signs the links of emails. After a change, list the earlier value below: links in sent mail need it."""
 
     unsubscribe_old_secrets: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = ()
     """Earlier values (JSON list) of ``unsubscribe_secret``, whose links still work."""
@@ -70,7 +70,7 @@ class BackgroundSettings(ServiceSettings):
     """How long the results of a publish batch are stored for a retry of the batch."""
 
     keep_emails: float = Field(default=7 * 24 * 3600.0, ge=60)
-    """How long finished emails are stored; their totals stay."""
+    """How long finished emails are stored, and so how long their "Acknowledge" works; their totals stay."""
 
     ledger_every: float = Field(default=60.0, gt=0, le=86_400)
     """Interval at which the ledger is checked."""

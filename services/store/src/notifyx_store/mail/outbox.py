@@ -20,7 +20,7 @@ import orjson
 from pydantic import SecretStr
 
 from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
-from notifyx_store.mail import addresses, unsubscribe
+from notifyx_store.mail import acknowledge_link, addresses, unsubscribe
 from notifyx_store.mail.inbox_limits import InboxLimits, postpone
 from notifyx_store.mail.outbox_rules import (
     DIGEST_ITEMS,
@@ -155,12 +155,16 @@ WHERE outbox.id = c.id
 
 @dataclass(frozen=True, slots=True)
 class OutboxConfig:
-    """The domain of ``Message-ID``, the secret of unsubscribe links, the retry policy and the limits of mails."""
+    """The domain of ``Message-ID``, the secret of links, the retry policy and the limits of mails.
+
+    ``link_lifetime``: how long an email's "Acknowledge" works.
+    """
 
     mail_domain: str
     secret: SecretStr
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     inbox: InboxLimits = field(default_factory=InboxLimits)
+    link_lifetime: timedelta = timedelta(days=7)
 
 
 async def lease_due(
@@ -180,7 +184,7 @@ async def lease_due(
             rows = await connection.fetch(_LEASE, now, limit - len(mails), owner, until)
             for row in rows:
                 if row["state"] == "leased" and (context := await _context(connection, row, now)) is not None:
-                    mails.append(_mail(row, context, config))
+                    mails.append(_mail(row, context, config, now))
         if not rows or len(mails) >= limit:
             break
     return mails
@@ -255,7 +259,7 @@ async def _context(connection: asyncpg.Connection, row: asyncpg.Record, now: dat
     return digest_mail(notifications, items[0]["total"], row["topic"], row["topic_title"])
 
 
-def _mail(row: asyncpg.Record, context: dict[str, Any], config: OutboxConfig) -> OutboxMail:
+def _mail(row: asyncpg.Record, context: dict[str, Any], config: OutboxConfig, now: datetime) -> OutboxMail:
     return OutboxMail(
         id=str(row["id"]),
         message_id=f"<{row['id']}@{config.mail_domain}>",
@@ -263,5 +267,6 @@ def _mail(row: asyncpg.Record, context: dict[str, Any], config: OutboxConfig) ->
         template="digest" if row["mode"] == "digest" else "notification",
         context=context,
         unsubscribe_token=unsubscribe.sign(row["subscription_id"], config.secret),
+        acknowledge_token=acknowledge_link.sign(row["id"], now + config.link_lifetime, config.secret),
         attempt=row["attempts"],
     )

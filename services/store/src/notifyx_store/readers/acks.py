@@ -8,7 +8,7 @@ user acknowledges everything up to the last of it, or further: single seqs say n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -142,6 +142,23 @@ async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -
                 "expired": state["expired"],
             }
     return results
+
+
+async def acknowledge_mailed(
+    context: StoreContext, metrics: StoreMetrics, wanted: Mapping[TopicUser, Collection[int]]
+) -> int:
+    """Acknowledge what an email told its reader of; return how many were not acknowledged before.
+
+    A subscription that has ended is left alone.
+    """
+    requests = {pair: _AckRequest(seqs=set(seqs)) for pair, seqs in wanted.items()}
+    pairs = sorted(requests)
+    columns = [topic for topic, _ in pairs], [user for _, user in pairs]
+    async with context.pool.acquire() as connection:
+        states = await _transaction(connection, requests, columns, complete=False)
+    acked: int = sum(state["acked"] for state in (states or {}).values())
+    metrics.acked.inc(acked)
+    return acked
 
 
 async def _apply(

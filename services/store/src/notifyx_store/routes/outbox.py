@@ -10,9 +10,12 @@ from quart import Blueprint
 
 from notifyx_common.contracts.store.addresses import EMAIL_STATE, RESUME_EMAIL, EmailResumed, EmailState
 from notifyx_common.contracts.store.outbox import (
+    ACKNOWLEDGE_MAIL,
     FENCE_MAILS,
     LEASE_MAILS,
     REPORT_MAILS,
+    AcknowledgedMail,
+    AcknowledgeToken,
     FenceRequest,
     FenceResponse,
     LeasedMails,
@@ -25,12 +28,14 @@ from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.context import StoreContext
-from notifyx_store.mail import addresses, outbox
+from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.mail import acknowledge_link, addresses, outbox
 from notifyx_store.mail.inbox_limits import InboxLimits
 from notifyx_store.mail.outbox_rules import AddressPolicy, RetryPolicy
+from notifyx_store.readers import acks
 
 
-def outbox_routes(context: StoreContext) -> Blueprint:
+def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
     """Return the routes of the outbox, for the platform only."""
     blueprint = Blueprint("outbox", __name__)
     config = outbox_config(context.settings, context.metrics)
@@ -63,6 +68,17 @@ def outbox_routes(context: StoreContext) -> Blueprint:
                 now=context.clock.now(),
                 policy=config.policy,
             )
+
+    @handle(blueprint, ACKNOWLEDGE_MAIL)
+    async def acknowledge(request: AcknowledgeToken) -> AcknowledgedMail:
+        mail = acknowledge_link.verify(request.token, context.settings.unsubscribe_secrets, context.clock.now())
+        async with context.pool.acquire() as connection:
+            mailed = await acknowledge_link.mailed(connection, mail)
+        wanted = {(one.topic_id, one.user): one.seqs for one in mailed}
+        return AcknowledgedMail(
+            topics=sorted({one.topic for one in mailed}),
+            acknowledged=await acks.acknowledge_mailed(context, metrics, wanted),
+        )
 
     @handle(blueprint, EMAIL_STATE)
     async def state(_: None) -> EmailState:
@@ -101,7 +117,11 @@ def outbox_config(settings: BackgroundSettings, metrics: Metrics) -> outbox.Outb
         postponed=metrics.counter("notifyx_rate_limit_checks_total").labels("inbox-mails", "database", "refused").inc,
     )
     return outbox.OutboxConfig(
-        mail_domain=settings.mail_domain, secret=settings.unsubscribe_secret, policy=policy, inbox=inbox
+        mail_domain=settings.mail_domain,
+        secret=settings.unsubscribe_secret,
+        policy=policy,
+        inbox=inbox,
+        link_lifetime=timedelta(seconds=settings.keep_emails),
     )
 
 

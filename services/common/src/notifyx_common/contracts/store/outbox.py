@@ -27,6 +27,7 @@ class OutboxMail(BaseModel):
     template: Literal["notification", "digest"]
     context: dict[str, Any]
     unsubscribe_token: str
+    acknowledge_token: str = ""
     attempt: int
 
 
@@ -68,6 +69,19 @@ class OutboxResults(RequestModel):
     results: list[OutboxResult] = Field(max_length=1000)
 
 
+class AcknowledgeToken(RequestModel):
+    """The signed token of an "Acknowledge" link in an email."""
+
+    token: str = Field(max_length=512)
+
+
+class AcknowledgedMail(BaseModel):
+    """What an email was about: its topics, and how many notifications were not acknowledged before."""
+
+    topics: list[str]
+    acknowledged: int
+
+
 LEASE_MAILS = Call("POST", f"{V1}/outbox/claim", OutboxLeaseRequest, LeasedMails, caller="system")
 FENCE_MAILS = Call("POST", f"{V1}/outbox/confirm", FenceRequest, FenceResponse, caller="system", idempotent=True)
 """Mails that an acknowledgement has fenced are left out of the answer."""
@@ -75,3 +89,6 @@ FENCE_MAILS = Call("POST", f"{V1}/outbox/confirm", FenceRequest, FenceResponse, 
 REPORT_MAILS: Call[OutboxResults, None] = Call(
     "POST", f"{V1}/outbox/results", OutboxResults, type(None), caller="system", idempotent=True, status=204
 )
+
+ACKNOWLEDGE_MAIL = Call("POST", f"{V1}/outbox/acknowledge", AcknowledgeToken, AcknowledgedMail, idempotent=True)
+"""Without a principal: the token names the mail. Raises 400 ``invalid_token`` and ``link_expired``."""

@@ -14,6 +14,7 @@ from quart import Blueprint, Response, request
 from notifyx_common.contracts.auth import VerifyRequest
 from notifyx_common.errors import NotifyxError
 from notifyx_common.reading import parse_model
+from notifyx_gateway.mail.links import topic_link
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import read_form
 from notifyx_gateway.rest.pages import Pages
@@ -30,7 +31,7 @@ CORRECTABLE = frozenset({"wrong_password", "weak_password", "validation_failed",
 def page_routes(
     *, pages: Pages, request_auth: RequestAuthenticator, auth: Auth, store: Store, changes: CredentialChanges
 ) -> Blueprint:
-    """Return the routes of unsubscribing and of verifying an email."""
+    """Return the routes of unsubscribing, of acknowledging and of verifying an address."""
     blueprint = Blueprint("pages", __name__)
 
     @blueprint.get("/unsubscribe")
@@ -53,6 +54,31 @@ def page_routes(
         except NotifyxError as error:
             return _failed(pages, error)
         return pages.message("Done", "You will get no more email for this topic.")
+
+    @blueprint.get("/acknowledge")
+    async def ask_acknowledge() -> Response:
+        if (token := _token()) is None:
+            return _broken(pages)
+        return pages.message(
+            "Acknowledge?",
+            "What the email told you of is then read, on all your devices.",
+            action=f"/acknowledge?token={quote(token, safe='')}",
+            button="Acknowledge",
+        )
+
+    @blueprint.post("/acknowledge")
+    async def acknowledge() -> Response:
+        if (token := _token()) is None:
+            return _broken(pages)
+        try:
+            done = await store.acknowledge_mail(token)
+        except NotifyxError as error:
+            return _failed(pages, error)
+        text = {0: "It was acknowledged before.", 1: "The notification is read, on all your devices."}.get(
+            done.acknowledged, f"{done.acknowledged} notifications are read, on all your devices."
+        )
+        back = topic_link("", done.topics[0]) if len(done.topics) == 1 else "/inbox"
+        return pages.message("Acknowledged", text, back=back)
 
     @blueprint.get("/verify-email")
     async def ask_verify() -> Response:
