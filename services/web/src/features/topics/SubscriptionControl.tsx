@@ -1,11 +1,11 @@
 import { Button, Menu } from "@mantine/core";
-import { IconBell, IconBellPlus, IconBellX, IconChevronDown } from "@tabler/icons-react";
+import { IconBell, IconBellPlus, IconBellX, IconChevronDown, IconMail } from "@tabler/icons-react";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import type { EmailMode } from "@/api/types";
-import { notifyError } from "@/components/notify";
+import { notify, notifyError } from "@/components/notify";
 import { subscriptionsQuery, useChanged } from "@/context/queries";
-import { useServices } from "@/context/services";
+import { useOwn, useServices } from "@/context/services";
 import { EMAIL_MODES } from "./emailModes";
 
 interface Props {
@@ -17,6 +17,7 @@ interface Props {
 /** Subscribe, choose how email is sent, unsubscribe. */
 export function SubscriptionControl({ name, fixed = false }: Props) {
   const { api, config } = useServices();
+  const { user } = useOwn();
   const changed = useChanged();
   const [opened, setOpened] = useState(false);
   const subscriptions = useQuery(subscriptionsQuery(api));
@@ -65,6 +66,7 @@ export function SubscriptionControl({ name, fixed = false }: Props) {
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Label>{config.email ? "Send me email" : "This deployment does not send email at present"}</Menu.Label>
+        {config.email && !user.email_verified && <ConfirmFirst address={user.email} />}
         <Menu.RadioGroup
           value={subscription.email}
           onChange={(mode) => {
@@ -88,5 +90,30 @@ export function SubscriptionControl({ name, fixed = false }: Props) {
         )}
       </Menu.Dropdown>
     </Menu>
+  );
+}
+
+/** Email goes to verified addresses only. */
+function ConfirmFirst({ address }: { address: string }) {
+  const { api } = useServices();
+  const send = useMutation({
+    mutationFn: () => api.POST("/api/v1/me/verification"),
+    onSuccess: () => notify(`A mail is on its way to ${address}.`),
+    onError: notifyError,
+  });
+  return (
+    <>
+      <Menu.Label role="status">
+        Confirm your address first: open the link in the mail to {address}. Until then nothing is mailed to you.
+      </Menu.Label>
+      <Menu.Item
+        leftSection={<IconMail size={15} />}
+        closeMenuOnClick={false}
+        disabled={send.isPending}
+        onClick={() => send.mutate()}
+      >
+        Send that mail again
+      </Menu.Item>
+    </>
   );
 }
