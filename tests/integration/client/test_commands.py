@@ -110,6 +110,16 @@ async def test_topics(shell: Shell, tmp_path: Path) -> None:
     assert (shown["title"], shown["retention"]["max_count"], shown["publishers"]) == ("New", 50, ["*"])
     assert shown["can_manage"]
 
+    hook = await shell.json("hooks", "create", "cli.new", "github", "--name", "ci")
+    assert hook["url"].endswith(f"/api/v1/topics/cli.new/hooks/github/{hook['secret']}")
+    rotated = (await shell.run("hooks", "rotate", hook["id"])).out
+    assert "signing secret  whsec_" in rotated
+    assert hook["secret"] not in rotated
+    listed = (await shell.run("hooks", "list", "cli.new")).out
+    assert (hook["id"] in listed, "nfh_" in listed) == (True, False)
+    await shell.run("hooks", "delete", hook["id"])
+    await shell.run("hooks", "delete", hook["id"], code=Exit.REFUSED)
+
     part = TOPIC.format(name="deploys", title="Mine now") + "---" + TOPIC.format(name="cli.new", title="Newer")
     mixed = await shell.run("topics", "apply", "-f", "-", "-o", "json", stdin=part, code=Exit.INCOMPLETE)
     assert [one["result"] for one in mixed.data["items"]] == ["failed", "changed"]
@@ -143,7 +153,7 @@ async def test_publishing(shell: Shell, tmp_path: Path) -> None:
     repeated = await shell.run("publish", "cli.pub", "--lines", "--key", "run", "-o", "json", stdin=lines)
     assert [(one["line"], one["seq"]) for one in repeated.lines] == [(n, n + 4) for n in range(1, 451)]
     mixed = await shell.run(
-        "publish", "cli.pub", "--lines", "-o", "json", stdin=f"good\n\n{'x' * 40_000}\nlast\n", code=Exit.INCOMPLETE
+        "publish", "cli.pub", "--lines", "-o", "json", stdin=f"good\n\n{'x' * 70_000}\nlast\n", code=Exit.INCOMPLETE
     )
     assert [(one["line"], "error" in one) for one in mixed.lines] == [(1, False), (3, True), (4, False)]
 
