@@ -20,10 +20,13 @@ from notifyx.live import Live, OnState, OnTruncated
 from notifyx.models import (
     Acked,
     Config,
+    CreatedHook,
     EmailMode,
     EmailResumed,
     EmailState,
     HistoryPage,
+    Hook,
+    Hooks,
     InboxPage,
     NewUser,
     Priority,
@@ -187,6 +190,27 @@ class Client:
     async def delete_topic(self, name: str) -> None:
         """Delete a topic and all its notifications."""
         await self._call("DELETE", _path(name))
+
+    # Webhooks of other software
+
+    async def hooks(self, topic: str) -> Sequence[Hook]:
+        """Return the caller's secrets of a topic's webhooks."""
+        return parse_answer(Hooks, await self._call("GET", f"{_path(topic)}/hooks")).items
+
+    async def create_hook(
+        self, topic: str, kind: str, name: str = "", signing_secret: str | None = None
+    ) -> CreatedHook:
+        """Create a secret for webhooks of ``kind``; ``signing_secret`` is the sender's, where the sender makes it."""
+        body = {"kind": kind, "name": name, **({"signing_secret": signing_secret} if signing_secret else {})}
+        return parse_answer(CreatedHook, await self._call("POST", f"{_path(topic)}/hooks", json=body))
+
+    async def rotate_hook(self, hook_id: str) -> CreatedHook:
+        """Replace a secret; the one before ends at once."""
+        return parse_answer(CreatedHook, await self._call("POST", f"/hooks/{quote(hook_id, safe='')}/rotate"))
+
+    async def delete_hook(self, hook_id: str) -> None:
+        """End a secret."""
+        await self._call("DELETE", f"/hooks/{quote(hook_id, safe='')}")
 
     # Subscriptions: inbox, unread counts, email
 

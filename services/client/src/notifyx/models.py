@@ -45,6 +45,33 @@ class NewUser(Model):
     name: str
 
 
+class Hook(Model):
+    """The secret of a webhook, without the secret itself."""
+
+    id: str
+    topic: str
+    kind: str
+    name: str
+    signed: bool
+    created_at: datetime
+    last_used_at: datetime | None = None
+
+
+class CreatedHook(Hook):
+    """A new secret of a webhook, and where to send to: ``url`` holds it, ``signed_url`` needs a signature."""
+
+    secret: str
+    signing_secret: str | None = None
+    url: str
+    signed_url: str | None = None
+
+
+class Hooks(Model):
+    """The caller's secrets of a topic's webhooks."""
+
+    items: list[Hook]
+
+
 class Publisher(Model):
     """The publisher of a notification."""
 

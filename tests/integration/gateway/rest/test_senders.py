@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cloudevents.core.bindings.http import to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
 
-CASES = Path(__file__).parents[3] / "data/webhooks"
+ROOT = Path(__file__).parents[4]
+CASES = ROOT / "tests/data/webhooks"
 
 
 @pytest.fixture
@@ -63,6 +65,26 @@ async def test_two_alertmanagers_repeat_themselves_and_each_state_is_told_once(s
     assert [item.get("replayed") for item in again["items"]] == [True, True]
     await stack.ok("POST", hook, ada, json=resolved)
     assert await titles(stack) == ["CPU high", "NewOne on node-e5e", "Resolved: CPU high"]
+
+
+async def test_the_configurations_of_the_documentation_send_to_addresses_that_there_are(stack: Stack) -> None:
+    """The URL and the credential of each snippet, with this gateway's address and a key in place of the examples."""
+    ada = await stack.person("ada")
+    key = (await stack.ok("POST", "/api-keys", ada, json={"name": "k", "scopes": ["publish"]}))["key"]
+    await stack.ok("POST", "/topics", ada, json={"name": "alerts"})
+    (alertmanager,) = snippets("alertmanager")[0]["receivers"][0]["webhook_configs"]
+    assert set(alertmanager["http_config"]["authorization"]) == {"credentials_file"}
+    (grafana,) = snippets("grafana")[0]["contactPoints"][0]["receivers"]
+    assert grafana["settings"]["authorization_scheme"] == "Bearer"
+    for url, sent in ((alertmanager["url"], "am-repeat-1"), (grafana["settings"]["url"], "grafana-webhook")):
+        address = url.partition("/api/v1")[2]
+        assert (await stack.call("POST", address, key, json=case(sent))).status == 200
+
+
+def snippets(page: str) -> list[Any]:
+    """The YAML in a page of the documentation."""
+    text = (ROOT / "docs/integrations" / f"{page}.md").read_text()
+    return [yaml.safe_load(part.partition("```")[0]) for part in text.split("```yaml\n")[1:]]
 
 
 async def test_every_kind_is_received_and_a_bad_part_is_named_beside_what_was_accepted(stack: Stack) -> None:
