@@ -3,6 +3,7 @@
 # ruff: noqa: E402  # what is measured is imported after the measurement has started
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 
@@ -18,6 +19,7 @@ from notifyx_local.postgres import Cluster
 from support.platform import Platform, small_platform
 from support.postgres import create_database, drop_database, running_postgres
 from support.sharing import Scheduling, Shared, group, in_order
+from support.workers import forked_workers, web_build
 
 # A shell that starts a run in the background lets it ignore Ctrl-C, and the run lets all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,15 +41,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remove an earlier run's coverage before workers start."""
-    if _MEASUREMENT is not None and not is_xdist_worker(session):
+    """Remove an earlier run's coverage, and let workers be forked, before they start."""
+    config = session.config
+    if is_xdist_worker(session) or config.option.collectonly:
+        return
+    if _MEASUREMENT is not None:
         _MEASUREMENT.clear()
+    if config.getoption("numprocesses", None):
+        stack = contextlib.ExitStack()
+        config.add_cleanup(stack.close)
+        if not config.option.file_or_dir:
+            stack.enter_context(web_build())
+        stack.enter_context(forked_workers(*config.invocation_params.args))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write what this process ran. The first process, which ends last, sums it up, and fails the run if it is low."""
-    if _MEASUREMENT is None:
+    if _MEASUREMENT is None or session.config.option.collectonly:
         return
     _MEASUREMENT.save()
     if not is_xdist_worker(session):

@@ -120,7 +120,8 @@ def measure(rounds: int, cases: list[str], before: Path | None) -> dict[str, lis
     results: dict[str, list[Round]] = {case: [] for case in cases}
     with contextlib.ExitStack() as stack:
         reference, client = build(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        platforms = {OWN: stack.enter_context(running_platform("--log-level", "WARNING"))}
+        own = running_platform("--log-level", "WARNING", interpreter=Path(sys.executable))
+        platforms = {OWN: stack.enter_context(own)}
         if before is not None:
             older = running_platform("--log-level", "WARNING", interpreter=before / ".venv/bin/python")
             platforms[BEFORE] = stack.enter_context(older)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import AsyncIterator
 
@@ -11,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from support import web
-from support.browser import build, running_browser
+from support.browser import running_browser
 from support.platform import Platform, small_platform
 from support.sharing import Shared
 
@@ -19,10 +18,10 @@ platform_with_web = functools.partial(small_platform, web=True)
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> None:
+def built() -> None:
     """The web client is built from the sources as they are."""
     web.install()
-    asyncio.run(build(tmp_path_factory.mktemp("web") / "build.log"))
+    web.build()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 import aiohttp
 from playwright.async_api import Browser, BrowserContext, Page, StorageState, async_playwright, expect
 
-from notifyx_local.web_build import WEB_SOURCE, build_web
+from notifyx_local.web_build import WEB_SOURCE
 from support.debian import program
 from support.patience import PATIENCE
 from support.platform import PASSWORD, Platform
@@ -32,11 +32,6 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 AXE = WEB_SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 
 expect.set_options(timeout=PATIENCE_MS)
-
-
-async def build(log: Path) -> None:
-    """The build that the platform serves: made before it starts, so that no test waits for it."""
-    await build_web(WEB_SOURCE, log, lambda line: None)
 
 
 def chromium() -> tuple[str, dict[str, str]]:

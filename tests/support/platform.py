@@ -25,7 +25,7 @@ from notifyx_common.contracts.registry import LIST_LEASES
 from notifyx_common.contracts.store.ledger import LEDGER
 from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
 from notifyx_local.ports import free_port
-from support.measured import python
+from support.forked import Forked, program
 from support.memcached import Memcached, running_memcached
 from support.patience import PATIENCE
 
@@ -54,7 +54,7 @@ class Platform:
 
     data: Path
     ready: dict[str, Any]
-    process: subprocess.Popen[bytes]
+    process: Forked | subprocess.Popen[bytes]
     memcached: Memcached | None = None
     """Its memcached, where it is one of the tests' own."""
 
@@ -130,8 +130,8 @@ def running_platform(
 ) -> Iterator[Platform]:
     """``notifyx up`` from ready to gone. Fails when a process is left behind.
 
-    ``web``: with the web client, whose build would take the processor from tests that watch the time. With the
-    ``interpreter`` of another checkout, its platform runs.
+    ``web``: with the web client, whose build would take the processor from tests that watch the time. It is forked,
+    or started by ``interpreter``, which may be that of another checkout.
     """
     with contextlib.ExitStack() as stack:
         if data is None:
@@ -142,15 +142,19 @@ def running_platform(
         ready_file.unlink(missing_ok=True)
         ports = {name: free_port() for name in ("port", "socket-port", "mailbox-port", "smtp-port")}
         command = [
-            *(python() if interpreter is None else (interpreter,)), "-m", "notifyx", "up",
-            "--data", str(data), "--json-ready", str(ready_file),
-            "--web" if web else "--no-web",
+            "up", "--data", str(data), "--json-ready", str(ready_file), "--web" if web else "--no-web",
             *(part for name, port in ports.items() for part in (f"--{name}", str(port))), *arguments,
         ]  # fmt: skip
-        log = stack.enter_context(open(data.parent / "up.log", "ab"))
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        log = data.parent / "up.log"
+        process: Forked | subprocess.Popen[bytes]
+        if interpreter is None:
+            process = program("notifyx.__main__", os.environ, log, *command, output=True)
+        else:
+            with log.open("ab") as output:
+                started = [str(interpreter), "-m", "notifyx", *command]
+                process = subprocess.Popen(started, stdout=output, stderr=output, start_new_session=True)
         try:
-            yield Platform(data, _wait_ready(process, ready_file, data.parent / "up.log"), process)
+            yield Platform(data, _wait_ready(process, ready_file, log), process)
         finally:
             children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
             if process.poll() is None:
@@ -182,7 +186,7 @@ def several_nodes() -> Iterator[Platform]:
         yield replace(platform, memcached=memcached)
 
 
-def _wait_ready(process: subprocess.Popen[bytes], ready_file: Path, log: Path) -> dict[str, Any]:
+def _wait_ready(process: Forked | subprocess.Popen[bytes], ready_file: Path, log: Path) -> dict[str, Any]:
     until = time.monotonic() + START_DEADLINE
     while not ready_file.exists():
         if process.poll() is not None or time.monotonic() > until:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
-from notifyx_local.web_build import WEB_SOURCE
+from notifyx_local.web_build import WEB_SOURCE, BuildFailed, build_web
 from support.node import node
 
 INSTALL_SECONDS = 600
@@ -68,6 +69,15 @@ def check() -> None:
     tool("typescript", "--noEmit")
 
 
+def build() -> None:
+    """Build it from the sources as they are. Raises :class:`ToolFailed`."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            asyncio.run(build_web(WEB_SOURCE, Path(folder) / "build.log", lambda line: None))
+        except BuildFailed as error:
+            raise ToolFailed(error.reason) from None
+
+
 def format_code() -> None:
     """Format, and mend what the linter can. Raises :class:`ToolFailed`."""
     tool("@biomejs/biome", "check", "--write", ".")
@@ -89,7 +99,7 @@ def types(*, check_only: bool = False) -> None:
 
 def main() -> int:
     """Run what is asked for; 1 when it found something."""
-    steps = {"check": check, "format": format_code, "test": test, "types": types}
+    steps = {"build": build, "check": check, "format": format_code, "test": test, "types": types}
     try:
         install()
         steps[sys.argv[1]]()
