@@ -33,6 +33,7 @@ from notifyx_operator.topics.claims import Claim, read_claim
 from notifyx_operator.topics.deletion import DeletionTimeouts, RetryLater, after_failure
 from notifyx_operator.topics.demand import Demands
 from notifyx_operator.topics.events import ResourceEvent, events_of_pass, users_event
+from notifyx_operator.topics.latest_passes import LatestPasses
 from notifyx_operator.topics.outcomes import deletion_blockers, outcomes_of
 from notifyx_operator.topics.status import (
     ReconcileOutcome,
@@ -105,7 +106,7 @@ class Reconciler:
         self._routine = asyncio.Semaphore(settings.status_parallel)
         self._requested: dict[str, asyncio.Future[PassReport]] = {}
         self._passes = 0
-        self._latest: dict[str, int] = {}
+        self._latest = LatestPasses()
         self._results = metrics.counter("notifyx_reconciles_total")
         self._seconds = metrics.histogram("notifyx_reconcile_seconds")
         self._states = metrics.gauge("notifyx_topic_resources")
@@ -144,7 +145,7 @@ class Reconciler:
         self._live = await self._connections()
         await self._write(report, self._routine)
         await self._trigger_stuck(report.waiting)
-        self._latest = {uid: number for uid, number in self._latest.items() if uid in report.outcomes}
+        self._latest.forget_others(report.number, report.outcomes)
         counted = Counter(outcome.state for outcome in report.outcomes.values())
         for state in STATES:
             self._states.labels(state).set(counted[state])
@@ -213,7 +214,7 @@ class Reconciler:
             events=tuple(events_of_pass(claims, applied, states)),
         )
         self._demands.record_pass(states, names)
-        self._latest |= dict.fromkeys(report.outcomes, report.number)
+        self._latest.record(report.number, report.outcomes)
         for outcome in states:
             self._results.labels(outcome.state).inc()
         self._seconds.observe(time.perf_counter() - started)
@@ -272,7 +273,7 @@ class Reconciler:
         claim = outcome.claim
         async with limiter:
             # A later pass has newer state.
-            if self._latest.get(claim.uid) != number:
+            if not self._latest.is_latest(number, claim.uid):
                 return
             differing = changes(claim.status, status_fields(outcome, self._clock.now()))
             if not differing:

@@ -266,5 +266,5 @@ def test_any_binary_is_a_push_or_a_bad_frame(data: bytes) -> None:
     except BadFrame:
         return
     strings = [message.join_ref or "", message.ref or "", message.topic, message.event]
-    fields = [text.encode() for text in strings]
+    fields = [str(text).encode() for text in strings]
     assert bytes((0, *map(len, fields))) + b"".join(fields) + message.payload == data
