@@ -3,6 +3,8 @@ export type {
   AckState,
   ClientConfig,
   HistoryPage,
+  Hook,
+  HookSecret,
   InboxNotification,
   InboxPage,
   NewNotification,

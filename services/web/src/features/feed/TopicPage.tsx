@@ -151,6 +151,12 @@ function Nothing({ topic }: { topic: Topic | undefined }) {
           ? "Publish something, or have a program do it: what is published shows here at once."
           : "What is published shows here at once."
       }
-    />
+    >
+      {topic?.can_publish && (
+        <Button component={Link} href={`/topics/${topic.name}/settings`} variant="default">
+          Send here from other software
+        </Button>
+      )}
+    </EmptyState>
   );
 }

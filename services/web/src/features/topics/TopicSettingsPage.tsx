@@ -18,6 +18,7 @@ import { TopicForm } from "./TopicForm";
 import classes from "./TopicSettings.module.css";
 
 const DeleteTopic = offlinePart(() => import("./DeleteTopic"));
+const SendHere = offlinePart(() => import("./SendHere"));
 const SubscriberList = offlinePart(() => import("./SubscriberList"));
 
 export default function TopicSettingsPage({ name }: { name: string }) {
@@ -63,6 +64,11 @@ function Settings({ topic }: { topic: Topic }) {
         </Alert>
       )}
       <TopicForm key={JSON.stringify(fieldsOf(topic))} topic={topic} editable={editable} />
+      {topic.can_publish && (
+        <Suspense>
+          <SendHere name={topic.name} />
+        </Suspense>
+      )}
       {topic.can_manage && (
         <Suspense>
           <SubscriberList name={topic.name} />
