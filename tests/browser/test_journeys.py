@@ -156,10 +156,20 @@ async def test_what_one_publishes_another_reads_and_acknowledges_in_two_windows(
         await expect(second.get_by_role("article")).to_have_count(4)
         await expect(second.get_by_role("button", name="All read")).to_be_disabled()
 
+        # A subscription begins at the end of what is there: nothing above turns unread.
+        await second.get_by_role("button", name="Email: never").click()
+        await second.get_by_role("menuitem", name="Unsubscribe").click()
+        await expect(second.get_by_role("button", name="Subscribe", exact=True)).to_be_visible()
+        await publish(ada.page, "While he was away")
+        await expect(second.get_by_role("article", name="While he was away")).to_be_visible()
+        await second.get_by_role("button", name="Subscribe", exact=True).click()
+        await expect(second.get_by_role("button", name="All read")).to_be_disabled()
+        await expect(second.get_by_role("button", name="Acknowledge:")).to_have_count(0)
+
         await ada.page.get_by_role("link", name="Settings").click()
         await ada.page.get_by_role("button", name="Delete this topic").click()
         dialog = ada.page.get_by_role("dialog")
-        await expect(dialog).to_contain_text("Up to 4 notifications kept in it")
+        await expect(dialog).to_contain_text("Up to 5 notifications kept in it")
         await expect(dialog.get_by_role("button", name="Delete topic")).to_be_disabled()
         await dialog.get_by_role("textbox").fill("journey.deploys")
         await dialog.get_by_role("button", name="Delete topic").click()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type AckBook, acked, countUnread, isAcked } from "@/model/acks";
+import { type AckBook, acked, countUnread, isAcked, subscribedTo } from "@/model/acks";
 
 const EMPTY: AckBook = new Map();
 
@@ -25,5 +25,19 @@ describe("acknowledgements", () => {
     const book = acked(acked(EMPTY, "t", { seqs: [2, 8] }), "t", { up_to: 5 });
     expect(book.get("t")).toEqual({ upTo: 5, seqs: new Set([8]) });
     expect(countUnread(book, "t", [4, 5, 6, 7, 8])).toBe(2);
+  });
+
+  it("are known of what came before a subscription, and keep what is newer here", () => {
+    const book = acked(EMPTY, "t", { up_to: 9 });
+    const after = subscribedTo(book, [
+      { topic: "t", acked_up_to: 4 },
+      { topic: "history", acked_up_to: 20 },
+    ]);
+    expect([isAcked(after, "t", 9), isAcked(after, "history", 20), isAcked(after, "history", 21)]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(subscribedTo(after, [{ topic: "history", acked_up_to: 20 }])).toBe(after);
   });
 });

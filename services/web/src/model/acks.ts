@@ -1,4 +1,5 @@
 /** What the user has acknowledged, by topic: a cursor, and single ones above it. Only ever grows. Pure. */
+import type { Subscription } from "@/api/types";
 
 export interface Acks {
   readonly upTo: number;
@@ -28,6 +29,14 @@ export function acked(book: AckBook, topic: string, ack: Ack): AckBook {
   if (upTo === before.upTo && fresh.length === 0) return book;
   const seqs = new Set([...before.seqs, ...fresh].filter((seq) => seq > upTo));
   return new Map(book).set(topic, { upTo, seqs });
+}
+
+/** The book as the user's subscriptions say: one that begins at a topic's end leaves what came before it read. */
+export function subscribedTo(
+  book: AckBook,
+  subscriptions: readonly Pick<Subscription, "topic" | "acked_up_to">[],
+): AckBook {
+  return subscriptions.reduce((held, { topic, acked_up_to }) => acked(held, topic, { up_to: acked_up_to }), book);
 }
 
 /** How many of `seqs` are not acknowledged. */

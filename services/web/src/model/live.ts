@@ -5,7 +5,7 @@ import type { Session } from "@/api/session";
 import type { Notification, Subscription, User } from "@/api/types";
 import { Connection } from "@/socket/connection";
 import type { UnreadPush } from "@/socket/messages";
-import { type Ack, type AckBook, acked, countUnread } from "./acks";
+import { type Ack, type AckBook, acked, countUnread, subscribedTo } from "./acks";
 import { Alerter } from "./alerter";
 import { InboxFeed } from "./inboxFeed";
 import { Outbox } from "./sender";
@@ -114,6 +114,7 @@ export class Live implements FeedEvents {
     const began = [...topics].some((topic) => !this.#subscribed.has(topic));
     const first = this.#subscribed.size === 0;
     this.#subscribed = topics;
+    this.book.update((book) => subscribedTo(book, items));
     for (const counts of [this.unread, this.expired]) counts.update((known) => among(known, topics));
     for (const item of items) this.setUnread(item.topic, item.unread, item.expired);
     for (const [topic, release] of this.#followed) {
