@@ -301,7 +301,7 @@ def test_the_documentation_has_every_field_with_its_bounds_and_default(kind: str
     if kind == "NotifyxPlatform":
         one = status["properties"]["services"]["additionalProperties"]
         kept = kept - {"services"} | {f"services.NAME.{name}" for name in one["properties"]}
-    assert found.keys() - {"Synced", "LedgerBalanced", "Ready"} == kept
+    assert found.keys() - {"Synced", "LedgerBalanced", "Ready", "UsersKnown"} == kept
 
 
 def test_the_examples_of_the_documentation_are_valid() -> None:

@@ -54,7 +54,7 @@ def test_refused_items_leave_no_hole() -> None:
         {"title": "e"},
         {"title": "f", "topic": "quiet"},
         {"title": "g", "expires_at": NOW - timedelta(seconds=1)},
-        {"title": "h", "data": {"k": "x" * 40_000}},
+        {"title": "h", "data": {"k": "x" * 140_000}},
         {"title": "i"},
     )
     assert outcome(planned) == [
