@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -19,6 +20,7 @@ from notifyx_common.clock import SystemClock
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic
+from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
@@ -62,8 +64,9 @@ async def test_others_wait_for_a_short_request_and_not_for_the_flood(store: Stor
     async def socket() -> None:
         nonlocal answered
         while not ending.is_set():
-            await store.enqueue_publish(FLOODER, "flood", KeyedNotification(body="x" * 200))
-            answered += 1
+            with contextlib.suppress(Unavailable):  # what waited too long, on a slow machine
+                await store.enqueue_publish(FLOODER, "flood", KeyedNotification(body="x" * 200))
+                answered += 1
 
     async def publish() -> int:
         """Return how many of the flood were answered meanwhile."""
@@ -131,8 +134,9 @@ async def test_others_acknowledge_between_those_with_many_seqs(store: Store) -> 
     async def flood() -> None:
         nonlocal answered
         while not ending.is_set():
-            await store.ack(FLOODER, "many", seqs=list(range(1, 600, 2)))
-            answered += 1
+            with contextlib.suppress(Unavailable):  # what waited too long, on a slow machine
+                await store.ack(FLOODER, "many", seqs=list(range(1, 600, 2)))
+                answered += 1
 
     async def acknowledge(seq: int) -> int:
         """Return how many of the flood were answered meanwhile."""
