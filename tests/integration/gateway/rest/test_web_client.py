@@ -87,7 +87,21 @@ async def test_its_page_is_at_its_own_addresses_with_a_policy_of_its_own(stack: 
     assert len(nonces) == 8
     for path in ("/inbox/more", "/anything", "/api/v1/nothing"):
         assert (await get(stack, path))[0] == 404
+    await _a_browser_gets_a_page_where_nothing_is(stack)
     assert "default-src 'none'; style-src" in (await get(stack, "/verify-email"))[1]["Content-Security-Policy"]
+
+
+async def _a_browser_gets_a_page_where_nothing_is(stack: Stack) -> None:
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    for path in ("/nowhere", "/help", "/inbox/more"):
+        async with stack.session.get(f"{stack.url}{path}", headers={"Accept": browser}) as response:
+            assert (response.status, response.content_type, response.headers["Vary"]) == (404, "text/html", "Accept")
+            text = await response.text()
+        assert "There is nothing at this address" in text
+        assert '<a href="/">' in text
+    for accept in ("*/*", "application/json", "application/json, text/html;q=0.5"):
+        async with stack.session.get(f"{stack.url}/nowhere", headers={"Accept": accept}) as response:
+            assert (response.status, response.content_type) == (404, "application/problem+json"), accept
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ ReadinessCheck = Callable[[], Awaitable[None]]
 M = TypeVar("M", bound=BaseModel)
 
 PROBLEM = "application/problem+json"
+NO_SUCH_PATH = "There is nothing at this path."
 
 
 class Readiness:
@@ -268,7 +269,7 @@ def _render_errors(app: Quart) -> None:
 
 def _from_http_exception(error: HTTPException) -> NotifyxError:
     known: dict[int, NotifyxError] = {
-        404: NotFound("There is nothing at this path."),
+        404: NotFound(NO_SUCH_PATH),
         405: MethodNotAllowed("This path does not take that method."),
         413: TooLarge("The body is larger than this deployment accepts."),
         415: UnsupportedMediaType("Send the body as application/json."),

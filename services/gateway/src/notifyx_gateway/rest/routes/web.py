@@ -1,4 +1,4 @@
-"""The web client: its page at each of its own paths, and its files."""
+"""The web client: its page at each of its own paths, its files, and what a browser shows at any other path."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from importlib import resources
 from urllib.parse import urlsplit
 
 from quart import Blueprint, Response, request
+from werkzeug.exceptions import HTTPException
 
 from notifyx_common.errors import NotFound
+from notifyx_common.serving.web import NO_SUCH_PATH, problem_response
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
@@ -67,6 +69,15 @@ def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> B
     @blueprint.get("/favicon.svg")
     async def icon() -> Response:
         return await file("favicon.svg", {"Cache-Control": "public, max-age=3600", "Vary": "Accept-Encoding"})
+
+    @blueprint.app_errorhandler(404)
+    async def nowhere(error: HTTPException) -> Response:
+        if request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html":
+            return problem_response(NotFound(NO_SUCH_PATH))
+        text = "The address may be mistyped, or what was here has moved."
+        response = pages.message("There is nothing at this address", text, 404)
+        response.headers["Vary"] = "Accept"
+        return response
 
     async def file(name: str, headers: dict[str, str]) -> Response:
         build = await files.build()
