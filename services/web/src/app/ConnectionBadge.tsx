@@ -1,4 +1,3 @@
-import { Tooltip } from "@mantine/core";
 import { useObservable, useOwn } from "@/context/services";
 import { plural } from "@/model/text";
 import classes from "./ConnectionBadge.module.css";
@@ -18,12 +17,15 @@ export function ConnectionBadge() {
   const waiting = entries.filter((entry) => entry.problem === undefined && entry.triedAt !== undefined).length;
   const held = problem !== "" || state !== "live" ? waiting : 0;
   return (
-    <Tooltip label={problem === "" ? explanation : `${explanation} ${problem}`} multiline maw={260} withArrow>
-      <div className={classes.badge} data-state={state} role="status">
-        <span className={classes.dot} />
-        {word}
-        {held > 0 && <span className={classes.waiting}>{plural(held, "change")} waiting</span>}
-      </div>
-    </Tooltip>
+    <div
+      className={classes.badge}
+      data-state={state}
+      role="status"
+      title={problem === "" ? explanation : `${explanation} ${problem}`}
+    >
+      <span className={classes.dot} />
+      {word}
+      {held > 0 && <span className={classes.waiting}>{plural(held, "change")} waiting</span>}
+    </div>
   );
 }

@@ -1,4 +1,4 @@
-import { ActionIcon, Skeleton, Tooltip } from "@mantine/core";
+import { ActionIcon, Skeleton } from "@mantine/core";
 import { IconCheck, IconChevronRight } from "@tabler/icons-react";
 import { memo, Suspense } from "react";
 import { Link } from "wouter";
@@ -58,11 +58,14 @@ export const NotificationRow = memo(function NotificationRow(props: Props) {
           {when(item.published_at, now)}
         </time>
         {unread ? (
-          <Tooltip label="Acknowledge (a)" openDelay={400}>
-            <ActionIcon variant="subtle" aria-label={`Acknowledge: ${head}`} onClick={() => onAcknowledge(item)}>
-              <IconCheck size={17} />
-            </ActionIcon>
-          </Tooltip>
+          <ActionIcon
+            variant="subtle"
+            title="Acknowledge (a)"
+            aria-label={`Acknowledge: ${head}`}
+            onClick={() => onAcknowledge(item)}
+          >
+            <IconCheck size={17} />
+          </ActionIcon>
         ) : (
           <span className={classes.noAction} />
         )}
