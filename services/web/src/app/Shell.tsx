@@ -2,13 +2,14 @@ import { ActionIcon } from "@mantine/core";
 import { useDisclosure, useMediaQuery } from "@mantine/hooks";
 import { IconMenu2 } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
-import { Suspense, useEffect, useRef } from "react";
+import { Suspense, useEffect, useRef, useState } from "react";
 import { Link, Redirect, Route, Switch, useLocation } from "wouter";
 import { Brand } from "@/components/Brand";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
 import { emailQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
+import { usePageKey } from "@/context/usePageKey";
 import { seqOf } from "@/model/paths";
 import { total } from "@/model/unread";
 import { ConnectionBadge } from "./ConnectionBadge";
@@ -16,6 +17,7 @@ import { Navigation } from "./Navigation";
 import { NotFound } from "./NotFound";
 import classes from "./Shell.module.css";
 
+const KeySheet = offlinePart(() => import("./KeySheet"));
 const MenuDrawer = offlinePart(() => import("./MenuDrawer"));
 const InboxPage = offlinePart(() => import("@/features/inbox/InboxPage"));
 const MessagesPage = offlinePart(() => import("@/features/messages/MessagesPage"));
@@ -28,9 +30,29 @@ export function Shell() {
   const narrow = useMediaQuery("(max-width: 52em)", window.innerWidth < 832) ?? false;
   return (
     <div className={classes.shell} data-narrow={narrow || undefined}>
+      <a href="#main" className={classes.skip}>
+        Skip to the content
+      </a>
       {narrow ? <TopBar /> : <Sidebar />}
       <Content />
+      <Keys />
     </div>
+  );
+}
+
+/** The keys of the pages, for whoever asks with "?". */
+function Keys() {
+  const [asked, setAsked] = useState(false);
+  usePageKey((key) => {
+    if (key === "?") setAsked(true);
+  });
+  if (!asked) return null;
+  return (
+    <Fallible>
+      <Suspense>
+        <KeySheet onClose={() => setAsked(false)} />
+      </Suspense>
+    </Fallible>
   );
 }
 
@@ -96,7 +118,7 @@ function Content() {
     else main.current?.focus({ preventScroll: true });
   }, [location]);
   return (
-    <main className={classes.main} ref={main} tabIndex={-1}>
+    <main id="main" className={classes.main} ref={main} tabIndex={-1}>
       {location !== "/account" && <EmailStopped />}
       <Fallible key={location}>
         <Suspense>

@@ -1,8 +1,9 @@
-import { Alert, Badge, Button, Kbd, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
+import { Alert, Badge, Button, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
 import { IconMail } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { data } from "@/api/client";
 import { sentence } from "@/api/errors";
+import { KeyList } from "@/components/KeyList";
 import { notify, notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
 import { useChanged } from "@/context/queries";
@@ -11,6 +12,7 @@ import { EmailTrouble } from "@/features/account/EmailTrouble";
 import classes from "@/features/topics/TopicSettings.module.css";
 import { supported } from "@/model/alerter";
 import type { AlertWishes } from "@/model/alerts";
+import { KEYS } from "@/model/keys";
 import { fullTime, timeZone } from "@/model/text";
 
 export default function AccountPage() {
@@ -174,32 +176,11 @@ function Appearance() {
   );
 }
 
-const KEYS: readonly [string[], string][] = [
-  [["j", "k"], "The next and the previous notification"],
-  [["Enter"], "Open it, or close it"],
-  [["a"], "Acknowledge it"],
-  [["/"], "Search topics, on their page"],
-  [["Ctrl", "Enter"], "Publish what you wrote"],
-];
-
 function Keys() {
   return (
     <section className={classes.section}>
       <h2>Keyboard</h2>
-      <ul className={classes.people}>
-        {KEYS.map(([keys, what]) => (
-          <li key={what}>
-            <span>{what}</span>
-            <span>
-              {keys.map((key) => (
-                <Kbd key={key} size="xs" ml={4}>
-                  {key}
-                </Kbd>
-              ))}
-            </span>
-          </li>
-        ))}
-      </ul>
+      <KeyList keys={KEYS} />
     </section>
   );
 }

@@ -1,13 +1,14 @@
 import { Button, Loader } from "@mantine/core";
 import { IconArrowUp } from "@tabler/icons-react";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, type ReactNode, useCallback, useEffect, useRef, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useRef, useState } from "react";
 import { ApiError, sentence } from "@/api/errors";
 import { pauseAfter } from "@/api/http";
 import type { Notification } from "@/api/types";
 import { notifyError } from "@/components/notify";
 import { useNow } from "@/components/useNow";
 import { useObservable, useOwn } from "@/context/services";
+import { usePageKey } from "@/context/usePageKey";
 import { isAcked } from "@/model/acks";
 import { place } from "@/model/inbox";
 import { headline, plural } from "@/model/text";
@@ -19,6 +20,10 @@ const LINE_HEIGHT = 66;
 
 /** The next page is loaded when this many rows or fewer are left below. */
 const AHEAD = 25;
+
+const STEPS: Readonly<Record<string, number>> = { j: 1, k: -1 };
+/** Elsewhere, arrows scroll. */
+const STEPS_IN_LIST: Readonly<Record<string, number>> = { ArrowDown: 1, ArrowUp: -1 };
 
 interface Props {
   label: string;
@@ -64,6 +69,8 @@ export function FeedList(props: Props) {
 
   const linkedIndex = linked === undefined ? -1 : shown.findIndex((item) => place(item) === linked);
   const opened = useRef("");
+  /** Where the focus was last: a row whose button went away does not send the keys back to the top. */
+  const visited = useRef("");
   useEffect(() => {
     if (linkedIndex < 0 || linked === undefined || opened.current === linked) return;
     opened.current = linked;
@@ -94,22 +101,20 @@ export function FeedList(props: Props) {
     },
     [live],
   );
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof HTMLElement)) return;
-    const row = event.target.closest<HTMLElement>("[data-index]");
-    const index = Number(row?.dataset.index ?? -1);
-    const steps: Readonly<Record<string, number>> = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 };
-    const step = steps[event.key];
-    if (step !== undefined) {
+  usePageKey((key, event) => {
+    const row = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-index]") : null;
+    const index = row === null ? shown.findIndex((one) => place(one) === visited.current) : Number(row.dataset.index);
+    const step = STEPS[key] ?? (row === null ? undefined : STEPS_IN_LIST[key]);
+    if (step !== undefined && shown.length > 0) {
       event.preventDefault();
       const next = Math.max(0, Math.min(shown.length - 1, index + step));
       virtual.scrollToIndex(next);
       // At once where the row is in the page: the next key is meant for it, however soon it comes.
       if (!focusRow(scroller.current, next)) requestAnimationFrame(() => focusRow(scroller.current, next));
     }
-    const item = shown[index];
-    if (event.key === "a" && item !== undefined && marks) acknowledge(item);
-  };
+    const item = row === null ? undefined : shown[index];
+    if (key === "a" && item !== undefined && marks) acknowledge(item);
+  });
 
   return (
     <div className={classes.frame}>
@@ -132,7 +137,10 @@ export function FeedList(props: Props) {
           aria-busy={loading.active}
           className={classes.feed}
           style={{ height: virtual.getTotalSize() }}
-          onKeyDown={onKeyDown}
+          onFocus={(event) => {
+            const row = shown[Number(event.target.closest<HTMLElement>("[data-index]")?.dataset.index)];
+            if (row !== undefined) visited.current = place(row);
+          }}
         >
           {rows.map((row) => {
             const item = shown[row.index];
