@@ -7,6 +7,7 @@ import { Connection } from "@/socket/connection";
 import type { UnreadPush } from "@/socket/messages";
 import { type Ack, type AckBook, acked, countUnread, subscribedTo } from "./acks";
 import { Alerter } from "./alerter";
+import { Drafts } from "./drafts";
 import { InboxFeed } from "./inboxFeed";
 import { Outbox } from "./sender";
 import { type FeedEvents, TopicFeed } from "./topicFeed";
@@ -40,6 +41,7 @@ export class Live implements FeedEvents {
   readonly unreadInbox: InboxFeed;
   readonly outbox: Outbox;
   readonly alerter: Alerter;
+  readonly drafts: Drafts;
   readonly ownInbox: string;
 
   readonly #user: User;
@@ -67,6 +69,7 @@ export class Live implements FeedEvents {
     this.inbox = new InboxFeed(api, events, false);
     this.unreadInbox = new InboxFeed(api, events, true);
     this.outbox = new Outbox(api, user.id);
+    this.drafts = new Drafts(sessionStorage, user.id);
     this.alerter = new Alerter(user.id, (topic) => this.nameOf(topic));
     const own = this.#follow(this.ownInbox);
     own.channel.on("unread", (push: UnreadPush) => this.#counted(push));

@@ -1,12 +1,12 @@
 import { Alert, Button, Group, JsonInput, SegmentedControl, Stack, Text, Textarea, TextInput } from "@mantine/core";
-import { Suspense, useState } from "react";
+import { Suspense, useEffect, useState } from "react";
 import { sentence } from "@/api/errors";
 import type { NewNotification, Priority } from "@/api/types";
 import { notify } from "@/components/notify";
 import { offlinePart } from "@/components/parts";
 import { useOwn } from "@/context/services";
 import classes from "./Composer.module.css";
-import { isEmpty, parseData } from "./draft";
+import { BLANK, isBlank, isEmpty, parseData, type Written } from "./draft";
 
 const Markdown = offlinePart(() => import("@/components/Markdown"));
 
@@ -18,21 +18,25 @@ interface Props {
   onClose: () => void;
 }
 
-/** Write a notification. It is sent at once, or kept and sent when that can be. */
+/** Write a notification. It is sent at once, or kept and sent when that can be; a closed form keeps what was written. */
 export default function Composer({ target, onClose }: Props) {
   const { live } = useOwn();
-  const [to, setTo] = useState("");
-  const [title, setTitle] = useState("");
-  const [body, setBody] = useState("");
-  const [text, setText] = useState("");
-  const [withData, setWithData] = useState(false);
+  const name = target === "person" ? "message" : `publish.${target.topic}`;
+  const [written, setWritten] = useState(() => live.drafts.read(name, BLANK));
+  const { to, title, body, text, withData, priority } = written;
+  const set = (change: Partial<Written>) => setWritten((held) => ({ ...held, ...change }));
   const [preview, setPreview] = useState(false);
-  const [priority, setPriority] = useState<Priority>("normal");
   const [error, setError] = useState("");
   const parsed = parseData(withData ? text : "");
   const draft: NewNotification = { title: title.trim(), body, priority, ...(parsed.data ? { data: parsed.data } : {}) };
   const ready = !isEmpty(draft) && parsed.problem === "" && (target !== "person" || to.trim() !== "");
 
+  useEffect(() => live.drafts.keep(name, written, BLANK), [live, name, written]);
+
+  const discard = () => {
+    live.drafts.discard(name);
+    onClose();
+  };
   const submit = () => {
     if (!ready) return;
     try {
@@ -43,7 +47,7 @@ export default function Composer({ target, onClose }: Props) {
       return;
     }
     if (live.connection.state.get() !== "live") notify("Kept: it is sent when the connection is back.", "warning");
-    onClose();
+    discard();
   };
 
   return (
@@ -74,15 +78,16 @@ export default function Composer({ target, onClose }: Props) {
             autoFocus
             maxLength={320}
             value={to}
-            onChange={(event) => setTo(event.currentTarget.value)}
+            onChange={(event) => set({ to: event.currentTarget.value })}
           />
         )}
         <TextInput
           label="Title"
+          dir="auto"
           autoFocus={target !== "person"}
           maxLength={200}
           value={title}
-          onChange={(event) => setTitle(event.currentTarget.value)}
+          onChange={(event) => set({ title: event.currentTarget.value })}
         />
         {preview ? (
           <section aria-label="Preview" className={classes.preview}>
@@ -91,13 +96,14 @@ export default function Composer({ target, onClose }: Props) {
         ) : (
           <Textarea
             label="Body"
+            dir="auto"
             description="Markdown"
             autosize
             minRows={3}
             maxRows={12}
             maxLength={65_536}
             value={body}
-            onChange={(event) => setBody(event.currentTarget.value)}
+            onChange={(event) => set({ body: event.currentTarget.value })}
           />
         )}
         {withData && (
@@ -108,7 +114,7 @@ export default function Composer({ target, onClose }: Props) {
             minRows={3}
             maxRows={12}
             value={text}
-            onChange={setText}
+            onChange={(value) => set({ text: value })}
             error={parsed.problem || undefined}
             classNames={{ input: classes.code ?? "" }}
           />
@@ -119,7 +125,7 @@ export default function Composer({ target, onClose }: Props) {
               size="xs"
               aria-label="Priority"
               value={priority}
-              onChange={(value) => setPriority(value as Priority)}
+              onChange={(value) => set({ priority: value as Priority })}
               data={[
                 { value: "low", label: "Low" },
                 { value: "normal", label: "Normal" },
@@ -130,13 +136,18 @@ export default function Composer({ target, onClose }: Props) {
             <Button size="xs" variant="subtle" aria-pressed={preview} onClick={() => setPreview(!preview)}>
               {preview ? "Edit" : "Preview"}
             </Button>
-            <Button size="xs" variant="subtle" aria-pressed={withData} onClick={() => setWithData(!withData)}>
+            <Button size="xs" variant="subtle" aria-pressed={withData} onClick={() => set({ withData: !withData })}>
               {withData ? "Without data" : "Add data"}
             </Button>
           </Group>
           <Group gap="xs">
+            {!isBlank(written) && (
+              <Button size="xs" variant="subtle" color="red" onClick={discard}>
+                Discard
+              </Button>
+            )}
             <Button size="xs" variant="default" onClick={onClose}>
-              Cancel
+              Close
             </Button>
             <Button size="xs" type="submit" disabled={!ready}>
               {target === "person" ? "Send" : "Publish"}

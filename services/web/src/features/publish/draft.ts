@@ -1,7 +1,20 @@
 /** Checks of a notification that somebody writes, before it is taken. Pure. */
-import type { NewNotification } from "@/api/types";
+import type { NewNotification, Priority } from "@/api/types";
 
 const MOST_DATA_BYTES = 98_304;
+
+/** What the form holds. */
+export interface Written {
+  readonly to: string;
+  readonly title: string;
+  readonly body: string;
+  readonly priority: Priority;
+  readonly withData: boolean;
+  /** The data as text. */
+  readonly text: string;
+}
+
+export const BLANK: Written = { to: "", title: "", body: "", priority: "normal", withData: false, text: "" };
 
 export interface ParsedData {
   readonly data: Record<string, unknown> | undefined;
@@ -24,6 +37,11 @@ export function parseData(text: string): ParsedData {
     return { data: undefined, problem: "Data is 96 KiB at most." };
   }
   return { data: value as Record<string, unknown>, problem: "" };
+}
+
+/** Whether nothing was written that would be missed. */
+export function isBlank({ to, title, body, text }: Written): boolean {
+  return [to, title, body, text].every((part) => part.trim() === "");
 }
 
 /** Whether there is nothing to publish. */

@@ -5,7 +5,7 @@ import { sentence } from "@/api/errors";
 import type { EmailMode, Topic } from "@/api/types";
 import { notify } from "@/components/notify";
 import { useChanged } from "@/context/queries";
-import { useServices } from "@/context/services";
+import { useOwn, useServices } from "@/context/services";
 import { EMAIL_MODES } from "./emailModes";
 import { fieldsOf, patchOf, type TopicFields } from "./fields";
 import { GrantsInput } from "./GrantsInput";
@@ -18,13 +18,20 @@ export function TopicForm({ topic, editable }: { topic: Topic; editable: boolean
   const { api } = useServices();
   const changed = useChanged();
   const before = fieldsOf(topic);
-  const [fields, setFields] = useState(before);
+  const { drafts } = useOwn().live;
+  const draft = `settings.${topic.name}`;
+  const [fields, setFields] = useState(() => (editable ? drafts.read(draft, before) : before));
   const patch = patchOf(before, fields);
   const dirty = Object.keys(patch).length > 0;
-  const set = (change: Partial<TopicFields>) => setFields((held) => ({ ...held, ...change }));
+  const set = (change: Partial<TopicFields>) => {
+    const after = { ...fields, ...change };
+    setFields(after);
+    drafts.keep(draft, after, before);
+  };
   const save = useMutation({
     mutationFn: () => api.PATCH("/api/v1/topics/{name}", { params: { path: { name: topic.name } }, body: patch }),
     onSuccess: async () => {
+      drafts.discard(draft);
       notify("Saved.");
       await Promise.all([changed("topic", topic.name), changed("topics")]);
     },
@@ -41,6 +48,7 @@ export function TopicForm({ topic, editable }: { topic: Topic; editable: boolean
           <h2>General</h2>
           <TextInput
             label="Title"
+            dir="auto"
             maxLength={200}
             value={fields.title}
             onChange={(event) => set({ title: event.currentTarget.value })}
@@ -117,6 +125,19 @@ export function TopicForm({ topic, editable }: { topic: Topic; editable: boolean
           <Button type="submit" disabled={!dirty} loading={save.isPending}>
             Save changes
           </Button>
+          {dirty && (
+            <Button
+              variant="subtle"
+              color="red"
+              ml="xs"
+              onClick={() => {
+                drafts.discard(draft);
+                setFields(before);
+              }}
+            >
+              Discard changes
+            </Button>
+          )}
         </div>
       )}
     </form>
