@@ -55,7 +55,7 @@ function Settings({ topic }: { topic: Topic }) {
     <div className={classes.column}>
       {declared && (
         <Alert icon={<IconLock />} color="gray" title={`Declared by the resource ${topic.resource}`}>
-          It is changed there, with kubectl. Here it can only be read.
+          It is changed in the file that declares it. Here it can only be read.
         </Alert>
       )}
       {!declared && !topic.can_manage && (
