@@ -11,7 +11,9 @@ export function DataTable({ data, depth = 0 }: { data: Data; depth?: number }) {
     <dl className={classes.list}>
       {Object.entries(data).map(([name, value]) => (
         <div key={name} className={classes.row}>
-          <dt>{name}</dt>
+          <dt>
+            <bdi>{name}</bdi>
+          </dt>
           <dd>
             <Value value={value} depth={depth} />
           </dd>
@@ -24,10 +26,16 @@ export function DataTable({ data, depth = 0 }: { data: Data; depth?: number }) {
 function Value({ value, depth }: { value: unknown; depth: number }) {
   if (value === null || value === "")
     return <span className={classes.nothing}>{value === null ? "null" : "empty"}</span>;
-  if (typeof value === "string") return <span className={classes.text}>{value}</span>;
+  if (typeof value === "string")
+    return (
+      <span className={classes.text} dir="auto">
+        {value}
+      </span>
+    );
   if (typeof value !== "object") return <code>{String(value)}</code>;
   if (Array.isArray(value)) {
-    if (value.length > 0 && value.every((one) => typeof one !== "object")) return <span>{value.join(", ")}</span>;
+    if (value.length > 0 && value.every((one) => typeof one !== "object"))
+      return <span dir="auto">{value.join(", ")}</span>;
   } else if (depth < DEEPEST && Object.keys(value).length > 0) {
     return <DataTable data={value as Data} depth={depth + 1} />;
   }

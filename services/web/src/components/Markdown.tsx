@@ -1,4 +1,4 @@
-import ReactMarkdown, { type Components } from "react-markdown";
+import ReactMarkdown, { type Components, type ExtraProps } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import classes from "./Markdown.module.css";
 
@@ -19,18 +19,29 @@ const COMPONENTS: Components = {
   h3: "h5",
   h4: "h6",
   h5: "h6",
-  table: ({ children }) => (
+  table: ({ children, dir }) => (
     <div className={classes.wide}>
-      <table>{children}</table>
+      <table dir={dir}>{children}</table>
     </div>
   ),
 };
+
+type Root = { readonly children: readonly NonNullable<ExtraProps["node"]>["children"][number][] };
+
+/** Gives each block the direction of its own first letters; code reads from left to right. */
+function directions() {
+  return (root: Root) => {
+    for (const block of root.children) {
+      if (block.type === "element") block.properties.dir = block.tagName === "pre" ? "ltr" : "auto";
+    }
+  };
+}
 
 /** Markdown as elements: HTML in it is text, scripts never run. */
 export default function Markdown({ text }: { text: string }) {
   return (
     <div className={classes.markdown}>
-      <ReactMarkdown remarkPlugins={[remarkGfm]} components={COMPONENTS} skipHtml={false}>
+      <ReactMarkdown remarkPlugins={[remarkGfm]} rehypePlugins={[directions]} components={COMPONENTS} skipHtml={false}>
         {text}
       </ReactMarkdown>
     </div>

@@ -21,7 +21,7 @@ export function PageHeader({ title, note, children, unread = 0 }: Props) {
     <header className={classes.header}>
       <div className={classes.inner}>
         <div className={classes.text}>
-          <Title order={1} className={classes.title}>
+          <Title order={1} className={classes.title} dir="auto">
             {title}
           </Title>
           {note !== undefined && <div className={classes.note}>{note}</div>}

@@ -44,13 +44,19 @@ export const NotificationRow = memo(function NotificationRow(props: Props) {
           <span className={classes.text}>
             <span className={classes.top}>
               {priority !== undefined && <span className={classes.priority}>{priority}</span>}
-              <span className={classes.head}>{head}</span>
+              <span className={classes.head} dir="auto">
+                {head}
+              </span>
               {unread && <span className={classes.hidden}>, unread</span>}
             </span>
-            {rest !== "" && !expanded && <span className={classes.rest}>{rest}</span>}
+            {rest !== "" && !expanded && (
+              <span className={classes.rest} dir="auto">
+                {rest}
+              </span>
+            )}
             <span className={classes.meta}>
               {topicName !== undefined && <span className={classes.topic}>{topicName}</span>}
-              <span>{publisherName(item)}</span>
+              <bdi>{publisherName(item)}</bdi>
             </span>
           </span>
         </button>

@@ -26,7 +26,9 @@ function Waiting({ message, problem }: { message: Message; problem: string }) {
     <div className={classes.pending} data-problem={message.problem !== undefined || undefined}>
       {message.problem === undefined && <Loader size={14} aria-hidden />}
       <div className={classes.pendingText}>
-        <div className={classes.pendingHead}>{headline(body)}</div>
+        <div className={classes.pendingHead} dir="auto">
+          {headline(body)}
+        </div>
         <div className={classes.pendingState}>
           {message.kind === "send" && `To ${message.target}: `}
           {message.problem ?? (problem === "" ? "Sending" : `Waiting to be sent. ${problem}`)}

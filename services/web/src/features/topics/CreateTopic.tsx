@@ -54,6 +54,7 @@ export default function CreateTopic({ onClose }: { onClose: () => void }) {
           />
           <TextInput
             label="Title"
+            dir="auto"
             description="For people; may be empty"
             maxLength={200}
             value={title}

@@ -103,7 +103,7 @@ function TopicRow({ topic }: { topic: Topic }) {
           {topic.name}
         </Link>
         <div className={classes.facts}>
-          {topic.title !== "" && <span>{topic.title}</span>}
+          {topic.title !== "" && <bdi>{topic.title}</bdi>}
           <span>{plural(topic.last_seq, "notification")}</span>
           {topic.visibility === "private" && (
             <Badge size="xs" variant="default">
