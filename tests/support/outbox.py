@@ -93,7 +93,7 @@ class Outbox:
                 row.state, row.result = "sent", result
             elif row.state == "leased" and row.owner == reported.owner:
                 row.result = result
-                row.state = "pending" if result.status in ("failed", "off") else "dead"
+                row.state = "pending" if result.status in ("failed", "off", "unverified") else "dead"
                 row.until = time.monotonic() + self.retry_after
 
 

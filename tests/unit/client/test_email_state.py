@@ -16,6 +16,8 @@ def test_the_state_of_email_in_words() -> None:
     on = EmailState(state="on", reason="", since=None, next_try_at=None, held=0)
     assert describe(on, verified=True) == "Nothing stands against email to you."
     assert "your address is not verified" in describe(on, verified=False)
+    for held, words in ((0, "sent."), (1, " 1 email waits for that."), (2, " 2 emails wait for that.")):
+        assert describe(on.model_copy(update={"held": held}), verified=False).endswith(words)
     paused = describe(EmailState(state="paused", reason=REASON, since=AT, next_try_at=AT, held=1), verified=True)
     assert f"paused since {moment(AT)}, and 1 email is held: {REASON}" in paused
     assert paused.endswith(f"The next try is at {moment(AT)}.")

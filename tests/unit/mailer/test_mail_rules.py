@@ -96,7 +96,7 @@ def test_only_verified_users_get_mail() -> None:
     assert mails[0].context == NotificationContext(title="t", link="https://own.link/", time_zone="Europe/Berlin"), (
         "the store's own link wins"
     )
-    assert [(result.id, result.status) for result in results] == [("m2", "unverified"), ("m3", "unverified")]
+    assert [(result.id, result.status) for result in results] == [("m2", "unverified"), ("m3", "gone")]
 
 
 def test_links_lead_to_what_a_mail_is_about() -> None:

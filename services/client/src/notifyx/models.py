@@ -238,7 +238,8 @@ class Readiness(Model):
 class EmailState(Model):
     """Whether email reaches the caller: ``on``, ``paused`` or ``stopped``, since the mail server refused the address.
 
-    ``reason`` is the mail server's answer; ``held`` counts the emails that were not sent for it.
+    ``reason`` is the mail server's answer; ``held`` counts the emails that were not sent for it, or that wait for the
+    address to be verified.
     """
 
     state: str

@@ -263,7 +263,7 @@ class Books(RuleBasedStateMachine):
             if mail.template == "notification":
                 assert mail.context["seq"] in period.pending(set(self.there))
 
-    @rule(status=st.sampled_from(["sent", "failed", "refused", "off"]), count=st.integers(1, 4))
+    @rule(status=st.sampled_from(["sent", "failed", "refused", "unverified", "gone", "off"]), count=st.integers(1, 4))
     def tell(self, status: Any, count: int) -> None:
         chosen = [self.leased.pop(mail) for mail in list(self.leased)[:count]]
         results = [(UUID(mail.id), OutboxResult(id=mail.id, status=status)) for mail in chosen]

@@ -140,7 +140,7 @@ async def test_a_deleted_topic_leaves_the_ledger_balanced(store: StoreClient) ->
 
 
 async def test_only_parts_of_the_platform_dispatch_and_only_admins_audit(store: StoreClient) -> None:
-    for path in ("claim", "confirm", "results"):
+    for path in ("claim", "confirm", "results", "verified"):
         status, problem = await store.call("POST", f"/outbox/{path}", user("root", role="admin"), {"owner": "g"})
         assert (status, problem["code"]) == (403, "forbidden")
         assert (await store.call("POST", f"/outbox/{path}", None, {"owner": "g"}))[0] == 401

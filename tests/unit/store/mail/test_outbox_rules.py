@@ -14,6 +14,7 @@ from notifyx_store.mail.outbox_rules import (
     DIGEST_BODY_CHARS,
     DIGEST_ITEMS,
     FINAL_STATES,
+    UNVERIFIED,
     OutboxChange,
     OutboxRow,
     RetryPolicy,
@@ -26,7 +27,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 POLICY = RetryPolicy()
 
 states = st.sampled_from(["pending", "leased", "sent", "fenced", "dead"])
-statuses = st.sampled_from(["sent", "failed", "refused", "unverified", "off"])
+statuses = st.sampled_from(["sent", "failed", "refused", "unverified", "gone", "off"])
 jitters = st.floats(0, 1, exclude_max=True)
 
 
@@ -46,13 +47,15 @@ def test_final_rows_never_change_and_strangers_only_say_sent(
     if state in FINAL_STATES:
         assert change is None
     elif status == "sent":
-        assert change == OutboxChange("sent", attempts)
+        assert change == OutboxChange("sent", attempts, ends_wait=True)
     elif state != "leased" or owner != "me":
         assert change is None
     else:
         assert change is not None
         assert change.state in ("pending", "dead")
         assert change.address_refused == (status == "refused" and refused)
+        assert change.unverified == (status == "unverified")
+        assert change.ends_wait == (status in ("failed", "refused", "gone"))
         assert (change.due_at is not None) == (change.state == "pending")
         assert change.due_at is None or change.due_at > NOW
         assert change.reason is not None
@@ -61,7 +64,7 @@ def test_final_rows_never_change_and_strangers_only_say_sent(
 def test_a_failure_is_retried_until_it_is_one_too_many() -> None:
     reasons = [decide(OutboxRow("leased", "me", n), told("failed", reason="451 busy")) for n in range(1, 9)]
     assert [change.state for change in reasons if change] == ["pending"] * 7 + ["dead"]
-    assert reasons[-1] == OutboxChange("dead", 8, reason="451 busy")
+    assert reasons[-1] == OutboxChange("dead", 8, reason="451 busy", ends_wait=True)
 
 
 def test_email_being_off_costs_no_attempt() -> None:
@@ -70,10 +73,16 @@ def test_email_being_off_costs_no_attempt() -> None:
     assert (change.state, change.attempts, change.reason) == ("pending", 2, "email is off")
 
 
-@pytest.mark.parametrize(("status", "reason"), [("refused", "refused"), ("unverified", "no verified address")])
+def test_waiting_for_a_verified_address_costs_no_attempt() -> None:
+    due = NOW + POLICY.unverified.recheck
+    change = decide(OutboxRow("leased", "me", 8), told("unverified", reason="any"))
+    assert change == OutboxChange("pending", 7, due_at=due, reason=UNVERIFIED, unverified=True)
+
+
+@pytest.mark.parametrize(("status", "reason"), [("refused", "refused"), ("gone", "no such user")])
 def test_a_dead_mail_says_why(status: str, reason: str) -> None:
     change = decide(OutboxRow("leased", "me", 1), told(status))
-    assert change == OutboxChange("dead", 1, reason=reason)
+    assert change == OutboxChange("dead", 1, reason=reason, ends_wait=True)
 
 
 @given(st.text(max_size=500))

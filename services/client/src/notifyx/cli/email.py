@@ -39,7 +39,11 @@ def describe(state: EmailState, *, verified: bool) -> str:
     """Return the state as a sentence or two."""
     if state.state == "on":
         if not verified:
-            return "You get no email yet: your address is not verified. Open the link in the mail that you were sent."
+            waits = f" {state.held} email{' waits' if state.held == 1 else 's wait'} for that." if state.held else ""
+            return (
+                "You get no email yet: your address is not verified. Open the link in the mail that you were sent."
+                + waits
+            )
         return "Nothing stands against email to you."
     since = "" if state.since is None else f" since {moment(state.since)}"
     held = f"{state.held} email{' is' if state.held == 1 else 's are'}"

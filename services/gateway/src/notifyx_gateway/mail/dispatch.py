@@ -245,9 +245,11 @@ def prepare(
     results: list[OutboxResult] = []
     for mail in due:
         user = users.get(mail.user)
-        if user is None or not user.email_verified:
-            reason = "The user no longer exists." if user is None else "The address is not verified."
-            results.append(OutboxResult(id=mail.id, status="unverified", reason=reason))
+        if user is None:
+            results.append(OutboxResult(id=mail.id, status="gone", reason="The user no longer exists."))
+            continue
+        if not user.email_verified:
+            results.append(OutboxResult(id=mail.id, status="unverified", reason="The address is not verified."))
             continue
         mails.append(
             Mail(

@@ -47,7 +47,14 @@ from notifyx_common.contracts.store.log import (
     PublishResult,
 )
 from notifyx_common.contracts.store.names import TopicPath
-from notifyx_common.contracts.store.outbox import ACKNOWLEDGE_MAIL, AcknowledgedMail, AcknowledgeToken
+from notifyx_common.contracts.store.outbox import (
+    ACKNOWLEDGE_MAIL,
+    RELEASE_MAILS,
+    AcknowledgedMail,
+    AcknowledgeToken,
+    ReleasedMails,
+    VerifiedUser,
+)
 from notifyx_common.contracts.store.subscriptions import (
     STOP_EMAILS,
     SUBSCRIBE,
@@ -78,7 +85,7 @@ from notifyx_common.contracts.store.topics import (
 from notifyx_common.errors import FieldError, InvalidRequest, NotFound, TooLarge, TooManyRequests, Unavailable
 from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.metrics import Metrics, combined
-from notifyx_common.principal import Principal
+from notifyx_common.principal import Principal, system_principal
 from notifyx_common.reading import invalid_request
 from notifyx_gateway.sizes import DEFAULT_SIZES, Sizes
 from notifyx_gateway.upstream.batching import DEFAULT_LIMITS, Lane, LaneLimits, QueuedItem, SendBatch, encode_batch
@@ -351,6 +358,11 @@ class Store:
     async def stop_emails(self, token: str) -> None:
         """End the emails of the subscription in the token of an unsubscribe link."""
         await self.client.send(STOP_EMAILS, UnsubscribeToken(token=token))
+
+    async def release_mails(self, user: str) -> ReleasedMails:
+        """Make the email due that waited for the address of ``user`` to be verified."""
+        principal = system_principal("dispatcher")
+        return await self.client.send(RELEASE_MAILS, VerifiedUser(user=user), principal=principal)
 
     async def acknowledge_mail(self, token: str) -> AcknowledgedMail:
         """Acknowledge what the email of that "Acknowledge" link is about."""

@@ -51,6 +51,15 @@ class BackgroundSettings(ServiceSettings):
     mail_resume_mails: int = Field(default=100, ge=0, le=10_000)
     """Maximum number of held emails that are sent once a refused address works again; older ones are dropped."""
 
+    mail_unverified_keep: int = Field(default=100, ge=0, le=10_000)
+    """Maximum number of emails that wait for a user's address to be verified; the oldest beyond it are dropped."""
+
+    mail_unverified_age: float = Field(default=7 * 24 * 3600.0, gt=0)
+    """How long an email waits for its user's address to be verified."""
+
+    mail_unverified_recheck: float = Field(default=60.0, gt=0)
+    """Least time between two tries of an email that waits; verifying the address ends the wait at once."""
+
     outbox_poll: float = Field(default=1.0, gt=0, le=60)
     """Interval at which all topics are checked for notifications to mail; publishes also trigger a check."""
 

@@ -45,9 +45,13 @@ _CLEAR = "DELETE FROM email_strikes WHERE user_id = ANY($1::text[])"
 _STATE = """
 SELECT b.user_id IS NOT NULL AS stopped, b.reason AS stop_reason, b.created_at AS stopped_at,
        k.reason, k.struck_at, k.next_try_at, k.resumed_at,
-       (SELECT count(*) FROM outbox o WHERE o.user_id = u.id AND o.held) AS held
+       o.held, o.unverified
 FROM (SELECT $1::text AS id) AS u
 LEFT JOIN email_blocks b ON b.user_id = u.id LEFT JOIN email_strikes k ON k.user_id = u.id
+CROSS JOIN LATERAL (
+    SELECT count(*) AS held,
+           count(*) FILTER (WHERE state = 'pending' AND unverified_since IS NOT NULL) AS unverified
+    FROM outbox WHERE user_id = u.id AND held) AS o
 """
 
 # One strike is left: one more refusal, of any email, stops all again.
@@ -96,7 +100,7 @@ async def email_state(connection: asyncpg.Connection, user: str) -> EmailState:
             state="stopped", reason=row["stop_reason"], since=row["stopped_at"], next_try_at=None, held=row["held"]
         )
     if row["struck_at"] is None:
-        return EmailState(state="on", reason="", since=None, next_try_at=None, held=0)
+        return EmailState(state="on", reason="", since=None, next_try_at=None, held=row["unverified"])
     return EmailState(
         state="paused",
         reason=row["reason"],

@@ -3,12 +3,14 @@
 A lease gives one dispatcher a mail for a limited time; when it ends, the mail is due again, under the same
 ``Message-ID``. Right before sending, a dispatcher calls :func:`confirm`: a mail whose notification was acknowledged,
 expired or is no longer wanted is fenced then, leased or not. Mails to a refused address are held
-(:mod:`notifyx_store.mail.addresses`).
+(:mod:`notifyx_store.mail.addresses`), and so are those to one that is not verified
+(:mod:`notifyx_store.mail.unverified`).
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,10 +22,12 @@ import orjson
 from pydantic import SecretStr
 
 from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
-from notifyx_store.mail import acknowledge_link, addresses, unsubscribe
+from notifyx_store.mail import acknowledge_link, addresses, unsubscribe, unverified
 from notifyx_store.mail.inbox_limits import InboxLimits, postpone
 from notifyx_store.mail.outbox_rules import (
     DIGEST_ITEMS,
+    TOO_OLD,
+    UNVERIFIED,
     OutboxRow,
     RetryPolicy,
     change_for,
@@ -55,11 +59,13 @@ _LIVE = """
     AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq)
 """
 
+# OFFSET: one evaluation for each mail, however often the verdict is named.
 _VERDICTS = f"""
-    SELECT o.id, verdict.reason, verdict.reason IN ('address_refused', 'address_paused') AS held, k.next_try_at,
+    SELECT o.id, verdict.reason, greatest(k.next_try_at, o.recheck_at) AS next_try_at,
+           verdict.reason IN ('address_refused', 'address_paused', '{UNVERIFIED}') AS held,
            CASE WHEN verdict.reason IS NULL THEN 'leased'
-                WHEN verdict.reason = 'address_refused' THEN 'dead'
-                WHEN verdict.reason = 'address_paused' THEN 'pending' ELSE 'fenced' END AS state
+                WHEN verdict.reason IN ('address_refused', '{TOO_OLD}') THEN 'dead'
+                WHEN verdict.reason IN ('address_paused', '{UNVERIFIED}') THEN 'pending' ELSE 'fenced' END AS state
     FROM ranked o
     JOIN subscriptions s ON s.id = o.subscription_id
     JOIN topics t ON t.id = o.topic_id
@@ -75,7 +81,9 @@ _VERDICTS = f"""
         WHEN b.user_id IS NOT NULL THEN 'address_refused'
         WHEN k.next_try_at > coalesce(o.leased_until, $1) OR (k.user_id IS NOT NULL AND o.place > 1)
             THEN 'address_paused'
-        END AS reason) AS verdict
+        WHEN o.recheck_at IS NOT NULL AND o.unverified_since <= $1 - o.unverified_age THEN '{TOO_OLD}'
+        WHEN o.recheck_at > $1 OR (o.recheck_at IS NOT NULL AND o.place > 1) THEN '{UNVERIFIED}'
+        END AS reason OFFSET 0) AS verdict
 """  # noqa: S608 - put together from constants
 
 # Recipients have turns, and so have topics: a person's second mail comes after everybody's first, so that a flood to
@@ -88,16 +96,24 @@ _DUE = f"""
           ORDER BY due_at LIMIT {DUE_IN_TURN}) AS oldest
 """  # noqa: S608 - put together from constants
 
-# Of the mails to a refused address one is leased. Its lease is also when the next one may be tried: what another
-# dispatcher leased before the refusal is then no longer confirmed.
+# Of the mails to a refused or unverified address one is leased. Its lease is also when the next one may be tried: what
+# another dispatcher leased before the refusal is then no longer confirmed. `unverified` is locked, so that the release
+# of a user's mails finds those that are being held, or is seen here.
 _LEASE = f"""
 WITH due AS ({_DUE}), picked AS (
     SELECT o.* FROM due JOIN outbox o ON o.id = due.due_id AND o.state = 'pending'
     ORDER BY due.turn, due.since LIMIT $2 FOR UPDATE OF o SKIP LOCKED
+), unverified AS (
+    SELECT user_id, next_try_at FROM email_unverified
+    WHERE user_id IN (SELECT user_id FROM picked) ORDER BY user_id FOR UPDATE
 ), ranked AS (
-    SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY due_at, created_at, id) AS place FROM picked
-), judged AS ({_VERDICTS}), changed AS (
+    SELECT picked.*, row_number() OVER (PARTITION BY user_id ORDER BY due_at, created_at, id) AS place,
+           unverified.next_try_at AS recheck_at, $5::interval AS unverified_age
+    FROM picked LEFT JOIN unverified USING (user_id)
+), judged AS MATERIALIZED ({_VERDICTS}), changed AS (
     UPDATE outbox SET state = judged.state, reason = judged.reason, held = coalesce(judged.held, false),
+        unverified_since = CASE WHEN judged.reason = '{UNVERIFIED}' THEN coalesce(outbox.unverified_since, $1)
+                                ELSE outbox.unverified_since END,
         due_at = CASE WHEN judged.state = 'pending' THEN greatest(judged.next_try_at, $4::timestamptz)
                       ELSE outbox.due_at END,
         attempts = outbox.attempts + (judged.state = 'leased')::int,
@@ -107,8 +123,10 @@ WITH due AS ({_DUE}), picked AS (
     RETURNING outbox.*
 ), tried AS (
     UPDATE email_strikes k SET next_try_at = $4 FROM changed c WHERE c.state = 'leased' AND k.user_id = c.user_id
+), asked AS (
+    UPDATE email_unverified v SET next_try_at = $4 FROM changed c WHERE c.state = 'leased' AND v.user_id = c.user_id
 )
-SELECT c.id, c.subscription_id, c.topic_id, c.user_id, c.mode, c.from_seq, c.to_seq, c.state, c.attempts,
+SELECT c.id, c.subscription_id, c.topic_id, c.user_id, c.mode, c.from_seq, c.to_seq, c.state, c.reason, c.attempts,
        t.name AS topic, t.title AS topic_title, n.payload
 FROM changed c
 JOIN topics t ON t.id = c.topic_id
@@ -122,14 +140,15 @@ FROM outbox o JOIN subscriptions s ON s.id = o.subscription_id JOIN notification
 WHERE o.id = $2 ORDER BY n.seq LIMIT $3
 """  # noqa: S608 - put together from constants
 
+# Whoever confirms a mail has seen the address verified: nothing is held for that.
 _CONFIRM = f"""
 WITH picked AS (
     SELECT * FROM outbox
     WHERE id = ANY($2::uuid[]) AND state = 'leased' AND lease_owner = $3 AND leased_until > $1
     ORDER BY id FOR UPDATE
 ), ranked AS (
-    SELECT *, 1 AS place FROM picked
-), judged AS ({_VERDICTS})
+    SELECT *, 1 AS place, NULL::timestamptz AS recheck_at, NULL::interval AS unverified_age FROM picked
+), judged AS MATERIALIZED ({_VERDICTS})
 UPDATE outbox SET state = judged.state, reason = judged.reason, held = coalesce(judged.held, false),
     due_at = CASE WHEN judged.state = 'pending' THEN judged.next_try_at ELSE outbox.due_at END,
     leased_until = CASE WHEN judged.state = 'leased' THEN greatest(outbox.leased_until, $4::timestamptz) END,
@@ -146,9 +165,11 @@ SELECT id, user_id, state, lease_owner, attempts FROM outbox WHERE id = ANY($1::
 
 _CHANGE = """
 UPDATE outbox SET state = c.state, attempts = c.attempts, due_at = coalesce(c.due_at, outbox.due_at),
-                  reason = c.reason, held = c.held, lease_owner = NULL, leased_until = NULL
-FROM unnest($1::uuid[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::boolean[])
-    AS c(id, state, attempts, due_at, reason, held)
+                  reason = c.reason, held = c.held, lease_owner = NULL, leased_until = NULL,
+                  unverified_since = CASE WHEN c.unverified THEN coalesce(outbox.unverified_since, $8)
+                                          ELSE outbox.unverified_since END
+FROM unnest($1::uuid[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::boolean[], $7::boolean[])
+    AS c(id, state, attempts, due_at, reason, held, unverified)
 WHERE outbox.id = c.id
 """
 
@@ -181,10 +202,16 @@ async def lease_due(
     mails: list[OutboxMail] = []
     for _ in range(_MAX_LEASE_ROUNDS):
         async with connection.transaction():
-            rows = await connection.fetch(_LEASE, now, limit - len(mails), owner, until)
+            rows = await connection.fetch(_LEASE, now, limit - len(mails), owner, until, config.policy.unverified.age)
             for row in rows:
                 if row["state"] == "leased" and (context := await _context(connection, row, now)) is not None:
                     mails.append(_mail(row, context, config, now))
+        await unverified.bound(
+            connection,
+            {row["user_id"] for row in rows if row["reason"] == UNVERIFIED},
+            Counter(row["user_id"] for row in rows if row["reason"] == TOO_OLD),
+            config.policy.unverified,
+        )
         if not rows or len(mails) >= limit:
             break
     return mails
@@ -234,8 +261,15 @@ async def record_results(
             [change.attempts for _, _, change in changes],
             [change.due_at for _, _, change in changes],
             [change.reason for _, _, change in changes],
-            [change.address_refused for _, _, change in changes],
+            [change.address_refused or change.unverified for _, _, change in changes],
+            [change.unverified for _, _, change in changes],
+            now,
         )
+        waiting = {user for _, user, change in changes if change.unverified}
+        if waiting:
+            await unverified.wait(connection, waiting, policy.unverified, now)
+        if ended := {user for _, user, change in changes if change.ends_wait} - waiting:
+            await unverified.release(connection, ended, now)
         if received := {user for _, user, change in changes if change.state == "sent"}:
             await addresses.clear(connection, received)
         refused = {
@@ -245,6 +279,7 @@ async def record_results(
         }
         if refused:
             await addresses.strike(connection, refused, policy.address, now)
+    await unverified.bound(connection, waiting, Counter(), policy.unverified)
 
 
 async def _context(connection: asyncpg.Connection, row: asyncpg.Record, now: datetime) -> dict[str, Any] | None:

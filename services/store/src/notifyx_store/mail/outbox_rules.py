@@ -7,6 +7,7 @@ Every row ends in exactly one final state; the email ledger depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -54,6 +55,28 @@ class AddressPolicy:
     resume_mails: int = 100
 
 
+UNVERIFIED = "address_unverified"
+"""Reason of an email that waits for its user's address to be verified."""
+
+TOO_OLD = "unverified_too_long"
+TOO_MANY = "unverified_too_many"
+"""Reasons of emails that waited in vain."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedPolicy:
+    """What waits for an address to be verified: the newest ``keep`` emails of a user, each for up to ``age``.
+
+    Until the store is told, one email is tried after ``recheck``, and later less often. ``dropped`` is called with the
+    number of emails that are over the bounds.
+    """
+
+    keep: int = 100
+    age: timedelta = timedelta(days=7)
+    recheck: timedelta = timedelta(minutes=1)
+    dropped: Callable[[int], None] = lambda count: None
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When a failed email is retried. Times are in seconds.
@@ -68,6 +91,7 @@ class RetryPolicy:
     max_delay: float = 4 * 3600.0
     off_delay: float = 300.0
     address: AddressPolicy = AddressPolicy()
+    unverified: UnverifiedPolicy = UnverifiedPolicy()
 
     def delay(self, attempt: int, jitter: float) -> timedelta:
         """Return the delay after ``attempt`` failures; ``jitter`` is in [0, 1)."""
@@ -90,13 +114,19 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxChange:
-    """What a result changes in a row. ``address_refused``: it is a strike against this user's address."""
+    """What a result changes in a row. ``address_refused``: it is a strike against this user's address.
+
+    ``unverified``: it waits for the address to be verified. ``ends_wait``: emails of the user need not wait, as the
+    address is verified, or the user is gone.
+    """
 
     state: State
     attempts: int
     due_at: datetime | None = None
     reason: str | None = None
     address_refused: bool = False
+    unverified: bool = False
+    ends_wait: bool = False
 
 
 def change_for(
@@ -109,7 +139,7 @@ def change_for(
     if row.state in FINAL_STATES:
         return None
     if result.status == "sent":
-        return OutboxChange("sent", row.attempts)
+        return OutboxChange("sent", row.attempts, ends_wait=True)
     if row.state != "leased" or row.owner != owner:
         return None
     return _not_sent(row, result, now, policy, jitter)
@@ -128,15 +158,25 @@ def _not_sent(row: OutboxRow, result: OutboxResult, now: datetime, policy: Retry
             due_at=None if last else due,
             reason=reason or "refused",
             address_refused=result.address_refused,
+            ends_wait=True,
         )
     if result.status == "unverified":
-        return OutboxChange("dead", row.attempts, reason=reason or "no verified address")
+        return OutboxChange(
+            "pending",
+            max(row.attempts - 1, 0),
+            due_at=now + policy.unverified.recheck,
+            reason=UNVERIFIED,
+            unverified=True,
+        )
+    if result.status == "gone":
+        return OutboxChange("dead", row.attempts, reason=reason or "no such user", ends_wait=True)
     if result.status == "off":
         due = now + policy.email_off_delay(jitter)
         return OutboxChange("pending", max(row.attempts - 1, 0), due_at=due, reason="email is off")
     if row.attempts >= policy.max_attempts:
-        return OutboxChange("dead", row.attempts, reason=reason or "failed too often")
-    return OutboxChange("pending", row.attempts, due_at=now + policy.delay(row.attempts, jitter), reason=reason)
+        return OutboxChange("dead", row.attempts, reason=reason or "failed too often", ends_wait=True)
+    due = now + policy.delay(row.attempts, jitter)
+    return OutboxChange("pending", row.attempts, due_at=due, reason=reason, ends_wait=True)
 
 
 def mail_context(notification: dict[str, Any], *, brief: bool = False) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from notifyx_common.contracts.store.outbox import (
     ACKNOWLEDGE_MAIL,
     FENCE_MAILS,
     LEASE_MAILS,
+    RELEASE_MAILS,
     REPORT_MAILS,
     AcknowledgedMail,
     AcknowledgeToken,
@@ -21,6 +22,8 @@ from notifyx_common.contracts.store.outbox import (
     LeasedMails,
     OutboxLeaseRequest,
     OutboxResults,
+    ReleasedMails,
+    VerifiedUser,
 )
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.metrics import Metrics
@@ -29,9 +32,9 @@ from notifyx_common.serving.web import caller
 from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
-from notifyx_store.mail import acknowledge_link, addresses, outbox
+from notifyx_store.mail import acknowledge_link, addresses, outbox, unverified
 from notifyx_store.mail.inbox_limits import InboxLimits
-from notifyx_store.mail.outbox_rules import AddressPolicy, RetryPolicy
+from notifyx_store.mail.outbox_rules import AddressPolicy, RetryPolicy, UnverifiedPolicy
 from notifyx_store.readers import acks
 
 
@@ -69,6 +72,11 @@ def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
                 policy=config.policy,
             )
 
+    @handle(blueprint, RELEASE_MAILS)
+    async def release(verified: VerifiedUser) -> ReleasedMails:
+        async with context.pool.acquire() as connection, connection.transaction():
+            return await unverified.release(connection, [verified.user], context.clock.now())
+
     @handle(blueprint, ACKNOWLEDGE_MAIL)
     async def acknowledge(request: AcknowledgeToken) -> AcknowledgedMail:
         mail = acknowledge_link.verify(request.token, context.settings.unsubscribe_secrets, context.clock.now())
@@ -99,6 +107,7 @@ def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
 
 def outbox_config(settings: BackgroundSettings, metrics: Metrics) -> outbox.OutboxConfig:
     """Return the outbox's configuration from the settings."""
+    refused = metrics.counter("notifyx_rate_limit_checks_total")
     policy = RetryPolicy(
         max_attempts=settings.mail_attempts,
         base=settings.mail_retry_base,
@@ -110,11 +119,17 @@ def outbox_config(settings: BackgroundSettings, metrics: Metrics) -> outbox.Outb
             resume_interval=timedelta(seconds=settings.mail_resume_interval),
             resume_mails=settings.mail_resume_mails,
         ),
+        unverified=UnverifiedPolicy(
+            keep=settings.mail_unverified_keep,
+            age=timedelta(seconds=settings.mail_unverified_age),
+            recheck=timedelta(seconds=settings.mail_unverified_recheck),
+            dropped=refused.labels("unverified-mails", "database", "refused").inc,
+        ),
     )
     inbox = InboxLimits(
         by_sender=settings.inbox_mails_by_sender,
         in_total=settings.inbox_mails,
-        postponed=metrics.counter("notifyx_rate_limit_checks_total").labels("inbox-mails", "database", "refused").inc,
+        postponed=refused.labels("inbox-mails", "database", "refused").inc,
     )
     return outbox.OutboxConfig(
         mail_domain=settings.mail_domain,

@@ -93,7 +93,7 @@ export function SubscriptionControl({ name, fixed = false }: Props) {
   );
 }
 
-/** Email goes to verified addresses only. */
+/** Email goes to verified addresses only; the store keeps it for a time. */
 function ConfirmFirst({ address }: { address: string }) {
   const { api } = useServices();
   const send = useMutation({
@@ -104,7 +104,8 @@ function ConfirmFirst({ address }: { address: string }) {
   return (
     <>
       <Menu.Label role="status">
-        Confirm your address first: open the link in the mail to {address}. Until then nothing is mailed to you.
+        Confirm your address first: open the link in the mail to {address}. Until then the newest emails wait for you,
+        some days at most.
       </Menu.Label>
       <Menu.Item
         leftSection={<IconMail size={15} />}

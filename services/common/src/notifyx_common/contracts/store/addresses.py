@@ -14,7 +14,8 @@ class EmailState(BaseModel):
     """``on``: nothing speaks against the address. ``paused``: it was refused, and is tried again at ``next_try_at``.
     ``stopped``: it was refused several times, and gets no more email.
 
-    ``reason`` is the mail server's answer, ``since`` its time; ``held`` counts the emails that were not sent for it.
+    ``reason`` is the mail server's answer, ``since`` its time; ``held`` counts the emails that were not sent for it, or
+    that wait for the address to be verified.
     """
 
     state: Literal["on", "paused", "stopped"]

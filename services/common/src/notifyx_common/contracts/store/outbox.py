@@ -53,11 +53,11 @@ class FenceResponse(BaseModel):
 
 class OutboxResult(RequestModel):
     """``sent``; ``failed`` (backoff, then dead); ``refused`` (dead, but with ``address_refused`` mail to the user is
-    paused, and stopped after several such); ``unverified`` (no verified address: dead with that reason); ``off`` (email
-    is off: back, not counted)."""
+    paused, and stopped after several such); ``unverified`` (mail to the user waits for the address to be verified);
+    ``gone`` (there is no such user: dead); ``off`` (email is off: back, not counted)."""
 
     id: str
-    status: Literal["sent", "failed", "refused", "unverified", "off"]
+    status: Literal["sent", "failed", "refused", "unverified", "gone", "off"]
     reason: str = Field(default="", max_length=500)
     address_refused: bool = False
 
@@ -67,6 +67,19 @@ class OutboxResults(RequestModel):
 
     owner: str = Field(max_length=128)
     results: list[OutboxResult] = Field(max_length=1000)
+
+
+class VerifiedUser(RequestModel):
+    """A user whose address has been verified."""
+
+    user: str = Field(max_length=128)
+
+
+class ReleasedMails(BaseModel):
+    """Emails that waited for it: ``released`` are due now; ``dropped`` ones were too many or too old."""
+
+    released: int
+    dropped: int
 
 
 class AcknowledgeToken(RequestModel):
@@ -92,3 +105,5 @@ REPORT_MAILS: Call[OutboxResults, None] = Call(
 
 ACKNOWLEDGE_MAIL = Call("POST", f"{V1}/outbox/acknowledge", AcknowledgeToken, AcknowledgedMail, idempotent=True)
 """Without a principal: the token names the mail. Raises 400 ``invalid_token`` and ``link_expired``."""
+
+RELEASE_MAILS = Call("POST", f"{V1}/outbox/verified", VerifiedUser, ReleasedMails, caller="system", idempotent=True)

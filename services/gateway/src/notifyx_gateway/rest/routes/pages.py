@@ -13,6 +13,7 @@ from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.auth import VerifyRequest
 from notifyx_common.errors import NotifyxError
+from notifyx_common.logs import get_logger
 from notifyx_common.reading import parse_model
 from notifyx_gateway.mail.links import topic_link
 from notifyx_gateway.rest.authentication import RequestAuthenticator
@@ -21,6 +22,8 @@ from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.store import Store
+
+log = get_logger(__name__)
 
 MAX_TOKEN = 512
 
@@ -107,8 +110,9 @@ def page_routes(
         if wanted.new_password is not None:
             request_auth.record("password_change", "succeeded", actor=user.id, reason="address_verified")
         await changes.refresh_now()
+        waited = await _release(store, user.id)
         done = " Your new password holds, and everybody who was signed in is signed out." if wanted.new_password else ""
-        return pages.message("Verified", f"{user.email} is verified.{done} You can close this page.")
+        return pages.message("Verified", f"{user.email} is verified.{done}{waited}")
 
     return blueprint
 
@@ -121,6 +125,22 @@ def _token() -> str | None:
 def _verify_page(pages: Pages, token: str, problem: str = "", status: int = 200) -> Response:
     action = f"/verify-email?token={quote(token, safe='')}"
     return pages.render("verify.html", status, action=action, problem=problem)
+
+
+async def _release(store: Store, user: str) -> str:
+    """Have the email sent that waited for the address; return a sentence about it."""
+    try:
+        mails = await store.release_mails(user)
+    except NotifyxError as error:
+        # The store tries one of them from time to time, and so learns of it.
+        log.warning("waiting_mails_not_released", reason=error.reason)
+        return ""
+    words = ""
+    if mails.released:
+        words += f" Emails that waited for it: {mails.released}. What you have not read is on its way."
+    if mails.dropped:
+        words += f" Older ones that are not sent: {mails.dropped}. Your inbox has what they were about."
+    return words
 
 
 def _broken(pages: Pages) -> Response:
