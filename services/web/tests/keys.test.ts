@@ -17,7 +17,7 @@ const inside = (name: string) =>
 describe("the keys of the pages", () => {
   it("act wherever the focus is, but in what takes keys itself", () => {
     for (const focused of [null, inside("button")]) expect(pageKey(pressed("j"), focused)).toBe("j");
-    for (const name of ["input", "textarea", "[role=dialog]", "[role=menu]"])
+    for (const name of ["input:not([type=radio]):not([type=checkbox])", "textarea", "[role=dialog]", "[role=menu]"])
       expect(pageKey(pressed("j"), inside(name))).toBeUndefined();
   });
 

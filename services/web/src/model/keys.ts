@@ -19,7 +19,8 @@ export interface Pressed {
   readonly defaultPrevented: boolean;
 }
 
-const TAKES_KEYS = "input, textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]";
+const TAKES_KEYS =
+  "input:not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]";
 
 /** The key that acts on the page, if `pressed` is one: no shortcut of the browser, no text, and not in a dialog or a menu. */
 export function pageKey(pressed: Pressed, focused: Pick<Element, "closest"> | null): string | undefined {
