@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { problemOf } from "@/api/errors";
 import { isEmpty, parseData } from "@/features/publish/draft";
-import { fieldsOf, NEW, nameProblem, newTopic, patchOf } from "@/features/topics/fields";
+import { fieldsOf, NEW, nameProblem, newTopic, patchOf, unitOf } from "@/features/topics/fields";
 import { alertOf, QUIET, wanted } from "@/model/alerts";
 import { headline, missed, plain, plural, summary, when } from "@/model/text";
 import { note } from "./notifications";
@@ -69,7 +69,7 @@ describe("a topic's settings", () => {
     const before = fieldsOf(whole as Parameters<typeof fieldsOf>[0]);
     expect(patchOf(before, before)).toEqual({});
     expect(patchOf(before, { ...before, title: "New" })).toEqual({ title: "New" });
-    expect(patchOf(before, { ...before, keepDays: 0.5 })).toEqual({
+    expect(patchOf(before, { ...before, keepSeconds: 43_200 })).toEqual({
       retention: { max_age_seconds: 43_200, max_count: 100_000 },
     });
   });
@@ -78,6 +78,9 @@ describe("a topic's settings", () => {
     const topic = { ...newTopic("t", NEW), retention: { max_age_seconds: 100_001, max_count: 5 }, creators: [] };
     const fields = fieldsOf(topic as unknown as Parameters<typeof fieldsOf>[0]);
     expect(newTopic("t", fields).retention).toEqual({ max_age_seconds: 100_001, max_count: 5 });
+    expect([10, 900, 5_400, 86_400, 604_800, 100_001, 0].map(unitOf)).toEqual(
+      "seconds minutes minutes days days seconds seconds".split(" "),
+    );
   });
 
   it("begin with a name that a topic can have", () => {

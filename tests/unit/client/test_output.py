@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from notifyx.cli.options import Format
-from notifyx.cli.output import Writer, visible
+from notifyx.cli.output import Writer, duration, visible
 from notifyx.errors import FieldError, InvalidRequest
 from notifyx.models import Notification
 
@@ -62,3 +62,10 @@ def test_errors(capsys: pytest.CaptureFixture[str]) -> None:
         "http_status": 400,
         "fields": [{"field": "name", "reason": "Too long."}],
     }
+
+
+def test_durations_are_whole_numbers_of_a_unit_that_people_use() -> None:
+    seconds = (1, 10, 60, 900, 5_400, 86_400, 2_592_000, 100_001)
+    assert [duration(one) for one in seconds] == [
+        "1 second", "10 seconds", "1 minute", "15 minutes", "90 minutes", "1 day", "30 days", "100001 seconds",
+    ]  # fmt: skip

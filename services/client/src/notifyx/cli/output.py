@@ -104,6 +104,15 @@ def moment(at: datetime) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def duration(seconds: int) -> str:
+    """Format a duration for people, in the largest unit of which it is a whole number."""
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds > 0 and seconds % length == 0:
+            count = seconds // length
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
+
+
 def lost(count: int) -> str:
     """Return the words for ``count`` notifications that were removed before the caller acknowledged them."""
     return f"{count} notification{'' if count == 1 else 's'} removed before you read {'it' if count == 1 else 'them'}"

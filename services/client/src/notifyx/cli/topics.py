@@ -11,7 +11,7 @@ import typer
 
 from notifyx.cli.exits import Incomplete, UsageProblem
 from notifyx.cli.options import DEFAULT_URL, EmailChoice, Format, Output, Url
-from notifyx.cli.output import Writer, moment
+from notifyx.cli.output import Writer, duration, moment
 from notifyx.cli.session import client, run
 from notifyx.cli.topic_changes import changes, creation
 from notifyx.cli.topic_files import read_topics
@@ -162,9 +162,9 @@ def writer_topic(writer: Writer, topic: Topic) -> None:
         ("owner", _owner(topic)),
         ("publishers", ", ".join(topic.publishers) or "its owners"),
         ("readers", ", ".join(topic.readers) or ("everyone" if topic.visibility == "public" else "its owners")),
-        ("kept", f"{retention.max_count} notifications, for {retention.max_age_seconds} s"),
-        ("email", f"{email.default} (unread after {email.unread_after_seconds} s, digest every "
-                  f"{email.digest_every_seconds} s)"),
+        ("kept", f"{retention.max_count} notifications, for {duration(retention.max_age_seconds)}"),
+        ("email", f"{email.default} (unread after {duration(email.unread_after_seconds)}, digest every "
+                  f"{duration(email.digest_every_seconds)})"),
         ("notifications", f"seq {topic.first_seq} to {topic.last_seq}" if topic.last_seq else "none yet"),
         ("created", moment(topic.created_at)),
         ("you may", ", ".join(["read", *["publish"] * topic.can_publish, *["change it"] * topic.can_manage])),

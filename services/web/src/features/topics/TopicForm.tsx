@@ -6,8 +6,9 @@ import type { EmailMode, Topic } from "@/api/types";
 import { notify } from "@/components/notify";
 import { useChanged } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
+import { DurationInput } from "./DurationInput";
 import { EMAIL_MODES } from "./emailModes";
-import { fieldsOf, patchOf, type TopicFields } from "./fields";
+import { fieldsOf, patchOf, type TopicFields, UNITS } from "./fields";
 import { GrantsInput } from "./GrantsInput";
 import classes from "./TopicSettings.module.css";
 
@@ -65,13 +66,12 @@ export function TopicForm({ topic, editable }: { topic: Topic; editable: boolean
           <h2>Retention</h2>
           <p className={classes.hint}>Whichever bound is reached first removes the oldest notifications.</p>
           <div className={classes.pair}>
-            <NumberInput
+            <DurationInput
               label="Keep for"
-              suffix=" days"
-              min={1 / 1440}
-              max={3650}
-              value={fields.keepDays}
-              onChange={(value) => set({ keepDays: Number(value) })}
+              min={UNITS.minutes}
+              max={3650 * UNITS.days}
+              seconds={fields.keepSeconds}
+              onChange={(keepSeconds) => set({ keepSeconds })}
             />
             <NumberInput
               label="Keep at most"
@@ -96,21 +96,17 @@ export function TopicForm({ topic, editable }: { topic: Topic; editable: boolean
             onChange={(value) => value !== null && set({ emailDefault: value as EmailMode })}
           />
           <div className={classes.pair}>
-            <NumberInput
+            <DurationInput
               label="Unread counts after"
-              suffix=" minutes"
-              min={1 / 60}
-              max={10_080}
-              value={fields.unreadAfterMinutes}
-              onChange={(value) => set({ unreadAfterMinutes: Number(value) })}
+              max={7 * UNITS.days}
+              seconds={fields.unreadAfterSeconds}
+              onChange={(unreadAfterSeconds) => set({ unreadAfterSeconds })}
             />
-            <NumberInput
+            <DurationInput
               label="A digest every"
-              suffix=" hours"
-              min={1 / 3600}
-              max={720}
-              value={fields.digestEveryHours}
-              onChange={(value) => set({ digestEveryHours: Number(value) })}
+              max={30 * UNITS.days}
+              seconds={fields.digestEverySeconds}
+              onChange={(digestEverySeconds) => set({ digestEverySeconds })}
             />
           </div>
         </section>

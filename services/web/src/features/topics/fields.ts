@@ -8,14 +8,17 @@ export interface TopicFields {
   readonly readers: string[];
   readonly creators: string[];
   readonly paused: boolean;
-  readonly keepDays: number;
+  readonly keepSeconds: number;
   readonly keepCount: number;
   readonly emailDefault: EmailMode;
-  readonly unreadAfterMinutes: number;
-  readonly digestEveryHours: number;
+  readonly unreadAfterSeconds: number;
+  readonly digestEverySeconds: number;
 }
 
-const DAY = 86_400;
+/** Units of a duration, the largest first. */
+export const UNITS = { days: 86_400, hours: 3_600, minutes: 60, seconds: 1 } as const;
+
+export type Unit = keyof typeof UNITS;
 
 export const NEW: TopicFields = {
   title: "",
@@ -24,11 +27,11 @@ export const NEW: TopicFields = {
   readers: [],
   creators: [],
   paused: false,
-  keepDays: 30,
+  keepSeconds: 30 * UNITS.days,
   keepCount: 100_000,
   emailDefault: "never",
-  unreadAfterMinutes: 15,
-  digestEveryHours: 24,
+  unreadAfterSeconds: 15 * UNITS.minutes,
+  digestEverySeconds: UNITS.days,
 };
 
 export function fieldsOf(topic: Topic): TopicFields {
@@ -40,11 +43,11 @@ export function fieldsOf(topic: Topic): TopicFields {
     readers: topic.readers,
     creators: topic.creators,
     paused: topic.paused,
-    keepDays: rounded((retention.max_age_seconds ?? NEW.keepDays * DAY) / DAY),
+    keepSeconds: retention.max_age_seconds ?? NEW.keepSeconds,
     keepCount: retention.max_count ?? NEW.keepCount,
     emailDefault: email.default ?? NEW.emailDefault,
-    unreadAfterMinutes: rounded((email.unread_after_seconds ?? 900) / 60),
-    digestEveryHours: rounded((email.digest_every_seconds ?? DAY) / 3600),
+    unreadAfterSeconds: email.unread_after_seconds ?? NEW.unreadAfterSeconds,
+    digestEverySeconds: email.digest_every_seconds ?? NEW.digestEverySeconds,
   };
 }
 
@@ -65,8 +68,8 @@ export function patchOf(before: TopicFields, after: TopicFields): TopicPatch {
     ...(changed("readers") ? { readers: after.readers } : {}),
     ...(changed("creators") ? { creators: after.creators } : {}),
     ...(changed("paused") ? { paused: after.paused } : {}),
-    ...(changed("keepDays", "keepCount") ? { retention } : {}),
-    ...(changed("emailDefault", "unreadAfterMinutes", "digestEveryHours") ? { email } : {}),
+    ...(changed("keepSeconds", "keepCount") ? { retention } : {}),
+    ...(changed("emailDefault", "unreadAfterSeconds", "digestEverySeconds") ? { email } : {}),
   };
 }
 
@@ -79,16 +82,17 @@ export function nameProblem(name: string): string {
 
 function times(fields: TopicFields) {
   return {
-    retention: { max_age_seconds: Math.round(fields.keepDays * DAY), max_count: fields.keepCount },
+    retention: { max_age_seconds: fields.keepSeconds, max_count: fields.keepCount },
     email: {
       default: fields.emailDefault,
-      unread_after_seconds: Math.round(fields.unreadAfterMinutes * 60),
-      digest_every_seconds: Math.round(fields.digestEveryHours * 3600),
+      unread_after_seconds: fields.unreadAfterSeconds,
+      digest_every_seconds: fields.digestEverySeconds,
     },
   };
 }
 
-/** As exact as a second, without the noise of a division. */
-function rounded(value: number): number {
-  return Number(value.toPrecision(12));
+/** The largest unit of which a duration is a whole number: 10 seconds are no sixth of a minute. */
+export function unitOf(seconds: number): Unit {
+  const units = Object.keys(UNITS) as Unit[];
+  return units.find((unit) => seconds > 0 && seconds % UNITS[unit] === 0) ?? "seconds";
 }
