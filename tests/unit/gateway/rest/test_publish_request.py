@@ -141,7 +141,7 @@ def test_binary_data_is_kept_as_base64_and_text_as_text() -> None:
         {**EVENT, "extension": {"a": 1}}, {**EVENT, "subject": ""}, {**EVENT, "data": 1, "data_base64": "AA=="},
         {**EVENT, "time": "yesterday"}, {**EVENT, "time": "2026-11-28"}, {**EVENT, "time": "2026-11-28T25:00:00Z"},
         {**EVENT, "time": "2026-11-28T12:00:00"}, {**EVENT, "datacontenttype": "json"},
-        {**EVENT, "datacontenttype": "text/plain; charset"},
+        {**EVENT, "datacontenttype": "text/plain; charset"}, {**EVENT, "datacontenttype": "a/b" + "; " * 20_000 + "x"},
         {**EVENT, "data_base64": "!"}, {**EVENT, "data_base64": 5}, {**EVENT, "": "x"},
     ],
 )  # fmt: skip

@@ -23,7 +23,7 @@ from notifyx_gateway.upstream.identity import Authenticator, bearer_token
 
 log = get_logger(__name__)
 
-_HOOK_SECRET = re.compile(r"(nfh_[0-9a-f]{0,16})[^/]*")
+_CREDENTIAL = re.compile(r"(/topics/[^/]*/hooks/[^/]*/)(?:(nfh_[0-9a-f]{16})_.*|([0-9a-f]{16})|.*)\Z", re.DOTALL)
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -142,8 +142,8 @@ class RequestAuthenticator:
 
 
 def logged_path(path: str) -> str:
-    """Return ``path`` without the secret of a webhook, which is never logged; its id stays."""
-    return _HOOK_SECRET.sub(r"\1…", path)
+    """Return ``path`` without what stands where the secret of a webhook does; the id of a secret or alone stays."""
+    return _CREDENTIAL.sub(lambda found: f"{found[1]}{found[3] or (found[2] or '') + '…'}", path)
 
 
 def _forwarded_for() -> str:
