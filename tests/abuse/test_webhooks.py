@@ -43,7 +43,10 @@ def path_of(url: str) -> str:
     return url.partition("/api/v1")[2]
 
 
-ALERT = {"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": "Down"}, "startsAt": "1"}]}
+ALERT: dict[str, Any] = {
+    "version": "4",
+    "alerts": [{"status": "firing", "labels": {"alertname": "Down"}, "startsAt": "1"}],
+}
 
 
 async def test_a_secret_url_publishes_to_its_topic_as_its_kind_and_nothing_else(
@@ -93,6 +96,23 @@ async def test_a_secret_url_publishes_to_its_topic_as_its_kind_and_nothing_else(
     assert "hook_created" in logged
     for text in (secret, rotated["secret"], secret[-20:], rotated["secret"][-20:]):
         assert text not in logged
+
+
+async def test_a_webhook_of_a_great_many_alerts_is_refused_and_none_is_published(stack: Stack) -> None:
+    many = {"version": "4", "truncatedAlerts": 1, "alerts": [*ALERT["alerts"], *[1] * 300_000]}
+    ada, hook = await stack.person("ada"), await made(stack, "alertmanager")
+    path = path_of(hook["url"])
+    for address, who, sent in (
+        (path, None, many),
+        (f"{path}?each=group", None, many),
+        ("/topics/t/hooks/grafana", ada, many),
+        ("/topics/t/notifications", ada, many),
+        ("/topics/t/notifications", ada, {**many, "version": "1"}),
+    ):
+        reply = await stack.call("POST", address, who, json=sent)
+        assert (reply.status, reply.code) == (413, "too_many_alerts"), address
+        assert len(reply.raw) < 1000
+    assert await titles(stack) == []
 
 
 async def test_a_hook_does_no_more_than_its_owner_may(stack: Stack) -> None:

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.contracts.store.log import KeyedNotification
-from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError, UnsupportedMediaType
+from notifyx_common.errors import InvalidRequest, NotFound, NotifyxError, TooLarge, UnsupportedMediaType
 from notifyx_gateway.rest.hooks.kinds import KINDS, kind_of, recognised
-from notifyx_gateway.rest.hooks.publication import Delivery
+from notifyx_gateway.rest.hooks.publication import MAX_PARTS, Delivery
 from notifyx_gateway.rest.publish_request import read_hook, read_publish_request
 from notifyx_gateway.sizes import DEFAULT_SIZES
 
@@ -107,6 +107,37 @@ def test_one_bad_alert_never_stops_the_rest_and_alerts_left_out_are_told() -> No
         "CPU high", "Alert 2 has neither labels nor annotations.", "Alert 3 has neither labels nor annotations.",
         "Alert without a name", "Alert without a name", "NewOne on node-e5e", "7 more alerts were not sent",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "version"), [("alertmanager", "4"), ("grafana", "1")])
+def test_too_many_alerts_are_refused_before_anything_is_built_of_one(kind: str, version: str) -> None:
+    class Untouched(dict[str, Any]):
+        def get(self, *_: Any) -> Any:
+            pytest.fail("an alert was read")
+
+    payload = {"version": version, "alerts": [Untouched(labels={"n": "1"})] * (MAX_PARTS + 1), "truncatedAlerts": 1}
+    for each in ("alert", "group"):
+        with pytest.raises(TooLarge, match="1000 alerts; set Alertmanager's max_alerts") as refused:
+            kind_of(kind).read(Delivery(payload, each=each))
+        assert refused.value.code == "too_many_alerts"
+    assert len(kind_of(kind).read(Delivery({**payload, "alerts": [1] * MAX_PARTS, "truncatedAlerts": 0}))) == MAX_PARTS
+    for wrong in (True, -1, 2**70, "7", 7.5):
+        assert len(kind_of(kind).read(Delivery({"alerts": [1], "truncatedAlerts": wrong}))) == 1
+
+
+@pytest.mark.parametrize(("kind", "payload"), [("github", {}), ("gitlab", {"object_kind": "push"})])
+def test_of_many_commits_only_those_are_read_that_are_shown(kind: str, payload: dict[str, Any]) -> None:
+    read_ids: list[str] = []
+
+    class Commit(dict[str, Any]):
+        def get(self, *name: Any) -> Any:
+            read_ids.append(name[0])
+            return None
+
+    (told,) = read(kind, {**payload, "commits": [Commit()] * (MAX_PARTS + 5)}, x_github_event="push")
+    assert f"{MAX_PARTS + 5} commits" in told.title
+    assert told.body.endswith("\n- and 5 more")
+    assert read_ids.count("id") == MAX_PARTS
 
 
 def test_grafana_keeps_its_values_and_links() -> None:

@@ -9,13 +9,16 @@ import orjson
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
-from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, mapping, text
+from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, mapping, require_few, text
 
 PRIORITIES: Mapping[str, Priority] = {
     "critical": "urgent", "page": "urgent", "fatal": "urgent", "emergency": "urgent", "error": "high", "high": "high",
     "major": "high", "warning": "high", "warn": "high", "info": "low", "low": "low", "none": "low",
 }  # fmt: skip
 """Priority of a firing alert by its label ``severity``, in lower case; any other is ``normal``."""
+
+MAX_LEFT_OUT = 1_000_000_000
+"""Largest ``truncatedAlerts`` that is believed."""
 
 _RANKS: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
 
@@ -29,11 +32,12 @@ def read_alerts(delivery: Delivery, prefix: str, extras: Extras = lambda _: {}) 
     alerts = payload.get("alerts")
     if not isinstance(alerts, list):
         raise InvalidRequest("This webhook has no list 'alerts'.", code="unknown_webhook")
+    require_few(alerts)
     if delivery.each == "group":
         return [_group(delivery, prefix, [mapping(alert) for alert in alerts])]
     parts = [_alert(delivery, prefix, number, alert, extras) for number, alert in enumerate(alerts, 1)]
     left_out = payload.get("truncatedAlerts")
-    if isinstance(left_out, int) and left_out > 0:
+    if type(left_out) is int and 0 < left_out <= MAX_LEFT_OUT:
         parts.append(_left_out(delivery, prefix, left_out, alerts))
     return parts
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
-from notifyx_gateway.rest.hooks.publication import Delivery, Part, items, mapping, text
+from notifyx_gateway.rest.hooks.publication import MAX_PARTS, Delivery, Part, items, mapping, text
 
 PRIORITIES: Mapping[str, Priority] = {"failure": "high", "warning": "high", "info": "normal", "success": "normal"}
 
@@ -23,6 +23,6 @@ def read(delivery: Delivery) -> list[Part]:
     if not (title or message):
         raise InvalidRequest("This is no message of Apprise: it has neither title nor message.", code="unknown_webhook")
     kind = text(payload.get("type"))
-    names = [text(mapping(one).get("filename")) for one in items(payload.get("attachments"))]
+    names = [text(mapping(one).get("filename")) for one in items(payload.get("attachments"))[:MAX_PARTS]]
     data = {"type": kind, **({"attachments_left_out": names} if names else {})}
     return [delivery.publication(title, message, data, priority=PRIORITIES.get(kind, "normal"), key=None)]

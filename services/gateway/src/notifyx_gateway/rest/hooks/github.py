@@ -7,7 +7,7 @@ from typing import Any
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
-from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, items, mapping, text
+from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, items, mapping, shown, text
 
 _SUBJECTS = ("issue", "pull_request", "discussion", "release", "milestone", "alert")
 _RUNS = ("workflow_run", "workflow_job", "check_run", "check_suite")
@@ -59,15 +59,17 @@ def _describe(event: str, payload: Mapping[str, Any]) -> tuple[str, str, str, Pr
 
 
 def _push(sender: str, payload: Mapping[str, Any]) -> tuple[str, str, str, Priority]:
-    commits = [mapping(commit) for commit in items(payload.get("commits"))]
+    commits = items(payload.get("commits"))
     ref = text(payload.get("ref")).removeprefix("refs/heads/").removeprefix("refs/tags/")
     if payload.get("deleted") is True:
         return f"{sender} deleted {ref}", "", "", "normal"
     count = f"{len(commits)} commit{'' if len(commits) == 1 else 's'}"
-    lines = [
-        f"- {text(commit.get('id'))[:8]} {text(commit.get('message')).partition(chr(10))[0]}" for commit in commits
-    ]
-    return f"{sender} pushed {count} to {ref}", "\n".join(lines), text(payload.get("compare")), "normal"
+    return f"{sender} pushed {count} to {ref}", shown(commits, _commit), text(payload.get("compare")), "normal"
+
+
+def _commit(commit: object) -> str:
+    told = mapping(commit)
+    return f"{text(told.get('id'))[:8]} {text(told.get('message')).partition(chr(10))[0]}"
 
 
 def _run(run: Mapping[str, Any], action: str) -> tuple[str, str, str, Priority]:

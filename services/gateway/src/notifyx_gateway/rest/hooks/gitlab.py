@@ -7,7 +7,7 @@ from typing import Any
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
-from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, items, mapping, text
+from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, items, mapping, shown, text
 
 
 def recognise(payload: object) -> bool:
@@ -79,15 +79,20 @@ def _describe(kind: str, payload: Mapping[str, Any]) -> tuple[str, str, str, Pri
 
 def _push(kind: str, user: str, payload: Mapping[str, Any]) -> tuple[str, str, str, Priority]:
     ref = text(payload.get("ref")).removeprefix("refs/heads/").removeprefix("refs/tags/")
-    commits = [mapping(commit) for commit in items(payload.get("commits"))]
+    commits = items(payload.get("commits"))
     if text(payload.get("after")).strip("0") == "" and text(payload.get("after")):
         return f"{user} deleted {ref}", "", "", "normal"
     if kind == "tag_push":
         return f"{user} pushed the tag {ref}", text(payload.get("message")), "", "normal"
     total = payload.get("total_commits_count")
     count = total if isinstance(total, int) else len(commits)
-    lines = [f"- {text(commit.get('id'))[:8]} {text(commit.get('title'))}" for commit in commits]
-    return f"{user} pushed {count} commit{'' if count == 1 else 's'} to {ref}", "\n".join(lines), "", "normal"
+    words = f"{user} pushed {count} commit{'' if count == 1 else 's'} to {ref}"
+    return words, shown(commits, _commit), "", "normal"
+
+
+def _commit(commit: object) -> str:
+    told = mapping(commit)
+    return f"{text(told.get('id'))[:8]} {text(told.get('title'))}"
 
 
 def _user(payload: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -12,11 +12,14 @@ import orjson
 
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.names import Priority
-from notifyx_common.errors import NotifyxError
+from notifyx_common.errors import NotifyxError, TooLarge
 from notifyx_gateway.sizes import DEFAULT_SIZES, Sizes
 
 Part: TypeAlias = KeyedNotification | NotifyxError
 """One part of a webhook: what to publish, or why it is none."""
+
+MAX_PARTS = 1000
+"""Elements that are read of one list of a webhook, as of a batch of CloudEvents."""
 
 MAX_TITLE = 200
 MAX_DEPTH = 16
@@ -82,6 +85,22 @@ def mapping(value: object) -> Mapping[str, Any]:
 def items(value: object) -> list[Any]:
     """Return ``value`` if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def shown(lines: list[Any], line: Callable[[Any], str]) -> str:
+    """Return the lines of the first :data:`MAX_PARTS` of a list, and how many more there are."""
+    told = [f"- {line(one)}" for one in lines[:MAX_PARTS]]
+    left = len(lines) - len(told)
+    return "\n".join([*told, f"- and {left} more"] if left else told)
+
+
+def require_few(alerts: list[Any]) -> None:
+    """Raise :class:`TooLarge` for more alerts than one webhook may hold; nothing has been built of any yet."""
+    if len(alerts) > MAX_PARTS:
+        raise TooLarge(
+            f"A webhook holds up to {MAX_PARTS} alerts; set Alertmanager's max_alerts, or group by more labels.",
+            code="too_many_alerts",
+        )
 
 
 def fit(data: Mapping[str, Any], limit: int) -> Mapping[str, Any]:
