@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
+from notifyx_common import reading
 from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import InvalidRequest
@@ -165,3 +167,47 @@ def test_json_types_are_not_taken_for_each_other() -> None:
         parse_model(NewNotification, {"data": {"a": nested}})
     with pytest.raises(InvalidRequest):
         parse_json(b'{"a":NaN}')
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = ""
+    many: list[int] = []
+    inner: Strict | None = None
+
+
+UNKNOWN = {str(number): 1 for number in range(5000)}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [UNKNOWN, {"inner": UNKNOWN}, {"many": [""] * 5000}, {"many": [{"a": 1}] * 1500}, {"n" * 100_000: 1}],
+    ids=["unknown", "unknown within", "very many wrong", "many wrong", "a long name"],
+)
+def test_a_refusal_is_short_and_is_made_once(value: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[int] = []
+    describe = reading._wrong
+
+    def counted(error: ValidationError) -> list[ErrorDetails]:
+        found = describe(error)
+        described.append(len(found))
+        return found
+
+    monkeypatch.setattr(reading, "_wrong", counted)
+    with pytest.raises(InvalidRequest) as caught:
+        parse_model(Strict, value)
+    assert caught.value.code == "validation_failed"
+    assert 1 <= len(caught.value.fields) <= 20
+    assert len(json.dumps(caught.value.to_problem())) < 8000
+    assert sum(described) <= 2000
+
+
+def test_unknown_fields_are_named_and_free_names_are_no_fields() -> None:
+    with pytest.raises(InvalidRequest, match="too many unknown fields: 0, 1, 2 and others"):
+        parse_model(Strict, UNKNOWN)
+    with pytest.raises(InvalidRequest) as caught:
+        parse_model(Strict, {"name": "a", "nam": "b"})
+    assert [field.field for field in caught.value.fields] == ["nam"]
+    many = parse_model(Figures, {"many": [1.0] * 1000, "named": {str(number): 1.0 for number in range(1000)}})
+    assert (len(many.many), len(many.named)) == (1000, 1000)
