@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from notifyx_common.contracts.hooks import OpenedHook
 from notifyx_common.errors import Unauthenticated
 from notifyx_gateway.rest.hooks.signatures import TOLERANCE, verify
 from notifyx_local.postgres import Cluster
 from support.gateway import Reply, Stack, running_stack
+from support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -112,6 +115,38 @@ async def test_a_webhook_of_a_great_many_alerts_is_refused_and_none_is_published
         reply = await stack.call("POST", address, who, json=sent)
         assert (reply.status, reply.code) == (413, "too_many_alerts"), address
         assert len(reply.raw) < 1000
+    assert await titles(stack) == []
+
+
+async def test_a_use_that_overlaps_the_end_of_a_secret_does_not_prolong_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer of auth from before the end arrives after it: for a secret, and for the id of one that signs."""
+    ada, auth = await stack.person("ada"), stack.gateway.auth
+    opening = auth.open_hook
+    read, ended = asyncio.Event(), asyncio.Event()
+
+    async def late(hook_id: str, secret: str | None) -> OpenedHook:
+        opened = await opening(hook_id, secret)
+        read.set()
+        await ended.wait()
+        return opened
+
+    monkeypatch.setattr(auth, "open_hook", late)
+    body = b'{"type":"made","data":{}}'
+    for end, path in (("POST", "/hooks/{id}/rotate"), ("DELETE", "/hooks/{id}")):
+        for address in ("url", "signed_url"):
+            hook = await made(stack, "standard")
+            headers = signed(body, hook["signing_secret"], int(time.time()))
+            read.clear()
+            ended.clear()
+            use = asyncio.create_task(stack.call("POST", path_of(hook[address]), data=body, headers=headers))
+            async with asyncio.timeout(PATIENCE):
+                await read.wait()
+            assert (await stack.call(end, path.format(id=hook["id"]), ada)).status < 300
+            ended.set()
+            assert (await use).status == 401, (end, address)
+            assert (await stack.call("POST", path_of(hook[address]), data=body, headers=headers)).status == 401
     assert await titles(stack) == []
 
 

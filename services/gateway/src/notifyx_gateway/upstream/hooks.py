@@ -30,6 +30,13 @@ class InvalidHook(Unauthenticated):
     code = "invalid_hook"
 
 
+class _Call:
+    """One call of auth under way, and what auth has said meanwhile."""
+
+    def __init__(self) -> None:
+        self.said: list[Affects] = []
+
+
 class HookSecrets:
     """Secrets of webhooks as auth knows them."""
 
@@ -37,6 +44,7 @@ class HookSecrets:
         self._auth = auth
         self._clock = clock
         self._cached: MemoryTier[OpenedHook | None] = MemoryTier(MAX_CACHED)
+        self._calls: set[_Call] = set()
 
     async def by_secret(self, credential: str) -> OpenedHook:
         """Return what the webhook with this secret may do. Raises :class:`InvalidHook`."""
@@ -53,6 +61,8 @@ class HookSecrets:
 
     def forget(self, affects: Affects) -> None:
         """Verify anew what auth has said something about: a secret that ended, or an account."""
+        for call in self._calls:
+            call.said.append(affects)
         for key in self._cached.matching_keys(lambda found: found is not None and affects(found.principal)):
             self._cached.delete(key)
 
@@ -62,11 +72,25 @@ class HookSecrets:
         if (known := self._cached.get(key, now)) is not None:
             found = known[0]
         else:
-            try:
-                found = await self._auth.open_hook(hook_id, secret)
-            except Unauthenticated:
-                found = None
+            found = await self._ask(hook_id, secret)
             self._cached.set(key, found, now + (REJECTED_TTL if found is None else OPENED_TTL))
         if found is None:
             raise InvalidHook("This webhook is not valid (any more).")
         return found
+
+    async def _ask(self, hook_id: str, secret: str | None) -> OpenedHook | None:
+        """Return what auth knows, asked again if it has said meanwhile that something about it has changed.
+
+        An answer from before an end that comes after it would be believed, and cached.
+        """
+        while True:
+            call = _Call()
+            self._calls.add(call)
+            try:
+                found = await self._auth.open_hook(hook_id, secret)
+            except Unauthenticated:
+                return None
+            finally:
+                self._calls.remove(call)
+            if not any(affects(found.principal) for affects in call.said):
+                return found
