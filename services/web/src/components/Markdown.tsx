@@ -1,5 +1,6 @@
 import ReactMarkdown, { type Components, type ExtraProps } from "react-markdown";
 import remarkGfm from "remark-gfm";
+import { isCheap } from "./cheap";
 import classes from "./Markdown.module.css";
 
 /** Links leave this page alone; pictures of other hosts are not loaded, since that would tell them who reads. */
@@ -37,8 +38,17 @@ function directions() {
   };
 }
 
-/** Markdown as elements: HTML in it is text, scripts never run. */
+/** Markdown as elements: HTML in it is text, scripts never run. What would hold up the page is shown as it was written. */
 export default function Markdown({ text }: { text: string }) {
+  if (!isCheap(text)) {
+    return (
+      <div className={classes.markdown}>
+        <div className={classes.written} dir="auto">
+          {text}
+        </div>
+      </div>
+    );
+  }
   return (
     <div className={classes.markdown}>
       <ReactMarkdown remarkPlugins={[remarkGfm]} rehypePlugins={[directions]} components={COMPONENTS} skipHtml={false}>

@@ -47,18 +47,26 @@ export function summary(item: Pick<Notification, "title" | "body" | "data">): st
   return plain(item.body).slice(0, 200);
 }
 
-/** Markdown without its marks, in one line; good enough to be skimmed. */
+/** More than a row ever shows, also where the addresses of links are left out of it. */
+const SKIMMED_CHARS = 1_000;
+
+/**
+ * The beginning of Markdown without its marks, in one line; good enough to be skimmed.
+ * No pattern may try the same characters in many ways: a publisher chooses them.
+ */
 export function plain(markdown: string): string {
   return markdown
-    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
-    .replace(/^\s*(#{1,6}|[-*+]|\d+\.|>)\s+/gm, "")
+    .trimStart()
+    .slice(0, SKIMMED_CHARS)
+    .replace(/!?\[([^\][]*)\]\([^)]*\)/g, "$1")
+    .replace(/^[ \t]*(#{1,6}|[-*+]|\d{1,9}\.|>)[ \t]+/gm, "")
     .replace(/[*_`~]{1,3}([^*_`~\n]+)[*_`~]{1,3}/g, "$1")
     .replace(/\s+/g, " ")
     .trim();
 }
 
 function firstLine(markdown: string): string {
-  return plain(markdown.split("\n").find((line) => line.trim() !== "") ?? "").slice(0, 160);
+  return plain(markdown.trimStart().slice(0, SKIMMED_CHARS).split("\n", 1)[0] ?? "").slice(0, 160);
 }
 
 export function publisherName(item: Pick<Notification, "publisher">): string {

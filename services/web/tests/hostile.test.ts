@@ -1,0 +1,110 @@
+import { createElement } from "react";
+import { renderToStaticMarkup } from "react-dom/server";
+import { describe, expect, it } from "vitest";
+import { isCheap } from "@/components/cheap";
+import Markdown from "@/components/Markdown";
+import { headline, plain, summary } from "@/model/text";
+import { note } from "./notifications";
+
+const LONGEST = 65_536;
+const filled = (unit: string, chars: number) => unit.repeat(Math.floor(chars / unit.length));
+const shown = (text: string) => renderToStaticMarkup(createElement(Markdown, { text }));
+const staircase = (step: string, levels: number) =>
+  Array.from({ length: levels }, (_, level) => `${step.repeat(level)}- a`).join("\n");
+
+/** Each takes a parser, or a careless pattern, seconds or more in its full length. */
+const UNITS = [
+  ">",
+  "> ",
+  "- ",
+  "1. ",
+  "*_a",
+  "*a_ ",
+  "_a_ ",
+  "[",
+  "![",
+  "[](",
+  "]",
+  "`a``b```",
+  "~a",
+  "www.a.b ",
+  "a@b ",
+];
+const LINES = [
+  "=\n",
+  "a\n=\n",
+  "a\r=\r",
+  "-\n",
+  "- a\n",
+  "[a]: b\n",
+  "[^a]: b\n\n",
+  "|a|b|\n",
+  "a\n\n",
+  "> =\n",
+  "> - > - a\n\n",
+];
+
+describe("a body made to hold up its readers", () => {
+  it.each([...UNITS, ...LINES])("is shown as it was written: %j", (unit) => {
+    for (const chars of [19_999, LONGEST]) {
+      const body = filled(unit, chars);
+      expect(isCheap(body)).toBe(false);
+      const html = shown(body);
+      expect(html).toMatch(/^<div class="[^"]*"><div class="[^"]*" dir="auto">/);
+      expect(html.match(/<div/g)).toHaveLength(2);
+    }
+  });
+
+  it.each([
+    ["length", "a", 20_000],
+    ["lines", "a\n", 999],
+    ["marks", "*a ", 1_000],
+    ["underlines", "a\n=b\n", 100],
+    ["underlines", "a\n--\n", 100],
+    ["depth in quotes", ">", 20],
+    ["depth in lists", "1) ", 20],
+    ["openings", "> - > - a\n\n", 250],
+  ])("is formatted up to a bound of its %s", (_bound, unit, most) => {
+    expect(isCheap(unit.repeat(most))).toBe(true);
+    expect(isCheap(unit.repeat(most + 1))).toBe(false);
+  });
+
+  it("is no staircase of lists", () => {
+    for (const step of ["  ", "\t"]) {
+      expect(isCheap(staircase(step, 21))).toBe(true);
+      expect(isCheap(staircase(step, 22))).toBe(false);
+    }
+  });
+
+  it.each([`x${"\n".repeat(65_000)}x`, ...[...UNITS, ...LINES].map((unit) => filled(unit, LONGEST))])(
+    "has a row made of its beginning alone",
+    (body) => {
+      for (const tail of ["", "z".repeat(9), "](", "*"]) {
+        const item = note("t", 1, { title: "", body: `${body}${tail}` });
+        const begun = note("t", 1, { title: "", body: body.slice(0, 1_000) });
+        expect([plain(item.body), headline(item), summary(item)]).toEqual([
+          plain(begun.body),
+          headline(begun),
+          summary(begun),
+        ]);
+      }
+    },
+  );
+});
+
+describe("what people and programs write", () => {
+  it("is formatted: long reports, rules, code, tables and logs", () => {
+    const report = "## Deploy **done**\n\n- see [the runbook](https://x.example/a_b)\n- `kubectl get pods`\n\n---\n\n";
+    for (const body of [
+      filled(report, 8_000),
+      "-".repeat(80),
+      `\`\`\`\n${filled('{"some_key": [1, 2]}\n', 4_000)}\`\`\``,
+      `|a|b|\n|-|-|\n${"|1|2|\n".repeat(200)}`,
+      filled("12:00:01 worker_1 took 15 ms and went on\n", 19_000),
+      `${" ".repeat(90)}text far to the right`,
+    ]) {
+      expect(isCheap(body)).toBe(true);
+    }
+    expect(shown(report)).toContain("<strong>done</strong>");
+  });
+});
