@@ -204,6 +204,30 @@ async def test_a_standard_webhook_is_verified_and_published_once(stack: Stack) -
     assert await titles(stack) == ["user.created"]
 
 
+async def test_a_signed_gitlab_webhook_under_another_unsigned_key_is_a_replay(stack: Stack) -> None:
+    hook = await made(stack, "gitlab")
+    body = b'{"object_kind":"release","name":"v1"}'
+    headers = signed(body, hook["signing_secret"], int(time.time()))
+    for key in ({"Idempotency-Key": "1"}, {"Idempotency-Key": "2"}, {}):
+        reply = await stack.call("POST", path_of(hook["signed_url"]), data=body, headers={**headers, **key})
+        assert (reply.status, reply.data["items"][0].get("replayed", False)) == (200, key.get("Idempotency-Key") != "1")
+    assert await titles(stack) == ["release v1"]
+
+
+async def test_ids_of_two_senders_never_collide(stack: Stack) -> None:
+    """Both count from 1; a repeat of each is a replay, also by its other address."""
+    for kind, name, value in (("standard", "type", "{}"), ("gitlab", "object_kind", "x {}")):
+        hooks = [await made(stack, kind) for _ in range(2)]
+        for again in (False, True):
+            for number, hook in enumerate(hooks):
+                body = json.dumps({name: value.format(number)}).encode()
+                headers = signed(body, hook["signing_secret"], int(time.time()))
+                path = path_of(hook["url" if again else "signed_url"])
+                reply = await stack.call("POST", path, data=body, headers=headers)
+                assert reply.data["items"][0].get("replayed", False) is again, (kind, number)
+    assert await titles(stack) == ["0", "1", "somebody: x 0 changed", "somebody: x 1 changed"]
+
+
 def signed(body: bytes, secret: str, at: int) -> dict[str, str]:
     """The headers of a standard webhook."""
     key = base64.b64decode(secret.removeprefix("whsec_"))

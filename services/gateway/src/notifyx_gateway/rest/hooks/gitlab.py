@@ -7,7 +7,7 @@ from typing import Any
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
-from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, items, mapping, shown, text
+from notifyx_gateway.rest.hooks.publication import Delivery, Part, items, mapping, shown, text
 
 
 def recognise(payload: object) -> bool:
@@ -16,14 +16,15 @@ def recognise(payload: object) -> bool:
 
 
 def read(delivery: Delivery) -> list[Part]:
-    """Return the one notification of the event; GitLab's own idempotency key is the key."""
+    """Return the one notification of the event; its id is the key: the signed one, where it is signed."""
     payload = delivery.payload
     kind = text(mapping(payload).get("object_kind")) or text(mapping(payload).get("event_name"))
     if not isinstance(payload, dict) or not kind:
         raise InvalidRequest("This is no webhook of GitLab: it has no object_kind.", code="unknown_webhook")
     project = text(mapping(payload.get("project")).get("path_with_namespace"))
     title, body, link, priority = _describe(kind, payload)
-    given = delivery.headers.get("idempotency-key") or delivery.headers.get("webhook-id", "")
+    signed_id = delivery.headers.get("webhook-id", "")
+    given = signed_id if delivery.signed else delivery.headers.get("idempotency-key") or signed_id
     data = {
         "event": kind,
         **{name: value for name, value in (("project", project), ("url", link), ("user", _user(payload))) if value},
@@ -34,7 +35,7 @@ def read(delivery: Delivery) -> list[Part]:
             body,
             data,
             priority=priority,
-            key=event_key("gitlab", given) if given else None,
+            key=delivery.id_key("gitlab", given),
         )
     ]
 

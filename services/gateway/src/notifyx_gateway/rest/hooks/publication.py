@@ -34,13 +34,20 @@ _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One request of a sender. ``headers`` have lower-case names; ``each`` is what becomes one notification,
-    ``digest`` the SHA-256 of the body."""
+    ``digest`` the SHA-256 of the body, ``sender`` the id of the credential, and ``signed`` whether the sender's
+    signature proved it."""
 
     payload: Any
     headers: Mapping[str, str] = field(default_factory=dict)
     each: str = "alert"
     digest: str = ""
+    sender: str = ""
+    signed: bool = False
     sizes: Sizes = DEFAULT_SIZES
+
+    def id_key(self, prefix: str, given: str) -> str | None:
+        """Return the key of the event that its sender gives the id ``given``: two senders may both begin with 1."""
+        return event_key(prefix, self.sender, given) if given else None
 
     def publication(
         self, title: str, body: str, data: Mapping[str, Any], *, priority: Priority = "normal", key: str | None

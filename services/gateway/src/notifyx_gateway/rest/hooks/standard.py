@@ -7,7 +7,7 @@ from typing import Any
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
-from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, mapping, text
+from notifyx_gateway.rest.hooks.publication import Delivery, Part, mapping, text
 
 _PRIORITIES: Mapping[str, Priority] = {"low": "low", "normal": "normal", "high": "high", "urgent": "urgent"}
 
@@ -20,14 +20,13 @@ def read(delivery: Delivery) -> list[Part]:
     data = mapping(payload.get("data"))
     title = text(data.get("title")) or text(payload.get("type")) or "Event"
     body = text(data.get("body")) or text(data.get("message")) or text(payload.get("data"))
-    message_id = delivery.headers.get("webhook-id", "")
     return [
         delivery.publication(
             title,
             body,
             payload,
             priority=_PRIORITIES.get(text(data.get("priority")), "normal"),
-            key=event_key("webhook", message_id) if message_id else None,
+            key=delivery.id_key("webhook", delivery.headers.get("webhook-id", "")),
         )
     ]
 

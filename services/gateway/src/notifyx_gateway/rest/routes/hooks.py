@@ -6,6 +6,7 @@ signature, where the URL holds only an id.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from quart import Blueprint, Response, g, request
@@ -33,6 +34,14 @@ EACH = ("alert", "group")
 NO_STORE = {"Cache-Control": "no-store"}
 
 
+@dataclass(frozen=True, slots=True)
+class HookCaller:
+    """Who sends a webhook, and whether a signature proved it."""
+
+    principal: Principal
+    signed: bool = False
+
+
 class HookCallers:
     """Finds out who sends the webhook of the current request."""
 
@@ -41,24 +50,24 @@ class HookCallers:
         self._secrets = secrets
         self._clock = clock
 
-    async def caller(self, name: str, kind: Kind, credential: str | None, headers: dict[str, str]) -> Principal:
-        """Return the principal. Raises :class:`~notifyx_common.errors.Unauthenticated`."""
+    async def caller(self, name: str, kind: Kind, credential: str | None, headers: dict[str, str]) -> HookCaller:
+        """Return the caller. Raises :class:`~notifyx_common.errors.Unauthenticated`."""
         shown = credential or headers.get(kind.credential_header, "")
         if not shown:
             token = bearer_token(headers.get("authorization"))
             if SECRET.fullmatch(token) is None:
-                return await self._request_auth.principal()
+                return HookCaller(await self._request_auth.principal())
             shown = token
         if HOOK_ID.fullmatch(shown) is None or kind.signature is None:
-            return _checked(await self._secrets.by_secret(shown), name, kind)
+            return HookCaller(_checked(await self._secrets.by_secret(shown), name, kind))
         if kind.credential_header and (token := headers.get(kind.credential_header, "")):
-            return _checked(await self._secrets.by_secret(token), name, kind)
+            return HookCaller(_checked(await self._secrets.by_secret(token), name, kind))
         require_signature(kind.signature, headers)
         opened = await self._secrets.by_id(shown)
         principal = _checked(opened, name, kind)
         now = self._clock.now().timestamp()
         verify(kind.signature, headers, await read_bytes(), opened.signing_secret or "", now)
-        return principal
+        return HookCaller(principal, signed=True)
 
 
 def hook_routes(
@@ -71,14 +80,17 @@ def hook_routes(
     async def receive(name: str, kind: str, credential: str | None = None) -> Response:
         wanted = kind_of(kind)
         headers = {header.lower(): value for header, value in request.headers.items()}
-        principal = g.caller = await callers.caller(name, wanted, credential, headers)
+        caller = await callers.caller(name, wanted, credential, headers)
+        principal = g.caller = caller.principal
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("publish", topic)
         each = query("each").get("each", EACH[0])
         if each not in EACH:
             raise invalid_parameter("each", "This is alert or group: what becomes one notification.")
         body = await read_bytes()
-        parts = read_hook(wanted, request.content_type or "", body, Delivery(None, headers, each, sizes=sizes))
+        sender = principal.key_id or ""
+        delivery = Delivery(None, headers, each, sender=sender, signed=caller.signed, sizes=sizes)
+        parts = read_hook(wanted, request.content_type or "", body, delivery)
         return await publishing.answer(principal, topic, PublishRequest(parts, "webhook", by_key=True))
 
     blueprint.add_url_rule("/topics/<name>/hooks/<kind>", "receive", receive, methods=["POST"])
