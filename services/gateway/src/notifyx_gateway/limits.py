@@ -98,8 +98,8 @@ class Limits:
         )
 
     async def sign_up(self, address: str) -> RateLimitHeaders:
-        """Count an account that is created from ``address``."""
-        return await _count(self._sign_ups, address, "Too many accounts were created from this address")
+        """Count a sign-up from ``address``, before it is read."""
+        return await _count(self._sign_ups, address, "Too many sign-ups came from this address")
 
     async def token_request(self, address: str) -> RateLimitHeaders:
         """Count a token request from ``address``."""

@@ -11,48 +11,55 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel
 from quart import request
 
-from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
+from notifyx_common.errors import InvalidRequest, TooLarge, UnsupportedMediaType
 from notifyx_common.reading import parse_json, parse_model
 from notifyx_gateway.rest.parameters import invalid_parameter
 
 M = TypeVar("M", bound=BaseModel)
 
+SMALL_BODY = 32 << 10
+"""Bytes of the largest body of a form or of an account's settings, which are all short."""
 
-async def read_bytes() -> bytes:
+
+async def read_bytes(at_most: int | None = None) -> bytes:
     """Return the raw body.
 
-    Raises :class:`UnsupportedMediaType` if it is compressed or in a charset other than UTF-8, and the server's own
-    error if it is too large.
+    Raises :class:`UnsupportedMediaType` if it is compressed or in a charset other than UTF-8, :class:`TooLarge` if it
+    has more than ``at_most`` bytes, and the server's own error if it is too large for any route.
     """
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedMediaType("Send the body in UTF-8.")
-    return await read_raw()
+    return await read_raw(at_most)
 
 
-async def read_raw() -> bytes:
-    """Return the raw body in any charset. Raises :class:`UnsupportedMediaType` if it is compressed."""
+async def read_raw(at_most: int | None = None) -> bytes:
+    """Return the raw body in any charset. Raises as :func:`read_bytes`, except for the charset."""
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedMediaType("Send the body uncompressed, without Content-Encoding.")
+    if at_most is not None and (request.content_length or 0) > at_most:
+        raise _too_large(at_most)
     raw = await request.get_data()
     assert isinstance(raw, bytes)  # it was not asked for as text
+    if at_most is not None and len(raw) > at_most:  # sent in chunks, without its length
+        raise _too_large(at_most)
     return raw
 
 
-async def read_model(kind: type[M]) -> M:
+async def read_model(kind: type[M], at_most: int | None = None) -> M:
     """Return the JSON body as ``kind``.
 
-    Raises :class:`UnsupportedMediaType`, and :class:`InvalidRequest` with each invalid field.
+    Raises :class:`UnsupportedMediaType`, :class:`TooLarge`, and :class:`InvalidRequest` with the first invalid fields.
     """
-    return parse_model(kind, parse_json(await read_json_bytes()))
+    return parse_model(kind, parse_json(await read_json_bytes(at_most)))
 
 
-async def read_json_bytes() -> bytes:
-    """Return the body, whose content type must be JSON. Raises :class:`UnsupportedMediaType`."""
+async def read_json_bytes(at_most: int | None = None) -> bytes:
+    """Return the body, whose content type must be JSON. Raises as :func:`read_bytes`."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send the body as application/json.")
-    return await read_bytes()
+    return await read_bytes(at_most)
 
 
 async def read_form(*, may_be_empty: str = "") -> dict[str, str]:
@@ -62,7 +69,7 @@ async def read_form(*, may_be_empty: str = "") -> dict[str, str]:
     """
     if request.mimetype != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("Send the body as application/x-www-form-urlencoded.")
-    raw = await read_bytes()
+    raw = await read_bytes(SMALL_BODY)
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=32, errors="strict")
     except ValueError:
@@ -71,6 +78,10 @@ async def read_form(*, may_be_empty: str = "") -> dict[str, str]:
     if len(fields) != len(pairs):
         raise InvalidRequest("A form field is there more than once.")
     return {name: value for name, value in fields.items() if value or name == may_be_empty}
+
+
+def _too_large(at_most: int) -> TooLarge:
+    return TooLarge(f"The body is larger than the {at_most >> 10} KiB that this path accepts.")
 
 
 def query(*known: str) -> dict[str, str]:

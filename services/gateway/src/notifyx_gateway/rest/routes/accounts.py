@@ -20,7 +20,7 @@ from notifyx_gateway.errors import SignUpOff
 from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.rest.api.models import SignedUp
 from notifyx_gateway.rest.authentication import RequestAuthenticator
-from notifyx_gateway.rest.bodies import query, read_form, read_model
+from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_form, read_model
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
@@ -51,8 +51,9 @@ def account_routes(
     async def sign_up() -> Response:
         if not settings.sign_up:
             raise SignUpOff("This deployment does not let people sign up; ask its administrator for an account.")
-        wanted = await read_model(SignUp)
+        # No account is needed, so the limit comes before the work of reading.
         await request_auth.limit_sign_ups()
+        wanted = await read_model(SignUp, SMALL_BODY)
         try:
             user = await auth.sign_up(wanted, request_auth.address())
         except Conflict:
@@ -72,7 +73,7 @@ def account_routes(
     @blueprint.put("/me/time-zone")
     async def set_time_zone() -> Response:
         principal = await request_auth.unrestricted_principal("manage")
-        return json_response(await auth.set_time_zone(principal, await read_model(TimeZone)))
+        return json_response(await auth.set_time_zone(principal, await read_model(TimeZone, SMALL_BODY)))
 
     @blueprint.post("/me/verification")
     async def verify() -> Response:
@@ -90,7 +91,7 @@ def account_routes(
     @blueprint.post("/api-keys")
     async def create_key() -> Response:
         principal = await request_auth.principal("manage")
-        wanted = await read_model(NewApiKey)
+        wanted = await read_model(NewApiKey, SMALL_BODY)
         created = await auth.create_api_key(principal, wanted)
         rights = f"{','.join(created.scopes)} of {','.join(created.topics) or '*'}"
         request_auth.record("api_key_created", "succeeded", subject=created.id, reason=rights)

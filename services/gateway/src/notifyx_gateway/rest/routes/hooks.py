@@ -17,7 +17,7 @@ from notifyx_common.errors import NotFound
 from notifyx_common.principal import Principal
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.authentication import RequestAuthenticator
-from notifyx_gateway.rest.bodies import query, read_bytes, read_model
+from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_bytes, read_model
 from notifyx_gateway.rest.hooks.kinds import Kind, kind_of
 from notifyx_gateway.rest.hooks.publication import Delivery
 from notifyx_gateway.rest.hooks.signatures import require_signature, verify
@@ -108,7 +108,7 @@ def hook_secret_routes(
     async def create(name: str) -> Response:
         principal = await request_auth.principal("manage")
         topic = topic_name(name, inbox_of=principal.id)
-        wanted = await read_model(NewHook)
+        wanted = await read_model(NewHook, SMALL_BODY)
         kind = kind_of(wanted.kind)
         if wanted.signing_secret is not None and kind.signature is None:
             raise invalid_parameter("signing_secret", "Senders of this kind do not sign.")

@@ -10,7 +10,7 @@ from notifyx_common.errors import Conflict
 from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.authentication import RequestAuthenticator
-from notifyx_gateway.rest.bodies import query, read_model
+from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_model
 from notifyx_gateway.rest.parameters import query_number, query_text, topic_name
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import GRANT_LISTS, UserDirectory
@@ -110,7 +110,7 @@ def _add_subscriptions(blueprint: Blueprint, request_auth: RequestAuthenticator,
         principal = await request_auth.principal("read", topic)
         # A subscription with default settings needs no body.
         empty = not request.content_length and "Transfer-Encoding" not in request.headers
-        wanted = SubscriptionSettings() if empty else await read_model(SubscriptionSettings)
+        wanted = SubscriptionSettings() if empty else await read_model(SubscriptionSettings, SMALL_BODY)
         return json_response(await store.subscribe(principal, topic, wanted))
 
     @blueprint.get("/topics/<name>/subscription")
