@@ -152,15 +152,39 @@ async def test_a_use_that_overlaps_the_end_of_a_secret_does_not_prolong_it(
 
 async def test_a_hook_does_no_more_than_its_owner_may(stack: Stack) -> None:
     ada, bob = await stack.person("ada"), await stack.person("bob")
-    bobs = await stack.ok("POST", "/topics/t/hooks", bob, json={"kind": "alertmanager"})
+    wanted = {"kind": "alertmanager"}
+    await stack.ok("PATCH", "/topics/t", ada, json={"publishers": [await stack.id_of("bob")]})
+    bobs = await stack.ok("POST", "/topics/t/hooks", bob, json=wanted)
+    await stack.ok("PATCH", "/topics/t", ada, json={"publishers": []})
     reply = await stack.call("POST", path_of(bobs["url"]), json=ALERT)
-    assert reply.status == 403, "bob may not publish to ada's topic"
+    assert (reply.status, reply.code) == (403, "not_a_publisher"), "bob may no longer publish to ada's topic"
     assert await titles(stack) == []
     key = (await stack.ok("POST", "/api-keys", ada, json={"name": "k", "scopes": ["manage", "publish"]}))["key"]
     assert (await stack.call("POST", "/topics/t/hooks", key, json={"kind": "github"})).status == 403
     for body in ({"kind": "nothing"}, {"kind": "grafana", "signing_secret": "x" * 20}, {"kind": "github", "topic": "t"},
                  {"kind": "github", "signing_secret": "short"}):  # fmt: skip
         assert (await stack.call("POST", "/topics/t/hooks", ada, json=body)).status in (400, 404)
+
+
+async def test_there_is_no_secret_for_a_topic_that_its_owner_cannot_publish_to(stack: Stack) -> None:
+    ada, bob = await stack.person("ada"), await stack.person("bob")
+    await stack.ok("POST", "/topics", ada, json={"name": "private", "visibility": "private"})
+    for topic, status, code in (
+        ("t", 403, "not_a_publisher"),
+        ("private", 404, "topic_not_found"),
+        ("never.made", 404, "topic_not_found"),
+        ("inbox", 404, "topic_not_found"),
+        ("user:68ac6b38-cb17-4379-8f4c-c88f4814be87", 404, "user_not_found"),
+    ):
+        reply = await stack.call("POST", f"/topics/{topic}/hooks", bob, json={"kind": "grafana"})
+        assert (reply.status, reply.code) == (status, code), topic
+    # One's own inbox is a topic like any other, by both of its names.
+    made_for = await stack.ok("POST", "/topics/user:me/hooks", bob, json={"kind": "alertmanager"})
+    assert made_for["topic"] == f"user:{await stack.id_of('bob')}"
+    for path in (path_of(made_for["url"]), f"/topics/user:me/hooks/alertmanager/{made_for['secret']}"):
+        assert (await stack.call("POST", path, json=ALERT)).status == 200
+    told = (await stack.ok("GET", "/topics/user:me/notifications", bob))["items"]
+    assert [item["title"] for item in told] == ["Down"]
 
 
 async def test_github_signs_and_a_copy_under_another_id_is_a_replay(stack: Stack) -> None:

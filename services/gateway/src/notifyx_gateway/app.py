@@ -339,7 +339,12 @@ class GatewayNode(Node[GatewaySettings]):
                 clock=self.clock,
             ),
             hook_secret_routes(
-                request_auth=request_auth, auth=self.auth, changes=self.credential_changes, base_url=settings.base_url
+                request_auth=request_auth,
+                auth=self.auth,
+                store=self.store,
+                recipients=self.recipients,
+                changes=self.credential_changes,
+                base_url=settings.base_url,
             ),
             stream_routes(self.streams),
             self.longpoll.blueprint(),

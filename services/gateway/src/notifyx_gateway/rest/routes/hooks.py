@@ -13,7 +13,7 @@ from quart import Blueprint, Response, g, request
 
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.hooks import CreatedHook, NewHook, OpenedHook, TopicHook
-from notifyx_common.errors import NotFound
+from notifyx_common.errors import Forbidden, NotFound
 from notifyx_common.principal import Principal
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.authentication import RequestAuthenticator
@@ -29,6 +29,9 @@ from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.hooks import HOOK_ID, SECRET, HookSecrets, InvalidHook
 from notifyx_gateway.upstream.identity import bearer_token
+from notifyx_gateway.upstream.recipients import Recipients
+from notifyx_gateway.upstream.store import Store
+from notifyx_topics.names import INBOX_PREFIX
 
 EACH = ("alert", "group")
 NO_STORE = {"Cache-Control": "no-store"}
@@ -99,10 +102,25 @@ def hook_routes(
 
 
 def hook_secret_routes(
-    *, request_auth: RequestAuthenticator, auth: Auth, changes: CredentialChanges, base_url: str
+    *,
+    request_auth: RequestAuthenticator,
+    auth: Auth,
+    store: Store,
+    recipients: Recipients,
+    changes: CredentialChanges,
+    base_url: str,
 ) -> Blueprint:
     """Return the routes with which people make, list, rotate and delete secrets of webhooks."""
     blueprint = Blueprint("hook_secrets", __name__, url_prefix="/api/v1")
+
+    async def require_publish(principal: Principal, topic: str) -> None:
+        """Raise what a publish would, so that nobody enters an address in a sender that never takes anything."""
+        principal.require_scope("publish", topic)
+        if topic.startswith(INBOX_PREFIX):
+            for error in (await recipients.refused(principal, [topic])).values():
+                raise error
+        elif not (await store.topic(principal, topic)).can_publish:
+            raise Forbidden(f"You may not publish to '{topic}'.", code="not_a_publisher")
 
     @blueprint.post("/topics/<name>/hooks")
     async def create(name: str) -> Response:
@@ -112,6 +130,7 @@ def hook_secret_routes(
         kind = kind_of(wanted.kind)
         if wanted.signing_secret is not None and kind.signature is None:
             raise invalid_parameter("signing_secret", "Senders of this kind do not sign.")
+        await require_publish(principal, topic)
         created = await auth.create_hook(principal, TopicHook(topic=topic, **dict(wanted)))
         request_auth.record("hook_created", "succeeded", subject=created.id, reason=f"{created.kind} of {topic}")
         return json_response(_with_urls(created, base_url), 201, NO_STORE)
@@ -144,7 +163,7 @@ def hook_secret_routes(
 
 
 def _checked(opened: OpenedHook, name: str, kind: Kind) -> Principal:
-    if (opened.topic, opened.kind) != (name, kind.name):
+    if (opened.topic, opened.kind) != (topic_name(name, inbox_of=opened.principal.id), kind.name):
         raise InvalidHook("This secret is that of another topic, or of another kind of webhook.")
     return opened.principal
 
