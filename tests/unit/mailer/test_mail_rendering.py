@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import email
 import email.policy
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from html.parser import HTMLParser
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifyx_common.contracts.mailer import MAIL_CONTEXT, Mail, MailBatch, UnreadableContext
+from notifyx_mailer import markdown
 from notifyx_mailer.errors import MailRejected
 from notifyx_mailer.message import compose, parse_recipient
 from notifyx_mailer.render import Rendered, Renderer, one_line
@@ -207,6 +211,29 @@ chart (https://example.com/chart.png)
 
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("head", "part", "few", "many"), [("[a]: http://b\n\n", "![a]", 200, 2000), ("", "- [x] a\n", 200, 2000)]
+)
+def test_pictures_and_tasks_cost_each_the_same(head: str, part: str, few: int, many: int) -> None:
+    def steps(number: int) -> int:
+        counted = 0
+
+        def count(frame: FrameType, event: str, argument: object) -> Callable[..., Any]:
+            nonlocal counted
+            counted += event == "line"
+            return count
+
+        before = sys.gettrace()
+        sys.settrace(count)
+        try:
+            markdown.to_html(markdown.parse(head + part * number))
+        finally:
+            sys.settrace(before)
+        return counted
+
+    assert steps(many) < 2 * many / few * steps(few)
 
 
 def test_a_wide_table_is_text_row_by_row() -> None:

@@ -18,13 +18,15 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
-from mdit_py_plugins.tasklists import tasklists_plugin
 
 TABLE_CELLS = 5_000
 """Lines times columns from which on a body is read without tables: its empty cells would be filled in."""
 
 INLINE_DEPTH = 12
 """Emphasis within emphasis is rendered down to this depth."""
+
+_WITHIN_LINK = "within_link"
+"""Whether a picture stands within a link."""
 
 _TAGS = {
     "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
@@ -33,6 +35,7 @@ _TAGS = {
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": {"style"}, "th": {"style"}}
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s<>\"']+", re.IGNORECASE)
 _BARE_LINK = re.compile(r"https?://|www\.|mailto:", re.IGNORECASE)
+_TASK = re.compile(r"\[[ xX]\]\s")
 _HEADINGS = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6"}
 """The first levels are those of the email."""
 
@@ -66,7 +69,7 @@ def to_html(tokens: Sequence[Token]) -> Markup:
 
 
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("gfm-like", {"html": False, "breaks": True}).use(tasklists_plugin)
+    parser = MarkdownIt("gfm-like", {"html": False, "breaks": True})
     parser.core.ruler.push("simplify", _simplify)
     parser.add_render_rule("image", _picture)
     parser.validateLink = lambda url: _LINK.fullmatch(url) is not None  # type: ignore[method-assign] # as documented
@@ -74,23 +77,27 @@ def _parser() -> MarkdownIt:
 
 
 def _simplify(state: StateCore) -> None:
-    for token in state.tokens:
+    for at, token in enumerate(state.tokens):
         if token.type in ("heading_open", "heading_close"):
             token.tag = _HEADINGS.get(token.tag, token.tag)
         if token.children:
             token.children = list(_inline(token.children))
+            if at >= 2 and state.tokens[at - 2].type == "list_item_open" and _TASK.match(token.content):
+                _show_task(token.content, token.children)
+
+
+def _show_task(content: str, children: list[Token]) -> None:
+    """Put a box in place of the brackets with which an item of a list begins."""
+    box = "\N{BALLOT BOX}" if content[1] == " " else "\N{BALLOT BOX WITH CHECK}"
+    children[0].content = children[0].content[3:]
+    children.insert(0, Token("text", "", 0, content=box))
 
 
 def _inline(children: Sequence[Token]) -> list[Token]:
     kept: list[Token] = []
-    depth = 0
+    depth = links = 0
     dropped_link = False
     for at, token in enumerate(children):
-        if token.type == "html_inline":
-            # HTML is off, so only the box of a task can be one.
-            box = "\N{BALLOT BOX WITH CHECK}" if "checked" in token.content else "\N{BALLOT BOX}"
-            kept.append(Token("text", "", 0, content=box))
-            continue
         if token.type == "link_open" and token.markup == "linkify":
             # `backup.py` is a file's name, though .py is a domain; as on GitHub, a bare link begins with www or http.
             text = children[at + 1].content
@@ -98,7 +105,11 @@ def _inline(children: Sequence[Token]) -> list[Token]:
         if dropped_link and token.type in ("link_open", "link_close"):
             dropped_link = token.type == "link_open"
             continue
-        if token.nesting and not token.type.startswith("link_"):
+        if token.type == "image":
+            token.meta[_WITHIN_LINK] = links > 0
+        if token.type.startswith("link_"):
+            links += token.nesting
+        elif token.nesting:
             depth += max(token.nesting, 0)
             keep = depth <= INLINE_DEPTH
             depth += min(token.nesting, 0)
@@ -111,7 +122,7 @@ def _inline(children: Sequence[Token]) -> list[Token]:
 def _picture(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
     """Return a link to the picture; its description alone within another link."""
     text = escape(picture_text(tokens[at]))
-    if sum(token.nesting for token in tokens[:at] if token.type.startswith("link_")) > 0:
+    if tokens[at].meta[_WITHIN_LINK]:
         return str(text)
     return f'<a href="{escape(str(tokens[at].attrGet("src") or ""))}">{text}</a>'
 
