@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 
 import pytest
 
 from notifyx_auth.errors import HashingBusy
 from notifyx_auth.hash_turns import Turn
 from notifyx_auth.passwords import Passwords
+from notifyx_auth.settings import AuthSettings
+from notifyx_common.calls.client import ServiceClient
 from notifyx_common.metrics import Metrics, PoolUsage
 from support.auth import auth_settings
 
@@ -39,3 +42,8 @@ async def test_who_gives_up_leaves_no_place_and_no_thread_behind() -> None:
         assert [task.cancelled() for task in waiting] == [False, True, True, True, False, False]
         assert all(await asyncio.gather(*more)), "in the places of those who left"
         assert passwords.usage() == PoolUsage(0, 1)
+
+
+def test_whoever_waits_too_long_is_told_so_before_the_gateway_gives_up() -> None:
+    patience = inspect.signature(ServiceClient).parameters["try_timeout"].default
+    assert AuthSettings.model_fields["hash_timeout"].default < patience

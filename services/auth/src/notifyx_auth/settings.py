@@ -66,8 +66,8 @@ class AuthSettings(ServiceSettings):
     hash_queue: int = Field(default=64, ge=0, le=10000)
     """Maximum number of passwords from known devices that wait for a thread, and of others; further ones get 429."""
 
-    hash_timeout: float = Field(default=8.0, gt=0, le=60)
-    """Timeout of one password, in seconds, including the wait for a thread."""
+    hash_timeout: float = Field(default=4.0, gt=0, le=60)
+    """Timeout of one password, in seconds, including the wait for a thread. Gateways wait 5 s for auth's answer."""
 
     argon2_time: int = Field(default=2, ge=1, le=16)
     """argon2id's number of passes."""
