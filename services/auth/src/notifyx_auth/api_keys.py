@@ -16,7 +16,7 @@ from notifyx_auth.users import by_id
 from notifyx_common.contracts.auth import ApiKey as ApiKeyView
 from notifyx_common.contracts.auth import CreatedApiKey, NewApiKey
 from notifyx_common.database import CONNECTION
-from notifyx_common.errors import FieldError, Forbidden, InvalidRequest, NotFound
+from notifyx_common.errors import Forbidden, InvalidRequest, NotFound
 from notifyx_common.principal import Principal
 
 ID_LENGTH = 32
@@ -36,12 +36,7 @@ async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetim
     for scope in wanted.scopes:
         owner.require_scope(scope)
     if wanted.expires_at is not None and (wanted.expires_at.tzinfo is None or wanted.expires_at <= now):
-        reason = "This must be a time to come, with its offset from UTC."
-        raise InvalidRequest(
-            f"The request is not valid: expires_at: {reason}",
-            code="validation_failed",
-            fields=[FieldError(field="expires_at", reason=reason)],
-        )
+        raise InvalidRequest.of_field("expires_at", "This must be a time to come, with its offset from UTC.")
     user = await by_id(owner.id)
     parts = new_api_key()
     async with in_transaction(CONNECTION):

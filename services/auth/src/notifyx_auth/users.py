@@ -87,11 +87,7 @@ async def set_time_zone(user_id: str, name: str) -> User:
     user = await by_id(user_id)
     if name and not _is_time_zone(name):
         reason = f"There is no time zone '{name}'; use a name such as Europe/Berlin."
-        raise InvalidRequest(
-            f"The request is not valid: time_zone: {reason}",
-            code="validation_failed",
-            fields=[FieldError(field="time_zone", reason=reason)],
-        )
+        raise InvalidRequest.of_field("time_zone", reason)
     user.time_zone = name
     await user.save(update_fields=["time_zone"])
     return user

@@ -140,6 +140,15 @@ class InvalidRequest(NotifyxError):
     http_status = 400
     title = "Invalid request"
 
+    @classmethod
+    def of_field(cls, name: str, reason: str) -> Self:
+        """Return the error for one invalid field, parameter or header; ``reason`` is a sentence."""
+        return cls(
+            f"The request is not valid: {name}: {reason}",
+            code="validation_failed",
+            fields=[FieldError(field=name, reason=reason)],
+        )
+
 
 class Unauthenticated(NotifyxError):
     """There are no credentials, or they are invalid or expired."""

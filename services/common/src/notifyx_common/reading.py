@@ -150,12 +150,7 @@ def _validated(validate: Callable[[bytes], T], value: Any) -> T:
         raw = orjson.dumps(value)
     except orjson.JSONEncodeError:
         if (field := _field_of_long_integer(value)) is not None:
-            reason = "The integer does not fit into 64 bits; send it as text."
-            raise InvalidRequest(
-                f"The request is not valid: {field}: {reason}",
-                code="validation_failed",
-                fields=[FieldError(field=field, reason=reason)],
-            ) from None
+            raise InvalidRequest.of_field(field, "The integer does not fit into 64 bits; send it as text.") from None
         raise InvalidRequest("The JSON is nested too deeply.", code="malformed_json") from None
     try:
         return validate(raw)

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from notifyx_common.contracts.call import BODY, Call, Raw
-from notifyx_common.errors import FieldError, InvalidRequest, NotFound
+from notifyx_common.errors import InvalidRequest, NotFound
 
 Q = TypeVar("Q")
 
@@ -50,8 +50,4 @@ class RequestReader(Generic[Q]):
 
 def _wrong_parameter(name: str, error: ValidationError) -> InvalidRequest:
     reason = error.errors(include_input=False, include_url=False, include_context=False)[0]["msg"]
-    return InvalidRequest(
-        f"The request is not valid: {name}: {reason}",
-        code="validation_failed",
-        fields=[FieldError(field=name, reason=reason)],
-    )
+    return InvalidRequest.of_field(name, reason)

@@ -13,7 +13,6 @@ from quart import request
 
 from notifyx_common.errors import InvalidRequest, TooLarge, UnsupportedMediaType
 from notifyx_common.reading import parse_json, parse_model
-from notifyx_gateway.rest.parameters import invalid_parameter
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -89,8 +88,8 @@ def query(*known: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, given in request.args.lists():
         if name not in known:
-            raise invalid_parameter(name[:80], "There is no such query parameter here.")
+            raise InvalidRequest.of_field(name[:80], "There is no such query parameter here.")
         if len(given) > 1:
-            raise invalid_parameter(name, "Give this query parameter once.")
+            raise InvalidRequest.of_field(name, "Give this query parameter once.")
         values[name] = given[0]
     return values

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
-from notifyx_common.errors import FieldError, InvalidRequest, NotFound
+from notifyx_common.errors import InvalidRequest, NotFound
 from notifyx_topics.names import AnyTopicName, inbox_topic
 
 MAX_SEQ = 2**53 - 1
@@ -21,7 +21,7 @@ def query_number(values: Mapping[str, str], name: str, *, minimum: int = 0, maxi
     if text is None:
         return None
     if not _NUMBER.match(text) or not minimum <= int(text) <= maximum:
-        raise invalid_parameter(name, f"This is a number from {minimum} to {maximum}.")
+        raise InvalidRequest.of_field(name, f"This is a number from {minimum} to {maximum}.")
     return int(text)
 
 
@@ -29,7 +29,7 @@ def query_flag(values: Mapping[str, str], name: str) -> bool:
     """Return a query parameter as a boolean; false if absent. Raises :class:`InvalidRequest`."""
     text = values.get(name, "false")
     if text not in ("true", "false", "1", "0"):
-        raise invalid_parameter(name, "This is true or false.")
+        raise InvalidRequest.of_field(name, "This is true or false.")
     return text in ("true", "1")
 
 
@@ -37,7 +37,7 @@ def query_text(values: Mapping[str, str], name: str, max_length: int) -> str | N
     """Return a query parameter as visible ASCII text. Raises :class:`InvalidRequest`."""
     value = values.get(name)
     if value is not None and (len(value) > max_length or not value.isascii() or not value.isprintable()):
-        raise invalid_parameter(name, f"This is up to {max_length} visible ASCII characters.")
+        raise InvalidRequest.of_field(name, f"This is up to {max_length} visible ASCII characters.")
     return value
 
 
@@ -52,12 +52,3 @@ def topic_name(name: str, *, inbox_of: str | None = None) -> str:
         return _TOPIC.validate_python(name)
     except ValidationError:
         raise NotFound("No topic can have this name: it is 1 to 128 of a-z, 0-9, dot, underscore and hyphen.") from None
-
-
-def invalid_parameter(name: str, reason: str) -> InvalidRequest:
-    """Return the error for one invalid parameter or header."""
-    return InvalidRequest(
-        f"The request is not valid: {name}: {reason}",
-        code="validation_failed",
-        fields=[FieldError(field=name, reason=reason)],
-    )

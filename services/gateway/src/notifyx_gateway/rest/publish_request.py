@@ -22,7 +22,6 @@ from notifyx_gateway.rest import cloudevents
 from notifyx_gateway.rest.hooks.forms import FORM, is_form, not_understood, read_form
 from notifyx_gateway.rest.hooks.kinds import Kind, recognised
 from notifyx_gateway.rest.hooks.publication import Delivery, Part
-from notifyx_gateway.rest.parameters import invalid_parameter
 from notifyx_gateway.sizes import DEFAULT_SIZES, Sizes
 
 TEXT_TYPES = ("", "text/plain", FORM)
@@ -99,7 +98,7 @@ def checked_key(key: str | None) -> str | None:
     try:
         return _KEY.validate_python(key)
     except ValidationError:
-        raise invalid_parameter("Idempotency-Key", "This is 1 to 255 visible ASCII characters.") from None
+        raise InvalidRequest.of_field("Idempotency-Key", "This is 1 to 255 visible ASCII characters.") from None
 
 
 def _of_json(value: Any, key: str | None, sizes: Sizes) -> PublishRequest:

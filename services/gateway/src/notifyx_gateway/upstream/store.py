@@ -82,7 +82,7 @@ from notifyx_common.contracts.store.topics import (
     Topics,
     TopicsQuery,
 )
-from notifyx_common.errors import FieldError, InvalidRequest, NotFound, TooLarge, TooManyRequests, Unavailable
+from notifyx_common.errors import InvalidRequest, NotFound, TooLarge, TooManyRequests, Unavailable
 from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.metrics import Metrics, combined
 from notifyx_common.principal import Principal, system_principal
@@ -210,12 +210,7 @@ class Store:
         if not (notification.title or notification.body or notification.data):
             raise InvalidRequest("A notification needs a title, a body or data.", code="empty_notification")
         if len(notification.body) > self._sizes.body:
-            reason = f"String should have at most {self._sizes.body} characters"
-            raise InvalidRequest(
-                f"The request is not valid: body: {reason}",
-                code="validation_failed",
-                fields=[FieldError(field="body", reason=reason)],
-            )
+            raise InvalidRequest.of_field("body", f"String should have at most {self._sizes.body} characters")
         if notification.data is not None and len(orjson.dumps(notification.data)) > self._sizes.data:
             raise TooLarge(f"The notification's data is larger than {self._sizes.data} bytes.", code="data_too_large")
         # Only the fields of this type: a request may have more, which are not for the store.
@@ -253,9 +248,7 @@ class Store:
     def enqueue_join(self, principal: Principal, topic: str, since: int | None = None) -> asyncio.Future[JoinResult]:
         """Queue a check of read permission. Raises :class:`InvalidRequest` or :class:`TooManyRequests` at once."""
         _checked(JoinItem, {"p": 0, "topic": topic, "since": since})
-        data = (
-            b'{"topic":%b}' % orjson.dumps(topic) if since is None else orjson.dumps({"topic": topic, "since": since})
-        )
+        data = orjson.dumps({"topic": topic} if since is None else {"topic": topic, "since": since})
         return _lane(self._joins, principal.id).submit(data, principal)
 
     async def join(self, principal: Principal, topic: str, since: int | None = None) -> JoinResult:

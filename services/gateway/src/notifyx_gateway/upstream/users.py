@@ -10,7 +10,7 @@ from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
-from notifyx_common.errors import FieldError, InvalidRequest, Unavailable
+from notifyx_common.errors import InvalidRequest, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.auth import Auth
@@ -86,11 +86,7 @@ class UserDirectory:
         for name, entries in lists.items():
             if unknown := next((entry for entry in entries if _is_user_id(entry) and entry not in known), None):
                 reason = f"There is no user '{unknown}'. Name a user by id or email address, a ServiceAccount, or '*'."
-                raise InvalidRequest(
-                    f"The request is not valid: {name}: {reason}",
-                    code="validation_failed",
-                    fields=[FieldError(field=name, reason=reason)],
-                )
+                raise InvalidRequest.of_field(name, reason)
 
     async def names(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the display names of at most 1,000 users by id, without those who gave none.

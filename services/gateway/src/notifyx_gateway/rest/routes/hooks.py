@@ -13,7 +13,7 @@ from quart import Blueprint, Response, g, request
 
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.hooks import CreatedHook, NewHook, OpenedHook, TopicHook
-from notifyx_common.errors import Forbidden, NotFound
+from notifyx_common.errors import Forbidden, InvalidRequest, NotFound
 from notifyx_common.principal import Principal
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.authentication import RequestAuthenticator
@@ -21,7 +21,7 @@ from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_bytes, read_mode
 from notifyx_gateway.rest.hooks.kinds import Kind, kind_of
 from notifyx_gateway.rest.hooks.publication import Delivery
 from notifyx_gateway.rest.hooks.signatures import require_signature, verify
-from notifyx_gateway.rest.parameters import invalid_parameter, topic_name
+from notifyx_gateway.rest.parameters import topic_name
 from notifyx_gateway.rest.publish_request import PublishRequest, read_hook
 from notifyx_gateway.rest.publishing import Publishing
 from notifyx_gateway.sizes import Sizes
@@ -89,7 +89,7 @@ def hook_routes(
         principal.require_scope("publish", topic)
         each = query("each").get("each", EACH[0])
         if each not in EACH:
-            raise invalid_parameter("each", "This is alert or group: what becomes one notification.")
+            raise InvalidRequest.of_field("each", "This is alert or group: what becomes one notification.")
         body = await read_bytes()
         sender = principal.key_id or ""
         delivery = Delivery(None, headers, each, sender=sender, signed=caller.signed, sizes=sizes)
@@ -129,7 +129,7 @@ def hook_secret_routes(
         wanted = await read_model(NewHook, SMALL_BODY)
         kind = kind_of(wanted.kind)
         if wanted.signing_secret is not None and kind.signature is None:
-            raise invalid_parameter("signing_secret", "Senders of this kind do not sign.")
+            raise InvalidRequest.of_field("signing_secret", "Senders of this kind do not sign.")
         await require_publish(principal, topic)
         created = await auth.create_hook(principal, TopicHook(topic=topic, **dict(wanted)))
         request_auth.record("hook_created", "succeeded", subject=created.id, reason=f"{created.kind} of {topic}")
