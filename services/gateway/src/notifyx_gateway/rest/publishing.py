@@ -54,8 +54,7 @@ class Publishing:
         self, principal: Principal, topic: str, parts: Sequence[Part], *, by_key: bool
     ) -> list[PublishResult | NotifyxError | None]:
         """Publish ``parts`` in their order; return what became of each, ``None`` for a replay with other content."""
-        for error in (await self._recipients.refused(principal, [topic])).values():
-            raise error
+        await self._recipients.require(principal, topic)
         counted: list[Part] = []
         wait = 0.0
         for part in parts:
@@ -73,22 +72,20 @@ class Publishing:
         return [self._outcome(one, by_key) for one in await asyncio.gather(*waiting, return_exceptions=True)]
 
     async def _publish(self, principal: Principal, topic: str, part: Part, *, by_key: bool) -> PublishResult | None:
+        one: PublishResult | NotifyxError
         try:
-            for error in (await self._recipients.refused(principal, [topic])).values():
-                raise error
+            await self._recipients.require(principal, topic)
             if isinstance(part, NotifyxError):
                 raise part
             if wait := await self._limits.publish(principal, topic):
                 await asyncio.sleep(wait)
-            result = await self._store.publish(principal, topic, part)
+            one = await self._store.publish(principal, topic, part)
         except NotifyxError as error:
-            if by_key and error.code == _CONFLICT:
-                self._counted.labels("rest", "duplicate").inc()
-                return None
-            self._counted.labels("rest", error.code).inc()
-            raise
-        self._counted.labels("rest", "duplicate" if result.duplicate else "ok").inc()
-        return result
+            one = error
+        outcome = self._outcome(one, by_key)
+        if isinstance(outcome, NotifyxError):
+            raise outcome
+        return outcome
 
     def _enqueue(self, principal: Principal, topic: str, part: Part) -> asyncio.Future[PublishResult]:
         try:

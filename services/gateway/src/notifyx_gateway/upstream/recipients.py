@@ -72,6 +72,11 @@ class Recipients:
         refused = {owner: _no_such_user() for owner in unknown} | (await self._check(principal, fresh) if fresh else {})
         return {INBOX_PREFIX + owner: error for owner, error in refused.items()}
 
+    async def require(self, principal: Principal, topic: str) -> None:
+        """Raise why nothing can be published to ``topic`` where it is an inbox; as :meth:`refused`."""
+        for error in (await self.refused(principal, [topic])).values():
+            raise error
+
     async def _check(self, principal: Principal, owners: list[str]) -> dict[str, NotifyxError]:
         """Return why nothing can be published to which of ``owners``; cache what is found out."""
         away: NotifyxError | None = None

@@ -7,16 +7,11 @@ from typing import Any
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
-from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, items, mapping, shown, text
+from notifyx_gateway.rest.hooks.publication import Delivery, Part, branch, event_key, items, mapping, shown, text
 
 _SUBJECTS = ("issue", "pull_request", "discussion", "release", "milestone", "alert")
 _RUNS = ("workflow_run", "workflow_job", "check_run", "check_suite")
 _FAILED = frozenset({"failure", "timed_out", "startup_failure", "error"})
-
-
-def recognise(payload: object) -> bool:
-    """Return whether ``payload`` can only be of this kind: its event is in a header."""
-    return False
 
 
 def read(delivery: Delivery) -> list[Part]:
@@ -60,7 +55,7 @@ def _describe(event: str, payload: Mapping[str, Any]) -> tuple[str, str, str, Pr
 
 def _push(sender: str, payload: Mapping[str, Any]) -> tuple[str, str, str, Priority]:
     commits = items(payload.get("commits"))
-    ref = text(payload.get("ref")).removeprefix("refs/heads/").removeprefix("refs/tags/")
+    ref = branch(payload)
     if payload.get("deleted") is True:
         return f"{sender} deleted {ref}", "", "", "normal"
     count = f"{len(commits)} commit{'' if len(commits) == 1 else 's'}"

@@ -7,12 +7,7 @@ from typing import Any
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
-from notifyx_gateway.rest.hooks.publication import Delivery, Part, items, mapping, shown, text
-
-
-def recognise(payload: object) -> bool:
-    """Return whether ``payload`` can only be of this kind: it is not looked for elsewhere."""
-    return False
+from notifyx_gateway.rest.hooks.publication import Delivery, Part, branch, items, mapping, shown, text
 
 
 def read(delivery: Delivery) -> list[Part]:
@@ -79,7 +74,7 @@ def _describe(kind: str, payload: Mapping[str, Any]) -> tuple[str, str, str, Pri
 
 
 def _push(kind: str, user: str, payload: Mapping[str, Any]) -> tuple[str, str, str, Priority]:
-    ref = text(payload.get("ref")).removeprefix("refs/heads/").removeprefix("refs/tags/")
+    ref = branch(payload)
     commits = items(payload.get("commits"))
     if text(payload.get("after")).strip("0") == "" and text(payload.get("after")):
         return f"{user} deleted {ref}", "", "", "normal"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Literal, TypeAlias
 
 from notifyx_common.errors import NotFound
@@ -17,28 +16,27 @@ Signature: TypeAlias = Literal["github", "standard"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind: its reader, and how its sender proves who it is, besides a Bearer token and a secret URL."""
+    """One kind: its reader, and how its sender proves who it is, besides a Bearer token and a secret URL.
+
+    ``recognise`` returns whether a body can only be of this kind.
+    """
 
     name: str
     read: Callable[[Delivery], list[Part]]
-    recognise: Callable[[object], bool]
+    recognise: Callable[[object], bool] = lambda _: False
     signature: Signature | None = None
     credential_header: str = ""
-
-
-def _kind(name: str, module: ModuleType, *, signature: Signature | None = None, credential_header: str = "") -> Kind:
-    return Kind(name, module.read, module.recognise, signature, credential_header)
 
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        _kind("alertmanager", alertmanager),
-        _kind("grafana", grafana),
-        _kind("github", github, signature="github"),
-        _kind("gitlab", gitlab, signature="standard", credential_header="x-gitlab-token"),
-        _kind("standard", standard, signature="standard"),
-        _kind("apprise", apprise),
+        Kind("alertmanager", alertmanager.read, alertmanager.recognise),
+        Kind("grafana", grafana.read, grafana.recognise),
+        Kind("github", github.read, signature="github"),
+        Kind("gitlab", gitlab.read, signature="standard", credential_header="x-gitlab-token"),
+        Kind("standard", standard.read, signature="standard"),
+        Kind("apprise", apprise.read, apprise.recognise),
     )
 }
 

@@ -94,6 +94,11 @@ def items(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def branch(payload: Mapping[str, Any]) -> str:
+    """Return the branch or tag that ``ref`` names."""
+    return text(payload.get("ref")).removeprefix("refs/heads/").removeprefix("refs/tags/")
+
+
 def shown(lines: list[Any], line: Callable[[Any], str]) -> str:
     """Return the lines of the first :data:`MAX_PARTS` of a list, and how many more there are."""
     told = [f"- {line(one)}" for one in lines[:MAX_PARTS]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
@@ -29,8 +28,3 @@ def read(delivery: Delivery) -> list[Part]:
             key=delivery.id_key("webhook", delivery.headers.get("webhook-id", "")),
         )
     ]
-
-
-def recognise(_: Any) -> bool:
-    """Return whether a payload can only be of this kind: none can."""
-    return False

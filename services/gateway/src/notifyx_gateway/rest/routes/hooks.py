@@ -117,8 +117,7 @@ def hook_secret_routes(
         """Raise what a publish would, so that nobody enters an address in a sender that never takes anything."""
         principal.require_scope("publish", topic)
         if topic.startswith(INBOX_PREFIX):
-            for error in (await recipients.refused(principal, [topic])).values():
-                raise error
+            await recipients.require(principal, topic)
         elif not (await store.topic(principal, topic)).can_publish:
             raise Forbidden(f"You may not publish to '{topic}'.", code="not_a_publisher")
 
