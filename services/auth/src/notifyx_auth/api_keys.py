@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from tortoise.expressions import Q
 from tortoise.transactions import in_transaction
 
-from notifyx_auth import sessions
 from notifyx_auth.credential_changes import Change, ChangeLog
 from notifyx_auth.credentials import KeyParts, digest, new_api_key, verify_secret
 from notifyx_auth.errors import TooManyApiKeys
 from notifyx_auth.models import ApiKey, Hook, User
+from notifyx_auth.owned_credentials import lock_owner, owner_with, record_use, require_user
 from notifyx_auth.users import by_id
 from notifyx_common.contracts.auth import ApiKey as ApiKeyView
 from notifyx_common.contracts.auth import CreatedApiKey, NewApiKey
 from notifyx_common.database import CONNECTION
-from notifyx_common.errors import Forbidden, InvalidRequest, NotFound
+from notifyx_common.errors import InvalidRequest, NotFound
 from notifyx_common.principal import Principal
 
 ID_LENGTH = 32
 """Maximum length of an API key's id, in characters: that of its column."""
 MAX_PER_USER = 100
-LAST_USED_INTERVAL = timedelta(minutes=1)
-"""Minimum time between two updates of ``last_used_at``."""
 
 
 async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetime) -> CreatedApiKey:
@@ -32,7 +29,7 @@ async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetim
     Raises :class:`Forbidden` for a scope that the owner lacks, :class:`SessionEnded`, :class:`TooManyApiKeys`,
     :class:`InvalidRequest`.
     """
-    _require_user(owner)
+    require_user(owner, "API keys")
     for scope in wanted.scopes:
         owner.require_scope(scope)
     if wanted.expires_at is not None and (wanted.expires_at.tzinfo is None or wanted.expires_at <= now):
@@ -40,9 +37,7 @@ async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetim
     user = await by_id(owner.id)
     parts = new_api_key()
     async with in_transaction(CONNECTION):
-        # Two requests cannot both use the last place, and none comes after the account got another password.
-        await User.filter(id=user.id).select_for_update().get()
-        await sessions.require_alive(session, user.id, now)
+        await lock_owner(user, session, now)
         if await ApiKey.filter(user=user).count() >= MAX_PER_USER:
             raise TooManyApiKeys(f"A user can have {MAX_PER_USER} API keys; delete one first.")
         row = await ApiKey.create(
@@ -60,14 +55,14 @@ async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetim
 
 async def of_owner(owner: Principal) -> list[ApiKeyView]:
     """Return the owner's keys, newest first."""
-    _require_user(owner)
+    require_user(owner, "API keys")
     user = await by_id(owner.id)
     return [to_response(row) for row in await ApiKey.filter(user=user).order_by("-created_at", "id")]
 
 
 async def delete(owner: Principal, key_id: str, changes: ChangeLog, now: datetime) -> None:
     """Delete a key. Raises :class:`NotFound` for one that is not the owner's."""
-    _require_user(owner)
+    require_user(owner, "API keys")
     user = await by_id(owner.id)
     async with in_transaction(CONNECTION) as transaction:
         if len(key_id) > ID_LENGTH or "\0" in key_id or not await ApiKey.filter(id=key_id, user=user).delete():
@@ -96,26 +91,13 @@ async def verify(given: KeyParts | None, now: datetime) -> ApiKey | None:
         return None
     if row.expires_at is not None and row.expires_at <= now:
         return None
-    if row.last_used_at is None or row.last_used_at <= now - LAST_USED_INTERVAL:
-        due = Q(last_used_at=None) | Q(last_used_at__lte=now - LAST_USED_INTERVAL)
-        await ApiKey.filter(due, id=row.id).update(last_used_at=now)
+    await record_use(row, now)
     return row
 
 
 def principal_of(row: ApiKey) -> Principal:
     """Return the principal of the key: its owner, with the scopes and topics of the key."""
-    user: User = row.user
-    return Principal(
-        id=str(user.id),
-        kind="api_key",
-        email=user.email,
-        email_verified=user.email_verified,
-        name=user.name,
-        role="admin" if user.role == "admin" else "user",
-        scopes=frozenset(row.scopes),
-        topics=tuple(row.topics) or None,
-        key_id=row.id,
-    )
+    return owner_with(row, row.scopes, row.topics)
 
 
 def to_response(row: ApiKey) -> ApiKeyView:
@@ -129,9 +111,3 @@ def to_response(row: ApiKey) -> ApiKeyView:
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
     )
-
-
-def _require_user(owner: Principal) -> None:
-    # A key that could make keys would outlive its own deletion.
-    if owner.kind != "user":
-        raise Forbidden("Sign in as a user to manage API keys; a key cannot.", code="user_required")

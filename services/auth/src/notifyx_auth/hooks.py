@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import base64
 import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from tortoise.expressions import Q
 from tortoise.transactions import in_transaction
 
-from notifyx_auth import sessions
 from notifyx_auth.credential_changes import Change, ChangeLog
 from notifyx_auth.credentials import digest, new_secret, verify_secret
 from notifyx_auth.errors import InvalidHook, TooManyHooks
-from notifyx_auth.models import Hook, User
+from notifyx_auth.models import Hook
+from notifyx_auth.owned_credentials import lock_owner, owner_with, record_use, require_user
 from notifyx_auth.users import by_id
 from notifyx_common.contracts.hooks import CreatedHook, OpenedHook, OpenHook, TopicHook
 from notifyx_common.contracts.hooks import Hook as HookView
 from notifyx_common.database import CONNECTION
-from notifyx_common.errors import Forbidden, NotFound
+from notifyx_common.errors import NotFound
 from notifyx_common.principal import Principal
 from notifyx_common.secrets import derive_key
 
@@ -32,8 +31,6 @@ SIGNING_KINDS = frozenset({"github", "gitlab", "standard"})
 """Kinds whose senders sign; each of their secrets has a signing secret."""
 
 MAX_PER_USER = 200
-LAST_USED_INTERVAL = timedelta(minutes=1)
-"""Minimum time between two updates of ``last_used_at``."""
 
 
 class HookCipher:
@@ -67,15 +64,13 @@ class Hooks:
 
         Raises :class:`Forbidden`, :class:`SessionEnded`, :class:`TooManyHooks`.
         """
-        _require_user(owner)
+        require_user(owner, "secrets of webhooks")
         owner.require_scope("publish", wanted.topic)
         user = await by_id(owner.id)
         hook_id, secret = secrets.token_hex(8), new_secret()
         signing = (wanted.signing_secret or _new_signing_secret()) if wanted.kind in SIGNING_KINDS else None
         async with in_transaction(CONNECTION):
-            # Two requests cannot both use the last place, and none comes after the account got another password.
-            await User.filter(id=user.id).select_for_update().get()
-            await sessions.require_alive(session, user.id, now)
+            await lock_owner(user, session, now)
             if await Hook.filter(user=user).count() >= MAX_PER_USER:
                 raise TooManyHooks(f"A user can have {MAX_PER_USER} secrets of webhooks; delete one first.")
             row = await Hook.create(
@@ -92,13 +87,13 @@ class Hooks:
 
     async def of_owner(self, owner: Principal) -> list[HookView]:
         """Return the owner's secrets, newest first."""
-        _require_user(owner)
+        require_user(owner, "secrets of webhooks")
         user = await by_id(owner.id)
         return [to_response(row) for row in await Hook.filter(user=user).order_by("-created_at", "id")]
 
     async def rotate(self, owner: Principal, hook_id: str, now: datetime) -> CreatedHook:
         """Replace the secrets of a webhook; the ones before end at once. Raises :class:`NotFound`."""
-        _require_user(owner)
+        require_user(owner, "secrets of webhooks")
         user = await by_id(owner.id)
         secret, signing = new_secret(), _new_signing_secret()
         async with in_transaction(CONNECTION) as transaction:
@@ -113,7 +108,7 @@ class Hooks:
 
     async def delete(self, owner: Principal, hook_id: str, now: datetime) -> None:
         """Delete a secret. Raises :class:`NotFound` for one that is not the owner's."""
-        _require_user(owner)
+        require_user(owner, "secrets of webhooks")
         user = await by_id(owner.id)
         async with in_transaction(CONNECTION) as transaction:
             if not await Hook.filter(id=hook_id, user=user).using_db(transaction).delete():
@@ -128,8 +123,7 @@ class Hooks:
         if given.secret is not None and not verify_secret(given.secret.get_secret_value(), row.secret_hash):
             raise InvalidHook("This webhook is not valid (any more).")
         if given.secret is not None:
-            due = Q(last_used_at=None) | Q(last_used_at__lte=now - LAST_USED_INTERVAL)
-            await Hook.filter(due, id=row.id).update(last_used_at=now)
+            await record_use(row, now)
             return OpenedHook(principal=_principal_of(row), topic=row.topic, kind=row.kind)
         # Nothing is proved yet: this use is not recorded.
         signing = self._cipher.decrypt(row.id, bytes(row.signing or b""))
@@ -154,18 +148,7 @@ def _created(row: Hook, secret: str, signing: str | None) -> CreatedHook:
 
 
 def _principal_of(row: Hook) -> Principal:
-    user: User = row.user
-    return Principal(
-        id=str(user.id),
-        kind="api_key",
-        email=user.email,
-        email_verified=user.email_verified,
-        name=user.name,
-        role="admin" if user.role == "admin" else "user",
-        scopes=frozenset({"publish"}),
-        topics=(row.topic,),
-        key_id=row.id,
-    )
+    return owner_with(row, ["publish"], [row.topic])
 
 
 def _new_signing_secret() -> str:
@@ -175,9 +158,3 @@ def _new_signing_secret() -> str:
 
 def _not_found() -> NotFound:
     return NotFound("You have no such secret of a webhook.")
-
-
-def _require_user(owner: Principal) -> None:
-    # A key that could make others would outlive its own deletion.
-    if owner.kind != "user":
-        raise Forbidden("Sign in as a user to manage secrets of webhooks; a key cannot.", code="user_required")
