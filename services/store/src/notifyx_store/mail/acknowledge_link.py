@@ -6,7 +6,6 @@ here. Acknowledging twice is like once, and so a replay changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +13,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
-from itsdangerous import Signer
 from pydantic import SecretStr
 
 from notifyx_common.errors import InvalidRequest
+from notifyx_store.mail.link_signer import SIGNATURE, link_signer
 
 _PURPOSE = b"notifyx acknowledge what an email is about v1"
 
-_TOKEN = re.compile(r"([0-9a-f]{32})\.([1-9][0-9]{0,10})\.([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])")
+_TOKEN = re.compile(rf"([0-9a-f]{{32}})\.([1-9][0-9]{{0,10}})\.({SIGNATURE})")
 """The mail's id, the end of the link in seconds since 1970, and the signature, in their only spelling."""
 
 _ROWS = """
@@ -45,7 +44,7 @@ class MailedSeqs:
 
 def sign(mail: UUID, expires_at: datetime, secret: SecretStr) -> str:
     """Return the token that acknowledges what ``mail`` is about, until ``expires_at``."""
-    return _signer([secret]).sign(f"{mail.hex}.{int(expires_at.timestamp())}").decode()
+    return link_signer([secret], _PURPOSE).sign(f"{mail.hex}.{int(expires_at.timestamp())}").decode()
 
 
 def verify(token: str, secrets: Sequence[SecretStr], now: datetime) -> UUID:
@@ -54,7 +53,7 @@ def verify(token: str, secrets: Sequence[SecretStr], now: datetime) -> UUID:
     Raises :class:`InvalidRequest`: ``invalid_token`` for a forged one, ``link_expired`` for one that has ended.
     """
     match = _TOKEN.fullmatch(token)
-    if match is None or not _signer(secrets).validate(token):
+    if match is None or not link_signer(secrets, _PURPOSE).validate(token):
         raise InvalidRequest("This link is not valid.", code="invalid_token")
     if now >= datetime.fromtimestamp(int(match[2]), UTC):
         raise expired()
@@ -83,8 +82,3 @@ async def _seqs(connection: asyncpg.Connection, row: asyncpg.Record) -> list[int
     if row["mode"] != "digest":
         return [row["to_seq"]]
     return [one["seq"] for one in await connection.fetch(_SEQS, row["topic_id"], row["from_seq"], row["to_seq"])]
-
-
-def _signer(secrets: Sequence[SecretStr]) -> Signer:
-    keys = [secret.get_secret_value().encode() for secret in secrets]
-    return Signer(keys, _PURPOSE, key_derivation="hmac", digest_method=hashlib.sha256)

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from notifyx_common.errors import InvalidRequest
 from notifyx_store.base import wakeups
+from notifyx_store.mail.link_signer import SIGNATURE, keys, link_signer
 
 _PURPOSE = b"notifyx one-click unsubscribe v2"
 """The salt: a signature by the same secret for another purpose is not valid for this one."""
@@ -23,8 +24,8 @@ _PURPOSE = b"notifyx one-click unsubscribe v2"
 _FIRST_PURPOSE = b"notifyx one-click unsubscribe v1:"
 """Prefix of the signed text in links of the first version, which people still have in their mail."""
 
-_TOKEN = re.compile(r"([1-9][0-9]{0,18})\.([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])")
-"""An id, and 32 bytes in URL-safe base64 without padding, in their only spelling."""
+_TOKEN = re.compile(rf"([1-9][0-9]{{0,18}})\.({SIGNATURE})")
+"""An id, and a signature."""
 
 _MAX_ID = 2**63 - 1
 
@@ -40,7 +41,7 @@ RETURNING s.user_id
 
 def sign(subscription_id: int, secret: SecretStr) -> str:
     """Return the token that switches off the email of ``subscription_id``."""
-    return _signer([secret]).sign(str(subscription_id)).decode()
+    return link_signer([secret], _PURPOSE).sign(str(subscription_id)).decode()
 
 
 def verify(token: str, secrets: Sequence[SecretStr]) -> int:
@@ -51,9 +52,8 @@ def verify(token: str, secrets: Sequence[SecretStr]) -> int:
     match = _TOKEN.fullmatch(token)
     if match is not None:
         claimed, signature = match.groups()
-        genuine = _signer(secrets).verify_signature(claimed, signature) or _first_signer(secrets).verify_signature(
-            _FIRST_PURPOSE + claimed.encode(), signature
-        )
+        genuine = link_signer(secrets, _PURPOSE).verify_signature(claimed, signature)
+        genuine = genuine or _first_signer(secrets).verify_signature(_FIRST_PURPOSE + claimed.encode(), signature)
         if genuine and int(claimed) <= _MAX_ID:
             return int(claimed)
     raise InvalidRequest("This unsubscribe link is not valid.", code="invalid_token")
@@ -71,14 +71,6 @@ async def switch_off(connection: asyncpg.Connection, subscription_id: int) -> st
     return user
 
 
-def _signer(secrets: Sequence[SecretStr]) -> Signer:
-    return Signer(_keys(secrets), _PURPOSE, key_derivation="hmac", digest_method=hashlib.sha256)
-
-
 def _first_signer(secrets: Sequence[SecretStr]) -> Signer:
     """Return the verifier of the first links: the secret is the key, and the purpose is part of the signed text."""
-    return Signer(_keys(secrets), key_derivation="none", digest_method=hashlib.sha256)
-
-
-def _keys(secrets: Sequence[SecretStr]) -> list[bytes]:
-    return [secret.get_secret_value().encode() for secret in secrets]
+    return Signer(keys(secrets), key_derivation="none", digest_method=hashlib.sha256)
