@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from notifyx_auth.hash_turns import Turn
-from notifyx_auth.models import Device, Session, User
-from notifyx_auth.passwords import Passwords
+from notifyx_auth.base.models import Device, Session, User
+from notifyx_auth.users.hash_turns import Turn
+from notifyx_auth.users.passwords import Passwords
 from notifyx_common.contracts.auth import SIGN_UP, NewApiKey
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.errors import InvalidRequest

@@ -14,8 +14,8 @@ from notifyx.models import TokenResponse
 from notifyx.token_endpoint import TokenEndpoint
 from notifyx.tokens import MemoryStore, RotatingTokens, to_tokens
 from notifyx.transport import Transport
-from notifyx_auth.credentials import new_secret
-from notifyx_auth.models import Session
+from notifyx_auth.base.models import Session
+from notifyx_auth.base.secret_formats import new_secret
 from support.auth import RunningAuth, running_auth
 
 

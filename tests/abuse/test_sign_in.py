@@ -11,9 +11,9 @@ from pathlib import Path
 import argon2
 import pytest
 
-from notifyx_auth.errors import HashingBusy
-from notifyx_auth.hash_turns import Turn
-from notifyx_auth.passwords import Passwords
+from notifyx_auth.base.errors import HashingBusy
+from notifyx_auth.users.hash_turns import Turn
+from notifyx_auth.users.passwords import Passwords
 from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
 from support.auth import Answer, RunningAuth, auth_settings, running_auth

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chart.rendered import CHART, NAMESPACE, OURS, Pod, Rendering, render
-from notifyx_auth.settings import AuthSettings
+from notifyx_auth.base.settings import AuthSettings
 from notifyx_common.contracts.callers import CLUSTER_TOKENS
 from notifyx_common.settings import ServiceSettings, load
 from notifyx_gateway.settings import GatewaySettings

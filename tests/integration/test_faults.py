@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from notifyx_auth.app import AuthNode
-from notifyx_auth.settings import AuthSettings
+from notifyx_auth.base.settings import AuthSettings
 from notifyx_common.serving import lifecycle
 from notifyx_common.serving.lifecycle import Node
 from notifyx_gateway.app import GatewayNode

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from notifyx_auth.app import AuthNode
-from notifyx_auth.credentials import parse_refresh_token
-from notifyx_auth.database import database_config
+from notifyx_auth.base.database import database_config
+from notifyx_auth.base.secret_formats import parse_refresh_token
+from notifyx_auth.base.settings import AuthSettings
 from notifyx_auth.service import Auth
-from notifyx_auth.settings import AuthSettings
 from notifyx_common.contracts.call import V1
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from support.patience import PATIENCE

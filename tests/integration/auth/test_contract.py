@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tortoise.context import TortoiseContext
 from tortoise.migrations.autodetector import MigrationAutodetector
 
-from notifyx_auth.database import MAKE_MIGRATIONS
+from notifyx_auth.base.database import MAKE_MIGRATIONS
 from notifyx_common.principal import Principal
 from support.auth import RunningAuth, running_auth
 
@@ -80,7 +80,7 @@ async def test_no_path_makes_an_endpoint_fail(auth: RunningAuth, key_id: str) ->
 
 
 async def test_the_migrations_make_the_models() -> None:
-    """Whoever changes a model makes a migration: see ``notifyx_auth.database``."""
+    """Whoever changes a model makes a migration: see ``notifyx_auth.base.database``."""
     async with TortoiseContext() as context:
         await context.init(config=MAKE_MIGRATIONS)
         assert context.apps is not None

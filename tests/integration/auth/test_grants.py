@@ -10,8 +10,8 @@ import orjson
 import pytest
 from joserfc.jwk import KeySet
 
-from notifyx_auth.credentials import RefreshParts, digest, new_secret, parse_refresh_token
-from notifyx_auth.models import ApiKey, Session, User
+from notifyx_auth.base.models import ApiKey, Session, User
+from notifyx_auth.base.secret_formats import RefreshParts, digest, new_secret, parse_refresh_token
 from notifyx_common.principal import ALL_SCOPES, Principal
 from notifyx_common.tokens import VerifiedToken, verify_access_token
 from support.auth import PASSWORD, Answer, RunningAuth, running_auth

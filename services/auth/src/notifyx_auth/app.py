@@ -5,18 +5,18 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from notifyx_auth import administrator
-from notifyx_auth.credential_changes import ChangeLog
-from notifyx_auth.database import database_config
-from notifyx_auth.hooks import HookCipher, Hooks
-from notifyx_auth.keyring import Keyring
-from notifyx_auth.keys import KeyCipher, RotationPolicy
+from notifyx_auth.accounts import administrator
+from notifyx_auth.base.credential_changes import ChangeLog
+from notifyx_auth.base.database import database_config
+from notifyx_auth.base.settings import AuthSettings
+from notifyx_auth.credentials.hooks import HookCipher, Hooks
 from notifyx_auth.maintenance import run_maintenance
-from notifyx_auth.passwords import Passwords
-from notifyx_auth.refresh_tokens import RefreshTokens
 from notifyx_auth.routes import add_routes
 from notifyx_auth.service import Auth
-from notifyx_auth.settings import AuthSettings
+from notifyx_auth.sessions.refresh_tokens import RefreshTokens
+from notifyx_auth.signing.keyring import Keyring
+from notifyx_auth.signing.keys import KeyCipher, RotationPolicy
+from notifyx_auth.users.passwords import Passwords
 from notifyx_common.background import every
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database

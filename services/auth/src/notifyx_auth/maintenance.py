@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from notifyx_auth.errors import WrongSecret
-from notifyx_auth.keyring import Keyring
+from notifyx_auth.base.errors import WrongSecret
+from notifyx_auth.signing.keyring import Keyring
 from notifyx_common.database import Database
 from notifyx_common.logs import get_logger
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quart import Quart
 
-from notifyx_auth import api_keys
+from notifyx_auth.credentials import api_keys
 from notifyx_auth.service import Auth
 from notifyx_common.contracts import auth as calls
 from notifyx_common.contracts import hooks

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from tortoise.transactions import in_transaction
 
-from notifyx_auth import api_keys, credential_changes, devices, sessions, throttle, users, verification
-from notifyx_auth.credential_changes import ChangeLog
-from notifyx_auth.credentials import KeyParts, email_key, parse_api_key
-from notifyx_auth.errors import (
+from notifyx_auth.accounts import verification
+from notifyx_auth.base import credential_changes
+from notifyx_auth.base.credential_changes import ChangeLog
+from notifyx_auth.base.errors import (
     HashingBusy,
     InvalidApiKey,
     InvalidClient,
@@ -22,13 +22,17 @@ from notifyx_auth.errors import (
     TooManyAttempts,
     UnsupportedGrantType,
 )
-from notifyx_auth.hash_turns import Turn
-from notifyx_auth.hooks import Hooks
-from notifyx_auth.keyring import Keyring
-from notifyx_auth.models import User
-from notifyx_auth.passwords import Passwords
-from notifyx_auth.refresh_tokens import RefreshTokens
-from notifyx_auth.settings import AuthSettings
+from notifyx_auth.base.models import User
+from notifyx_auth.base.secret_formats import KeyParts, email_key, parse_api_key
+from notifyx_auth.base.settings import AuthSettings
+from notifyx_auth.credentials import api_keys
+from notifyx_auth.credentials.hooks import Hooks
+from notifyx_auth.sessions import devices, sessions, throttle
+from notifyx_auth.sessions.refresh_tokens import RefreshTokens
+from notifyx_auth.signing.keyring import Keyring
+from notifyx_auth.users import users
+from notifyx_auth.users.hash_turns import Turn
+from notifyx_auth.users.passwords import Passwords
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import (
     CredentialChanges,

@@ -1,0 +1,120 @@
+"""Email verification: a token that is sent to the mailbox only, valid once and for a limited time.
+
+Anyone can sign up with any address. So the token alone proves the mailbox, but not that its holder chose the account's
+password. To verify, they give that password, or set a new one: then all that could use the account before ends.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tortoise.transactions import in_transaction
+
+from notifyx_auth.base import password_rules
+from notifyx_auth.base.credential_changes import Change, ChangeLog
+from notifyx_auth.base.errors import AlreadyVerified, InvalidGrant, WrongPassword
+from notifyx_auth.base.models import User, Verification
+from notifyx_auth.base.secret_formats import digest, new_secret
+from notifyx_auth.credentials import api_keys
+from notifyx_auth.sessions import sessions
+from notifyx_auth.users.hash_turns import Turn
+from notifyx_auth.users.passwords import Passwords
+from notifyx_auth.users.users import by_email, by_id
+from notifyx_common.contracts.auth import EmailToken
+from notifyx_common.database import CONNECTION
+from notifyx_common.errors import Forbidden, NotFound, TooManyRequests
+from notifyx_common.logs import get_logger
+from notifyx_common.principal import Principal
+
+log = get_logger(__name__)
+
+RESEND_AFTER = timedelta(minutes=1)
+"""Minimum time between two mails that a user requests: the mailbox may be somebody else's."""
+
+CLAIM_AFTER = timedelta(minutes=15)
+"""Minimum time between two mails that a stranger causes by signing up again: each replaces the link before."""
+
+
+async def request(principal: Principal, lifetime: timedelta, now: datetime) -> EmailToken:
+    """Return a token to be mailed to the caller; it replaces an earlier one.
+
+    Raises :class:`AlreadyVerified`, :class:`TooManyRequests`, and :class:`Forbidden` for an API key.
+    """
+    if principal.kind != "user":
+        raise Forbidden("Sign in as a user to verify the email.", code="user_required")
+    return await _new_token(await by_id(principal.id), RESEND_AFTER, lifetime, now)
+
+
+async def claim(email: str, lifetime: timedelta, now: datetime) -> EmailToken:
+    """Return a token to be mailed to ``email``, for which somebody wants to sign up again.
+
+    Raises :class:`AlreadyVerified`, :class:`NotFound` and :class:`TooManyRequests`.
+    """
+    user = await by_email(email)
+    if user is None:
+        raise NotFound("There is no such user.")
+    return await _new_token(user, CLAIM_AFTER, lifetime, now)
+
+
+async def verify(
+    token: str,
+    password: str | None,
+    new_password: str | None,
+    *,
+    passwords: Passwords,
+    changes: ChangeLog,
+    now: datetime,
+) -> User:
+    """Spend ``token``: the email of its user is verified, and the password proved or set.
+
+    Raises :class:`InvalidGrant`, :class:`WrongPassword` and :class:`WeakPassword`; the last two do not spend the token.
+    """
+    # Hashing takes long: no row is locked meanwhile.
+    user = await User.get_or_none(verification__hash=digest(token), verification__expires_at__gt=now)
+    if user is None:
+        raise _invalid_token()
+    before, new_hash = user.password_hash, None
+    turn = Turn(str(user.id), known=True)
+    if new_password is not None:
+        password_rules.check(new_password, user.email)
+        new_hash = await passwords.hash(new_password, turn)
+    elif password is None or not await passwords.verify(before, password, turn):
+        raise WrongPassword("This is not the password of the account. Set a new one if somebody else chose it.")
+    async with in_transaction(CONNECTION) as transaction:
+        row = await Verification.filter(hash=digest(token)).select_for_update().first()
+        if row is None or row.expires_at <= now:
+            raise _invalid_token()
+        user = await User.filter(id=user.id).select_for_update().get()
+        if new_hash is None and user.password_hash != before:
+            raise _invalid_token()
+        user.email_verified = True
+        ended: list[Change] = []
+        if new_hash is not None:
+            user.password_hash = new_hash
+            ended = [await sessions.end_all(user, "password_set", now), *await api_keys.delete_all(user)]
+        await user.save(update_fields=["email_verified", "password_hash"])
+        await row.delete()
+        await changes.record(transaction, [*ended, Change("verified", str(user.id), email=user.email)], now)
+    log.info("email_verified", user=str(user.id), password_set=new_hash is not None)
+    return user
+
+
+async def _new_token(found: User, pace: timedelta, lifetime: timedelta, now: datetime) -> EmailToken:
+    token = new_secret()
+    async with in_transaction(CONNECTION):
+        user = await User.filter(id=found.id).select_for_update().get()
+        if user.email_verified:
+            raise AlreadyVerified("This email is verified already.")
+        latest = await Verification.get_or_none(user=user)
+        if latest is not None and latest.created_at > now - pace:
+            raise TooManyRequests(
+                "A mail was sent a moment ago. Look for it, or try again in a while.",
+                retry_after=(latest.created_at + pace - now).total_seconds(),
+            )
+        await Verification.filter(user=user).delete()
+        row = await Verification.create(user=user, hash=digest(token), created_at=now, expires_at=now + lifetime)
+    return EmailToken(user_id=str(user.id), email=user.email, name=user.name, token=token, expires_at=row.expires_at)
+
+
+def _invalid_token() -> InvalidGrant:
+    return InvalidGrant("This link is not valid (any more). Ask for a new mail.")

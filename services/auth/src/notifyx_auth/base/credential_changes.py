@@ -1,0 +1,82 @@
+"""What gateways have to know of credentials before those expire: ended sessions, deleted keys, verified addresses.
+
+A change is recorded in the transaction that makes it. A lock that is held until the commit makes the order of the ids
+that of the commits: a reader that has seen an id misses none before it. It is taken last in each transaction, so that
+nobody who holds it waits for a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import asyncpg
+from tortoise.backends.base.client import BaseDBAsyncClient
+
+from notifyx_auth.base.models import CredentialChange
+from notifyx_common.contracts.auth import CredentialChange as ChangeView
+from notifyx_common.contracts.auth import CredentialChanges
+
+Kind = Literal["session", "sessions", "api_key", "account", "verified"]
+
+PAGE = 1000
+"""Maximum number of changes in an answer."""
+
+CACHED = timedelta(minutes=2)
+"""Longer than a gateway trusts what auth has answered about an API key."""
+
+MARGIN = timedelta(minutes=1)
+"""How much longer than it matters a change is kept, since clocks differ and commits take time."""
+
+_LOCK = 0x6368616E676573  # "changes"
+_READ = """
+SELECT id, kind, subject, epoch, email, until FROM credential_changes WHERE id > $1 AND until > $2 ORDER BY id LIMIT $3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change to record; see :class:`~notifyx_common.contracts.auth.CredentialChange`."""
+
+    kind: Kind
+    subject: str
+    epoch: int = 0
+    email: str = ""
+
+
+class ChangeLog:
+    """Records changes for as long as a credential from before them is valid: ``token_lifetime``, or what is cached."""
+
+    def __init__(self, token_lifetime: timedelta) -> None:
+        self._kept = max(token_lifetime, CACHED) + MARGIN
+
+    async def record(self, transaction: BaseDBAsyncClient, changes: Sequence[Change], now: datetime) -> None:
+        """Record ``changes`` as the last part of ``transaction``."""
+        if not changes:
+            return
+        await transaction.execute_query("SELECT pg_advisory_xact_lock($1)", [_LOCK])
+        until = now + self._kept
+        rows = [
+            CredentialChange(kind=one.kind, subject=one.subject, epoch=one.epoch, email=one.email, until=until)
+            for one in changes
+        ]
+        await CredentialChange.bulk_create(rows, using_db=transaction)
+
+
+async def after(pool: asyncpg.Pool, seen: int, now: datetime) -> CredentialChanges:
+    """Return the changes after the id ``seen`` that still matter."""
+    rows = await pool.fetch(_READ, seen, now, PAGE + 1)
+    items = [
+        ChangeView(
+            id=row["id"],
+            kind=row["kind"],
+            subject=row["subject"],
+            epoch=row["epoch"],
+            email=row["email"],
+            seconds=(row["until"] - now).total_seconds(),
+        )
+        for row in rows[:PAGE]
+    ]
+    return CredentialChanges(items=items, more=len(rows) > PAGE)

@@ -1,0 +1,39 @@
+"""Which passwords nobody may choose: those that are guessed first. Pure.
+
+The rules are those of OWASP ASVS 2.1: no rule of composition, at least 8 characters (in the contract), none of the
+common ones, and none made of what everyone knows of the account.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+from notifyx_auth.base.errors import WeakPassword
+from notifyx_common.errors import FieldError
+
+PRODUCT = "notifyx"
+
+MIN_LENGTH = 8
+"""Shorter passwords fail validation before they come here."""
+
+MIN_NAME = 4
+"""Shorter names of a mailbox are part of too many words to say anything."""
+
+COMMON = frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_LENGTH)
+"""The 11,611 passwords of that length that zxcvbn lists as the most frequent ones of known leaks; lower case."""
+
+
+def check(password: str, email: str) -> None:
+    """Raise :class:`WeakPassword` if ``password`` is not to be used for the account of ``email``."""
+    plain = unicodedata.normalize("NFKC", password).casefold()
+    if plain in COMMON:
+        raise _weak("This password is one of the most common ones, which are guessed first. Choose another.")
+    name = unicodedata.normalize("NFKC", email).casefold().partition("@")[0]
+    if PRODUCT in plain or (len(name) >= MIN_NAME and name in plain):
+        raise _weak(f"This password contains the name in your email address or '{PRODUCT}'. Choose another.")
+
+
+def _weak(reason: str) -> WeakPassword:
+    return WeakPassword(reason, fields=[FieldError(field="password", reason=reason)])

@@ -1,0 +1,151 @@
+"""Passwords: argon2id, off the event loop, in a bounded pool.
+
+One hash uses tens of milliseconds of a core and megabytes of memory, on purpose. So a few threads compute them, a
+bounded number of requests may wait for their turn (:mod:`notifyx_auth.users.hash_turns`), and further ones are
+rejected at once (:class:`HashingBusy`), so that not all of them time out. An unknown user costs the same work as a
+known one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self, TypeVar
+
+import argon2
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from notifyx_auth.base.errors import HashingBusy
+from notifyx_auth.base.settings import AuthSettings
+from notifyx_auth.users.hash_turns import OWN, HashTurns, Turn
+from notifyx_common.metrics import Metrics, PoolUsage
+
+T = TypeVar("T")
+
+
+class Passwords:
+    """Hashes and verifies passwords; entered to start its threads."""
+
+    def __init__(self, settings: AuthSettings, metrics: Metrics) -> None:
+        self._hasher = argon2.PasswordHasher(
+            time_cost=settings.argon2_time, memory_cost=settings.argon2_memory_kib, parallelism=1
+        )
+        self._threads = settings.hash_threads
+        self._waiting: HashTurns[asyncio.Future[None]] = HashTurns(settings.hash_queue)
+        self._timeout = settings.hash_timeout
+        self._seconds = metrics.histogram("notifyx_password_hash_seconds")
+        self._failures = metrics.counter("notifyx_auth_failures_total")
+        self._pool: ThreadPoolExecutor | None = None
+        self._used = 0
+        self._cost = 0.0
+        """Seconds of a hash, on average."""
+        self._dummy_hash = ""
+
+    async def __aenter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="argon2")
+        self._dummy_hash = await self.hash(secrets.token_urlsafe(32), OWN)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def usage(self) -> PoolUsage:
+        """Return how many threads are in use."""
+        return PoolUsage(self._used, self._threads, len(self._waiting))
+
+    async def hash(self, password: str, turn: Turn) -> str:
+        """Return the encoded hash of ``password``. Raises :class:`HashingBusy`."""
+        return await self._run(lambda: self._hasher.hash(_normalized(password)), turn)
+
+    async def verify(self, encoded: str | None, password: str, turn: Turn) -> bool:
+        """Return whether ``encoded`` is the hash of ``password``; ``None`` (no such user) takes the same time.
+
+        Raises :class:`HashingBusy`.
+        """
+        hashed = encoded if encoded is not None else self._dummy_hash
+        matches = await self._run(lambda: self._verify(hashed, password), turn)
+        return matches and encoded is not None
+
+    def needs_rehash(self, encoded: str) -> bool:
+        """Return whether ``encoded`` was made with other parameters than the current ones."""
+        return self._hasher.check_needs_rehash(encoded)
+
+    def _verify(self, encoded: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(encoded, _normalized(password))
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[[], T], turn: Turn) -> T:
+        assert self._pool is not None, "passwords have not been entered"
+        loop = asyncio.get_running_loop()
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._thread(turn)
+                # A thread cannot be stopped: it becomes free when its work ends, not when the caller stops waiting.
+                future = self._pool.submit(self._timed, work)
+                future.add_done_callback(lambda _: self._release(loop))
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise self._busy("Checking the password took too long. Try again in a moment.") from None
+        finally:
+            self._seconds.observe(time.perf_counter() - started)
+
+    async def _thread(self, turn: Turn) -> None:
+        """Wait for a thread, which is then in use. Raises :class:`HashingBusy`."""
+        if self._used < self._threads:
+            self._used += 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            evicted = self._waiting.push(turn, place)
+        except HashingBusy as error:
+            raise self._busy(error.reason) from None
+        if evicted is not None and not evicted.done():
+            evicted.set_exception(self._busy("Too many sign-ins wait already. Try again in a moment."))
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self._next()  # the thread was given at the moment of the timeout
+            else:
+                self._waiting.remove(turn, place)
+            raise
+
+    def _timed(self, work: Callable[[], T]) -> T:
+        started = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self._cost += 0.1 * (time.perf_counter() - started - self._cost)
+
+    def _busy(self, reason: str) -> HashingBusy:
+        """Return the error with the time in which those who wait now are through, and count it."""
+        self._failures.labels("busy").inc()
+        return HashingBusy(reason, retry_after=max(1.0, len(self._waiting) * self._cost / self._threads))
+
+    def _release(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._next)
+
+    def _next(self) -> None:
+        """Give a thread that is free now to the next one who waits."""
+        while (place := self._waiting.take()) is not None:
+            if not place.done():
+                place.set_result(None)
+                return
+        self._used -= 1
+
+
+def _normalized(password: str) -> bytes:
+    # Keyboards differ in how they compose an accented letter (RFC 8265).
+    return unicodedata.normalize("NFC", password).encode()

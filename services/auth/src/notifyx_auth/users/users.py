@@ -1,0 +1,147 @@
+"""Users: create and find them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Q
+
+from notifyx_auth.base import password_rules
+from notifyx_auth.base.errors import EmailTaken
+from notifyx_auth.base.models import User
+from notifyx_auth.base.secret_formats import email_key
+from notifyx_auth.users.hash_turns import Turn
+from notifyx_auth.users.passwords import Passwords
+from notifyx_common.contracts.auth import ResolvedUser
+from notifyx_common.contracts.auth import User as UserView
+from notifyx_common.errors import FieldError, InvalidRequest, NotFound
+from notifyx_common.principal import Principal, Scope
+
+
+def to_response(user: User) -> UserView:
+    """Return the user in the form of the contract."""
+    return UserView(
+        id=str(user.id),
+        email=user.email,
+        name=user.name,
+        role="admin" if user.role == "admin" else "user",
+        email_verified=user.email_verified,
+        created_at=user.created_at,
+        time_zone=user.time_zone,
+    )
+
+
+def principal_of(user: User, scopes: frozenset[Scope], session: str) -> Principal:
+    """Return the principal of the user, signed in with ``scopes`` in ``session``."""
+    return Principal(
+        id=str(user.id),
+        email=user.email,
+        email_verified=user.email_verified,
+        name=user.name,
+        role="admin" if user.role == "admin" else "user",
+        scopes=scopes,
+        session=session,
+        epoch=user.session_epoch,
+    )
+
+
+async def create(email: str, password: str, name: str, address: str, *, passwords: Passwords, now: datetime) -> User:
+    """Create a user, for the client at ``address``.
+
+    Raises :class:`EmailTaken`, :class:`WeakPassword`, :class:`HashingBusy`, or :class:`InvalidRequest` for the email.
+    """
+    key = email_key(email)
+    if key is None:
+        raise invalid_email()
+    if await User.exists(email_key=key):
+        raise _email_taken()
+    password_rules.check(password, email)
+    password_hash = await passwords.hash(password, Turn(address))
+    try:
+        return await User.create(email=email, email_key=key, name=name, password_hash=password_hash, created_at=now)
+    except IntegrityError:
+        raise _email_taken() from None
+
+
+async def by_email(email: str) -> User | None:
+    """Return the user with this email, ignoring case."""
+    key = email_key(email)
+    return None if key is None else await User.get_or_none(email_key=key)
+
+
+async def by_id(user_id: str) -> User:
+    """Return the user with this id. Raises :class:`NotFound`."""
+    key = _uuid(user_id)
+    user = None if key is None else await User.get_or_none(id=key)
+    if user is None:
+        raise NotFound("There is no such user.")
+    return user
+
+
+async def set_time_zone(user_id: str, name: str) -> User:
+    """Store the user's time zone. Raises :class:`InvalidRequest` for an unknown one, :class:`NotFound`."""
+    user = await by_id(user_id)
+    if name and not _is_time_zone(name):
+        reason = f"There is no time zone '{name}'; use a name such as Europe/Berlin."
+        raise InvalidRequest.of_field("time_zone", reason)
+    user.time_zone = name
+    await user.save(update_fields=["time_zone"])
+    return user
+
+
+async def resolve(asked: Sequence[str]) -> dict[str, ResolvedUser]:
+    """Return the users found, by the requested id or email."""
+    ids = {text: found for text in asked if (found := _uuid(text)) is not None}
+    emails = {text: key for text in asked if text not in ids and (key := email_key(text)) is not None}
+    if not ids and not emails:
+        return {}
+    rows = await User.filter(Q(id__in=set(ids.values())) | Q(email_key__in=set(emails.values())))
+    by_key: dict[UUID | str, ResolvedUser] = {}
+    for user in rows:
+        shown = ResolvedUser(
+            id=str(user.id),
+            email=user.email,
+            name=user.name,
+            email_verified=user.email_verified,
+            time_zone=user.time_zone,
+        )
+        by_key[user.id] = by_key[user.email_key] = shown
+    wanted: dict[str, UUID | str] = {**ids, **emails}
+    return {text: by_key[key] for text, key in wanted.items() if key in by_key}
+
+
+def _is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # a name that is none, a folder of the database, an unknown name
+        return False
+    return True
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        key = UUID(text)
+    except ValueError:
+        return None
+    # UUID() also reads braces, URNs and missing dashes; an id has one form.
+    return key if str(key) == text else None
+
+
+def _email_taken() -> EmailTaken:
+    return EmailTaken(
+        "There is an account with this email already. Sign in. If it is not verified, a mail to the address has a link "
+        "with which you can set its password."
+    )
+
+
+def invalid_email() -> InvalidRequest:
+    """Return the error of a text that is no email address."""
+    return InvalidRequest(
+        "The request is not valid: email: this is not an email address.",
+        code="validation_failed",
+        fields=[FieldError(field="email", reason="This is not an email address.")],
+    )

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyx_auth.base.secret_formats import (
+    digest,
+    email_key,
+    new_api_key,
+    parse_api_key,
+    parse_refresh_token,
+    verify_secret,
+)
+from notifyx_common.logs import redact
+
+
+@given(st.text())
+def test_any_text_can_be_looked_at(text: str) -> None:
+    email_key(text)
+    parse_refresh_token(text)
+    assert parse_api_key(text) is None
+    assert verify_secret(text, digest(text))
+    assert not verify_secret(text + "x", digest(text))
+
+
+def test_an_api_key_is_read_back_and_is_masked_in_logs() -> None:
+    made = new_api_key()
+    assert parse_api_key(made.text) == made
+    assert parse_api_key(made.text + "\n") is None
+    assert made.secret not in repr(made)
+    assert made.secret not in str(redact(None, "info", {"event": f"got {made.text}"}))
+
+
+@pytest.mark.parametrize(
+    ("email", "key"),
+    [
+        ("Ada@Example.ORG", "ada@example.org"),
+        ("ada@exämple.org", "ada@exämple.org"),
+        ("mi\u212ae@example.org", None),  # KELVIN SIGN, whose lower case is an ordinary k
+        ("ada@example.org\0", None),
+        ("ada", None),
+        ("", None),
+        ("a@b@c", None),
+        (f"{'İ' * 64}@{'İ' * 188}", None),  # lower case is longer than it
+    ],
+)
+def test_an_email_has_one_form(email: str, key: str | None) -> None:
+    assert email_key(email) == key
