@@ -17,6 +17,13 @@ def test_fields_cross_too() -> None:
     assert copy.fields == original.fields
 
 
+def test_what_lies_behind_a_reason_crosses_too() -> None:
+    original = Unavailable("Topics cannot be reached.", cause="No store node is known.")
+    assert (
+        NotifyxError.from_problem(original.to_problem()).cause == original.with_reason("Later.").cause == original.cause
+    )
+
+
 @pytest.mark.parametrize("problem", [{}, {"status": "409"}, {"status": 299}, {"status": None, "detail": 7}])
 def test_a_problem_without_form_is_internal(problem: dict[str, object]) -> None:
     assert NotifyxError.from_problem(problem).http_status == 500

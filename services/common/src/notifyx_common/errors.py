@@ -65,9 +65,12 @@ class NotifyxError(Exception):
         fields: Sequence[FieldError] = (),
         retry_after: float | None = None,
         quota: Quota | None = None,
+        cause: str = "",
     ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.cause = cause
+        """What lies behind the reason, in a sentence for who runs the platform; empty if the reason says it."""
         self.fields = tuple(fields)
         self.retry_after = retry_after
         """Seconds after which the same request may succeed; ``None`` if unknown."""
@@ -76,9 +79,14 @@ class NotifyxError(Exception):
         if code is not None:
             self.code = code
 
+    @property
+    def technical(self) -> str:
+        """The sentence for logs: what lies behind the reason, if that says more."""
+        return self.cause or self.reason
+
     def to_problem(self) -> dict[str, Any]:
         """Return the RFC 9457 document: ``type, title, status, detail, code``; for validation ``errors``; and what is
-        known of ``retry_after`` (seconds) and ``limit`` (name, burst, window in seconds).
+        known of ``cause``, ``retry_after`` (seconds) and ``limit`` (name, burst, window in seconds).
         """
         problem: dict[str, Any] = {
             "type": f"https://notifyx.dev/errors/{self.code}",
@@ -89,6 +97,8 @@ class NotifyxError(Exception):
         }
         if self.fields:
             problem["errors"] = [field.model_dump() for field in self.fields]
+        if self.cause:
+            problem["cause"] = self.cause
         return {**problem, **self._when()}
 
     def to_reply(self) -> dict[str, Any]:
@@ -115,11 +125,19 @@ class NotifyxError(Exception):
             fields=[FieldError.model_validate(item) for item in raw_fields],
             retry_after=_seconds(problem.get("retry_after")),
             quota=_quota(problem.get("limit")),
+            cause=str(problem.get("cause", "")),
         )
 
     def with_reason(self, reason: str) -> Self:
         """Return the same error with another sentence."""
-        return type(self)(reason, code=self.code, fields=self.fields, retry_after=self.retry_after, quota=self.quota)
+        return type(self)(
+            reason,
+            code=self.code,
+            fields=self.fields,
+            retry_after=self.retry_after,
+            quota=self.quota,
+            cause=self.cause,
+        )
 
 
 def _seconds(value: object) -> float | None:

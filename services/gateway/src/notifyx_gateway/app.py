@@ -70,6 +70,9 @@ from notifyx_gateway.upstream.users import UserDirectory
 log = get_logger(__name__)
 
 CACHE_KEY = "notifyx memcached values"
+
+PURPOSES = {"auth": "Accounts", "store": "Topics and notifications", "mailer": "The mail service"}
+"""What people read of a service that is away: the subject of "... cannot be reached at the moment"."""
 """Purpose of the key that seals what gateways share in memcached; it comes from the token that only they have."""
 
 
@@ -106,6 +109,7 @@ class GatewayNode(Node[GatewaySettings]):
                 metrics=metrics,
                 clock=clock,
                 tls=self.internal_tls,
+                purpose=PURPOSES.get(service, ""),
             )
 
         self.auth_client, self.store_client, self.mailer_client = client("auth"), client("store"), client("mailer")

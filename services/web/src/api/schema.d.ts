@@ -1414,6 +1414,7 @@ export interface components {
          * Problem
          * @description RFC 9457. Rely on ``code``; ``detail`` is for people. ``errors`` lists the fields of a request that is wrong.
          *
+         *     ``cause`` is for who runs the platform: what lies behind a ``detail`` that says what it means for its reader.
          *     ``retry_after`` is the exact number of seconds after which the same request may succeed, ``limit`` the rate limit
          *     that was reached.
          */
@@ -1433,6 +1434,11 @@ export interface components {
              * @default []
              */
             errors?: components["schemas"]["FieldError"][];
+            /**
+             * Cause
+             * @default
+             */
+            cause?: string;
             /**
              * Retry After
              * @default null
@@ -1633,6 +1639,11 @@ export interface components {
              * @default []
              */
             errors?: components["schemas"]["FieldError"][];
+            /**
+             * Cause
+             * @default
+             */
+            cause?: string;
             /**
              * Retry After
              * @default null

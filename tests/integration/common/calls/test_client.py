@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -57,7 +58,7 @@ async def server(handler: Handler) -> AsyncIterator[Endpoint]:
 
 @contextlib.asynccontextmanager
 async def client_of(
-    *endpoints: Endpoint, try_timeout: float = PATIENCE, deadline: float = PATIENCE
+    *endpoints: Endpoint, try_timeout: float = PATIENCE, deadline: float = PATIENCE, purpose: str = ""
 ) -> AsyncIterator[ServiceClient]:
     discovery = StaticDiscovery({"store": endpoints})
     async with ServiceClient(
@@ -68,6 +69,7 @@ async def client_of(
         clock=SystemClock(),
         try_timeout=try_timeout,
         deadline=deadline,
+        purpose=purpose,
     ) as client:
         yield client
 
@@ -167,9 +169,33 @@ async def test_a_node_without_room_for_one_answer_keeps_its_other_calls(code: st
 
 
 async def test_nobody_there_is_unavailable_within_the_deadline() -> None:
-    async with client_of(deadline=0.4) as client:
-        with pytest.raises(Unavailable):
+    async with client_of(deadline=0.1) as client:
+        with pytest.raises(Unavailable, match=r"^No store node is known\.$"):
             await client.send(READ, None)
+
+
+@pytest.mark.parametrize(
+    ("call", "then"),
+    [(WRITE, "It is not known whether this took effect."), (WRITE_AGAIN, "Try again in a minute.")],
+)
+async def test_people_read_what_it_means_for_them_and_operators_what_lies_behind(
+    call: Call[Nothing, Answer], then: str
+) -> None:
+    async def hang(_request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with client_of(deadline=0.1, purpose="Notifications") as client:
+        with pytest.raises(Unavailable, match=r"^Notifications cannot be reached at the moment") as away:
+            await client.send(call, Nothing())
+    assert away.value.cause == "No store node is known."
+    async with server(hang) as slow, client_of(slow, try_timeout=0.2, deadline=0.25, purpose="Notifications") as client:
+        with pytest.raises(DeadlineExceeded) as late:
+            await client.send(call, Nothing())
+    assert late.value.reason == f"Notifications did not answer in time. {then}"
+    waited = re.fullmatch(r"The store service did not answer in (\d+\.\d) s\.", late.value.cause)
+    assert waited is not None, late.value.cause
+    assert float(waited[1]) >= 0.2, "of the whole call, not of its last attempt"
 
 
 async def test_a_call_waits_for_a_node_that_appears_in_time() -> None:

@@ -42,12 +42,13 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class _PendingCall:
-    """A call and its limits. ``until`` is a monotonic time, ``try_timeout`` is the seconds of one attempt."""
+    """A call and its limits. ``began`` and ``until`` are monotonic times, ``try_timeout`` the seconds of an attempt."""
 
     method: str
     message: Message
     headers: Mapping[str, str]
     repeatable: bool
+    began: float
     until: float
     try_timeout: float
     pinned: Endpoint | None
@@ -69,8 +70,13 @@ class ServiceClient:
         tls: InternalTls | None = None,
         try_timeout: float = 5.0,
         deadline: float = 10.0,
+        purpose: str = "",
     ) -> None:
+        """``purpose`` is the subject of the sentences that people read while the service is away: what they use it
+        for, in their words. Without it, errors name the service.
+        """
         self.service = service
+        self._purpose = purpose
         self.balancer = Balancer()
         self._discovery = discovery
         self._headers = token_headers(token, shared_token)
@@ -146,12 +152,14 @@ class ServiceClient:
         send_headers = {"Content-Type": "application/json", **(headers or {})}
         if principal is not None:
             send_headers[PRINCIPAL_HEADER] = principal.to_header()
+        now = self._clock.monotonic()
         pending = _PendingCall(
             method=call.method,
             message=message,
             headers=send_headers,
             repeatable=call.repeatable,
-            until=self._clock.monotonic() + (deadline or self._deadline),
+            began=now,
+            until=now + (deadline or self._deadline),
             try_timeout=try_timeout or self._try_timeout,
             pinned=endpoint,
             expect_continue=expect_continue,
@@ -176,7 +184,7 @@ class ServiceClient:
         clock = self._clock
         tried: frozenset[str] = frozenset()
         failures = 0
-        last: NotifyxError = Unavailable(f"No {self.service} node is known.")
+        last: NotifyxError = self._away(f"No {self.service} node is known.")
         while (left := pending.until - clock.monotonic()) > 0:
             endpoint = pending.pinned or self.balancer.pick(clock.monotonic(), tried)
             if endpoint is None and tried:
@@ -228,18 +236,51 @@ class ServiceClient:
                 content = await response.read()
                 status = response.status
         except TimeoutError as error:
-            raise DeadlineExceeded(f"The {self.service} service did not answer in {timeout:.1f} s.") from error
+            # Of the whole call: the last of several attempts may have had no more than a moment.
+            waited = self._clock.monotonic() - pending.began
+            raise self._unanswered(f"The {self.service} service did not answer in {waited:.1f} s.", pending) from error
         except (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError) as error:
-            raise Unavailable(
-                f"The {self.service} service cannot be reached over TLS: {_tls_reason(error)}."
-            ) from error
+            raise self._away(f"The {self.service} service cannot be reached over TLS: {_tls_reason(error)}.") from error
         except aiohttp.ClientConnectorError as error:
-            raise Unavailable(f"The {self.service} service cannot be reached.") from error
+            raise self._away(f"The {self.service} service cannot be reached.") from error
         except aiohttp.ClientError as error:
-            raise DeadlineExceeded(f"The {self.service} service broke off before it answered.") from error
+            raise self._unanswered(f"The {self.service} service broke off before it answered.", pending) from error
         if status >= 400:
-            raise _error_from(self.service, status, content)
+            raise self._error_from(status, content, pending)
         return content
+
+    def _away(self, technical: str) -> Unavailable:
+        if not self._purpose:
+            return Unavailable(technical)
+        return Unavailable(f"{self._purpose} cannot be reached at the moment. Try again in a minute.", cause=technical)
+
+    def _unanswered(self, technical: str, pending: _PendingCall) -> DeadlineExceeded:
+        if not self._purpose:
+            return DeadlineExceeded(technical)
+        then = "Try again in a minute." if pending.repeatable else "It is not known whether this took effect."
+        return DeadlineExceeded(f"{self._purpose} did not answer in time. {then}", cause=technical)
+
+    def _error_from(self, status: int, raw: bytes, pending: _PendingCall) -> NotifyxError:
+        """Return the error of an answer.
+
+        A service answers each of its errors as problem+json. A 5xx in another form comes from a server that was stopped
+        while it worked, or from a proxy: the outcome of the call is unknown.
+        """
+        try:
+            problem = orjson.loads(raw)
+            code = problem.get("code") if isinstance(problem, dict) else None
+            # Between services, whose user is not to blame: another node may accept the call.
+            if code == UnknownService.code:
+                return self._away(f"The {self.service} service does not accept the token of this node.")
+            if code == TlsRequired.code:
+                return self._away(f"The {self.service} service accepts calls over TLS only.")
+            if isinstance(problem, dict):
+                return NotifyxError.from_problem(problem)
+        except (orjson.JSONDecodeError, ValueError):
+            pass
+        if status >= 500:
+            return self._unanswered(f"The {self.service} service broke off before it answered ({status}).", pending)
+        return Internal(f"The {self.service} service answered with an error that has no form ({status}).")
 
     async def _wait_for_change(self, timeout: float) -> None:
         self._changed.clear()
@@ -265,26 +306,3 @@ class ServiceClient:
 def _tls_reason(error: aiohttp.ClientConnectorSSLError | aiohttp.ClientConnectorCertificateError) -> str:
     cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error.os_error
     return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or cause).rstrip(".")
-
-
-def _error_from(service: str, status: int, raw: bytes) -> NotifyxError:
-    """Return the error of an answer.
-
-    A service answers each of its errors as problem+json. A 5xx in another form comes from a server that was stopped
-    while it worked, or from a proxy: the outcome of the call is unknown.
-    """
-    try:
-        problem = orjson.loads(raw)
-        code = problem.get("code") if isinstance(problem, dict) else None
-        # Between services, whose user is not to blame: another node may accept the call.
-        if code == UnknownService.code:
-            return Unavailable(f"The {service} service does not accept the token of this node.")
-        if code == TlsRequired.code:
-            return Unavailable(f"The {service} service accepts calls over TLS only.")
-        if isinstance(problem, dict):
-            return NotifyxError.from_problem(problem)
-    except (orjson.JSONDecodeError, ValueError):
-        pass
-    if status >= 500:
-        return DeadlineExceeded(f"The {service} service broke off before it answered ({status}).")
-    return Internal(f"The {service} service answered with an error that has no form ({status}).")

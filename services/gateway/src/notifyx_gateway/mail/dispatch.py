@@ -159,7 +159,7 @@ class Dispatcher:
         try:
             users = await self._resolve(due)
         except NotifyxError as error:
-            log.warning("address_resolution_failed", mails=len(due), reason=error.reason)
+            log.warning("address_resolution_failed", mails=len(due), reason=error.technical)
             self._record([OutboxResult(id=mail.id, status="off", reason="auth is unavailable") for mail in due])
             return {"off"}
         mails, results = prepare(due, users, self._public_url)
@@ -223,7 +223,7 @@ class Dispatcher:
                 await self._outbox.report(results)
             except NotifyxError as error:
                 failures += 1
-                log.warning("mail_results_pending", results=len(results), reason=error.reason)
+                log.warning("mail_results_pending", results=len(results), reason=error.technical)
                 if not error.retryable and failures > 3:
                     # The store will never accept them; the leases end and the emails are leased again.
                     return

@@ -166,7 +166,7 @@ class EmailVerification:
         try:
             await work
         except NotifyxError as error:
-            log.info("verification_mail_failed", code=error.code, reason=error.reason)
+            log.info("verification_mail_failed", code=error.code, reason=error.technical)
 
 
 def verification_mail(token: EmailToken, public_url: str) -> Mail:

@@ -238,7 +238,7 @@ class Authenticator:
         try:
             await self._refresh_keys()
         except NotifyxError as error:
-            log.warning("signing_keys_refresh_failed", reason=error.reason)
+            log.warning("signing_keys_refresh_failed", reason=error.technical)
 
     async def _refresh_keys(self) -> None:
         found = (await self._auth.signing_keys(deadline=5.0, try_timeout=2.0)).model_dump()

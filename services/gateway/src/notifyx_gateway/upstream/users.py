@@ -98,7 +98,7 @@ class UserDirectory:
         try:
             found = await self._fetch(ids)
         except Unavailable as error:
-            log.info("user_names_unavailable", reason=error.reason)
+            log.info("user_names_unavailable", reason=error.technical)
             return {}
         return {user.id: user.name for user in found.values() if user.name}
 

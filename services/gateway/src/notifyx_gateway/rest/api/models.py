@@ -25,6 +25,7 @@ class Limit(BaseModel):
 class Problem(BaseModel):
     """RFC 9457. Rely on ``code``; ``detail`` is for people. ``errors`` lists the fields of a request that is wrong.
 
+    ``cause`` is for who runs the platform: what lies behind a ``detail`` that says what it means for its reader.
     ``retry_after`` is the exact number of seconds after which the same request may succeed, ``limit`` the rate limit
     that was reached.
     """
@@ -35,6 +36,7 @@ class Problem(BaseModel):
     detail: str
     code: str
     errors: list[FieldError] = []
+    cause: str = ""
     retry_after: float | None = None
     limit: Limit | None = None
 

@@ -133,7 +133,7 @@ async def _release(store: Store, user: str) -> str:
         mails = await store.release_mails(user)
     except NotifyxError as error:
         # The store tries one of them from time to time, and so learns of it.
-        log.warning("waiting_mails_not_released", reason=error.reason)
+        log.warning("waiting_mails_not_released", reason=error.technical)
         return ""
     words = ""
     if mails.released:
