@@ -91,6 +91,7 @@ async def test_every_page_is_accessible_and_pictured(
         "topic-settings": (f"/topics/{name}.own/settings", "Retention"),
         "topic-declared": ("/topics/deploys/settings", "Declared by"),
         "account": ("/account", "Alerts in this browser"),
+        "account-keys": ("/account/keys", "You have no API keys"),
         "nowhere": ("/topics/nowhere", "There is no topic"),
     }
     found: dict[str, list[str]] = {}
@@ -127,6 +128,16 @@ async def test_every_page_is_accessible_and_pictured(
             await page.get_by_role("button", name="New topic").click()
             await expect(page.get_by_role("dialog")).to_be_visible()
             await look(page, "topic-new", size)
+            await visit(person, "/account/keys", "Programs send a key")
+            await page.get_by_role("button", name="New key").click()
+            await page.get_by_role("dialog").get_by_label("Name").fill(f"Build server {size}")
+            await look(page, "account-key-new", size)
+            await page.get_by_role("button", name="Create key").click()
+            await expect(page.get_by_text("Try it in a terminal")).to_be_visible()
+            await look(page, "account-key-made", size)
+            await page.get_by_role("button", name=f"Delete the key Build server {size}").click()
+            await page.get_by_role("button", name="Delete key", exact=True).click()
+            await expect(page.get_by_text("You have no API keys")).to_be_visible()
         await visit(person, "/inbox", "Are you on call?")
         await page.get_by_role("button", name="Menu").click()
         await expect(page.get_by_role("dialog").get_by_role("link", name="Inbox")).to_be_visible()

@@ -81,6 +81,21 @@ async def test_api_keys_and_the_environment(platform: Platform, tmp_path: Path) 
     assert "secret" not in forged.err + forged.out
 
 
+async def test_api_keys_are_made_and_deleted(shell: Shell) -> None:
+    assert (await shell.run("api-keys", "list")).out == "You have no API keys.\n"
+    made = await shell.json("api-keys", "create", "ci", "--topic", "cli.*", "--scope", "publish", "--days", "90")
+    assert (made["topics"], made["scopes"]) == (["cli.*"], ["publish"])
+    written = (await shell.run("api-keys", "create", "everything")).out
+    key = written.split()[written.split().index("key") + 1]
+    assert f"curl -H 'Authorization: Bearer {key}'" in written
+    assert (await shell.json("status", NOTIFYX_API_KEY=key))["user"]["email"]
+    listed = (await shell.run("api-keys", "list")).out
+    assert all(text in listed for text in (made["id"], "all", "never"))
+    assert made["key"] not in listed
+    assert await shell.json("api-keys", "delete", made["id"]) == {"id": made["id"], "result": "deleted"}
+    await shell.run("api-keys", "delete", made["id"], code=Exit.REFUSED)
+
+
 async def test_topics(shell: Shell, tmp_path: Path) -> None:
     made = await shell.json("topics", "create", "cli.made", "--title", "Made", "--publisher", "*", "--email", "unread")
     assert (made["name"], made["title"], made["publishers"]) == ("cli.made", "Made", ["*"])

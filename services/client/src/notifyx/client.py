@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from notifyx.account import Account
 from notifyx.backoff import Backoff
 from notifyx.channel_connection import USER_CHANNEL, ChannelConnection, open_connection
 from notifyx.credentials import AccessToken, Credentials
@@ -125,6 +126,11 @@ class Client:
     async def me(self) -> User:
         """Return the caller."""
         return parse_answer(User, await self._call("GET", "/me"))
+
+    @property
+    def account(self) -> Account:
+        """The caller's own account: API keys."""
+        return Account(self._call)
 
     async def email_state(self) -> EmailState:
         """Return whether email reaches the caller."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 Priority = Literal["low", "normal", "high", "urgent"]
 EmailMode = Literal["never", "every", "unread", "digest"]
 Visibility = Literal["public", "private"]
+Scope = Literal["read", "publish", "manage"]
 
 
 class Model(BaseModel):
@@ -43,6 +44,30 @@ class NewUser(Model):
     id: str
     email: str
     name: str
+
+
+class KeyInfo(Model):
+    """An API key, without the key itself. No ``topics``: all of its owner's."""
+
+    id: str
+    name: str
+    topics: list[str]
+    scopes: list[Scope]
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+class CreatedKey(KeyInfo):
+    """A new API key, and the only answer that holds it: ``key``."""
+
+    key: str
+
+
+class ApiKeys(Model):
+    """The caller's API keys."""
+
+    items: list[KeyInfo]
 
 
 class Hook(Model):

@@ -1,7 +1,9 @@
 /** The shapes of the API by their names, as the gateway describes them. */
 export type {
   AckState,
+  ApiKey,
   ClientConfig,
+  CreatedApiKey,
   HistoryPage,
   Hook,
   HookSecret,
@@ -16,7 +18,8 @@ export type {
   User,
 } from "./schema";
 
-import type { NewNotification, Subscription } from "./schema";
+import type { ApiKey, NewNotification, Subscription } from "./schema";
 
 export type Priority = NonNullable<NewNotification["priority"]>;
 export type EmailMode = Subscription["email"];
+export type Scope = ApiKey["scopes"][number];

@@ -25,6 +25,7 @@ const TopicsPage = offlinePart(() => import("@/features/topics/TopicsPage"));
 const TopicPage = offlinePart(() => import("@/features/feed/TopicPage"));
 const TopicSettingsPage = offlinePart(() => import("@/features/topics/TopicSettingsPage"));
 const AccountPage = offlinePart(() => import("@/features/account/AccountPage"));
+const ApiKeysPage = offlinePart(() => import("@/features/account/ApiKeysPage"));
 
 export function Shell() {
   const narrow = useMediaQuery("(max-width: 52em)", window.innerWidth < 832) ?? false;
@@ -135,6 +136,7 @@ function Content() {
             </Route>
             <Route path="/topics/:name/settings">{({ name }) => <TopicSettingsPage key={name} name={name} />}</Route>
             <Route path="/account" component={AccountPage} />
+            <Route path="/account/keys" component={ApiKeysPage} />
             <Route path="/">
               <Redirect to="/inbox" replace />
             </Route>

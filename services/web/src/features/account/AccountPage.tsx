@@ -1,6 +1,7 @@
 import { Alert, Badge, Button, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
 import { IconMail } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
+import { Link } from "wouter";
 import { data } from "@/api/client";
 import { sentence } from "@/api/errors";
 import { KeyList } from "@/components/KeyList";
@@ -26,6 +27,7 @@ export default function AccountPage() {
           <Alerts />
           <Appearance />
           <Keys />
+          <ApiKeys />
           <Sessions />
         </div>
       </div>
@@ -181,6 +183,20 @@ function Keys() {
     <section className={classes.section}>
       <h2>Keyboard</h2>
       <KeyList keys={KEYS} />
+    </section>
+  );
+}
+
+function ApiKeys() {
+  return (
+    <section className={classes.section}>
+      <h2>API keys</h2>
+      <p className={classes.hint}>With a key of its own, a program publishes and reads in your name.</p>
+      <div>
+        <Button component={Link} href="/account/keys" size="xs" variant="default">
+          API keys
+        </Button>
+      </div>
     </section>
   );
 }

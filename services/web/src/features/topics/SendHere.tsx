@@ -1,9 +1,10 @@
-import { Alert, Button, CopyButton, TextInput } from "@mantine/core";
+import { Alert, Button, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { data } from "@/api/client";
 import { sentence } from "@/api/errors";
 import type { Hook, HookSecret } from "@/api/types";
+import { Once } from "@/components/Once";
 import { useNow } from "@/components/useNow";
 import { useServices } from "@/context/services";
 import { when } from "@/model/text";
@@ -84,22 +85,7 @@ export default function SendHere({ name }: { name: string }) {
 }
 
 function Lines({ created }: { created: HookSecret }) {
-  const lines = linesFor(created);
-  return (
-    <Alert color="pine" role="status" title={`${labelOf(created.kind)}: copy this now, it is shown once.`}>
-      <pre className={classes.lines}>{lines}</pre>
-      {/* Browsers give pages without TLS no clipboard. */}
-      {window.isSecureContext && (
-        <CopyButton value={lines}>
-          {({ copied, copy }) => (
-            <Button size="compact-xs" variant="default" mt="xs" onClick={copy}>
-              {copied ? "Copied" : "Copy"}
-            </Button>
-          )}
-        </CopyButton>
-      )}
-    </Alert>
-  );
+  return <Once title={`${labelOf(created.kind)}: copy this now, it is shown once.`} lines={linesFor(created)} />;
 }
 
 interface MadeProps {

@@ -1,0 +1,48 @@
+"""The caller's own account: API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from notifyx.models import ApiKeys, CreatedKey, KeyInfo, Scope
+from notifyx.transport import parse_answer
+
+
+class Send(Protocol):
+    """Sends one call of the API, and returns its answer."""
+
+    async def __call__(self, method: str, path: str, *, repeatable: bool = False, **request: Any) -> Any:
+        """``repeatable``: the call may be sent again after an answer was lost."""
+        ...
+
+
+class Account:
+    """What belongs to the caller, beside topics and subscriptions; :attr:`notifyx.Client.account`."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def api_keys(self) -> Sequence[KeyInfo]:
+        """Return the caller's API keys, newest first."""
+        return parse_answer(ApiKeys, await self._send("GET", "/api-keys")).items
+
+    async def create_api_key(
+        self,
+        name: str,
+        *,
+        topics: Sequence[str] = (),
+        scopes: Sequence[Scope] = ("read", "publish"),
+        expires_at: datetime | None = None,
+    ) -> CreatedKey:
+        """Create an API key for topics of these patterns (none: all); only this answer holds the key itself."""
+        body: dict[str, Any] = {"name": name, "topics": list(topics), "scopes": list(scopes)}
+        if expires_at is not None:
+            body["expires_at"] = expires_at.isoformat()
+        return parse_answer(CreatedKey, await self._send("POST", "/api-keys", json=body))
+
+    async def delete_api_key(self, key_id: str) -> None:
+        """Delete an API key; within two seconds nothing is done with it any more."""
+        await self._send("DELETE", f"/api-keys/{quote(key_id, safe='')}")

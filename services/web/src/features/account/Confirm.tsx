@@ -1,0 +1,38 @@
+import { Alert, Button, Group, Modal, Stack, Text } from "@mantine/core";
+import type { ReactNode } from "react";
+import { sentence } from "@/api/errors";
+
+interface Props {
+  title: string;
+  /** What the button that does it says. */
+  action: string;
+  children: ReactNode;
+  error: unknown;
+  busy: boolean;
+  onClose: () => void;
+  onConfirm: () => void;
+}
+
+/** Asks once more before something ends. */
+export function Confirm({ title, action, children, error, busy, onClose, onConfirm }: Props) {
+  return (
+    <Modal opened onClose={onClose} title={title} lockScroll={false}>
+      <Stack gap="md">
+        <Text size="sm">{children}</Text>
+        {error !== null && (
+          <Alert color="red" role="alert">
+            {sentence(error)}
+          </Alert>
+        )}
+        <Group justify="flex-end" gap="xs">
+          <Button variant="default" onClick={onClose}>
+            Cancel
+          </Button>
+          <Button color="red" loading={busy} onClick={onConfirm} data-autofocus>
+            {action}
+          </Button>
+        </Group>
+      </Stack>
+    </Modal>
+  );
+}
