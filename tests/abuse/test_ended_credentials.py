@@ -139,7 +139,7 @@ async def two(postgres: Cluster) -> AsyncIterator[TwoGateways]:
             yield both
 
 
-@pytest.mark.parametrize("ending", ["sign_out", "everywhere", "taken_back", "api_key"])
+@pytest.mark.parametrize("ending", ["sign_out", "everywhere", "session", "others", "taken_back", "api_key"])
 async def test_what_has_ended_is_open_and_valid_nowhere(two: TwoGateways, ending: str) -> None:
     stack, token = two.stack, await two.stack.person("bob")
     first, second = await two.sign_in("bob"), await two.sign_in("bob")
@@ -149,6 +149,8 @@ async def test_what_has_ended_is_open_and_valid_nowhere(two: TwoGateways, ending
     ended, others = {
         "sign_out": (sessions[:1], [*sessions[1:], kept["key"], of_key]),
         "everywhere": (sessions, [kept["key"], of_key]),
+        "session": (sessions[:1], [*sessions[1:], token, kept["key"], of_key]),
+        "others": ([token, sessions[1]], [sessions[0], kept["key"], of_key]),
         "taken_back": ([*sessions, kept["key"], of_key], [await stack.person("ann")]),
         "api_key": ([gone["key"], of_key], [*sessions, kept["key"]]),
     }[ending]
@@ -157,6 +159,11 @@ async def test_what_has_ended_is_open_and_valid_nowhere(two: TwoGateways, ending
     assert await two.statuses(ended) == {200}, "every gateway has them in its caches now"
     if ending == "api_key":
         await stack.ok("DELETE", f"/api-keys/{gone['id']}", token)
+    elif ending == "session":
+        [own] = [one for one in (await stack.ok("GET", "/me/sessions", sessions[0]))["items"] if one["current"]]
+        await stack.ok("DELETE", f"/me/sessions/{own['id']}", token)
+    elif ending == "others":
+        assert await stack.ok("DELETE", "/me/sessions", sessions[0]) == {"ended": 2}
     elif ending == "taken_back":
         await two.claim("bob", new_password="another horse battery")
     else:

@@ -271,6 +271,7 @@ async def test_many_windows_share_a_session_and_signing_out_everywhere_ends_it(
             await expect(window.get_by_role("heading", name="Inbox")).to_be_visible()
             await expect(window.get_by_text("Live", exact=True)).to_be_visible()
         page = await ivy.go("/account")
+        await page.get_by_role("link", name="Sessions").click()
         await page.get_by_role("button", name="Sign out everywhere").click()
         for window in windows:
             await expect(window.get_by_role("heading", name="Sign in")).to_be_visible()

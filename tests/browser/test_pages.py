@@ -92,6 +92,7 @@ async def test_every_page_is_accessible_and_pictured(
         "topic-declared": ("/topics/deploys/settings", "Declared by"),
         "account": ("/account", "Alerts in this browser"),
         "account-keys": ("/account/keys", "You have no API keys"),
+        "account-sessions": ("/account/sessions", "This one"),
         "nowhere": ("/topics/nowhere", "There is no topic"),
     }
     found: dict[str, list[str]] = {}

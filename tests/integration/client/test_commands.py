@@ -96,6 +96,25 @@ async def test_api_keys_are_made_and_deleted(shell: Shell) -> None:
     await shell.run("api-keys", "delete", made["id"], code=Exit.REFUSED)
 
 
+async def test_sessions_are_listed_and_ended(shell: Shell, tmp_path: Path) -> None:
+    elsewhere = [Shell(shell.url, tmp_path / name) for name in ("a", "b", "c")]
+    for other in elsewhere:
+        who = ("--email", "sessions-are-listed-and-ended@example.com", "--password-stdin")
+        await other.run("login", *who, stdin=f"{PASSWORD}\n")
+    listed = (await shell.json("sessions", "list"))["items"]
+    assert [one["current"] for one in listed].count(True) == 1
+    assert all(one["user_agent"].startswith("notifyx-client/") for one in listed)
+    assert "this one" in (await shell.run("sessions", "list")).out
+    [first] = [one for one in (await elsewhere[0].json("sessions", "list"))["items"] if one["current"]]
+    await shell.run("sessions", "end", first["id"])
+    await shell.run("sessions", "end", first["id"], code=Exit.REFUSED)
+    await elsewhere[0].run("inbox", code=Exit.NOT_LOGGED_IN)
+    await shell.run("sessions", "end", code=Exit.USAGE)
+    assert await shell.json("sessions", "end", "--others") == {"ended": 2}
+    await elsewhere[1].run("inbox", code=Exit.NOT_LOGGED_IN)
+    await shell.run("inbox")
+
+
 async def test_topics(shell: Shell, tmp_path: Path) -> None:
     made = await shell.json("topics", "create", "cli.made", "--title", "Made", "--publisher", "*", "--email", "unread")
     assert (made["name"], made["title"], made["publishers"]) == ("cli.made", "Made", ["*"])

@@ -6,8 +6,9 @@ from quart import Quart
 
 from notifyx_auth.credentials import api_keys
 from notifyx_auth.service import Auth
+from notifyx_auth.sessions import own_sessions
 from notifyx_common.contracts import auth as calls
-from notifyx_common.contracts import hooks
+from notifyx_common.contracts import hooks, sessions
 from notifyx_common.contracts.call import Raw
 from notifyx_common.principal import Principal
 from notifyx_common.serving.handlers import handle
@@ -21,6 +22,7 @@ def add_routes(app: Quart, auth: Auth) -> None:
     """Serve ``auth`` on ``app``."""
     _add_users(app, auth)
     _add_tokens(app, auth)
+    _add_sessions(app, auth)
     _add_api_keys(app, auth)
     _add_hooks(app, auth)
 
@@ -72,6 +74,24 @@ def _add_tokens(app: Quart, auth: Auth) -> None:
     @handle(app, calls.JWKS, content_type="application/jwk-set+json")
     async def jwks(_: None) -> Raw[calls.JwkSet]:
         return Raw(auth.keyring.jwks())
+
+
+def _add_sessions(app: Quart, auth: Auth) -> None:
+    @handle(app, sessions.SESSIONS)
+    async def list_sessions(own: sessions.OwnSession) -> sessions.Sessions:
+        async with auth.database.guard():
+            return sessions.Sessions(items=await own_sessions.of_user(caller(), own.session, auth.clock.now()))
+
+    @handle(app, sessions.END_SESSION)
+    async def end_session(wanted: sessions.SessionPath) -> None:
+        async with auth.database.guard():
+            await own_sessions.end(caller(), wanted.session_id, auth.changes, auth.clock.now())
+
+    @handle(app, sessions.END_OTHER_SESSIONS)
+    async def end_other_sessions(own: sessions.OwnSession) -> sessions.EndedSessions:
+        async with auth.database.guard():
+            ended = await own_sessions.end_others(caller(), own.session, auth.changes, auth.clock.now())
+        return sessions.EndedSessions(ended=ended)
 
 
 def _add_api_keys(app: Quart, auth: Auth) -> None:

@@ -90,13 +90,13 @@ class Auth:
 
     async def token(self, call: TokenCall) -> TokenResponse:
         """Answer a grant (RFC 6749). Raises errors with that document's codes, :class:`TooManyAttempts`."""
-        wanted = call.body
+        wanted, origin = call.body, sessions.Origin(call.address, call.user_agent)
         async with self.database.guard():
             match wanted.grant_type:
                 case "password":
-                    return await self._by_password(wanted, call.address)
+                    return await self._by_password(wanted, origin)
                 case "refresh_token":
-                    return await self._by_refresh_token(wanted)
+                    return await self._by_refresh_token(wanted, origin)
                 case "client_credentials":
                     return await self._by_api_key(wanted)
         raise UnsupportedGrantType("Use password, refresh_token or client_credentials as grant_type.")
@@ -177,11 +177,11 @@ class Auth:
         async with self.database.guard():
             return ResolvedUsers(users=await users.resolve(wanted.users))
 
-    async def _by_password(self, wanted: TokenRequest, address: str) -> TokenResponse:
+    async def _by_password(self, wanted: TokenRequest, origin: sessions.Origin) -> TokenResponse:
         if wanted.username is None or wanted.password is None:
             raise InvalidRequest("The password grant needs username and password.")
         scopes = _scopes(wanted.scope, ALL_SCOPES)
-        now, pool = self.clock.now(), self.database.pool
+        now, pool, address = self.clock.now(), self.database.pool, origin.address
         user = await users.by_email(wanted.username)
         password = wanted.password.get_secret_value()
         device = None if wanted.device_token is None else wanted.device_token.get_secret_value()
@@ -215,10 +215,10 @@ class Auth:
             current = await User.filter(id=user.id).select_for_update(no_key=True).get()
             unchanged = current.password_hash == user.password_hash
             if unchanged:
-                started = await sessions.start(current, scope, self.refresh_tokens, self._session_policy, now)
+                started = await sessions.start(current, scope, self.refresh_tokens, self._session_policy, origin, now)
                 device_token = await devices.remember(transaction, current, device, now, expires_at)
         if not unchanged:  # another password was set, or another sign-in has hashed this one anew
-            return await self._by_password(wanted, address)
+            return await self._by_password(wanted, origin)
         principal = users.principal_of(current, scopes, str(started.session))
         return self._issue("password", principal, now, refresh_token=started.text, device_token=device_token)
 
@@ -234,14 +234,16 @@ class Auth:
             throttle.Limit.of("sign-ins-by-account", whole, account),
         ]
 
-    async def _by_refresh_token(self, wanted: TokenRequest) -> TokenResponse:
+    async def _by_refresh_token(self, wanted: TokenRequest, origin: sessions.Origin) -> TokenResponse:
         if wanted.refresh_token is None:
             raise InvalidRequest("The refresh_token grant needs refresh_token.")
         _scopes(wanted.scope, ALL_SCOPES)  # rejected before the token is used
         now = self.clock.now()
         token = wanted.refresh_token.get_secret_value()
         try:
-            refreshed = await sessions.refresh(token, self.refresh_tokens, self._session_policy, self.changes, now)
+            refreshed = await sessions.refresh(
+                token, self.refresh_tokens, self._session_policy, self.changes, origin, now
+            )
         except InvalidGrant:
             self._failed("refresh_token")
             raise

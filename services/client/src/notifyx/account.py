@@ -1,4 +1,4 @@
-"""The caller's own account: API keys."""
+"""The caller's own account: API keys and sessions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from notifyx.models import ApiKeys, CreatedKey, KeyInfo, Scope
+from notifyx.models import ApiKeys, CreatedKey, EndedSessions, KeyInfo, Scope, SessionInfo, Sessions
 from notifyx.transport import parse_answer
 
 
@@ -46,3 +46,15 @@ class Account:
     async def delete_api_key(self, key_id: str) -> None:
         """Delete an API key; within two seconds nothing is done with it any more."""
         await self._send("DELETE", f"/api-keys/{quote(key_id, safe='')}")
+
+    async def sessions(self) -> Sequence[SessionInfo]:
+        """Return where the caller is signed in, the session used last first."""
+        return parse_answer(Sessions, await self._send("GET", "/me/sessions")).items
+
+    async def end_session(self, session_id: str) -> None:
+        """End a session; within two seconds all that is open with it closes."""
+        await self._send("DELETE", f"/me/sessions/{quote(session_id, safe='')}")
+
+    async def end_other_sessions(self) -> int:
+        """End all sessions but the caller's own; return their number."""
+        return parse_answer(EndedSessions, await self._send("DELETE", "/me/sessions", repeatable=True)).ended

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import platform
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -82,7 +84,9 @@ class Client:
 
     async def __aenter__(self) -> Self:
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE_SECONDS), cookie_jar=aiohttp.DummyCookieJar()
+            connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": _user_agent()},
         )
         self._transport = Transport(self.url, session, patience=self._patience, backoff=self._backoff)
         if self._credentials is not None:
@@ -129,7 +133,7 @@ class Client:
 
     @property
     def account(self) -> Account:
-        """The caller's own account: API keys."""
+        """The caller's own account: API keys and sessions."""
         return Account(self._call)
 
     async def email_state(self) -> EmailState:
@@ -380,6 +384,11 @@ class Client:
 
     async def _open_connection(self, topic: str, tokens: TokenSource) -> ChannelConnection:
         return await open_connection(self._open.session, await self.socket_url(), topic, tokens)
+
+
+def _user_agent() -> str:
+    """Return what users see beside their sessions."""
+    return f"notifyx-client/{version('notifyx-client')} ({platform.system()})"
 
 
 def _path(topic: str) -> str:

@@ -70,6 +70,30 @@ class ApiKeys(Model):
     items: list[KeyInfo]
 
 
+class SessionInfo(Model):
+    """A session; ``user_agent`` and ``address`` are those of its latest use, empty where not known."""
+
+    id: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    user_agent: str
+    address: str
+    current: bool
+
+
+class Sessions(Model):
+    """The caller's sessions."""
+
+    items: list[SessionInfo]
+
+
+class EndedSessions(Model):
+    """How many sessions have ended."""
+
+    ended: int
+
+
 class Hook(Model):
     """The secret of a webhook, without the secret itself."""
 

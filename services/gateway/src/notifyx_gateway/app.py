@@ -44,6 +44,7 @@ from notifyx_gateway.rest.routes.notifications import notification_routes
 from notifyx_gateway.rest.routes.operator import operator_routes
 from notifyx_gateway.rest.routes.pages import page_routes
 from notifyx_gateway.rest.routes.registry import registry_routes
+from notifyx_gateway.rest.routes.sessions import session_routes
 from notifyx_gateway.rest.routes.stream import EventStreams, stream_routes
 from notifyx_gateway.rest.routes.topics import topic_routes
 from notifyx_gateway.rest.routes.web import web_routes
@@ -325,6 +326,7 @@ class GatewayNode(Node[GatewaySettings]):
                 changes=self.credential_changes,
                 https=settings.base_url.startswith("https:"),
             ),
+            session_routes(request_auth=request_auth, auth=self.auth, changes=self.credential_changes),
             topic_routes(request_auth=request_auth, store=self.store, users=self.users),
             notification_routes(
                 request_auth=request_auth,

@@ -12,6 +12,7 @@ export type {
   NewNotification,
   NewTopic,
   Notification,
+  Session,
   Subscription,
   Topic,
   TopicPatch,

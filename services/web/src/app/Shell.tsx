@@ -25,6 +25,7 @@ const TopicsPage = offlinePart(() => import("@/features/topics/TopicsPage"));
 const TopicPage = offlinePart(() => import("@/features/feed/TopicPage"));
 const TopicSettingsPage = offlinePart(() => import("@/features/topics/TopicSettingsPage"));
 const AccountPage = offlinePart(() => import("@/features/account/AccountPage"));
+const SessionsPage = offlinePart(() => import("@/features/account/SessionsPage"));
 const ApiKeysPage = offlinePart(() => import("@/features/account/ApiKeysPage"));
 
 export function Shell() {
@@ -137,6 +138,7 @@ function Content() {
             <Route path="/topics/:name/settings">{({ name }) => <TopicSettingsPage key={name} name={name} />}</Route>
             <Route path="/account" component={AccountPage} />
             <Route path="/account/keys" component={ApiKeysPage} />
+            <Route path="/account/sessions" component={SessionsPage} />
             <Route path="/">
               <Redirect to="/inbox" replace />
             </Route>

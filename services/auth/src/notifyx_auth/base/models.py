@@ -38,7 +38,8 @@ class Session(Model):
 
     ``generation`` counts the exchanges. ``token_hash`` is the SHA-256 of the secret issued last, ``exchanged_hash``
     that of the token exchanged last. ``expires_at`` moves with each refresh, never beyond ``ends_at``. ``ended_at``
-    set: signed out, or ended because an old token came back.
+    set: signed out, or ended because an old token came back. ``user_agent`` and ``address`` are the client's at the
+    sign-in or the latest refresh.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid4)
@@ -56,6 +57,8 @@ class Session(Model):
     ends_at = fields.DatetimeField()
     ended_at = fields.DatetimeField(null=True)
     end_reason = fields.CharField(max_length=32, null=True)
+    user_agent = fields.CharField(max_length=200, default="", db_default="")
+    address = fields.CharField(max_length=64, default="", db_default="")
 
     class Meta:
         table = "sessions"

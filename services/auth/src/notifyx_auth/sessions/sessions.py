@@ -46,6 +46,14 @@ class SessionPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a sign-in or a refresh comes from, as its user is shown it; empty where it is not known."""
+
+    address: str = ""
+    user_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshedSession:
     """The result of a refresh: the user, the scope, the session's id, and the next refresh token.
 
@@ -59,7 +67,9 @@ class RefreshedSession:
     repeated: bool
 
 
-async def start(user: User, scope: str, tokens: RefreshTokens, policy: SessionPolicy, now: datetime) -> RefreshParts:
+async def start(
+    user: User, scope: str, tokens: RefreshTokens, policy: SessionPolicy, origin: Origin, now: datetime
+) -> RefreshParts:
     """Start a session; return its first refresh token."""
     token = tokens.issue(uuid4(), 0)
     ends_at = now + policy.total
@@ -73,12 +83,14 @@ async def start(user: User, scope: str, tokens: RefreshTokens, policy: SessionPo
         refreshed_at=now,
         expires_at=min(now + policy.idle, ends_at),
         ends_at=ends_at,
+        user_agent=origin.user_agent,
+        address=origin.address,
     )
     return token
 
 
 async def refresh(
-    token: str, tokens: RefreshTokens, policy: SessionPolicy, changes: ChangeLog, now: datetime
+    token: str, tokens: RefreshTokens, policy: SessionPolicy, changes: ChangeLog, origin: Origin, now: datetime
 ) -> RefreshedSession:
     """Exchange ``token`` for its successor. Raises :class:`InvalidGrant`; an old token ends its session."""
     given = parse_refresh_token(token)
@@ -96,6 +108,7 @@ async def refresh(
         if place == "newest":
             session.generation += 1
             session.exchanged_hash, session.refreshed_at = digest(given.secret), now
+            session.user_agent, session.address = origin.user_agent, origin.address
             session.expires_at = min(now + policy.idle, session.ends_at)
         successor = tokens.issue(session.id, session.generation)
         if reused:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from notifyx.cli import account, api_keys, doctor, email, follow, hooks, inbox, publish, status, topics
+from notifyx.cli import account, api_keys, doctor, email, follow, hooks, inbox, publish, sessions, status, topics
 from notifyx.cli.plugins import PluggableGroup
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command()(account.logout)
 app.add_typer(topics.app, name="topics")
 app.add_typer(hooks.app, name="hooks")
 app.add_typer(api_keys.app, name="api-keys")
+app.add_typer(sessions.app, name="sessions")
 app.command()(publish.publish)
 app.command()(publish.send)
 app.command()(follow.subscribe)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, SecretStr, StringConstraints
 
 from notifyx_common.contracts.call import V1, Call, Number, Raw
+from notifyx_common.contracts.sessions import MAX_USER_AGENT
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.reading import TIME_TEXT
 
@@ -89,6 +90,7 @@ class TokenCall:
 
     body: TokenRequest
     address: Annotated[str, StringConstraints(max_length=64)] = ""
+    user_agent: Annotated[str, StringConstraints(max_length=MAX_USER_AGENT)] = ""
 
 
 class TokenResponse(BaseModel):

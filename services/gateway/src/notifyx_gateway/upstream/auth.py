@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.contracts import auth as calls
 from notifyx_common.contracts import hooks
+from notifyx_common.contracts import sessions as session_calls
 from notifyx_common.principal import Principal
 
 
@@ -42,13 +43,27 @@ class Auth:
         """Verify the address that a token was mailed to."""
         return await self._client.send(calls.VERIFY_EMAIL, wanted)
 
-    async def token(self, wanted: calls.TokenRequest, address: str) -> calls.TokenResponse:
-        """Grant tokens (RFC 6749) to the client at ``address``."""
-        return await self._client.send(calls.TOKEN, calls.TokenCall(wanted, address))
+    async def token(self, wanted: calls.TokenRequest, address: str, user_agent: str) -> calls.TokenResponse:
+        """Grant tokens (RFC 6749) to the client ``user_agent`` at ``address``."""
+        return await self._client.send(calls.TOKEN, calls.TokenCall(wanted, address, user_agent))
 
     async def revoke(self, wanted: calls.RevokeRequest) -> None:
         """Revoke a refresh token (RFC 7009)."""
         await self._client.send(calls.REVOKE_TOKEN, wanted)
+
+    async def sessions(self, principal: Principal) -> session_calls.Sessions:
+        """List the caller's sessions."""
+        own = session_calls.OwnSession(principal.session or "")
+        return await self._client.send(session_calls.SESSIONS, own, principal=principal)
+
+    async def end_session(self, principal: Principal, session_id: str) -> None:
+        """End one of the caller's sessions. Raises :class:`~notifyx_common.errors.NotFound`."""
+        await self._client.send(session_calls.END_SESSION, session_calls.SessionPath(session_id), principal=principal)
+
+    async def end_other_sessions(self, principal: Principal) -> session_calls.EndedSessions:
+        """End all of the caller's sessions but the one that asks."""
+        own = session_calls.OwnSession(principal.session or "")
+        return await self._client.send(session_calls.END_OTHER_SESSIONS, own, principal=principal)
 
     async def create_api_key(self, principal: Principal, wanted: calls.NewApiKey) -> calls.CreatedApiKey:
         """Create an API key for the caller."""

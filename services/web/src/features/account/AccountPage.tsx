@@ -203,26 +203,18 @@ function ApiKeys() {
 
 function Sessions() {
   const { session } = useServices();
-  const everywhere = useMutation({ mutationFn: () => session.signOut(true) });
   return (
     <section className={classes.section}>
       <h2>Sessions</h2>
       <p className={classes.hint}>
-        Signing out everywhere ends every session of yours, on all devices, within seconds. API keys go on.
+        See where you are signed in, and end it there. What you end is signed out within seconds; API keys go on.
       </p>
-      {everywhere.error !== null && <Alert color="red">{sentence(everywhere.error)}</Alert>}
-      <div style={{ display: "flex", gap: "0.5rem" }}>
+      <div className={classes.kinds}>
+        <Button component={Link} href="/account/sessions" size="xs" variant="default">
+          Sessions
+        </Button>
         <Button size="xs" variant="default" onClick={() => void session.signOut()}>
           Sign out
-        </Button>
-        <Button
-          size="xs"
-          variant="light"
-          color="red"
-          loading={everywhere.isPending}
-          onClick={() => everywhere.mutate()}
-        >
-          Sign out everywhere
         </Button>
       </div>
     </section>

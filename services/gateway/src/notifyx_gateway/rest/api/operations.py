@@ -18,6 +18,7 @@ from notifyx_common.contracts.auth import (
     User,
 )
 from notifyx_common.contracts.hooks import Hooks, NewHook
+from notifyx_common.contracts.sessions import EndedSessions, Sessions
 from notifyx_common.contracts.store.acks import AckState
 from notifyx_common.contracts.store.addresses import EmailResumed, EmailState
 from notifyx_common.contracts.store.log import NewNotification
@@ -156,6 +157,22 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST", "/api/v1/me/email/resume", "resumeEmail", "Try one's address again", "Accounts",
         {200: ("Held emails are due again.", JSON, EmailResumed)}, (403, 429, 503), scope="manage",
         description="Ends `paused` and `stopped`. One email goes first: if it is refused, email stops again.",
+    ),
+    Operation(
+        "GET", "/api/v1/me/sessions", "listSessions", "One's sessions", "Accounts",
+        {200: ("The one used last first, 200 at most.", JSON, Sessions)}, (400, 403, 503), scope="read",
+        description="Where one is signed in: client and address are those of the sign-in or the latest refresh.",
+    ),
+    Operation(
+        "DELETE", "/api/v1/me/sessions", "endOtherSessions", "End all other sessions", "Accounts",
+        {200: ("They have ended.", JSON, EndedSessions)}, (400, 403, 503), scope="manage",
+        description="Every gateway ends within two seconds what is open with them.",
+    ),
+    Operation(
+        "DELETE", "/api/v1/me/sessions/{session_id}", "endSession", "End a session", "Accounts",
+        {204: ("It has ended.", "", None)}, (403, 404, 503), scope="manage",
+        parameters=(Parameter("session_id", "path", _text("^[0-9a-f-]+$", 64)),),
+        description="Every gateway ends within two seconds what is open with it.",
     ),
     Operation(
         "POST", "/api/v1/api-keys", "createApiKey", "Create an API key", "Accounts",

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.auth import NewApiKey, RevokeRequest, SignUp, TimeZone, TokenRequest, TokenResponse
+from notifyx_common.contracts.sessions import MAX_USER_AGENT
 from notifyx_common.errors import Conflict, InvalidRequest, NotFound, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
@@ -129,7 +130,7 @@ def token_routes(
             fields = client_credentials(form, request.headers.get("Authorization"))
             wanted = _checked_token(_with_device(fields))
             await request_auth.limit_token_requests()
-            answer = await auth.token(wanted, request_auth.address())
+            answer = await auth.token(wanted, request_auth.address(), user_agent())
         except NotifyxError as error:
             _record_failure(request_auth, wanted, error)
             return oauth_error(error)
@@ -151,6 +152,12 @@ def token_routes(
         return Response(status=204, headers=NO_STORE)
 
     return blueprint
+
+
+def user_agent() -> str:
+    """Return what the client of the current request calls itself, cut short: users see it beside their sessions."""
+    shown = request.headers.get("User-Agent", "")[:MAX_USER_AGENT]
+    return "".join(one if one.isprintable() else " " for one in shown)
 
 
 def _record_failure(request_auth: RequestAuthenticator, wanted: TokenRequest | None, error: NotifyxError) -> None:

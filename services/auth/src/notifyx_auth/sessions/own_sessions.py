@@ -1,0 +1,80 @@
+"""The sessions of one user, for that user: what is signed in, and the end of one or of all others."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from tortoise.transactions import in_transaction
+
+from notifyx_auth.base.credential_changes import Change, ChangeLog
+from notifyx_auth.base.models import Session
+from notifyx_auth.sessions.sessions import require_alive
+from notifyx_auth.users.users import by_id
+from notifyx_common.contracts.sessions import MAX_SESSIONS
+from notifyx_common.contracts.sessions import Session as SessionView
+from notifyx_common.database import CONNECTION
+from notifyx_common.errors import Forbidden, NotFound
+from notifyx_common.principal import Principal
+
+
+async def of_user(owner: Principal, current: str, now: datetime) -> list[SessionView]:
+    """Return the sessions that have not ended, the one used last first; ``current`` is the caller's own."""
+    user = await by_id(_require_user(owner))
+    alive = Session.filter(user_id=user.id, ended_at=None, expires_at__gt=now)
+    rows = await alive.order_by("-refreshed_at", "id").limit(MAX_SESSIONS)
+    return [
+        SessionView(
+            id=str(row.id),
+            created_at=row.created_at,
+            last_used_at=row.refreshed_at,
+            expires_at=row.expires_at,
+            user_agent=row.user_agent,
+            address=row.address,
+            current=str(row.id) == current,
+        )
+        for row in rows
+    ]
+
+
+async def end(owner: Principal, session_id: str, changes: ChangeLog, now: datetime) -> None:
+    """End a session. Raises :class:`NotFound` for one that is not the owner's, or has ended."""
+    user, session = await by_id(_require_user(owner)), _uuid(session_id)
+    async with in_transaction(CONNECTION) as transaction:
+        if not await _end(user.id, [session], now):
+            raise _not_found()
+        await changes.record(transaction, [Change("session", str(session))], now)
+
+
+async def end_others(owner: Principal, current: str, changes: ChangeLog, now: datetime) -> int:
+    """End all sessions but ``current``; return their number. Raises :class:`SessionEnded` where that one has ended."""
+    user = await by_id(_require_user(owner))
+    async with in_transaction(CONNECTION) as transaction:
+        await require_alive(current, user.id, now)
+        others = Session.filter(user_id=user.id, ended_at=None, expires_at__gt=now).exclude(id=UUID(current))
+        ids = [row.id for row in await others.order_by("id").select_for_update().only("id")]
+        await _end(user.id, ids, now)
+        await changes.record(transaction, [Change("session", str(one)) for one in ids], now)
+    return len(ids)
+
+
+async def _end(user: UUID, ids: list[UUID], now: datetime) -> int:
+    alive = Session.filter(id__in=ids, user_id=user, ended_at=None, expires_at__gt=now)
+    return await alive.update(ended_at=now, end_reason="revoked")
+
+
+def _require_user(owner: Principal) -> str:
+    if owner.kind != "user":
+        raise Forbidden("Sign in as a user to see and end sessions; a key cannot.", code="user_required")
+    return owner.id
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise _not_found() from None
+
+
+def _not_found() -> NotFound:
+    return NotFound("You have no such session.")
