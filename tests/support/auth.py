@@ -20,6 +20,8 @@ from support.postgres import patient
 
 INTERNAL_TOKEN = "internal-token-of-tests"
 PASSWORD = "correct horse battery"
+NEED_SESSION = {("POST", "/api-keys"), ("POST", "/hooks"), ("PUT", "/me/password"), ("PUT", "/me/email")}
+"""Calls that carry the session of the caller's access token."""
 TIMEOUTS = dict.fromkeys(("command_timeout", "statement_timeout", "lock_timeout", "idle_transaction_timeout"), PATIENCE)
 """Of auth's database: no test is about them."""
 
@@ -76,11 +78,7 @@ class RunningAuth:
         headers = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
         if as_ is not None:
             headers[PRINCIPAL_HEADER] = as_.to_header()
-        if (
-            as_ is not None
-            and as_.session is not None
-            and (method, path) in (("POST", "/api-keys"), ("POST", "/hooks"))
-        ):
+        if as_ is not None and as_.session is not None and (method, path) in NEED_SESSION:
             path = f"{path}?session={as_.session}"
         client = self.service.app.test_client()
         response = await client.open(f"{V1}{path}", method=method, headers=headers, json=body)

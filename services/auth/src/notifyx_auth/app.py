@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from notifyx_auth.accounts import administrator
+from notifyx_auth.accounts.accounts import Accounts
 from notifyx_auth.base.credential_changes import ChangeLog
 from notifyx_auth.base.database import database_config
 from notifyx_auth.base.settings import AuthSettings
@@ -13,6 +14,7 @@ from notifyx_auth.credentials.hooks import HookCipher, Hooks
 from notifyx_auth.maintenance import run_maintenance
 from notifyx_auth.routes import add_routes
 from notifyx_auth.service import Auth
+from notifyx_auth.sessions.password_check import PasswordCheck
 from notifyx_auth.sessions.refresh_tokens import RefreshTokens
 from notifyx_auth.signing.keyring import Keyring
 from notifyx_auth.signing.keys import KeyCipher, RotationPolicy
@@ -21,6 +23,7 @@ from notifyx_common.background import every
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database
 from notifyx_common.errors import Unavailable
+from notifyx_common.limiting.buckets import Bucket
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving import lifecycle
 from notifyx_common.serving.lifecycle import Node
@@ -43,6 +46,9 @@ class AuthNode(Node[AuthSettings]):
         self.keyring = Keyring(self.database, policy, cipher, self.clock)
         self.passwords = Passwords(settings, self.metrics)
         changes = ChangeLog(timedelta(seconds=settings.access_token_seconds))
+        check = PasswordCheck(
+            self.database, self.passwords, Bucket(settings.login_burst, settings.login_interval), self.metrics
+        )
         self.auth = Auth(
             settings=settings,
             database=self.database,
@@ -51,6 +57,7 @@ class AuthNode(Node[AuthSettings]):
             refresh_tokens=RefreshTokens(settings.auth_secret.get_secret_value()),
             changes=changes,
             hooks=Hooks(HookCipher(settings.auth_secret.get_secret_value()), changes),
+            accounts=Accounts(settings, self.database, self.passwords, check, changes, self.clock),
             clock=self.clock,
             metrics=self.metrics,
             security=self.security,

@@ -17,6 +17,8 @@ _DELETE_EXPIRED = tuple(
     for table, key, due in (
         ("sessions", "id", "expires_at"),
         ("verifications", "hash", "expires_at"),
+        ("password_resets", "hash", "expires_at"),
+        ("email_changes", "hash", "expires_at"),
         ("devices", "id", "expires_at"),
         ("login_attempts", "key", "full_at"),
         ("credential_changes", "id", "until"),
@@ -25,7 +27,7 @@ _DELETE_EXPIRED = tuple(
 
 
 async def delete_expired(database: Database, now: datetime) -> None:
-    """Delete expired sessions, verifications, devices, login attempts and changes. Raises :class:`Unavailable`."""
+    """Delete expired sessions, links, devices, login attempts and changes. Raises :class:`Unavailable`."""
     async with database.guard():
         for statement in _DELETE_EXPIRED:
             while await database.pool.execute(statement, now) == "DELETE 1000":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from quart import Quart
 
+from notifyx_auth.accounts.accounts import Accounts
 from notifyx_auth.credentials import api_keys
 from notifyx_auth.service import Auth
 from notifyx_auth.sessions import own_sessions
+from notifyx_common.contracts import accounts, hooks, sessions
 from notifyx_common.contracts import auth as calls
-from notifyx_common.contracts import hooks, sessions
 from notifyx_common.contracts.call import Raw
 from notifyx_common.principal import Principal
 from notifyx_common.serving.handlers import handle
@@ -21,6 +22,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 def add_routes(app: Quart, auth: Auth) -> None:
     """Serve ``auth`` on ``app``."""
     _add_users(app, auth)
+    _add_accounts(app, auth.accounts)
     _add_tokens(app, auth)
     _add_sessions(app, auth)
     _add_api_keys(app, auth)
@@ -55,6 +57,32 @@ def _add_users(app: Quart, auth: Auth) -> None:
     @handle(app, calls.RESOLVE_USERS)
     async def resolve(wanted: calls.ResolveUsers) -> calls.ResolvedUsers:
         return await auth.resolve(wanted)
+
+
+def _add_accounts(app: Quart, own: Accounts) -> None:
+    @handle(app, accounts.REQUEST_PASSWORD_RESET, headers=_NO_STORE)
+    async def request_reset(wanted: accounts.PasswordResetWish) -> accounts.PasswordReset:
+        return await own.request_reset(wanted)
+
+    @handle(app, accounts.RESET_PASSWORD)
+    async def reset(wanted: accounts.NewPassword) -> calls.User:
+        return await own.reset(wanted)
+
+    @handle(app, accounts.CHANGE_PASSWORD)
+    async def change_password(wanted: accounts.PasswordChangeCall) -> calls.User:
+        return await own.change_password(caller(), wanted)
+
+    @handle(app, accounts.SET_PROFILE)
+    async def set_profile(wanted: accounts.Profile) -> calls.User:
+        return await own.set_profile(caller(), wanted)
+
+    @handle(app, accounts.REQUEST_EMAIL_CHANGE, headers=_NO_STORE)
+    async def request_email(wanted: accounts.EmailChangeCall) -> accounts.PendingEmail:
+        return await own.request_email(caller(), wanted)
+
+    @handle(app, accounts.CONFIRM_EMAIL_CHANGE)
+    async def confirm_email(wanted: accounts.EmailConfirmation) -> accounts.ChangedEmail:
+        return await own.confirm_email(caller(), wanted)
 
 
 def _add_tokens(app: Quart, auth: Auth) -> None:

@@ -9,6 +9,7 @@ from uuid import uuid4
 from tortoise.transactions import in_transaction
 
 from notifyx_auth.accounts import verification
+from notifyx_auth.accounts.accounts import Accounts
 from notifyx_auth.base import credential_changes
 from notifyx_auth.base.credential_changes import ChangeLog
 from notifyx_auth.base.errors import (
@@ -72,6 +73,7 @@ class Auth:
     refresh_tokens: RefreshTokens
     changes: ChangeLog
     hooks: Hooks
+    accounts: Accounts
     clock: Clock
     metrics: Metrics
     security: SecurityLog

@@ -1,4 +1,4 @@
-"""What becomes of a whole account: its address is verified or claimed, the settings make it the administrator's.
+"""What becomes of a whole account: another name, password or address; an address that is verified or claimed.
 
 Such a step ends sessions and credentials in one transaction with its cause. It may use ``credentials``, ``sessions``,
 ``users`` and ``base``.

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from tortoise.transactions import in_transaction
 
+from notifyx_auth.accounts.links import end_links
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.models import User
 from notifyx_auth.base.secret_formats import email_key
@@ -51,6 +52,7 @@ async def ensure(email: str, password: str, *, passwords: Passwords, changes: Ch
         if not same_password:
             user.password_hash = await passwords.hash(password, OWN)
         if not same_password or user.role != "admin":
+            await end_links(user)
             made.append(await sessions.end_all(user, "admin_reset", now))
         if user.role != "admin":
             made += await api_keys.delete_all(user)

@@ -10,26 +10,23 @@ from datetime import datetime, timedelta
 
 from tortoise.transactions import in_transaction
 
+from notifyx_auth.accounts.links import RESEND_AFTER, invalid_link, require_pace
+from notifyx_auth.accounts.new_passwords import set_password
 from notifyx_auth.base import password_rules
 from notifyx_auth.base.credential_changes import Change, ChangeLog
-from notifyx_auth.base.errors import AlreadyVerified, InvalidGrant, WrongPassword
+from notifyx_auth.base.errors import AlreadyVerified, WrongPassword
 from notifyx_auth.base.models import User, Verification
 from notifyx_auth.base.secret_formats import digest, new_secret
-from notifyx_auth.credentials import api_keys
-from notifyx_auth.sessions import sessions
 from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
 from notifyx_auth.users.users import by_email, by_id
 from notifyx_common.contracts.auth import EmailToken
 from notifyx_common.database import CONNECTION
-from notifyx_common.errors import Forbidden, NotFound, TooManyRequests
+from notifyx_common.errors import Forbidden, NotFound
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 
 log = get_logger(__name__)
-
-RESEND_AFTER = timedelta(minutes=1)
-"""Minimum time between two mails that a user requests: the mailbox may be somebody else's."""
 
 CLAIM_AFTER = timedelta(minutes=15)
 """Minimum time between two mails that a stranger causes by signing up again: each replaces the link before."""
@@ -72,7 +69,7 @@ async def verify(
     # Hashing takes long: no row is locked meanwhile.
     user = await User.get_or_none(verification__hash=digest(token), verification__expires_at__gt=now)
     if user is None:
-        raise _invalid_token()
+        raise invalid_link()
     before, new_hash = user.password_hash, None
     turn = Turn(str(user.id), known=True)
     if new_password is not None:
@@ -81,18 +78,15 @@ async def verify(
     elif password is None or not await passwords.verify(before, password, turn):
         raise WrongPassword("This is not the password of the account. Set a new one if somebody else chose it.")
     async with in_transaction(CONNECTION) as transaction:
-        row = await Verification.filter(hash=digest(token)).select_for_update().first()
-        if row is None or row.expires_at <= now:
-            raise _invalid_token()
         user = await User.filter(id=user.id).select_for_update().get()
-        if new_hash is None and user.password_hash != before:
-            raise _invalid_token()
+        row = await Verification.get_or_none(user=user, hash=digest(token), expires_at__gt=now)
+        if row is None or (new_hash is None and user.password_hash != before):
+            raise invalid_link()
         user.email_verified = True
+        await user.save(update_fields=["email_verified"])
         ended: list[Change] = []
         if new_hash is not None:
-            user.password_hash = new_hash
-            ended = [await sessions.end_all(user, "password_set", now), *await api_keys.delete_all(user)]
-        await user.save(update_fields=["email_verified", "password_hash"])
+            ended = await set_password(user, new_hash, "password_set", now, end_credentials=True)
         await row.delete()
         await changes.record(transaction, [*ended, Change("verified", str(user.id), email=user.email)], now)
     log.info("email_verified", user=str(user.id), password_set=new_hash is not None)
@@ -105,16 +99,7 @@ async def _new_token(found: User, pace: timedelta, lifetime: timedelta, now: dat
         user = await User.filter(id=found.id).select_for_update().get()
         if user.email_verified:
             raise AlreadyVerified("This email is verified already.")
-        latest = await Verification.get_or_none(user=user)
-        if latest is not None and latest.created_at > now - pace:
-            raise TooManyRequests(
-                "A mail was sent a moment ago. Look for it, or try again in a while.",
-                retry_after=(latest.created_at + pace - now).total_seconds(),
-            )
+        require_pace(await Verification.get_or_none(user=user), pace, now)
         await Verification.filter(user=user).delete()
         row = await Verification.create(user=user, hash=digest(token), created_at=now, expires_at=now + lifetime)
     return EmailToken(user_id=str(user.id), email=user.email, name=user.name, token=token, expires_at=row.expires_at)
-
-
-def _invalid_token() -> InvalidGrant:
-    return InvalidGrant("This link is not valid (any more). Ask for a new mail.")

@@ -84,6 +84,12 @@ class AlreadyVerified(Conflict):
     code = "already_verified"
 
 
+class ManagedAccount(Conflict):
+    """The settings of the deployment hold the address and the password of the account."""
+
+    code = "managed_account"
+
+
 class TooManyApiKeys(Conflict):
     """The user has the maximum number of API keys."""
 

@@ -116,6 +116,35 @@ class Verification(Model):
         table = "verifications"
 
 
+class PasswordReset(Model):
+    """The one open link of a user that sets a new password; a newer one replaces it."""
+
+    hash = fields.CharField(max_length=64, primary_key=True)
+    user: fields.OneToOneRelation[User] = fields.OneToOneField(
+        "auth.User", related_name="password_reset", on_delete=fields.CASCADE
+    )
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+
+    class Meta:
+        table = "password_resets"
+
+
+class EmailChange(Model):
+    """The one address that a user wants to change to and has not confirmed yet; a newer one replaces it."""
+
+    hash = fields.CharField(max_length=64, primary_key=True)
+    user: fields.OneToOneRelation[User] = fields.OneToOneField(
+        "auth.User", related_name="email_change", on_delete=fields.CASCADE
+    )
+    email = fields.CharField(max_length=254)
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+
+    class Meta:
+        table = "email_changes"
+
+
 class Device(Model):
     """A device on which a user has signed in, by the SHA-256 of its token."""
 

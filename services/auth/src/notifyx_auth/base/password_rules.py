@@ -25,15 +25,18 @@ COMMON = frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >=
 """The 11,611 passwords of that length that zxcvbn lists as the most frequent ones of known leaks; lower case."""
 
 
-def check(password: str, email: str) -> None:
-    """Raise :class:`WeakPassword` if ``password`` is not to be used for the account of ``email``."""
+def check(password: str, email: str, field: str = "password") -> None:
+    """Raise :class:`WeakPassword` if ``password`` is not to be used for the account of ``email``.
+
+    ``field`` is the name that the password has in the request.
+    """
     plain = unicodedata.normalize("NFKC", password).casefold()
     if plain in COMMON:
-        raise _weak("This password is one of the most common ones, which are guessed first. Choose another.")
+        raise _weak(field, "This password is one of the most common ones, which are guessed first. Choose another.")
     name = unicodedata.normalize("NFKC", email).casefold().partition("@")[0]
     if PRODUCT in plain or (len(name) >= MIN_NAME and name in plain):
-        raise _weak(f"This password contains the name in your email address or '{PRODUCT}'. Choose another.")
+        raise _weak(field, f"This password contains the name in your email address or '{PRODUCT}'. Choose another.")
 
 
-def _weak(reason: str) -> WeakPassword:
-    return WeakPassword(reason, fields=[FieldError(field="password", reason=reason)])
+def _weak(field: str, reason: str) -> WeakPassword:
+    return WeakPassword(reason, fields=[FieldError(field=field, reason=reason)])

@@ -51,6 +51,12 @@ class AuthSettings(ServiceSettings):
     verification_hours: float = Field(default=48, gt=0, le=24 * 30)
     """Lifetime of an email verification token, in hours."""
 
+    password_reset_minutes: float = Field(default=60, gt=0, le=24 * 60)
+    """Lifetime of the link that sets a new password, in minutes."""
+
+    email_change_hours: float = Field(default=24, gt=0, le=24 * 30)
+    """Lifetime of the link that confirms a new address of an account, in hours."""
+
     key_rotation_seconds: float = Field(default=7 * 86400, ge=2, le=366 * 86400)
     """How long one key signs, in seconds."""
 

@@ -9,7 +9,7 @@ from tortoise.transactions import in_transaction
 
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.models import Session
-from notifyx_auth.sessions.sessions import require_alive
+from notifyx_auth.sessions import sessions
 from notifyx_auth.users.users import by_id
 from notifyx_common.contracts.sessions import MAX_SESSIONS
 from notifyx_common.contracts.sessions import Session as SessionView
@@ -41,7 +41,8 @@ async def end(owner: Principal, session_id: str, changes: ChangeLog, now: dateti
     """End a session. Raises :class:`NotFound` for one that is not the owner's, or has ended."""
     user, session = await by_id(_require_user(owner)), _uuid(session_id)
     async with in_transaction(CONNECTION) as transaction:
-        if not await _end(user.id, [session], now):
+        alive = Session.filter(id=session, user_id=user.id, ended_at=None, expires_at__gt=now)
+        if not await alive.update(ended_at=now, end_reason="revoked"):
             raise _not_found()
         await changes.record(transaction, [Change("session", str(session))], now)
 
@@ -50,17 +51,10 @@ async def end_others(owner: Principal, current: str, changes: ChangeLog, now: da
     """End all sessions but ``current``; return their number. Raises :class:`SessionEnded` where that one has ended."""
     user = await by_id(_require_user(owner))
     async with in_transaction(CONNECTION) as transaction:
-        await require_alive(current, user.id, now)
-        others = Session.filter(user_id=user.id, ended_at=None, expires_at__gt=now).exclude(id=UUID(current))
-        ids = [row.id for row in await others.order_by("id").select_for_update().only("id")]
-        await _end(user.id, ids, now)
-        await changes.record(transaction, [Change("session", str(one)) for one in ids], now)
-    return len(ids)
-
-
-async def _end(user: UUID, ids: list[UUID], now: datetime) -> int:
-    alive = Session.filter(id__in=ids, user_id=user, ended_at=None, expires_at__gt=now)
-    return await alive.update(ended_at=now, end_reason="revoked")
+        await sessions.require_alive(current, user.id, now)
+        ended = await sessions.end_others(user.id, current, "revoked", now)
+        await changes.record(transaction, ended, now)
+    return len(ended)
 
 
 def _require_user(owner: Principal) -> str:

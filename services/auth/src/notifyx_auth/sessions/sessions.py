@@ -164,6 +164,17 @@ async def end_all(user: User, reason: str, now: datetime) -> Change:
     return Change("sessions", str(user.id), epoch=user.session_epoch)
 
 
+async def end_others(user_id: UUID, current: str, reason: str, now: datetime) -> list[Change]:
+    """End the sessions of a user but for ``current``, which is alive.
+
+    Return the changes, which the caller records last in the transaction.
+    """
+    others = Session.filter(user_id=user_id, ended_at=None, expires_at__gt=now).exclude(id=UUID(current))
+    ids = [row.id for row in await others.order_by("id").select_for_update().only("id")]
+    await Session.filter(id__in=ids).update(ended_at=now, end_reason=reason)
+    return [Change("session", str(one)) for one in ids]
+
+
 async def require_alive(session: str, user_id: UUID, now: datetime) -> None:
     """Lock a session of the user until the transaction ends. Raises :class:`SessionEnded` unless it is alive.
 

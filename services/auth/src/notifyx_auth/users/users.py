@@ -82,6 +82,14 @@ async def by_id(user_id: str) -> User:
     return user
 
 
+async def set_name(user_id: str, name: str) -> User:
+    """Store the user's name. Raises :class:`NotFound`."""
+    user = await by_id(user_id)
+    user.name = name
+    await user.save(update_fields=["name"])
+    return user
+
+
 async def set_time_zone(user_id: str, name: str) -> User:
     """Store the user's time zone. Raises :class:`InvalidRequest` for an unknown one, :class:`NotFound`."""
     user = await by_id(user_id)

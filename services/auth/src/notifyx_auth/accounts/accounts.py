@@ -1,0 +1,111 @@
+"""The calls of ``contracts.accounts``: the modules of this room, with what the service has for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from notifyx_auth.accounts import email_changes, new_passwords
+from notifyx_auth.accounts.links import require_user
+from notifyx_auth.base.credential_changes import ChangeLog
+from notifyx_auth.base.settings import AuthSettings
+from notifyx_auth.sessions.password_check import PasswordCheck
+from notifyx_auth.users import users
+from notifyx_auth.users.passwords import Passwords
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.accounts import (
+    ChangedEmail,
+    EmailChangeCall,
+    EmailConfirmation,
+    NewPassword,
+    PasswordChangeCall,
+    PasswordReset,
+    PasswordResetWish,
+    PendingEmail,
+    Profile,
+)
+from notifyx_common.contracts.auth import User
+from notifyx_common.database import Database
+from notifyx_common.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Every method raises :class:`Unavailable` while the database is away, and what the module that it calls does."""
+
+    settings: AuthSettings
+    database: Database
+    passwords: Passwords
+    check: PasswordCheck
+    changes: ChangeLog
+    clock: Clock
+
+    async def request_reset(self, wanted: PasswordResetWish) -> PasswordReset:
+        """Return the token of a link that sets a new password."""
+        lifetime = timedelta(minutes=self.settings.password_reset_minutes)
+        async with self.database.guard():
+            return await new_passwords.request_reset(
+                wanted.email, self.settings.admin_email, lifetime, self.clock.now()
+            )
+
+    async def reset(self, wanted: NewPassword) -> User:
+        """Set the password of the account whose link this is."""
+        async with self.database.guard():
+            user = await new_passwords.reset(
+                wanted.token.get_secret_value(),
+                wanted.new_password.get_secret_value(),
+                end_credentials=wanted.end_credentials,
+                passwords=self.passwords,
+                changes=self.changes,
+                now=self.clock.now(),
+            )
+        return users.to_response(user)
+
+    async def change_password(self, caller: Principal, call: PasswordChangeCall) -> User:
+        """Set another password for the caller."""
+        wanted = call.body
+        async with self.database.guard():
+            user = await new_passwords.change(
+                caller,
+                wanted.current_password.get_secret_value(),
+                wanted.new_password.get_secret_value(),
+                call.session,
+                managed=self.settings.admin_email,
+                check=self.check,
+                passwords=self.passwords,
+                changes=self.changes,
+                now=self.clock.now(),
+            )
+        return users.to_response(user)
+
+    async def set_profile(self, caller: Principal, wanted: Profile) -> User:
+        """Store the caller's name."""
+        require_user(caller)
+        async with self.database.guard():
+            return users.to_response(await users.set_name(caller.id, wanted.name))
+
+    async def request_email(self, caller: Principal, call: EmailChangeCall) -> PendingEmail:
+        """Return the token of a link that proves the address that the caller wants."""
+        wanted = call.body
+        async with self.database.guard():
+            return await email_changes.request(
+                caller,
+                wanted.email,
+                wanted.password.get_secret_value(),
+                call.session,
+                managed=self.settings.admin_email,
+                check=self.check,
+                lifetime=timedelta(hours=self.settings.email_change_hours),
+                now=self.clock.now(),
+            )
+
+    async def confirm_email(self, caller: Principal, wanted: EmailConfirmation) -> ChangedEmail:
+        """Give the caller the address whose link this is."""
+        async with self.database.guard():
+            return await email_changes.confirm(
+                caller,
+                wanted.token.get_secret_value(),
+                managed=self.settings.admin_email,
+                changes=self.changes,
+                now=self.clock.now(),
+            )

@@ -1,0 +1,103 @@
+"""Another address for an account: it is proved by a link in a mail first, and only then takes the place of the old one.
+
+The link counts for the user who asked for it alone, signed in: so nobody is led to lend their mailbox to an account of
+somebody else. Whether another account has the address is found out in the mail only, by whoever reads that mailbox.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tortoise.exceptions import IntegrityError
+from tortoise.transactions import in_transaction
+
+from notifyx_auth.accounts.links import (
+    RESEND_AFTER,
+    end_links,
+    require_own,
+    require_pace,
+    require_user,
+)
+from notifyx_auth.base.credential_changes import Change, ChangeLog
+from notifyx_auth.base.errors import EmailTaken, InvalidGrant
+from notifyx_auth.base.models import EmailChange, User, Verification
+from notifyx_auth.base.secret_formats import digest, email_key, new_secret
+from notifyx_auth.sessions import sessions
+from notifyx_auth.sessions.password_check import PasswordCheck, changed_meanwhile
+from notifyx_auth.users.users import by_id, invalid_email, to_response
+from notifyx_common.contracts.accounts import ChangedEmail, PendingEmail
+from notifyx_common.database import CONNECTION
+from notifyx_common.errors import InvalidRequest
+from notifyx_common.logs import get_logger
+from notifyx_common.principal import Principal
+
+log = get_logger(__name__)
+
+
+async def request(
+    caller: Principal,
+    email: str,
+    password: str,
+    session: str,
+    *,
+    managed: str,
+    check: PasswordCheck,
+    lifetime: timedelta,
+    now: datetime,
+) -> PendingEmail:
+    """Return the token of a link that proves ``email``, to be mailed there; it replaces an earlier one.
+
+    Raises :class:`WrongPassword`, :class:`TooManyAttempts`, :class:`TooManyRequests`, :class:`SessionEnded`,
+    :class:`ManagedAccount`, :class:`Forbidden`, and :class:`InvalidRequest` for no address, or that of the account.
+    """
+    require_user(caller)
+    found = await by_id(caller.id)
+    require_own(found.email, managed)
+    key = email_key(email)
+    if key is None:
+        raise invalid_email()
+    await check.require(found, password, session, "password", now)
+    if email == found.email:
+        raise InvalidRequest.of_field("email", "This is the address of your account already.")
+    token = new_secret()
+    async with in_transaction(CONNECTION):
+        user = await User.filter(id=found.id).select_for_update().get()
+        await sessions.require_alive(session, user.id, now)
+        if user.password_hash != found.password_hash:
+            raise changed_meanwhile()
+        require_pace(await EmailChange.get_or_none(user=user), RESEND_AFTER, now)
+        await EmailChange.filter(user=user).delete()
+        row = await EmailChange.create(
+            user=user, hash=digest(token), email=email, created_at=now, expires_at=now + lifetime
+        )
+        taken = await User.filter(email_key=key).exclude(id=user.id).exists()
+    return PendingEmail(user=to_response(user), email=email, taken=taken, token=token, expires_at=row.expires_at)
+
+
+async def confirm(caller: Principal, token: str, *, managed: str, changes: ChangeLog, now: datetime) -> ChangedEmail:
+    """Spend ``token``: its address is that of ``caller``, and verified. Links to the old one end.
+
+    Raises :class:`InvalidGrant` and :class:`EmailTaken`, which does not spend the token, and :class:`Forbidden`.
+    """
+    require_user(caller)
+    found = await by_id(caller.id)
+    require_own(found.email, managed)
+    try:
+        async with in_transaction(CONNECTION) as transaction:
+            user = await User.filter(id=found.id).select_for_update().get()
+            row = await EmailChange.get_or_none(user=user, hash=digest(token), expires_at__gt=now)
+            if row is None:
+                raise InvalidGrant(
+                    "This link is not valid (any more), or is for another account than the one that you are signed "
+                    "in with. Ask for a new mail."
+                )
+            previous = user.email if user.email_verified else ""
+            user.email, user.email_key, user.email_verified = row.email, email_key(row.email) or "", True
+            await user.save(update_fields=["email", "email_key", "email_verified"])
+            await end_links(user)
+            await Verification.filter(user=user).delete()
+            await changes.record(transaction, [Change("verified", str(user.id), email=user.email)], now)
+    except IntegrityError:
+        raise EmailTaken("Another account has this address now. Yours keeps the one that it has.") from None
+    log.info("email_changed", user=str(user.id))
+    return ChangedEmail(user=to_response(user), previous=previous)

@@ -1,0 +1,123 @@
+"""Requests and responses of auth about the password, name and address of an account.
+
+What holds a token that is to be mailed goes to the gateway that mails it, and no further. ``session`` in a request is
+that of the caller's access token, and must be alive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from notifyx_common.contracts.auth import Email, Name, Secret, User
+from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.sessions import SessionId
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PasswordResetWish(_Request):
+    """The address of somebody who has forgotten the password of an account."""
+
+    email: Email
+
+
+class PasswordReset(BaseModel):
+    """A single-use token with which the holder of ``email`` sets a new password; to be mailed there."""
+
+    user_id: str
+    email: str
+    time_zone: str
+    token: str
+    expires_at: datetime
+
+
+class NewPassword(_Request):
+    """The token from the mail and the password to set, 8 to 256 characters.
+
+    ``end_credentials`` deletes the account's API keys and webhooks too; without it they go on, unless the address had
+    not been verified.
+    """
+
+    token: Secret = Field(max_length=512)
+    new_password: Secret = Field(min_length=8, max_length=256)
+    end_credentials: bool = False
+
+
+class PasswordChange(_Request):
+    """The password of the account, and the one to set, 8 to 256 characters."""
+
+    current_password: Secret = Field(max_length=256)
+    new_password: Secret = Field(min_length=8, max_length=256)
+
+
+class Profile(_Request):
+    """What a user says of themselves."""
+
+    name: Name
+
+
+class EmailChange(_Request):
+    """The address to have from now on, once it is confirmed, and the password of the account."""
+
+    email: Email
+    password: Secret = Field(max_length=256)
+
+
+class PendingEmail(BaseModel):
+    """A single-use token that proves the new address ``email`` of ``user``; to be mailed there.
+
+    ``taken``: another account has that address, and the token changes nothing.
+    """
+
+    user: User
+    email: str
+    taken: bool
+    token: str
+    expires_at: datetime
+
+
+class EmailConfirmation(_Request):
+    """The token from the mail to the new address."""
+
+    token: Secret = Field(max_length=512)
+
+
+class ChangedEmail(BaseModel):
+    """The user with the new address, and the one before; empty if that was never verified."""
+
+    user: User
+    previous: str
+
+
+@dataclass(frozen=True)
+class PasswordChangeCall:
+    """A change of password by a user who is signed in."""
+
+    body: PasswordChange
+    session: SessionId = ""
+
+
+@dataclass(frozen=True)
+class EmailChangeCall:
+    """A wish for another address by a user who is signed in."""
+
+    body: EmailChange
+    session: SessionId = ""
+
+
+REQUEST_PASSWORD_RESET = Call("POST", f"{V1}/password-resets", PasswordResetWish, PasswordReset, status=202)
+"""Raises 404 without such an account, 409 ``managed_account``, and 429 shortly after the last one."""
+
+RESET_PASSWORD = Call("POST", f"{V1}/password-resets/complete", NewPassword, User)
+CHANGE_PASSWORD = Call("PUT", f"{V1}/me/password", PasswordChangeCall, User, caller="principal", idempotent=False)
+SET_PROFILE = Call("PATCH", f"{V1}/me", Profile, User, caller="principal", idempotent=True)
+REQUEST_EMAIL_CHANGE = Call(
+    "PUT", f"{V1}/me/email", EmailChangeCall, PendingEmail, caller="principal", idempotent=False, status=202
+)
+CONFIRM_EMAIL_CHANGE = Call("POST", f"{V1}/me/email/confirm", EmailConfirmation, ChangedEmail, caller="principal")
+"""Raises 409 ``email_taken``."""
