@@ -1,25 +1,33 @@
-"""Lanes: one request at a time, in order, each caller its own answer."""
+"""Lanes: one request of an account at a time, in order, each caller its own answer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import pytest
 from pydantic import BaseModel
 
 from notifyx_common.background import Background
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.contracts.call import Call
 from notifyx_common.contracts.store.batches import ItemError
+from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream import batching
 from notifyx_gateway.upstream.batching import MIN_SHARED_ITEMS, Lane, LaneLimits, QueuedItem, encode_batch
+from notifyx_gateway.upstream.store import Store
 
-ANN, BOB = Principal(id="ann"), Principal(id="bob")
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+ANN, BOB, CAT, DAN = (Principal(id=name) for name in ("ann", "bob", "cat", "dan"))
+RESULT = {"id": "1-1", "topic": "news", "seq": 1, "published_at": "2026-01-01T00:00:00Z"}
 
 
 class HandClock:
@@ -42,27 +50,29 @@ class Echo(BaseModel):
 
 
 class Server:
-    """Answers each item with its number, once ``gate`` is open."""
+    """Answers each item with its number, once ``gate`` is open; those without one of ``ANN`` at once."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: NotifyxError | None = None
-        self.in_flight = 0
+        self.in_flight: set[str] = set()
 
     async def send(self, queued: Sequence[QueuedItem[Echo]], left: float) -> Sequence[Echo | ItemError]:
         assert left > 0
-        self.in_flight += 1
-        assert self.in_flight == 1
+        owners = {item.principal.id for item in queued if item.principal is not None}
+        assert not owners & self.in_flight, "one request of an account at a time"
+        self.in_flight |= owners
         numbers = [orjson.loads(item.data)["n"] for item in queued]
         self.batches.append(numbers)
         try:
-            await self.gate.wait()
+            if ANN.id in owners:
+                await self.gate.wait()
             if self.error is not None:
                 raise self.error
         finally:
-            self.in_flight -= 1
+            self.in_flight -= owners
         return [ItemError.of(Forbidden("No.")) if number == 13 else Echo(n=number) for number in numbers]
 
 
@@ -152,7 +162,7 @@ async def test_what_waited_too_long_is_refused_unsent() -> None:
     assert server.batches == [[1], [3]]
 
 
-async def test_while_several_accounts_are_at_work_requests_are_short_and_all_are_served_in_turn() -> None:
+async def test_who_sends_little_waits_for_no_request_of_an_account_that_floods() -> None:
     server = Server()
     server.gate.clear()
     queue = lane(server, HandClock())
@@ -161,13 +171,53 @@ async def test_while_several_accounts_are_at_work_requests_are_short_and_all_are
         await asyncio.sleep(0)
     assert len(server.batches[0]) == 300, "alone, an account has whole requests"
     flood += [put(queue, n) for n in range(400, 700)]
-    stranger = queue.submit(b'{"n":1}', BOB)
+    for number in (1, 2):
+        quiet = queue.submit(b'{"n":%d}' % number, BOB)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert quiet.done(), "while the flood's is in flight"
+        assert server.batches[1:] == [[n] for n in range(1, number + 1)], "in a request without the flood"
     server.gate.set()
-    await stranger
-    assert 1 in server.batches[1], "the next request"
-    assert len(server.batches[1]) <= MIN_SHARED_ITEMS
     answers = await asyncio.gather(*flood)
     assert [answer.n for answer in answers] == list(range(100, 700)), "each in its order"
+    assert max(map(len, server.batches[3:])) <= MIN_SHARED_ITEMS, "others are at work: short ones"
+
+
+class SlowStore(ServiceClient):
+    """A store that answers a batch of publishes for each step it is given."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        """The publishers of each batch's items."""
+        self.steps = asyncio.Semaphore(0)
+
+    async def send(self, call: Call[Q, A], request: Q, **_: object) -> A:
+        batch = orjson.loads(call.encode(request).body or b"")
+        self.batches.append([batch["principals"][item["p"]]["id"] for item in batch["items"]])
+        await self.steps.acquire()
+        return call.decode(orjson.dumps({"results": [RESULT for _ in batch["items"]]}))
+
+
+async def test_beside_floods_of_large_messages_requests_are_short_in_bytes() -> None:
+    client, metrics = SlowStore(), Metrics()
+    store = Store(client, clock=HandClock(), metrics=metrics, background=Background(metrics))
+    large, small = KeyedNotification(body="x" * 60_000), KeyedNotification(body="x")
+    waiting = [store.enqueue_publish(who, "news", large) for _ in range(40) for who in (ANN, CAT)]
+    while not client.batches:
+        await asyncio.sleep(0)
+    waiting += [store.enqueue_publish(DAN, "news", large) for _ in range(40)]
+    while len(client.batches) < 2:
+        await asyncio.sleep(0)
+    quiet = store.enqueue_publish(BOB, "news", small)
+    while not quiet.done():
+        client.steps.release()
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert BOB.id in client.batches[2], "in the next request"
+    assert sum(map(len, client.batches[:3])) <= 12, "of 60 kB each: those in flight, and its own request"
+    for _ in range(len(waiting)):
+        client.steps.release()
+    await asyncio.gather(*waiting)
 
 
 async def test_a_request_waits_for_room_in_its_accounts_queue_and_then_is_refused(

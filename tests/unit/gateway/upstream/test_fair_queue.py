@@ -31,7 +31,9 @@ def fill(queue: FairQueue[Item], owner: str, count: int, size: int = 10) -> None
 
 
 def take(queue: FairQueue[Item], items: int = 10, size: int = 1000, share: int = 4) -> list[tuple[str, int]]:
-    return [(item.owner, item.number) for item in queue.take(items, size, share, lambda item: True)]
+    batch, owners = queue.take(items, size, share, lambda item: True)
+    queue.release(owners)
+    return [(item.owner, item.number) for item in batch]
 
 
 def test_owners_are_served_in_turn_and_each_in_order() -> None:
@@ -72,8 +74,27 @@ def test_an_owner_for_whom_there_was_no_room_is_the_first_of_the_next_batch() ->
 def test_what_nobody_waits_for_is_dropped() -> None:
     served = queue()
     fill(served, "a", 5)
-    assert [item.number for item in served.take(10, 1000, 10, lambda item: item.number % 2 == 1)] == [1, 3]
+    batch, _ = served.take(10, 1000, 10, lambda item: item.number % 2 == 1)
+    assert [item.number for item in batch] == [1, 3]
     assert len(served) == 0
+
+
+def test_nothing_more_is_taken_from_an_owner_until_its_batch_is_done() -> None:
+    served = queue()
+    fill(served, "a", 5)
+    batch, owners = served.take(10, 1000, 2, lambda item: True)
+    assert owners == ["a"]
+    fill(served, "b", 1)
+    served.push("a", Item("a", 5))
+    assert served.owners == 1
+    assert take(served) == [("b", 0)]
+    assert take(served) == []
+    fill(served, "c", 1)
+    served.release(owners)
+    assert take(served) == [("c", 0), *(("a", n) for n in range(2, 6))], "behind who waited already"
+    batch, owners = served.take(10, 1000, 4, lambda item: True)
+    served.release(owners)
+    assert served.owners == len(batch) == 0
 
 
 def test_an_owner_may_fill_its_part_only() -> None:

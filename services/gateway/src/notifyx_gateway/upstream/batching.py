@@ -1,7 +1,8 @@
 """Batches calls to the store: items of one tick, or queued while a request is in flight, share the next request.
 
-A :class:`Lane` has **one** request in flight at a time, so one owner's items take effect in the order in which they
-were queued. Its queue is bounded and serves accounts in turn (``fair_queue``). An item that waited too long is rejected
+A :class:`Lane` has **one** request of an account in flight at a time, so an account's items take effect in the order in
+which they were queued. While one account's request is in flight, the items of others go in a second one, and do not
+wait for it. The queue is bounded and serves accounts in turn (``fair_queue``). An item that waited too long is rejected
 before it is sent, when it certainly has had no effect. Each caller receives its own result or error.
 """
 
@@ -55,7 +56,8 @@ SendBatch = Callable[[Sequence[QueuedItem[R]], float], Awaitable[Sequence[R | It
 class LaneLimits:
     """Limits of a lane: of one request, and of its queue, of which one account may fill the part ``account_share``.
 
-    ``shared_seconds`` is how long a request should take while several accounts are at work.
+    ``requests`` is how many are in flight, of different accounts. ``shared_seconds`` is how long a request should take
+    while several accounts are at work.
     """
 
     max_items: int = 1000
@@ -64,6 +66,7 @@ class LaneLimits:
     max_queued_bytes: int = 32 << 20
     account_share: float = 0.25
     shared_seconds: float = 0.01
+    requests: int = 2
 
 
 DEFAULT_LIMITS = LaneLimits()
@@ -76,7 +79,7 @@ ROOM_TIMEOUT = 2.0
 
 
 class Lane(Generic[R]):
-    """A bounded queue with one batched request in flight."""
+    """A bounded queue with few batched requests in flight, of which each account has one."""
 
     def __init__(
         self,
@@ -104,15 +107,16 @@ class Lane(Generic[R]):
         self._shared_items = MIN_SHARED_ITEMS
         self._taken = asyncio.Event()
         self._tasks = background.tasks()
-        self._working = False
+        self._senders = 0
+        self._starting = False
+        """Whether a sender is about to take from the queue."""
         self._closed = False
 
     def submit(self, data: bytes, principal: Principal | None, owner: str = "", weight: int = 1) -> asyncio.Future[R]:
         """Queue an item (a JSON object); the future receives its result or its :class:`NotifyxError`.
 
-        ``owner`` is whose turn it uses, by default the principal's, ``weight`` is how many ordinary items it costs.
-        Raises :class:`TooManyRequests` if the queue is
-        full, :class:`Unavailable` after :meth:`close`.
+        ``owner`` is whose turn it uses, by default the principal's; ``weight`` is how many ordinary items it costs.
+        Raises :class:`TooManyRequests` if the queue is full, :class:`Unavailable` after :meth:`close`.
         """
         if self._closed:
             raise Unavailable("This node is stopping.")
@@ -131,9 +135,10 @@ class Lane(Generic[R]):
                 [evicted], TooManyRequests("The gateway is busy with others; try again soon.", retry_after=RETRY_AFTER)
             )
         self._crowd.note(owner, now)
-        if not self._working:
+        if not self._starting and self._senders < self._limits.requests and self._queue.owners:
             # The task starts after the callbacks of this tick, so that their items share its first request.
-            self._working = True
+            self._starting = True
+            self._senders += 1
             self._tasks.spawn("lane", self._run())
         return future
 
@@ -163,17 +168,21 @@ class Lane(Generic[R]):
         await self._tasks.settled()
 
     async def _run(self) -> None:
+        self._starting = False
         try:
-            while len(self._queue):
+            while self._queue.owners:
                 started = self._clock.monotonic()
-                batch = self._next_batch(started)
+                batch, owners = self._next_batch(started)
                 self._taken.set()
-                await self._send_batch(batch)
+                try:
+                    await self._send_batch(batch)
+                finally:
+                    self._queue.release(owners)
                 self._learn(sum(item.weight for item in batch), self._clock.monotonic() - started)
         finally:
-            self._working = False
+            self._senders -= 1
 
-    def _next_batch(self, now: float) -> list[QueuedItem[R]]:
+    def _next_batch(self, now: float) -> tuple[list[QueuedItem[R]], list[str]]:
         limits, owners = self._limits, self._queue.owners
         items = limits.max_items
         if owners > 1 or self._crowd.shared(now):

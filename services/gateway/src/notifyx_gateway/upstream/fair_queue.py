@@ -1,14 +1,15 @@
 """A bounded queue that serves its owners in turn, so that one account's flood does not make others wait. Pure.
 
-Each owner has a queue of its own, in order. A batch takes from the owners in turn, from each at most its share. What an
-owner may queue is bounded, and so is what all queue together: once that is full, the newest item of the owner with the
-longest queue makes room for an owner with less.
+Each owner has a queue of its own, in order. A batch takes from the owners in turn, from each at most its share, and
+nothing more is taken from them until it is done. So another batch can be in flight meanwhile, and holds the items of
+others alone. What an owner may queue is bounded, and so is what all queue together: once that is full, the newest item
+of the owner with the longest queue makes room for an owner with less.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from notifyx_common.errors import TooManyRequests
@@ -50,6 +51,7 @@ class FairQueue(Generic[T]):
         self._owner_bytes = int(max_bytes * owner_share)
         self._backlogs: dict[str, _Backlog[T]] = {}
         self._turns: deque[str] = deque()
+        self._held: set[str] = set()
         self._count = 0
         self._bytes = 0
 
@@ -58,7 +60,7 @@ class FairQueue(Generic[T]):
 
     @property
     def owners(self) -> int:
-        """Return how many owners have something queued."""
+        """Return how many owners have something queued that may be taken now."""
         return len(self._turns)
 
     def has_room(self, owner: str) -> bool:
@@ -86,25 +88,30 @@ class FairQueue(Generic[T]):
             evicted = self._evict(queued)
         if backlog is None:
             backlog = self._backlogs[owner] = _Backlog()
-            self._turns.append(owner)
+            if owner not in self._held:
+                self._turns.append(owner)
         backlog.items.append(item)
         backlog.bytes += size
         self._count += 1
         self._bytes += size
         return evicted
 
-    def take(self, max_items: int, max_bytes: int, share: int, wanted: Callable[[T], bool]) -> list[T]:
+    def take(
+        self, max_items: int, max_bytes: int, share: int, wanted: Callable[[T], bool]
+    ) -> tuple[list[T], list[str]]:
         """Take a batch: from each owner in turn at most ``share`` items and its part of ``max_bytes``.
 
-        Items count by their weight. Those that are not ``wanted`` any more are dropped. The batch has at least one
-        item, if one is wanted.
+        Return it with its owners, from which nothing more is taken until :meth:`release`. Items count by their weight.
+        Those that are not ``wanted`` any more are dropped. The batch has at least one item, if one is wanted.
         """
         batch: list[T] = []
+        taken_from: list[str] = []
         size = weight = 0
         owners = len(self._turns)
         owner_bytes = max_bytes // max(1, owners)
         for _ in range(owners):
-            backlog = self._backlogs[self._turns[0]]
+            owner = self._turns[0]
+            backlog = self._backlogs[owner]
             taken = taken_bytes = 0
             while backlog.items and taken < share and weight < max_items:
                 heavy, length = backlog.items[0].weight, len(backlog.items[0].data)
@@ -124,15 +131,19 @@ class FairQueue(Generic[T]):
                     taken_bytes += length
             if backlog.items and not taken:
                 break  # no room for its next item: this owner is the first of the next batch
-            self._next_turn(backlog)
-        return batch
+            self._turns.popleft()
+            self._held.add(owner)
+            taken_from.append(owner)
+            if not backlog.items:
+                del self._backlogs[owner]
+        return batch, taken_from
 
-    def _next_turn(self, backlog: _Backlog[T]) -> None:
-        owner = self._turns.popleft()
-        if backlog.items:
-            self._turns.append(owner)
-        else:
-            del self._backlogs[owner]
+    def release(self, owners: Iterable[str]) -> None:
+        """Let the next items of ``owners`` be taken, after those of the owners that wait already."""
+        for owner in owners:
+            self._held.discard(owner)
+            if owner in self._backlogs:
+                self._turns.append(owner)
 
     def _evict(self, queued: int) -> T:
         """Remove and return the newest item of the longest queue, which is longer than ``queued`` items."""

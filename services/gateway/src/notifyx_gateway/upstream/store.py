@@ -109,6 +109,9 @@ CONCURRENT_CHANGES = 4
 CONCURRENT_PAGES = 4
 """Pages of one account that a gateway reads from the store at once, by default."""
 
+BYTES_OF_AN_ITEM = 4 << 10
+"""Bytes of a publish that cost the store as much as one more short publish."""
+
 SEQS_OF_AN_ITEM = 10
 """Single seqs that cost the store as much as one more acknowledgement."""
 
@@ -216,7 +219,7 @@ class Store:
         # Only the fields of this type: a request may have more, which are not for the store.
         content = _KEYED.dump_json(notification, exclude_defaults=True)
         data = b'{"topic":%b,%b' % (orjson.dumps(topic), content[1:])
-        return _lane(self._publishes, topic).submit(data, principal)
+        return _lane(self._publishes, topic).submit(data, principal, weight=1 + len(data) // BYTES_OF_AN_ITEM)
 
     async def publish(self, principal: Principal, topic: str, notification: KeyedNotification) -> PublishResult:
         """Publish; return once the notification is committed."""
