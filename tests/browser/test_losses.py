@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import aiohttp
@@ -155,6 +156,38 @@ async def test_a_list_that_could_not_be_loaded_loads_by_itself(browser: Browser,
         await expect(quin.page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
         await expect(quin.page.get_by_role("article", name="There all the time")).to_be_visible()
         assert len(refused) == 2
+
+
+async def test_what_is_not_known_is_not_none(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "ruth") as ruth:
+        page, answering = ruth.page, asyncio.Event()
+
+        async def hang(route: Route) -> None:
+            await answering.wait()
+            await route.continue_()
+
+        async def away(route: Route) -> None:
+            problem = {"status": 503, "code": "unavailable", "detail": "Topics cannot be reached at the moment."}
+            await route.fulfill(status=503, json=problem)
+
+        await page.route("**/api/v1/me", hang)
+        await page.route(re.compile(r"/api/v1/(subscriptions|inbox\?.*|topics\?.*)$"), away)
+        await ruth.go("/inbox")
+        await expect(page.get_by_text("The server has not answered yet.")).to_be_visible()
+        answering.set()
+        await expect(page.get_by_role("alert")).to_contain_text("Topics cannot be reached at the moment.")
+        await expect(page.get_by_text("Unread: not known yet")).to_be_visible()
+        await expect(page.get_by_text("Partly working")).to_be_visible()
+        for claim in ("Nothing unread", "No topics yet", "Nothing here yet", "Live"):
+            assert await page.get_by_text(claim, exact=True).count() == 0, claim
+        await page.get_by_role("link", name="Topics", exact=True).click()
+        await expect(page.get_by_role("main")).to_contain_text("Topics cannot be reached at the moment.")
+        assert await page.get_by_text("There are no topics yet").count() == 0
+        await page.unroute_all()
+        await ruth.live()
+        await expect(page.get_by_role("link", name="deploys", exact=True)).to_be_visible()
+        await page.get_by_role("link", name="Inbox").click()
+        await expect(page.get_by_text("Nothing unread")).to_be_visible()
 
 
 async def test_a_part_that_could_not_be_loaded_takes_nothing_away(browser: Browser, platform: Platform) -> None:

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { arrived, EMPTY, older, place, reaches, refreshed, without, withoutRemoved } from "@/model/inbox";
-import { among, badge, counted, lowered, total } from "@/model/unread";
+import { linkOf } from "@/model/link";
+import { listed } from "@/model/sidebar";
+import { among, badge, counted, countOf, lowered, toAcknowledge, total, UNKNOWN } from "@/model/unread";
 import { note } from "./notifications";
 
 const inboxNote = (topic: string, seq: number, at: number) => ({
@@ -46,12 +48,39 @@ describe("the inbox", () => {
 
 describe("unread counts", () => {
   it("add up, go down by what is acknowledged, and never below nothing", () => {
-    let unread = counted(counted(new Map(), "a", 3), "b", 1);
+    let unread = counted(counted(among(UNKNOWN, new Set(["a", "b"])), "a", 3), "b", 1);
     expect(total(unread)).toBe(4);
     unread = lowered(unread, "a", 5);
-    expect(unread.get("a")).toBe(0);
+    expect(countOf(unread, "a")).toBe(0);
     expect(lowered(unread, "unknown", 1)).toBe(unread);
     expect(total(among(unread, new Set(["b"])))).toBe(1);
     expect([badge(999), badge(1000)]).toEqual(["999", "999+"]);
+  });
+
+  it("are not known, which is not none, until every subscription's was read", () => {
+    const some = counted(UNKNOWN, "a", 0);
+    expect([total(some), countOf(some, "a"), countOf(some, "b")]).toEqual([undefined, 0, undefined]);
+    expect(toAcknowledge(countOf(some, "b"), 0)).toEqual({ words: "Unread: not known yet", idle: true });
+    const all = among(some, new Set(["a", "b"]));
+    expect([total(all), countOf(all, "b")]).toEqual([0, 0]);
+    expect([toAcknowledge(0, 0), toAcknowledge(0, 2), toAcknowledge(3, 0)].map(({ words }) => words)).toEqual([
+      "All read",
+      "Acknowledge",
+      "Acknowledge 3",
+    ]);
+  });
+
+  it("put topics with something unread first in the side bar", () => {
+    const counts = counted(counted(among(UNKNOWN, new Set()), "ops.b", 2), "ops.a", 0);
+    expect(listed(["web", "ops.a", "ops.b"], counts, "")).toEqual(["ops.b", "ops.a", "web"]);
+    expect(listed(["web", "ops.a", "ops.b"], counts, " OPS")).toEqual(["ops.b", "ops.a"]);
+    expect(listed(["b", "a"], UNKNOWN, "")).toEqual(["a", "b"]);
+  });
+
+  it("and the link to the server are not said to be live while they are not", () => {
+    expect(linkOf("live", true, false)).toBe("live");
+    expect(linkOf("live", false, false)).toBe("connecting");
+    expect(linkOf("live", true, true)).toBe("troubled");
+    expect(linkOf("offline", true, true)).toBe("offline");
   });
 });

@@ -1,20 +1,30 @@
 /** The REST API with its types, signed in as {@link Session} says. */
 import createClient, { type Client } from "openapi-fetch";
-import { ApiError } from "./errors";
+import { ApiError, sentence } from "./errors";
 import { fetchInTime, read } from "./http";
+import type { Observable } from "./observable";
 import type { paths } from "./schema";
 import type { Session } from "./session";
 
 export type Api = Client<paths>;
 
-/** A client whose calls throw {@link ApiError} for every answer that is not good: `data` is then always there. */
-export function createApi(session: Session): Api {
+/**
+ * A client whose calls throw {@link ApiError} for every answer that is not good: `data` is then always there. `trouble` is
+ * set to why the newest call failed that would succeed later, and to nothing by the next that does not.
+ */
+export function createApi(session: Session, trouble: Observable<string>): Api {
   return createClient<paths>({
     baseUrl: location.origin,
     fetch: async (request) => {
-      const response = await authorised(session, request);
-      if (!response.ok) await read(response);
-      return response;
+      try {
+        const response = await authorised(session, request);
+        if (!response.ok) await read(response);
+        trouble.set("");
+        return response;
+      } catch (error) {
+        if (error instanceof ApiError) trouble.set(error.outage ? sentence(error) : "");
+        throw error;
+      }
     },
   });
 }

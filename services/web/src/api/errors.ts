@@ -19,9 +19,14 @@ export class ApiError extends Error {
     super(message);
   }
 
+  /** Whether the server, or a part of it, is away. */
+  get outage(): boolean {
+    return this.status === 0 || this.status >= 500;
+  }
+
   /** Whether the same request may succeed later, without anybody changing anything. */
   get passes(): boolean {
-    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+    return this.outage || this.status === 408 || this.status === 429;
   }
 }
 

@@ -33,7 +33,12 @@ export async function read(response: Response): Promise<unknown> {
 }
 
 /** How long to wait after `failures` tries in a row, in milliseconds; `random` is from 0 to 1. */
-export function pauseAfter(failures: number, retryAfter: number | undefined, random: number): number {
-  const longest = Math.min(500 * 2 ** failures, 15_000);
+export function pauseAfter(
+  failures: number,
+  retryAfter: number | undefined,
+  random: number,
+  longestMs = 15_000,
+): number {
+  const longest = Math.min(500 * 2 ** failures, longestMs);
   return Math.max((retryAfter ?? 0) * 1000, longest * (0.5 + random / 2));
 }

@@ -3,13 +3,14 @@ import { Notifications } from "@mantine/notifications";
 import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
 import { Suspense, useEffect, useMemo } from "react";
 import { createApi } from "@/api/client";
-import { ApiError, sentence } from "@/api/errors";
 import { fetchInTime, read } from "@/api/http";
+import { Observable } from "@/api/observable";
 import { Session } from "@/api/session";
 import type { ClientConfig } from "@/api/types";
 import { Fallible } from "@/components/Fallible";
 import { lazyPart } from "@/components/parts";
 import { Waiting } from "@/components/Waiting";
+import { meQuery, problemOf, tried } from "@/context/queries";
 import { ServicesContext, useObservable } from "@/context/services";
 import { styleNonce, theme } from "./theme";
 
@@ -21,12 +22,14 @@ const queries = new QueryClient({
     queries: {
       staleTime: 30_000,
       networkMode: "always",
-      retry: (failures, error) => failures < 4 && error instanceof ApiError && error.passes,
-      retryDelay: (failures) => Math.min(300 * 2 ** failures, 5_000) * (0.5 + Math.random() / 2),
+      ...tried(),
     },
     mutations: { networkMode: "always" },
   },
 });
+
+/** Between tries while there is no page yet: somebody is watching. */
+const LONGEST_PAUSE_MS = 5_000;
 
 export function App() {
   return (
@@ -44,30 +47,32 @@ export function App() {
 /** Nothing is shown before it is known where the socket is and who is signed in. */
 function Start() {
   const session = useMemo(() => new Session(), []);
-  const api = useMemo(() => createApi(session), [session]);
+  const trouble = useMemo(() => new Observable(""), []);
+  const api = useMemo(() => createApi(session, trouble), [session, trouble]);
   const state = useObservable(session.state);
   const config = useQuery({
     queryKey: ["config"],
     queryFn: readConfig,
     staleTime: Number.POSITIVE_INFINITY,
-    retry: (_, error) => error instanceof ApiError && error.passes,
+    ...tried(LONGEST_PAUSE_MS),
   });
   const resumed = useQuery({
     queryKey: ["session", state],
     queryFn: async () => (await session.token()) !== "",
     enabled: state === "unknown",
-    retry: (_, error) => error instanceof ApiError && error.passes,
+    ...tried(LONGEST_PAUSE_MS),
   });
   useEffect(() => {
     // What one user saw is not for the next.
     if (state === "signed-out") queries.removeQueries({ predicate: (query) => query.queryKey[0] !== "config" });
   }, [state]);
-  const error = config.failureReason ?? (state === "unknown" ? resumed.failureReason : null);
+  // Beside the parts of the page that show it.
+  useQuery({ ...meQuery(api), ...tried(LONGEST_PAUSE_MS), enabled: state === "signed-in" });
   if (config.data === undefined || state === "unknown") {
-    return <Waiting problem={error === null ? "" : sentence(error)} />;
+    return <Waiting problem={problemOf(config) || (state === "unknown" ? problemOf(resumed) : "")} />;
   }
   return (
-    <ServicesContext value={{ session, api, config: config.data }}>
+    <ServicesContext value={{ session, api, config: config.data, trouble }}>
       <Suspense fallback={<Waiting problem="" />}>{state === "signed-out" ? <SignInPage /> : <SignedIn />}</Suspense>
     </ServicesContext>
   );

@@ -1,27 +1,33 @@
-import { useObservable, useOwn } from "@/context/services";
+import { useObservable, useOwn, useServices } from "@/context/services";
+import { linkOf } from "@/model/link";
 import { plural } from "@/model/text";
 import classes from "./ConnectionBadge.module.css";
 
 const WORDS = {
   live: ["Live", "Connected: what happens shows here at once."],
-  connecting: ["Connecting", "The connection is being made."],
+  connecting: ["Connecting", "The connection is being made. What is new does not show here yet."],
+  troubled: ["Partly working", "Connected, but a part of the server is away: not all that is new may show here."],
   offline: ["Offline", "Not connected: trying again. What you do is kept and sent when the connection is back."],
 } as const;
 
 /** Whether this window is connected, and what waits to be sent. Always in sight. */
 export function ConnectionBadge() {
   const { live } = useOwn();
-  const state = useObservable(live.connection.state);
-  const { entries, problem } = useObservable(live.outbox.state);
+  const { trouble } = useServices();
+  const problem = useObservable(trouble);
+  const fed = useObservable(live.connection.fed);
+  const state = linkOf(useObservable(live.connection.state), useObservable(live.own).joined, problem !== "" || !fed);
+  const { entries, problem: sending } = useObservable(live.outbox.state);
   const [word, explanation] = WORDS[state];
+  const why = sending || problem;
   const waiting = entries.filter((entry) => entry.problem === undefined && entry.triedAt !== undefined).length;
-  const held = problem !== "" || state !== "live" ? waiting : 0;
+  const held = sending !== "" || state !== "live" ? waiting : 0;
   return (
     <div
       className={classes.badge}
       data-state={state}
       role="status"
-      title={problem === "" ? explanation : `${explanation} ${problem}`}
+      title={why === "" ? explanation : `${explanation} ${why}`}
     >
       <span className={classes.dot} />
       {word}

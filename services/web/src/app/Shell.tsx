@@ -75,7 +75,7 @@ function Sidebar() {
 function TopBar() {
   const [opened, { open, close }] = useDisclosure();
   const { live } = useOwn();
-  const unread = total(useObservable(live.unread));
+  const unread = total(useObservable(live.unread)) ?? 0;
   return (
     <header className={classes.bar}>
       <ActionIcon variant="subtle" color="gray" size="lg" onClick={open} aria-label={menuLabel(unread)}>

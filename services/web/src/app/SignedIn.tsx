@@ -1,21 +1,20 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { data } from "@/api/client";
-import { ApiError, sentence } from "@/api/errors";
 import type { User } from "@/api/types";
 import { notify } from "@/components/notify";
 import { loadPartsSoon } from "@/components/parts";
 import { Waiting } from "@/components/Waiting";
-import { meQuery, subscriptionsQuery, useChangesElsewhere } from "@/context/queries";
-import { OwnContext, useServices } from "@/context/services";
+import { meQuery, problemOf, subscriptionsQuery, useChangesElsewhere } from "@/context/queries";
+import { OwnContext, useObservable, useServices } from "@/context/services";
 import { type Arrivals, Live } from "@/model/live";
 import { plural, timeZone } from "@/model/text";
 import { Shell } from "./Shell";
 
 export default function SignedIn() {
   const { api } = useServices();
-  const me = useQuery({ ...meQuery(api), retry: (_, error) => error instanceof ApiError && error.passes });
-  if (me.data === undefined) return <Waiting problem={me.failureReason === null ? "" : sentence(me.failureReason)} />;
+  const me = useQuery(meQuery(api));
+  if (me.data === undefined) return <Waiting problem={problemOf(me)} />;
   return <WithLive key={me.data.id} user={me.data} />;
 }
 
@@ -25,6 +24,7 @@ function WithLive({ user }: { user: User }) {
   useChangesElsewhere();
   useEffect(loadPartsSoon, []);
   useTimeZoneOnce(user);
+  useRecovery();
   const subscriptions = useQuery(subscriptionsQuery(api));
   useEffect(() => {
     if (live !== null && subscriptions.data !== undefined) live.subscriptions(subscriptions.data);
@@ -35,6 +35,17 @@ function WithLive({ user }: { user: User }) {
       <Shell />
     </OwnContext>
   );
+}
+
+/** Finds out when the server is well again, which no page may ask for: what it says of the connection is to be true. */
+function useRecovery(): void {
+  const { trouble } = useServices();
+  const queries = useQueryClient();
+  const troubled = useObservable(trouble) !== "";
+  useEffect(() => {
+    if (troubled) void queries.invalidateQueries({ queryKey: ["subscriptions"] });
+    else void queries.invalidateQueries({ predicate: (query) => query.state.fetchFailureCount > 0 });
+  }, [troubled, queries]);
 }
 
 /** Says in which time zone this user is, where that is not known: emails have times in it. */

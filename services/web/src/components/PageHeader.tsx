@@ -9,7 +9,7 @@ interface Props {
   /** What one can do here. */
   children?: ReactNode;
   /** Stands before the name of the program in the window's title. */
-  unread?: number;
+  unread?: number | undefined;
 }
 
 /** The top of each page: what it is, and what can be done with it. */

@@ -1,15 +1,23 @@
 import { Button, EmptyState, Loader } from "@mantine/core";
 import { IconPlugConnectedX } from "@tabler/icons-react";
+import { unknownWords, useSlow } from "./useSlow";
 import classes from "./Waiting.module.css";
 
 /** The page before there is anything to show: loading, or the problem that keeps it from loading. */
 export function Waiting({ problem }: { problem: string }) {
+  const slow = useSlow();
+  const words = unknownWords(problem, slow);
   return (
-    <main className={classes.waiting} aria-busy={problem === ""}>
-      {problem === "" ? (
+    <main className={classes.waiting} aria-busy={words === ""}>
+      {words === "" ? (
         <Loader aria-label="Loading" />
       ) : (
-        <EmptyState icon={<IconPlugConnectedX />} title={problem} description="It is tried again by itself.">
+        <EmptyState
+          role="status"
+          icon={<IconPlugConnectedX />}
+          title={words}
+          description="It is tried again by itself."
+        >
           <Button variant="default" onClick={() => location.reload()}>
             Try now
           </Button>

@@ -1,7 +1,24 @@
 /** What the pages read from the API, by name; and telling this window and the others that it changed. */
-import { queryOptions, useQueryClient } from "@tanstack/react-query";
+import { queryOptions, type UseQueryResult, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect } from "react";
 import { type Api, data } from "@/api/client";
+import { ApiError, sentence } from "@/api/errors";
+import { pauseAfter } from "@/api/http";
+
+/**
+ * How reads are tried again: for as long as a later try may succeed, so that a page recovers by itself. A read that is
+ * still tried has no `error`; {@link problemOf} says why it failed so far.
+ */
+export const tried = (longestMs?: number) => ({
+  retry: (_: number, error: Error) => error instanceof ApiError && error.passes,
+  retryDelay: (failures: number, error: Error) =>
+    pauseAfter(failures, error instanceof ApiError ? error.retryAfter : undefined, Math.random(), longestMs),
+});
+
+/** Why something is not known yet; empty where it is, or where no try has failed. */
+export function problemOf(query: Pick<UseQueryResult, "data" | "failureReason">): string {
+  return query.data !== undefined || query.failureReason === null ? "" : sentence(query.failureReason);
+}
 
 export const subscriptionsQuery = (api: Api) =>
   queryOptions({

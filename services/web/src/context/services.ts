@@ -10,6 +10,8 @@ export interface Services {
   readonly session: Session;
   readonly api: Api;
   readonly config: ClientConfig;
+  /** Why the newest request failed, for as long as that is the server's state; empty while it answers. */
+  readonly trouble: Observable<string>;
 }
 
 /** Of the one who is signed in. */

@@ -5,6 +5,7 @@ export const KEYS: readonly (readonly [readonly string[], string])[] = [
   [["Enter"], "Open it, or close it"],
   [["a"], "Acknowledge it"],
   [["/"], "Search topics, on their page"],
+  [["Ctrl", "K"], "Go to one of your topics"],
   [["Ctrl", "Enter"], "Publish what you wrote"],
   [["?"], "Show these keys"],
 ];

@@ -10,8 +10,8 @@ import { Alerter } from "./alerter";
 import { Drafts } from "./drafts";
 import { InboxFeed } from "./inboxFeed";
 import { Outbox } from "./sender";
-import { type FeedEvents, TopicFeed } from "./topicFeed";
-import { among, counted, lowered, type Unread } from "./unread";
+import { type FeedEvents, type FeedStatus, TopicFeed } from "./topicFeed";
+import { among, type Counts, counted, lowered, UNKNOWN } from "./unread";
 
 /** Subscriptions that are followed by channels of their own; a socket has at most 100. */
 const MOST_FOLLOWED = 80;
@@ -33,9 +33,9 @@ export interface LiveWants {
 
 export class Live implements FeedEvents {
   readonly book = new Observable<AckBook>(new Map());
-  readonly unread = new Observable<Unread>(new Map());
+  readonly unread = new Observable<Counts>(UNKNOWN);
   /** What was removed before the user read it, of each topic. */
-  readonly expired = new Observable<Unread>(new Map());
+  readonly expired = new Observable<Counts>(UNKNOWN);
   readonly connection: Connection;
   readonly inbox: InboxFeed;
   readonly unreadInbox: InboxFeed;
@@ -43,6 +43,8 @@ export class Live implements FeedEvents {
   readonly alerter: Alerter;
   readonly drafts: Drafts;
   readonly ownInbox: string;
+  /** How this window follows the user's own channel: without it, nothing is live. */
+  readonly own: Observable<FeedStatus>;
 
   readonly #user: User;
   readonly #api: Api;
@@ -72,6 +74,7 @@ export class Live implements FeedEvents {
     this.drafts = new Drafts(sessionStorage, user.id);
     this.alerter = new Alerter(user.id, (topic) => this.nameOf(topic));
     const own = this.#follow(this.ownInbox);
+    this.own = own.status;
     own.channel.on("unread", (push: UnreadPush) => this.#counted(push));
     this.#cleanup.push(
       session.accessToken.subscribe((token) => {
@@ -173,7 +176,7 @@ export class Live implements FeedEvents {
   setUnread(topic: string, unread: number, expired = 0): void {
     if (!this.isSubscribed(topic)) return;
     this.unread.update((known) => counted(known, topic, unread));
-    if (expired > (this.expired.get().get(topic) ?? 0)) this.#lookForRemoved(topic).catch(() => undefined);
+    if (expired > (this.expired.get().of.get(topic) ?? 0)) this.#lookForRemoved(topic).catch(() => undefined);
     this.expired.update((known) => counted(known, topic, expired));
   }
 

@@ -2,6 +2,7 @@
 import { type Channel, Socket } from "phoenix";
 import { Observable } from "@/api/observable";
 import type { Session } from "@/api/session";
+import { heartbeatAnswer } from "./messages";
 
 export type ConnectionState = "connecting" | "live" | "offline";
 
@@ -16,6 +17,8 @@ const PROBE_MS = 4_000;
 
 export class Connection {
   readonly state = new Observable<ConnectionState>("connecting");
+  /** Whether what is new reaches the gateway, as its answer to the last heartbeat says. */
+  readonly fed = new Observable(true);
   readonly #session: Session;
   readonly #socket: Socket;
   readonly #cleanup: (() => void)[] = [];
@@ -32,7 +35,14 @@ export class Connection {
       reconnectAfterMs: (tries) => jittered(Math.min(100 * 2 ** Math.min(tries, 10), LONGEST_PAUSE_MS)),
       rejoinAfterMs: (tries) => jittered(Math.min(500 * 2 ** Math.min(tries, 10), 10_000)),
     });
-    this.#socket.onOpen(() => this.state.set("live"));
+    this.#socket.onOpen(() => {
+      this.fed.set(true);
+      this.state.set("live");
+    });
+    this.#socket.onMessage((message) => {
+      const live = heartbeatAnswer(message);
+      if (live !== undefined) this.fed.set(live);
+    });
     this.#socket.onClose(() => this.#lost());
     this.#socket.onError(() => this.#lost());
     this.#listen(window, "online", () => this.#look());

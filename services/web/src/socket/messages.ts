@@ -24,6 +24,13 @@ export interface UnreadPush {
   readonly expired?: number;
 }
 
+/** Whether what is new reaches the gateway, if `message` answers a heartbeat. */
+export function heartbeatAnswer(message: object): boolean | undefined {
+  const { topic, event, payload } = message as { topic?: string; event?: string; payload?: unknown };
+  if (topic !== "phoenix" || event !== "phx_reply") return undefined;
+  return (payload as { response?: { live?: boolean } }).response?.live !== false;
+}
+
 export interface Refusal {
   readonly code?: string;
   readonly reason?: string;

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
 import pytest
 
+from notifyx_gateway.delivery import feed_client
 from notifyx_gateway.delivery.hub import HubSettings
 from support.memory_store import FeedConnection, MemoryStore
 from support.patience import until
@@ -93,6 +95,26 @@ async def test_acks_and_subscriptions_of_the_break_are_told(gateway: Gateway, me
         await channel.until(lambda c: ("acked", {"up_to": 4, "seqs": [], "unread": 1, "expired": 0}) in c.events)
         await me.until(lambda c: ("unread", {"topic": "news", "unread": 1, "expired": 0}) in c.events)
         await me.until(lambda c: ("unread", {"topic": "other", "unread": 2, "expired": 0}) in c.events)
+
+
+async def test_a_heartbeat_tells_that_nothing_new_can_arrive(
+    gateway: Gateway, memory: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_client, "AWAY_AFTER", 0.0)
+    async with PhoenixClient(gateway.url, "user.ann") as ann:
+
+        async def heartbeat() -> dict[str, Any]:
+            return await ann.request("", ann.next_ref(), "phoenix", "heartbeat", {})
+
+        await until(lambda: gateway.hub.feed.connected_to is not None)
+        assert await heartbeat() == {}
+        memory.accepting_feeds = False
+        await memory.break_feeds()
+        await until(lambda: gateway.hub.feed.connected_to is None)
+        assert await heartbeat() == {"live": False}
+        memory.accepting_feeds = True
+        await until(lambda: gateway.hub.feed.connected_to is not None)
+        assert await heartbeat() == {}
 
 
 async def test_a_topic_deleted_during_the_break_is_told(gateway: Gateway, memory: MemoryStore) -> None:

@@ -47,6 +47,8 @@ def ok(join_ref: str | None, ref: str, topic: str, response: Any = None) -> list
 def test_heartbeat_is_answered() -> None:
     effects = ChannelSet().receive(Message(None, "7", "phoenix", "heartbeat", {}))
     assert sent(effects) == [ok(None, "7", "phoenix")]
+    effects = ChannelSet(is_away=lambda: True).receive(Message(None, "8", "phoenix", "heartbeat", {}))
+    assert sent(effects) == [ok(None, "8", "phoenix", {"live": False})]
 
 
 def test_a_join_is_answered_then_live_then_early_messages() -> None:

@@ -47,6 +47,9 @@ MAX_MESSAGE = 64 << 20
 MAX_PENDING_MESSAGES = 2000
 RECONNECTS = Backoff(0.02, 1.0)
 """Pauses before the next attempt to connect."""
+AWAY_AFTER = 2.0
+"""Seconds after which a lost connection is more than a reconnect."""
+
 STEADY_SECONDS = 5.0
 """Seconds after which a connection counts as stable: the pause after its end is the shortest again."""
 
@@ -117,6 +120,7 @@ class FeedClient:
         self._filled_gaps = metrics.counter("notifyx_feed_gaps_healed_total")
         self.connected_to: Endpoint | None = None
         """The store node that the feed is connected to; ``None`` while disconnected."""
+        self._lost_at = clock.monotonic()
 
     async def __aenter__(self) -> Self:
         self._tasks.endless("feed", self._run())
@@ -126,6 +130,11 @@ class FeedClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._tasks.close()
+
+    @property
+    def away(self) -> bool:
+        """Whether the feed has been disconnected for longer than a reconnect takes: nothing new can arrive."""
+        return self.connected_to is None and self._clock.monotonic() - self._lost_at > AWAY_AFTER
 
     def watch(self, topic: str, topic_id: str, after: int) -> None:
         """Watch ``topic`` from the seq after ``after``; replaces an earlier watch of that name."""
@@ -215,6 +224,7 @@ class FeedClient:
             reasons = [str(error) or type(error).__name__ for error in errors.exceptions]
         finally:
             self.connected_to = None
+            self._lost_at = self._clock.monotonic()
             self._broken = None
             if broken.done() and not broken.cancelled():
                 broken.exception()  # another part may have failed in the same instant

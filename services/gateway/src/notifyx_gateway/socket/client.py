@@ -156,7 +156,7 @@ class ConnectedClient:
         """``key`` is the verified credential if it has to be verified remotely, again and again."""
         self.transport = transport
         self.context = context
-        self.channel_set = ChannelSet(context.settings.max_channels)
+        self.channel_set = ChannelSet(context.settings.max_channels, lambda: context.hub.feed.away)
         self._make = make
         self._key = key
         self._check_at: float

@@ -7,7 +7,7 @@ makes it raise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -101,13 +101,15 @@ Effect = Send | CheckJoin | Close | StartDelivery | HandleMessage
 class ChannelSet:
     """The channels of one connection."""
 
-    __slots__ = ("_max_channels", "channels", "queued")
+    __slots__ = ("_is_away", "_max_channels", "channels", "queued")
 
-    def __init__(self, max_channels: int = 100) -> None:
+    def __init__(self, max_channels: int = 100, is_away: Callable[[], bool] = lambda: False) -> None:
+        """``is_away`` returns whether nothing new can arrive at present; the answer to a heartbeat says so."""
         self.channels: dict[str, Channel] = {}
         self.queued = 0
         """Number of messages that are queued until the joins of their channels are answered."""
         self._max_channels = max_channels
+        self._is_away = is_away
 
     def receive(self, message: Message) -> Sequence[Effect]:
         """Return the effects of a message from the client."""
@@ -155,7 +157,7 @@ class ChannelSet:
 
     def _phoenix(self, message: Message) -> Sequence[Effect]:
         if message.event == "heartbeat":
-            return _answer(message, "ok", {}, message.join_ref)
+            return _answer(message, "ok", {"live": False} if self._is_away() else {}, message.join_ref)
         return _answer(message, "error", {"code": "unmatched_topic", "reason": "unmatched topic"})
 
     def _join(self, message: Message) -> Sequence[Effect]:

@@ -6,6 +6,7 @@ import { fetchInTime, read } from "@/api/http";
 import type { SignedUp } from "@/api/schema";
 import { Brand } from "@/components/Brand";
 import { notify } from "@/components/notify";
+import { NO_ANSWER, useSlow } from "@/components/useSlow";
 import { useObservable, useServices } from "@/context/services";
 import classes from "./SignInPage.module.css";
 
@@ -38,6 +39,7 @@ function Form({ signingUp }: { signingUp: boolean }) {
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
+  const slow = useSlow(busy);
   const wrong = (field: string) =>
     error instanceof ApiError ? error.fields.find((one) => one.field === field)?.reason : undefined;
   const general = error !== null && !(error instanceof ApiError && error.fields.length > 0) ? sentence(error) : "";
@@ -103,6 +105,11 @@ function Form({ signingUp }: { signingUp: boolean }) {
           onChange={(event) => setPassword(event.currentTarget.value)}
           error={wrong("password")}
         />
+        {slow && (
+          <Text size="sm" c="dimmed" role="status">
+            {NO_ANSWER} It may still come; nothing is sent twice.
+          </Text>
+        )}
         <Button type="submit" loading={busy} fullWidth>
           {signingUp ? "Create account" : "Sign in"}
         </Button>

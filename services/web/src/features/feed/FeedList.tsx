@@ -1,10 +1,11 @@
-import { Button, Loader } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { IconArrowUp } from "@tabler/icons-react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type ReactNode, useCallback, useEffect, useRef, useState } from "react";
 import { ApiError, sentence } from "@/api/errors";
 import { pauseAfter } from "@/api/http";
 import type { Notification } from "@/api/types";
+import { Loading } from "@/components/Loading";
 import { notifyError } from "@/components/notify";
 import { useNow } from "@/components/useNow";
 import { useObservable, useOwn } from "@/context/services";
@@ -171,11 +172,7 @@ export function FeedList(props: Props) {
           })}
         </div>
         {shown.length === 0 && complete && <div className={classes.empty}>{empty}</div>}
-        {!complete && problem === "" && (
-          <div className={classes.more}>
-            <Loader size="sm" aria-label="Loading older notifications" />
-          </div>
-        )}
+        {!complete && problem === "" && <Loading label="Loading older notifications" />}
         {problem !== "" && (
           <div className={classes.more} role="alert">
             {problem}

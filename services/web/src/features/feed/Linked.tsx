@@ -1,10 +1,11 @@
 /** What a link leads to, where the list does not show it: far back, or not there any more. */
-import { Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { type Api, data } from "@/api/client";
 import { sentence } from "@/api/errors";
+import { Loading } from "@/components/Loading";
 import { notifyError } from "@/components/notify";
 import { useNow } from "@/components/useNow";
+import { problemOf } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { isAcked } from "@/model/acks";
 import type { Whereabouts } from "@/model/linked";
@@ -36,7 +37,8 @@ function Apart({ topic, seq, marks }: Omit<Props, "where">) {
   const book = useObservable(live.book);
   const now = useNow();
   const found = useQuery({ queryKey: ["notification", topic, seq], queryFn: () => read(api, topic, seq) });
-  if (found.data === undefined && found.error === null) return <Skeleton height={66} m="sm" />;
+  if (found.data === undefined && found.error === null)
+    return <Loading label="Loading the notification" problem={problemOf(found)} />;
   if (found.data == null) {
     return (
       <p className={classes.notice} role="status">

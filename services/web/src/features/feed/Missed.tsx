@@ -1,14 +1,14 @@
 import { Alert } from "@mantine/core";
 import { useObservable, useOwn } from "@/context/services";
 import { missed } from "@/model/text";
-import { total } from "@/model/unread";
+import { countOf, total } from "@/model/unread";
 
 /** Says how many notifications of one topic, or of all, were removed before the user read them. */
 export function Missed({ topic }: { topic?: string }) {
   const { live } = useOwn();
   const expired = useObservable(live.expired);
-  const count = topic === undefined ? total(expired) : (expired.get(topic) ?? 0);
-  if (count === 0) return null;
+  const count = topic === undefined ? total(expired) : countOf(expired, topic);
+  if (count === undefined || count === 0) return null;
   return (
     <Alert color="yellow" m="sm" role="status">
       {missed(count)}

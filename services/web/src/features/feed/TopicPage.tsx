@@ -15,6 +15,7 @@ import { Pending } from "@/features/publish/Pending";
 import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
 import { plural } from "@/model/text";
 import type { TopicFeed } from "@/model/topicFeed";
+import { countOf, toAcknowledge } from "@/model/unread";
 import { Feed } from "./Feed";
 import { Missed } from "./Missed";
 import { useAcknowledgeAll } from "./useAcknowledgeAll";
@@ -43,8 +44,9 @@ function Page({ name, feed, seq, topic, problem }: Props) {
   const { api } = useServices();
   const status = useObservable(feed.status);
   const { head } = useObservable(feed.feed);
-  const unread = useObservable(live.unread).get(name) ?? 0;
-  const expired = useObservable(live.expired).get(name) ?? 0;
+  const unread = countOf(useObservable(live.unread), name);
+  const expired = countOf(useObservable(live.expired), name);
+  const acknowledge = toAcknowledge(unread, expired);
   const [writing, setWriting] = useState(false);
   const acknowledgeAll = useAcknowledgeAll();
   const subscriptions = useQuery(subscriptionsQuery(api));
@@ -69,7 +71,7 @@ function Page({ name, feed, seq, topic, problem }: Props) {
     <>
       <PageHeader
         title={topic?.title || name}
-        unread={subscribed ? unread : 0}
+        unread={subscribed ? unread : undefined}
         note={topic && <Note topic={topic} count={Math.max(head ?? 0, topic.last_seq)} />}
       >
         {subscribed && (
@@ -78,10 +80,10 @@ function Page({ name, feed, seq, topic, problem }: Props) {
               size="xs"
               variant="default"
               leftSection={<IconChecks size={15} />}
-              disabled={unread + expired === 0}
+              disabled={acknowledge.idle}
               onClick={() => acknowledgeAll(name).catch(notifyError)}
             >
-              {unread > 0 ? `Acknowledge ${unread}` : expired > 0 ? "Acknowledge" : "All read"}
+              {acknowledge.words}
             </Button>
           </Tooltip>
         )}

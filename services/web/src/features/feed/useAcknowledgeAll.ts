@@ -8,7 +8,7 @@ export function useAcknowledgeAll(): (topic?: string) => Promise<void> {
   const { api } = useServices();
   return useCallback(
     async (only?: string) => {
-      const counts = [...live.unread.get(), ...live.expired.get()];
+      const counts = [...live.unread.get().of, ...live.expired.get().of];
       const some = new Set(counts.filter(([, count]) => count > 0).map(([topic]) => topic));
       for (const topic of only === undefined ? some : [only]) {
         let head = live.headOf(topic);

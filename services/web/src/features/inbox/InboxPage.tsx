@@ -3,9 +3,10 @@ import { IconChecks, IconInbox } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useCallback, useMemo, useState } from "react";
 import { Link } from "wouter";
+import { Loading } from "@/components/Loading";
 import { notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
-import { subscriptionsQuery } from "@/context/queries";
+import { problemOf, subscriptionsQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { FeedList } from "@/features/feed/FeedList";
 import { InboxFull } from "@/features/feed/InboxFull";
@@ -23,11 +24,7 @@ export default function InboxPage() {
   const acknowledgeAll = useAcknowledgeAll();
   return (
     <>
-      <PageHeader
-        title="Inbox"
-        unread={unread}
-        note={unread === 0 ? "Nothing unread" : `${plural(unread, "notification")} unread`}
-      >
+      <PageHeader title="Inbox" unread={unread} note={unreadWords(unread)}>
         <SegmentedControl
           size="xs"
           aria-label="Show"
@@ -42,7 +39,7 @@ export default function InboxPage() {
           size="xs"
           variant="default"
           leftSection={<IconChecks size={15} />}
-          disabled={unread + expired === 0}
+          disabled={!unread && !expired}
           onClick={() => acknowledgeAll().catch(notifyError)}
         >
           Acknowledge all
@@ -53,6 +50,12 @@ export default function InboxPage() {
       {filter === "all" ? <Everything /> : <OnlyUnread />}
     </>
   );
+}
+
+/** Nothing unread is something else than not known. */
+function unreadWords(unread: number | undefined): string {
+  if (unread === undefined) return "Unread: not known yet";
+  return unread === 0 ? "Nothing unread" : `${plural(unread, "notification")} unread`;
 }
 
 function Everything() {
@@ -95,7 +98,10 @@ function NothingYet() {
   const { api } = useServices();
   const { live } = useOwn();
   const subscriptions = useQuery(subscriptionsQuery(api));
-  const some = (subscriptions.data ?? []).some((one) => one.topic !== live.ownInbox);
+  if (subscriptions.data === undefined) {
+    return <Loading label="Loading your subscriptions" problem={problemOf(subscriptions)} />;
+  }
+  const some = subscriptions.data.some((one) => one.topic !== live.ownInbox);
   return (
     <EmptyState
       icon={<IconInbox />}

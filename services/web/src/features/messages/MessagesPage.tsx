@@ -13,6 +13,7 @@ import { useAcknowledgeAll } from "@/features/feed/useAcknowledgeAll";
 import { useTopicFeed } from "@/features/feed/useTopicFeed";
 import { Pending } from "@/features/publish/Pending";
 import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
+import { countOf, toAcknowledge } from "@/model/unread";
 
 const Composer = offlinePart(() => import("@/features/publish/Composer"));
 
@@ -20,8 +21,9 @@ const Composer = offlinePart(() => import("@/features/publish/Composer"));
 export default function MessagesPage({ seq }: { seq?: number | undefined }) {
   const { live } = useOwn();
   const feed = useTopicFeed(live.ownInbox);
-  const unread = useObservable(live.unread).get(live.ownInbox) ?? 0;
-  const expired = useObservable(live.expired).get(live.ownInbox) ?? 0;
+  const unread = countOf(useObservable(live.unread), live.ownInbox);
+  const expired = countOf(useObservable(live.expired), live.ownInbox);
+  const acknowledge = toAcknowledge(unread, expired);
   const [writing, setWriting] = useState(false);
   const acknowledgeAll = useAcknowledgeAll();
   return (
@@ -31,10 +33,10 @@ export default function MessagesPage({ seq }: { seq?: number | undefined }) {
           size="xs"
           variant="default"
           leftSection={<IconChecks size={15} />}
-          disabled={unread + expired === 0}
+          disabled={acknowledge.idle}
           onClick={() => acknowledgeAll(live.ownInbox).catch(notifyError)}
         >
-          {unread > 0 ? `Acknowledge ${unread}` : expired > 0 ? "Acknowledge" : "All read"}
+          {acknowledge.words}
         </Button>
         <SubscriptionControl name={live.ownInbox} fixed />
         <Button size="xs" leftSection={<IconPencil size={15} />} onClick={() => setWriting(true)}>

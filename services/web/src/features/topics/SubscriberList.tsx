@@ -2,6 +2,8 @@ import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { data } from "@/api/client";
 import { sentence } from "@/api/errors";
+import { Loading } from "@/components/Loading";
+import { problemOf } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
 import { EMAIL_MODES } from "./emailModes";
 import classes from "./TopicSettings.module.css";
@@ -25,6 +27,7 @@ export default function SubscriberList({ name }: { name: string }) {
   return (
     <section className={classes.section}>
       <h2>Subscribers</h2>
+      {subscribers.isPending && <Loading label="Loading subscribers" problem={problemOf(subscribers)} />}
       {subscribers.error !== null && <p className={classes.hint}>{sentence(subscribers.error)}</p>}
       {subscribers.isSuccess && people.length === 0 && <p className={classes.hint}>Nobody is subscribed.</p>}
       <ul className={classes.people}>

@@ -4,7 +4,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import type { EmailMode } from "@/api/types";
 import { notify, notifyError } from "@/components/notify";
-import { subscriptionsQuery, useChanged } from "@/context/queries";
+import { problemOf, subscriptionsQuery, useChanged } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
 import { EMAIL_MODES } from "./emailModes";
 
@@ -37,7 +37,15 @@ export function SubscriptionControl({ name, fixed = false }: Props) {
     },
     onError: notifyError,
   });
-  if (subscriptions.data === undefined) return null;
+  if (subscriptions.data === undefined) {
+    const problem = problemOf(subscriptions);
+    if (problem === "") return null;
+    return (
+      <Button size="xs" variant="default" disabled title={problem}>
+        Subscription: not known yet
+      </Button>
+    );
+  }
   if (subscription === undefined) {
     return (
       <Button

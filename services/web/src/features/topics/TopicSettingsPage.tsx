@@ -2,7 +2,7 @@ import { offlinePart } from "@/components/parts";
 import "@mantine/core/styles/Pill.css";
 import "@mantine/core/styles/PillsInput.css";
 import "@mantine/core/styles/NumberInput.css";
-import { Alert, Button, EmptyState, Loader } from "@mantine/core";
+import { Alert, Button, EmptyState } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconArrowLeft, IconLock } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
@@ -10,8 +10,9 @@ import { Suspense } from "react";
 import { Link } from "wouter";
 import { sentence } from "@/api/errors";
 import type { Topic } from "@/api/types";
+import { Loading } from "@/components/Loading";
 import { PageHeader } from "@/components/PageHeader";
-import { topicQuery } from "@/context/queries";
+import { problemOf, topicQuery } from "@/context/queries";
 import { useServices } from "@/context/services";
 import { fieldsOf } from "./fields";
 import { TopicForm } from "./TopicForm";
@@ -40,7 +41,7 @@ export default function TopicSettingsPage({ name }: { name: string }) {
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: where nothing can be set, the keys must still scroll it */}
       <section className={classes.page} aria-label="Settings" tabIndex={0}>
         {topic.data !== undefined && <Settings topic={topic.data} />}
-        {topic.isPending && <Loader size="sm" aria-label="Loading" />}
+        {topic.isPending && <Loading label="Loading the settings" problem={problemOf(topic)} />}
         {topic.data === undefined && topic.error !== null && <EmptyState title={sentence(topic.error)} />}
       </section>
     </>

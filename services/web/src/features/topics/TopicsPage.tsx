@@ -1,16 +1,18 @@
-import { Badge, Button, EmptyState, Loader, TextInput } from "@mantine/core";
+import { Badge, Button, EmptyState, TextInput } from "@mantine/core";
 import { useDebouncedValue, useDisclosure, useHotkeys } from "@mantine/hooks";
 import { IconHash, IconPlus, IconSearch } from "@tabler/icons-react";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Suspense, useRef, useState } from "react";
 import { Link } from "wouter";
 import { data } from "@/api/client";
-import { sentence } from "@/api/errors";
 import type { Topic } from "@/api/types";
+import { Loading } from "@/components/Loading";
 import { PageHeader } from "@/components/PageHeader";
 import { offlinePart } from "@/components/parts";
+import { problemOf } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { plural } from "@/model/text";
+import { countOf } from "@/model/unread";
 import { SubscriptionControl } from "./SubscriptionControl";
 import classes from "./TopicsPage.module.css";
 
@@ -46,14 +48,7 @@ export default function TopicsPage() {
         </Button>
       </PageHeader>
       <div className={classes.page}>
-        {topics.error !== null && found.length === 0 && (
-          <EmptyState title={sentence(topics.error)}>
-            <Button variant="default" onClick={() => topics.refetch()}>
-              Try again
-            </Button>
-          </EmptyState>
-        )}
-        {topics.isPending && <Loader size="sm" m="xl" aria-label="Loading topics" />}
+        {topics.isPending && <Loading label="Loading topics" problem={problemOf(topics)} />}
         {topics.isSuccess && found.length === 0 && <Nothing wanted={wanted} onCreate={open} />}
         <ul className={classes.list}>
           {found.map((topic) => (
@@ -95,7 +90,7 @@ function useTopics(wanted: string) {
 
 function TopicRow({ topic }: { topic: Topic }) {
   const { live } = useOwn();
-  const unread = useObservable(live.unread).get(topic.name) ?? 0;
+  const unread = countOf(useObservable(live.unread), topic.name) ?? 0;
   return (
     <li className={classes.row}>
       <div className={classes.text}>
