@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -107,8 +107,9 @@ async def running_gateway(
     hub_settings: HubSettings | None = None,
     settings: SocketSettings | None = None,
     clock: Clock | None = None,
+    adopt: Callable[[asyncio.Transport, bytes], None] | None = None,
 ) -> AsyncIterator[Gateway]:
-    """A gateway's socket before the given store nodes (base URLs)."""
+    """A gateway's socket before the given store nodes (base URLs). ``adopt``: see :class:`SocketListener`."""
     metrics, clock = Metrics(), clock or SystemClock()
     tokens = NamedTokens(clock)
     background = Background(metrics)
@@ -130,6 +131,7 @@ async def running_gateway(
             clock=clock,
             background=background,
             security=SecurityLog(metrics, clock),
+            adopt=adopt,
         )
         async with hub, listener:
             yield Gateway(listener, hub, store, metrics, discovery, tokens)

@@ -52,8 +52,10 @@ from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.sizes import Sizes
 from notifyx_gateway.socket.listener import SocketListener
-from notifyx_gateway.socket.longpoll import POLL_TIMEOUT, LongPoll
+from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.longpoll_peers import Peers
+from notifyx_gateway.socket.longpoll_port import LongPollPort
+from notifyx_gateway.socket.longpoll_session import POLL_TIMEOUT
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.batching import LaneLimits
@@ -199,6 +201,9 @@ class GatewayNode(Node[GatewaySettings]):
             clock=clock,
             background=background,
         )
+        self.longpoll_port = LongPollPort(
+            self.app, limits=self.http_limits, connections=self.connections, background=background
+        )
         self.socket = SocketListener(
             hub=self.hub,
             store=self.store,
@@ -211,6 +216,7 @@ class GatewayNode(Node[GatewaySettings]):
             clock=clock,
             background=background,
             security=self.security,
+            adopt=self.longpoll_port.adopt,
         )
         self.peers = Peers(self.instance, self.gateways, deadline=POLL_TIMEOUT + 5)
         self.longpoll = LongPoll(self.socket.context, self.peers)
@@ -255,7 +261,15 @@ class GatewayNode(Node[GatewaySettings]):
         for part in (self.registry, self.authenticator):
             await stack.enter_async_context(part)
         await stack.enter_async_context(self.credential_changes)
-        for component in (self.store, self.hub, self.verification, self.socket, self.peers, self.longpoll):
+        for component in (
+            self.store,
+            self.hub,
+            self.verification,
+            self.longpoll_port,
+            self.socket,
+            self.peers,
+            self.longpoll,
+        ):
             await stack.enter_async_context(component)
         await stack.enter_async_context(watch_memory(self.alarms, self.settings.memory_high, self.background))
         if self.settings.dashboard:

@@ -17,7 +17,7 @@ from quart import Quart
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answers
 from notifyx_common.serving.lifecycle import bind
-from notifyx_gateway.socket import longpoll
+from notifyx_gateway.socket import longpoll, longpoll_session
 from notifyx_gateway.socket.longpoll import LongPoll
 from notifyx_gateway.socket.settings import SocketSettings
 from support.memory_store import MemoryStore
@@ -133,13 +133,13 @@ async def test_while_no_signing_key_is_known_the_client_tries_again(client: Clie
 
 
 async def test_a_poll_without_news_is_204(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(longpoll, "POLL_TIMEOUT", 0.2)
+    monkeypatch.setattr(longpoll_session, "POLL_TIMEOUT", 0.2)
     await client.get()
     assert (await client.get())["status"] == 204
 
 
 async def test_a_waiting_poll_is_answered_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(longpoll, "POLL_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(longpoll_session, "POLL_TIMEOUT", 10 * PATIENCE)
     await client.get()
     waiting = asyncio.create_task(client.get())
     await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Serves an app on a listening socket, with :class:`~notifyx_common.serving.http_connection.HttpConnection`."""
+"""Serves an app, each connection with :class:`~notifyx_common.serving.http_connection.HttpConnection`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 from hypercorn.app_wrappers import ASGIWrapper
@@ -33,12 +33,12 @@ MAX_WEBSOCKET_MESSAGE = 64 << 20
 
 
 class HttpServer:
-    """A server on ``sock``, which it closes at its end."""
+    """A server on ``sock``, which it closes at its end; without one, of the connections that it adopts."""
 
     def __init__(
         self,
-        app: Quart,
-        sock: socket.socket,
+        app: Quart | ASGIFramework,
+        sock: socket.socket | None,
         *,
         limits: HttpLimits,
         connections: Connections,
@@ -49,18 +49,16 @@ class HttpServer:
 
         With ``tls``, the port speaks HTTPS alone.
         """
-        self._app = ASGIWrapper(cast(ASGIFramework, app))
-        # Accepted connections inherit both. An answer is written in parts: Nagle's algorithm would hold the second back
-        # until the client has acknowledged the first, for some 40 ms, and asyncio sets this only for sockets whose
-        # protocol is named.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._app = ASGIWrapper(cast(ASGIFramework, app) if isinstance(app, Quart) else app)
+        if sock is not None:
+            _prepare(sock)
         self._sock = sock
         self._limits = limits
         self._connections = connections
         self._with_lifespan = lifespan
         self._tls = tls
         self._running: dict[asyncio.Task[None], HttpConnection] = {}
+        self._accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None] = _refuse
         self._config = Config()
         self._config.accesslog = self._config.errorlog = None
         self._config.websocket_max_message_size = MAX_WEBSOCKET_MESSAGE
@@ -92,20 +90,33 @@ class HttpServer:
                     self._running[task] = connection
                     task.add_done_callback(self._running.pop)
 
-                server = await asyncio.start_server(
-                    accept,
-                    sock=self._sock,
-                    backlog=BACKLOG,
-                    ssl=self._tls,
-                    # A handshake is a part of the first head.
-                    ssl_handshake_timeout=None if self._tls is None else self._limits.head_timeout,
-                )
+                self._accept = accept
+                server = await self._listen(accept) if self._sock is not None else None
                 try:
                     await closing.wait()
                 finally:
-                    server.close()
+                    if server is not None:
+                        server.close()
                     await context.terminated.set()
                     await self._finish()
+
+    def adopt(self, transport: asyncio.Transport, received: bytes) -> None:
+        """Serve a connection that another listener accepted, and of which it has ``received`` what is given."""
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(received)
+
+    async def _listen(self, accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]) -> asyncio.Server:
+        return await asyncio.start_server(
+            accept,
+            sock=self._sock,
+            backlog=BACKLOG,
+            ssl=self._tls,
+            # A handshake is a part of the first head.
+            ssl_handshake_timeout=None if self._tls is None else self._limits.head_timeout,
+        )
 
     async def _finish(self) -> None:
         for connection in tuple(self._running.values()):
@@ -127,6 +138,21 @@ class HttpServer:
                 await lifespan.wait_for_shutdown()
             finally:
                 task.cancel()
+
+
+def _prepare(sock: socket.socket) -> None:
+    """Set what accepted connections inherit.
+
+    An answer is written in parts: Nagle's algorithm would hold the second back until the client has acknowledged the
+    first, for some 40 ms, and asyncio sets this only for sockets whose protocol is named.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """End a connection that is adopted before the server runs."""
+    writer.transport.abort()
 
 
 async def _contained(connection: HttpConnection) -> None:

@@ -25,7 +25,7 @@ from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.socket.places import WaitingRoom
 from notifyx_gateway.socket.reader import Reader
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.socket.upgrade import Rejection, Upgrade, check_upgrade
+from notifyx_gateway.socket.upgrade import Rejection, Upgrade, asks_for_long_poll, check_upgrade
 
 log = get_logger(__name__)
 
@@ -41,7 +41,11 @@ _END_OF_HEAD = b"\r\n\r\n"
 
 
 class Reception:
-    """Receives the connections of a listener. ``accept`` makes the WebSocket of an admitted client."""
+    """Receives the connections of a listener.
+
+    ``accept`` makes the WebSocket of an admitted client; ``adopt`` serves the connection of one that polls, given what
+    it has sent.
+    """
 
     def __init__(
         self,
@@ -50,11 +54,13 @@ class Reception:
         metrics: Metrics,
         tasks: Tasks,
         accept: Callable[[Admission], WebSocketConnection],
+        adopt: Callable[[asyncio.Transport, bytes], None] | None = None,
     ) -> None:
         self.admissions = admissions
         self.settings = settings
         self.tasks = tasks
         self.accept = accept
+        self.adopt = adopt
         self.draining = False
         self.guests: WaitingRoom[Entrance] = WaitingRoom(
             total=settings.max_unproved, per_address=settings.max_unproved_per_address
@@ -116,6 +122,11 @@ class Entrance(asyncio.Protocol):
         if end < 0:
             if len(self._head) >= MAX_HEAD:
                 self._reject(Rejection(431, "The upgrade request is too large."))
+            return
+        if self._reception.adopt is not None and asks_for_long_poll(self._head):
+            received, self._head = self._head, b""
+            self._leave()
+            self._reception.adopt(self._transport, received)
             return
         if end + len(_END_OF_HEAD) < len(self._head):
             # RFC 6455, 4.1: a client waits for the response before it sends anything else.

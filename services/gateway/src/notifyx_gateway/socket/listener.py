@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import random
 import socket
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -64,7 +65,9 @@ class SocketListener:
         clock: Clock,
         background: Background,
         security: SecurityLog,
+        adopt: Callable[[asyncio.Transport, bytes], None] | None = None,
     ) -> None:
+        """``adopt`` serves the connections of clients that poll (:class:`Reception`)."""
         unread_pusher = UnreadPusher(hub, store, delay=settings.unread_delay, background=background)
         admissions = Admissions(authenticator, settings, metrics, security, store.alarms)
         self.context = SocketContext(
@@ -95,7 +98,7 @@ class SocketListener:
         self._nobody.set()
         self._server: asyncio.Server | None = None
         self._tasks = background.tasks()
-        self._reception = Reception(admissions, settings, metrics, self._tasks, self._accept)
+        self._reception = Reception(admissions, settings, metrics, self._tasks, self._accept, adopt)
         self._open = metrics.gauge("notifyx_connections").labels("websocket")
         self._disconnects = metrics.counter("notifyx_disconnects_total")
         self.port = settings.port

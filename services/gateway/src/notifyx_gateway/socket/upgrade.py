@@ -13,6 +13,7 @@ OBJECTS_VERSION = "1.0.0"
 """The serializers: arrays, and objects. A client that names none means the second."""
 
 PATH = "/socket/websocket"
+LONGPOLL_PATH = "/socket/longpoll"
 _USUAL_TARGET = f"{PATH}?vsn={VERSION}"
 """What clients ask for that send their token in a header."""
 
@@ -63,6 +64,13 @@ def check_upgrade(
     offered = [name.strip() for value in protocols for name in value.split(",")]
     token = bearer(offered) or query.get("token") or query.get("params[token]")
     return Upgrade(token or "", "phoenix" if "phoenix" in offered else None, speaks_objects(query.get("vsn")))
+
+
+def asks_for_long_poll(head: bytes) -> bool:
+    """Return whether the request with that ``head`` is one of a client that polls."""
+    _, _, rest = head.partition(b" ")
+    target, _, _ = rest.partition(b" ")
+    return target.partition(b"?")[0] == LONGPOLL_PATH.encode()
 
 
 def reject_origin(origin: str | None, allowed: Collection[str]) -> Rejection | None:
