@@ -28,7 +28,7 @@ export UV_LINK_MODE := copy
 # Whatever the machine says: without bytecode each of the many processes of a test run compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help web-types run test test-cluster cluster cluster-env cluster-down check audit sbom format dashboards picture bench lock clean
+.PHONY: help web-types run test test-clients test-cluster cluster cluster-env cluster-down check audit sbom format dashboards picture bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,11 +53,18 @@ $(UV):
 	@$(UV) sync --quiet --frozen --inexact --all-packages --group cluster --python "$(INTERPRETER)"
 	@touch $@
 
+.venv/.clients: .venv/.dev
+	@$(UV) sync --quiet --frozen --inexact --all-packages --group clients --python "$(INTERPRETER)"
+	@touch $@
+
 run: .venv/.run ## Run the whole platform on this machine (options: make run ARGS="--help")
 	@.venv/bin/notifyx up $(ARGS)
 
 test: .venv/.dev ## Run the tests against real PostgreSQL, memcached, SMTP and sockets; print their coverage (ARGS="-k name" for some)
-	@COVERAGE_FOLDER=$(if $(ARGS),,$(COVERAGE)) .venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --ignore=tests/cluster $(ARGS)
+	@COVERAGE_FOLDER=$(if $(ARGS),,$(COVERAGE)) .venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --ignore=tests/cluster --ignore=tests/clients $(ARGS)
+
+test-clients: .venv/.clients ## Run clients and senders of other makers, from their registries, against the platform
+	@.venv/bin/pytest tests/clients $(ARGS)
 
 cluster: .venv/.cluster ## Start a real Kubernetes cluster of three nodes on this machine, with the images of this tree
 	@PYTHONPATH=tests .venv/bin/python -m cluster up $(ARGS)

@@ -1,0 +1,64 @@
+"""Clients of the socket in several languages, unmodified, against the whole platform.
+
+Each joins a topic, publishes to it, receives what it published, and acknowledges it; some join again and resume.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clients.programs import SOURCES, java_command, java_journey, node_packages, run_program, rust_journey
+from support.node import node
+from support.platform import Platform, person
+
+pytestmark = pytest.mark.xdist_group("clients")
+
+Command = Callable[[], tuple[list[str | Path], Path | None]]
+
+
+def javascript() -> tuple[list[str | Path], Path | None]:
+    return [*node("node"), "journey.mjs"], node_packages()
+
+
+def python() -> tuple[list[str | Path], Path | None]:
+    pytest.importorskip("phxsocket", reason="make test-clients installs phxsocket")
+    return [sys.executable, SOURCES / "python" / "phxsocket_journey.py"], None
+
+
+def rust() -> tuple[list[str | Path], Path | None]:
+    return [rust_journey()], None
+
+
+def java() -> tuple[list[str | Path], Path | None]:
+    return [*java_command(java_journey())], None
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "environment"),
+    [
+        ("phoenix", javascript, {"CLIENT": "phoenix"}),
+        # As on a Node.js without WebSocket: the client then polls, at the socket's own port.
+        ("phoenix-longpoll", javascript, {"CLIENT": "phoenix", "WEBSOCKET": "none"}),
+        ("phoenix-channels", javascript, {"CLIENT": "phoenix-channels"}),
+        ("phoenix-socket", javascript, {"CLIENT": "phoenix-socket"}),
+        ("phxsocket", python, {}),
+        ("rust", rust, {}),
+        ("java", java, {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_client_publishes_receives_and_acknowledges(
+    platform: Platform, name: str, command: Command, environment: dict[str, str]
+) -> None:
+    program, folder = await asyncio.to_thread(command)
+    async with person(platform, "ada") as ada:
+        await ada.call("POST", "/topics", json={"name": name})
+        variables = {"SOCKET_URL": platform.socket, "TOKEN": ada.token, "TOPIC": name, **environment}
+        assert (await asyncio.to_thread(run_program, program, variables, folder)).strip() == "received 1"
+        subscription = await ada.call("GET", f"/topics/{name}/notifications")
+        assert [item["seq"] for item in subscription["items"]] == [1]
