@@ -219,7 +219,7 @@ async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform:
 async def test_what_a_resource_declares_can_only_be_read(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "erik") as erik:
         page = await erik.go("/topics/deploys/settings")
-        await expect(page.get_by_role("alert")).to_contain_text("Declared by the resource platform/deploys")
+        await expect(page.get_by_role("alert")).to_contain_text("Declared in the file teams.yaml")
         await expect(page.get_by_label("Title")).to_be_disabled()
         await expect(page.get_by_role("button", name="Save changes")).to_have_count(0)
         await expect(page.get_by_role("button", name="Delete this topic")).to_have_count(0)

@@ -31,8 +31,8 @@ KINDS: dict[str, type[ServiceSettings]] = {
 # What the ports of the chart, the images or a run without a cluster decide; a value for them could only break things.
 DECIDED = {
     "host", "port", "own_port", "metrics_port", "socket_port", "advertise_host", "registry_urls", "registry_lease",
-    "ready_file", "web_folder", "storage_path", "storage_min_free", "internal_tokens", "internal_callers",
-    "internal_tls_ca_file", "internal_tls_cert_file", "internal_tls_key_file", "internal_tls_port",
+    "ready_file", "topic_files", "web_folder", "storage_path", "storage_min_free", "internal_tokens",
+    "internal_callers", "internal_tls_ca_file", "internal_tls_cert_file", "internal_tls_key_file", "internal_tls_port",
     "internal_tls_accept_plain",
 }  # fmt: skip
 SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -341,7 +341,7 @@ class GatewayNode(Node[GatewaySettings]):
                 https=settings.base_url.startswith("https:"),
             ),
             session_routes(request_auth=request_auth, auth=self.auth, changes=self.credential_changes),
-            topic_routes(request_auth=request_auth, store=self.store, users=self.users),
+            topic_routes(request_auth=request_auth, store=self.store, users=self.users, files=settings.topic_files),
             notification_routes(
                 request_auth=request_auth,
                 store=self.store,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -78,6 +79,9 @@ class GatewaySettings(PrometheusSettings):
 
     web_folder: Path | None = None
     """Folder with the built web client; without one, ``/`` explains that there is none."""
+
+    topic_files: Mapping[str, str] = {}
+    """Names of the files that declare topics, by resource: those of ``notifyx up``, for whoever wants to change one."""
 
     dashboard: bool = True
     """Whether there is a ``/dashboard``: figures and names of nodes, for everyone, and nothing that was published."""

@@ -104,10 +104,12 @@ def service_specs(
     memcached: str,
     smtp: Smtp,
     own_ports: Sequence[int] = (),
+    topic_files: Mapping[str, str] | None = None,
 ) -> list[ProcessSpec]:
     """Return the nodes of the four services. All but gateways use free ports; all register with each gateway.
 
     Several gateways share the ports of the options; each also has one of ``own_ports``.
+    ``topic_files`` has the names of the files that declare topics, by resource.
     """
     registries = [f"http://127.0.0.1:{port}" for port in own_ports] or [options.gateway_url]
     common = {
@@ -160,6 +162,7 @@ def service_specs(
                 "NOTIFYX_MAX_CONNECTIONS_PER_USER": "10000",
                 "NOTIFYX_PROMETHEUS_URL": options.prometheus,
                 "NOTIFYX_SIGN_UP": str(options.sign_up).lower(),
+                "NOTIFYX_TOPIC_FILES": json.dumps(dict(topic_files or {})),
                 "NOTIFYX_ALLOWED_ORIGINS": json.dumps([f"http://localhost:{options.port}"]),
                 **web,
             },

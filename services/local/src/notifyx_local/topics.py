@@ -24,9 +24,14 @@ class InvalidTopicFile(NotifyxError):
 
 
 def read_folder(path: Path) -> list[Resource]:
+    """Return the resources that :func:`read_declared` finds. Raises :class:`InvalidTopicFile`."""
+    return [resource for _, resource in read_declared(path).values()]
+
+
+def read_declared(path: Path) -> dict[str, tuple[Path, Resource]]:
     """Read every NotifyxTopic in the file ``path``, or in the ``*.yaml`` and ``*.yml`` files of the folder ``path``.
 
-    Raises :class:`InvalidTopicFile`.
+    Return them by their reference, each with its file. Raises :class:`InvalidTopicFile`.
     """
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
@@ -42,7 +47,7 @@ def read_folder(path: Path) -> list[Resource]:
                 where = f"twice in {file}" if other == file else f"in {other} and in {file}"
                 raise InvalidTopicFile(f"The NotifyxTopic {resource.reference} is {where}; remove one of them.")
             found[resource.reference] = (file, resource)
-    return [resource for _, resource in found.values()]
+    return found
 
 
 def read_file(file: Path) -> list[Resource]:

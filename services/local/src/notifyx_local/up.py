@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ from notifyx_local.ports import free_port
 from notifyx_local.postgres import prepare
 from notifyx_local.stack import DataFolders, mailbox_spec, memcached_spec, node_names, postgres_spec, service_specs
 from notifyx_local.supervisor import Supervisor, wait_until
-from notifyx_local.topics import apply_topics, read_folder
+from notifyx_local.topics import apply_topics, read_declared
 from notifyx_local.web_build import WEB_SOURCE, BuildFailed, build_web, has_page
 from notifyx_local.welcome import WebClientState, welcome
 from notifyx_topics.resource import Resource
@@ -69,7 +69,7 @@ async def up(options: UpOptions, console: Console, forks: ForkServer | None = No
 
     ``forks`` runs the services; without it they are started as programs.
     """
-    resources = read_folder(options.topics) if options.topics is not None else []
+    declared = read_declared(options.topics) if options.topics is not None else {}
     local = Smtp("127.0.0.1", options.smtp_port, "none", sender=options.sender)
     smtp = parse_smtp(options.smtp, options.sender) if options.smtp else local
     check_memcached(options.memcached)
@@ -96,7 +96,7 @@ async def up(options: UpOptions, console: Console, forks: ForkServer | None = No
             async with background.tasks() as tasks:
                 building = tasks.shared("web client", _build_web(options, folders, print_notice))
                 starting = tasks.shared(
-                    "start", _start(options, folders, secrets, supervisor, resources, smtp, building, console)
+                    "start", _start(options, folders, secrets, supervisor, declared, smtp, building, console)
                 )
                 await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
                 if starting.done():
@@ -115,7 +115,7 @@ async def _start(
     folders: DataFolders,
     secrets: Secrets,
     supervisor: Supervisor,
-    resources: list[Resource],
+    declared: Mapping[str, tuple[Path, Resource]],
     smtp: Smtp,
     building: asyncio.Task[WebClientState],
     console: Console,
@@ -131,9 +131,18 @@ async def _start(
     memcached = await _memcached(options, folders, supervisor, ready)
     if not options.smtp:
         await supervisor.start([mailbox_spec(folders, options)], ready)
+    resources = [resource for _, resource in declared.values()]
+    topic_files = {reference: file.name for reference, (file, _) in declared.items()}
     own_ports = [free_port() for _ in range(options.gateways)] if options.gateways > 1 else []
     specs = service_specs(
-        folders, options, secrets, databases=databases, memcached=memcached, smtp=smtp, own_ports=own_ports
+        folders,
+        options,
+        secrets,
+        databases=databases,
+        memcached=memcached,
+        smtp=smtp,
+        own_ports=own_ports,
+        topic_files=topic_files,
     )
     await supervisor.start(specs, ready)
     for url in [*(f"http://127.0.0.1:{port}" for port in own_ports), options.gateway_url]:

@@ -995,6 +995,58 @@ export interface components {
             key: string;
         };
         /**
+         * DescribedTopic
+         * @description A topic, with what its lists and its resource are called.
+         *
+         *     ``names``: display names of users in the lists, by id, as far as they gave one and it is known right now; empty
+         *     unless they were asked for.
+         *     ``declared_in``: the file that declares the topic, for a topic of a local platform.
+         */
+        DescribedTopic: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+            /**
+             * Visibility
+             * @enum {string}
+             */
+            visibility: "public" | "private";
+            /** Creators */
+            creators: string[];
+            /** Publishers */
+            publishers: string[];
+            /** Readers */
+            readers: string[];
+            retention: components["schemas"]["Retention"];
+            email: components["schemas"]["EmailPolicy"];
+            /** Paused */
+            paused: boolean;
+            /** Resource */
+            resource: string | null;
+            /** Last Seq */
+            last_seq: number;
+            /** First Seq */
+            first_seq: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Can Publish */
+            can_publish: boolean;
+            /** Can Manage */
+            can_manage: boolean;
+            /** Names */
+            names: {
+                [key: string]: string;
+            };
+            /** Declared In */
+            declared_in: string | null;
+        };
+        /**
          * EmailPolicy
          * @description The topic's default for new subscriptions, and the delays of ``unread`` and ``digest`` mail in seconds.
          */
@@ -1964,6 +2016,7 @@ export type ClientConfig = components['schemas']['ClientConfig'];
 export type CloudEvent = components['schemas']['CloudEvent'];
 export type CloudEvents = components['schemas']['CloudEvents'];
 export type CreatedApiKey = components['schemas']['CreatedApiKey'];
+export type DescribedTopic = components['schemas']['DescribedTopic'];
 export type EmailPolicy = components['schemas']['EmailPolicy'];
 export type EmailResumed = components['schemas']['EmailResumed'];
 export type EmailState = components['schemas']['EmailState'];
@@ -3295,7 +3348,10 @@ export interface operations {
     };
     readTopic: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether to tell the display names of the users in its lists. */
+                names?: "true" | "false" | "1" | "0";
+            };
             header?: never;
             path: {
                 /** @description The topic's name. Where one reads or publishes, `user:<id>` (and `user:me`) is a user's inbox. */
@@ -3311,7 +3367,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Topic"];
+                    "application/json": components["schemas"]["DescribedTopic"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unauthorized. */

@@ -4,6 +4,7 @@ export type {
   ApiKey,
   ClientConfig,
   CreatedApiKey,
+  DescribedTopic,
   HistoryPage,
   Hook,
   HookSecret,

@@ -88,7 +88,7 @@ export function TopicList({ onGo }: { onGo: (() => void) | undefined }) {
             type="search"
             className={classes.filter}
             aria-label="Filter your topics"
-            placeholder="Filter (Ctrl K)"
+            placeholder={matchMedia("(pointer: fine)").matches ? "Filter (Ctrl K)" : "Filter"}
             value={wanted}
             onChange={(event) => setWanted(event.currentTarget.value)}
             onKeyDown={onFieldKey}

@@ -32,6 +32,14 @@ export const topicQuery = (api: Api, name: string) =>
     queryFn: () => data(api.GET("/api/v1/topics/{name}", { params: { path: { name } } })),
   });
 
+/** With the names of the users in its lists, which take the server longer. */
+export const describedTopicQuery = (api: Api, name: string) =>
+  queryOptions({
+    queryKey: ["topic", name, "described"],
+    queryFn: () =>
+      data(api.GET("/api/v1/topics/{name}", { params: { path: { name }, query: { names: "true" as const } } })),
+  });
+
 export const meQuery = (api: Api) =>
   queryOptions({ queryKey: ["me"], queryFn: () => data(api.GET("/api/v1/me")), staleTime: 10_000 });
 

@@ -65,6 +65,14 @@ async def test_topics_change_and_go_by_their_creators_only(stack: Stack) -> None
     assert (await stack.call("POST", "/topics", bob, json={"name": "secret"})).code == "topic_exists"
     changed = await stack.ok("PATCH", "/topics/secret", ada, json={"visibility": "public", "title": "Open"})
     assert (changed["visibility"], changed["title"]) == ("public", "Open")
+    await stack.ok("PATCH", "/topics/secret", ada, json={"publishers": [await stack.id_of("bob"), "eve@example.com"]})
+    described = await stack.ok("GET", "/topics/secret?names=true", ada)
+    assert described["names"] == {await stack.id_of("ada"): "Ada", await stack.id_of("bob"): "Bob"}
+    assert described["declared_in"] is None
+    # Whoever may not see the lists gets no names of theirs.
+    seen_by_bob = await stack.ok("GET", "/topics/secret?names=true", bob)
+    assert seen_by_bob["names"] == {await stack.id_of("ada"): "Ada"}
+    assert (await stack.ok("GET", "/topics/secret", ada))["names"] == {}
     assert (await stack.call("PATCH", "/topics/secret", bob, json={"title": "Mine"})).status == 403
     assert (await stack.call("DELETE", "/topics/secret", bob)).status == 403
     assert [topic["name"] for topic in (await stack.ok("GET", "/topics?limit=1&q=sec", bob))["items"]] == ["secret"]

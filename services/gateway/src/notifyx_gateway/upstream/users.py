@@ -10,7 +10,7 @@ from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
-from notifyx_common.errors import InvalidRequest, Unavailable
+from notifyx_common.errors import DeadlineExceeded, InvalidRequest, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.auth import Auth
@@ -81,10 +81,10 @@ class UserDirectory:
         Email addresses pass: they count for whoever proves them, and nobody learns here who has an account.
         """
         lists = {name: getattr(settings, name, None) or () for name in GRANT_LISTS}
-        ids = {entry for entries in lists.values() for entry in entries if _is_user_id(entry)}
+        ids = {entry for entries in lists.values() for entry in entries if is_user_id(entry)}
         known = await self.existing(sorted(ids))
         for name, entries in lists.items():
-            if unknown := next((entry for entry in entries if _is_user_id(entry) and entry not in known), None):
+            if unknown := next((entry for entry in entries if is_user_id(entry) and entry not in known), None):
                 reason = f"There is no user '{unknown}'. Name a user by id or email address, a ServiceAccount, or '*'."
                 raise InvalidRequest.of_field(name, reason)
 
@@ -97,7 +97,7 @@ class UserDirectory:
             return {}
         try:
             found = await self._fetch(ids)
-        except Unavailable as error:
+        except (Unavailable, DeadlineExceeded) as error:
             log.info("user_names_unavailable", reason=error.technical)
             return {}
         return {user.id: user.name for user in found.values() if user.name}
@@ -111,7 +111,8 @@ class UserDirectory:
         return await self._auth.resolve(users, deadline=RESOLVE_TIMEOUT)
 
 
-def _is_user_id(grant: str) -> bool:
+def is_user_id(grant: str) -> bool:
+    """Return whether an entry of a topic's lists is the id of a user."""
     return grant != "*" and "@" not in grant and not grant.startswith(SYSTEM_PREFIX)
 
 

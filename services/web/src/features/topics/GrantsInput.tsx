@@ -1,17 +1,20 @@
 import { Pill, TagsInput, type TagsInputProps } from "@mantine/core";
 import { useOwn } from "@/context/services";
 
-type Props = Pick<TagsInputProps, "label" | "description" | "disabled" | "value" | "onChange">;
+type Props = Pick<TagsInputProps, "label" | "description" | "disabled" | "value" | "onChange"> & {
+  /** What users are called, by id. */
+  names?: Readonly<Record<string, string>>;
+};
 
-/** Who may do something with a topic. One's own id says nothing to oneself. */
-export function GrantsInput(props: Props) {
+/** Who may do something with a topic, by name: an id says nothing to a person. */
+export function GrantsInput({ names = {}, ...props }: Props) {
   const { user } = useOwn();
   return (
     <TagsInput
       {...props}
       renderPill={({ value, onRemove = () => undefined, disabled = false }) => (
-        <Pill withRemoveButton={!disabled} disabled={disabled} onRemove={onRemove}>
-          {value === user.id ? "You" : value}
+        <Pill withRemoveButton={!disabled} disabled={disabled} onRemove={onRemove} title={value}>
+          {value === user.id ? "You" : value === "*" ? "Everyone (*)" : (names[value ?? ""] ?? value)}
         </Pill>
       )}
     />

@@ -2,7 +2,7 @@ import { Alert, Button, NumberInput, SegmentedControl, Select, Switch, TextInput
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { sentence } from "@/api/errors";
-import type { EmailMode, Topic } from "@/api/types";
+import type { DescribedTopic, EmailMode } from "@/api/types";
 import { notify } from "@/components/notify";
 import { useChanged } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
@@ -15,7 +15,7 @@ import classes from "./TopicSettings.module.css";
 const WHO = "Emails, user ids, or * for everyone who is signed in";
 
 /** Everything that can be set of a topic; disabled where it can only be read. */
-export function TopicForm({ topic, editable }: { topic: Topic; editable: boolean }) {
+export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable: boolean }) {
   const { api } = useServices();
   const changed = useChanged();
   const before = fieldsOf(topic);
@@ -61,7 +61,7 @@ export function TopicForm({ topic, editable }: { topic: Topic; editable: boolean
             onChange={(event) => set({ paused: event.currentTarget.checked })}
           />
         </section>
-        <Access fields={fields} set={set} editable={editable} />
+        <Access fields={fields} set={set} editable={editable} names={topic.names} />
         <section className={classes.section}>
           <h2>Retention</h2>
           <p className={classes.hint}>Whichever bound is reached first removes the oldest notifications.</p>
@@ -144,9 +144,10 @@ interface AccessProps {
   fields: TopicFields;
   set: (change: Partial<TopicFields>) => void;
   editable: boolean;
+  names: Readonly<Record<string, string>>;
 }
 
-function Access({ fields, set, editable }: AccessProps) {
+function Access({ fields, set, editable, names }: AccessProps) {
   return (
     <section className={classes.section}>
       <h2>Access</h2>
@@ -167,6 +168,7 @@ function Access({ fields, set, editable }: AccessProps) {
           label="Who else reads"
           description={WHO}
           disabled={!editable}
+          names={names}
           value={fields.readers}
           onChange={(readers) => set({ readers })}
         />
@@ -175,6 +177,7 @@ function Access({ fields, set, editable }: AccessProps) {
         label="Who else publishes"
         description={WHO}
         disabled={!editable}
+        names={names}
         value={fields.publishers}
         onChange={(publishers) => set({ publishers })}
       />
@@ -182,6 +185,7 @@ function Access({ fields, set, editable }: AccessProps) {
         label="Creators"
         description="They change the topic, publish to it and see who is subscribed"
         disabled={!editable}
+        names={names}
         value={fields.creators}
         onChange={(creators) => set({ creators })}
       />

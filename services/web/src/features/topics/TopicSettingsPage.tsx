@@ -9,10 +9,10 @@ import { useQuery } from "@tanstack/react-query";
 import { Suspense } from "react";
 import { Link } from "wouter";
 import { sentence } from "@/api/errors";
-import type { Topic } from "@/api/types";
+import type { DescribedTopic } from "@/api/types";
 import { Loading } from "@/components/Loading";
 import { PageHeader } from "@/components/PageHeader";
-import { problemOf, topicQuery } from "@/context/queries";
+import { describedTopicQuery, problemOf } from "@/context/queries";
 import { useServices } from "@/context/services";
 import { fieldsOf } from "./fields";
 import { TopicForm } from "./TopicForm";
@@ -24,7 +24,7 @@ const SubscriberList = offlinePart(() => import("./SubscriberList"));
 
 export default function TopicSettingsPage({ name }: { name: string }) {
   const { api } = useServices();
-  const topic = useQuery({ ...topicQuery(api, name), refetchOnMount: "always" });
+  const topic = useQuery({ ...describedTopicQuery(api, name), refetchOnMount: "always" });
   return (
     <>
       <PageHeader title={`Settings of ${name}`}>
@@ -48,15 +48,21 @@ export default function TopicSettingsPage({ name }: { name: string }) {
   );
 }
 
-function Settings({ topic }: { topic: Topic }) {
+function declaration({ declared_in, resource }: DescribedTopic): string {
+  return declared_in === null ? `Declared by the resource ${resource}` : `Declared in the file ${declared_in}`;
+}
+
+function Settings({ topic }: { topic: DescribedTopic }) {
   const [deleting, { open, close }] = useDisclosure();
   const declared = topic.resource !== null;
   const editable = topic.can_manage && !declared;
   return (
     <div className={classes.column}>
       {declared && (
-        <Alert icon={<IconLock />} color="gray" title={`Declared by the resource ${topic.resource}`}>
-          It is changed in the file that declares it. Here it can only be read.
+        <Alert icon={<IconLock />} color="gray" title={declaration(topic)}>
+          {topic.declared_in === null
+            ? "It is changed in the file that declares it. Here it can only be read."
+            : `It is changed in ${topic.declared_in}, which is read when the platform starts. Here it can only be read.`}
         </Alert>
       )}
       {!declared && !topic.can_manage && (

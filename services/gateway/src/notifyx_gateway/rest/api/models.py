@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 from notifyx_common.contracts.hooks import CreatedHook
 from notifyx_common.contracts.store.log import Notification
 from notifyx_common.contracts.store.subscriptions import Subscriber
+from notifyx_common.contracts.store.topics import Topic
 from notifyx_common.errors import FieldError
 from notifyx_gateway.rest.requests import BatchItem
 from notifyx_topics.names import AnyTopicName
@@ -162,6 +163,18 @@ class InboxPage(BaseModel):
     unread: dict[AnyTopicName, int]
     expired: dict[AnyTopicName, int]
     inbox_full: bool
+
+
+class DescribedTopic(Topic):
+    """A topic, with what its lists and its resource are called.
+
+    ``names``: display names of users in the lists, by id, as far as they gave one and it is known right now; empty
+    unless they were asked for.
+    ``declared_in``: the file that declares the topic, for a topic of a local platform.
+    """
+
+    names: dict[str, str]
+    declared_in: str | None
 
 
 class NamedSubscriber(Subscriber):

@@ -202,7 +202,9 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/topics/{name}", "readTopic", "A topic", "Topics",
-        {200: ("The topic.", JSON, Topic)}, (403, 404, 503), scope="read", parameters=(_NAME,),
+        {200: ("The topic.", JSON, models.DescribedTopic)}, (400, 403, 404, 503), scope="read",
+        parameters=(_NAME, Parameter("names", "query", {"type": "string", "enum": ["true", "false", "1", "0"]},
+                    "Whether to tell the display names of the users in its lists.")),
     ),
     Operation(
         "PATCH", "/api/v1/topics/{name}", "changeTopic", "Change a topic", "Topics",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.store.subscriptions import Subscriptions, SubscriptionSettings
@@ -9,11 +11,12 @@ from notifyx_common.contracts.store.topics import LIST_TOPICS, NewTopic, TopicPa
 from notifyx_common.errors import Conflict
 from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import json_response
+from notifyx_gateway.rest.api.models import DescribedTopic
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_model
-from notifyx_gateway.rest.parameters import query_number, query_text, topic_name
+from notifyx_gateway.rest.parameters import query_flag, query_number, query_text, topic_name
 from notifyx_gateway.upstream.store import Store
-from notifyx_gateway.upstream.users import GRANT_LISTS, UserDirectory
+from notifyx_gateway.upstream.users import GRANT_LISTS, MAX_IDS, UserDirectory, is_user_id
 from notifyx_topics.names import INBOX_PREFIX
 
 MAX_PAGE = 200
@@ -25,16 +28,27 @@ RIGHTS = ("visibility", *GRANT_LISTS)
 """The settings of a topic that say who may do what."""
 
 
-def topic_routes(*, request_auth: RequestAuthenticator, store: Store, users: UserDirectory) -> Blueprint:
-    """Return the routes of topics, their subscribers, and the caller's subscriptions."""
+def topic_routes(
+    *, request_auth: RequestAuthenticator, store: Store, users: UserDirectory, files: Mapping[str, str]
+) -> Blueprint:
+    """Return the routes of topics, their subscribers, and the caller's subscriptions.
+
+    ``files`` has the name of the file that declares a topic, by the topic's resource.
+    """
     blueprint = Blueprint("topics", __name__, url_prefix="/api/v1")
-    _add_topics(blueprint, request_auth, store, users)
+    _add_topics(blueprint, request_auth, store, users, files)
     _add_subscribers(blueprint, request_auth, store, users)
     _add_subscriptions(blueprint, request_auth, store)
     return blueprint
 
 
-def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, users: UserDirectory) -> None:
+def _add_topics(
+    blueprint: Blueprint,
+    request_auth: RequestAuthenticator,
+    store: Store,
+    users: UserDirectory,
+    files: Mapping[str, str],
+) -> None:
     @blueprint.post("/topics")
     async def create() -> Response:
         principal = await request_auth.principal("manage")
@@ -64,7 +78,12 @@ def _add_topics(blueprint: Blueprint, request_auth: RequestAuthenticator, store:
     async def read(name: str) -> Response:
         topic = topic_name(name)
         principal = await request_auth.principal("read", topic)
-        return json_response(await store.topic(principal, topic))
+        named = query_flag(query("names"), "names")
+        found = await store.topic(principal, topic)
+        listed = {entry for entries in (found.creators, found.publishers, found.readers) for entry in entries}
+        names = await users.names(sorted(filter(is_user_id, listed))[:MAX_IDS]) if named else {}
+        declared_in = files.get(found.resource or "")
+        return json_response(DescribedTopic(**found.model_dump(), names=names, declared_in=declared_in))
 
     @blueprint.patch("/topics/<name>")
     async def change(name: str) -> Response:
