@@ -9,17 +9,19 @@ import threading
 from pathlib import Path
 
 import argon2
+import asyncpg
 import pytest
 
 from notifyx_auth.base.errors import HashingBusy
+from notifyx_auth.service import CONCURRENT_DEVICES
 from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
-from notifyx_common.metrics import Metrics
+from notifyx_common.metrics import Metrics, PoolUsage
 from notifyx_local.postgres import Cluster
 from support.auth import Answer, RunningAuth, auth_settings, running_auth
 from support.command import Shell
 from support.gateway import running_stack
-from support.patience import PATIENCE
+from support.patience import PATIENCE, until
 from support.platform import PASSWORD
 
 HOUR = 3600
@@ -159,6 +161,39 @@ async def test_a_known_device_signs_in_through_a_flood_from_everywhere(database:
         refused = [answer for answer in answers if answer.status == 429]
         assert all(answer.data["code"] == "busy" for answer in refused)
         assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+
+
+async def test_who_finds_no_place_is_refused_before_anything_is_read(database: str) -> None:
+    blocker = await asyncpg.connect(database)
+    reading = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with running_auth(database, hash_threads=1, hash_queue=1, hash_timeout=60) as auth:
+        await auth.sign_up()
+        device = (await auth.sign_in()).data["device_token"]
+        usage = auth.service.passwords.usage
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE users, devices, login_attempts")
+            waiting = [asyncio.create_task(auth.sign_in(address=f"192.0.2.{number}")) for number in range(2)]
+            await until(lambda: usage() == PoolUsage(1, 1, waiting=1))
+            other = {"email": "eve@example.org", "password": PASSWORD, "name": "Eve"}
+            async with asyncio.timeout(PATIENCE):
+                for refused in [
+                    await auth.sign_in(address="198.51.100.1"),
+                    await auth.sign_in("nobody@example.org", address="198.51.100.2", device_token="nonsense"),
+                    await auth.call("POST", "/users?address=198.51.100.3", other),
+                ]:
+                    assert (refused.status, refused.data["code"]) == (429, "busy")
+                    assert int(refused.headers["Retry-After"]) >= 1
+            invented = [
+                asyncio.create_task(auth.sign_in(address=f"203.0.113.{number}", device_token=f"nfd_{number:043}"))
+                for number in range(10)
+            ]
+            known = asyncio.create_task(auth.sign_in(address="198.51.100.4", device_token=device))
+            await until(lambda: auth.auth.device_turns.usage().waiting == 7)
+            assert await blocker.fetchval(reading) <= 1 + CONCURRENT_DEVICES
+        assert [answer.status for answer in await asyncio.gather(*waiting)] == [200, 200]
+        assert (await known).status == 200
+        assert {answer.status for answer in await asyncio.gather(*invented)} <= {200, 429}
+    await blocker.close()
 
 
 async def test_the_command_line_signs_in_on_its_device_through_guesses_from_elsewhere(

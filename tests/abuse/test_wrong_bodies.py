@@ -17,7 +17,8 @@ SHORT = 8000
 
 @pytest.fixture
 async def stack(postgres: Cluster) -> AsyncIterator[Stack]:
-    async with running_stack(postgres, gateway={"sign_up_burst": 3, "sign_up_interval": 3600}) as running:
+    limits = {"sign_up_burst": 3, "sign_up_interval": 3600, "token_burst": 3, "token_interval": 3600}
+    async with running_stack(postgres, gateway=limits) as running:
         yield running
 
 
@@ -25,7 +26,7 @@ def unknown(number: int) -> dict[str, int]:
     return {f"{name}": 1 for name in range(number)}
 
 
-async def test_a_wrong_body_costs_little_and_sign_ups_are_limited_before_they_are_read(stack: Stack) -> None:
+async def test_a_wrong_body_costs_little_and_limits_of_an_address_come_before_what_it_sends(stack: Stack) -> None:
     ada = await stack.person("ada")
     person = {"email": "a@example.org", "password": PASSWORD}
 
@@ -47,6 +48,9 @@ async def test_a_wrong_body_costs_little_and_sign_ups_are_limited_before_they_ar
         "within": (await stack.call("POST", "/topics", ada, json={"name": "t", "email": unknown(20_000)}), 400),
         "list": (await stack.call("POST", "/topics/t/acks", ada, json={"seqs": [""] * 20_000}), 400),
     }
+    for path in ("/token", "/token/revoke"):
+        unread = await stack.call("POST", path, data=b"{", headers=JSON)
+        assert (unread.status, unread.code) == (429, "rate_limited"), path
     assert {name: reply.status for name, (reply, _) in replies.items()} == {
         name: status for name, (_, status) in replies.items()
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -24,7 +25,7 @@ from notifyx_auth.base.errors import (
     UnsupportedGrantType,
 )
 from notifyx_auth.base.models import User
-from notifyx_auth.base.secret_formats import KeyParts, email_key, parse_api_key
+from notifyx_auth.base.secret_formats import KeyParts, email_key, is_device_token, parse_api_key
 from notifyx_auth.base.settings import AuthSettings
 from notifyx_auth.credentials import api_keys
 from notifyx_auth.credentials.hooks import Hooks
@@ -56,10 +57,14 @@ from notifyx_common.contracts.hooks import OpenedHook, OpenHook
 from notifyx_common.database import CONNECTION, Database
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.limiting.buckets import Bucket
+from notifyx_common.limiting.turns import SharedTurns
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import ALL_SCOPES, Principal, Scope
 from notifyx_common.security_log import SecurityLog
 from notifyx_common.tokens import sign_access_token
+
+CONCURRENT_DEVICES = 4
+"""Devices that are looked up at once: a part of the database's connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class Auth:
     clock: Clock
     metrics: Metrics
     security: SecurityLog
+    device_turns: SharedTurns = field(default_factory=lambda: SharedTurns(CONCURRENT_DEVICES))
 
     async def sign_up(self, call: SignUpCall) -> UserView:
         """Create a user. Raises :class:`SignUpOff`, :class:`EmailTaken`."""
@@ -183,25 +189,27 @@ class Auth:
         if wanted.username is None or wanted.password is None:
             raise InvalidRequest("The password grant needs username and password.")
         scopes = _scopes(wanted.scope, ALL_SCOPES)
-        now, pool, address = self.clock.now(), self.database.pool, origin.address
-        user = await users.by_email(wanted.username)
+        now, pool = self.clock.now(), self.database.pool
         password = wanted.password.get_secret_value()
         device = None if wanted.device_token is None else wanted.device_token.get_secret_value()
-        known = user is not None and await devices.knows(user, device, now)
-        turn = Turn(str(user.id), known=True) if user is not None and known else Turn(address)
-        limits = self._limits(email_key(wanted.username) or wanted.username, address, device if known else None)
-        try:
-            await throttle.count_attempt(pool, limits, now)
-        except TooManyAttempts as error:
-            self._failed("throttled")
-            self._limited(error.quota.name if error.quota is not None else "sign-ins", "refused")
-            raise
-        self._limited(limits[0].name, "allowed")
-        try:
-            right = await self.passwords.verify(None if user is None else user.password_hash, password, turn)
-        except HashingBusy:
-            await throttle.refund(pool, limits)
-            raise
+        owner = await self._owner_of_device(wanted.username, device, origin.address, now)
+        known = device if owner is not None else None
+        limits = self._limits(email_key(wanted.username) or wanted.username, origin.address, known)
+        turn = Turn(origin.address) if owner is None else Turn(owner, known=True)
+        async with self.passwords.turn(turn) as thread:
+            user = await users.by_email(wanted.username)
+            try:
+                await throttle.count_attempt(pool, limits, now)
+            except TooManyAttempts as error:
+                self._failed("throttled")
+                self._limited(error.quota.name if error.quota is not None else "sign-ins", "refused")
+                raise
+            self._limited(limits[0].name, "allowed")
+            try:
+                right = await self.passwords.verify(None if user is None else user.password_hash, password, thread)
+            except HashingBusy:
+                await throttle.refund(pool, limits)
+                raise
         if user is None or not right:
             self._failed("password")
             raise InvalidGrant("The email or the password is wrong.")
@@ -223,6 +231,21 @@ class Auth:
             return await self._by_password(wanted, origin)
         principal = users.principal_of(current, scopes, str(started.session))
         return self._issue("password", principal, now, refresh_token=started.text, device_token=device_token)
+
+    async def _owner_of_device(self, email: str, device: str | None, address: str, now: datetime) -> str | None:
+        """Return the id of the user with ``email`` if ``device`` is a device of theirs.
+
+        Anyone can send what looks like one: few are looked up at once, in turn between addresses.
+        """
+        if device is None or not is_device_token(device):
+            return None
+        try:
+            async with asyncio.timeout(self.settings.hash_timeout), self.device_turns.turn(address):
+                user = await users.by_email(email)
+                return str(user.id) if user is not None and await devices.knows(user, device, now) else None
+        except TimeoutError:
+            self._failed("busy")
+            raise HashingBusy("Too many sign-ins wait already. Try again in a moment.", retry_after=1.0) from None
 
     def _limits(self, account: str, address: str, device: str | None) -> list[throttle.Limit]:
         """Return what limits an attempt on ``account``; ``device`` is the token of a known one."""

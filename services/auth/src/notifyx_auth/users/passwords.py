@@ -2,8 +2,9 @@
 
 One hash uses tens of milliseconds of a core and megabytes of memory, on purpose. So a few threads compute them, a
 bounded number of requests may wait for their turn (:mod:`notifyx_auth.users.hash_turns`), and further ones are
-rejected at once (:class:`HashingBusy`), so that not all of them time out. An unknown user costs the same work as a
-known one.
+rejected at once (:class:`HashingBusy`), so that not all of them time out. Whoever has to read the database first waits
+before (:meth:`Passwords.turn`), so that a flood of sign-ins reads no more than the threads can hash. An unknown user
+costs the same work as a known one.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import asyncio
 import secrets
 import time
 import unicodedata
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -26,6 +29,14 @@ from notifyx_auth.users.hash_turns import OWN, HashTurns, Turn
 from notifyx_common.metrics import Metrics, PoolUsage
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Thread:
+    """A thread that is held for somebody who has waited for it ``since`` then, and what it works on."""
+
+    since: float
+    work: Future[Any] | None = None
 
 
 class Passwords:
@@ -61,11 +72,34 @@ class Passwords:
         """Return how many threads are in use."""
         return PoolUsage(self._used, self._threads, len(self._waiting))
 
-    async def hash(self, password: str, turn: Turn) -> str:
+    @asynccontextmanager
+    async def turn(self, turn: Turn) -> AsyncIterator[Thread]:
+        """Hold a thread for the passwords of the block: what is read for them is not read before there is one.
+
+        Raises :class:`HashingBusy`, at once where there is no place to wait.
+        """
+        thread = Thread(time.perf_counter())
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._thread(turn)
+        except TimeoutError:
+            self._seconds.observe(time.perf_counter() - thread.since)
+            raise self._too_long() from None
+        loop = asyncio.get_running_loop()
+        try:
+            yield thread
+        finally:
+            # A thread cannot be stopped: it becomes free when its work ends, not when the caller stops waiting.
+            if thread.work is None or thread.work.done():
+                self._next()
+            else:
+                thread.work.add_done_callback(lambda _: self._release(loop))
+
+    async def hash(self, password: str, turn: Turn | Thread) -> str:
         """Return the encoded hash of ``password``. Raises :class:`HashingBusy`."""
         return await self._run(lambda: self._hasher.hash(_normalized(password)), turn)
 
-    async def verify(self, encoded: str | None, password: str, turn: Turn) -> bool:
+    async def verify(self, encoded: str | None, password: str, turn: Turn | Thread) -> bool:
         """Return whether ``encoded`` is the hash of ``password``; ``None`` (no such user) takes the same time.
 
         Raises :class:`HashingBusy`.
@@ -84,21 +118,20 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], T], turn: Turn) -> T:
+    async def _run(self, work: Callable[[], T], turn: Turn | Thread) -> T:
+        if isinstance(turn, Turn):
+            async with self.turn(turn) as thread:
+                return await self._run(work, thread)
         assert self._pool is not None, "passwords have not been entered"
-        loop = asyncio.get_running_loop()
-        started = time.perf_counter()
+        left = turn.since + self._timeout - time.perf_counter()
+        turn.work = self._pool.submit(self._timed, work)
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._thread(turn)
-                # A thread cannot be stopped: it becomes free when its work ends, not when the caller stops waiting.
-                future = self._pool.submit(self._timed, work)
-                future.add_done_callback(lambda _: self._release(loop))
-                return await asyncio.wrap_future(future)
+            async with asyncio.timeout(left):
+                return await asyncio.wrap_future(turn.work)
         except TimeoutError:
-            raise self._busy("Checking the password took too long. Try again in a moment.") from None
+            raise self._too_long() from None
         finally:
-            self._seconds.observe(time.perf_counter() - started)
+            self._seconds.observe(time.perf_counter() - turn.since)
 
     async def _thread(self, turn: Turn) -> None:
         """Wait for a thread, which is then in use. Raises :class:`HashingBusy`."""
@@ -127,6 +160,9 @@ class Passwords:
             return work()
         finally:
             self._cost += 0.1 * (time.perf_counter() - started - self._cost)
+
+    def _too_long(self) -> HashingBusy:
+        return self._busy("Checking the password took too long. Try again in a moment.")
 
     def _busy(self, reason: str) -> HashingBusy:
         """Return the error with the time in which those who wait now are through, and count it."""

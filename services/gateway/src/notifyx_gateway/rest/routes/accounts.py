@@ -17,7 +17,7 @@ from notifyx_common.reading import parse_model
 from notifyx_common.security_log import Event, Outcome
 from notifyx_common.serving.web import PROBLEM, json_response, problem_response
 from notifyx_common.tokens import unverified_part
-from notifyx_gateway.errors import SignUpOff
+from notifyx_gateway.errors import RateLimited, SignUpOff
 from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.rest.api.models import SignedUp
 from notifyx_gateway.rest.authentication import RequestAuthenticator
@@ -126,10 +126,11 @@ def token_routes(
     async def token() -> Response:
         wanted: TokenRequest | None = None
         try:
+            # Here and below the address alone decides, so the limit comes before the work of reading.
+            await request_auth.limit_token_requests()
             form = await read_form(may_be_empty="device_token")
             fields = client_credentials(form, request.headers.get("Authorization"))
             wanted = _checked_token(_with_device(fields))
-            await request_auth.limit_token_requests()
             answer = await auth.token(wanted, request_auth.address(), user_agent())
         except NotifyxError as error:
             _record_failure(request_auth, wanted, error)
@@ -141,12 +142,12 @@ def token_routes(
 
     @blueprint.post("/token/revoke")
     async def revoke() -> Response:
+        await request_auth.limit_token_requests()
         fields: dict[str, Any] = await read_form()
         fields.pop("token_type_hint", None)  # RFC 7009: a hint a server may ignore
         if fields.get("everywhere") in ("true", "false"):
             fields["everywhere"] = fields["everywhere"] == "true"
         wanted = parse_model(RevokeRequest, fields)
-        await request_auth.limit_token_requests()
         await auth.revoke(wanted)
         await changes.refresh_now()
         return Response(status=204, headers=NO_STORE)
@@ -161,7 +162,11 @@ def user_agent() -> str:
 
 
 def _record_failure(request_auth: RequestAuthenticator, wanted: TokenRequest | None, error: NotifyxError) -> None:
-    if wanted is None or error.http_status >= 500:
+    if wanted is None:
+        if isinstance(error, RateLimited):
+            request_auth.record_refusal(error)
+        return
+    if error.http_status >= 500:
         return
     event: Event = "token_refresh" if wanted.grant_type == "refresh_token" else "sign_in"
     outcome: Outcome = "refused" if error.http_status in (403, 429) else "failed"

@@ -94,10 +94,10 @@ def page_routes(
         if (token := _token()) is None:
             return _broken(pages)
         try:
+            await request_auth.limit_token_requests()
             form = await read_form()
             fields = {name: form[name] for name in ("password", "new_password") if form.get(name)}
             wanted = parse_model(VerifyRequest, {"token": token, **fields})
-            await request_auth.limit_token_requests()
             user = await auth.verify_email(wanted)
         except NotifyxError as error:
             request_auth.record("email_verification", "failed", reason=error.code)
