@@ -11,14 +11,15 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from html.parser import HTMLParser
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifyx_common.contracts.mailer import MAIL_CONTEXT, Mail, MailBatch, UnreadableContext
+from notifyx_common.contracts.mailer import MAIL_CONTEXT, AccountMailKind, Mail, MailBatch, UnreadableContext
 from notifyx_mailer import markdown
+from notifyx_mailer.account_words import WORDS
 from notifyx_mailer.errors import MailRejected
 from notifyx_mailer.message import compose, parse_recipient
 from notifyx_mailer.render import Rendered, Renderer, one_line
@@ -388,6 +389,25 @@ def test_a_link_mail_needs_its_link() -> None:
             RENDERER.render(mail("verify_email", **wrong))
 
 
+@pytest.mark.parametrize("kind", get_args(AccountMailKind))
+def test_a_mail_about_an_account_says_what_to_do(kind: AccountMailKind) -> None:
+    link, email = "https://n.test/reset-password#t", "<b>new</b>{x}@example.org"
+    context = {"kind": kind, "email": email, "at": "2026-01-02T03:04Z"}
+    bare = RENDERER.render(mail("account", kind=kind))
+    rendered = RENDERER.render(mail("account", link=link, **context))
+    words = WORDS[kind]
+    assert rendered.subject == words.heading
+    assert (link in rendered.text, f'href="{link}"' in rendered.html) == (bool(words.button),) * 2
+    assert "2 Jan 2026" in rendered.text or not (words.once or any("{when}" in line for line in words.lines))
+    assert ("{x}@example.org" in rendered.text) == (kind in ("email_change_requested", "email_changed"))
+    assert "<b>new" not in rendered.html
+    for part in (bare.text, bare.html, words.footer):
+        assert "{when}" not in part
+        assert "None" not in part
+    with pytest.raises(MailRejected):
+        RENDERER.render(mail("account", kind=kind, link="javascript:alert(1)"))
+
+
 MISFITS: list[dict[str, Any]] = [
     {"template": "digest", "notifications": 3},
     {"template": "digest", "notifications": ["x"]},
@@ -397,6 +417,7 @@ MISFITS: list[dict[str, Any]] = [
     {"template": "notification", "publisher": {"id": "u1", "name": "Ann"}},
     {"template": "notification", "published_at": "yesterday"},
     {"template": "verify_email"},
+    {"template": "account", "kind": "unknown"},
     {"template": "reset_password", "link": "https://n.test/"},
     {},
 ]

@@ -273,6 +273,12 @@ CATALOGUE: tuple[Metric, ...] = (
         "Permanent refusals of the mail server by cause: address, mailbox, content, policy, sender, system",
     ),
     Metric("notifyx_mail_send_seconds", "histogram", (), "Time to render and send one email"),
+    Metric(
+        "notifyx_account_mails_total",
+        "counter",
+        ("kind", "result"),
+        "Mails about accounts: sent, failed, dropped because too many were in progress, or to nobody",
+    ),
     # auth
     Metric("notifyx_tokens_issued_total", "counter", ("grant",), "Access tokens issued"),
     Metric("notifyx_auth_failures_total", "counter", ("reason",), "Rejected credentials by reason"),

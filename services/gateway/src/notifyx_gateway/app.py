@@ -28,6 +28,7 @@ from notifyx_gateway.dashboard.ledger import LedgerReader
 from notifyx_gateway.dashboard.prometheus_charts import PrometheusCharts
 from notifyx_gateway.delivery.hub import Hub, HubSettings
 from notifyx_gateway.limits import Limits
+from notifyx_gateway.mail.account_mails import AccountMails
 from notifyx_gateway.mail.dispatch import Dispatcher
 from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.registry import Registry
@@ -42,6 +43,7 @@ from notifyx_gateway.rest.routes.documents import document_routes
 from notifyx_gateway.rest.routes.hooks import hook_routes, hook_secret_routes
 from notifyx_gateway.rest.routes.notifications import notification_routes
 from notifyx_gateway.rest.routes.operator import operator_routes
+from notifyx_gateway.rest.routes.own_account import own_account_routes, password_reset_routes
 from notifyx_gateway.rest.routes.pages import page_routes
 from notifyx_gateway.rest.routes.registry import registry_routes
 from notifyx_gateway.rest.routes.sessions import session_routes
@@ -204,6 +206,15 @@ class GatewayNode(Node[GatewaySettings]):
         self.longpoll_port = LongPollPort(
             self.app, limits=self.http_limits, connections=self.connections, background=background
         )
+        self.account_mails = AccountMails(
+            auth=self.auth,
+            mailer=self.mailer,
+            limits=self.limits,
+            public_url=settings.base_url,
+            clock=clock,
+            metrics=metrics,
+            background=background,
+        )
         self.socket = SocketListener(
             hub=self.hub,
             store=self.store,
@@ -265,6 +276,7 @@ class GatewayNode(Node[GatewaySettings]):
             self.store,
             self.hub,
             self.verification,
+            self.account_mails,
             self.longpoll_port,
             self.socket,
             self.peers,
@@ -339,6 +351,24 @@ class GatewayNode(Node[GatewaySettings]):
                 auth=self.auth,
                 changes=self.credential_changes,
                 https=settings.base_url.startswith("https:"),
+            ),
+            password_reset_routes(
+                request_auth=request_auth,
+                auth=self.auth,
+                changes=self.credential_changes,
+                store=self.store,
+                limits=self.limits,
+                mails=self.account_mails,
+                verification=self.verification,
+            ),
+            own_account_routes(
+                request_auth=request_auth,
+                auth=self.auth,
+                changes=self.credential_changes,
+                store=self.store,
+                limits=self.limits,
+                mails=self.account_mails,
+                verification=self.verification,
             ),
             session_routes(request_auth=request_auth, auth=self.auth, changes=self.credential_changes),
             topic_routes(request_auth=request_auth, store=self.store, users=self.users, files=settings.topic_files),

@@ -107,8 +107,16 @@ class Limits:
 
     async def verification_mail(self, email: str, address: str) -> None:
         """Count a mail to the unproved ``email`` that the client at ``address`` asks for."""
+        await self.mail_to(email)
+        await self.mail_from(address)
+
+    async def mail_to(self, email: str) -> None:
+        """Count a mail to ``email`` with a link that somebody asked for, who may be a stranger."""
         await _count(self._mails_by_mailbox, mailbox(email), "Too many mails were sent to this email address")
-        await _count(self._mails_by_address, address, "Too many verification mails were asked for from this address")
+
+    async def mail_from(self, address: str) -> None:
+        """Count a mail with a link that the client at ``address`` asks for."""
+        await _count(self._mails_by_address, address, "Too many mails with links were asked for from this address")
 
     async def create_topic(self, principal: Principal) -> RateLimitHeaders:
         """Count a topic that ``principal`` creates."""

@@ -12,12 +12,19 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from notifyx_common.contracts.mailer import DigestContext, MailedNotification, NotificationContext, VerifyEmailContext
+from notifyx_common.contracts.mailer import (
+    AccountMailContext,
+    DigestContext,
+    MailedNotification,
+    NotificationContext,
+    VerifyEmailContext,
+)
 from notifyx_mailer import plain_text
+from notifyx_mailer.account_words import WORDS
 from notifyx_mailer.data_rows import ROWS, Row, heading_of, rows_of
 from notifyx_mailer.markdown import parse, to_html
 
-TemplateContext = NotificationContext | DigestContext | VerifyEmailContext
+TemplateContext = NotificationContext | DigestContext | VerifyEmailContext | AccountMailContext
 """A context that has a template."""
 
 BODY_CHARS = 20_000
@@ -92,7 +99,19 @@ class VerifyEmailView:
     expires_at: str
 
 
-View = NotificationView | DigestView | VerifyEmailView
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An email about an account; ``button`` names what ``link`` opens, ``ends_at`` is when it ends, if it does."""
+
+    heading: str
+    lines: Sequence[str]
+    link: str
+    button: str
+    ends_at: str
+    footer: str
+
+
+View = NotificationView | DigestView | VerifyEmailView | AccountView
 
 
 def view_of(context: TemplateContext) -> View:
@@ -118,6 +137,22 @@ def view_of(context: TemplateContext) -> View:
             )
         case VerifyEmailContext():
             return VerifyEmailView(context.link, _moment(context.expires_at, zone_of(context.time_zone)))
+        case AccountMailContext():
+            return _account(context)
+
+
+def _account(context: AccountMailContext) -> AccountView:
+    words = WORDS[context.kind]
+    at = _moment(context.at, zone_of(context.time_zone))
+    when = f"on {at}" if at else "just now"
+    return AccountView(
+        heading=words.heading,
+        lines=[line.format(email=context.email or "another one", when=when) for line in words.lines],
+        link=_web_link(context.link) if words.button else "",
+        button=words.button,
+        ends_at=at if words.once else "",
+        footer=words.footer,
+    )
 
 
 def zone_of(name: str) -> tzinfo:

@@ -46,10 +46,12 @@ def test_a_change_ends_what_it_names_and_nothing_else(made: CredentialChange, wh
     assert not about([made])(BOB)
 
 
-def test_an_address_is_verified_for_those_who_show_it() -> None:
+def test_an_address_is_the_one_that_was_verified_last() -> None:
     state = CredentialState()
-    state.apply([change("verified", "ann", email="ann@example.org"), change("verified", "bob", email="old@x.org")], 0.0)
-    assert [state.current(one).email_verified for one in (ANN, KEY, BOB)] == [True, True, False]
+    state.apply([change("verified", "ann", email="ann@example.org"), change("verified", "bob", email="new@x.org")], 0.0)
+    seen = [state.current(one) for one in (ANN, KEY, BOB)]
+    assert [one.email_verified for one in seen] == [True, True, True]
+    assert [one.email for one in seen] == ["ann@example.org", "ann@example.org", "new@x.org"]
 
 
 def test_a_change_is_forgotten_when_nothing_from_before_it_is_valid() -> None:

@@ -215,7 +215,7 @@ class CredentialChange(BaseModel):
     - ``sessions``: those of the user ``subject`` that began before ``epoch`` have ended.
     - ``api_key``: the key ``subject`` was deleted.
     - ``account``: the user ``subject`` was deleted or disabled.
-    - ``verified``: the user ``subject`` has verified ``email``.
+    - ``verified``: the user ``subject`` has verified ``email``, which is the account's address from now on.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -89,6 +89,35 @@ class VerifyEmailContext(_Context):
     time_zone: str = Field(default="", max_length=64)
 
 
+AccountMailKind = Literal[
+    "password_reset",
+    "managed_account",
+    "password_changed",
+    "email_confirmation",
+    "address_taken",
+    "email_change_requested",
+    "email_changed",
+]
+"""What is written about an account: the link that sets a new password, or why there is none; that the password has
+changed; to a new address, the link that confirms it, or that it has an account; to the old one, that another is wanted,
+and that it has taken its place."""
+
+
+class AccountMailContext(_Context):
+    """An email about the reader's account, or with a link that changes it.
+
+    ``email`` is the new address, for the old one alone: to an address that nobody has proved goes no text of a user.
+    ``at`` is when it happened, or when the link ends.
+    """
+
+    template: Literal["account"] = "account"
+    kind: AccountMailKind
+    link: str = Field(default="", pattern=r"^(https?://[^\s<>\"'\x00-\x1f]+)?$")
+    email: str = Field(default="", max_length=254)
+    at: Annotated[datetime, TIME_TEXT] | None = None
+    time_zone: str = Field(default="", max_length=64)
+
+
 class UnreadableContext(_Context):
     """Stands for a context that fails validation. ``reason`` is a sentence."""
 
@@ -106,7 +135,7 @@ def _or_unreadable(value: object, validate: ValidatorFunctionWrapHandler) -> obj
 
 
 MailContext = Annotated[
-    NotificationContext | DigestContext | VerifyEmailContext | UnreadableContext,
+    NotificationContext | DigestContext | VerifyEmailContext | AccountMailContext | UnreadableContext,
     Field(discriminator="template"),
     WrapValidator(_or_unreadable),
 ]

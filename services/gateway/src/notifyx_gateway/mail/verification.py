@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from notifyx_common.background import Background, TooManyTasks
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import EmailToken
 from notifyx_common.contracts.mailer import Mail, VerifyEmailContext
-from notifyx_common.errors import Conflict, NotifyxError, Unavailable
+from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_gateway.errors import EmailOff, RateLimited
 from notifyx_gateway.limits import Limits
+from notifyx_gateway.mail.single_mail import SEND_TIMEOUT, deliver, single_mail
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
 
@@ -32,7 +32,6 @@ log = get_logger(__name__)
 MAX_CONCURRENT = 50
 """Maximum number of verification mails sent in the background; beyond it a new user has to request one."""
 
-SEND_TIMEOUT = 15.0
 STATUS_TIMEOUT = 1.0
 STATUS_TTL = 15.0
 
@@ -145,13 +144,7 @@ class EmailVerification:
             raise EmailOff("This deployment does not send email: no mail server is configured.")
 
     async def _send_token(self, token: EmailToken) -> None:
-        result = await self._mailer.send(verification_mail(token, self._public_url), seconds=SEND_TIMEOUT)
-        if result.status == "off":
-            raise EmailOff("This deployment does not send email: no mail server is configured.")
-        if result.status == "refused":
-            raise Conflict("The mail server refused this address.", code="address_refused")
-        if result.status != "sent":
-            raise Unavailable("The mail could not be sent now; try again in a minute.")
+        await deliver(self._mailer, verification_mail(token, self._public_url))
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         """Raises :class:`TooManyTasks`."""
@@ -171,14 +164,6 @@ class EmailVerification:
 
 def verification_mail(token: EmailToken, public_url: str) -> Mail:
     """Return the mail that carries ``token`` as a link to this deployment."""
-    digest = hashlib.sha256(token.token.encode()).hexdigest()[:32]
-    host = urlsplit(public_url).hostname or "localhost"
-    return Mail(
-        id=f"verify-{digest}",
-        message_id=f"<verify-{digest}@{'localhost' if ':' in host else host}>",
-        to=token.email,
-        context=VerifyEmailContext(
-            link=f"{public_url}/verify-email?token={quote(token.token, safe='')}",
-            expires_at=token.expires_at,
-        ),
-    )
+    link = f"{public_url}/verify-email?token={quote(token.token, safe='')}"
+    context = VerifyEmailContext(link=link, expires_at=token.expires_at)
+    return single_mail("verify", token.token, token.email, context, public_url)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pydantic import SecretStr
 
 from notifyx_common.calls.client import ServiceClient
+from notifyx_common.contracts import accounts, hooks
 from notifyx_common.contracts import auth as calls
-from notifyx_common.contracts import hooks
 from notifyx_common.contracts import sessions as session_calls
 from notifyx_common.principal import Principal
 
@@ -42,6 +42,37 @@ class Auth:
     async def verify_email(self, wanted: calls.VerifyRequest) -> calls.User:
         """Verify the address that a token was mailed to."""
         return await self._client.send(calls.VERIFY_EMAIL, wanted)
+
+    async def request_password_reset(self, email: str) -> accounts.PasswordReset:
+        """Create a token that sets a new password, to be mailed to ``email``.
+
+        Raises :class:`~notifyx_common.errors.NotFound` without such an account.
+        """
+        return await self._client.send(accounts.REQUEST_PASSWORD_RESET, accounts.PasswordResetWish(email=email))
+
+    async def reset_password(self, wanted: accounts.NewPassword) -> calls.User:
+        """Set the password of the account that a token was mailed to."""
+        return await self._client.send(accounts.RESET_PASSWORD, wanted)
+
+    async def change_password(self, principal: Principal, wanted: accounts.PasswordChange) -> calls.User:
+        """Set another password for the caller."""
+        call = accounts.PasswordChangeCall(wanted, principal.session or "")
+        return await self._client.send(accounts.CHANGE_PASSWORD, call, principal=principal)
+
+    async def set_profile(self, principal: Principal, wanted: accounts.Profile) -> calls.User:
+        """Store the caller's name."""
+        return await self._client.send(accounts.SET_PROFILE, wanted, principal=principal)
+
+    async def request_email_change(self, principal: Principal, wanted: accounts.EmailChange) -> accounts.PendingEmail:
+        """Create a token that proves the address that the caller wants, to be mailed there."""
+        call = accounts.EmailChangeCall(wanted, principal.session or "")
+        return await self._client.send(accounts.REQUEST_EMAIL_CHANGE, call, principal=principal)
+
+    async def confirm_email_change(
+        self, principal: Principal, wanted: accounts.EmailConfirmation
+    ) -> accounts.ChangedEmail:
+        """Give the caller the address that a token was mailed to."""
+        return await self._client.send(accounts.CONFIRM_EMAIL_CHANGE, wanted, principal=principal)
 
     async def token(self, wanted: calls.TokenRequest, address: str, user_agent: str) -> calls.TokenResponse:
         """Grant tokens (RFC 6749) to the client ``user_agent`` at ``address``."""

@@ -1,4 +1,4 @@
-"""What auth has said of credentials that have not expired: which have ended, and who has verified an address. Pure.
+"""What auth has said of credentials that have not expired: which have ended, and who has which address. Pure.
 
 An entry lasts as long as a credential from before it can be shown, so there are no more than what auth changes in some
 minutes.
@@ -48,8 +48,8 @@ class CredentialState:
         elif self._find("session", principal.session) or self._ended_before(principal):
             raise CredentialEnded("The session has ended. Sign in again.")
         verified = self._find("verified", principal.id)
-        if verified is not None and not principal.email_verified and verified.email == principal.email:
-            return principal.model_copy(update={"email_verified": True})
+        if verified is not None and (verified.email != principal.email or not principal.email_verified):
+            return principal.model_copy(update={"email": verified.email, "email_verified": True})
         return principal
 
     def _find(self, kind: str, subject: str | None) -> CredentialChange | None:

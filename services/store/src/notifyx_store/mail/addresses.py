@@ -129,6 +129,15 @@ async def resume(connection: asyncpg.Connection, user: str, policy: AddressPolic
     return EmailResumed(resumed=resumed, dropped=dropped)
 
 
+async def proved(connection: asyncpg.Connection, user: str, policy: AddressPolicy, now: datetime) -> None:
+    """Forget the refusals of ``user``, whose address has just been proved by a mail: it works, or is another one."""
+    async with connection.transaction():
+        stopped = affected(await connection.execute(_UNSTOP, user))
+        if affected(await connection.execute(_CLEAR, [user])) or stopped:
+            await connection.execute(_DUE_AGAIN, user, now, policy.resume_mails)
+            await connection.execute(_DROP, user)
+
+
 async def refused_addresses(connection: asyncpg.Connection) -> dict[str, int]:
     """Return how many users' addresses are ``paused`` and ``stopped``."""
     stopped: int = await connection.fetchval("SELECT count(*) FROM email_blocks")

@@ -74,8 +74,11 @@ def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
 
     @handle(blueprint, RELEASE_MAILS)
     async def release(verified: VerifiedUser) -> ReleasedMails:
-        async with context.pool.acquire() as connection, connection.transaction():
-            return await unverified.release(connection, [verified.user], context.clock.now())
+        async with context.pool.acquire() as connection:
+            async with connection.transaction():
+                released = await unverified.release(connection, [verified.user], context.clock.now())
+            await addresses.proved(connection, verified.user, config.policy.address, context.clock.now())
+        return released
 
     @handle(blueprint, ACKNOWLEDGE_MAIL)
     async def acknowledge(request: AcknowledgeToken) -> AcknowledgedMail:

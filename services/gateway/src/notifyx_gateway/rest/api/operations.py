@@ -7,6 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from notifyx_common.contracts.accounts import (
+    EmailChange,
+    EmailConfirmation,
+    NewPassword,
+    PasswordChange,
+    PasswordResetWish,
+    Profile,
+)
 from notifyx_common.contracts.auth import (
     ApiKeys,
     CreatedApiKey,
@@ -136,6 +144,43 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/me", "me", "Who am I", "Accounts", {200: ("The caller.", JSON, User)}, (503,),
+    ),
+    Operation(
+        "PATCH", "/api/v1/me", "setProfile", "Change one's name", "Accounts",
+        {200: ("The caller.", JSON, User)}, (400, 403, 413, 415, 503), {JSON: Profile}, scope="manage",
+    ),
+    Operation(
+        "POST", "/api/v1/password-resets", "requestPasswordReset", "Ask for a new password", "Accounts",
+        {202: ("If it is an account's address, a mail is on its way.", "", None)}, (400, 409, 413, 415, 429, 503),
+        {JSON: PasswordResetWish}, public=True,
+        description="The answer is the same whether there is such an account. The mail has a link to a page of the web "
+        "client, which sends its token to `complete`. A newer link replaces it.",
+    ),
+    Operation(
+        "POST", "/api/v1/password-resets/complete", "resetPassword", "Set a new password", "Accounts",
+        {204: ("It is set; every session has ended.", "", None)}, (400, 413, 415, 429, 503), {JSON: NewPassword},
+        public=True,
+        description="The token from the mail works once, for an hour. The address is then verified. API keys and "
+        "webhooks go on, unless `end_credentials` is true or the address had not been verified.",
+    ),
+    Operation(
+        "PUT", "/api/v1/me/password", "changePassword", "Change one's password", "Accounts",
+        {204: ("It is changed; the other sessions have ended.", "", None)}, (400, 403, 409, 413, 415, 429, 503),
+        {JSON: PasswordChange}, scope="manage",
+        description="For users, not for API keys. The session of the access token goes on.",
+    ),
+    Operation(
+        "PUT", "/api/v1/me/email", "changeEmail", "Change one's address", "Accounts",
+        {202: ("A mail to the new address is on its way.", "", None)}, (400, 403, 409, 413, 415, 429, 503),
+        {JSON: EmailChange}, scope="manage",
+        description="The address changes once the link in the mail is opened and confirmed. The answer is the same "
+        "whether another account has that address; the mail to it says so.",
+    ),
+    Operation(
+        "POST", "/api/v1/me/email/confirm", "confirmEmail", "Confirm one's new address", "Accounts",
+        {200: ("The caller, with the new address.", JSON, User)}, (400, 403, 409, 413, 415, 503),
+        {JSON: EmailConfirmation}, scope="manage",
+        description="With the token from the mail, by the user who asked for it.",
     ),
     Operation(
         "PUT", "/api/v1/me/time-zone", "setTimeZone", "Set the time zone of one's emails", "Accounts",

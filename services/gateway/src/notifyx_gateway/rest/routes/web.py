@@ -17,7 +17,7 @@ from notifyx_gateway.settings import GatewaySettings
 
 ADDRESSES = (
     "/", "/sign-in", "/sign-up", "/inbox", "/topics", "/topics/<path:rest>", "/messages", "/messages/<path:rest>",
-    "/account", "/account/<path:rest>",
+    "/account", "/forgot-password", "/reset-password", "/confirm-email", "/account/<path:rest>",
 )  # fmt: skip
 """Paths that the client routes itself; a reload or a link to one gets its page."""
 

@@ -1,0 +1,160 @@
+"""``/api/v1``: another password, name or address. The gateway limits, mails and records; auth decides."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from notifyx_common.contracts.accounts import (
+    EmailChange,
+    EmailConfirmation,
+    NewPassword,
+    PasswordChange,
+    PasswordResetWish,
+    Profile,
+)
+from notifyx_common.errors import NotifyxError
+from notifyx_common.logs import get_logger
+from notifyx_common.security_log import Event
+from notifyx_common.serving.web import json_response
+from notifyx_gateway.errors import EmailOff
+from notifyx_gateway.limits import Limits
+from notifyx_gateway.mail.account_mails import AccountMails
+from notifyx_gateway.mail.verification import EmailVerification
+from notifyx_gateway.rest.authentication import RequestAuthenticator
+from notifyx_gateway.rest.bodies import SMALL_BODY, read_model
+from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.credential_changes import CredentialChanges
+from notifyx_gateway.upstream.store import Store
+
+log = get_logger(__name__)
+
+
+def password_reset_routes(
+    *,
+    request_auth: RequestAuthenticator,
+    auth: Auth,
+    changes: CredentialChanges,
+    store: Store,
+    limits: Limits,
+    mails: AccountMails,
+    verification: EmailVerification,
+) -> Blueprint:
+    """Return the routes of forgotten passwords. No account is signed in."""
+    blueprint = Blueprint("password-resets", __name__, url_prefix="/api/v1")
+
+    @blueprint.post("/password-resets")
+    async def request_reset() -> Response:
+        # Nothing before the answer depends on whether there is such an account.
+        wanted = await read_model(PasswordResetWish, SMALL_BODY)
+        await _require_email(verification)
+        await limits.mail_from(request_auth.address())
+        mails.send_reset_link(wanted.email)
+        request_auth.record("password_reset_requested", "succeeded", subject=wanted.email)
+        return Response(status=202)
+
+    @blueprint.post("/password-resets/complete")
+    async def reset() -> Response:
+        wanted = await read_model(NewPassword, SMALL_BODY)
+        await request_auth.limit_token_requests()
+        try:
+            user = await auth.reset_password(wanted)
+        except NotifyxError as error:
+            _record_failure(request_auth, "password_change", error)
+            raise
+        request_auth.record("password_change", "succeeded", actor=user.id, reason="reset")
+        await changes.refresh_now()
+        mails.tell(user, "password_changed", to=user.email)
+        await _release_mails(store, user.id)
+        return Response(status=204)
+
+    return blueprint
+
+
+def own_account_routes(
+    *,
+    request_auth: RequestAuthenticator,
+    auth: Auth,
+    changes: CredentialChanges,
+    store: Store,
+    limits: Limits,
+    mails: AccountMails,
+    verification: EmailVerification,
+) -> Blueprint:
+    """Return the routes with which users change their accounts."""
+    blueprint = Blueprint("own-account", __name__, url_prefix="/api/v1")
+
+    @blueprint.put("/me/password")
+    async def change_password() -> Response:
+        principal = await request_auth.principal("manage")
+        wanted = await read_model(PasswordChange, SMALL_BODY)
+        try:
+            user = await auth.change_password(principal, wanted)
+        except NotifyxError as error:
+            _record_failure(request_auth, "password_change", error)
+            raise
+        request_auth.record("password_change", "succeeded", reason="changed")
+        await changes.refresh_now()
+        if user.email_verified:
+            mails.tell(user, "password_changed", to=user.email)
+        return Response(status=204)
+
+    @blueprint.patch("/me")
+    async def set_profile() -> Response:
+        principal = await request_auth.principal("manage")
+        user = await auth.set_profile(principal, await read_model(Profile, SMALL_BODY))
+        request_auth.record("name_change", "succeeded")
+        return json_response(user)
+
+    @blueprint.put("/me/email")
+    async def request_email() -> Response:
+        principal = await request_auth.principal("manage")
+        wanted = await read_model(EmailChange, SMALL_BODY)
+        await _require_email(verification)
+        try:
+            pending = await auth.request_email_change(principal, wanted)
+        except NotifyxError as error:
+            _record_failure(request_auth, "email_change", error)
+            raise
+        await limits.verification_mail(pending.email, request_auth.address())
+        mails.confirm_new_address(pending)
+        request_auth.record("email_change_requested", "succeeded", subject=pending.email)
+        if pending.user.email_verified:
+            mails.tell(pending.user, "email_change_requested", to=pending.user.email, email=pending.email)
+        return Response(status=202)
+
+    @blueprint.post("/me/email/confirm")
+    async def confirm_email() -> Response:
+        principal = await request_auth.principal("manage")
+        wanted = await read_model(EmailConfirmation, SMALL_BODY)
+        try:
+            changed = await auth.confirm_email_change(principal, wanted)
+        except NotifyxError as error:
+            _record_failure(request_auth, "email_change", error)
+            raise
+        request_auth.record("email_change", "succeeded", subject=changed.user.email)
+        await changes.refresh_now()
+        if changed.previous:
+            mails.tell(changed.user, "email_changed", to=changed.previous, email=changed.user.email)
+        await _release_mails(store, changed.user.id)
+        return json_response(changed.user)
+
+    return blueprint
+
+
+async def _require_email(verification: EmailVerification) -> None:
+    if not await verification.email_works():
+        raise EmailOff("This deployment does not send email at present; ask its administrator.")
+
+
+def _record_failure(request_auth: RequestAuthenticator, event: Event, error: NotifyxError) -> None:
+    if error.http_status < 500:
+        request_auth.record(event, "refused" if error.http_status in (403, 429) else "failed", reason=error.code)
+
+
+async def _release_mails(store: Store, user: str) -> None:
+    """Have the email sent that waited for an address that works."""
+    try:
+        await store.release_mails(user)
+    except NotifyxError as error:
+        # The store tries one of them from time to time, and so learns of it.
+        log.warning("waiting_mails_not_released", reason=error.reason)

@@ -1,0 +1,95 @@
+"""What the emails about an account say. Pure; none of it is HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from notifyx_common.contracts.mailer import AccountMailKind
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One kind of email. ``lines`` may hold ``{email}`` and ``{when}``; no ``button``: there is nothing to open.
+
+    ``once``: the link works once, until a time that is shown.
+    """
+
+    heading: str
+    lines: Sequence[str]
+    footer: str
+    button: str = ""
+    once: bool = False
+
+
+_YOURS = "This email is about the security of your Notifyx account. It is sent whatever email you have chosen."
+
+WORDS: Mapping[AccountMailKind, Words] = {
+    "password_reset": Words(
+        heading="Set a new password",
+        lines=(
+            "Somebody asked for a new password for the Notifyx account with this address. If it was you, choose one.",
+            "Every device that is signed in is then signed out.",
+        ),
+        button="Choose a new password",
+        once=True,
+        footer="If you did not ask for it, ignore this email: your password stays as it is.",
+    ),
+    "managed_account": Words(
+        heading="Your password is in the settings",
+        lines=(
+            "Somebody asked for a new password for the Notifyx account with this address.",
+            "It is the administrator's account of this deployment. Its password is one of the deployment's settings "
+            "(NOTIFYX_ADMIN_PASSWORD): change it there, and start the service again.",
+        ),
+        footer="If you did not ask for it, ignore this email: your password stays as it is.",
+    ),
+    "password_changed": Words(
+        heading="Your password was changed",
+        lines=(
+            "The password of your Notifyx account was changed {when}. Whoever was signed in elsewhere is signed out.",
+            "If it was not you, set a new password now. Then delete the API keys and webhooks that you do not know, on "
+            "your account page.",
+        ),
+        button="It was not me: set a new password",
+        footer=_YOURS,
+    ),
+    "email_confirmation": Words(
+        heading="Confirm your new email address",
+        lines=(
+            "Somebody wants to use this address for their Notifyx account. If it was you, confirm it: the page asks "
+            "you to sign in as before. Until then nothing changes.",
+        ),
+        button="Confirm this address",
+        once=True,
+        footer="If you did not ask for it, ignore this email: nothing changes.",
+    ),
+    "address_taken": Words(
+        heading="This address has an account already",
+        lines=(
+            "Somebody wanted to use this address for another Notifyx account. It is the address of yours, so nothing "
+            "was changed.",
+            "If it was you, sign in with this address, or give this account another address first.",
+        ),
+        button="Sign in",
+        footer="If you did not ask for it, ignore this email: nothing changes.",
+    ),
+    "email_change_requested": Words(
+        heading="Your account is to get another email address",
+        lines=(
+            "Somebody who knows your password asked {when} that your Notifyx account uses the address {email}. It does "
+            "so once that address is confirmed.",
+            "If it was not you, set a new password now: that stops the change, and signs out everyone.",
+        ),
+        button="It was not me: set a new password",
+        footer=_YOURS,
+    ),
+    "email_changed": Words(
+        heading="Your email address was changed",
+        lines=(
+            "The address of your Notifyx account was changed to {email} {when}. No more email goes to this one.",
+            "If it was not you, write to the administrator of this Notifyx now: they can give the account back to you.",
+        ),
+        footer=_YOURS,
+    ),
+}

@@ -1,0 +1,78 @@
+""" "Forgot your password?" and changes of an account, by those whose account it is not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from notifyx_local.postgres import Cluster
+from support.auth import PASSWORD, running_auth
+from support.gateway import Stack, running_stack
+from support.patience import until
+from support.smtp import Mailbox
+
+VICTIM = "ada@example.com"
+
+
+@pytest.fixture
+async def stack(postgres: Cluster, box: Mailbox) -> AsyncIterator[Stack]:
+    mailer = {"smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none"}
+    few: dict[str, Any] = {
+        "verification_mailbox_burst": 3,
+        "verification_mailbox_interval": 86400,
+        "verification_address_burst": 4,
+        "verification_address_interval": 86400,
+        "trusted_proxies": ("127.0.0.0/8",),
+    }
+    async with running_stack(postgres, gateway=few, mailer=mailer, auth={"password_reset_minutes": 60}) as running:
+
+        async def email_works() -> bool:
+            return await running.gateway.verification.email_works()
+
+        await until(email_works, "the gateway knows its mailer")
+        yield running
+
+
+async def ask(stack: Stack, email: str, address: str) -> tuple[int, str]:
+    reply = await stack.call("POST", "/password-resets", json={"email": email}, headers={"X-Forwarded-For": address})
+    return reply.status, reply.data["limit"]["name"] if reply.status == 429 else ""
+
+
+async def test_who_asks_without_end_learns_nothing_and_fills_no_mailbox(stack: Stack, box: Mailbox) -> None:
+    await stack.person("ada")
+    counted = stack.gateway.metrics.registry.get_sample_value
+
+    def done(result: str) -> float:
+        return counted("notifyx_account_mails_total", {"kind": "password_reset", "result": result}) or 0.0
+
+    for number in range(6):
+        assert await ask(stack, VICTIM, f"192.0.2.{number}") == (202, ""), "a limit of the mailbox is not told"
+        assert await ask(stack, "nobody@example.com", f"192.0.2.{number}") == (202, "")
+    await until(lambda: done("sent") + done("failed") + done("nobody") == 12, "all were looked at")
+    assert done("sent") <= 2, "the mailbox has had one at the sign-up, and has three"
+    assert done("nobody") == 3, "as for those that there are"
+    for number in range(2):
+        await ask(stack, f"p{number}@example.com", "192.0.2.0")
+    assert await ask(stack, "other@example.com", "192.0.2.0") == (429, "verification-mails-by-address")
+    assert {one.recipient for one in box.received} == {VICTIM}
+    assert all(VICTIM not in str(one.message["Subject"]) for one in box.received)
+
+
+async def test_a_stolen_session_guesses_no_password_and_locks_nobody_out(database: str) -> None:
+    async with running_auth(database) as auth:
+        ada = await auth.sign_up()
+        own, stolen = await auth.signed_in(ada), await auth.signed_in(ada)
+        guesses = []
+        for number in range(6):
+            password = {"current_password": f"a guess {number}", "new_password": "the thief's own one"}
+            email = {"email": "thief@example.org", "password": f"a guess {number}"}
+            guesses.append((await auth.call("PUT", "/me/password", password, as_=stolen)).status)
+            guesses.append((await auth.call("PUT", "/me/email", email, as_=stolen)).status)
+        assert guesses == [400] * 10 + [429] * 2, "both count together"
+        change = {"current_password": PASSWORD, "new_password": "the owner's new one"}
+        assert (await auth.call("PUT", "/me/password", change, as_=own)).status == 200
+        again = {"current_password": "the owner's new one", "new_password": "the thief's own one"}
+        auth.clock.move(hours=1)
+        assert (await auth.call("PUT", "/me/password", again, as_=stolen)).data["code"] == "session_ended"
