@@ -32,6 +32,7 @@ _FORK = multiprocessing.get_context("fork")
 
 def main() -> None:
     """Import, then fork for whoever connects."""
+    gc.disable()  # nearly all that is imported and collected stays
     listening, *arguments = sys.argv[1:]
     if arguments:
         pytest.main([*arguments, "-n0", "--collect-only", "-qq"])  # which starts the measurement where it wants to
@@ -39,8 +40,11 @@ def main() -> None:
         start()
     for module in PROGRAMS:
         importlib.import_module(module)
+    if (measurement := start()) is not None:
+        measurement.save()
     gc.collect()
     gc.freeze()  # a collection of garbage would write to the shared memory
+    gc.enable()
     with socket.socket(fileno=int(listening)) as listener:
         _serve(listener)
 
