@@ -216,6 +216,34 @@ async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform:
         assert dora.said == []
 
 
+DESKTOP = """
+localStorage.setItem("notifyx.alerts", '{"desktop": true}');
+document.hasFocus = () => false;
+window.Notification = class {
+  static permission = "granted";
+  constructor(title) { window.told = this; document.documentElement.dataset.told = title; }
+  close() { this.closed = true; }
+};
+"""
+"""A browser whose user allows desktop notifications and looks elsewhere."""
+
+
+async def test_a_click_on_a_desktop_notification_opens_it(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "ines") as ines, person(platform, "carl") as sender:
+        await ines.page.add_init_script(DESKTOP)
+        page = await ines.go("/topics")
+        await ines.live()
+        sent = {"title": "The build is red", "body": "See the **log**."}
+        await sender.call("POST", "/users/ines@example.com/notifications", json=sent)
+        await expect(page.locator("html")).to_have_attribute("data-told", "Direct messages: The build is red")
+        await page.evaluate("window.told.onclick()")
+        await expect(page).to_have_url(f"{platform.gateway}/messages/n/1")
+        await expect(page.get_by_role("article", name="The build is red")).to_contain_text("See the log.")
+        assert await page.evaluate("window.told.closed")
+        await page.go_back()
+        await expect(page.get_by_role("heading", name="Topics")).to_be_visible()
+
+
 async def test_what_a_resource_declares_can_only_be_read(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "erik") as erik:
         page = await erik.go("/topics/deploys/settings")

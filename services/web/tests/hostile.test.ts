@@ -52,6 +52,7 @@ describe("a body made to hold up its readers", () => {
       const html = shown(body);
       expect(html).toMatch(/^<div class="[^"]*"><div class="[^"]*" dir="auto">/);
       expect(html.match(/<div/g)).toHaveLength(2);
+      expect(html).toContain("It is shown as it was written");
     }
   });
 

@@ -46,6 +46,9 @@ export default function Markdown({ text }: { text: string }) {
         <div className={classes.written} dir="auto">
           {text}
         </div>
+        <p className={classes.note}>
+          It is shown as it was written: formatting so much Markdown would hold up the page.
+        </p>
       </div>
     );
   }
