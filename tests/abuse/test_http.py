@@ -23,6 +23,7 @@ from quart import Quart, request
 
 from notifyx_common.contracts.registry import LIST_LEASES, LeaseList
 from notifyx_common.metrics import Metrics
+from notifyx_common.serving import http_connection
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_server import HttpServer
@@ -131,7 +132,8 @@ def close(clients: Iterable[Client]) -> None:
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
-async def test_requests_that_never_end_are_closed_within_their_time() -> None:
+async def test_requests_that_never_end_are_closed_within_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "CLOSE_TIMEOUT", 0.1)
     async with serving(QUICK) as server:
         beginnings = [
             b"",
@@ -151,7 +153,8 @@ async def test_requests_that_never_end_are_closed_within_their_time() -> None:
         assert server.closed("body_timeout") == 20
 
 
-async def test_parts_of_a_head_do_not_extend_its_time() -> None:
+async def test_parts_of_a_head_do_not_extend_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "CLOSE_TIMEOUT", 0.1)
     async with serving(QUICK) as server:
         reader, writer = await server.open(HEAD)
 
@@ -193,6 +196,31 @@ async def test_a_request_that_is_refused_before_its_body_is_there_gets_its_answe
         await reader.readuntil(b"\r\n\r\n")
         writer.close()
         assert server.closed("body_timeout") == 0
+
+
+@pytest.mark.parametrize(
+    ("beginning", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\nabc", b"408"),
+        (HEAD, b"408"),
+        (b"GET / HTTP/1.1\r\nno header\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n", b"400"),
+        (HEAD + b"X-A: " + b"x" * (1 << 17), b"431"),
+        (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", b"505"),
+    ],
+)
+async def test_who_still_sends_when_it_is_refused_gets_the_answer_and_no_reset(beginning: bytes, status: bytes) -> None:
+    async with serving(QUICK) as server:
+        reader, writer = await server.open(beginning)
+        async with asyncio.timeout(PATIENCE):
+            assert await reader.readexactly(9) == b"HTTP/1.1 "
+            for _ in range(5):
+                writer.write(b"X-A: b\r\n" * 12_500)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+            assert await reader.readexactly(3) == status
+        writer.close()
+        await server.answers()
 
 
 def on_uvloop(test: Coroutine[Any, Any, None]) -> None:

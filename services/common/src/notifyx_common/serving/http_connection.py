@@ -79,6 +79,11 @@ class Http1(H11Protocol):
         """Whether the head of the next request has begun."""
         return self.awaits_head and bool(self.connection.trailing_data[0])
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether what the client sent is no HTTP."""
+        return self.connection.their_state is h11.ERROR
+
     def refusal(self, status: int) -> bytes:
         """Return an answer without a body, after which the connection ends; empty if another answer has begun."""
         if self.connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
@@ -113,13 +118,14 @@ class HttpConnection:
         self._loop = asyncio.get_running_loop()
         self._write_lock = asyncio.Lock()
         self._protocol: Http1
+        self._group: TaskGroup
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._head_until: float | None = None
         self._body_since = 0.0
         self._body_received = 0
-        self._lingering = False
+        self._lingering = self._drops_all = False
         self._client, self._server = _address(writer, "peername"), _address(writer, "sockname")
 
     @property
@@ -139,12 +145,12 @@ class HttpConnection:
             return
         self._transport.set_write_buffer_limits(high=WRITE_SIZE)
         try:
-            async with TaskGroup(self._loop) as group:
+            async with TaskGroup(self._loop) as self._group:
                 self._protocol = Http1(
                     self._app,
                     self._config,
                     self._context,
-                    group,
+                    self._group,
                     ConnectionState({}),
                     self._writer.get_extra_info("ssl_object") is not None,
                     self._client,
@@ -186,8 +192,10 @@ class HttpConnection:
             try:
                 await self._protocol.handle(RawData(data))
             except h11.RemoteProtocolError as error:
-                self._end(self._protocol.refusal(error.error_status_hint))
-                break
+                self._refuse(error.error_status_hint)
+                self._drops_all = True  # what follows has no end that this port understands
+                if not self._lingering:
+                    break
             if self._lingering:
                 self._discard()
             elif self._protocol.awaits_body:
@@ -199,7 +207,7 @@ class HttpConnection:
         await self._protocol.handle(Closed())
 
     def _discard(self, data: bytes = b"") -> None:
-        if self._protocol.discard(data):
+        if not self._drops_all and self._protocol.discard(data):
             self._end()
 
     def _expect_head(self) -> None:
@@ -254,7 +262,7 @@ class HttpConnection:
             self.cut("write_timeout")
         elif self._protocol.awaits_body or self._protocol.has_partial_head:
             self._connections.closed("body_timeout" if self._protocol.awaits_body else "head_timeout")
-            self._end(self._protocol.refusal(408))
+            self._refuse(408)
         else:
             if self._head_until is not None:
                 self._connections.closed("head_timeout")
@@ -266,7 +274,7 @@ class HttpConnection:
         if isinstance(event, RawData):
             await self._write(event.data)
         elif isinstance(event, Closed):
-            if self._protocol.awaits_body:
+            if self._protocol.awaits_body or self._protocol.is_broken:
                 self._linger()
             else:
                 self._end()
@@ -293,24 +301,34 @@ class HttpConnection:
         except (OSError, RuntimeError):  # the connection was lost while this waited
             await self._protocol.handle(Closed())
 
-    def _end(self, last: bytes = b"") -> None:
-        """Write ``last`` and close, at most :data:`CLOSE_TIMEOUT` seconds later."""
+    def _refuse(self, status: int) -> None:
+        """Answer in the place of the app, which is told that the client has gone, and close."""
+        answer = self._protocol.refusal(status)
+        if not answer or self._transport.is_closing():
+            self._end()
+            return
+        self._writer.write(answer)
+        self._linger()
+        self._group.spawn(self._protocol.handle, Closed())
+
+    def _end(self) -> None:
+        """Close, at most :data:`CLOSE_TIMEOUT` seconds later."""
         if self._transport.is_closing():
             return
-        if last:
-            self._writer.write(last)
         self._writer.close()
         self._loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
 
     def _linger(self) -> None:
         """Close once the client has, or has sent the body of the request that has been answered.
 
+        What is not the body of a request is dropped without an end.
+
         Data that arrives at a closed socket resets the connection, and the client may lose the answer. Nor is the
         stream ended before: some clients close theirs at once then, and cannot send what is left of the body.
         """
         if self._lingering or self._transport.is_closing():
             return
-        self._lingering = True
+        self._lingering, self._drops_all = True, not self._protocol.awaits_body
         self._connections.idle(self)
         self._set_deadline(self._loop.time() + CLOSE_TIMEOUT)
 
