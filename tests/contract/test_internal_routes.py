@@ -22,6 +22,7 @@ from notifyx_common.contracts.store import (
     ledger,
     log,
     outbox,
+    search,
     subscriptions,
     topics,
 )
@@ -35,7 +36,7 @@ from support.auth import auth_settings
 from support.store import store_settings
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-STORE = (acks, addresses, inbox, joins, ledger, log, outbox, subscriptions, topics)
+STORE = (acks, addresses, inbox, joins, ledger, log, outbox, search, subscriptions, topics)
 SERVICES: dict[str, tuple[Callable[[], Quart], Iterable[ModuleType]]] = {
     "auth": (lambda: AuthNode(auth_settings(NOWHERE)).app, (accounts, auth, hooks, sessions)),
     "store": (lambda: StoreNode(store_settings(NOWHERE)).app, STORE),

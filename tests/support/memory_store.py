@@ -34,6 +34,7 @@ from notifyx_common.contracts.store.inbox import INBOXES, ExistingInboxes, Inbox
 from notifyx_common.contracts.store.joins import JOIN, JoinBatch, JoinItem, JoinResult
 from notifyx_common.contracts.store.log import HISTORY, PUBLISH, HistoryPage, HistoryQuery, PublishBatch, PublishResult
 from notifyx_common.contracts.store.names import TopicPath
+from notifyx_common.contracts.store.search import SEARCH, FoundPage, SearchQuery
 from notifyx_common.contracts.store.subscriptions import (
     SUBSCRIBE,
     SUBSCRIPTION,
@@ -48,6 +49,7 @@ from notifyx_common.errors import Forbidden, InvalidRequest, NotFound, NotifyxEr
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_store.base.batches import read_batch
 from notifyx_store.base.errors import TopicExists, topic_not_found
+from notifyx_store.search.query import parse_terms
 from notifyx_store.topics.permissions import TopicRow, check_log, check_manage, check_read, normalise
 from notifyx_topics.names import inbox_topic
 from support.memory_topics import MemoryTopic, MemoryTopics
@@ -104,6 +106,7 @@ class MemoryStore:
         self._serve(app, SUBSCRIBE, self._subscribe)
         self._serve(app, UNSUBSCRIBE, self._unsubscribe)
         self._serve(app, HISTORY, self._history)
+        self._serve(app, SEARCH, self._search)
         self._serve(app, INBOXES, self._inboxes)
         app.router.add_get(FEED, self._feed)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -258,6 +261,21 @@ class MemoryStore:
         self.histories += 1
         topic = self._readable(principal, asked.name, check=check_log)
         return Raw(topic.history(asked.after, asked.before, asked.limit))
+
+    async def _search(self, principal: Principal, asked: SearchQuery) -> Raw[FoundPage]:
+        terms = parse_terms(asked.q)
+        if asked.topic is not None:
+            topics = [self._readable(principal, asked.topic)]
+        else:
+            names = [one.topic for one in self.topics.subscriptions(principal)]
+            topics = [self.topics[name] for name in names if principal.covers_topic(name)]
+        found = [one for topic in topics for one in topic.find(principal.id, terms, asked.topic is None)]
+        found.sort(key=lambda one: (one["published_at"], one["topic"], one["seq"]), reverse=True)
+        found = [one for one in found if not (asked.unread and one["acked"])]
+        start = int(asked.after or 0)
+        more = start + asked.limit < len(found)
+        page = FoundPage(items=found[start : start + asked.limit], next=str(start + asked.limit) if more else None)
+        return Raw.of(page)
 
     async def _create(self, principal: Principal, wish: NewTopic) -> Topic:
         principal.require_scope("manage", wish.name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -17,6 +18,7 @@ from notifyx_common.contracts.store.subscriptions import Subscription
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import read_batch
 from notifyx_store.log.publish_plan import EarlierPublish, KeyOf, assign_seqs, validate
+from notifyx_store.search.query import Term
 from notifyx_store.topics.permissions import TopicRow
 from notifyx_topics.names import INBOX_PREFIX
 from notifyx_topics.settings import EmailMode
@@ -114,6 +116,17 @@ class MemoryTopic:
         if (up_to or 0) >= max(self.expired.get(user, ()), default=0):
             self.expired.pop(user, None)
         return AckResult(topic=self.name, acked_up_to=cursor, unread=self.unread(user), expired=self.told(user))
+
+    def find(self, user: str, terms: Sequence[Term], subscribed: bool) -> list[dict[str, Any]]:
+        """What matches, with ``acked``; for one who is ``subscribed`` only since then."""
+        floor = self.first_seqs.get(user, 0) if subscribed else 0
+        cursor, done = self.acked.get(user, 0), self.exceptions.get(user, set())
+        items = [orjson.loads(row) for seq, row in self.log.items() if seq >= floor]
+        return [
+            {**item, "acked": item["seq"] <= cursor or item["seq"] in done}
+            for item in items
+            if all(_occurs(term, item) is not term.negative for term in terms)
+        ]
 
     def standing(self, user: str, since: int | None) -> JoinResult:
         """Where the topic and the user stand."""
@@ -239,3 +252,17 @@ class MemoryTopics(dict[str, MemoryTopic]):
         return [
             self[name].subscription(principal.id) for name in sorted(self) if principal.id in self[name].subscribers
         ]
+
+
+def _occurs(term: Term, item: dict[str, Any]) -> bool:
+    """Whether the words of a term follow each other in an item, much as PostgreSQL sees it."""
+    words = _words(f"{item['title']} {item['body']} {list((item['data'] or {}).values())}")
+    wanted = _words(term.text)
+    parts = [words[at : at + len(wanted)] for at in range(len(words) - len(wanted) + 1)]
+    if term.prefix:
+        return any(part[:-1] == wanted[:-1] and part[-1].startswith(wanted[-1]) for part in parts)
+    return wanted in parts
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.lower())

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from notifyx_common.contracts.store.log import KeyedNotification
+from notifyx_common.contracts.store.search import FoundPage
 from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.principal import Principal
@@ -154,3 +155,51 @@ async def test_a_name_is_taken_once(store: Store) -> None:
     await store.delete_topic(ANN, "news")
     assert await refusal(store.join(ANN, "news")) == (404, "topic_not_found")
     assert (await store.create_topic(BOB, NewTopic(name="news"))).id != made.id
+
+
+async def found(
+    store: Store, who: Principal, text: str, topic: str | None = None, *, limit: int = 50, unread: bool = False
+) -> list[tuple[str, int, bool]]:
+    """All pages of what a search finds."""
+    items: list[tuple[str, int, bool]] = []
+    after: str | None = None
+    while True:
+        raw = await store.search(who, text, topic=topic, unread=unread, limit=limit, after=after)
+        page = raw.read(FoundPage)
+        items.extend((item["topic"], item["seq"], item["acked"]) for item in page.items)
+        if (after := page.next) is None:
+            return items
+
+
+async def test_searching_a_topic_and_the_inbox(store: Store) -> None:
+    await news(store, 1)
+    await store.create_topic(ANN, NewTopic(name="other"))
+    await store.subscribe(BOB, "news", NO_WISHES)
+    for content in (
+        {"title": "Disk full", "body": "on db-1.example.com"},
+        {"body": "The disk is *not* full"},
+        {"title": "Deployed", "data": {"host": "db-1.example.com", "code": 503}},
+    ):
+        await store.publish(ANN, "news", KeyedNotification.model_validate(content))
+        await store.publish(ANN, "other", KeyedNotification.model_validate(content))
+    expected = {
+        "disk": [3, 2], "DISK full": [3, 2], '"disk full"': [2], "disk -not": [2], "dep": [4], "dep ": [],
+        "example db-1": [4, 2], "503": [4], "disk_full": [2], "nowhere": [],
+    }  # fmt: skip
+    for text, seqs in expected.items():
+        for topic in ("news", None):
+            assert [(name, seq) for name, seq, _ in await found(store, BOB, text, topic)] == [
+                ("news", seq) for seq in seqs
+            ], (text, topic)
+    await store.ack(BOB, "news", None, [3])
+    assert await found(store, BOB, "disk", limit=1) == [("news", 3, True), ("news", 2, False)]
+    assert await found(store, BOB, "disk", "news", unread=True) == [("news", 2, False)]
+    assert await found(store, ANN, "disk") == [], "she subscribes to nothing"
+    narrow = Principal(id="bob", kind="api_key", topics=("other",))
+    assert await found(store, narrow, "disk") == []
+    assert await refusal(store.search(narrow, "disk", topic="news", limit=5)) == (403, "topic_not_covered")
+    assert await refusal(store.search(BOB, "disk", topic="nowhere", limit=5)) == (404, "topic_not_found")
+    assert await refusal(store.search(BOB, "-disk", limit=5)) == (400, "validation_failed")
+    await store.create_topic(ANN, NewTopic(name="secret", visibility="private"))
+    await store.publish(ANN, "secret", KeyedNotification(body="disk"))
+    assert await refusal(store.search(BOB, "disk", topic="secret", limit=5)) == (404, "topic_not_found")

@@ -30,4 +30,7 @@ async def test_five_commands_and_an_email(platform: Platform, tmp_path: Path) ->
     assert "Version 1.42 is live" in mail["text"]
     (item,) = (await reader.json("inbox", "--unread"))["items"]
     assert (item["id"], item["title"]) == (published["id"], "A fine release")
+    (found,) = (await reader.json("inbox", "--search", 'fine "1.42 is" -beta'))["items"]
+    assert (found["id"], found["acked"]) == (published["id"], False)
+    assert (await reader.run("inbox", "--search", "fine -release")).out == "Nothing has: fine -release\n"
     assert (await reader.run("ack", "cli.journey", str(item["seq"]))).out == "Acknowledged; 0 unread in cli.journey.\n"

@@ -27,6 +27,7 @@ from notifyx.models import (
     EmailMode,
     EmailResumed,
     EmailState,
+    FoundPage,
     HistoryPage,
     Hook,
     Hooks,
@@ -322,6 +323,20 @@ class Client:
         """Return a page of the inbox, newest first, with unread counts."""
         params = {"limit": str(limit), **({"unread": "true"} if unread else {}), **({"after": after} if after else {})}
         return parse_answer(InboxPage, await self._call("GET", "/inbox", params=params))
+
+    async def search(
+        self, text: str, *, topic: str | None = None, unread: bool = False, limit: int = 50, after: str | None = None
+    ) -> FoundPage:
+        """Return a page of the notifications of ``topic`` in which the words of ``text`` occur, newest first.
+
+        Without a topic: of the inbox. A page may be short, or empty, although there is a ``next``: a search that takes
+        long is continued there.
+        """
+        params = {"q": text, "limit": str(limit), **({"unread": "true"} if unread else {})}
+        if after:
+            params["after" if topic is None else "cursor"] = after
+        path = "/inbox" if topic is None else f"{_path(topic)}/notifications"
+        return parse_answer(FoundPage, await self._call("GET", path, params=params))
 
     def subscribe(
         self,

@@ -189,6 +189,13 @@ class InboxPage(Model):
     inbox_full: bool = False
 
 
+class FoundPage(Model):
+    """What a search found, newest first. ``next`` continues it, also where this page is short or empty."""
+
+    items: tuple[InboxNotification, ...]
+    next: str | None
+
+
 class Retention(Model):
     """Maximum age (in seconds) and number of notifications; the bound that is reached first applies."""
 

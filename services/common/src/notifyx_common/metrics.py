@@ -234,6 +234,13 @@ CATALOGUE: tuple[Metric, ...] = (
     # store
     Metric("notifyx_published_total", "counter", (), "Notifications committed to the log"),
     Metric("notifyx_acked_total", "counter", (), "Notifications acknowledged"),
+    Metric(
+        "notifyx_search_pages_total",
+        "counter",
+        ("result",),
+        "Pages of searches: found (all that fits), early (time was over; the next page continues) or timeout",
+        _one_label("found", "early", "timeout"),
+    ),
     Metric("notifyx_inbox_full_total", "counter", (), "Publishes rejected because the recipient's inbox was full"),
     Metric(
         "notifyx_expired_total",

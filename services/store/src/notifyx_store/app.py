@@ -31,8 +31,10 @@ from notifyx_store.routes.feed import feed_routes
 from notifyx_store.routes.inbox import inbox_routes
 from notifyx_store.routes.ledger import ledger_routes
 from notifyx_store.routes.outbox import outbox_routes
+from notifyx_store.routes.search import search_routes
 from notifyx_store.routes.subscriptions import subscription_routes
 from notifyx_store.routes.topics import topic_routes
+from notifyx_store.search.index import run_search_index
 
 
 class StoreNode(Node[StoreSettings]):
@@ -67,6 +69,7 @@ class StoreNode(Node[StoreSettings]):
             feed_routes(self.parts, self.feed),
             outbox_routes(self.parts, core),
             inbox_routes(self.parts),
+            search_routes(self.parts),
             ledger_routes(self.parts),
         ):
             self.app.register_blueprint(blueprint)
@@ -78,6 +81,7 @@ class StoreNode(Node[StoreSettings]):
         await stack.enter_async_context(self.database)
         await stack.enter_async_context(self.maintenance)
         await stack.enter_async_context(run_purge(self.parts, self.background))
+        await stack.enter_async_context(run_search_index(self.parts, self.background))
         await stack.enter_async_context(watch_storage(self.parts, self.alarms, self.background))
         await stack.enter_async_context(watch_memory(self.alarms, self.settings.memory_high, self.background))
         await stack.enter_async_context(self.feed.running(self.maintenance.wake))

@@ -390,7 +390,7 @@ export interface paths {
         };
         /**
          * A topic's history
-         * @description Without `after` and `before`: the newest.
+         * @description Without `after` and `before`: the newest. With `q`: what it finds in titles, bodies, and texts and numbers of `data`, newest first; upper case and accents make no difference. A page ends early where a search takes long, and may be empty: go on while there is a `next`.
          *
          *     The credential needs the scope `read`.
          */
@@ -596,7 +596,9 @@ export interface paths {
         };
         /**
          * Everything one subscribes to
-         * @description The credential needs the scope `read`.
+         * @description With `q`: what it finds in titles, bodies, and texts and numbers of `data`, newest first; upper case and accents make no difference. A page ends early where a search takes long, and may be empty: go on while there is a `next`.
+         *
+         *     The credential needs the scope `read`.
          */
         get: operations["inbox"];
         put?: never;
@@ -1120,6 +1122,16 @@ export interface components {
             reason: string;
         };
         /**
+         * FoundPage
+         * @description What a search found, newest first. ``next`` continues it, also where this page is short or empty.
+         */
+        FoundPage: {
+            /** Items */
+            items: components["schemas"]["InboxNotification"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
          * Health
          * @description The process answers.
          */
@@ -1130,6 +1142,11 @@ export interface components {
              */
             status: "ok";
         };
+        /**
+         * HistoryOrFound
+         * @description A page of the history or, with ``q``, of what was found.
+         */
+        HistoryOrFound: components["schemas"]["HistoryPage"] | components["schemas"]["FoundPage"];
         /**
          * HistoryPage
          * @description Ascending by ``seq``. ``next`` is the ``after`` of the following page, if any.
@@ -1290,6 +1307,11 @@ export interface components {
             /** Acked */
             acked: boolean;
         };
+        /**
+         * InboxOrFound
+         * @description A page of the inbox or, with ``q``, of what was found.
+         */
+        InboxOrFound: components["schemas"]["InboxPage"] | components["schemas"]["FoundPage"];
         /**
          * InboxPage
          * @description Newest first. ``unread`` is by topic, ``next`` the ``after`` of the following page.
@@ -2022,7 +2044,9 @@ export type EmailResumed = components['schemas']['EmailResumed'];
 export type EmailState = components['schemas']['EmailState'];
 export type EndedSessions = components['schemas']['EndedSessions'];
 export type FieldError = components['schemas']['FieldError'];
+export type FoundPage = components['schemas']['FoundPage'];
 export type Health = components['schemas']['Health'];
+export type HistoryOrFound = components['schemas']['HistoryOrFound'];
 export type HistoryPage = components['schemas']['HistoryPage'];
 export type Hook = components['schemas']['Hook'];
 export type HookAnswer = components['schemas']['HookAnswer'];
@@ -2030,6 +2054,7 @@ export type HookPublished = components['schemas']['HookPublished'];
 export type HookSecret = components['schemas']['HookSecret'];
 export type Hooks = components['schemas']['Hooks'];
 export type InboxNotification = components['schemas']['InboxNotification'];
+export type InboxOrFound = components['schemas']['InboxOrFound'];
 export type InboxPage = components['schemas']['InboxPage'];
 export type KeySet = components['schemas']['KeySet'];
 export type Limit = components['schemas']['Limit'];
@@ -4048,6 +4073,10 @@ export interface operations {
                 before?: number;
                 /** @description Most items of the page. */
                 limit?: number;
+                /** @description Words that all occur, "phrases", and -words that do not. The last word may be the beginning of one. */
+                q?: string;
+                /** @description With `q`: `next` of the page before. */
+                cursor?: string;
             };
             header?: never;
             path: {
@@ -4058,13 +4087,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Ascending by seq. */
+            /** @description Ascending by seq; what `q` finds is newest first. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HistoryPage"];
+                    "application/json": components["schemas"]["HistoryOrFound"];
                 };
             };
             /** @description Bad Request. */
@@ -4097,6 +4126,21 @@ export interface operations {
             /** @description Not Found. */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5339,6 +5383,8 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before. */
                 after?: string;
+                /** @description Words that all occur, "phrases", and -words that do not. The last word may be the beginning of one. */
+                q?: string;
             };
             header?: never;
             path?: never;
@@ -5352,7 +5398,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["InboxPage"];
+                    "application/json": components["schemas"]["InboxOrFound"];
                 };
             };
             /** @description Bad Request. */
@@ -5376,6 +5422,21 @@ export interface operations {
             /** @description Forbidden. */
             403: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -44,6 +44,12 @@ async def test_from_sign_up_to_an_acknowledged_notification(stack: Stack) -> Non
     assert [item["id"] for item in history["items"]] == [first.data["id"]]
     inbox = await stack.ok("GET", "/inbox?unread=true", bob)
     assert (inbox["unread"]["deploys"], inbox["items"][0]["acked"]) == (1, False)
+    for search in ("/inbox?q=V7", "/topics/deploys/notifications?q=%22v7%22+-v8&limit=1"):
+        found = await stack.ok("GET", search, bob)
+        assert (found["next"], [(item["seq"], item["acked"]) for item in found["items"]]) == (None, [(1, False)])
+    assert (await stack.ok("GET", "/topics/deploys/notifications?q=nowhere", bob))["items"] == []
+    for wrong in ("q=v7&after=1", "q=v7&before=3", "cursor=x", "q=", "q=-v7", "q=v7&cursor=x", f"q={'x' * 201}"):
+        assert (await stack.call("GET", f"/topics/deploys/notifications?{wrong}", bob)).status == 400, wrong
     assert await stack.ok("POST", "/topics/deploys/acks", bob, json={"up_to": 1}) == {
         "acked_up_to": 1,
         "unread": 0,
@@ -214,7 +220,9 @@ async def test_api_keys_do_what_they_are_scoped_to_until_they_are_deleted(stack:
     assert (await stack.call("POST", "/topics/other/notifications", key, **publish)).code == "topic_not_covered"
     assert (await stack.call("GET", "/topics/ci.build/notifications", key)).code == "missing_scope"
     assert (await stack.call("POST", "/topics", key, json={"name": "ci.new"})).code == "missing_scope"
-    assert (await stack.call("GET", "/inbox", key)).status == 403
+    assert (await stack.call("GET", "/topics/ci.build/notifications?q=x", key)).code == "missing_scope"
+    for path in ("/inbox", "/inbox?q=x"):
+        assert (await stack.call("GET", path, key)).status == 403
     assert (await stack.call("POST", "/api-keys", key, json=wanted)).status == 403
     batch = {"items": [{"topic": "ci.build", "title": "1"}, {"topic": "other", "title": "2"}]}
     answer = await stack.ok("POST", "/notifications:batch", key, json=batch)

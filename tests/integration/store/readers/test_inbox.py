@@ -11,7 +11,8 @@ import orjson
 
 from notifyx_common.principal import Principal
 from notifyx_store.maintenance.retention import remove_batch
-from notifyx_store.readers.inbox import NEWEST, InboxCursor, read_inbox
+from notifyx_store.readers.inbox import read_inbox
+from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from support.store_database import NOW, Topic, new_topic
 
 ANN = Principal(id="ann", email="ann@example.org", email_verified=True)

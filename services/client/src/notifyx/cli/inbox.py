@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -12,12 +13,16 @@ from notifyx.cli.follow import follow_topic, parse_since
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer, lost, moment
 from notifyx.cli.session import client, run
-from notifyx.models import InboxPage
+from notifyx.client import Client
+from notifyx.models import FoundPage, InboxNotification, InboxPage
 
 
 def inbox(
     unread: Annotated[bool, typer.Option("--unread", help="Only what you have not acknowledged.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most to show.")] = 50,
+    search: Annotated[
+        str, typer.Option("--search", help='Only what has these words; "phrases" and -exclusions too.')
+    ] = "",
     after: Annotated[str, typer.Option(help="Go on after a page: its 'next'.")] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Print what is sent to you directly, until Ctrl-C.")] = False,
     since: Annotated[str, typer.Option(help="With --follow: now, unread, or the last seq you have seen.")] = "now",
@@ -32,11 +37,14 @@ def inbox(
         start = parse_since(since)
         if not follow and (start is not None or ack_ or count):
             raise UsageProblem("--since, --ack and --count go with --follow.")
-        if follow and (unread or after):
-            raise UsageProblem("--unread and --after do not go with --follow; --since unread does.")
+        if follow and (unread or after or search):
+            raise UsageProblem("--unread, --search and --after do not go with --follow; --since unread does.")
         async with client(url) as notifyx:
             if follow:
                 await follow_topic(notifyx, writer, USER_CHANNEL, start, ack=ack_, count=count, skip_missing=False)
+            elif search:
+                found = await find(notifyx, search, unread=unread, limit=limit, after=after or None)
+                show_found(writer, found, search)
             else:
                 _show(writer, await notifyx.inbox(unread=unread, limit=limit, after=after or None), only_unread=unread)
 
@@ -81,6 +89,37 @@ def _show(writer: Writer, page: InboxPage, *, only_unread: bool) -> None:
     if not page.items:
         writer.text("Nothing unread." if only_unread else "Nothing yet.")
         return
+    _table(writer, page.items)
+    if page.next is not None:
+        writer.remark(f"There is more: notifyx inbox --after {page.next}")
+
+
+async def find(
+    notifyx: Client, search: str, *, topic: str | None = None, unread: bool = False, limit: int, after: str | None
+) -> FoundPage:
+    """Return what was found, up to ``limit``: pages that end early are continued."""
+    items: tuple[InboxNotification, ...] = ()
+    while True:
+        page = await notifyx.search(search, topic=topic, unread=unread, limit=limit - len(items), after=after)
+        items, after = (*items, *page.items), page.next
+        if after is None or len(items) >= limit:
+            return FoundPage(items=items, next=after)
+
+
+def show_found(writer: Writer, page: FoundPage, search: str) -> None:
+    """Print what was found."""
+    if writer.is_json:
+        writer.line(page)
+        return
+    if not page.items:
+        writer.text(f"Nothing has: {search}")
+        return
+    _table(writer, page.items)
+    if page.next is not None:
+        writer.remark(f"There is more: add --after {page.next}")
+
+
+def _table(writer: Writer, items: Sequence[InboxNotification]) -> None:
     rows = [
         (
             " " if one.acked else "*",
@@ -89,8 +128,6 @@ def _show(writer: Writer, page: InboxPage, *, only_unread: bool) -> None:
             moment(one.published_at),
             one.title or one.body.partition("\n")[0],
         )
-        for one in page.items
+        for one in items
     ]
     writer.table(("", "TOPIC", "SEQ", "WHEN", "WHAT"), rows)
-    if page.next is not None:
-        writer.remark(f"There is more: notifyx inbox --after {page.next}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
+from notifyx_common.contracts.store.search import MAX_SEARCH
 from notifyx_common.errors import InvalidRequest, NotFound
 from notifyx_topics.names import AnyTopicName, inbox_topic
 
@@ -38,6 +39,13 @@ def query_text(values: Mapping[str, str], name: str, max_length: int) -> str | N
     value = values.get(name)
     if value is not None and (len(value) > max_length or not value.isascii() or not value.isprintable()):
         raise InvalidRequest.of_field(name, f"This is up to {max_length} visible ASCII characters.")
+    return value
+
+
+def search_text(value: str) -> str:
+    """Return what is searched for. Raises :class:`InvalidRequest`."""
+    if not 0 < len(value) <= MAX_SEARCH or not all(char.isprintable() or char.isspace() for char in value):
+        raise InvalidRequest.of_field("q", f"A search has 1 to {MAX_SEARCH} printable characters.")
     return value
 
 

@@ -55,6 +55,7 @@ from notifyx_common.contracts.store.outbox import (
     ReleasedMails,
     VerifiedUser,
 )
+from notifyx_common.contracts.store.search import SEARCH, FoundPage, SearchQuery
 from notifyx_common.contracts.store.subscriptions import (
     STOP_EMAILS,
     SUBSCRIBE,
@@ -289,6 +290,26 @@ class Store:
     ) -> Raw[InboxPage]:
         """Return a page of the caller's inbox, the newest first."""
         return await self.client.send(INBOX, InboxQuery(limit=limit, unread=unread, after=after), principal=principal)
+
+    async def search(
+        self,
+        principal: Principal,
+        text: str,
+        *,
+        topic: str | None = None,
+        unread: bool = False,
+        limit: int,
+        after: str | None = None,
+    ) -> Raw[FoundPage]:
+        """Return a page of what ``text`` finds in ``topic``, or in the caller's inbox, the newest first."""
+        request = SearchQuery(text, topic=topic, unread=unread, limit=limit, after=after)
+        try:
+            return await self.client.send(SEARCH, request, principal=principal)
+        except NotFound as error:
+            if error.code != NotFound.code:
+                raise
+            # A store of the previous release, which is about to be replaced.
+            raise Unavailable("The store cannot search right now; try again soon.") from None
 
     async def inboxes(self, users: Sequence[str], *, create: bool) -> list[str]:
         """Return those of ``users`` who have an inbox topic; with ``create``, create the missing ones."""

@@ -56,6 +56,15 @@ class StoreSettings(BackgroundSettings):
     max_topics: int = Field(default=1000, ge=1, le=1_000_000)
     """Maximum number of existing topics that one user created; service principals may create more."""
 
+    search_seconds: float = Field(default=0.5, gt=0, le=10)
+    """Time after which a page of a search ends, in seconds; the next page continues there."""
+
+    search_index_share: float = Field(default=0.05, gt=0, le=1)
+    """Part of the time of one connection that the index of search may use to follow the log."""
+
+    search_index_poll: float = Field(default=5.0, gt=0, le=3600)
+    """Interval at which topics are checked for notifications that the index does not have yet."""
+
     feed_poll: float = Field(default=1.0, gt=0, le=60)
     """Interval at which the feed polls for rows whose wake-up was lost."""
 

@@ -6,28 +6,18 @@ So pages never repeat or skip what existed when the first was read, whatever is 
 
 from __future__ import annotations
 
-import base64
-import binascii
-import struct
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import orjson
 
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
-from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_store.log.inbox_room import max_unread_of
 from notifyx_store.log.unread import EXPIRED, UNREAD
+from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.topics.permissions import may_read
 from notifyx_store.topics.rows import topic_row
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FORM = struct.Struct(">q16sq")
-_MAX_TIME = 253_402_300_799_000_000  # the last second of the year 9999, in microseconds
 
 _SUBSCRIBED = f"""
 SELECT s.id AS subscription_id, {UNREAD} AS unread, {EXPIRED} AS expired, t.*
@@ -74,37 +64,6 @@ SELECT payload, published_at, topic_id, seq, acked, available FROM (
 WHERE before < $7
 ORDER BY published_at DESC, topic_id DESC, seq DESC
 """  # noqa: S608 - put together from constants
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class InboxCursor:
-    """A position in the inbox's order."""
-
-    published_at: datetime
-    topic_id: UUID
-    seq: int
-
-    def encode(self) -> str:
-        """Return the opaque form of this cursor."""
-        micros = (self.published_at - _EPOCH) // timedelta(microseconds=1)
-        packed = _FORM.pack(micros, self.topic_id.bytes, self.seq)
-        return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
-
-    @classmethod
-    def decode(cls, cursor: str) -> InboxCursor:
-        """Parse an opaque cursor. Raises :class:`InvalidRequest` for one that :meth:`encode` did not return."""
-        try:
-            padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-            micros, topic, seq = _FORM.unpack(base64.b64decode(padded, altchars=b"-_", validate=True))
-        except (ValueError, binascii.Error, struct.error):
-            raise InvalidRequest("'after' is not a cursor of this list.", code="invalid_cursor") from None
-        if not 0 <= micros <= _MAX_TIME or seq < 0:
-            raise InvalidRequest("'after' is not a cursor of this list.", code="invalid_cursor")
-        return cls(_EPOCH + timedelta(microseconds=micros), UUID(bytes=topic), seq)
-
-
-NEWEST = InboxCursor(_EPOCH + timedelta(microseconds=_MAX_TIME), UUID(int=2**128 - 1), 2**63 - 1)
-"""The position before all notifications, after which the first page starts."""
 
 
 async def read_inbox(

@@ -18,7 +18,8 @@ from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
 from notifyx_store.mail import unsubscribe
-from notifyx_store.readers.inbox import NEWEST, InboxCursor, read_inbox
+from notifyx_store.readers.inbox import read_inbox
+from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.topics.rows import existing_inboxes
 
 

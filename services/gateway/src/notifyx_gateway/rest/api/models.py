@@ -177,6 +177,21 @@ class DescribedTopic(Topic):
     declared_in: str | None
 
 
+class FoundPage(BaseModel):
+    """What a search found, newest first. ``next`` continues it, also where this page is short or empty."""
+
+    items: list[InboxNotification]
+    next: str | None
+
+
+class HistoryOrFound(RootModel[HistoryPage | FoundPage]):
+    """A page of the history or, with ``q``, of what was found."""
+
+
+class InboxOrFound(RootModel[InboxPage | FoundPage]):
+    """A page of the inbox or, with ``q``, of what was found."""
+
+
 class NamedSubscriber(Subscriber):
     """A subscriber, and the display name they gave; ``null`` when they gave none or it is not known right now."""
 

@@ -31,6 +31,7 @@ from notifyx_common.contracts.store.acks import AckState
 from notifyx_common.contracts.store.addresses import EmailResumed, EmailState
 from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.contracts.store.names import MAX_BODY
+from notifyx_common.contracts.store.search import MAX_SEARCH
 from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch, Topics
 from notifyx_gateway.rest.api import models
@@ -87,6 +88,15 @@ def _text(pattern: str, longest: int) -> dict[str, Any]:
 _SEQ = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 _LIMIT = Parameter(
     "limit", "query", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "Most items of the page."
+)
+_CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]*$", "maxLength": 200}
+_SEARCH = Parameter(
+    "q", "query", {"type": "string", "minLength": 1, "maxLength": MAX_SEARCH},
+    'Words that all occur, "phrases", and -words that do not. The last word may be the beginning of one.',
+)  # fmt: skip
+_SEARCHING = (
+    "what it finds in titles, bodies, and texts and numbers of `data`, newest first; upper case and accents make no "
+    "difference. A page ends early where a search takes long, and may be empty: go on while there is a `next`."
 )
 _NAME = Parameter(
     "name", "path", _text(f"^{NAME}$", MAX_NAME),
@@ -340,10 +350,12 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/topics/{name}/notifications", "history", "A topic's history", "Notifications",
-        {200: ("Ascending by seq.", JSON, models.HistoryPage)}, (400, 403, 404, 503), scope="read",
+        {200: ("Ascending by seq; what `q` finds is newest first.", JSON, models.HistoryOrFound)},
+        (400, 403, 404, 429, 503), scope="read",
         parameters=(_NAME, Parameter("after", "query", _SEQ, "Only what has a larger seq: going forward."),
-                    Parameter("before", "query", _SEQ, "Only what has a smaller seq: going back."), _LIMIT),
-        description="Without `after` and `before`: the newest.",
+                    Parameter("before", "query", _SEQ, "Only what has a smaller seq: going back."), _LIMIT, _SEARCH,
+                    Parameter("cursor", "query", _CURSOR, "With `q`: `next` of the page before.")),
+        description="Without `after` and `before`: the newest. With `q`: " + _SEARCHING,
     ),
     Operation(
         "POST", "/api/v1/topics/{name}/acks", "acknowledge", "Acknowledge", "Notifications",
@@ -359,11 +371,11 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/inbox", "inbox", "Everything one subscribes to", "Notifications",
-        {200: ("Newest first.", JSON, models.InboxPage)}, (400, 403, 503), scope="read",
+        {200: ("Newest first.", JSON, models.InboxOrFound)}, (400, 403, 429, 503), scope="read",
         parameters=(Parameter("unread", "query", {"type": "string", "enum": ["true", "false", "1", "0"]},
                               "Only what is not acknowledged."), _LIMIT,
-                    Parameter("after", "query", {"type": "string", "pattern": "^[A-Za-z0-9_-]*$", "maxLength": 200},
-                              "`next` of the page before.")),
+                    Parameter("after", "query", _CURSOR, "`next` of the page before."), _SEARCH),
+        description="With `q`: " + _SEARCHING,
     ),
     Operation(
         "GET", "/api/v1/topics/{name}/stream", "stream", "A topic, live", "Notifications",

@@ -12,6 +12,7 @@ from quart import Blueprint, Response, request
 from notifyx_common.contracts.call import Raw
 from notifyx_common.contracts.store.inbox import INBOX
 from notifyx_common.contracts.store.log import HISTORY, PublishResult
+from notifyx_common.contracts.store.search import SEARCH
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
@@ -24,7 +25,7 @@ from notifyx_gateway.rest import cloudevents
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_bytes, read_model, read_raw
 from notifyx_gateway.rest.history_cache import CachedHistory
-from notifyx_gateway.rest.parameters import query_flag, query_number, query_text, topic_name
+from notifyx_gateway.rest.parameters import query_flag, query_number, query_text, search_text, topic_name
 from notifyx_gateway.rest.publish_request import PublishRequest, read_publish_request
 from notifyx_gateway.rest.publishing import Publishing, publish_response
 from notifyx_gateway.rest.requests import Acks, BatchItem, PublishBatch
@@ -121,7 +122,11 @@ def _add_reading(
         principal = await request_auth.principal()
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
-        values = query("after", "before", "limit")
+        values = query("after", "before", "limit", "q", "cursor")
+        if "q" in values:
+            return await _find(store, principal, values, topic, cursor="cursor", apart=("after", "before"))
+        if "cursor" in values:
+            raise InvalidRequest.of_field("cursor", "This goes with 'q' only; a history takes 'after' and 'before'.")
         after, before = query_number(values, "after"), query_number(values, "before")
         limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
         async with store.page_turn(principal):
@@ -152,13 +157,37 @@ def _add_reading(
     @blueprint.get("/inbox")
     async def inbox() -> Response:
         principal = await request_auth.unrestricted_principal("read")
-        values = query("unread", "limit", "after")
+        values = query("unread", "limit", "after", "q")
+        if "q" in values:
+            return await _find(store, principal, values, None, cursor="after")
         unread, after = query_flag(values, "unread"), query_text(values, "after", 200)
         limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
         async with store.page_turn(principal):
             await answer().reserve(principal.id, INBOX.large)
             page = await store.inbox(principal, unread=unread, limit=limit, after=after)
         return raw_response(page)
+
+
+async def _find(
+    store: Store,
+    principal: Principal,
+    values: Mapping[str, str],
+    topic: str | None,
+    *,
+    cursor: str,
+    apart: tuple[str, ...] = (),
+) -> Response:
+    """Return a page of what ``q`` finds; the parameter ``cursor`` says which, and those in ``apart`` do not."""
+    for name in apart:
+        if name in values:
+            raise InvalidRequest.of_field(name, "This does not go with 'q', whose pages have a 'cursor'.")
+    text = search_text(values["q"])
+    unread, after = query_flag(values, "unread"), query_text(values, cursor, 200)
+    limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+    async with store.page_turn(principal):
+        await answer().reserve(principal.id, SEARCH.large)
+        page = await store.search(principal, text, topic=topic, unread=unread, limit=limit, after=after)
+    return raw_response(page)
 
 
 async def read_publication(sizes: Sizes) -> PublishRequest:

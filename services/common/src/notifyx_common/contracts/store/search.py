@@ -1,0 +1,43 @@
+"""Search in a topic, or in all of a user's inbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw
+from notifyx_topics.names import AnyTopicName
+
+MAX_SEARCH = 200
+"""Maximum length of a search, in characters."""
+
+SearchText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SEARCH, pattern=r"^[^\x00]*$")]
+
+
+class FoundPage(BaseModel):
+    """Notifications that match, with ``acked``, newest first.
+
+    ``next`` is the ``after`` of the following page. There may be one although this page is short, or empty: a search
+    ends a page after some time, and goes on there.
+    """
+
+    items: list[dict[str, Any]]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class SearchQuery:
+    """A page of what ``q`` finds in ``topic``; without it, in what the caller's inbox shows."""
+
+    q: SearchText
+    topic: AnyTopicName | None = None
+    unread: bool = False
+    limit: Annotated[Number, Field(ge=1, le=200)] = 50
+    after: str | None = None
+
+
+SEARCH = Call(
+    "GET", f"{V1}/search", SearchQuery, Raw[FoundPage], caller="principal", large=MAX_PAGE_BYTES + MAX_ITEM_BYTES
+)

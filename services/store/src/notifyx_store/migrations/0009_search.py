@@ -1,0 +1,66 @@
+"""Search: which words occur in which ranges of the log."""
+
+from tortoise import migrations
+from tortoise.migrations import operations as ops
+
+TABLES = [
+    # Text as search compares it: lower case, without accents, and words only (the parser of PostgreSQL would take a
+    # host name, a path or an email address as one word). Texts of ASCII alone go a shorter way.
+    r"""
+    CREATE FUNCTION notifyx_search_fold(value text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+    BEGIN
+        value := lower(value);
+        IF octet_length(value) = length(value) THEN
+            RETURN replace(replace(replace(replace(replace(replace(replace(replace(replace(value,
+                '.', ' '), '/', ' '), '-', ' '), ':', ' '), '_', ' '), '@', ' '), '+', ' '), '<', ' '), '&', ' ');
+        END IF;
+        RETURN regexp_replace(regexp_replace(normalize(value, NFKD), '[\u0300-\u036f]', '', 'g'),
+                              '[^[:alnum:]]', ' ', 'g');
+    END $$
+    """,
+    # What is searched of a notification: its title, its body, and the texts and numbers of its data. jsonb has no
+    # NUL; a payload that may have one is taken as it is.
+    r"""
+    CREATE FUNCTION notifyx_search_text(payload text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+    DECLARE
+        document jsonb;
+        found text;
+    BEGIN
+        IF strpos(payload, '\u0000') > 0 THEN
+            found := replace(payload, '\u0000', ' ');
+        ELSE
+            document := payload::jsonb;
+            found := concat_ws(' ', document ->> 'title', document ->> 'body');
+            IF document -> 'data' <> 'null' THEN
+                found := concat_ws(' ', found, (
+                    SELECT string_agg(value #>> '{}', ' ')
+                    FROM jsonb_path_query(document -> 'data', 'strict $.** ? (@.type() == "string" || @.type() == "number")')
+                        AS value));
+            END IF;
+        END IF;
+        RETURN notifyx_search_fold(left(found, 131072));
+    END $$
+    """,
+    # A range of a topic's log, and the words that occur in it. Written behind the log (see search/index.py), in the
+    # order of seqs, once and never changed.
+    """
+    CREATE TABLE search_ranges (
+        topic_id uuid NOT NULL,
+        first_seq bigint NOT NULL,
+        last_seq bigint NOT NULL,
+        oldest_at timestamptz NOT NULL,
+        newest_at timestamptz NOT NULL,
+        words tsvector NOT NULL,
+        PRIMARY KEY (topic_id, last_seq)
+    ) WITH (toast_tuple_target = 128)
+    """,
+    # The words stay out of the rows, which a search for a common word reads in large numbers.
+    "ALTER TABLE search_ranges ALTER COLUMN words SET STORAGE EXTERNAL",
+    "CREATE INDEX search_ranges_words ON search_ranges USING gin (words)",
+]
+
+
+class Migration(migrations.Migration):
+    dependencies = [("store", "0008_unverified_addresses")]
+
+    operations = [ops.RunSQL(TABLES)]

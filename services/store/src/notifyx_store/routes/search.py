@@ -1,0 +1,52 @@
+"""Search in a topic, or in the caller's inbox."""
+
+from __future__ import annotations
+
+from quart import Blueprint
+
+from notifyx_common.contracts.call import Raw
+from notifyx_common.contracts.store.search import SEARCH, FoundPage, SearchQuery
+from notifyx_common.serving.handlers import handle
+from notifyx_common.serving.web import caller
+from notifyx_store.base.context import StoreContext
+from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.search.pages import inbox_scopes, read_found, topic_scope, understand
+from notifyx_store.search.query import parse_terms
+from notifyx_store.topics.permissions import check_read
+from notifyx_store.topics.rows import read_or_create, read_topic
+
+
+def search_routes(context: StoreContext) -> Blueprint:
+    """Return the route of search."""
+    blueprint = Blueprint("search", __name__)
+    counted = context.metrics.counter("notifyx_search_pages_total")
+
+    @handle(blueprint, SEARCH)
+    async def search(query: SearchQuery) -> Raw[FoundPage]:
+        principal = caller()
+        principal.require_scope("read", query.topic)
+        after = InboxCursor.decode(query.after) if query.after else NEWEST
+        terms = parse_terms(query.q)
+        async with context.reading_pages(principal.id) as connection:
+            if query.topic is None:
+                scopes = await inbox_scopes(connection, principal)
+            else:
+                topics = await read_or_create(connection, [query.topic], [principal.id], context.clock.now())
+                topic = topics.get(query.topic) or await read_topic(connection, query.topic)
+                check_read(principal, topic)
+                scopes = [await topic_scope(connection, principal, topic)]
+            return Raw(
+                await read_found(
+                    connection,
+                    scopes,
+                    await understand(connection, terms),
+                    unread_only=query.unread,
+                    limit=query.limit,
+                    clock=context.clock,
+                    seconds=context.settings.search_seconds,
+                    counted=counted,
+                    after=after,
+                )
+            )
+
+    return blueprint

@@ -1,0 +1,150 @@
+"""Fills the index of search behind the log: writes which words occur in which range of a topic's seqs.
+
+A publish does nothing for it. The end of a topic's last range is the index's position; what follows it, less than a
+range unless the index is behind, is searched in the log itself. A range is written once and never changes, so that a
+step which two replicas run at the same time does no harm.
+
+Indexing may use a part of the time of one connection (``search_index_share``): after a step it rests, longer in
+proportion to what the step took, so that a flood of publishes is not slowed down by its own index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import asyncpg
+
+from notifyx_common.background import Background, every
+from notifyx_common.backoff import AROUND, Backoff
+from notifyx_common.database import lost_as_unavailable
+from notifyx_common.errors import Unavailable
+from notifyx_store.base.context import StoreContext
+from notifyx_store.base.database import affected
+
+RANGE_SEQS = 16
+"""Seqs of one range: its words are one row of the index, and a search reads it as a whole."""
+
+RANGE_BYTES = 128 << 10
+"""A range ends earlier where its notifications are large: a tsvector holds less than 1 MiB."""
+
+SEQS_PER_STEP = 1024
+"""Seqs that one step reads."""
+
+_TOPICS_PER_SCAN = 100
+_RETRIES = Backoff(0.5, 30.0, jitter=AROUND)
+
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('search index', 0))"
+
+_POSITION = """
+greatest(t.pruned_seq, coalesce((SELECT max(r.last_seq) FROM search_ranges r WHERE r.topic_id = t.id), 0))
+"""
+
+_BEHIND = f"""
+SELECT t.id FROM topics t
+WHERE t.last_seq >= {RANGE_SEQS} AND t.kind <> 'deleted' AND t.last_seq - {_POSITION} >= {RANGE_SEQS}
+ORDER BY random() LIMIT {_TOPICS_PER_SCAN}
+"""  # noqa: S608 - put together from constants
+
+_SIZES = f"""
+SELECT wanted.seq, coalesce(octet_length(n.payload), 0) AS size
+FROM topics t
+CROSS JOIN LATERAL (SELECT {_POSITION} AS seq) AS done
+CROSS JOIN LATERAL generate_series(done.seq + 1, least(done.seq + $2, t.last_seq)) AS wanted(seq)
+LEFT JOIN notifications n ON n.topic_id = t.id AND n.seq = wanted.seq
+WHERE t.id = $1 ORDER BY wanted.seq
+"""  # noqa: S608 - put together from constants
+
+# Where nothing is left of a range it is written, too: the position moves past it.
+_WRITE = """
+INSERT INTO search_ranges (topic_id, first_seq, last_seq, oldest_at, newest_at, words)
+SELECT $1, ranges.first_seq, ranges.last_seq,
+       coalesce(min(n.published_at), 'epoch'), coalesce(max(n.published_at), 'epoch'),
+       strip(to_tsvector('simple', coalesce(string_agg(notifyx_search_text(n.payload), ' '), '')))
+FROM unnest($2::bigint[], $3::bigint[]) AS ranges(first_seq, last_seq)
+LEFT JOIN notifications n ON n.topic_id = $1 AND n.seq BETWEEN ranges.first_seq AND ranges.last_seq
+GROUP BY ranges.first_seq, ranges.last_seq
+ON CONFLICT DO NOTHING
+"""
+
+# Ranges of notifications that retention has removed, and those of topics that are gone.
+_REMOVE = """
+DELETE FROM search_ranges r WHERE NOT EXISTS (
+    SELECT 1 FROM topics t WHERE t.id = r.topic_id AND t.kind <> 'deleted' AND t.pruned_seq < r.last_seq)
+"""
+
+
+def divide(sizes: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the complete ranges of consecutive (seq, bytes), as (first, last); what is left is not enough for one."""
+    ranges: list[tuple[int, int]] = []
+    first: int | None = None
+    total = 0
+    for seq, size in sizes:
+        if first is None:
+            first = seq
+        elif total + size > RANGE_BYTES:
+            ranges.append((first, seq - 1))
+            first, total = seq, 0
+        total += size
+        if seq - first + 1 == RANGE_SEQS or total >= RANGE_BYTES:
+            ranges.append((first, seq))
+            first, total = None, 0
+    return ranges
+
+
+async def index_topic(connection: asyncpg.Connection, topic: UUID) -> int:
+    """Run one step for ``topic``; return the number of seqs that are indexed now and were not before."""
+    async with connection.transaction():
+        if not await connection.fetchval(_TRY_LOCK):
+            return 0  # another replica does it
+        await connection.execute("SET LOCAL synchronous_commit = off")
+        rows = await connection.fetch(_SIZES, topic, SEQS_PER_STEP)
+        if not (ranges := divide((row["seq"], row["size"]) for row in rows)):
+            return 0
+        await connection.execute(_WRITE, topic, [first for first, _ in ranges], [last for _, last in ranges])
+        return ranges[-1][1] - ranges[0][0] + 1
+
+
+async def topics_to_index(connection: asyncpg.Connection) -> list[UUID]:
+    """Return some of the topics that the index is behind."""
+    return [row["id"] for row in await connection.fetch(_BEHIND)]
+
+
+async def remove_old_ranges(connection: asyncpg.Connection) -> int:
+    """Remove the ranges of notifications that are gone; return how many."""
+    return affected(await connection.execute(_REMOVE))
+
+
+@asynccontextmanager
+async def run_search_index(context: StoreContext, background: Background) -> AsyncIterator[None]:
+    """Fill the index while the block is entered; wait while the database is away."""
+    settings, clock = context.settings, context.clock
+    waiting: list[UUID] = []
+    next_removal = clock.monotonic() + settings.prune_every
+
+    async def step() -> float:
+        nonlocal next_removal
+        async with context.pool.acquire() as connection:
+            began = clock.monotonic()
+            if began >= next_removal:
+                await remove_old_ranges(connection)
+                next_removal = began + settings.prune_every
+            if not waiting:
+                waiting.extend(await topics_to_index(connection))
+            if not waiting:
+                return settings.search_index_poll
+            if not await index_topic(connection, waiting[-1]):
+                waiting.pop()
+            spent = clock.monotonic() - began
+        return spent * (1 / settings.search_index_share - 1)
+
+    async with background.tasks() as tasks:
+        rounds = every(
+            None,
+            lost_as_unavailable(step),
+            away=(Unavailable, asyncpg.PostgresError),
+            backoff=_RETRIES,
+        )
+        tasks.endless("search index", rounds)
+        yield

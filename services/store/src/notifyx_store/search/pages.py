@@ -1,0 +1,212 @@
+"""Reads a page of what a search finds in one topic, or in all topics of a user's inbox.
+
+The index gives the ranges of the log in which all words occur; each notification in them is then compared with the
+whole query (phrases, exclusions, what the caller may see), the newest range first. A page that takes too long ends
+early, with the cursor to continue at: nobody holds a connection for longer, however rare the words are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+from prometheus_client import Counter
+
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.call import MAX_PAGE_BYTES
+from notifyx_common.errors import Unavailable
+from notifyx_common.principal import Principal
+from notifyx_store.readers.inbox import page_json
+from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.search.index import RANGE_SEQS
+from notifyx_store.search.query import Search, Term, compose
+from notifyx_store.search.ranges import Finding, Range, Reading
+from notifyx_store.topics.permissions import TopicRow, may_read
+from notifyx_store.topics.rows import topic_row
+
+MAX_RANGES = 512
+"""Ranges of the index that one page considers, beside one of each topic."""
+
+MAX_TAIL_RANGES = 64
+"""Ranges of a topic behind the index that one page considers."""
+
+_LEXEMES = """
+SELECT phraseto_tsquery('simple', notifyx_search_fold(term))::text
+FROM unnest($1::text[]) WITH ORDINALITY AS terms(term, place) ORDER BY place
+"""
+
+_SUBSCRIBED = """
+SELECT s.id AS subscription_id, s.first_seq, s.acked_up_to, t.*
+FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted'
+"""
+
+_POSITION = "SELECT id, acked_up_to FROM subscriptions WHERE topic_id = $1 AND user_id = $2 AND ended_at IS NULL"
+
+_INDEXED = """
+WITH found AS MATERIALIZED (
+    SELECT topic_id, first_seq, last_seq, oldest_at, newest_at FROM search_ranges
+    WHERE topic_id = ANY($1::uuid[]) AND words @@ $3::tsquery AND oldest_at <= $4
+)
+SELECT found.* FROM found JOIN unnest($1::uuid[], $2::bigint[]) AS scope(topic_id, floor) USING (topic_id)
+WHERE found.last_seq >= scope.floor
+ORDER BY newest_at DESC, topic_id DESC, last_seq DESC LIMIT $5
+"""
+
+# What follows the last range of each topic, divided into ranges from the newest on.
+_TAILS = f"""
+SELECT t.id AS topic_id, seqs.first_seq, seqs.last_seq, times.oldest_at, times.newest_at, seqs.place
+FROM unnest($1::uuid[], $2::bigint[]) AS scope(topic_id, floor)
+JOIN topics t ON t.id = scope.topic_id
+CROSS JOIN LATERAL (
+    SELECT greatest(scope.floor, t.pruned_seq + 1, coalesce((SELECT max(r.last_seq) FROM search_ranges r
+                                                             WHERE r.topic_id = t.id), 0) + 1) AS seq
+) AS start
+CROSS JOIN LATERAL (
+    SELECT greatest(start.seq, last - {RANGE_SEQS - 1}) AS first_seq, last AS last_seq, place
+    FROM generate_series(t.last_seq, start.seq, -{RANGE_SEQS}) WITH ORDINALITY AS series(last, place) LIMIT $3
+) AS seqs
+CROSS JOIN LATERAL (
+    SELECT min(n.published_at) AS oldest_at, max(n.published_at) AS newest_at
+    FROM (SELECT inside.published_at FROM notifications inside
+          WHERE inside.topic_id = t.id AND inside.seq BETWEEN seqs.first_seq AND seqs.last_seq
+          ORDER BY inside.seq LIMIT {RANGE_SEQS}) AS n
+) AS times
+WHERE times.newest_at IS NOT NULL
+"""  # noqa: S608 - put together from constants
+
+# CASE fixes the order of the conditions: most notifications fail the cheap one. The LIMIT lets the planner know that a
+# range is small.
+_MATCHES = f"""
+SELECT n.payload, n.published_at, n.topic_id, n.seq, n.seq <= ranges.acked_up_to OR e.seq IS NOT NULL AS acked
+FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+    AS ranges(topic_id, first_seq, last_seq, subscription_id, acked_up_to)
+CROSS JOIN LATERAL (
+    SELECT * FROM notifications inside
+    WHERE inside.topic_id = ranges.topic_id AND inside.seq BETWEEN ranges.first_seq AND ranges.last_seq
+    ORDER BY inside.seq LIMIT {RANGE_SEQS}
+) AS n
+LEFT JOIN ack_exceptions e ON e.subscription_id = ranges.subscription_id AND e.seq = n.seq
+CROSS JOIN LATERAL (SELECT notifyx_search_text(n.payload) AS value OFFSET 0) AS content
+WHERE (n.published_at, n.topic_id, n.seq) < ($6, $7, $8)
+  AND (NOT $9 OR (n.seq > ranges.acked_up_to AND e.seq IS NULL))
+  AND CASE WHEN content.value LIKE ALL ($10::text[]) THEN to_tsvector('simple', content.value) @@ $11::tsquery
+           ELSE false END
+ORDER BY n.published_at DESC, n.topic_id DESC, n.seq DESC LIMIT $12
+"""  # noqa: S608 - put together from constants
+
+_READ_ONLY = "SELECT set_config('statement_timeout', $1, true)"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A topic to search: from ``floor`` on; ``subscription`` and ``acked_up_to`` tell what is acknowledged."""
+
+    topic_id: UUID
+    floor: int = 0
+    subscription: int | None = None
+    acked_up_to: int = 0
+
+
+async def inbox_scopes(connection: asyncpg.Connection, principal: Principal) -> list[Scope]:
+    """Return what the caller's inbox shows: the topics that the caller subscribes to and the credential covers."""
+    rows = await connection.fetch(_SUBSCRIBED, principal.id)
+    return [
+        Scope(row["id"], row["first_seq"], row["subscription_id"], row["acked_up_to"])
+        for row in rows
+        if principal.covers_topic(row["name"]) and may_read(principal, topic_row(row))
+    ]
+
+
+async def topic_scope(connection: asyncpg.Connection, principal: Principal, topic: TopicRow) -> Scope:
+    """Return the scope of one topic, which the caller may read."""
+    row = await connection.fetchrow(_POSITION, topic.id, principal.id)
+    return Scope(topic.id) if row is None else Scope(topic.id, 0, row["id"], row["acked_up_to"])
+
+
+async def understand(connection: asyncpg.Connection, terms: Sequence[Term]) -> Search:
+    """Return the search of ``terms``. Raises :class:`InvalidRequest` where it cannot find anything."""
+    rows = await connection.fetch(_LEXEMES, [term.text for term in terms])
+    return compose(terms, [row[0] for row in rows])
+
+
+async def read_found(
+    connection: asyncpg.Connection,
+    scopes: Sequence[Scope],
+    search: Search,
+    *,
+    unread_only: bool,
+    limit: int,
+    clock: Clock,
+    seconds: float,
+    counted: Counter,
+    after: InboxCursor = NEWEST,
+) -> bytes:
+    """Return a page as the JSON of :class:`notifyx_common.contracts.store.search.FoundPage`.
+
+    After ``seconds`` the page ends, even where it has found less than ``limit``, or nothing; ``counted`` counts how
+    pages end. Raises :class:`Unavailable` where a single statement takes much longer than that.
+    """
+    until = clock.monotonic() + seconds
+    result = "found"
+    scope_of = {scope.topic_id: scope for scope in scopes}
+    try:
+        # One snapshot: what the index gains meanwhile is still behind it here.
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute(_READ_ONLY, str(int(seconds * 8_000)))
+            reading = await _begin(connection, list(scope_of.values()), search, after)
+            while len(reading.settled()) <= limit and (batch := reading.batch()):
+                columns = [scope_of[one.topic_id] for one in batch]
+                rows = await connection.fetch(
+                    _MATCHES,
+                    [one.topic_id for one in batch],
+                    [max(one.first_seq, scope.floor) for one, scope in zip(batch, columns, strict=True)],
+                    [one.last_seq for one in batch],
+                    [scope.subscription for scope in columns],
+                    [scope.acked_up_to for scope in columns],
+                    after.published_at,
+                    after.topic_id,
+                    after.seq,
+                    unread_only,
+                    [f"%{part}%" for part in search.parts],
+                    search.exact,
+                    limit + 1,
+                )
+                reading.add(_finding(row) for row in rows)
+                if reading.advanced and clock.monotonic() >= until:
+                    result = "early"
+                    break
+    except asyncpg.QueryCanceledError:
+        counted.labels("timeout").inc()
+        raise Unavailable(
+            "This search took too long. Give more words, or longer ones.", code="search_timeout"
+        ) from None
+    counted.labels(result).inc()
+    found, cursor = reading.page(limit, MAX_PAGE_BYTES)
+    return page_json(
+        [(one.payload, one.acked) for one in found], {"next": cursor.encode() if cursor is not None else None}
+    )
+
+
+async def _begin(
+    connection: asyncpg.Connection, scopes: Sequence[Scope], search: Search, after: InboxCursor
+) -> Reading:
+    columns = [scope.topic_id for scope in scopes], [scope.floor for scope in scopes]
+    # A position lies in about one range of each topic; all of those have to be read before a page can end.
+    most = MAX_RANGES + len(scopes)
+    rows = await connection.fetch(_INDEXED, *columns, search.anywhere, after.published_at, most + 1)
+    indexed = [_range(row) for row in rows]
+    tails = [(row["place"], _range(row)) for row in await connection.fetch(_TAILS, *columns, MAX_TAIL_RANGES + 1)]
+    listed = [*indexed[:most], *(one for place, one in tails if place <= MAX_TAIL_RANGES)]
+    unlisted = [*indexed[most:], *(one for place, one in tails if place > MAX_TAIL_RANGES)]
+    return Reading.begin(listed, unlisted, after)
+
+
+def _range(row: asyncpg.Record) -> Range:
+    return Range(row["topic_id"], row["first_seq"], row["last_seq"], row["oldest_at"], row["newest_at"])
+
+
+def _finding(row: asyncpg.Record) -> Finding:
+    return Finding(InboxCursor(row["published_at"], row["topic_id"], row["seq"]), row["payload"], row["acked"])

@@ -1,0 +1,201 @@
+"""Search on PostgreSQL: what is found, in the index and behind it, and what it costs nobody else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from notifyx_common.errors import Unavailable
+from notifyx_common.metrics import Metrics
+from notifyx_common.principal import Principal
+from notifyx_store.maintenance.retention import remove_batch
+from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.search.index import RANGE_SEQS, index_topic, remove_old_ranges, topics_to_index
+from notifyx_store.search.pages import Scope, inbox_scopes, read_found, topic_scope, understand
+from notifyx_store.search.query import parse_terms
+from notifyx_store.topics.permissions import TopicRow
+from support.store_database import NOW, Topic, new_topic
+from support.store_people import HandClock
+
+ANN = Principal(id="ann")
+
+
+async def write(topic: Topic, *contents: dict[str, Any]) -> None:
+    """Publish notifications of these contents."""
+    for content in contents:
+        seq = await topic.publish(1, at=NOW + timedelta(seconds=1))
+        payload = {"topic": topic.name, "seq": seq, "title": "", "body": "", "data": None, **content}
+        await topic.db.execute(
+            "UPDATE notifications SET payload = $3 WHERE topic_id = $1 AND seq = $2",
+            topic.id, seq, orjson.dumps(payload).decode(),
+        )  # fmt: skip
+
+
+async def find(
+    pool: asyncpg.Pool, scopes: list[Scope], text: str, *, limit: int = 50, unread: bool = False, seconds: float = 60
+) -> list[tuple[str, int, bool]]:
+    """Return all that is found, page by page, each time the clock has gone on by ``seconds``."""
+    found: list[tuple[str, int, bool]] = []
+    after: InboxCursor | None = NEWEST
+    counted = Metrics().counter("notifyx_search_pages_total")
+    async with pool.acquire() as connection:
+        search = await understand(connection, parse_terms(text))
+        while after is not None:
+            content = await read_found(
+                connection, scopes, search, unread_only=unread, limit=limit, clock=_Passing(), seconds=seconds,
+                after=after, counted=counted,
+            )  # fmt: skip
+            page = orjson.loads(content)
+            assert len(page["items"]) <= limit
+            found.extend((item["topic"], item["seq"], item["acked"]) for item in page["items"])
+            after = InboxCursor.decode(page["next"]) if page["next"] is not None else None
+    return found
+
+
+class _Passing(HandClock):
+    """A clock that goes on by a second whenever it is read."""
+
+    def monotonic(self) -> float:
+        self.time += timedelta(seconds=1)
+        return super().monotonic()
+
+
+async def index_all(pool: asyncpg.Pool) -> None:
+    async with pool.acquire() as connection:
+        while topics := await topics_to_index(connection):
+            for topic in topics:
+                while await index_topic(connection, topic):
+                    pass
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+async def test_what_is_found(pool: asyncpg.Pool, indexed: bool) -> None:
+    topic = await new_topic(pool)
+    await write(
+        topic,
+        {"title": "Disk full on db-1.example.com"},
+        {"body": "The disk is full of **Überraschungen**, see https://wiki/disk_full?x=1"},
+        {"title": "Deployed", "data": {"host": "db-1.example.com", "tags": [{"env": "staging"}], "code": 503}},
+        {"body": "it's fine: disk ok, 10.0.0.1:8080, <b>bold</b> ДИСК"},
+        {"body": "a nul", "data": {"x": "one\x00two"}},
+    )
+    await topic.publish(2 * RANGE_SEQS if indexed else 1, body="ordinary")
+    if indexed:
+        await index_all(pool)
+    expected = {
+        "disk": [4, 2, 1], "DISK": [4, 2, 1], "disk full": [2, 1], '"disk full"': [2, 1], "disk_full": [2, 1],
+        '"full disk"': [], "disk -full": [4], 'disk -"disk full"': [4], "dis": [4, 2, 1], "dis ": [],
+        "uberraschungen": [2], "Überrasch": [2], "example": [3, 1], "db-1.example": [3, 1], "example.db": [],
+        "staging": [3], "503": [3], "host": [], "10.0.0.1": [4], "10.0.1": [], "bold": [4], "it's": [4],
+        "диск": [4], "wiki": [2], "nul": [5], "two": [5], "nothing-like-it": [],
+        "d%k": [], "disk | nowhere": [], "disk & !full": [2, 1],
+    }  # fmt: skip
+    for text, seqs in expected.items():
+        found = await find(pool, [Scope(topic.id)], text)
+        assert [seq for _, seq, _ in found] == seqs, text
+
+
+async def test_a_search_of_an_inbox_finds_everything_once_and_only_what_its_user_sees(pool: asyncpg.Pool) -> None:
+    topics = [await new_topic(pool) for _ in range(3)]
+    for number, topic in enumerate(topics):
+        await topic.publish(3, body="needle before the subscription")
+        if number < 2:
+            await topic.subscribe("ann")
+    for turn in range(150):
+        topic = topics[turn % 3]
+        await topic.publish(1, at=NOW + timedelta(seconds=turn // 4), body="needle" if turn % 5 == 0 else "hay")
+    await topics[0].publish(RANGE_SEQS, at=NOW + timedelta(days=1), body="hay")
+    async with pool.acquire() as connection:
+        scopes = await inbox_scopes(connection, ANN)
+    wanted = [
+        (at, topic.id, topic.name, seq)
+        for topic in topics[:2]
+        for seq, at in await pool.fetch(
+            "SELECT seq, published_at FROM notifications WHERE topic_id = $1 AND seq > 3 AND payload LIKE '%needle%'",
+            topic.id,
+        )
+    ]
+    expected = [(name, seq) for _, _, name, seq in sorted(wanted, reverse=True)]
+    assert len(expected) == 20
+    await topics[0].ack_seqs("ann", [expected_seq := next(seq for name, seq in expected if name == topics[0].name)])
+    for indexed in (False, True):
+        if indexed:
+            await index_all(pool)
+        for limit, seconds in ((50, 60), (3, 60), (7, 0.5), (50, 0.5)):
+            found = await find(pool, scopes, "needle", limit=limit, seconds=seconds)
+            assert [(name, seq) for name, seq, _ in found] == expected, (indexed, limit, seconds)
+            assert [(name, seq) for name, seq, acked in found if acked] == [(topics[0].name, expected_seq)]
+    unread = await find(pool, scopes, "needle", unread=True)
+    assert len(unread) == len(expected) - 1
+    narrow = Principal(id="ann", kind="api_key", topics=(topics[1].name,))
+    async with pool.acquire() as connection:
+        scopes = await inbox_scopes(connection, narrow)
+    assert {name for name, _, _ in await find(pool, scopes, "needle")} == {topics[1].name}
+
+
+async def test_the_index_follows_the_log_and_forgets_what_retention_removes(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool, max_count=RANGE_SEQS + 10)
+    await topic.publish(3 * RANGE_SEQS + 5, body="needle")
+    await topic.publish(3, body="x" * 200_000)
+    # Everything of one range has expired.
+    await pool.execute("DELETE FROM notifications WHERE seq BETWEEN $1 AND $2", RANGE_SEQS + 1, 2 * RANGE_SEQS)
+    await index_all(pool)
+    ranges = await pool.fetch("SELECT first_seq, last_seq FROM search_ranges ORDER BY last_seq")
+    last = 3 * RANGE_SEQS + 8
+    assert [tuple(row) for row in ranges] == [
+        *((first, first + RANGE_SEQS - 1) for first in range(1, 3 * RANGE_SEQS, RANGE_SEQS)),
+        (3 * RANGE_SEQS + 1, last - 3), (last - 2, last - 2), (last - 1, last - 1), (last, last),
+    ]  # fmt: skip
+    async with pool.acquire() as connection:
+        while (await remove_batch(connection, topic.id, "retention", NOW)).removed:
+            pass
+        assert await remove_old_ranges(connection) == 1
+        assert await remove_old_ranges(connection) == 0
+    assert len(await find(pool, [Scope(topic.id)], "needle")) == RANGE_SEQS + 5
+    await pool.execute("UPDATE topics SET kind = 'deleted' WHERE id = $1", topic.id)
+    await index_all(pool)
+    async with pool.acquire() as connection:
+        assert await remove_old_ranges(connection) == 6
+
+
+async def test_a_topic_is_searched_by_who_may_read_it_and_says_what_is_acknowledged(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool)
+    await topic.publish(3, body="needle")
+    await topic.subscribe("ann", first_seq=1)
+    await topic.ack_up_to("ann", 2)
+    row = TopicRow(id=topic.id, name=topic.name)
+    async with pool.acquire() as connection:
+        own, other = await topic_scope(connection, ANN, row), await topic_scope(connection, Principal(id="bob"), row)
+    assert await find(pool, [own], "needle") == [(topic.name, 3, False), (topic.name, 2, True), (topic.name, 1, True)]
+    assert {acked for _, _, acked in await find(pool, [other], "needle")} == {False}
+
+
+async def test_a_page_ends_in_time_and_the_next_ones_find_the_rest(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool)
+    await topic.publish(1, body="needle")
+    await topic.publish(40 * RANGE_SEQS, body="hay")
+    metrics = Metrics()
+    counted = metrics.counter("notifyx_search_pages_total")
+    async with pool.acquire() as connection:
+        content = await read_found(
+            connection, [Scope(topic.id)], await understand(connection, parse_terms("needle")), unread_only=False,
+            limit=50, clock=_Passing(), seconds=0.5, counted=counted,
+        )  # fmt: skip
+    page = orjson.loads(content)
+    assert page["items"] == [], "four ranges were read of 41"
+    assert page["next"] is not None
+    assert metrics.registry.get_sample_value("notifyx_search_pages_total", {"result": "early"}) == 1
+    assert await find(pool, [Scope(topic.id)], "needle", seconds=0.5) == [(topic.name, 1, False)]
+
+
+async def test_a_search_that_takes_too_long_says_so(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool)
+    await topic.publish(1000, body="needle " * 500)
+    with pytest.raises(Unavailable) as raised:
+        await find(pool, [Scope(topic.id)], "needle -needle", seconds=0.00013)
+    assert raised.value.code == "search_timeout"
+    assert "too long" in raised.value.reason
