@@ -5,6 +5,7 @@ export type {
   ClientConfig,
   CreatedApiKey,
   DescribedTopic,
+  FoundPage,
   HistoryPage,
   Hook,
   HookSecret,

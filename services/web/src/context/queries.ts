@@ -4,6 +4,7 @@ import { useCallback, useEffect } from "react";
 import { type Api, data } from "@/api/client";
 import { ApiError, sentence } from "@/api/errors";
 import { pauseAfter } from "@/api/http";
+import { inboxPage } from "@/api/pages";
 
 /**
  * How reads are tried again: for as long as a later try may succeed, so that a page recovers by itself. A read that is
@@ -55,7 +56,7 @@ export const emailQuery = (api: Api) =>
 export const inboxFullQuery = (api: Api, unread: number) =>
   queryOptions({
     queryKey: ["inboxFull", Math.ceil(unread / 100)],
-    queryFn: async () => (await data(api.GET("/api/v1/inbox", { params: { query: { limit: 1 } } }))).inbox_full,
+    queryFn: async () => (await inboxPage(api, { limit: 1 })).inbox_full,
     enabled: unread > 0,
   });
 

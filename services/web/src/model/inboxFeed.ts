@@ -1,6 +1,7 @@
 /** The inbox followed live: its pages, and what the subscribed topics' feeds bring. */
-import { type Api, data } from "@/api/client";
+import type { Api } from "@/api/client";
 import { Observable } from "@/api/observable";
+import { inboxPage } from "@/api/pages";
 import type { InboxNotification, Notification } from "@/api/types";
 import type { Ack } from "./acks";
 import { arrived, EMPTY, type Inbox, older, reaches, refreshed, without, withoutRemoved } from "./inbox";
@@ -93,7 +94,7 @@ export class InboxFeed {
       ...(this.#unreadOnly ? { unread: "true" as const } : {}),
       ...(after === undefined || after === null ? {} : { after }),
     };
-    const page = await data(this.#api.GET("/api/v1/inbox", { params: { query } }));
+    const page = await inboxPage(this.#api, query);
     for (const item of page.items) if (item.acked) this.#events.acked(item.topic, { seqs: [item.seq] });
     this.#events.unread(page.unread, page.expired);
     return page;

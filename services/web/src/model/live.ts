@@ -1,6 +1,7 @@
 /** Everything live of one signed-in user in this window: the socket, the feeds, the inbox, the outbox, the alerts. */
-import { type Api, data } from "@/api/client";
+import type { Api } from "@/api/client";
 import { Observable } from "@/api/observable";
+import { historyPage } from "@/api/pages";
 import type { Session } from "@/api/session";
 import type { Notification, Subscription, User } from "@/api/types";
 import { Connection } from "@/socket/connection";
@@ -189,8 +190,7 @@ export class Live implements FeedEvents {
   async #lookForRemoved(topic: string): Promise<void> {
     const held = [this.#feeds.get(topic)?.feed.feed, this.inbox.inbox, this.unreadInbox.inbox];
     if (!held.some((list) => list?.get().items.some((item) => item.topic === topic))) return;
-    const params = { path: { name: topic }, query: { limit: 1 } };
-    const page = await data(this.#api.GET("/api/v1/topics/{name}/notifications", { params }));
+    const page = await historyPage(this.#api, topic, { limit: 1 });
     this.removed(topic, page.first_seq);
   }
 

@@ -2,6 +2,7 @@
 import type { Channel } from "phoenix";
 import { type Api, data } from "@/api/client";
 import { Observable } from "@/api/observable";
+import { historyPage } from "@/api/pages";
 import type { AckState, Notification } from "@/api/types";
 import { Batcher } from "@/socket/batcher";
 import type { Connection } from "@/socket/connection";
@@ -98,8 +99,7 @@ export class TopicFeed {
     if (this.feed.get().complete) return;
     const before = nextBefore(this.feed.get());
     const query = before === undefined ? { limit: PAGE } : { limit: PAGE, before };
-    const path = { name: this.topic };
-    const page = await data(this.#api.GET("/api/v1/topics/{name}/notifications", { params: { path, query } }));
+    const page = await historyPage(this.#api, this.topic, query);
     await this.#loadAcks((page.items[0]?.seq ?? 1) - 1, (page.items.at(-1)?.seq ?? 0) + 1);
     // A join meanwhile may have moved what this page was to continue.
     if (nextBefore(this.feed.get()) !== before) return this.#loadOlder();

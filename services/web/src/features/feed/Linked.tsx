@@ -1,7 +1,8 @@
 /** What a link leads to, where the list does not show it: far back, or not there any more. */
 import { useQuery } from "@tanstack/react-query";
-import { type Api, data } from "@/api/client";
+import type { Api } from "@/api/client";
 import { sentence } from "@/api/errors";
+import { historyPage } from "@/api/pages";
 import { Loading } from "@/components/Loading";
 import { notifyError } from "@/components/notify";
 import { useNow } from "@/components/useNow";
@@ -70,7 +71,6 @@ function Apart({ topic, seq, marks }: Omit<Props, "where">) {
 
 /** The notification, or null if it is not there any more. */
 async function read(api: Api, topic: string, seq: number) {
-  const params = { path: { name: topic }, query: { after: seq - 1, limit: 1 } };
-  const page = await data(api.GET("/api/v1/topics/{name}/notifications", { params }));
+  const page = await historyPage(api, topic, { after: seq - 1, limit: 1 });
   return page.items.find((item) => item.seq === seq) ?? null;
 }

@@ -12,6 +12,9 @@ import { offlinePart } from "@/components/parts";
 import { subscriptionsQuery, topicQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { Pending } from "@/features/publish/Pending";
+import { SearchField } from "@/features/search/SearchField";
+import { SearchResults } from "@/features/search/SearchResults";
+import { useAddressQuery } from "@/features/search/useAddressQuery";
 import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
 import { plural } from "@/model/text";
 import type { TopicFeed } from "@/model/topicFeed";
@@ -49,6 +52,7 @@ function Page({ name, feed, seq, topic, problem }: Props) {
   const acknowledge = toAcknowledge(unread, expired);
   const [writing, setWriting] = useState(false);
   const acknowledgeAll = useAcknowledgeAll();
+  const [query, search] = useAddressQuery();
   const subscriptions = useQuery(subscriptionsQuery(api));
   const subscribed = subscriptions.data?.some((one) => one.topic === name) ?? false;
   if (status.deleted || (topic === undefined && problem !== null)) {
@@ -74,6 +78,7 @@ function Page({ name, feed, seq, topic, problem }: Props) {
         unread={subscribed ? unread : undefined}
         note={topic && <Note topic={topic} count={Math.max(head ?? 0, topic.last_seq)} />}
       >
+        <SearchField label={`Search ${name}`} query={query} onSearch={search} />
         {subscribed && (
           <Tooltip label="Acknowledge everything in this topic">
             <Button
@@ -106,16 +111,20 @@ function Page({ name, feed, seq, topic, problem }: Props) {
           </Suspense>
         </Fallible>
       )}
-      <Feed
-        feed={feed}
-        label={`Notifications of ${name}`}
-        marks={subscribed}
-        empty={<Nothing topic={topic} />}
-        seq={seq}
-      >
-        <Missed topic={name} />
-        <Pending topic={name} />
-      </Feed>
+      {query !== "" ? (
+        <SearchResults topic={name} query={query} marks={subscribed} />
+      ) : (
+        <Feed
+          feed={feed}
+          label={`Notifications of ${name}`}
+          marks={subscribed}
+          empty={<Nothing topic={topic} />}
+          seq={seq}
+        >
+          <Missed topic={name} />
+          <Pending topic={name} />
+        </Feed>
+      )}
     </>
   );
 }

@@ -1,5 +1,5 @@
 import { useCallback } from "react";
-import { data } from "@/api/client";
+import { historyPage } from "@/api/pages";
 import { useOwn, useServices } from "@/context/services";
 
 /** Acknowledges everything there is now in one topic, or in all that have something unread, or removed before it was read. */
@@ -11,11 +11,7 @@ export function useAcknowledgeAll(): (topic?: string) => Promise<void> {
       const counts = [...live.unread.get().of, ...live.expired.get().of];
       const some = new Set(counts.filter(([, count]) => count > 0).map(([topic]) => topic));
       for (const topic of only === undefined ? some : [only]) {
-        let head = live.headOf(topic);
-        if (head === undefined) {
-          const params = { path: { name: topic }, query: { limit: 1 } };
-          head = (await data(api.GET("/api/v1/topics/{name}/notifications", { params }))).last_seq;
-        }
+        const head = live.headOf(topic) ?? (await historyPage(api, topic, { limit: 1 })).last_seq;
         live.acknowledge(topic, { up_to: head });
       }
     },

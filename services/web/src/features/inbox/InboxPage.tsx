@@ -12,6 +12,9 @@ import { FeedList } from "@/features/feed/FeedList";
 import { InboxFull } from "@/features/feed/InboxFull";
 import { Missed } from "@/features/feed/Missed";
 import { useAcknowledgeAll } from "@/features/feed/useAcknowledgeAll";
+import { SearchField } from "@/features/search/SearchField";
+import { SearchResults } from "@/features/search/SearchResults";
+import { useAddressQuery } from "@/features/search/useAddressQuery";
 import { isAcked } from "@/model/acks";
 import { plural } from "@/model/text";
 import { total } from "@/model/unread";
@@ -21,10 +24,12 @@ export default function InboxPage() {
   const unread = total(useObservable(live.unread));
   const expired = total(useObservable(live.expired));
   const [filter, setFilter] = useState("all");
+  const [query, search] = useAddressQuery();
   const acknowledgeAll = useAcknowledgeAll();
   return (
     <>
       <PageHeader title="Inbox" unread={unread} note={unreadWords(unread)}>
+        <SearchField label="Search your inbox" query={query} onSearch={search} />
         <SegmentedControl
           size="xs"
           aria-label="Show"
@@ -47,7 +52,13 @@ export default function InboxPage() {
       </PageHeader>
       <InboxFull />
       <Missed />
-      {filter === "all" ? <Everything /> : <OnlyUnread />}
+      {query !== "" ? (
+        <SearchResults unread={filter === "unread"} query={query} marks />
+      ) : filter === "all" ? (
+        <Everything />
+      ) : (
+        <OnlyUnread />
+      )}
     </>
   );
 }

@@ -12,6 +12,9 @@ import { Missed } from "@/features/feed/Missed";
 import { useAcknowledgeAll } from "@/features/feed/useAcknowledgeAll";
 import { useTopicFeed } from "@/features/feed/useTopicFeed";
 import { Pending } from "@/features/publish/Pending";
+import { SearchField } from "@/features/search/SearchField";
+import { SearchResults } from "@/features/search/SearchResults";
+import { useAddressQuery } from "@/features/search/useAddressQuery";
 import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
 import { countOf, toAcknowledge } from "@/model/unread";
 
@@ -26,9 +29,11 @@ export default function MessagesPage({ seq }: { seq?: number | undefined }) {
   const acknowledge = toAcknowledge(unread, expired);
   const [writing, setWriting] = useState(false);
   const acknowledgeAll = useAcknowledgeAll();
+  const [query, search] = useAddressQuery();
   return (
     <>
       <PageHeader title="Direct messages" unread={unread} note="Sent to you alone">
+        <SearchField label="Search your direct messages" query={query} onSearch={search} />
         <Button
           size="xs"
           variant="default"
@@ -50,7 +55,8 @@ export default function MessagesPage({ seq }: { seq?: number | undefined }) {
           </Suspense>
         </Fallible>
       )}
-      {feed !== null && (
+      {query !== "" && <SearchResults topic={live.ownInbox} query={query} marks />}
+      {query === "" && feed !== null && (
         <Feed
           feed={feed}
           label="Direct messages"
