@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from notifyx_common.serving import look
 from notifyx_local.ports import free_port
 from notifyx_mailbox.messages import Mailbox
 from notifyx_mailbox.pages import create_mailbox_app
@@ -237,3 +238,24 @@ async def test_any_bytes_can_be_listed_and_shown(tmp_path: Path, head: list[tupl
         assert response.status_code == 200, path
     assert (await client.get(f"/messages/{name}/html", headers={"Host": "localhost:1"})).status_code in (200, 404)
     box.clear()
+
+
+async def test_the_list_is_searched_counted_and_paged(tmp_path: Path) -> None:
+    box = Mailbox(tmp_path, limit=60)
+    for number in range(65):
+        box.add(mail(f"Disk {number}" if number % 2 else f"Version {number}").as_bytes())
+    client = create_mailbox_app(box, "http://127.0.0.1:4000").test_client()
+
+    async def shown(path: str) -> str:
+        return await (await client.get(path, headers={"Host": "localhost:4025"})).get_data(as_text=True)
+
+    first, last = await shown("/"), await shown("/?page=2")
+    assert "60 mails, of which you see 1 to 50. Older ones than the newest 60 were removed." in first
+    assert ("Version 64" in first, "Disk 5<" in first, "Disk 5<" in last) == (True, False, True)
+    assert 'href="http://127.0.0.1:4000"' in first, "the way back to the web client"
+    found = await shown("/?q=DISK%20ada")
+    assert ("30 of 60 mails have" in found, "Disk 63" in found, "Version 64" in found) == (True, True, False)
+    assert "Page 1 of" not in found
+    assert "0 of 60 mails have “&lt;b&gt;”" in await shown("/?q=%3Cb%3E&page=7")
+    style = await shown("/static/mailbox.css")
+    assert style.startswith(look.STYLE)

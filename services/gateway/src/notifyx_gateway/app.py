@@ -332,7 +332,7 @@ class GatewayNode(Node[GatewaySettings]):
         await self.streams.drain()
 
     def _add_routes(self, metrics: Metrics) -> None:
-        settings, request_auth, pages = self.settings, self.request_auth, Pages()
+        settings, request_auth, pages = self.settings, self.request_auth, Pages(dashboard=self.settings.dashboard)
         published, sizes = metrics.counter("notifyx_publishes_total"), self.sizes
         publishing = Publishing(self.store, self.recipients, self.limits, published)
         for blueprint in (

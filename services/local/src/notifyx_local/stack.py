@@ -83,7 +83,10 @@ def memcached_spec(folders: DataFolders, program: str, port: int) -> ProcessSpec
 
 def mailbox_spec(folders: DataFolders, options: UpOptions) -> ProcessSpec:
     """Return the local SMTP server, whose mail is shown on a page."""
-    arguments = ("--smtp-port", options.smtp_port, "--http-port", options.mailbox_port, "--folder", folders.mail)
+    arguments = (
+        *("--smtp-port", options.smtp_port, "--http-port", options.mailbox_port),
+        *("--folder", folders.mail, "--web-url", options.gateway_url),
+    )
     return ProcessSpec(
         name="mailbox",
         command=(_program("mailbox"), *map(str, arguments)),

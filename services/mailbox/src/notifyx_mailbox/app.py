@@ -43,7 +43,7 @@ class _Handler:
         return "250 OK"
 
 
-async def run(host: str, smtp_port: int, http_port: int, folder: Path) -> None:
+async def run(host: str, smtp_port: int, http_port: int, folder: Path, web_url: str = "") -> None:
     """Serve until SIGTERM or SIGINT. Raises :class:`NotifyxError` when a port is taken."""
     mailbox = Mailbox(folder)
     mail = bind(host, smtp_port, "--smtp-port")
@@ -58,7 +58,7 @@ async def run(host: str, smtp_port: int, http_port: int, folder: Path) -> None:
     )
     limits = HttpLimits()
     connections = Connections("http_connections", limits, Metrics())
-    http = HttpServer(create_mailbox_app(mailbox), pages, limits=limits, connections=connections)
+    http = HttpServer(create_mailbox_app(mailbox, web_url), pages, limits=limits, connections=connections)
     if (ready := os.environ.get("NOTIFYX_READY_FILE")) is not None:
         partial = Path(ready).with_suffix(".partial")
         partial.write_text(json.dumps({"pid": os.getpid(), "port": http_port, "smtp_port": smtp_port}))
@@ -74,9 +74,10 @@ def main() -> None:
     parser.add_argument("--smtp-port", type=int, required=True)
     parser.add_argument("--http-port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--web-url", default="", help="where the web client is, for a link to it")
     arguments = parser.parse_args()
     try:
-        asyncio.run(run(arguments.host, arguments.smtp_port, arguments.http_port, arguments.folder))
+        asyncio.run(run(arguments.host, arguments.smtp_port, arguments.http_port, arguments.folder, arguments.web_url))
     except NotifyxError as error:
         print(error.reason, file=sys.stderr)  # noqa: T201 - for the person who starts it
         sys.exit(2)

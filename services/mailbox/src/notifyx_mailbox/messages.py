@@ -33,6 +33,11 @@ class Summary:
     subject: str
     message_id: str
 
+    @property
+    def searched(self) -> str:
+        """What a search looks at, in lower case."""
+        return f"{self.subject}\n{self.recipients}\n{self.sender}".lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -44,12 +49,24 @@ class Content:
     html: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list: ``first`` is the place of its first message among the ``found`` ones, of ``total`` in all."""
+
+    items: list[Summary]
+    first: int
+    number: int
+    pages: int
+    found: int
+    total: int
+
+
 class Mailbox:
-    """The messages of one folder."""
+    """The messages of one folder; beyond ``limit`` the oldest are removed."""
 
     def __init__(self, folder: Path, *, limit: int = MAX_MESSAGES) -> None:
         self._folder = folder
-        self._limit = limit
+        self.limit = limit
         self._numbers = itertools.count()
         self._summaries: dict[str, Summary] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,13 +82,29 @@ class Mailbox:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self._path(name))
-        for old in self._ids()[self._limit :]:
+        for old in self._ids()[self.limit :]:
             self._remove(old)
         return name
 
     def newest(self, limit: int = 200) -> list[Summary]:
         """Return up to ``limit`` messages, the newest first."""
         return [summary for name in self._ids()[:limit] if (summary := self._summary(name)) is not None]
+
+    def page(self, words: str, number: int, size: int) -> Page:
+        """Return a page of the messages with each of ``words`` in their subject, sender or recipients, newest first.
+
+        The first page has number 1; past the last one, the last is returned.
+        """
+        names = self._ids()
+        total, parts = len(names), words.lower().split()
+        if parts:
+            summaries = [summary for name in names if (summary := self._summary(name)) is not None]
+            names = [one.id for one in summaries if all(part in one.searched for part in parts)]
+        pages = max(1, -(-len(names) // size))
+        number = max(1, min(number, pages))
+        first = (number - 1) * size
+        items = [one for name in names[first : first + size] if (one := self._summary(name)) is not None]
+        return Page(items, first=first + 1, number=number, pages=pages, found=len(names), total=total)
 
     def get(self, name: str) -> Content | None:
         """Return one message, or ``None`` for an unknown id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 from quart import Quart, Response, abort, jsonify, render_template, request, send_from_directory
 from quart.typing import ResponseReturnValue
 
+from notifyx_common.serving import look
 from notifyx_mailbox.messages import Content, Mailbox
 
 _PACKAGE = Path(__file__).parent
 _PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self'; "
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _MAIL_POLICY = (
@@ -21,13 +23,21 @@ _MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 _OWN_NAMES = ("127.0.0.1", "localhost")
-_STATIC = ("mailbox.css", "mailbox.js")
+_STATIC = ("mailbox.js",)
 MAX_LISTED = 2000
+PAGE = 50
+"""Messages on one page of the list."""
+MAX_SEARCH = 200
 
 
-def create_mailbox_app(mailbox: Mailbox) -> Quart:
-    """Return the app: ``/`` lists, ``/messages/<id>`` shows, ``/api/messages`` is for programs."""
+def create_mailbox_app(mailbox: Mailbox, web_url: str = "") -> Quart:
+    """Return the app: ``/`` lists, ``/messages/<id>`` shows, ``/api/messages`` is for programs.
+
+    ``web_url`` is where the web client is, for a link to it; empty for no link.
+    """
     app = Quart(__name__, template_folder=str(_PACKAGE / "templates"), static_folder=None)
+    app.jinja_env.globals |= {"mark": look.MARK, "icon": look.ICON, "web_url": web_url}
+    style = look.STYLE + (_PACKAGE / "static" / "mailbox.css").read_text(encoding="utf-8")
 
     @app.before_request
     async def require_own_name() -> None:
@@ -48,7 +58,13 @@ def create_mailbox_app(mailbox: Mailbox) -> Quart:
 
     @app.get("/")
     async def index() -> str:
-        return await render_template("list.html", messages=mailbox.newest())
+        words = request.args.get("q", "").strip()[:MAX_SEARCH]
+        number = request.args.get("page", 1, type=int)
+        page = await asyncio.to_thread(mailbox.page, words, number, PAGE)
+        newest = mailbox.newest(1)
+        return await render_template(
+            "list.html", page=page, words=words, most=mailbox.limit, newest=newest[0].id if newest else ""
+        )
 
     @app.get("/messages/<name>")
     async def message(name: str) -> str:
@@ -83,6 +99,10 @@ def create_mailbox_app(mailbox: Mailbox) -> Quart:
     async def icon() -> ResponseReturnValue:
         # Browsers request it on their own, and would report a 404.
         return "", 204
+
+    @app.get("/static/mailbox.css")
+    async def style_sheet() -> Response:
+        return Response(style, content_type="text/css; charset=utf-8")
 
     @app.get("/static/<path:name>")
     async def static_file(name: str) -> Response:

@@ -9,18 +9,25 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from quart import Response
 
+from notifyx_common.serving import look
+
 
 class Pages:
-    """Renders the templates of this package."""
+    """Renders the templates of this package. ``dashboard``: whether there is one to link to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, dashboard: bool = True) -> None:
         loader = PackageLoader("notifyx_gateway.rest")
         self._environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-        style = loader.get_source(self._environment, "style.css")[0]
-        self._environment.globals["style"] = style
+        style = look.STYLE + loader.get_source(self._environment, "style.css")[0]
+        self._environment.globals |= {
+            "style": style,
+            "mark": look.MARK,
+            "icon": look.ICON,
+            "has_dashboard": dashboard,
+        }
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         self._policy = (
-            f"default-src 'none'; style-src 'sha256-{digest}'; "
+            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
             "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
         self._live_policy = f"{self._policy}; script-src 'self'; connect-src 'self'"
