@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 from notifyx_common.metrics import PoolUsage
@@ -33,6 +34,10 @@ class KeyedTurns:
             turns.release()
 
 
+Place: TypeAlias = "asyncio.Future[None]"
+"""A work's place among those that wait; done once it has its turn."""
+
+
 class SharedTurns:
     """At most ``concurrent`` works of all keys run at once. Keys that wait are served in turn, each in order."""
 
@@ -41,24 +46,30 @@ class SharedTurns:
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, key: str) -> AsyncIterator[None]:
-        """Hold a turn, when those of other keys that wait have had theirs."""
+    async def turn(self, key: str, place: Place | None = None) -> AsyncIterator[None]:
+        """Hold a turn, when those of other keys that wait have had theirs. ``place`` is for :meth:`share`."""
+        place = place or asyncio.get_running_loop().create_future()
         if self._free:
             self._free -= 1
+            place.set_result(None)
         else:
-            await self._wait(key)
+            await self._wait(key, place)
         try:
             yield
         finally:
             self._pass_on()
+
+    def share(self, place: Place, key: str) -> None:
+        """Let a work that waits at ``place`` have a turn of ``key``, too, if that comes first."""
+        if not place.done():
+            self._waiting.setdefault(key, deque()).append(place)
 
     def usage(self) -> PoolUsage:
         """Return the number of works that run and wait."""
         waiting = sum(len(places) for places in self._waiting.values())
         return PoolUsage(self._concurrent - self._free, self._concurrent, waiting)
 
-    async def _wait(self, key: str) -> None:
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def _wait(self, key: str, place: Place) -> None:
         self._waiting.setdefault(key, deque()).append(place)
         try:
             await place

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import orjson
 
 from notifyx_common.background import Background
+from notifyx_common.limiting.turns import Place, SharedTurns
 from notifyx_common.principal import system_principal
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.sinks import Sink
@@ -18,10 +20,19 @@ PAGE_SIZE = 200
 """Rows of one page."""
 
 MAX_CONCURRENT_READS = 8
-"""Concurrent reads of the log by this gateway; after an outage all consumers read at once."""
+"""Concurrent reads of the log by this gateway, in turn between users; after an outage all consumers read at once."""
 
 READ_TIMEOUT = 20.0
 """Timeout of one page in seconds, including retries while the store is unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PageRead:
+    """A read of a page, its place in the turns of :attr:`users`."""
+
+    task: asyncio.Task[tuple[list[Row], int | None]]
+    place: Place
+    users: set[str]
 
 
 class LogReader:
@@ -31,34 +42,39 @@ class LogReader:
         self._store = store
         self._reads = background.tasks()
         self._principal = system_principal("gateway")
-        self._slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
-        self._pages: dict[tuple[str, int, int], asyncio.Task[tuple[list[Row], int | None]]] = {}
+        self._turns = SharedTurns(MAX_CONCURRENT_READS)
+        self._pages: dict[tuple[str, int, int], _PageRead] = {}
 
-    async def page(self, topic: str, after: int, head: int) -> tuple[list[Row], int | None]:
+    async def page(self, topic: str, after: int, head: int, user: str) -> tuple[list[Row], int | None]:
         """Return the rows above ``after``, and the cursor to continue from (``None``: no more up to ``head``).
 
-        ``head`` is a committed seq. Equal requests at the same time share one read. ``head`` belongs to the request,
-        because a read that started before ``head`` was committed may miss it.
+        ``head`` is a committed seq. Equal requests at the same time share one read, at the first turn of their users.
+        ``head`` belongs to the request, because a read that started before ``head`` was committed may miss it.
         Raises :class:`NotifyxError`.
         """
         key = (topic, after, head)
-        task = self._pages.get(key)
-        if task is None:
-            task = self._pages[key] = self._reads.shared("history page", self._read(topic, after))
+        read = self._pages.get(key)
+        if read is None:
+            place = asyncio.get_running_loop().create_future()
+            task = self._reads.shared("history page", self._read(topic, after, user, place))
+            read = self._pages[key] = _PageRead(task, place, {user})
             task.add_done_callback(lambda _: self._pages.pop(key, None))
-        return await asyncio.shield(task)
+        elif user not in read.users:
+            read.users.add(user)
+            self._turns.share(read.place, user)
+        return await asyncio.shield(read.task)
 
     async def range(self, topic: str, after: int, up_to: int) -> list[Row]:
         """Return every row in (after, up_to] that still exists. Raises :class:`NotifyxError`."""
         found: list[Row] = []
         cursor: int | None = after
         while cursor is not None and cursor < up_to:
-            rows, cursor = await self.page(topic, cursor, up_to)
+            rows, cursor = await self.page(topic, cursor, up_to, self._principal.id)
             found += rows
         return [row for row in found if row[0] <= up_to]
 
-    async def _read(self, topic: str, after: int) -> tuple[list[Row], int | None]:
-        async with self._slots:
+    async def _read(self, topic: str, after: int, user: str, place: Place) -> tuple[list[Row], int | None]:
+        async with self._turns.turn(user, place):
             page = await self._store.history(
                 self._principal, topic, after=after, limit=PAGE_SIZE, deadline=READ_TIMEOUT
             )
@@ -88,7 +104,8 @@ class CatchUp:
         rows = self.state.ring.after(self.cursor) if self.cursor >= self._log_up_to else None
         if rows is not None:
             return rows, head
-        page, following = await self._log_reader.page(self.state.name, self.cursor, head)
+        user = self.sink.principal.id
+        page, following = await self._log_reader.page(self.state.name, self.cursor, head, user)
         return page, following if following is not None else head
 
 
