@@ -28,6 +28,7 @@ from notifyx_local.ports import free_port
 from support.forked import Forked, program
 from support.memcached import Memcached, running_memcached
 from support.patience import PATIENCE
+from support.postgres import memory
 
 START_DEADLINE = 3 * PATIENCE
 """Seconds in which all processes of a platform start."""
@@ -135,7 +136,8 @@ def running_platform(
     """
     with contextlib.ExitStack() as stack:
         if data is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="notifyx-test-", dir="/var/tmp")))
+            temporary = tempfile.TemporaryDirectory(prefix="notifyx-test-", dir=memory() or "/var/tmp")
+            folder = Path(stack.enter_context(temporary))
             folder.chmod(0o755)
             data = folder / "data"
         ready_file = data.parent / "ready.json"

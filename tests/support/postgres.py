@@ -30,7 +30,7 @@ from support.patience import PATIENCE
 @contextlib.contextmanager
 def running_postgres() -> Iterator[Cluster]:
     """A server that is up when the block is entered and gone, data and all, when it is left."""
-    folder = Path(tempfile.mkdtemp(prefix="notifyx-test-pg-", dir=_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="notifyx-test-pg-", dir=memory()))
     folder.chmod(0o755)
     try:
         cluster = prepare(folder, free_port())
@@ -52,8 +52,8 @@ def install_wheel(site: Path) -> None:
         shutil.copytree(installed / folder, site / folder)
 
 
-def _memory() -> str | None:
-    """A folder in memory where there is one with room: every test makes and drops a database, which disks take slowly.
+def memory() -> str | None:
+    """A folder in memory where there is one with room: to make and drop a database's many files takes disks long.
 
     What a killed server has synced survives there too, as on a disk.
     """
