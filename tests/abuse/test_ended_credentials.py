@@ -28,8 +28,11 @@ class Held:
 
     client: PhoenixClient
     channel: Channel
-    stream: aiohttp.ClientResponse
+    streams: list[aiohttp.ClientResponse]
+    """Opened with the credential itself, and with a ticket that it made."""
     poll: str
+    ticket: str
+    """The address of a stream with a ticket that was not used."""
 
     async def ended(self, session: aiohttp.ClientSession) -> None:
         """Wait until all of it has ended."""
@@ -38,7 +41,10 @@ class Held:
                 # 403 to a poll that comes after the end, since it shows no credential that would open another session
                 if (await response.json())["status"] in (403, 410):
                     break
-        assert b"token_expired" in await self.stream.content.read()
+        for stream in self.streams:
+            assert b"token_expired" in await stream.content.read()
+        async with session.get(self.ticket) as response:
+            assert (response.status, (await response.json())["code"]) == (401, "invalid_ticket")
         await until(lambda: self.client.close_codes, "the socket is closed")
         assert self.client.close_codes[0] == 4001
 
@@ -75,13 +81,17 @@ class TwoGateways:
             client = PhoenixClient(f"ws://127.0.0.1:{node.socket.port}/socket", credential)
             await self.opened.enter_async_context(client)
             bearer = {"Authorization": f"Bearer {credential}"}
-            stream = await self.opened.enter_async_context(
-                session.get(f"{url}/api/v1/topics/plans/stream", headers=bearer)
-            )
+            address, tickets = f"{url}/api/v1/topics/plans/stream", []
+            for _ in range(2):
+                wanted = session.post(f"{url}/api/v1/stream-tickets", json={"topic": "plans"}, headers=bearer)
+                async with wanted as made:
+                    tickets.append(f"{address}?ticket={(await made.json())['ticket']}")
+            opening = (session.get(address, headers=bearer), session.get(tickets[0]))
+            streams = [await self.opened.enter_async_context(stream) for stream in opening]
             poll = f"{url}/socket/longpoll?vsn=2.0.0&token="
             async with session.get(f"{poll}null", headers={"X-Phoenix-AuthToken": credential}) as begun:
                 poll += (await begun.json())["token"]
-            held.append(Held(client, await client.channel("topic:plans"), stream, poll))
+            held.append(Held(client, await client.channel("topic:plans"), streams, poll, tickets[1]))
         return held
 
     async def statuses(self, credentials: Sequence[str]) -> set[int]:
@@ -177,7 +187,7 @@ async def test_what_has_ended_is_open_and_valid_nowhere(two: TwoGateways, ending
     for held in open_others:
         await held.channel.until(lambda channel: bool(channel.received), PATIENCE)
         assert not held.client.close_codes
-        while b"data: " not in await held.stream.content.readline():
+        while b"data: " not in await held.streams[0].content.readline():
             pass
     if ending == "taken_back":
         form = {"grant_type": "password", "username": "bob@example.com", "password": "another horse battery"}

@@ -19,6 +19,7 @@ _DELETE_EXPIRED = tuple(
         ("verifications", "hash", "expires_at"),
         ("password_resets", "hash", "expires_at"),
         ("email_changes", "hash", "expires_at"),
+        ("stream_tickets", "hash", "expires_at"),
         ("devices", "id", "expires_at"),
         ("login_attempts", "key", "full_at"),
         ("credential_changes", "id", "until"),
@@ -27,7 +28,7 @@ _DELETE_EXPIRED = tuple(
 
 
 async def delete_expired(database: Database, now: datetime) -> None:
-    """Delete expired sessions, links, devices, login attempts and changes. Raises :class:`Unavailable`."""
+    """Delete expired sessions, links, tickets, devices, login attempts and changes. Raises :class:`Unavailable`."""
     async with database.guard():
         for statement in _DELETE_EXPIRED:
             while await database.pool.execute(statement, now) == "DELETE 1000":

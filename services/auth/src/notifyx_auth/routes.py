@@ -5,11 +5,12 @@ from __future__ import annotations
 from quart import Quart
 
 from notifyx_auth.accounts.accounts import Accounts
-from notifyx_auth.credentials import api_keys
+from notifyx_auth.credentials import api_keys, stream_tickets
 from notifyx_auth.service import Auth
 from notifyx_auth.sessions import own_sessions
 from notifyx_common.contracts import accounts, hooks, sessions
 from notifyx_common.contracts import auth as calls
+from notifyx_common.contracts import stream_tickets as tickets
 from notifyx_common.contracts.call import Raw
 from notifyx_common.principal import Principal
 from notifyx_common.serving.handlers import handle
@@ -27,6 +28,7 @@ def add_routes(app: Quart, auth: Auth) -> None:
     _add_sessions(app, auth)
     _add_api_keys(app, auth)
     _add_hooks(app, auth)
+    _add_stream_tickets(app, auth)
 
 
 def _add_users(app: Quart, auth: Auth) -> None:
@@ -167,3 +169,14 @@ def _add_hooks(app: Quart, auth: Auth) -> None:
     @handle(app, hooks.OPEN_HOOK, headers=_NO_STORE)
     async def open_hook(wanted: hooks.OpenHook) -> hooks.OpenedHook:
         return await auth.open_hook(wanted)
+
+
+def _add_stream_tickets(app: Quart, auth: Auth) -> None:
+    @handle(app, tickets.CREATE_STREAM_TICKET, headers=_NO_STORE)
+    async def create_ticket(wanted: tickets.StreamTicketCall) -> tickets.StreamTicket:
+        async with auth.database.guard():
+            return await stream_tickets.create(caller(), wanted, auth.clock.now())
+
+    @handle(app, tickets.USE_STREAM_TICKET, headers=_NO_STORE)
+    async def use_ticket(wanted: tickets.UseStreamTicket) -> tickets.UsedStreamTicket:
+        return await auth.use_stream_ticket(wanted)

@@ -20,6 +20,7 @@ from notifyx_auth.base.errors import (
     InvalidGrant,
     InvalidHook,
     InvalidScope,
+    InvalidTicket,
     SignUpOff,
     TooManyAttempts,
     UnsupportedGrantType,
@@ -27,7 +28,7 @@ from notifyx_auth.base.errors import (
 from notifyx_auth.base.models import User
 from notifyx_auth.base.secret_formats import KeyParts, email_key, is_device_token, parse_api_key
 from notifyx_auth.base.settings import AuthSettings
-from notifyx_auth.credentials import api_keys
+from notifyx_auth.credentials import api_keys, stream_tickets
 from notifyx_auth.credentials.hooks import Hooks
 from notifyx_auth.sessions import devices, sessions, throttle
 from notifyx_auth.sessions.refresh_tokens import RefreshTokens
@@ -54,6 +55,7 @@ from notifyx_common.contracts.auth import (
 )
 from notifyx_common.contracts.auth import User as UserView
 from notifyx_common.contracts.hooks import OpenedHook, OpenHook
+from notifyx_common.contracts.stream_tickets import UsedStreamTicket, UseStreamTicket
 from notifyx_common.database import CONNECTION, Database
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.limiting.buckets import Bucket
@@ -178,6 +180,15 @@ class Auth:
                 return await self.hooks.open(wanted, self.clock.now())
         except InvalidHook:
             self._failed("webhook")
+            raise
+
+    async def use_stream_ticket(self, wanted: UseStreamTicket) -> UsedStreamTicket:
+        """Return what a ticket opens, and end it. Raises :class:`InvalidTicket`."""
+        try:
+            async with self.database.guard():
+                return await stream_tickets.use(wanted, self.clock.now())
+        except InvalidTicket:
+            self._failed("ticket")
             raise
 
     async def resolve(self, wanted: ResolveUsers) -> ResolvedUsers:

@@ -189,6 +189,7 @@ class GatewayNode(Node[GatewaySettings]):
         )
         self.streams = EventStreams(
             request_auth=self.request_auth,
+            auth=self.auth,
             hub=self.hub,
             store=self.store,
             settings=settings,

@@ -629,6 +629,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stream-tickets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create a ticket for a stream
+         * @description For the EventSource of browsers, which cannot send a header: `?ticket=` in the stream's URL is in its place. A ticket ends with its first use or after `expires_in` seconds, and with the session or the key that made it. Browsers reconnect with the same URL, where the ticket is used: on an `error` with `readyState` 2 create another, and pass the last `lastEventId` along.
+         *
+         *     The credential needs the scope `read`.
+         */
+        post: operations["createStreamTicket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/config": {
         parameters: {
             query?: never;
@@ -1463,6 +1485,14 @@ export interface components {
             expires_at?: string | null;
         };
         /**
+         * NewStreamTicket
+         * @description What a ticket is for: the stream of ``topic``.
+         */
+        NewStreamTicket: {
+            /** Topic */
+            topic: string;
+        };
+        /**
          * NewTopic
          * @description A topic to create; the caller becomes its creator. ``readers`` matter where visibility is private.
          */
@@ -1719,6 +1749,16 @@ export interface components {
             mail: "on_its_way" | "limited" | "off";
             /** Mail Detail */
             mail_detail: string;
+        };
+        /**
+         * StreamTicket
+         * @description The one answer that holds the ticket.
+         */
+        StreamTicket: {
+            /** Ticket */
+            ticket: string;
+            /** Expires In */
+            expires_in: number;
         };
         /**
          * SubscribersPage
@@ -2062,6 +2102,7 @@ export type NamedSubscriber = components['schemas']['NamedSubscriber'];
 export type NewApiKey = components['schemas']['NewApiKey'];
 export type NewHook = components['schemas']['NewHook'];
 export type NewNotification = components['schemas']['NewNotification'];
+export type NewStreamTicket = components['schemas']['NewStreamTicket'];
 export type NewTopic = components['schemas']['NewTopic'];
 export type Notification = components['schemas']['Notification'];
 export type Problem = components['schemas']['Problem'];
@@ -2073,6 +2114,7 @@ export type Session = components['schemas']['Session'];
 export type Sessions = components['schemas']['Sessions'];
 export type SignUp = components['schemas']['SignUp'];
 export type SignedUp = components['schemas']['SignedUp'];
+export type StreamTicket = components['schemas']['StreamTicket'];
 export type SubscribersPage = components['schemas']['SubscribersPage'];
 export type Subscription = components['schemas']['Subscription'];
 export type SubscriptionSettings = components['schemas']['SubscriptionSettings'];
@@ -5474,6 +5516,8 @@ export interface operations {
                 since?: number;
                 /** @description The same, for clients that cannot set a header; it wins over `since`. */
                 lastEventId?: string;
+                /** @description In place of the Authorization header, for the EventSource of browsers. */
+                ticket?: string;
             };
             header?: {
                 /** @description The same, as browsers send it when they reconnect; it wins over both. */
@@ -5541,6 +5585,115 @@ export interface operations {
                     "RateLimit-Policy"?: string;
                     /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createStreamTicket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStreamTicket"];
+            };
+        };
+        responses: {
+            /** @description It opens one stream, once. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamTicket"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type. */
+            415: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {

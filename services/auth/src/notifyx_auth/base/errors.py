@@ -60,10 +60,22 @@ class SessionEnded(Unauthenticated):
     code = "session_ended"
 
 
+class InvalidTicket(Unauthenticated):
+    """The ticket is unknown, used or too old, or its credential has ended."""
+
+    code = "invalid_ticket"
+
+
 class TooManyHooks(Conflict):
     """The user has the maximum number of secrets of webhooks."""
 
     code = "too_many_hooks"
+
+
+class TooManyTickets(Conflict):
+    """The user has the maximum number of tickets that wait for their use."""
+
+    code = "too_many_tickets"
 
 
 class EmailTaken(Conflict):

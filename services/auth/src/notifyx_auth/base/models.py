@@ -102,6 +102,23 @@ class Hook(Model):
         table = "hooks"
 
 
+class StreamTicket(Model):
+    """A ticket that waits for its one use, by its SHA-256, with the credential that made it: a session, or a key."""
+
+    hash = fields.CharField(max_length=64, primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "auth.User", related_name="stream_tickets", on_delete=fields.CASCADE, db_index=True
+    )
+    session = fields.CharField(max_length=64)
+    key_id = fields.CharField(max_length=32)
+    topic = fields.CharField(max_length=200)
+    until = fields.DatetimeField()
+    expires_at = fields.DatetimeField(db_index=True)
+
+    class Meta:
+        table = "stream_tickets"
+
+
 class Verification(Model):
     """The one open email verification of a user; a newer one replaces it."""
 

@@ -10,7 +10,9 @@ from notifyx_common.calls.client import ServiceClient
 from notifyx_common.contracts import accounts, hooks
 from notifyx_common.contracts import auth as calls
 from notifyx_common.contracts import sessions as session_calls
+from notifyx_common.contracts import stream_tickets as tickets
 from notifyx_common.principal import Principal
+from notifyx_common.tokens import VerifiedToken
 
 
 class Auth:
@@ -134,6 +136,17 @@ class Auth:
         """Return what a webhook may do. Raises :class:`~notifyx_common.errors.Unauthenticated`."""
         wanted = hooks.OpenHook(hook_id=hook_id, secret=None if secret is None else SecretStr(secret))
         return await self._client.send(hooks.OPEN_HOOK, wanted)
+
+    async def create_stream_ticket(self, verified: VerifiedToken, topic: str) -> tickets.StreamTicket:
+        """Create a ticket that opens one stream of ``topic`` for the caller."""
+        principal = verified.principal
+        wanted = tickets.NewStreamTicket(topic=topic)
+        call = tickets.StreamTicketCall(wanted, verified.expires_at, principal.session or "")
+        return await self._client.send(tickets.CREATE_STREAM_TICKET, call, principal=principal)
+
+    async def use_stream_ticket(self, ticket: str) -> tickets.UsedStreamTicket:
+        """Return what a ticket opens; it ends. Raises :class:`~notifyx_common.errors.Unauthenticated`."""
+        return await self._client.send(tickets.USE_STREAM_TICKET, tickets.UseStreamTicket(ticket=SecretStr(ticket)))
 
     async def resolve(self, users: Sequence[str], *, deadline: float) -> Mapping[str, calls.ResolvedUser]:
         """Find users by ids or emails within ``deadline`` seconds; those that are not found are absent."""

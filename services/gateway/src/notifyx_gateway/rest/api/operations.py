@@ -34,6 +34,7 @@ from notifyx_common.contracts.store.names import MAX_BODY
 from notifyx_common.contracts.store.search import MAX_SEARCH
 from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch, Topics
+from notifyx_common.contracts.stream_tickets import TICKET_PATTERN, NewStreamTicket, StreamTicket
 from notifyx_gateway.rest.api import models
 from notifyx_gateway.rest.hooks.kinds import KINDS
 from notifyx_gateway.rest.requests import Acks
@@ -385,7 +386,18 @@ OPERATIONS: tuple[Operation, ...] = (
                     Parameter("lastEventId", "query", {"type": "string", "pattern": "^[0-9]{1,15}$"},
                               "The same, for clients that cannot set a header; it wins over `since`."),
                     Parameter("Last-Event-ID", "header", {"type": "string", "pattern": "^[0-9]{1,15}$"},
-                              "The same, as browsers send it when they reconnect; it wins over both.")),
+                              "The same, as browsers send it when they reconnect; it wins over both."),
+                    Parameter("ticket", "query", _text(f"^{TICKET_PATTERN}$", 64),
+                              "In place of the Authorization header, for the EventSource of browsers.")),
+    ),
+    Operation(
+        "POST", "/api/v1/stream-tickets", "createStreamTicket", "Create a ticket for a stream", "Notifications",
+        {201: ("It opens one stream, once.", JSON, StreamTicket)}, (400, 403, 404, 409, 413, 415, 503),
+        {JSON: NewStreamTicket}, scope="read",
+        description="For the EventSource of browsers, which cannot send a header: `?ticket=` in the stream's URL is in "
+        "its place. A ticket ends with its first use or after `expires_in` seconds, and with the session or the key "
+        "that made it. Browsers reconnect with the same URL, where the ticket is used: on an `error` with `readyState` "
+        "2 create another, and pass the last `lastEventId` along.",
     ),
     Operation(
         "GET", "/api/v1/config", "config", "What a client needs to know first", "Documents",

@@ -1,30 +1,39 @@
-"""``GET /api/v1/topics/{name}/stream``: a topic as server-sent events."""
+"""``GET /api/v1/topics/{name}/stream``: a topic as server-sent events.
+
+The EventSource of browsers can send no header: it shows a ticket in the URL (``POST /api/v1/stream-tickets``), which
+another request has got with the credential itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response, g, request
 
 from notifyx_common.backoff import between
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.joins import JoinResult
+from notifyx_common.contracts.stream_tickets import TICKET_PATTERN, NewStreamTicket
 from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unauthenticated, Unavailable
 from notifyx_common.limiting.places import Cap, Caps, Place, Places
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving.answers import answer
+from notifyx_common.serving.web import json_response
 from notifyx_common.tokens import ExpiredToken, VerifiedToken
 from notifyx_gateway.delivery.hub import Hub
 from notifyx_gateway.rest.authentication import RequestAuthenticator
-from notifyx_gateway.rest.bodies import query
+from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_model
 from notifyx_gateway.rest.parameters import query_number, topic_name
 from notifyx_gateway.rest.stream import KEEP_ALIVE, EventStream
 from notifyx_gateway.settings import GatewaySettings
+from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_state import Affects
 from notifyx_gateway.upstream.identity import bearer_token
 from notifyx_gateway.upstream.store import Store
 
+TICKET = re.compile(TICKET_PATTERN)
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 CLOSE_GRACE = 5.0
 """How long a client may take to read the rest of an ended stream, in seconds."""
@@ -49,6 +58,7 @@ class EventStreams:
         self,
         *,
         request_auth: RequestAuthenticator,
+        auth: Auth,
         hub: Hub,
         store: Store,
         settings: GatewaySettings,
@@ -56,6 +66,7 @@ class EventStreams:
         clock: Clock,
     ) -> None:
         self._request_auth = request_auth
+        self._auth = auth
         self._hub = hub
         self._store = store
         self._settings = settings
@@ -97,7 +108,7 @@ class EventStreams:
 
     async def open(self, name: str) -> Response:
         """Return the response that streams the topic ``name`` to the caller of the current request."""
-        verified = await self._request_auth.credential()
+        verified, token = await self._credential()
         principal = verified.principal
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
@@ -105,7 +116,6 @@ class EventStreams:
         if self._draining:
             raise Unavailable("This node is stopping; connect again.")
         self._take_place(principal.id)
-        token = bearer_token(request.headers.get("Authorization"))
         result = await self._store.join(principal, topic, since)
         if request.method == "HEAD":
             return Response(b"", content_type="text/event-stream", headers=HEADERS)
@@ -114,6 +124,27 @@ class EventStreams:
         )
         response.timeout = None
         return response
+
+    async def _credential(self) -> tuple[VerifiedToken, str | None]:
+        """Return who opens the stream, and the token with which that can be verified again; a ticket has none."""
+        ticket = _query().get("ticket", "")
+        if not ticket or "Authorization" in request.headers:
+            verified = await self._request_auth.credential()
+            return verified, bearer_token(request.headers.get("Authorization"))
+        if request.method == "HEAD" or TICKET.fullmatch(ticket) is None:
+            raise Unauthenticated("This is no ticket that opens a stream.", code="invalid_ticket")
+        used = await self._auth.use_stream_ticket(ticket)
+        principal = used.principal.model_copy(update={"session": used.session, "epoch": used.epoch})
+        g.caller = self._request_auth.authenticator.current(principal)
+        return VerifiedToken(g.caller, used.until), None
+
+    async def create_ticket(self) -> Response:
+        """Return a ticket for one stream of the topic that the current request names."""
+        verified = await self._request_auth.credential()
+        wanted = await read_model(NewStreamTicket, SMALL_BODY)
+        topic = topic_name(wanted.topic, inbox_of=verified.principal.id)
+        verified.principal.require_scope("read", topic)
+        return json_response(await self._auth.create_stream_ticket(verified, topic), 201, {"Cache-Control": "no-store"})
 
     def _take_place(self, user: str) -> None:
         """Count the stream of the current request until that is over. Raises :class:`TooManyRequests`."""
@@ -125,7 +156,7 @@ class EventStreams:
         raise TooManyRequests(_REFUSALS[place], code="too_many_streams", retry_after=REFUSED_PAUSE)
 
     async def _events(
-        self, verified: VerifiedToken, token: str, result: JoinResult, since: int | None
+        self, verified: VerifiedToken, token: str | None, result: JoinResult, since: int | None
     ) -> AsyncIterator[bytes]:
         stream = EventStream(
             verified.principal,
@@ -169,8 +200,10 @@ class EventStreams:
             self._connections.dec()
             self._gone.set()
 
-    async def _revalidate(self, token: str) -> float:
+    async def _revalidate(self, token: str | None) -> float:
         """Return when to verify the credential next. Raises :class:`Unauthenticated` if it is not valid any more."""
+        if token is None:
+            raise ExpiredToken("The time of this stream is over; connect again with a new ticket.")
         try:
             verified = await self._request_auth.authenticator.authenticate(token)
         except Unavailable:
@@ -184,12 +217,17 @@ class EventStreams:
 
 
 def stream_routes(streams: EventStreams) -> Blueprint:
-    """Return the route of a topic's stream."""
+    """Return the routes of a topic's stream, and of tickets for one."""
     blueprint = Blueprint("stream", __name__, url_prefix="/api/v1")
 
     @blueprint.get("/topics/<name>/stream")
     async def stream(name: str) -> Response:
         return await streams.open(name)
+
+    @blueprint.post("/stream-tickets")
+    async def ticket() -> Response:
+        query()
+        return await streams.create_ticket()
 
     return blueprint
 
@@ -206,9 +244,13 @@ def _close_after_grace() -> Callable[[], None]:
     return end
 
 
+def _query() -> dict[str, str]:
+    return query("since", "lastEventId", "ticket")
+
+
 def _since() -> int | None:
     """Return the last seq that the client has seen. What a browser adds when it reconnects is the newest it knows."""
-    values = query("since", "lastEventId")
+    values = _query()
     header = request.headers.get("Last-Event-ID", "").strip()
     for name, text in (("Last-Event-ID", header), ("lastEventId", values.get("lastEventId", ""))):
         if text:
