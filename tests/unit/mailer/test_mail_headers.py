@@ -198,7 +198,7 @@ def test_plain_text_stays_readable_in_the_raw_email(text: str) -> None:
 def test_an_address_that_a_reader_could_decode_is_refused(address: str) -> None:
     with pytest.raises(MailRejected) as caught:
         composed("Hello", to=address)
-    assert caught.value.cause == "address"
+    assert caught.value.about == "address"
 
 
 @pytest.mark.parametrize(

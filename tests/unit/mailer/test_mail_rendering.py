@@ -461,7 +461,7 @@ def test_a_context_that_does_not_fit_leaves_the_others_of_its_batch_alone(contex
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(MailRejected) as caught:
         compose(mail().model_copy(update={"to": address}), Rendered("s", "t", "h"), SENDER, NOW)
-    assert caught.value.cause == "address"
+    assert caught.value.about == "address"
 
 
 @settings(max_examples=200, deadline=None)

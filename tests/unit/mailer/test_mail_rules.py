@@ -52,7 +52,7 @@ from notifyx_mailer.refusals import Stage, classify_refusal
 def test_what_an_answer_means(stage: Stage, code: int, message: str, kind: type, cause: str | None) -> None:
     error = classify_refusal(stage, code, message)
     assert type(error) is kind
-    assert error.cause == cause
+    assert error.about == cause
     assert str(code) in error.reason
     if isinstance(error, MailFailed):
         assert error.answered

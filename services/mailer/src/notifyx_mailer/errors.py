@@ -20,10 +20,10 @@ Cause = Literal["address", "mailbox", "content", "policy", "sender", "system"]
 
 
 class MailError(NotifyxError):
-    """An email was not sent; ``cause`` is set where the mail server refused it for good."""
+    """An email was not sent; ``about`` is set where the mail server refused it for good."""
 
     code = "mail_error"
-    cause: Cause | None = None
+    about: Cause | None = None
 
 
 class MailRejected(MailError):
@@ -31,9 +31,9 @@ class MailRejected(MailError):
 
     code = "mail_refused"
 
-    def __init__(self, reason: str, *, cause: Cause | None = None) -> None:
+    def __init__(self, reason: str, *, about: Cause | None = None) -> None:
         super().__init__(reason)
-        self.cause = cause
+        self.about = about
 
 
 class HeadersUnsafe(MailRejected):
@@ -51,8 +51,8 @@ class MailFailed(MailError):
 
     code = "mail_failed"
 
-    def __init__(self, reason: str, *, attempted: bool, answered: bool = False, cause: Cause | None = None) -> None:
+    def __init__(self, reason: str, *, attempted: bool, answered: bool = False, about: Cause | None = None) -> None:
         super().__init__(reason)
-        self.cause = cause
+        self.about = about
         self.attempted = attempted
         self.answered = answered

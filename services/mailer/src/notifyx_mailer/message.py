@@ -80,7 +80,7 @@ def parse_recipient(address: str) -> Address:
             raise ValueError("a reader of the header could interpret it differently")
         return Address(username=user, domain=ascii_domain)
     except (ValidationError, UnicodeError, ValueError):
-        raise MailRejected("The address is not a valid email address.", cause="address") from None
+        raise MailRejected("The address is not a valid email address.", about="address") from None
 
 
 def _link(value: str) -> str:

@@ -35,11 +35,11 @@ def classify_refusal(stage: Stage, code: int, message: str) -> MailError:
     detail = None if enhanced is None else (int(enhanced[2]), int(enhanced[3]))
     cause = _cause(stage, code, detail)
     if cause == "address":
-        return MailRejected(f"The SMTP server refused the recipient: {reason}", cause=cause)
+        return MailRejected(f"The SMTP server refused the recipient: {reason}", about=cause)
     if cause == "content":
-        return MailRejected(f"The SMTP server refused the content: {reason}", cause=cause)
+        return MailRejected(f"The SMTP server refused the content: {reason}", about=cause)
     # Every mailer uses this server: another one would get the same answer now.
-    return MailFailed(f"The SMTP server answered {reason}", attempted=True, answered=True, cause=cause)
+    return MailFailed(f"The SMTP server answered {reason}", attempted=True, answered=True, about=cause)
 
 
 def _cause(stage: Stage, code: int, detail: tuple[int, int] | None) -> Cause:

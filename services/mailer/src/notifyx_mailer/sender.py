@@ -183,12 +183,12 @@ class Sender:
         kind = "refused" if isinstance(error, MailRejected) else "failed"
         self._counts[kind] += 1
         self._results.labels(kind).inc()
-        if error.cause is not None:
-            self._refusals.labels(error.cause).inc()
+        if error.about is not None:
+            self._refusals.labels(error.about).inc()
         # The id only: an address is personal.
-        log.warning("mail_not_sent", mail=mail.id, result=kind, cause=error.cause, reason=error.reason)
+        log.warning("mail_not_sent", mail=mail.id, result=kind, cause=error.about, reason=error.reason)
         if isinstance(error, MailRejected):
-            refused = error.cause == "address"
+            refused = error.about == "address"
             return MailResult(
                 id=mail.id, status="refused", reason=error.reason, address_refused=refused, node=self._node
             )

@@ -128,7 +128,7 @@ class SmtpPool:
                 if not client.supports_extension("smtputf8"):
                     reusable = True
                     raise MailRejected(
-                        "The SMTP server does not accept addresses with such characters.", cause="address"
+                        "The SMTP server does not accept addresses with such characters.", about="address"
                     )
             options, encoding = (["SMTPUTF8"], "utf-8") if envelope.utf8 else ([], "ascii")
             await client.mail(envelope.sender, options=options, encoding=encoding)
