@@ -17,6 +17,7 @@ from notifyx_local.postgres import Cluster
 from notifyx_store.mail import outbox
 from notifyx_store.mail.inbox_limits import InboxLimits
 from notifyx_store.mail.outbox_fill import fill_outbox
+from notifyx_store.mail.results import record_results
 from support.gateway import Reply, Stack, running_stack
 from support.store import running_store, store_settings
 from support.store_database import CONFIG, NOW, Topic, new_topic
@@ -142,7 +143,7 @@ async def mailed(pool: asyncpg.Pool, hours: float) -> list[OutboxMail]:
         while more := await outbox.lease_due(connection, FEW, owner="me", limit=40, lease=60, now=now):
             mails += more
         sent = [(UUID(mail.id), OutboxResult(id=mail.id, status="sent")) for mail in mails]
-        await outbox.record_results(connection, sent, owner="me", now=now, policy=CONFIG.policy)
+        await record_results(connection, sent, owner="me", now=now, policy=CONFIG.policy)
     return mails
 
 

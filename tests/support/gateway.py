@@ -134,6 +134,7 @@ async def running_stack(
     *,
     gateway: dict[str, Any] | None = None,
     auth: dict[str, Any] | None = None,
+    store: dict[str, Any] | None = None,
     mailer: dict[str, Any] | None = None,
     internal_tls: dict[str, Any] | None = None,
 ) -> AsyncIterator[Stack]:
@@ -164,7 +165,7 @@ async def running_stack(
         auth_node = AuthNode(auth_settings(auth_database, **shared, **tokens("auth"), **(auth or {})))
         patient(auth_node.database, **TIMEOUTS)
         auth_url, _ = await stack.enter_async_context(served(auth_node, secure=secure))
-        store_node = StoreNode(store_settings(store_database, **shared, **tokens("store")))
+        store_node = StoreNode(store_settings(store_database, **shared, **tokens("store"), **(store or {})))
         patient(store_node.database)
         store_url, _ = await stack.enter_async_context(served(store_node, secure=secure))
         url, built = await stack.enter_async_context(served(GatewayNode(gateway_settings)))

@@ -81,12 +81,16 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class DigestView:
-    """The email about several notifications; ``total`` also counts those that are not listed."""
+    """The email about several notifications; ``total`` also counts those that are not listed.
+
+    ``hourly``: it takes the place of what would be more emails in an hour than that.
+    """
 
     source: str
     groups: Sequence[GroupView]
     more: int
     total: int
+    hourly: int
     link: str
     acknowledge_link: str
 
@@ -132,6 +136,7 @@ def view_of(context: TemplateContext) -> View:
                 groups=groups,
                 more=context.more,
                 total=len(context.notifications) + context.more,
+                hourly=context.hourly,
                 link=_web_link(context.link),
                 acknowledge_link=_web_link(context.acknowledge_link),
             )

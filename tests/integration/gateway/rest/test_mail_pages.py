@@ -10,7 +10,7 @@ import pytest
 
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, PUBLIC_URL, Stack, running_stack
-from support.patience import PATIENCE
+from support.patience import PATIENCE, until
 from support.smtp import Mailbox, running_smtp
 
 
@@ -91,6 +91,51 @@ async def test_an_address_is_verified_by_a_button_and_mailed_until_one_click_sto
     async with stack.session.post(url, data={"List-Unsubscribe": "One-Click"}) as response:
         assert response.status == 200
     assert (await stack.ok("GET", "/topics/t/subscription", bob))["email"] == "never"
+
+
+async def test_what_is_over_the_hourly_number_is_one_mail_whose_links_are_for_all_its_topics(
+    postgres: Cluster, box: Mailbox
+) -> None:
+    mailer = {"smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none"}
+    gateway, store = {"dispatch_email": True}, {"mails_per_hour": 1}
+    async with running_stack(postgres, gateway=gateway, mailer=mailer, store=store) as stack:
+        ann = await stack.person("ann")
+        await box.wait_until(lambda: len(box.received) == 1)
+        await page(stack, "POST", link_in(box, 0, "verify-email"), password=PASSWORD)
+        for name, title in (("disks", "Disks & co"), ("builds", "")):
+            await stack.ok("POST", "/topics", ann, json={"name": name, "title": title})
+            await stack.ok("PUT", f"/topics/{name}/subscription", ann, json={"email": "every"})
+        await stack.ok("POST", "/topics/disks/notifications", ann, json={"title": "first"})
+        await box.wait_until(lambda: len(box.received) == 2)
+        items = [{"topic": topic, "title": f"{topic} {n}"} for n in range(3) for topic in ("disks", "builds")]
+        await stack.ok("POST", "/notifications:batch", ann, json={"items": items})
+        async with stack.store.parts.pool.acquire() as connection:
+            waiting = "SELECT count(*) = 6 FROM outbox WHERE digest_at IS NOT NULL"
+            await until(lambda: connection.fetchval(waiting), "six wait for a digest")
+            await connection.execute("UPDATE outbox SET digest_at = created_at WHERE digest_at IS NOT NULL")
+        await box.wait_until(lambda: len(box.received) == 3)
+        message = box.received[2].message
+        assert message["Subject"] == "[2 topics] 6 unread notifications"
+        assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        part = message.get_body(("plain",))
+        assert part is not None
+        text = part.get_content()
+        assert "More than 1 email in an hour was due to you" in text
+        assert f"{PUBLIC_URL}/topics/builds/n/1" in text
+        link = link_in(box, 2, "unsubscribe")
+        status, text = await page(stack, "GET", link)
+        assert (status, "Disks &amp; co" in text, 'value="builds" checked' in text) == (200, True, True), text
+        assert "No topic was ticked" in (await page(stack, "POST", link, choice="1"))[1]
+        assert "ticked: 1" in (await page(stack, "POST", link, **{"choice": "1", "choice-2": "builds"}))[1]
+        modes = {
+            name: (await stack.ok("GET", f"/topics/{name}/subscription", ann))["email"] for name in ("disks", "builds")
+        }
+        assert modes == {"disks": "every", "builds": "never"}
+        status, text = await page(stack, "POST", link_in(box, 2, "acknowledge"))
+        assert (status, "notifications are read" in text) == (200, True), text
+        async with stack.session.post(f"{stack.url}{link}", data={"List-Unsubscribe": "One-Click"}) as response:
+            assert response.status == 200
+        assert (await stack.ok("GET", "/topics/disks/subscription", ann))["email"] == "never"
 
 
 async def test_mail_waits_for_verification_and_after_a_refusal_until_it_is_tried_again(

@@ -17,6 +17,7 @@ from notifyx_common.errors import InvalidRequest
 from notifyx_store.mail import acknowledge_link, outbox, unsubscribe
 from notifyx_store.mail.outbox_fill import fill_outbox, topics_behind
 from notifyx_store.mail.outbox_rules import DIGEST_ITEMS
+from notifyx_store.mail.results import record_results
 from notifyx_store.maintenance.ledger import email_ledger
 from notifyx_store.maintenance.retention import remove_batch
 from support.store_database import CONFIG, NOW, Topic, new_topic
@@ -49,7 +50,7 @@ async def tell(
 ) -> None:
     results = [(UUID(mail.id), OutboxResult(id=mail.id, status=status, **more)) for mail in mails]
     async with pool.acquire() as connection:
-        await outbox.record_results(connection, results, owner=owner, now=now, policy=CONFIG.policy, jitter=lambda: 0.5)
+        await record_results(connection, results, owner=owner, now=now, policy=CONFIG.policy, jitter=lambda: 0.5)
 
 
 async def test_each_mode_gets_what_it_asked_for(pool: asyncpg.Pool) -> None:
@@ -88,7 +89,7 @@ async def test_a_mail_is_made_from_what_was_published(pool: asyncpg.Pool) -> Non
             "topic": topic.name, "topic_title": "A title", "seq": 1, "title": "Title 1", "body": "body",
             "data": None, "priority": "normal", "publisher": "Ann", "published_at": "2026-03-04T05:06:07.000Z",
         },
-        unsubscribe_token=unsubscribe.sign(subscription, CONFIG.secret),
+        unsubscribe_token=unsubscribe.sign([subscription], CONFIG.secret),
         acknowledge_token=acknowledge_link.sign(UUID(mail.id), NOW + CONFIG.link_lifetime, CONFIG.secret),
         attempt=1,
     )  # fmt: skip
@@ -235,7 +236,7 @@ async def test_leaving_or_one_click_fences_what_waits(pool: asyncpg.Pool) -> Non
         subscription = unsubscribe.verify(click.unsubscribe_token, [CONFIG.secret])
         assert await unsubscribe.switch_off(connection, subscription) == "bob"
         assert await unsubscribe.switch_off(connection, subscription) is None
-        assert await unsubscribe.switch_off(connection, 2**62) is None
+        assert await unsubscribe.switch_off(connection, [2**62]) is None
     assert [mail.user for mail in await claim(pool, after(60))] == ["cyd"]
     assert await topic.outbox("user_id, state, reason") == [
         ("ann", "fenced", "unsubscribed"),
@@ -271,7 +272,7 @@ def test_an_acknowledge_link_is_signed_for_one_purpose_and_ends() -> None:
     assert acknowledge_link.verify(token, [secret, other], NOW) == mail, "a secret that was replaced still counts"
     with pytest.raises(InvalidRequest, match="too old"):
         acknowledge_link.verify(token, [secret], after(60))
-    unsubscribing = unsubscribe.sign(7, secret)
+    unsubscribing = unsubscribe.sign([7], secret)
     later = token.replace(token.split(".")[1], str(int(after(9999).timestamp())))
     for forged in (later, token[:-1], token + "A", f"{uuid4().hex}{token[32:]}", unsubscribing, "", "a.b.c", "\0"):
         with pytest.raises(InvalidRequest, match="not valid"):
@@ -288,7 +289,7 @@ async def test_a_click_in_an_old_mail_means_the_subscription_of_today(pool: asyn
     await topic.unsubscribe("ann")
     await topic.subscribe("ann", "every")
     async with pool.acquire() as connection:
-        assert await unsubscribe.switch_off(connection, old) == "ann"
+        assert await unsubscribe.switch_off(connection, [old]) == "ann"
     await topic.publish()
     assert await fill(topic) == 0
 

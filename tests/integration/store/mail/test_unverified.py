@@ -17,6 +17,7 @@ from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult, Rele
 from notifyx_store.mail import addresses, outbox, unsubscribe, unverified
 from notifyx_store.mail.outbox_fill import fill_outbox
 from notifyx_store.mail.outbox_rules import TOO_MANY, TOO_OLD, UNVERIFIED, UnverifiedPolicy
+from notifyx_store.mail.results import record_results
 from notifyx_store.maintenance.ledger import email_ledger
 from support.patience import PATIENCE
 from support.store_database import CONFIG, NOW, Topic, new_topic
@@ -60,7 +61,7 @@ class Post:
             for mail in mails
             if mail.id in wanted or mail.user not in proven
         ]
-        await outbox.record_results(
+        await record_results(
             connection, results, owner="me", now=self.now, policy=self.config.policy, jitter=lambda: 0.5
         )
 
@@ -134,7 +135,7 @@ async def test_what_is_no_longer_wanted_when_the_address_is_verified_is_not_sent
     await post.topic.unsubscribe("ann")
     async with post.pool.acquire() as connection:
         subscription = await connection.fetchval("SELECT id FROM subscriptions WHERE user_id = 'cyd'")
-        await unsubscribe.switch_off(connection, subscription)
+        await unsubscribe.switch_off(connection, [subscription])
     for user in ("ann", "cyd"):
         assert await post.verify(user) == ReleasedMails(released=1, dropped=0)
     assert await post.work() == 0
@@ -225,7 +226,7 @@ async def test_a_result_that_shows_that_nothing_has_to_wait_ends_the_wait(post: 
     async with post.pool.acquire() as connection:
         [tried] = await post.lease(connection)
         result = OutboxResult(id=tried.id, status=status)
-        await outbox.record_results(
+        await record_results(
             connection, [(UUID(tried.id), result)], owner="me", now=post.now, policy=post.config.policy
         )
         assert len(await post.lease(connection)) == 2

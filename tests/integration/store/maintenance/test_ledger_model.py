@@ -35,6 +35,7 @@ from notifyx_store.base.database import database_config
 from notifyx_store.log.unread import UNREAD, missing_after
 from notifyx_store.mail import outbox, unsubscribe
 from notifyx_store.mail.outbox_fill import fill_outbox
+from notifyx_store.mail.results import record_results
 from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
 from notifyx_store.maintenance.ledger import email_ledger, topic_ledgers
 from notifyx_store.maintenance.retention import remove_batch
@@ -185,7 +186,7 @@ class Books(RuleBasedStateMachine):
     def click_unsubscribe(self, user: str) -> None:
         if (period := self.active(user)) is not None:
             period.mode = "never"
-            self.run(unsubscribe.switch_off(self.connection, period.id))
+            self.run(unsubscribe.switch_off(self.connection, [period.id]))
 
     @rule(seconds=st.sampled_from([1, 10, 60, 200]))
     def wait(self, seconds: int) -> None:
@@ -267,7 +268,7 @@ class Books(RuleBasedStateMachine):
     def tell(self, status: Any, count: int) -> None:
         chosen = [self.leased.pop(mail) for mail in list(self.leased)[:count]]
         results = [(UUID(mail.id), OutboxResult(id=mail.id, status=status)) for mail in chosen]
-        self.run(outbox.record_results(self.connection, results, owner="me", now=self.now, policy=CONFIG.policy))
+        self.run(record_results(self.connection, results, owner="me", now=self.now, policy=CONFIG.policy))
 
     @rule()
     def forget_old(self) -> None:

@@ -91,7 +91,7 @@ async def test_one_click_ends_the_mail_but_not_the_subscription(store: StoreClie
     assert await store.ok("POST", "/outbox/confirm", SYSTEM, {"owner": "g", "ids": [mail["id"]]}) == {"ids": []}
     subscription = await store.ok("GET", f"/topics/{topic}/subscription", BOB)
     assert (subscription["email"], subscription["unread"]) == ("never", 1)
-    forged = unsubscribe.sign(1, SecretStr("not the secret of this store"))
+    forged = unsubscribe.sign([1], SecretStr("not the secret of this store"))
     status, problem = await store.call("POST", "/unsubscribe", None, {"token": forged})
     assert (status, problem["code"]) == (400, "invalid_token")
 

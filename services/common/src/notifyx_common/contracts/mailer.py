@@ -67,7 +67,8 @@ class NotificationContext(MailedNotification, _Reader):
 class DigestContext(_Reader):
     """An email about several notifications, of one topic or of several (``topic`` is then empty).
 
-    ``more`` counts those that are not listed.
+    ``more`` counts those that are not listed. ``hourly``: it is a digest because more emails than that were due in an
+    hour; 0 where the reader chose it.
     """
 
     template: Literal["digest"] = "digest"
@@ -75,6 +76,7 @@ class DigestContext(_Reader):
     topic_title: str = ""
     notifications: list[MailedNotification] = Field(default=[], max_length=1000)
     more: int = Field(default=0, ge=0)
+    hourly: int = Field(default=0, ge=0)
 
 
 class VerifyEmailContext(_Context):

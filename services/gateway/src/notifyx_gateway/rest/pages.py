@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -50,7 +51,12 @@ class Pages:
         *,
         action: str | None = None,
         button: str = "",
+        choices: Sequence[tuple[str, str]] = (),
         back: str = "/",
     ) -> Response:
-        """Return a page with one message, an optional button, and the way to the web client: ``back``."""
-        return self.render("message.html", status, heading=heading, text=text, action=action, button=button, back=back)
+        """Return a page with one message, an optional button, and the way to the web client: ``back``.
+
+        ``choices`` are values and their labels, each with a box that is ticked.
+        """
+        values: dict[str, Any] = {"heading": heading, "text": text, "action": action, "button": button, "back": back}
+        return self.render("message.html", status, choices=choices, **values)

@@ -57,12 +57,14 @@ from notifyx_common.contracts.store.outbox import (
 )
 from notifyx_common.contracts.store.search import SEARCH, FoundPage, SearchQuery
 from notifyx_common.contracts.store.subscriptions import (
+    EMAILED_TOPICS,
     STOP_EMAILS,
     SUBSCRIBE,
     SUBSCRIBERS,
     SUBSCRIPTION,
     SUBSCRIPTIONS,
     UNSUBSCRIBE,
+    EmailedTopic,
     Subscribers,
     SubscribersQuery,
     Subscription,
@@ -372,9 +374,14 @@ class Store:
         """Try the caller's address again, which was refused."""
         return await self.client.send(RESUME_EMAIL, None, principal=principal)
 
-    async def stop_emails(self, token: str) -> None:
-        """End the emails of the subscription in the token of an unsubscribe link."""
-        await self.client.send(STOP_EMAILS, UnsubscribeToken(token=token))
+    async def stop_emails(self, token: str, topics: Sequence[str] | None = None) -> None:
+        """End the emails about ``topics`` of those in the token of an unsubscribe link; without it of all."""
+        chosen = None if topics is None else list(topics)
+        await self.client.send(STOP_EMAILS, UnsubscribeToken(token=token, topics=chosen))
+
+    async def emailed_topics(self, token: str) -> list[EmailedTopic]:
+        """Return the topics whose emails an unsubscribe link ends."""
+        return (await self.client.send(EMAILED_TOPICS, UnsubscribeToken(token=token))).topics
 
     async def release_mails(self, user: str) -> ReleasedMails:
         """Make the email due that waited for the address of ``user`` to be verified."""

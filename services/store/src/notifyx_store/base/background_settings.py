@@ -36,6 +36,12 @@ class BackgroundSettings(ServiceSettings):
     inbox_mails: int = Field(default=120, ge=1, le=100_000)
     """Emails an hour to one user about direct messages of all senders; later ones wait."""
 
+    mails_per_hour: int = Field(default=60, ge=1, le=100_000)
+    """Emails an hour to one user; what is due beyond it waits and goes out as one. Urgent ones do not wait."""
+
+    mail_digest_interval: float = Field(default=900.0, gt=0, le=24 * 3600)
+    """How long it waits for more, and so the time between two such digests."""
+
     mail_strikes: int = Field(default=3, ge=1, le=100)
     """Refusals of an address, each of another email, after which email to it stops."""
 

@@ -23,10 +23,13 @@ _PURPOSE = b"notifyx acknowledge what an email is about v1"
 _TOKEN = re.compile(rf"([0-9a-f]{{32}})\.([1-9][0-9]{{0,10}})\.({SIGNATURE})")
 """The mail's id, the end of the link in seconds since 1970, and the signature, in their only spelling."""
 
+# An id is of a single email, or of a digest of several.
 _ROWS = """
-SELECT o.topic_id, o.user_id, t.name AS topic, o.mode, o.from_seq, o.to_seq
+SELECT o.topic_id, o.user_id, t.name AS topic, o.mode, array_agg(o.to_seq) AS seqs, min(o.from_seq) AS first,
+       max(o.to_seq) AS last
 FROM outbox o JOIN topics t ON t.id = o.topic_id AND t.kind <> 'deleted'
-WHERE o.id = $1
+WHERE o.id = $1 OR o.bundle = $1
+GROUP BY o.topic_id, o.user_id, t.name, o.mode
 """
 
 _SEQS = "SELECT seq FROM notifications WHERE topic_id = $1 AND seq BETWEEN $2 AND $3"
@@ -80,5 +83,6 @@ def expired() -> InvalidRequest:
 
 async def _seqs(connection: asyncpg.Connection, row: asyncpg.Record) -> list[int]:
     if row["mode"] != "digest":
-        return [row["to_seq"]]
-    return [one["seq"] for one in await connection.fetch(_SEQS, row["topic_id"], row["from_seq"], row["to_seq"])]
+        seqs: list[int] = row["seqs"]
+        return seqs
+    return [one["seq"] for one in await connection.fetch(_SEQS, row["topic_id"], row["first"], row["last"])]

@@ -40,6 +40,10 @@ SELECT b.user_id, b.reason, $3 FROM unnest($1::text[], $2::text[]) AS b(user_id,
 ON CONFLICT (user_id) DO NOTHING
 """
 
+# Every transaction locks strikes in this order, after the emails; so two never wait for each other.
+_LOCK = "SELECT FROM email_strikes WHERE user_id = ANY($1::text[]) ORDER BY user_id FOR UPDATE"
+_LOCK_HELD = "SELECT FROM outbox WHERE user_id = $1 AND held ORDER BY id FOR UPDATE"
+
 _CLEAR = "DELETE FROM email_strikes WHERE user_id = ANY($1::text[])"
 
 _STATE = """
@@ -75,21 +79,32 @@ WHERE id IN (SELECT id FROM outbox WHERE user_id = $1 AND held AND state IN ('de
 _DROP = "UPDATE outbox SET held = false WHERE user_id = $1 AND held AND state = 'dead'"
 
 
-async def strike(
+async def record(
+    connection: asyncpg.Connection,
+    received: Collection[str],
+    refused: Mapping[str, tuple[UUID, str]],
+    policy: AddressPolicy,
+    now: datetime,
+) -> None:
+    """Clear the strikes of users who ``received`` an email, and record those of users whose address was ``refused``."""
+    if received or refused:
+        await connection.execute(_LOCK, [*received, *refused])
+    if received:
+        await connection.execute(_CLEAR, list(received))
+    if refused:
+        await _strike(connection, refused, policy, now)
+
+
+async def _strike(
     connection: asyncpg.Connection, refused: Mapping[str, tuple[UUID, str]], policy: AddressPolicy, now: datetime
 ) -> None:
-    """Record refusals of addresses, by user: an email that was refused, and the mail server's answer."""
+    """Record refusals, by user: an email that was refused, and the mail server's answer."""
     users = sorted(refused)
     mails, reasons = [refused[user][0] for user in users], [refused[user][1] for user in users]
     rows = await connection.fetch(_STRIKE, users, mails, reasons, now, policy.interval, policy.expiry)
     stopped = {row["user_id"]: row["reason"] for row in rows if row["strikes"] >= policy.strikes}
     if stopped:
         await connection.execute(_STOP, list(stopped), list(stopped.values()), now)
-
-
-async def clear(connection: asyncpg.Connection, users: Collection[str]) -> None:
-    """Forget the strikes of users who have received an email."""
-    await connection.execute(_CLEAR, sorted(users))
 
 
 async def email_state(connection: asyncpg.Connection, user: str) -> EmailState:
@@ -116,6 +131,7 @@ async def resume(connection: asyncpg.Connection, user: str, policy: AddressPolic
         before = await email_state(connection, user)
         if before.state == "on":
             return EmailResumed(resumed=0, dropped=0)
+        await connection.execute(_LOCK_HELD, user)
         left, interval = max(policy.strikes - 1, 0), policy.resume_interval
         done = await connection.execute(_RESUME, user, left, before.reason, now, policy.interval, interval)
         if affected(done) == 0:

@@ -2,7 +2,8 @@
 
 Anyone may write to an inbox, so without a limit a stranger decides how much mail a user gets. What is over a limit is
 not lost: its email becomes due later, one after the other, and is dropped as any other if the user acknowledges the
-message in the meantime. Topics have no such limit: their users subscribed, and chose when they are mailed.
+message in the meantime. What is due of topics and inboxes together has a limit of its own
+(:mod:`notifyx_store.mail.bundle_rules`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ WITH due AS (
 ), recent AS (
     SELECT o.topic_id, n.publisher_id AS sender, count(*) AS mails
     FROM outbox o JOIN notifications n ON n.topic_id = o.topic_id AND n.seq = o.to_seq
-    WHERE o.topic_id IN (SELECT topic_id FROM direct) AND o.mode <> 'digest'
+    WHERE o.topic_id IN (SELECT topic_id FROM direct) AND o.mode <> 'digest' AND o.bundle IS NULL
       AND o.state IN ('sent', 'leased') AND o.due_at > $1 - interval '1 hour'
     GROUP BY o.topic_id, n.publisher_id
 ), by_sender AS (
@@ -49,7 +50,8 @@ WITH due AS (
     UNION ALL
     SELECT id, over * 3600.0 / $4::int FROM by_inbox WHERE over > 0
 ), held AS (
-    SELECT id FROM outbox WHERE id IN (SELECT id FROM late) AND state = 'pending' FOR UPDATE SKIP LOCKED
+    SELECT id FROM outbox WHERE id IN (SELECT id FROM late) AND state = 'pending' AND due_at <= $1
+    FOR UPDATE SKIP LOCKED
 )
 UPDATE outbox SET due_at = $1 + late.seconds * interval '1 second', reason = 'too many emails in an hour'
 FROM late JOIN held USING (id) WHERE late.id = outbox.id

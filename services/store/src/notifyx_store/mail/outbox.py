@@ -1,17 +1,17 @@
-"""The email outbox: leases due mails, fences them, and records their results.
+"""The email outbox: leases due mails and fences them; :mod:`notifyx_store.mail.results` records what became of them.
 
 A lease gives one dispatcher a mail for a limited time; when it ends, the mail is due again, under the same
 ``Message-ID``. Right before sending, a dispatcher calls :func:`confirm`: a mail whose notification was acknowledged,
 expired or is no longer wanted is fenced then, leased or not. Mails to a refused address are held
 (:mod:`notifyx_store.mail.addresses`), and so are those to one that is not verified
-(:mod:`notifyx_store.mail.unverified`).
+(:mod:`notifyx_store.mail.unverified`). What is over a person's number of emails an hour waits for a digest
+(:mod:`notifyx_store.mail.bundles`).
 """
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,19 +21,20 @@ import asyncpg
 import orjson
 from pydantic import SecretStr
 
-from notifyx_common.contracts.store.outbox import OutboxMail, OutboxResult
-from notifyx_store.mail import acknowledge_link, addresses, unsubscribe, unverified
+from notifyx_common.contracts.store.outbox import OutboxMail
+from notifyx_store.mail import acknowledge_link, bundles, unsubscribe, unverified
+from notifyx_store.mail.bundle_rules import DIGEST, LEASE_RAN_OUT, HourlyLimit
+from notifyx_store.mail.bundles import LeasedBundle
 from notifyx_store.mail.inbox_limits import InboxLimits, postpone
 from notifyx_store.mail.outbox_rules import (
     DIGEST_ITEMS,
     TOO_OLD,
     UNVERIFIED,
-    OutboxRow,
     RetryPolicy,
-    change_for,
     digest_mail,
     notification_mail,
 )
+from notifyx_store.mail.verdicts import LIVE, PRIORITY, STRUCK_OF_CHANGED, UNVERIFIED_OF_PICKED, VERDICTS
 
 CONFIRM_SECONDS = 30.0
 """A confirmed mail stays leased for at least this long: the time to send it."""
@@ -45,45 +46,11 @@ _MAX_LEASE_ROUNDS = 20
 """Maximum number of queries of one lease request, while the mails that they find are fenced."""
 
 # A lease that ran out: the mail is due again, or dead after too many attempts.
-_END_LEASES = """
+_END_LEASES = f"""
 UPDATE outbox SET state = CASE WHEN attempts >= $2 THEN 'dead' ELSE 'pending' END,
-                  reason = 'the lease ran out without a result', lease_owner = NULL, leased_until = NULL
+                  reason = '{LEASE_RAN_OUT}', lease_owner = NULL, leased_until = NULL
 WHERE id IN (SELECT id FROM outbox WHERE state = 'leased' AND leased_until <= $1
              ORDER BY leased_until LIMIT 1000 FOR UPDATE SKIP LOCKED)
-"""
-
-# The notifications of a row that are still wanted: existing, not expired, not acknowledged.
-_LIVE = """
-    n.topic_id = o.topic_id AND n.seq BETWEEN o.from_seq AND o.to_seq AND n.seq > s.acked_up_to
-    AND (n.expires_at IS NULL OR n.expires_at > $1)
-    AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = n.seq)
-"""
-
-# OFFSET: one evaluation for each mail, however often the verdict is named.
-_VERDICTS = f"""
-    SELECT o.id, verdict.reason, greatest(k.next_try_at, o.recheck_at) AS next_try_at,
-           verdict.reason IN ('address_refused', 'address_paused', '{UNVERIFIED}') AS held,
-           CASE WHEN verdict.reason IS NULL THEN 'leased'
-                WHEN verdict.reason IN ('address_refused', '{TOO_OLD}') THEN 'dead'
-                WHEN verdict.reason IN ('address_paused', '{UNVERIFIED}') THEN 'pending' ELSE 'fenced' END AS state
-    FROM ranked o
-    JOIN subscriptions s ON s.id = o.subscription_id
-    JOIN topics t ON t.id = o.topic_id
-    LEFT JOIN email_blocks b ON b.user_id = o.user_id
-    LEFT JOIN email_strikes k ON k.user_id = o.user_id
-    CROSS JOIN LATERAL (SELECT CASE
-        WHEN t.kind = 'deleted' THEN 'topic_deleted'
-        WHEN s.ended_at IS NOT NULL OR s.email_mode = 'never' THEN 'unsubscribed'
-        WHEN NOT EXISTS (SELECT 1 FROM notifications n WHERE {_LIVE}) THEN
-            CASE WHEN o.to_seq <= s.acked_up_to
-                   OR EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = o.to_seq)
-                 THEN 'acknowledged' ELSE 'expired' END
-        WHEN b.user_id IS NOT NULL THEN 'address_refused'
-        WHEN k.next_try_at > coalesce(o.leased_until, $1) OR (k.user_id IS NOT NULL AND o.place > 1)
-            THEN 'address_paused'
-        WHEN o.recheck_at IS NOT NULL AND o.unverified_since <= $1 - o.unverified_age THEN '{TOO_OLD}'
-        WHEN o.recheck_at > $1 OR (o.recheck_at IS NOT NULL AND o.place > 1) THEN '{UNVERIFIED}'
-        END AS reason OFFSET 0) AS verdict
 """  # noqa: S608 - put together from constants
 
 # Recipients have turns, and so have topics: a person's second mail comes after everybody's first, so that a flood to
@@ -97,32 +64,57 @@ _DUE = f"""
 """  # noqa: S608 - put together from constants
 
 # Of the mails to a refused or unverified address one is leased. Its lease is also when the next one may be tried: what
-# another dispatcher leased before the refusal is then no longer confirmed. `unverified` is locked, so that the release
-# of a user's mails finds those that are being held, or is seen here.
+# another dispatcher leased before the refusal is then no longer confirmed.
+#
+# Both conditions on the row are evaluated again once it is locked: another dispatcher may just have leased it, or made
+# it wait for a digest.
+#
+# `room` is how many emails a person may still get in this hour: what is over it waits for a digest, and so does what
+# follows while others wait. What was tried before stays a single email: it may have been sent under its own id.
 _LEASE = f"""
 WITH due AS ({_DUE}), picked AS (
-    SELECT o.* FROM due JOIN outbox o ON o.id = due.due_id AND o.state = 'pending'
+    SELECT o.* FROM due JOIN outbox o ON o.id = due.due_id AND o.state = 'pending' AND o.due_at <= $1
     ORDER BY due.turn, due.since LIMIT $2 FOR UPDATE OF o SKIP LOCKED
-), unverified AS (
-    SELECT user_id, next_try_at FROM email_unverified
-    WHERE user_id IN (SELECT user_id FROM picked) ORDER BY user_id FOR UPDATE
-), ranked AS (
+), unverified AS ({UNVERIFIED_OF_PICKED}), ranked AS (
     SELECT picked.*, row_number() OVER (PARTITION BY user_id ORDER BY due_at, created_at, id) AS place,
            unverified.next_try_at AS recheck_at, $5::interval AS unverified_age
     FROM picked LEFT JOIN unverified USING (user_id)
-), judged AS MATERIALIZED ({_VERDICTS}), changed AS (
-    UPDATE outbox SET state = judged.state, reason = judged.reason, held = coalesce(judged.held, false),
-        unverified_since = CASE WHEN judged.reason = '{UNVERIFIED}' THEN coalesce(outbox.unverified_since, $1)
+), judged AS MATERIALIZED ({VERDICTS}), people AS (
+    SELECT one.user_id, least(digest.at, $1 + $7::interval) AS digest_at,
+           CASE WHEN digest.at IS NULL THEN $6::int - mailed.emails - coalesce(leased.emails, 0) ELSE 0 END AS room
+    FROM (SELECT DISTINCT user_id FROM picked) AS one
+    CROSS JOIN LATERAL (SELECT min(o.digest_at) AS at FROM outbox o
+                        WHERE o.user_id = one.user_id AND o.digest_at IS NOT NULL) AS digest
+    CROSS JOIN LATERAL (SELECT count(*) AS emails FROM outbox o
+                        WHERE o.user_id = one.user_id AND o.sent_at > $1 - interval '1 hour') AS mailed
+    LEFT JOIN (SELECT user_id, count(*) AS emails FROM outbox WHERE state = 'leased' GROUP BY user_id) AS leased
+           USING (user_id)
+), decided AS (
+    SELECT sendable.*, people.digest_at, CASE WHEN turn > room AND sendable.state = 'leased' THEN NOT EXISTS (
+        SELECT FROM notifications n WHERE n.topic_id = sendable.topic_id AND n.seq = sendable.to_seq
+                                      AND {PRIORITY} = 'urgent') ELSE false END
+        AND mode <> 'digest' AND attempts = 0 AS over
+    FROM (SELECT judged.*, picked.user_id, picked.topic_id, picked.to_seq, picked.mode, picked.attempts,
+                 row_number() OVER (PARTITION BY picked.user_id, judged.state
+                                    ORDER BY picked.due_at, picked.created_at, picked.to_seq, picked.id) AS turn
+          FROM judged JOIN picked USING (id)) AS sendable
+    JOIN people USING (user_id)
+), changed AS (
+    UPDATE outbox SET state = CASE WHEN over THEN 'pending' ELSE decided.state END,
+        reason = CASE WHEN over THEN '{DIGEST}' ELSE decided.reason END, held = coalesce(decided.held, false),
+        unverified_since = CASE WHEN decided.reason = '{UNVERIFIED}' THEN coalesce(outbox.unverified_since, $1)
                                 ELSE outbox.unverified_since END,
-        due_at = CASE WHEN judged.state = 'pending' THEN greatest(judged.next_try_at, $4::timestamptz)
+        due_at = CASE WHEN over THEN 'infinity'
+                      WHEN decided.state = 'pending' THEN greatest(decided.next_try_at, $4::timestamptz)
                       ELSE outbox.due_at END,
-        attempts = outbox.attempts + (judged.state = 'leased')::int,
-        lease_owner = CASE WHEN judged.state = 'leased' THEN $3::text END,
-        leased_until = CASE WHEN judged.state = 'leased' THEN $4::timestamptz END
-    FROM judged WHERE outbox.id = judged.id
-    RETURNING outbox.*
-), tried AS (
-    UPDATE email_strikes k SET next_try_at = $4 FROM changed c WHERE c.state = 'leased' AND k.user_id = c.user_id
+        digest_at = CASE WHEN over THEN decided.digest_at END,
+        attempts = outbox.attempts + (decided.state = 'leased' AND NOT over)::int,
+        lease_owner = CASE WHEN decided.state = 'leased' AND NOT over THEN $3::text END,
+        leased_until = CASE WHEN decided.state = 'leased' AND NOT over THEN $4::timestamptz END
+    FROM decided WHERE outbox.id = decided.id
+    RETURNING outbox.*, outbox.state = 'leased' AS mailed
+), struck AS ({STRUCK_OF_CHANGED}), tried AS (
+    UPDATE email_strikes k SET next_try_at = $4 FROM struck WHERE k.user_id = struck.user_id
 ), asked AS (
     UPDATE email_unverified v SET next_try_at = $4 FROM changed c WHERE c.state = 'leased' AND v.user_id = c.user_id
 )
@@ -136,7 +128,7 @@ ORDER BY c.due_at, c.topic_id, c.to_seq
 
 _DIGEST = f"""
 SELECT n.payload, count(*) OVER () AS total
-FROM outbox o JOIN subscriptions s ON s.id = o.subscription_id JOIN notifications n ON {_LIVE}
+FROM outbox o JOIN subscriptions s ON s.id = o.subscription_id JOIN notifications n ON {LIVE}
 WHERE o.id = $2 ORDER BY n.seq LIMIT $3
 """  # noqa: S608 - put together from constants
 
@@ -148,7 +140,7 @@ WITH picked AS (
     ORDER BY id FOR UPDATE
 ), ranked AS (
     SELECT *, 1 AS place, NULL::timestamptz AS recheck_at, NULL::interval AS unverified_age FROM picked
-), judged AS MATERIALIZED ({_VERDICTS})
+), judged AS MATERIALIZED ({VERDICTS})
 UPDATE outbox SET state = judged.state, reason = judged.reason, held = coalesce(judged.held, false),
     due_at = CASE WHEN judged.state = 'pending' THEN judged.next_try_at ELSE outbox.due_at END,
     leased_until = CASE WHEN judged.state = 'leased' THEN greatest(outbox.leased_until, $4::timestamptz) END,
@@ -158,20 +150,6 @@ RETURNING outbox.id, outbox.state
 """  # noqa: S608 - put together from constants
 
 _OLDEST = "SELECT min(due_at) FROM outbox WHERE state = 'pending' AND due_at <= $1"
-
-_LOCK_ROWS = """
-SELECT id, user_id, state, lease_owner, attempts FROM outbox WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
-"""
-
-_CHANGE = """
-UPDATE outbox SET state = c.state, attempts = c.attempts, due_at = coalesce(c.due_at, outbox.due_at),
-                  reason = c.reason, held = c.held, lease_owner = NULL, leased_until = NULL,
-                  unverified_since = CASE WHEN c.unverified THEN coalesce(outbox.unverified_since, $8)
-                                          ELSE outbox.unverified_since END
-FROM unnest($1::uuid[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::boolean[], $7::boolean[])
-    AS c(id, state, attempts, due_at, reason, held, unverified)
-WHERE outbox.id = c.id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +163,7 @@ class OutboxConfig:
     secret: SecretStr
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     inbox: InboxLimits = field(default_factory=InboxLimits)
+    hourly: HourlyLimit = field(default_factory=HourlyLimit)
     link_lifetime: timedelta = timedelta(days=7)
 
 
@@ -193,16 +172,21 @@ async def lease_due(
 ) -> list[OutboxMail]:
     """Lease up to ``limit`` due mails to ``owner`` for ``lease`` seconds, in turn between recipients, oldest first.
 
-    Due mails that are no longer wanted are fenced, those over the limits of an inbox postponed. Fewer than ``limit``
-    means that no more are due, or that other dispatchers are leasing them.
+    Due mails that are no longer wanted are fenced, those over the limits of an inbox postponed, and those over the
+    hourly number of a person wait for a digest.
     """
     await connection.execute(_END_LEASES, now, config.policy.max_attempts)
     await postpone(connection, config.inbox, among=DUE_IN_TURN, now=now)
     until = now + timedelta(seconds=lease)
-    mails: list[OutboxMail] = []
-    for _ in range(_MAX_LEASE_ROUNDS):
+    policy, hourly = config.policy, config.hourly
+    digests = await bundles.lease(connection, hourly, policy, owner=owner, count=limit, until=until, now=now)
+    await unverified.bound(connection, digests.waiting, digests.too_old, policy.unverified)
+    mails = [_bundle_mail(digest, config, now) for digest in digests.bundles]
+    for _ in range(_MAX_LEASE_ROUNDS if len(mails) < limit else 0):
         async with connection.transaction():
-            rows = await connection.fetch(_LEASE, now, limit - len(mails), owner, until, config.policy.unverified.age)
+            rows = await connection.fetch(
+                _LEASE, now, limit - len(mails), owner, until, policy.unverified.age, hourly.mails, hourly.gather
+            )
             for row in rows:
                 if row["state"] == "leased" and (context := await _context(connection, row, now)) is not None:
                     mails.append(_mail(row, context, config, now))
@@ -210,8 +194,10 @@ async def lease_due(
             connection,
             {row["user_id"] for row in rows if row["reason"] == UNVERIFIED},
             Counter(row["user_id"] for row in rows if row["reason"] == TOO_OLD),
-            config.policy.unverified,
+            policy.unverified,
         )
+        if over := sum(row["reason"] == DIGEST for row in rows):
+            hourly.held(over)
         if not rows or len(mails) >= limit:
             break
     return mails
@@ -228,58 +214,8 @@ async def confirm(connection: asyncpg.Connection, ids: Sequence[UUID], *, owner:
     until = now + timedelta(seconds=CONFIRM_SECONDS)
     rows = await connection.fetch(_CONFIRM, now, sorted(set(ids)), owner, until)
     wanted = {row["id"] for row in rows if row["state"] == "leased"}
+    wanted |= await bundles.confirm(connection, sorted(set(ids)), owner=owner, until=until, now=now)
     return [mail for mail in dict.fromkeys(ids) if mail in wanted]
-
-
-async def record_results(
-    connection: asyncpg.Connection,
-    results: Sequence[tuple[UUID, OutboxResult]],
-    *,
-    owner: str,
-    now: datetime,
-    policy: RetryPolicy,
-    jitter: Callable[[], float] = random.random,
-) -> None:
-    """Record what ``owner`` reports of its mails; recording the same results again changes nothing."""
-    results_by_id = dict(results)
-    async with connection.transaction():
-        rows = await connection.fetch(_LOCK_ROWS, sorted(results_by_id))
-        changes = []
-        for row in rows:
-            outbox_row = OutboxRow(row["state"], row["lease_owner"], row["attempts"])
-            change = change_for(
-                outbox_row, results_by_id[row["id"]], owner=owner, now=now, policy=policy, jitter=jitter()
-            )
-            if change is not None:
-                changes.append((row["id"], row["user_id"], change))
-        if not changes:
-            return
-        await connection.execute(
-            _CHANGE,
-            [row_id for row_id, _, _ in changes],
-            [change.state for _, _, change in changes],
-            [change.attempts for _, _, change in changes],
-            [change.due_at for _, _, change in changes],
-            [change.reason for _, _, change in changes],
-            [change.address_refused or change.unverified for _, _, change in changes],
-            [change.unverified for _, _, change in changes],
-            now,
-        )
-        waiting = {user for _, user, change in changes if change.unverified}
-        if waiting:
-            await unverified.wait(connection, waiting, policy.unverified, now)
-        if ended := {user for _, user, change in changes if change.ends_wait} - waiting:
-            await unverified.release(connection, ended, now)
-        if received := {user for _, user, change in changes if change.state == "sent"}:
-            await addresses.clear(connection, received)
-        refused = {
-            user: (mail, change.reason or "")
-            for mail, user, change in changes
-            if change.address_refused and user not in received
-        }
-        if refused:
-            await addresses.strike(connection, refused, policy.address, now)
-    await unverified.bound(connection, waiting, Counter(), policy.unverified)
 
 
 async def _context(connection: asyncpg.Connection, row: asyncpg.Record, now: datetime) -> dict[str, Any] | None:
@@ -294,6 +230,19 @@ async def _context(connection: asyncpg.Connection, row: asyncpg.Record, now: dat
     return digest_mail(notifications, items[0]["total"], row["topic"], row["topic_title"])
 
 
+def _bundle_mail(digest: LeasedBundle, config: OutboxConfig, now: datetime) -> OutboxMail:
+    return OutboxMail(
+        id=str(digest.id),
+        message_id=f"<{digest.id}@{config.mail_domain}>",
+        user=digest.user,
+        template="digest",
+        context=digest.context,
+        unsubscribe_token=unsubscribe.sign(digest.subscriptions, config.secret),
+        acknowledge_token=acknowledge_link.sign(digest.id, now + config.link_lifetime, config.secret),
+        attempt=digest.attempt,
+    )
+
+
 def _mail(row: asyncpg.Record, context: dict[str, Any], config: OutboxConfig, now: datetime) -> OutboxMail:
     return OutboxMail(
         id=str(row["id"]),
@@ -301,7 +250,7 @@ def _mail(row: asyncpg.Record, context: dict[str, Any], config: OutboxConfig, no
         user=row["user_id"],
         template="digest" if row["mode"] == "digest" else "notification",
         context=context,
-        unsubscribe_token=unsubscribe.sign(row["subscription_id"], config.secret),
+        unsubscribe_token=unsubscribe.sign([row["subscription_id"]], config.secret),
         acknowledge_token=acknowledge_link.sign(row["id"], now + config.link_lifetime, config.secret),
         attempt=row["attempts"],
     )

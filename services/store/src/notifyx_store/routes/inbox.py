@@ -13,7 +13,12 @@ from notifyx_common.contracts.store.inbox import (
     InboxPage,
     InboxQuery,
 )
-from notifyx_common.contracts.store.subscriptions import STOP_EMAILS, UnsubscribeToken
+from notifyx_common.contracts.store.subscriptions import (
+    EMAILED_TOPICS,
+    STOP_EMAILS,
+    EmailedTopics,
+    UnsubscribeToken,
+)
 from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
@@ -52,8 +57,14 @@ def inbox_routes(context: StoreContext) -> Blueprint:
 
     @handle(blueprint, STOP_EMAILS)
     async def one_click(request: UnsubscribeToken) -> None:
-        subscription = unsubscribe.verify(request.token, context.settings.unsubscribe_secrets)
+        subscriptions = unsubscribe.verify(request.token, context.settings.unsubscribe_secrets)
         async with context.pool.acquire() as connection, connection.transaction():
-            await unsubscribe.switch_off(connection, subscription)
+            await unsubscribe.switch_off(connection, subscriptions, request.topics)
+
+    @handle(blueprint, EMAILED_TOPICS)
+    async def emailed_topics(request: UnsubscribeToken) -> EmailedTopics:
+        subscriptions = unsubscribe.verify(request.token, context.settings.unsubscribe_secrets)
+        async with context.pool.acquire() as connection:
+            return EmailedTopics(topics=await unsubscribe.topics_of(connection, subscriptions))
 
     return blueprint

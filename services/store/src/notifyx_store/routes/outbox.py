@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
@@ -33,8 +34,10 @@ from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.mail import acknowledge_link, addresses, outbox, unverified
+from notifyx_store.mail.bundle_rules import HourlyLimit
 from notifyx_store.mail.inbox_limits import InboxLimits
 from notifyx_store.mail.outbox_rules import AddressPolicy, RetryPolicy, UnverifiedPolicy
+from notifyx_store.mail.results import record_results
 from notifyx_store.readers import acks
 
 
@@ -64,7 +67,7 @@ def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
     async def results(reported: OutboxResults) -> None:
         ids = parse_ids(result.id for result in reported.results)
         async with context.pool.acquire() as connection:
-            await outbox.record_results(
+            await record_results(
                 connection,
                 list(zip(ids, reported.results, strict=True)),
                 owner=reported.owner,
@@ -85,7 +88,9 @@ def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
         mail = acknowledge_link.verify(request.token, context.settings.unsubscribe_secrets, context.clock.now())
         async with context.pool.acquire() as connection:
             mailed = await acknowledge_link.mailed(connection, mail)
-        wanted = {(one.topic_id, one.user): one.seqs for one in mailed}
+        wanted: defaultdict[tuple[UUID, str], set[int]] = defaultdict(set)
+        for one in mailed:
+            wanted[one.topic_id, one.user] |= one.seqs
         return AcknowledgedMail(
             topics=sorted({one.topic for one in mailed}),
             acknowledged=await acks.acknowledge_mailed(context, metrics, wanted),
@@ -134,11 +139,17 @@ def outbox_config(settings: BackgroundSettings, metrics: Metrics) -> outbox.Outb
         in_total=settings.inbox_mails,
         postponed=refused.labels("inbox-mails", "database", "refused").inc,
     )
+    hourly = HourlyLimit(
+        mails=settings.mails_per_hour,
+        gather=timedelta(seconds=settings.mail_digest_interval),
+        held=refused.labels("mails-per-hour", "database", "refused").inc,
+    )
     return outbox.OutboxConfig(
         mail_domain=settings.mail_domain,
         secret=settings.unsubscribe_secret,
         policy=policy,
         inbox=inbox,
+        hourly=hourly,
         link_lifetime=timedelta(seconds=settings.keep_emails),
     )
 

@@ -62,6 +62,21 @@ class UnsubscribeToken(RequestModel):
     """The signed token of a List-Unsubscribe link."""
 
     token: str = Field(max_length=512)
+    topics: list[AnyTopicName] | None = Field(default=None, max_length=100)
+    """The topics among those of the token that are meant; without it all."""
+
+
+class EmailedTopic(BaseModel):
+    """A topic whose email an unsubscribe link ends."""
+
+    name: str
+    title: str
+
+
+class EmailedTopics(BaseModel):
+    """The topics of an unsubscribe link."""
+
+    topics: list[EmailedTopic]
 
 
 @dataclass(frozen=True)
@@ -93,4 +108,7 @@ SUBSCRIBERS = Call("GET", f"{V1}/topics/{{name}}/subscribers", SubscribersQuery,
 STOP_EMAILS: Call[UnsubscribeToken, None] = Call(
     "POST", f"{V1}/unsubscribe", UnsubscribeToken, type(None), idempotent=True, status=204
 )
-"""One-click unsubscribe, without a principal: the token names the user and the topic."""
+"""One-click unsubscribe, without a principal: the token names the user and the topics."""
+
+EMAILED_TOPICS = Call("POST", f"{V1}/unsubscribe/topics", UnsubscribeToken, EmailedTopics, idempotent=True)
+"""What :data:`STOP_EMAILS` ends for the token; changes nothing."""

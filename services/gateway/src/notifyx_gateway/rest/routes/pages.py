@@ -7,11 +7,13 @@ person with the mailbox may not be the one who signed up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.auth import VerifyRequest
+from notifyx_common.contracts.store.subscriptions import EmailedTopic
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.reading import parse_model
@@ -22,10 +24,14 @@ from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.store import Store
+from notifyx_topics.names import INBOX_PREFIX
 
 log = get_logger(__name__)
 
 MAX_TOKEN = 512
+
+CHOICE = "choice"
+"""The form field that says that a person chose; ``choice-1`` and so on are what is ticked."""
 
 CORRECTABLE = frozenset({"wrong_password", "weak_password", "validation_failed", "rate_limited", "busy"})
 """Codes after which the same person may fill in the form again."""
@@ -41,11 +47,18 @@ def page_routes(
     async def ask_unsubscribe() -> Response:
         if (token := _token()) is None:
             return _broken(pages)
+        try:
+            topics = await store.emailed_topics(token)
+        except NotifyxError as error:
+            if error.http_status < 500:
+                return _failed(pages, error)
+            topics = []  # stopping them says what is the matter
         return pages.message(
             "Stop these emails?",
-            "You will no longer get email for this topic. The subscription itself stays.",
+            _what_stops(topics),
             action=f"/unsubscribe?token={quote(token, safe='')}",
             button="Stop the emails",
+            choices=[(topic.name, _called(topic)) for topic in topics] if len(topics) > 1 else [],
         )
 
     @blueprint.post("/unsubscribe")
@@ -53,10 +66,12 @@ def page_routes(
         if (token := _token()) is None:
             return _broken(pages)
         try:
-            await store.stop_emails(token)
+            await store.stop_emails(token, chosen := await _chosen_topics())
         except NotifyxError as error:
             return _failed(pages, error)
-        return pages.message("Done", "You will get no more email for this topic.")
+        if chosen == []:
+            return pages.message("Nothing changed", "No topic was ticked; you still get their emails.")
+        return pages.message("Done", f"You will get no more email for {_these(chosen)}.")
 
     @blueprint.get("/acknowledge")
     async def ask_acknowledge() -> Response:
@@ -115,6 +130,34 @@ def page_routes(
         return pages.message("Verified", f"{user.email} is verified.{done}{waited}")
 
     return blueprint
+
+
+def _what_stops(topics: Sequence[EmailedTopic]) -> str:
+    match topics:
+        case [topic]:
+            return f"You will no longer get email for {_called(topic)}. The subscription itself stays."
+        case []:
+            return "You will no longer get email for this topic. The subscription itself stays."
+    return "You will no longer get email for the topics that are ticked. The subscriptions themselves stay."
+
+
+def _these(chosen: Sequence[str] | None) -> str:
+    return "what this email was about" if chosen is None else f"the topics that were ticked: {len(chosen)}"
+
+
+def _called(topic: EmailedTopic) -> str:
+    """Return the topic's name for people."""
+    return "direct messages" if topic.name.startswith(INBOX_PREFIX) else topic.title or topic.name
+
+
+async def _chosen_topics() -> list[str] | None:
+    """Return the topics that a person has ticked in the page's form; ``None``: all, as mail programs post it."""
+    if request.mimetype != "application/x-www-form-urlencoded":
+        return None
+    form = await read_form()
+    if CHOICE not in form:
+        return None
+    return [value for name, value in form.items() if name.startswith(f"{CHOICE}-")]
 
 
 def _token() -> str | None:
