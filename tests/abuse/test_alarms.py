@@ -102,6 +102,24 @@ async def test_a_volume_that_is_nearly_full_refuses_before_it_is_full(store_data
         assert node.metrics.registry.get_sample_value("notifyx_alarm", {"resource": "storage"}) == 1
 
 
+async def test_a_store_short_of_memory_leaves_a_publish_to_the_others(store_database: str) -> None:
+    node = StoreNode(store_settings(store_database))
+    async with running_store(node.settings, service=node) as store:
+        await store.ok("POST", "/topics", ANN, {"name": "news"})
+        first = batch({"title": "a", "key": "k"}, batch_id="b" * 32)
+        accepted = (await store.ok("POST", "/publish", None, first))["results"]
+        node.alarms.measure("memory", 1.0, 0.9)
+        status, refused = await store.call("POST", "/publish", None, batch({"title": "b"}, {"title": ""}))
+        assert (status, refused["code"]) == (503, "memory_low"), "of the node, and not of each item"
+        assert (await store.ok("POST", "/publish", None, first))["results"] == accepted
+        [repeated, late] = await store.publish(
+            ANN, {"topic": "news", "title": "a", "key": "k"}, {"topic": "news", "title": "b"}
+        )
+        assert repeated == {**accepted[0], "duplicate": True}
+        assert late["code"] == "memory_low"
+        await reads_and_acks(store, 1)
+
+
 def test_free_space_is_measured_where_the_volume_can_be_seen(tmp_path: Path) -> None:
     settings = store_settings("postgresql://unused/unused", storage_path=tmp_path, storage_min_free="1GiB")
     assert fullness(settings, used=0, free=1 << 29) == 2.0

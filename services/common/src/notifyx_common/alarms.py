@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from notifyx_common.background import Background, every
-from notifyx_common.errors import Unavailable
+from notifyx_common.errors import MEMORY_LOW, STORAGE_FULL, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 
@@ -36,7 +36,7 @@ CGROUP = Path("/sys/fs/cgroup")
 class StorageFull(Unavailable):
     """PostgreSQL is nearly full, or refused to write for want of space."""
 
-    code = "storage_full"
+    code = STORAGE_FULL
 
     def __init__(self) -> None:
         super().__init__(
@@ -48,7 +48,7 @@ class StorageFull(Unavailable):
 class MemoryLow(Unavailable):
     """This node has hardly any memory left."""
 
-    code = "memory_low"
+    code = MEMORY_LOW
 
     def __init__(self) -> None:
         super().__init__(

@@ -245,6 +245,11 @@ BUSY = "busy"
 """Code of an :class:`Unavailable` that concerns large answers alone: the node serves other requests."""
 
 
+STORAGE_FULL = "storage_full"
+MEMORY_LOW = "memory_low"
+"""Codes of an :class:`Unavailable` of a node that serves its readers: PostgreSQL, or its own memory, is nearly full."""
+
+
 class Unavailable(NotifyxError):
     """A dependency of this request does not answer now; nothing was accepted."""
 

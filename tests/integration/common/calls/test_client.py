@@ -168,6 +168,33 @@ async def test_a_node_without_room_for_one_answer_keeps_its_other_calls(code: st
         assert refused.value.code == "unavailable", "clients know that one"
 
 
+@pytest.mark.parametrize(("code", "elsewhere"), [("storage_full", False), ("memory_low", True)])
+async def test_a_node_that_refuses_for_a_resource_is_not_ejected(code: str, elsewhere: bool) -> None:
+    calls: list[str] = []
+
+    async def full(_request: web.Request) -> web.Response:
+        calls.append("full")
+        return web.json_response(Unavailable("There is none.", code=code, retry_after=9).to_problem(), status=503)
+
+    async def cut_off_before(request: web.Request) -> web.Response:
+        calls.append("cut off")
+        return web.Response(status=500) if calls[-2:] != ["cut off"] * 2 else await full(request)
+
+    async with server(full) as first, server(full) as second, server(answering(calls, "other")) as other:
+        async with client_of(first, second) as client:
+            with pytest.raises(Unavailable) as refused:
+                await client.send(WRITE, Nothing())
+            assert (refused.value.code, refused.value.retry_after) == (code, 9)
+            assert len(calls) == (2 if elsewhere else 1), "it is answered, and not tried again and again"
+            assert not client.balancer.ejected(now=0.0)
+        async with client_of(first, other) as client:
+            found = await asyncio.gather(*(client.send(WRITE, Nothing()) for _ in range(4)), return_exceptions=True)
+            assert sum(isinstance(answer, Unavailable) for answer in found) == (0 if elsewhere else 2)
+    async with server(cut_off_before) as only, client_of(only) as client:
+        with pytest.raises(DeadlineExceeded):  # the first one may have accepted it
+            await client.send(WRITE_AGAIN, Nothing())
+
+
 async def test_nobody_there_is_unavailable_within_the_deadline() -> None:
     async with client_of(deadline=0.1) as client:
         with pytest.raises(Unavailable, match=r"^No store node is known\.$"):

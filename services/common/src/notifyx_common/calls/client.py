@@ -25,7 +25,16 @@ from notifyx_common.calls.discovery import Discovery
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import Call, Message
 from notifyx_common.contracts.callers import TlsRequired, UnknownService, token_headers
-from notifyx_common.errors import BUSY, DeadlineExceeded, Internal, NotifyxError, Unavailable, UnexpectedAnswer
+from notifyx_common.errors import (
+    BUSY,
+    MEMORY_LOW,
+    STORAGE_FULL,
+    DeadlineExceeded,
+    Internal,
+    NotifyxError,
+    Unavailable,
+    UnexpectedAnswer,
+)
 from notifyx_common.internal_tls import CallOptions, InternalTls, call_options
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -197,6 +206,15 @@ class ServiceClient:
                 content = await self._send_once(endpoint, pending, min(left, pending.try_timeout))
             except (Unavailable, DeadlineExceeded) as failure:
                 error: Unavailable | DeadlineExceeded = failure
+                if error.code in (STORAGE_FULL, MEMORY_LOW):
+                    # The node is well, and refuses this. Another may have memory; the storage is one for all.
+                    self.balancer.succeeded(endpoint.url)
+                    tried |= {endpoint.url}
+                    last = last if isinstance(last, DeadlineExceeded) else error
+                    untried = pending.pinned is None and len(tried) < len(self.balancer.endpoints)
+                    if error.code == MEMORY_LOW and untried:
+                        continue
+                    raise last from None
                 if error.code == BUSY:
                     # For this call alone there was no room. To clients of the caller it is like any other outage.
                     self.balancer.succeeded(endpoint.url)

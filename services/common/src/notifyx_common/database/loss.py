@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator
 import asyncpg
 from tortoise.exceptions import DBConnectionError
 
-from notifyx_common.errors import Unavailable
+from notifyx_common.errors import STORAGE_FULL, Unavailable
+
+FULL_RETRY_AFTER = 10.0
+"""Seconds after which there may be space again."""
 
 
 def as_unavailable(error: BaseException) -> Unavailable | None:
@@ -19,6 +22,9 @@ def as_unavailable(error: BaseException) -> Unavailable | None:
         if not any(word in text for word in ("closed", "closing", "connection has been released", "terminated")):
             return None
         return Unavailable("The database connection was lost; nothing is known to have changed. Try again.")
+    if isinstance(error, asyncpg.DiskFullError):
+        reason = "The database has no space left; nothing changed. Try again later."
+        return Unavailable(reason, code=STORAGE_FULL, retry_after=FULL_RETRY_AFTER)
     for kinds, sentence in _REASONS:
         if isinstance(error, kinds):
             return Unavailable(sentence)
@@ -53,10 +59,6 @@ _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
         "The database did not answer in time. Try again.",
     ),
     (
-        (asyncpg.DiskFullError,),
-        "The database has no space left; nothing changed. Try again later.",
-    ),
-    (
         # PostgreSQL ended the session because this process kept a transaction waiting.
         (asyncpg.IdleInTransactionSessionTimeoutError,),
         "This node did not go on in time, and nothing changed. Try again.",
@@ -85,5 +87,6 @@ _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 
 LOST: tuple[type[Exception], ...] = (
     asyncpg.InterfaceError,
+    asyncpg.DiskFullError,
     *(kind for kinds, _ in _REASONS for kind in kinds),
 )

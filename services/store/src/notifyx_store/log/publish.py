@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from notifyx_common.alarms import Alarms, StorageFull
+from notifyx_common.alarms import Alarms, MemoryLow, StorageFull
 from notifyx_common.contracts.store.batches import ItemError
 from notifyx_common.contracts.store.log import PublishBatch, PublishItem
 from notifyx_common.errors import Unavailable
@@ -119,13 +119,18 @@ class Publisher:
     async def _answer_accepted(
         self, connection: asyncpg.Connection, batch: ReadBatch[PublishItem], alarm: Unavailable
     ) -> bytes:
-        """Return the answers of what was accepted earlier, and ``alarm`` for the rest; nothing is written."""
+        """Return the answers of what was accepted earlier, and ``alarm`` for the rest; nothing is written.
+
+        Raises an alarm about the memory of this node where nothing was: another node may accept all of it.
+        """
         names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
         candidates, refused = validate(batch, await read_topics(connection, names))
         record, used = await self._read_earlier(connection, batch.batch_id, candidates)
         if record is not None:
             return _answer(record)
         accepted = [one for one in candidates if one.used_key in used]
+        if not accepted and isinstance(alarm, MemoryLow):
+            raise alarm
         rest = dict.fromkeys(range(len(batch.items)), ItemError.of(alarm)) | refused
         for one in accepted:
             del rest[one.position]
