@@ -149,7 +149,7 @@ async def two(postgres: Cluster) -> AsyncIterator[TwoGateways]:
             yield both
 
 
-@pytest.mark.parametrize("ending", ["sign_out", "everywhere", "session", "others", "taken_back", "api_key"])
+@pytest.mark.parametrize("ending", ["sign_out", "everywhere", "session", "others", "taken_back", "api_key", "account"])
 async def test_what_has_ended_is_open_and_valid_nowhere(two: TwoGateways, ending: str) -> None:
     stack, token = two.stack, await two.stack.person("bob")
     first, second = await two.sign_in("bob"), await two.sign_in("bob")
@@ -163,6 +163,7 @@ async def test_what_has_ended_is_open_and_valid_nowhere(two: TwoGateways, ending
         "others": ([token, sessions[1]], [sessions[0], kept["key"], of_key]),
         "taken_back": ([*sessions, kept["key"], of_key], [await stack.person("ann")]),
         "api_key": ([gone["key"], of_key], [*sessions, kept["key"]]),
+        "account": ([*sessions, kept["key"], of_key], [await stack.person("ann")]),
     }[ending]
     open_ended = [held for credential in ended for held in await two.hold(credential)]
     open_others = [held for credential in others[:2] for held in await two.hold(credential)]
@@ -174,6 +175,8 @@ async def test_what_has_ended_is_open_and_valid_nowhere(two: TwoGateways, ending
         await stack.ok("DELETE", f"/me/sessions/{own['id']}", token)
     elif ending == "others":
         assert await stack.ok("DELETE", "/me/sessions", sessions[0]) == {"ended": 2}
+    elif ending == "account":
+        await stack.ok("DELETE", "/me", sessions[0], json={"password": PASSWORD, "topics": "keep"})
     elif ending == "taken_back":
         await two.claim("bob", new_password="another horse battery")
     else:

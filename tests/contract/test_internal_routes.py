@@ -11,7 +11,17 @@ from pydantic import BaseModel
 from quart import Quart
 
 from notifyx_auth.app import AuthNode
-from notifyx_common.contracts import accounts, auth, gateway, hooks, mailer, registry, sessions, stream_tickets
+from notifyx_common.contracts import (
+    accounts,
+    auth,
+    departures,
+    gateway,
+    hooks,
+    mailer,
+    registry,
+    sessions,
+    stream_tickets,
+)
 from notifyx_common.contracts.call import INTERNAL, Call, Raw
 from notifyx_common.contracts.store import (
     acks,
@@ -22,6 +32,7 @@ from notifyx_common.contracts.store import (
     ledger,
     log,
     outbox,
+    people,
     search,
     subscriptions,
     topics,
@@ -36,9 +47,12 @@ from support.auth import auth_settings
 from support.store import store_settings
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-STORE = (acks, addresses, inbox, joins, ledger, log, outbox, search, subscriptions, topics)
+STORE = (acks, addresses, inbox, joins, ledger, log, outbox, people, search, subscriptions, topics)
 SERVICES: dict[str, tuple[Callable[[], Quart], Iterable[ModuleType]]] = {
-    "auth": (lambda: AuthNode(auth_settings(NOWHERE)).app, (accounts, auth, hooks, sessions, stream_tickets)),
+    "auth": (
+        lambda: AuthNode(auth_settings(NOWHERE)).app,
+        (accounts, auth, departures, hooks, sessions, stream_tickets),
+    ),
     "store": (lambda: StoreNode(store_settings(NOWHERE)).app, STORE),
     "mailer": (lambda: MailerNode(load(MailerSettings, internal_token="x" * 20, port=0)).app, (mailer,)),
     "gateway": (

@@ -55,13 +55,14 @@ class Reply:
 
 @dataclass
 class Stack:
-    """The running services. ``gateway`` and ``store`` are the objects, ``url`` is where the gateway answers."""
+    """The running services. ``gateway``, ``store`` and ``auth`` are the objects, ``url`` is the gateway's."""
 
     url: str
     gateway: GatewayNode
     auth_url: str
     store_url: str
     store: StoreNode
+    auth: AuthNode
     session: aiohttp.ClientSession
     people: dict[str, str] = field(default_factory=dict)
 
@@ -172,7 +173,7 @@ async def running_stack(
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE), auto_decompress=False)
         )
-        running = Stack(url, built, auth_url, store_url, store_node, session)
+        running = Stack(url, built, auth_url, store_url, store_node, auth_node, session)
         running.lease("auth", auth_url)
         running.lease("store", store_url)
         if mailer is not None:

@@ -8,7 +8,7 @@ from notifyx_auth.accounts.accounts import Accounts
 from notifyx_auth.credentials import api_keys, stream_tickets
 from notifyx_auth.service import Auth
 from notifyx_auth.sessions import own_sessions
-from notifyx_common.contracts import accounts, hooks, sessions
+from notifyx_common.contracts import accounts, departures, hooks, sessions
 from notifyx_common.contracts import auth as calls
 from notifyx_common.contracts import stream_tickets as tickets
 from notifyx_common.contracts.call import Raw
@@ -24,6 +24,7 @@ def add_routes(app: Quart, auth: Auth) -> None:
     """Serve ``auth`` on ``app``."""
     _add_users(app, auth)
     _add_accounts(app, auth.accounts)
+    _add_departures(app, auth.accounts)
     _add_tokens(app, auth)
     _add_sessions(app, auth)
     _add_api_keys(app, auth)
@@ -85,6 +86,20 @@ def _add_accounts(app: Quart, own: Accounts) -> None:
     @handle(app, accounts.CONFIRM_EMAIL_CHANGE)
     async def confirm_email(wanted: accounts.EmailConfirmation) -> accounts.ChangedEmail:
         return await own.confirm_email(caller(), wanted)
+
+
+def _add_departures(app: Quart, own: Accounts) -> None:
+    @handle(app, departures.DELETE_ACCOUNT)
+    async def delete_account(wanted: departures.DeleteAccountCall) -> departures.Departure:
+        return await own.delete(caller(), wanted)
+
+    @handle(app, departures.LEASE_DEPARTURES)
+    async def lease_departures(_: None) -> departures.Departures:
+        return await own.lease_departures()
+
+    @handle(app, departures.DEPARTURE_STEP)
+    async def record_step(wanted: departures.DepartureStepCall) -> None:
+        await own.record_step(wanted)
 
 
 def _add_tokens(app: Quart, auth: Auth) -> None:

@@ -233,12 +233,13 @@ class Auth:
         expires_at = now + timedelta(days=self.settings.device_days)
         async with in_transaction(CONNECTION) as transaction:
             # No row was locked while the password was verified: what another password ended must not begin after it.
-            current = await User.filter(id=user.id).select_for_update(no_key=True).get()
-            unchanged = current.password_hash == user.password_hash
-            if unchanged:
+            current = await User.filter(id=user.id).select_for_update(no_key=True).first()
+            started = None
+            if current is not None and current.password_hash == user.password_hash:
                 started = await sessions.start(current, scope, self.refresh_tokens, self._session_policy, origin, now)
                 device_token = await devices.remember(transaction, current, device, now, expires_at)
-        if not unchanged:  # another password was set, or another sign-in has hashed this one anew
+        if current is None or started is None:
+            # Another password was set, another sign-in has hashed this one anew, or the account was deleted.
             return await self._by_password(wanted, origin)
         principal = users.principal_of(current, scopes, str(started.session))
         return self._issue("password", principal, now, refresh_token=started.text, device_token=device_token)

@@ -231,6 +231,13 @@ CATALOGUE: tuple[Metric, ...] = (
         _one_label("publish", "acks", "joins", "unread", "changes", "pages"),
     ),
     Metric("notifyx_mail_dispatch_total", "counter", ("outcome",), "Emails dispatched to mailers, by outcome"),
+    Metric(
+        "notifyx_departure_steps_total",
+        "counter",
+        ("step",),
+        "Steps of the removal of deleted accounts: told, removed, working, finished",
+        _one_label("told", "removed", "working", "finished"),
+    ),
     # store
     Metric("notifyx_published_total", "counter", (), "Notifications committed to the log"),
     Metric("notifyx_acked_total", "counter", (), "Notifications acknowledged"),

@@ -29,6 +29,7 @@ from notifyx_gateway.dashboard.prometheus_charts import PrometheusCharts
 from notifyx_gateway.delivery.hub import Hub, HubSettings
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.mail.account_mails import AccountMails
+from notifyx_gateway.mail.departures import DepartureWorker
 from notifyx_gateway.mail.dispatch import Dispatcher
 from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.registry import Registry
@@ -37,6 +38,7 @@ from notifyx_gateway.rest.headers import add_headers
 from notifyx_gateway.rest.history_cache import CachedHistory
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.rest.publishing import Publishing
+from notifyx_gateway.rest.routes.account_data import account_data_routes
 from notifyx_gateway.rest.routes.accounts import account_routes, token_routes
 from notifyx_gateway.rest.routes.dashboard import dashboard_routes
 from notifyx_gateway.rest.routes.documents import document_routes
@@ -63,6 +65,7 @@ from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.batching import LaneLimits
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.credential_state import CredentialState, about
+from notifyx_gateway.upstream.departures import Departures
 from notifyx_gateway.upstream.hooks import HookSecrets
 from notifyx_gateway.upstream.identity import Authenticator
 from notifyx_gateway.upstream.mailer import Mailer
@@ -241,6 +244,15 @@ class GatewayNode(Node[GatewaySettings]):
             clock=clock,
             background=background,
         )
+        self.departures = Departures(self.auth_client, self.store_client)
+        self.departure_worker = DepartureWorker(
+            self.departures,
+            self.mailer,
+            public_url=settings.base_url,
+            clock=clock,
+            metrics=metrics,
+            background=background,
+        )
         self.collector = Collector(
             [self.gateways, self.auth_client, self.store_client, self.mailer_client],
             instance=self.instance,
@@ -290,6 +302,7 @@ class GatewayNode(Node[GatewaySettings]):
             if self.prometheus is not None and self.prometheus_charts is not None:
                 await stack.enter_async_context(self.prometheus)
                 stack.push_async_callback(self.prometheus_charts.aclose)
+        await stack.enter_async_context(self.departure_worker)
         if self.settings.dispatch_email:
             await stack.enter_async_context(self.dispatcher)
 
@@ -325,6 +338,7 @@ class GatewayNode(Node[GatewaySettings]):
         self.socket.credentials_changed(affects)
         self.longpoll.credentials_changed(affects)
         self.streams.credentials_changed(affects)
+        self.recipients.forget(change.subject for change in changes if change.kind == "account")
         await self.users.evict({change.subject for change in changes if change.kind in ("account", "verified")})
 
     async def _drain_clients(self) -> None:
@@ -370,6 +384,16 @@ class GatewayNode(Node[GatewaySettings]):
                 limits=self.limits,
                 mails=self.account_mails,
                 verification=self.verification,
+            ),
+            account_data_routes(
+                request_auth=request_auth,
+                departures=self.departures,
+                worker=self.departure_worker,
+                changes=self.credential_changes,
+                limits=self.limits,
+                auth=self.auth,
+                store=self.store,
+                clock=self.clock,
             ),
             session_routes(request_auth=request_auth, auth=self.auth, changes=self.credential_changes),
             topic_routes(request_auth=request_auth, store=self.store, users=self.users, files=settings.topic_files),

@@ -59,6 +59,7 @@ class Limits:
         self._mails_by_mailbox = limiter(
             "verification-mails-by-mailbox", settings.verification_mailbox_burst, settings.verification_mailbox_interval
         )
+        self._exports = limiter("exports", settings.export_burst, settings.export_interval)
         self._topics = limiter("topics", settings.topic_burst, settings.topic_interval)
         self._direct = {
             True: limiter("direct-messages", settings.direct_burst, settings.direct_interval),
@@ -123,6 +124,10 @@ class Limits:
         if principal.is_service:
             return {}
         return await _count(self._topics, principal.id, "You created too many topics in a short time")
+
+    async def export(self, principal: Principal) -> RateLimitHeaders:
+        """Count an export of all of the caller's data."""
+        return await _count(self._exports, principal.id, "You exported your data a moment ago")
 
     async def direct_message(self, principal: Principal, recipient: str) -> None:
         """Count a message from ``principal`` to the inbox of the user ``recipient``."""

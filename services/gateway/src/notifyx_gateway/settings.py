@@ -182,6 +182,12 @@ class GatewaySettings(PrometheusSettings):
     topic_interval: float = Field(default=60.0, gt=0)
     """Time after which one more topic is allowed to a slowed-down user."""
 
+    export_burst: int = Field(default=3, ge=1)
+    """Exports of all of one user's data before they are slowed down."""
+
+    export_interval: float = Field(default=1200.0, gt=0)
+    """Time after which one more export is allowed to a slowed-down user."""
+
     direct_burst: int = Field(default=100, ge=1)
     """Direct messages of one user with a verified address before they are slowed down; service principals are not."""
 

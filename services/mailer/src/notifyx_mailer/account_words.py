@@ -24,6 +24,21 @@ class Words:
 
 _YOURS = "This email is about the security of your Notifyx account. It is sent whatever email you have chosen."
 
+
+def _deleted(topics: str) -> Words:
+    return Words(
+        heading="Your account is deleted",
+        lines=(
+            "Your Notifyx account was deleted {when}. Your sessions, API keys, webhooks, subscriptions, inbox and "
+            "waiting emails are gone. What you published in topics of others stays there, without your name.",
+            topics,
+            "If it was not you, somebody knew your password: tell the administrator of this Notifyx, and change that "
+            "password wherever else you use it.",
+        ),
+        footer="This is the last email to this account. Its address is free for a new one.",
+    )
+
+
 WORDS: Mapping[AccountMailKind, Words] = {
     "password_reset": Words(
         heading="Set a new password",
@@ -91,5 +106,14 @@ WORDS: Mapping[AccountMailKind, Words] = {
             "If it was not you, write to the administrator of this Notifyx now: they can give the account back to you.",
         ),
         footer=_YOURS,
+    ),
+    "account_deleted_topics_delete": _deleted(
+        "The topics that you managed alone are deleted, and their subscribers see that."
+    ),
+    "account_deleted_topics_keep": _deleted(
+        "The topics that you managed alone remain; from now on only administrators manage them."
+    ),
+    "account_deleted_topics_give": _deleted(
+        "The topics that you managed alone are now those of the person whom you named."
     ),
 }

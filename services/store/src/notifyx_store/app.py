@@ -31,6 +31,7 @@ from notifyx_store.routes.feed import feed_routes
 from notifyx_store.routes.inbox import inbox_routes
 from notifyx_store.routes.ledger import ledger_routes
 from notifyx_store.routes.outbox import outbox_routes
+from notifyx_store.routes.people import people_routes
 from notifyx_store.routes.search import search_routes
 from notifyx_store.routes.subscriptions import subscription_routes
 from notifyx_store.routes.topics import topic_routes
@@ -71,6 +72,7 @@ class StoreNode(Node[StoreSettings]):
             inbox_routes(self.parts),
             search_routes(self.parts),
             ledger_routes(self.parts),
+            people_routes(self.parts),
         ):
             self.app.register_blueprint(blueprint)
         self.readiness.add("database", self.database.check)

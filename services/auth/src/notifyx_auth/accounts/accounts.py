@@ -1,11 +1,11 @@
-"""The calls of ``contracts.accounts``: the modules of this room, with what the service has for them."""
+"""The calls of ``contracts.accounts`` and ``contracts.departures``, made of the modules of this room."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-from notifyx_auth.accounts import email_changes, new_passwords
+from notifyx_auth.accounts import departures, email_changes, new_passwords
 from notifyx_auth.accounts.links import require_user
 from notifyx_auth.base.credential_changes import ChangeLog
 from notifyx_auth.base.settings import AuthSettings
@@ -25,6 +25,7 @@ from notifyx_common.contracts.accounts import (
     Profile,
 )
 from notifyx_common.contracts.auth import User
+from notifyx_common.contracts.departures import DeleteAccountCall, Departure, Departures, DepartureStepCall
 from notifyx_common.database import Database
 from notifyx_common.principal import Principal
 
@@ -109,3 +110,26 @@ class Accounts:
                 changes=self.changes,
                 now=self.clock.now(),
             )
+
+    async def delete(self, caller: Principal, call: DeleteAccountCall) -> Departure:
+        """Delete the caller's account."""
+        async with self.database.guard():
+            return await departures.begin(
+                caller,
+                call.body,
+                call.session,
+                managed=self.settings.admin_email,
+                check=self.check,
+                changes=self.changes,
+                now=self.clock.now(),
+            )
+
+    async def lease_departures(self) -> Departures:
+        """Return departures for the caller to work on."""
+        async with self.database.guard():
+            return Departures(items=await departures.lease(self.database.pool, self.changes, self.clock.now()))
+
+    async def record_step(self, call: DepartureStepCall) -> None:
+        """Record a step of a departure."""
+        async with self.database.guard():
+            await departures.record(call.user_id, call.body, self.changes, self.clock.now())

@@ -24,7 +24,7 @@ from notifyx_auth.base.models import EmailChange, User, Verification
 from notifyx_auth.base.secret_formats import digest, email_key, new_secret
 from notifyx_auth.sessions import sessions
 from notifyx_auth.sessions.password_check import PasswordCheck, changed_meanwhile
-from notifyx_auth.users.users import by_id, invalid_email, to_response
+from notifyx_auth.users.users import by_id, invalid_email, lock, to_response
 from notifyx_common.contracts.accounts import ChangedEmail, PendingEmail
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import InvalidRequest
@@ -61,7 +61,7 @@ async def request(
         raise InvalidRequest.of_field("email", "This is the address of your account already.")
     token = new_secret()
     async with in_transaction(CONNECTION):
-        user = await User.filter(id=found.id).select_for_update().get()
+        user = await lock(found.id)
         await sessions.require_alive(session, user.id, now)
         if user.password_hash != found.password_hash:
             raise changed_meanwhile()
@@ -84,7 +84,7 @@ async def confirm(caller: Principal, token: str, *, managed: str, changes: Chang
     require_own(found.email, managed)
     try:
         async with in_transaction(CONNECTION) as transaction:
-            user = await User.filter(id=found.id).select_for_update().get()
+            user = await lock(found.id)
             row = await EmailChange.get_or_none(user=user, hash=digest(token), expires_at__gt=now)
             if row is None:
                 raise InvalidGrant(

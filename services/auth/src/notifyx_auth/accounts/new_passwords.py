@@ -29,7 +29,7 @@ from notifyx_auth.sessions import devices, sessions
 from notifyx_auth.sessions.password_check import PasswordCheck, changed_meanwhile
 from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
-from notifyx_auth.users.users import by_email, by_id
+from notifyx_auth.users.users import by_email, by_id, lock
 from notifyx_common.contracts.accounts import PasswordReset as ResetLink
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import NotFound
@@ -129,7 +129,7 @@ async def change(
     password_rules.check(new_password, found.email, "new_password")
     new_hash = await passwords.hash(new_password, Turn(str(found.id), known=True))
     async with in_transaction(CONNECTION) as transaction:
-        user = await User.filter(id=found.id).select_for_update().get()
+        user = await lock(found.id)
         await sessions.require_alive(session, user.id, now)
         if user.password_hash != found.password_hash:
             raise changed_meanwhile()

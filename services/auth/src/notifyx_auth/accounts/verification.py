@@ -19,7 +19,7 @@ from notifyx_auth.base.models import User, Verification
 from notifyx_auth.base.secret_formats import digest, new_secret
 from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
-from notifyx_auth.users.users import by_email, by_id
+from notifyx_auth.users.users import by_email, by_id, lock
 from notifyx_common.contracts.auth import EmailToken
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import Forbidden, NotFound
@@ -78,7 +78,7 @@ async def verify(
     elif password is None or not await passwords.verify(before, password, turn):
         raise WrongPassword("This is not the password of the account. Set a new one if somebody else chose it.")
     async with in_transaction(CONNECTION) as transaction:
-        user = await User.filter(id=user.id).select_for_update().get()
+        user = await lock(user.id)
         row = await Verification.get_or_none(user=user, hash=digest(token), expires_at__gt=now)
         if row is None or (new_hash is None and user.password_hash != before):
             raise invalid_link()
@@ -96,7 +96,7 @@ async def verify(
 async def _new_token(found: User, pace: timedelta, lifetime: timedelta, now: datetime) -> EmailToken:
     token = new_secret()
     async with in_transaction(CONNECTION):
-        user = await User.filter(id=found.id).select_for_update().get()
+        user = await lock(found.id)
         if user.email_verified:
             raise AlreadyVerified("This email is verified already.")
         require_pace(await Verification.get_or_none(user=user), pace, now)

@@ -52,6 +52,11 @@ class ChangeLog:
     def __init__(self, token_lifetime: timedelta) -> None:
         self._kept = max(token_lifetime, CACHED) + MARGIN
 
+    @property
+    def kept(self) -> timedelta:
+        """How long after a change a credential from before it may be shown."""
+        return self._kept
+
     async def record(self, transaction: BaseDBAsyncClient, changes: Sequence[Change], now: datetime) -> None:
         """Record ``changes`` as the last part of ``transaction``."""
         if not changes:

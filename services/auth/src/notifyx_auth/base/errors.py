@@ -108,6 +108,12 @@ class TooManyApiKeys(Conflict):
     code = "too_many_api_keys"
 
 
+class LastAdministrator(Conflict):
+    """The account is the only administrator's."""
+
+    code = "last_administrator"
+
+
 class SignUpOff(Forbidden):
     """Sign-up is disabled in this deployment."""
 

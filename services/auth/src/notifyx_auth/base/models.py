@@ -204,6 +204,26 @@ class CredentialChange(Model):
         table = "credential_changes"
 
 
+class Departure(Model):
+    """A deleted account whose data in other services are still to be removed; see ``contracts.departures``.
+
+    ``topics`` is what becomes of its topics, ``give_to`` the user who gets them. ``next_at`` is when the work goes on.
+    """
+
+    user_id = fields.UUIDField(primary_key=True)
+    email = fields.CharField(max_length=254)
+    verified = fields.BooleanField()
+    time_zone = fields.CharField(max_length=64, default="")
+    topics = fields.CharField(max_length=16)
+    give_to = fields.UUIDField(null=True)
+    left_at = fields.DatetimeField()
+    told = fields.BooleanField(default=False)
+    next_at = fields.DatetimeField(db_index=True)
+
+    class Meta:
+        table = "departures"
+
+
 class SigningKey(Model):
     """A key for access tokens. It signs from ``active_at`` until the next one's ``active_at``."""
 

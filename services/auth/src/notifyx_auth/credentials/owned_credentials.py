@@ -30,7 +30,7 @@ async def lock_owner(user: User, session: str, now: datetime) -> None:
 
     Two requests cannot both use the last place, and none comes after the account got another password.
     """
-    await User.filter(id=user.id).select_for_update().get()
+    await User.filter(id=user.id).select_for_update().first()  # of a deleted user no session is alive
     await sessions.require_alive(session, user.id, now)
 
 

@@ -145,7 +145,9 @@ async def revoke(
         return None
     async with in_transaction(CONNECTION) as transaction:
         if everywhere and place != "old":
-            user = await User.filter(id=session.user_id).select_for_update(no_key=True).get()
+            user = await User.filter(id=session.user_id).select_for_update(no_key=True).first()
+            if user is None:
+                return None
             await changes.record(transaction, [await end_all(user, "revoked", now)], now)
         elif await Session.filter(id=session.id, ended_at=None).update(ended_at=now, end_reason="revoked"):
             await changes.record(transaction, [Change("session", str(session.id))], now)

@@ -83,6 +83,14 @@ async def by_id(user_id: str) -> User:
     return user
 
 
+async def lock(user_id: UUID) -> User:
+    """Return the user, whose row is locked until the transaction ends. Raises :class:`NotFound`."""
+    user = await User.filter(id=user_id).select_for_update().first()
+    if user is None:
+        raise NotFound("There is no such user.")
+    return user
+
+
 async def set_name(user_id: str, name: str) -> User:
     """Store the user's name. Raises :class:`NotFound`."""
     user = await by_id(user_id)

@@ -99,10 +99,13 @@ AccountMailKind = Literal[
     "address_taken",
     "email_change_requested",
     "email_changed",
+    "account_deleted_topics_delete",
+    "account_deleted_topics_keep",
+    "account_deleted_topics_give",
 ]
 """What is written about an account: the link that sets a new password, or why there is none; that the password has
 changed; to a new address, the link that confirms it, or that it has an account; to the old one, that another is wanted,
-and that it has taken its place."""
+and that it has taken its place; that the account is deleted, and what became of its topics."""
 
 
 class AccountMailContext(_Context):

@@ -31,6 +31,13 @@ class Ring:
             self._bytes -= len(raw)
             self.floor = seq
 
+    def clear(self) -> None:
+        """Evict all rows: their content may be another one by now."""
+        if self._rows:
+            self.floor = self._rows[-1][0]
+        self._rows.clear()
+        self._bytes = 0
+
     def after(self, cursor: int) -> list[Row] | None:
         """Return the rows above ``cursor``, ascending; ``None`` if some of them may have been evicted."""
         if cursor < self.floor:

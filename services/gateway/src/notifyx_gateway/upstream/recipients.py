@@ -4,7 +4,7 @@ A user exists if auth knows the id, or if the id is the caller's own; their inbo
 accepts nothing for an inbox that does not exist. ServiceAccounts are not known to auth: their inboxes exist once they
 have read them. While auth is unavailable, an inbox that exists at the store is enough.
 
-Known inboxes are cached, so that publishing to them needs no other call. Users are not deleted.
+Known inboxes are cached, so that publishing to them needs no other call, until their users are deleted.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ class Recipients:
         if user is not None and not self._is_cached(self._known, user.id):
             self._remember(self._known, await self._store.inboxes([user.id], create=True), KNOWN_TTL)
         return user
+
+    def forget(self, users: Iterable[str]) -> None:
+        """Forget that the inboxes of ``users`` exist: they were deleted."""
+        for user in users:
+            self._known.delete(user)
 
     async def refused(self, principal: Principal, topics: Iterable[str]) -> Mapping[str, NotifyxError]:
         """Return why nothing can be published to which inboxes of ``topics`` (at most 1,000); other topics pass.

@@ -55,6 +55,7 @@ from notifyx_common.contracts.store.outbox import (
     ReleasedMails,
     VerifiedUser,
 )
+from notifyx_common.contracts.store.people import PUBLISHED, PublishedPage, PublishedQuery
 from notifyx_common.contracts.store.search import SEARCH, FoundPage, SearchQuery
 from notifyx_common.contracts.store.subscriptions import (
     EMAILED_TOPICS,
@@ -312,6 +313,10 @@ class Store:
                 raise
             # A store of the previous release, which is about to be replaced.
             raise Unavailable("The store cannot search right now; try again soon.") from None
+
+    async def published(self, principal: Principal, after: str) -> Raw[PublishedPage]:
+        """Return a page of what the caller has published, in all topics."""
+        return await self.client.send(PUBLISHED, PublishedQuery(after), principal=principal)
 
     async def inboxes(self, users: Sequence[str], *, create: bool) -> list[str]:
         """Return those of ``users`` who have an inbox topic; with ``create``, create the missing ones."""

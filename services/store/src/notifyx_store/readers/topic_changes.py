@@ -7,7 +7,7 @@ read-only through the API.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from notifyx_store.base.errors import (
 )
 from notifyx_store.base.locking import LOCK_EXCLUSIVE, LOCK_SHARED
 from notifyx_store.readers.subscriptions import DELETE_ACK_EXCEPTIONS, END_SUBSCRIPTIONS
+from notifyx_store.topics.leaving import Settlement
 from notifyx_store.topics.models import Topic
 from notifyx_store.topics.permissions import TopicRow, check_manage, email_hash, normalise
 from notifyx_topics.settings import EmailPolicy, ResourceTopic, Retention
@@ -165,6 +166,23 @@ async def release_topic(
             await _mark_deleted(client, topic, clock.now())
         else:
             await _apply(client, topic, {"resource": None, "resource_uid": None}, clock.now())
+
+
+async def settle_topic(name: str, settle: Callable[[TopicRow], Settlement] | None, clock: Clock) -> bool:
+    """Delete or change a topic as ``settle`` decides under its lock; ``None``: delete it, also an inbox.
+
+    Return whether it was deleted.
+    """
+    async with in_transaction(CONNECTION) as client:
+        topic = await _lock_topic_or_none(client, name, exclusive=True)
+        if topic is None:
+            return False
+        wanted = Settlement(delete=True) if settle is None else settle(_row_of(topic))
+        if wanted.delete:
+            await _mark_deleted(client, topic, clock.now())
+        elif wanted.changes:
+            await _apply(client, topic, wanted.changes, clock.now())
+        return wanted.delete
 
 
 def _row_of(topic: Topic) -> TopicRow:

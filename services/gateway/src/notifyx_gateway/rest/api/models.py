@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
-from notifyx_common.contracts.hooks import CreatedHook
+from notifyx_common.contracts.auth import ApiKey, User
+from notifyx_common.contracts.hooks import CreatedHook, Hook
+from notifyx_common.contracts.sessions import Session
 from notifyx_common.contracts.store.log import Notification
-from notifyx_common.contracts.store.subscriptions import Subscriber
+from notifyx_common.contracts.store.subscriptions import Subscriber, Subscription
 from notifyx_common.contracts.store.topics import Topic
 from notifyx_common.errors import FieldError
 from notifyx_gateway.rest.requests import BatchItem
@@ -203,6 +205,21 @@ class SubscribersPage(BaseModel):
 
     items: list[NamedSubscriber]
     next: str | None
+
+
+class Export(BaseModel):
+    """All that the platform holds of one user."""
+
+    exported_at: AwareDatetime
+    account: User
+    sessions: list[Session]
+    api_keys: list[ApiKey]
+    webhooks: list[Hook]
+    subscriptions: list[Subscription]
+    topics: list[Topic]
+    inbox: list[InboxNotification]
+    published: list[Notification]
+    complete: Literal[True]
 
 
 class CloudEvent(BaseModel):

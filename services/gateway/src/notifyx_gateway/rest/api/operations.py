@@ -25,6 +25,7 @@ from notifyx_common.contracts.auth import (
     TokenResponse,
     User,
 )
+from notifyx_common.contracts.departures import DeleteAccount
 from notifyx_common.contracts.hooks import Hooks, NewHook
 from notifyx_common.contracts.sessions import EndedSessions, Sessions
 from notifyx_common.contracts.store.acks import AckState
@@ -192,6 +193,22 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: ("The caller, with the new address.", JSON, User)}, (400, 403, 409, 413, 415, 503),
         {JSON: EmailConfirmation}, scope="manage",
         description="With the token from the mail, by the user who asked for it.",
+    ),
+    Operation(
+        "DELETE", "/api/v1/me", "deleteAccount", "Delete one's account", "Accounts",
+        {204: ("It is deleted.", "", None)}, (400, 403, 409, 413, 415, 429, 503), {JSON: DeleteAccount}, scope="manage",
+        description="Needs the password again. At once all sessions, API keys and webhooks end; subscriptions, inbox "
+        "and emails are removed within seconds, and the author of what one published in topics that stay within "
+        "minutes. `topics` says what becomes of the topics that one manages alone: `delete`, `keep` (only "
+        "administrators manage them), or `give_to` with the email address of a user who has verified it. The last "
+        "administrator, and the one of the deployment's settings, get 409.",
+    ),
+    Operation(
+        "GET", "/api/v1/me/export", "exportAccount", "All of one's data", "Accounts",
+        {200: ("One document, written while it is read.", JSON, models.Export)}, (400, 403, 429, 503), scope="read",
+        description="Account, sessions, API keys and webhooks without their secrets, subscriptions, the topics that "
+        "one manages, the notifications of one's inbox as far as they still exist, and those that one published. The "
+        "last field is `complete`: a document without it was cut off.",
     ),
     Operation(
         "PUT", "/api/v1/me/time-zone", "setTimeZone", "Set the time zone of one's emails", "Accounts",

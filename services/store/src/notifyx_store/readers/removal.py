@@ -1,0 +1,92 @@
+"""Removes what the store holds of a deleted user, in bounded pieces that may each be repeated.
+
+Rows are counted out of both sides of the ledgers together: a subscription goes with all its totals, an email with its
+entry in the book. What the user has published in topics that remain stays, without its author.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+from notifyx_common.contracts.store.people import RemovedPiece, RemoveUser
+from notifyx_store.base import wakeups
+from notifyx_store.base.context import StoreContext
+from notifyx_store.base.locking import LOCK_SHARED
+from notifyx_store.log.authors import Place, forget_author
+from notifyx_store.readers.topic_changes import settle_topic
+from notifyx_store.topics.leaving import Leaver
+from notifyx_topics.names import inbox_topic
+
+TOPICS = 20
+SUBSCRIPTIONS = 20
+KEYS = 5_000
+"""Maximum number of rows of a kind in one piece."""
+
+_ADDRESS = ("email_blocks", "email_strikes", "email_unverified")
+_TOPICS = """
+SELECT name FROM topics WHERE kind = 'topic' AND resource IS NULL
+    AND (creators && $1::text[] OR publishers && $1::text[] OR readers && $1::text[])
+ORDER BY name LIMIT $2
+"""
+_UNCREATED = "UPDATE topics SET created_by = NULL WHERE created_by = $1"
+_INBOX = "SELECT name FROM topics WHERE name = $1 AND kind = 'inbox'"
+_SUBSCRIPTIONS = "SELECT id, topic_id FROM subscriptions WHERE user_id = $1 ORDER BY topic_id, id LIMIT $2"
+_EMAILS = """
+WITH gone AS (
+    DELETE FROM outbox WHERE subscription_id = ANY($1::bigint[]) RETURNING topic_id
+), counted AS (
+    SELECT topic_id, count(*) AS mails FROM gone GROUP BY topic_id
+)
+UPDATE outbox_books b SET due = b.due - counted.mails FROM counted WHERE b.topic_id = counted.topic_id
+"""
+_EXCEPTIONS = "DELETE FROM ack_exceptions WHERE subscription_id = ANY($1::bigint[])"
+_END = "DELETE FROM subscriptions WHERE id = ANY($1::bigint[])"
+_KEYS = """
+WITH gone AS (
+    DELETE FROM idempotency WHERE publisher = $1 AND (topic_id, key) IN
+        (SELECT topic_id, key FROM idempotency WHERE publisher = $1 LIMIT $2) RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
+
+
+async def remove_piece(context: StoreContext, user: str, wanted: RemoveUser) -> RemovedPiece:
+    """Remove the next piece of what is left of ``user``."""
+    grants = [user, *([wanted.email.lower()] if wanted.email else [])]
+    leaver = Leaver(frozenset(grants), wanted.topics, wanted.give_to)
+    async with context.pool.acquire() as connection:
+        for table in _ADDRESS:
+            await connection.execute(f"DELETE FROM {table} WHERE user_id = $1", user)  # noqa: S608 - our own names
+        topics = [row["name"] for row in await connection.fetch(_TOPICS, grants, TOPICS)]
+        inbox = await connection.fetchval(_INBOX, inbox_topic(user))
+    for name in topics:
+        if await settle_topic(name, leaver.settle, context.clock):
+            reason = "its creator deleted the account"
+            context.security.record("topic_deleted", "succeeded", actor=user, subject=name, reason=reason)
+    if inbox is not None:
+        await settle_topic(inbox, None, context.clock)
+    if topics:
+        return RemovedPiece(done=False)
+    async with context.pool.acquire() as connection:
+        await connection.execute(_UNCREATED, user)
+        if await _end_subscriptions(connection, user):
+            return RemovedPiece(done=False)
+        if not wanted.rewrite:
+            return RemovedPiece(done=True)
+        if await connection.fetchval(_KEYS, user, KEYS):
+            return RemovedPiece(done=False)
+        after = await forget_author(connection, user, Place.parse(wanted.after))
+        return RemovedPiece(done=after is None, after="" if after is None else str(after))
+
+
+async def _end_subscriptions(connection: asyncpg.Connection, user: str) -> bool:
+    rows = await connection.fetch(_SUBSCRIPTIONS, user, SUBSCRIPTIONS)
+    if not rows:
+        return False
+    ids, topics = [row["id"] for row in rows], sorted({row["topic_id"] for row in rows})
+    async with connection.transaction():
+        await connection.execute(LOCK_SHARED, topics)  # nothing is added to the outbox meanwhile
+        for statement in (_EMAILS, _EXCEPTIONS, _END):
+            await connection.execute(statement, ids)
+        await connection.execute(wakeups.NOTIFY, wakeups.subscriptions_changed([user]))
+    return True
