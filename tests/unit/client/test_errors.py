@@ -7,6 +7,7 @@ import pytest
 from notifyx import errors
 from notifyx.cli.exits import Exit, Incomplete, UsageProblem, exit_code
 from notifyx_common import errors as server_errors
+from notifyx_store.base import errors as store_errors
 
 
 def kinds(root: type[server_errors.NotifyxError]) -> list[type[server_errors.NotifyxError]]:
@@ -14,6 +15,8 @@ def kinds(root: type[server_errors.NotifyxError]) -> list[type[server_errors.Not
 
 
 SERVER_KINDS = [kind for kind in kinds(server_errors.NotifyxError) if kind.__module__ == server_errors.__name__][1:]
+STORE_KINDS = [kind for kind in kinds(server_errors.NotifyxError) if kind.__module__ == store_errors.__name__]
+NOT_ON_THE_SOCKET = ("method_not_allowed", "unsupported_media_type", "tls_required", "claimed_by_other_resource")
 
 
 @pytest.mark.parametrize("kind", SERVER_KINDS)
@@ -40,11 +43,23 @@ def test_what_may_be_repeated_may_be_over_the_socket_too(kind: type[server_error
         ({"code": "unmatched_topic", "reason": "unmatched topic"}, errors.NotFound),
         ({"code": "invalid_api_key", "reason": "unauthorized"}, errors.NotLoggedIn),
         ({"reason": "join crashed", "code": "internal"}, errors.ServerError),
-        ({}, errors.Forbidden),
+        ({"code": "memory_low", "reason": "Later."}, errors.Unavailable),
+        ({"code": "of_a_later_release", "reason": "unauthorized", "detail": "No."}, errors.Forbidden),
+        ({"code": "of_a_later_release", "reason": "No."}, errors.Refused),
+        ({}, errors.Refused),
     ],
 )
 def test_refusals_of_the_socket(response: dict[str, str], kind: type[errors.NotifyxError]) -> None:
-    assert type(errors.from_reply(response)) is kind
+    error = errors.from_reply(response)
+    assert type(error) is kind
+    assert error.code == response.get("code", kind.code)
+    assert error.reason == response.get("detail", response.get("reason", "The socket refused this."))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in [*SERVER_KINDS, *STORE_KINDS] if kind.code not in NOT_ON_THE_SOCKET])
+def test_the_kind_of_a_refusal_is_the_same_on_either_way(kind: type[server_errors.NotifyxError]) -> None:
+    sent = kind("What is wrong.")
+    assert type(errors.from_reply(sent.to_reply())) is type(errors.from_problem(sent.to_problem()))
 
 
 @pytest.mark.parametrize("problem", [{}, {"status": "x"}, {"status": 418}, {"status": 599, "errors": ["x", {}]}])

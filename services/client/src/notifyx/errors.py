@@ -15,6 +15,7 @@ The tree::
     ├── DeadlineExceeded   504 deadline_exceeded  retryable; it may have taken effect
     ├── Unreachable            unreachable        retryable; no connection: wrong address, network, or no server
     │   └── UntrustedCertificate             not retryable
+    ├── Refused                refused            the server refused for a reason that this client does not know
     ├── AnswerLost             answer_lost        retryable; no answer arrived: it may have taken effect
     ├── UnexpectedAnswer       unexpected_answer  the answer is not one of a Notifyx that this client supports
     ├── HistoryTruncated       history_truncated  a subscription cannot continue without a gap
@@ -143,6 +144,12 @@ class DeadlineExceeded(NotifyxError):
     retryable = True
 
 
+class Refused(NotifyxError):
+    """The server refused, with a ``code`` that this client does not know; the sentence is the server's."""
+
+    code = "refused"
+
+
 class Unreachable(NotifyxError):
     """No connection could be made; nothing was sent."""
 
@@ -221,20 +228,46 @@ _BY_STATUS: dict[int, type[NotifyxError]] = {
     504: DeadlineExceeded,
 }
 _BY_CODE: dict[str, type[NotifyxError]] = {
-    "unauthenticated": NotLoggedIn,
-    "invalid_api_key": NotLoggedIn,
-    "token_expired": NotLoggedIn,
-    "not_found": NotFound,
-    "conflict": Conflict,
-    "too_many_requests": TooManyRequests,
-    "rate_limited": TooManyRequests,
-    "too_many_channels": TooManyRequests,
-    "internal": ServerError,
-    "unavailable": Unavailable,
-    "deadline_exceeded": DeadlineExceeded,
-    "invalid_request": InvalidRequest,
-    "validation_failed": InvalidRequest,
+    code: kind
+    for kind, codes in (
+        (NotLoggedIn, ("unauthenticated", "invalid_api_key", "token_expired", "session_ended")),
+        (
+            Forbidden,
+            (
+                "forbidden",
+                "inbox_is_fixed",
+                "missing_scope",
+                "not_a_creator",
+                "not_a_publisher",
+                "not_a_reader",
+                "other_user",
+                "topic_not_covered",
+            ),
+        ),
+        (NotFound, ("not_found", "not_subscribed", "topic_not_found", "unmatched_topic", "user_not_found")),
+        (
+            Conflict,
+            (
+                "conflict",
+                "idempotency_conflict",
+                "inbox_full",
+                "inbox_subscription",
+                "too_many_topics",
+                "topic_exists",
+                "topic_owned_by_resource",
+                "topic_paused",
+            ),
+        ),
+        (TooLarge, ("too_large", "data_too_large")),
+        (TooManyRequests, ("too_many_requests", "rate_limited", "too_many_channels", "busy")),
+        (ServerError, ("internal",)),
+        (Unavailable, ("unavailable", "storage_full", "memory_low")),
+        (DeadlineExceeded, ("deadline_exceeded",)),
+        (InvalidRequest, ("invalid_request", "validation_failed", "empty_notification", "unknown_event")),
+    )
+    for code in codes
 }
+"""The socket sends no status."""
 
 
 def from_problem(problem: Mapping[str, Any], *, retry_after: float | None = None) -> NotifyxError:
@@ -256,13 +289,16 @@ def from_problem(problem: Mapping[str, Any], *, retry_after: float | None = None
 
 
 def from_reply(response: Mapping[str, Any]) -> NotifyxError:
-    """Convert a socket's reply, ``{"code", "reason"}`` and perhaps ``detail`` and ``retry_after``, to an error."""
+    """Convert a socket's reply, ``{"code", "reason"}`` and perhaps ``detail`` and ``retry_after``, to an error.
+
+    A code that is not known says nothing of the kind: :class:`Refused` has it, and the sentence.
+    """
     code = str(response.get("code") or "")
     reason = str(response.get("detail") or response.get("reason") or "The socket refused this.")
     kind = _BY_CODE.get(code)
     if kind is None:
         kind = {"unauthorized": Forbidden, "not found": NotFound, "unmatched topic": NotFound}.get(
-            str(response.get("reason")), Forbidden
+            str(response.get("reason")), Refused
         )
     return kind(reason, code=code or kind.code, retry_after=_seconds(response))
 
