@@ -11,7 +11,7 @@ import pytest
 from notifyx.cli.exits import Exit
 from notifyx_local.ports import free_port
 from support.command import Shell
-from support.patience import PATIENCE
+from support.patience import PATIENCE, until
 from support.platform import PASSWORD, Platform, person
 
 pytestmark = [
@@ -113,6 +113,30 @@ async def test_sessions_are_listed_and_ended(shell: Shell, tmp_path: Path) -> No
     assert await shell.json("sessions", "end", "--others") == {"ended": 2}
     await elsewhere[1].run("inbox", code=Exit.NOT_LOGGED_IN)
     await shell.run("inbox")
+
+
+async def test_an_account_is_exported_and_deleted(shell: Shell, tmp_path: Path) -> None:
+    await shell.run("topics", "create", "cli.leaving")
+    await shell.run("publish", "cli.leaving", "ünique")
+    file = tmp_path / "mine.json"
+    assert await shell.json("account", "export", str(file)) == {"file": str(file)}
+    assert file.stat().st_mode & 0o777 == 0o600
+    export = json.loads(file.read_text())
+    assert [one["body"] for one in export["published"]] == ["ünique"]
+    assert json.loads((await shell.run("account", "export", "-")).out)["complete"]
+    nowhere = await shell.run("account", "export", str(tmp_path / "none" / "x.json"), code=Exit.USAGE)
+    assert "cannot be written" in nowhere.err
+    await shell.run("account", "delete", "--yes", code=Exit.USAGE)
+    deletion = ("account", "delete", "--topics", "delete", "--password-stdin", "--yes")
+    assert "not the password" in (await shell.run(*deletion, stdin="wrong\n", code=Exit.REFUSED)).err
+    assert (await shell.json(*deletion, stdin=f"{PASSWORD}\n"))["result"] == "deleted"
+    await shell.run("inbox", code=Exit.NOT_LOGGED_IN)
+    await shell.login("watcher")
+
+    async def gone() -> bool:
+        return (await shell.run("topics", "show", "cli.leaving", code=None)).code == Exit.REFUSED
+
+    await until(gone, "the topic is deleted")
 
 
 async def test_topics(shell: Shell, tmp_path: Path) -> None:

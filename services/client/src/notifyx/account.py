@@ -1,14 +1,18 @@
-"""The caller's own account: API keys and sessions."""
+"""The caller's own account: API keys, sessions, the export of all data, and its deletion."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
+from notifyx.errors import AnswerLost
 from notifyx.models import ApiKeys, CreatedKey, EndedSessions, KeyInfo, Scope, SessionInfo, Sessions
 from notifyx.transport import parse_answer
+
+_COMPLETE = b'"complete":true}'
+"""The end of an export that was not cut off."""
 
 
 class Send(Protocol):
@@ -58,3 +62,27 @@ class Account:
     async def end_other_sessions(self) -> int:
         """End all sessions but the caller's own; return their number."""
         return parse_answer(EndedSessions, await self._send("DELETE", "/me/sessions", repeatable=True)).ended
+
+    async def export(self, write: Callable[[bytes], object]) -> None:
+        """Give ``write`` all that is held of the caller, as one JSON document in pieces.
+
+        Raises :class:`~notifyx.errors.AnswerLost` where it was cut off.
+        """
+        end = bytearray()
+
+        def take(piece: bytes) -> None:
+            end.extend(piece[-len(_COMPLETE) - 1 :])
+            del end[: -len(_COMPLETE) - 1]
+            write(piece)
+
+        await self._send("GET", "/me/export", into=take)
+        if not end.rstrip().endswith(_COMPLETE):
+            raise AnswerLost("The export was cut off before its end; try again.")
+
+    async def delete(self, password: str, topics: Literal["delete", "keep"] = "keep", *, give_to: str = "") -> None:
+        """Delete the caller's account. ``topics``: what becomes of those that the caller alone manages.
+
+        With ``give_to`` they are those of the user with that email address. This cannot be undone.
+        """
+        body = {"password": password, "topics": {"give_to": give_to} if give_to else topics}
+        await self._send("DELETE", "/me", json=body)

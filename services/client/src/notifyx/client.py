@@ -134,7 +134,7 @@ class Client:
 
     @property
     def account(self) -> Account:
-        """The caller's own account: API keys and sessions."""
+        """The caller's own account: API keys, sessions, the export of all data, and its deletion."""
         return Account(self._call)
 
     async def email_state(self) -> EmailState:
@@ -380,7 +380,7 @@ class Client:
         return self._tokens if self._tokens is not None else NoToken()
 
     async def _call(self, method: str, path: str, *, repeatable: bool = False, **request: Any) -> Any:
-        safe = repeatable or method in ("GET", "PUT")
+        safe = (repeatable or method in ("GET", "PUT")) and "into" not in request
         return await self._open.call(method, f"{API}{path}", tokens=self._token_source, repeatable=safe, **request)
 
     async def _publish(self, path: str, message: Message) -> Published:

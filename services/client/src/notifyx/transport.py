@@ -67,9 +67,12 @@ class Transport:
         tokens: TokenSource | None = None,
         repeatable: bool = False,
         allowed: tuple[int, ...] = (),
+        into: Callable[[bytes], object] | None = None,
         **request: Any,
     ) -> Any:
         """Send a request; return the decoded JSON answer, or ``None`` if it is empty.
+
+        ``into`` gets a good answer of any length in pieces, as it comes, and nothing is returned.
 
         ``path`` is relative to the base URL. ``tokens`` authenticate the caller. ``repeatable``: repeating the request
         is safe. ``allowed``: statuses other than 2xx whose answer is returned as well. ``request``: arguments for
@@ -81,7 +84,7 @@ class Transport:
             token = None
             try:
                 token = await tokens.token() if tokens is not None else None
-                return await self._try(method, path, token, allowed, request)
+                return await self._try(method, path, token, allowed, into, request)
             except NotLoggedIn as error:
                 if tokens is None or token is None or renewed:
                     raise
@@ -98,17 +101,28 @@ class Transport:
             await asyncio.sleep(pause)
 
     async def _try(
-        self, method: str, path: str, token: str | None, allowed: tuple[int, ...], request: Mapping[str, Any]
+        self,
+        method: str,
+        path: str,
+        token: str | None,
+        allowed: tuple[int, ...],
+        into: Callable[[bytes], object] | None,
+        request: Mapping[str, Any],
     ) -> Any:
         headers = {"Accept": "application/json", **request.get("headers", {})}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         options = {**request, "headers": headers}
-        timeout = aiohttp.ClientTimeout(total=TRY_SECONDS, connect=CONNECT_SECONDS)
+        total = TRY_SECONDS if into is None else None
+        timeout = aiohttp.ClientTimeout(total=total, connect=CONNECT_SECONDS, sock_read=TRY_SECONDS)
         try:
             async with self.session.request(
                 method, f"{self.url}{path}", timeout=timeout, allow_redirects=False, **options
             ) as response:
+                if into is not None and response.status == 200:
+                    async for piece in response.content.iter_any():
+                        into(piece)
+                    return None
                 return await read_answer(response, self.url, allowed)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise to_error(error, self.url) from error

@@ -44,7 +44,7 @@ def login(
             user = await _with_key(url, _read_key())
         else:
             given = email or _prompt("Email")
-            user = await _with_password(url, given, _password(password_stdin, twice=sign_up), sign_up, name)
+            user = await _with_password(url, given, read_password(password_stdin, twice=sign_up), sign_up, name)
         if os.environ.get("NOTIFYX_TOKEN") or (os.environ.get("NOTIFYX_API_KEY") and not api_key):
             writer.remark("NOTIFYX_TOKEN or NOTIFYX_API_KEY is set, and is used instead of this login.")
         fields = {"url": client(url).url, "id": user.id, "email": user.email, "name": user.name}
@@ -132,7 +132,8 @@ def _read_key() -> str:
     return key
 
 
-def _password(from_stdin: bool, *, twice: bool) -> str:
+def read_password(from_stdin: bool, *, twice: bool = False) -> str:
+    """Return a password, from standard input or asked for without echo. Raises :class:`UsageProblem`."""
     if from_stdin:
         return _first_line("password")
     password = _hidden("Password")

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from notifyx.cli import account, api_keys, doctor, email, follow, hooks, inbox, publish, sessions, status, topics
+from notifyx.cli import (
+    account,
+    account_data,
+    api_keys,
+    doctor,
+    email,
+    follow,
+    hooks,
+    inbox,
+    publish,
+    sessions,
+    status,
+    topics,
+)
 from notifyx.cli.plugins import PluggableGroup
 
 app = typer.Typer(
@@ -21,6 +34,7 @@ app.command()(account.login)
 app.command()(account.logout)
 app.add_typer(topics.app, name="topics")
 app.add_typer(hooks.app, name="hooks")
+app.add_typer(account_data.app, name="account")
 app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(sessions.app, name="sessions")
 app.command()(publish.publish)
