@@ -171,7 +171,11 @@ async def running_stack(
         store_url, _ = await stack.enter_async_context(served(store_node, secure=secure))
         url, built = await stack.enter_async_context(served(GatewayNode(gateway_settings)))
         session = await stack.enter_async_context(
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE), auto_decompress=False)
+            aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=PATIENCE),
+                headers={"Accept-Encoding": "identity"},
+                auto_decompress=False,
+            )
         )
         running = Stack(url, built, auth_url, store_url, store_node, auth_node, session)
         running.lease("auth", auth_url)

@@ -26,7 +26,7 @@ from support.gateway import running_stack
 
 DASHBOARD = {"/dashboard", "/dashboard/live", "/dashboard/dashboard.js"}
 PAGES = {
-    *DASHBOARD, "/acknowledge", "/unsubscribe", "/verify-email", "/favicon.svg", "/front.js",
+    *DASHBOARD, "/acknowledge", "/unsubscribe", "/verify-email", "/favicon.svg", "/front.js", "/api/v1/docs.js",
     "/assets/<path:name>", *ADDRESSES,
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 from collections.abc import AsyncIterator, Iterator
 
@@ -207,9 +208,29 @@ async def test_without_a_mailer_the_platform_works_and_says_that_email_is_off(po
 
 
 async def test_the_documents_are_there_and_need_nothing_from_elsewhere(stack: Stack) -> None:
-    status, text = await page(stack, "GET", "/api/v1/docs")
-    assert status == 200
+    async with stack.session.get(f"{stack.url}/api/v1/docs") as response:
+        text = await response.text()
+        assert response.status == 200
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert "/api/v1/topics/{name}/notifications" in text
+    assert "`" not in text, "no Markdown is left as its source"
     assert not re.search(r"""(src|href)=["'](https?:)?//""", text)
     assert (await stack.ok("GET", "/.well-known/jwks.json"))["keys"][0]["kty"] == "EC"
     assert (await stack.ok("GET", "/openapi.json"))["openapi"] == "3.1.0"
+
+
+async def test_documents_are_compressed_and_what_holds_a_secret_is_not(stack: Stack) -> None:
+    accepts = {"Accept-Encoding": "gzip"}
+    sizes: dict[str, int] = {}
+    for path in ("/api/v1/openapi.json", "/api/v1/docs", "/api/v1/asyncapi.yaml", "/dashboard", "/dashboard/live"):
+        async with stack.session.get(f"{stack.url}{path}", headers=accepts) as response:
+            assert (response.headers["Content-Encoding"], response.headers["Vary"]) == ("gzip", "Accept-Encoding")
+            sizes[path] = int(response.headers["Content-Length"])
+            assert gzip.decompress(await response.read()), "it is what it says"
+        async with stack.session.get(f"{stack.url}{path}", headers={"Accept-Encoding": "identity"}) as response:
+            assert "Content-Encoding" not in response.headers
+            assert len(await response.read()) > 2 * sizes[path]
+    # What is chosen by others beside a secret would tell of it by its length.
+    for path in ("/verify-email?token=secret", "/unsubscribe?token=secret", "/nowhere", "/api/v1/config"):
+        async with stack.session.get(f"{stack.url}{path}", headers=accepts) as response:
+            assert "Content-Encoding" not in response.headers, path

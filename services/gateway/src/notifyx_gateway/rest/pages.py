@@ -11,6 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from quart import Response
 
 from notifyx_common.serving import look
+from notifyx_gateway.rest.codings import File, file_response, gzipped
+from notifyx_gateway.rest.prose import as_html
+
+HTML = "text/html; charset=utf-8"
+DYNAMIC_LEVEL = 4
+"""Of compression, for what is made anew for each request."""
 
 
 class Pages:
@@ -20,6 +26,7 @@ class Pages:
         loader = PackageLoader("notifyx_gateway.rest")
         self._environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
         style = look.STYLE + loader.get_source(self._environment, "style.css")[0]
+        self._environment.filters["prose"] = as_html
         self._environment.globals |= {
             "style": style,
             "mark": look.MARK,
@@ -35,13 +42,24 @@ class Pages:
 
     def render(self, template: str, status: int = 200, /, *, live: bool = False, **values: Any) -> Response:
         """Return the page as a response; a ``live`` one may run scripts of this origin and fetch from it."""
-        text = self._environment.get_template(template).render(**values)
-        return Response(
-            text,
-            status=status,
-            content_type="text/html; charset=utf-8",
-            headers={"Content-Security-Policy": self._live_policy if live else self._policy},
-        )
+        headers = {"Content-Security-Policy": self._live_policy if live else self._policy}
+        return Response(self.text(template, **values), status=status, content_type=HTML, headers=headers)
+
+    def document(self, template: str, /, **values: Any) -> File:
+        """Return a page without secrets, which is the same for everybody, with its compressed form."""
+        return gzipped(HTML, self.text(template, **values).encode())
+
+    def compressed(self, template: str, /, **values: Any) -> Response:
+        """Return a live page without secrets, compressed where the client accepts that."""
+        return self.send(gzipped(HTML, self.text(template, **values).encode(), DYNAMIC_LEVEL))
+
+    def send(self, document: File) -> Response:
+        """Return a page that was rendered before as a response; it may run scripts of this origin."""
+        return file_response(document, {"Content-Security-Policy": self._live_policy})
+
+    def text(self, template: str, /, **values: Any) -> str:
+        """Return the page."""
+        return self._environment.get_template(template).render(**values)
 
     def message(
         self,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from notifyx_common.logs import get_logger
+from notifyx_gateway.rest.codings import File
 
 log = get_logger(__name__)
 
@@ -21,27 +22,11 @@ REASON_FILE = "not-built.txt"
 """A file in place of the page; its text is the reason why there is no build."""
 
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
-"""Content codings of a build's files, the smallest first, with the suffixes of their files."""
+"""Content codings of a build's files, with the suffixes of their files."""
 
 MAX_REASON = 1000
 NO_FOLDER = "The web client is not part of this gateway: NOTIFYX_WEB_FOLDER names no build of it."
 NOT_BUILT = "The web client is not built."
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file: its contents by content coding in ``forms``, always with ``identity``."""
-
-    kind: str
-    forms: Mapping[str, bytes]
-
-    def choose(self, accepted: str) -> tuple[str, bytes]:
-        """Return the coding and the bytes for a request's ``Accept-Encoding``."""
-        wanted = _accepted_codings(accepted)
-        for coding, _ in ENCODINGS:
-            if coding in wanted and coding in self.forms:
-                return coding, self.forms[coding]
-        return "identity", self.forms["identity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +97,6 @@ def read_files(folder: Path) -> dict[str, File]:
 def _content_type(name: str) -> str:
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
-
-
-def _accepted_codings(accepted: str) -> set[str]:
-    """Return the codings of an ``Accept-Encoding`` that are not excluded by ``q=0``."""
-    found = set()
-    for part in accepted.lower().split(","):
-        coding, _, weight = part.partition(";")
-        if weight.replace(" ", "").removeprefix("q=").strip("0.") or not weight:
-            found.add(coding.strip())
-    return found
 
 
 def _read_reason(path: Path) -> str:

@@ -32,11 +32,11 @@ def dashboard_routes(
 
     @blueprint.get("")
     async def page() -> Response:
-        return pages.render("dashboard.html", live=True, view=await read())
+        return pages.compressed("dashboard.html", view=await read())
 
     @blueprint.get("/live")
     async def live() -> Response:
-        return pages.render("dashboard_live.html", live=True, view=await read())
+        return pages.compressed("dashboard_live.html", view=await read())
 
     @blueprint.get("/dashboard.js")
     async def program() -> Response:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from urllib.parse import urlsplit
@@ -11,9 +14,12 @@ from quart import Blueprint, Response
 
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.mail.verification import EmailVerification
+from notifyx_gateway.rest.api.examples import curl
 from notifyx_gateway.rest.api.models import ClientConfig
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
+from notifyx_gateway.rest.api.shapes import fields, parts
+from notifyx_gateway.rest.codings import File, file_response, gzipped
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.upstream.identity import Authenticator
@@ -27,9 +33,23 @@ def document_routes(
     """Return the routes of OpenAPI, AsyncAPI, the readable page, the JWK set and the configuration."""
     blueprint = Blueprint("documents", __name__)
     spec = build_openapi(OPERATIONS, settings.base_url)
-    openapi = orjson.dumps(spec)
-    asyncapi = asyncapi_document(settings.base_socket_url)
+    script = files("notifyx_gateway.rest").joinpath("templates", "docs.js").read_bytes()
     release = version("notifyx-gateway")
+
+    # Compressed when somebody asks for the first time: a start does not wait for it.
+    @functools.cache
+    def openapi_file() -> File:
+        return gzipped("application/json", orjson.dumps(spec))
+
+    @functools.cache
+    def asyncapi_file() -> File:
+        return gzipped("application/yaml", asyncapi_document(settings.base_socket_url).encode())
+
+    @functools.cache
+    def docs_file() -> File:
+        server = settings.base_url
+        command = partial(curl, spec=spec, server=server)
+        return pages.document("docs.html", spec=spec, server=server, curl=command, parts=parts, fields=fields)
 
     @blueprint.get("/api/v1/config")
     async def config() -> Response:
@@ -44,15 +64,19 @@ def document_routes(
 
     @blueprint.get("/api/v1/openapi.json")
     async def openapi_json() -> Response:
-        return Response(openapi, content_type="application/json", headers=PUBLIC)
+        return file_response(await asyncio.to_thread(openapi_file), PUBLIC)
 
     @blueprint.get("/api/v1/docs")
     async def docs() -> Response:
-        return pages.render("docs.html", spec=spec, server=settings.base_url)
+        return pages.send(await asyncio.to_thread(docs_file))
+
+    @blueprint.get("/api/v1/docs.js")
+    async def docs_script() -> Response:
+        return Response(script, content_type="text/javascript; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
     @blueprint.get("/api/v1/asyncapi.yaml")
     async def asyncapi_yaml() -> Response:
-        return Response(asyncapi, content_type="application/yaml", headers=PUBLIC)
+        return file_response(await asyncio.to_thread(asyncapi_file), PUBLIC)
 
     @blueprint.get("/.well-known/jwks.json")
     async def jwks() -> Response:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from notifyx_common.errors import NotFound
 from notifyx_common.serving.web import NO_SUCH_PATH, problem_response
+from notifyx_gateway.rest.codings import file_response
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.rest.web_files import WebFiles
 from notifyx_gateway.settings import GatewaySettings
@@ -21,7 +22,7 @@ ADDRESSES = (
 )  # fmt: skip
 """Paths that the client routes itself; a reload or a link to one gets its page."""
 
-FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 """For files whose name contains a hash of their content."""
 
 NONCE = "NOTIFYX_CSP_NONCE"
@@ -68,7 +69,7 @@ def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> B
 
     @blueprint.get("/favicon.svg")
     async def icon() -> Response:
-        return await file("favicon.svg", {"Cache-Control": "public, max-age=3600", "Vary": "Accept-Encoding"})
+        return await file("favicon.svg", {"Cache-Control": "public, max-age=3600"})
 
     @blueprint.app_errorhandler(404)
     async def nowhere(error: HTTPException) -> Response:
@@ -84,11 +85,7 @@ def web_routes(*, files: WebFiles, pages: Pages, settings: GatewaySettings) -> B
         found = build.files.get(name) if build is not None else None
         if found is None:
             raise NotFound("There is no such file.")
-        coding, data = found.choose(request.headers.get("Accept-Encoding", ""))
-        response = Response(data, content_type=found.kind, headers=headers)
-        if coding != "identity":
-            response.headers["Content-Encoding"] = coding
-        return response
+        return file_response(found, headers)
 
     return blueprint
 
