@@ -16,8 +16,8 @@ from notifyx_common.metrics import Metrics
 from notifyx_gateway.upstream.store import Store
 from notifyx_local.postgres import Cluster
 from support.memory_store import MemoryStore
-from support.postgres import create_database, drop_database
-from support.store import TOKEN, running_store, store_settings
+from support.postgres import create_migrated, drop_database
+from support.store import SCHEMA, TOKEN, running_store, store_settings
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -36,7 +36,7 @@ async def store(postgres_of_store: Cluster | None) -> AsyncIterator[Store]:
         if postgres_of_store is None:
             url = (await stack.enter_async_context(MemoryStore())).url
         else:
-            database = await create_database(postgres_of_store)
+            database = await create_migrated(postgres_of_store, SCHEMA)
             stack.push_async_callback(drop_database, postgres_of_store, database)
             url = (await stack.enter_async_context(running_store(store_settings(database, retention_sweep=0.1)))).url
         metrics, clock = Metrics(), SystemClock()

@@ -18,7 +18,7 @@ import pytest
 
 from notifyx_common.contracts.auth import JWKS, SIGN_UP, TOKEN
 from notifyx_local.ports import free_port
-from notifyx_local.postgres import prepare
+from notifyx_local.postgres import Cluster, prepare
 from support.auth import INTERNAL_TOKEN, PASSWORD
 from support.patience import PATIENCE
 from support.postgres import create_database, start
@@ -106,7 +106,8 @@ async def test_a_killed_database_is_503_until_it_is_back(tmp_path: Path) -> None
             await asyncio.to_thread(server.wait, PATIENCE)
 
 
-async def test_replicas_start_at_the_same_instant(database: str, tmp_path: Path) -> None:
+async def test_replicas_start_at_the_same_instant(postgres: Cluster, tmp_path: Path) -> None:
+    database = await create_database(postgres)
     folders = [tmp_path / str(number) for number in range(3)]
     async with contextlib.AsyncExitStack() as stack:
         for folder in folders:

@@ -9,9 +9,18 @@ from contextlib import AsyncExitStack
 import pytest
 
 from notifyx_common.calls.balancer import Endpoint
+from notifyx_local.postgres import Cluster
 from support.phoenix import Channel, PhoenixClient, Refused
+from support.postgres import create_migrated, drop_database
 from support.socket_gateway import Gateway, running_gateway
-from support.store import TOKEN, StoreClient, running_store, store_settings, user
+from support.store import SCHEMA, TOKEN, StoreClient, running_store, store_settings, user
+
+
+@pytest.fixture
+async def database(postgres: Cluster) -> AsyncIterator[str]:
+    url = await create_migrated(postgres, SCHEMA)
+    yield url
+    await drop_database(postgres, url)
 
 
 @pytest.fixture
