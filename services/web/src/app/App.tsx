@@ -2,6 +2,7 @@ import { MantineProvider } from "@mantine/core";
 import { Notifications } from "@mantine/notifications";
 import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
 import { Suspense, useEffect, useMemo } from "react";
+import { Route, Switch } from "wouter";
 import { createApi } from "@/api/client";
 import { fetchInTime, read } from "@/api/http";
 import { Observable } from "@/api/observable";
@@ -15,6 +16,8 @@ import { ServicesContext, useObservable } from "@/context/services";
 import { styleNonce, theme } from "./theme";
 
 const SignInPage = lazyPart(() => import("@/features/account/SignInPage"));
+const ForgotPasswordPage = lazyPart(() => import("@/features/account/ForgotPasswordPage"));
+const ResetPasswordPage = lazyPart(() => import("@/features/account/ResetPasswordPage"));
 const SignedIn = lazyPart(() => import("./SignedIn"));
 
 const queries = new QueryClient({
@@ -73,7 +76,13 @@ function Start() {
   }
   return (
     <ServicesContext value={{ session, api, config: config.data, trouble }}>
-      <Suspense fallback={<Waiting problem="" />}>{state === "signed-out" ? <SignInPage /> : <SignedIn />}</Suspense>
+      <Suspense fallback={<Waiting problem="" />}>
+        <Switch>
+          <Route path="/forgot-password" component={ForgotPasswordPage} />
+          <Route path="/reset-password" component={ResetPasswordPage} />
+          <Route>{state === "signed-out" ? <SignInPage /> : <SignedIn />}</Route>
+        </Switch>
+      </Suspense>
     </ServicesContext>
   );
 }

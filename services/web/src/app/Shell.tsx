@@ -25,6 +25,8 @@ const TopicsPage = offlinePart(() => import("@/features/topics/TopicsPage"));
 const TopicPage = offlinePart(() => import("@/features/feed/TopicPage"));
 const TopicSettingsPage = offlinePart(() => import("@/features/topics/TopicSettingsPage"));
 const AccountPage = offlinePart(() => import("@/features/account/AccountPage"));
+const DetailsPage = offlinePart(() => import("@/features/account/DetailsPage"));
+const ConfirmEmailPage = offlinePart(() => import("@/features/account/ConfirmEmailPage"));
 const SessionsPage = offlinePart(() => import("@/features/account/SessionsPage"));
 const ApiKeysPage = offlinePart(() => import("@/features/account/ApiKeysPage"));
 
@@ -137,6 +139,8 @@ function Content() {
             </Route>
             <Route path="/topics/:name/settings">{({ name }) => <TopicSettingsPage key={name} name={name} />}</Route>
             <Route path="/account" component={AccountPage} />
+            <Route path="/account/details" component={DetailsPage} />
+            <Route path="/confirm-email" component={ConfirmEmailPage} />
             <Route path="/account/keys" component={ApiKeysPage} />
             <Route path="/account/sessions" component={SessionsPage} />
             <Route path="/">

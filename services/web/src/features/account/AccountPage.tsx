@@ -72,6 +72,11 @@ function Profile() {
           <span>{fullTime(user.created_at)}</span>
         </li>
       </ul>
+      <div>
+        <Button component={Link} href="/account/details" size="xs" variant="default">
+          Change name, email or password
+        </Button>
+      </div>
       {!user.email_verified && (
         <>
           <p className={classes.hint}>

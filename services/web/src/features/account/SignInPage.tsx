@@ -1,16 +1,12 @@
-import { Alert, Anchor, Button, Paper, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
+import { Alert, Anchor, Button, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
 import { type FormEvent, useState } from "react";
 import { Link, Redirect, useLocation } from "wouter";
-import { ApiError, sentence } from "@/api/errors";
-import { fetchInTime, read } from "@/api/http";
-import type { SignedUp } from "@/api/schema";
-import { Brand } from "@/components/Brand";
 import { notify } from "@/components/notify";
 import { NO_ANSWER, useSlow } from "@/components/useSlow";
 import { useObservable, useServices } from "@/context/services";
-import classes from "./SignInPage.module.css";
-
-const LEAST_PASSWORD = 8;
+import { EntryPage } from "./EntryPage";
+import { LEAST_PASSWORD, MOST_PASSWORD, signUp } from "./entry";
+import { problemsOf } from "./problems";
 
 /** Sign in, or sign up at /sign-up: every other address asks to sign in first and is kept for afterwards. */
 export default function SignInPage() {
@@ -19,19 +15,13 @@ export default function SignInPage() {
   const signingUp = location === "/sign-up";
   if (signingUp && !config.sign_up) return <Redirect to="/sign-in" replace />;
   return (
-    <main className={classes.page}>
-      <Stack gap="lg" className={classes.column}>
-        <Brand />
-        <Paper withBorder p="xl" radius="lg">
-          <Form key={location} signingUp={signingUp} />
-        </Paper>
-        <Aside signingUp={signingUp} />
-      </Stack>
-    </main>
+    <EntryPage aside={<Aside signingUp={signingUp} />}>
+      <Form key={location} signingUp={signingUp} confirming={location === "/confirm-email"} />
+    </EntryPage>
   );
 }
 
-function Form({ signingUp }: { signingUp: boolean }) {
+function Form({ signingUp, confirming }: { signingUp: boolean; confirming: boolean }) {
   const { session } = useServices();
   const ended = useObservable(session.ended);
   const [email, setEmail] = useState("");
@@ -40,9 +30,7 @@ function Form({ signingUp }: { signingUp: boolean }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const slow = useSlow(busy);
-  const wrong = (field: string) =>
-    error instanceof ApiError ? error.fields.find((one) => one.field === field)?.reason : undefined;
-  const general = error !== null && !(error instanceof ApiError && error.fields.length > 0) ? sentence(error) : "";
+  const wrong = problemsOf(error, signingUp ? ["name", "email", "password"] : ["email", "password"]);
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
@@ -65,9 +53,12 @@ function Form({ signingUp }: { signingUp: boolean }) {
           {signingUp ? "Create your account" : "Sign in"}
         </Title>
         {ended !== "" && error === null && <Alert color="gray">{ended}</Alert>}
-        {general !== "" && (
+        {confirming && error === null && (
+          <Alert color="gray">Sign in as before to confirm the new address of your account.</Alert>
+        )}
+        {wrong.general !== "" && (
           <Alert color="red" role="alert">
-            {general}
+            {wrong.general}
           </Alert>
         )}
         {signingUp && (
@@ -79,7 +70,7 @@ function Form({ signingUp }: { signingUp: boolean }) {
             maxLength={200}
             value={name}
             onChange={(event) => setName(event.currentTarget.value)}
-            error={wrong("name")}
+            error={wrong.of("name")}
           />
         )}
         <TextInput
@@ -91,7 +82,7 @@ function Form({ signingUp }: { signingUp: boolean }) {
           autoFocus={!signingUp}
           value={email}
           onChange={(event) => setEmail(event.currentTarget.value)}
-          error={wrong("email")}
+          error={wrong.of("email")}
         />
         <PasswordInput
           label="Password"
@@ -99,11 +90,11 @@ function Form({ signingUp }: { signingUp: boolean }) {
           required
           withAsterisk={false}
           minLength={signingUp ? LEAST_PASSWORD : undefined}
-          maxLength={256}
+          maxLength={MOST_PASSWORD}
           autoComplete={signingUp ? "new-password" : "current-password"}
           value={password}
           onChange={(event) => setPassword(event.currentTarget.value)}
-          error={wrong("password")}
+          error={wrong.of("password")}
         />
         {slow && (
           <Text size="sm" c="dimmed" role="status">
@@ -113,6 +104,13 @@ function Form({ signingUp }: { signingUp: boolean }) {
         <Button type="submit" loading={busy} fullWidth>
           {signingUp ? "Create account" : "Sign in"}
         </Button>
+        {!signingUp && (
+          <Text ta="center" size="sm">
+            <Anchor component={Link} href="/forgot-password" inherit td="underline">
+              Forgot your password?
+            </Anchor>
+          </Text>
+        )}
       </Stack>
     </form>
   );
@@ -145,10 +143,4 @@ function Aside({ signingUp }: { signingUp: boolean }) {
       </Anchor>
     </Text>
   );
-}
-
-async function signUp(body: { email: string; password: string; name: string }): Promise<SignedUp> {
-  const headers = { "Content-Type": "application/json" };
-  const request = new Request("/api/v1/users", { method: "POST", headers, body: JSON.stringify(body) });
-  return (await read(await fetchInTime(request))) as SignedUp;
 }

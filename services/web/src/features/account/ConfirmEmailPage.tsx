@@ -1,0 +1,62 @@
+import { Alert, Button } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { useState } from "react";
+import { Link } from "wouter";
+import { data } from "@/api/client";
+import { sentence } from "@/api/errors";
+import { useChanged } from "@/context/queries";
+import { useServices } from "@/context/services";
+import classes from "@/features/topics/TopicSettings.module.css";
+import { AccountPart } from "./AccountPart";
+import { takeToken } from "./entry";
+
+/** Gives the account the address whose mailbox got this link. */
+export default function ConfirmEmailPage() {
+  const { api, session } = useServices();
+  const changed = useChanged();
+  const [token] = useState(takeToken);
+  const confirm = useMutation({
+    mutationFn: () => data(api.POST("/api/v1/me/email/confirm", { body: { token } })),
+    onSuccess: async () => {
+      // The access token says the old address; nothing is lost where it is renewed later.
+      await session.renew().catch(() => undefined);
+      await Promise.all([changed("me"), changed("email")]);
+    },
+  });
+  return (
+    <AccountPart title="Confirm your new address">
+      <section className={classes.section}>
+        {confirm.isSuccess && (
+          <Alert color="teal" role="status">
+            The address of your account is {confirm.data.email} now. You sign in with it from now on.
+          </Alert>
+        )}
+        {confirm.error !== null && (
+          <Alert color="red" role="alert">
+            {sentence(confirm.error)}
+          </Alert>
+        )}
+        {token === "" && !confirm.isSuccess && (
+          <p className={classes.hint}>This link is not complete. Open the whole link from the mail.</p>
+        )}
+        {token !== "" && !confirm.isSuccess && (
+          <>
+            <p className={classes.hint}>
+              The address to which the mail with this link was sent takes the place of the one that your account has.
+            </p>
+            <div>
+              <Button size="xs" loading={confirm.isPending} onClick={() => confirm.mutate()}>
+                Use this address
+              </Button>
+            </div>
+          </>
+        )}
+        <div>
+          <Button size="xs" variant="default" component={Link} href="/account/details">
+            Name, email and password
+          </Button>
+        </div>
+      </section>
+    </AccountPart>
+  );
+}

@@ -1,0 +1,213 @@
+import { Alert, Badge, Button, PasswordInput, TextInput } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { type FormEvent, type ReactNode, useState } from "react";
+import { data } from "@/api/client";
+import { notify } from "@/components/notify";
+import { useChanged } from "@/context/queries";
+import { useOwn, useServices } from "@/context/services";
+import classes from "@/features/topics/TopicSettings.module.css";
+import { AccountPart } from "./AccountPart";
+import { LEAST_PASSWORD, MOST_PASSWORD } from "./entry";
+import { problemsOf } from "./problems";
+
+/** What a user changes of the account. */
+export default function DetailsPage() {
+  return (
+    <AccountPart title="Name, email and password">
+      <Name />
+      <Email />
+      <Password />
+    </AccountPart>
+  );
+}
+
+function Name() {
+  const { user } = useOwn();
+  const { api, session } = useServices();
+  const changed = useChanged();
+  const [name, setName] = useState(user.name);
+  const save = useMutation({
+    mutationFn: () => data(api.PATCH("/api/v1/me", { body: { name: name.trim() } })),
+    onSuccess: async () => {
+      // What is published from now on has the new name; where that fails, once the access token is renewed.
+      await session.renew().catch(() => undefined);
+      await changed("me");
+      notify("Your name is changed.");
+    },
+  });
+  const wrong = problemsOf(save.error, ["name"]);
+  return (
+    <Form
+      title="Name"
+      action="Change name"
+      general={wrong.general}
+      busy={save.isPending}
+      onSubmit={() => save.mutate()}
+    >
+      <TextInput
+        label="Name"
+        description="What others see beside what you publish"
+        autoComplete="name"
+        maxLength={200}
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+        error={wrong.of("name")}
+      />
+    </Form>
+  );
+}
+
+function Email() {
+  const { user } = useOwn();
+  const { api, config } = useServices();
+  const [email, setEmail] = useState("");
+  const [password, setPassword] = useState("");
+  const [asked, setAsked] = useState("");
+  const change = useMutation({
+    mutationFn: () => api.PUT("/api/v1/me/email", { body: { email: email.trim(), password } }),
+    onSuccess: () => {
+      setAsked(email.trim());
+      setEmail("");
+      setPassword("");
+    },
+  });
+  const wrong = problemsOf(change.error, ["email", "password"]);
+  return (
+    <Form
+      title="Email"
+      action="Change email"
+      general={wrong.general}
+      busy={change.isPending}
+      disabled={!config.email}
+      onSubmit={() => change.mutate()}
+    >
+      <p className={classes.hint}>
+        {user.email}{" "}
+        <Badge size="xs" variant="default">
+          {user.email_verified ? "Verified" : "Not verified"}
+        </Badge>
+      </p>
+      <p className={classes.hint}>
+        {config.email
+          ? "The new address gets a mail with a link. Yours changes once you open the link, signed in, and confirm."
+          : "This deployment does not send email at present, so a new address cannot be confirmed."}
+      </p>
+      {asked !== "" && (
+        <Alert color="teal" role="status">
+          A mail is on its way to {asked}. Until its link is confirmed, your address stays {user.email}.
+        </Alert>
+      )}
+      <TextInput
+        label="New email"
+        type="email"
+        required
+        withAsterisk={false}
+        autoComplete="email"
+        maxLength={254}
+        disabled={!config.email}
+        value={email}
+        onChange={(event) => setEmail(event.currentTarget.value)}
+        error={wrong.of("email")}
+      />
+      <CurrentPassword value={password} disabled={!config.email} onChange={setPassword} error={wrong.of("password")} />
+    </Form>
+  );
+}
+
+function Password() {
+  const { user } = useOwn();
+  const { api } = useServices();
+  const [current, setCurrent] = useState("");
+  const [password, setPassword] = useState("");
+  const save = useMutation({
+    mutationFn: () => api.PUT("/api/v1/me/password", { body: { current_password: current, new_password: password } }),
+    onSuccess: () => {
+      setCurrent("");
+      setPassword("");
+      notify("Your password is changed. Your other devices are signed out.");
+    },
+  });
+  const wrong = problemsOf(save.error, ["current_password", "new_password"]);
+  return (
+    <Form
+      title="Password"
+      action="Change password"
+      general={wrong.general}
+      busy={save.isPending}
+      onSubmit={() => save.mutate()}
+    >
+      <p className={classes.hint}>You stay signed in here; your other devices are signed out. API keys go on.</p>
+      {/* Password managers store the new one for this account. */}
+      <input type="email" autoComplete="username" value={user.email} readOnly hidden />
+      <CurrentPassword value={current} onChange={setCurrent} error={wrong.of("current_password")} />
+      <PasswordInput
+        label="New password"
+        description={`At least ${LEAST_PASSWORD} characters`}
+        required
+        withAsterisk={false}
+        minLength={LEAST_PASSWORD}
+        maxLength={MOST_PASSWORD}
+        autoComplete="new-password"
+        value={password}
+        onChange={(event) => setPassword(event.currentTarget.value)}
+        error={wrong.of("new_password")}
+      />
+    </Form>
+  );
+}
+
+interface CurrentProps {
+  value: string;
+  onChange: (value: string) => void;
+  error: string | undefined;
+  disabled?: boolean;
+}
+
+function CurrentPassword({ value, onChange, error, disabled = false }: CurrentProps) {
+  return (
+    <PasswordInput
+      label="Current password"
+      required
+      withAsterisk={false}
+      maxLength={MOST_PASSWORD}
+      autoComplete="current-password"
+      disabled={disabled}
+      value={value}
+      onChange={(event) => onChange(event.currentTarget.value)}
+      error={error}
+    />
+  );
+}
+
+interface FormProps {
+  title: string;
+  action: string;
+  general: string;
+  busy: boolean;
+  disabled?: boolean;
+  onSubmit: () => void;
+  children: ReactNode;
+}
+
+function Form({ title, action, general, busy, disabled = false, onSubmit, children }: FormProps) {
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    onSubmit();
+  };
+  return (
+    <form className={classes.section} onSubmit={submit} aria-label={title}>
+      <h2>{title}</h2>
+      {children}
+      {general !== "" && (
+        <Alert color="red" role="alert">
+          {general}
+        </Alert>
+      )}
+      <div>
+        <Button type="submit" size="xs" loading={busy} disabled={disabled}>
+          {action}
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,100 @@
+import { Alert, Anchor, Button, Checkbox, PasswordInput, Stack, Text, Title } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { useState } from "react";
+import { Link } from "wouter";
+import { EntryPage } from "./EntryPage";
+import { LEAST_PASSWORD, MOST_PASSWORD, resetPassword, takeToken } from "./entry";
+import { BackToSignIn } from "./ForgotPasswordPage";
+import { problemsOf } from "./problems";
+
+/** Sets a new password with the link from a mail. */
+export default function ResetPasswordPage() {
+  const [token] = useState(takeToken);
+  const [password, setPassword] = useState("");
+  const [everything, setEverything] = useState(false);
+  const set = useMutation({
+    mutationFn: () => resetPassword({ token, new_password: password, end_credentials: everything }),
+  });
+  const wrong = problemsOf(set.error, ["new_password"]);
+  if (set.isSuccess) return <Done />;
+  if (token === "") return <Incomplete />;
+  return (
+    <EntryPage aside={<BackToSignIn />}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          set.mutate();
+        }}
+      >
+        <Stack gap="md">
+          <Title order={1} size="h3">
+            Choose a new password
+          </Title>
+          <Text size="sm">Every device that is signed in to your account is then signed out.</Text>
+          {wrong.general !== "" && (
+            <Alert color="red" role="alert">
+              {wrong.general}{" "}
+              <Anchor component={Link} href="/forgot-password" inherit td="underline">
+                Have another mail sent
+              </Anchor>
+            </Alert>
+          )}
+          <PasswordInput
+            label="New password"
+            description={`At least ${LEAST_PASSWORD} characters`}
+            required
+            withAsterisk={false}
+            autoFocus
+            minLength={LEAST_PASSWORD}
+            maxLength={MOST_PASSWORD}
+            autoComplete="new-password"
+            value={password}
+            onChange={(event) => setPassword(event.currentTarget.value)}
+            error={wrong.of("new_password")}
+          />
+          <Checkbox
+            label="Delete my API keys and webhooks too"
+            description="In case somebody else knew your password. Programs that use them are then refused."
+            checked={everything}
+            onChange={(event) => setEverything(event.currentTarget.checked)}
+          />
+          <Button type="submit" loading={set.isPending} fullWidth>
+            Set the password
+          </Button>
+        </Stack>
+      </form>
+    </EntryPage>
+  );
+}
+
+function Done() {
+  return (
+    <EntryPage>
+      <Stack gap="md" role="status">
+        <Title order={1} size="h3">
+          Your password is set
+        </Title>
+        <Text size="sm">Sign in with it on each of your devices.</Text>
+        <Button component={Link} href="/sign-in" fullWidth>
+          Sign in
+        </Button>
+      </Stack>
+    </EntryPage>
+  );
+}
+
+function Incomplete() {
+  return (
+    <EntryPage aside={<BackToSignIn />}>
+      <Stack gap="md">
+        <Title order={1} size="h3">
+          This link is not complete
+        </Title>
+        <Text size="sm">Open the whole link from the mail, or have another mail sent.</Text>
+        <Button component={Link} href="/forgot-password" variant="default" fullWidth>
+          Have another mail sent
+        </Button>
+      </Stack>
+    </EntryPage>
+  );
+}

@@ -1,0 +1,31 @@
+/** Calls without a session, for who is not signed in. */
+import { fetchInTime, read } from "@/api/http";
+import type { NewPassword, SignedUp } from "@/api/types";
+
+export const LEAST_PASSWORD = 8;
+export const MOST_PASSWORD = 256;
+
+export async function signUp(body: { email: string; password: string; name: string }): Promise<SignedUp> {
+  return (await post("/api/v1/users", body)) as SignedUp;
+}
+
+/** Have a link mailed that sets a new password; the answer does not tell whether there is such an account. */
+export async function requestPasswordReset(email: string): Promise<void> {
+  await post("/api/v1/password-resets", { email });
+}
+
+export async function resetPassword(body: NewPassword): Promise<void> {
+  await post("/api/v1/password-resets/complete", body);
+}
+
+/** The secret of the link that opened this page. It is behind the `#`, so that no server sees it, and leaves no trace. */
+export function takeToken(): string {
+  const token = window.location.hash.slice(1);
+  if (token !== "") window.history.replaceState(window.history.state, "", window.location.pathname);
+  return token;
+}
+
+async function post(path: string, body: object): Promise<unknown> {
+  const headers = { "Content-Type": "application/json" };
+  return read(await fetchInTime(new Request(path, { method: "POST", headers, body: JSON.stringify(body) })));
+}
