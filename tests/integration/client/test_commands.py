@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from notifyx.cli.exits import Exit
@@ -94,6 +97,54 @@ async def test_api_keys_are_made_and_deleted(shell: Shell) -> None:
     assert made["key"] not in listed
     assert await shell.json("api-keys", "delete", made["id"]) == {"id": made["id"], "result": "deleted"}
     await shell.run("api-keys", "delete", made["id"], code=Exit.REFUSED)
+
+
+async def test_an_account_changes_and_a_forgotten_password_is_set(
+    shell: Shell, platform: Platform, tmp_path: Path
+) -> None:
+    user = await shell.json("account", "show")
+    email = user["email"]
+    assert f"{email} (not verified)" in (await shell.run("account", "show")).out
+    assert (await shell.json("account", "set-name", "Ada Lovelace"))["name"] == "Ada Lovelace"
+    assert (await shell.json("account", "show"))["name"] == "Ada Lovelace"
+    other = Shell(shell.url, tmp_path / "other")
+    await other.run("login", "--email", email, "--password-stdin", stdin=f"{PASSWORD}\n")
+    refused = await shell.run("account", "set-password", "-o", "json", stdin="wrong\na new password\n", code=1)
+    assert refused.error["code"] == "wrong_password"
+    await shell.run("account", "set-password", stdin=f"{PASSWORD}\n", code=Exit.USAGE)
+    await shell.run("account", "set-password", stdin=f"{PASSWORD}\na second long one\n")
+    await shell.run("account", "show")
+    await other.run("account", "show", code=Exit.NOT_LOGGED_IN)
+    refused = await shell.run("account", "set-email", f"new.{email}", "-o", "json", stdin="wrong\n", code=1)
+    assert refused.error["code"] == "wrong_password"
+    assert not (await shell.json("account", "set-email", f"new.{email}", stdin="a second long one\n"))["changed"]
+    await shell.run("reset-password", code=Exit.USAGE)
+    assert "If there is an account" in (await shell.run("reset-password", "--email", "nobody@example.com")).out
+    await shell.run("reset-password", "--email", email)
+    link = await link_in_mail(platform, email, "Set a new password")
+    ended = await shell.run("reset-password", "--link", stdin=f"{link}\na third long one\n")
+    assert ended.out == "Your password is set. Log in with it: notifyx login.\n"
+    await shell.run("account", "show", code=Exit.NOT_LOGGED_IN)
+    await shell.run("reset-password", "--link", stdin=f"{link}\na third long one\n", code=Exit.REFUSED)
+    await shell.run("login", "--email", email, "--password-stdin", stdin="a third long one\n")
+    assert (await shell.json("account", "show"))["email_verified"]
+
+
+async def link_in_mail(platform: Platform, recipient: str, subject: str) -> str:
+    """The link in a mail, once it is in the local mailbox."""
+    async with aiohttp.ClientSession() as session:
+
+        async def read(path: str) -> Any:
+            async with session.get(f"{platform.mailbox}/api/messages{path}") as response:
+                return await response.json()
+
+        async def found() -> list[str]:
+            return [one["id"] for one in await read("") if (one["recipients"], one["subject"]) == (recipient, subject)]
+
+        [mail] = await until(found, f"{recipient} gets '{subject}'")
+        match = re.search(r"https?://\S+#\S+", (await read(f"/{mail}"))["text"])
+        assert match is not None
+        return match[0]
 
 
 async def test_sessions_are_listed_and_ended(shell: Shell, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ class Auth:
             return await verification.claim(wanted.email, lifetime, self.clock.now())
 
     async def verify(self, wanted: VerifyRequest) -> UserView:
-        """Use a verification token. Raises :class:`InvalidGrant`, :class:`WrongPassword`, :class:`WeakPassword`."""
+        """Use a verification token. Raises :class:`InvalidLink`, :class:`WrongPassword`, :class:`WeakPassword`."""
         password, new_password = (
             None if secret is None else secret.get_secret_value() for secret in (wanted.password, wanted.new_password)
         )

@@ -1,4 +1,4 @@
-"""The caller's own account: API keys, sessions, the export of all data, and its deletion."""
+"""The caller's own account: name, address, password, API keys, sessions, the export of all data, and deletion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
 from notifyx.errors import AnswerLost
-from notifyx.models import ApiKeys, CreatedKey, EndedSessions, KeyInfo, Scope, SessionInfo, Sessions
+from notifyx.models import ApiKeys, CreatedKey, EndedSessions, KeyInfo, Scope, SessionInfo, Sessions, User
 from notifyx.transport import parse_answer
 
 _COMPLETE = b'"complete":true}'
@@ -18,8 +18,8 @@ _COMPLETE = b'"complete":true}'
 class Send(Protocol):
     """Sends one call of the API, and returns its answer."""
 
-    async def __call__(self, method: str, path: str, *, repeatable: bool = False, **request: Any) -> Any:
-        """``repeatable``: the call may be sent again after an answer was lost."""
+    async def __call__(self, method: str, path: str, *, repeatable: bool | None = None, **request: Any) -> Any:
+        """``repeatable``: the call may be sent again after an answer was lost; by default GET and PUT may."""
         ...
 
 
@@ -28,6 +28,19 @@ class Account:
 
     def __init__(self, send: Send) -> None:
         self._send = send
+
+    async def set_name(self, name: str) -> User:
+        """Change the name that others see."""
+        return parse_answer(User, await self._send("PATCH", "/me", json={"name": name}, repeatable=True))
+
+    async def set_email(self, email: str, password: str) -> None:
+        """Have a link mailed to a new address; the address changes once the link is opened and confirmed."""
+        await self._send("PUT", "/me/email", json={"email": email, "password": password}, repeatable=False)
+
+    async def set_password(self, current: str, new: str) -> None:
+        """Change the password; the other sessions end."""
+        body = {"current_password": current, "new_password": new}
+        await self._send("PUT", "/me/password", json=body, repeatable=False)
 
     async def api_keys(self) -> Sequence[KeyInfo]:
         """Return the caller's API keys, newest first."""

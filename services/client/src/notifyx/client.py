@@ -128,13 +128,25 @@ class Client:
         body = {"email": email, "password": password, "name": name}
         return parse_answer(NewUser, await self._open.call("POST", f"{API}/users", json=body))
 
+    async def request_password_reset(self, email: str) -> None:
+        """Have a link mailed that sets a new password, if there is an account with this address."""
+        await self._open.call("POST", f"{API}/password-resets", json={"email": email})
+
+    async def reset_password(self, token: str, new_password: str, *, end_credentials: bool = False) -> None:
+        """Set a new password with the token of a mailed link; every session ends.
+
+        ``end_credentials`` deletes the account's API keys and webhooks too.
+        """
+        body = {"token": token, "new_password": new_password, "end_credentials": end_credentials}
+        await self._open.call("POST", f"{API}/password-resets/complete", json=body)
+
     async def me(self) -> User:
         """Return the caller."""
         return parse_answer(User, await self._call("GET", "/me"))
 
     @property
     def account(self) -> Account:
-        """The caller's own account: API keys, sessions, the export of all data, and its deletion."""
+        """The caller's own account: name, address, password, API keys, sessions, the export of all data, and deletion."""
         return Account(self._call)
 
     async def email_state(self) -> EmailState:
@@ -379,8 +391,8 @@ class Client:
     def _token_source(self) -> TokenSource:
         return self._tokens if self._tokens is not None else NoToken()
 
-    async def _call(self, method: str, path: str, *, repeatable: bool = False, **request: Any) -> Any:
-        safe = (repeatable or method in ("GET", "PUT")) and "into" not in request
+    async def _call(self, method: str, path: str, *, repeatable: bool | None = None, **request: Any) -> Any:
+        safe = (method in ("GET", "PUT") if repeatable is None else repeatable) and "into" not in request
         return await self._open.call(method, f"{API}{path}", tokens=self._token_source, repeatable=safe, **request)
 
     async def _publish(self, path: str, message: Message) -> Published:

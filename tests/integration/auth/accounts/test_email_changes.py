@@ -33,7 +33,7 @@ async def test_an_address_counts_once_it_is_confirmed_by_its_own_account(databas
         token = pending.data["token"]
         assert not await EmailChange.exists(hash=token), "only its digest is stored"
         foreign = await confirm(auth, mallory, token)
-        assert (foreign.status, foreign.data["code"]) == (400, "invalid_grant")
+        assert (foreign.status, foreign.data["code"]) == (400, "invalid_link")
         reset = (await auth.call("POST", "/password-resets", {"email": "ada@example.org"})).data["token"]
         verify = (await auth.call("POST", "/me/verification", as_=ada)).data["token"]
         answers = await asyncio.gather(*(confirm(auth, ada, token) for _ in range(3)))

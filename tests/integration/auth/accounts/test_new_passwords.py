@@ -40,7 +40,7 @@ async def test_a_link_sets_a_password_once_and_ends_what_the_old_one_began(datab
         assert (await use(auth, token, "short")).status == 400
         answers = await asyncio.gather(*(use(auth, token) for _ in range(3)))
         assert sorted(answer.status for answer in answers) == [200, 400, 400]
-        assert {answer.data["code"] for answer in answers if answer.status == 400} == {"invalid_grant"}
+        assert {answer.data["code"] for answer in answers if answer.status == 400} == {"invalid_link"}
         assert (await auth.refresh(other.data["refresh_token"])).status == 400
         assert await Device.all().count() == 0
         assert (await auth.sign_in()).status == 400
@@ -56,11 +56,11 @@ async def test_a_link_ends_by_time_by_a_newer_one_and_by_any_new_password(databa
         await auth.sign_up("bob@example.org")
         late = await link(auth)
         auth.clock.move(minutes=60)
-        assert (await use(auth, late)).data["code"] == "invalid_grant"
+        assert (await use(auth, late)).data["code"] == "invalid_link"
         first = await link(auth)
         assert (await auth.call("POST", "/password-resets", {"email": ADA})).status == 429, "the first one stays"
         second = await link(auth)
-        assert (await use(auth, first)).data["code"] == "invalid_grant"
+        assert (await use(auth, first)).data["code"] == "invalid_link"
         change = {"current_password": PASSWORD, "new_password": NEW}
         assert (await auth.call("PUT", "/me/password", change, as_=ada)).status == 200
         for gone in (second, "", "x", "é\0"):

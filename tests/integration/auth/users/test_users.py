@@ -111,7 +111,7 @@ async def test_an_email_is_verified_once_by_its_newest_token(database: str) -> N
         auth.clock.move(minutes=2)
         second = await auth.call("POST", "/me/verification", as_=ada)
         replaced = await auth.call("POST", "/verify", {"token": first.data["token"], "password": PASSWORD})
-        assert (replaced.status, replaced.data["code"]) == (400, "invalid_grant")
+        assert (replaced.status, replaced.data["code"]) == (400, "invalid_link")
         spend = {"token": second.data["token"], "password": PASSWORD}
         answers = await asyncio.gather(*(auth.call("POST", "/verify", spend) for _ in range(4)))
         assert sorted(answer.status for answer in answers) == [200, 400, 400, 400]

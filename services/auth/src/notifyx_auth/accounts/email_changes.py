@@ -19,7 +19,7 @@ from notifyx_auth.accounts.links import (
     require_user,
 )
 from notifyx_auth.base.credential_changes import Change, ChangeLog
-from notifyx_auth.base.errors import EmailTaken, InvalidGrant
+from notifyx_auth.base.errors import EmailTaken, InvalidLink
 from notifyx_auth.base.models import EmailChange, User, Verification
 from notifyx_auth.base.secret_formats import digest, email_key, new_secret
 from notifyx_auth.sessions import sessions
@@ -77,7 +77,7 @@ async def request(
 async def confirm(caller: Principal, token: str, *, managed: str, changes: ChangeLog, now: datetime) -> ChangedEmail:
     """Spend ``token``: its address is that of ``caller``, and verified. Links to the old one end.
 
-    Raises :class:`InvalidGrant` and :class:`EmailTaken`, which does not spend the token, and :class:`Forbidden`.
+    Raises :class:`InvalidLink` and :class:`EmailTaken`, which does not spend the token, and :class:`Forbidden`.
     """
     require_user(caller)
     found = await by_id(caller.id)
@@ -87,7 +87,7 @@ async def confirm(caller: Principal, token: str, *, managed: str, changes: Chang
             user = await lock(found.id)
             row = await EmailChange.get_or_none(user=user, hash=digest(token), expires_at__gt=now)
             if row is None:
-                raise InvalidGrant(
+                raise InvalidLink(
                     "This link is not valid (any more), or is for another account than the one that you are signed "
                     "in with. Ask for a new mail."
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from notifyx_auth.base.errors import InvalidGrant, ManagedAccount
+from notifyx_auth.base.errors import InvalidLink, ManagedAccount
 from notifyx_auth.base.models import EmailChange, PasswordReset, User, Verification
 from notifyx_auth.base.secret_formats import email_key
 from notifyx_common.errors import Forbidden, TooManyRequests
@@ -47,6 +47,6 @@ def require_own(email: str, managed: str) -> None:
         )
 
 
-def invalid_link() -> InvalidGrant:
+def invalid_link() -> InvalidLink:
     """Return the error of a link that is wrong, used, replaced or expired."""
-    return InvalidGrant("This link is not valid (any more). Ask for a new mail.")
+    return InvalidLink("This link is not valid (any more). Ask for a new mail.")

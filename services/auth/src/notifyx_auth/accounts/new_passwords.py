@@ -84,7 +84,7 @@ async def reset(
 ) -> User:
     """Spend ``token``: its user has the new password, and has proved the address.
 
-    Raises :class:`InvalidGrant` and :class:`WeakPassword`; the latter does not spend the token.
+    Raises :class:`InvalidLink` and :class:`WeakPassword`; the latter does not spend the token.
     """
     found = await User.get_or_none(password_reset__hash=digest(token), password_reset__expires_at__gt=now)
     if found is None:

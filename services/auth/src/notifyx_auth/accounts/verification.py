@@ -64,7 +64,7 @@ async def verify(
 ) -> User:
     """Spend ``token``: the email of its user is verified, and the password proved or set.
 
-    Raises :class:`InvalidGrant`, :class:`WrongPassword` and :class:`WeakPassword`; the last two do not spend the token.
+    Raises :class:`InvalidLink`, :class:`WrongPassword` and :class:`WeakPassword`; the last two do not spend the token.
     """
     # Hashing takes long: no row is locked meanwhile.
     user = await User.get_or_none(verification__hash=digest(token), verification__expires_at__gt=now)

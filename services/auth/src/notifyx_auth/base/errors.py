@@ -13,9 +13,15 @@ from notifyx_common.errors import (
 
 
 class InvalidGrant(InvalidRequest):
-    """The password, refresh token or verification token is wrong, used, revoked or expired."""
+    """The password or refresh token is wrong, used, revoked or expired."""
 
     code = "invalid_grant"
+
+
+class InvalidLink(InvalidRequest):
+    """The token of a link in a mail is wrong, used, replaced or expired, or is another account's."""
+
+    code = "invalid_link"
 
 
 class WrongPassword(InvalidRequest):

@@ -13,6 +13,7 @@ import typer
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer
+from notifyx.cli.prompts import first_line, hidden, prompt
 from notifyx.cli.session import client, run
 from notifyx.client import Client
 from notifyx.credentials import ApiKey
@@ -43,7 +44,7 @@ def login(
         if api_key:
             user = await _with_key(url, _read_key())
         else:
-            given = email or _prompt("Email")
+            given = email or prompt("Email", "--email")
             user = await _with_password(url, given, read_password(password_stdin, twice=sign_up), sign_up, name)
         if os.environ.get("NOTIFYX_TOKEN") or (os.environ.get("NOTIFYX_API_KEY") and not api_key):
             writer.remark("NOTIFYX_TOKEN or NOTIFYX_API_KEY is set, and is used instead of this login.")
@@ -126,7 +127,7 @@ async def _revoke(notifyx: Client, tokens: Tokens) -> None:
 
 
 def _read_key() -> str:
-    key = os.environ.get("NOTIFYX_API_KEY", "").strip() or _hidden("API key")
+    key = os.environ.get("NOTIFYX_API_KEY", "").strip() or hidden("API key")
     if not key.startswith("nfx_") or not key.isascii() or not key.isprintable():
         raise UsageProblem("This is no API key: they begin with nfx_.")
     return key
@@ -135,27 +136,8 @@ def _read_key() -> str:
 def read_password(from_stdin: bool, *, twice: bool = False) -> str:
     """Return a password, from standard input or asked for without echo. Raises :class:`UsageProblem`."""
     if from_stdin:
-        return _first_line("password")
-    password = _hidden("Password")
-    if twice and sys.stdin.isatty() and password != _hidden("Password again"):
+        return first_line("password")
+    password = hidden("Password")
+    if twice and sys.stdin.isatty() and password != hidden("Password again"):
         raise UsageProblem("The two passwords differ.")
     return password
-
-
-def _prompt(what: str) -> str:
-    if not sys.stdin.isatty():
-        raise UsageProblem(f"Give --{what.lower()}; there is no terminal to ask at.")
-    return str(typer.prompt(what, err=True)).strip()
-
-
-def _hidden(what: str) -> str:
-    if not sys.stdin.isatty():
-        return _first_line(what.lower())
-    return str(typer.prompt(what, hide_input=True, err=True))
-
-
-def _first_line(what: str) -> str:
-    line = sys.stdin.readline().rstrip("\r\n")
-    if not line:
-        raise UsageProblem(f"There is no {what} on standard input.")
-    return line

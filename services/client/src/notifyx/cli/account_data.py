@@ -19,8 +19,6 @@ from notifyx.cli.output import Writer
 from notifyx.cli.session import client, run
 from notifyx.token_file import FileStore, default_path
 
-app = typer.Typer(no_args_is_help=True, help="Your account: export all your data, delete it.")
-
 
 class FateChoice(StrEnum):
     """What becomes of the topics that one manages alone."""
@@ -29,7 +27,6 @@ class FateChoice(StrEnum):
     keep = "keep"
 
 
-@app.command()
 def export(
     file: Annotated[Path, typer.Argument(help="Where to write the JSON (- : standard output); you alone can read it.")],
     url: Url = DEFAULT_URL,
@@ -49,7 +46,6 @@ def export(
     run(output, work)
 
 
-@app.command()
 def delete(
     topics: Annotated[
         FateChoice | None,

@@ -16,12 +16,24 @@ from notifyx.cli import (
     follow,
     hooks,
     inbox,
+    own_account,
     publish,
     sessions,
     status,
     topics,
 )
 from notifyx.cli.plugins import PluggableGroup
+
+account_app = typer.Typer(no_args_is_help=True, help="Your account: name, email, password, all your data, its end.")
+for command in (
+    own_account.show,
+    own_account.set_name,
+    own_account.set_email,
+    own_account.set_password,
+    account_data.export,
+    account_data.delete,
+):
+    account_app.command()(command)
 
 app = typer.Typer(
     cls=PluggableGroup,
@@ -34,7 +46,8 @@ app.command()(account.login)
 app.command()(account.logout)
 app.add_typer(topics.app, name="topics")
 app.add_typer(hooks.app, name="hooks")
-app.add_typer(account_data.app, name="account")
+app.add_typer(account_app, name="account")
+app.command()(own_account.reset_password)
 app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(sessions.app, name="sessions")
 app.command()(publish.publish)

@@ -1,20 +1,18 @@
 import { Alert, Button } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { useState } from "react";
-import { Link } from "wouter";
 import { data } from "@/api/client";
 import { sentence } from "@/api/errors";
 import { useChanged } from "@/context/queries";
 import { useServices } from "@/context/services";
 import classes from "@/features/topics/TopicSettings.module.css";
 import { AccountPart } from "./AccountPart";
-import { takeToken } from "./entry";
+import { useLinkToken } from "./useLinkToken";
 
 /** Gives the account the address whose mailbox got this link. */
 export default function ConfirmEmailPage() {
   const { api, session } = useServices();
   const changed = useChanged();
-  const [token] = useState(takeToken);
+  const token = useLinkToken();
   const confirm = useMutation({
     mutationFn: () => data(api.POST("/api/v1/me/email/confirm", { body: { token } })),
     onSuccess: async () => {
@@ -51,11 +49,6 @@ export default function ConfirmEmailPage() {
             </div>
           </>
         )}
-        <div>
-          <Button size="xs" variant="default" component={Link} href="/account/details">
-            Name, email and password
-          </Button>
-        </div>
       </section>
     </AccountPart>
   );

@@ -1,15 +1,16 @@
-import { Alert, Anchor, Button, Checkbox, PasswordInput, Stack, Text, Title } from "@mantine/core";
+import { Alert, Anchor, Button, PasswordInput, Stack, Switch, Text, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
 import { EntryPage } from "./EntryPage";
-import { LEAST_PASSWORD, MOST_PASSWORD, resetPassword, takeToken } from "./entry";
+import { LEAST_PASSWORD, MOST_PASSWORD, resetPassword } from "./entry";
 import { BackToSignIn } from "./ForgotPasswordPage";
 import { problemsOf } from "./problems";
+import { useLinkToken } from "./useLinkToken";
 
 /** Sets a new password with the link from a mail. */
 export default function ResetPasswordPage() {
-  const [token] = useState(takeToken);
+  const token = useLinkToken();
   const [password, setPassword] = useState("");
   const [everything, setEverything] = useState(false);
   const set = useMutation({
@@ -52,7 +53,7 @@ export default function ResetPasswordPage() {
             onChange={(event) => setPassword(event.currentTarget.value)}
             error={wrong.of("new_password")}
           />
-          <Checkbox
+          <Switch
             label="Delete my API keys and webhooks too"
             description="In case somebody else knew your password. Programs that use them are then refused."
             checked={everything}

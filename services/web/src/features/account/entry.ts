@@ -18,13 +18,6 @@ export async function resetPassword(body: NewPassword): Promise<void> {
   await post("/api/v1/password-resets/complete", body);
 }
 
-/** The secret of the link that opened this page. It is behind the `#`, so that no server sees it, and leaves no trace. */
-export function takeToken(): string {
-  const token = window.location.hash.slice(1);
-  if (token !== "") window.history.replaceState(window.history.state, "", window.location.pathname);
-  return token;
-}
-
 async function post(path: string, body: object): Promise<unknown> {
   const headers = { "Content-Type": "application/json" };
   return read(await fetchInTime(new Request(path, { method: "POST", headers, body: JSON.stringify(body) })));
