@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from support.browser import Person, sign_in, sign_up, someone
+from support.mailbox import link_in_mail
 from support.platform import PASSWORD, Platform, person
 
 pytestmark = [
@@ -63,6 +64,38 @@ async def test_a_newcomer_signs_up_and_stays_signed_in(browser: Browser, platfor
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert")).to_contain_text(re.compile("password", re.IGNORECASE))
     await context.close()
+
+
+async def test_a_forgotten_password_and_a_new_address(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "finn") as finn:
+        page = await finn.go("/forgot-password")
+        await page.get_by_label("Email").fill(finn.email)
+        await page.get_by_role("button", name="Send the link").click()
+        await expect(page.get_by_role("status")).to_contain_text("If there is an account with this address")
+        await page.goto(await link_in_mail(platform, finn.email, "Set a new password"))
+        password = page.get_by_label("New password", exact=True)
+        await password.fill("password123")
+        await expect(page).to_have_url(f"{platform.gateway}/reset-password")
+        await page.get_by_role("button", name="Set the password").click()
+        await expect(page.get_by_text("most common")).to_be_visible()
+        await password.fill("something quite new")
+        await page.get_by_role("button", name="Set the password").click()
+        await expect(page.get_by_role("heading", name="Your password is set")).to_be_visible()
+        await page.get_by_role("link", name="Sign in").click()
+        await page.get_by_label("Email").fill(finn.email)
+        await page.get_by_label("Password", exact=True).fill("something quite new")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
+        await page.goto(f"{platform.gateway}/account/details")
+        form = page.get_by_role("form", name="Email")
+        await form.get_by_label("New email").fill("finn@new.example")
+        await form.get_by_label("Current password", exact=True).fill("something quite new")
+        await form.get_by_role("button", name="Change email").click()
+        await expect(form.get_by_role("status")).to_contain_text("A mail is on its way to finn@new.example")
+        await page.goto(await link_in_mail(platform, "finn@new.example", "Confirm your new email address"))
+        await page.get_by_role("button", name="Use this address").click()
+        await expect(page.get_by_role("status").get_by_text("finn@new.example")).to_be_visible()
+        await expect(page).to_have_url(f"{platform.gateway}/confirm-email")
 
 
 async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) -> None:

@@ -91,6 +91,7 @@ async def test_every_page_is_accessible_and_pictured(
         "topic-settings": (f"/topics/{name}.own/settings", "Retention"),
         "topic-declared": ("/topics/deploys/settings", "Declared by"),
         "account": ("/account", "Alerts in this browser"),
+        "account-details": ("/account/details", "New password"),
         "account-keys": ("/account/keys", "You have no API keys"),
         "account-sessions": ("/account/sessions", "This one"),
         "nowhere": ("/topics/nowhere", "There is no topic"),
@@ -147,9 +148,12 @@ async def test_every_page_is_accessible_and_pictured(
         assert [said for said in person.said if "404" not in said] == []
     signed_out = await browser.new_context()
     page = await signed_out.new_page()
-    for what in ("sign-in", "sign-up"):
-        await page.goto(f"{platform.gateway}/{what}")
-        await look_in_each_size(page, what, "Email")
+    for what, path in (
+        ("sign-in", "sign-in"), ("sign-up", "sign-up"), ("forgot-password", "forgot-password"),
+        ("reset-password", "reset-password#x"), ("confirm-email", "confirm-email#x"),
+    ):  # fmt: skip
+        await page.goto(f"{platform.gateway}/{path}")
+        await look_in_each_size(page, what, "New password" if what == "reset-password" else "Email")
     await signed_out.close()
     assert found == {}, found
 

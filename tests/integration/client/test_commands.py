@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
 from notifyx.cli.exits import Exit
 from notifyx_local.ports import free_port
 from support.command import Shell
-from support.patience import PATIENCE, until
+from support.mailbox import link_in_mail
+from support.patience import PATIENCE
 from support.platform import PASSWORD, Platform, person
 
 pytestmark = [
@@ -128,23 +126,6 @@ async def test_an_account_changes_and_a_forgotten_password_is_set(
     await shell.run("reset-password", "--link", stdin=f"{link}\na third long one\n", code=Exit.REFUSED)
     await shell.run("login", "--email", email, "--password-stdin", stdin="a third long one\n")
     assert (await shell.json("account", "show"))["email_verified"]
-
-
-async def link_in_mail(platform: Platform, recipient: str, subject: str) -> str:
-    """The link in a mail, once it is in the local mailbox."""
-    async with aiohttp.ClientSession() as session:
-
-        async def read(path: str) -> Any:
-            async with session.get(f"{platform.mailbox}/api/messages{path}") as response:
-                return await response.json()
-
-        async def found() -> list[str]:
-            return [one["id"] for one in await read("") if (one["recipients"], one["subject"]) == (recipient, subject)]
-
-        [mail] = await until(found, f"{recipient} gets '{subject}'")
-        match = re.search(r"https?://\S+#\S+", (await read(f"/{mail}"))["text"])
-        assert match is not None
-        return match[0]
 
 
 async def test_sessions_are_listed_and_ended(shell: Shell, tmp_path: Path) -> None:
