@@ -146,7 +146,7 @@ class Client:
 
     @property
     def account(self) -> Account:
-        """The caller's own account: name, address, password, API keys, sessions, the export of all data, and deletion."""
+        """The caller's own account: name, address, password, API keys, sessions, export of all data, deletion."""
         return Account(self._call)
 
     async def email_state(self) -> EmailState:

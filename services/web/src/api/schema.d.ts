@@ -69,7 +69,13 @@ export interface paths {
         get: operations["me"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete one's account
+         * @description Needs the password again. At once all sessions, API keys and webhooks end; subscriptions, inbox and emails are removed within seconds, and the author of what one published in topics that stay within minutes. `topics` says what becomes of the topics that one manages alone: `delete`, `keep` (only administrators manage them), or `give_to` with the email address of a user who has verified it. The last administrator, and the one of the deployment's settings, get 409.
+         *
+         *     The credential needs the scope `manage`.
+         */
+        delete: operations["deleteAccount"];
         options?: never;
         head?: never;
         /**
@@ -185,6 +191,28 @@ export interface paths {
          *     The credential needs the scope `manage`.
          */
         post: operations["confirmEmail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All of one's data
+         * @description Account, sessions, API keys and webhooks without their secrets, subscriptions, the topics that one manages, the notifications of one's inbox as far as they still exist, and those that one published. The last field is `complete`: a document without it was cut off.
+         *
+         *     The credential needs the scope `read`.
+         */
+        get: operations["exportAccount"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -723,6 +751,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stream-tickets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create a ticket for a stream
+         * @description For the EventSource of browsers, which cannot send a header: `?ticket=` in the stream's URL is in its place. A ticket ends with its first use or after `expires_in` seconds, and with the session or the key that made it. Browsers reconnect with the same URL, where the ticket is used: on an `error` with `readyState` 2 create another, and pass the last `lastEventId` along.
+         *
+         *     The credential needs the scope `read`.
+         */
+        post: operations["createStreamTicket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/config": {
         parameters: {
             query?: never;
@@ -1091,6 +1141,19 @@ export interface components {
             key: string;
         };
         /**
+         * DeleteAccount
+         * @description ``topics``: what becomes of the topics that the caller alone manages.
+         */
+        DeleteAccount: {
+            /**
+             * Password
+             * Format: password
+             */
+            password: string;
+            /** Topics */
+            topics: ("delete" | "keep") | components["schemas"]["GiveTo"];
+        };
+        /**
          * DescribedTopic
          * @description A topic, with what its lists and its resource are called.
          *
@@ -1230,6 +1293,37 @@ export interface components {
             ended: number;
         };
         /**
+         * Export
+         * @description All that the platform holds of one user.
+         */
+        Export: {
+            /**
+             * Exported At
+             * Format: date-time
+             */
+            exported_at: string;
+            account: components["schemas"]["User"];
+            /** Sessions */
+            sessions: components["schemas"]["Session"][];
+            /** Api Keys */
+            api_keys: components["schemas"]["ApiKey"][];
+            /** Webhooks */
+            webhooks: components["schemas"]["Hook"][];
+            /** Subscriptions */
+            subscriptions: components["schemas"]["Subscription"][];
+            /** Topics */
+            topics: components["schemas"]["Topic"][];
+            /** Inbox */
+            inbox: components["schemas"]["InboxNotification"][];
+            /** Published */
+            published: components["schemas"]["Notification"][];
+            /**
+             * Complete
+             * @constant
+             */
+            complete: true;
+        };
+        /**
          * FieldError
          * @description One field of a rejected request: ``field`` is a dotted path, ``reason`` a short sentence.
          */
@@ -1248,6 +1342,14 @@ export interface components {
             items: components["schemas"]["InboxNotification"][];
             /** Next */
             next: string | null;
+        };
+        /**
+         * GiveTo
+         * @description The email address of the user who gets the topics.
+         */
+        GiveTo: {
+            /** Give To */
+            give_to: string;
         };
         /**
          * Health
@@ -1605,6 +1707,14 @@ export interface components {
             end_credentials?: boolean;
         };
         /**
+         * NewStreamTicket
+         * @description What a ticket is for: the stream of ``topic``.
+         */
+        NewStreamTicket: {
+            /** Topic */
+            topic: string;
+        };
+        /**
          * NewTopic
          * @description A topic to create; the caller becomes its creator. ``readers`` matter where visibility is private.
          */
@@ -1893,6 +2003,16 @@ export interface components {
             mail: "on_its_way" | "limited" | "off";
             /** Mail Detail */
             mail_detail: string;
+        };
+        /**
+         * StreamTicket
+         * @description The one answer that holds the ticket.
+         */
+        StreamTicket: {
+            /** Ticket */
+            ticket: string;
+            /** Expires In */
+            expires_in: number;
         };
         /**
          * SubscribersPage
@@ -2212,6 +2332,7 @@ export type ClientConfig = components['schemas']['ClientConfig'];
 export type CloudEvent = components['schemas']['CloudEvent'];
 export type CloudEvents = components['schemas']['CloudEvents'];
 export type CreatedApiKey = components['schemas']['CreatedApiKey'];
+export type DeleteAccount = components['schemas']['DeleteAccount'];
 export type DescribedTopic = components['schemas']['DescribedTopic'];
 export type EmailChange = components['schemas']['EmailChange'];
 export type EmailConfirmation = components['schemas']['EmailConfirmation'];
@@ -2219,8 +2340,10 @@ export type EmailPolicy = components['schemas']['EmailPolicy'];
 export type EmailResumed = components['schemas']['EmailResumed'];
 export type EmailState = components['schemas']['EmailState'];
 export type EndedSessions = components['schemas']['EndedSessions'];
+export type Export = components['schemas']['Export'];
 export type FieldError = components['schemas']['FieldError'];
 export type FoundPage = components['schemas']['FoundPage'];
+export type GiveTo = components['schemas']['GiveTo'];
 export type Health = components['schemas']['Health'];
 export type HistoryOrFound = components['schemas']['HistoryOrFound'];
 export type HistoryPage = components['schemas']['HistoryPage'];
@@ -2239,6 +2362,7 @@ export type NewApiKey = components['schemas']['NewApiKey'];
 export type NewHook = components['schemas']['NewHook'];
 export type NewNotification = components['schemas']['NewNotification'];
 export type NewPassword = components['schemas']['NewPassword'];
+export type NewStreamTicket = components['schemas']['NewStreamTicket'];
 export type NewTopic = components['schemas']['NewTopic'];
 export type Notification = components['schemas']['Notification'];
 export type PasswordChange = components['schemas']['PasswordChange'];
@@ -2253,6 +2377,7 @@ export type Session = components['schemas']['Session'];
 export type Sessions = components['schemas']['Sessions'];
 export type SignUp = components['schemas']['SignUp'];
 export type SignedUp = components['schemas']['SignedUp'];
+export type StreamTicket = components['schemas']['StreamTicket'];
 export type SubscribersPage = components['schemas']['SubscribersPage'];
 export type Subscription = components['schemas']['Subscription'];
 export type SubscriptionSettings = components['schemas']['SubscriptionSettings'];
@@ -2577,6 +2702,119 @@ export interface operations {
             /** @description Unauthorized. */
             401: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeleteAccount"];
+            };
+        };
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3235,6 +3473,90 @@ export interface operations {
             /** @description Unsupported Media Type. */
             415: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    exportAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One document, written while it is read. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Export"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6252,6 +6574,8 @@ export interface operations {
                 since?: number;
                 /** @description The same, for clients that cannot set a header; it wins over `since`. */
                 lastEventId?: string;
+                /** @description In place of the Authorization header, for the EventSource of browsers. */
+                ticket?: string;
             };
             header?: {
                 /** @description The same, as browsers send it when they reconnect; it wins over both. */
@@ -6319,6 +6643,115 @@ export interface operations {
                     "RateLimit-Policy"?: string;
                     /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
                     RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createStreamTicket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStreamTicket"];
+            };
+        };
+        responses: {
+            /** @description It opens one stream, once. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamTicket"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type. */
+            415: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
