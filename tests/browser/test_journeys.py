@@ -115,7 +115,7 @@ async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) ->
 
     mail = await context.new_page()
     await mail.goto(platform.mailbox)
-    row = mail.get_by_role("row").filter(has_text="nina@example.com")
+    row = mail.get_by_role("listitem").filter(has_text="nina@example.com")
     await row.get_by_role("link", name="Confirm your email").click()
     async with context.expect_page() as opened:
         await mail.locator("pre").get_by_role("link", name="verify-email").click()
@@ -134,7 +134,7 @@ async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) ->
 
     await mail.goto(platform.mailbox)
     # The mailbox's page shows new mail by itself.
-    await mail.get_by_role("row").filter(has_text="nina@example.com").get_by_role("link", name="It works").click()
+    await mail.get_by_role("listitem").filter(has_text="nina@example.com").get_by_role("link", name="It works").click()
     await expect(mail.get_by_text("The first of many.").first).to_be_visible()
     await article.get_by_role("button", name="Acknowledge").click()
     await expect(page.get_by_role("button", name="All read")).to_be_disabled()

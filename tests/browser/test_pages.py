@@ -89,7 +89,7 @@ async def test_every_page_is_accessible_and_pictured(
         "topics": ("/topics", "ops.gateway"),
         "topic": (f"/topics/ops.storage.{name}", "Disk almost full"),
         "topic-settings": (f"/topics/{name}.own/settings", "Retention"),
-        "topic-declared": ("/topics/deploys/settings", "Declared by"),
+        "topic-declared": ("/topics/deploys/settings", "Declared in"),
         "account": ("/account", "Alerts in this browser"),
         "account-details": ("/account/details", "New password"),
         "account-keys": ("/account/keys", "You have no API keys"),
@@ -156,6 +156,39 @@ async def test_every_page_is_accessible_and_pictured(
         await look_in_each_size(page, what, "New password" if what == "reset-password" else "Email")
     await signed_out.close()
     assert found == {}, found
+
+
+async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser, platform: Platform) -> None:
+    await sign_up(platform, "served")
+    pages = {
+        "mailbox": f"{platform.mailbox}/",
+        "docs": f"{platform.api}/docs#publish",
+        "verify": f"{platform.gateway}/verify-email?token=some",
+        "unsubscribe": f"{platform.gateway}/unsubscribe?token=some",
+        "acknowledge": f"{platform.gateway}/acknowledge?token=some",
+        "lost": f"{platform.gateway}/nowhere",
+    }
+    found: dict[str, list[str]] = {}
+    page = await browser.new_page(viewport=SIZES["phone"])  # type: ignore[arg-type]  # a TypedDict
+    await page.goto(pages["mailbox"])
+    mail = page.get_by_role("listitem").filter(has_text="served@example.com").get_by_role("link")
+    pages["mail"] = f"{platform.mailbox}{await mail.first.get_attribute('href')}"
+    for what, url in pages.items():
+        await page.goto(url)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{what} on a phone"
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            if wrong := await violations(page, colours_only=scheme == "dark"):
+                found[f"{what} {scheme}"] = wrong
+        header = page.get_by_role("banner")
+        back = header.get_by_role("link", name="Open Notifyx" if url.startswith(platform.mailbox) else "Inbox")
+        assert (await back.get_attribute("href") or "") in ("/inbox", platform.gateway)
+    assert found == {}, found
+    await page.goto(pages["docs"])
+    await page.get_by_role("searchbox").fill("unread counts")
+    await expect(page.get_by_role("status")).to_contain_text(" of ")
+    await expect(page.locator("#signUp")).to_be_hidden()
+    await page.close()
 
 
 async def test_the_first_load_is_light_and_obeys_a_strict_policy(browser: Browser, platform: Platform) -> None:
