@@ -20,11 +20,16 @@ from pydantic import BaseModel
 from notifyx_common.contracts.call import Call, Raw
 from notifyx_common.contracts.requests import RequestReader
 from notifyx_common.contracts.store.acks import (
+    ACK_STATE,
     ACKNOWLEDGE,
+    UNACKNOWLEDGE,
     UNREAD,
     AckBatch,
     AckItem,
     AckResult,
+    AcksQuery,
+    AckState,
+    UnackRequest,
     UnreadBatch,
     UnreadResult,
 )
@@ -99,6 +104,8 @@ class MemoryStore:
         self._serve(app, ACKNOWLEDGE, self._acks)
         self._serve(app, JOIN, self._joins)
         self._serve(app, UNREAD, self._unread)
+        self._serve(app, UNACKNOWLEDGE, self._unack)
+        self._serve(app, ACK_STATE, self._ack_state)
         self._serve(app, CREATE_TOPIC, self._create)
         self._serve(app, DELETE_TOPIC, self._delete)
         self._serve(app, SUBSCRIPTIONS, self._subscriptions)
@@ -217,7 +224,7 @@ class MemoryStore:
             except NotifyxError as error:
                 results.append(ItemError.of(error))
                 continue
-            results.append(topic.acknowledge(principal.id, item.up_to, item.seqs))
+            results.append(topic.acknowledge(principal.id, item.up_to, item.seqs, item.revision))
             told[topic.name, principal.id] = topic
         for key, topic in told.items():
             await self._tell_acked(topic, key[1])
@@ -252,6 +259,22 @@ class MemoryStore:
                 )
             )
         return Raw.of(BatchResults(results=results))
+
+    async def _unack(self, principal: Principal, asked: UnackRequest) -> AckResult:
+        wanted = asked.body
+        if (wanted.seqs is None) == (wanted.up_to is None) or (wanted.up_to is None) != (wanted.after is None):
+            raise InvalidRequest("Give either 'seqs', or 'after' and 'up_to'.", code="validation_failed")
+        topic = self._readable(principal, asked.name)
+        result = topic.take_back(principal.id, wanted)
+        await self._tell_acked(topic, principal.id)
+        return result
+
+    async def _ack_state(self, principal: Principal, asked: AcksQuery) -> Raw[AckState]:
+        topic, user = self._readable(principal, asked.name), principal.id
+        after, before = asked.after or 0, asked.before or topic.last_seq + 1
+        seqs = sorted(seq for seq in topic.exceptions.get(user, ()) if after < seq < before)
+        state = AckState(acked_up_to=topic.acked.get(user, 0), seqs=seqs, next=None, revision=topic.revisions[user])
+        return Raw.of(state)
 
     async def _inboxes(self, _: Principal, owners: InboxOwners) -> ExistingInboxes:
         found = self.topics.find(map(inbox_topic, owners.users), owners.users if owners.create else ())
@@ -414,6 +437,7 @@ class MemoryStore:
             "seqs": sorted(topic.exceptions.get(user, ())),
             "unread": topic.unread(user),
             "expired": topic.told(user),
+            "revision": topic.revisions[user],
         }
         for feed in list(self.feeds):
             if user in feed.users:

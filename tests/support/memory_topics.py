@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import orjson
 
 from notifyx_common.clock import rfc3339
-from notifyx_common.contracts.store.acks import AckResult
+from notifyx_common.contracts.store.acks import AckResult, Unack
 from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.contracts.store.log import PublishBatch, PublishItem
 from notifyx_common.contracts.store.subscriptions import Subscription
@@ -43,6 +44,7 @@ class MemoryTopic:
         self.acked: dict[str, int] = {}
         self.exceptions: dict[str, set[int]] = {}
         self.expired: dict[str, set[int]] = {}
+        self.revisions: Counter[str] = Counter()
         self.subscribers: dict[str, EmailMode] = {}
         self.first_seqs: dict[str, int] = {}
         if self.is_inbox:
@@ -106,8 +108,12 @@ class MemoryTopic:
         """How many were removed before the user acknowledged them, and not acknowledged past since."""
         return len(self.expired.get(user, ()))
 
-    def acknowledge(self, user: str, up_to: int | None, seqs: Sequence[int] | None) -> AckResult:
+    def acknowledge(
+        self, user: str, up_to: int | None, seqs: Sequence[int] | None, revision: int | None = None
+    ) -> AckResult:
         """Move the user's cursor over what is acknowledged, and over what is no longer there."""
+        if revision is not None and revision < self.revisions[user]:
+            return self.position(user)
         base = max(self.acked.setdefault(user, self.first_seq - 1), min(up_to or 0, self.last_seq))
         done = self.exceptions.get(user, set()) | {seq for seq in seqs or () if seq > base and seq in self.log}
         cursor = min((seq - 1 for seq in self.log if seq > base and seq not in done), default=self.last_seq)
@@ -115,7 +121,30 @@ class MemoryTopic:
         self.exceptions[user] = {seq for seq in done if seq > cursor}
         if (up_to or 0) >= max(self.expired.get(user, ()), default=0):
             self.expired.pop(user, None)
-        return AckResult(topic=self.name, acked_up_to=cursor, unread=self.unread(user), expired=self.told(user))
+        return self.position(user)
+
+    def take_back(self, user: str, wanted: Unack) -> AckResult:
+        """Make single notifications unread again, or what one acknowledgement of everything has made read."""
+        between = range((wanted.after or 0) + 1, (wanted.up_to or 0) + 1)
+        chosen = set(wanted.seqs or ()) | (set(between) - set(wanted.keep or ()))
+        if user in self.acked:
+            cursor, done = self.acked[user], self.exceptions.get(user, set())
+            read = {seq for seq in self.log if seq <= cursor or seq in done}
+            back = {seq for seq in read & chosen if seq >= self.first_seqs.get(user, 0)}
+            self.acked[user] = min([cursor, *(seq - 1 for seq in back)])
+            self.exceptions[user] = {seq for seq in read - back if seq > self.acked[user]}
+            self.revisions[user] += 1
+        return self.position(user)
+
+    def position(self, user: str) -> AckResult:
+        """Where the user stands."""
+        return AckResult(
+            topic=self.name,
+            acked_up_to=self.acked.get(user, 0),
+            unread=self.unread(user),
+            expired=self.told(user),
+            revision=self.revisions[user],
+        )
 
     def find(self, user: str, terms: Sequence[Term], subscribed: bool) -> list[dict[str, Any]]:
         """What matches, with ``acked``; for one who is ``subscribed`` only since then."""
@@ -144,6 +173,7 @@ class MemoryTopic:
             missing=missing,
             expired=self.told(user),
             subscribed=user in self.subscribers,
+            revision=self.revisions[user],
         )
 
     def subscribe(self, user: str, email: EmailMode | None = None) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -130,6 +131,30 @@ class Topic:
             await db.execute(
                 "UPDATE subscriptions SET acked_up_to = $2, acked_total = acked_total + $3 WHERE id = $1",
                 row["id"], row["upto"], fresh,
+            )  # fmt: skip
+
+    async def unack(self, user: str, what: dict[str, Any]) -> None:
+        """Take back the acknowledgements of ``seqs``, or of all in (``after``, ``up_to``] but ``keep``."""
+        async with _connection(self.db) as db, db.transaction():
+            await _share(db, self.id)
+            row = await db.fetchrow(
+                "SELECT id, acked_up_to, array(SELECT n.seq FROM notifications n WHERE n.topic_id = s.topic_id"
+                " AND n.seq >= s.first_seq AND (n.seq <= s.acked_up_to OR EXISTS (SELECT 1 FROM ack_exceptions e"
+                " WHERE e.subscription_id = s.id AND e.seq = n.seq))) AS acked FROM subscriptions s"
+                " WHERE topic_id = $1 AND user_id = $2 AND ended_at IS NULL FOR UPDATE",
+                self.id, user,
+            )  # fmt: skip
+            wanted = what.get("seqs") or set(range(what["after"] + 1, what["up_to"] + 1)) - set(what["keep"])
+            undone = set(row["acked"]) & set(wanted)
+            cursor = min([row["acked_up_to"], *(seq - 1 for seq in undone)])
+            await db.execute("DELETE FROM ack_exceptions WHERE subscription_id = $1", row["id"])
+            await db.execute(
+                "INSERT INTO ack_exceptions SELECT $1, seq FROM unnest($2::bigint[]) AS acked(seq) WHERE seq > $3",
+                row["id"], sorted(set(row["acked"]) - undone), cursor,
+            )  # fmt: skip
+            await db.execute(
+                "UPDATE subscriptions SET acked_up_to = $2, acked_total = acked_total - $3 WHERE id = $1",
+                row["id"], cursor, len(undone),
             )  # fmt: skip
 
     async def seqs(self) -> list[int]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
+
 from notifyx_common.alarms import Alarms
+from notifyx_common.contracts.store.acks import Unack
 from notifyx_common.principal import Principal, system_principal
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.log.publish import Publisher
 from notifyx_store.readers.acks import acknowledge
 from notifyx_store.readers.subscriptions import subscribe, unsubscribe
+from notifyx_store.readers.unacks import unacknowledge
+from notifyx_store.topics.rows import read_topic
 from support.store_database import NOW, Topic
 
 
@@ -71,6 +77,11 @@ class StoreTopic(Topic):
 
     async def ack_up_to(self, user: str, upto: int) -> None:
         await self._acknowledge(user, {"up_to": upto})
+
+    async def unack(self, user: str, what: dict[str, Any]) -> None:
+        async with self.db.acquire() if isinstance(self.db, asyncpg.Pool) else nullcontext(self.db) as connection:
+            row = await read_topic(connection, self.name)
+            await unacknowledge(connection, Principal(id=user), row, Unack(**what))
 
     async def _acknowledge(self, user: str, what: dict[str, Any]) -> None:
         batch = {

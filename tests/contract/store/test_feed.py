@@ -113,7 +113,7 @@ async def test_watched_users_acknowledge(store: Store, feed: FeedReader) -> None
     await feed.pass_on()
 
     async def told(up_to: int, seqs: list[int], unread: int) -> None:
-        position = {"up_to": up_to, "seqs": seqs, "unread": unread, "expired": 0}
+        position = {"up_to": up_to, "seqs": seqs, "unread": unread, "expired": 0, "revision": 0}
         event = {"type": "acked", "topic": "news", "user": "bob", **position}
         await feed.until(lambda: event in feed.events)
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from notifyx_common.contracts.store.acks import AckState, Unack
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.search import FoundPage
 from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
@@ -36,7 +37,7 @@ async def test_where_a_topic_and_a_user_stand(store: Store) -> None:
     stand = await store.join(BOB, "news")
     assert stand.model_dump(exclude={"topic_id"}) == {
         "topic": "news", "last_seq": 10, "first_seq": 1, "acked_up_to": 0, "unread": 10, "truncated": False,
-        "missing": 0, "expired": 0, "subscribed": False,
+        "missing": 0, "expired": 0, "subscribed": False, "revision": 0,
     }  # fmt: skip
     for since in (0, 4, 10, 99):
         again = await store.join(BOB, "news", since)
@@ -203,3 +204,31 @@ async def test_searching_a_topic_and_the_inbox(store: Store) -> None:
     await store.create_topic(ANN, NewTopic(name="secret", visibility="private"))
     await store.publish(ANN, "secret", KeyedNotification(body="disk"))
     assert await refusal(store.search(BOB, "disk", topic="secret", limit=5)) == (404, "topic_not_found")
+
+
+async def test_taking_acknowledgements_back(store: Store) -> None:
+    await news(store, 10)
+    stand = await store.unack(BOB, "news", Unack(seqs=[3]))
+    assert (stand.acked_up_to, stand.unread, stand.revision) == (0, 10, 0), "he had acknowledged nothing"
+    await store.ack(BOB, "news", None, [2, 5, 7])
+    await store.ack(BOB, "news", 8)
+    for wanted, cursor, unread, revision in (
+        (Unack(after=0, up_to=8, keep=[2, 5, 7]), 0, 7, 1),
+        (Unack(seqs=[5, 6, 99]), 0, 8, 2),
+        (Unack(seqs=[5]), 0, 8, 3),
+    ):
+        result = await store.unack(BOB, "news", wanted)
+        assert (result.acked_up_to, result.unread, result.revision) == (cursor, unread, revision), wanted
+    state = (await store.ack_state(BOB, "news")).read(AckState)
+    assert (state.acked_up_to, state.seqs, state.revision) == (0, [2, 7], 3)
+    for known, unread in ((2, 8), (3, 2), (None, 0)):
+        result = await store.ack(BOB, "news", 8 if known else 10, revision=known)
+        assert (result.unread, result.revision) == (unread, 3), "an acknowledgement from before counts no more"
+    assert (await store.unack(BOB, "news", Unack(seqs=[4]))).model_dump() == {
+        "topic": "news", "acked_up_to": 3, "unread": 1, "expired": 0, "revision": 4,
+    }  # fmt: skip
+    joined = await store.join(BOB, "news")
+    assert (joined.acked_up_to, joined.unread, joined.revision) == (3, 1, 4)
+    for wrong in (Unack(), Unack(after=1), Unack(up_to=3), Unack(seqs=[1], after=1, up_to=3)):
+        assert await refusal(store.unack(BOB, "news", wrong)) == (400, "validation_failed")
+    assert await refusal(store.unack(BOB, "nowhere", Unack(seqs=[1]))) == (404, "topic_not_found")

@@ -41,7 +41,9 @@ async def test_reading_acknowledging_and_following(platform: Platform, shell: Sh
     rest = await shell.json("inbox", "--after", page["next"])
     assert [one["body"] for one in rest["items"]] == ["2", "1"]
     position = await shell.json("ack", "cli.read", "2", "4")
-    assert position == {"topic": "cli.read", "acked_up_to": 0, "unread": 3, "expired": 0}
+    assert position == {"topic": "cli.read", "acked_up_to": 0, "unread": 3, "expired": 0, "revision": 0}
+    assert (await shell.run("unack", "cli.read", "4", "5")).out == "4 unread in cli.read.\n"
+    assert (await shell.json("ack", "cli.read", "4"))["unread"] == 3
     assert (await shell.json("ack", "cli.read", "--up-to", "2"))["unread"] == 2
     assert [one["seq"] for one in (await shell.json("inbox", "--unread"))["items"]][1:] == [5, 3]
     assert (await shell.json("ack", "user:me", "--all"))["unread"] == 0

@@ -323,6 +323,10 @@ class Client:
         body = {"up_to": up_to} if up_to is not None else {"seqs": list(seqs or ())}
         return parse_answer(Acked, await self._call("POST", f"{_path(topic)}/acks", json=body, repeatable=True))
 
+    async def unack(self, topic: str, seqs: Sequence[int]) -> Acked:
+        """Make ``seqs`` unread again. Raises :class:`NotifyxError` (``too_far_back``) where too much follows them."""
+        return parse_answer(Acked, await self._call("POST", f"{_path(topic)}/unacks", json={"seqs": list(seqs)}))
+
     async def history(
         self, topic: str, *, after: int | None = None, before: int | None = None, limit: int = 50
     ) -> HistoryPage:

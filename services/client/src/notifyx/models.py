@@ -159,11 +159,15 @@ class Published(Model):
 
 
 class Acked(Model):
-    """The caller's position after an acknowledgement; ``expired`` were removed before the caller acknowledged them."""
+    """The caller's position after an acknowledgement; ``expired`` were removed before the caller acknowledged them.
+
+    ``revision`` grows each time acknowledgements are taken back.
+    """
 
     acked_up_to: int
     unread: int
     expired: int = 0
+    revision: int = 0
 
 
 class HistoryPage(Model):

@@ -241,6 +241,7 @@ CATALOGUE: tuple[Metric, ...] = (
     # store
     Metric("notifyx_published_total", "counter", (), "Notifications committed to the log"),
     Metric("notifyx_acked_total", "counter", (), "Notifications acknowledged"),
+    Metric("notifyx_unacked_total", "counter", (), "Acknowledgements that were taken back"),
     Metric(
         "notifyx_search_pages_total",
         "counter",

@@ -709,6 +709,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/topics/{name}/unacks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take acknowledgements back
+         * @description `seqs` become unread again; or all that exist in (`after`, `up_to`] but `keep`, which takes an acknowledgement of everything back: `after` and `keep` are what `readAcks` said before it. No email is sent again. 409 `too_far_back` where more than 10,000 are acknowledged after one.
+         *
+         *     The credential needs the scope `read`.
+         */
+        post: operations["unacknowledge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/inbox": {
         parameters: {
             query?: never;
@@ -909,11 +931,16 @@ export interface components {
             seqs: number[];
             /** Next */
             next: number | null;
+            /**
+             * Revision
+             * @default 0
+             */
+            revision?: number;
         };
         /**
          * Acked
          * @description The caller's cursor after the acknowledgement, and the numbers of notifications that are still unread, and that
-         *     were removed before the caller acknowledged them.
+         *     were removed before the caller acknowledged them. ``revision`` grows each time acknowledgements are taken back.
          */
         Acked: {
             /** Acked Up To */
@@ -922,10 +949,14 @@ export interface components {
             unread: number;
             /** Expired */
             expired: number;
+            /** Revision */
+            revision: number;
         };
         /**
          * Acks
          * @description Acknowledge everything up to ``up_to``, or exactly ``seqs``; one of the two.
+         *
+         *     ``revision``: the one that you know of. If acknowledgements were taken back since, nothing changes.
          */
         Acks: {
             /**
@@ -938,6 +969,11 @@ export interface components {
              * @default null
              */
             seqs?: number[] | null;
+            /**
+             * Revision
+             * @default null
+             */
+            revision?: number | null;
         };
         /**
          * ApiKey
@@ -2284,6 +2320,32 @@ export interface components {
             next: string | null;
         };
         /**
+         * Unack
+         * @description Take back the acknowledgements of ``seqs``; or of all in (``after``, ``up_to``] but ``keep``.
+         */
+        Unack: {
+            /**
+             * Seqs
+             * @default null
+             */
+            seqs?: number[] | null;
+            /**
+             * After
+             * @default null
+             */
+            after?: number | null;
+            /**
+             * Up To
+             * @default null
+             */
+            up_to?: number | null;
+            /**
+             * Keep
+             * @default null
+             */
+            keep?: number[] | null;
+        };
+        /**
          * User
          * @description A user, as shown to that user.
          */
@@ -2389,6 +2451,7 @@ export type TokenResponse = components['schemas']['TokenResponse'];
 export type Topic = components['schemas']['Topic'];
 export type TopicPatch = components['schemas']['TopicPatch'];
 export type Topics = components['schemas']['Topics'];
+export type Unack = components['schemas']['Unack'];
 export type User = components['schemas']['User'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -6360,6 +6423,133 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Acks"];
+            };
+        };
+        responses: {
+            /** @description Where the caller stands. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Acked"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unacknowledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The topic's name. Where one reads or publishes, `user:<id>` (and `user:me`) is a user's inbox. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Unack"];
             };
         };
         responses: {

@@ -92,7 +92,9 @@ async def test_acks_and_subscriptions_of_the_break_are_told(gateway: Gateway, me
         memory.topic("other").subscribe("ann")
         memory.append("other", "x", count=2)
         memory.accepting_feeds = True
-        await channel.until(lambda c: ("acked", {"up_to": 4, "seqs": [], "unread": 1, "expired": 0}) in c.events)
+        await channel.until(
+            lambda c: ("acked", {"up_to": 4, "seqs": [], "unread": 1, "expired": 0, "revision": 0}) in c.events
+        )
         await me.until(lambda c: ("unread", {"topic": "news", "unread": 1, "expired": 0}) in c.events)
         await me.until(lambda c: ("unread", {"topic": "other", "unread": 2, "expired": 0}) in c.events)
 

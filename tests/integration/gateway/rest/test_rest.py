@@ -54,8 +54,16 @@ async def test_from_sign_up_to_an_acknowledged_notification(stack: Stack) -> Non
         "acked_up_to": 1,
         "unread": 0,
         "expired": 0,
+        "revision": 0,
     }
     assert (await stack.ok("GET", "/inbox?unread=true", bob))["items"] == []
+    assert await stack.ok("POST", "/topics/deploys/unacks", bob, json={"after": 0, "up_to": 1}) == {
+        "acked_up_to": 0, "unread": 1, "expired": 0, "revision": 1,
+    }  # fmt: skip
+    assert (await stack.ok("GET", "/inbox?unread=true", bob))["items"][0]["acked"] is False
+    assert (await stack.ok("POST", "/topics/deploys/acks", bob, json={"up_to": 1, "revision": 0}))["unread"] == 1
+    assert (await stack.ok("POST", "/topics/deploys/acks", bob, json={"up_to": 1, "revision": 1}))["unread"] == 0
+    assert (await stack.call("POST", "/topics/deploys/unacks", bob, json={"after": 0})).status == 400
     assert [item["topic"] for item in (await stack.ok("GET", "/subscriptions", bob))["items"]].count("deploys") == 1
     subscribers = (await stack.ok("GET", "/topics/deploys/subscribers", ada))["items"]
     assert [(item["user"], item["name"]) for item in subscribers] == [(await stack.id_of("bob"), "Bob")]
@@ -180,6 +188,7 @@ async def test_direct_notifications_reach_a_user_by_id_and_by_email(stack: Stack
         "acked_up_to": 0,
         "unread": 2,
         "expired": 0,
+        "revision": 0,
     }
     mine = await stack.ok("GET", "/topics/user:me/notifications", bob)
     assert [item["seq"] for item in mine["items"]] == [1, 2, 3]

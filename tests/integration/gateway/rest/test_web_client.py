@@ -163,9 +163,14 @@ async def test_what_one_acknowledged_can_be_read_back(stack: Stack) -> None:
     for number in range(6):
         await stack.ok("POST", "/topics/t/notifications", ada, json={"title": str(number)})
     await stack.ok("POST", "/topics/t/acks", bob, json={"seqs": [1, 3, 5, 6]})
-    assert await stack.ok("GET", "/topics/t/acks", bob) == {"acked_up_to": 1, "seqs": [3, 5, 6], "next": None}
+    assert await stack.ok("GET", "/topics/t/acks", bob) == {
+        "acked_up_to": 1,
+        "seqs": [3, 5, 6],
+        "next": None,
+        "revision": 0,
+    }
     assert (await stack.ok("GET", "/topics/t/acks?after=3&before=6", bob))["seqs"] == [5]
-    assert await stack.ok("GET", "/topics/t/acks", ada) == {"acked_up_to": 0, "seqs": [], "next": None}
+    assert await stack.ok("GET", "/topics/t/acks", ada) == {"acked_up_to": 0, "seqs": [], "next": None, "revision": 0}
     assert (await stack.call("GET", "/topics/t/acks?after=x", bob)).code == "validation_failed"
     assert (await stack.call("GET", "/topics/none/acks", bob)).status == 404
     await stack.ok("PATCH", "/topics/t", ada, json={"visibility": "private"})

@@ -103,12 +103,25 @@ async def test_ack_reaches_the_other_device_and_not_the_own(gateway: Gateway, me
     memory.append("news", "old", count=5)
     async with PhoenixClient(gateway.url, "user.ann") as one, PhoenixClient(gateway.url, "user.ann") as two:
         mine, other = await one.channel("topic:news"), await two.channel("topic:news")
-        assert await mine.push("ack", {"up_to": 3}) == {"acked_up_to": 3, "unread": 2, "expired": 0}
-        await other.until(lambda c: ("acked", {"up_to": 3, "seqs": [], "unread": 2, "expired": 0}) in c.events)
-        assert await other.push("ack", {"seqs": [5]}) == {"acked_up_to": 3, "unread": 1, "expired": 0}
-        await mine.until(lambda c: ("acked", {"up_to": 3, "seqs": [5], "unread": 1, "expired": 0}) in c.events)
+        assert await mine.push("ack", {"up_to": 3}) == {"acked_up_to": 3, "unread": 2, "expired": 0, "revision": 0}
+        await other.until(
+            lambda c: ("acked", {"up_to": 3, "seqs": [], "unread": 2, "expired": 0, "revision": 0}) in c.events
+        )
+        assert await other.push("ack", {"seqs": [5]}) == {"acked_up_to": 3, "unread": 1, "expired": 0, "revision": 0}
+        await mine.until(
+            lambda c: ("acked", {"up_to": 3, "seqs": [5], "unread": 1, "expired": 0, "revision": 0}) in c.events
+        )
         assert [event for event, _ in mine.events] == ["acked"]
         assert [event for event, _ in other.events] == ["acked"]
+        # What is taken back reaches all devices, also the one that did it: it replaces the position they know.
+        assert await other.push("unack", {"seqs": [2, 5]}) == {
+            "acked_up_to": 1, "unread": 3, "expired": 0, "revision": 1,
+        }  # fmt: skip
+        taken_back = {"up_to": 1, "seqs": [3], "unread": 3, "expired": 0, "revision": 1}
+        for device in (mine, other):
+            await device.until(lambda c: ("acked", taken_back) in c.events)
+        assert (await mine.push("ack", {"up_to": 3, "revision": 0}))["acked_up_to"] == 1, "made before that"
+        assert (await mine.push("ack", {"up_to": 3, "revision": 1}))["acked_up_to"] == 3
 
 
 async def test_unread_on_every_device_of_the_user(gateway: Gateway, memory: MemoryStore) -> None:

@@ -96,10 +96,15 @@ async def test_two_devices_at_two_gateways_see_the_same_unread(gateways: tuple[G
         for n in range(6):
             await on_phone.push("publish", {"body": f"n{n}"})
         await me.until(lambda c: c.events[-1] == ("unread", {"topic": "news", "unread": 6, "expired": 0}))
-        assert await on_phone.push("ack", {"up_to": 4}) == {"acked_up_to": 4, "unread": 2, "expired": 0}
+        assert await on_phone.push("ack", {"up_to": 4}) == {"acked_up_to": 4, "unread": 2, "expired": 0, "revision": 0}
         await on_laptop.until(lambda c: any(event == "acked" and body["up_to"] == 4 for event, body in c.events))
         await me.until(lambda c: c.events[-1] == ("unread", {"topic": "news", "unread": 2, "expired": 0}))
-        assert await on_laptop.push("ack", {"seqs": [6]}) == {"acked_up_to": 4, "unread": 1, "expired": 0}
+        assert await on_laptop.push("ack", {"seqs": [6]}) == {
+            "acked_up_to": 4,
+            "unread": 1,
+            "expired": 0,
+            "revision": 0,
+        }
         await on_phone.until(lambda c: any(event == "acked" for event, _ in c.events))
         told = [body for event, body in on_phone.events if event == "acked"]
         assert [body["unread"] for body in told] == [1]

@@ -182,6 +182,21 @@ class Books(RuleBasedStateMachine):
             period.acked |= period.pending(set(self.there)) & seqs
             self.run(self.topic.ack_seqs(user, seqs))
 
+    @rule(user=users, back=st.integers(0, 8), backs=st.sets(st.integers(0, 9), max_size=4))
+    def take_back(self, user: str, back: int, backs: set[int]) -> None:
+        if (period := self.active(user)) is None:
+            return
+        seqs = {max(self.last - one, 0) for one in backs}
+        if back % 2 or not seqs:
+            after = max(self.last - back, 0)
+            what: dict[str, Any] = {"after": after, "up_to": self.last, "keep": sorted(seqs)}
+            seqs = set(range(after + 1, self.last + 1)) - seqs
+        else:
+            what = {"seqs": sorted(seqs)}
+        period.acked -= seqs & set(self.there)
+        period.passed = 0  # what exists and was passed is in `acked`
+        self.run(self.topic.unack(user, what))
+
     @rule(user=users)
     def click_unsubscribe(self, user: str) -> None:
         if (period := self.active(user)) is not None:

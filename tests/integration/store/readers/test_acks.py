@@ -16,6 +16,10 @@ ANN, BOB, EVE = user("ann"), user("bob"), user("eve")
 SYSTEM = system_principal("test")
 
 
+def stand(acked_up_to: int, unread: int) -> dict[str, Any]:
+    return {"topic": "news", "acked_up_to": acked_up_to, "unread": unread, "expired": 0, "revision": 0}
+
+
 async def topic_with(store: StoreClient, count: int) -> None:
     await store.ok("POST", "/topics", ANN, {"name": "news"})
     if count:
@@ -26,10 +30,10 @@ async def test_a_reader_who_is_not_subscribed_acknowledges_too(store: StoreClien
     await topic_with(store, 5)
     join = await store.join(BOB, "news")
     assert (join["acked_up_to"], join["unread"], join["subscribed"]) == (0, 5, False)
-    assert await store.ack(BOB, "news", seqs=[2, 4]) == {"topic": "news", "acked_up_to": 0, "unread": 3, "expired": 0}
-    assert await store.ack(BOB, "news", seqs=[1]) == {"topic": "news", "acked_up_to": 2, "unread": 2, "expired": 0}
-    assert await store.ack(BOB, "news", up_to=3) == {"topic": "news", "acked_up_to": 4, "unread": 1, "expired": 0}
-    assert await store.ack(BOB, "news", up_to=1) == {"topic": "news", "acked_up_to": 4, "unread": 1, "expired": 0}
+    assert await store.ack(BOB, "news", seqs=[2, 4]) == stand(0, 3)
+    assert await store.ack(BOB, "news", seqs=[1]) == stand(2, 2)
+    assert await store.ack(BOB, "news", up_to=3) == stand(4, 1)
+    assert await store.ack(BOB, "news", up_to=1) == stand(4, 1)
     assert (await store.call("GET", "/topics/news/subscription", BOB))[0] == 404
     assert [one["topic"] for one in (await store.ok("GET", "/subscriptions", BOB))["items"]] == ["user:bob"]
 
@@ -52,7 +56,7 @@ async def test_what_is_no_longer_there_counts_as_passed(store: StoreClient, data
     assert (join["first_seq"], join["unread"], join["truncated"], join["missing"]) == (3, 3, True, 2)
     join = await store.join(BOB, "news", since=3)
     assert (join["truncated"], join["missing"]) == (False, 1)
-    assert await store.ack(BOB, "news", seqs=[3]) == {"topic": "news", "acked_up_to": 4, "unread": 2, "expired": 0}
+    assert await store.ack(BOB, "news", seqs=[3]) == stand(4, 2)
 
 
 async def test_subscribing_begins_after_what_is_there_and_ends_what_went_before(store: StoreClient) -> None:
@@ -65,7 +69,7 @@ async def test_subscribing_begins_after_what_is_there_and_ends_what_went_before(
     changed = await store.ok("PUT", "/topics/news/subscription", BOB, {"email": "digest"})
     assert changed == {**begun, "email": "digest"}
     await store.publish(ANN, {"topic": "news", "title": "a"}, {"topic": "news", "title": "b"})
-    assert (await store.ack(BOB, "news", seqs=[5])) == {"topic": "news", "acked_up_to": 3, "unread": 1, "expired": 0}
+    assert (await store.ack(BOB, "news", seqs=[5])) == stand(3, 1)
     assert (await store.call("DELETE", "/topics/news/subscription", BOB))[0] == 204
     assert (await store.call("DELETE", "/topics/news/subscription", BOB))[0] == 204
     ledger = await store.ok("GET", "/ledger", SYSTEM)
@@ -112,10 +116,10 @@ async def test_acks_of_one_tick_are_one_step_and_bad_ones_are_refused_alone(stor
     ]
     body = {"principals": [one.model_dump(mode="json") for one in (BOB, EVE)], "items": items}
     results = (await store.ok("POST", "/acks", None, body))["results"]
-    after = {"topic": "news", "acked_up_to": 2, "unread": 3, "expired": 0}
+    after = stand(2, 3)
     assert results[0] == results[2] == after
     assert [one.get("status") for one in results] == [None, 404, None, 400, 400, 400, None]
-    assert results[6] == {"topic": "user:bob", "acked_up_to": 0, "unread": 0, "expired": 0}
+    assert results[6] == {**stand(0, 0), "topic": "user:bob"}
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from notifyx_common.contracts.store.acks import AckResult
 from notifyx_gateway.socket.frames import SocketFormat, close_frame, text_frame
 from notifyx_gateway.socket.own_acks import PENDING_TTL, OwnAcks
 from notifyx_gateway.socket.upgrade import Rejection, Upgrade, bearer, check_upgrade
@@ -89,6 +90,10 @@ def test_the_header_is_preferred_to_the_query() -> None:
     assert "header" not in repr(verdict)
 
 
+def stand(up_to: int, unread: int, revision: int = 0) -> AckResult:
+    return AckResult(topic="news", acked_up_to=up_to, unread=unread, revision=revision)
+
+
 def event(up_to: int, unread: int, seqs: list[int] | None = None) -> dict[str, Any]:
     return {"up_to": up_to, "unread": unread, "seqs": seqs or []}
 
@@ -97,9 +102,9 @@ def test_an_own_echo_is_known_whether_it_comes_before_or_after_the_reply() -> No
     echoes = OwnAcks()
     echoes.begin()
     assert echoes.is_own(event(3, 2), 0.0)
-    assert echoes.finish(3, 2, frozenset(), 0.0) == []
+    assert echoes.finish(stand(3, 2), frozenset(), 0.0) == []
     echoes.begin()
-    assert echoes.finish(4, 1, frozenset(), 0.0) == []
+    assert echoes.finish(stand(4, 1), frozenset(), 0.0) == []
     assert echoes.is_own(event(4, 1), 0.0)
     assert not echoes.is_own(event(4, 1), 0.0)
 
@@ -109,7 +114,7 @@ def test_another_device_s_ack_is_only_delayed() -> None:
     echoes.begin()
     other = event(9, 0)
     assert echoes.is_own(other, 0.0)
-    assert echoes.finish(3, 6, frozenset(), 0.0) == [other]
+    assert echoes.finish(stand(3, 6), frozenset(), 0.0) == [other]
     echoes.begin()
     assert echoes.is_own(other, 0.0)
     assert echoes.fail(0.0) == [other]
@@ -118,13 +123,20 @@ def test_another_device_s_ack_is_only_delayed() -> None:
 def test_other_seqs_at_the_same_position_are_another_device_s() -> None:
     echoes = OwnAcks()
     echoes.begin()
-    echoes.finish(0, 9, frozenset({5}), 0.0)
+    echoes.finish(stand(0, 9), frozenset({5}), 0.0)
     assert not echoes.is_own(event(0, 9, [7]), 0.0)
     assert echoes.is_own(event(0, 9, [5]), 0.0)
+
+
+def test_what_another_device_took_back_is_no_echo() -> None:
+    echoes = OwnAcks()
+    echoes.begin()
+    echoes.finish(stand(3, 2), frozenset(), 0.0)
+    assert not echoes.is_own({**event(3, 2), "revision": 1}, 0.0)
 
 
 def test_an_echo_that_never_came_is_forgotten() -> None:
     echoes = OwnAcks()
     echoes.begin()
-    echoes.finish(3, 2, frozenset(), 0.0)
+    echoes.finish(stand(3, 2), frozenset(), 0.0)
     assert not echoes.is_own(event(3, 2), PENDING_TTL + 1)

@@ -78,6 +78,22 @@ def ack(
     run(output, work)
 
 
+def unack(
+    topic: Annotated[str, typer.Argument(help="The topic; user:me is what was sent to you directly.")],
+    seqs: Annotated[list[int], typer.Argument(min=1, help="Which are to be unread again.")],
+    url: Url = DEFAULT_URL,
+    output: Output = Format.text,
+) -> None:
+    """Mark notifications as unread, on all your devices. No email is sent again."""
+
+    async def work(writer: Writer) -> None:
+        async with client(url) as notifyx:
+            done = await notifyx.unack(topic, seqs)
+        writer.result({"topic": topic, **done.model_dump()}, f"{done.unread} unread in {topic}.")
+
+    run(output, work)
+
+
 def _show(writer: Writer, page: InboxPage, *, only_unread: bool) -> None:
     if writer.is_json:
         writer.line(page)

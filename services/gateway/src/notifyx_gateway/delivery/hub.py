@@ -297,6 +297,7 @@ class Hub:
                         "seqs": [],
                         "unread": result.unread,
                         "expired": result.expired,
+                        "revision": result.revision,
                     }
                 )
 

@@ -26,9 +26,13 @@ class PublishBatch(BaseModel):
 
 
 class Acks(BaseModel):
-    """Acknowledge everything up to ``up_to``, or exactly ``seqs``; one of the two."""
+    """Acknowledge everything up to ``up_to``, or exactly ``seqs``; one of the two.
+
+    ``revision``: the one that you know of. If acknowledgements were taken back since, nothing changes.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     up_to: Seq | None = None
     seqs: Annotated[list[Seq], Field(min_length=1, max_length=1000)] | None = None
+    revision: Seq | None = None

@@ -112,7 +112,8 @@ class EventStream:
 
     def acked(self, event: dict[str, Any]) -> None:
         position = {name: event[name] for name in ("up_to", "seqs", "unread")}
-        self.send_event("acked", {**position, "expired": event.get("expired", 0)})
+        others = {"expired": event.get("expired", 0), "revision": event.get("revision", 0)}
+        self.send_event("acked", {**position, **others})
 
     def deleted(self) -> None:
         self.end("topic_deleted", {"topic": self._topic})

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyx_common.contracts.store.acks import AckResult
+from notifyx_common.contracts.store.acks import AckResult, Unack
 from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.contracts.store.log import HistoryPage, KeyedNotification, PublishResult
 from notifyx_common.contracts.store.names import Seq
@@ -40,6 +40,7 @@ class AckPush(StrictPush):
 
     up_to: Seq | None = None
     seqs: list[Seq] | None = Field(default=None, min_length=1, max_length=1000)
+    revision: Seq | None = None
 
 
 class HistoryPush(StrictPush):
@@ -87,6 +88,7 @@ class StoreChannel:
             "missing": result.missing,
             "expired": result.expired,
             "subscribed": result.subscribed,
+            "revision": result.revision,
         }
 
     def on_live(self) -> None:
@@ -119,7 +121,7 @@ class StoreChannel:
 
     def handlers(self) -> dict[str, Callable[[Message], None]]:
         """Return the handlers of the client's messages, by event."""
-        return {"ack": self._ack, "history": self._history}
+        return {"ack": self._ack, "unack": self._unack, "history": self._history}
 
     # Sink
 
@@ -178,7 +180,9 @@ class StoreChannel:
     def _ack(self, message: Message) -> None:
         push = parse_model(AckPush, message.payload)
         own_acks = self._own_acks = self._own_acks or OwnAcks()
-        future = self.client.context.store.enqueue_ack(self.principal, self.store_topic, push.up_to, push.seqs)
+        future = self.client.context.store.enqueue_ack(
+            self.principal, self.store_topic, push.up_to, push.seqs, push.revision
+        )
         own_acks.begin()
         seqs = frozenset(push.seqs or ())
 
@@ -187,12 +191,18 @@ class StoreChannel:
                 others = own_acks.fail(self._now())
             else:
                 result = future.result()
-                others = own_acks.finish(result.acked_up_to, result.unread, seqs, self._now())
+                others = own_acks.finish(result, seqs, self._now())
             for event in others:
                 self._push_acked(event)
 
         self.client.reply_when_done(self.channel, message, future, _ack_reply)
         future.add_done_callback(done)
+
+    def _unack(self, message: Message) -> None:
+        # Its event on the feed reaches this channel as well: the position in it replaces the one that is known.
+        wanted = parse_model(Unack, message.payload)
+        work = self.client.context.store.unack(self.principal, self.store_topic, wanted)
+        self.client.run(self.channel, message, work, _ack_reply)
 
     def _history(self, message: Message) -> None:
         push = parse_model(HistoryPush, message.payload)
@@ -207,9 +217,10 @@ class StoreChannel:
             )
 
     def _push_acked(self, event: dict[str, Any]) -> None:
-        # Stores of the previous release do not count what expired.
+        # Stores of the previous release take no acknowledgements back.
         position = {"up_to": event["up_to"], "seqs": event["seqs"], "unread": event["unread"]}
-        self.push("acked", {**position, "expired": event.get("expired", 0)})
+        others = {"expired": event.get("expired", 0), "revision": event.get("revision", 0)}
+        self.push("acked", {**position, **others})
 
     def _now(self) -> float:
         return self.client.context.clock.monotonic()
@@ -247,7 +258,7 @@ def publish_reply(result: PublishResult) -> dict[str, Any]:
 
 
 def _ack_reply(result: AckResult) -> dict[str, Any]:
-    return {"acked_up_to": result.acked_up_to, "unread": result.unread, "expired": result.expired}
+    return result.model_dump(exclude={"topic"})
 
 
 def _history_reply(page: HistoryPage) -> dict[str, Any]:

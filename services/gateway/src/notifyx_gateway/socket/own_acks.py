@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from notifyx_common.contracts.store.acks import AckResult
+
 MAX_PENDING = 8
 """Maximum number of own acknowledgements whose event on the feed is still expected."""
 
@@ -20,15 +22,15 @@ class OwnAcks:
     def __init__(self) -> None:
         self._in_flight = 0
         self._held: list[dict[str, Any]] = []
-        self._expected: deque[tuple[int, int, frozenset[int], float]] = deque(maxlen=MAX_PENDING)
+        self._expected: deque[tuple[AckResult, frozenset[int], float]] = deque(maxlen=MAX_PENDING)
 
     def begin(self) -> None:
         """Record that an own ack is sent to the store."""
         self._in_flight += 1
 
-    def finish(self, up_to: int, unread: int, seqs: frozenset[int], now: float) -> list[dict[str, Any]]:
+    def finish(self, result: AckResult, seqs: frozenset[int], now: float) -> list[dict[str, Any]]:
         """Record the position in the reply; return the held events of other devices."""
-        self._expected.append((up_to, unread, seqs, now + PENDING_TTL))
+        self._expected.append((result, seqs, now + PENDING_TTL))
         return self._release(now)
 
     def fail(self, now: float) -> list[dict[str, Any]]:
@@ -53,11 +55,13 @@ class OwnAcks:
         return others
 
     def _matches(self, event: dict[str, Any], now: float) -> bool:
-        while self._expected and self._expected[0][3] < now:
+        while self._expected and self._expected[0][2] < now:
             self._expected.popleft()
         for expected in self._expected:
-            up_to, unread, seqs, _ = expected
-            if event["up_to"] == up_to and event["unread"] == unread and seqs.issuperset(event["seqs"]):
+            result, seqs, _ = expected
+            position = event["up_to"], event["unread"], event.get("revision", 0)
+            same = position == (result.acked_up_to, result.unread, result.revision)
+            if same and seqs.issuperset(event["seqs"]):
                 self._expected.remove(expected)
                 return True
         return False

@@ -25,11 +25,14 @@ from notifyx_common.contracts.call import Call, Raw
 from notifyx_common.contracts.store.acks import (
     ACK_STATE,
     ACKNOWLEDGE,
+    UNACKNOWLEDGE,
     UNREAD,
     AckItem,
     AckResult,
     AcksQuery,
     AckState,
+    Unack,
+    UnackRequest,
     UnreadItem,
     UnreadResult,
 )
@@ -236,21 +239,36 @@ class Store:
             await lane.room(principal.id)
 
     def enqueue_ack(
-        self, principal: Principal, topic: str, up_to: int | None = None, seqs: list[int] | None = None
+        self,
+        principal: Principal,
+        topic: str,
+        up_to: int | None = None,
+        seqs: list[int] | None = None,
+        revision: int | None = None,
     ) -> asyncio.Future[AckResult]:
         """Queue an acknowledgement of everything up to ``up_to``, or of exactly ``seqs``."""
         if (up_to is None) == (seqs is None):
             raise InvalidRequest("Give either up_to or seqs.", code="validation_failed")
-        item = _checked(AckItem, {"p": 0, "topic": topic, "up_to": up_to, "seqs": seqs})
+        item = _checked(AckItem, {"p": 0, "topic": topic, "up_to": up_to, "seqs": seqs, "revision": revision})
         data = orjson.dumps(item.model_dump(exclude={"p"}, exclude_none=True))
         weight = 1 + len(seqs or ()) // SEQS_OF_AN_ITEM
         return _lane(self._acks, principal.id).submit(data, principal, weight=weight)
 
     async def ack(
-        self, principal: Principal, topic: str, up_to: int | None = None, seqs: list[int] | None = None
+        self,
+        principal: Principal,
+        topic: str,
+        up_to: int | None = None,
+        seqs: list[int] | None = None,
+        revision: int | None = None,
     ) -> AckResult:
         """Acknowledge; return the user's cursor and unread count."""
-        return await self.enqueue_ack(principal, topic, up_to, seqs)
+        return await self.enqueue_ack(principal, topic, up_to, seqs, revision)
+
+    async def unack(self, principal: Principal, topic: str, wanted: Unack) -> AckResult:
+        """Take acknowledgements back; return the user's cursor and unread count."""
+        async with self.turn(principal):
+            return await self.client.send(UNACKNOWLEDGE, UnackRequest(topic, wanted), principal=principal)
 
     def enqueue_join(self, principal: Principal, topic: str, since: int | None = None) -> asyncio.Future[JoinResult]:
         """Queue a check of read permission. Raises :class:`InvalidRequest` or :class:`TooManyRequests` at once."""

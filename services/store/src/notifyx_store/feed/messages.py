@@ -30,11 +30,13 @@ def rows_frame(topic: str, first: int, last: int, items: Sequence[FeedRow], now_
     return "\n".join([head, *(item.payload for item in items)])
 
 
-def acked_frame(topic: str, user: str, up_to: int, seqs: Sequence[int], *, unread: int, expired: int) -> str:
-    """Return the frame with a user's position in a topic after an acknowledgement."""
+def acked_frame(
+    topic: str, user: str, up_to: int, seqs: Sequence[int], *, unread: int, expired: int, revision: int
+) -> str:
+    """Return the frame with a user's position in a topic after an acknowledgement, or after one was taken back."""
     return _frame({
         "type": "acked", "topic": topic, "user": user, "up_to": up_to, "seqs": list(seqs), "unread": unread,
-        "expired": expired,
+        "expired": expired, "revision": revision,
     })  # fmt: skip
 
 

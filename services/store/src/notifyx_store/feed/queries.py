@@ -39,7 +39,7 @@ ORDER BY t.id, page.seq
 """
 
 _POSITIONS = f"""
-SELECT t.name, s.user_id, s.acked_up_to, {UNREAD} AS unread, {EXPIRED} AS expired,
+SELECT t.name, s.user_id, s.acked_up_to, s.ack_revision, {UNREAD} AS unread, {EXPIRED} AS expired,
        array(SELECT e.seq FROM ack_exceptions e WHERE e.subscription_id = s.id ORDER BY e.seq DESC LIMIT $3) AS seqs
 FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
 JOIN topics t ON t.id = wanted.topic_id AND t.kind <> 'deleted'
@@ -65,7 +65,10 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class ReaderPosition:
-    """A user's position in a topic: the cursor, the acknowledged seqs above it, the unread and expired counts."""
+    """A user's position in a topic: the cursor, the acknowledged seqs above it, the unread and expired counts.
+
+    ``revision`` grows each time acknowledgements are taken back.
+    """
 
     topic: str
     user: str
@@ -73,6 +76,7 @@ class ReaderPosition:
     seqs: list[int]
     unread: int
     expired: int
+    revision: int
 
 
 async def read_heads(connection: asyncpg.Connection, topics: Sequence[UUID]) -> dict[UUID, tuple[int, datetime]]:
@@ -98,7 +102,13 @@ async def read_positions(connection: asyncpg.Connection, pairs: Sequence[tuple[U
     )
     return [
         ReaderPosition(
-            row["name"], row["user_id"], row["acked_up_to"], sorted(row["seqs"]), row["unread"], row["expired"]
+            row["name"],
+            row["user_id"],
+            row["acked_up_to"],
+            sorted(row["seqs"]),
+            row["unread"],
+            row["expired"],
+            row["ack_revision"],
         )
         for row in rows
     ]

@@ -275,6 +275,7 @@ class FeedServer:
                     position.seqs,
                     unread=position.unread,
                     expired=position.expired,
+                    revision=position.revision,
                 )
                 for watching in self._users.get(position.user, ()):
                     watching.put(frame)

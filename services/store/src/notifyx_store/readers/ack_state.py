@@ -14,7 +14,7 @@ PAGE = 1000
 
 # One statement, so that the cursor and the seqs above it come from the same snapshot.
 _STATE = """
-SELECT s.acked_up_to, e.seq
+SELECT s.acked_up_to, s.ack_revision, e.seq
 FROM subscriptions s
 LEFT JOIN LATERAL (
     SELECT seq FROM ack_exceptions WHERE subscription_id = s.id AND seq > $3 AND seq < $4 ORDER BY seq LIMIT $5
@@ -39,4 +39,5 @@ async def read_ack_state(
         acked_up_to=rows[0]["acked_up_to"] if rows else 0,
         seqs=seqs[:PAGE],
         next=seqs[PAGE - 1] if len(seqs) > PAGE else None,
+        revision=rows[0]["ack_revision"] if rows else 0,
     )

@@ -45,7 +45,7 @@ ON CONFLICT (topic_id, user_id) WHERE ended_at IS NULL DO NOTHING
 """  # noqa: S608 - put together from constants
 
 _LOCK_ROWS = """
-SELECT s.id, s.topic_id, s.user_id
+SELECT s.id, s.topic_id, s.user_id, s.ack_revision
 FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
 JOIN subscriptions s ON s.topic_id = wanted.topic_id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
 ORDER BY s.id FOR UPDATE OF s
@@ -53,7 +53,8 @@ ORDER BY s.id FOR UPDATE OF s
 
 _ACKNOWLEDGE = f"""
 WITH base AS (
-    SELECT s.id, s.topic_id, s.acked_up_to AS before, t.last_seq, s.expired_total, {UNREAD} AS unread,
+    SELECT s.id, s.topic_id, s.acked_up_to AS before, t.last_seq, s.expired_total, s.ack_revision AS revision,
+           {UNREAD} AS unread,
            CASE WHEN request.up_to > 0 AND least(request.up_to, t.last_seq) >= s.expired_seq THEN s.expired_total
                 ELSE s.expired_told END AS told,
            s.expired_told AS told_before,
@@ -67,7 +68,8 @@ WITH base AS (
     JOIN notifications n ON n.topic_id = b.topic_id AND n.seq = one.seq
     WHERE NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = one.seq)
 ), moved AS (
-    SELECT b.id, b.before, b.unread, b.told, b.told > b.told_before AS told_more, b.expired_total - b.told AS expired,
+    SELECT b.id, b.before, b.unread, b.revision, b.told, b.told > b.told_before AS told_more,
+        b.expired_total - b.told AS expired,
         (SELECT count(*) FROM notifications n
          WHERE n.topic_id = b.topic_id AND n.seq > b.before AND n.seq <= b.upto
            AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = n.seq))
@@ -88,16 +90,38 @@ WITH base AS (
     SET acked_up_to = m.cursor, acked_total = s.acked_total + m.acked, expired_told = m.told
     FROM moved m WHERE s.id = m.id AND (m.cursor <> m.before OR m.acked > 0 OR m.told_more)
 )
-SELECT m.id, m.cursor, m.acked, m.told_more, m.expired, m.unread - m.acked AS unread FROM moved m
+SELECT m.id, m.cursor, m.acked, m.told_more, m.expired, m.unread - m.acked AS unread, m.revision FROM moved m
 """  # noqa: S608 - put together from constants
 
 
 @dataclass(slots=True)
 class _AckRequest:
-    """Everything that one user acknowledges in one topic in this batch."""
+    """Everything that one user acknowledges in one topic in this batch.
+
+    ``known``: what was acknowledged by a sender who named the revision it knows of, by that revision.
+    """
 
     up_to: int = 0
     seqs: set[int] = field(default_factory=set)
+    known: list[tuple[int, AckItem]] = field(default_factory=list)
+
+    def add(self, item: AckItem) -> None:
+        """Add ``item``."""
+        if item.revision is not None:
+            self.known.append((item.revision, item))
+            return
+        self.up_to = max(self.up_to, item.up_to or 0)
+        self.seqs.update(item.seqs or ())
+
+    def at(self, revision: int) -> _AckRequest:
+        """Return what counts at ``revision``: without what was acknowledged before acknowledgements were taken back."""
+        if not self.known:
+            return self
+        request = _AckRequest(self.up_to, set(self.seqs))
+        for known, item in self.known:
+            if known >= revision:
+                request.add(item.model_copy(update={"revision": None}))
+        return request
 
 
 TopicUser = tuple[UUID, str]
@@ -124,9 +148,7 @@ async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -
             except NotifyxError as error:
                 results[position] = ItemError.of(error).model_dump()
                 continue
-            request = requests.setdefault(pair, _AckRequest())
-            request.up_to = max(request.up_to, item.up_to or 0)
-            request.seqs.update(item.seqs or ())
+            requests.setdefault(pair, _AckRequest()).add(item)
             accepted.append((position, item, pair))
         states = await _apply(connection, requests, now) if requests else {}
     metrics.acked.inc(sum(state["acked"] for state in states.values()))
@@ -140,6 +162,7 @@ async def acknowledge(context: StoreContext, metrics: StoreMetrics, data: Any) -
                 "acked_up_to": state["cursor"],
                 "unread": state["unread"],
                 "expired": state["expired"],
+                "revision": state["revision"],
             }
     return results
 
@@ -191,19 +214,20 @@ async def _transaction(
         if complete and len(rows) < len(requests):
             return None
         by_id = {row["id"]: (row["topic_id"], row["user_id"]) for row in rows}
-        states = await connection.fetch(_ACKNOWLEDGE, *_columns(by_id, requests))
+        current = {row["id"]: requests[by_id[row["id"]]].at(row["ack_revision"]) for row in rows}
+        states = await connection.fetch(_ACKNOWLEDGE, *_columns(current))
         changed = [by_id[state["id"]] for state in states if state["acked"] or state["told_more"]]
         if changed:
             await connection.execute(wakeups.NOTIFY, wakeups.acknowledged(changed))
     return {by_id[state["id"]]: state for state in states}
 
 
-def _columns(by_id: dict[int, TopicUser], requests: dict[TopicUser, _AckRequest]) -> tuple[Sequence[int], ...]:
-    singles = [(row_id, seq) for row_id, pair in by_id.items() for seq in sorted(requests[pair].seqs)]
+def _columns(requests: Mapping[int, _AckRequest]) -> tuple[Sequence[int], ...]:
+    singles = [(row, seq) for row, request in requests.items() for seq in sorted(request.seqs)]
     return (
-        list(by_id),
-        [requests[pair].up_to for pair in by_id.values()],
-        [row_id for row_id, _ in singles],
+        list(requests),
+        [request.up_to for request in requests.values()],
+        [row for row, _ in singles],
         [seq for _, seq in singles],
     )
 

@@ -18,6 +18,7 @@ from notifyx_store.topics.rows import read_or_create
 
 _JOIN = f"""
 SELECT t.id, t.last_seq, t.pruned_seq, coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
+       coalesce(s.ack_revision, 0) AS revision,
        {FIRST_SEQ} AS first_seq, {UNREAD} AS unread, {EXPIRED} AS expired,
        CASE WHEN wanted.since IS NULL THEN 0 ELSE {missing_after("wanted.since")} END AS missing
 FROM unnest($1::uuid[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted(topic_id, user_id, since, position)
@@ -76,6 +77,7 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
             "missing": row["missing"],
             "expired": row["expired"],
             "subscribed": row["lasting"],
+            "revision": row["revision"],
         }
     return results
 

@@ -6,7 +6,14 @@ import asyncpg
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
-from notifyx_common.contracts.store.acks import ACK_STATE, AcksQuery, AckState
+from notifyx_common.contracts.store.acks import (
+    ACK_STATE,
+    UNACKNOWLEDGE,
+    AckResult,
+    AcksQuery,
+    AckState,
+    UnackRequest,
+)
 from notifyx_common.contracts.store.log import HISTORY, HistoryPage, HistoryQuery
 from notifyx_common.contracts.store.names import TopicPath
 from notifyx_common.contracts.store.topics import (
@@ -34,6 +41,7 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.log.history import read_history
 from notifyx_store.readers import topic_changes
 from notifyx_store.readers.ack_state import read_ack_state
+from notifyx_store.readers.unacks import unacknowledge
 from notifyx_store.topics.permissions import TopicRow, check_log
 from notifyx_store.topics.rows import read_or_create, read_topic
 from notifyx_store.topics.views import list_views, own_view, read_view
@@ -98,6 +106,8 @@ def _add_claims(blueprint: Blueprint, context: StoreContext) -> None:
 
 
 def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
+    unacked = context.metrics.counter("notifyx_unacked_total")
+
     @handle(blueprint, HISTORY)
     async def history(request: HistoryQuery) -> Raw[HistoryPage]:
         principal = caller()
@@ -116,6 +126,15 @@ def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
             return Raw.of(
                 await read_ack_state(connection, principal, topic, after=request.after, before=request.before)
             )
+
+    @handle(blueprint, UNACKNOWLEDGE)
+    async def unacks(request: UnackRequest) -> AckResult:
+        principal = caller()
+        async with context.pool.acquire() as connection:
+            topic = await _log_of(connection, context, principal, request.name)
+            result, count = await unacknowledge(connection, principal, topic, request.body)
+        unacked.inc(count)
+        return result
 
 
 def _record(context: StoreContext, event: Event, principal: Principal, topic: str, reason: str) -> None:

@@ -55,6 +55,7 @@ class Subscription(Model):
 
     ``acked_up_to`` is the cursor. The totals belong to the ledger; pending is counted in the log. ``expired_told`` is
     the part of ``expired_total`` that the user has acknowledged past, ``expired_seq`` the last seq that expired.
+    ``ack_revision`` grows each time acknowledgements are taken back.
     ``identity`` is the hash of the verified email the user subscribed with, for allow-lists that name it.
     """
 
@@ -71,6 +72,7 @@ class Subscription(Model):
     ended_at = fields.DatetimeField(null=True)
     acked_up_to = fields.BigIntField()
     acked_total = fields.BigIntField(default=0, db_default=0)
+    ack_revision = fields.BigIntField(default=0, db_default=0)
     expired_total = fields.BigIntField(default=0, db_default=0)
     expired_told = fields.BigIntField(default=0, db_default=0)
     expired_seq = fields.BigIntField(default=0, db_default=0)

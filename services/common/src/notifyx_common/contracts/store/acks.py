@@ -14,12 +14,16 @@ from notifyx_topics.names import AnyTopicName
 
 
 class AckItem(RequestModel):
-    """Acknowledge everything up to ``up_to``, or exactly ``seqs``. Exactly one of them must be given."""
+    """Acknowledge everything up to ``up_to``, or exactly ``seqs``. Exactly one of them must be given.
+
+    ``revision`` is the one that the sender knows of: if acknowledgements were taken back since, nothing changes.
+    """
 
     p: int = Field(ge=0)
     topic: AnyTopicName
     up_to: Seq | None = None
     seqs: list[Seq] | None = Field(default=None, min_length=1, max_length=1000)
+    revision: Seq | None = None
 
 
 class AckBatch(RequestModel):
@@ -30,12 +34,25 @@ class AckBatch(RequestModel):
 
 
 class AckResult(BaseModel):
-    """The user's cursor after the acknowledgement, and the numbers of unread and of expired notifications."""
+    """The user's cursor after the acknowledgement, and the numbers of unread and of expired notifications.
+
+    ``revision`` grows each time acknowledgements are taken back.
+    """
 
     topic: str
     acked_up_to: int
     unread: int
     expired: int = 0
+    revision: int = 0
+
+
+class Unack(RequestModel):
+    """Take back the acknowledgements of ``seqs``; or of all in (``after``, ``up_to``] but ``keep``."""
+
+    seqs: list[Seq] | None = Field(default=None, min_length=1, max_length=1000)
+    after: Seq | None = None
+    up_to: Seq | None = None
+    keep: list[Seq] | None = Field(default=None, max_length=1000)
 
 
 class AckState(BaseModel):
@@ -47,6 +64,7 @@ class AckState(BaseModel):
     acked_up_to: int
     seqs: list[int]
     next: int | None
+    revision: int = 0
 
 
 class UnreadItem(RequestModel):
@@ -81,6 +99,15 @@ class AcksQuery:
     before: QuerySeq | None = None
 
 
+@dataclass(frozen=True)
+class UnackRequest:
+    """Acknowledgements of the caller in a topic that are to be taken back."""
+
+    name: AnyTopicName
+    body: Unack
+
+
 ACKNOWLEDGE = Call("POST", f"{V1}/acks", Raw[AckBatch], Raw[BatchResults[AckResult]], idempotent=True)
 UNREAD = Call("POST", f"{V1}/unread", Raw[UnreadBatch], Raw[BatchResults[UnreadResult]], idempotent=True)
 ACK_STATE = Call("GET", f"{V1}/topics/{{name}}/acks", AcksQuery, Raw[AckState], caller="principal")
+UNACKNOWLEDGE = Call("POST", f"{V1}/topics/{{name}}/unacks", UnackRequest, AckResult, caller="principal")

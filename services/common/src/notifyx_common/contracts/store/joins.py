@@ -31,7 +31,8 @@ class JoinResult(BaseModel):
 
     ``first_seq`` is the oldest seq in the log (``last_seq + 1`` for an empty log). ``truncated``: retention removed
     part of what followed ``since``. ``missing``: how many after ``since`` no longer exist, expired ones included.
-    ``expired``: how many were removed before the user acknowledged them, with or without ``since``.
+    ``expired``: how many were removed before the user acknowledged them, with or without ``since``. ``revision`` is
+    that of the user's acknowledgements.
     """
 
     topic: str
@@ -44,6 +45,7 @@ class JoinResult(BaseModel):
     missing: int
     expired: int = 0
     subscribed: bool
+    revision: int = 0
 
 
 JOIN = Call("POST", f"{V1}/joins", Raw[JoinBatch], Raw[BatchResults[JoinResult]], idempotent=True)

@@ -131,11 +131,12 @@ class HookAnswer(BaseModel):
 
 class Acked(BaseModel):
     """The caller's cursor after the acknowledgement, and the numbers of notifications that are still unread, and that
-    were removed before the caller acknowledged them."""
+    were removed before the caller acknowledged them. ``revision`` grows each time acknowledgements are taken back."""
 
     acked_up_to: int
     unread: int
     expired: int
+    revision: int
 
 
 class HistoryPage(BaseModel):

@@ -28,7 +28,7 @@ from notifyx_common.contracts.auth import (
 from notifyx_common.contracts.departures import DeleteAccount
 from notifyx_common.contracts.hooks import Hooks, NewHook
 from notifyx_common.contracts.sessions import EndedSessions, Sessions
-from notifyx_common.contracts.store.acks import AckState
+from notifyx_common.contracts.store.acks import AckState, Unack
 from notifyx_common.contracts.store.addresses import EmailResumed, EmailState
 from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.contracts.store.names import MAX_BODY
@@ -379,6 +379,14 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST", "/api/v1/topics/{name}/acks", "acknowledge", "Acknowledge", "Notifications",
         {200: ("Where the caller stands.", JSON, models.Acked)}, (400, 403, 404, 409, 413, 415, 429, 503), {JSON: Acks},
         scope="read", parameters=(_NAME,),
+    ),
+    Operation(
+        "POST", "/api/v1/topics/{name}/unacks", "unacknowledge", "Take acknowledgements back", "Notifications",
+        {200: ("Where the caller stands.", JSON, models.Acked)}, (400, 403, 404, 409, 413, 415, 429, 503),
+        {JSON: Unack}, scope="read", parameters=(_NAME,),
+        description="`seqs` become unread again; or all that exist in (`after`, `up_to`] but `keep`, which takes an "
+        "acknowledgement of everything back: `after` and `keep` are what `readAcks` said before it. No email is sent "
+        "again. 409 `too_far_back` where more than 10,000 are acknowledged after one.",
     ),
     Operation(
         "GET", "/api/v1/topics/{name}/acks", "readAcks", "What one has acknowledged", "Notifications",

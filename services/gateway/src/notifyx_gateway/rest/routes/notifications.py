@@ -10,6 +10,7 @@ from prometheus_client import Counter
 from quart import Blueprint, Response, request
 
 from notifyx_common.contracts.call import Raw
+from notifyx_common.contracts.store.acks import Unack
 from notifyx_common.contracts.store.inbox import INBOX
 from notifyx_common.contracts.store.log import HISTORY, PublishResult
 from notifyx_common.contracts.store.search import SEARCH
@@ -140,8 +141,16 @@ def _add_reading(
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
         wanted = await read_model(Acks)
-        result = await store.ack(principal, topic, wanted.up_to, wanted.seqs)
-        return json_response({"acked_up_to": result.acked_up_to, "unread": result.unread, "expired": result.expired})
+        result = await store.ack(principal, topic, wanted.up_to, wanted.seqs, wanted.revision)
+        return json_response(result.model_dump(exclude={"topic"}))
+
+    @blueprint.post("/topics/<name>/unacks")
+    async def unack(name: str) -> Response:
+        principal = await request_auth.principal()
+        topic = topic_name(name, inbox_of=principal.id)
+        principal.require_scope("read", topic)
+        result = await store.unack(principal, topic, await read_model(Unack))
+        return json_response(result.model_dump(exclude={"topic"}))
 
     @blueprint.get("/topics/<name>/acks")
     async def acks(name: str) -> Response:
