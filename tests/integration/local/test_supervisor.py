@@ -19,6 +19,7 @@ import pytest
 from notifyx_common.background import Background
 from notifyx_common.metrics import Metrics
 from notifyx_local import supervisor as module
+from notifyx_local.liveness import Patience, Silences, answers
 from notifyx_local.processes import ProcessSpec
 from notifyx_local.supervisor import StartFailed, Supervisor, rotate_log
 from support.patience import PATIENCE, until
@@ -98,6 +99,51 @@ async def test_one_that_is_killed_is_started_again_and_it_is_said(stage: Stage) 
     await until(lambda: stage.pid("store") not in (0, first))
     assert stage.restarts("store") == 1
     assert stage.told == ["store was killed by SIGKILL and is started again."]
+
+
+SERVE = """
+import json, os, pathlib, socket
+listener = socket.create_server(("127.0.0.1", 0))
+ready = {"pid": os.getpid(), "port": listener.getsockname()[1]}
+pathlib.Path(os.environ["READY"]).write_text(json.dumps(ready))
+while True:
+    connection, _ = listener.accept()
+    connection.recv(1000)
+    connection.close()
+"""
+
+
+async def test_one_that_hangs_is_started_again_and_it_is_said(stage: Stage) -> None:
+    hanging: set[int] = set()
+
+    async def ask(port: int, timeout: float) -> bool:
+        return port not in hanging or await answers(port, timeout)
+
+    patience = Patience(interval=0.02, timeout=0.1, silences=3, stop_seconds=0.1)
+    stage.supervisor = Supervisor(
+        stage.folder / "state.json", Background(Metrics()), stage.told.append, patience=patience, answers=ask
+    )
+    await stage.supervisor.start([stage.spec("store", SERVE, has_health_route=True)])
+    first, port = stage.pid("store"), json.loads((stage.folder / "store.ready").read_text())["port"]
+    assert await answers(port, PATIENCE)
+    os.kill(first, signal.SIGSTOP)
+    hanging.add(port)
+    await until(lambda: stage.pid("store") not in (0, first))
+    assert stage.told == [
+        "store has not answered for 0 s and is stopped.",
+        "store was killed by SIGKILL and is started again.",
+    ]
+    assert stage.restarts("store") == 1
+    assert not await answers(port, 0.01), "where nobody listens"
+
+
+def test_silences_count_in_a_row_and_for_one_process() -> None:
+    silences = Silences(2)
+    assert not silences.note(1, answered=False)
+    assert not silences.note(1, answered=True)
+    assert not silences.note(1, answered=False)
+    assert not silences.note(2, answered=False)
+    assert silences.note(2, answered=False)
 
 
 async def test_a_crash_loop_is_reported_once_and_goes_on(stage: Stage) -> None:

@@ -39,6 +39,7 @@ class ProcessSpec:
 
     It is stopped with ``stop_signal``, together with those of the same ``stop_rank`` and after those of lower ranks,
     within ``stop_seconds``. ``kill_signal`` ends it at once; ``orphan_signal`` ends it if the supervisor is killed.
+    One that ``has_health_route``, at the port in its ready file, is restarted when it hangs.
     ``failure_reason`` finds the reason of a failure in its log.
     """
 
@@ -57,6 +58,7 @@ class ProcessSpec:
     kill_signal: Signals = SIGKILL
     orphan_signal: Signals = SIGKILL
     module: str = ""
+    has_health_route: bool = False
     failure_reason: Callable[[str], str] = log_tail
 
 

@@ -215,6 +215,7 @@ def _service(folders: DataFolders, service: str, name: str, environment: dict[st
         environment={**_inherited_environment(), **environment, **own},
         log=folders.logs / f"{name}.log",
         ready_file=ready_file,
+        has_health_route=True,
         # Gateways stop first: the other services finish what they accepted.
         stop_rank=0 if service == "gateway" else 1,
     )

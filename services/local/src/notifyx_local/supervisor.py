@@ -1,4 +1,4 @@
-"""Starts processes, restarts them when they end, and stops them in order.
+"""Starts processes, restarts them when they end or hang, and stops them in order.
 
 Each process leads a group of its own, so that Ctrl-C in a terminal reaches only the supervisor, and ends with the
 supervisor even if that is killed (Linux: the parent-death signal). Running processes are listed in ``state.json``.
@@ -13,8 +13,9 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import between
@@ -22,6 +23,7 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_local.accounts import group_of
 from notifyx_local.forks import ForkedProcess, ForkServer
+from notifyx_local.liveness import DEFAULT_PATIENCE, Patience, Silences, answers
 from notifyx_local.parent_death import die_with_parent
 from notifyx_local.processes import ProcessHistory, ProcessSpec, exit_reason, stop_order
 
@@ -46,7 +48,8 @@ class StartFailed(NotifyxError):
 class Supervisor:
     """Keeps processes running. ``on_notice`` receives one sentence for each event that a person should know.
 
-    ``forks`` runs the services; without it they are started as programs.
+    ``forks`` runs the services; without it they are started as programs. ``patience`` is with those that hang, of
+    which ``answers`` returns whether they do.
     """
 
     def __init__(
@@ -55,10 +58,14 @@ class Supervisor:
         background: Background,
         on_notice: Callable[[str], None] = log.warning,
         forks: ForkServer | None = None,
+        patience: Patience = DEFAULT_PATIENCE,
+        answers: Callable[[int, float], Awaitable[bool]] = answers,
     ) -> None:
         self._state_file = state_file
         self._on_notice = on_notice
         self._forks = forks
+        self._patience = patience
+        self._answers = answers
         self._specs: list[ProcessSpec] = []
         self._running: dict[str, _Process] = {}
         self._histories: dict[str, ProcessHistory] = {}
@@ -78,6 +85,8 @@ class Supervisor:
                 raise StartFailed(f"{spec.name} could not be started: {error.strerror}: {spec.command[0]}.") from None
             await self._until_ready(spec, process)
             self._tasks.endless(f"keep {spec.name}", self._supervise(spec, process))
+            if spec.has_health_route:
+                self._tasks.endless(f"watch {spec.name}", self._watch(spec))
             ready(spec.name)
 
         if not self._specs:
@@ -162,6 +171,33 @@ class Supervisor:
                 else:
                     break
 
+    def _watch(self, spec: ProcessSpec) -> Coroutine[Any, Any, None]:
+        """End the process of ``spec`` each time it hangs; it is then started again."""
+        silences = Silences(self._patience.silences)
+
+        async def check() -> float | None:
+            process = self._running[spec.name]
+            port = _ready_ports(spec, process.pid).get("port")
+            if process.returncode is not None or port is None:  # it may wait for its database
+                return None
+            answered = await self._answers(port, self._patience.timeout)
+            if silences.note(process.pid, answered=answered):
+                await self._end_hung(spec, process)
+            return None if answered else 0.0
+
+        return every(self._patience.interval, check, wait_first=True)
+
+    async def _end_hung(self, spec: ProcessSpec, process: _Process) -> None:
+        silent = self._patience.silences * self._patience.timeout
+        self._on_notice(f"{spec.name} has not answered for {silent:.0f} s and is stopped.")
+        _signal(process, spec.stop_signal)
+        try:
+            async with asyncio.timeout(self._patience.stop_seconds):
+                await process.wait()
+        except TimeoutError:
+            _signal(process, signal.SIGKILL)
+            await process.wait()
+
     async def _rotate_logs(self) -> None:
         for spec in list(self._specs):
             await asyncio.to_thread(rotate_log, spec.log, MAX_LOG)
@@ -206,12 +242,18 @@ async def wait_until(check: Callable[[], Awaitable[str]], deadline: float, what:
 def _is_ready(spec: ProcessSpec, pid: int) -> bool:
     if spec.is_ready is not None:
         return spec.is_ready(pid)
+    return spec.ready_file is None or bool(_ready_ports(spec, pid))
+
+
+def _ready_ports(spec: ProcessSpec, pid: int) -> dict[str, int]:
+    """Return what the ready file of the process ``pid`` says; nothing if there is none of it yet."""
     if spec.ready_file is None:
-        return True
+        return {}
     try:
-        return bool(json.loads(spec.ready_file.read_text())["pid"] == pid)
+        written: dict[str, int] = json.loads(spec.ready_file.read_text())
+        return written if written["pid"] == pid else {}
     except (OSError, ValueError, KeyError):
-        return False
+        return {}
 
 
 def rotate_log(path: Path, limit: int) -> None:
