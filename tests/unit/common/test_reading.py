@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from notifyx_common import reading
+from notifyx_common.contracts.auth import SignUp
 from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import InvalidRequest
@@ -211,3 +212,19 @@ def test_unknown_fields_are_named_and_free_names_are_no_fields() -> None:
     assert [field.field for field in caught.value.fields] == ["nam"]
     many = parse_model(Figures, {"many": [1.0] * 1000, "named": {str(number): 1.0 for number in range(1000)}})
     assert (len(many.many), len(many.named)) == (1000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "reason"),
+    [
+        (NewTopic, {"name": "Two Words"}, "lower-case letters"),
+        (NewTopic, {"name": "t", "readers": ["two words"]}, "without spaces"),
+        (SignUp, {"email": "ada", "password": "x" * 12}, "such as ada@example.com"),
+        (NewNotification, {"body": "\0"}, "cannot be here"),
+    ],
+)
+def test_a_pattern_is_said_in_words(kind: type[BaseModel], body: dict[str, object], reason: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_model(kind, body)
+    assert reason in refused.value.reason
+    assert "pattern" not in refused.value.reason

@@ -95,7 +95,7 @@ def _with(path: str, value: Any) -> dict[str, Any]:
         (_with("spec.visibility", "secret"), "spec.visibility: input should be 'public' or 'private'."),
         (_with("spec.deletionPolicy", "delete"), "spec.deletionPolicy: input should be 'Retain' or 'Delete'."),
         (_with("spec.owners", "ada@example.com"), "spec.owners: input should be a valid"),
-        (_with("spec.owners", ["two words"]), "spec.owners.0: string should match pattern"),
+        (_with("spec.owners", ["two words"]), "spec.owners.0: this is a user's id, a verified email address"),
         (_with("spec.title", {1: 2}), "the document holds what JSON has no form for."),
     ],
 )

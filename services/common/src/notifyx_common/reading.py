@@ -24,6 +24,8 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, TypeAdapter, Val
 from pydantic_core import ErrorDetails
 
 from notifyx_common.errors import FieldError, InvalidRequest
+from notifyx_common.patterns import WORDS
+from notifyx_topics.words import reason
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -132,7 +134,9 @@ def _wrong(error: ValidationError) -> list[ErrorDetails]:
 def _refusal(wrong: Sequence[ErrorDetails]) -> InvalidRequest:
     return _invalid(
         [
-            FieldError(field=".".join(str(part)[:MAX_NAME] for part in item["loc"]) or "(body)", reason=item["msg"])
+            FieldError(
+                field=".".join(str(part)[:MAX_NAME] for part in item["loc"]) or "(body)", reason=reason(item, WORDS)
+            )
             for item in wrong[:MAX_LISTED]
         ]
     )

@@ -30,9 +30,11 @@ def _within_its_length(name: str) -> str:
     return name
 
 
+ANY_NAME = f"^({NAME}|{INBOX})$"
+
 AnyTopicName = Annotated[
     str,
-    StringConstraints(max_length=len(INBOX_PREFIX) + MAX_NAME, pattern=f"^({NAME}|{INBOX})$"),
+    StringConstraints(max_length=len(INBOX_PREFIX) + MAX_NAME, pattern=ANY_NAME),
     AfterValidator(_within_its_length),
 ]
 """The name of a topic that can be addressed: of a created one, or of a user's inbox."""

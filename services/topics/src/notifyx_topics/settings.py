@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Grant = Annotated[str, StringConstraints(min_length=1, max_length=320, pattern=r"^[^\x00-\x20\x7f]+$")]
+GRANT = r"^[^\x00-\x20\x7f]+$"
+Grant = Annotated[str, StringConstraints(min_length=1, max_length=320, pattern=GRANT)]
 """A user id, a verified email, a ServiceAccount (``system:serviceaccount:ns:name``), or ``*`` for anyone signed in."""
 
 Title = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]

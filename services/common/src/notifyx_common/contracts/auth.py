@@ -14,13 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, S
 
 from notifyx_common.contracts.call import V1, Call, Number, Raw
 from notifyx_common.contracts.sessions import MAX_USER_AGENT
+from notifyx_common.patterns import EMAIL
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.reading import TIME_TEXT
 
-Email = Annotated[
-    str,
-    StringConstraints(max_length=254, pattern=r"^[^@\s<>,;:\"\x00-\x1f\x7f]{1,64}@[^@\s<>,;:\"\x00-\x1f\x7f]+$"),
-]
+Email = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True)]
 
 Secret = Annotated[SecretStr, PlainSerializer(lambda secret: secret.get_secret_value(), when_used="json")]

@@ -10,6 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from notifyx_common.contracts.call import BODY, Call, Raw
 from notifyx_common.errors import InvalidRequest, NotFound
+from notifyx_common.patterns import WORDS
+from notifyx_topics.words import reason
 
 Q = TypeVar("Q")
 
@@ -49,5 +51,5 @@ class RequestReader(Generic[Q]):
 
 
 def _wrong_parameter(name: str, error: ValidationError) -> InvalidRequest:
-    reason = error.errors(include_input=False, include_url=False, include_context=False)[0]["msg"]
-    return InvalidRequest.of_field(name, reason)
+    wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    return InvalidRequest.of_field(name, reason(wrong, WORDS))
