@@ -19,9 +19,13 @@ from support.measured import measured, start
 start()
 
 from notifyx.__main__ import main
+from notifyx.cli.commands import COMMANDS
 from support.forked import fork
 
 STREAMS = ("in", "out", "err")
+
+for _listed in COMMANDS.values():
+    _listed.load()  # each is imported when it runs, which is to be before the forks
 
 
 class DoesNotEnd(Exception):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 
+from notifyx.cli.exits import Exit
 from support.command import Shell
+from support.documents import snippets
 from support.mail import verify, wait_for_mail
+from support.patience import PATIENCE
 from support.platform import Platform, person
 
 pytestmark = [
@@ -34,3 +39,42 @@ async def test_five_commands_and_an_email(platform: Platform, tmp_path: Path) ->
     assert (found["id"], found["acked"]) == (published["id"], False)
     assert (await reader.run("inbox", "--search", "fine -release")).out == "Nothing has: fine -release\n"
     assert (await reader.run("ack", "cli.journey", str(item["seq"]))).out == "Acknowledged; 0 unread in cli.journey.\n"
+
+    listed = (await reader.run("inbox")).out.split()
+    assert listed[:5] == ["TOPIC", "SEQ", "WHEN", "PRIORITY", "WHAT"]
+    await reader.run("send", "me", "--data", '{"disk": "full"}', "--priority", "urgent")
+    unread, topic, seq, *_, priority, data = (await reader.run("inbox", "--unread")).out.splitlines()[-1].split(None, 6)
+    assert (unread, priority, data.rstrip()) == ("*", "urgent", '{"disk": "full"}')
+    assert (await reader.run("ack", topic, seq)).out == "Acknowledged; 0 unread in user:me.\n", "as it is printed"
+    whole = (await reader.run("show", topic, seq)).out
+    assert whole.startswith(f"{topic} {seq} · ")
+    assert '"disk": "full"' in whole
+    first = (await reader.run("history", "cli.journey")).out.splitlines()[-1].split(None, 3)
+    assert (first[0], first[-1].rstrip()) == ("1", "A fine release")
+    none = await reader.run("show", "cli.journey", "9", code=Exit.REFUSED)
+    assert none.err == "notifyx: There is no notification 9 in cli.journey (any more): it holds 1 to 1.\n"
+    named = await author.run("topics", "create", "Two Words", code=Exit.REFUSED)
+    assert "lower-case letters" in named.err
+    assert "pattern" not in named.err
+
+
+async def test_the_first_example_of_the_python_client_runs_as_it_is_written(platform: Platform, tmp_path: Path) -> None:
+    shell = Shell(platform.gateway, tmp_path)
+    await shell.login("cli-example")
+    await shell.run("topics", "create", "cli.example")
+    made = await shell.json("api-keys", "create", "example", "--topic", "cli.example")
+    given = {"https://notifyx.example.com": platform.gateway, "nfx_...": made["key"], "deploys": "cli.example"}
+    text = snippets("client", "python")[0]
+    for example, here in given.items():
+        assert example in text
+        text = text.replace(example, here)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", text, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            assert await process.stdout.readline() == b"1 cart\n"
+            while (await shell.json("subscribe", "cli.example"))["unread"]:
+                await asyncio.sleep(0.05)
+    finally:
+        process.kill()
+        await process.wait()

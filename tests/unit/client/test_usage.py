@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from notifyx.cli.app import app
+from notifyx.cli.commands import COMMANDS
 from notifyx.cli.exits import Exit
 from notifyx.cli.plugins import EXPECTED
 
@@ -64,8 +68,28 @@ def test_commands_that_belong_to_the_platform_say_what_to_install(monkeypatch: p
     monkeypatch.setattr("notifyx.cli.plugins.entry_points", lambda **_: [])
     result = CliRunner().invoke(app, ["up", "--port", "1"])
     assert result.exit_code == Exit.USAGE
-    assert result.output == f"notifyx: 'up' is part of the platform; install it with: pip install {EXPECTED['up']}\n"
+    assert (
+        result.output
+        == f"notifyx: 'up' is part of the platform; install it with: pip install {EXPECTED['up'].package}\n"
+    )
     assert "up" in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_the_help_names_every_command_and_imports_none() -> None:
+    """The processor time of the help is that of its imports."""
+    heavy = ("aiohttp", "pydantic", "yaml", "asyncio", "notifyx.client", "notifyx.models", "notifyx_common")
+    script = "import sys\nfrom notifyx.__main__ import main\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
+    script += "sys.stderr.write('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script, "--help"], capture_output=True, text=True, check=True)
+    assert [name for name in done.stderr.split() if name in heavy] == []
+    assert len(done.stderr.split()) < 500, "a help of few words imports few modules"
+    assert [name for name in (*COMMANDS, *EXPECTED) if f" {name} " not in done.stdout] == []
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "up"])
+def test_the_list_says_of_a_command_what_it_says_of_itself(name: str) -> None:
+    listed = get_command(app).get_command(None, name)  # type: ignore[attr-defined]
+    assert listed.real().help.partition("\n\n")[0] == listed.help
 
 
 def test_the_version_is_told() -> None:

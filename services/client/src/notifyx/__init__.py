@@ -9,53 +9,119 @@ A publish is committed once, however often the network fails. A subscription del
 of reconnections, and reports what retention has removed (:class:`HistoryTruncated`).
 """
 
-from notifyx.backoff import Backoff
-from notifyx.client import DEFAULT_URL, Client
-from notifyx.credentials import AccessToken, ApiKey, Credentials, Password, TokenFile
-from notifyx.errors import (
-    AnswerLost,
-    Conflict,
-    DeadlineExceeded,
-    FieldError,
-    Forbidden,
-    HistoryTruncated,
-    InvalidRequest,
-    NotFound,
-    NotifyxError,
-    NotLoggedIn,
-    Refused,
-    ServerError,
-    TokenFileError,
-    TooLarge,
-    TooManyRequests,
-    Unavailable,
-    UnexpectedAnswer,
-    Unreachable,
-    UntrustedCertificate,
-)
-from notifyx.live import Live
-from notifyx.models import (
-    Acked,
-    Config,
-    EmailPolicy,
-    EmailResumed,
-    EmailState,
-    FoundPage,
-    HistoryPage,
-    InboxNotification,
-    InboxPage,
-    NewUser,
-    Notification,
-    Published,
-    Publisher,
-    Readiness,
-    Retention,
-    Status,
-    Subscription,
-    Topic,
-    User,
-)
-from notifyx.publishing import Message
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from notifyx.backoff import Backoff
+    from notifyx.client import DEFAULT_URL, Client
+    from notifyx.credentials import AccessToken, ApiKey, Credentials, Password, TokenFile
+    from notifyx.errors import (
+        AnswerLost,
+        Conflict,
+        DeadlineExceeded,
+        FieldError,
+        Forbidden,
+        HistoryTruncated,
+        InvalidRequest,
+        NotFound,
+        NotifyxError,
+        NotLoggedIn,
+        Refused,
+        ServerError,
+        TokenFileError,
+        TooLarge,
+        TooManyRequests,
+        Unavailable,
+        UnexpectedAnswer,
+        Unreachable,
+        UntrustedCertificate,
+    )
+    from notifyx.live import Live
+    from notifyx.models import (
+        Acked,
+        Config,
+        EmailPolicy,
+        EmailResumed,
+        EmailState,
+        FoundPage,
+        HistoryPage,
+        InboxNotification,
+        InboxPage,
+        NewUser,
+        Notification,
+        Published,
+        Publisher,
+        Readiness,
+        Retention,
+        Status,
+        Subscription,
+        Topic,
+        User,
+    )
+    from notifyx.publishing import Message
+
+_MODULES = {
+    "backoff": ("Backoff",),
+    "client": (
+        "DEFAULT_URL",
+        "Client",
+    ),
+    "credentials": (
+        "AccessToken",
+        "ApiKey",
+        "Credentials",
+        "Password",
+        "TokenFile",
+    ),
+    "errors": (
+        "AnswerLost",
+        "Conflict",
+        "DeadlineExceeded",
+        "FieldError",
+        "Forbidden",
+        "HistoryTruncated",
+        "InvalidRequest",
+        "NotFound",
+        "NotifyxError",
+        "NotLoggedIn",
+        "Refused",
+        "ServerError",
+        "TokenFileError",
+        "TooLarge",
+        "TooManyRequests",
+        "Unavailable",
+        "UnexpectedAnswer",
+        "Unreachable",
+        "UntrustedCertificate",
+    ),
+    "live": ("Live",),
+    "models": (
+        "Acked",
+        "Config",
+        "EmailPolicy",
+        "EmailResumed",
+        "EmailState",
+        "FoundPage",
+        "HistoryPage",
+        "InboxNotification",
+        "InboxPage",
+        "NewUser",
+        "Notification",
+        "Published",
+        "Publisher",
+        "Readiness",
+        "Retention",
+        "Status",
+        "Subscription",
+        "Topic",
+        "User",
+    ),
+    "publishing": ("Message",),
+}
+"""Where what the package exports is. It is imported at its first use: the command line says its help without it."""
 
 __all__ = [
     "DEFAULT_URL",
@@ -107,3 +173,17 @@ __all__ = [
     "UntrustedCertificate",
     "User",
 ]
+
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"notifyx.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"notifyx.{name}")
+    raise AttributeError(f"module 'notifyx' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,7 +10,8 @@ from notifyx.channel_connection import USER_CHANNEL
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.follow import follow_topic, parse_since
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
-from notifyx.cli.output import Writer, lost, moment
+from notifyx.cli.output import Writer, lost
+from notifyx.cli.rows import show_acked
 from notifyx.cli.session import client, run
 from notifyx.client import Client
 from notifyx.models import FoundPage, InboxNotification, InboxPage
@@ -102,10 +102,8 @@ def _show(writer: Writer, page: InboxPage, *, only_unread: bool) -> None:
         writer.remark("Your inbox is full: nobody can send to you until you acknowledge some (notifyx ack user:me).")
     for topic, count in page.expired.items():
         writer.remark(f"{topic}: {lost(count)}.")
-    if not page.items:
-        writer.text("Nothing unread." if only_unread else "Nothing yet.")
-        return
-    _table(writer, page.items)
+    empty = "Nothing unread." if only_unread else "Nothing yet."
+    show_acked(writer, page.items, empty=empty)
     if page.next is not None:
         writer.remark(f"There is more: notifyx inbox --after {page.next}")
 
@@ -127,23 +125,6 @@ def show_found(writer: Writer, page: FoundPage, search: str) -> None:
     if writer.is_json:
         writer.line(page)
         return
-    if not page.items:
-        writer.text(f"Nothing has: {search}")
-        return
-    _table(writer, page.items)
+    show_acked(writer, page.items, empty=f"Nothing has: {search}")
     if page.next is not None:
         writer.remark(f"There is more: add --after {page.next}")
-
-
-def _table(writer: Writer, items: Sequence[InboxNotification]) -> None:
-    rows = [
-        (
-            " " if one.acked else "*",
-            "you" if one.topic.startswith("user:") else one.topic,
-            one.seq,
-            moment(one.published_at),
-            one.title or one.body.partition("\n")[0],
-        )
-        for one in items
-    ]
-    writer.table(("", "TOPIC", "SEQ", "WHEN", "WHAT"), rows)

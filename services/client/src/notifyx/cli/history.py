@@ -1,0 +1,68 @@
+"""``notifyx history`` and ``notifyx show``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
+from notifyx.cli.output import Writer, moment
+from notifyx.cli.rows import show_log
+from notifyx.cli.session import client, run
+from notifyx.errors import NotFound
+from notifyx.models import Notification
+
+TOPIC_HELP = "The topic; user:me is what was sent to you directly."
+
+
+def history(
+    topic: Annotated[str, typer.Argument(help=TOPIC_HELP)],
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most to show.")] = 50,
+    before: Annotated[int | None, typer.Option(min=1, help="Only before this seq.", show_default=False)] = None,
+    url: Url = DEFAULT_URL,
+    output: Output = Format.text,
+) -> None:
+    """Show what a topic holds, newest first."""
+
+    async def work(writer: Writer) -> None:
+        async with client(url) as notifyx:
+            page = await notifyx.history(topic, before=before, limit=limit)
+        if writer.is_json:
+            writer.line(page)
+            return
+        newest_first = page.items[::-1]
+        show_log(writer, newest_first, empty="Nothing there.")
+        if len(newest_first) == limit and newest_first[-1].seq > page.first_seq:
+            writer.remark(f"There is more: notifyx history {topic} --before {newest_first[-1].seq}")
+
+    run(output, work)
+
+
+def show(
+    topic: Annotated[str, typer.Argument(help=TOPIC_HELP)],
+    seq: Annotated[int, typer.Argument(min=1, help="Its number in the topic.")],
+    url: Url = DEFAULT_URL,
+    output: Output = Format.text,
+) -> None:
+    """Show one notification whole."""
+
+    async def work(writer: Writer) -> None:
+        async with client(url) as notifyx:
+            page = await notifyx.history(topic, before=seq + 1, limit=1)
+        found = next((one for one in page.items if one.seq == seq), None)
+        if found is None:
+            kept = f"it holds {page.first_seq} to {page.last_seq}" if page.items else "it holds none so far"
+            raise NotFound(f"There is no notification {seq} in {topic} (any more): {kept}.", code="not_found")
+        writer.result(found, _whole(topic, found))
+
+    run(output, work)
+
+
+def _whole(topic: str, one: Notification) -> str:
+    head = [f"{topic} {one.seq}", moment(one.published_at), one.priority, f"from {one.publisher.name}"]
+    parts = [" · ".join(part for part in head if part), one.title, one.body]
+    if one.data:
+        parts.append(json.dumps(one.data, ensure_ascii=False, indent=2))
+    return "\n\n".join(part for part in parts if part)

@@ -1,0 +1,60 @@
+"""Notifications as rows of a table. Topic and seq are as ``notifyx ack`` and ``notifyx show`` take them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from notifyx.channel_connection import USER_CHANNEL
+from notifyx.cli.output import Writer, moment
+from notifyx.models import InboxNotification, Notification
+
+MAX_DATA = 80
+"""Characters that are shown of the data of a notification without a text."""
+
+
+def show_acked(writer: Writer, items: Sequence[InboxNotification], *, empty: str) -> None:
+    """Write a row for each notification of several topics; ``*`` marks those that are not acknowledged."""
+    columns = [("" if one.acked else "*", _topic(one)) for one in items]
+    _show(writer, ("", "TOPIC"), columns, items, empty)
+
+
+def show_log(writer: Writer, items: Sequence[Notification], *, empty: str) -> None:
+    """Write a row for each notification of one topic."""
+    _show(writer, (), [()] * len(items), items, empty)
+
+
+def _show(
+    writer: Writer,
+    names: tuple[str, ...],
+    columns: Sequence[tuple[str, ...]],
+    items: Sequence[Notification],
+    empty: str,
+) -> None:
+    if not items:
+        writer.text(empty)
+        return
+    rows = [
+        (
+            *before,
+            one.seq,
+            moment(one.published_at),
+            "" if one.priority == "normal" else one.priority,
+            gist(one),
+        )
+        for before, one in zip(columns, items, strict=True)
+    ]
+    writer.table((*names, "SEQ", "WHEN", "PRIORITY", "WHAT"), rows)
+
+
+def _topic(one: Notification) -> str:
+    return USER_CHANNEL if one.topic.startswith("user:") else one.topic
+
+
+def gist(one: Notification) -> str:
+    """Return one line about a notification: its title, else its first line, else its data."""
+    text = one.title or next((line for line in one.body.splitlines() if line.strip()), "")
+    if text or not one.data:
+        return text
+    data = json.dumps(one.data, ensure_ascii=False)
+    return data if len(data) <= MAX_DATA else f"{data[:MAX_DATA]}…"
