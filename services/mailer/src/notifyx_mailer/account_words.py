@@ -66,7 +66,7 @@ WORDS: Mapping[AccountMailKind, Words] = {
             "If it was not you, set a new password now. Then delete the API keys and webhooks that you do not know, on "
             "your account page.",
         ),
-        button="It was not me: set a new password",
+        button="Set a new password",
         footer=_YOURS,
     ),
     "email_confirmation": Words(
@@ -96,7 +96,7 @@ WORDS: Mapping[AccountMailKind, Words] = {
             "so once that address is confirmed.",
             "If it was not you, set a new password now: that stops the change, and signs out everyone.",
         ),
-        button="It was not me: set a new password",
+        button="Set a new password",
         footer=_YOURS,
     ),
     "email_changed": Words(
