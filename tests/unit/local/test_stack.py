@@ -32,6 +32,7 @@ def test_one_gateway_has_the_name_of_its_service_and_its_ports_alone() -> None:
     assert "NOTIFYX_OWN_PORT" not in made["gateway"].environment
     registries = {spec.environment["NOTIFYX_REGISTRY_URLS"] for spec in made.values()}
     assert registries == {json.dumps(["http://127.0.0.1:4000"])}
+    assert all(spec.has_health_route for spec in made.values()), "each is restarted when it hangs"
 
 
 def test_several_gateways_share_the_ports_and_every_service_registers_with_each() -> None:
