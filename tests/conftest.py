@@ -18,7 +18,7 @@ _MEASUREMENT = start()
 
 from notifyx_local.postgres import Cluster
 from support.platform import Platform, small_platform
-from support.postgres import create_database, drop_database, running_postgres
+from support.postgres import create_database, drop_database, running_postgres, types_read_once
 from support.sharing import Scheduling, Shared, group, in_order
 from support.workers import forked_workers, web_build
 
@@ -104,7 +104,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """A real PostgreSQL server of this test session."""
-    with running_postgres() as cluster:
+    with running_postgres() as cluster, types_read_once():
         yield cluster
 
 
