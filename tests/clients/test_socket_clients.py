@@ -6,6 +6,8 @@ Each joins a topic, publishes to it, receives what it published, and acknowledge
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from clients.programs import SOURCES, java_command, java_journey, node_packages, run_program, rust_journey
+from support.documents import DOCS
 from support.node import node
 from support.platform import Platform, person
 
@@ -62,3 +65,25 @@ async def test_a_client_publishes_receives_and_acknowledges(
         assert (await asyncio.to_thread(run_program, program, variables, folder)).strip() == "received 1"
         subscription = await ada.call("GET", f"/topics/{name}/notifications")
         assert [item["seq"] for item in subscription["items"]] == [1]
+
+
+def test_the_documentation_names_the_versions_that_are_run() -> None:
+    page = (DOCS / "integrations" / "README.md").read_text()
+    wanted = {
+        **json.loads((SOURCES / "node" / "package.json").read_text())["dependencies"],
+        "phoenix_channels_client": _found("rust/Cargo.toml", r'phoenix_channels_client = "=(.+)"'),
+        "JavaPhoenixClient": _found("java/pom.xml", r"JavaPhoenixClient</artifactId>\s*<version>(.+)</version>"),
+        "Alertmanager": _found("alertmanager/go.mod", r"alertmanager v(\S+)"),
+        "SDK for Go": _found("cloudevents-go/go.mod", r"sdk-go/v2 v(\S+)"),
+        **dict(re.findall(r'"(apprise|phxsocket)==(.+)"', (DOCS.parent / "pyproject.toml").read_text())),
+    }
+    wanted["SDK for JavaScript"] = wanted.pop("cloudevents")
+    rows = [row for row in page.splitlines() if row.startswith("| ")]
+    for name, version in wanted.items():
+        assert any(name.lower() in row.lower() and f"| {version} |" in row for row in rows), f"{name} {version}"
+
+
+def _found(path: str, pattern: str) -> str:
+    found = re.search(pattern, (SOURCES / path).read_text())
+    assert found is not None, path
+    return found[1]

@@ -1,0 +1,35 @@
+"""Senders of other makers, with the lines of their pages in docs/integrations."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from support.documents import snippets
+from support.platform import Platform, person
+
+pytestmark = pytest.mark.xdist_group("clients")
+
+HOST = "notifyx.example.com"
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise imports it
+@pytest.mark.parametrize("schema", ["jsons", "forms"])
+async def test_apprise_sends_by_the_address_of_its_page(platform: Platform, schema: str) -> None:
+    apprise = pytest.importorskip("apprise", reason="make test-clients installs apprise")
+    topic = f"backups-{schema}"
+    documented = f"jsons://{HOST}/api/v1/topics/backups/hooks/apprise/nfh_…"
+    assert snippets("integrations/apprise", "")[0].strip() == documented
+    async with person(platform, "ada") as ada:
+        await ada.call("POST", "/topics", json={"name": topic})
+        made = await ada.call("POST", f"/topics/{topic}/hooks", json={"kind": "apprise"})
+        here = documented.replace(HOST, platform.gateway.removeprefix("http://")).replace("/backups/", f"/{topic}/")
+        # The platform of tests has no TLS.
+        address = here.replace("jsons://", f"{schema.removesuffix('s')}://").replace("nfh_…", made["secret"])
+        sender = apprise.Apprise()
+        assert sender.add(address)
+        failure = apprise.NotifyType.FAILURE
+        assert await asyncio.to_thread(sender.notify, title="Backup", body="disk full", notify_type=failure)
+        (told,) = (await ada.call("GET", f"/topics/{topic}/notifications"))["items"]
+    assert (told["title"], told["body"], told["priority"]) == ("Backup", "disk full", "high")
