@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type AckBook, acked, countUnread, isAcked, subscribedTo } from "@/model/acks";
+import { type AckBook, acked, countUnread, isAcked, subscribedTo, unacked } from "@/model/acks";
 
 const EMPTY: AckBook = new Map();
 
@@ -13,7 +13,7 @@ describe("acknowledgements", () => {
 
   it("never go back, in whatever order they come", () => {
     const book = acked(acked(EMPTY, "t", { up_to: 9 }), "t", { up_to: 4, seqs: [7] });
-    expect(book.get("t")).toEqual({ upTo: 9, seqs: new Set() });
+    expect(book.get("t")).toEqual({ upTo: 9, seqs: new Set(), revision: 0 });
   });
 
   it("are the same book when nothing changes, so that nothing is drawn again", () => {
@@ -23,7 +23,7 @@ describe("acknowledgements", () => {
 
   it("let the cursor take in the single ones it passes", () => {
     const book = acked(acked(EMPTY, "t", { seqs: [2, 8] }), "t", { up_to: 5 });
-    expect(book.get("t")).toEqual({ upTo: 5, seqs: new Set([8]) });
+    expect(book.get("t")).toEqual({ upTo: 5, seqs: new Set([8]), revision: 0 });
     expect(countUnread(book, "t", [4, 5, 6, 7, 8])).toBe(2);
   });
 
@@ -39,5 +39,19 @@ describe("acknowledgements", () => {
       false,
     ]);
     expect(subscribedTo(after, [{ topic: "history", acked_up_to: 20 }])).toBe(after);
+  });
+
+  it("go back where they are taken back, and what was said before that is out of date", () => {
+    let book = acked(new Map(), "t", { up_to: 6, seqs: [8, 9] });
+    book = unacked(book, "t", { seqs: [4, 9] });
+    const read = () => [1, 2, 3, 4, 5, 6, 7, 8, 9].filter((seq) => isAcked(book, "t", seq));
+    expect(read()).toEqual([1, 2, 3, 5, 6, 8]);
+    book = acked(book, "t", { up_to: 9, revision: 0 });
+    expect(read()).toEqual([1, 2, 3, 5, 6, 8]);
+    book = acked(book, "t", { up_to: 9 });
+    book = unacked(book, "t", { after: 3, up_to: 9, keep: [5, 6, 8] });
+    expect(read()).toEqual([1, 2, 3, 5, 6, 8]);
+    book = acked(book, "t", { up_to: 1, seqs: [7], revision: 5 });
+    expect(read()).toEqual([1, 7]);
   });
 });

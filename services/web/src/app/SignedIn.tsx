@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { data } from "@/api/client";
 import type { User } from "@/api/types";
-import { notify } from "@/components/notify";
+import { notify, notifyError } from "@/components/notify";
 import { loadPartsSoon } from "@/components/parts";
 import { Waiting } from "@/components/Waiting";
 import { meQuery, problemOf, subscriptionsQuery, useChangesElsewhere } from "@/context/queries";
@@ -74,6 +74,7 @@ function useLiveOf(user: User): Live | null {
       subscriptionsChanged: () => void queries.invalidateQueries({ queryKey: ["subscriptions"] }),
       topicsChanged: () => void queries.invalidateQueries({ queryKey: ["topics"] }),
       arrivals: announce,
+      refused: notifyError,
     });
     setLive(made);
     return () => made.close();

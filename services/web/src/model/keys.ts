@@ -4,6 +4,7 @@ export const KEYS: readonly (readonly [readonly string[], string])[] = [
   [["j", "k"], "The next and the previous notification"],
   [["Enter"], "Open it, or close it"],
   [["a"], "Acknowledge it"],
+  [["u"], "Mark it as unread"],
   [["/"], "Search the notifications of the page, or topics on their page"],
   [["Ctrl", "K"], "Go to one of your topics"],
   [["Ctrl", "Enter"], "Publish what you wrote"],

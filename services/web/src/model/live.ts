@@ -1,12 +1,12 @@
 /** Everything live of one signed-in user in this window: the socket, the feeds, the inbox, the outbox, the alerts. */
-import type { Api } from "@/api/client";
+import { type Api, data } from "@/api/client";
 import { Observable } from "@/api/observable";
 import { historyPage } from "@/api/pages";
 import type { Session } from "@/api/session";
 import type { Notification, Subscription, User } from "@/api/types";
 import { Connection } from "@/socket/connection";
 import type { UnreadPush } from "@/socket/messages";
-import { type Ack, type AckBook, acked, countUnread, subscribedTo } from "./acks";
+import { type Ack, type AckBook, acked, countUnread, subscribedTo, type Unack, unacked } from "./acks";
 import { Alerter } from "./alerter";
 import { Drafts } from "./drafts";
 import { InboxFeed } from "./inboxFeed";
@@ -30,6 +30,8 @@ export interface LiveWants {
   /** A topic that was followed is gone. */
   topicsChanged(): void;
   arrivals(arrivals: Arrivals): void;
+  /** Something that was shown as done was refused. */
+  refused(error: unknown): void;
 }
 
 export class Live implements FeedEvents {
@@ -71,7 +73,7 @@ export class Live implements FeedEvents {
     };
     this.inbox = new InboxFeed(api, events, false);
     this.unreadInbox = new InboxFeed(api, events, true);
-    this.outbox = new Outbox(api, user.id);
+    this.outbox = new Outbox(api, user.id, (topic, error) => this.#notTakenBack(topic, error));
     this.drafts = new Drafts(sessionStorage, user.id);
     this.alerter = new Alerter(user.id, (topic) => this.nameOf(topic));
     const own = this.#follow(this.ownInbox);
@@ -145,13 +147,20 @@ export class Live implements FeedEvents {
 
   /** The user acknowledges: shown at once here, sent when that can be. Throws {@link ApiError} when too much waits. */
   acknowledge(topic: string, ack: Ack): void {
-    this.outbox.acknowledge(topic, ack);
+    const { revision = 0 } = this.book.get().get(topic) ?? {};
+    this.outbox.acknowledge(topic, revision > 0 ? { ...ack, revision } : ack);
     const count = countUnread(this.book.get(), topic, ack.seqs ?? []);
     this.acked(topic, ack);
     if (ack.up_to === undefined) this.unread.update((unread) => lowered(unread, topic, count));
     else if (ack.up_to >= (this.headOf(topic) ?? Number.POSITIVE_INFINITY)) {
       this.setUnread(topic, 0, 0);
     }
+  }
+
+  /** The user takes acknowledgements back: shown at once, sent after what was done before. Throws {@link ApiError}. */
+  unacknowledge(topic: string, unack: Unack): void {
+    this.outbox.unacknowledge(topic, unack);
+    this.book.update((book) => unacked(book, topic, unack));
   }
 
   close(): void {
@@ -222,6 +231,19 @@ export class Live implements FeedEvents {
     this.unreadInbox.remove(topics);
     this.#wants.topicsChanged();
     this.#wants.subscriptionsChanged();
+  }
+
+  /** The page shows what the server has again. */
+  #notTakenBack(topic: string, error: unknown): void {
+    this.#wants.refused(error);
+    const params = { path: { name: topic } };
+    data(this.#api.GET("/api/v1/topics/{name}/acks", { params })).then(
+      ({ acked_up_to, seqs, revision }) => {
+        const position = { upTo: acked_up_to, seqs: new Set(seqs), revision: revision ?? 0 };
+        this.book.update((book) => new Map(book).set(topic, position));
+      },
+      () => undefined,
+    );
   }
 
   #follow(topic: string): TopicFeed {

@@ -6,7 +6,7 @@
  */
 import { ApiError } from "@/api/errors";
 import type { NewNotification } from "@/api/types";
-import type { Ack } from "./acks";
+import type { Ack, Unack } from "./acks";
 
 interface Common {
   /** Idempotency key. */
@@ -23,6 +23,7 @@ export type Entry = Common &
     | { readonly kind: "publish"; readonly target: string; readonly body: NewNotification }
     | { readonly kind: "send"; readonly target: string; readonly body: NewNotification }
     | { readonly kind: "ack"; readonly target: string; readonly body: Ack }
+    | { readonly kind: "unack"; readonly target: string; readonly body: Unack }
   );
 
 export type Message = Extract<Entry, { kind: "publish" | "send" }>;
@@ -51,18 +52,22 @@ export function nextToSend(entries: readonly Entry[]): Entry | undefined {
 
 /** The entry as it stands before a try at `now`; with a problem when it must not be tried again. */
 export function beforeTry(entry: Entry, now: number): Entry {
-  if (entry.kind !== "ack" && entry.triedAt !== undefined && now - entry.triedAt > REMEMBERED_MS) {
+  if (isMessage(entry) && entry.triedAt !== undefined && now - entry.triedAt > REMEMBERED_MS) {
     return { ...entry, problem: "It is not known whether this was sent: look before you send it again." };
   }
   return { ...entry, triedAt: entry.triedAt ?? now };
 }
 
-/** The entry after a try that failed: it waits, or it has a problem. Acknowledging what is gone is done. */
+/** The entry after a try that failed: it waits, or it has a problem. Acknowledging what is gone is done, and so is what cannot be taken back. */
 export function afterFailure(entry: Entry, error: unknown): Entry | "done" {
   if (!(error instanceof ApiError)) return { ...entry, problem: "Something went wrong in this page." };
   if (error.passes || error.status === 401) return entry;
-  if (entry.kind === "ack") return "done";
+  if (!isMessage(entry)) return "done";
   return { ...entry, problem: error.message };
+}
+
+function isMessage(entry: Entry): entry is Message {
+  return entry.kind === "publish" || entry.kind === "send";
 }
 
 /** Messages on their way to `topic` (or, without one, to people), in their order. */

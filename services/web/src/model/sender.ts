@@ -8,7 +8,7 @@ import { pauseAfter } from "@/api/http";
 import { exclusively, randomKey } from "@/api/locks";
 import { Observable } from "@/api/observable";
 import type { NewNotification } from "@/api/types";
-import type { Ack } from "./acks";
+import type { Ack, Unack } from "./acks";
 import { afterFailure, beforeTry, type Entry, full, nextToSend, ordered } from "./outbox";
 
 /** `problem`: why the last try failed, for as long as it does. */
@@ -22,12 +22,15 @@ export class Outbox {
   readonly #api: Api;
   readonly #prefix: string;
   readonly #user: string;
+  readonly #notTakenBack: (topic: string, error: unknown) => void;
   #draining = false;
   #wake: (() => void) | undefined;
   #closed = false;
 
-  constructor(api: Api, user: string) {
+  /** `notTakenBack`: the server did not take acknowledgements in a topic back. */
+  constructor(api: Api, user: string, notTakenBack: (topic: string, error: unknown) => void) {
     this.#api = api;
+    this.#notTakenBack = notTakenBack;
     this.#user = user;
     this.#prefix = `notifyx.outbox.${user}.`;
     this.state = new Observable<Sending>({ entries: this.#read(), problem: "" });
@@ -46,6 +49,10 @@ export class Outbox {
 
   acknowledge(topic: string, body: Ack): void {
     this.#add({ kind: "ack", target: topic, body, key: randomKey(), at: Date.now() });
+  }
+
+  unacknowledge(topic: string, body: Unack): void {
+    this.#add({ kind: "unack", target: topic, body, key: randomKey(), at: Date.now() });
   }
 
   /** Try an entry that has a problem again. */
@@ -108,8 +115,10 @@ export class Outbox {
         this.#say("");
       } catch (error) {
         const after = afterFailure(entry, error);
-        if (after === "done") this.discard(entry.key);
-        else if (after.problem !== undefined) this.#write(after);
+        if (after === "done") {
+          this.discard(entry.key);
+          if (entry.kind === "unack") this.#notTakenBack(entry.target, error);
+        } else if (after.problem !== undefined) this.#write(after);
         else if (error instanceof ApiError) {
           failures += 1;
           this.#say(error.message);
@@ -175,9 +184,13 @@ async function deliver(api: Api, entry: Entry): Promise<void> {
       params: { path: { who: target }, header },
       body: entry.body,
     });
+  } else if (entry.kind === "unack") {
+    const body = "seqs" in entry.body ? { seqs: [...entry.body.seqs] } : { ...entry.body, keep: [...entry.body.keep] };
+    await api.POST("/api/v1/topics/{name}/unacks", { params: { path: { name: target } }, body });
   } else {
-    const { up_to, seqs } = entry.body;
-    const body = up_to === undefined ? { seqs: [...(seqs ?? [])] } : { up_to };
+    const { up_to, seqs, revision } = entry.body;
+    const what = up_to === undefined ? { seqs: [...(seqs ?? [])] } : { up_to };
+    const body = revision === undefined ? what : { ...what, revision };
     await api.POST("/api/v1/topics/{name}/acks", { params: { path: { name: target } }, body });
   }
 }

@@ -112,7 +112,7 @@ export class TopicFeed {
     while (from !== null && from < before - 1) {
       const query: { after: number; before: number } = { after: from, before };
       const state: AckState = await data(this.#api.GET("/api/v1/topics/{name}/acks", { params: { path, query } }));
-      this.#events.acked(this.topic, { up_to: state.acked_up_to, seqs: state.seqs });
+      this.#events.acked(this.topic, { up_to: state.acked_up_to, seqs: state.seqs, revision: state.revision ?? 0 });
       from = state.next;
     }
   }
@@ -143,7 +143,7 @@ export class TopicFeed {
       this.#events.began(this.topic);
     }
     this.#events.removed(this.topic, reply.first_seq);
-    this.#events.acked(this.topic, { up_to: reply.acked_up_to });
+    this.#events.acked(this.topic, { up_to: reply.acked_up_to, revision: reply.revision ?? 0 });
     this.#events.setUnread(this.topic, reply.unread, reply.expired);
   }
 

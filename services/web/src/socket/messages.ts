@@ -9,6 +9,7 @@ export interface JoinReply {
   /** Removed before the user acknowledged them. */
   readonly expired?: number;
   readonly subscribed: boolean;
+  readonly revision?: number;
 }
 
 export interface AckedPush {
@@ -16,6 +17,7 @@ export interface AckedPush {
   readonly seqs: readonly number[];
   readonly unread: number;
   readonly expired?: number;
+  readonly revision?: number;
 }
 
 export interface UnreadPush {

@@ -7,6 +7,7 @@ import { pauseAfter } from "@/api/http";
 import type { Notification } from "@/api/types";
 import { Loading } from "@/components/Loading";
 import { notifyError } from "@/components/notify";
+import { offerUndo } from "@/components/undo";
 import { useNow } from "@/components/useNow";
 import { useObservable, useOwn } from "@/context/services";
 import { usePageKey } from "@/context/usePageKey";
@@ -92,15 +93,26 @@ export function FeedList(props: Props) {
       return after;
     });
   }, []);
-  const acknowledge = useCallback(
+  const markUnread = useCallback(
     (item: Notification) => {
       try {
-        live.acknowledge(item.topic, { seqs: [item.seq] });
+        live.unacknowledge(item.topic, { seqs: [item.seq] });
       } catch (error) {
         notifyError(error);
       }
     },
     [live],
+  );
+  const acknowledge = useCallback(
+    (item: Notification) => {
+      try {
+        live.acknowledge(item.topic, { seqs: [item.seq] });
+        offerUndo("Acknowledged.", () => markUnread(item));
+      } catch (error) {
+        notifyError(error);
+      }
+    },
+    [live, markUnread],
   );
   usePageKey((key, event) => {
     const row = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-index]") : null;
@@ -114,7 +126,10 @@ export function FeedList(props: Props) {
       if (!focusRow(scroller.current, next)) requestAnimationFrame(() => focusRow(scroller.current, next));
     }
     const item = row === null ? undefined : shown[index];
-    if (key === "a" && item !== undefined && marks) acknowledge(item);
+    if (item === undefined || !marks) return;
+    const read = isAcked(book, item.topic, item.seq);
+    if (key === "a" && !read) acknowledge(item);
+    if (key === "u" && read) markUnread(item);
   });
 
   return (
@@ -166,6 +181,7 @@ export function FeedList(props: Props) {
                   topicName={mixed ? live.nameOf(item.topic) : undefined}
                   onToggle={toggle}
                   onAcknowledge={acknowledge}
+                  onMarkUnread={marks ? markUnread : undefined}
                 />
               </article>
             );

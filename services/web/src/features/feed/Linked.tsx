@@ -56,17 +56,20 @@ function Apart({ topic, seq, marks }: Omit<Props, "where">) {
         now={now}
         topicName={undefined}
         onToggle={() => undefined}
-        onAcknowledge={() => {
-          try {
-            live.acknowledge(topic, { seqs: [seq] });
-          } catch (error) {
-            notifyError(error);
-          }
-        }}
+        onAcknowledge={() => act(() => live.acknowledge(topic, { seqs: [seq] }))}
+        onMarkUnread={marks ? () => act(() => live.unacknowledge(topic, { seqs: [seq] })) : undefined}
       />
       <p className={classes.notice}>It is further back; the newest ones follow.</p>
     </section>
   );
+}
+
+function act(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    notifyError(error);
+  }
 }
 
 /** The notification, or null if it is not there any more. */

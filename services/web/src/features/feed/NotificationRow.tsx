@@ -28,11 +28,13 @@ interface Props {
   topicName: string | undefined;
   onToggle: (item: Notification) => void;
   onAcknowledge: (item: Notification) => void;
+  /** Absent where nothing is marked as unread. */
+  onMarkUnread?: ((item: Notification) => void) | undefined;
 }
 
 /** One notification: a line to skim, opened to read. */
 export const NotificationRow = memo(function NotificationRow(props: Props) {
-  const { item, unread, expanded, now, topicName, onToggle, onAcknowledge } = props;
+  const { item, unread, expanded, now, topicName, onToggle, onAcknowledge, onMarkUnread } = props;
   const head = headline(item);
   const rest = summary(item);
   const priority = PRIORITIES[item.priority];
@@ -76,12 +78,14 @@ export const NotificationRow = memo(function NotificationRow(props: Props) {
           <span className={classes.noAction} />
         )}
       </div>
-      {expanded && <Details item={item} mixed={topicName !== undefined} />}
+      {expanded && (
+        <Details item={item} mixed={topicName !== undefined} onMarkUnread={unread ? undefined : onMarkUnread} />
+      )}
     </div>
   );
 });
 
-function Details({ item, mixed }: { item: Notification; mixed: boolean }) {
+function Details({ item, mixed, onMarkUnread }: { item: Notification; mixed: boolean } & Pick<Props, "onMarkUnread">) {
   const hasData = item.data !== null && Object.keys(item.data).length > 0;
   return (
     <div className={classes.details}>
@@ -102,6 +106,16 @@ function Details({ item, mixed }: { item: Notification; mixed: boolean }) {
         <Link href={notificationPath(item.topic, item.seq)} title="The address of this notification">
           No. {item.seq}
         </Link>
+        {onMarkUnread !== undefined && (
+          <button
+            type="button"
+            className={classes.action}
+            title="Mark as unread (u)"
+            onClick={() => onMarkUnread(item)}
+          >
+            Mark as unread
+          </button>
+        )}
         {item.expires_at && <span>Expires {fullTime(item.expires_at)}</span>}
         {mixed && !item.topic.startsWith("user:") && <Link href={`/topics/${item.topic}`}>Open {item.topic}</Link>}
       </div>
