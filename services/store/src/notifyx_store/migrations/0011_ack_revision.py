@@ -5,7 +5,7 @@ from tortoise.migrations import operations as ops
 
 
 class Migration(migrations.Migration):
-    dependencies = [("store", "0009_search")]
+    dependencies = [("store", "0010_bundles")]
 
     operations = [
         ops.AddField(
