@@ -1,5 +1,6 @@
 /** The one socket of this window: connected for as long as somebody is signed in, and its state for all to see. */
 import { type Channel, Socket } from "phoenix";
+import { authorised } from "@/api/client";
 import { Observable } from "@/api/observable";
 import type { Session } from "@/api/session";
 import { heartbeatAnswer } from "./messages";
@@ -70,9 +71,12 @@ export class Connection {
 
   #lost(): void {
     if (this.#closed) return;
+    const wasLive = this.state.get() === "live";
     this.state.set("offline");
-    // A refused token looks like any other failure: one that has ended meanwhile is replaced before the next attempt.
-    this.#session.token().catch(() => undefined);
+    // A refused token looks like any other failure: one that has ended meanwhile is replaced before the next attempt,
+    // and a session that was ended elsewhere is found out by a call, whose refusal says so.
+    if (wasLive) authorised(this.#session, new Request("/api/v1/me")).catch(() => undefined);
+    else this.#session.token().catch(() => undefined);
     clearTimeout(this.#hiddenTimer);
     if (document.visibilityState === "hidden") {
       this.#hiddenTimer = setTimeout(() => this.#socket.connect(), jittered(HIDDEN_PAUSE_MS));

@@ -1,6 +1,7 @@
-import { Paper, Stack } from "@mantine/core";
+import { Paper, Stack, Text } from "@mantine/core";
 import type { ReactNode } from "react";
 import { Brand } from "@/components/Brand";
+import { NO_ANSWER, useSlow } from "@/components/useSlow";
 import classes from "./EntryPage.module.css";
 
 /** A page for who is not signed in: the product's name, one card, and what stands below it. */
@@ -15,5 +16,15 @@ export function EntryPage({ children, aside }: { children: ReactNode; aside?: Re
         {aside}
       </Stack>
     </main>
+  );
+}
+
+/** Says beneath a form that is `busy` that the answer takes long. */
+export function Slow({ busy }: { busy: boolean }) {
+  if (!useSlow(busy)) return null;
+  return (
+    <Text size="sm" c="dimmed" role="status">
+      {NO_ANSWER} It may still come; nothing is sent twice.
+    </Text>
   );
 }

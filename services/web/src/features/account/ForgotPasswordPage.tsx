@@ -3,7 +3,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
 import { useServices } from "@/context/services";
-import { EntryPage } from "./EntryPage";
+import { EntryPage, Slow } from "./EntryPage";
 import { requestPasswordReset } from "./entry";
 import { problemsOf } from "./problems";
 
@@ -63,6 +63,7 @@ export default function ForgotPasswordPage() {
                 }}
                 error={wrong.of("email")}
               />
+              <Slow busy={ask.isPending} />
               <Button type="submit" loading={ask.isPending} fullWidth>
                 Send the link
               </Button>

@@ -2,7 +2,7 @@ import { Alert, Anchor, Button, PasswordInput, Stack, Switch, Text, Title } from
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
-import { EntryPage } from "./EntryPage";
+import { EntryPage, Slow } from "./EntryPage";
 import { LEAST_PASSWORD, MOST_PASSWORD, resetPassword } from "./entry";
 import { BackToSignIn } from "./ForgotPasswordPage";
 import { problemsOf } from "./problems";
@@ -59,6 +59,7 @@ export default function ResetPasswordPage() {
             checked={everything}
             onChange={(event) => setEverything(event.currentTarget.checked)}
           />
+          <Slow busy={set.isPending} />
           <Button type="submit" loading={set.isPending} fullWidth>
             Set the password
           </Button>

@@ -2,9 +2,8 @@ import { Alert, Anchor, Button, PasswordInput, Stack, Text, TextInput, Title } f
 import { type FormEvent, useState } from "react";
 import { Link, Redirect, useLocation } from "wouter";
 import { notify } from "@/components/notify";
-import { NO_ANSWER, useSlow } from "@/components/useSlow";
 import { useObservable, useServices } from "@/context/services";
-import { EntryPage } from "./EntryPage";
+import { EntryPage, Slow } from "./EntryPage";
 import { LEAST_PASSWORD, MOST_PASSWORD, signUp } from "./entry";
 import { problemsOf } from "./problems";
 
@@ -29,7 +28,6 @@ function Form({ signingUp, confirming }: { signingUp: boolean; confirming: boole
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  const slow = useSlow(busy);
   const wrong = problemsOf(error, signingUp ? ["name", "email", "password"] : ["email", "password"]);
 
   const submit = async (event: FormEvent) => {
@@ -96,11 +94,7 @@ function Form({ signingUp, confirming }: { signingUp: boolean; confirming: boole
           onChange={(event) => setPassword(event.currentTarget.value)}
           error={wrong.of("password")}
         />
-        {slow && (
-          <Text size="sm" c="dimmed" role="status">
-            {NO_ANSWER} It may still come; nothing is sent twice.
-          </Text>
-        )}
+        <Slow busy={busy} />
         <Button type="submit" loading={busy} fullWidth>
           {signingUp ? "Create account" : "Sign in"}
         </Button>
