@@ -44,10 +44,11 @@ def password_reset_routes(
 
     @blueprint.post("/password-resets")
     async def request_reset() -> Response:
-        # Nothing before the answer depends on whether there is such an account.
+        # No account is needed, so the limit comes before the work of reading. Nothing before the answer depends on
+        # whether there is such an account.
+        await limits.mail_from(request_auth.address())
         wanted = await read_model(PasswordResetWish, SMALL_BODY)
         await _require_email(verification)
-        await limits.mail_from(request_auth.address())
         mails.send_reset_link(wanted.email)
         request_auth.record("password_reset_requested", "succeeded", subject=wanted.email)
         return Response(status=202)
