@@ -16,11 +16,11 @@ from notifyx_common.contracts.mailer import Mail, MailResult, NotificationContex
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.settings import SettingsError, load
-from notifyx_mailer.sender import Sender
+from notifyx_mailer.sender import PROBE_INTERVAL, Sender
 from notifyx_mailer.settings import MailerSettings
 from notifyx_mailer.smtp import tls_context
 from support.clock import LoopTime, SetForward
-from support.patience import PATIENCE
+from support.patience import PATIENCE, until
 from support.smtp import Mailbox, make_certificate, running_smtp
 
 
@@ -175,12 +175,18 @@ async def test_what_has_no_turn_before_the_deadline_was_not_attempted(box: Mailb
 
 
 async def test_no_server_means_failed_and_none_configured_means_off() -> None:
+    clock = SetForward()
     with running_smtp() as box:
         pass
-    async with sending(box) as sender:
+    async with sending(box, clock=clock) as sender:
         (away,) = await sender.send(mails(1), PATIENCE)
         assert (away.status, away.attempted) == ("failed", False)
         assert sender.status().reached is False
+        assert sender.status().problem == f"SMTP server 127.0.0.1:{box.port}: connection refused."
+        with running_smtp(port=box.port):
+            # No email has to be sent to find that it is back.
+            clock.ahead += PROBE_INTERVAL
+            await until(lambda: not sender.status().problem, "the mail server is tried again")
     async with sending(box, smtp_host="") as sender:
         assert [result.status for result in await sender.send(mails(2), PATIENCE)] == ["off", "off"]
         assert sender.status().email == "off"
@@ -242,7 +248,7 @@ async def test_tls_is_verified(tmp_path: Path, mode: str) -> None:
         assert box.tls_sessions >= 1
         wrong = await send(box, smtp_ca_file=certificate.path, smtp_username="bob", smtp_password="wr0ng-word")
         assert wrong.status == "failed"
-        assert "login" in wrong.reason
+        assert "it refused the login, 535 " in wrong.reason
         assert "wr0ng-word" not in wrong.reason
         assert (await send(box, smtp_verify=False, **good)).status == "sent"
 

@@ -27,6 +27,9 @@ from notifyx_mailer.smtp import SmtpPool
 
 log = get_logger(__name__)
 
+PROBE_INTERVAL = 5.0
+"""Least time between two probes of a mail server that cannot be used, in seconds."""
+
 
 class Sender:
     """Sends the emails of this node. Close it with :meth:`close`."""
@@ -48,6 +51,8 @@ class Sender:
         self._nothing_held.set()
         self._counts = {"sent": 0, "refused": 0, "failed": 0}
         self._reached: bool | None = None
+        self._problem = ""
+        self._next_probe = 0.0
         self._since: datetime = clock.now()
         self._results = metrics.counter("notifyx_mails_total")
         self._refusals = metrics.counter("notifyx_mail_refusals_total")
@@ -89,7 +94,13 @@ class Sender:
         return [result for result in results if result is not None]
 
     def status(self) -> MailerStatus:
-        """Return the counts since this node started."""
+        """Return the counts since this node started, and whether the mail server can be used.
+
+        While it cannot, it is tried again from time to time: there may be no email to try it with.
+        """
+        if self._problem and self._clock.monotonic() >= self._next_probe:
+            self._next_probe = self._clock.monotonic() + PROBE_INTERVAL
+            self._tasks.spawn("smtp probe", self._probe())
         return MailerStatus(
             instance=self._node,
             email="on" if self._settings.email_enabled else "off",
@@ -99,6 +110,7 @@ class Sender:
             in_flight=len(self._running),
             since=self._since,
             reached=self._reached,
+            problem=self._problem,
         )
 
     @property
@@ -154,6 +166,14 @@ class Sender:
         task.add_done_callback(lambda _: self._running.pop(mail.id, None))
         return await asyncio.shield(task)
 
+    async def _probe(self) -> None:
+        try:
+            await self._pool.probe()
+        except MailFailed as error:
+            self._problem = error.reason
+        else:
+            self._problem = ""
+
     def _earlier_result(self, mail: Mail) -> asyncio.Future[MailResult] | None:
         """Return the result of an email that was sent recently or is being sent."""
         if self._sent_ids.contains(mail.id, self._clock.monotonic()):
@@ -174,7 +194,7 @@ class Sender:
             return self._record(mail, error)
         self._seconds.observe(self._clock.monotonic() - started)
         self._sent_ids.add(mail.id, self._clock.monotonic())
-        self._reached = True
+        self._reached, self._problem = True, ""
         self._counts["sent"] += 1
         self._results.labels("sent").inc()
         return MailResult(id=mail.id, status="sent", node=self._node)
@@ -194,6 +214,7 @@ class Sender:
             )
         attempted = isinstance(error, MailFailed) and error.attempted
         self._reached = isinstance(error, MailFailed) and error.answered
+        self._problem = "" if self._reached else error.reason
         return self._failure_result(mail, error.reason, attempted)
 
     def _failure_result(self, mail: Mail, reason: str, attempted: bool) -> MailResult:

@@ -67,6 +67,14 @@ class SmtpPool:
         finally:
             self._slots.release()
 
+    async def probe(self) -> None:
+        """Open a connection on a slot of its own, and keep it for the next email. Raises :class:`MailFailed`."""
+        await self._slots.acquire()
+        try:
+            await self._return_connection(await self._open(), reusable=True)
+        finally:
+            self._slots.release()
+
     async def close(self) -> None:
         """Close the idle connections, and pool none from now on."""
         self._closed = True
@@ -114,7 +122,8 @@ class SmtpPool:
                 await client.connect()
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             client.close()
-            raise MailFailed(_connect_reason(error), attempted=False) from error
+            server = f"SMTP server {settings.smtp_host}:{settings.effective_smtp_port}"
+            raise MailFailed(f"{server}: {_connect_reason(error)}.", attempted=False) from error
         self.opened += 1
         return _SmtpConnection(client)
 
@@ -190,7 +199,15 @@ def tls_context(settings: MailerSettings) -> ssl.SSLContext | None:
 
 def _connect_reason(error: BaseException) -> str:
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        return f"The SMTP server refused the login: {one_line(f'{error.code} {error.message}', 200)}"
-    if isinstance(error, TimeoutError):
-        return "The SMTP server cannot be reached in time."
-    return f"The SMTP server cannot be used: {one_line(str(error), 200)}"
+        return f"it refused the login, {one_line(f'{error.code} {error.message}', 200).rstrip('.')}"
+    for known in (error, error.__cause__, error.__context__):
+        match known:
+            case ConnectionRefusedError():
+                return "connection refused"
+            case socket.gaierror():
+                return "no such host name"
+            case ssl.SSLError():
+                return f"TLS failed, {one_line(str(known.reason or known), 200)}"
+            case TimeoutError():
+                return "no answer in time"
+    return one_line(str(error), 200).rstrip(".")

@@ -6,6 +6,7 @@ import asyncio
 import html
 import re
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 
 import pytest
 from aiohttp import web
@@ -87,6 +88,41 @@ async def test_what_is_gone_is_the_biggest_thing_on_the_page(stack: Stack) -> No
     assert 'class="verdict down"' in text
 
 
+async def test_one_cause_is_the_headline_and_stays_in_the_list_of_incidents(stack: Stack) -> None:
+    stack.gateway.collector.incidents.since -= timedelta(minutes=1)
+
+    async def without_database(_: web.Request) -> web.Response:
+        failed = {"database": "The database cannot be reached now. Try again."}
+        return web.json_response({"status": "not ready", "failed": failed}, status=503)
+
+    def node() -> TestServer:
+        app = web.Application()
+        app.router.add_get("/readyz", without_database)
+        return TestServer(app)
+
+    async with node() as store, node() as auth:
+        stack.lease("store", f"http://127.0.0.1:{store.port}")
+        stack.lease("auth", f"http://127.0.0.1:{auth.port}")
+        text = await until(stack, lambda text: "PostgreSQL" in headline(text) if text else False, "the cause")
+    assert headline(text) == "PostgreSQL does not answer: nothing can be published or read, and nobody can sign in"
+    assert "It says: The database cannot be reached now.<" in text
+    assert "goes on" in text
+    stack.lease("store", stack.store_url)
+    stack.lease("auth", stack.auth_url)
+    text = await until(stack, lambda text: headline(text) == "All is well" if text else False, "all is well again")
+    assert re.search(
+        r"<td>.* UTC</time> <span class=\"note\">after \d+ s</span></td><td class=\"down\">PostgreSQL", text
+    )
+
+
+async def test_the_mail_servers_own_error_is_named(postgres: Cluster) -> None:
+    mailer = {"smtp_host": "127.0.0.1", "smtp_port": 1, "smtp_tls": "none"}
+    async with running_stack(postgres, mailer=mailer) as running:
+        await running.person("ada")  # whose address is to be verified
+        text = await until(running, lambda text: "SMTP" in headline(text) if text else False, "the mail server")
+    assert headline(text) == "SMTP server 127.0.0.1:1: connection refused. No email goes out; it waits"
+
+
 async def test_it_counts_what_is_delivered_and_acknowledged(stack: Stack) -> None:
     ada, bob = await stack.person("ada"), await stack.person("bob")
     await stack.ok("POST", "/topics", ada, json={"name": "counted"})
@@ -149,7 +185,7 @@ async def test_a_prometheus_that_does_not_answer_delays_nothing_and_is_said_so(p
             assert asyncio.get_running_loop().time() - started < PATIENCE / 2, "the query still waits"
             assert "Prometheus does not answer: the charts show the last ten minutes" in text
             assert '<a href="/dashboard?span=10m" aria-current="true">10 minutes</a>' in text
-            assert "10 minutes ago" in text
+            assert " s ago</span>" in text, "the charts begin where this gateway did"
 
 
 async def test_the_past_comes_from_prometheus_where_there_is_one(postgres: Cluster) -> None:

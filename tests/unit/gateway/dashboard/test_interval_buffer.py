@@ -98,3 +98,13 @@ def test_numbers_are_read_at_a_glance(value: float, text: str) -> None:
 @pytest.mark.parametrize(("value", "top"), [(-1, 1), (0, 1), (0.3, 0.5), (1, 1), (1.1, 2), (7, 10), (450, 500)])
 def test_scales_end_in_round_numbers(value: float, top: float) -> None:
     assert round_up(value) == pytest.approx(top)
+
+
+def test_lines_begin_where_something_is_known() -> None:
+    history = IntervalBuffer()
+    assert history.lines(1000.0).known(10)[1] == 600, "of nothing the whole time is shown"
+    history.add(interval(980.0, 10.0, 1.0))
+    history.add(interval(1000.0, 20.0, 1.0))
+    lines, seconds = history.lines(1000.0).known(10)
+    assert seconds == 30
+    assert {len(lines.published), len(lines.connections), len(lines.p99)} == {3}

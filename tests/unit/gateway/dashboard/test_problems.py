@@ -71,8 +71,96 @@ def test_faults(recent: list[Interval], words: str) -> None:
 
 def test_the_worst_comes_first_and_makes_the_headline() -> None:
     services = {**WELL, "gateway": [NodeState("g-1", "ready"), NodeState("g-2", "no answer")], "store": []}
-    problems = find_problems(services, intervals(mail_age=9000))
-    assert [problem.severity for problem in problems] == ["down", "warning", "warning"]
+    problems = find_problems(services, intervals(storage_alarm=1))
+    assert [problem.severity for problem in problems] == ["down", "down", "warning"]
     assert headline(problems) == "No store node is known: nothing can be published or read, and 2 more problems"
     assert headline(problems[:2]).endswith("and 1 more problem")
-    assert problems[2].sentence == "Email is late: the oldest has been due for 2 hours."
+
+
+REFUSED = "The database does not accept connections."
+NO_DATABASE = {"database": REFUSED}
+SMTP = "SMTP server mail.example:25: connection refused."
+MAILS = NodeState("m-2", "ready", mail_works=True)
+
+
+def without_database(name: str, count: int = 2) -> list[NodeState]:
+    return [NodeState(f"{name}-{number}", "not ready", NO_DATABASE) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("services", "recent", "sentence", "follows"),
+    [
+        pytest.param(
+            {
+                **WELL,
+                "auth": without_database("auth"),
+                "store": [*without_database("store"), NodeState("store-9", "no answer")],
+                "gateway": [NodeState("g-1", "not ready", {"auth": "no auth node", "keys": "no signing keys"})],
+            },
+            intervals(requests=100, errors=50, mail_age=9000, feed_lag=60),
+            "PostgreSQL does not answer: nothing can be published or read, and nobody can sign in.",
+            ["No gateway node is ready", "Email is late", "50 % of all requests", "The feed is 60 s behind"],
+            id="PostgreSQL explains all that goes wrong without it",
+        ),
+        pytest.param(
+            {**WELL, "store": without_database("store")},
+            [],
+            "The database of store does not answer: nothing can be published or read.",
+            [],
+            id="of two databases only one is away",
+        ),
+        pytest.param(
+            {**WELL, "mailer": [NodeState("m-1", "ready", mail_problem=SMTP), NodeState("m-2", "ready")]},
+            intervals(mails_failed=8, mail_age=9000),
+            "SMTP server mail.example:25: connection refused. No email goes out; it waits.",
+            ["Email is late", "8 attempts to send email failed"],
+            id="the mail server's own error, while nobody knows that another mailer reaches it",
+        ),
+        pytest.param(
+            {
+                **WELL,
+                "mailer": [NodeState("m-1", "ready", mail_problem=SMTP), NodeState("m-2", "ready", mail_works=True)],
+            },
+            [],
+            "SMTP server mail.example:25: connection refused. It is m-1 that cannot use it; the others send.",
+            [],
+            id="one mailer of several",
+        ),
+        pytest.param(
+            {**WELL, "mailer": []},
+            intervals(mails_failed=8),
+            "No mailer node is known: no email goes out; it waits.",
+            ["8 attempts to send email failed"],
+            id="no mailer",
+        ),
+    ],
+)
+def test_one_cause_is_named_for_many_symptoms(
+    services: dict[str, list[NodeState]], recent: list[Interval], sentence: str, follows: list[str]
+) -> None:
+    (problem,) = find_problems(services, recent)
+    assert problem.sentence == sentence
+    assert [said.startswith(words) for said, words in zip(problem.follows, follows, strict=True)] == [True] * len(
+        follows
+    )
+    assert headline([problem]) == sentence.rstrip(".")
+
+
+def test_a_node_without_its_database_among_others_that_have_it_says_so() -> None:
+    services = {**WELL, "store": [NodeState("store-1", "ready"), NodeState("store-2", "not ready", NO_DATABASE)]}
+    (problem,) = find_problems(services, [])
+    assert (problem.sentence, problem.because, problem.severity) == ("store-2 is not ready.", REFUSED, "warning")
+
+
+def test_what_has_another_cause_stays_a_problem_of_its_own() -> None:
+    services = {**WELL, "auth": without_database("auth"), "store": without_database("store")}
+    services["mailer"] = [NodeState("m-1", "ready", mail_problem=SMTP)]
+    problems = find_problems(services, intervals(mails_failed=1, storage_alarm=1, requests=100, errors=50))
+    assert [problem.key for problem in problems] == ["database", "mail-server", "storage"]
+    assert headline(problems).endswith("and 2 more problems")
+
+
+def test_what_an_outage_has_left_in_the_last_minute_is_no_problem_after_its_end() -> None:
+    recent = intervals(requests=100, errors=50, mails_failed=3, imbalance=1)
+    assert [problem.key for problem in find_problems(WELL, recent, {"database"})] == ["ledger"]
+    assert len(find_problems(WELL, recent)) == 3

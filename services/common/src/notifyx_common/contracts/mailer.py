@@ -194,7 +194,7 @@ class MailResults(BaseModel):
 
 class MailerStatus(BaseModel):
     """A mailer's own view: whether SMTP is configured, was reached last time (``None``: not tried), and what
-    it has done since it started."""
+    it has done since it started. ``problem``: why the mail server cannot be used, a sentence; empty if it can."""
 
     instance: str
     email: Literal["on", "off"]
@@ -204,6 +204,7 @@ class MailerStatus(BaseModel):
     in_flight: int
     since: datetime
     reached: bool | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ which has the history, it polls even less: each gateway polls every node.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,12 +22,15 @@ from notifyx_common.background import Background, every
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.clock import Clock
-from notifyx_common.errors import Unavailable
+from notifyx_common.contracts.mailer import MAILER_STATUS
+from notifyx_common.errors import NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.serving.web import Readiness
+from notifyx_gateway.dashboard.incidents import IncidentLog
 from notifyx_gateway.dashboard.interval_buffer import IntervalBuffer
 from notifyx_gateway.dashboard.intervals import interval_between
-from notifyx_gateway.dashboard.nodes import NodeState
+from notifyx_gateway.dashboard.nodes import MAX_REASON, NodeState
+from notifyx_gateway.dashboard.problems import WINDOW, find_problems
 from notifyx_gateway.dashboard.rates import NodeReadings
 from notifyx_gateway.dashboard.readings import Readings, read
 
@@ -44,8 +48,11 @@ IDLE_POLL_INTERVAL_WITH_PROMETHEUS = 60.0
 VIEWER_TIMEOUT = 15.0
 """How long after its last request a viewer counts as present, in seconds."""
 
-NODE_TIMEOUT = 1.5
-"""Timeout of a request to a node, in seconds."""
+METRICS_TIMEOUT = 1.5
+"""Timeout of reading a node's metrics, in seconds."""
+
+NODE_TIMEOUT = 3.5
+"""Timeout of a node's readiness, in seconds: a node waits 3 s for a database that hangs, and then names it."""
 
 MAX_NODES = 50
 """Maximum number of nodes of one service that are polled and shown."""
@@ -82,6 +89,7 @@ class Collector:
         idle_interval: float,
     ) -> None:
         self.intervals = IntervalBuffer()
+        self.incidents = IncidentLog(clock.now())
         self._idle_interval = idle_interval
         self._clients = clients
         self._instance = instance
@@ -152,13 +160,16 @@ class Collector:
         at, before = self._clock.monotonic(), self._snapshot
         if before is not None:
             self.intervals.add(interval_between(at, at - before.monotonic, before.readings, readings))
+        now = self._clock.now()
+        lately = self.incidents.lately(now, WINDOW)
+        self.incidents.observe(find_problems(services, self.intervals.last(WINDOW), lately), now)
         async with self._polled:
-            self._snapshot = Snapshot(at, self._clock.now(), services, readings)
+            self._snapshot = Snapshot(at, now, services, readings)
             self._polled.notify_all()
 
     async def _read_own(self) -> NodeState:
         failures = await self._readiness.failures()
-        return NodeState(self._instance, "not ready" if failures else "ready", "; ".join(failures.values()))
+        return NodeState(self._instance, "not ready" if failures else "ready", failures)
 
 
 def _read_all(texts: dict[str, str]) -> dict[str, Readings]:
@@ -183,18 +194,25 @@ async def _state(session: aiohttp.ClientSession, client: ServiceClient, endpoint
     try:
         async with session.get(f"{endpoint.url}/readyz", **client.call_options(endpoint)) as response:
             failed = orjson.loads(await response.read()).get("failed", {})
-            if response.status == 200:
-                return NodeState(endpoint.instance, "ready")
-            return NodeState(endpoint.instance, "not ready", "; ".join(str(reason) for reason in failed.values())[:300])
+            if response.status != 200:
+                reasons = {str(name): str(reason)[:MAX_REASON] for name, reason in failed.items()}
+                return NodeState(endpoint.instance, "not ready", reasons)
     except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError):
         return NodeState(endpoint.instance, "no answer")
+    if client.service == "mailer":
+        with contextlib.suppress(NotifyxError):
+            status = await client.send(MAILER_STATUS, None, endpoint=endpoint, deadline=METRICS_TIMEOUT)
+            works = bool(status.reached) and not status.problem
+            return NodeState(endpoint.instance, "ready", mail_problem=status.problem, mail_works=works)
+    return NodeState(endpoint.instance, "ready")
 
 
 async def _metrics(session: aiohttp.ClientSession, endpoint: Endpoint) -> str:
     if not endpoint.metrics_url:
         return ""
     try:
-        async with session.get(f"{endpoint.metrics_url}/metrics") as response:
+        timeout = aiohttp.ClientTimeout(total=METRICS_TIMEOUT)
+        async with session.get(f"{endpoint.metrics_url}/metrics", timeout=timeout) as response:
             if response.status != 200 or (response.content_length or MAX_METRICS_BYTES) > MAX_METRICS_BYTES:
                 return ""
             return (await response.read()).decode("utf-8", "replace")

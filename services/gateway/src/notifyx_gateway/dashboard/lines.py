@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 Line: TypeAlias = list[float | None]
@@ -51,3 +51,9 @@ class Lines:
     mails_sent: Line
     mails_failed: Line
     errors: Line
+
+    def known(self, step: float) -> tuple[Lines, float]:
+        """Return the lines from where something is known first, and how long before their end that is, in seconds."""
+        lines: list[Line] = [getattr(self, line.name) for line in fields(self)]
+        first = min((place for line in lines for place, value in enumerate(line) if value is not None), default=0)
+        return Lines(*(line[first:] for line in lines)), (len(self.connections) - first) * step

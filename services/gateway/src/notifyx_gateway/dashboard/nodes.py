@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+MAX_REASON = 300
+"""Maximum length of a reason that is shown, in characters."""
 
 State = Literal["ready", "not ready", "no answer"]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """The state of one node of a service; ``reason`` is why it is not ready."""
+    """The state of one node of a service.
+
+    ``failed`` are the checks of its readiness that fail, each with its reason. Of a mailer, ``mail_problem`` is why it
+    cannot use its mail server, and ``mail_works`` that it did the last time.
+    """
 
     instance: str
     state: State
-    reason: str = ""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    mail_problem: str = ""
+    mail_works: bool = False
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with it, for people."""
+        return "; ".join([*self.failed.values(), *([self.mail_problem] if self.mail_problem else [])])[:MAX_REASON]
 
     @property
     def ready(self) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from notifyx_common.clock import rfc3339
 from notifyx_gateway.dashboard.charts import Chart, chart, number
 from notifyx_gateway.dashboard.collector import Snapshot
+from notifyx_gateway.dashboard.incidents import Incident, IncidentLog, duration
 from notifyx_gateway.dashboard.interval_buffer import IntervalBuffer, count, latency, rate
 from notifyx_gateway.dashboard.intervals import Interval
 from notifyx_gateway.dashboard.ledger import LedgerView
@@ -45,8 +47,8 @@ class Figure:
 class Overview:
     """Everything the page shows. ``ledger`` is ``None`` if topics are not shown.
 
-    ``span`` is the time of the charts, ``spans`` are those that can be chosen. ``history_note`` explains why the
-    chosen span is not shown.
+    ``span`` is the time of the charts, ``spans`` are those that can be chosen; the charts begin ``charted`` ago (in
+    words), where something is known first. ``history_note`` explains why the chosen span is not shown.
     """
 
     headline: str
@@ -58,7 +60,10 @@ class Overview:
     taken_at: str
     span: Span
     spans: Sequence[Span]
+    charted: str
     history_note: str
+    incidents: Sequence[Incident]
+    observed_since: datetime
 
     @property
     def state(self) -> str:
@@ -69,26 +74,32 @@ class Overview:
 def overview(
     snapshot: Snapshot,
     history: IntervalBuffer,
+    incidents: IncidentLog,
     ledger: Sequence[LedgerView] | None,
     prometheus: PrometheusPeriod | None = None,
 ) -> Overview:
     """Return the page for ``snapshot``; ``prometheus`` is ``None`` without a Prometheus."""
     minute, now = history.last(WINDOW), history.last(CURRENT_WINDOW)
-    problems = find_problems(snapshot.services, minute)
+    problems = find_problems(snapshot.services, minute, incidents.lately(snapshot.time, WINDOW))
     span, lines = TEN_MINUTES, history.lines(snapshot.monotonic)
     if prometheus is not None and prometheus.lines is not None:
         span, lines = prometheus.span, prometheus.lines
+    lines, known = lines.known(span.step)
+    charted = span.words if known >= span.seconds else duration(timedelta(seconds=known))
     return Overview(
         headline=headline(problems),
         problems=problems,
         figures=_figures(now, minute),
-        charts=_charts(lines, span.words),
+        charts=_charts(lines, charted),
         services=snapshot.services,
         ledger=ledger,
         taken_at=rfc3339(snapshot.time),
         span=span,
         spans=SPANS if prometheus is not None else (),
+        charted=charted,
         history_note="" if prometheus is None or prometheus.lines is not None else PROMETHEUS_UNAVAILABLE,
+        incidents=incidents.newest(),
+        observed_since=incidents.since,
     )
 
 
@@ -107,7 +118,7 @@ def _figures(now: Sequence[Interval], minute: Sequence[Interval]) -> list[Figure
             "Email waiting",
             _shown(levels.get("mails_waiting")),
             "",
-            f"{number(failed)} attempts failed",
+            f"{number(failed)} attempt{'s' * (failed != 1)} failed",
             bad=failed > 0,
         ),
         Figure("From cache", _shown(share), "%" if share is not None else ""),

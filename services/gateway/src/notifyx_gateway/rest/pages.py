@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from quart import Response
 
+from notifyx_common.clock import rfc3339
 from notifyx_common.serving import look
 from notifyx_gateway.rest.codings import File, file_response, gzipped
 from notifyx_gateway.rest.prose import as_html
@@ -33,6 +34,7 @@ class Pages:
             "icon": look.ICON,
             "has_dashboard": dashboard,
         }
+        self._environment.globals["rfc3339"] = rfc3339
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         self._policy = (
             f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "

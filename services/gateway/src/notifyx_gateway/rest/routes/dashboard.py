@@ -28,7 +28,7 @@ def dashboard_routes(
         if charts is not None:
             span = span_of(request.args.get("span"))
             prometheus = PrometheusPeriod(span, await charts.lines(span))
-        return overview(snapshot, collector.intervals, ledger, prometheus)
+        return overview(snapshot, collector.intervals, collector.incidents, ledger, prometheus)
 
     @blueprint.get("")
     async def page() -> Response:

@@ -1,42 +1,83 @@
-// Keeps the dashboard live: fetches its live part every two seconds, more seldom while the gateway does not answer,
-// and says so. Nothing is fetched while the page is not shown.
+// Keeps the dashboard live: fetches its live part every two seconds. While the gateway does not answer it says so, and
+// tries again every second or two, also while an earlier request still waits. Nothing is fetched while the page is not
+// shown. Times are shown in the time zone of the reader, which they name.
 "use strict";
 
 const EVERY = 2000;
-const LONGEST = 15000;
+const RETRY = 1400;
 const DEADLINE = 8000;
+const MAX_WAITING = 6;
 
 const live = document.getElementById("live");
 const away = document.getElementById("away");
-let failures = 0;
+const waiting = new Set();
+let failing = false;
 let last = new Date();
 let timer;
 
+function clock(moment, day) {
+  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" };
+  return moment.toLocaleString([], day ? { day: "numeric", month: "short", ...time } : time);
+}
+
+function localize() {
+  for (const time of live.querySelectorAll("time")) {
+    time.textContent = clock(new Date(time.dateTime), "day" in time.dataset);
+  }
+}
+
 async function refresh() {
+  const request = new AbortController();
+  const deadline = setTimeout(() => request.abort(), DEADLINE);
+  waiting.add(request);
   try {
-    const answer = await fetch(`/dashboard/live${location.search}`, { signal: AbortSignal.timeout(DEADLINE), cache: "no-store" });
+    const answer = await fetch(`/dashboard/live${location.search}`, { signal: request.signal, cache: "no-store" });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    live.replaceChildren(...fresh.body.childNodes);
-    document.title = `${document.getElementById("headline").textContent} · Notifyx`;
-    last = new Date();
-    failures = 0;
-    away.hidden = true;
+    if (!waiting.has(request)) return;
+    show(fresh);
   } catch {
-    failures += 1;
+    if (!waiting.has(request)) return;
+    failing = true;
     document.title = "No answer · Notifyx";
-    away.textContent = `The gateway does not answer. What you see is from ${last.toLocaleTimeString()}; trying again.`;
+    away.textContent = `The gateway does not answer. What you see is from ${clock(last)}; trying again.`;
     away.hidden = false;
+  } finally {
+    clearTimeout(deadline);
+    waiting.delete(request);
   }
   plan();
+}
+
+function show(fresh) {
+  live.replaceChildren(...fresh.body.childNodes);
+  localize();
+  document.title = `${document.getElementById("headline").textContent} · Notifyx`;
+  last = new Date();
+  failing = false;
+  away.hidden = true;
+  // Of several requests the first answer counts.
+  for (const other of waiting) other.abort();
+  waiting.clear();
 }
 
 function plan() {
   clearTimeout(timer);
   if (document.hidden) return;
-  const pause = failures ? Math.min(LONGEST, EVERY * 2 ** failures) : EVERY;
-  timer = setTimeout(refresh, pause * (0.75 + Math.random() / 2));
+  timer = setTimeout(attempt, (failing ? RETRY : EVERY) * (0.75 + Math.random() / 2));
 }
 
-document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : refresh()));
+function attempt() {
+  if (waiting.size < MAX_WAITING) refresh();
+  if (failing) plan();
+}
+
+function resume() {
+  if (document.hidden) clearTimeout(timer);
+  else attempt();
+}
+
+document.addEventListener("visibilitychange", resume);
+window.addEventListener("online", resume);
+localize();
 plan();

@@ -1,0 +1,99 @@
+"""The incidents that this gateway has observed: what was wrong, from when until when. Pure, and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from notifyx_gateway.dashboard.problems import Problem, Severity
+
+MAX_INCIDENTS = 50
+"""Maximum number of incidents that are stored; the oldest that have ended are dropped."""
+
+START = timedelta(seconds=30)
+"""How long after its start a gateway records nothing: it gets to know the other nodes."""
+
+SAME_WITHIN = timedelta(minutes=2)
+"""A problem that comes back within this time continues its incident."""
+
+
+@dataclass(slots=True)
+class Incident:
+    """One problem from its beginning to its end, which is ``None`` while it goes on.
+
+    ``sentence`` and ``severity`` are those of its worst moment.
+    """
+
+    key: str
+    severity: Severity
+    sentence: str
+    began: datetime
+    ended: datetime | None = None
+
+    @property
+    def lasted(self) -> str:
+        """How long it took, in words; empty while it goes on."""
+        return duration(self.ended - self.began) if self.ended is not None else ""
+
+
+class IncidentLog:
+    """The incidents since ``since``, when this gateway started to observe."""
+
+    def __init__(self, since: datetime) -> None:
+        self.since = since
+        self._incidents: list[Incident] = []
+
+    def observe(self, problems: Sequence[Problem], now: datetime) -> None:
+        """Record that these, and no others, are the problems at ``now``."""
+        if now - self.since < START:
+            return
+        current = {problem.key: problem for problem in problems}
+        for incident in self._incidents:
+            if incident.ended is None and incident.key not in current:
+                incident.ended = now
+        for key, problem in current.items():
+            same = self._ongoing(key, now)
+            if same is None:
+                self._incidents.append(Incident(key, problem.severity, problem.sentence, now))
+            else:
+                same.ended = None
+                if problem.severity == "down" and same.severity != "down":
+                    same.severity, same.sentence = problem.severity, problem.sentence
+        self._bound()
+
+    def lately(self, now: datetime, seconds: float) -> frozenset[str]:
+        """Return the keys of the problems of the last ``seconds``."""
+        since = now - timedelta(seconds=seconds)
+        return frozenset(one.key for one in self._incidents if one.ended is None or one.ended >= since)
+
+    def newest(self) -> list[Incident]:
+        """Return the incidents: those that go on first, then by their end, the latest first."""
+        ended = [incident for incident in self._incidents if incident.ended is not None]
+        ongoing = [incident for incident in self._incidents if incident.ended is None]
+        return [
+            *sorted(ongoing, key=lambda incident: incident.began, reverse=True),
+            *sorted(ended, key=lambda incident: (incident.ended or incident.began, incident.began), reverse=True),
+        ]
+
+    def _ongoing(self, key: str, now: datetime) -> Incident | None:
+        for incident in reversed(self._incidents):
+            if incident.key == key:
+                recent = incident.ended is None or now - incident.ended <= SAME_WITHIN
+                return incident if recent else None
+        return None
+
+    def _bound(self) -> None:
+        surplus = len(self._incidents) - MAX_INCIDENTS
+        if surplus > 0:
+            ended = [incident for incident in self._incidents if incident.ended is not None]
+            dropped = {id(one) for one in [*ended, *self._incidents][:surplus]}
+            self._incidents = [incident for incident in self._incidents if id(incident) not in dropped]
+
+
+def duration(time: timedelta) -> str:
+    """Return a length of time in words."""
+    seconds = round(time.total_seconds())
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{round(seconds / 60)} minutes" if seconds < 7200 else f"{round(seconds / 3600)} hours"

@@ -1,0 +1,64 @@
+"""The list of incidents: each problem once, from its beginning to its end, and never too many."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from notifyx_gateway.dashboard.incidents import MAX_INCIDENTS, SAME_WITHIN, START, IncidentLog, duration
+from notifyx_gateway.dashboard.problems import Problem
+
+STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+MAIL = Problem("mail-server", "warning", "1 attempt failed.")
+WORSE = Problem("mail-server", "down", "No email goes out.")
+NODE = Problem("node:m-1", "warning", "m-1 does not answer.")
+
+
+def at(seconds: float) -> datetime:
+    return STARTED + START + timedelta(seconds=seconds)
+
+
+def test_an_incident_has_a_beginning_an_end_and_its_worst_words() -> None:
+    log = IncidentLog(STARTED)
+    log.observe([], at(0))
+    for seconds, problems in ((10, [MAIL]), (20, [WORSE, NODE]), (30, [MAIL, NODE]), (40, [NODE])):
+        log.observe(problems, at(seconds))
+    node, mail = log.newest()
+    assert (node.key, node.began, node.ended, node.lasted) == ("node:m-1", at(20), None, "")
+    assert (mail.sentence, mail.severity) == ("No email goes out.", "down")
+    assert (mail.began, mail.ended, mail.lasted) == (at(10), at(40), "30 s")
+
+
+def test_what_comes_and_goes_is_one_incident_and_what_comes_back_later_another() -> None:
+    log = IncidentLog(STARTED)
+    for seconds, problems in ((0, [NODE]), (10, []), (20, [NODE]), (30, [])):
+        log.observe(problems, at(seconds))
+    assert log.lately(at(80), 60) == {"node:m-1"}
+    assert log.lately(at(91), 60) == frozenset()
+    [one] = log.newest()
+    assert (one.began, one.ended) == (at(0), at(30))
+    later = at(31) + SAME_WITHIN
+    log.observe([NODE], later)
+    assert [incident.began for incident in log.newest()] == [later, at(0)]
+
+
+def test_the_list_is_bounded_and_what_goes_on_stays() -> None:
+    log = IncidentLog(STARTED)
+    for number in range(MAX_INCIDENTS + 20):
+        log.observe([NODE, Problem(f"p-{number}", "warning", "It was.")], at(number))
+    assert len(log.newest()) == MAX_INCIDENTS
+    assert [incident.key for incident in log.newest()[:3]] == ["p-69", "node:m-1", "p-68"]
+
+
+def test_while_a_gateway_gets_to_know_the_nodes_it_records_nothing() -> None:
+    log = IncidentLog(STARTED)
+    log.observe([NODE], at(-1))
+    assert log.newest() == []
+    log.observe([NODE], at(0))
+    assert [incident.began for incident in log.newest()] == [at(0)]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (119, "119 s"), (150, "2 minutes"), (9000, "2 hours")])
+def test_lengths_of_time_are_in_words(seconds: float, words: str) -> None:
+    assert duration(timedelta(seconds=seconds)) == words
