@@ -5,7 +5,7 @@ from tortoise.migrations import operations as ops
 
 
 class Migration(migrations.Migration):
-    dependencies = [("auth", "0009_stream_tickets")]
+    dependencies = [("auth", "0008_account_links")]
 
     operations = [
         ops.CreateModel(
