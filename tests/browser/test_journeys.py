@@ -340,6 +340,27 @@ async def test_many_windows_share_a_session_and_signing_out_everywhere_ends_it(
         await sign_in(elsewhere)
 
 
+async def test_an_account_is_deleted_and_its_topics_are_somebody_elses(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "zed") as zed:
+        await make_topic(zed, "zed.topic")
+        page = await zed.go("/account/data")
+        await page.get_by_role("button", name="Delete my account").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Give them to somebody").check()
+        await dialog.get_by_label("Their email address").fill("admin@example.com")
+        await dialog.get_by_label("Your password").fill("not the password")
+        await dialog.get_by_role("button", name="Delete my account").click()
+        await expect(dialog.get_by_text("This is not the password of the account.")).to_be_visible()
+        await dialog.get_by_label("Your password").fill(PASSWORD)
+        await dialog.get_by_role("button", name="Delete my account").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        await expect(page.get_by_text("The account of zed@example.com is deleted.")).to_be_visible()
+        await page.get_by_label("Email").fill("zed@example.com")
+        await page.get_by_label("Password", exact=True).fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_text("The email or the password is wrong.")).to_be_visible()
+
+
 async def test_keys_are_enough(browser: Browser, platform: Platform) -> None:
     await sign_up(platform, "kim")
     async with someone(browser, platform, "kim") as kim:

@@ -28,6 +28,7 @@ const AccountPage = offlinePart(() => import("@/features/account/AccountPage"));
 const DetailsPage = offlinePart(() => import("@/features/account/DetailsPage"));
 const ConfirmEmailPage = offlinePart(() => import("@/features/account/ConfirmEmailPage"));
 const SessionsPage = offlinePart(() => import("@/features/account/SessionsPage"));
+const DataPage = offlinePart(() => import("@/features/account/DataPage"));
 const ApiKeysPage = offlinePart(() => import("@/features/account/ApiKeysPage"));
 
 export function Shell() {
@@ -143,6 +144,7 @@ function Content() {
             <Route path="/confirm-email" component={ConfirmEmailPage} />
             <Route path="/account/keys" component={ApiKeysPage} />
             <Route path="/account/sessions" component={SessionsPage} />
+            <Route path="/account/data" component={DataPage} />
             <Route path="/">
               <Redirect to="/inbox" replace />
             </Route>

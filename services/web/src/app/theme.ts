@@ -40,6 +40,7 @@ export const theme = createTheme({
   // Its parts are named here, not imported: they are loaded when they are needed.
   components: {
     Modal: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
+    Notification: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
     Drawer: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
   },
 });

@@ -207,7 +207,7 @@ class Hub:
     def on_topic_changed(self, topic: str) -> None:
         state = self._topics.get(topic)
         if state is not None:
-            state.ring.clear()  # the author of a notification may have left
+            state.forget_rows()
         if state is not None and not state.idle:
             self._checks.spawn("join check", self._recheck_permissions([state], send_position=False))
 

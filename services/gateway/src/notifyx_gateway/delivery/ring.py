@@ -32,7 +32,7 @@ class Ring:
             self.floor = seq
 
     def clear(self) -> None:
-        """Evict all rows: their content may be another one by now."""
+        """Evict all rows."""
         if self._rows:
             self.floor = self._rows[-1][0]
         self._rows.clear()

@@ -46,6 +46,11 @@ class TopicState:
         """Return every sink, in any state."""
         return [*(sink for group in self.live.values() for sink in group), *self.ahead, *self.behind]
 
+    def forget_rows(self) -> None:
+        """Forget the copies of rows that were delivered: the author of some may have left."""
+        self.ring.clear()
+        self.memo = None
+
     def go_live(self, sink: Sink) -> None:
         """Mark ``sink``, which has everything up to ``head``, as live."""
         self.live.setdefault(sink.format, set()).add(sink)

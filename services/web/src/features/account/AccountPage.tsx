@@ -29,6 +29,7 @@ export default function AccountPage() {
           <Keys />
           <ApiKeys />
           <Sessions />
+          <YourData />
         </div>
       </div>
     </>
@@ -200,6 +201,20 @@ function ApiKeys() {
       <div>
         <Button component={Link} href="/account/keys" size="xs" variant="default">
           API keys
+        </Button>
+      </div>
+    </section>
+  );
+}
+
+function YourData() {
+  return (
+    <section className={classes.section}>
+      <h2>Your data</h2>
+      <p className={classes.hint}>Export all that is held of you, or delete the account.</p>
+      <div>
+        <Button component={Link} href="/account/data" size="xs" variant="default">
+          Export or delete
         </Button>
       </div>
     </section>
