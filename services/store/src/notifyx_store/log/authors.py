@@ -8,6 +8,7 @@ publisher on, has one form, so that it is replaced there and nowhere else.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -45,8 +46,9 @@ WITH rewritten AS (
     WHERE n.topic_id = wanted.topic_id AND n.seq = wanted.seq AND n.publisher_id = $3
     RETURNING n.topic_id
 )
-SELECT name FROM topics WHERE id IN (SELECT topic_id FROM rewritten) AND kind <> 'deleted' ORDER BY name
+UPDATE topics SET updated_at = $5 WHERE id IN (SELECT topic_id FROM rewritten) AND kind <> 'deleted' RETURNING name
 """
+_LOCK_TOPICS = "SELECT id FROM topics WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +98,11 @@ async def read_published(
 
 
 async def forget_author(
-    connection: asyncpg.Connection, author: str, after: Place, window: int = WINDOW
+    connection: asyncpg.Connection, author: str, after: Place, now: datetime, window: int = WINDOW
 ) -> Place | None:
     """Rewrite what ``author`` has published in the next window; return where the following one begins, if any.
 
-    Gateways that deliver the topics are told to forget their copies. Raises
+    The topics have changed with it, so that gateways which deliver them forget their copies. Raises
     :class:`asyncpg.LockNotAvailableError` when a row is locked for long.
     """
     rows = await connection.fetch(_WINDOW, after.topic, after.seq, author, window)
@@ -108,7 +110,8 @@ async def forget_author(
     if own:
         places = [row["topic_id"] for row in own], [row["seq"] for row in own]
         async with quick_transaction(connection):
-            changed = await connection.fetch(_REWRITE, *places, author, DELETED_AUTHOR)
+            await connection.execute(_LOCK_TOPICS, places[0])
+            changed = await connection.fetch(_REWRITE, *places, author, DELETED_AUTHOR, now)
             payloads = [payload for row in changed for payload in wakeups.topic_changed(row["name"])]
             await connection.execute(wakeups.NOTIFY, payloads)
     return Place(rows[-1]["topic_id"], rows[-1]["seq"]) if rows else None

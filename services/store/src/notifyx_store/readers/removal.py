@@ -75,7 +75,7 @@ async def remove_piece(context: StoreContext, user: str, wanted: RemoveUser) -> 
             return RemovedPiece(done=True)
         if await connection.fetchval(_KEYS, user, KEYS):
             return RemovedPiece(done=False)
-        after = await forget_author(connection, user, Place.parse(wanted.after))
+        after = await forget_author(connection, user, Place.parse(wanted.after), context.clock.now())
         return RemovedPiece(done=after is None, after="" if after is None else str(after))
 
 
