@@ -17,6 +17,7 @@ import { headline, plural } from "@/model/text";
 import classes from "./FeedList.module.css";
 import { NotificationRow } from "./NotificationRow";
 import { useHeldBack } from "./useHeldBack";
+import { useKeptPlace } from "./useKeptPlace";
 
 const LINE_HEIGHT = 66;
 
@@ -63,11 +64,12 @@ export function FeedList(props: Props) {
     getItemKey: (index) => (shown[index] === undefined ? index : place(shown[index])),
     overscan: 10,
   });
+  const kept = useKeptPlace(virtual, shown, complete, linked === undefined);
   const rows = virtual.getVirtualItems();
   const last = rows.at(-1)?.index ?? 0;
   useEffect(() => {
-    if (problem === "" && !complete && (seeking || last >= shown.length - AHEAD)) loading.start();
-  }, [last, shown.length, complete, seeking, problem, loading]);
+    if (problem === "" && !complete && (seeking || kept.seeking || last >= shown.length - AHEAD)) loading.start();
+  }, [last, shown.length, complete, seeking, kept.seeking, problem, loading]);
 
   const linkedIndex = linked === undefined ? -1 : shown.findIndex((item) => place(item) === linked);
   const opened = useRef("");
@@ -145,7 +147,14 @@ export function FeedList(props: Props) {
           {plural(held, "new notification")}
         </Button>
       )}
-      <div ref={scroller} className={classes.scroller} onScroll={onScroll}>
+      <div
+        ref={scroller}
+        className={classes.scroller}
+        onScroll={() => {
+          onScroll();
+          kept.onScroll();
+        }}
+      >
         {children}
         <div
           role="feed"
