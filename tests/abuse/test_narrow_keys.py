@@ -88,7 +88,8 @@ async def test_a_narrow_key_learns_nothing_of_other_topics_over_rest(owner: Owne
     for path in ("/subscriptions", "/topics"):
         items = (await owner.stack.ok("GET", path, owner.key))["items"]
         assert [item for item in items if SECRET in str(item)] == []
-    assert (await owner.stack.call("GET", "/inbox", owner.key)).status == 403
+    for path in ("/inbox", "/me/threads", f"/me/threads/{owner.id}"):
+        assert (await owner.stack.call("GET", path, owner.key)).status == 403
     assert (await owner.stack.call("GET", "/api-keys", owner.key)).status == 403
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("GET", "/topics/{}", {}),

@@ -35,6 +35,7 @@ from notifyx_common.contracts.store import (
     people,
     search,
     subscriptions,
+    threads,
     topics,
 )
 from notifyx_common.settings import load
@@ -47,7 +48,7 @@ from support.auth import auth_settings
 from support.store import store_settings
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-STORE = (acks, addresses, inbox, joins, ledger, log, outbox, people, search, subscriptions, topics)
+STORE = (acks, addresses, inbox, joins, ledger, log, outbox, people, search, subscriptions, threads, topics)
 SERVICES: dict[str, tuple[Callable[[], Quart], Iterable[ModuleType]]] = {
     "auth": (
         lambda: AuthNode(auth_settings(NOWHERE)).app,

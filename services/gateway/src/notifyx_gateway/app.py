@@ -50,6 +50,7 @@ from notifyx_gateway.rest.routes.pages import page_routes
 from notifyx_gateway.rest.routes.registry import registry_routes
 from notifyx_gateway.rest.routes.sessions import session_routes
 from notifyx_gateway.rest.routes.stream import EventStreams, stream_routes
+from notifyx_gateway.rest.routes.threads import thread_routes
 from notifyx_gateway.rest.routes.topics import topic_routes
 from notifyx_gateway.rest.routes.web import web_routes
 from notifyx_gateway.rest.web_files import WebFiles
@@ -397,6 +398,7 @@ class GatewayNode(Node[GatewaySettings]):
             ),
             session_routes(request_auth=request_auth, auth=self.auth, changes=self.credential_changes),
             topic_routes(request_auth=request_auth, store=self.store, users=self.users, files=settings.topic_files),
+            thread_routes(request_auth=request_auth, store=self.store, users=self.users),
             notification_routes(
                 request_auth=request_auth,
                 store=self.store,

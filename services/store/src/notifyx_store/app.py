@@ -34,6 +34,7 @@ from notifyx_store.routes.outbox import outbox_routes
 from notifyx_store.routes.people import people_routes
 from notifyx_store.routes.search import search_routes
 from notifyx_store.routes.subscriptions import subscription_routes
+from notifyx_store.routes.threads import thread_routes
 from notifyx_store.routes.topics import topic_routes
 from notifyx_store.search.index import run_search_index
 
@@ -71,6 +72,7 @@ class StoreNode(Node[StoreSettings]):
             outbox_routes(self.parts, core),
             inbox_routes(self.parts),
             search_routes(self.parts),
+            thread_routes(self.parts),
             ledger_routes(self.parts),
             people_routes(self.parts),
         ):

@@ -753,6 +753,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/me/threads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Those with whom one exchanged direct messages
+         * @description Each once: a person or a ServiceAccount, with the beginning of the newest message of either side. Those whose accounts are deleted are not among them; what they sent stays in one's inbox.
+         *
+         *     The credential needs the scope `read`.
+         */
+        get: operations["threads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/threads/{who}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Both sides of one's messages with one other
+         * @description Empty for whoever one exchanged nothing with. Send with `POST /users/{who}/notifications`.
+         *
+         *     The credential needs the scope `read`.
+         */
+        get: operations["thread"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/topics/{name}/stream": {
         parameters: {
             query?: never;
@@ -1602,6 +1646,24 @@ export interface components {
             }[];
         };
         /**
+         * Latest
+         * @description The newest message of a thread. ``text``: the beginning of its body. ``sent``: it is the caller's own.
+         */
+        Latest: {
+            /** Topic */
+            topic: string;
+            /** Seq */
+            seq: number;
+            /** Title */
+            title: string;
+            /** Text */
+            text: string;
+            /** Sent */
+            sent: boolean;
+            /** Published At */
+            published_at: string;
+        };
+        /**
          * Limit
          * @description A rate limit: ``burst`` actions at once, and as many again within ``window`` seconds.
          */
@@ -2111,6 +2173,87 @@ export interface components {
             items: components["schemas"]["Subscription"][];
         };
         /**
+         * Thread
+         * @description A person (or a ServiceAccount) whom the caller exchanged direct messages with.
+         *
+         *     ``name``: as the newest message says it, if it is theirs. ``unread``: what the caller has not acknowledged of them.
+         */
+        Thread: {
+            /** User */
+            user: string;
+            /** Name */
+            name: string | null;
+            /** Unread */
+            unread: number;
+            latest: components["schemas"]["Latest"];
+        };
+        /**
+         * ThreadNotification
+         * @description A direct message. ``sent``: the caller sent it. ``acked``: whether the caller has acknowledged it; ``null`` in
+         *     what the caller sent to another, since nobody is told what others have read.
+         */
+        ThreadNotification: {
+            /** Id */
+            id: string;
+            /** Topic */
+            topic: string;
+            /** Seq */
+            seq: number;
+            /** Title */
+            title: string;
+            /** Body */
+            body: string;
+            /** Data */
+            data: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Priority
+             * @enum {string}
+             */
+            priority: "low" | "normal" | "high" | "urgent";
+            /** Publisher */
+            publisher: {
+                [key: string]: string;
+            };
+            /** Published At */
+            published_at: string;
+            /**
+             * Expires At
+             * @default null
+             */
+            expires_at?: string | null;
+            /** Sent */
+            sent: boolean;
+            /** Acked */
+            acked: boolean | null;
+        };
+        /**
+         * ThreadPage
+         * @description The direct messages between the caller and one other, ascending by time; without ``after`` the newest.
+         *
+         *     ``next`` is the ``after`` of the page that is older. ``name``: the other's display name, as far as they gave one,
+         *     it is known right now, and there is a message.
+         */
+        ThreadPage: {
+            /** Items */
+            items: components["schemas"]["ThreadNotification"][];
+            /** Next */
+            next: string | null;
+            /** Name */
+            name: string | null;
+        };
+        /**
+         * ThreadsPage
+         * @description Threads, the one with the newest message first. ``next`` is the ``after`` of the following page.
+         */
+        ThreadsPage: {
+            /** Items */
+            items: components["schemas"]["Thread"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
          * TimeZone
          * @description The time zone of a user: a name of the IANA database, or empty for UTC.
          */
@@ -2418,6 +2561,7 @@ export type InboxNotification = components['schemas']['InboxNotification'];
 export type InboxOrFound = components['schemas']['InboxOrFound'];
 export type InboxPage = components['schemas']['InboxPage'];
 export type KeySet = components['schemas']['KeySet'];
+export type Latest = components['schemas']['Latest'];
 export type Limit = components['schemas']['Limit'];
 export type NamedSubscriber = components['schemas']['NamedSubscriber'];
 export type NewApiKey = components['schemas']['NewApiKey'];
@@ -2444,6 +2588,10 @@ export type SubscribersPage = components['schemas']['SubscribersPage'];
 export type Subscription = components['schemas']['Subscription'];
 export type SubscriptionSettings = components['schemas']['SubscriptionSettings'];
 export type Subscriptions = components['schemas']['Subscriptions'];
+export type Thread = components['schemas']['Thread'];
+export type ThreadNotification = components['schemas']['ThreadNotification'];
+export type ThreadPage = components['schemas']['ThreadPage'];
+export type ThreadsPage = components['schemas']['ThreadsPage'];
 export type TimeZone = components['schemas']['TimeZone'];
 export type TokenProblem = components['schemas']['TokenProblem'];
 export type TokenRequest = components['schemas']['TokenRequest'];
@@ -6711,6 +6859,196 @@ export interface operations {
             };
             /** @description Forbidden. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    threads: {
+        parameters: {
+            query?: {
+                /** @description Most items of the page. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The one with the newest message first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ThreadsPage"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout. */
+            504: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    thread: {
+        parameters: {
+            query?: {
+                /** @description Most items of the page. */
+                limit?: number;
+                /** @description `next` of the page before, which is newer. */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The id of the other; `me` for what one sent to oneself. */
+                who: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ascending by time; the newest page first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ThreadPage"];
+                };
+            };
+            /** @description Bad Request. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -194,6 +194,14 @@ async def test_direct_notifications_reach_a_user_by_id_and_by_email(stack: Stack
     assert [item["seq"] for item in mine["items"]] == [1, 2, 3]
     assert (await stack.call("GET", f"/topics/user:{bob_id}/notifications", ada)).status in (403, 404)
     assert (await stack.call("POST", f"/topics/user:{bob_id}/acks", ada, json={"up_to": 1})).status in (403, 404)
+    [thread] = (await stack.ok("GET", "/me/threads", ada))["items"]
+    named = await stack.ok("GET", f"/me/threads/{bob_id}", ada)
+    assert (thread["user"], thread["name"], named["name"]) == (bob_id, "Bob", "Bob"), "from auth: Bob sent nothing yet"
+    assert [(item["title"], item["sent"]) for item in named["items"]] == [
+        (bob_id, True), ("bob@example.com", True), ("BOB@Example.com", True)
+    ]  # fmt: skip
+    eve = await stack.person("eve")
+    assert await stack.ok("GET", f"/me/threads/{bob_id}", eve) == {"items": [], "next": None, "name": None}
 
 
 async def test_a_history_page_is_the_same_from_the_cache_and_gone_with_the_topic(stack: Stack) -> None:

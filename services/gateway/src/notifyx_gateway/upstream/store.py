@@ -76,6 +76,7 @@ from notifyx_common.contracts.store.subscriptions import (
     SubscriptionSettings,
     UnsubscribeToken,
 )
+from notifyx_common.contracts.store.threads import THREAD, THREADS, ThreadPage, ThreadQuery, ThreadsPage, ThreadsQuery
 from notifyx_common.contracts.store.topics import (
     CHANGE_TOPIC,
     CREATE_TOPIC,
@@ -311,6 +312,14 @@ class Store:
     ) -> Raw[InboxPage]:
         """Return a page of the caller's inbox, the newest first."""
         return await self.client.send(INBOX, InboxQuery(limit=limit, unread=unread, after=after), principal=principal)
+
+    async def threads(self, principal: Principal, *, limit: int, after: str | None = None) -> ThreadsPage:
+        """Return a page of those with whom the caller exchanged direct messages, the newest first."""
+        return await self.client.send(THREADS, ThreadsQuery(limit=limit, after=after), principal=principal)
+
+    async def thread(self, principal: Principal, user: str, *, limit: int, after: str | None = None) -> Raw[ThreadPage]:
+        """Return a page of the direct messages between the caller and ``user``."""
+        return await self.client.send(THREAD, ThreadQuery(user, limit=limit, after=after), principal=principal)
 
     async def search(
         self,

@@ -25,6 +25,7 @@ from notifyx_store.base.batches import ReadBatch, read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.log import inbox_room
+from notifyx_store.log.direct import WRITE_DIRECT, direct_rows
 from notifyx_store.log.publish_plan import (
     Candidate,
     EarlierPublish,
@@ -64,7 +65,7 @@ WITH moved AS (
 )
 """ + wakeups.notify("$17")  # noqa: S608 - constants of the code
 
-STATEMENTS = (_READ_EARLIER, inbox_room.UNREAD_OF_INBOXES, _WRITE)
+STATEMENTS = (_READ_EARLIER, inbox_room.UNREAD_OF_INBOXES, _WRITE, WRITE_DIRECT)
 """What runs while the rows of topics are locked."""
 
 _RECORD = "SELECT results FROM publish_batches WHERE batch_id = $1"
@@ -203,6 +204,8 @@ class Publisher:
             results,
             wakeups.new_rows(heads, self._origin),
         )
+        if direct := direct_rows(plan):
+            await connection.execute(WRITE_DIRECT, *map(list, zip(*direct, strict=True)), now)
 
 
 def _answer(results: str) -> bytes:

@@ -53,6 +53,14 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 """
+_DIRECT = """
+WITH gone AS (
+    DELETE FROM direct_messages WHERE topic_id = $1
+        AND seq IN (SELECT seq FROM direct_messages WHERE topic_id = $1 ORDER BY seq LIMIT $2)
+    RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
 _TOPIC = "DELETE FROM topics WHERE id = $1"
 
 
@@ -62,7 +70,7 @@ async def purge_piece(connection: asyncpg.Connection, batch: int = BATCH) -> boo
         topic = await connection.fetchval(_LOCK_DELETED_TOPIC)
         if topic is None:
             return False
-        for statement in (_EMAILS, _EXCEPTIONS, _SUBSCRIPTIONS, _NOTIFICATIONS):
+        for statement in (_EMAILS, _EXCEPTIONS, _SUBSCRIPTIONS, _DIRECT, _NOTIFICATIONS):
             if await connection.fetchval(statement, topic, batch):
                 return True
         await connection.execute(_TOPIC, topic)

@@ -112,7 +112,13 @@ DELETE FROM ack_exceptions e USING subscriptions s
 WHERE s.topic_id = $1 AND e.subscription_id = s.id AND e.seq = ANY($2::bigint[])
 """
 
-_REMOVE = "DELETE FROM notifications WHERE topic_id = $1 AND seq = ANY($2::bigint[])"
+_REMOVE = """
+WITH direct AS (
+    DELETE FROM direct_messages WHERE topic_id = $1 AND seq = ANY($2::bigint[])
+        AND (SELECT kind FROM topics WHERE id = $1) = 'inbox'
+)
+DELETE FROM notifications WHERE topic_id = $1 AND seq = ANY($2::bigint[])
+"""
 _RAISE_PRUNED_SEQ = "UPDATE topics SET pruned_seq = greatest(pruned_seq, $2) WHERE id = $1"
 _DELETE_BLOCKS = "DELETE FROM removed_blocks WHERE topic_id = $1 AND block < $2::bigint >> 10"
 

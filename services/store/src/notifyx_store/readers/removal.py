@@ -20,6 +20,7 @@ from notifyx_topics.names import inbox_topic
 TOPICS = 20
 SUBSCRIPTIONS = 20
 KEYS = 5_000
+SENT = 5_000
 """Maximum number of rows of a kind in one piece."""
 
 _ADDRESS = ("email_blocks", "email_strikes", "email_unverified")
@@ -49,6 +50,14 @@ WITH gone AS (
 SELECT count(*) FROM gone
 """
 
+_SENT = """
+WITH gone AS (
+    DELETE FROM direct_messages WHERE (topic_id, seq) IN
+        (SELECT topic_id, seq FROM direct_messages WHERE sender = $1 LIMIT $2) RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
+
 
 async def remove_piece(context: StoreContext, user: str, wanted: RemoveUser) -> RemovedPiece:
     """Remove the next piece of what is left of ``user``."""
@@ -73,7 +82,7 @@ async def remove_piece(context: StoreContext, user: str, wanted: RemoveUser) -> 
             return RemovedPiece(done=False)
         if not wanted.rewrite:
             return RemovedPiece(done=True)
-        if await connection.fetchval(_KEYS, user, KEYS):
+        if await connection.fetchval(_KEYS, user, KEYS) or await connection.fetchval(_SENT, user, SENT):
             return RemovedPiece(done=False)
         after = await forget_author(connection, user, Place.parse(wanted.after), context.clock.now())
         return RemovedPiece(done=after is None, after="" if after is None else str(after))

@@ -168,6 +168,27 @@ class InboxPage(BaseModel):
     inbox_full: bool
 
 
+class ThreadNotification(Notification):
+    """A direct message. ``sent``: the caller sent it. ``acked``: whether the caller has acknowledged it; ``null`` in
+    what the caller sent to another, since nobody is told what others have read.
+    """
+
+    sent: bool
+    acked: bool | None
+
+
+class ThreadPage(BaseModel):
+    """The direct messages between the caller and one other, ascending by time; without ``after`` the newest.
+
+    ``next`` is the ``after`` of the page that is older. ``name``: the other's display name, as far as they gave one,
+    it is known right now, and there is a message.
+    """
+
+    items: list[ThreadNotification]
+    next: str | None
+    name: str | None
+
+
 class DescribedTopic(Topic):
     """A topic, with what its lists and its resource are called.
 

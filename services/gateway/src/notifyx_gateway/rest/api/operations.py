@@ -34,6 +34,7 @@ from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.contracts.store.names import MAX_BODY
 from notifyx_common.contracts.store.search import MAX_SEARCH
 from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
+from notifyx_common.contracts.store.threads import ThreadsPage
 from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch, Topics
 from notifyx_common.contracts.stream_tickets import TICKET_PATTERN, NewStreamTicket, StreamTicket
 from notifyx_gateway.rest.api import models
@@ -402,6 +403,22 @@ OPERATIONS: tuple[Operation, ...] = (
                               "Only what is not acknowledged."), _LIMIT,
                     Parameter("after", "query", _CURSOR, "`next` of the page before."), _SEARCH),
         description="With `q`: " + _SEARCHING,
+    ),
+    Operation(
+        "GET", "/api/v1/me/threads", "threads", "Those with whom one exchanged direct messages", "Notifications",
+        {200: ("The one with the newest message first.", JSON, ThreadsPage)}, (400, 403, 429, 503), scope="read",
+        parameters=(_LIMIT, Parameter("after", "query", _CURSOR, "`next` of the page before.")),
+        description="Each once: a person or a ServiceAccount, with the beginning of the newest message of either side. "
+        "Those whose accounts are deleted are not among them; what they sent stays in one's inbox.",
+    ),
+    Operation(
+        "GET", "/api/v1/me/threads/{who}", "thread", "Both sides of one's messages with one other", "Notifications",
+        {200: ("Ascending by time; the newest page first.", JSON, models.ThreadPage)}, (400, 403, 404, 429, 503),
+        scope="read",
+        parameters=(Parameter("who", "path", _text(r"^[\x21-\x7e]+$", MAX_NAME),
+                              "The id of the other; `me` for what one sent to oneself."), _LIMIT,
+                    Parameter("after", "query", _CURSOR, "`next` of the page before, which is newer.")),
+        description="Empty for whoever one exchanged nothing with. Send with `POST /users/{who}/notifications`.",
     ),
     Operation(
         "GET", "/api/v1/topics/{name}/stream", "stream", "A topic, live", "Notifications",

@@ -1,0 +1,58 @@
+"""``/api/v1/me/threads``: direct messages by person, with both sides. The store has the rules; names come from auth."""
+
+from __future__ import annotations
+
+import orjson
+from quart import Blueprint, Response
+
+from notifyx_common.contracts.store.threads import THREAD
+from notifyx_common.errors import NotFound
+from notifyx_common.serving.answers import answer
+from notifyx_common.serving.web import json_response
+from notifyx_gateway.rest.authentication import RequestAuthenticator
+from notifyx_gateway.rest.bodies import query
+from notifyx_gateway.rest.parameters import query_number, query_text
+from notifyx_gateway.upstream.store import Store
+from notifyx_gateway.upstream.users import UserDirectory, is_user_id
+from notifyx_topics.names import MAX_NAME
+
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
+
+_NOTHING = b'{"items":[],'
+
+
+def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: UserDirectory) -> Blueprint:
+    """Return the routes of the caller's threads. As the inbox, they are closed to a key of some topics."""
+    blueprint = Blueprint("threads", __name__, url_prefix="/api/v1/me/threads")
+
+    @blueprint.get("")
+    async def threads() -> Response:
+        principal = await request_auth.unrestricted_principal("read")
+        values = query("limit", "after")
+        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+        after = query_text(values, "after", 200)
+        async with store.page_turn(principal):
+            page = await store.threads(principal, limit=limit, after=after)
+        names = await users.names([one.user for one in page.items if is_user_id(one.user)])
+        items = [{**one.model_dump(), "name": names.get(one.user, one.name)} for one in page.items]
+        return json_response({"items": items, "next": page.next})
+
+    @blueprint.get("/<who>")
+    async def thread(who: str) -> Response:
+        principal = await request_auth.unrestricted_principal("read")
+        values = query("limit", "after")
+        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+        after = query_text(values, "after", 200)
+        user = principal.id if who == "me" else who
+        if len(user) > MAX_NAME or not user.isascii() or not user.isprintable() or " " in user:
+            raise NotFound("There is no such user.", code="user_not_found")
+        async with store.page_turn(principal):
+            await answer().reserve(principal.id, THREAD.large)
+            page = await store.thread(principal, user, limit=limit, after=after)
+        # Somebody without messages here is not named: else any id would tell whose it is.
+        known = is_user_id(user) and not page.content.startswith(_NOTHING)
+        name = (await users.names([user])).get(user) if known else None
+        return Response(page.content[:-1] + b',"name":%b}' % orjson.dumps(name), content_type="application/json")
+
+    return blueprint
