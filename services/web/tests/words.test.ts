@@ -1,7 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { problemOf } from "@/api/errors";
+import { awaitsConfirmation } from "@/features/account/emailChange";
 import { isEmpty, parseData } from "@/features/publish/draft";
-import { fieldsOf, NEW, nameProblem, newTopic, patchOf, unitOf } from "@/features/topics/fields";
+import {
+  boundProblem,
+  fieldsOf,
+  inBounds,
+  NEW,
+  nameProblem,
+  newTopic,
+  patchOf,
+  removalOf,
+  unitOf,
+} from "@/features/topics/fields";
 import { alertOf, QUIET, wanted } from "@/model/alerts";
 import { headline, missed, plain, plural, summary, when } from "@/model/text";
 import { note } from "./notifications";
@@ -32,6 +43,14 @@ describe("errors", () => {
     const wrong = problemOf(400, { detail: "a: b", errors: [{ field: "name", reason: "Too long." }] }, null);
     expect([wrong.message, wrong.passes]).toEqual(["Too long.", false]);
     expect(problemOf(502, "<html>", "7")).toMatchObject({ retryAfter: 7, passes: true });
+  });
+});
+
+describe("a new address", () => {
+  it("waits until it is the account's, in whatever window that happens", () => {
+    expect(awaitsConfirmation("", "a@x.org")).toBe(false);
+    expect(awaitsConfirmation("Elo2@x.org", "elo@x.org")).toBe(true);
+    expect(awaitsConfirmation("Elo2@x.org", "elo2@x.org")).toBe(false);
   });
 });
 
@@ -81,6 +100,27 @@ describe("a topic's settings", () => {
     expect([10, 900, 5_400, 86_400, 604_800, 100_001, 0].map(unitOf)).toEqual(
       "seconds minutes minutes days days seconds seconds".split(" "),
     );
+  });
+
+  it("refuse a number out of range, as it was typed", () => {
+    expect(["", 0, 10_000_001, 1.5].map((typed) => boundProblem("keepCount", Number(typed)))).toEqual(
+      Array(4).fill("Between 1 and 10,000,000."),
+    );
+    expect(boundProblem("keepSeconds", 30)).toBe("Between 1 minute and 3,650 days.");
+    expect(boundProblem("unreadAfterSeconds", 604_801)).toBe("Between 1 second and 7 days.");
+    expect([inBounds(NEW), inBounds({ ...NEW, digestEverySeconds: 0 })]).toEqual([true, false]);
+  });
+
+  it("say what a new bound removes, and nothing where it removes nothing", () => {
+    const now = Date.parse("2026-05-04T12:00:00Z");
+    const kept = { count: 88, oldest: "2026-05-04T09:00:00Z" };
+    const removed = (change: object, has = kept) => removalOf(NEW, { ...NEW, ...change }, has, now);
+    expect(removed({ keepCount: 1 })).toBe("Of up to 88 notifications kept now, only the newest stays.");
+    expect(removed({ keepCount: 20 })).toBe("Of up to 88 notifications kept now, only the newest 20 stay.");
+    expect(removed({ keepSeconds: 3_600 })).toBe("What was published more than 1 hour ago is removed.");
+    for (const less of [{ keepCount: 88 }, { keepSeconds: 14_400 }, { keepCount: 200_000 }])
+      expect(removed(less)).toBe("");
+    expect(removed({ keepCount: 1, keepSeconds: 60 }, { ...kept, count: 0 })).toBe("");
   });
 
   it("begin with a name that a topic can have", () => {

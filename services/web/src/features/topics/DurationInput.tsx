@@ -1,26 +1,28 @@
 import { NativeSelect, NumberInput } from "@mantine/core";
 import { useState } from "react";
-import { UNITS, type Unit, unitOf } from "./fields";
+import { BOUNDS, type Bounded, boundProblem, UNITS, type Unit, unitOf } from "./fields";
 
 interface Props {
   label: string;
+  /** Which of the form's numbers this is: it says what is too little and too much. */
+  field: Exclude<Bounded, "keepCount">;
   seconds: number;
-  /** In seconds, as the one above. */
-  min?: number;
-  max: number;
   onChange: (seconds: number) => void;
 }
 
 /** A whole number of a unit that one chooses. */
-export function DurationInput({ label, seconds, min = 1, max, onChange }: Props) {
+export function DurationInput({ label, field, seconds, onChange }: Props) {
   const [unit, setUnit] = useState(() => unitOf(seconds));
   const count = seconds / UNITS[unit];
+  const [min, max] = BOUNDS[field];
   return (
     <NumberInput
       label={label}
       min={Math.ceil(min / UNITS[unit])}
       max={Math.floor(max / UNITS[unit])}
       allowDecimal={false}
+      clampBehavior="none"
+      error={boundProblem(field, seconds) || undefined}
       value={count}
       onChange={(value) => onChange(Number(value) * UNITS[unit])}
       rightSectionWidth={112}
@@ -33,10 +35,8 @@ export function DurationInput({ label, seconds, min = 1, max, onChange }: Props)
           value={unit}
           onChange={(event) => {
             const chosen = event.currentTarget.value as Unit;
-            const least = Math.ceil(min / UNITS[chosen]);
-            const most = Math.floor(max / UNITS[chosen]);
             setUnit(chosen);
-            onChange(Math.max(least, Math.min(count, most)) * UNITS[chosen]);
+            onChange(count * UNITS[chosen]);
           }}
         />
       }

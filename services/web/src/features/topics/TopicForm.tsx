@@ -1,14 +1,17 @@
 import { Alert, Button, NumberInput, SegmentedControl, Select, Switch, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
+import type { Api } from "@/api/client";
 import { sentence } from "@/api/errors";
+import { historyPage } from "@/api/pages";
 import type { DescribedTopic, EmailMode } from "@/api/types";
 import { notify } from "@/components/notify";
 import { useChanged } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
+import { Confirm } from "@/features/account/Confirm";
 import { DurationInput } from "./DurationInput";
 import { EMAIL_MODES } from "./emailModes";
-import { fieldsOf, patchOf, type TopicFields, UNITS } from "./fields";
+import { BOUNDS, boundProblem, fieldsOf, inBounds, type Kept, patchOf, removalOf, type TopicFields } from "./fields";
 import { GrantsInput } from "./GrantsInput";
 import classes from "./TopicSettings.module.css";
 
@@ -29,6 +32,8 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
     setFields(after);
     drafts.keep(draft, after, before);
   };
+  /** What saving would remove; null while nothing is asked. */
+  const [removal, setRemoval] = useState<string | null>(null);
   const save = useMutation({
     mutationFn: () => api.PATCH("/api/v1/topics/{name}", { params: { path: { name: topic.name } }, body: patch }),
     onSuccess: async () => {
@@ -37,11 +42,20 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
       await Promise.all([changed("topic", topic.name), changed("topics")]);
     },
   });
+  const check = useMutation({
+    mutationFn: async () =>
+      patch.retention === undefined ? "" : removalOf(before, fields, await keptNow(api, topic.name), Date.now()),
+    onSuccess: (removed) => {
+      if (removed === "") save.mutate();
+      else setRemoval(removed);
+    },
+  });
+  const failed = check.error ?? save.error;
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        save.mutate();
+        if (inBounds(fields)) check.mutate();
       }}
     >
       <fieldset disabled={!editable} className={classes.fieldset}>
@@ -68,17 +82,18 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
           <div className={classes.pair}>
             <DurationInput
               label="Keep for"
-              min={UNITS.minutes}
-              max={3650 * UNITS.days}
+              field="keepSeconds"
               seconds={fields.keepSeconds}
               onChange={(keepSeconds) => set({ keepSeconds })}
             />
             <NumberInput
               label="Keep at most"
               suffix=" notifications"
-              min={1}
-              max={10_000_000}
+              min={BOUNDS.keepCount[0]}
+              max={BOUNDS.keepCount[1]}
               allowDecimal={false}
+              clampBehavior="none"
+              error={boundProblem("keepCount", fields.keepCount) || undefined}
               thousandSeparator=","
               value={fields.keepCount}
               onChange={(value) => set({ keepCount: Number(value) })}
@@ -97,14 +112,14 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
           />
           <div className={classes.pair}>
             <DurationInput
-              label="Unread counts after"
-              max={7 * UNITS.days}
+              label="Email what is unread after"
+              field="unreadAfterSeconds"
               seconds={fields.unreadAfterSeconds}
               onChange={(unreadAfterSeconds) => set({ unreadAfterSeconds })}
             />
             <DurationInput
               label="A digest every"
-              max={30 * UNITS.days}
+              field="digestEverySeconds"
               seconds={fields.digestEverySeconds}
               onChange={(digestEverySeconds) => set({ digestEverySeconds })}
             />
@@ -113,12 +128,12 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
       </fieldset>
       {editable && (
         <div className={classes.save}>
-          {save.error !== null && (
+          {failed !== null && removal === null && (
             <Alert color="red" role="alert" mb="sm">
-              {sentence(save.error)}
+              {sentence(failed)}
             </Alert>
           )}
-          <Button type="submit" disabled={!dirty} loading={save.isPending}>
+          <Button type="submit" disabled={!dirty || !inBounds(fields)} loading={check.isPending || save.isPending}>
             Save changes
           </Button>
           {dirty && (
@@ -136,8 +151,26 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
           )}
         </div>
       )}
+      {removal !== null && (
+        <Confirm
+          title={`Keep less in ${topic.name}?`}
+          action="Save and remove"
+          error={save.error}
+          busy={save.isPending}
+          onClose={() => setRemoval(null)}
+          onConfirm={() => save.mutate(undefined, { onSuccess: () => setRemoval(null) })}
+        >
+          {removal} What is removed goes for everyone, also what is unread. This cannot be undone.
+        </Confirm>
+      )}
     </form>
   );
+}
+
+/** Notifications may have expired in between, so the count is the most there can be. */
+async function keptNow(api: Api, name: string): Promise<Kept> {
+  const page = await historyPage(api, name, { after: 0, limit: 1 });
+  return { count: Math.max(page.last_seq - page.first_seq + 1, 0), oldest: page.items[0]?.published_at };
 }
 
 interface AccessProps {

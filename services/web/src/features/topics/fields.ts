@@ -1,5 +1,6 @@
 /** A topic's settings as a form holds them, and back. Pure. */
 import type { EmailMode, NewTopic, Topic, TopicPatch } from "@/api/types";
+import { plural } from "@/model/text";
 
 export interface TopicFields {
   readonly title: string;
@@ -19,6 +20,16 @@ export interface TopicFields {
 export const UNITS = { days: 86_400, hours: 3_600, minutes: 60, seconds: 1 } as const;
 
 export type Unit = keyof typeof UNITS;
+
+/** The least and the most that the service takes, as the form counts. */
+export const BOUNDS = {
+  keepSeconds: [UNITS.minutes, 3_650 * UNITS.days],
+  keepCount: [1, 10_000_000],
+  unreadAfterSeconds: [1, 7 * UNITS.days],
+  digestEverySeconds: [1, 30 * UNITS.days],
+} as const;
+
+export type Bounded = keyof typeof BOUNDS;
 
 export const NEW: TopicFields = {
   title: "",
@@ -73,6 +84,41 @@ export function patchOf(before: TopicFields, after: TopicFields): TopicPatch {
   };
 }
 
+/** What is wrong with a number of the form, in a sentence; empty where nothing is. */
+export function boundProblem(field: Bounded, value: number): string {
+  const [least, most] = BOUNDS[field];
+  if (Number.isInteger(value) && value >= least && value <= most) return "";
+  const [low, high] = field === "keepCount" ? [String(least), most.toLocaleString("en")] : [span(least), span(most)];
+  return `Between ${low} and ${high}.`;
+}
+
+/** Whether every number of the form can be saved. */
+export function inBounds(fields: TopicFields): boolean {
+  return (Object.keys(BOUNDS) as Bounded[]).every((field) => boundProblem(field, fields[field]) === "");
+}
+
+/** What a topic holds at most, and when its oldest was published, where that is known. */
+export interface Kept {
+  readonly count: number;
+  readonly oldest: string | undefined;
+}
+
+/** What saving would remove of what is kept now, in sentences; empty where nothing goes. */
+export function removalOf(before: TopicFields, after: TopicFields, kept: Kept, now: number): string {
+  if (kept.count === 0) return "";
+  const sentences: string[] = [];
+  if (after.keepCount < before.keepCount && kept.count > after.keepCount) {
+    const stay =
+      after.keepCount === 1 ? "only the newest stays" : `only the newest ${after.keepCount.toLocaleString("en")} stay`;
+    sentences.push(`Of up to ${plural(kept.count, "notification")} kept now, ${stay}.`);
+  }
+  const since = now - after.keepSeconds * 1_000;
+  if (after.keepSeconds < before.keepSeconds && (kept.oldest === undefined || Date.parse(kept.oldest) < since)) {
+    sentences.push(`What was published more than ${span(after.keepSeconds)} ago is removed.`);
+  }
+  return sentences.join(" ");
+}
+
 /** What is wrong with a name for a new topic, in a sentence. */
 export function nameProblem(name: string): string {
   if (name === "") return "";
@@ -89,6 +135,11 @@ function times(fields: TopicFields) {
       digest_every_seconds: fields.digestEverySeconds,
     },
   };
+}
+
+function span(seconds: number): string {
+  const unit = unitOf(seconds);
+  return plural(seconds / UNITS[unit], unit.slice(0, -1));
 }
 
 /** The largest unit of which a duration is a whole number: 10 seconds are no sixth of a minute. */
