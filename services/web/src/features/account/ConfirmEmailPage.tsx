@@ -3,7 +3,7 @@ import { useMutation } from "@tanstack/react-query";
 import { data } from "@/api/client";
 import { sentence } from "@/api/errors";
 import { useChanged } from "@/context/queries";
-import { useServices } from "@/context/services";
+import { useOwn, useServices } from "@/context/services";
 import classes from "@/features/topics/TopicSettings.module.css";
 import { AccountPart } from "./AccountPart";
 import { useLinkToken } from "./useLinkToken";
@@ -11,6 +11,7 @@ import { useLinkToken } from "./useLinkToken";
 /** Gives the account the address whose mailbox got this link. */
 export default function ConfirmEmailPage() {
   const { api, session } = useServices();
+  const { user } = useOwn();
   const changed = useChanged();
   const token = useLinkToken();
   const confirm = useMutation({
@@ -40,7 +41,8 @@ export default function ConfirmEmailPage() {
         {token !== "" && !confirm.isSuccess && (
           <>
             <p className={classes.hint}>
-              The address to which the mail with this link was sent takes the place of the one that your account has.
+              Your account has the address <bdi>{user.email}</bdi>. Press the button to use the address that got this
+              mail instead.
             </p>
             <div>
               <Button size="xs" loading={confirm.isPending} onClick={() => confirm.mutate()}>

@@ -7,6 +7,7 @@ import { useChanged } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
 import classes from "@/features/topics/TopicSettings.module.css";
 import { AccountPart } from "./AccountPart";
+import { awaitsConfirmation } from "./emailChange";
 import { LEAST_PASSWORD, MOST_PASSWORD } from "./entry";
 import { problemsOf } from "./problems";
 
@@ -89,12 +90,12 @@ function Email() {
       </p>
       <p className={classes.hint}>
         {config.email
-          ? "The new address gets a mail with a link. Yours changes once you open the link, signed in, and confirm."
+          ? "The new address gets a mail with a link. Open the link while you are signed in and confirm: your address changes then."
           : "This deployment does not send email at present, so a new address cannot be confirmed."}
       </p>
-      {asked !== "" && (
+      {awaitsConfirmation(asked, user.email) && (
         <Alert color="teal" role="status">
-          A mail is on its way to {asked}. Until its link is confirmed, your address stays {user.email}.
+          A mail is on its way to {asked}. Your address stays {user.email} until you confirm with its link.
         </Alert>
       )}
       <TextInput

@@ -84,7 +84,7 @@ function Settings({ topic }: { topic: DescribedTopic }) {
       {editable && (
         <section className={classes.section}>
           <h2>Delete</h2>
-          <p className={classes.hint}>The topic goes with everything in it, for everyone.</p>
+          <p className={classes.hint}>Deletes the topic and all its notifications, for everyone.</p>
           <div>
             <Button color="red" variant="light" onClick={open}>
               Delete this topic
