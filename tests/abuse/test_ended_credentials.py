@@ -121,7 +121,8 @@ class TwoGateways:
         path = f"{self.stack.auth_url}{REQUEST_VERIFICATION.path}"
         async with self.stack.session.post(path, headers=headers) as mailed:
             link = (await mailed.json())["token"]
-        async with self.stack.session.post(f"{self.stack.url}/verify-email?token={link}", data=answer) as done:
+        form = {"token": link, **answer}
+        async with self.stack.session.post(f"{self.stack.url}/verify-email", data=form) as done:
             assert done.status == 200, await done.text()
 
 

@@ -177,7 +177,7 @@ async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser
     pages = {
         "mailbox": f"{platform.mailbox}/",
         "docs": f"{platform.api}/docs#publish",
-        "verify": f"{platform.gateway}/verify-email?token=some",
+        "verify": f"{platform.gateway}/verify-email#some",
         "unsubscribe": f"{platform.gateway}/unsubscribe?token=some",
         "acknowledge": f"{platform.gateway}/acknowledge?token=some",
         "lost": f"{platform.gateway}/nowhere",

@@ -434,6 +434,7 @@ class GatewayNode(Node[GatewaySettings]):
                 auth=self.auth,
                 store=self.store,
                 changes=self.credential_changes,
+                mails=self.account_mails,
             ),
             web_routes(files=WebFiles(settings.web_folder), pages=pages, settings=settings),
         ):

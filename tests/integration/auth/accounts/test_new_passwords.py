@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from notifyx_auth.base.models import Device, PasswordReset
+from notifyx_auth.base.models import Device, PasswordReset, User
 from support.auth import PASSWORD, Answer, RunningAuth, running_auth
 
 ADA = "ada@example.org"
@@ -71,6 +71,23 @@ async def test_a_link_ends_by_time_by_a_newer_one_and_by_any_new_password(databa
         assert (await auth.sign_in(password=NEW)).status == 200, "a link is for its own account"
         unknown = await auth.call("POST", "/password-resets", {"email": "nobody@example.org"})
         assert unknown.status == 404
+
+
+@pytest.mark.parametrize("way", ["reset", "change", "another link"])
+async def test_the_link_of_a_sign_up_ends_with_any_new_password_and_with_the_proof(database: str, way: str) -> None:
+    async with running_auth(database) as auth:
+        ada = await auth.signed_in(await auth.sign_up())
+        mailed = (await auth.call("POST", "/me/verification", as_=ada)).data["token"]
+        if way == "reset":
+            assert (await use(auth, await link(auth))).status == 200
+        elif way == "change":
+            change = {"current_password": PASSWORD, "new_password": NEW}
+            assert (await auth.call("PUT", "/me/password", change, as_=ada)).status == 200
+        else:
+            await User.filter(id=ada.id).update(email_verified=True)
+        taken = await auth.call("POST", "/verify", {"token": mailed, "new_password": "whoever finds the mail"})
+        assert (taken.status, taken.data["code"]) == (400, "invalid_link")
+        assert (await auth.sign_in(password=PASSWORD if way == "another link" else NEW)).status == 200
 
 
 @pytest.mark.parametrize(

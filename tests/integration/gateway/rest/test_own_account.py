@@ -61,12 +61,11 @@ async def sign_in(stack: Stack, email: str, password: str) -> int:
     return (await stack.call("POST", "/token", data=form)).status
 
 
-async def verify(stack: Stack, box: Mailbox, email: str) -> None:
-    """Prove the address, as by the page behind the link."""
+async def verify(stack: Stack, box: Mailbox, email: str, **answer: str) -> None:
+    """Prove the address, as by the page behind the link: with the password, or with another ``answer``."""
     text = await mail_to(box, email, "Confirm your email address")
-    link = re.search(r"/verify-email\?token=\S+", text)
-    assert link is not None
-    async with stack.session.post(stack.url + link[0], data={"password": PASSWORD}) as response:
+    form = {"token": token_in(text, "verify-email"), **(answer or {"password": PASSWORD})}
+    async with stack.session.post(f"{stack.url}/verify-email", data=form) as response:
         assert response.status == 200
 
 
@@ -98,6 +97,13 @@ async def test_a_forgotten_password_is_set_by_a_mail_and_nobody_learns_who_has_a
     assert [await sign_in(stack, ADA, one) for one in (PASSWORD, NEW)] == [400, 200]
     assert "/forgot-password" in await mail_to(box, ADA, "Your password was changed")
     assert not [one for one in box.received if one.recipient == "nobody@example.com"]
+
+
+async def test_a_password_that_is_set_by_the_link_of_a_sign_up_is_told(stack: Stack, box: Mailbox) -> None:
+    stranger = await stack.person("ada")
+    await verify(stack, box, ADA, new_password=NEW)
+    assert (await stack.call("GET", "/me", stranger)).code == "session_ended"
+    assert "/forgot-password" in await mail_to(box, ADA, "Your password was changed")
 
 
 async def test_a_user_changes_password_and_name_and_stays_signed_in(stack: Stack, box: Mailbox) -> None:

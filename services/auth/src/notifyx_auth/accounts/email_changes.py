@@ -20,7 +20,7 @@ from notifyx_auth.accounts.links import (
 )
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.errors import EmailTaken, InvalidLink
-from notifyx_auth.base.models import EmailChange, User, Verification
+from notifyx_auth.base.models import EmailChange, User
 from notifyx_auth.base.secret_formats import digest, email_key, new_secret
 from notifyx_auth.sessions import sessions
 from notifyx_auth.sessions.password_check import PasswordCheck, changed_meanwhile
@@ -95,7 +95,6 @@ async def confirm(caller: Principal, token: str, *, managed: str, changes: Chang
             user.email, user.email_key, user.email_verified = row.email, email_key(row.email) or "", True
             await user.save(update_fields=["email", "email_key", "email_verified"])
             await end_links(user)
-            await Verification.filter(user=user).delete()
             await changes.record(transaction, [Change("verified", str(user.id), email=user.email)], now)
     except IntegrityError:
         raise EmailTaken("Another account has this address now. Yours keeps the one that it has.") from None

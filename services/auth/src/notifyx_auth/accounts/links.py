@@ -24,7 +24,8 @@ def require_pace(latest: Verification | PasswordReset | EmailChange | None, pace
 
 
 async def end_links(user: User) -> None:
-    """End the links that were mailed for ``user``, whose row the caller has locked, but for its verification."""
+    """End the links that were mailed for ``user``, whose row the caller has locked."""
+    await Verification.filter(user=user).delete()
     await PasswordReset.filter(user=user).delete()
     await EmailChange.filter(user=user).delete()
 

@@ -1,7 +1,8 @@
 """Email verification: a token that is sent to the mailbox only, valid once and for a limited time.
 
 Anyone can sign up with any address. So the token alone proves the mailbox, but not that its holder chose the account's
-password. To verify, they give that password, or set a new one: then all that could use the account before ends.
+password. To verify, they give that password, or set a new one: then all that could use the account before ends. The
+token ends with any other new password, and with the proof of the address by another link.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ async def verify(
     Raises :class:`InvalidLink`, :class:`WrongPassword` and :class:`WeakPassword`; the last two do not spend the token.
     """
     # Hashing takes long: no row is locked meanwhile.
-    user = await User.get_or_none(verification__hash=digest(token), verification__expires_at__gt=now)
+    user = await User.get_or_none(
+        email_verified=False, verification__hash=digest(token), verification__expires_at__gt=now
+    )
     if user is None:
         raise invalid_link()
     before, new_hash = user.password_hash, None
@@ -80,7 +83,7 @@ async def verify(
     async with in_transaction(CONNECTION) as transaction:
         user = await lock(user.id)
         row = await Verification.get_or_none(user=user, hash=digest(token), expires_at__gt=now)
-        if row is None or (new_hash is None and user.password_hash != before):
+        if row is None or user.email_verified or (new_hash is None and user.password_hash != before):
             raise invalid_link()
         user.email_verified = True
         await user.save(update_fields=["email_verified"])

@@ -12,7 +12,6 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
-from urllib.parse import quote
 
 from notifyx_common.background import Background, TooManyTasks
 from notifyx_common.clock import Clock
@@ -164,6 +163,6 @@ class EmailVerification:
 
 def verification_mail(token: EmailToken, public_url: str) -> Mail:
     """Return the mail that carries ``token`` as a link to this deployment."""
-    link = f"{public_url}/verify-email?token={quote(token.token, safe='')}"
+    link = f"{public_url}/verify-email#{token.token}"
     context = VerifyEmailContext(link=link, expires_at=token.expires_at)
     return single_mail("verify", token.token, token.email, context, public_url)

@@ -26,25 +26,32 @@ class Pages:
     def __init__(self, *, dashboard: bool = True) -> None:
         loader = PackageLoader("notifyx_gateway.rest")
         self._environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+        script = loader.get_source(self._environment, "link_secret.js")[0]
         style = look.STYLE + loader.get_source(self._environment, "style.css")[0]
         self._environment.filters["prose"] = as_html
         self._environment.globals |= {
             "style": style,
+            "link_secret": script,
             "mark": look.MARK,
             "icon": look.ICON,
             "has_dashboard": dashboard,
         }
         self._environment.globals["rfc3339"] = rfc3339
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         self._policy = (
-            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+            f"default-src 'none'; style-src {_source(style)}; img-src data:; "
             "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
+        self._secret_policy = f"{self._policy}; script-src {_source(script)}"
         self._live_policy = f"{self._policy}; script-src 'self'; connect-src 'self'"
 
     def render(self, template: str, status: int = 200, /, *, live: bool = False, **values: Any) -> Response:
         """Return the page as a response; a ``live`` one may run scripts of this origin and fetch from it."""
         headers = {"Content-Security-Policy": self._live_policy if live else self._policy}
+        return Response(self.text(template, **values), status=status, content_type=HTML, headers=headers)
+
+    def behind_link(self, template: str, status: int, /, **values: Any) -> Response:
+        """Return the page of a link whose secret no server sees: it runs the script that reads it, and no other."""
+        headers = {"Content-Security-Policy": self._secret_policy}
         return Response(self.text(template, **values), status=status, content_type=HTML, headers=headers)
 
     def document(self, template: str, /, **values: Any) -> File:
@@ -80,3 +87,8 @@ class Pages:
         """
         values: dict[str, Any] = {"heading": heading, "text": text, "action": action, "button": button, "back": back}
         return self.render("message.html", status, choices=choices, **values)
+
+
+def _source(text: str) -> str:
+    """Return what stands in a policy for the element with ``text``."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

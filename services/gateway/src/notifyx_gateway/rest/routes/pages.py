@@ -17,6 +17,7 @@ from notifyx_common.contracts.store.subscriptions import EmailedTopic
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.reading import parse_model
+from notifyx_gateway.mail.account_mails import AccountMails
 from notifyx_gateway.mail.links import topic_link
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import read_form
@@ -38,7 +39,13 @@ CORRECTABLE = frozenset({"wrong_password", "weak_password", "validation_failed",
 
 
 def page_routes(
-    *, pages: Pages, request_auth: RequestAuthenticator, auth: Auth, store: Store, changes: CredentialChanges
+    *,
+    pages: Pages,
+    request_auth: RequestAuthenticator,
+    auth: Auth,
+    store: Store,
+    changes: CredentialChanges,
+    mails: AccountMails,
 ) -> Blueprint:
     """Return the routes of unsubscribing, of acknowledging and of verifying an address."""
     blueprint = Blueprint("pages", __name__)
@@ -100,23 +107,24 @@ def page_routes(
 
     @blueprint.get("/verify-email")
     async def ask_verify() -> Response:
-        if (token := _token()) is None:
-            return _broken(pages)
-        return _verify_page(pages, token)
+        # Links of before have the token in the query; in others no server sees it.
+        token = _token()
+        return _broken(pages) if token is None and "token" in request.args else _verify_page(pages, token or "")
 
     @blueprint.post("/verify-email")
     async def verify() -> Response:
-        if (token := _token()) is None:
-            return _broken(pages)
+        token: str | None = None
         try:
-            await request_auth.limit_token_requests()
             form = await read_form()
+            if (token := _checked(form.get("token", ""))) is None:
+                return _broken(pages)
+            await request_auth.limit_token_requests()
             fields = {name: form[name] for name in ("password", "new_password") if form.get(name)}
             wanted = parse_model(VerifyRequest, {"token": token, **fields})
             user = await auth.verify_email(wanted)
         except NotifyxError as error:
             request_auth.record("email_verification", "failed", reason=error.code)
-            if error.code in CORRECTABLE:
+            if error.code in CORRECTABLE and token is not None:
                 # Of a password, the field's reason is a sentence by itself.
                 reason = error.fields[0].reason if error.fields else error.reason
                 return _verify_page(pages, token, reason, error.http_status)
@@ -124,6 +132,7 @@ def page_routes(
         request_auth.record("email_verification", "succeeded", actor=user.id)
         if wanted.new_password is not None:
             request_auth.record("password_change", "succeeded", actor=user.id, reason="address_verified")
+            mails.tell(user, "password_changed", to=user.email)
         await changes.refresh_now()
         waited = await _release(store, user.id)
         done = " Your new password holds, and everybody who was signed in is signed out." if wanted.new_password else ""
@@ -161,13 +170,15 @@ async def _chosen_topics() -> list[str] | None:
 
 
 def _token() -> str | None:
-    token = request.args.get("token", "")
+    return _checked(request.args.get("token", ""))
+
+
+def _checked(token: str) -> str | None:
     return token if token and len(token) <= MAX_TOKEN and token.isascii() and token.isprintable() else None
 
 
 def _verify_page(pages: Pages, token: str, problem: str = "", status: int = 200) -> Response:
-    action = f"/verify-email?token={quote(token, safe='')}"
-    return pages.render("verify.html", status, action=action, problem=problem)
+    return pages.behind_link("verify.html", status, token=token, problem=problem)
 
 
 async def _release(store: Store, user: str) -> str:
