@@ -314,8 +314,8 @@ class GatewayNode(Node[GatewaySettings]):
             group.create_task(self._drain_clients())
 
     def connection_limit(self, peer: str) -> int | None:
-        """Limit a peer that is not a proxy's."""
-        if may_be_proxy(peer, self.settings.proxies):
+        """Limit a peer that is neither a proxy nor another gateway."""
+        if may_be_proxy(peer, self.settings.proxies) or self.peers.are_at(peer):
             return None
         return self.settings.http_max_connections_per_address
 

@@ -74,8 +74,8 @@ class GatewaySettings(PrometheusSettings):
     of their ``X-Forwarded-For`` is then the client for limits by address. A peer on this machine always is one."""
 
     http_max_connections_per_address: int = Field(default=500, ge=1)
-    """Maximum number of HTTP connections from one address, unless it may be a proxy: one of ``trusted_proxies`` or,
-    while there are none, any address that is not public."""
+    """Maximum number of HTTP connections from one address, unless it is another gateway's or may be a proxy: one of
+    ``trusted_proxies`` or, while there are none, any address that is not public."""
 
     web_folder: Path | None = None
     """Folder with the built web client; without one, ``/`` explains that there is none."""

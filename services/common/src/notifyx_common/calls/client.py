@@ -121,6 +121,11 @@ class ServiceClient:
         return self._session
 
     @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that show who calls, for a session of another kind."""
+        return self._headers
+
+    @property
     def endpoints(self) -> list[Endpoint]:
         """All known endpoints."""
         return self.balancer.endpoints

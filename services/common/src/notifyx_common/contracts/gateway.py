@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.callers import Service
 
 
 class LiveConnections(BaseModel):
@@ -37,3 +38,14 @@ UNKNOWN_USERS = Call(
 CONNECTIONS: Call[None, LiveConnections] = Call(
     "GET", f"{V1}/connections", type(None), LiveConnections, callers=frozenset({"gateway", "operator"})
 )
+
+LONG_POLL = f"{V1}/longpoll"
+"""The path of requests to long-poll sessions of this gateway that reached another one.
+
+GET polls and POST pushes, with the session's token in :data:`LONG_POLL_TOKEN` and the lines as the body. They are
+answered as the client's request is; 404 if this gateway has no such session.
+"""
+
+LONG_POLL_TOKEN = "X-Phoenix-Longpoll-Token"  # noqa: S105 - the name of a header
+
+LONG_POLL_CALLERS: frozenset[Service] = frozenset({"gateway"})

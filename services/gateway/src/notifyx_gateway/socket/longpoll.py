@@ -2,7 +2,8 @@
 
 The HTTP status is always 200; the effective one is in the JSON. A session lives on the node that opened it. Other
 nodes forward its requests to that node, or answer 410 if that is gone: then the client opens a new session, joins
-again and so resumes. What is queued for the next poll is bounded.
+again and so resumes. A forwarded request never opens one: the node that the client reached does, by its own caps. What
+is queued for the next poll is bounded.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import orjson
 from quart import Blueprint, Response, request
 
 from notifyx_common.background import every
-from notifyx_common.errors import NotifyxError, TooLarge
+from notifyx_common.contracts.gateway import LONG_POLL, LONG_POLL_CALLERS, LONG_POLL_TOKEN
+from notifyx_common.errors import NotFound, NotifyxError, TooLarge
 from notifyx_common.limiting.addresses import capped_address
 from notifyx_common.logs import get_logger
+from notifyx_common.serving.callers import require_caller
 from notifyx_gateway.socket.client import INTERNAL_ERROR
 from notifyx_gateway.socket.context import SocketContext
 from notifyx_gateway.socket.frames import BadFrame
@@ -36,7 +39,7 @@ MAX_LINES = 100
 MAX_POSTS = 4
 """Maximum number of a session's requests whose lines wait; the client sends one at a time."""
 
-ALLOWED_HEADERS = "Content-Type, X-Phoenix-AuthToken, X-Phoenix-Longpoll-Token"
+ALLOWED_HEADERS = f"Content-Type, X-Phoenix-AuthToken, {LONG_POLL_TOKEN}"
 
 
 class LongPoll:
@@ -89,37 +92,22 @@ class LongPoll:
 
         @routes.get(LONGPOLL_PATH)
         async def poll() -> Response:
-            token, session = self._session()
-            if session is None:
-                return await self._forwarded(token) or await self._open_session()
-            messages = await session.poll()
-            if session.closed and not messages:
-                self._end(token, session.close_reason)
-                return _answer(410)
-            return _answer(200 if messages else 204, token=token, messages=[text.decode() for text in messages])
+            token = _session_token()
+            return await self._poll(token) or await self._forwarded(token) or await self._open_session()
 
         @routes.post(LONGPOLL_PATH)
         async def push() -> Response:
-            token, session = self._session()
-            if session is None or session.closed:
-                return await self._forwarded(token) or _answer(410)
-            if session.posts >= MAX_POSTS:
-                session.close(TRY_AGAIN_LATER, "the client sends without waiting for answers")
-                self._end(token, session.close_reason)
-                return _answer(410)
-            session.posts += 1
-            try:
-                body: bytes = await request.data
-                for line in self._lines(body):
-                    await session.receive(line)
-            except (BadFrame, NotifyxError) as error:
-                log.info("long_poll_closed", reason=str(error))
-                session.close(INTERNAL_ERROR, "bad frame")
-                self._end(token, "bad frame")
-                return _answer(500)
-            finally:
-                session.posts -= 1
-            return _answer(200)
+            token = _session_token()
+            return await self._push(token) or await self._forwarded(token) or _answer(410)
+
+        @routes.route(LONG_POLL, methods=["GET", "POST"])
+        async def forwarded() -> Response:
+            require_caller(LONG_POLL_CALLERS)
+            token = _session_token()
+            found = await (self._push(token) if request.method == "POST" else self._poll(token))
+            if found is None:
+                raise NotFound("This gateway has no such session.")
+            return found
 
         @routes.after_request
         async def allow_origins(response: Response) -> Response:
@@ -135,10 +123,39 @@ class LongPoll:
 
         return routes
 
-    def _session(self) -> tuple[str, LongPollSession | None]:
-        """Return the token of a request (in a header, or the last ``token`` of the query) and its session."""
-        named = request.headers.get("X-Phoenix-Longpoll-Token") or (request.args.getlist("token") or [""])[-1]
-        return named, self._sessions.get(named)
+    async def _poll(self, token: str) -> Response | None:
+        """Return the answer to a poll; ``None`` if the session is not on this node."""
+        session = self._sessions.get(token)
+        if session is None:
+            return None
+        messages = await session.poll()
+        if session.closed and not messages:
+            self._end(token, session.close_reason)
+            return _answer(410)
+        return _answer(200 if messages else 204, token=token, messages=[text.decode() for text in messages])
+
+    async def _push(self, token: str) -> Response | None:
+        """Return the answer to lines; ``None`` if the session is not on this node."""
+        session = self._sessions.get(token)
+        if session is None or session.closed:
+            return None
+        if session.posts >= MAX_POSTS:
+            session.close(TRY_AGAIN_LATER, "the client sends without waiting for answers")
+            self._end(token, session.close_reason)
+            return _answer(410)
+        session.posts += 1
+        try:
+            body: bytes = await request.data
+            for line in self._lines(body):
+                await session.receive(line)
+        except (BadFrame, NotifyxError) as error:
+            log.info("long_poll_closed", reason=str(error))
+            session.close(INTERNAL_ERROR, "bad frame")
+            self._end(token, "bad frame")
+            return _answer(500)
+        finally:
+            session.posts -= 1
+        return _answer(200)
 
     async def _forwarded(self, token: str) -> Response | None:
         """Return the answer of the node that holds the session; ``None`` if there is none."""
@@ -193,6 +210,11 @@ class LongPoll:
                 self._end(token, "unpolled")
             else:
                 session.client.check_credential(wall)
+
+
+def _session_token() -> str:
+    """Return the token of the session that a request names, in a header or as the last ``token`` of the query."""
+    return request.headers.get(LONG_POLL_TOKEN) or (request.args.getlist("token") or [""])[-1]
 
 
 def _rejected(refusal: Rejection) -> Response:
