@@ -6,13 +6,17 @@ the platform's packages are slow to import, and publishing a line needs none of 
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
 from notifyx.cli.commands import COMMANDS, Addition, Command
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "notifyx.commands"
 EXPECTED = {"up": Addition("notifyx-local", "Run the whole platform on this machine until Ctrl-C.")}
@@ -24,13 +28,13 @@ class PluggableGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """List our own commands in their order, then those of other packages."""
-        return [*COMMANDS, *sorted((set(_found()) | set(EXPECTED)) - set(COMMANDS))]
+        return [*COMMANDS, *sorted((set(self._found) | set(EXPECTED)) - set(COMMANDS))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command ``cmd_name``, if there is one."""
-        own, expected, entry = COMMANDS.get(cmd_name), EXPECTED.get(cmd_name), _found().get(cmd_name)
-        if own is not None:
+        if (own := COMMANDS.get(cmd_name)) is not None:
             return Command(cmd_name, own.summary, own.load)
+        expected, entry = EXPECTED.get(cmd_name), self._found.get(cmd_name)
         if entry is not None:
             return Command(cmd_name, expected.summary if expected else f"Part of {entry.value}.", entry.load)
         if expected is None:
@@ -38,9 +42,20 @@ class PluggableGroup(TyperGroup):
         absent = _absent(cmd_name, expected.package)
         return Command(cmd_name, absent.__doc__ or "", lambda: absent)
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help of all commands, without loading what Typer draws any help with."""
+        from notifyx.cli.overview import write  # noqa: PLC0415 - only the help needs it
 
-def _found() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+        options = [(", ".join(option.opts), getattr(option, "help", "") or "") for option in self.get_params(ctx)]
+        commands = [(name, self.get_command(ctx, name).help or "") for name in self.list_commands(ctx)]
+        write(self.get_usage(ctx), self.help or "", options, commands)
+
+    @cached_property
+    def _found(self) -> Mapping[str, EntryPoint]:
+        # Imported late: it is slow to load, and reads a file of every installed package.
+        from importlib.metadata import entry_points  # noqa: PLC0415
+
+        return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 def _absent(name: str, package: str) -> Any:
