@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from notifyx.cli.email import describe
+from notifyx.cli.email import describe, describe_resumed
 from notifyx.cli.output import moment
-from notifyx.models import EmailState
+from notifyx.models import EmailResumed, EmailState
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 REASON = "The SMTP server refused the recipient: 550 5.1.1 no such user"
@@ -24,3 +24,11 @@ def test_the_state_of_email_in_words() -> None:
     stopped = describe(EmailState(state="stopped", reason=REASON, since=AT, next_try_at=None, held=3), verified=True)
     assert "3 emails are held" in stopped
     assert stopped.endswith("notifyx email --try-again.")
+
+
+def test_a_new_try_in_words() -> None:
+    one = EmailResumed(resumed=1, dropped=0)
+    assert describe_resumed(one, verified=True) == "Your address is tried again, with 1 held email."
+    unverified = describe_resumed(EmailResumed(resumed=0, dropped=0), verified=False)
+    assert "not verified" in unverified
+    assert "tried again" not in unverified

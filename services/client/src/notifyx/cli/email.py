@@ -9,7 +9,9 @@ import typer
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer, moment
 from notifyx.cli.session import client, run
-from notifyx.models import EmailState
+from notifyx.models import EmailResumed, EmailState
+
+UNVERIFIED = "You get no email yet: your address is not verified. Open the link in the mail that you were sent."
 
 
 def email(
@@ -27,10 +29,8 @@ def email(
                 state, user = await notifyx.email_state(), await notifyx.me()
                 writer.result(state.model_dump(mode="json"), describe(state, verified=user.email_verified))
                 return
-            done = await notifyx.resume_email()
-        text = f"Your address is tried again, with {done.resumed} held emails."
-        dropped = f" {done.dropped} older ones stay unsent; `notifyx inbox` has them." if done.dropped else ""
-        writer.result(done.model_dump(), text + dropped)
+            done, user = await notifyx.resume_email(), await notifyx.me()
+        writer.result(done.model_dump(), describe_resumed(done, verified=user.email_verified))
 
     run(output, work)
 
@@ -40,10 +40,7 @@ def describe(state: EmailState, *, verified: bool) -> str:
     if state.state == "on":
         if not verified:
             waits = f" {state.held} email{' waits' if state.held == 1 else 's wait'} for that." if state.held else ""
-            return (
-                "You get no email yet: your address is not verified. Open the link in the mail that you were sent."
-                + waits
-            )
+            return UNVERIFIED + waits
         return "Nothing stands against email to you."
     since = "" if state.since is None else f" since {moment(state.since)}"
     held = f"{state.held} email{' is' if state.held == 1 else 's are'}"
@@ -52,3 +49,12 @@ def describe(state: EmailState, *, verified: bool) -> str:
         f"Email to you is {state.state}{since}, and {held} held: {state.reason} "
         f"Once your mailbox works again: notifyx email --try-again.{then}"
     )
+
+
+def describe_resumed(done: EmailResumed, *, verified: bool) -> str:
+    """Return what ``--try-again`` did: nothing is sent to an address that is not verified."""
+    if not verified:
+        return f"{UNVERIFIED} What is held waits for that."
+    held = f"{done.resumed} held email{'' if done.resumed == 1 else 's'}"
+    dropped = f" {done.dropped} older ones stay unsent; `notifyx inbox` has them." if done.dropped else ""
+    return f"Your address is tried again, with {held}.{dropped}"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from notifyx.cli.email import UNVERIFIED
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.options import DEFAULT_URL, EmailChoice, Format, Output, Url
 from notifyx.cli.output import Writer, lost
@@ -43,6 +44,8 @@ def subscribe(
             raise UsageProblem("--since, --ack, --count and --skip-missing go with --follow.")
         async with client(url) as notifyx:
             subscription = await notifyx.keep_subscription(topic, email.value if email is not None else None)
+            if email not in (None, EmailChoice.never) and not (await notifyx.me()).email_verified:
+                writer.remark(UNVERIFIED)
             if not follow:
                 text = f"Subscribed to {subscription.topic}, {subscription.unread} unread; email: {subscription.email}."
                 writer.result(subscription, text)
