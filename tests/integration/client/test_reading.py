@@ -30,8 +30,9 @@ async def shell(platform: Platform, tmp_path: Path, request: pytest.FixtureReque
 
 async def test_reading_acknowledging_and_following(platform: Platform, shell: Shell) -> None:
     await shell.run("topics", "create", "cli.read")
-    kept = await shell.json("subscribe", "cli.read", "--email", "digest")
-    assert (kept["email"], kept["unread"]) == ("digest", 0)
+    kept = await shell.run("subscribe", "cli.read", "--email", "digest", "-o", "json")
+    assert (kept.data["email"], kept.data["unread"]) == ("digest", 0)
+    assert "not verified" in kept.err
     assert (await shell.json("subscribe", "cli.read"))["email"] == "digest", "what is not said stays"
     await shell.run("publish", "cli.read", "--lines", stdin="".join(f"{n}\n" for n in range(1, 6)))
     await shell.run("send", "me", "direct")
@@ -43,6 +44,9 @@ async def test_reading_acknowledging_and_following(platform: Platform, shell: Sh
     position = await shell.json("ack", "cli.read", "2", "4")
     assert position == {"topic": "cli.read", "acked_up_to": 0, "unread": 3, "expired": 0, "revision": 0}
     assert (await shell.run("unack", "cli.read", "4", "5")).out == "4 unread in cli.read.\n"
+    absent = await shell.run("unack", "cli.read", "77", code=Exit.REFUSED)
+    assert (absent.out, absent.err) == ("", "notifyx: Nothing is taken back: cli.read does not hold 77.\n")
+    assert (await shell.run("unack", "cli.read", "4", "77", code=Exit.INCOMPLETE)).out == "4 unread in cli.read.\n"
     assert (await shell.json("ack", "cli.read", "4"))["unread"] == 3
     assert (await shell.json("ack", "cli.read", "--up-to", "2"))["unread"] == 2
     assert [one["seq"] for one in (await shell.json("inbox", "--unread"))["items"]][1:] == [5, 3]

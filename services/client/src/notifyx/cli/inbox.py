@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from notifyx.channel_connection import USER_CHANNEL
-from notifyx.cli.exits import UsageProblem
+from notifyx.cli.exits import Incomplete, UsageProblem
 from notifyx.cli.follow import follow_topic, parse_since
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer, lost
 from notifyx.cli.rows import show_acked
 from notifyx.cli.session import client, run
 from notifyx.client import Client
+from notifyx.errors import NotFound
 from notifyx.models import FoundPage, InboxNotification, InboxPage
 
 
@@ -88,8 +89,15 @@ def unack(
 
     async def work(writer: Writer) -> None:
         async with client(url) as notifyx:
-            done = await notifyx.unack(topic, seqs)
+            log = await notifyx.history(topic, limit=1)
+            found = [seq for seq in seqs if log.first_seq <= seq <= log.last_seq]
+            missing = ", ".join(str(seq) for seq in seqs if seq not in found)
+            if not found:
+                raise NotFound(f"Nothing is taken back: {topic} does not hold {missing}.", code="not_found")
+            done = await notifyx.unack(topic, found)
         writer.result({"topic": topic, **done.model_dump()}, f"{done.unread} unread in {topic}.")
+        if missing:
+            raise Incomplete(f"{topic} does not hold {missing}; the others are unread again.")
 
     run(output, work)
 
