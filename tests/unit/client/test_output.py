@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from datetime import UTC, datetime
 
 import pytest
 
+from notifyx.cli.history import whole
 from notifyx.cli.options import Format
 from notifyx.cli.output import Writer, duration, visible
+from notifyx.cli.prompts import optional
+from notifyx.cli.rows import gist
 from notifyx.errors import FieldError, InvalidRequest
-from notifyx.models import Notification
+from notifyx.models import Notification, Publisher
 
 EVIL = "\x1b[2J\x1b]0;owned\x07 \u202etxt.exe \x9b31m"
 NOTE = Notification(
@@ -69,3 +74,36 @@ def test_durations_are_whole_numbers_of_a_unit_that_people_use() -> None:
     assert [duration(one) for one in seconds] == [
         "1 second", "10 seconds", "1 minute", "15 minutes", "90 minutes", "1 day", "30 days", "100001 seconds",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("title", "body", "line"),
+    [
+        ("cart", "Version 1.42\n is live", "cart: Version 1.42 is live"),
+        ("cart", "", "cart"),
+        ("", "\nfirst\nsecond", "first second"),
+        ("cart", "x" * 200, f"cart: {'x' * 160}…"),
+        ("", "", '{"n": 1}'),
+    ],
+)
+def test_a_row_has_the_title_and_the_beginning_of_the_body(title: str, body: str, line: str) -> None:
+    assert gist(NOTE.model_copy(update={"title": title, "body": body, "data": {"n": 1}})) == line
+
+
+@pytest.mark.parametrize(("name", "shown"), [("Ada", "from Ada\n"), ("", "from u-1\n")])
+def test_a_publisher_without_a_name_is_shown_by_id(name: str, shown: str) -> None:
+    assert shown in whole("t", NOTE.model_copy(update={"publisher": Publisher(id="u-1", name=name)}))
+
+
+class Terminal(io.StringIO):
+    """Standard input at which somebody sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_name_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stdin, name in ((Terminal("Ada \n"), "Ada"), (Terminal("\n"), ""), (io.StringIO("a password\n"), "")):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert optional("Name") == name
+    assert sys.stdin.readline() == "a password\n", "without a terminal nothing is read"

@@ -13,7 +13,7 @@ import typer
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer
-from notifyx.cli.prompts import first_line, hidden, prompt
+from notifyx.cli.prompts import first_line, hidden, optional, prompt
 from notifyx.cli.session import client, run
 from notifyx.client import Client
 from notifyx.credentials import ApiKey
@@ -26,7 +26,7 @@ from notifyx.tokens import Tokens, to_tokens
 def login(
     email: Annotated[str, typer.Option(help="Your email address; asked for when not given.")] = "",
     sign_up: Annotated[bool, typer.Option("--sign-up", help="Make the account first.")] = False,
-    name: Annotated[str, typer.Option(help="With --sign-up: your name.")] = "",
+    name: Annotated[str, typer.Option(help="With --sign-up: your name; asked for at a terminal.")] = "",
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
@@ -44,8 +44,9 @@ def login(
         if api_key:
             user = await _with_key(url, _read_key())
         else:
+            called = name or (optional("Name") if sign_up and not password_stdin else "")
             given = email or prompt("Email", "--email")
-            user = await _with_password(url, given, read_password(password_stdin, twice=sign_up), sign_up, name)
+            user = await _with_password(url, given, read_password(password_stdin, twice=sign_up), sign_up, called)
         if os.environ.get("NOTIFYX_TOKEN") or (os.environ.get("NOTIFYX_API_KEY") and not api_key):
             writer.remark("NOTIFYX_TOKEN or NOTIFYX_API_KEY is set, and is used instead of this login.")
         fields = {"url": client(url).url, "id": user.id, "email": user.email, "name": user.name}

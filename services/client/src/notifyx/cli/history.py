@@ -55,13 +55,15 @@ def show(
         if found is None:
             kept = f"it holds {page.first_seq} to {page.last_seq}" if page.items else "it holds none so far"
             raise NotFound(f"There is no notification {seq} in {topic} (any more): {kept}.", code="not_found")
-        writer.result(found, _whole(topic, found))
+        writer.result(found, whole(topic, found))
 
     run(output, work)
 
 
-def _whole(topic: str, one: Notification) -> str:
-    head = [f"{topic} {one.seq}", moment(one.published_at), one.priority, f"from {one.publisher.name}"]
+def whole(topic: str, one: Notification) -> str:
+    """Return all of a notification; its publisher as other clients show them."""
+    publisher = one.publisher.name or one.publisher.id or "someone"
+    head = [f"{topic} {one.seq}", moment(one.published_at), one.priority, f"from {publisher}"]
     parts = [" · ".join(part for part in head if part), one.title, one.body]
     if one.data:
         parts.append(json.dumps(one.data, ensure_ascii=False, indent=2))

@@ -16,6 +16,13 @@ def prompt(what: str, option: str) -> str:
     return str(typer.prompt(what, err=True)).strip()
 
 
+def optional(what: str) -> str:
+    """Ask for a value that may be left out; nothing is read without a terminal."""
+    if not sys.stdin.isatty():
+        return ""
+    return str(typer.prompt(f"{what} (optional)", default="", show_default=False, err=True)).strip()
+
+
 def hidden(what: str) -> str:
     """Ask for a secret, or read the next line. Raises :class:`UsageProblem` if there is none."""
     if not sys.stdin.isatty():

@@ -9,6 +9,9 @@ from notifyx.channel_connection import USER_CHANNEL
 from notifyx.cli.output import Writer, moment
 from notifyx.models import InboxNotification, Notification
 
+MAX_BODY = 160
+"""Characters that are shown of a body."""
+
 MAX_DATA = 80
 """Characters that are shown of the data of a notification without a text."""
 
@@ -52,9 +55,12 @@ def _topic(one: Notification) -> str:
 
 
 def gist(one: Notification) -> str:
-    """Return one line about a notification: its title, else its first line, else its data."""
-    text = one.title or next((line for line in one.body.splitlines() if line.strip()), "")
-    if text or not one.data:
-        return text
-    data = json.dumps(one.data, ensure_ascii=False)
-    return data if len(data) <= MAX_DATA else f"{data[:MAX_DATA]}…"
+    """Return one line about a notification: its title and the beginning of its body, else that of its data."""
+    body = _beginning(" ".join(one.body.split()), MAX_BODY)
+    if one.title or body or not one.data:
+        return ": ".join(part for part in (one.title, body) if part)
+    return _beginning(json.dumps(one.data, ensure_ascii=False), MAX_DATA)
+
+
+def _beginning(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}…"
