@@ -46,6 +46,7 @@ NOBODY = {"NOTIFYX_URL": "http://127.0.0.1:1", "NOTIFYX_PATIENCE": "0", "NOTIFYX
         (["login", "--api-key"], "secret", "begin with nfx_"),
         (["login", "--api-key", "--sign-up"], "nfx_x", "without email"),
         (["login"], "", "Give --email"),
+        (["account", "export", __file__], "", "--force replaces it"),
         (["login", "--email", "a@b"], "", "no password on standard input"),
         (["status", "--url", "nonsense"], "", "a URL like https://"),
         (["status", "--url", "http://ada:secret@example.com"], "", "Leave user and password out"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import platform
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from types import TracebackType
@@ -40,6 +40,7 @@ from notifyx.models import (
     Subscription,
     Subscriptions,
     Topic,
+    TopicNames,
     TopicsPage,
     User,
 )
@@ -198,6 +199,11 @@ class Client:
     async def topic(self, name: str) -> Topic:
         """Return one topic."""
         return parse_answer(Topic, await self._call("GET", _path(name)))
+
+    async def topic_names(self, name: str) -> Mapping[str, str]:
+        """Return the names that users in a topic's lists gave, by id."""
+        answer = await self._call("GET", _path(name), params={"names": "true"})
+        return parse_answer(TopicNames, answer).names
 
     async def create_topic(self, name: str, **fields: Any) -> Topic:
         """Create a topic; the caller becomes its creator.

@@ -236,6 +236,12 @@ class Topic(Model):
     can_manage: bool
 
 
+class TopicNames(Model):
+    """The names that users in a topic's lists gave, by id."""
+
+    names: dict[str, str] = {}
+
+
 class TopicsPage(Model):
     """Topics by name. ``next`` is the ``after`` of the following page, if there is one."""
 

@@ -29,6 +29,7 @@ class FateChoice(StrEnum):
 
 def export(
     file: Annotated[Path, typer.Argument(help="Where to write the JSON (- : standard output); you alone can read it.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file, if there is one.")] = False,
     url: Url = DEFAULT_URL,
     output: Output = Format.text,
 ) -> None:
@@ -39,7 +40,7 @@ def export(
             if str(file) == "-":
                 await notifyx.account.export(sys.stdout.buffer.write)
                 return
-            with _whole_file(file) as target:
+            with _whole_file(file, force=force) as target:
                 await notifyx.account.export(target.write)
         writer.result({"file": str(file)}, f"All your data are in {file}.")
 
@@ -79,8 +80,10 @@ def delete(
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
+def _whole_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
     """Open a file that only its owner reads and that takes its name once it is written whole."""
+    if not force and os.path.lexists(path):
+        raise UsageProblem(f"There is a file {path} already; --force replaces it.")
     part = path.with_name(f"{path.name}.part")
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,9 +18,12 @@ from notifyx.cli.session import client, run
 from notifyx.cli.topic_changes import changes, creation
 from notifyx.cli.topic_files import read_topics
 from notifyx.client import Client
-from notifyx.errors import Conflict, NotFound, NotifyxError
+from notifyx.errors import Conflict, Forbidden, NotFound, NotifyxError
 from notifyx.models import Topic, User
 from notifyx_topics.resource import TopicSpec
+
+MAX_NAME_REQUESTS = 20
+"""Maximum number of topics of a list whose users are shown by name; the others' ids stay."""
 
 app = typer.Typer(no_args_is_help=True, help="Topics: what is published to.")
 
@@ -41,11 +46,15 @@ def list_(
     async def work(writer: Writer) -> None:
         async with client(url) as notifyx:
             found = [topic async for topic in notifyx.topics(containing or None)]
-        if writer.is_json:
-            writer.line({"items": found})
-        elif found:
-            rows = [(topic.name, topic.title, topic.visibility, topic.last_seq, _owner(topic)) for topic in found]
-            writer.table(("NAME", "TITLE", "VISIBILITY", "LAST SEQ", "OWNER"), rows)
+            if writer.is_json:
+                writer.line({"items": found})
+                return
+            names = await _names(notifyx, {topic.name: topic.creators for topic in found if not topic.resource})
+        if found:
+            rows = [
+                (topic.name, topic.title, topic.visibility, topic.last_seq, _creators(topic, names)) for topic in found
+            ]
+            writer.table(("NAME", "TITLE", "VISIBILITY", "LAST SEQ", "CREATORS"), rows)
         else:
             writer.text("There are no topics you may read.")
 
@@ -58,7 +67,12 @@ def show(name: str, url: Url = DEFAULT_URL, output: Output = Format.text) -> Non
 
     async def work(writer: Writer) -> None:
         async with client(url) as notifyx:
-            writer_topic(writer, await notifyx.topic(name))
+            topic = await notifyx.topic(name)
+            if writer.is_json:
+                writer.line(topic)
+                return
+            names = await _names(notifyx, {name: (*topic.creators, *topic.publishers, *topic.readers)})
+        _write(writer, topic, names)
 
     run(output, work)
 
@@ -116,12 +130,14 @@ def apply(
                     errors.append(error)
                     result = {"topic": name, "result": "failed", "error": error.to_dict()}
                 results.append(result)
-                if not writer.is_json:
+                if not writer.is_json and (len(specs) > 1 or not errors):
                     writer.text(_sentence(result))
         if writer.is_json:
             writer.line({"items": results})
         if len(errors) == len(specs):
-            raise errors[0]
+            if writer.is_json or len(specs) == 1:
+                raise errors[0]
+            raise type(errors[0])("None of the topics could be applied.", code=errors[0].code)
         if errors:
             raise Incomplete(f"{len(errors)} of {len(specs)} topics could not be applied.")
 
@@ -149,19 +165,15 @@ def delete(
     run(output, work)
 
 
-def writer_topic(writer: Writer, topic: Topic) -> None:
-    """Write all fields of one topic."""
-    if writer.is_json:
-        writer.line(topic)
-        return
+def _write(writer: Writer, topic: Topic, names: Mapping[str, str]) -> None:
     email, retention = topic.email, topic.retention
     rows = (
         ("name", topic.name),
         ("title", topic.title),
         ("visibility", f"{topic.visibility}{', paused' if topic.paused else ''}"),
-        ("owner", _owner(topic)),
-        ("publishers", ", ".join(topic.publishers) or "its owners"),
-        ("readers", ", ".join(topic.readers) or ("everyone" if topic.visibility == "public" else "its owners")),
+        ("creators", _creators(topic, names)),
+        ("publishers", _called(topic.publishers, names) or "its creators"),
+        ("readers", _called(topic.readers, names) or ("everyone" if topic.visibility == "public" else "its creators")),
         ("kept", f"{retention.max_count} notifications, for {duration(retention.max_age_seconds)}"),
         ("email", f"{email.default} (unread after {duration(email.unread_after_seconds)}, digest every "
                   f"{duration(email.digest_every_seconds)})"),
@@ -182,7 +194,14 @@ async def _apply(notifyx: Client, name: str, spec: TopicSpec, me: User) -> dict[
         except Conflict as error:
             if error.code != "topic_exists":
                 raise
-            topic = await notifyx.topic(name)  # created by another client meanwhile
+            try:
+                topic = await notifyx.topic(name)  # created by another client meanwhile
+            except NotFound:
+                raise Forbidden(
+                    f"You cannot create or change a topic with the name '{name}'; choose another name, or ask an "
+                    "administrator.",
+                    code="name_not_available",
+                ) from None
     different = changes(spec, topic, me)
     if different:
         await notifyx.change_topic(name, **different)
@@ -197,5 +216,23 @@ def _sentence(result: dict[str, Any]) -> str:
     return f"{result['topic']} {result['result']}{fields}"
 
 
-def _owner(topic: Topic) -> str:
-    return f"NotifyxTopic {topic.resource}" if topic.resource else ", ".join(topic.creators)
+def _creators(topic: Topic, names: Mapping[str, str]) -> str:
+    return f"NotifyxTopic {topic.resource}" if topic.resource else _called(topic.creators, names)
+
+
+def _called(grants: Iterable[str], names: Mapping[str, str]) -> str:
+    return ", ".join(names.get(grant, grant) for grant in grants)
+
+
+async def _names(notifyx: Client, grants: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return what the users among the ``grants`` of topics are called, by id; of many topics, those of the first."""
+    names = {(await notifyx.me()).id: "you"}
+    requests = 0
+    for topic, entries in grants.items():
+        unknown = {one for one in entries if "@" not in one and one not in ("*", *names)}
+        if unknown and requests < MAX_NAME_REQUESTS:
+            requests += 1
+            with contextlib.suppress(NotFound):  # deleted meanwhile
+                found = await notifyx.topic_names(topic)
+                names |= {one: found.get(one, one) for one in unknown}
+    return names
