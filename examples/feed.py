@@ -72,8 +72,9 @@ def feed(api: Api, run: str, number: int) -> None:
     webhook = load("alertmanager.json")
     for alert in webhook["alerts"]:
         alert["fingerprint"] += f"-{run}-{number}"
-    for item in api.post("alerts", webhook, {}, "hooks/alertmanager")["items"]:
-        print(f"alerts   {item['seq']}")
+    items = api.post("alerts", webhook, {}, "hooks/alertmanager")["items"]
+    for alert, _item in zip(webhook["alerts"], items, strict=False):
+        print(f"alerts   {alert['status']}: {alert['annotations']['summary']}")
     order = load("order-created.json")
     order["id"] = f"{order['id']}-{run}-{number}"
     api.post("orders", order, {"Content-Type": "application/cloudevents+json"})

@@ -67,6 +67,7 @@ async def test_real_events_become_notifications(platform: Platform) -> None:
         }
         done = await feed(platform.gateway, feeder.token, "--rounds", "2", "--pause", "0")
         assert done.returncode == 0, done.stderr
+        assert "alerts   firing: Pod shop/cart-7d9f keeps crashing\n" in done.stdout
         new = {
             name: (await feeder.call("GET", f"/topics/{name}/notifications?after={seq}"))["items"]
             for name, seq in heads.items()

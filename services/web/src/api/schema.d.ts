@@ -828,7 +828,7 @@ export interface paths {
         put?: never;
         /**
          * Create a ticket for a stream
-         * @description For the EventSource of browsers, which cannot send a header: `?ticket=` in the stream's URL is in its place. A ticket ends with its first use or after `expires_in` seconds, and with the session or the key that made it. Browsers reconnect with the same URL, where the ticket is used: on an `error` with `readyState` 2 create another, and pass the last `lastEventId` along.
+         * @description For the EventSource of browsers, which cannot send a header: `?ticket=` in the stream's URL is in its place. A ticket ends with its first use or after `expires_in` seconds, and with the session or the key that made it. Browsers reconnect with the same URL, where the ticket has been used already: on an `error` with `readyState` 2 create another, and pass the last `lastEventId` along.
          *
          *     The credential needs the scope `read`.
          */

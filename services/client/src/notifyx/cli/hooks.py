@@ -30,7 +30,7 @@ def list_(topic: str, url: Url = DEFAULT_URL, output: Output = Format.text) -> N
             rows = [(hook.id, hook.kind, hook.name, moment(hook.created_at), _used(hook)) for hook in found]
             writer.table(("ID", "KIND", "NAME", "CREATED", "LAST USED"), rows)
         else:
-            writer.text("You have no secrets of this topic's webhooks.")
+            writer.text("You have no webhook secrets for this topic.")
 
     run(output, work)
 
@@ -93,6 +93,8 @@ def _write(writer: Writer, created: CreatedHook) -> None:
         writer.text(f"signed url      {created.signed_url}")
         writer.text(f"signing secret  {created.signing_secret}")
     writer.text(f"secret          {created.secret}")
+    signed = created.signed_url is not None
     writer.text(
-        "This is shown once. Enter the URL at the sender; a sender that signs gets the signed URL in its place."
+        "This is shown once. Enter the URL at the sender."
+        + (" If it signs what it sends, enter the signed URL and the signing secret instead." if signed else "")
     )
