@@ -51,6 +51,8 @@ async def filled(platform: Platform) -> AsyncIterator[tuple[str, aiohttp.ClientS
             for title_, body_, priority in EVENTS:
                 sent = {"title": title_, "body": body_, "priority": priority, "data": data}
                 await ok(theirs.post(f"{platform.api}/topics/{unique}/notifications", json=sent))
+        reply = {"body": "Version **1.42** goes out at `14:00`; see the [plan](https://example.com/plan)."}
+        await ok(own.post(f"{platform.api}/users/{other}/notifications", json=reply))
         await ok(theirs.post(f"{platform.api}/users/{email}/notifications", json={"title": "Are you on call?"}))
         mine = {"name": f"{name}.own", "title": "My own", "visibility": "private", "readers": ["olga@example.com"]}
         await ok(own.post(f"{platform.api}/topics", json=mine))
@@ -82,11 +84,14 @@ async def visit(person: Person, path: str, ready: str) -> Page:
 async def test_every_page_is_accessible_and_pictured(
     browser: Browser, platform: Platform, filled: tuple[str, aiohttp.ClientSession]
 ) -> None:
-    name, _ = filled
+    name, theirs = filled
+    async with theirs.get(f"{platform.api}/me") as response:
+        olga = (await response.json())["id"]
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     pages = {
         "inbox": ("/inbox", "Are you on call?"),
         "messages": ("/messages", "Are you on call?"),
+        "thread": (f"/messages/with/{olga}", "Are you on call?"),
         "topics": ("/topics", "ops.gateway"),
         "topic": (f"/topics/ops.storage.{name}", "Disk almost full"),
         "topic-settings": (f"/topics/{name}.own/settings", "Retention"),

@@ -18,6 +18,8 @@ export type {
   Session,
   SignedUp,
   Subscription,
+  Thread,
+  ThreadNotification,
   Topic,
   TopicPatch,
   User,

@@ -21,6 +21,8 @@ const KeySheet = offlinePart(() => import("./KeySheet"));
 const MenuDrawer = offlinePart(() => import("./MenuDrawer"));
 const InboxPage = offlinePart(() => import("@/features/inbox/InboxPage"));
 const MessagesPage = offlinePart(() => import("@/features/messages/MessagesPage"));
+const ReceivedPage = offlinePart(() => import("@/features/messages/ReceivedPage"));
+const ThreadPage = offlinePart(() => import("@/features/messages/ThreadPage"));
 const TopicsPage = offlinePart(() => import("@/features/topics/TopicsPage"));
 const TopicPage = offlinePart(() => import("@/features/feed/TopicPage"));
 const TopicSettingsPage = offlinePart(() => import("@/features/topics/TopicSettingsPage"));
@@ -129,10 +131,12 @@ function Content() {
         <Suspense>
           <Switch>
             <Route path="/inbox" component={InboxPage} />
-            <Route path="/messages">
-              <MessagesPage />
+            <Route path="/messages" component={MessagesPage} />
+            <Route path="/messages/with/:user">{({ user }) => <ThreadPage key={user} user={user} />}</Route>
+            <Route path="/messages/received">
+              <ReceivedPage />
             </Route>
-            <Route path="/messages/n/:seq">{({ seq }) => <MessagesPage seq={seqOf(seq)} />}</Route>
+            <Route path="/messages/n/:seq">{({ seq }) => <ReceivedPage seq={seqOf(seq)} />}</Route>
             <Route path="/topics" component={TopicsPage} />
             <Route path="/topics/:name">{({ name }) => <TopicPage key={name} name={name} />}</Route>
             <Route path="/topics/:name/n/:seq">

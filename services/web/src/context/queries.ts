@@ -1,5 +1,5 @@
 /** What the pages read from the API, by name; and telling this window and the others that it changed. */
-import { queryOptions, type UseQueryResult, useQueryClient } from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions, type UseQueryResult, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect } from "react";
 import { type Api, data } from "@/api/client";
 import { ApiError, sentence } from "@/api/errors";
@@ -58,6 +58,35 @@ export const inboxFullQuery = (api: Api, unread: number) =>
     queryKey: ["inboxFull", Math.ceil(unread / 100)],
     queryFn: async () => (await inboxPage(api, { limit: 1 })).inbox_full,
     enabled: unread > 0,
+  });
+
+/** Those with whom the user exchanged direct messages; live ones are read again by whoever shows them. */
+export const threadsQuery = (api: Api) =>
+  infiniteQueryOptions({
+    queryKey: ["threads"],
+    queryFn: ({ pageParam }) => {
+      const query = pageParam === null ? {} : { after: pageParam };
+      return data(api.GET("/api/v1/me/threads", { params: { query } }));
+    },
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next,
+    refetchOnMount: "always",
+  });
+
+/** Both sides of the user's messages with one other, the newest page first. `read` hears which are acknowledged. */
+export const threadQuery = (api: Api, who: string, read: (seqs: readonly number[]) => void) =>
+  infiniteQueryOptions({
+    queryKey: ["thread", who],
+    queryFn: async ({ pageParam }) => {
+      const query = pageParam === null ? {} : { after: pageParam };
+      const page = await data(api.GET("/api/v1/me/threads/{who}", { params: { path: { who }, query } }));
+      // Here, and not where it is shown: what was read earlier may be out of date.
+      read(page.items.filter((item) => item.acked === true).map((item) => item.seq));
+      return page;
+    },
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next,
+    refetchOnMount: "always",
   });
 
 const CHANNEL = "notifyx.changed";

@@ -6,7 +6,7 @@ import type { Notification, Priority } from "@/api/types";
 import { DataTable } from "@/components/DataTable";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
-import { notificationPath } from "@/model/paths";
+import { notificationPath, threadPath } from "@/model/paths";
 import { fullTime, headline, publisherName, summary, when } from "@/model/text";
 import classes from "./NotificationRow.module.css";
 
@@ -106,6 +106,7 @@ function Details({ item, mixed, onMarkUnread }: { item: Notification; mixed: boo
         <Link href={notificationPath(item.topic, item.seq)} title="The address of this notification">
           No. {item.seq}
         </Link>
+        {item.topic.startsWith("user:") && item.publisher.id && <Link href={threadPath(item.publisher.id)}>Reply</Link>}
         {onMarkUnread !== undefined && (
           <button
             type="button"

@@ -1,29 +1,36 @@
 import { Button, EmptyState, Skeleton } from "@mantine/core";
 import { IconChecks, IconMessage, IconPencil } from "@tabler/icons-react";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { Suspense, useState } from "react";
+import { Link } from "wouter";
+import type { Thread } from "@/api/types";
 import { Fallible } from "@/components/Fallible";
+import { Loading } from "@/components/Loading";
 import { notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
 import { offlinePart } from "@/components/parts";
-import { useObservable, useOwn } from "@/context/services";
-import { Feed } from "@/features/feed/Feed";
+import { useNow } from "@/components/useNow";
+import { problemOf, threadsQuery } from "@/context/queries";
+import { useObservable, useOwn, useServices } from "@/context/services";
 import { InboxFull } from "@/features/feed/InboxFull";
 import { Missed } from "@/features/feed/Missed";
 import { useAcknowledgeAll } from "@/features/feed/useAcknowledgeAll";
-import { useTopicFeed } from "@/features/feed/useTopicFeed";
 import { Pending } from "@/features/publish/Pending";
 import { SearchField } from "@/features/search/SearchField";
 import { SearchResults } from "@/features/search/SearchResults";
 import { useAddressQuery } from "@/features/search/useAddressQuery";
 import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
-import { countOf, toAcknowledge } from "@/model/unread";
+import { threadPath } from "@/model/paths";
+import { fullTime, plain, when } from "@/model/text";
+import { badge, countOf, toAcknowledge } from "@/model/unread";
+import classes from "./MessagesPage.module.css";
+import { useLately } from "./useLately";
 
 const Composer = offlinePart(() => import("@/features/publish/Composer"));
 
-/** What people and programs sent to this user alone, and writing to others. */
-export default function MessagesPage({ seq }: { seq?: number | undefined }) {
+/** Those with whom the user exchanged messages, people and programs, and writing to others. */
+export default function MessagesPage() {
   const { live } = useOwn();
-  const feed = useTopicFeed(live.ownInbox);
   const unread = countOf(useObservable(live.unread), live.ownInbox);
   const expired = countOf(useObservable(live.expired), live.ownInbox);
   const acknowledge = toAcknowledge(unread, expired);
@@ -32,7 +39,16 @@ export default function MessagesPage({ seq }: { seq?: number | undefined }) {
   const [query, search] = useAddressQuery();
   return (
     <>
-      <PageHeader title="Direct messages" unread={unread} note="Sent to you alone">
+      <PageHeader
+        title="Direct messages"
+        unread={unread}
+        note={
+          <>
+            <span>Between you and one other</span>
+            <Link href="/messages/received">Received, in one list</Link>
+          </>
+        }
+      >
         <SearchField label="Search your direct messages" query={query} onSearch={search} />
         <Button
           size="xs"
@@ -55,26 +71,77 @@ export default function MessagesPage({ seq }: { seq?: number | undefined }) {
           </Suspense>
         </Fallible>
       )}
-      {query !== "" && <SearchResults topic={live.ownInbox} query={query} marks />}
-      {query === "" && feed !== null && (
-        <Feed
-          feed={feed}
-          label="Direct messages"
-          marks
-          seq={seq}
-          empty={
-            <EmptyState
-              icon={<IconMessage />}
-              title="No messages yet"
-              description="What somebody sends to you shows here, and in your inbox."
-            />
-          }
-        >
-          <InboxFull />
-          <Missed topic={live.ownInbox} />
-          <Pending />
-        </Feed>
-      )}
+      {query !== "" ? <SearchResults topic={live.ownInbox} query={query} marks /> : <Threads />}
     </>
+  );
+}
+
+function Threads() {
+  const { live } = useOwn();
+  const { api } = useServices();
+  const threads = useInfiniteQuery(threadsQuery(api));
+  const now = useNow();
+  const { entries } = useObservable(live.outbox.state);
+  useLately(() => threads.refetch(), entries.length);
+  const found = threads.data?.pages.flatMap((page) => page.items) ?? [];
+  // What moved to the top while pages were read is in two of them.
+  const once = [...new Map(found.map((thread) => [thread.user, thread])).values()];
+  return (
+    <div className={classes.page}>
+      <InboxFull />
+      <Missed topic={live.ownInbox} />
+      <Pending />
+      {threads.isPending && <Loading label="Loading messages" problem={problemOf(threads)} />}
+      {threads.isSuccess && once.length === 0 && (
+        <EmptyState
+          m="auto"
+          icon={<IconMessage />}
+          title="No messages yet"
+          description="What you send to somebody, and what somebody sends to you, shows here."
+        />
+      )}
+      <ul className={classes.list} aria-label="People">
+        {once.map((thread) => (
+          <Row key={thread.user} thread={thread} now={now} />
+        ))}
+      </ul>
+      {threads.hasNextPage && (
+        <Button variant="default" m="md" loading={threads.isFetchingNextPage} onClick={() => threads.fetchNextPage()}>
+          Show more
+        </Button>
+      )}
+    </div>
+  );
+}
+
+function Row({ thread, now }: { thread: Thread; now: number }) {
+  const { user } = useOwn();
+  const { latest, unread } = thread;
+  const own = thread.user === user.id;
+  return (
+    <li className={classes.row} data-unread={unread > 0 || undefined}>
+      <Link href={threadPath(thread.user)} className={classes.link}>
+        <span className={classes.text}>
+          <span className={classes.name} dir="auto">
+            {own ? "Yourself" : thread.name || thread.user}
+          </span>
+          <span className={classes.latest}>
+            {latest.sent && !own && "You: "}
+            <bdi>{latest.title || plain(latest.text) || "Data"}</bdi>
+          </span>
+        </span>
+        <span className={classes.facts}>
+          <time dateTime={latest.published_at} title={fullTime(latest.published_at)}>
+            {when(latest.published_at, now)}
+          </time>
+          {unread > 0 && (
+            <span className={classes.count}>
+              {badge(unread)}
+              <span className={classes.hidden}> unread</span>
+            </span>
+          )}
+        </span>
+      </Link>
+    </li>
   );
 }

@@ -1,0 +1,164 @@
+import { Button, EmptyState } from "@mantine/core";
+import { IconChecks, IconMessage } from "@tabler/icons-react";
+import { useCallback, useLayoutEffect, useRef } from "react";
+import { Link } from "wouter";
+import { Loading } from "@/components/Loading";
+import { notifyError } from "@/components/notify";
+import { PageHeader } from "@/components/PageHeader";
+import { offerUndo } from "@/components/undo";
+import { useNow } from "@/components/useNow";
+import { problemOf } from "@/context/queries";
+import { useObservable, useOwn } from "@/context/services";
+import { useTopicFeed } from "@/features/feed/useTopicFeed";
+import { isAcked } from "@/model/acks";
+import { place } from "@/model/inbox";
+import { plural } from "@/model/text";
+import type { TopicFeed } from "@/model/topicFeed";
+import { Bubble, Unsent } from "./Bubble";
+import { Reply } from "./Reply";
+import classes from "./ThreadPage.module.css";
+import { useThread, useUnsent } from "./useThread";
+
+/** The most that one acknowledgement names. */
+const MOST_SEQS = 1_000;
+
+const AT_END_PX = 60;
+
+/** Both sides of the direct messages with one other, and writing to them. */
+export default function ThreadPage({ user }: { user: string }) {
+  const { live } = useOwn();
+  const feed = useTopicFeed(live.ownInbox);
+  return feed === null ? null : <Thread other={user} feed={feed} />;
+}
+
+function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
+  const { live, user } = useOwn();
+  const { query, items, name } = useThread(other, feed);
+  const { refetch } = query;
+  const unsent = useUnsent(
+    other,
+    useCallback(() => refetch(), [refetch]),
+  );
+  const book = useObservable(live.book);
+  const now = useNow();
+  const own = other === user.id;
+  const isUnread = (item: (typeof items)[number]) =>
+    item.topic === live.ownInbox && !isAcked(book, item.topic, item.seq);
+  const unread = items.filter(isUnread).map((item) => item.seq);
+  const scroller = useStaysAtEnd(items[0] && place(items[0]));
+  const acknowledge = (seqs: readonly number[]) => {
+    const some = seqs.slice(-MOST_SEQS);
+    try {
+      live.acknowledge(live.ownInbox, { seqs: some });
+      offerUndo(`${plural(some.length, "message")} acknowledged.`, () => markUnread(some));
+    } catch (error) {
+      notifyError(error);
+    }
+  };
+  const markUnread = (seqs: readonly number[]) => {
+    try {
+      live.unacknowledge(live.ownInbox, { seqs });
+    } catch (error) {
+      notifyError(error);
+    }
+  };
+  return (
+    <>
+      <PageHeader
+        title={own ? "Yourself" : name}
+        unread={unread.length}
+        note={<Link href="/messages">Direct messages</Link>}
+      >
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={<IconChecks size={15} />}
+          disabled={unread.length === 0}
+          onClick={() => acknowledge(unread)}
+        >
+          {unread.length === 0 ? "All read" : `Acknowledge ${unread.length}`}
+        </Button>
+      </PageHeader>
+      <div className={classes.scroller} ref={scroller}>
+        <div className={classes.content}>
+          {query.isPending && <Loading label="Loading messages" problem={problemOf(query)} />}
+          {query.hasNextPage && (
+            <Button
+              variant="default"
+              size="xs"
+              m="auto"
+              loading={query.isFetchingNextPage}
+              onClick={() => query.fetchNextPage()}
+            >
+              Show older
+            </Button>
+          )}
+          {query.isSuccess && items.length + unsent.waiting.length === 0 && (
+            <EmptyState
+              m="auto"
+              icon={<IconMessage />}
+              title="No messages yet"
+              description="What you write below is the first."
+            />
+          )}
+          <div role="log" aria-label={`Messages with ${own ? "yourself" : name}`} className={classes.messages}>
+            {items.map((item) => (
+              <Bubble
+                key={place(item)}
+                item={item}
+                now={now}
+                unread={isUnread(item)}
+                onAcknowledge={() => acknowledge([item.seq])}
+                onMarkUnread={item.topic === live.ownInbox ? () => markUnread([item.seq]) : undefined}
+              />
+            ))}
+            {unsent.waiting.map((message) => (
+              <Unsent
+                key={message.key}
+                message={message}
+                problem={unsent.problem}
+                onRetry={() => unsent.retry(message.key)}
+                onDiscard={() => unsent.discard(message.key)}
+              />
+            ))}
+          </div>
+        </div>
+      </div>
+      <Reply key={other} other={other} name={own ? "yourself" : name} />
+    </>
+  );
+}
+
+/** A scroller that begins at its end and stays there while more comes; what is added above `first` moves nothing. */
+function useStaysAtEnd(first: string | undefined) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const fromEnd = useRef(0);
+  const known = useRef(first);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another first one is the reason
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (element === null) return;
+    if (known.current !== first) element.scrollTop = element.scrollHeight - fromEnd.current;
+    known.current = first;
+  }, [first]);
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    const content = element?.firstElementChild;
+    if (element == null || content == null) return;
+    const onScroll = () => {
+      fromEnd.current = element.scrollHeight - element.scrollTop;
+    };
+    const observer = new ResizeObserver(() => {
+      if (fromEnd.current - element.clientHeight <= AT_END_PX) element.scrollTop = element.scrollHeight;
+      onScroll();
+    });
+    observer.observe(content);
+    observer.observe(element);
+    element.addEventListener("scroll", onScroll, { passive: true });
+    return () => {
+      observer.disconnect();
+      element.removeEventListener("scroll", onScroll);
+    };
+  }, []);
+  return scroller;
+}
