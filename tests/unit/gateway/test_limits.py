@@ -6,6 +6,7 @@ import pytest
 
 from notifyx_common.background import Background
 from notifyx_common.clock import SystemClock
+from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.errors import RateLimited
@@ -71,6 +72,27 @@ async def test_topics_are_limited_by_user_and_not_for_services() -> None:
         await counted.create_topic(WORKLOAD)
 
 
-@pytest.mark.parametrize("email", ["ada@example.org", "ADA+news@Example.org", "ada++@example.org"])
-def test_a_mailbox_is_one_whatever_follows_the_plus(email: str) -> None:
-    assert mailbox(email) == "ada@example.org"
+async def test_whoever_forgot_a_password_counts_alone_and_invented_tags_together() -> None:
+    counted = limits(verification_mailbox_burst=2)
+
+    async def mails(email: str, *, verified: bool) -> int:
+        user = ResolvedUser(id="x", email=email, name="", email_verified=verified)
+        for number in range(5):
+            try:
+                await counted.reset_mail(user, count=False)
+                await counted.reset_mail(user)
+            except RateLimited:
+                return number
+        return 5
+
+    for _ in range(5):
+        await counted.mail_to("ada@example.org", count=False)
+    assert [await mails(f"ada+{one}@example.org", verified=False) for one in range(2)] == [2, 0]
+    assert [await mails(f"{one}@example.org", verified=False) for one in ("ada", "Ada")] == [2, 0]
+    assert [await mails(f"ada+{one}@example.org", verified=True) for one in range(2)] == [2, 2]
+
+
+@pytest.mark.parametrize("email", ["ADA+news@Example.org", "ada++@example.org", "ada+@example.org"])
+def test_a_mailbox_is_one_whatever_follows_the_plus_and_another_without_it(email: str) -> None:
+    assert mailbox(email) == "ada+@example.org"
+    assert mailbox("Ada@example.org") == "ada@example.org"

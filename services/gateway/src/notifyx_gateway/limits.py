@@ -12,6 +12,7 @@ from typing import TypeAlias
 from notifyx_common.background import Background
 from notifyx_common.caching.cache import MemoryTier
 from notifyx_common.clock import Clock
+from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.limiting.limiter import RateLimiter, SharedTable
 from notifyx_common.limiting.pacer import Pacer
 from notifyx_common.metrics import Metrics
@@ -30,6 +31,8 @@ PATIENCE = 0.5
 LONGEST = 3600.0
 """Patience of a socket: it is not read while it waits."""
 
+
+_MAILED = "Too many mails were sent to this email address"
 
 FOUND_TTL = 86400.0
 MAX_FOUND = 20_000
@@ -58,6 +61,9 @@ class Limits:
         )
         self._mails_by_mailbox = limiter(
             "verification-mails-by-mailbox", settings.verification_mailbox_burst, settings.verification_mailbox_interval
+        )
+        self._reset_mails = limiter(
+            "password-reset-mails", settings.verification_mailbox_burst, settings.verification_mailbox_interval
         )
         self._exports = limiter("exports", settings.export_burst, settings.export_interval)
         self._topics = limiter("topics", settings.topic_burst, settings.topic_interval)
@@ -111,9 +117,20 @@ class Limits:
         await self.mail_to(email)
         await self.mail_from(address)
 
-    async def mail_to(self, email: str) -> None:
-        """Count a mail to ``email`` with a link that somebody asked for, who may be a stranger."""
-        await _count(self._mails_by_mailbox, mailbox(email), "Too many mails were sent to this email address")
+    async def mail_to(self, email: str, *, count: bool = True) -> None:
+        """Count a mail to ``email`` with a link that somebody asked for, who may be a stranger.
+
+        Without ``count`` it is checked alone: what nobody is mailed must not use up what others are.
+        """
+        await _count(self._mails_by_mailbox, mailbox(email), _MAILED, count=count)
+
+    async def reset_mail(self, user: ResolvedUser, *, count: bool = True) -> None:
+        """Count, or check alone, a mail to ``user`` who has forgotten the password.
+
+        Nobody but the owner of a mailbox has made a verified account with its address: such a one counts for itself.
+        """
+        key = user.email.lower() if user.email_verified else mailbox(user.email)
+        await _count(self._reset_mails, key, _MAILED, count=count)
 
     async def mail_from(self, address: str) -> None:
         """Count a mail with a link that the client at ``address`` asks for."""
@@ -176,9 +193,13 @@ class Limits:
 
 
 def mailbox(email: str) -> str:
-    """Return the mailbox of an address: mail servers deliver ``ada+anything@`` to ``ada@``."""
+    """Return as what the mailbox of an address counts: mail servers deliver ``ada+anything@`` to ``ada@``.
+
+    All that have a tag count together, and apart from the address itself: whoever invents tags takes nothing from it.
+    """
     name, _, domain = email.lower().rpartition("@")
-    return f"{name.partition('+')[0]}@{domain}"
+    plain, tag, _ = name.partition("+")
+    return f"{plain}{tag}@{domain}"
 
 
 def _pair(principal: Principal, who: str) -> str:
@@ -192,8 +213,8 @@ def _advice(principal: Principal) -> str:
     return " (the limits are higher once your address is verified)"
 
 
-async def _count(limiter: RateLimiter, key: str, sentence: str) -> RateLimitHeaders:
-    standing = await limiter.acquire(key)
+async def _count(limiter: RateLimiter, key: str, sentence: str, *, count: bool = True) -> RateLimitHeaders:
+    standing = await limiter.acquire(key, count=count)
     if standing.wait:
         raise _limited(sentence, standing.wait, limiter)
     return quota_headers(limiter.quota, remaining=standing.remaining, reset=standing.reset)

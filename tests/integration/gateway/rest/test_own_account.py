@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 import pytest
 
-from notifyx_common.contracts.accounts import PasswordReset
+from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_local.postgres import Cluster
 from support.gateway import PASSWORD, PUBLIC_URL, Stack, running_stack
 from support.patience import until
@@ -74,14 +74,14 @@ async def test_a_forgotten_password_is_set_by_a_mail_and_nobody_learns_who_has_a
 ) -> None:
     ada = await stack.person("ada")
     asked: list[str] = []
-    gate, request = asyncio.Event(), stack.gateway.auth.request_password_reset
+    gate, resolve = asyncio.Event(), stack.gateway.auth.resolve
 
-    async def held(email: str) -> PasswordReset:
-        asked.append(email)
+    async def held(users: Sequence[str], *, deadline: float) -> Mapping[str, ResolvedUser]:
+        asked.extend(users)
         await gate.wait()
-        return await request(email)
+        return await resolve(users, deadline=deadline)
 
-    monkeypatch.setattr(stack.gateway.auth, "request_password_reset", held)
+    monkeypatch.setattr(stack.gateway.auth, "resolve", held)
     replies = [await stack.call("POST", "/password-resets", json={"email": one}) for one in (ADA, "nobody@example.com")]
     assert [(one.status, one.raw) for one in replies] == [(202, b"")] * 2, "answered before auth was asked"
     assert set(replies[0].headers) == set(replies[1].headers)

@@ -66,21 +66,25 @@ class RateLimiter:
         """Count one action of ``key`` and return 0, or return the seconds to wait and count nothing."""
         return (await self.acquire(key)).wait
 
-    async def acquire(self, key: str) -> Standing:
-        """Count one action of ``key`` if it is allowed; return how the key stands after it."""
+    async def acquire(self, key: str, *, count: bool = True) -> Standing:
+        """Count one action of ``key`` if it is allowed; return how the key stands after it.
+
+        Without ``count`` the action is checked alone, to be counted once it is done.
+        """
         if (standing := self._remembered(key)) is not None:
             return standing
         if self._shared is not None and not self._own.wait(key, self._clock.monotonic()):
-            standing = await self._acquire_shared(self._shared, key)
+            standing = await self._acquire_shared(self._shared, key, count=count)
             if standing is not None:
                 if standing.wait:
                     self._remember_refusal(key, standing.wait)
-                else:
+                elif count:
                     self._own.try_acquire(key, self._clock.monotonic())
                 return standing
         now = self._clock.monotonic()
         wait = self._own.wait(key, now)
-        self._own.try_acquire(key, now)
+        if count:
+            self._own.try_acquire(key, now)
         self._count("memory", "refused" if wait else "allowed")
         return self._own.standing(key, now, wait)
 
@@ -101,9 +105,9 @@ class RateLimiter:
         if len(self._refused_until) > MAX_REFUSED:
             self._refused_until.popitem(last=False)
 
-    async def _acquire_shared(self, shared: SharedTable, key: str) -> Standing | None:
+    async def _acquire_shared(self, shared: SharedTable, key: str, *, count: bool) -> Standing | None:
         """Return how ``key`` stands by the count of all replicas; ``None`` if memcached does not answer."""
-        change = _Change(self._own.bucket, self._clock)
+        change = _Change(self._own.bucket, self._clock, count=count)
         answered = False
         with contextlib.suppress(TimeoutError):
             # One request of this process at a time: concurrent updates would only make each other retry.
@@ -121,9 +125,10 @@ class RateLimiter:
 class _Change:
     """One action in a bucket whose state is decimal Unix time; ``standing`` is the result of the last call."""
 
-    def __init__(self, bucket: Bucket, clock: Clock) -> None:
+    def __init__(self, bucket: Bucket, clock: Clock, *, count: bool) -> None:
         self._bucket = bucket
         self._clock = clock
+        self._count = count
         self.standing = Standing(0.0, bucket.burst, 0.0)
 
     def __call__(self, value: bytes | None) -> tuple[bytes, float] | None:
@@ -131,6 +136,9 @@ class _Change:
         full_at = moment(value, now)
         if wait := self._bucket.wait(full_at, now):
             self.standing = self._bucket.standing(full_at, now, wait)
+            return None
+        if not self._count:
+            self.standing = self._bucket.standing(full_at, now)
             return None
         full_at = self._bucket.after(full_at, now)
         self.standing = self._bucket.standing(full_at, now)

@@ -29,6 +29,8 @@ log = get_logger(__name__)
 MAX_CONCURRENT = 50
 """Maximum number of these mails in progress; more links are refused, and more notices are given up."""
 
+LOOK_UP_TIMEOUT = 10.0
+
 MANAGED = "managed_account"
 """Auth's code for the account whose password is in the settings, which is also the kind of the mail that says so."""
 
@@ -89,14 +91,20 @@ class AccountMails:
             log.warning("account_mail_failed", kind=kind, user=user.id, reason="too many in progress")
 
     async def _send_reset_link(self, email: str) -> None:
-        await self._limits.mail_to(email)
+        user = (await self._auth.resolve([email], deadline=LOOK_UP_TIMEOUT)).get(email)
+        if user is None:
+            raise NotFound("There is no such user.")
+        # Before the link is made, which ends the one before; counted is what is mailed.
+        await self._limits.reset_mail(user, count=False)
         try:
             link = await self._auth.request_password_reset(email)
         except NotifyxError as error:
             if error.code != MANAGED:
                 raise
+            await self._limits.reset_mail(user)
             await self._send(str(uuid4()), email, AccountMailContext(kind=MANAGED))
             return
+        await self._limits.reset_mail(user)
         context = AccountMailContext(
             kind="password_reset",
             link=f"{self._public_url}/reset-password#{link.token}",

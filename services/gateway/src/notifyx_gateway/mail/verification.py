@@ -124,9 +124,13 @@ class EmailVerification:
         await self._send_token(await self._auth.request_verification(principal))
 
     async def _claim(self, email: str, address: str) -> None:
-        # Limited before the token is made, which replaces the one that was sent before.
-        await self._admit(email, address, SEND_TIMEOUT)
-        await self._send_token(await self._auth.claim_email(email))
+        # Limited before the token is made, which replaces the one that was sent before; counted is what is mailed.
+        await self._require_mailer(SEND_TIMEOUT)
+        await self._limits.mail_from(address)
+        await self._limits.mail_to(email, count=False)
+        token = await self._auth.claim_email(email)
+        await self._limits.mail_to(email)
+        await self._send_token(token)
 
     async def _admit(self, email: str, address: str, discovery_timeout: float) -> None:
         await self._require_mailer(discovery_timeout)

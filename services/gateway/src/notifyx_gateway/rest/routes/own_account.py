@@ -111,12 +111,15 @@ def own_account_routes(
         principal = await request_auth.principal("manage")
         wanted = await read_model(EmailChange, SMALL_BODY)
         await _require_email(verification)
+        # Before the link is made, which ends the one before; counted is what is mailed.
+        await limits.mail_from(request_auth.address())
+        await limits.mail_to(wanted.email, count=False)
         try:
             pending = await auth.request_email_change(principal, wanted)
         except NotifyxError as error:
             _record_failure(request_auth, "email_change", error)
             raise
-        await limits.verification_mail(pending.email, request_auth.address())
+        await limits.mail_to(pending.email)
         mails.confirm_new_address(pending)
         request_auth.record("email_change_requested", "succeeded", subject=pending.email)
         if pending.user.email_verified:
