@@ -45,7 +45,7 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
   const isUnread = (item: (typeof items)[number]) =>
     item.topic === live.ownInbox && !isAcked(book, item.topic, item.seq);
   const unread = items.filter(isUnread).map((item) => item.seq);
-  const scroller = useStaysAtEnd(items[0] && place(items[0]));
+  const scroller = useStaysAtEnd(items[0] && place(items[0]), unsent.waiting.at(-1)?.key);
   const acknowledge = (seqs: readonly number[]) => {
     const some = seqs.slice(-MOST_SEQS);
     try {
@@ -129,8 +129,11 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
   );
 }
 
-/** A scroller that begins at its end and stays there while more comes; what is added above `first` moves nothing. */
-function useStaysAtEnd(first: string | undefined) {
+/**
+ * A scroller that begins at its end and stays there while more comes; what is added above `first` moves nothing, and what
+ * the user has just `written` is in sight.
+ */
+function useStaysAtEnd(first: string | undefined, written: string | undefined) {
   const scroller = useRef<HTMLDivElement>(null);
   const fromEnd = useRef(0);
   const known = useRef(first);
@@ -141,6 +144,10 @@ function useStaysAtEnd(first: string | undefined) {
     if (known.current !== first) element.scrollTop = element.scrollHeight - fromEnd.current;
     known.current = first;
   }, [first]);
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (element !== null && written !== undefined) element.scrollTop = element.scrollHeight;
+  }, [written]);
   useLayoutEffect(() => {
     const element = scroller.current;
     const content = element?.firstElementChild;
