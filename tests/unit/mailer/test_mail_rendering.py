@@ -364,6 +364,33 @@ def test_what_is_missing_is_left_out() -> None:
     assert RENDERER.render(mail()).subject == "[Notifyx] New notification"
 
 
+@pytest.mark.parametrize("template", ["notification", "digest"])
+@pytest.mark.parametrize(
+    ("item", "shown"),
+    [
+        ({"body": "The door is open."}, ["The door is open."]),
+        ({"body": "The door is open.\nClose it."}, ["The door is open.", "Close it."]),
+        ({"title": "Door"}, ["Door"]),
+        ({"title": "Door", "body": "Door"}, ["Door"]),
+        ({"title": "Door", "body": "It is open."}, ["Door", "It is open."]),
+        ({"data": {"door": "open"}}, ["door: open"]),
+    ],
+)
+def test_what_a_notification_says_stands_in_both_parts_once(
+    template: str, item: dict[str, Any], shown: list[str]
+) -> None:
+    context = item if template == "notification" else {"notifications": [item]}
+    message = parsed(mail(template, topic="ops", **context))
+    plain, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    visible = html.get_content().partition('<div class="quiet small">')[2].replace('</th><td class="rule text">', ": ")
+    times = 1 if "data" not in item else 2  # as the heading and as a row
+    for words in shown:
+        assert plain.get_content().count(words) == times, plain.get_content()
+        assert visible.count(words) == times, visible
+
+
 def test_a_digest_lists_and_counts() -> None:
     items = [{"title": f"Number {number}", "body": "x" * 2000, "publisher": "Ann"} for number in range(50)]
     rendered = RENDERER.render(mail("digest", topic="ops", notifications=items, more=7, count=57))

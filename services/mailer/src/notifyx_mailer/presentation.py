@@ -194,7 +194,7 @@ def _item(item: MailedNotification, zone: tzinfo, *, brief: bool = False) -> Ite
     first = plain_text.first_line(tokens)
     heading = title or first[:HEADING_CHARS] or heading_of(item.data)[:HEADING_CHARS] or "New notification"
     text = plain_text.to_text(tokens)
-    repeated = text == heading
+    repeated = bool(title) and text == title
     rows, more_rows = rows_of(item.data, EXCERPT_ROWS if brief else ROWS)
     return ItemView(
         heading=heading,
