@@ -52,6 +52,8 @@ class Sender:
         self._counts = {"sent": 0, "refused": 0, "failed": 0}
         self._reached: bool | None = None
         self._problem = ""
+        self._problem_since: datetime | None = None
+        self._last_sent: datetime | None = None
         self._next_probe = 0.0
         self._since: datetime = clock.now()
         self._results = metrics.counter("notifyx_mails_total")
@@ -111,6 +113,8 @@ class Sender:
             since=self._since,
             reached=self._reached,
             problem=self._problem,
+            problem_since=self._problem_since,
+            last_sent=self._last_sent,
         )
 
     @property
@@ -170,9 +174,15 @@ class Sender:
         try:
             await self._pool.probe()
         except MailFailed as error:
-            self._problem = error.reason
+            self._note(error.reason)
         else:
-            self._problem = ""
+            self._note("")
+
+    def _note(self, problem: str) -> None:
+        """Remember why the mail server cannot be used, and since when; empty if it can."""
+        if bool(problem) != bool(self._problem):
+            self._problem_since = self._clock.now() if problem else None
+        self._problem = problem
 
     def _earlier_result(self, mail: Mail) -> asyncio.Future[MailResult] | None:
         """Return the result of an email that was sent recently or is being sent."""
@@ -194,7 +204,8 @@ class Sender:
             return self._record(mail, error)
         self._seconds.observe(self._clock.monotonic() - started)
         self._sent_ids.add(mail.id, self._clock.monotonic())
-        self._reached, self._problem = True, ""
+        self._reached, self._last_sent = True, self._clock.now()
+        self._note("")
         self._counts["sent"] += 1
         self._results.labels("sent").inc()
         return MailResult(id=mail.id, status="sent", node=self._node)
@@ -214,7 +225,7 @@ class Sender:
             )
         attempted = isinstance(error, MailFailed) and error.attempted
         self._reached = isinstance(error, MailFailed) and error.answered
-        self._problem = "" if self._reached else error.reason
+        self._note("" if self._reached else error.reason)
         return self._failure_result(mail, error.reason, attempted)
 
     def _failure_result(self, mail: Mail, reason: str, attempted: bool) -> MailResult:

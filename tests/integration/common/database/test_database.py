@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -202,6 +204,25 @@ async def test_a_pool_that_is_used_up_fails_by_its_deadline(database: str) -> No
         assert entered.usage() == PoolUsage(used=0, limit=1)
         async with entered.guard():
             assert await Thing.all().count() == 0
+
+
+@pytest.mark.usefixtures("package")
+async def test_a_check_that_gets_no_answer_does_not_wait_for_its_end_too(database: str) -> None:
+    async with Database(
+        config(database, pool_min=1, pool_max=1, acquire_timeout=2 * PATIENCE, command_timeout=2 * PATIENCE)
+    ) as entered:
+        session = await entered.pool.fetchval("SELECT pg_backend_pid()")
+        os.kill(session, signal.SIGSTOP)
+        try:
+            waiting = asyncio.create_task(entered.check())
+            while entered.usage().used == 0:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            done, _ = await asyncio.wait([waiting], timeout=PATIENCE / 2)
+        finally:
+            os.kill(session, signal.SIGCONT)
+        assert done, "it waits for the statement to be cancelled"
 
 
 @pytest.mark.usefixtures("package")

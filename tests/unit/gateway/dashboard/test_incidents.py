@@ -43,10 +43,28 @@ def test_what_comes_and_goes_is_one_incident_and_what_comes_back_later_another()
     assert [incident.began for incident in log.newest()] == [later, at(0)]
 
 
+@pytest.mark.parametrize("part", ["database:auth", "database:store"])
+def test_a_database_that_services_lose_and_find_one_by_one_is_one_incident(part: str) -> None:
+    log = IncidentLog(STARTED)
+    whole = Problem("database", "down", "PostgreSQL does not answer.")
+    some = Problem(part, "down", "The database of one service does not answer.")
+    for seconds, problems in ((0, [some]), (10, [whole]), (20, [some]), (30, []), (40, [some]), (50, [])):
+        log.observe(problems, at(seconds))
+    [one] = log.newest()
+    assert (one.sentence, one.began, one.ended) == ("PostgreSQL does not answer.", at(0), at(50))
+
+
+def test_what_one_reading_saw_and_the_next_did_not_is_not_listed() -> None:
+    log = IncidentLog(STARTED)
+    for seconds, problems in ((0.0, [NODE]), (0.4, [WORSE]), (3.4, [])):
+        log.observe(problems, at(seconds))
+    assert [incident.key for incident in log.newest()] == ["mail-server"]
+
+
 def test_the_list_is_bounded_and_what_goes_on_stays() -> None:
     log = IncidentLog(STARTED)
     for number in range(MAX_INCIDENTS + 20):
-        log.observe([NODE, Problem(f"p-{number}", "warning", "It was.")], at(number))
+        log.observe([NODE, Problem(f"p-{number}", "warning", "It was.")], at(10 * number))
     assert len(log.newest()) == MAX_INCIDENTS
     assert [incident.key for incident in log.newest()[:3]] == ["p-69", "node:m-1", "p-68"]
 

@@ -74,7 +74,7 @@ def test_a_chart() -> None:
 def test_a_chart_of_nothing_says_so() -> None:
     drawn = chart("Delivery time", {"99 %": [None] * 4, "half": [None] * 4}, " ms", span="day", least_top=10)
     assert [stroke.path for stroke in drawn.strokes] == ["", ""]
-    assert drawn.summary == "Delivery time over the last day: now 99 % unknown, half unknown, at most 0 ms."
+    assert drawn.summary == "Delivery time over the last day: not known yet, at most 0 ms."
     assert drawn.top == "10 ms"
 
 

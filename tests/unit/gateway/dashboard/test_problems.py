@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from notifyx_gateway.dashboard.intervals import Interval
@@ -80,7 +82,10 @@ def test_the_worst_comes_first_and_makes_the_headline() -> None:
 REFUSED = "The database does not accept connections."
 NO_DATABASE = {"database": REFUSED}
 SMTP = "SMTP server mail.example:25: connection refused."
-MAILS = NodeState("m-2", "ready", mail_works=True)
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+FAILS = NodeState("m-1", "ready", mail_problem=SMTP, mail_problem_since=NOON)
+MAILS = NodeState("m-2", "ready", mail_sent=NOON + timedelta(seconds=1))
+MAILED_BEFORE = NodeState("m-2", "ready", mail_sent=NOON - timedelta(seconds=1))
 
 
 def without_database(name: str, count: int = 2) -> list[NodeState]:
@@ -110,17 +115,21 @@ def without_database(name: str, count: int = 2) -> list[NodeState]:
             id="of two databases only one is away",
         ),
         pytest.param(
-            {**WELL, "mailer": [NodeState("m-1", "ready", mail_problem=SMTP), NodeState("m-2", "ready")]},
+            {**WELL, "mailer": [FAILS, NodeState("m-2", "ready"), MAILED_BEFORE]},
             intervals(mails_failed=8, mail_age=9000),
-            "SMTP server mail.example:25: connection refused. No email goes out; it waits.",
+            "SMTP server mail.example:25: connection refused. No email has gone out since; it waits.",
             ["Email is late", "8 attempts to send email failed"],
             id="the mail server's own error, while nobody knows that another mailer reaches it",
         ),
         pytest.param(
-            {
-                **WELL,
-                "mailer": [NodeState("m-1", "ready", mail_problem=SMTP), NodeState("m-2", "ready", mail_works=True)],
-            },
+            {**WELL, "mailer": [FAILS]},
+            [],
+            "SMTP server mail.example:25: connection refused. No email goes out; it waits.",
+            [],
+            id="every mailer",
+        ),
+        pytest.param(
+            {**WELL, "mailer": [FAILS, MAILS]},
             [],
             "SMTP server mail.example:25: connection refused. It is m-1 that cannot use it; the others send.",
             [],
@@ -154,7 +163,7 @@ def test_a_node_without_its_database_among_others_that_have_it_says_so() -> None
 
 def test_what_has_another_cause_stays_a_problem_of_its_own() -> None:
     services = {**WELL, "auth": without_database("auth"), "store": without_database("store")}
-    services["mailer"] = [NodeState("m-1", "ready", mail_problem=SMTP)]
+    services["mailer"] = [FAILS]
     problems = find_problems(services, intervals(mails_failed=1, storage_alarm=1, requests=100, errors=50))
     assert [problem.key for problem in problems] == ["database", "mail-server", "storage"]
     assert headline(problems).endswith("and 2 more problems")

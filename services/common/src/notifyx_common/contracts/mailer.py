@@ -194,7 +194,8 @@ class MailResults(BaseModel):
 
 class MailerStatus(BaseModel):
     """A mailer's own view: whether SMTP is configured, was reached last time (``None``: not tried), and what
-    it has done since it started. ``problem``: why the mail server cannot be used, a sentence; empty if it can."""
+    it has done since it started. ``problem``: why the mail server cannot be used, a sentence; empty if it can.
+    ``problem_since``: when that was noticed first; ``last_sent``: when an email was sent last, if one was."""
 
     instance: str
     email: Literal["on", "off"]
@@ -205,6 +206,8 @@ class MailerStatus(BaseModel):
     since: datetime
     reached: bool | None = None
     problem: str = ""
+    problem_since: datetime | None = None
+    last_sent: datetime | None = None
 
 
 @dataclass(frozen=True)

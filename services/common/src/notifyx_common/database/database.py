@@ -120,7 +120,12 @@ class Database:
         """Check readiness with one round trip. Raises :class:`Unavailable`."""
         with unavailable_when_lost():
             async with self.pool.acquire(timeout=self.config.acquire_timeout) as connection:
-                await connection.fetchval("SELECT 1", timeout=self.config.acquire_timeout)
+                try:
+                    await connection.fetchval("SELECT 1", timeout=self.config.acquire_timeout)
+                except BaseException:
+                    # Giving it back would wait as long again, for the cancellation of the statement.
+                    connection.terminate()
+                    raise
 
     def attach(self, app: Quart) -> None:
         """Make every request of ``app`` use this database, and answer 503 while it is away."""

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+NOT_KNOWN = "not known yet"
+"""What stands in place of a value that nothing has been measured for."""
+
 WIDTH, HEIGHT = 600, 120
 """Size in the drawing's own units; the page scales it."""
 
@@ -22,12 +25,16 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart. ``top`` is the value at its upper edge, ``summary`` describes it in a sentence."""
+    """A chart. ``top`` is the value at its upper edge, ``summary`` describes it in a sentence.
+
+    ``known``: at least one of its lines has a newest value.
+    """
 
     title: str
     strokes: Sequence[Stroke]
     top: str
     summary: str
+    known: bool = True
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -42,6 +49,9 @@ def chart(
     highest = max((value for line in lines.values() for value in line if value is not None), default=0.0)
     top = round_up(max(highest, least_top))
     strokes = [Stroke(name, *_draw(line, top), _newest(line, unit)) for name, line in lines.items()]
+    if all(stroke.newest == NOT_KNOWN for stroke in strokes):
+        summary = f"{title} over the last {span}: {NOT_KNOWN}, at most {number(highest)}{unit}."
+        return Chart(title, strokes, f"{number(top)}{unit}", summary, known=False)
     newest = ", ".join(f"{stroke.name} {stroke.newest}" if len(strokes) > 1 else stroke.newest for stroke in strokes)
     summary = f"{title} over the last {span}: now {newest}, at most {number(highest)}{unit}."
     return Chart(title, strokes, f"{number(top)}{unit}", summary)
@@ -67,7 +77,7 @@ def number(value: float) -> str:
 
 def _newest(line: Sequence[float | None], unit: str) -> str:
     known = next((value for value in reversed(line[-3:]) if value is not None), None)
-    return "unknown" if known is None else f"{number(known)}{unit}"
+    return NOT_KNOWN if known is None else f"{number(known)}{unit}"
 
 
 def _draw(line: Sequence[float | None], top: float) -> tuple[str, str]:

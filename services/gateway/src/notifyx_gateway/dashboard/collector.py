@@ -150,9 +150,9 @@ class Collector:
         assert session is not None, "the collector has not been entered"
         services: dict[str, Sequence[NodeState]] = {}
         texts: dict[str, str] = {self._instance: generate_latest(self._own).decode()}
-        for client in self._clients:
-            endpoints = [peer for peer in client.endpoints if peer.instance != self._instance][:MAX_NODES]
-            answers = await asyncio.gather(*(_poll_node(session, client, endpoint) for endpoint in endpoints))
+        # At once: a database that hangs holds up the nodes of each service.
+        polls = await asyncio.gather(*(self._poll_service(session, client) for client in self._clients))
+        for client, answers in zip(self._clients, polls, strict=True):
             own = [await self._read_own()] if client.service == "gateway" else []
             services[client.service] = sorted([*own, *(node for node, _ in answers)], key=lambda node: node.instance)
             texts |= {node.instance: text for node, text in answers if text}
@@ -166,6 +166,10 @@ class Collector:
         async with self._polled:
             self._snapshot = Snapshot(at, now, services, readings)
             self._polled.notify_all()
+
+    async def _poll_service(self, session: aiohttp.ClientSession, client: ServiceClient) -> list[tuple[NodeState, str]]:
+        endpoints = [peer for peer in client.endpoints if peer.instance != self._instance][:MAX_NODES]
+        return await asyncio.gather(*(_poll_node(session, client, endpoint) for endpoint in endpoints))
 
     async def _read_own(self) -> NodeState:
         failures = await self._readiness.failures()
@@ -202,8 +206,13 @@ async def _state(session: aiohttp.ClientSession, client: ServiceClient, endpoint
     if client.service == "mailer":
         with contextlib.suppress(NotifyxError):
             status = await client.send(MAILER_STATUS, None, endpoint=endpoint, deadline=METRICS_TIMEOUT)
-            works = bool(status.reached) and not status.problem
-            return NodeState(endpoint.instance, "ready", mail_problem=status.problem, mail_works=works)
+            return NodeState(
+                endpoint.instance,
+                "ready",
+                mail_problem=status.problem,
+                mail_problem_since=status.problem_since,
+                mail_sent=status.last_sent,
+            )
     return NodeState(endpoint.instance, "ready")
 
 

@@ -14,6 +14,12 @@ MAX_INCIDENTS = 50
 START = timedelta(seconds=30)
 """How long after its start a gateway records nothing: it gets to know the other nodes."""
 
+SHORTEST = timedelta(seconds=3)
+"""An incident that ended before is that of one reading, and is not listed: it may be the reading's own fault."""
+
+WIDER = {"database:store": "database", "database:auth": "database"}
+"""Problems that are parts of a wider one: services lose and find their common database one after the other."""
+
 SAME_WITHIN = timedelta(minutes=2)
 """A problem that comes back within this time continues its incident."""
 
@@ -50,16 +56,17 @@ class IncidentLog:
             return
         current = {problem.key: problem for problem in problems}
         for incident in self._incidents:
-            if incident.ended is None and incident.key not in current:
+            if incident.ended is None and not any(_same(incident.key, key) for key in current):
                 incident.ended = now
         for key, problem in current.items():
             same = self._ongoing(key, now)
             if same is None:
                 self._incidents.append(Incident(key, problem.severity, problem.sentence, now))
-            else:
-                same.ended = None
-                if problem.severity == "down" and same.severity != "down":
-                    same.severity, same.sentence = problem.severity, problem.sentence
+                continue
+            same.ended = None
+            wider = WIDER.get(same.key) == key
+            if wider or (problem.severity == "down" and same.severity != "down"):
+                same.key, same.severity, same.sentence = key, problem.severity, problem.sentence
         self._bound()
 
     def lately(self, now: datetime, seconds: float) -> frozenset[str]:
@@ -69,7 +76,7 @@ class IncidentLog:
 
     def newest(self) -> list[Incident]:
         """Return the incidents: those that go on first, then by their end, the latest first."""
-        ended = [incident for incident in self._incidents if incident.ended is not None]
+        ended = [one for one in self._incidents if one.ended is not None and one.ended - one.began >= SHORTEST]
         ongoing = [incident for incident in self._incidents if incident.ended is None]
         return [
             *sorted(ongoing, key=lambda incident: incident.began, reverse=True),
@@ -78,7 +85,7 @@ class IncidentLog:
 
     def _ongoing(self, key: str, now: datetime) -> Incident | None:
         for incident in reversed(self._incidents):
-            if incident.key == key:
+            if _same(incident.key, key):
                 recent = incident.ended is None or now - incident.ended <= SAME_WITHIN
                 return incident if recent else None
         return None
@@ -89,6 +96,11 @@ class IncidentLog:
             ended = [incident for incident in self._incidents if incident.ended is not None]
             dropped = {id(one) for one in [*ended, *self._incidents][:surplus]}
             self._incidents = [incident for incident in self._incidents if id(incident) not in dropped]
+
+
+def _same(known: str, key: str) -> bool:
+    """Return whether a problem ``key`` continues an incident ``known``, as its wider problem or as a part of it."""
+    return known == key or WIDER.get(key) == known or WIDER.get(known) == key
 
 
 def duration(time: timedelta) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 MAX_REASON = 300
@@ -17,14 +18,15 @@ class NodeState:
     """The state of one node of a service.
 
     ``failed`` are the checks of its readiness that fail, each with its reason. Of a mailer, ``mail_problem`` is why it
-    cannot use its mail server, and ``mail_works`` that it did the last time.
+    cannot use its mail server, ``mail_problem_since`` since when, and ``mail_sent`` when it sent an email last.
     """
 
     instance: str
     state: State
     failed: Mapping[str, str] = field(default_factory=dict)
     mail_problem: str = ""
-    mail_works: bool = False
+    mail_problem_since: datetime | None = None
+    mail_sent: datetime | None = None
 
     @property
     def reason(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifyx_common.clock import rfc3339
-from notifyx_gateway.dashboard.charts import Chart, chart, number
+from notifyx_gateway.dashboard.charts import NOT_KNOWN, Chart, chart, number
 from notifyx_gateway.dashboard.collector import Snapshot
 from notifyx_gateway.dashboard.incidents import Incident, IncidentLog, duration
 from notifyx_gateway.dashboard.interval_buffer import IntervalBuffer, count, latency, rate
@@ -17,7 +17,6 @@ from notifyx_gateway.dashboard.lines import SPANS, TEN_MINUTES, Line, Lines, Spa
 from notifyx_gateway.dashboard.nodes import NodeState
 from notifyx_gateway.dashboard.problems import WINDOW, Problem, find_problems, headline
 
-UNKNOWN = "-"
 CURRENT_WINDOW = 10.0
 """Time over which the figures of "now" are averaged, in seconds."""
 
@@ -34,13 +33,14 @@ class PrometheusPeriod:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number with its name, unit and an optional note; ``bad`` highlights it."""
+    """One number with its name, unit and an optional note; ``bad`` highlights it, ``known``: it is a number."""
 
     name: str
     value: str
     unit: str = ""
     note: str = ""
     bad: bool = False
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +110,19 @@ def _figures(now: Sequence[Interval], minute: Sequence[Interval]) -> list[Figure
     lookups = count(minute, "cache_lookups")
     share = 100 * count(minute, "cache_hits") / lookups if lookups else None
     return [
-        Figure("Connections", _shown(levels.get("connections"))),
-        Figure("Published", _shown(rate(now, "published")), "/s"),
-        Figure("Delivered", _shown(rate(now, "delivered")), "/s"),
-        Figure("Delivery time", _milliseconds(median), "ms", f"99 % within {_milliseconds(p99)} ms"),
-        Figure(
+        _figure("Connections", levels.get("connections")),
+        _figure("Published", rate(now, "published"), "/s"),
+        _figure("Delivered", rate(now, "delivered"), "/s"),
+        _figure(
+            "Delivery time", _milliseconds(median), "ms", "" if p99 is None else f"99 % within {number(1000 * p99)} ms"
+        ),
+        _figure(
             "Email waiting",
-            _shown(levels.get("mails_waiting")),
-            "",
-            f"{number(failed)} attempt{'s' * (failed != 1)} failed",
+            levels.get("mails_waiting"),
+            note=f"{number(failed)} attempt{'s' * (failed != 1)} failed",
             bad=failed > 0,
         ),
-        Figure("From cache", _shown(share), "%" if share is not None else ""),
+        _figure("From cache", share, "%"),
         Figure("Errors", number(errors), "in a minute", bad=errors > 0),
     ]
 
@@ -142,9 +143,11 @@ def _charts(lines: Lines, span: str) -> list[Chart]:
     ]
 
 
-def _shown(value: float | None) -> str:
-    return UNKNOWN if value is None else number(value)
+def _figure(name: str, value: float | None, unit: str = "", note: str = "", *, bad: bool = False) -> Figure:
+    if value is None:
+        return Figure(name, NOT_KNOWN, "", note, bad, known=False)
+    return Figure(name, number(value), unit, note, bad)
 
 
-def _milliseconds(seconds: float | None) -> str:
-    return UNKNOWN if seconds is None else number(1000 * seconds)
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else 1000 * seconds

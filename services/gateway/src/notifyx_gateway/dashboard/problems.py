@@ -151,9 +151,13 @@ def _mail_server(mailers: Sequence[NodeState]) -> list[Problem]:
     if not without:
         return []
     reason = without[0].mail_problem.rstrip(".")
-    if any(node.mail_works for node in mailers):
+    others = [node.mail_sent for node in mailers if node.ready and not node.mail_problem]
+    began = max((node.mail_problem_since for node in without if node.mail_problem_since), default=None)
+    if began is not None and any(sent > began for sent in others if sent is not None):
         who = ", ".join(node.instance for node in without)
         return [Problem("mail-server", "warning", f"{reason}. It is {who} that cannot use it; the others send.")]
+    if others:
+        return [Problem("mail-server", "down", f"{reason}. No email has gone out since; it waits.")]
     return [Problem("mail-server", "down", f"{reason}. No email goes out; it waits.")]
 
 
