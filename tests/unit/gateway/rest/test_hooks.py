@@ -109,6 +109,14 @@ def test_one_bad_alert_never_stops_the_rest_and_alerts_left_out_are_told() -> No
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("kind", "sender"), [("alertmanager", "Alertmanager"), ("grafana", "Grafana")])
+@pytest.mark.parametrize("payload", [{}, {"alerts": {}}, [], {"object_kind": "push"}])
+def test_what_another_sent_is_refused_as_not_of_this_sender(kind: str, sender: str, payload: object) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        kind_of(kind).read(Delivery(payload))
+    assert refused.value.reason == f"This is no webhook of {sender}: it has no list 'alerts'."
+
+
 @pytest.mark.parametrize(("kind", "version"), [("alertmanager", "4"), ("grafana", "1")])
 def test_too_many_alerts_are_refused_before_anything_is_built_of_one(kind: str, version: str) -> None:
     class Untouched(dict[str, Any]):

@@ -13,4 +13,4 @@ def recognise(payload: object) -> bool:
 
 def read(delivery: Delivery) -> list[Part]:
     """Return one notification for each change of an alert, or one for its group."""
-    return read_alerts(delivery, "am")
+    return read_alerts(delivery, "Alertmanager", "am")

@@ -26,12 +26,12 @@ Extras = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """What the data of an alert hold beyond what both senders have."""
 
 
-def read_alerts(delivery: Delivery, prefix: str, extras: Extras = lambda _: {}) -> list[Part]:
-    """Return the notifications of the alerts of ``delivery``. ``prefix`` begins their keys."""
+def read_alerts(delivery: Delivery, sender: str, prefix: str, extras: Extras = lambda _: {}) -> list[Part]:
+    """Return the notifications of the alerts that ``sender`` sent. ``prefix`` begins their keys."""
     payload = mapping(delivery.payload)
     alerts = payload.get("alerts")
     if not isinstance(alerts, list):
-        raise InvalidRequest("This webhook has no list 'alerts'.", code="unknown_webhook")
+        raise InvalidRequest(f"This is no webhook of {sender}: it has no list 'alerts'.", code="unknown_webhook")
     require_few(alerts)
     if delivery.each == "group":
         return [_group(delivery, prefix, [mapping(alert) for alert in alerts])]

@@ -18,7 +18,7 @@ def recognise(payload: object) -> bool:
 
 def read(delivery: Delivery) -> list[Part]:
     """Return one notification for each change of an alert, or one for its group."""
-    return read_alerts(delivery, "grafana", _extras)
+    return read_alerts(delivery, "Grafana", "grafana", _extras)
 
 
 def _extras(alert: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -86,7 +86,7 @@ def page_routes(
             return _broken(pages)
         return pages.message(
             "Acknowledge?",
-            "What the email told you of is then read, on all your devices.",
+            "This marks everything in the email as read, on all your devices.",
             action=f"/acknowledge?token={quote(token, safe='')}",
             button="Acknowledge",
         )
