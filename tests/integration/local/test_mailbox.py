@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import smtplib
 import subprocess
 import sys
@@ -149,6 +150,7 @@ async def test_nothing_of_a_message_runs(tmp_path: Path) -> None:
     text = await page.get_data(as_text=True)
     assert "<script>alert" not in text
     assert "&lt;b&gt;no&lt;/b&gt;" in text
+    assert re.search(r">[-0-9]{10} [:0-9]{8} UTC</time>", text), "as in the list"
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe-inline" not in policy
