@@ -29,7 +29,7 @@ async def stack(postgres: Cluster, box: Mailbox) -> AsyncIterator[Stack]:
     async with running_stack(postgres, gateway=few, mailer=mailer, auth={"password_reset_minutes": 60}) as running:
 
         async def email_works() -> bool:
-            return await running.gateway.verification.email_works()
+            return await running.gateway.verification.email_works() is True
 
         await until(email_works, "the gateway knows its mailer")
         yield running

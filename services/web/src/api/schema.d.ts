@@ -1133,8 +1133,8 @@ export interface components {
          * ClientConfig
          * @description What a client needs to know of this deployment before anybody signs in.
          *
-         *     ``socket_url`` is the endpoint of the socket, without ``/websocket``; ``email`` is whether email is sent;
-         *     ``version`` is the gateway's own.
+         *     ``socket_url`` is the endpoint of the socket, without ``/websocket``; ``email`` is whether email is sent,
+         *     and null until a mailer has said; ``version`` is the gateway's own.
          */
         ClientConfig: {
             /** Socket Url */
@@ -1142,7 +1142,7 @@ export interface components {
             /** Sign Up */
             sign_up: boolean;
             /** Email */
-            email: boolean;
+            email: boolean | null;
             /**
              * Api Version
              * @constant

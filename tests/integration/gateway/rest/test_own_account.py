@@ -29,7 +29,7 @@ async def stack(postgres: Cluster, box: Mailbox) -> AsyncIterator[Stack]:
     async with running_stack(postgres, gateway={"dispatch_email": True}, mailer=mailer) as running:
 
         async def email_works() -> bool:
-            return await running.gateway.verification.email_works()
+            return await running.gateway.verification.email_works() is True
 
         await until(email_works, "the gateway knows its mailer")
         yield running
@@ -159,6 +159,14 @@ async def test_a_new_address_is_proved_first_and_the_old_one_is_told(stack: Stac
 async def test_without_a_mail_server_nothing_is_promised(postgres: Cluster) -> None:
     async with running_stack(postgres) as stack:
         ada = await stack.person("ada")
-        asked = await stack.call("POST", "/password-resets", json={"email": ADA})
-        wished = await stack.call("PUT", "/me/email", ada, json={"email": "a@b.example", "password": PASSWORD})
-        assert [(one.status, one.code) for one in (asked, wished)] == [(409, "email_off")] * 2
+
+        async def refusals() -> list[tuple[int, str]]:
+            asked = await stack.call("POST", "/password-resets", json={"email": ADA})
+            wished = await stack.call("PUT", "/me/email", ada, json={"email": "a@b.example", "password": PASSWORD})
+            return [(one.status, one.code) for one in (asked, wished)]
+
+        assert await refusals() == [(409, "email_off")] * 2
+        stack.lease("mailer", "http://127.0.0.1:1")
+        await until(lambda: bool(stack.gateway.mailer.endpoints), "a mailer is known, which has not answered")
+        assert await refusals() == [(503, "unavailable")] * 2
+        assert (await stack.ok("GET", "/config"))["email"] is None

@@ -146,7 +146,7 @@ async def test_a_newer_build_is_served_beside_what_windows_of_the_older_one_stil
 
 
 async def test_what_a_client_asks_first(postgres: Cluster, stack: Stack) -> None:
-    expected = {"socket_url": "wss://sockets.example.com/socket", "sign_up": True, "email": False, "api_version": "1"}
+    expected = {"socket_url": "wss://sockets.example.com/socket", "sign_up": True, "email": None, "api_version": "1"}
     answer = await stack.ok("GET", "/config")
     assert answer == {**expected, "version": version("notifyx-gateway")}
     mailer = {"smtp_host": "127.0.0.1", "smtp_port": 2525, "smtp_tls": "none"}

@@ -17,7 +17,7 @@ from notifyx_common.background import Background, TooManyTasks
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import EmailToken
 from notifyx_common.contracts.mailer import Mail, VerifyEmailContext
-from notifyx_common.errors import NotifyxError
+from notifyx_common.errors import NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_gateway.errors import EmailOff, RateLimited
@@ -63,7 +63,7 @@ class EmailVerification:
         self._limits = limits
         self._public_url = public_url
         self._clock = clock
-        self._email_on = False
+        self._email_on: bool | None = None
         self._status_due_at = 0.0
         self._status_lock = asyncio.Lock()
         self._tasks = background.tasks(limit=MAX_CONCURRENT)
@@ -76,10 +76,10 @@ class EmailVerification:
     ) -> None:
         await self._tasks.close()
 
-    async def email_works(self) -> bool:
+    async def email_works(self) -> bool | None:
         """Return whether this deployment sends email, as a mailer reported within the last :data:`STATUS_TTL` seconds.
 
-        While no mailer answers, the last answer holds; before the first answer, ``False``.
+        While no mailer answers, the last answer holds; before the first answer it is not known (``None``).
         """
         async with self._status_lock:
             now = self._clock.monotonic()
@@ -88,6 +88,14 @@ class EmailVerification:
                 with contextlib.suppress(NotifyxError):
                     self._email_on = (await self._mailer.status(deadline=STATUS_TIMEOUT)).email == "on"
             return self._email_on
+
+    async def require_email(self) -> None:
+        """Raise :class:`EmailOff` if no email is sent, :class:`Unavailable` while the mailers have not said."""
+        works = await self.email_works()
+        if works is None and self._mailer.endpoints:
+            raise Unavailable("It is not known yet whether this deployment sends email. Try again in a minute.")
+        if not works:
+            raise EmailOff("This deployment does not send email at present; ask its administrator.")
 
     async def send(self, principal: Principal, address: str, discovery_timeout: float = 2.0) -> None:
         """Mail the caller a link that verifies their email. Wait up to ``discovery_timeout`` seconds for a mailer.

@@ -81,12 +81,12 @@ function Profile() {
       {!user.email_verified && (
         <>
           <p className={classes.hint}>
-            {config.email
+            {config.email !== false
               ? "Email is sent to verified addresses only: open the link in the mail you got and enter your password, or have another mail sent."
               : "This deployment does not send email at present."}
           </p>
           {verify.error !== null && <Alert color="red">{sentence(verify.error)}</Alert>}
-          {config.email && (
+          {config.email !== false && (
             <div>
               <Button
                 size="xs"

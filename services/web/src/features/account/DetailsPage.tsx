@@ -79,7 +79,7 @@ function Email() {
       action="Change email"
       general={wrong.general}
       busy={change.isPending}
-      disabled={!config.email}
+      disabled={config.email === false}
       onSubmit={() => change.mutate()}
     >
       <p className={classes.hint}>
@@ -89,7 +89,7 @@ function Email() {
         </Badge>
       </p>
       <p className={classes.hint}>
-        {config.email
+        {config.email !== false
           ? "The new address gets a mail with a link. Open the link while you are signed in and confirm: your address changes then."
           : "This deployment does not send email at present, so a new address cannot be confirmed."}
       </p>
@@ -105,12 +105,17 @@ function Email() {
         withAsterisk={false}
         autoComplete="email"
         maxLength={254}
-        disabled={!config.email}
+        disabled={config.email === false}
         value={email}
         onChange={(event) => setEmail(event.currentTarget.value)}
         error={wrong.of("email")}
       />
-      <CurrentPassword value={password} disabled={!config.email} onChange={setPassword} error={wrong.of("password")} />
+      <CurrentPassword
+        value={password}
+        disabled={config.email === false}
+        onChange={setPassword}
+        error={wrong.of("password")}
+      />
     </Form>
   );
 }

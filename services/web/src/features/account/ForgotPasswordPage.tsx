@@ -25,12 +25,12 @@ export default function ForgotPasswordPage() {
           <Title order={1} size="h3">
             Forgot your password?
           </Title>
-          {!config.email && (
+          {config.email === false && (
             <Alert color="gray">
               This deployment does not send email at present, so it cannot send you a link. Ask its administrator.
             </Alert>
           )}
-          {config.email && (
+          {config.email !== false && (
             <Text size="sm">
               Enter the address of your account. You get a mail with a link to a page where you choose a new password.
             </Text>
@@ -46,7 +46,7 @@ export default function ForgotPasswordPage() {
               time. If none comes within minutes, look among unwanted mail, and ask again.
             </Alert>
           )}
-          {config.email && (
+          {config.email !== false && (
             <>
               <TextInput
                 label="Email"

@@ -73,8 +73,10 @@ export function SubscriptionControl({ name, fixed = false }: Props) {
         </Button>
       </Menu.Target>
       <Menu.Dropdown>
-        <Menu.Label>{config.email ? "Send me email" : "This deployment does not send email at present"}</Menu.Label>
-        {config.email && !user.email_verified && <ConfirmFirst address={user.email} />}
+        <Menu.Label>
+          {config.email === false ? "This deployment does not send email at present" : "Send me email"}
+        </Menu.Label>
+        {config.email !== false && !user.email_verified && <ConfirmFirst address={user.email} />}
         <Menu.RadioGroup
           value={subscription.email}
           onChange={(mode) => {

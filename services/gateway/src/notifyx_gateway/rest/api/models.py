@@ -54,13 +54,13 @@ class TokenProblem(Problem):
 class ClientConfig(BaseModel):
     """What a client needs to know of this deployment before anybody signs in.
 
-    ``socket_url`` is the endpoint of the socket, without ``/websocket``; ``email`` is whether email is sent;
-    ``version`` is the gateway's own.
+    ``socket_url`` is the endpoint of the socket, without ``/websocket``; ``email`` is whether email is sent,
+    and null until a mailer has said; ``version`` is the gateway's own.
     """
 
     socket_url: str
     sign_up: bool
-    email: bool
+    email: bool | None
     api_version: Literal["1"]
     version: str
 

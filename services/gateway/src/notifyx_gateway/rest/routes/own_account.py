@@ -16,7 +16,6 @@ from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.security_log import Event
 from notifyx_common.serving.web import json_response
-from notifyx_gateway.errors import EmailOff
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.mail.account_mails import AccountMails
 from notifyx_gateway.mail.verification import EmailVerification
@@ -48,7 +47,7 @@ def password_reset_routes(
         # whether there is such an account.
         await limits.mail_from(request_auth.address())
         wanted = await read_model(PasswordResetWish, SMALL_BODY)
-        await _require_email(verification)
+        await verification.require_email()
         mails.send_reset_link(wanted.email)
         request_auth.record("password_reset_requested", "succeeded", subject=wanted.email)
         return Response(status=202)
@@ -110,7 +109,7 @@ def own_account_routes(
     async def request_email() -> Response:
         principal = await request_auth.principal("manage")
         wanted = await read_model(EmailChange, SMALL_BODY)
-        await _require_email(verification)
+        await verification.require_email()
         # Before the link is made, which ends the one before; counted is what is mailed.
         await limits.mail_from(request_auth.address())
         await limits.mail_to(wanted.email, count=False)
@@ -143,11 +142,6 @@ def own_account_routes(
         return json_response(changed.user)
 
     return blueprint
-
-
-async def _require_email(verification: EmailVerification) -> None:
-    if not await verification.email_works():
-        raise EmailOff("This deployment does not send email at present; ask its administrator.")
 
 
 def _record_failure(request_auth: RequestAuthenticator, event: Event, error: NotifyxError) -> None:
