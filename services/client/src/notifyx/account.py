@@ -95,7 +95,7 @@ class Account:
     async def delete(self, password: str, topics: Literal["delete", "keep"] = "keep", *, give_to: str = "") -> None:
         """Delete the caller's account. ``topics``: what becomes of those that the caller alone manages.
 
-        With ``give_to`` they are those of the user with that email address. This cannot be undone.
+        With ``give_to``, those to which the user with that email address subscribes are theirs. This cannot be undone.
         """
         body = {"password": password, "topics": {"give_to": give_to} if give_to else topics}
         await self._send("DELETE", "/me", json=body)

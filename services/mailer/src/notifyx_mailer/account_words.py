@@ -103,7 +103,8 @@ WORDS: Mapping[AccountMailKind, Words] = {
         heading="Your email address was changed",
         lines=(
             "The address of your Notifyx account was changed to {email} {when}. No more email goes to this one.",
-            "If it was not you, write to the administrator of this Notifyx now: they can give the account back to you.",
+            "If it was not you, tell the administrator of this Notifyx now: somebody else has the account, and this "
+            "address does not open it any more.",
         ),
         footer=_YOURS,
     ),
@@ -114,6 +115,7 @@ WORDS: Mapping[AccountMailKind, Words] = {
         "The topics that you managed alone remain; from now on only administrators manage them."
     ),
     "account_deleted_topics_give": _deleted(
-        "The topics that you managed alone are now those of the person whom you named."
+        "The topics that you managed alone are now those of the person whom you named, if that person subscribes to "
+        "them. The others remain, and only administrators manage them."
     ),
 }

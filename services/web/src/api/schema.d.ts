@@ -71,7 +71,7 @@ export interface paths {
         post?: never;
         /**
          * Delete one's account
-         * @description Needs the password again. At once all sessions, API keys and webhooks end; subscriptions, inbox and emails are removed within seconds, and the author of what one published in topics that stay within minutes. `topics` says what becomes of the topics that one manages alone: `delete`, `keep` (only administrators manage them), or `give_to` with the email address of a user who has verified it. The last administrator, and the one of the deployment's settings, get 409.
+         * @description Needs the password again. At once all sessions, API keys and webhooks end; subscriptions, inbox and emails are removed within seconds, and the author of what one published in topics that stay within minutes. `topics` says what becomes of the topics that one manages alone: `delete`, `keep` (only administrators manage them), or `give_to` with the email address of a user who has verified it: they get those to which they subscribe, the others are kept; what one is given does not count in `maxTopics`. The last administrator, and the one of the deployment's settings, get 409.
          *
          *     The credential needs the scope `manage`.
          */
@@ -1425,7 +1425,7 @@ export interface components {
         };
         /**
          * GiveTo
-         * @description The email address of the user who gets the topics.
+         * @description The email address of the user who gets the topics, as far as they subscribe to them; the others are kept.
          */
         GiveTo: {
             /** Give To */

@@ -43,7 +43,9 @@ async def connection(database: str) -> Any:
 
 
 @pytest.mark.parametrize("fate", ["delete", "keep", "give"])
-async def test_topics_that_are_the_users_alone_have_the_fate_that_was_chosen(store: StoreClient, fate: str) -> None:
+async def test_topics_that_are_the_users_alone_have_the_fate_that_was_chosen(
+    store: StoreClient, connection: asyncpg.Connection, fate: str
+) -> None:
     await make(store, ADA, "alone", visibility="private", readers=["bob", "ada@example.com"], publishers=["ada", "*"])
     await make(store, ADA, "shared")
     await store.ok("PATCH", "/topics/shared", ADA, {"creators": ["ada@example.com", "bob"]})
@@ -51,7 +53,13 @@ async def test_topics_that_are_the_users_alone_have_the_fate_that_was_chosen(sto
     resource = {"resource": "shop/declared", "uid": "1", "owners": ["ada"], "publishers": ["ada"]}
     await store.ok("PUT", "/topics/declared/resource", system_principal("operator"), resource)
     await store.ok("PUT", "/topics/alone/subscription", BOB, {})
+    await make(store, ADA, "unwanted")
+    await store.ok("PATCH", "/topics/unwanted", ADA, {"publishers": ["eve"], "readers": ["eve"]})
+    await store.ok("PATCH", "/topics/alone", ADA, {"readers": ["bob", "ada@example.com", "eve"]})
+    await store.ok("PUT", "/topics/alone/subscription", EVE, {})
     await remove(store, topics=fate, give_to="eve")
+    counted = await connection.fetchval("SELECT count(*) FROM topics WHERE created_by IN ('ada', 'eve')")
+    assert counted == 0, "what one is given takes no place of what one may create"
     admin = PLATFORM
     shared = await store.ok("GET", "/topics/shared", admin)
     assert shared["creators"] == ["bob"], "a topic with other creators is theirs"
@@ -65,9 +73,11 @@ async def test_topics_that_are_the_users_alone_have_the_fate_that_was_chosen(sto
         return
     assert (alone["creators"], alone["readers"], alone["publishers"]) == (
         ["eve"] if fate == "give" else [],
-        ["bob"],
+        ["bob", "eve"],
         ["*"],
     )
+    unwanted = await store.ok("GET", "/topics/unwanted", admin)
+    assert (unwanted["creators"], unwanted["publishers"]) == ([], ["eve"]), "Eve has nothing to do with it"
     assert "alone" in [one["topic"] for one in (await store.ok("GET", "/subscriptions", BOB))["items"]]
 
 

@@ -63,7 +63,8 @@ async def begin(
             admins = await User.filter(role="admin").order_by("id").select_for_update()
             if {one.id for one in admins} <= {found.id}:
                 raise LastAdministrator(
-                    "You are the only administrator. Make somebody else one before you delete your account."
+                    "You are the only administrator, and this deployment must have one. Have its settings name another "
+                    "(NOTIFYX_ADMIN_EMAIL, NOTIFYX_ADMIN_PASSWORD) before you delete your account."
                 )
         user = await lock(found.id)
         await require_alive(session, user.id, now)

@@ -52,7 +52,9 @@ def delete(
         FateChoice | None,
         typer.Option(help="What becomes of topics that you alone manage: kept ones only administrators manage."),
     ] = None,
-    give_to: Annotated[str, typer.Option(help="Or: the email address of the user who gets them.")] = "",
+    give_to: Annotated[
+        str, typer.Option(help="Or: the email address of a user, who gets those they subscribe to.")
+    ] = "",
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,

@@ -29,7 +29,7 @@ class _Body(BaseModel):
 
 
 class GiveTo(_Body):
-    """The email address of the user who gets the topics."""
+    """The email address of the user who gets the topics, as far as they subscribe to them; the others are kept."""
 
     give_to: str = Field(max_length=254)
 

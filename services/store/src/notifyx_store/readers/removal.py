@@ -29,6 +29,9 @@ SELECT name FROM topics WHERE kind = 'topic' AND resource IS NULL
     AND (creators && $1::text[] OR publishers && $1::text[] OR readers && $1::text[])
 ORDER BY name LIMIT $2
 """
+_FOLLOWED = """
+SELECT t.name FROM subscriptions s JOIN topics t ON t.id = s.topic_id WHERE s.user_id = $1 AND t.name = ANY($2::text[])
+"""
 _UNCREATED = "UPDATE topics SET created_by = NULL WHERE created_by = $1"
 _INBOX = "SELECT name FROM topics WHERE name = $1 AND kind = 'inbox'"
 _SUBSCRIPTIONS = "SELECT id, topic_id FROM subscriptions WHERE user_id = $1 ORDER BY topic_id, id LIMIT $2"
@@ -62,12 +65,13 @@ SELECT count(*) FROM gone
 async def remove_piece(context: StoreContext, user: str, wanted: RemoveUser) -> RemovedPiece:
     """Remove the next piece of what is left of ``user``."""
     grants = [user, *([wanted.email.lower()] if wanted.email else [])]
-    leaver = Leaver(frozenset(grants), wanted.topics, wanted.give_to)
     async with context.pool.acquire() as connection:
         for table in _ADDRESS:
             await connection.execute(f"DELETE FROM {table} WHERE user_id = $1", user)  # noqa: S608 - our own names
         topics = [row["name"] for row in await connection.fetch(_TOPICS, grants, TOPICS)]
+        followed = {row["name"] for row in await connection.fetch(_FOLLOWED, wanted.give_to, topics)}
         inbox = await connection.fetchval(_INBOX, inbox_topic(user))
+    leaver = Leaver(frozenset(grants), wanted.topics, wanted.give_to, followed)
     for name in topics:
         if await settle_topic(name, leaver.settle, context.clock):
             reason = "its creator deleted the account"

@@ -59,7 +59,7 @@ export default function DeleteAccount({ onClose }: { onClose: () => void }) {
               <Radio
                 value="give"
                 label="Give them to somebody"
-                description="Who has an account with a verified address"
+                description="With an account and a verified address. They get those to which they subscribe; only administrators can change the others"
               />
             </Stack>
           </Radio.Group>

@@ -201,7 +201,8 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Needs the password again. At once all sessions, API keys and webhooks end; subscriptions, inbox "
         "and emails are removed within seconds, and the author of what one published in topics that stay within "
         "minutes. `topics` says what becomes of the topics that one manages alone: `delete`, `keep` (only "
-        "administrators manage them), or `give_to` with the email address of a user who has verified it. The last "
+        "administrators manage them), or `give_to` with the email address of a user who has verified it: they get "
+        "those to which they subscribe, the others are kept; what one is given does not count in `maxTopics`. The last "
         "administrator, and the one of the deployment's settings, get 409.",
     ),
     Operation(
