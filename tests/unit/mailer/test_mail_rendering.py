@@ -410,6 +410,8 @@ def test_a_link_mail_needs_its_link() -> None:
     )
     assert "https://n.test/v?token=1" in rendered.text
     assert 'href="https://n.test/v?token=1"' in rendered.html
+    for part in (rendered.text, rendered.html):
+        assert "set a new password: then only you can sign in to this account." in part
     assert "Bo" not in rendered.text + rendered.html, "an unverified user wrote it"
     for wrong in ({}, {"link": ""}, {"link": "javascript:alert(1)"}, {"link": "https://x y"}):
         with pytest.raises(MailRejected):

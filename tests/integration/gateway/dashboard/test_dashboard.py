@@ -58,6 +58,8 @@ async def test_it_names_every_node_and_says_that_all_is_well(stack: Stack) -> No
     text = await until(stack, lambda text: headline(text) == "All is well" if text else False, "all is well")
     for name in ("auth-1", "store-1", "mailer-1", stack.gateway.instance):
         assert name in text
+    assert figure(text, "Delivery time") == figure(text, "From cache") == "not known yet"
+    assert "- ms" not in text
     whole = await page(stack)
     assert "<title>All is well · Notifyx</title>" in whole
     assert 'src="/dashboard/dashboard.js"' in whole
