@@ -198,7 +198,14 @@ async def test_github_signs_and_a_copy_under_another_id_is_a_replay(stack: Stack
                    "Content-Type": "application/json"}  # fmt: skip
         return await stack.call("POST", path, data=body, headers=headers)
 
+    async def used() -> bool:
+        (listed,) = (await stack.ok("GET", "/topics/t/hooks", await stack.person("ada")))["items"]
+        return listed["last_used_at"] is not None
+
+    assert (await send(body, "another secret")).status == 401
+    assert not await used(), "a signature that is forged is no use"
     assert (await send(body, secret)).status == 200
+    assert await used()
     assert (await send(body, secret, delivery="2", event="push")).data["items"][0]["replayed"] is True
     for reply in (await send(body, "another secret"), await send(body + b" ", secret)):
         assert (reply.status, reply.code) == (401, "invalid_signature")

@@ -185,6 +185,11 @@ def _add_hooks(app: Quart, auth: Auth) -> None:
     async def open_hook(wanted: hooks.OpenHook) -> hooks.OpenedHook:
         return await auth.open_hook(wanted)
 
+    @handle(app, hooks.USED_HOOK)
+    async def used(hook: hooks.HookPath) -> None:
+        async with auth.database.guard():
+            await auth.hooks.record_signed_use(hook.hook_id, auth.clock.now())
+
 
 def _add_stream_tickets(app: Quart, auth: Auth) -> None:
     @handle(app, tickets.CREATE_STREAM_TICKET, headers=_NO_STORE)

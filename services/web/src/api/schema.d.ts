@@ -1465,7 +1465,7 @@ export interface components {
          * Hook
          * @description The secret of a webhook, without the secret itself. ``signed``: the sender may sign in place of showing it.
          *
-         *     ``last_used_at`` is when it was last shown; signatures are not recorded.
+         *     ``last_used_at`` is when it was last shown, or signed with.
          */
         Hook: {
             /** Id */

@@ -125,9 +125,14 @@ class Hooks:
         if given.secret is not None:
             await record_use(row, now)
             return OpenedHook(principal=_principal_of(row), topic=row.topic, kind=row.kind)
-        # Nothing is proved yet: this use is not recorded.
+        # Nothing is proved yet: the gateway reports the use once it has verified the signature.
         signing = self._cipher.decrypt(row.id, bytes(row.signing or b""))
         return OpenedHook(principal=_principal_of(row), topic=row.topic, kind=row.kind, signing_secret=signing)
+
+    async def record_signed_use(self, hook_id: str, now: datetime) -> None:
+        """Record that a signature of this webhook was verified; one that is deleted meanwhile is ignored."""
+        if (row := await Hook.filter(id=hook_id).first()) is not None:
+            await record_use(row, now)
 
 
 def to_response(row: Hook) -> HookView:

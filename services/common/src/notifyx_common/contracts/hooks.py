@@ -57,7 +57,7 @@ class HookPath:
 class Hook(BaseModel):
     """The secret of a webhook, without the secret itself. ``signed``: the sender may sign in place of showing it.
 
-    ``last_used_at`` is when it was last shown; signatures are not recorded.
+    ``last_used_at`` is when it was last shown, or signed with.
     """
 
     id: str
@@ -108,3 +108,8 @@ DELETE_HOOK: Call[HookPath, None] = Call(
 )
 OPEN_HOOK = Call("POST", f"{V1}/hooks:open", OpenHook, OpenedHook, idempotent=True)
 """Raises 401 for a secret or an id that is not valid."""
+
+USED_HOOK: Call[HookPath, None] = Call(
+    "POST", f"{V1}/hooks/{{hook_id}}/used", HookPath, type(None), status=204, idempotent=True
+)
+"""A signature of this webhook was verified; unknown ids are ignored."""

@@ -137,6 +137,10 @@ class Auth:
         wanted = hooks.OpenHook(hook_id=hook_id, secret=None if secret is None else SecretStr(secret))
         return await self._client.send(hooks.OPEN_HOOK, wanted)
 
+    async def used_hook(self, hook_id: str) -> None:
+        """Report that a signature of this webhook was verified."""
+        await self._client.send(hooks.USED_HOOK, hooks.HookPath(hook_id))
+
     async def create_stream_ticket(self, verified: VerifiedToken, topic: str) -> tickets.StreamTicket:
         """Create a ticket that opens one stream of ``topic`` for the caller."""
         principal = verified.principal

@@ -11,17 +11,21 @@ import re
 from notifyx_common.caching.cache import MemoryTier
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.hooks import OpenedHook
-from notifyx_common.errors import Unauthenticated
+from notifyx_common.errors import NotifyxError, Unauthenticated
+from notifyx_common.logs import get_logger
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_state import Affects
+
+log = get_logger(__name__)
 
 SECRET = re.compile(r"nfh_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 HOOK_ID = re.compile(r"[0-9a-f]{16}")
 
 OPENED_TTL = 30.0
 REJECTED_TTL = 5.0
+USED_TTL = 60.0
 MAX_CACHED = 10_000
-"""How long, in seconds, and for how many webhooks a result is cached."""
+"""How long, in seconds, and for how many webhooks a result, or that a use was reported, is cached."""
 
 
 class InvalidHook(Unauthenticated):
@@ -44,6 +48,7 @@ class HookSecrets:
         self._auth = auth
         self._clock = clock
         self._cached: MemoryTier[OpenedHook | None] = MemoryTier(MAX_CACHED)
+        self._used: MemoryTier[bool] = MemoryTier(MAX_CACHED)
         self._calls: set[_Call] = set()
 
     async def by_secret(self, credential: str) -> OpenedHook:
@@ -58,6 +63,20 @@ class HookSecrets:
         if HOOK_ID.fullmatch(hook_id) is None:
             raise InvalidHook("The address of this webhook is malformed.")
         return await self._open(hook_id, None)
+
+    async def record_use(self, hook_id: str) -> None:
+        """Report to auth that a signature was verified, at most once in :data:`USED_TTL`.
+
+        A webhook does not fail because auth cannot record its use: the next one after that time reports it.
+        """
+        now = self._clock.monotonic()
+        if self._used.get(hook_id, now) is not None:
+            return
+        self._used.set(hook_id, True, now + USED_TTL)
+        try:
+            await self._auth.used_hook(hook_id)
+        except NotifyxError as error:
+            log.warning("hook_use_not_recorded", hook=hook_id, error=error.code)
 
     def forget(self, affects: Affects) -> None:
         """Verify anew what auth has said something about: a secret that ended, or an account."""

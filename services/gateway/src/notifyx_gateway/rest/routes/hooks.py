@@ -70,6 +70,7 @@ class HookCallers:
         principal = _checked(opened, name, kind)
         now = self._clock.now().timestamp()
         verify(kind.signature, headers, await read_bytes(), opened.signing_secret or "", now)
+        await self._secrets.record_use(shown)
         return HookCaller(principal, signed=True)
 
 
