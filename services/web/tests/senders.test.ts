@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { KINDS, labelOf, linesFor } from "@/features/topics/senders";
+import { publishLine, topicToTry } from "@/features/account/keys";
+import { KINDS, labelOf, valuesFor } from "@/features/topics/senders";
 
 const made = (kind: string) => ({
   kind,
@@ -12,17 +13,30 @@ const made = (kind: string) => ({
 describe("the lines to copy", () => {
   it("show each sender where to send to and with what", () => {
     const base = "https://n.example/api/v1/topics/t/hooks";
-    expect(linesFor(made("alertmanager"))).toContain(`url: ${base}/alertmanager\n`);
-    expect(linesFor(made("alertmanager"))).toContain("credentials: nfh_1_s");
-    expect(linesFor(made("gitlab"))).toBe(
-      `URL: ${base}/gitlab\nSecret token: nfh_1_s\nURL where GitLab signs: ${base}/gitlab/1`,
-    );
-    expect(linesFor(made("github"))).toBe(`Payload URL: ${base}/github/1\nSecret: whsec_x`);
-    expect(linesFor(made("apprise"))).toBe("jsons://n.example/api/v1/topics/t/hooks/apprise/nfh_1_s");
-    for (const { kind } of KINDS) expect(linesFor(made(kind))).toMatch(/nfh_1_s|whsec_x/);
+    const lines = (kind: string) => valuesFor(made(kind)).map(({ label, value }) => `${label}: ${value}`);
+    expect(lines("alertmanager")).toHaveLength(1);
+    expect(lines("alertmanager")[0]).toContain(`url: ${base}/alertmanager\n`);
+    expect(lines("alertmanager")[0]).toContain("credentials: nfh_1_s");
+    expect(lines("gitlab")).toEqual([
+      `URL: ${base}/gitlab`,
+      "Secret token: nfh_1_s",
+      `URL where GitLab signs: ${base}/gitlab/1`,
+    ]);
+    expect(lines("github")).toEqual([`Payload URL: ${base}/github/1`, "Secret: whsec_x"]);
+    expect(lines("apprise")).toEqual([": jsons://n.example/api/v1/topics/t/hooks/apprise/nfh_1_s"]);
+    for (const { kind } of KINDS) expect(lines(kind).join()).toMatch(/nfh_1_s|whsec_x/);
   });
 
   it("are named for people, also where the server knows a kind more", () => {
     expect(["github", "standard", "other"].map(labelOf)).toEqual(["GitHub", "Standard Webhooks", "other"]);
+  });
+});
+
+describe("a key that may publish", () => {
+  it("comes with a line that publishes to its topic, or to one that is filled in", () => {
+    expect([["shop.*", "a.b"], ["shop.*"], []].map(topicToTry)).toEqual(["a.b", "shop.TOPIC", "TOPIC"]);
+    expect(publishLine("https://n.example", "nfk_1", "a.b")).toBe(
+      'curl -H "Authorization: Bearer nfk_1" -d "Hello" https://n.example/api/v1/topics/a.b/notifications',
+    );
   });
 });

@@ -89,6 +89,9 @@ async def test_api_keys_are_made_and_deleted(shell: Shell) -> None:
     written = (await shell.run("api-keys", "create", "everything")).out
     key = written.split()[written.split().index("key") + 1]
     assert f"curl -H 'Authorization: Bearer {key}'" in written
+    assert "/api/v1/topics/TOPIC/notifications" in written
+    reader = (await shell.run("api-keys", "create", "reader", "--topic", "cli.a", "--scope", "read")).out
+    assert "/notifications" not in reader
     assert (await shell.json("status", NOTIFYX_API_KEY=key))["user"]["email"]
     listed = (await shell.run("api-keys", "list")).out
     assert all(text in listed for text in (made["id"], "all", "never"))

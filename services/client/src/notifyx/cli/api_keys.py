@@ -71,6 +71,12 @@ def create(
         writer.text(f"id   {created.id}")
         writer.text(f"key  {created.key}")
         writer.text(f"try  curl -H 'Authorization: Bearer {created.key}' {base}/api/v1/me")
+        if "publish" in created.scopes:
+            name_to_try = _topic_to_try(created.topics)
+            address = f"{base}/api/v1/topics/{name_to_try}/notifications"
+            writer.text(f"pub  curl -H 'Authorization: Bearer {created.key}' -d Hello {address}")
+            if "TOPIC" in name_to_try:
+                writer.text("Write the name of a topic in place of TOPIC.")
         writer.text("The key is shown once. Programs find it in $NOTIFYX_API_KEY.")
 
     run(output, work)
@@ -86,6 +92,12 @@ def delete(key: str, url: Url = DEFAULT_URL, output: Output = Format.text) -> No
         writer.result({"id": key, "result": "deleted"}, f"The API key {key} is deleted.")
 
     run(output, work)
+
+
+def _topic_to_try(topics: list[str]) -> str:
+    """Return the topic to publish to: a name that the key has, else one to fill in where it says TOPIC."""
+    name = next((topic for topic in topics if "*" not in topic), None)
+    return name or (topics[0].replace("*", "TOPIC") if topics else "TOPIC")
 
 
 def _row(key: KeyInfo) -> tuple[str, ...]:

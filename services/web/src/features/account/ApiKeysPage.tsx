@@ -15,6 +15,7 @@ import classes from "@/features/topics/TopicSettings.module.css";
 import { fullTime, when } from "@/model/text";
 import { AccountPart } from "./AccountPart";
 import { Confirm } from "./Confirm";
+import { publishLine, topicToTry } from "./keys";
 
 const CreateKey = offlinePart(() => import("./CreateKey"));
 
@@ -45,6 +46,7 @@ export default function ApiKeysPage() {
               lines={`curl -H "Authorization: Bearer ${created.key}" ${location.origin}/api/v1/me`}
               what=" the command"
             />
+            {created.scopes.includes("publish") && <Publish created={created} />}
           </>
         )}
         {keys.error !== null && (
@@ -78,6 +80,18 @@ export default function ApiKeysPage() {
         </Suspense>
       )}
     </AccountPart>
+  );
+}
+
+function Publish({ created }: { created: CreatedApiKey }) {
+  const topic = topicToTry(created.topics);
+  const fill = topic.includes("TOPIC") ? ", with a topic's name in place of TOPIC" : "";
+  return (
+    <Once
+      title={`Publish with it${fill}`}
+      lines={publishLine(location.origin, created.key, topic)}
+      what=" the line that publishes"
+    />
   );
 }
 

@@ -50,6 +50,11 @@ function Form({ signingUp, confirming }: { signingUp: boolean; confirming: boole
         <Title order={1} size="h3">
           {signingUp ? "Create your account" : "Sign in"}
         </Title>
+        {!signingUp && (
+          <Text size="sm" c="dimmed">
+            Notifyx brings you what programs and people publish, live here and by email.
+          </Text>
+        )}
         {ended !== "" && error === null && <Alert color="gray">{ended}</Alert>}
         {confirming && error === null && (
           <Alert color="gray">Sign in as before to confirm the new address of your account.</Alert>

@@ -14,6 +14,16 @@ export const LIFETIMES = [
   { value: "", label: "never" },
 ];
 
+/** The topic that a key for these is tried on: a name, else one to fill in where it says TOPIC. */
+export function topicToTry(topics: readonly string[]): string {
+  return topics.find((topic) => !topic.includes("*")) ?? topics[0]?.replaceAll("*", "TOPIC") ?? "TOPIC";
+}
+
+/** A line for a terminal that publishes. */
+export function publishLine(origin: string, key: string, topic: string): string {
+  return `curl -H "Authorization: Bearer ${key}" -d "Hello" ${origin}/api/v1/topics/${topic}/notifications`;
+}
+
 /** What is wrong with a topic's name or pattern, in a sentence. */
 export function patternProblem(pattern: string): string {
   if (/^[a-z0-9._*-]{1,128}$/.test(pattern)) return "";

@@ -1,20 +1,23 @@
 import { Alert, Button, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
+import { Link } from "wouter";
 import { data } from "@/api/client";
 import { sentence } from "@/api/errors";
-import type { Hook, HookSecret } from "@/api/types";
-import { Once } from "@/components/Once";
+import type { Hook } from "@/api/types";
+import { OnceEach } from "@/components/Once";
 import { useNow } from "@/components/useNow";
 import { useServices } from "@/context/services";
+import { publishLine } from "@/features/account/keys";
 import { when } from "@/model/text";
-import { bringsSecret, KINDS, type Kind, labelOf, linesFor } from "./senders";
+import { bringsSecret, CURL, KINDS, type Kind, labelOf, valuesFor } from "./senders";
 import classes from "./TopicSettings.module.css";
 
 /** Secrets with which other software sends to this topic, and the lines to copy into it. */
 export default function SendHere({ name }: { name: string }) {
   const { api } = useServices();
   const client = useQueryClient();
+  const [chosen, setChosen] = useState<Kind | typeof CURL.kind | null>(null);
   const [theirs, setTheirs] = useState("");
   const queryKey = ["hooks", name];
   const refresh = () => client.invalidateQueries({ queryKey });
@@ -45,36 +48,60 @@ export default function SendHere({ name }: { name: string }) {
   return (
     <section className={classes.section}>
       <h2>Send here</h2>
-      <p className={classes.hint}>
-        Choose what shall send to this topic. You get the lines to copy into it, with a secret of its own.
-      </p>
+      <p className={classes.hint}>Choose what shall send to this topic.</p>
       <div className={classes.kinds}>
-        {KINDS.map(({ kind, label }) => (
+        {[...KINDS, CURL].map(({ kind, label }) => (
           <Button
             key={kind}
             size="xs"
-            variant="default"
+            variant={chosen === kind ? "light" : "default"}
+            aria-pressed={chosen === kind}
             disabled={create.isPending}
-            onClick={() => create.mutate(kind)}
+            onClick={() => {
+              create.reset();
+              setTheirs("");
+              setChosen(kind);
+            }}
           >
             {label}
           </Button>
         ))}
       </div>
-      <TextInput
-        label="Their signing secret"
-        description="Only where Standard Webhooks or GitLab gave you one"
-        placeholder="whsec_…"
-        autoComplete="off"
-        value={theirs}
-        onChange={(event) => setTheirs(event.currentTarget.value)}
-      />
+      {chosen === CURL.kind && <Curl name={name} />}
+      {chosen !== null && chosen !== CURL.kind && create.data === undefined && (
+        <>
+          <p className={classes.hint}>
+            This makes an address with a secret for {labelOf(chosen)}. Whoever has it can publish to {name} in your
+            name, until you revoke it.
+          </p>
+          {bringsSecret(chosen) && (
+            <TextInput
+              label="Their signing secret"
+              description={`Only where ${labelOf(chosen)} gave you one`}
+              placeholder="whsec_…"
+              autoComplete="off"
+              value={theirs}
+              onChange={(event) => setTheirs(event.currentTarget.value)}
+            />
+          )}
+          <div>
+            <Button size="xs" loading={create.isPending} onClick={() => create.mutate(chosen)}>
+              Make the address
+            </Button>
+          </div>
+        </>
+      )}
       {failed !== null && (
         <Alert color="red" role="alert">
           {sentence(failed)}
         </Alert>
       )}
-      {create.data !== undefined && <Lines created={create.data} />}
+      {create.data !== undefined && (
+        <OnceEach
+          title={`${labelOf(create.data.kind)}: copy this now, it is shown once.`}
+          values={valuesFor(create.data)}
+        />
+      )}
       <ul className={classes.people} aria-label="Secrets">
         {hooks.data?.items.map((hook) => (
           <Made key={hook.id} hook={hook} revoking={revoke.isPending} onRevoke={() => revoke.mutate(hook.id)} />
@@ -84,8 +111,17 @@ export default function SendHere({ name }: { name: string }) {
   );
 }
 
-function Lines({ created }: { created: HookSecret }) {
-  return <Once title={`${labelOf(created.kind)}: copy this now, it is shown once.`} lines={linesFor(created)} />;
+/** A script needs no address of its own: it sends with an API key. */
+function Curl({ name }: { name: string }) {
+  return (
+    <>
+      <p className={classes.hint}>
+        Scripts send with an API key that may publish here. <Link href="/account/keys">Make one under API keys</Link>,
+        and put it in place of KEY:
+      </p>
+      <pre className={classes.line}>{publishLine(location.origin, "KEY", name)}</pre>
+    </>
+  );
 }
 
 interface MadeProps {
@@ -123,8 +159,6 @@ function Made({ hook, revoking, onRevoke }: MadeProps) {
   );
 }
 
-/** Signed webhooks prove nothing to who keeps their secret, so their uses are not known. */
-function usage({ signed, last_used_at }: Hook, now: number): string {
-  if (last_used_at !== null) return `, used ${when(last_used_at, now)}`;
-  return signed ? "" : ", not used yet";
+function usage({ last_used_at }: Hook, now: number): string {
+  return last_used_at === null ? ", not used yet" : `, used ${when(last_used_at, now)}`;
 }

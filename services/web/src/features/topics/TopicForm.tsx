@@ -88,7 +88,7 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
             />
             <NumberInput
               label="Keep at most"
-              suffix=" notifications"
+              suffix={fields.keepCount === 1 ? " notification" : " notifications"}
               min={BOUNDS.keepCount[0]}
               max={BOUNDS.keepCount[1]}
               allowDecimal={false}

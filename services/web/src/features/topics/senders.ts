@@ -1,5 +1,6 @@
 /** What to enter at each kind of sender. Pure. */
 import type { HookSecret } from "@/api/types";
+import type { Labelled } from "@/components/Once";
 
 export const KINDS = [
   { kind: "alertmanager", label: "Alertmanager" },
@@ -9,6 +10,9 @@ export const KINDS = [
   { kind: "standard", label: "Standard Webhooks" },
   { kind: "apprise", label: "Apprise" },
 ] as const;
+
+/** What needs no secret of its own. */
+export const CURL = { kind: "curl", label: "curl" } as const;
 
 export type Kind = (typeof KINDS)[number]["kind"];
 
@@ -24,27 +28,43 @@ export function bringsSecret(kind: Kind): boolean {
   return kind === "standard" || kind === "gitlab";
 }
 
-/** The exact lines to copy for a secret that was just created. */
-export function linesFor({ kind, secret, url, signed_url, signing_secret }: Created): string {
+/** What to copy for a secret that was just created, each under the name of the field where it goes. */
+export function valuesFor({ kind, secret, url, signed_url, signing_secret }: Created): readonly Labelled[] {
   const plain = url.slice(0, -secret.length - 1);
   switch (kind) {
     case "alertmanager":
-      return [
-        "webhook_configs:",
-        `  - url: ${plain}`,
-        "    http_config:",
-        "      authorization:",
-        `        credentials: ${secret}`,
-      ].join("\n");
+      return whole(
+        [
+          "webhook_configs:",
+          `  - url: ${plain}`,
+          "    http_config:",
+          "      authorization:",
+          `        credentials: ${secret}`,
+        ].join("\n"),
+      );
     case "gitlab":
-      return [`URL: ${plain}`, `Secret token: ${secret}`, `URL where GitLab signs: ${signed_url}`].join("\n");
+      return [
+        { label: "URL", value: plain },
+        { label: "Secret token", value: secret },
+        { label: "URL where GitLab signs", value: signed_url ?? "" },
+      ];
     case "github":
-      return [`Payload URL: ${signed_url}`, `Secret: ${signing_secret}`].join("\n");
+      return [
+        { label: "Payload URL", value: signed_url ?? "" },
+        { label: "Secret", value: signing_secret ?? "" },
+      ];
     case "standard":
-      return [`URL: ${signed_url}`, `Secret: ${signing_secret}`].join("\n");
+      return [
+        { label: "URL", value: signed_url ?? "" },
+        { label: "Secret", value: signing_secret ?? "" },
+      ];
     case "apprise":
-      return url.replace(/^http/, "json");
+      return whole(url.replace(/^http/, "json"));
     default:
-      return `URL: ${url}`;
+      return [{ label: "URL", value: url }];
   }
+}
+
+function whole(value: string): readonly Labelled[] {
+  return [{ label: "", value }];
 }
