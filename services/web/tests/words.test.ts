@@ -14,6 +14,7 @@ import {
   unitOf,
 } from "@/features/topics/fields";
 import { alertOf, QUIET, wanted } from "@/model/alerts";
+import { rowsOf } from "@/model/dataRows";
 import { headline, missed, plain, plural, summary, when } from "@/model/text";
 import { note } from "./notifications";
 
@@ -24,6 +25,24 @@ describe("a notification in one line", () => {
     expect(summary(note("t", 1, { title: "", body: "## **Disk** full\nmore" }))).toBe("more");
     expect(headline(note("t", 1, { title: "", data: { a: 1, b: 2 } }))).toBe("Data: a, b");
     expect(plain("see [the runbook](https://x.y) and `kubectl`")).toBe("see the runbook and kubectl");
+  });
+
+  it("reads the rows of a table, not its lines", () => {
+    const table = "| job | state |\n|-|:-:|\n| build | **red** |\n\nSee a | b";
+    expect(plain(table)).toBe("job, state build, red See a | b");
+    expect(headline(note("t", 1, { title: "", body: table }))).toBe("job, state");
+    expect(summary(note("t", 1, { title: "", body: table }))).toBe("build, red See a | b");
+    expect(plain("a | b\n- | -\n1 | 2")).toBe("a, b 1, 2");
+  });
+
+  it("shows nested data by its paths, as emails do", () => {
+    const rows = rowsOf({ a: 1, deep: { x: { y: 2, z: { w: 3 } }, none: {} } });
+    expect(rows.map(({ path, value }) => `${path.join(".")}=${JSON.stringify(value)}`)).toEqual([
+      "a=1",
+      "deep.x.y=2",
+      'deep.x.z={"w":3}',
+      "deep.none={}",
+    ]);
   });
 
   it("tells times as people do", () => {

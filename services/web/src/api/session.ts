@@ -12,8 +12,11 @@ import { Observable } from "./observable";
 const KEY = "notifyx.refresh_token";
 const USER = "notifyx.user";
 const HELD = "notifyx.access_token";
+const ENDED = "notifyx.ended";
 const CHANNEL = "notifyx.session";
 const LOCK = "session";
+
+const SESSION_ENDED = "Your session has ended; sign in again.";
 
 /** How long a new window waits for another one to share its access token. */
 const SHARED_WITHIN_MS = 150;
@@ -45,7 +48,7 @@ export class Session {
   readonly accessToken = new Observable<string>("");
 
   /** Why the last session ended, when it did so by itself. */
-  readonly ended = new Observable<string>("");
+  readonly ended = new Observable<string>(endedBefore());
 
   #expiresAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -60,8 +63,9 @@ export class Session {
     this.#adopt(held());
     window.addEventListener("storage", (event) => {
       if (event.key !== KEY) return;
-      if (event.newValue === null) this.#forget("");
-      else if (this.state.get() === "signed-out") this.state.set("unknown");
+      const signedOut = this.state.get() === "signed-out";
+      if (event.newValue !== null && signedOut) this.state.set("unknown");
+      if (event.newValue === null && !signedOut) this.#forget(SESSION_ENDED);
     });
   }
 
@@ -130,7 +134,7 @@ export class Session {
       this.#take(await exchange({ grant_type: "refresh_token", refresh_token: token }));
     } catch (error) {
       if (error instanceof ApiError && !error.passes) {
-        this.#forget("Your session has ended; sign in again.");
+        this.#forget(SESSION_ENDED);
         throw over();
       }
       throw error;
@@ -149,6 +153,7 @@ export class Session {
   #adopt(access: Access | undefined): void {
     if (access === undefined || access.expiresAt <= this.#expiresAt || localStorage.getItem(KEY) === null) return;
     sessionStorage.setItem(HELD, JSON.stringify(access));
+    sessionStorage.removeItem(ENDED);
     const before = this.accessToken.get();
     if (before !== "" && subject(before) !== subject(access.token)) {
       // Somebody else signed in in another window: nothing of the first one may stay in this one.
@@ -176,11 +181,19 @@ export class Session {
     clearTimeout(this.#timer);
     localStorage.removeItem(KEY);
     sessionStorage.removeItem(HELD);
+    if (why === "") sessionStorage.removeItem(ENDED);
+    else sessionStorage.setItem(ENDED, why);
     this.#expiresAt = 0;
     this.accessToken.set("");
     this.ended.set(why);
     this.state.set("signed-out");
   }
+}
+
+/** Why the session of this window ended, where a reload came after that, or while another window ended it. */
+function endedBefore(): string {
+  if (localStorage.getItem(KEY) !== null) return "";
+  return sessionStorage.getItem(ENDED) ?? (sessionStorage.getItem(HELD) === null ? "" : SESSION_ENDED);
 }
 
 /** The access token this window had before it was reloaded, while it is good. */

@@ -1,21 +1,22 @@
 import classes from "./DataTable.module.css";
 
-type Data = Readonly<Record<string, unknown>>;
-
-/** Objects within objects are shown as tables down to here, and as JSON below. */
-const DEEPEST = 2;
+interface Row {
+  /** The names that lead to the value. */
+  readonly path: readonly string[];
+  readonly value: unknown;
+}
 
 /** Structured data to be read: names beside values; what is nested deep, or a list of things, as JSON. */
-export function DataTable({ data, depth = 0 }: { data: Data; depth?: number }) {
+export function DataTable({ rows }: { rows: readonly Row[] }) {
   return (
     <dl className={classes.list}>
-      {Object.entries(data).map(([name, value]) => (
-        <div key={name} className={classes.row}>
+      {rows.map(({ path, value }) => (
+        <div key={JSON.stringify(path)} className={classes.row}>
           <dt>
-            <bdi>{name}</bdi>
+            <bdi>{path.join(".")}</bdi>
           </dt>
           <dd>
-            <Value value={value} depth={depth} />
+            <Value value={value} />
           </dd>
         </div>
       ))}
@@ -23,7 +24,7 @@ export function DataTable({ data, depth = 0 }: { data: Data; depth?: number }) {
   );
 }
 
-function Value({ value, depth }: { value: unknown; depth: number }) {
+function Value({ value }: { value: unknown }) {
   if (value === null || value === "")
     return <span className={classes.nothing}>{value === null ? "null" : "empty"}</span>;
   if (typeof value === "string")
@@ -33,11 +34,7 @@ function Value({ value, depth }: { value: unknown; depth: number }) {
       </span>
     );
   if (typeof value !== "object") return <code>{String(value)}</code>;
-  if (Array.isArray(value)) {
-    if (value.length > 0 && value.every((one) => typeof one !== "object"))
-      return <span dir="auto">{value.join(", ")}</span>;
-  } else if (depth < DEEPEST && Object.keys(value).length > 0) {
-    return <DataTable data={value as Data} depth={depth + 1} />;
-  }
+  if (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one !== "object"))
+    return <span dir="auto">{value.join(", ")}</span>;
   return <pre className={classes.json}>{JSON.stringify(value, null, 2)}</pre>;
 }

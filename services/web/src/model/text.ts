@@ -55,18 +55,45 @@ const SKIMMED_CHARS = 1_000;
  * No pattern may try the same characters in many ways: a publisher chooses them.
  */
 export function plain(markdown: string): string {
+  return unmarked(skimmed(markdown)).replace(/\s+/g, " ").trim();
+}
+
+function unmarked(markdown: string): string {
   return markdown
-    .trimStart()
-    .slice(0, SKIMMED_CHARS)
     .replace(/!?\[([^\][]*)\]\([^)]*\)/g, "$1")
     .replace(/^[ \t]*(#{1,6}|[-*+]|\d{1,9}\.|>)[ \t]+/gm, "")
-    .replace(/[*_`~]{1,3}([^*_`~\n]+)[*_`~]{1,3}/g, "$1")
-    .replace(/\s+/g, " ")
-    .trim();
+    .replace(/[*_`~]{1,3}([^*_`~\n]+)[*_`~]{1,3}/g, "$1");
+}
+
+/** What is skimmed, with the rows of tables as lists of their cells. */
+function skimmed(markdown: string): string {
+  const lines = markdown.trimStart().slice(0, SKIMMED_CHARS).split("\n");
+  let inTable = false;
+  const shown: string[] = [];
+  for (const [at, line] of lines.entries()) {
+    const ruled = isRule(line);
+    inTable = ruled || (inTable && line.trim() !== "");
+    if (!ruled)
+      shown.push(inTable || line.trimStart().startsWith("|") || isRule(lines[at + 1] ?? "") ? cells(line) : line);
+  }
+  return shown.join("\n");
+}
+
+/** Whether this is the line between the head of a table and its rows. */
+function isRule(line: string): boolean {
+  return line.includes("|") && line.includes("-") && /^[\s|:-]+$/.test(line);
+}
+
+function cells(line: string): string {
+  return line
+    .split("|")
+    .map((cell) => cell.trim())
+    .filter((cell) => cell !== "")
+    .join(", ");
 }
 
 function firstLine(markdown: string): string {
-  return plain(markdown.trimStart().slice(0, SKIMMED_CHARS).split("\n", 1)[0] ?? "").slice(0, 160);
+  return plain(skimmed(markdown).trimStart().split("\n", 1)[0] ?? "").slice(0, 160);
 }
 
 export function publisherName(item: Pick<Notification, "publisher">): string {

@@ -6,6 +6,7 @@ import type { Notification, Priority } from "@/api/types";
 import { DataTable } from "@/components/DataTable";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
+import { rowsOf } from "@/model/dataRows";
 import { notificationPath, threadPath } from "@/model/paths";
 import { fullTime, headline, publisherName, summary, when } from "@/model/text";
 import classes from "./NotificationRow.module.css";
@@ -37,6 +38,8 @@ export const NotificationRow = memo(function NotificationRow(props: Props) {
   const { item, unread, expanded, now, topicName, onToggle, onAcknowledge, onMarkUnread } = props;
   const head = headline(item);
   const rest = summary(item);
+  // Without a title it is the beginning of the body, which is read below.
+  const repeated = expanded && item.title === "" && item.body !== "";
   const priority = PRIORITIES[item.priority];
   return (
     <div className={classes.row} data-unread={unread || undefined} data-priority={item.priority}>
@@ -46,7 +49,7 @@ export const NotificationRow = memo(function NotificationRow(props: Props) {
           <span className={classes.text}>
             <span className={classes.top}>
               {priority !== undefined && <span className={classes.priority}>{priority}</span>}
-              <span className={classes.head} dir="auto">
+              <span className={repeated ? classes.hidden : classes.head} dir="auto">
                 {head}
               </span>
               {unread && <span className={classes.hidden}>, unread</span>}
@@ -98,7 +101,7 @@ function Details({ item, mixed, onMarkUnread }: { item: Notification; mixed: boo
       )}
       {hasData && item.data !== null && (
         <section aria-label="Data" className={classes.data}>
-          <DataTable data={item.data} />
+          <DataTable rows={rowsOf(item.data)} />
         </section>
       )}
       <div className={classes.facts}>

@@ -5,6 +5,7 @@ import type { ThreadNotification } from "@/api/types";
 import { DataTable } from "@/components/DataTable";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
+import { rowsOf } from "@/model/dataRows";
 import type { Message } from "@/model/outbox";
 import { notificationPath } from "@/model/paths";
 import { fullTime, headline, publisherName, when } from "@/model/text";
@@ -101,7 +102,7 @@ function Content({ title, body, data }: Pick<ThreadNotification, "title" | "body
           </Suspense>
         </Fallible>
       )}
-      {hasData && data != null && <DataTable data={data} />}
+      {hasData && data != null && <DataTable rows={rowsOf(data)} />}
     </>
   );
 }
