@@ -40,8 +40,8 @@ export default function DeleteAccount({ onClose }: { onClose: () => void }) {
         <Stack gap="md">
           <Alert icon={<IconAlertTriangle />} color="red" title="This cannot be undone">
             The account of <span style={{ overflowWrap: "anywhere" }}>{user.email}</span> ends at once, everywhere.
-            Programs that use its API keys and webhooks are refused from then on. What you published in topics that remain
-            stays, and names you “Deleted user” within twenty minutes.
+            Programs that use its API keys and webhooks are refused from then on. What you published in topics that
+            remain stays, and names you “Deleted user” within twenty minutes.
           </Alert>
           {general && (
             <Alert color="red" role="alert">
