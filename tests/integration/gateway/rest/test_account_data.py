@@ -96,6 +96,18 @@ async def test_a_deletion_is_refused_in_words(stack: Stack) -> None:
     ):
         refused = await stack.call("DELETE", "/me", who, json={**body, **change})
         assert (refused.status, refused.code) == (status, code), refused.data
+    for topics in (
+        "burn",
+        None,
+        ["keep"],
+        7,
+        {"give_to": 3},
+        {"give_to": "b@example.com", "x": 1},
+        {"give_to": "b" * 255},
+    ):
+        (wrong,) = (await stack.call("DELETE", "/me", ada, json={**body, "topics": topics})).data["errors"]
+        assert wrong["field"] == "topics"
+        assert '"delete", "keep" or {"give_to"' in wrong["reason"]
     assert (await stack.call("GET", "/me", ada)).status == 200
     assert await departures(stack) == 0
 

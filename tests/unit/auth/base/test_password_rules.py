@@ -24,6 +24,9 @@ EMAIL = "ada.lovelace@example.org"
         "xx-ada.lovelace-xx",
         "my Notifyx login",
         "\uff50assword",
+        "\0" * 10,
+        "correct horse\tbattery",
+        "correct\x85horse battery",
     ],
 )
 def test_what_is_guessed_first_is_refused_in_a_sentence(password: str) -> None:

@@ -1,7 +1,8 @@
 """Which passwords nobody may choose: those that are guessed first. Pure.
 
 The rules are those of OWASP ASVS 2.1: no rule of composition, at least 8 characters (in the contract), none of the
-common ones, and none made of what everyone knows of the account.
+common ones, and none made of what everyone knows of the account. Nor has one control characters (RFC 8265 4.2): nobody
+types them, and programs cut text at them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def check(password: str, email: str, field: str = "password") -> None:
 
     ``field`` is the name that the password has in the request.
     """
+    if any(unicodedata.category(one) == "Cc" for one in password):
+        raise _weak(field, "A password holds no control characters, such as NUL or a tab. Choose another.")
     plain = unicodedata.normalize("NFKC", password).casefold()
     if plain in COMMON:
         raise _weak(field, "This password is one of the most common ones, which are guessed first. Choose another.")

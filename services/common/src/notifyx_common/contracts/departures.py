@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from notifyx_common.contracts.auth import Secret
 from notifyx_common.contracts.call import V1, Call
@@ -19,6 +19,8 @@ from notifyx_common.contracts.call import V1, Call
 TopicsFate = Literal["delete", "keep", "give"]
 """What becomes of the topics that the user alone manages: they are deleted, have no creator, or get another one."""
 
+
+MAX_EMAIL = 254
 
 LEASE_SECONDS = 60.0
 """How long nobody else works on a leased departure."""
@@ -31,14 +33,24 @@ class _Body(BaseModel):
 class GiveTo(_Body):
     """The email address of the user who gets the topics, as far as they subscribe to them; the others are kept."""
 
-    give_to: str = Field(max_length=254)
+    give_to: str = Field(max_length=MAX_EMAIL)
+
+
+def _fate(value: object) -> object:
+    """Return ``value`` if it is one of the kinds: else each kind would say why it is not."""
+    match value:
+        case "delete" | "keep" | GiveTo():
+            return value
+        case {"give_to": str(email), **other} if not other and len(email) <= MAX_EMAIL:
+            return value
+    raise ValueError('this is "delete", "keep" or {"give_to": "<email address>"}')
 
 
 class DeleteAccount(_Body):
     """``topics``: what becomes of the topics that the caller alone manages."""
 
     password: Secret = Field(max_length=256)
-    topics: Literal["delete", "keep"] | GiveTo
+    topics: Annotated[Literal["delete", "keep"] | GiveTo, BeforeValidator(_fate)]
 
 
 @dataclass(frozen=True)
