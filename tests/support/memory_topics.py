@@ -133,7 +133,7 @@ class MemoryTopic:
             back = {seq for seq in read & chosen if seq >= self.first_seqs.get(user, 0)}
             self.acked[user] = min([cursor, *(seq - 1 for seq in back)])
             self.exceptions[user] = {seq for seq in read - back if seq > self.acked[user]}
-            self.revisions[user] += 1
+            self.revisions[user] += bool(back)
         return self.position(user)
 
     def position(self, user: str) -> AckResult:

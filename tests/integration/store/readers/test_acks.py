@@ -10,7 +10,9 @@ import asyncpg
 import pytest
 
 from notifyx_common.principal import system_principal
+from notifyx_store.readers.unacks import FIND, KEPT
 from support.store import StoreClient, user
+from support.store_database import new_topic
 
 ANN, BOB, EVE = user("ann"), user("bob"), user("eve")
 SYSTEM = system_principal("test")
@@ -166,3 +168,17 @@ async def test_random_histories_balance(store: StoreClient, seed: int) -> None:
             assert (join["unread"], join["subscribed"]) == (len(expected), subscribed[person.id])
             assert join["acked_up_to"] == (min(expected) - 1 if expected else last) or not acked[person.id]
         assert (await store.ok("GET", "/ledger", SYSTEM))["balanced"]
+
+
+async def test_taking_back_costs_no_more_for_each_when_they_are_many(pool: asyncpg.Pool) -> None:
+    """What is wanted and what is kept are looked up: the planner, who knows nothing of new rows, is not to compare."""
+    topic = await new_topic(pool)
+    await topic.publish(300)
+    await topic.subscribe("ann", first_seq=1)
+    await topic.ack_up_to("ann", 300)
+    row = await pool.fetchval("SELECT id FROM subscriptions WHERE user_id = 'ann'")
+    asked = (row, topic.id, 1, 2**53 - 1, list(range(1, 200)), False)
+    for sql, values in ((FIND, asked), (KEPT, (0, *asked[1:], 300))):
+        plan = "\n".join(line[0] for line in await pool.fetch(f"EXPLAIN {sql}", *values))
+        assert "hashed SubPlan" in plan
+        assert "Anti Join" not in plan

@@ -5,11 +5,13 @@ unread again, and what stays acknowledged after it becomes single seqs, of which
 what was taken back as pending again. Email that was sent, or fenced because it was acknowledged, stays so; what has
 expired stays told.
 
-Each time the subscription's revision grows. An acknowledgement that names an earlier one was made before, on a device
-that did not know, and changes nothing (see ``readers/acks.py``).
+Where something was taken back, the subscription's revision grows. An acknowledgement that names an earlier one was made
+before, on a device that did not know, and changes nothing (see ``readers/acks.py``).
 """
 
 from __future__ import annotations
+
+from uuid import UUID
 
 import asyncpg
 
@@ -26,44 +28,42 @@ MAX_KEPT = 10_000
 
 _LOCK_ROW = "SELECT id FROM subscriptions WHERE topic_id = $1 AND user_id = $2 AND ended_at IS NULL FOR UPDATE"
 
-_TAKE_BACK = f"""
-WITH base AS (
-    SELECT s.id, s.topic_id, s.first_seq, s.acked_up_to AS before, {UNREAD} AS unread, {EXPIRED} AS expired
-    FROM subscriptions s JOIN topics t ON t.id = s.topic_id WHERE s.id = $1
-), wanted AS (
-    SELECT DISTINCT one.seq FROM unnest($2::bigint[]) AS one(seq)
-    UNION ALL
-    SELECT n.seq FROM base b JOIN notifications n ON n.topic_id = b.topic_id AND n.seq > $3 AND n.seq <= $4
-    WHERE NOT EXISTS (SELECT 1 FROM unnest($5::bigint[]) AS stays(seq) WHERE stays.seq = n.seq)
-), undone AS MATERIALIZED (
-    SELECT n.seq FROM base b CROSS JOIN wanted
-    JOIN notifications n ON n.topic_id = b.topic_id AND n.seq = wanted.seq AND n.seq >= b.first_seq
-    WHERE n.seq <= b.before
-       OR EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = n.seq)
-), moved AS (
-    SELECT b.*, (SELECT count(*) FROM undone) AS count,
-           coalesce((SELECT min(u.seq) - 1 FROM undone u WHERE u.seq <= b.before), b.before) AS cursor
-    FROM base b
-), kept AS MATERIALIZED (
-    SELECT n.seq FROM moved m JOIN notifications n ON n.topic_id = m.topic_id AND n.seq > m.cursor AND n.seq <= m.before
-    WHERE NOT EXISTS (SELECT 1 FROM undone u WHERE u.seq = n.seq)
-    LIMIT {MAX_KEPT + 1}
-), result AS (
-    SELECT m.*, (SELECT count(*) FROM kept) AS kept FROM moved m
-), removed AS (
-    DELETE FROM ack_exceptions e USING result r, undone u
-    WHERE r.kept <= {MAX_KEPT} AND e.subscription_id = r.id AND e.seq = u.seq
+# What is wanted is between $3 and $4, and in the list $5 or, for a range, not in it ($6). An uncorrelated IN is looked
+# up in a hash table, whatever the planner knows of the table: new rows have no statistics yet.
+_WANTED = "({seq} BETWEEN $3 AND $4 AND ({seq} IN (SELECT unnest($5::bigint[]))) = $6)"
+
+FIND = f"""
+SELECT s.topic_id, s.acked_up_to AS before, s.ack_revision AS revision, {UNREAD} AS unread, {EXPIRED} AS expired,
+       below.first, below.count + (
+           SELECT count(*) FROM ack_exceptions e
+           WHERE e.subscription_id = s.id AND e.seq > s.acked_up_to AND e.seq >= s.first_seq
+             AND {_WANTED.format(seq="e.seq")}
+       ) AS count
+FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+CROSS JOIN LATERAL (
+    SELECT min(n.seq) AS first, count(*) AS count FROM notifications n
+    WHERE n.topic_id = $2 AND n.seq >= s.first_seq AND n.seq <= s.acked_up_to AND {_WANTED.format(seq="n.seq")}
+) AS below
+WHERE s.id = $1
+"""  # noqa: S608 - put together from constants
+
+# What stays acknowledged between the new cursor ($1) and the one before ($7).
+KEPT = f"""
+SELECT n.seq FROM notifications n
+WHERE n.topic_id = $2 AND n.seq > $1 AND n.seq <= $7 AND NOT {_WANTED.format(seq="n.seq")}
+ORDER BY n.seq LIMIT {MAX_KEPT + 1}
+"""  # noqa: S608 - put together from constants
+
+_WRITE = f"""
+WITH removed AS (
+    DELETE FROM ack_exceptions e USING subscriptions s
+    WHERE s.id = $1 AND s.topic_id = $2 AND e.subscription_id = s.id AND e.seq > s.acked_up_to
+      AND e.seq >= s.first_seq AND {_WANTED.format(seq="e.seq")}
 ), excepted AS (
-    INSERT INTO ack_exceptions (subscription_id, seq)
-    SELECT r.id, k.seq FROM result r CROSS JOIN kept k WHERE r.kept <= {MAX_KEPT} ORDER BY k.seq
-), written AS (
-    UPDATE subscriptions s
-    SET acked_up_to = r.cursor, acked_total = s.acked_total - r.count, ack_revision = s.ack_revision + 1
-    FROM result r WHERE s.id = r.id AND r.kept <= {MAX_KEPT}
-    RETURNING s.ack_revision
+    INSERT INTO ack_exceptions (subscription_id, seq) SELECT $1, unnest($9::bigint[])
 )
-SELECT r.cursor, r.count, r.unread + r.count AS unread, r.expired, (SELECT ack_revision FROM written) AS revision
-FROM result r
+UPDATE subscriptions SET acked_up_to = $7, acked_total = acked_total - $8, ack_revision = ack_revision + 1
+WHERE id = $1
 """  # noqa: S608 - put together from constants
 
 _WITHOUT_ROW = f"""
@@ -88,20 +88,36 @@ async def unacknowledge(
         if row is None:
             unread = await connection.fetchval(_WITHOUT_ROW, topic.id)
             return AckResult(topic=topic.name, acked_up_to=0, unread=unread or 0), 0
-        done = await connection.fetchrow(
-            _TAKE_BACK, row, wanted.seqs or [], wanted.after or 0, wanted.up_to or 0, wanted.keep or []
-        )
-        if done["revision"] is None:
-            raise Conflict(
-                f"More than {MAX_KEPT:,} notifications after it are acknowledged; it cannot become unread any more.",
-                code="too_far_back",
-            )
-        await connection.execute(wakeups.NOTIFY, wakeups.acknowledged([(topic.id, principal.id)]))
+        asked = _asked(row, topic, wanted)
+        found = await connection.fetchrow(FIND, *asked)
+        cursor, count, revision = found["before"], found["count"], found["revision"]
+        if count:
+            kept: list[int] = []
+            if found["first"] is not None:
+                cursor = found["first"] - 1
+                rows = await connection.fetch(KEPT, cursor, *asked[1:], found["before"])
+                kept = [one["seq"] for one in rows]
+            if len(kept) > MAX_KEPT:
+                raise Conflict(
+                    f"More than {MAX_KEPT:,} notifications after it are acknowledged; it cannot become unread any"
+                    " more.",
+                    code="too_far_back",
+                )
+            await connection.execute(_WRITE, *asked, cursor, count, kept)
+            revision += 1
+            await connection.execute(wakeups.NOTIFY, wakeups.acknowledged([(topic.id, principal.id)]))
     result = AckResult(
         topic=topic.name,
-        acked_up_to=done["cursor"],
-        unread=done["unread"],
-        expired=done["expired"],
-        revision=done["revision"],
+        acked_up_to=cursor,
+        unread=found["unread"] + count,
+        expired=found["expired"],
+        revision=revision,
     )
-    return result, done["count"]
+    return result, count
+
+
+def _asked(row: int, topic: TopicRow, wanted: Unack) -> tuple[int, UUID, int, int, list[int], bool]:
+    """Return the parameters $1 to $6 of the statements."""
+    if wanted.seqs is not None:
+        return row, topic.id, min(wanted.seqs), max(wanted.seqs), wanted.seqs, True
+    return row, topic.id, (wanted.after or 0) + 1, wanted.up_to or 0, wanted.keep or [], False

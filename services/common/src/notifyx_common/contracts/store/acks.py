@@ -36,7 +36,7 @@ class AckBatch(RequestModel):
 class AckResult(BaseModel):
     """The user's cursor after the acknowledgement, and the numbers of unread and of expired notifications.
 
-    ``revision`` grows each time acknowledgements are taken back.
+    ``revision`` grows each time that acknowledgements are taken back; not where there was none to take.
     """
 
     topic: str
