@@ -101,6 +101,25 @@ async def test_slow_pages_leave_connections_to_publishes(store_database: str) ->
     await blocker.close()
 
 
+async def test_pages_do_not_wait_for_searches(store_database: str) -> None:
+    blocker = await asyncpg.connect(store_database)
+    service = StoreNode(store_settings(store_database, database_pool=8, concurrent_pages=1, concurrent_searches=1))
+    async with running_store(service.settings, service=service) as node:
+        await node.ok("POST", "/topics", STRANGER, {"name": "news"})
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE search_ranges")
+            searches = [
+                asyncio.create_task(node.call("GET", "/search", user(f"u{number}"), params={"q": "x", "topic": "news"}))
+                for number in range(8)
+            ]
+            await until(lambda: service.parts.searches.usage().used == 1)
+            status, _ = await node.call("GET", "/inbox", STRANGER, params={"limit": "10"})
+            assert status == 200
+        answers = await asyncio.gather(*searches)
+        assert {(status, body.get("code")) for status, body in answers} <= {(200, None), (503, "search_timeout")}
+    await blocker.close()
+
+
 async def test_others_read_a_page_between_those_of_an_account_with_many(store_database: str) -> None:
     blocker = await asyncpg.connect(store_database)
     service = StoreNode(store_settings(store_database, database_pool=8, concurrent_pages=1))

@@ -249,6 +249,9 @@ STORAGE_FULL = "storage_full"
 MEMORY_LOW = "memory_low"
 """Codes of an :class:`Unavailable` of a node that serves its readers: PostgreSQL, or its own memory, is nearly full."""
 
+SEARCH_TIMEOUT = "search_timeout"
+"""Code of an :class:`Unavailable` of a search that takes too long: it would at every node, and others do not."""
+
 
 class Unavailable(NotifyxError):
     """A dependency of this request does not answer now; nothing was accepted."""

@@ -249,6 +249,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "Pages of searches: found (all that fits), early (time was over; the next page continues) or timeout",
         _one_label("found", "early", "timeout"),
     ),
+    Metric("notifyx_search_skipped_total", "counter", (), "Notifications that PostgreSQL cannot divide into words"),
     Metric("notifyx_inbox_full_total", "counter", (), "Publishes rejected because the recipient's inbox was full"),
     Metric(
         "notifyx_expired_total",

@@ -54,8 +54,10 @@ class StoreNode(Node[StoreSettings]):
             metrics=self.metrics,
             security=self.security,
             pages=SharedTurns(settings.concurrent_pages),
+            searches=SharedTurns(settings.concurrent_searches),
         )
         self.metrics.observe_pool("pages", self.parts.pages.usage)
+        self.metrics.observe_pool("searches", self.parts.searches.usage)
         core = StoreMetrics.of(self.metrics)
         origin = uuid.uuid4().hex[:12]
         self.feed = FeedServer(self.parts, core, origin, self.background)

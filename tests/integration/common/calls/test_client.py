@@ -181,7 +181,9 @@ async def test_a_node_without_room_for_one_answer_keeps_its_other_calls(code: st
         assert refused.value.code == "unavailable", "clients know that one"
 
 
-@pytest.mark.parametrize(("code", "elsewhere"), [("storage_full", False), ("memory_low", True)])
+@pytest.mark.parametrize(
+    ("code", "elsewhere"), [("storage_full", False), ("memory_low", True), ("search_timeout", False)]
+)
 async def test_a_node_that_refuses_for_a_resource_is_not_ejected(code: str, elsewhere: bool) -> None:
     calls: list[str] = []
 

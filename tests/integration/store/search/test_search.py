@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
+from notifyx_common.background import Background
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
+from notifyx_store.base.context import StoreContext
 from notifyx_store.maintenance.retention import remove_batch
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
-from notifyx_store.search.index import RANGE_SEQS, index_topic, remove_old_ranges, topics_to_index
+from notifyx_store.search.index import RANGE_SEQS, index_topic, remove_old_ranges, run_search_index, topics_to_index
 from notifyx_store.search.pages import Scope, inbox_scopes, read_found, topic_scope, understand
 from notifyx_store.search.query import parse_terms
 from notifyx_store.topics.permissions import TopicRow
+from support.patience import until
 from support.store_database import NOW, Topic, new_topic
 from support.store_people import HandClock
 
@@ -64,11 +70,12 @@ class _Passing(HandClock):
         return super().monotonic()
 
 
-async def index_all(pool: asyncpg.Pool) -> None:
+async def index_all(pool: asyncpg.Pool, metrics: Metrics | None = None) -> None:
+    counted = (metrics or Metrics()).counter("notifyx_search_skipped_total")
     async with pool.acquire() as connection:
         while topics := await topics_to_index(connection):
             for topic in topics:
-                while await index_topic(connection, topic):
+                while await index_topic(connection, topic, counted):
                     pass
 
 
@@ -199,3 +206,67 @@ async def test_a_search_that_takes_too_long_says_so(pool: asyncpg.Pool) -> None:
         await find(pool, [Scope(topic.id)], "needle -needle", seconds=0.00013)
     assert raised.value.code == "search_timeout"
     assert "too long" in raised.value.reason
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+async def test_forms_that_become_many_characters_break_no_search(pool: asyncpg.Pool, indexed: bool) -> None:
+    """U+3316 becomes six characters of three bytes; a set of words holds less than 1 MiB."""
+    letters = ["".join(three) for three in itertools.islice(itertools.product("abcdefghij", repeat=3), 629)]
+    topic = await new_topic(pool)
+    await write(topic, {"title": "hello", "body": " ".join("\u3316" * 100 + word for word in letters)})
+    await topic.publish(2 * RANGE_SEQS, body="plain, and \ufb01ne; \u3316")
+    if indexed:
+        metrics = Metrics()
+        await index_all(pool, metrics)
+        assert metrics.registry.get_sample_value("notifyx_search_skipped_total") == 0
+    scopes = [Scope(topic.id)]
+    assert [seq for _, seq, _ in await find(pool, scopes, "hello")] == [1]
+    for text in ("plain", "fine", "キロメートル "):
+        assert len(await find(pool, scopes, text)) == 2 * RANGE_SEQS, text
+
+
+async def test_what_has_no_words_is_passed_over_and_told(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool)
+    await write(topic, {"body": "hello"}, {"body": "hello", "data": 0}, {"body": "hello"})
+    await pool.execute("UPDATE notifications SET payload = replace(payload, ':0}', ':1e200000}') WHERE seq = 2")
+    await topic.publish(2 * RANGE_SEQS - 3, body="plain")
+    assert [seq for _, seq, _ in await find(pool, [Scope(topic.id)], "hello")] == [3, 1], "in the log"
+    metrics = Metrics()
+    with capture_logs() as logs:
+        await index_all(pool, metrics)
+    assert metrics.registry.get_sample_value("notifyx_search_skipped_total") == 1
+    assert [(one["event"], one["first_seq"]) for one in logs] == [("notifications_not_searchable", 2)]
+    assert [seq for _, seq, _ in await find(pool, [Scope(topic.id)], "hello")] == [3, 1], "in the index"
+    assert await pool.fetchval(
+        "SELECT notifyx_search_words(string_agg(md5(n::text), ' ')) IS NULL FROM generate_series(1, 40000) AS n"
+    ), "more than 1 MiB of words"
+
+
+async def test_a_topic_that_cannot_be_indexed_holds_up_no_other(live: StoreContext) -> None:
+    broken, *sound = [await new_topic(live.pool) for _ in range(4)]
+    for topic in (broken, *sound):
+        await topic.publish(RANGE_SEQS, body="needle")
+    # Whatever goes wrong with one topic, here with its row of the index.
+    await live.pool.execute(f"ALTER TABLE search_ranges ADD CHECK (topic_id <> '{broken.id}')")
+    settings = live.settings.model_copy(update={"search_index_share": 1, "search_index_poll": 0.01})
+    written = "SELECT count(*) = 3 FROM search_ranges"
+    async with run_search_index(replace(live, settings=settings), Background(Metrics())):
+        await until(lambda: live.pool.fetchval(written))
+
+
+async def test_large_notifications_are_read_few_at_a_time(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool)
+    await write(topic, *({"body": f"needle {number} " + "x" * 60_000} for number in range(RANGE_SEQS)))
+    expected = [(topic.name, seq, False) for seq in range(RANGE_SEQS, 0, -1)]
+    for indexed in (False, True):
+        if indexed:
+            await index_all(pool)
+        async with pool.acquire() as connection:
+            content = await read_found(
+                connection, [Scope(topic.id)], await understand(connection, parse_terms("needle -1")),
+                unread_only=False, limit=50, clock=_Passing(), seconds=0.5,
+                counted=Metrics().counter("notifyx_search_pages_total"),
+            )  # fmt: skip
+        page = orjson.loads(content)
+        assert 0 < len(page["items"]) <= 8, "few, although they are few seqs"
+        assert await find(pool, [Scope(topic.id)], "needle", seconds=0.5) == expected

@@ -12,7 +12,7 @@ import pytest
 
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.search.index import RANGE_BYTES, RANGE_SEQS, divide
-from notifyx_store.search.ranges import Finding, Range, Reading
+from notifyx_store.search.ranges import BATCH_BYTES, Finding, Range, Reading
 
 START = datetime(2026, 3, 4, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def log_of(choose: random.Random, spread: int) -> tuple[list[Range], list[InboxC
                 at += timedelta(milliseconds=choose.randrange(spread + 1))
                 times.append(at + timedelta(milliseconds=choose.randrange(-spread, spread + 1)))
                 positions.append(InboxCursor(times[-1], UUID(int=number), seq))
-            ranges.append(Range(UUID(int=number), first, seq, min(times), max(times)))
+            ranges.append(Range(UUID(int=number), first, seq, min(times), max(times), choose.choice([1, BATCH_BYTES])))
     return ranges, sorted(positions, reverse=True)
 
 
@@ -47,6 +47,12 @@ def test_every_finding_comes_once_and_in_order_however_early_the_pages_end(seed:
         reading = Reading.begin(listed[:most], listed[most : most + 1], after)
         limit = choose.randrange(1, 6)
         while len(reading.settled()) <= limit and (batch := reading.batch()):
+            assert len(batch) == 1 or sum(one.bytes for one in batch) <= BATCH_BYTES
+            if choose.random() < 0.2:  # it took too long
+                reading.give_back()
+                if reading.advanced:
+                    break
+                batch = reading.batch()
             inside = [one for one in wanted if one < after and any(_holds(each, one) for each in batch)]
             reading.add(Finding(one, "{}", acked=False) for one in inside[: limit + 1])
             if reading.advanced and choose.random() < 0.5:

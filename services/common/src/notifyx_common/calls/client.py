@@ -28,6 +28,7 @@ from notifyx_common.contracts.callers import TlsRequired, UnknownService, token_
 from notifyx_common.errors import (
     BUSY,
     MEMORY_LOW,
+    SEARCH_TIMEOUT,
     STORAGE_FULL,
     DeadlineExceeded,
     Internal,
@@ -211,8 +212,9 @@ class ServiceClient:
                 content = await self._send_once(endpoint, pending, min(left, pending.try_timeout))
             except (Unavailable, DeadlineExceeded) as failure:
                 error: Unavailable | DeadlineExceeded = failure
-                if error.code in (STORAGE_FULL, MEMORY_LOW):
-                    # The node is well, and refuses this. Another may have memory; the storage is one for all.
+                if error.code in (STORAGE_FULL, MEMORY_LOW, SEARCH_TIMEOUT):
+                    # The node is well, and refuses this. Another may have memory; the storage is one for all, and a
+                    # search takes as long at another.
                     self.balancer.succeeded(endpoint.url)
                     tried |= {endpoint.url}
                     last = last if isinstance(last, DeadlineExceeded) else error

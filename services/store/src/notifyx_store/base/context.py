@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
 
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database
+from notifyx_common.errors import SEARCH_TIMEOUT, Unavailable
 from notifyx_common.limiting.turns import SharedTurns
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
@@ -17,6 +19,11 @@ from notifyx_store.base.settings import StoreSettings
 
 CONCURRENT_PAGES = 4
 """Pages that are read at once, by default: a third of the connections."""
+
+CONCURRENT_SEARCHES = 2
+
+_SEARCH_WAIT = 3.0
+"""Seconds that a search waits for its turn: it has to be over when a gateway gives the attempt up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,9 @@ class StoreContext:
     security: SecurityLog
     pages: SharedTurns = field(default_factory=lambda: SharedTurns(CONCURRENT_PAGES))
     """Turns of :meth:`reading_pages`."""
+
+    searches: SharedTurns = field(default_factory=lambda: SharedTurns(CONCURRENT_SEARCHES))
+    """Turns of :meth:`searching`."""
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -45,3 +55,19 @@ class StoreContext:
         """
         async with self.pages.turn(user), self.pool.acquire() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def searching(self, user: str) -> AsyncIterator[asyncpg.Connection]:
+        """Acquire a connection for a page of a search: fewer than those of other pages, which wait for no search.
+
+        Raises :class:`Unavailable` where no turn comes in time.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_SEARCH_WAIT):
+                    await stack.enter_async_context(self.searches.turn(user))
+            except TimeoutError:
+                raise Unavailable(
+                    "Many searches are under way. Try again in a moment.", code=SEARCH_TIMEOUT, retry_after=1
+                ) from None
+            yield await stack.enter_async_context(self.pool.acquire())

@@ -21,6 +21,9 @@ class StoreSettings(BackgroundSettings):
     concurrent_pages: int = Field(default=4, ge=1, le=100)
     """Maximum number of connections that read pages of logs, inboxes, lists and the ledger at the same time."""
 
+    concurrent_searches: int = Field(default=2, ge=1, le=100)
+    """Maximum number of connections that search at the same time; pages do not wait for these."""
+
     statement_timeout: float = Field(default=8.0, gt=0, le=300)
     """Timeout of one statement; after it the request is answered 503."""
 

@@ -5,7 +5,9 @@ from tortoise.migrations import operations as ops
 
 TABLES = [
     # Text as search compares it: lower case, without accents, and words only (the parser of PostgreSQL would take a
-    # host name, a path or an email address as one word). Texts of ASCII alone go a shorter way.
+    # host name, a path or an email address as one word). Texts of ASCII alone go a shorter way. A compatibility form may
+    # become 18 characters: the result has at most as many as the text has bytes, which no language exceeds (or 4,096,
+    # which no search exceeds), and 131,072.
     r"""
     CREATE FUNCTION notifyx_search_fold(value text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
     BEGIN
@@ -14,14 +16,14 @@ TABLES = [
             RETURN replace(replace(replace(replace(replace(replace(replace(replace(replace(value,
                 '.', ' '), '/', ' '), '-', ' '), ':', ' '), '_', ' '), '@', ' '), '+', ' '), '<', ' '), '&', ' ');
         END IF;
-        RETURN regexp_replace(regexp_replace(normalize(value, NFKD), '[\u0300-\u036f]', '', 'g'),
-                              '[^[:alnum:]]', ' ', 'g');
+        value := left(normalize(value, NFKD), least(greatest(octet_length(value), 4096), 131072));
+        RETURN regexp_replace(regexp_replace(value, '[\u0300-\u036f]', '', 'g'), '[^[:alnum:]]', ' ', 'g');
     END $$
     """,
     # What is searched of a notification: its title, its body, and the texts and numbers of its data. jsonb has no
-    # NUL; a payload that may have one is taken as it is.
+    # NUL; a payload that may have one is taken as it is. NULL for one that jsonb cannot hold: it is not searched.
     r"""
-    CREATE FUNCTION notifyx_search_text(payload text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+    CREATE FUNCTION notifyx_search_text(payload text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
     DECLARE
         document jsonb;
         found text;
@@ -39,10 +41,22 @@ TABLES = [
             END IF;
         END IF;
         RETURN notifyx_search_fold(left(found, 131072));
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+        RETURN NULL;
+    END $$
+    """,
+    # The words of a text; NULL where they are too many for a tsvector (1 MiB).
+    """
+    CREATE FUNCTION notifyx_search_words(value text) RETURNS tsvector LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN
+        RETURN to_tsvector('simple', value);
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+        RETURN NULL;
     END $$
     """,
     # A range of a topic's log, and the words that occur in it. Written behind the log (see search/index.py), in the
-    # order of seqs, once and never changed.
+    # order of seqs, once and never changed. "bytes" is the size of its notifications, which a search has to read; a
+    # range without words (NULL) is not found.
     """
     CREATE TABLE search_ranges (
         topic_id uuid NOT NULL,
@@ -50,7 +64,8 @@ TABLES = [
         last_seq bigint NOT NULL,
         oldest_at timestamptz NOT NULL,
         newest_at timestamptz NOT NULL,
-        words tsvector NOT NULL,
+        bytes bigint NOT NULL,
+        words tsvector,
         PRIMARY KEY (topic_id, last_seq)
     ) WITH (toast_tuple_target = 128)
     """,

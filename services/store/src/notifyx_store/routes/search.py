@@ -27,7 +27,7 @@ def search_routes(context: StoreContext) -> Blueprint:
         principal.require_scope("read", query.topic)
         after = InboxCursor.decode(query.after) if query.after else NEWEST
         terms = parse_terms(query.q)
-        async with context.reading_pages(principal.id) as connection:
+        async with context.searching(principal.id) as connection:
             if query.topic is None:
                 scopes = await inbox_scopes(connection, principal)
             else:

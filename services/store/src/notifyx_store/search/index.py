@@ -2,7 +2,8 @@
 
 A publish does nothing for it. The end of a topic's last range is the index's position; what follows it, less than a
 range unless the index is behind, is searched in the log itself. A range is written once and never changes, so that a
-step which two replicas run at the same time does no harm.
+step which two replicas run at the same time does no harm. What PostgreSQL cannot divide into words is passed over,
+which the log and a metric tell; a topic whose step fails otherwise comes again after the others.
 
 Indexing may use a part of the time of one connection (``search_index_share``): after a step it rests, longer in
 proportion to what the step took, so that a flood of publishes is not slowed down by its own index.
@@ -10,18 +11,22 @@ proportion to what the step took, so that a flood of publishes is not slowed dow
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
+from prometheus_client import Counter
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import AROUND, Backoff
 from notifyx_common.database import lost_as_unavailable
 from notifyx_common.errors import Unavailable
+from notifyx_common.logs import get_logger
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import affected
+
+log = get_logger(__name__)
 
 RANGE_SEQS = 16
 """Seqs of one range: its words are one row of the index, and a search reads it as a whole."""
@@ -31,6 +36,9 @@ RANGE_BYTES = 128 << 10
 
 SEQS_PER_STEP = 1024
 """Seqs that one step reads."""
+
+STEP_BYTES = 2 << 20
+"""Size of the notifications after which a step ends earlier: it has to be over before its statement times out."""
 
 _TOPICS_PER_SCAN = 100
 _RETRIES = Backoff(0.5, 30.0, jitter=AROUND)
@@ -58,14 +66,20 @@ WHERE t.id = $1 ORDER BY wanted.seq
 
 # Where nothing is left of a range it is written, too: the position moves past it.
 _WRITE = """
-INSERT INTO search_ranges (topic_id, first_seq, last_seq, oldest_at, newest_at, words)
-SELECT $1, ranges.first_seq, ranges.last_seq,
-       coalesce(min(n.published_at), 'epoch'), coalesce(max(n.published_at), 'epoch'),
-       strip(to_tsvector('simple', coalesce(string_agg(notifyx_search_text(n.payload), ' '), '')))
-FROM unnest($2::bigint[], $3::bigint[]) AS ranges(first_seq, last_seq)
-LEFT JOIN notifications n ON n.topic_id = $1 AND n.seq BETWEEN ranges.first_seq AND ranges.last_seq
-GROUP BY ranges.first_seq, ranges.last_seq
-ON CONFLICT DO NOTHING
+WITH contents AS MATERIALIZED (
+    SELECT ranges.first_seq, ranges.last_seq, n.seq, n.published_at, octet_length(n.payload) AS size,
+           notifyx_search_text(n.payload) AS value
+    FROM unnest($2::bigint[], $3::bigint[]) AS ranges(first_seq, last_seq)
+    LEFT JOIN notifications n ON n.topic_id = $1 AND n.seq BETWEEN ranges.first_seq AND ranges.last_seq
+), written AS (
+    INSERT INTO search_ranges (topic_id, first_seq, last_seq, oldest_at, newest_at, bytes, words)
+    SELECT $1, first_seq, last_seq, coalesce(min(published_at), 'epoch'), coalesce(max(published_at), 'epoch'),
+           coalesce(sum(size), 0), strip(notifyx_search_words(coalesce(string_agg(value, ' '), '')))
+    FROM contents GROUP BY first_seq, last_seq
+    ON CONFLICT DO NOTHING RETURNING first_seq, last_seq, words IS NULL AS failed
+)
+SELECT c.seq FROM contents c JOIN written w USING (first_seq, last_seq)
+WHERE c.seq IS NOT NULL AND (w.failed OR c.value IS NULL) ORDER BY c.seq
 """
 
 # Ranges of notifications that retention has removed, and those of topics that are gone.
@@ -93,17 +107,31 @@ def divide(sizes: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return ranges
 
 
-async def index_topic(connection: asyncpg.Connection, topic: UUID) -> int:
-    """Run one step for ``topic``; return the number of seqs that are indexed now and were not before."""
+def _first_bytes(sizes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    total = 0
+    for seq, size in sizes:
+        yield seq, size
+        if (total := total + size) >= STEP_BYTES:
+            return
+
+
+async def index_topic(connection: asyncpg.Connection, topic: UUID, skipped: Counter) -> int:
+    """Run one step for ``topic``; return the number of seqs that are indexed now and were not before.
+
+    ``skipped`` counts the notifications that cannot be searched.
+    """
     async with connection.transaction():
         if not await connection.fetchval(_TRY_LOCK):
             return 0  # another replica does it
         await connection.execute("SET LOCAL synchronous_commit = off")
         rows = await connection.fetch(_SIZES, topic, SEQS_PER_STEP)
-        if not (ranges := divide((row["seq"], row["size"]) for row in rows)):
+        if not (ranges := divide(_first_bytes((row["seq"], row["size"]) for row in rows))):
             return 0
-        await connection.execute(_WRITE, topic, [first for first, _ in ranges], [last for _, last in ranges])
-        return ranges[-1][1] - ranges[0][0] + 1
+        rows = await connection.fetch(_WRITE, topic, [first for first, _ in ranges], [last for _, last in ranges])
+    if seqs := [row["seq"] for row in rows]:
+        skipped.inc(len(seqs))
+        log.warning("notifications_not_searchable", topic_id=str(topic), count=len(seqs), first_seq=seqs[0])
+    return ranges[-1][1] - ranges[0][0] + 1
 
 
 async def topics_to_index(connection: asyncpg.Connection) -> list[UUID]:
@@ -120,6 +148,7 @@ async def remove_old_ranges(connection: asyncpg.Connection) -> int:
 async def run_search_index(context: StoreContext, background: Background) -> AsyncIterator[None]:
     """Fill the index while the block is entered; wait while the database is away."""
     settings, clock = context.settings, context.clock
+    skipped = context.metrics.counter("notifyx_search_skipped_total")
     waiting: list[UUID] = []
     next_removal = clock.monotonic() + settings.prune_every
 
@@ -134,8 +163,9 @@ async def run_search_index(context: StoreContext, background: Background) -> Asy
                 waiting.extend(await topics_to_index(connection))
             if not waiting:
                 return settings.search_index_poll
-            if not await index_topic(connection, waiting[-1]):
-                waiting.pop()
+            topic = waiting.pop()
+            if await index_topic(connection, topic, skipped):
+                waiting.append(topic)
             spent = clock.monotonic() - began
         return spent * (1 / settings.search_index_share - 1)
 

@@ -2,7 +2,8 @@
 
 The index gives the ranges of the log in which all words occur; each notification in them is then compared with the
 whole query (phrases, exclusions, what the caller may see), the newest range first. A page that takes too long ends
-early, with the cursor to continue at: nobody holds a connection for longer, however rare the words are.
+early, with the cursor to continue at: nobody holds a connection for longer, however rare the words are, and however
+large the notifications. A batch whose statement takes too long is left to the next page.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from prometheus_client import Counter
 
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
-from notifyx_common.errors import Unavailable
+from notifyx_common.errors import SEARCH_TIMEOUT, Unavailable
 from notifyx_common.principal import Principal
 from notifyx_store.readers.inbox import page_json
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
-from notifyx_store.search.index import RANGE_SEQS
+from notifyx_store.search.index import RANGE_BYTES, RANGE_SEQS
 from notifyx_store.search.query import Search, Term, compose
 from notifyx_store.search.ranges import Finding, Range, Reading
 from notifyx_store.topics.permissions import TopicRow, may_read
@@ -47,7 +48,7 @@ _POSITION = "SELECT id, acked_up_to FROM subscriptions WHERE topic_id = $1 AND u
 
 _INDEXED = """
 WITH found AS MATERIALIZED (
-    SELECT topic_id, first_seq, last_seq, oldest_at, newest_at FROM search_ranges
+    SELECT topic_id, first_seq, last_seq, oldest_at, newest_at, bytes FROM search_ranges
     WHERE topic_id = ANY($1::uuid[]) AND words @@ $3::tsquery AND oldest_at <= $4
 )
 SELECT found.* FROM found JOIN unnest($1::uuid[], $2::bigint[]) AS scope(topic_id, floor) USING (topic_id)
@@ -55,9 +56,11 @@ WHERE found.last_seq >= scope.floor
 ORDER BY newest_at DESC, topic_id DESC, last_seq DESC LIMIT $5
 """
 
-# What follows the last range of each topic, divided into ranges from the newest on.
+# What follows the last range of each topic, divided into ranges from the newest on. The notifications of those that are
+# larger than a range of the index are listed.
 _TAILS = f"""
-SELECT t.id AS topic_id, seqs.first_seq, seqs.last_seq, times.oldest_at, times.newest_at, seqs.place
+SELECT t.id AS topic_id, seqs.first_seq, seqs.last_seq, seqs.place, content.oldest_at, content.newest_at, content.bytes,
+       CASE WHEN content.bytes > {RANGE_BYTES} THEN content.singles END AS singles
 FROM unnest($1::uuid[], $2::bigint[]) AS scope(topic_id, floor)
 JOIN topics t ON t.id = scope.topic_id
 CROSS JOIN LATERAL (
@@ -69,12 +72,13 @@ CROSS JOIN LATERAL (
     FROM generate_series(t.last_seq, start.seq, -{RANGE_SEQS}) WITH ORDINALITY AS series(last, place) LIMIT $3
 ) AS seqs
 CROSS JOIN LATERAL (
-    SELECT min(n.published_at) AS oldest_at, max(n.published_at) AS newest_at
-    FROM (SELECT inside.published_at FROM notifications inside
+    SELECT min(n.published_at) AS oldest_at, max(n.published_at) AS newest_at, sum(n.bytes) AS bytes,
+           array_agg((n.seq, n.published_at, n.bytes)) AS singles
+    FROM (SELECT inside.seq, inside.published_at, octet_length(inside.payload) AS bytes FROM notifications inside
           WHERE inside.topic_id = t.id AND inside.seq BETWEEN seqs.first_seq AND seqs.last_seq
           ORDER BY inside.seq LIMIT {RANGE_SEQS}) AS n
-) AS times
-WHERE times.newest_at IS NOT NULL
+) AS content
+WHERE content.newest_at IS NOT NULL
 """  # noqa: S608 - put together from constants
 
 # CASE fixes the order of the conditions: most notifications fail the cheap one. The LIMIT lets the planner know that a
@@ -92,12 +96,18 @@ LEFT JOIN ack_exceptions e ON e.subscription_id = ranges.subscription_id AND e.s
 CROSS JOIN LATERAL (SELECT notifyx_search_text(n.payload) AS value OFFSET 0) AS content
 WHERE (n.published_at, n.topic_id, n.seq) < ($6, $7, $8)
   AND (NOT $9 OR (n.seq > ranges.acked_up_to AND e.seq IS NULL))
-  AND CASE WHEN content.value LIKE ALL ($10::text[]) THEN to_tsvector('simple', content.value) @@ $11::tsquery
+  AND CASE WHEN content.value LIKE ALL ($10::text[]) THEN notifyx_search_words(content.value) @@ $11::tsquery
            ELSE false END
 ORDER BY n.published_at DESC, n.topic_id DESC, n.seq DESC LIMIT $12
 """  # noqa: S608 - put together from constants
 
-_READ_ONLY = "SELECT set_config('statement_timeout', $1, true)"
+_LIMIT = "SELECT set_config('statement_timeout', $1, true)"
+
+_STATEMENT = 4.0
+"""Timeout of one statement, in times of a page: the first ones may have to read a cold index."""
+
+_LONGEST = 2.0
+"""When a page ends that has not advanced, in times of a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +157,16 @@ async def read_found(
     """Return a page as the JSON of :class:`notifyx_common.contracts.store.search.FoundPage`.
 
     After ``seconds`` the page ends, even where it has found less than ``limit``, or nothing; ``counted`` counts how
-    pages end. Raises :class:`Unavailable` where a single statement takes much longer than that.
+    pages end. Raises :class:`Unavailable` where it has not got anywhere by then.
     """
-    until = clock.monotonic() + seconds
+    began = clock.monotonic()
     result = "found"
+    reading: Reading | None = None
     scope_of = {scope.topic_id: scope for scope in scopes}
     try:
         # One snapshot: what the index gains meanwhile is still behind it here.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await connection.execute(_READ_ONLY, str(int(seconds * 8_000)))
+            await connection.execute(_LIMIT, str(max(1, int(seconds * _STATEMENT * 1000))))
             reading = await _begin(connection, list(scope_of.values()), search, after)
             while len(reading.settled()) <= limit and (batch := reading.batch()):
                 columns = [scope_of[one.topic_id] for one in batch]
@@ -175,14 +186,17 @@ async def read_found(
                     limit + 1,
                 )
                 reading.add(_finding(row) for row in rows)
-                if reading.advanced and clock.monotonic() >= until:
+                spent = clock.monotonic() - began
+                if spent >= seconds and (reading.advanced or spent >= seconds * _LONGEST):
                     result = "early"
                     break
     except asyncpg.QueryCanceledError:
+        result = "early"
+        if reading is not None:
+            reading.give_back()
+    if reading is None or (result == "early" and not reading.advanced):
         counted.labels("timeout").inc()
-        raise Unavailable(
-            "This search took too long. Give more words, or longer ones.", code="search_timeout"
-        ) from None
+        raise Unavailable("This search took too long. Give more words, or longer ones.", code=SEARCH_TIMEOUT)
     counted.labels(result).inc()
     found, cursor = reading.page(limit, MAX_PAGE_BYTES)
     return page_json(
@@ -198,14 +212,21 @@ async def _begin(
     most = MAX_RANGES + len(scopes)
     rows = await connection.fetch(_INDEXED, *columns, search.anywhere, after.published_at, most + 1)
     indexed = [_range(row) for row in rows]
-    tails = [(row["place"], _range(row)) for row in await connection.fetch(_TAILS, *columns, MAX_TAIL_RANGES + 1)]
+    rows = await connection.fetch(_TAILS, *columns, MAX_TAIL_RANGES + 1)
+    tails = [(row["place"], one) for row in rows for one in _tail(row)]
     listed = [*indexed[:most], *(one for place, one in tails if place <= MAX_TAIL_RANGES)]
     unlisted = [*indexed[most:], *(one for place, one in tails if place > MAX_TAIL_RANGES)]
     return Reading.begin(listed, unlisted, after)
 
 
 def _range(row: asyncpg.Record) -> Range:
-    return Range(row["topic_id"], row["first_seq"], row["last_seq"], row["oldest_at"], row["newest_at"])
+    return Range(row["topic_id"], row["first_seq"], row["last_seq"], row["oldest_at"], row["newest_at"], row["bytes"])
+
+
+def _tail(row: asyncpg.Record) -> list[Range]:
+    if row["singles"] is None:
+        return [_range(row)]
+    return [Range(row["topic_id"], seq, seq, at, at, size) for seq, at, size in row["singles"]]
 
 
 def _finding(row: asyncpg.Record) -> Finding:

@@ -19,15 +19,19 @@ FIRST_BATCH = 4
 MAX_BATCH = 64
 """Number of ranges read at once: few at first, because the words of most searches are in the newest."""
 
+BATCH_BYTES = 512 << 10
+"""Size of the notifications in them, beyond one range: reading a batch takes a small part of a page's time."""
+
 
 class Range(NamedTuple):
-    """Seqs of a topic, and the times between which they were published."""
+    """Seqs of a topic, the times between which they were published, and the size of the notifications."""
 
     topic_id: UUID
     first_seq: int
     last_seq: int
     oldest_at: datetime
     newest_at: datetime
+    bytes: int
 
     @property
     def top(self) -> InboxCursor:
@@ -61,6 +65,7 @@ class Reading:
     horizon: InboxCursor | None = None
     _found: list[Finding] = field(default_factory=list)
     _next: int = 0
+    _before: int = 0
     _size: int = FIRST_BATCH
 
     @classmethod
@@ -71,11 +76,22 @@ class Reading:
         return cls(after, sorted(ranges, key=lambda one: one.top, reverse=True), horizon)
 
     def batch(self) -> list[Range]:
-        """Return the ranges to read next; each time more."""
-        chosen = self.ranges[self._next : self._next + self._size]
+        """Return the ranges to read next; each time more, as far as they are small."""
+        chosen: list[Range] = []
+        size = 0
+        for one in self.ranges[self._next : self._next + self._size]:
+            if chosen and size + one.bytes > BATCH_BYTES:
+                break
+            chosen.append(one)
+            size += one.bytes
+        self._before = self._next
         self._next += len(chosen)
         self._size = min(self._size * 2, MAX_BATCH)
         return chosen
+
+    def give_back(self) -> None:
+        """Leave the last batch, of which nothing was added, to the next page."""
+        self._next = self._before
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Record what the batch before has held."""
