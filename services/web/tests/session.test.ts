@@ -18,7 +18,12 @@ class Stored {
 async function loaded(local: Stored, own: Stored) {
   vi.stubGlobal("localStorage", local);
   vi.stubGlobal("sessionStorage", own);
-  vi.stubGlobal("BroadcastChannel", class {});
+  vi.stubGlobal(
+    "BroadcastChannel",
+    class {
+      postMessage() {}
+    },
+  );
   vi.stubGlobal("navigator", { locks: { request: (_: string, work: () => Promise<unknown>) => work() } });
   const window = new EventTarget();
   vi.stubGlobal("window", window);
@@ -33,6 +38,8 @@ it("a window says that its session has ended, also once it is reloaded", async (
   const { session, window } = await loaded(new Stored({ [KEY]: "r" }), own);
   window.dispatchEvent(Object.assign(new Event("storage"), { key: KEY, newValue: null }));
   expect([session.state.get(), session.ended.get()]).toEqual(["signed-out", ENDED]);
+  await expect(session.token()).rejects.toThrow("You are signed out.");
+  expect(session.ended.get(), "also where a request came late").toBe(ENDED);
   expect((await loaded(new Stored({}), own)).session.ended.get()).toBe(ENDED);
   // It was not there to hear of it.
   expect((await loaded(new Stored({}), new Stored({ [HELD]: "{}" }))).session.ended.get()).toBe(ENDED);

@@ -50,7 +50,7 @@ async def test_five_commands_and_an_email(platform: Platform, tmp_path: Path) ->
     assert whole.startswith(f"{topic} {seq} · ")
     assert '"disk": "full"' in whole
     first = (await reader.run("history", "cli.journey")).out.splitlines()[-1].split(None, 3)
-    assert (first[0], first[-1].rstrip()) == ("1", "A fine release")
+    assert (first[0], first[-1].rstrip()) == ("1", "A fine release: Version 1.42 is live")
     none = await reader.run("show", "cli.journey", "9", code=Exit.REFUSED)
     assert none.err == "notifyx: There is no notification 9 in cli.journey (any more): it holds 1 to 1.\n"
     named = await author.run("topics", "create", "Two Words", code=Exit.REFUSED)

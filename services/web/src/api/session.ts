@@ -127,7 +127,8 @@ export class Session {
   async #exchangeStored(): Promise<string> {
     const token = localStorage.getItem(KEY);
     if (token === null) {
-      this.#forget("");
+      // Where the session has ended already, the reason stays: several requests may ask for a token after that.
+      if (this.state.get() !== "signed-out") this.#forget("");
       throw over();
     }
     try {
