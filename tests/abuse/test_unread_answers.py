@@ -69,7 +69,10 @@ async def test_unread_answers_hold_a_share_and_then_go(stack: Stack) -> None:
                 assert stack.gateway.answers.used <= SHARE
                 await asyncio.sleep(0.02)
         assert stack.gateway.answers.used > SHARE // 2, "they are unread"
-        refused = await stack.call("GET", "/topics/large/notifications", eve)
+        path = "/topics/large/notifications"
+        async with asyncio.timeout(PATIENCE):  # an answer may take less in the end than was kept free for it
+            while (refused := await stack.call("GET", path, eve)).status == 200:
+                open_.enter_context(without_reading(stack, path, eve))
         assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
         read = await stack.call("GET", "/topics/large/notifications", ada)
         assert read.status == 200
