@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from notifyx_auth.accounts import departures, email_changes, new_passwords
-from notifyx_auth.accounts.links import require_user
+from notifyx_auth.accounts.own_account import CHANGE
 from notifyx_auth.base.credential_changes import ChangeLog
 from notifyx_auth.base.settings import AuthSettings
 from notifyx_auth.sessions.password_check import PasswordCheck
@@ -81,7 +81,7 @@ class Accounts:
 
     async def set_profile(self, caller: Principal, wanted: Profile) -> User:
         """Store the caller's name."""
-        require_user(caller)
+        users.require_user(caller, CHANGE)
         async with self.database.guard():
             return users.to_response(await users.set_name(caller.id, wanted.name))
 

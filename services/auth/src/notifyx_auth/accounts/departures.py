@@ -13,13 +13,12 @@ from uuid import UUID
 import asyncpg
 from tortoise.transactions import in_transaction
 
-from notifyx_auth.accounts.links import require_own, require_user
+from notifyx_auth.accounts.own_account import own_account
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.errors import LastAdministrator
 from notifyx_auth.base.models import Departure, User
-from notifyx_auth.sessions.password_check import PasswordCheck, changed_meanwhile
-from notifyx_auth.sessions.sessions import require_alive
-from notifyx_auth.users.users import by_email, by_id, lock
+from notifyx_auth.sessions.password_check import PasswordCheck, lock_checked
+from notifyx_auth.users.users import by_email
 from notifyx_common.contracts.departures import LEASE_SECONDS, DeleteAccount, DepartureStep, GiveTo, TopicsFate
 from notifyx_common.contracts.departures import Departure as DepartureView
 from notifyx_common.database import CONNECTION
@@ -53,9 +52,7 @@ async def begin(
     Raises :class:`WrongPassword`, :class:`TooManyAttempts`, :class:`SessionEnded`, :class:`ManagedAccount`,
     :class:`LastAdministrator`, :class:`Forbidden`, and :class:`InvalidRequest` for the user to give to.
     """
-    require_user(caller)
-    found = await by_id(caller.id)
-    require_own(found.email, managed)
+    found = await own_account(caller, managed)
     await check.require(found, wanted.password.get_secret_value(), session, "password", now)
     async with in_transaction(CONNECTION) as transaction:
         if found.role == "admin":
@@ -66,10 +63,7 @@ async def begin(
                     "You are the only administrator, and this deployment must have one. Have its settings name another "
                     "(NOTIFYX_ADMIN_EMAIL, NOTIFYX_ADMIN_PASSWORD) before you delete your account."
                 )
-        user = await lock(found.id)
-        await require_alive(session, user.id, now)
-        if user.password_hash != found.password_hash:
-            raise changed_meanwhile()
+        user = await lock_checked(found, session, now)
         topics, give_to = await _fate(user, wanted)
         row = await Departure.create(
             user_id=user.id,

@@ -14,17 +14,15 @@ from tortoise.transactions import in_transaction
 from notifyx_auth.accounts.links import (
     RESEND_AFTER,
     end_links,
-    require_own,
     require_pace,
-    require_user,
 )
+from notifyx_auth.accounts.own_account import own_account
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.errors import EmailTaken, InvalidLink
 from notifyx_auth.base.models import EmailChange, User
 from notifyx_auth.base.secret_formats import digest, email_key, new_secret
-from notifyx_auth.sessions import sessions
-from notifyx_auth.sessions.password_check import PasswordCheck, changed_meanwhile
-from notifyx_auth.users.users import by_id, invalid_email, lock, to_response
+from notifyx_auth.sessions.password_check import PasswordCheck, lock_checked
+from notifyx_auth.users.users import invalid_email, lock, to_response
 from notifyx_common.contracts.accounts import ChangedEmail, PendingEmail
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import InvalidRequest
@@ -50,9 +48,7 @@ async def request(
     Raises :class:`WrongPassword`, :class:`TooManyAttempts`, :class:`TooManyRequests`, :class:`SessionEnded`,
     :class:`ManagedAccount`, :class:`Forbidden`, and :class:`InvalidRequest` for no address, or that of the account.
     """
-    require_user(caller)
-    found = await by_id(caller.id)
-    require_own(found.email, managed)
+    found = await own_account(caller, managed)
     key = email_key(email)
     if key is None:
         raise invalid_email()
@@ -61,10 +57,7 @@ async def request(
         raise InvalidRequest.of_field("email", "This is the address of your account already.")
     token = new_secret()
     async with in_transaction(CONNECTION):
-        user = await lock(found.id)
-        await sessions.require_alive(session, user.id, now)
-        if user.password_hash != found.password_hash:
-            raise changed_meanwhile()
+        user = await lock_checked(found, session, now)
         require_pace(await EmailChange.get_or_none(user=user), RESEND_AFTER, now)
         await EmailChange.filter(user=user).delete()
         row = await EmailChange.create(
@@ -79,9 +72,7 @@ async def confirm(caller: Principal, token: str, *, managed: str, changes: Chang
 
     Raises :class:`InvalidLink` and :class:`EmailTaken`, which does not spend the token, and :class:`Forbidden`.
     """
-    require_user(caller)
-    found = await by_id(caller.id)
-    require_own(found.email, managed)
+    found = await own_account(caller, managed)
     try:
         async with in_transaction(CONNECTION) as transaction:
             user = await lock(found.id)

@@ -16,20 +16,19 @@ from notifyx_auth.accounts.links import (
     RESEND_AFTER,
     end_links,
     invalid_link,
-    require_own,
     require_pace,
-    require_user,
 )
+from notifyx_auth.accounts.own_account import own_account, require_unmanaged
 from notifyx_auth.base import password_rules
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.models import PasswordReset, User
 from notifyx_auth.base.secret_formats import digest, email_key, new_secret
 from notifyx_auth.credentials import api_keys
 from notifyx_auth.sessions import devices, sessions
-from notifyx_auth.sessions.password_check import PasswordCheck, changed_meanwhile
+from notifyx_auth.sessions.password_check import PasswordCheck, lock_checked
 from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
-from notifyx_auth.users.users import by_email, by_id, lock
+from notifyx_auth.users.users import by_email
 from notifyx_common.contracts.accounts import PasswordReset as ResetLink
 from notifyx_common.database import CONNECTION
 from notifyx_common.errors import NotFound
@@ -59,7 +58,7 @@ async def request_reset(email: str, managed: str, lifetime: timedelta, now: date
     found = await by_email(email)
     if found is None:
         raise _no_such_user()
-    require_own(email, managed)
+    require_unmanaged(email, managed)
     token = new_secret()
     async with in_transaction(CONNECTION):
         user = await User.filter(id=found.id).select_for_update().first()
@@ -122,17 +121,12 @@ async def change(
     Raises :class:`WrongPassword`, :class:`TooManyAttempts`, :class:`WeakPassword`, :class:`SessionEnded`,
     :class:`ManagedAccount`, :class:`Forbidden`.
     """
-    require_user(caller)
-    found = await by_id(caller.id)
-    require_own(found.email, managed)
+    found = await own_account(caller, managed)
     await check.require(found, current_password, session, "current_password", now)
     password_rules.check(new_password, found.email, "new_password")
     new_hash = await passwords.hash(new_password, Turn(str(found.id), known=True))
     async with in_transaction(CONNECTION) as transaction:
-        user = await lock(found.id)
-        await sessions.require_alive(session, user.id, now)
-        if user.password_hash != found.password_hash:
-            raise changed_meanwhile()
+        user = await lock_checked(found, session, now)
         user.password_hash = new_hash
         await user.save(update_fields=["password_hash"])
         await end_links(user)

@@ -10,8 +10,8 @@ from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.errors import TooManyApiKeys
 from notifyx_auth.base.models import ApiKey, Hook, User
 from notifyx_auth.base.secret_formats import KeyParts, digest, new_api_key, verify_secret
-from notifyx_auth.credentials.owned_credentials import lock_owner, owner_with, record_use, require_user
-from notifyx_auth.users.users import by_id
+from notifyx_auth.credentials.owned_credentials import lock_owner, owner_with, record_use
+from notifyx_auth.users.users import by_id, require_user
 from notifyx_common.contracts.auth import ApiKey as ApiKeyView
 from notifyx_common.contracts.auth import CreatedApiKey, NewApiKey
 from notifyx_common.database import CONNECTION
@@ -29,7 +29,7 @@ async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetim
     Raises :class:`Forbidden` for a scope that the owner lacks, :class:`SessionEnded`, :class:`TooManyApiKeys`,
     :class:`InvalidRequest`.
     """
-    require_user(owner, "API keys")
+    require_user(owner, "manage API keys")
     for scope in wanted.scopes:
         owner.require_scope(scope)
     if wanted.expires_at is not None and (wanted.expires_at.tzinfo is None or wanted.expires_at <= now):
@@ -55,14 +55,14 @@ async def create(owner: Principal, wanted: NewApiKey, session: str, now: datetim
 
 async def of_owner(owner: Principal) -> list[ApiKeyView]:
     """Return the owner's keys, newest first."""
-    require_user(owner, "API keys")
+    require_user(owner, "manage API keys")
     user = await by_id(owner.id)
     return [to_response(row) for row in await ApiKey.filter(user=user).order_by("-created_at", "id")]
 
 
 async def delete(owner: Principal, key_id: str, changes: ChangeLog, now: datetime) -> None:
     """Delete a key. Raises :class:`NotFound` for one that is not the owner's."""
-    require_user(owner, "API keys")
+    require_user(owner, "manage API keys")
     user = await by_id(owner.id)
     async with in_transaction(CONNECTION) as transaction:
         if len(key_id) > ID_LENGTH or "\0" in key_id or not await ApiKey.filter(id=key_id, user=user).delete():

@@ -18,8 +18,8 @@ from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.errors import InvalidHook, TooManyHooks
 from notifyx_auth.base.models import Hook
 from notifyx_auth.base.secret_formats import digest, new_secret, verify_secret
-from notifyx_auth.credentials.owned_credentials import lock_owner, owner_with, record_use, require_user
-from notifyx_auth.users.users import by_id
+from notifyx_auth.credentials.owned_credentials import lock_owner, owner_with, record_use
+from notifyx_auth.users.users import by_id, require_user
 from notifyx_common.contracts.hooks import CreatedHook, OpenedHook, OpenHook, TopicHook
 from notifyx_common.contracts.hooks import Hook as HookView
 from notifyx_common.database import CONNECTION
@@ -64,7 +64,7 @@ class Hooks:
 
         Raises :class:`Forbidden`, :class:`SessionEnded`, :class:`TooManyHooks`.
         """
-        require_user(owner, "secrets of webhooks")
+        require_user(owner, "manage secrets of webhooks")
         owner.require_scope("publish", wanted.topic)
         user = await by_id(owner.id)
         hook_id, secret = secrets.token_hex(8), new_secret()
@@ -87,13 +87,13 @@ class Hooks:
 
     async def of_owner(self, owner: Principal) -> list[HookView]:
         """Return the owner's secrets, newest first."""
-        require_user(owner, "secrets of webhooks")
+        require_user(owner, "manage secrets of webhooks")
         user = await by_id(owner.id)
         return [to_response(row) for row in await Hook.filter(user=user).order_by("-created_at", "id")]
 
     async def rotate(self, owner: Principal, hook_id: str, now: datetime) -> CreatedHook:
         """Replace the secrets of a webhook; the ones before end at once. Raises :class:`NotFound`."""
-        require_user(owner, "secrets of webhooks")
+        require_user(owner, "manage secrets of webhooks")
         user = await by_id(owner.id)
         secret, signing = new_secret(), _new_signing_secret()
         async with in_transaction(CONNECTION) as transaction:
@@ -108,7 +108,7 @@ class Hooks:
 
     async def delete(self, owner: Principal, hook_id: str, now: datetime) -> None:
         """Delete a secret. Raises :class:`NotFound` for one that is not the owner's."""
-        require_user(owner, "secrets of webhooks")
+        require_user(owner, "manage secrets of webhooks")
         user = await by_id(owner.id)
         async with in_transaction(CONNECTION) as transaction:
             if not await Hook.filter(id=hook_id, user=user).using_db(transaction).delete():

@@ -9,20 +9,10 @@ from tortoise.expressions import Q
 
 from notifyx_auth.base.models import ApiKey, Hook, User
 from notifyx_auth.sessions import sessions
-from notifyx_common.errors import Forbidden
 from notifyx_common.principal import Principal, Scope
 
 LAST_USED_INTERVAL = timedelta(minutes=1)
 """Minimum time between two updates of ``last_used_at``."""
-
-
-def require_user(owner: Principal, what: str) -> None:
-    """Raise :class:`Forbidden` unless ``owner`` is a user: a key that could make keys would outlive its deletion.
-
-    ``what`` is what is managed, in the plural.
-    """
-    if owner.kind != "user":
-        raise Forbidden(f"Sign in as a user to manage {what}; a key cannot.", code="user_required")
 
 
 async def lock_owner(user: User, session: str, now: datetime) -> None:

@@ -10,7 +10,7 @@ from notifyx_auth.base.errors import InvalidTicket, SessionEnded, TooManyTickets
 from notifyx_auth.base.models import ApiKey, StreamTicket, User
 from notifyx_auth.base.secret_formats import digest, new_secret
 from notifyx_auth.sessions import sessions
-from notifyx_auth.users.users import by_id
+from notifyx_auth.users.users import by_id, lock
 from notifyx_common.contracts.stream_tickets import (
     TICKET_SECONDS,
     StreamTicketCall,
@@ -40,7 +40,7 @@ async def create(owner: Principal, wanted: StreamTicketCall, now: datetime) -> T
     user = await by_id(owner.id)
     secret = f"nft_{new_secret()}"
     async with in_transaction(CONNECTION):
-        await User.filter(id=user.id).select_for_update().get()
+        await lock(user.id)
         until = await _require_credential(user, owner.key_id, wanted.session, wanted.until, now)
         if await StreamTicket.filter(user=user, expires_at__gt=now).count() >= MAX_WAITING:
             raise TooManyTickets(f"{MAX_WAITING} tickets wait for their use; use them, or let them end.")

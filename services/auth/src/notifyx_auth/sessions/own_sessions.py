@@ -8,19 +8,19 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from notifyx_auth.base.credential_changes import Change, ChangeLog
-from notifyx_auth.base.models import Session
+from notifyx_auth.base.models import Session, User
 from notifyx_auth.sessions import sessions
-from notifyx_auth.users.users import by_id
+from notifyx_auth.users.users import by_id, require_user
 from notifyx_common.contracts.sessions import MAX_SESSIONS
 from notifyx_common.contracts.sessions import Session as SessionView
 from notifyx_common.database import CONNECTION
-from notifyx_common.errors import Forbidden, NotFound
+from notifyx_common.errors import NotFound
 from notifyx_common.principal import Principal
 
 
 async def of_user(owner: Principal, current: str, now: datetime) -> list[SessionView]:
     """Return the sessions that have not ended, the one used last first; ``current`` is the caller's own."""
-    user = await by_id(_require_user(owner))
+    user = await _user_of(owner)
     alive = Session.filter(user_id=user.id, ended_at=None, expires_at__gt=now)
     rows = await alive.order_by("-refreshed_at", "id").limit(MAX_SESSIONS)
     return [
@@ -39,7 +39,7 @@ async def of_user(owner: Principal, current: str, now: datetime) -> list[Session
 
 async def end(owner: Principal, session_id: str, changes: ChangeLog, now: datetime) -> None:
     """End a session. Raises :class:`NotFound` for one that is not the owner's, or has ended."""
-    user, session = await by_id(_require_user(owner)), _uuid(session_id)
+    user, session = await _user_of(owner), _uuid(session_id)
     async with in_transaction(CONNECTION) as transaction:
         alive = Session.filter(id=session, user_id=user.id, ended_at=None, expires_at__gt=now)
         if not await alive.update(ended_at=now, end_reason="revoked"):
@@ -49,7 +49,7 @@ async def end(owner: Principal, session_id: str, changes: ChangeLog, now: dateti
 
 async def end_others(owner: Principal, current: str, changes: ChangeLog, now: datetime) -> int:
     """End all sessions but ``current``; return their number. Raises :class:`SessionEnded` where that one has ended."""
-    user = await by_id(_require_user(owner))
+    user = await _user_of(owner)
     async with in_transaction(CONNECTION) as transaction:
         await sessions.require_alive(current, user.id, now)
         ended = await sessions.end_others(user.id, current, "revoked", now)
@@ -57,10 +57,9 @@ async def end_others(owner: Principal, current: str, changes: ChangeLog, now: da
     return len(ended)
 
 
-def _require_user(owner: Principal) -> str:
-    if owner.kind != "user":
-        raise Forbidden("Sign in as a user to see and end sessions; a key cannot.", code="user_required")
-    return owner.id
+async def _user_of(owner: Principal) -> User:
+    require_user(owner, "see and end sessions")
+    return await by_id(owner.id)
 
 
 def _uuid(text: str) -> UUID:

@@ -10,9 +10,10 @@ from datetime import datetime
 
 from notifyx_auth.base.errors import HashingBusy, TooManyAttempts, WrongPassword
 from notifyx_auth.base.models import User
-from notifyx_auth.sessions import throttle
+from notifyx_auth.sessions import sessions, throttle
 from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
+from notifyx_auth.users.users import lock
 from notifyx_common.database import Database
 from notifyx_common.errors import Conflict, FieldError
 from notifyx_common.limiting.buckets import Bucket
@@ -34,7 +35,7 @@ class PasswordCheck:
     async def require(self, user: User, password: str, session: str, field: str, now: datetime) -> None:
         """Raise :class:`WrongPassword` (of ``field``), :class:`TooManyAttempts` or :class:`HashingBusy`.
 
-        The caller compares ``user.password_hash`` again once it has locked the row.
+        No row is locked meanwhile: the caller goes on with :func:`lock_checked`.
         """
         limits = [throttle.Limit.of(LIMIT, self._bucket, str(user.id), session)]
         try:
@@ -56,6 +57,13 @@ class PasswordCheck:
         await throttle.refund(self._database.pool, limits)
 
 
-def changed_meanwhile() -> Conflict:
-    """Return the error of a change whose password was right, and is not any more."""
-    return Conflict("The password was changed meanwhile. Try again.", code="changed_meanwhile")
+async def lock_checked(found: User, session: str, now: datetime) -> User:
+    """Return ``found``, whose password was right, as it is now; its row is locked until the transaction ends.
+
+    Raises :class:`SessionEnded` unless ``session`` is alive, and :class:`Conflict` if the password has changed.
+    """
+    user = await lock(found.id)
+    await sessions.require_alive(session, user.id, now)
+    if user.password_hash != found.password_hash:
+        raise Conflict("The password was changed meanwhile. Try again.", code="changed_meanwhile")
+    return user

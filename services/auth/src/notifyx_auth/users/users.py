@@ -18,7 +18,7 @@ from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.auth import User as UserView
-from notifyx_common.errors import FieldError, InvalidRequest, NotFound
+from notifyx_common.errors import FieldError, Forbidden, InvalidRequest, NotFound
 from notifyx_common.principal import Principal, Scope
 
 
@@ -81,6 +81,15 @@ async def by_id(user_id: str) -> User:
     if user is None:
         raise NotFound("There is no such user.")
     return user
+
+
+def require_user(caller: Principal, what: str) -> None:
+    """Raise :class:`Forbidden` unless ``caller`` is a user; ``what`` says what a key cannot do.
+
+    A key that could make others, or take the account over, would outlive its own deletion.
+    """
+    if caller.kind != "user":
+        raise Forbidden(f"Sign in as a user to {what}; a key cannot.", code="user_required")
 
 
 async def lock(user_id: UUID) -> User:
