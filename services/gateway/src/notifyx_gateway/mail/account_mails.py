@@ -133,6 +133,6 @@ class AccountMails:
         except NotFound:
             result = "nobody"
         except NotifyxError as error:
-            log.info("account_mail_failed", kind=kind, code=error.code, reason=error.reason)
+            log.info("account_mail_failed", kind=kind, code=error.code, reason=error.technical)
         finally:
             self._mails.labels(kind, result).inc()

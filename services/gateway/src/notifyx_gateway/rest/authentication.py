@@ -109,6 +109,12 @@ class RequestAuthenticator:
             reason=reason,
         )
 
+    def record_failure(self, event: Event, error: NotifyxError, *, subject: str = "") -> None:
+        """Record that what the current request wanted did not come about, unless a service is at fault."""
+        if error.http_status < 500:
+            outcome: Outcome = "refused" if error.http_status in (403, 429) else "failed"
+            self.record(event, outcome, subject=subject, reason=error.code)
+
     def record_refusal(self, error: NotifyxError) -> None:
         """Record that the current request was refused with ``error``."""
         caller: Principal | None = g.get("caller")

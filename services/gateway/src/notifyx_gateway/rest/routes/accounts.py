@@ -14,7 +14,7 @@ from notifyx_common.contracts.sessions import MAX_USER_AGENT
 from notifyx_common.errors import Conflict, InvalidRequest, NotFound, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
-from notifyx_common.security_log import Event, Outcome
+from notifyx_common.security_log import Event
 from notifyx_common.serving.web import PROBLEM, json_response, problem_response
 from notifyx_common.tokens import unverified_part
 from notifyx_gateway.errors import RateLimited, SignUpOff
@@ -166,11 +166,8 @@ def _record_failure(request_auth: RequestAuthenticator, wanted: TokenRequest | N
         if isinstance(error, RateLimited):
             request_auth.record_refusal(error)
         return
-    if error.http_status >= 500:
-        return
     event: Event = "token_refresh" if wanted.grant_type == "refresh_token" else "sign_in"
-    outcome: Outcome = "refused" if error.http_status in (403, 429) else "failed"
-    request_auth.record(event, outcome, subject=_account(wanted), reason=error.code)
+    request_auth.record_failure(event, error, subject=_account(wanted))
 
 
 def _record_success(request_auth: RequestAuthenticator, wanted: TokenRequest, answer: TokenResponse) -> None:

@@ -13,19 +13,16 @@ from notifyx_common.contracts.accounts import (
     Profile,
 )
 from notifyx_common.errors import NotifyxError
-from notifyx_common.logs import get_logger
-from notifyx_common.security_log import Event
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.mail.account_mails import AccountMails
 from notifyx_gateway.mail.verification import EmailVerification
+from notifyx_gateway.mail.waiting import release_waiting
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import SMALL_BODY, read_model
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.store import Store
-
-log = get_logger(__name__)
 
 
 def password_reset_routes(
@@ -59,12 +56,12 @@ def password_reset_routes(
         try:
             user = await auth.reset_password(wanted)
         except NotifyxError as error:
-            _record_failure(request_auth, "password_change", error)
+            request_auth.record_failure("password_change", error)
             raise
         request_auth.record("password_change", "succeeded", actor=user.id, reason="reset")
         await changes.refresh_now()
         mails.tell(user, "password_changed", to=user.email)
-        await _release_mails(store, user.id)
+        await release_waiting(store, user.id)
         return Response(status=204)
 
     return blueprint
@@ -90,7 +87,7 @@ def own_account_routes(
         try:
             user = await auth.change_password(principal, wanted)
         except NotifyxError as error:
-            _record_failure(request_auth, "password_change", error)
+            request_auth.record_failure("password_change", error)
             raise
         request_auth.record("password_change", "succeeded", reason="changed")
         await changes.refresh_now()
@@ -116,7 +113,7 @@ def own_account_routes(
         try:
             pending = await auth.request_email_change(principal, wanted)
         except NotifyxError as error:
-            _record_failure(request_auth, "email_change", error)
+            request_auth.record_failure("email_change", error)
             raise
         await limits.mail_to(pending.email)
         mails.confirm_new_address(pending)
@@ -132,27 +129,13 @@ def own_account_routes(
         try:
             changed = await auth.confirm_email_change(principal, wanted)
         except NotifyxError as error:
-            _record_failure(request_auth, "email_change", error)
+            request_auth.record_failure("email_change", error)
             raise
         request_auth.record("email_change", "succeeded", subject=changed.user.email)
         await changes.refresh_now()
         if changed.previous:
             mails.tell(changed.user, "email_changed", to=changed.previous, email=changed.user.email)
-        await _release_mails(store, changed.user.id)
+        await release_waiting(store, changed.user.id)
         return json_response(changed.user)
 
     return blueprint
-
-
-def _record_failure(request_auth: RequestAuthenticator, event: Event, error: NotifyxError) -> None:
-    if error.http_status < 500:
-        request_auth.record(event, "refused" if error.http_status in (403, 429) else "failed", reason=error.code)
-
-
-async def _release_mails(store: Store, user: str) -> None:
-    """Have the email sent that waited for an address that works."""
-    try:
-        await store.release_mails(user)
-    except NotifyxError as error:
-        # The store tries one of them from time to time, and so learns of it.
-        log.warning("waiting_mails_not_released", reason=error.reason)

@@ -15,10 +15,10 @@ from quart import Blueprint, Response, request
 from notifyx_common.contracts.auth import VerifyRequest
 from notifyx_common.contracts.store.subscriptions import EmailedTopic
 from notifyx_common.errors import NotifyxError
-from notifyx_common.logs import get_logger
 from notifyx_common.reading import parse_model
 from notifyx_gateway.mail.account_mails import AccountMails
 from notifyx_gateway.mail.links import topic_link
+from notifyx_gateway.mail.waiting import release_waiting
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import read_form
 from notifyx_gateway.rest.pages import Pages
@@ -26,8 +26,6 @@ from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.names import INBOX_PREFIX
-
-log = get_logger(__name__)
 
 MAX_TOKEN = 512
 
@@ -183,12 +181,7 @@ def _verify_page(pages: Pages, token: str, problem: str = "", status: int = 200)
 
 async def _release(store: Store, user: str) -> str:
     """Have the email sent that waited for the address; return a sentence about it."""
-    try:
-        mails = await store.release_mails(user)
-    except NotifyxError as error:
-        # The store tries one of them from time to time, and so learns of it.
-        log.warning("waiting_mails_not_released", reason=error.technical)
-        return ""
+    mails = await release_waiting(store, user)
     words = ""
     if mails.released:
         words += f" Emails that waited for it: {mails.released}. What you have not read is on its way."
