@@ -11,3 +11,12 @@ export function notify(message: string, kind: keyof typeof COLORS = "info"): voi
 export function notifyError(error: unknown): void {
   notify(sentence(error), "error");
 }
+
+/** Does `work`, and says what it throws. */
+export function orNotify(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    notifyError(error);
+  }
+}

@@ -6,8 +6,6 @@ import { ApiError, sentence } from "@/api/errors";
 import { pauseAfter } from "@/api/http";
 import type { Notification } from "@/api/types";
 import { Loading } from "@/components/Loading";
-import { notifyError } from "@/components/notify";
-import { offerUndo } from "@/components/undo";
 import { useNow } from "@/components/useNow";
 import { useObservable, useOwn } from "@/context/services";
 import { usePageKey } from "@/context/usePageKey";
@@ -16,6 +14,7 @@ import { place } from "@/model/inbox";
 import { headline, plural } from "@/model/text";
 import classes from "./FeedList.module.css";
 import { NotificationRow } from "./NotificationRow";
+import { useAcknowledge } from "./useAcknowledge";
 import { useHeldBack } from "./useHeldBack";
 import { useKeptPlace } from "./useKeptPlace";
 
@@ -95,26 +94,11 @@ export function FeedList(props: Props) {
       return after;
     });
   }, []);
-  const markUnread = useCallback(
-    (item: Notification) => {
-      try {
-        live.unacknowledge(item.topic, { seqs: [item.seq] });
-      } catch (error) {
-        notifyError(error);
-      }
-    },
-    [live],
-  );
+  const acks = useAcknowledge();
+  const markUnread = useCallback((item: Notification) => acks.markUnread(item.topic, [item.seq]), [acks.markUnread]);
   const acknowledge = useCallback(
-    (item: Notification) => {
-      try {
-        live.acknowledge(item.topic, { seqs: [item.seq] });
-        offerUndo("Acknowledged.", () => markUnread(item));
-      } catch (error) {
-        notifyError(error);
-      }
-    },
-    [live, markUnread],
+    (item: Notification) => acks.acknowledge(item.topic, [item.seq], "Acknowledged."),
+    [acks.acknowledge],
   );
   usePageKey((key, event) => {
     const row = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-index]") : null;

@@ -4,7 +4,7 @@ import type { Api } from "@/api/client";
 import { sentence } from "@/api/errors";
 import { historyPage } from "@/api/pages";
 import { Loading } from "@/components/Loading";
-import { notifyError } from "@/components/notify";
+import { orNotify } from "@/components/notify";
 import { useNow } from "@/components/useNow";
 import { problemOf } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
@@ -12,6 +12,7 @@ import { isAcked } from "@/model/acks";
 import type { Whereabouts } from "@/model/linked";
 import classes from "./Linked.module.css";
 import { NotificationRow } from "./NotificationRow";
+import { useAcknowledge } from "./useAcknowledge";
 
 interface Props {
   topic: string;
@@ -35,6 +36,7 @@ export function Linked({ topic, seq, where, marks }: Props) {
 function Apart({ topic, seq, marks }: Omit<Props, "where">) {
   const { api } = useServices();
   const { live } = useOwn();
+  const { markUnread } = useAcknowledge();
   const book = useObservable(live.book);
   const now = useNow();
   const found = useQuery({ queryKey: ["notification", topic, seq], queryFn: () => read(api, topic, seq) });
@@ -56,20 +58,12 @@ function Apart({ topic, seq, marks }: Omit<Props, "where">) {
         now={now}
         topicName={undefined}
         onToggle={() => undefined}
-        onAcknowledge={() => act(() => live.acknowledge(topic, { seqs: [seq] }))}
-        onMarkUnread={marks ? () => act(() => live.unacknowledge(topic, { seqs: [seq] })) : undefined}
+        onAcknowledge={() => orNotify(() => live.acknowledge(topic, { seqs: [seq] }))}
+        onMarkUnread={marks ? () => markUnread(topic, [seq]) : undefined}
       />
       <p className={classes.notice}>It is further back; the newest ones follow.</p>
     </section>
   );
-}
-
-function act(work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    notifyError(error);
-  }
 }
 
 /** The notification, or null if it is not there any more. */

@@ -1,7 +1,7 @@
 import { useCallback } from "react";
 import { type Api, data } from "@/api/client";
 import { historyPage } from "@/api/pages";
-import { notifyError } from "@/components/notify";
+import { orNotify } from "@/components/notify";
 import { offerUndo } from "@/components/undo";
 import { useOwn, useServices } from "@/context/services";
 import type { Unack } from "@/model/acks";
@@ -31,13 +31,11 @@ export function useAcknowledgeAll(): (topic?: string) => Promise<void> {
       );
       for (const { topic, head } of steps) live.acknowledge(topic, { up_to: head });
       if (count === 0 || steps.some(({ back }) => back === undefined)) return;
-      offerUndo(`${plural(count, "notification")} acknowledged.`, () => {
-        try {
+      offerUndo(`${plural(count, "notification")} acknowledged.`, () =>
+        orNotify(() => {
           for (const { topic, back } of steps) if (back !== undefined) live.unacknowledge(topic, back);
-        } catch (error) {
-          notifyError(error);
-        }
-      });
+        }),
+      );
     },
     [live, api],
   );

@@ -3,12 +3,11 @@ import { IconChecks, IconMessage } from "@tabler/icons-react";
 import { useCallback, useLayoutEffect, useRef } from "react";
 import { Link } from "wouter";
 import { Loading } from "@/components/Loading";
-import { notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
-import { offerUndo } from "@/components/undo";
 import { useNow } from "@/components/useNow";
 import { problemOf } from "@/context/queries";
 import { useObservable, useOwn } from "@/context/services";
+import { useAcknowledge } from "@/features/feed/useAcknowledge";
 import { useTopicFeed } from "@/features/feed/useTopicFeed";
 import { isAcked } from "@/model/acks";
 import { place } from "@/model/inbox";
@@ -46,21 +45,10 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
     item.topic === live.ownInbox && !isAcked(book, item.topic, item.seq);
   const unread = items.filter(isUnread).map((item) => item.seq);
   const scroller = useStaysAtEnd(items[0] && place(items[0]), unsent.waiting.at(-1)?.key);
+  const acks = useAcknowledge();
   const acknowledge = (seqs: readonly number[]) => {
     const some = seqs.slice(-MOST_SEQS);
-    try {
-      live.acknowledge(live.ownInbox, { seqs: some });
-      offerUndo(`${plural(some.length, "message")} acknowledged.`, () => markUnread(some));
-    } catch (error) {
-      notifyError(error);
-    }
-  };
-  const markUnread = (seqs: readonly number[]) => {
-    try {
-      live.unacknowledge(live.ownInbox, { seqs });
-    } catch (error) {
-      notifyError(error);
-    }
+    acks.acknowledge(live.ownInbox, some, `${plural(some.length, "message")} acknowledged.`);
   };
   return (
     <>
@@ -109,7 +97,9 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
                 now={now}
                 unread={isUnread(item)}
                 onAcknowledge={() => acknowledge([item.seq])}
-                onMarkUnread={item.topic === live.ownInbox ? () => markUnread([item.seq]) : undefined}
+                onMarkUnread={
+                  item.topic === live.ownInbox ? () => acks.markUnread(live.ownInbox, [item.seq]) : undefined
+                }
               />
             ))}
             {unsent.waiting.map((message) => (
