@@ -3,9 +3,10 @@ import { Alert, Button, Group, Modal, PasswordInput, Radio, Stack, TextInput } f
 import { IconAlertTriangle } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
-import { ApiError, sentence } from "@/api/errors";
 import { notify } from "@/components/notify";
 import { useOwn, useServices } from "@/context/services";
+import { MOST_PASSWORD } from "./entry";
+import { problemsOf } from "./problems";
 
 type Fate = "delete" | "keep" | "give";
 
@@ -25,9 +26,7 @@ export default function DeleteAccount({ onClose }: { onClose: () => void }) {
       notify(`The account of ${user.email} is deleted.`);
     },
   });
-  const wrong = (field: string) =>
-    remove.error instanceof ApiError ? remove.error.fields.find((one) => one.field === field)?.reason : undefined;
-  const general = remove.error !== null && wrong("password") === undefined && wrong("topics.give_to") === undefined;
+  const wrong = problemsOf(remove.error, ["password", "topics.give_to"]);
   const ready = fate !== null && password !== "" && (fate !== "give" || heir.trim() !== "");
   return (
     <Modal opened onClose={onClose} title="Delete your account?" lockScroll={false}>
@@ -43,9 +42,9 @@ export default function DeleteAccount({ onClose }: { onClose: () => void }) {
             Programs that use its API keys and webhooks are refused from then on. What you published in topics that
             remain stays, and names you “Deleted user” within twenty minutes.
           </Alert>
-          {general && (
+          {wrong.general !== "" && (
             <Alert color="red" role="alert">
-              {sentence(remove.error)}
+              {wrong.general}
             </Alert>
           )}
           <Radio.Group label="Topics that you alone manage" value={fate} onChange={(value) => setFate(value as Fate)}>
@@ -70,16 +69,16 @@ export default function DeleteAccount({ onClose }: { onClose: () => void }) {
               autoComplete="off"
               value={heir}
               onChange={(event) => setHeir(event.currentTarget.value)}
-              error={wrong("topics.give_to")}
+              error={wrong.of("topics.give_to")}
             />
           )}
           <PasswordInput
             label="Your password"
             autoComplete="current-password"
-            maxLength={256}
+            maxLength={MOST_PASSWORD}
             value={password}
             onChange={(event) => setPassword(event.currentTarget.value)}
-            error={wrong("password")}
+            error={wrong.of("password")}
           />
           <Group justify="flex-end" gap="xs">
             <Button variant="default" onClick={onClose} data-autofocus>
