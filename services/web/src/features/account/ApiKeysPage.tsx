@@ -1,12 +1,12 @@
-import { Alert, Button } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconPlus } from "@tabler/icons-react";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Suspense, useState } from "react";
 import { data } from "@/api/client";
-import { sentence } from "@/api/errors";
 import type { ApiKey, CreatedApiKey } from "@/api/types";
 import { Once } from "@/components/Once";
+import { Problem } from "@/components/Problem";
 import { offlinePart } from "@/components/parts";
 import { useNow } from "@/components/useNow";
 import { useChanged } from "@/context/queries";
@@ -49,11 +49,7 @@ export default function ApiKeysPage() {
             {created.scopes.includes("publish") && <Publish created={created} />}
           </>
         )}
-        {keys.error !== null && (
-          <Alert color="red" role="alert">
-            {sentence(keys.error)}
-          </Alert>
-        )}
+        <Problem error={keys.error} />
         {keys.data?.items.length === 0 && <p className={classes.hint}>You have no API keys.</p>}
         <ul className={classes.people} aria-label="API keys">
           {keys.data?.items.map((key) => (

@@ -1,6 +1,6 @@
-import { Alert, Button, Group, Modal, Stack, Text } from "@mantine/core";
+import { Button, Group, Modal, Stack, Text } from "@mantine/core";
 import type { ReactNode } from "react";
-import { sentence } from "@/api/errors";
+import { Problem } from "@/components/Problem";
 
 interface Props {
   title: string;
@@ -19,11 +19,7 @@ export function Confirm({ title, action, children, error, busy, onClose, onConfi
     <Modal opened onClose={onClose} title={title} lockScroll={false}>
       <Stack gap="md">
         <Text size="sm">{children}</Text>
-        {error !== null && (
-          <Alert color="red" role="alert">
-            {sentence(error)}
-          </Alert>
-        )}
+        <Problem error={error} />
         <Group justify="flex-end" gap="xs">
           <Button variant="default" onClick={onClose}>
             Cancel

@@ -1,7 +1,7 @@
 import { Alert, Button } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { data } from "@/api/client";
-import { sentence } from "@/api/errors";
+import { Problem } from "@/components/Problem";
 import { useChanged } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
 import classes from "@/features/topics/TopicSettings.module.css";
@@ -30,11 +30,7 @@ export default function ConfirmEmailPage() {
             The address of your account is {confirm.data.email} now. You sign in with it from now on.
           </Alert>
         )}
-        {confirm.error !== null && (
-          <Alert color="red" role="alert">
-            {sentence(confirm.error)}
-          </Alert>
-        )}
+        <Problem error={confirm.error} />
         {token === "" && !confirm.isSuccess && (
           <p className={classes.hint}>This link is not complete. Open the whole link from the mail.</p>
         )}

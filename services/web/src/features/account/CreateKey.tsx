@@ -1,13 +1,13 @@
 import "@mantine/core/styles/Pill.css";
 import "@mantine/core/styles/PillsInput.css";
 import "@mantine/core/styles/Checkbox.css";
-import { Alert, Button, Checkbox, Group, Modal, NativeSelect, Stack, TagsInput, TextInput } from "@mantine/core";
+import { Button, Checkbox, Group, Modal, NativeSelect, Stack, TagsInput, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { data } from "@/api/client";
-import { sentence } from "@/api/errors";
 import type { CreatedApiKey, Scope } from "@/api/types";
+import { Problem } from "@/components/Problem";
 import { useServices } from "@/context/services";
 import { LIFETIMES, patternProblem, SCOPES } from "./keys";
 
@@ -40,11 +40,7 @@ export default function CreateKey(props: { onClose: () => void; onCreated: (key:
         }}
       >
         <Stack gap="md">
-          {create.error !== null && (
-            <Alert color="red" role="alert">
-              {sentence(create.error)}
-            </Alert>
-          )}
+          <Problem error={create.error} />
           <TextInput
             label="Name"
             description="What it is for"

@@ -1,11 +1,11 @@
-import { Alert, Button } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconDownload } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { Suspense } from "react";
 import { download } from "@/api/download";
-import { sentence } from "@/api/errors";
 import { notify } from "@/components/notify";
+import { Problem } from "@/components/Problem";
 import { offlinePart } from "@/components/parts";
 import { useServices } from "@/context/services";
 import classes from "@/features/topics/TopicSettings.module.css";
@@ -29,11 +29,7 @@ export default function DataPage() {
           One JSON file with all that is held of you: account, sessions, API keys and webhooks without their secrets,
           subscriptions, your topics, the notifications of your inbox, and what you published.
         </p>
-        {save.error !== null && (
-          <Alert color="red" role="alert">
-            {sentence(save.error)}
-          </Alert>
-        )}
+        <Problem error={save.error} />
         <div>
           <Button
             size="xs"

@@ -4,6 +4,7 @@ import { IconAlertTriangle } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { notify } from "@/components/notify";
+import { Problem } from "@/components/Problem";
 import { useOwn, useServices } from "@/context/services";
 import { MOST_PASSWORD } from "./entry";
 import { problemsOf } from "./problems";
@@ -42,11 +43,7 @@ export default function DeleteAccount({ onClose }: { onClose: () => void }) {
             Programs that use its API keys and webhooks are refused from then on. What you published in topics that
             remain stays, and names you “Deleted user” within twenty minutes.
           </Alert>
-          {wrong.general !== "" && (
-            <Alert color="red" role="alert">
-              {wrong.general}
-            </Alert>
-          )}
+          <Problem error={wrong.general} />
           <Radio.Group label="Topics that you alone manage" value={fate} onChange={(value) => setFate(value as Fate)}>
             <Stack gap={8} mt={8}>
               <Radio

@@ -3,6 +3,7 @@ import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, useState } from "react";
 import { data } from "@/api/client";
 import { notify } from "@/components/notify";
+import { Problem } from "@/components/Problem";
 import { useChanged } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
 import classes from "@/features/topics/TopicSettings.module.css";
@@ -188,7 +189,8 @@ function CurrentPassword({ value, onChange, error, disabled = false }: CurrentPr
 interface FormProps {
   title: string;
   action: string;
-  general: string;
+  /** What is wrong with none of the fields. */
+  general: unknown;
   busy: boolean;
   disabled?: boolean;
   onSubmit: () => void;
@@ -204,11 +206,7 @@ function Form({ title, action, general, busy, disabled = false, onSubmit, childr
     <form className={classes.section} onSubmit={submit} aria-label={title}>
       <h2>{title}</h2>
       {children}
-      {general !== "" && (
-        <Alert color="red" role="alert">
-          {general}
-        </Alert>
-      )}
+      <Problem error={general} />
       <div>
         <Button type="submit" size="xs" loading={busy} disabled={disabled}>
           {action}

@@ -2,6 +2,7 @@ import { Alert, Anchor, Button, Stack, Text, TextInput, Title } from "@mantine/c
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
+import { Problem } from "@/components/Problem";
 import { useServices } from "@/context/services";
 import { EntryPage, Slow } from "./EntryPage";
 import { requestPasswordReset } from "./entry";
@@ -35,11 +36,7 @@ export default function ForgotPasswordPage() {
               Enter the address of your account. You get a mail with a link to a page where you choose a new password.
             </Text>
           )}
-          {wrong.general !== "" && (
-            <Alert color="red" role="alert">
-              {wrong.general}
-            </Alert>
-          )}
+          <Problem error={wrong.general} />
           {ask.isSuccess && (
             <Alert color="teal" role="status">
               If there is an account with this address, a mail is on its way to it. Its link works once, for a limited

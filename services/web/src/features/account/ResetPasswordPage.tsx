@@ -1,7 +1,8 @@
-import { Alert, Anchor, Button, PasswordInput, Stack, Switch, Text, Title } from "@mantine/core";
+import { Anchor, Button, PasswordInput, Stack, Switch, Text, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
+import { Problem } from "@/components/Problem";
 import { EntryPage, Slow } from "./EntryPage";
 import { LEAST_PASSWORD, MOST_PASSWORD, resetPassword } from "./entry";
 import { BackToSignIn } from "./ForgotPasswordPage";
@@ -32,14 +33,12 @@ export default function ResetPasswordPage() {
             Choose a new password
           </Title>
           <Text size="sm">Every device that is signed in to your account is then signed out.</Text>
-          {wrong.general !== "" && (
-            <Alert color="red" role="alert">
-              {wrong.general}{" "}
-              <Anchor component={Link} href="/forgot-password" inherit td="underline">
-                Have another mail sent
-              </Anchor>
-            </Alert>
-          )}
+          <Problem error={wrong.general}>
+            {" "}
+            <Anchor component={Link} href="/forgot-password" inherit td="underline">
+              Have another mail sent
+            </Anchor>
+          </Problem>
           <PasswordInput
             label="New password"
             description={`At least ${LEAST_PASSWORD} characters`}

@@ -1,10 +1,10 @@
-import { Alert, Badge, Button } from "@mantine/core";
+import { Badge, Button } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { data } from "@/api/client";
-import { sentence } from "@/api/errors";
 import type { Session } from "@/api/types";
 import { notify } from "@/components/notify";
+import { Problem } from "@/components/Problem";
 import { useNow } from "@/components/useNow";
 import { useChanged } from "@/context/queries";
 import { useServices } from "@/context/services";
@@ -38,11 +38,7 @@ export default function SessionsPage() {
           You are signed in here. What you end is signed out within seconds; API keys go on. If you do not know a
           session, end it and change your password.
         </p>
-        {failed !== null && (
-          <Alert color="red" role="alert">
-            {sentence(failed)}
-          </Alert>
-        )}
+        <Problem error={failed} />
         <ul className={classes.people} aria-label="Sessions">
           {items.map((one) => (
             <Row key={one.id} session={one} />

@@ -2,6 +2,7 @@ import { Alert, Anchor, Button, PasswordInput, Stack, Text, TextInput, Title } f
 import { type FormEvent, useState } from "react";
 import { Link, Redirect, useLocation } from "wouter";
 import { notify } from "@/components/notify";
+import { Problem } from "@/components/Problem";
 import { useObservable, useServices } from "@/context/services";
 import { EntryPage, Slow } from "./EntryPage";
 import { LEAST_PASSWORD, MOST_PASSWORD, signUp } from "./entry";
@@ -59,11 +60,7 @@ function Form({ signingUp, confirming }: { signingUp: boolean; confirming: boole
         {confirming && error === null && (
           <Alert color="gray">Sign in as before to confirm the new address of your account.</Alert>
         )}
-        {wrong.general !== "" && (
-          <Alert color="red" role="alert">
-            {wrong.general}
-          </Alert>
-        )}
+        <Problem error={wrong.general} />
         {signingUp && (
           <TextInput
             label="Name"

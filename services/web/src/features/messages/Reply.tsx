@@ -1,8 +1,8 @@
-import { Alert, Button, Textarea } from "@mantine/core";
+import { Button, Textarea } from "@mantine/core";
 import { IconSend } from "@tabler/icons-react";
 import { useEffect, useState } from "react";
-import { sentence } from "@/api/errors";
 import { notify } from "@/components/notify";
+import { Problem } from "@/components/Problem";
 import { useOwn } from "@/context/services";
 import classes from "./ThreadPage.module.css";
 
@@ -13,7 +13,7 @@ export function Reply({ other, name }: { other: string; name: string }) {
   const { live } = useOwn();
   const draft = `thread.${other}`;
   const [written, setWritten] = useState(() => live.drafts.read(draft, BLANK));
-  const [error, setError] = useState("");
+  const [error, setError] = useState<unknown>(null);
   const ready = written.body.trim() !== "";
   useEffect(() => live.drafts.keep(draft, written, BLANK), [live, draft, written]);
   const submit = () => {
@@ -21,11 +21,11 @@ export function Reply({ other, name }: { other: string; name: string }) {
     try {
       live.outbox.send(other, { body: written.body });
     } catch (failure) {
-      setError(sentence(failure));
+      setError(failure);
       return;
     }
     if (live.connection.state.get() !== "live") notify("Kept: it is sent when the connection is back.", "warning");
-    setError("");
+    setError(null);
     setWritten(BLANK);
   };
   return (
@@ -40,11 +40,7 @@ export function Reply({ other, name }: { other: string; name: string }) {
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit();
       }}
     >
-      {error !== "" && (
-        <Alert color="red" role="alert">
-          {error}
-        </Alert>
-      )}
+      <Problem error={error} />
       <div className={classes.write}>
         <Textarea
           className={classes.field ?? ""}

@@ -1,8 +1,8 @@
-import { Alert, Button, Group, JsonInput, SegmentedControl, Stack, Text, Textarea, TextInput } from "@mantine/core";
+import { Button, Group, JsonInput, SegmentedControl, Stack, Text, Textarea, TextInput } from "@mantine/core";
 import { Suspense, useEffect, useState } from "react";
-import { sentence } from "@/api/errors";
 import type { NewNotification, Priority } from "@/api/types";
 import { notify } from "@/components/notify";
+import { Problem } from "@/components/Problem";
 import { offlinePart } from "@/components/parts";
 import { useOwn } from "@/context/services";
 import classes from "./Composer.module.css";
@@ -26,7 +26,7 @@ export default function Composer({ target, onClose }: Props) {
   const { to, title, body, text, withData, priority } = written;
   const set = (change: Partial<Written>) => setWritten((held) => ({ ...held, ...change }));
   const [preview, setPreview] = useState(false);
-  const [error, setError] = useState("");
+  const [error, setError] = useState<unknown>(null);
   const parsed = parseData(withData ? text : "");
   const draft: NewNotification = { title: title.trim(), body, priority, ...(parsed.data ? { data: parsed.data } : {}) };
   const ready = !isEmpty(draft) && parsed.problem === "" && (target !== "person" || to.trim() !== "");
@@ -43,7 +43,7 @@ export default function Composer({ target, onClose }: Props) {
       if (target === "person") live.outbox.send(to.trim(), draft);
       else live.outbox.publish(target.topic, draft);
     } catch (failure) {
-      setError(sentence(failure));
+      setError(failure);
       return;
     }
     if (live.connection.state.get() !== "live") notify("Kept: it is sent when the connection is back.", "warning");
@@ -64,11 +64,7 @@ export default function Composer({ target, onClose }: Props) {
       }}
     >
       <Stack gap="sm" className={classes.inner}>
-        {error !== "" && (
-          <Alert color="red" role="alert">
-            {error}
-          </Alert>
-        )}
+        <Problem error={error} />
         {target === "person" && (
           <TextInput
             label="To"

@@ -1,8 +1,8 @@
-import { Alert, Button, Group, Modal, SegmentedControl, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Group, Modal, SegmentedControl, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import { sentence } from "@/api/errors";
+import { Problem } from "@/components/Problem";
 import { useChanged } from "@/context/queries";
 import { useServices } from "@/context/services";
 import { NEW, nameProblem, newTopic } from "./fields";
@@ -35,11 +35,7 @@ export default function CreateTopic({ onClose }: { onClose: () => void }) {
         }}
       >
         <Stack gap="md">
-          {create.error !== null && (
-            <Alert color="red" role="alert">
-              {sentence(create.error)}
-            </Alert>
-          )}
+          <Problem error={create.error} />
           <TextInput
             label="Name"
             description="What programs publish to; it cannot be changed later"

@@ -3,8 +3,8 @@ import { IconAlertTriangle } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import { sentence } from "@/api/errors";
 import type { Topic } from "@/api/types";
+import { Problem } from "@/components/Problem";
 import { useChanged } from "@/context/queries";
 import { useServices } from "@/context/services";
 import { plural } from "@/model/text";
@@ -36,11 +36,7 @@ export default function DeleteTopic({ topic, onClose }: { topic: Topic; onClose:
             {kept > 0 ? `Up to ${plural(kept, "notification")} kept in it` : "The topic"}, every subscription to it, and
             what is unread there are lost, for everyone. Programs that publish to it are refused from then on.
           </Alert>
-          {remove.error !== null && (
-            <Alert color="red" role="alert">
-              {sentence(remove.error)}
-            </Alert>
-          )}
+          <Problem error={remove.error} />
           <TextInput
             label={
               <Text span inherit>

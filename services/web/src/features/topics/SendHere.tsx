@@ -1,11 +1,11 @@
-import { Alert, Button, TextInput } from "@mantine/core";
+import { Button, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
 import { data } from "@/api/client";
-import { sentence } from "@/api/errors";
 import type { Hook } from "@/api/types";
 import { OnceEach } from "@/components/Once";
+import { Problem } from "@/components/Problem";
 import { useNow } from "@/components/useNow";
 import { useServices } from "@/context/services";
 import { publishLine } from "@/features/account/keys";
@@ -91,11 +91,7 @@ export default function SendHere({ name }: { name: string }) {
           </div>
         </>
       )}
-      {failed !== null && (
-        <Alert color="red" role="alert">
-          {sentence(failed)}
-        </Alert>
-      )}
+      <Problem error={failed} />
       {create.data !== undefined && (
         <OnceEach
           title={`${labelOf(create.data.kind)}: copy this now, it is shown once.`}
