@@ -30,11 +30,11 @@ export function createApi(session: Session, trouble: Observable<string>): Api {
 }
 
 /** Send with the session's token; one that the server does not take any more is replaced, once. */
-export async function authorised(session: Session, request: Request): Promise<Response> {
+export async function authorised(session: Session, request: Request, send = fetchInTime): Promise<Response> {
   const again = request.clone();
-  const response = await fetchInTime(withToken(request, await session.token()));
+  const response = await send(withToken(request, await session.token()));
   if (response.status !== 401) return response;
-  return fetchInTime(withToken(again, await session.renew()));
+  return send(withToken(again, await session.renew()));
 }
 
 function withToken(request: Request, token: string): Request {

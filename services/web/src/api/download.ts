@@ -1,11 +1,11 @@
 /** A large answer as a file of the browser's, without a deadline for the whole of it. */
+import { authorised } from "./client";
 import { problemOf, unreachable } from "./errors";
 import type { Session } from "./session";
 
 /** Fetch `path`, signed in, and have the browser save it as `name` if it ends with `end`. Throws {@link ApiError}. */
 export async function download(session: Session, path: string, name: string, end: string): Promise<void> {
-  let response = await get(path, await session.token());
-  if (response.status === 401) response = await get(path, await session.renew());
+  const response = await authorised(session, new Request(path), unhurried);
   if (!response.ok) {
     const problem: unknown = await response.json().catch(() => undefined);
     throw problemOf(response.status, problem, response.headers.get("Retry-After"));
@@ -18,9 +18,9 @@ export async function download(session: Session, path: string, name: string, end
   save(file, name);
 }
 
-async function get(path: string, token: string): Promise<Response> {
+async function unhurried(request: Request): Promise<Response> {
   try {
-    return await fetch(path, { headers: { Authorization: `Bearer ${token}` } });
+    return await fetch(request);
   } catch {
     throw unreachable();
   }
