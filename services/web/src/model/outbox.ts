@@ -70,6 +70,11 @@ function isMessage(entry: Entry): entry is Message {
   return entry.kind === "publish" || entry.kind === "send";
 }
 
+/** How a message that is not confirmed stands, where `problem` is why the last try failed. */
+export function standing(message: Message, problem: string): string {
+  return message.problem ?? (problem === "" ? "Sending" : `Waiting to be sent. ${problem}`);
+}
+
 /** Messages on their way to `topic` (or, without one, to people), in their order. */
 export function messagesTo(entries: readonly Entry[], topic: string | undefined): Message[] {
   return ordered(entries).filter((entry): entry is Message =>

@@ -1,6 +1,6 @@
 import { Button, Loader } from "@mantine/core";
 import { useObservable, useOwn } from "@/context/services";
-import { type Message, messagesTo } from "@/model/outbox";
+import { type Message, messagesTo, standing } from "@/model/outbox";
 import { headline } from "@/model/text";
 import classes from "./Composer.module.css";
 
@@ -31,7 +31,7 @@ function Waiting({ message, problem }: { message: Message; problem: string }) {
         </div>
         <div className={classes.pendingState}>
           {message.kind === "send" && `To ${message.target}: `}
-          {message.problem ?? (problem === "" ? "Sending" : `Waiting to be sent. ${problem}`)}
+          {standing(message, problem)}
         </div>
       </div>
       {message.problem !== undefined && (
