@@ -79,10 +79,10 @@ from notifyx_gateway.upstream.users import UserDirectory
 log = get_logger(__name__)
 
 CACHE_KEY = "notifyx memcached values"
+"""Purpose of the key that seals what gateways share in memcached; it comes from the token that only they have."""
 
 PURPOSES = {"auth": "Accounts", "store": "Topics and notifications", "mailer": "The mail service"}
 """What people read of a service that is away: the subject of "... cannot be reached at the moment"."""
-"""Purpose of the key that seals what gateways share in memcached; it comes from the token that only they have."""
 
 
 class GatewayNode(Node[GatewaySettings]):
