@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -146,14 +145,8 @@ def _schemas(operations: list[Operation]) -> dict[str, Any]:
         for schema in [*operation.body.values(), *answers, operation.problem]:
             if isinstance(schema, type):
                 models[schema.__name__] = schema
-    return _definitions(tuple(models.values()))
-
-
-@lru_cache(maxsize=1)
-def _definitions(models: tuple[type[BaseModel], ...]) -> dict[str, Any]:
-    """Return the schemas of models and of what they refer to: a third of what it takes to make a gateway."""
     _, schema = models_json_schema(
-        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+        [(model, "validation") for model in models.values()], ref_template="#/components/schemas/{model}"
     )
     definitions: dict[str, Any] = schema["$defs"]
     return dict(sorted(definitions.items()))

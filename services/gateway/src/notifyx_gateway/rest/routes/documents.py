@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from importlib.resources import files
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -32,24 +32,27 @@ def document_routes(
 ) -> Blueprint:
     """Return the routes of OpenAPI, AsyncAPI, the readable page, the JWK set and the configuration."""
     blueprint = Blueprint("documents", __name__)
-    spec = build_openapi(OPERATIONS, settings.base_url)
     script = files("notifyx_gateway.rest").joinpath("templates", "docs.js").read_bytes()
     release = version("notifyx-gateway")
 
-    # Compressed when somebody asks for the first time: a start does not wait for it.
-    @functools.cache
-    def openapi_file() -> File:
-        return gzipped("application/json", orjson.dumps(spec))
+    # Made when somebody asks for the first time: a start does not wait for it.
+    @cache
+    def spec() -> dict[str, Any]:
+        return build_openapi(OPERATIONS, settings.base_url)
 
-    @functools.cache
+    @cache
+    def openapi_file() -> File:
+        return gzipped("application/json", orjson.dumps(spec()))
+
+    @cache
     def asyncapi_file() -> File:
         return gzipped("application/yaml", asyncapi_document(settings.base_socket_url).encode())
 
-    @functools.cache
+    @cache
     def docs_file() -> File:
-        server = settings.base_url
-        command = partial(curl, spec=spec, server=server)
-        return pages.document("docs.html", spec=spec, server=server, curl=command, parts=parts, fields=fields)
+        server, described = settings.base_url, spec()
+        command = partial(curl, spec=described, server=server)
+        return pages.document("docs.html", spec=described, server=server, curl=command, parts=parts, fields=fields)
 
     @blueprint.get("/api/v1/config")
     async def config() -> Response:
