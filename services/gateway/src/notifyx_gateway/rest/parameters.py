@@ -12,6 +12,8 @@ from notifyx_common.errors import InvalidRequest, NotFound
 from notifyx_topics.names import AnyTopicName, inbox_topic
 
 MAX_SEQ = 2**53 - 1
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
 _NUMBER = re.compile(r"[0-9]{1,16}\Z")
 _TOPIC: TypeAdapter[str] = TypeAdapter(AnyTopicName)
 
@@ -24,6 +26,11 @@ def query_number(values: Mapping[str, str], name: str, *, minimum: int = 0, maxi
     if not _NUMBER.match(text) or not minimum <= int(text) <= maximum:
         raise InvalidRequest.of_field(name, f"This is a number from {minimum} to {maximum}.")
     return int(text)
+
+
+def query_limit(values: Mapping[str, str], default: int = DEFAULT_PAGE) -> int:
+    """Return the most items of a page, as ``limit`` asks for them. Raises :class:`InvalidRequest`."""
+    return query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or default
 
 
 def query_flag(values: Mapping[str, str], name: str) -> bool:

@@ -26,7 +26,7 @@ from notifyx_gateway.rest import cloudevents
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_bytes, read_model, read_raw
 from notifyx_gateway.rest.history_cache import CachedHistory
-from notifyx_gateway.rest.parameters import query_flag, query_number, query_text, search_text, topic_name
+from notifyx_gateway.rest.parameters import query_flag, query_limit, query_number, query_text, search_text, topic_name
 from notifyx_gateway.rest.publish_request import PublishRequest, read_publish_request
 from notifyx_gateway.rest.publishing import Publishing, publish_response
 from notifyx_gateway.rest.requests import Acks, BatchItem, PublishBatch
@@ -34,9 +34,6 @@ from notifyx_gateway.sizes import Sizes
 from notifyx_gateway.upstream.recipients import Recipients
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.names import inbox_topic
-
-MAX_PAGE = 200
-DEFAULT_PAGE = 50
 
 
 def notification_routes(
@@ -129,7 +126,7 @@ def _add_reading(
         if "cursor" in values:
             raise InvalidRequest.of_field("cursor", "This goes with 'q' only; a history takes 'after' and 'before'.")
         after, before = query_number(values, "after"), query_number(values, "before")
-        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+        limit = query_limit(values)
         async with store.page_turn(principal):
             await answer().reserve(principal.id, HISTORY.large)
             page = await history.page(principal, topic, after=after, before=before, limit=limit)
@@ -170,7 +167,7 @@ def _add_reading(
         if "q" in values:
             return await _find(store, principal, values, None, cursor="after")
         unread, after = query_flag(values, "unread"), query_text(values, "after", 200)
-        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+        limit = query_limit(values)
         async with store.page_turn(principal):
             await answer().reserve(principal.id, INBOX.large)
             page = await store.inbox(principal, unread=unread, limit=limit, after=after)
@@ -192,7 +189,7 @@ async def _find(
             raise InvalidRequest.of_field(name, "This does not go with 'q', whose pages have a 'cursor'.")
     text = search_text(values["q"])
     unread, after = query_flag(values, "unread"), query_text(values, cursor, 200)
-    limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+    limit = query_limit(values)
     async with store.page_turn(principal):
         await answer().reserve(principal.id, SEARCH.large)
         page = await store.search(principal, text, topic=topic, unread=unread, limit=limit, after=after)

@@ -11,13 +11,10 @@ from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query
-from notifyx_gateway.rest.parameters import query_number, query_text
+from notifyx_gateway.rest.parameters import query_limit, query_text
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory, is_user_id
 from notifyx_topics.names import MAX_NAME
-
-MAX_PAGE = 200
-DEFAULT_PAGE = 50
 
 _NOTHING = b'{"items":[],'
 
@@ -30,7 +27,7 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
     async def threads() -> Response:
         principal = await request_auth.unrestricted_principal("read")
         values = query("limit", "after")
-        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+        limit = query_limit(values)
         after = query_text(values, "after", 200)
         async with store.page_turn(principal):
             page = await store.threads(principal, limit=limit, after=after)
@@ -42,7 +39,7 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
     async def thread(who: str) -> Response:
         principal = await request_auth.unrestricted_principal("read")
         values = query("limit", "after")
-        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+        limit = query_limit(values)
         after = query_text(values, "after", 200)
         user = principal.id if who == "me" else who
         if len(user) > MAX_NAME or not user.isascii() or not user.isprintable() or " " in user:

@@ -14,13 +14,11 @@ from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.api.models import DescribedTopic
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_model
-from notifyx_gateway.rest.parameters import query_flag, query_number, query_text, topic_name
+from notifyx_gateway.rest.parameters import query_flag, query_limit, query_text, topic_name
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import GRANT_LISTS, MAX_IDS, UserDirectory, is_user_id
 from notifyx_topics.names import INBOX_PREFIX
 
-MAX_PAGE = 200
-DEFAULT_PAGE = 50
 DEFAULT_SUBSCRIBERS_PAGE = 100
 MAX_TEXT = 320
 
@@ -64,7 +62,7 @@ def _add_topics(
     async def topics() -> Response:
         principal = await request_auth.principal("read")
         values = query("limit", "after", "q")
-        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_PAGE
+        limit = query_limit(values)
         after, searched = query_text(values, "after", MAX_TEXT) or "", query_text(values, "q", MAX_TEXT) or ""
         async with store.page_turn(principal):
             await answer().reserve(principal.id, LIST_TOPICS.large)
@@ -113,7 +111,7 @@ def _add_subscribers(
         topic = topic_name(name)
         principal = await request_auth.principal("manage", topic)
         values = query("limit", "after")
-        limit = query_number(values, "limit", minimum=1, maximum=MAX_PAGE) or DEFAULT_SUBSCRIBERS_PAGE
+        limit = query_limit(values, DEFAULT_SUBSCRIBERS_PAGE)
         after = query_text(values, "after", MAX_TEXT) or ""
         async with store.page_turn(principal):
             page = await store.subscribers(principal, topic, limit=limit, after=after)
