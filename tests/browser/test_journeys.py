@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from support.browser import Person, sign_in, sign_up, someone
-from support.mailbox import link_in_mail
+from support.mail import link_in_mail
 from support.platform import PASSWORD, Platform, person
 
 pytestmark = [

@@ -64,6 +64,14 @@ async def wait_for_mail(
     return await mails_to(platform, address, subject)
 
 
+async def link_in_mail(platform: HasMailbox, address: str, subject: str) -> str:
+    """The link with a secret behind its number sign in the newest such mail, once it has arrived."""
+    mail, *_ = await wait_for_mail(platform, address, subject)
+    match = re.search(r"https?://\S+#\S+", mail["text"])
+    assert match is not None
+    return match[0]
+
+
 async def verify(platform: HasMailbox, someone: Person) -> None:
     """Follow the link of the verification mail, as a person would: open the page, enter the password."""
     (mail,) = await wait_for_mail(platform, someone.email, "Confirm your email")

@@ -11,7 +11,7 @@ import pytest
 from notifyx.cli.exits import Exit
 from notifyx_local.ports import free_port
 from support.command import Shell
-from support.mailbox import link_in_mail
+from support.mail import link_in_mail
 from support.patience import PATIENCE, until
 from support.platform import PASSWORD, Platform, person
 
