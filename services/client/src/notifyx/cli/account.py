@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from typing import Annotated
 
@@ -13,7 +12,7 @@ import typer
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer
-from notifyx.cli.prompts import first_line, hidden, optional, prompt
+from notifyx.cli.prompts import first_line, hidden, new_password, optional, prompt
 from notifyx.cli.session import client, run
 from notifyx.client import Client
 from notifyx.credentials import ApiKey
@@ -138,7 +137,4 @@ def read_password(from_stdin: bool, *, twice: bool = False) -> str:
     """Return a password, from standard input or asked for without echo. Raises :class:`UsageProblem`."""
     if from_stdin:
         return first_line("password")
-    password = hidden("Password")
-    if twice and sys.stdin.isatty() and password != hidden("Password again"):
-        raise UsageProblem("The two passwords differ.")
-    return password
+    return new_password("Password") if twice else hidden("Password")

@@ -30,10 +30,10 @@ def hidden(what: str) -> str:
     return str(typer.prompt(what, hide_input=True, err=True))
 
 
-def new_password() -> str:
-    """Ask for a new password, twice at a terminal. Raises :class:`UsageProblem`."""
-    password = hidden("New password")
-    if sys.stdin.isatty() and password != hidden("New password again"):
+def new_password(what: str = "New password") -> str:
+    """Ask for a password to set, twice at a terminal. Raises :class:`UsageProblem`."""
+    password = hidden(what)
+    if sys.stdin.isatty() and password != hidden(f"{what} again"):
         raise UsageProblem("The two passwords differ.")
     return password
 
