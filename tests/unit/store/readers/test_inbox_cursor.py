@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.errors import InvalidRequest
-from notifyx_store.readers.inbox import page_json
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.readers.inbox_pages import page_json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

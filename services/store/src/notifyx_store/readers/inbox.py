@@ -6,16 +6,14 @@ So pages never repeat or skip what existed when the first was read, whatever is 
 
 from __future__ import annotations
 
-from typing import Any
-
 import asyncpg
-import orjson
 
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_common.principal import Principal
 from notifyx_store.log.inbox_room import max_unread_of
 from notifyx_store.log.unread import EXPIRED, UNREAD
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.readers.inbox_pages import following, page_json, sized
 from notifyx_store.topics.permissions import may_read
 from notifyx_store.topics.rows import topic_row
 
@@ -53,17 +51,7 @@ CROSS JOIN LATERAL (
 ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
 """
 
-# Large notifications end a page early; `available` still tells that more follow.
-_PAGE = f"""
-SELECT payload, published_at, topic_id, seq, acked, available FROM (
-    SELECT merged.*, count(*) OVER () AS available,
-           sum(octet_length(payload)) OVER (ORDER BY published_at DESC, topic_id DESC, seq DESC)
-               - octet_length(payload) AS before
-    FROM ({_MERGED}) AS merged
-) AS sized
-WHERE before < $7
-ORDER BY published_at DESC, topic_id DESC, seq DESC
-"""  # noqa: S608 - put together from constants
+_PAGE = sized(_MERGED, most="$7")
 
 
 async def read_inbox(
@@ -96,20 +84,10 @@ async def read_inbox(
         [unread_only and row["unread"] <= FEW_UNREAD for row in wanted],
     )
     page = rows[:limit]
-    cursor = None
-    if page and page[0]["available"] > len(page):
-        last = page[-1]
-        cursor = InboxCursor(last["published_at"], last["topic_id"], last["seq"]).encode()
     others = {
-        "next": cursor,
+        "next": following(page),
         "unread": {row["name"]: row["unread"] for row, _ in shown},
         "expired": {row["name"]: row["expired"] for row, _ in shown if row["expired"]},
         "inbox_full": any(topic.is_inbox and row["unread"] >= max_unread_of(topic, max_unread) for row, topic in shown),
     }
     return page_json([(row["payload"], row["acked"]) for row in page], others)
-
-
-def page_json(items: list[tuple[str, bool]], others: dict[str, Any]) -> bytes:
-    """Return the page's JSON. Notifications are stored as JSON; ``acked`` is appended without encoding them again."""
-    texts = ",".join(f'{payload[:-1]},"acked":{"true" if acked else "false"}}}' for payload, acked in items)
-    return b'{"items":[%s],%s' % (texts.encode(), orjson.dumps(others)[1:])

@@ -6,14 +6,13 @@ A message is in its two persons' threads and in nobody else's: every statement b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import asyncpg
 import orjson
 
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_common.contracts.store.threads import MAX_LINE, Latest, Thread, ThreadsPage
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.readers.inbox_pages import following, sized
 
 
 def _one_side(sender: str, recipient: str, limit: str) -> str:
@@ -39,24 +38,22 @@ def _people(own: str, other: str) -> str:
 """  # noqa: S608 - put together from constants
 
 
-# Large notifications end a page early; `available` still tells that more follow.
-_SIZED = """
-SELECT * FROM (
-    SELECT page.*, n.payload, count(*) OVER () AS available,
-           sum(octet_length(n.payload)) OVER (ORDER BY page.published_at DESC, page.topic_id DESC, page.seq DESC)
-               - octet_length(n.payload) AS before
-    FROM ({page}) AS page JOIN notifications n ON n.topic_id = page.topic_id AND n.seq = page.seq
-) AS sized
-WHERE before < {most} ORDER BY published_at DESC, topic_id DESC, seq DESC
-"""
+def _sized(page: str, *, most: str) -> str:
+    """As :func:`sized`, where ``page`` has no payloads."""
+    payloads = f"""
+    SELECT page.*, n.payload FROM ({page}) AS page
+    JOIN notifications n ON n.topic_id = page.topic_id AND n.seq = page.seq
+"""  # noqa: S608 - put together from constants
+    return sized(payloads, most=most)
+
 
 _THREADS = f"""
 WITH RECURSIVE recipient_scan(id) AS {_people("sender", "recipient")},
 sender_scan(id) AS {_people("recipient", "sender")},
 people AS (SELECT id FROM recipient_scan WHERE id IS NOT NULL UNION SELECT id FROM sender_scan WHERE id IS NOT NULL)
 {
-    _SIZED.format(
-        page=f'''
+    _sized(
+        f'''
 SELECT people.id AS other, latest.*
 FROM people CROSS JOIN LATERAL (
     SELECT * FROM ({_one_side("$1", "people.id", "1")} UNION ALL {_one_side("people.id", "$1", "1")}) AS sides
@@ -86,8 +83,8 @@ SELECT page.*, page.sender = $1 AS sent,
        CASE WHEN page.recipient = $1
             THEN coalesce(page.seq <= s.acked_up_to OR e.seq IS NOT NULL, false) END AS acked
 FROM ({
-    _SIZED.format(
-        page=f'''
+    _sized(
+        f'''
 SELECT * FROM ({_one_side("$1", "$5", "$6")}
                UNION ALL
                SELECT * FROM {_one_side("$5", "$1", "$6")} AS received WHERE $5 <> $1) AS sides
@@ -111,7 +108,7 @@ async def read_threads(
     counts = await connection.fetch(_UNREAD, user, [row["other"] for row in page])
     unread = {row["sender"]: row["unread"] for row in counts}
     items = [_thread(row, user, unread.get(row["other"], 0)) for row in page]
-    return ThreadsPage(items=items, next=_following(page))
+    return ThreadsPage(items=items, next=following(page))
 
 
 async def read_thread(
@@ -123,18 +120,11 @@ async def read_thread(
     items = ",".join(
         f'{row["payload"][:-1]},"sent":{_json(row["sent"])},"acked":{_json(row["acked"])}}}' for row in reversed(page)
     )
-    return b'{"items":[%s],"next":%s}' % (items.encode(), _json(_following(page)).encode())
+    return b'{"items":[%s],"next":%s}' % (items.encode(), _json(following(page)).encode())
 
 
 def _bound(cursor: InboxCursor) -> tuple[object, ...]:
     return cursor.published_at, cursor.topic_id, cursor.seq
-
-
-def _following(page: Sequence[asyncpg.Record]) -> str | None:
-    if not page or page[0]["available"] == len(page):
-        return None
-    last = page[-1]
-    return InboxCursor(last["published_at"], last["topic_id"], last["seq"]).encode()
 
 
 def _thread(row: asyncpg.Record, user: str, unread: int) -> Thread:

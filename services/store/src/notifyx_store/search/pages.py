@@ -19,8 +19,8 @@ from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_common.errors import SEARCH_TIMEOUT, Unavailable
 from notifyx_common.principal import Principal
-from notifyx_store.readers.inbox import page_json
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.readers.inbox_pages import page_json, position
 from notifyx_store.search.index import RANGE_BYTES, RANGE_SEQS
 from notifyx_store.search.query import Search, Term, compose
 from notifyx_store.search.ranges import Finding, Range, Reading
@@ -230,4 +230,4 @@ def _tail(row: asyncpg.Record) -> list[Range]:
 
 
 def _finding(row: asyncpg.Record) -> Finding:
-    return Finding(InboxCursor(row["published_at"], row["topic_id"], row["seq"]), row["payload"], row["acked"])
+    return Finding(position(row), row["payload"], row["acked"])
