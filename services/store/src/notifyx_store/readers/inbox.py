@@ -14,11 +14,11 @@ from notifyx_store.log.inbox_room import max_unread_of
 from notifyx_store.log.unread import EXPIRED, UNREAD
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.readers.inbox_pages import following, page_json, sized
-from notifyx_store.topics.permissions import may_read
+from notifyx_store.topics.permissions import TopicRow, may_read
 from notifyx_store.topics.rows import topic_row
 
 _SUBSCRIBED = f"""
-SELECT s.id AS subscription_id, {UNREAD} AS unread, {EXPIRED} AS expired, t.*
+SELECT s.id AS subscription_id, s.first_seq, s.acked_up_to, {UNREAD} AS unread, {EXPIRED} AS expired, t.*
 FROM subscriptions s JOIN topics t ON t.id = s.topic_id
 WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted' ORDER BY t.name
 """  # noqa: S608 - put together from constants
@@ -54,6 +54,17 @@ ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
 _PAGE = sized(_MERGED, most="$7")
 
 
+async def read_shown(connection: asyncpg.Connection, principal: Principal) -> list[tuple[asyncpg.Record, TopicRow]]:
+    """Return the subscriptions that the caller's inbox shows, each with its topic.
+
+    A subscription stays when its user may no longer read the topic, but then shows nothing; a credential that is
+    limited to some topics shows only those.
+    """
+    subscribed = await connection.fetch(_SUBSCRIBED, principal.id)
+    covered = [(row, topic_row(row)) for row in subscribed if principal.covers_topic(row["name"])]
+    return [(row, topic) for row, topic in covered if may_read(principal, topic)]
+
+
 async def read_inbox(
     connection: asyncpg.Connection,
     principal: Principal,
@@ -65,12 +76,9 @@ async def read_inbox(
 ) -> bytes:
     """Return a page as the JSON of :class:`notifyx_common.contracts.store.inbox.InboxPage`.
 
-    A subscription stays when its user may no longer read the topic, but then shows nothing; a credential that is
-    limited to some topics shows only those. ``max_unread`` notifications fill the user's inbox topic.
+    ``max_unread`` notifications fill the user's inbox topic.
     """
-    subscribed = await connection.fetch(_SUBSCRIBED, principal.id)
-    shown = [(row, topic_row(row)) for row in subscribed if principal.covers_topic(row["name"])]
-    shown = [(row, topic) for row, topic in shown if may_read(principal, topic)]
+    shown = await read_shown(connection, principal)
     wanted = [row for row, _ in shown if row["unread"] or not unread_only]
     rows = await connection.fetch(
         _PAGE,

@@ -19,13 +19,13 @@ from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
 from notifyx_common.errors import SEARCH_TIMEOUT, Unavailable
 from notifyx_common.principal import Principal
+from notifyx_store.readers.inbox import read_shown
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.readers.inbox_pages import page_json, position
 from notifyx_store.search.index import RANGE_BYTES, RANGE_SEQS
 from notifyx_store.search.query import Search, Term, compose
 from notifyx_store.search.ranges import Finding, Range, Reading
-from notifyx_store.topics.permissions import TopicRow, may_read
-from notifyx_store.topics.rows import topic_row
+from notifyx_store.topics.permissions import TopicRow
 
 MAX_RANGES = 512
 """Ranges of the index that one page considers, beside one of each topic."""
@@ -36,12 +36,6 @@ MAX_TAIL_RANGES = 64
 _LEXEMES = """
 SELECT phraseto_tsquery('simple', notifyx_search_fold(term))::text
 FROM unnest($1::text[]) WITH ORDINALITY AS terms(term, place) ORDER BY place
-"""
-
-_SUBSCRIBED = """
-SELECT s.id AS subscription_id, s.first_seq, s.acked_up_to, t.*
-FROM subscriptions s JOIN topics t ON t.id = s.topic_id
-WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted'
 """
 
 _POSITION = "SELECT id, acked_up_to FROM subscriptions WHERE topic_id = $1 AND user_id = $2 AND ended_at IS NULL"
@@ -121,12 +115,10 @@ class Scope:
 
 
 async def inbox_scopes(connection: asyncpg.Connection, principal: Principal) -> list[Scope]:
-    """Return what the caller's inbox shows: the topics that the caller subscribes to and the credential covers."""
-    rows = await connection.fetch(_SUBSCRIBED, principal.id)
+    """Return the scopes of what the caller's inbox shows."""
     return [
-        Scope(row["id"], row["first_seq"], row["subscription_id"], row["acked_up_to"])
-        for row in rows
-        if principal.covers_topic(row["name"]) and may_read(principal, topic_row(row))
+        Scope(topic.id, row["first_seq"], row["subscription_id"], row["acked_up_to"])
+        for row, topic in await read_shown(connection, principal)
     ]
 
 
