@@ -20,7 +20,7 @@ from notifyx_store.base import wakeups
 from notifyx_store.base.locking import LOCK_SHARED
 from notifyx_store.log.unread import EXPIRED, UNREAD, UNREAD_IN_LOG
 from notifyx_store.topics.permissions import TopicRow, check_manage, check_read, email_identity
-from notifyx_store.topics.rows import read_or_create, read_topic
+from notifyx_store.topics.rows import read_or_create, read_topic, topic_for
 from notifyx_topics.names import inbox_topic
 from notifyx_topics.settings import EmailMode
 
@@ -162,9 +162,7 @@ async def subscribers(
 
 
 async def _readable(connection: asyncpg.Connection, principal: Principal, name: str, now: datetime) -> TopicRow:
-    principal.require_scope("read", name)
-    topics = await read_or_create(connection, [name], [principal.id], now)
-    topic = topics.get(name) or await read_topic(connection, name)
+    topic = await topic_for(connection, principal, name, now)
     check_read(principal, topic)
     return topic
 

@@ -13,7 +13,7 @@ from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.search.pages import inbox_scopes, read_found, topic_scope, understand
 from notifyx_store.search.query import parse_terms
 from notifyx_store.topics.permissions import check_read
-from notifyx_store.topics.rows import read_or_create, read_topic
+from notifyx_store.topics.rows import topic_for
 
 
 def search_routes(context: StoreContext) -> Blueprint:
@@ -31,8 +31,7 @@ def search_routes(context: StoreContext) -> Blueprint:
             if query.topic is None:
                 scopes = await inbox_scopes(connection, principal)
             else:
-                topics = await read_or_create(connection, [query.topic], [principal.id], context.clock.now())
-                topic = topics.get(query.topic) or await read_topic(connection, query.topic)
+                topic = await topic_for(connection, principal, query.topic, context.clock.now())
                 check_read(principal, topic)
                 scopes = [await topic_scope(connection, principal, topic)]
             return Raw(

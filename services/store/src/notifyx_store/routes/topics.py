@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncpg
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
@@ -42,8 +41,8 @@ from notifyx_store.log.history import read_history
 from notifyx_store.readers import topic_changes
 from notifyx_store.readers.ack_state import read_ack_state
 from notifyx_store.readers.unacks import unacknowledge
-from notifyx_store.topics.permissions import TopicRow, check_log
-from notifyx_store.topics.rows import read_or_create, read_topic
+from notifyx_store.topics.permissions import check_log
+from notifyx_store.topics.rows import read_or_create, topic_for
 from notifyx_store.topics.views import list_views, own_view, read_view
 from notifyx_topics.names import inbox_topic
 
@@ -112,7 +111,7 @@ def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
     async def history(request: HistoryQuery) -> Raw[HistoryPage]:
         principal = caller()
         async with context.reading_pages(caller().id) as connection:
-            topic = await _log_of(connection, context, principal, request.name)
+            topic = await topic_for(connection, principal, request.name, context.clock.now())
             check_log(principal, topic)
             return Raw(
                 await read_history(connection, topic, after=request.after, before=request.before, limit=request.limit)
@@ -122,7 +121,7 @@ def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
     async def acks(request: AcksQuery) -> Raw[AckState]:
         principal = caller()
         async with context.pool.acquire() as connection:
-            topic = await _log_of(connection, context, principal, request.name)
+            topic = await topic_for(connection, principal, request.name, context.clock.now())
             return Raw.of(
                 await read_ack_state(connection, principal, topic, after=request.after, before=request.before)
             )
@@ -131,7 +130,7 @@ def _add_log(blueprint: Blueprint, context: StoreContext) -> None:
     async def unacks(request: UnackRequest) -> AckResult:
         principal = caller()
         async with context.pool.acquire() as connection:
-            topic = await _log_of(connection, context, principal, request.name)
+            topic = await topic_for(connection, principal, request.name, context.clock.now())
             result, count = await unacknowledge(connection, principal, topic, request.body)
         unacked.inc(count)
         return result
@@ -145,12 +144,6 @@ def _record(context: StoreContext, event: Event, principal: Principal, topic: st
 async def _own(context: StoreContext, principal: Principal, name: str) -> Topic:
     async with context.pool.acquire() as connection:
         return await own_view(connection, principal, name)
-
-
-async def _log_of(connection: asyncpg.Connection, context: StoreContext, principal: Principal, name: str) -> TopicRow:
-    principal.require_scope("read", name)
-    found = await read_or_create(connection, [name], [principal.id], context.clock.now())
-    return found.get(name) or await read_topic(connection, name)
 
 
 def _check_claimable(request: TopicClaim) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import asyncpg
 
+from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
 from notifyx_store.base.errors import topic_not_found
 from notifyx_store.topics.permissions import TopicRow
@@ -83,6 +84,16 @@ async def read_or_create(
         await create_inboxes(connection, missing, now)
         topics |= await read_topics(connection, missing)
     return topics
+
+
+async def topic_for(connection: asyncpg.Connection, principal: Principal, name: str, now: datetime) -> TopicRow:
+    """Return one topic to a caller whose credential reads it; the caller's own inbox is created where it is missing.
+
+    The rights to the topic itself are not checked. Raises :class:`Forbidden` or :class:`NotFound`.
+    """
+    principal.require_scope("read", name)
+    topics = await read_or_create(connection, [name], [principal.id], now)
+    return topics.get(name) or await read_topic(connection, name)
 
 
 def topic_row(row: asyncpg.Record) -> TopicRow:
