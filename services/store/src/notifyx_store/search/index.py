@@ -45,20 +45,21 @@ _RETRIES = Backoff(0.5, 30.0, jitter=AROUND)
 
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('search index', 0))"
 
-_POSITION = """
+INDEX_POSITION = """
 greatest(t.pruned_seq, coalesce((SELECT max(r.last_seq) FROM search_ranges r WHERE r.topic_id = t.id), 0))
 """
+"""The last seq of topic ``t`` that the index has, or that is gone."""
 
 _BEHIND = f"""
 SELECT t.id FROM topics t
-WHERE t.last_seq >= {RANGE_SEQS} AND t.kind <> 'deleted' AND t.last_seq - {_POSITION} >= {RANGE_SEQS}
+WHERE t.last_seq >= {RANGE_SEQS} AND t.kind <> 'deleted' AND t.last_seq - {INDEX_POSITION} >= {RANGE_SEQS}
 ORDER BY random() LIMIT {_TOPICS_PER_SCAN}
 """  # noqa: S608 - put together from constants
 
 _SIZES = f"""
 SELECT wanted.seq, coalesce(octet_length(n.payload), 0) AS size
 FROM topics t
-CROSS JOIN LATERAL (SELECT {_POSITION} AS seq) AS done
+CROSS JOIN LATERAL (SELECT {INDEX_POSITION} AS seq) AS done
 CROSS JOIN LATERAL generate_series(done.seq + 1, least(done.seq + $2, t.last_seq)) AS wanted(seq)
 LEFT JOIN notifications n ON n.topic_id = t.id AND n.seq = wanted.seq
 WHERE t.id = $1 ORDER BY wanted.seq

@@ -22,7 +22,7 @@ from notifyx_common.principal import Principal
 from notifyx_store.readers.inbox import read_shown
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.readers.inbox_pages import page_json, position
-from notifyx_store.search.index import RANGE_BYTES, RANGE_SEQS
+from notifyx_store.search.index import INDEX_POSITION, RANGE_BYTES, RANGE_SEQS
 from notifyx_store.search.query import Search, Term, compose
 from notifyx_store.search.ranges import Finding, Range, Reading
 from notifyx_store.topics.permissions import TopicRow
@@ -57,10 +57,7 @@ SELECT t.id AS topic_id, seqs.first_seq, seqs.last_seq, seqs.place, content.olde
        CASE WHEN content.bytes > {RANGE_BYTES} THEN content.singles END AS singles
 FROM unnest($1::uuid[], $2::bigint[]) AS scope(topic_id, floor)
 JOIN topics t ON t.id = scope.topic_id
-CROSS JOIN LATERAL (
-    SELECT greatest(scope.floor, t.pruned_seq + 1, coalesce((SELECT max(r.last_seq) FROM search_ranges r
-                                                             WHERE r.topic_id = t.id), 0) + 1) AS seq
-) AS start
+CROSS JOIN LATERAL (SELECT greatest(scope.floor, {INDEX_POSITION} + 1) AS seq) AS start
 CROSS JOIN LATERAL (
     SELECT greatest(start.seq, last - {RANGE_SEQS - 1}) AS first_seq, last AS last_seq, place
     FROM generate_series(t.last_seq, start.seq, -{RANGE_SEQS}) WITH ORDINALITY AS series(last, place) LIMIT $3
