@@ -51,7 +51,10 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a list: ``first`` is the place of its first message among the ``found`` ones, of ``total`` in all."""
+    """A page of a list: ``first`` is the place of its first message among the ``found`` ones, of ``total`` in all.
+
+    ``newest`` is the id of the newest message of all; empty if there is none.
+    """
 
     items: list[Summary]
     first: int
@@ -59,6 +62,7 @@ class Page:
     pages: int
     found: int
     total: int
+    newest: str
 
 
 class Mailbox:
@@ -97,6 +101,7 @@ class Mailbox:
         """
         names = self._ids()
         total, parts = len(names), words.lower().split()
+        newest = names[0] if names and self._summary(names[0]) is not None else ""
         if parts:
             summaries = [summary for name in names if (summary := self._summary(name)) is not None]
             names = [one.id for one in summaries if all(part in one.searched for part in parts)]
@@ -104,7 +109,7 @@ class Mailbox:
         number = max(1, min(number, pages))
         first = (number - 1) * size
         items = [one for name in names[first : first + size] if (one := self._summary(name)) is not None]
-        return Page(items, first=first + 1, number=number, pages=pages, found=len(names), total=total)
+        return Page(items, first=first + 1, number=number, pages=pages, found=len(names), total=total, newest=newest)
 
     def get(self, name: str) -> Content | None:
         """Return one message, or ``None`` for an unknown id."""
