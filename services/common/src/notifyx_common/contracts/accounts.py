@@ -9,18 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from notifyx_common.contracts.auth import Email, Name, Secret, User
-from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.call import V1, Call, RequestModel
 from notifyx_common.contracts.sessions import SessionId
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PasswordResetWish(_Request):
+class PasswordResetWish(RequestModel):
     """The address of somebody who has forgotten the password of an account."""
 
     email: Email
@@ -36,7 +32,7 @@ class PasswordReset(BaseModel):
     expires_at: datetime
 
 
-class NewPassword(_Request):
+class NewPassword(RequestModel):
     """The token from the mail and the password to set, 8 to 256 characters.
 
     ``end_credentials`` deletes the account's API keys and webhooks too; without it they go on, unless the address had
@@ -48,20 +44,20 @@ class NewPassword(_Request):
     end_credentials: bool = False
 
 
-class PasswordChange(_Request):
+class PasswordChange(RequestModel):
     """The password of the account, and the one to set, 8 to 256 characters."""
 
     current_password: Secret = Field(max_length=256)
     new_password: Secret = Field(min_length=8, max_length=256)
 
 
-class Profile(_Request):
+class Profile(RequestModel):
     """What a user says of themselves."""
 
     name: Name
 
 
-class EmailChange(_Request):
+class EmailChange(RequestModel):
     """The address to have from now on, once it is confirmed, and the password of the account."""
 
     email: Email
@@ -81,7 +77,7 @@ class PendingEmail(BaseModel):
     expires_at: datetime
 
 
-class EmailConfirmation(_Request):
+class EmailConfirmation(RequestModel):
     """The token from the mail to the new address."""
 
     token: Secret = Field(max_length=512)

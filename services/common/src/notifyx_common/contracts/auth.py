@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, SecretStr, StringConstraints
 
-from notifyx_common.contracts.call import V1, Call, Number, Raw
+from notifyx_common.contracts.call import V1, Call, Number, Raw, RequestModel
 from notifyx_common.contracts.sessions import MAX_USER_AGENT
 from notifyx_common.patterns import EMAIL
 from notifyx_common.principal import Principal, Scope
@@ -29,11 +29,7 @@ AUDIENCE = "notifyx-gateway"
 ACCESS_TOKEN_ALGORITHM = "ES256"  # noqa: S105 - the name of an algorithm
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SignUp(_Request):
+class SignUp(RequestModel):
     """A new user. The password is 8 to 256 characters."""
 
     email: Email
@@ -62,13 +58,13 @@ class User(BaseModel):
     """A name of the IANA database, for the times in emails; empty: not known, they are in UTC."""
 
 
-class TimeZone(_Request):
+class TimeZone(RequestModel):
     """The time zone of a user: a name of the IANA database, or empty for UTC."""
 
     time_zone: str = Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]*$")
 
 
-class TokenRequest(_Request):
+class TokenRequest(RequestModel):
     """RFC 6749's form fields: ``password`` (username, password), ``refresh_token``, ``client_credentials``."""
 
     grant_type: str
@@ -104,7 +100,7 @@ class TokenResponse(BaseModel):
     device_token: str | None = Field(default=None, exclude_if=lambda token: token is None)
 
 
-class RevokeRequest(_Request):
+class RevokeRequest(RequestModel):
     """``token`` is a refresh token; ``everywhere`` ends every session of its user."""
 
     token: Secret = Field(max_length=512)
@@ -121,13 +117,13 @@ class EmailToken(BaseModel):
     expires_at: datetime
 
 
-class EmailClaim(_Request):
+class EmailClaim(RequestModel):
     """An address that somebody wants to sign up with, and that an account has already."""
 
     email: Email
 
 
-class VerifyRequest(_Request):
+class VerifyRequest(RequestModel):
     """The token from the mail, and the account's ``password``, or the one to set: ``new_password``."""
 
     token: Secret = Field(max_length=512)
@@ -135,7 +131,7 @@ class VerifyRequest(_Request):
     new_password: Secret | None = Field(default=None, min_length=8, max_length=256)
 
 
-class NewApiKey(_Request):
+class NewApiKey(RequestModel):
     """``topics`` are name patterns (``*`` wildcards); empty or absent means all topics of the owner."""
 
     name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -178,13 +174,13 @@ class ApiKeys(BaseModel):
     items: list[ApiKey]
 
 
-class VerifyKey(_Request):
+class VerifyKey(RequestModel):
     """A whole API key."""
 
     key: Secret = Field(max_length=512)
 
 
-class ResolveUsers(_Request):
+class ResolveUsers(RequestModel):
     """Ids or emails of users to find, up to 1,000."""
 
     users: list[Annotated[str, StringConstraints(max_length=320)]] = Field(max_length=1000)

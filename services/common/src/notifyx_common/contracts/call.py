@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import Annotated, Generic, Literal, TypeVar, cast, get_origin
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from notifyx_common.contracts.callers import Service
 from notifyx_common.errors import NotFound, UnexpectedAnswer
@@ -51,6 +51,12 @@ def _whole_number(text: object) -> object:
 
 Number = Annotated[int, BeforeValidator(_whole_number)]
 """A whole number in a query, in decimal digits alone; bounds are added where it is used."""
+
+
+class RequestModel(BaseModel):
+    """Base of requests: frozen, without unknown members."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from notifyx_common.contracts.auth import Secret
-from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.call import V1, Call, RequestModel
 
 TopicsFate = Literal["delete", "keep", "give"]
 """What becomes of the topics that the user alone manages: they are deleted, have no creator, or get another one."""
@@ -26,11 +26,7 @@ LEASE_SECONDS = 60.0
 """How long nobody else works on a leased departure."""
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GiveTo(_Body):
+class GiveTo(RequestModel):
     """The email address of the user who gets the topics, as far as they subscribe to them; the others are kept."""
 
     give_to: str = Field(max_length=MAX_EMAIL)
@@ -46,7 +42,7 @@ def _fate(value: object) -> object:
     raise ValueError('this is "delete", "keep" or {"give_to": "<email address>"}')
 
 
-class DeleteAccount(_Body):
+class DeleteAccount(RequestModel):
     """``topics``: what becomes of the topics that the caller alone manages."""
 
     password: Secret = Field(max_length=256)
@@ -86,7 +82,7 @@ class Departures(BaseModel):
     items: list[Departure]
 
 
-class DepartureStep(_Body):
+class DepartureStep(RequestModel):
     """A step of the work on a departure.
 
     ``working``: it goes on, the lease is renewed. ``told``: the last mail was sent, or needs no more attempts.

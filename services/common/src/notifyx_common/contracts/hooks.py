@@ -13,8 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StringConstraints
 
 from notifyx_common.contracts.auth import Secret
-from notifyx_common.contracts.call import V1, Call
-from notifyx_common.contracts.store.names import RequestModel
+from notifyx_common.contracts.call import V1, Call, RequestModel
 from notifyx_common.principal import Principal
 from notifyx_topics.names import AnyTopicName
 

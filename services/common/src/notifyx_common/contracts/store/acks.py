@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
-from notifyx_common.contracts.call import V1, Call, Raw
+from notifyx_common.contracts.call import V1, Call, Raw, RequestModel
 from notifyx_common.contracts.store.batches import BatchResults
-from notifyx_common.contracts.store.names import QuerySeq, RequestModel, Seq
+from notifyx_common.contracts.store.names import QuerySeq, Seq
 from notifyx_common.principal import Principal
 from notifyx_topics.names import AnyTopicName
 

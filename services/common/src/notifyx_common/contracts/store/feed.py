@@ -25,8 +25,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from notifyx_common.contracts.call import V1
-from notifyx_common.contracts.store.names import RequestModel, Seq
+from notifyx_common.contracts.call import V1, RequestModel
+from notifyx_common.contracts.store.names import Seq
 from notifyx_topics.names import AnyTopicName
 
 FEED = f"{V1}/feed"

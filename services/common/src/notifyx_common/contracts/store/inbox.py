@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw
-from notifyx_common.contracts.store.names import RequestModel
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw, RequestModel
 from notifyx_topics.names import MAX_NAME
 
 

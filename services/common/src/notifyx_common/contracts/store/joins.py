@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from notifyx_common.contracts.call import V1, Call, Raw
+from notifyx_common.contracts.call import V1, Call, Raw, RequestModel
 from notifyx_common.contracts.store.batches import BatchResults
-from notifyx_common.contracts.store.names import RequestModel, Seq
+from notifyx_common.contracts.store.names import Seq
 from notifyx_common.principal import Principal
 from notifyx_topics.names import AnyTopicName
 

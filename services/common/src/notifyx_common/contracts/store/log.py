@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw, RequestModel
 from notifyx_common.contracts.store.batches import BatchResults
-from notifyx_common.contracts.store.names import Body, IdempotencyKey, Priority, QuerySeq, RequestModel
+from notifyx_common.contracts.store.names import Body, IdempotencyKey, Priority, QuerySeq
 from notifyx_common.principal import Principal
 from notifyx_common.reading import Time
 from notifyx_topics.names import AnyTopicName

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from notifyx_common.contracts.call import Number
 from notifyx_topics.names import AnyTopicName
@@ -31,9 +31,3 @@ class TopicPath:
     """The topic of that name."""
 
     name: AnyTopicName
-
-
-class RequestModel(BaseModel):
-    """Base of requests: frozen, without unknown members."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from notifyx_common.contracts.call import V1, Call
-from notifyx_common.contracts.store.names import RequestModel
+from notifyx_common.contracts.call import V1, Call, RequestModel
 
 
 class OutboxLeaseRequest(RequestModel):

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Raw
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Raw, RequestModel
 from notifyx_common.contracts.departures import TopicsFate
-from notifyx_common.contracts.store.names import RequestModel
 
 LogPlace = Annotated[str, StringConstraints(max_length=60)]
 """How far the log of all topics was read; empty: not at all."""

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from notifyx_common.contracts.call import V1, Call, Number
-from notifyx_common.contracts.store.names import QueryText, RequestModel, TopicPath
+from notifyx_common.contracts.call import V1, Call, Number, RequestModel
+from notifyx_common.contracts.store.names import QueryText, TopicPath
 from notifyx_topics.names import AnyTopicName
 from notifyx_topics.settings import EmailMode
 

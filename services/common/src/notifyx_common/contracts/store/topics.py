@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, RequestModel
 from notifyx_common.contracts.callers import Service
-from notifyx_common.contracts.store.names import QueryText, RequestModel, TopicPath
+from notifyx_common.contracts.store.names import QueryText, TopicPath
 from notifyx_topics.names import AnyTopicName, TopicName
 from notifyx_topics.settings import EmailPolicy, Grant, ResourceTopic, Retention, Title, Visibility
 
