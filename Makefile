@@ -113,8 +113,8 @@ dashboards: .venv/.dev ## Make the chart's Grafana dashboard from the code in gr
 picture: .venv/.dev ## Draw docs/images/scaling.svg anew
 	@PYTHONPATH=tests $(UV) run --quiet --no-sync --with matplotlib==3.10.8 python docs/figures/scaling.py
 
-bench: .venv/.dev ## Measure flood, steady load, joins and idle memory beside a C program, and what a flood costs others
-	@.venv/bin/python tests/bench/run.py $(ARGS)
+bench: .venv/.dev ## Measure the platform beside its peers, and what a flood costs others (ARGS="--case publish" for a part)
+	@PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
 	@$(if $(ARGS),true,.venv/bin/python tests/bench/fairness.py)
 
 lock: $(UV) ## Bring uv.lock up to date with the pyproject files

@@ -1,0 +1,80 @@
+"""A case of the benchmark as a value: what is done, to whom, and what is read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from bench.figures import Figure, Readings
+from bench.machine import CLIENT, CORES, SERVERS, pin
+from bench.servers.server import Programs, Server
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a measurement works with."""
+
+    programs: Programs
+    scratch: Path
+    label: str
+    """A name that no other run of this platform has: the beginning of its topics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Which cores the servers and the load client run on."""
+
+    servers: tuple[int, ...]
+    client: tuple[int, ...]
+
+    def pin(self, server: Server) -> None:
+        """Move the server there."""
+        pin(server.processes().values(), self.servers)
+
+
+class Work(Protocol):
+    """What is done to a server in a case."""
+
+    def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
+        """Do it once and return the figures."""
+        ...
+
+
+ONE_CORE = Cores(SERVERS, CLIENT)
+"""All processes of the server on one core, the load client on another."""
+ALL_CORES = Cores(CORES, CORES)
+
+PeerName = Literal["C", "nats", "JetStream", "Centrifugo", "ws", "socket.io"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row, or several, of the table."""
+
+    name: str
+    title: str
+    work: Work
+    figures: tuple[Figure, ...]
+    seconds: float
+    """How long one run takes, about."""
+    cores: Cores = ALL_CORES
+    peers: tuple[PeerName, ...] = ()
+    beside: tuple[tuple[str, Work], ...] = ()
+    """Other work on this platform that the case is compared with, by name."""
+
+
+def per_operation(cpu: Mapping[str, float], operations: float) -> Readings:
+    """Return the processor time of an operation in microseconds, by what the processes are: ``cpu.store`` and so on."""
+    found: dict[str, float] = {}
+    for name, seconds in cpu.items():
+        kind = name.rstrip("0123456789").rstrip("-")
+        key = f"cpu.{kind if kind in NAMED else 'others'}"
+        found[key] = found.get(key, 0.0) + seconds / operations * 1e6
+    found["cpu.servers"] = sum(value for key, value in found.items() if key != "cpu.client")
+    return found
+
+
+NAMED = ("gateway", "store", "postgres", "client", "server")
+"""Processes with a column of their own."""

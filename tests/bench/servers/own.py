@@ -1,0 +1,133 @@
+"""The platform itself: ``notifyx up`` of this checkout or of another one, on a disk, with everything it promises."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from support.platform import PASSWORD, Platform, running_platform
+
+FRESH = 60.0
+"""Seconds for which a token is used again: cases end before it expires."""
+
+PARALLEL = 20
+"""Topics made at once."""
+
+
+class Own:
+    """A running platform under load."""
+
+    dialect = "phoenix"
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self._tokens: dict[str, tuple[float, str]] = {}
+
+    @property
+    def port(self) -> int:
+        """The port of the socket."""
+        return urlsplit(self.platform.socket).port or 0
+
+    @property
+    def http_port(self) -> int:
+        """The port of the REST API."""
+        return urlsplit(self.platform.gateway).port or 0
+
+    def processes(self) -> Mapping[str, int]:
+        """Return the platform's processes by their names."""
+        return self.platform.running()
+
+    def tokens(self, count: int) -> Sequence[str]:
+        """Return credentials of ``count`` users as the phoenix client sends them."""
+        return [base64.b64encode(token.encode()).decode().rstrip("=") for token in self.access_tokens(count)]
+
+    def access_tokens(self, count: int) -> Sequence[str]:
+        """Return access tokens of ``count`` users."""
+        return asyncio.run(self._users(count))
+
+    def topics(self, prefix: str, count: int) -> None:
+        """Create public topics that everyone may publish to, and that keep a million notifications."""
+        asyncio.run(self._create(prefix, count))
+
+    def call(self, method: str, path: str, body: object = None, *, token: str | None = None) -> Any:
+        """Call the REST API once, as the administrator where no token is given."""
+        return asyncio.run(self._call(method, path, body, token))
+
+    async def _call(self, method: str, path: str, body: object, token: str | None) -> Any:
+        async with aiohttp.ClientSession() as session:
+            headers = {"Authorization": f"Bearer {token or await self._admin(session)}"}
+            async with session.request(
+                method, f"{self.platform.api}{path}", json=body, headers=headers, raise_for_status=True
+            ) as response:
+                return await response.json() if response.status != 204 else None
+
+    async def _users(self, count: int) -> list[str]:
+        async with aiohttp.ClientSession() as session:
+            return [await self._user(session, f"bench{number}@example.com") for number in range(count)]
+
+    async def _user(self, session: aiohttp.ClientSession, email: str) -> str:
+        if email not in self._tokens:
+            body = {"email": email, "password": PASSWORD, "name": "Bench"}
+            async with session.post(f"{self.platform.api}/users", json=body) as response:
+                assert response.status in (201, 409), await response.text()
+        return await self._sign_in(session, email, PASSWORD)
+
+    async def _admin(self, session: aiohttp.ClientSession) -> str:
+        password = json.loads((self.platform.data / "secrets.json").read_text())["admin_password"]
+        return await self._sign_in(session, str(self.platform.ready["admin_email"]), password)
+
+    async def _sign_in(self, session: aiohttp.ClientSession, email: str, password: str) -> str:
+        until, token = self._tokens.get(email, (0.0, ""))
+        if time.monotonic() < until:
+            return token
+        form = {"grant_type": "password", "username": email, "password": password}
+        async with session.post(f"{self.platform.api}/token", data=form, raise_for_status=True) as response:
+            token = str((await response.json())["access_token"])
+        self._tokens[email] = (time.monotonic() + FRESH, token)
+        return token
+
+    async def _create(self, prefix: str, count: int) -> None:
+        async with aiohttp.ClientSession() as session:
+            headers = {"Authorization": f"Bearer {await self._admin(session)}"}
+
+            async def create(number: int) -> None:
+                body = {
+                    "name": f"{prefix}.{number}",
+                    "visibility": "public",
+                    "publishers": ["*"],
+                    "retention": {"max_count": 10_000_000},
+                }
+                async with session.post(f"{self.platform.api}/topics", json=body, headers=headers) as response:
+                    assert response.status in (201, 409), await response.text()
+
+            for start in range(0, count, PARALLEL):
+                await asyncio.gather(*(create(number) for number in range(start, min(start + PARALLEL, count))))
+
+    def restart_gateway(self) -> None:
+        """Lose the gateway and wait for another: memory that it has used before would hide what is measured."""
+        old = self.platform.kill("gateway")
+        asyncio.run(self.platform.replaced({"gateway": old}))
+
+
+@contextlib.contextmanager
+def own(interpreter: Path, *options: str) -> Iterator[Own]:
+    """Run the platform of the checkout of ``interpreter``."""
+    # A commit costs what the disk takes, here as for every server that keeps what it accepts.
+    folder = Path(tempfile.mkdtemp(prefix="notifyx-bench-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    try:
+        with running_platform("--log-level", "WARNING", *options, data=folder / "data", interpreter=interpreter) as up:
+            yield Own(up)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
