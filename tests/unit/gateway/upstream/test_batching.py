@@ -254,7 +254,7 @@ async def test_closing_finishes_what_is_queued_and_refuses_more() -> None:
 async def test_the_body_lists_each_principal_once() -> None:
     loop = asyncio.get_running_loop()
     queued = [
-        QueuedItem(b'{"n":%d}' % number, principal, loop.create_future(), 0.0)
+        QueuedItem(b'{"n":%d}' % number, principal, loop.create_future())
         for number, principal in enumerate((ANN, BOB, ANN))
     ]
     body = orjson.loads(encode_batch(queued, b'"batch_id":"x",'))

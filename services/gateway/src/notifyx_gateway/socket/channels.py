@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from notifyx_common.contracts.store.acks import AckResult, Unack
 from notifyx_common.contracts.store.joins import JoinResult
-from notifyx_common.contracts.store.log import HistoryPage, KeyedNotification, PublishResult
+from notifyx_common.contracts.store.log import HistoryPage, PublishResult, read_notification
 from notifyx_common.contracts.store.names import Seq
 from notifyx_common.contracts.store.subscriptions import Subscription, SubscriptionSettings
 from notifyx_common.errors import InvalidRequest, NotifyxError
+from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 from notifyx_gateway.delivery.sinks import Format
@@ -21,6 +22,9 @@ from notifyx_gateway.socket.client import ConnectedClient
 from notifyx_gateway.socket.frames import Message, encode
 from notifyx_gateway.socket.own_acks import OwnAcks
 from notifyx_gateway.socket.protocol import Channel
+
+Handlers = dict[str, Callable[[Any, Message], None]]
+"""Methods of a channel by the event that they handle."""
 
 
 class StrictPush(BaseModel):
@@ -113,15 +117,11 @@ class StoreChannel:
 
     def handle(self, message: Message) -> None:
         """Handle a message from the client. Raises :class:`NotifyxError` if it is rejected at once."""
-        handler = self.handlers().get(message.event)
+        handler = self.handlers.get(message.event)
         if handler is None:
-            known = ", ".join(sorted(self.handlers()))
+            known = ", ".join(sorted(self.handlers))
             raise InvalidRequest(f"Unknown event; this channel takes {known}.", code="unknown_event")
-        handler(message)
-
-    def handlers(self) -> dict[str, Callable[[Message], None]]:
-        """Return the handlers of the client's messages, by event."""
-        return {"ack": self._ack, "unack": self._unack, "history": self._history}
+        handler(self, message)
 
     # Sink
 
@@ -163,19 +163,6 @@ class StoreChannel:
     def push(self, event: str, payload: Any) -> None:
         """Push to this channel only."""
         self.client.push(self.channel, encode(self.channel.join_ref, None, self.channel.topic, event, payload))
-
-    def publish_to(self, topic: str, message: Message, notification: KeyedNotification) -> None:
-        """Publish, and reply once the notification is committed."""
-        publishes = self.client.context.metrics.counter("notifyx_publishes_total")
-        if wait := self.client.context.limits.publish_wait(self.principal):
-            self.client.transport.pause_for(wait)
-        try:
-            future = self.client.context.store.enqueue_publish(self.principal, topic, notification)
-        except NotifyxError as error:
-            publishes.labels("socket", error.code).inc()
-            raise
-        future.add_done_callback(lambda done: publishes.labels("socket", _outcome(done)).inc())
-        self.client.reply_when_done(self.channel, message, future, publish_reply)
 
     def _ack(self, message: Message) -> None:
         push = parse_model(AckPush, message.payload)
@@ -225,22 +212,27 @@ class StoreChannel:
     def _now(self) -> float:
         return self.client.context.clock.monotonic()
 
+    handlers: ClassVar[Handlers] = {"ack": _ack, "unack": _unack, "history": _history}
+    """The handlers of the client's messages, by event."""
+
 
 class TopicChannel(StoreChannel):
     """``topic:<name>``."""
 
     __slots__ = ()
 
-    def handlers(self) -> dict[str, Callable[[Message], None]]:
-        return {
-            **super().handlers(),
-            "publish": self._publish,
-            "subscribe": self._subscribe,
-            "unsubscribe": self._unsubscribe,
-        }
-
     def _publish(self, message: Message) -> None:
-        self.publish_to(self.store_topic, message, parse_model(KeyedNotification, message.payload))
+        client = self.client
+        notification, content = read_notification(message.payload)
+        if wait := client.context.limits.publish_wait(client.principal):
+            client.transport.pause_for(wait)
+        waiter = _PublishReply(client, self.channel, message)
+        try:
+            client.context.store.add_publish(client.principal, self.store_topic, notification, waiter, content)
+        except NotifyxError as error:
+            count_refused(client.context.metrics, error)
+            raise
+        client.begin(message)
 
     def _subscribe(self, message: Message) -> None:
         settings = parse_model(SubscriptionSettings, message.payload)
@@ -250,6 +242,45 @@ class TopicChannel(StoreChannel):
     def _unsubscribe(self, message: Message) -> None:
         work = self.client.context.store.unsubscribe(self.principal, self.store_topic)
         self.client.run(self.channel, message, work, lambda _: {})
+
+    handlers: ClassVar[Handlers] = {
+        **StoreChannel.handlers,
+        "publish": _publish,
+        "subscribe": _subscribe,
+        "unsubscribe": _unsubscribe,
+    }
+
+
+class _PublishReply:
+    """Replies to a publish: the waiter of its item. One object, where a future has several, with callbacks."""
+
+    __slots__ = ("_channel", "_client", "_done", "_message")
+
+    def __init__(self, client: ConnectedClient, channel: Channel, message: Message) -> None:
+        self._client = client
+        self._channel = channel
+        self._message = message
+        self._done = False
+
+    def done(self) -> bool:
+        """Return whether the publish has been answered; it is committed also if its connection has closed."""
+        return self._done
+
+    def set_result(self, result: PublishResult) -> None:
+        self._done = True
+        self._client.context.published.inc()
+        self._client.finish(self._channel, self._message, publish_reply(result))
+
+    def set_exception(self, error: BaseException) -> None:
+        self._done = True
+        count_refused(self._client.context.metrics, error)
+        self._client.fail(self._channel, self._message, error)
+
+
+def count_refused(metrics: Metrics, error: BaseException) -> None:
+    """Count a publish that was not accepted."""
+    code = error.code if isinstance(error, NotifyxError) else "internal"
+    metrics.counter("notifyx_publishes_total").labels("socket", code).inc()
 
 
 def publish_reply(result: PublishResult) -> dict[str, Any]:
@@ -267,12 +298,3 @@ def _history_reply(page: HistoryPage) -> dict[str, Any]:
 
 def _subscription_reply(subscription: Subscription) -> dict[str, Any]:
     return subscription.model_dump(mode="json")
-
-
-def _outcome(future: asyncio.Future[Any]) -> str:
-    if future.cancelled():
-        return "cancelled"
-    error = future.exception()
-    if error is None:
-        return "ok"
-    return error.code if isinstance(error, NotifyxError) else "internal"

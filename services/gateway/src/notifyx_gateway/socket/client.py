@@ -183,9 +183,11 @@ class ConnectedClient:
 
     def message(self, message: Message) -> None:
         """Handle one message."""
-        effects = self.channel_set.receive(message)
-        self.apply(effects)
-        if effects and not isinstance(effects[0], HandleMessage):
+        channel = self.channel_set.recipient(message)
+        if channel is not None:
+            self._dispatch(channel, message)
+        elif effects := self.channel_set.receive(message):
+            self.apply(effects)
             self.spend_control()
         self._pace()
 
@@ -246,21 +248,37 @@ class ConnectedClient:
         weight: int = 1,
     ) -> None:
         """Reply to ``message`` with the future's result, converted by ``to_response``, or with its error."""
-        self._begin(message, weight)
+        self.begin(message, weight)
 
         def done(future: asyncio.Future[Any]) -> None:
-            self._end(message, weight)
             error = None if future.cancelled() else future.exception()
-            if future.cancelled() or self.transport.closed:
-                return
-            if error is None:
-                self._reply(channel, message, "ok", to_response(future.result()))
+            if error is not None:
+                self.fail(channel, message, error, weight)
+            elif future.cancelled() or self.transport.closed:
+                self._end(message, weight)
             else:
-                self._reject(channel, message, error)
-                if _is_rejection(error):
-                    self.spend_control()
+                self.finish(channel, message, to_response(future.result()), weight)
 
         future.add_done_callback(done)
+
+    def begin(self, message: Message, weight: int = 1) -> None:
+        """Count ``message`` as in flight, until :meth:`finish` or :meth:`fail`."""
+        self._in_flight += weight
+        self._in_flight_bytes += message.size
+
+    def finish(self, channel: Channel, message: Message, response: Any, weight: int = 1) -> None:
+        """Reply to ``message``, which was in flight."""
+        self._end(message, weight)
+        if not self.transport.closed:
+            self._reply(channel, message, "ok", response)
+
+    def fail(self, channel: Channel, message: Message, error: BaseException, weight: int = 1) -> None:
+        """Reject ``message``, which was in flight."""
+        self._end(message, weight)
+        if not self.transport.closed:
+            self._reject(channel, message, error)
+            if _is_rejection(error):
+                self.spend_control()
 
     def run(
         self,
@@ -291,10 +309,6 @@ class ConnectedClient:
             self._reject(channel, message, error)
             if _is_rejection(error):
                 self.spend_control()
-
-    def _begin(self, message: Message, weight: int = 1) -> None:
-        self._in_flight += weight
-        self._in_flight_bytes += message.size
 
     def _end(self, message: Message, weight: int = 1) -> None:
         self._in_flight -= weight
@@ -350,7 +364,7 @@ class ConnectedClient:
             log.error("join_failed", exc_info=error)
             self._reject_join(channel, Internal("join crashed"))
             return
-        self._begin(channel.join)
+        self.begin(channel.join)
         self._joins[channel] = checked
         checked.add_done_callback(functools.partial(self._join_checked, channel, handler))
 

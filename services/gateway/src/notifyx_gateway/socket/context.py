@@ -51,6 +51,8 @@ class SocketContext:
     rates: Rates
     reading_history: asyncio.Semaphore
     turns: Turns
+    published: Counter
+    """``notifyx_publishes_total`` of the publishes over a socket that are accepted."""
     joined: Counter
     """``notifyx_joins_total`` of the joins that are accepted."""
     channels: Mapping[str, Gauge]

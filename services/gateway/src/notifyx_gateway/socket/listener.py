@@ -87,6 +87,7 @@ class SocketListener:
             rates=settings.rates,
             reading_history=asyncio.Semaphore(MAX_HISTORIES),
             turns=Turns(),
+            published=metrics.counter("notifyx_publishes_total").labels("socket", "ok"),
             joined=metrics.counter("notifyx_joins_total").labels("ok"),
             channels={kind: metrics.gauge("notifyx_channels").labels(kind) for kind in ("topic", "user")},
         )

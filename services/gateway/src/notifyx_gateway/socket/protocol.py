@@ -97,6 +97,8 @@ class HandleMessage:
 
 Effect = Send | CheckJoin | Close | StartDelivery | HandleMessage
 
+_OF_THE_PROTOCOL = frozenset({"phx_join", "phx_leave"})
+
 
 class ChannelSet:
     """The channels of one connection."""
@@ -110,6 +112,18 @@ class ChannelSet:
         """Number of messages that are queued until the joins of their channels are answered."""
         self._max_channels = max_channels
         self._is_away = is_away
+
+    def recipient(self, message: Message) -> Channel | None:
+        """Return the channel that handles ``message`` now, if that is its only effect.
+
+        It is for most messages, and spares them an effect each; all others are for :meth:`receive`.
+        """
+        channel = self.channels.get(message.topic)
+        if channel is None or channel.queued is not None or message.event in _OF_THE_PROTOCOL:
+            return None
+        if message.join_ref is not None and message.join_ref != channel.join.join_ref:
+            return None
+        return channel
 
     def receive(self, message: Message) -> Sequence[Effect]:
         """Return the effects of a message from the client."""

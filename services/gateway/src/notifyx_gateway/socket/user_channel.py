@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -13,7 +12,7 @@ from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import Forbidden, NotFound
 from notifyx_common.reading import parse_model
 from notifyx_gateway.addressee import find_addressee
-from notifyx_gateway.socket.channels import StoreChannel, StrictPush, TopicChannel, publish_reply
+from notifyx_gateway.socket.channels import Handlers, StoreChannel, StrictPush, TopicChannel, publish_reply
 from notifyx_gateway.socket.client import ConnectedClient, JoiningHandler
 from notifyx_gateway.socket.frames import Message
 from notifyx_gateway.socket.protocol import Channel
@@ -63,14 +62,6 @@ class UserChannel(StoreChannel):
         """Push the counts of a subscription."""
         self.push("unread", {"topic": topic, "unread": counts.unread, "expired": counts.expired})
 
-    def handlers(self) -> dict[str, Callable[[Message], None]]:
-        return {
-            **super().handlers(),
-            "create_topic": self._create_topic,
-            "send": self._send_direct,
-            "access_token": self._access_token,
-        }
-
     def _create_topic(self, message: Message) -> None:
         topic = parse_model(NewTopic, message.payload)
         self.client.run(self.channel, message, self._create_and_record(topic))
@@ -103,13 +94,20 @@ class UserChannel(StoreChannel):
             await limits.direct_message(self.principal, user.id)
             future = self.client.context.store.enqueue_publish(self.principal, inbox_topic(user.id), push)
         result = await future
-        self.client.context.metrics.counter("notifyx_publishes_total").labels("socket", "ok").inc()
+        self.client.context.published.inc()
         return publish_reply(result)
 
     def _access_token(self, message: Message) -> None:
         push = parse_model(TokenPush, message.payload)
         self.client.replace_token(push.token)
         self.client.acknowledge(self.channel, message)
+
+    handlers: ClassVar[Handlers] = {
+        **StoreChannel.handlers,
+        "create_topic": _create_topic,
+        "send": _send_direct,
+        "access_token": _access_token,
+    }
 
 
 def make_handler(client: ConnectedClient, channel: Channel) -> JoiningHandler:

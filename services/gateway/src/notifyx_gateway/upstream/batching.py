@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from notifyx_common.background import Background
 from notifyx_common.clock import Clock
@@ -25,27 +25,38 @@ from notifyx_gateway.upstream.fair_queue import RETRY_AFTER, Crowd, FairQueue
 log = get_logger(__name__)
 
 R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
 
 MIN_REMAINING = 1.0
 """Minimum time left, in seconds; an item with less is rejected rather than sent."""
 
 
-class QueuedItem(Generic[R]):
-    """One item of a lane: its JSON object, its principal, and the future that its caller awaits.
+class Waiter(Protocol[R_contra]):
+    """Who waits for the result of an item: a future, or less where there are thousands. It is called once."""
 
-    It counts as ``weight`` items.
+    def done(self) -> bool:
+        """Return whether it has been answered, or does not wait any more."""
+        ...
+
+    def set_result(self, result: R_contra, /) -> None: ...
+
+    def set_exception(self, exception: NotifyxError, /) -> None: ...
+
+
+class QueuedItem(Generic[R]):
+    """One item of a lane: its JSON object, its principal, and who waits for it.
+
+    It counts as ``weight`` items. The lane sets ``until``, the monotonic time at which it is too late.
     """
 
-    __slots__ = ("data", "future", "principal", "until", "weight")
+    __slots__ = ("data", "principal", "until", "waiter", "weight")
 
-    def __init__(
-        self, data: bytes, principal: Principal | None, future: asyncio.Future[R], until: float, weight: int = 1
-    ) -> None:
+    def __init__(self, data: bytes, principal: Principal | None, waiter: Waiter[R], weight: int = 1) -> None:
         self.data = data
         self.weight = weight
         self.principal = principal
-        self.future = future
-        self.until = until
+        self.waiter = waiter
+        self.until = 0.0
 
 
 SendBatch = Callable[[Sequence[QueuedItem[R]], float], Awaitable[Sequence[R | ItemError]]]
@@ -113,19 +124,27 @@ class Lane(Generic[R]):
         self._closed = False
 
     def submit(self, data: bytes, principal: Principal | None, owner: str = "", weight: int = 1) -> asyncio.Future[R]:
-        """Queue an item (a JSON object); the future receives its result or its :class:`NotifyxError`.
+        """Queue an item (a JSON object), as :meth:`add`; the future receives its result or its :class:`NotifyxError`.
 
-        ``owner`` is whose turn it uses, by default the principal's; ``weight`` is how many ordinary items it costs.
+        ``owner`` is by default the principal; ``weight`` is how many ordinary items it costs.
+        """
+        if principal is not None and not owner:
+            owner = principal.id
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self.add(QueuedItem(data, principal, future, weight), owner)
+        return future
+
+    def add(self, item: QueuedItem[R], owner: str) -> None:
+        """Queue ``item``, which uses the turn of ``owner``.
+
         Raises :class:`TooManyRequests` if the queue is full, :class:`Unavailable` after :meth:`close`.
         """
         if self._closed:
             raise Unavailable("This node is stopping.")
-        if principal is not None and not owner:
-            owner = principal.id
         now = self._clock.monotonic()
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        item.until = now + self._deadline
         try:
-            evicted = self._queue.push(owner, QueuedItem(data, principal, future, now + self._deadline, weight))
+            evicted = self._queue.push(owner, item)
         except TooManyRequests:
             self._refused()
             raise
@@ -140,7 +159,6 @@ class Lane(Generic[R]):
             self._starting = True
             self._senders += 1
             self._tasks.spawn("lane", self._run())
-        return future
 
     async def room(self, owner: str) -> None:
         """Wait until ``owner`` has room in its queue. Raises :class:`TooManyRequests` after :data:`ROOM_TIMEOUT`."""
@@ -190,10 +208,10 @@ class Lane(Generic[R]):
         share = max(1, items // owners) if owners > 1 else items
 
         def wanted(item: QueuedItem[R]) -> bool:
-            if item.future.done():  # its caller has gone
+            if item.waiter.done():  # its caller has gone
                 return False
             if item.until - now < MIN_REMAINING:
-                item.future.set_exception(Unavailable("The store did not take this request in time."))
+                _fail([item], Unavailable("The store did not take this request in time."))
                 return False
             return True
 
@@ -226,19 +244,24 @@ class Lane(Generic[R]):
                 _resolve(item, result)
 
 
-def _resolve(item: QueuedItem[R], result: R | ItemError) -> None:
-    if item.future.done():
+def _resolve(item: QueuedItem[R], result: R | ItemError | NotifyxError) -> None:
+    if item.waiter.done():
         return
-    if isinstance(result, ItemError):
-        item.future.set_exception(result.error())
-    else:
-        item.future.set_result(result)
+    try:
+        if isinstance(result, ItemError):
+            item.waiter.set_exception(result.error())
+        elif isinstance(result, NotifyxError):
+            item.waiter.set_exception(result)
+        else:
+            item.waiter.set_result(result)
+    except Exception as error:
+        # A waiter of the socket replies at once; a fault there is that connection's alone.
+        log.error("waiter_failed", exc_info=error)
 
 
 def _fail(batch: Sequence[QueuedItem[R]], error: NotifyxError) -> None:
     for item in batch:
-        if not item.future.done():
-            item.future.set_exception(error.with_reason(error.reason))
+        _resolve(item, error.with_reason(error.reason))
 
 
 def encode_batch(queued: Sequence[QueuedItem[R]], head: bytes = b"") -> bytes:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import orjson
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from notifyx_common.alarms import Alarms
 from notifyx_common.background import Background
@@ -37,7 +37,7 @@ from notifyx_common.contracts.store.acks import (
     UnreadResult,
 )
 from notifyx_common.contracts.store.addresses import EMAIL_STATE, RESUME_EMAIL, EmailResumed, EmailState
-from notifyx_common.contracts.store.batches import BatchResults, ItemError
+from notifyx_common.contracts.store.batches import BatchResults, ItemError, ResultsReader
 from notifyx_common.contracts.store.inbox import INBOX, INBOXES, InboxOwners, InboxPage, InboxQuery
 from notifyx_common.contracts.store.joins import JOIN, JoinItem, JoinResult
 from notifyx_common.contracts.store.ledger import LEDGER, Ledger
@@ -48,6 +48,7 @@ from notifyx_common.contracts.store.log import (
     HistoryQuery,
     KeyedNotification,
     PublishResult,
+    encode_notification,
 )
 from notifyx_common.contracts.store.names import TopicPath
 from notifyx_common.contracts.store.outbox import (
@@ -96,14 +97,20 @@ from notifyx_common.metrics import Metrics, combined
 from notifyx_common.principal import Principal, system_principal
 from notifyx_common.reading import invalid_request
 from notifyx_gateway.sizes import DEFAULT_SIZES, Sizes
-from notifyx_gateway.upstream.batching import DEFAULT_LIMITS, Lane, LaneLimits, QueuedItem, SendBatch, encode_batch
+from notifyx_gateway.upstream.batching import (
+    DEFAULT_LIMITS,
+    Lane,
+    LaneLimits,
+    QueuedItem,
+    SendBatch,
+    Waiter,
+    encode_batch,
+)
 from notifyx_gateway.upstream.fair_queue import RETRY_AFTER, Crowd
 
 B = TypeVar("B", bound=BaseModel)
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel)
-
-_KEYED: TypeAdapter[KeyedNotification] = TypeAdapter(KeyedNotification)
 
 DEADLINE = 8.0
 """Timeout of a batched item in seconds, with waiting and retries (a Phoenix client gives up after 10)."""
@@ -173,10 +180,10 @@ class Store:
             metrics.observe_pool(kind, lambda: combined(lane.usage() for lane in created))
             return created
 
-        self._publishes = lanes("publish", 4, self._sender(PUBLISH, BatchResults[PublishResult], _batch_id))
-        self._acks = lanes("acks", 2, self._sender(ACKNOWLEDGE, BatchResults[AckResult]))
-        self._joins = lanes("joins", 2, self._sender(JOIN, BatchResults[JoinResult]))
-        self._unread = lanes("unread", 1, self._sender(UNREAD, BatchResults[UnreadResult]))
+        self._publishes = lanes("publish", 4, self._sender(PUBLISH, PublishResult, _batch_id))
+        self._acks = lanes("acks", 2, self._sender(ACKNOWLEDGE, AckResult))
+        self._joins = lanes("joins", 2, self._sender(JOIN, JoinResult))
+        self._unread = lanes("unread", 1, self._sender(UNREAD, UnreadResult))
 
     async def __aenter__(self) -> Self:
         return self
@@ -212,10 +219,23 @@ class Store:
     def enqueue_publish(
         self, principal: Principal, topic: str, notification: KeyedNotification
     ) -> asyncio.Future[PublishResult]:
+        """Queue a publish, as :meth:`add_publish`; the future receives its result."""
+        future: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
+        self.add_publish(principal, topic, notification, future, encode_notification(notification))
+        return future
+
+    def add_publish(
+        self,
+        principal: Principal,
+        topic: str,
+        notification: KeyedNotification,
+        waiter: Waiter[PublishResult],
+        content: bytes,
+    ) -> None:
         """Queue a publish. One publisher's publishes to one topic are committed in the order of these calls.
 
-        ``topic`` is a topic's name, or an inbox's. Raises :class:`InvalidRequest`, :class:`TooLarge`,
-        :class:`TooManyRequests` or :class:`MemoryLow` at once.
+        ``topic`` is a topic's name, or an inbox's; ``content`` is the JSON of ``notification``. Raises
+        :class:`InvalidRequest`, :class:`TooLarge`, :class:`TooManyRequests` or :class:`MemoryLow` at once.
         """
         self.alarms.check()
         if not (notification.title or notification.body or notification.data):
@@ -224,10 +244,9 @@ class Store:
             raise InvalidRequest.of_field("body", f"String should have at most {self._sizes.body} characters")
         if notification.data is not None and len(orjson.dumps(notification.data)) > self._sizes.data:
             raise TooLarge(f"The notification's data is larger than {self._sizes.data} bytes.", code="data_too_large")
-        # Only the fields of this type: a request may have more, which are not for the store.
-        content = _KEYED.dump_json(notification, exclude_defaults=True)
         data = b'{"topic":%b,%b' % (orjson.dumps(topic), content[1:])
-        return _lane(self._publishes, topic).submit(data, principal, weight=1 + len(data) // BYTES_OF_AN_ITEM)
+        item = QueuedItem(data, principal, waiter, 1 + len(data) // BYTES_OF_AN_ITEM)
+        _lane(self._publishes, topic).add(item, principal.id)
 
     async def publish(self, principal: Principal, topic: str, notification: KeyedNotification) -> PublishResult:
         """Publish; return once the notification is committed."""
@@ -429,12 +448,14 @@ class Store:
         return await self.client.send(LEDGER, None, principal=principal)
 
     def _sender(
-        self, call: Call[Raw[B], Raw[BatchResults[R]]], kind: type[BatchResults[R]], head: Callable[[], bytes] = bytes
+        self, call: Call[Raw[B], Raw[BatchResults[R]]], kind: type[R], head: Callable[[], bytes] = bytes
     ) -> SendBatch[R]:
+        reader = ResultsReader(kind)
+
         async def send(queued: Sequence[QueuedItem[R]], left: float) -> Sequence[R | ItemError]:
             batch: Raw[B] = Raw(encode_batch(queued, head()))
             answer = await self.client.send(call, batch, deadline=left, try_timeout=min(TRY_TIMEOUT, left))
-            return answer.read(kind).results
+            return reader.read(answer)
 
         return send
 

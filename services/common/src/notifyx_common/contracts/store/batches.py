@@ -9,10 +9,12 @@ store that is upgraded before its gateways would answer what they cannot parse.
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
+from notifyx_common.contracts.call import Raw
 from notifyx_common.errors import NotifyxError
 
 
@@ -45,3 +47,25 @@ class BatchResults(BaseModel, Generic[R]):
     """One result, or an :class:`ItemError`, for each item of the batch."""
 
     results: list[Annotated[Annotated[R, Tag("result")] | Annotated[ItemError, Tag("error")], Discriminator(_tag)]]
+
+
+class PlainResults(BaseModel, Generic[R]):
+    """:class:`BatchResults` of a batch without an error."""
+
+    results: list[R]
+
+
+class ResultsReader(Generic[R]):
+    """Reads answers with results of ``kind``: mostly without an error, and then without a choice for each result."""
+
+    def __init__(self, kind: type[R]) -> None:
+        plain: Any = PlainResults
+        mixed: Any = BatchResults
+        self._plain: type[PlainResults[R]] = plain[kind]
+        self._mixed: type[BatchResults[R]] = mixed[kind]
+
+    def read(self, answer: Raw[BatchResults[R]]) -> Sequence[R | ItemError]:
+        """Return the results of ``answer``. Raises :class:`UnexpectedAnswer`."""
+        if b'"status"' in answer.content:
+            return answer.read(self._mixed).results
+        return Raw[PlainResults[R]](answer.content).read(self._plain).results

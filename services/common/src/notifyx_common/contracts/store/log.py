@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+import orjson
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw, RequestModel
 from notifyx_common.contracts.store.batches import BatchResults
 from notifyx_common.contracts.store.names import Body, IdempotencyKey, Priority, QuerySeq
 from notifyx_common.principal import Principal
-from notifyx_common.reading import Time
+from notifyx_common.reading import Time, parse_model
 from notifyx_topics.names import AnyTopicName
 from notifyx_topics.settings import Title
 
@@ -38,6 +39,29 @@ class KeyedNotification(NewNotification):
     def of(cls, notification: NewNotification, key: str | None) -> KeyedNotification:
         """Give ``notification`` a key. Both have been validated."""
         return cls.model_construct(notification.model_fields_set | {"key"}, **dict(notification), key=key)
+
+
+_KEYED: TypeAdapter[KeyedNotification] = TypeAdapter(KeyedNotification)
+
+
+def read_notification(value: Any) -> tuple[KeyedNotification, bytes]:
+    """Return decoded JSON as a notification, and its JSON. Raises :class:`InvalidRequest`.
+
+    Most notifications are validated as they are. What is wrong, or has a time, is read by :func:`parse_model`, whose
+    rules are the same, with more steps.
+    """
+    if isinstance(value, dict) and len(value) <= len(KeyedNotification.model_fields) and "expires_at" not in value:
+        try:
+            return KeyedNotification.model_validate(value, strict=True), orjson.dumps(value)
+        except (ValidationError, orjson.JSONEncodeError):
+            pass
+    notification = parse_model(KeyedNotification, value)
+    return notification, encode_notification(notification)
+
+
+def encode_notification(notification: KeyedNotification) -> bytes:
+    """Return the JSON of a notification: only the fields of this type, since a request may have more."""
+    return _KEYED.dump_json(notification, exclude_defaults=True)
 
 
 class PublishItem(KeyedNotification):
