@@ -25,6 +25,7 @@ from notifyx_gateway.limits import Limits
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.socket.listener import SocketListener
 from notifyx_gateway.socket.settings import SocketSettings
+from notifyx_gateway.upstream.batching import DEFAULT_LIMITS, LaneLimits
 from notifyx_gateway.upstream.store import Store
 from support.patience import PATIENCE
 
@@ -107,6 +108,7 @@ async def running_gateway(
     hub_settings: HubSettings | None = None,
     settings: SocketSettings | None = None,
     clock: Clock | None = None,
+    lanes: LaneLimits = DEFAULT_LIMITS,
     adopt: Callable[[asyncio.Transport, bytes], None] | None = None,
 ) -> AsyncIterator[Gateway]:
     """A gateway's socket before the given store nodes (base URLs). ``adopt``: see :class:`SocketListener`."""
@@ -115,7 +117,8 @@ async def running_gateway(
     background = Background(metrics)
     discovery = StaticDiscovery({"store": [Endpoint(url, url) for url in stores]})
     client = ServiceClient("store", discovery=discovery, token=token, metrics=metrics, clock=clock, deadline=PATIENCE)
-    async with client, Store(client, clock=clock, metrics=metrics, background=background, deadline=PATIENCE) as store:
+    made = Store(client, clock=clock, metrics=metrics, background=background, deadline=PATIENCE, limits=lanes)
+    async with client, made as store:
         hub = Hub(store=store, metrics=metrics, clock=clock, background=background, settings=hub_settings)
         listener = SocketListener(
             hub=hub,

@@ -55,7 +55,10 @@ POLICY_VIOLATION = 1008
 MAX_QUEUED = 32
 """Maximum number of messages that wait for the reply to a join; beyond it, reading pauses."""
 
-WORK = 16
+ROOM_INTERVAL = 0.02
+"""Seconds between two checks whether a queue has room again."""
+
+WORK = 32
 """What a request with work of its own counts as in flight: it costs more than a publish or an acknowledgement does."""
 
 
@@ -128,6 +131,7 @@ class ConnectedClient:
 
     __slots__ = (
         "_check_at",
+        "_crowded",
         "_in_flight",
         "_in_flight_bytes",
         "_joins",
@@ -164,7 +168,7 @@ class ConnectedClient:
         self._set_credential(verified)
         self._joins: dict[Channel, asyncio.Future[JoinResult]] = {}
         self._in_flight = self._in_flight_bytes = 0
-        self._paused = False
+        self._paused = self._crowded = False
         self.budget = Budget(context.rates, context.clock)
         self._reading_history: asyncio.Lock | None = None
         self._tasks: Tasks | None = None
@@ -323,6 +327,7 @@ class ConnectedClient:
                 self._in_flight <= settings.max_in_flight // 2
                 and self._in_flight_bytes <= settings.max_in_flight_bytes // 2
                 and queued <= MAX_QUEUED // 2
+                and not self._crowded
             ):
                 self._paused = False
                 self.transport.resume()
@@ -330,9 +335,25 @@ class ConnectedClient:
             self._in_flight >= settings.max_in_flight
             or self._in_flight_bytes >= settings.max_in_flight_bytes
             or queued >= MAX_QUEUED
+            or self._crowded
         ):
             self._paused = True
             self.transport.pause()
+
+    def wait_for_room(self, has_room: Callable[[], bool]) -> None:
+        """Stop reading, after the current message, until ``has_room``: a request beyond it would be refused."""
+        if not self._crowded:
+            self._crowded = True
+            self._find_room(has_room)
+
+    def _find_room(self, has_room: Callable[[], bool]) -> None:
+        if self.transport.closed:
+            return
+        if has_room():
+            self._crowded = False
+            self._pace()
+        else:
+            asyncio.get_running_loop().call_later(ROOM_INTERVAL, self._find_room, has_room)
 
     def _reject(self, channel: Channel, message: Message, error: BaseException) -> None:
         if not isinstance(error, NotifyxError):

@@ -81,9 +81,9 @@ class SocketSettings:
     control_burst: int = _control_burst(_default("socket_control_per_second"), _default("max_channels"))
     """A second burst of them, without a pause in which the first could be forgotten, closes the connection."""
 
-    max_in_flight: int = 512
+    max_in_flight: int = 1024
     """Maximum number of concurrent requests of one connection; beyond it, reading pauses. Those that are not publishes
-    or acknowledgements count 16 times."""
+    or acknowledgements count 32 times."""
 
     max_in_flight_bytes: int = 4 << 20
     """Maximum size of the concurrent requests of one connection; beyond it, reading pauses."""

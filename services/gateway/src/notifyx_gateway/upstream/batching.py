@@ -68,7 +68,7 @@ class LaneLimits:
     """Limits of a lane: of one request, and of its queue, of which one account may fill the part ``account_share``.
 
     ``requests`` is how many are in flight, of different accounts. ``shared_seconds`` is how long a request should take
-    while several accounts are at work.
+    while several accounts are at work; it has half of the bytes then.
     """
 
     max_items: int = 1000
@@ -82,8 +82,12 @@ class LaneLimits:
 
 DEFAULT_LIMITS = LaneLimits()
 
-MIN_SHARED_ITEMS = 64
-"""Items of a request while several accounts are at work, at least: fewer would mostly be overhead."""
+MIN_SHARED_ITEMS = 256
+"""Items of a request while several accounts are at work, at least: fewer would mostly be overhead.
+
+With a quarter of these, a request costs gateway, store and PostgreSQL twice as much for each publish, so that others
+wait longer, not shorter.
+"""
 
 ROOM_TIMEOUT = 2.0
 """Maximum time, in seconds, that a request waits for room in its account's queue."""
@@ -134,8 +138,8 @@ class Lane(Generic[R]):
         self.add(QueuedItem(data, principal, future, weight), owner)
         return future
 
-    def add(self, item: QueuedItem[R], owner: str) -> None:
-        """Queue ``item``, which uses the turn of ``owner``.
+    def add(self, item: QueuedItem[R], owner: str) -> bool:
+        """Queue ``item``, which uses the turn of ``owner``; return :meth:`has_room`.
 
         Raises :class:`TooManyRequests` if the queue is full, :class:`Unavailable` after :meth:`close`.
         """
@@ -159,6 +163,11 @@ class Lane(Generic[R]):
             self._starting = True
             self._senders += 1
             self._tasks.spawn("lane", self._run())
+        return self._queue.has_room(owner)
+
+    def has_room(self, owner: str) -> bool:
+        """Return whether ``owner`` uses no more than half of what it may queue."""
+        return self._queue.has_room(owner)
 
     async def room(self, owner: str) -> None:
         """Wait until ``owner`` has room in its queue. Raises :class:`TooManyRequests` after :data:`ROOM_TIMEOUT`."""
@@ -202,9 +211,9 @@ class Lane(Generic[R]):
 
     def _next_batch(self, now: float) -> tuple[list[QueuedItem[R]], list[str]]:
         limits, owners = self._limits, self._queue.owners
-        items = limits.max_items
+        items, octets = limits.max_items, limits.max_bytes
         if owners > 1 or self._crowd.shared(now):
-            items = min(items, self._shared_items)
+            items, octets = min(items, self._shared_items), octets // 2
         share = max(1, items // owners) if owners > 1 else items
 
         def wanted(item: QueuedItem[R]) -> bool:
@@ -215,7 +224,7 @@ class Lane(Generic[R]):
                 return False
             return True
 
-        return self._queue.take(items, limits.max_bytes, share, wanted)
+        return self._queue.take(items, octets, share, wanted)
 
     def _learn(self, count: int, seconds: float) -> None:
         """Adapt the size of shared requests to what the store does in :attr:`LaneLimits.shared_seconds`."""

@@ -124,6 +124,10 @@ CONCURRENT_CHANGES = 4
 CONCURRENT_PAGES = 4
 """Pages of one account that a gateway reads from the store at once, by default."""
 
+PUBLISH_LANES = 2
+"""Queues of publishes. While one's request is encoded or answered here, the store works on the other's; with more of
+them, requests would be smaller, and cost more for each publish."""
+
 BYTES_OF_AN_ITEM = 4 << 10
 """Bytes of a publish that cost the store as much as one more short publish."""
 
@@ -180,7 +184,7 @@ class Store:
             metrics.observe_pool(kind, lambda: combined(lane.usage() for lane in created))
             return created
 
-        self._publishes = lanes("publish", 4, self._sender(PUBLISH, PublishResult, _batch_id))
+        self._publishes = lanes("publish", PUBLISH_LANES, self._sender(PUBLISH, PublishResult, _batch_id))
         self._acks = lanes("acks", 2, self._sender(ACKNOWLEDGE, AckResult))
         self._joins = lanes("joins", 2, self._sender(JOIN, JoinResult))
         self._unread = lanes("unread", 1, self._sender(UNREAD, UnreadResult))
@@ -231,9 +235,10 @@ class Store:
         notification: KeyedNotification,
         waiter: Waiter[PublishResult],
         content: bytes,
-    ) -> None:
-        """Queue a publish. One publisher's publishes to one topic are committed in the order of these calls.
+    ) -> bool:
+        """Queue a publish; return :meth:`has_room`.
 
+        One publisher's publishes to one topic are committed in the order of these calls.
         ``topic`` is a topic's name, or an inbox's; ``content`` is the JSON of ``notification``. Raises
         :class:`InvalidRequest`, :class:`TooLarge`, :class:`TooManyRequests` or :class:`MemoryLow` at once.
         """
@@ -246,7 +251,11 @@ class Store:
             raise TooLarge(f"The notification's data is larger than {self._sizes.data} bytes.", code="data_too_large")
         data = b'{"topic":%b,%b' % (orjson.dumps(topic), content[1:])
         item = QueuedItem(data, principal, waiter, 1 + len(data) // BYTES_OF_AN_ITEM)
-        _lane(self._publishes, topic).add(item, principal.id)
+        return _lane(self._publishes, topic).add(item, principal.id)
+
+    def has_room(self, principal: Principal, topic: str) -> bool:
+        """Return whether the principal uses no more than half of what it may queue of publishes to ``topic``."""
+        return _lane(self._publishes, topic).has_room(principal.id)
 
     async def publish(self, principal: Principal, topic: str, notification: KeyedNotification) -> PublishResult:
         """Publish; return once the notification is committed."""
