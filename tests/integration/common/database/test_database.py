@@ -123,6 +123,15 @@ async def test_a_migration_that_fails_leaves_nothing_behind(database: str, packa
     assert await tables(database) == {"things", "tortoise_migrations"}
 
 
+async def test_a_start_applies_what_is_missing(database: str, package: Path) -> None:
+    for name, expected in (("0001_first", 1), ("0001_first", 1), ("0002_second", 2)):
+        if name == "0002_second":
+            (package / f"{name}.py").write_text(_BROKEN.replace("; SELECT nonsense", ""))
+        async with Database(config(database)) as entered:
+            assert await entered.pool.fetchval("SELECT count(*) FROM tortoise_migrations") == expected
+    assert await tables(database) == {"things", "half", "tortoise_migrations"}
+
+
 @pytest.mark.usefixtures("package")
 async def test_a_database_that_is_not_there_is_waited_for_and_then_named(database: str) -> None:
     with pytest.raises(DatabaseUnreachable, match="NOTIFYX_DATABASE_URL"):

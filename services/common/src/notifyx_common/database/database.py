@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
+import asyncpg
 from quart import Quart, Response
 from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
@@ -18,7 +19,7 @@ from notifyx_common.backoff import between
 from notifyx_common.database.config import CONNECTION, DatabaseConfig, tortoise_config
 from notifyx_common.database.engine import Client, Pool
 from notifyx_common.database.loss import LOST, as_unavailable, unavailable_when_lost
-from notifyx_common.database.migrations import migrate
+from notifyx_common.database.migrations import is_migrated, migrate
 from notifyx_common.database.waiting import wait_for_database
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
@@ -45,8 +46,9 @@ class Database:
         logging.getLogger("tortoise").setLevel(logging.INFO)
         until = time.monotonic() + self.config.start_deadline
         while True:
-            await wait_for_database(self.config.url, until - time.monotonic(), self.config.connect_timeout)
+            first = await wait_for_database(self.config.url, until - time.monotonic(), self.config.connect_timeout)
             try:
+                await self._migrate(first)
                 await self._open()
             except Unavailable as error:
                 # After one connection the next may still fail: DNS and routes of a new pod are unstable at first.
@@ -62,12 +64,22 @@ class Database:
     ) -> None:
         await self._close()
 
-    async def _open(self) -> None:
-        """Migrate and connect. Raises :class:`Unavailable`; nothing is left open then."""
-        try:
-            with unavailable_when_lost():
+    async def _migrate(self, connection: asyncpg.Connection) -> None:
+        """Apply missing migrations, and close ``connection``. Raises :class:`Unavailable`."""
+        with unavailable_when_lost():
+            try:
+                async with asyncio.timeout(self.config.command_timeout):
+                    migrated = await is_migrated(connection, self.config)
+            finally:
+                await connection.close(timeout=self.config.connect_timeout)
+            if not migrated:
                 async with asyncio.timeout(self.config.migrate_deadline):
                     await migrate(self.config)
+
+    async def _open(self) -> None:
+        """Connect. Raises :class:`Unavailable`; nothing is left open then."""
+        try:
+            with unavailable_when_lost():
                 self._context = TortoiseContext()
                 self.activate()
                 await self._context.init(config=tortoise_config(self.config))

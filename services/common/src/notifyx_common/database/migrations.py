@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import pkgutil
 
+import asyncpg
 from tortoise.context import TortoiseContext
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor
@@ -13,6 +16,16 @@ from notifyx_common.database.config import CONNECTION, DatabaseConfig, app_confi
 from notifyx_common.logs import get_logger
 
 log = get_logger(__name__)
+
+
+async def is_migrated(connection: asyncpg.Connection, config: DatabaseConfig) -> bool:
+    """Return whether all migrations of ``config`` have been applied: then a start need not load them."""
+    if not await connection.fetchval("SELECT to_regclass('tortoise_migrations') IS NOT NULL"):
+        return False
+    rows = await connection.fetch("SELECT name FROM tortoise_migrations WHERE app = $1", config.app)
+    package = importlib.import_module(config.migrations)
+    names = {name for _, name, is_package in pkgutil.iter_modules(package.__path__) if not is_package}
+    return names <= {row["name"] for row in rows}
 
 
 async def migrate(config: DatabaseConfig) -> None:

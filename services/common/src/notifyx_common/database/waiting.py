@@ -24,8 +24,8 @@ class DatabaseUnreachable(NotifyxError):
     code = "database_not_reached"
 
 
-async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: float = 3.0) -> None:
-    """Return once the database accepts a connection.
+async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: float = 3.0) -> asyncpg.Connection:
+    """Return the first connection that the database accepts; the caller closes it.
 
     Raises :class:`DatabaseUnreachable` after ``deadline`` seconds, with the last reason that the database gave. The
     first attempt has the whole ``connect_timeout``.
@@ -38,7 +38,7 @@ async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: fl
         left = until - time.monotonic()
         timeout = connect_timeout if failures == 1 else max(0.1, min(left, connect_timeout))
         try:
-            connection = await asyncpg.connect(url.get_secret_value(), timeout=timeout)
+            return await asyncpg.connect(url.get_secret_value(), timeout=timeout)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # An attempt that the deadline cuts short says nothing of its own.
             reason = logged_reason if isinstance(error, TimeoutError) and logged_reason else _reason(error)
@@ -50,9 +50,6 @@ async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: fl
                 log.warning("database_unavailable", reason=reason)
                 logged_reason = reason
             await asyncio.sleep(pause)
-        else:
-            await connection.close(timeout=connect_timeout)
-            return
 
 
 def _reason(error: BaseException) -> str:
