@@ -36,6 +36,7 @@ from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_common.reading import invalid_request, parse_json, parse_model
 from notifyx_common.security_log import SecurityLog
 from notifyx_common.serving.callers import Callers
+from notifyx_common.serving.rules import App
 from notifyx_common.settings import ServiceSettings
 
 log = get_logger(__name__)
@@ -95,7 +96,7 @@ def create_app(
     name: str, settings: ServiceSettings, metrics: Metrics, readiness: Readiness, security: SecurityLog
 ) -> Quart:
     """Return a Quart app with health endpoints, metrics, error rendering and the check of services' tokens."""
-    app = Quart(name)
+    app = App(name)
     # `//` does not mean `/`: merging would answer redirects that a caller can control.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
