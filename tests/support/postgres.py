@@ -17,6 +17,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 from pydantic import SecretStr
@@ -163,6 +164,6 @@ async def drop_database(cluster: Cluster, url: str) -> None:
     """Remove a database made here, whoever is still connected to it."""
     connection = await asyncpg.connect(cluster.dsn())
     try:
-        await connection.execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
+        await connection.execute(f'DROP DATABASE "{urlsplit(url).path[1:]}" WITH (FORCE)')
     finally:
         await connection.close()

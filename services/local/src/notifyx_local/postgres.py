@@ -29,6 +29,8 @@ from notifyx_local.postgres_binaries import COPIES, find_binaries
 USER = "notifyx"
 _WORKING_FOLDER = "/proc/self/cwd"
 _LEFTOVER_TIMEOUT = 15.0
+_HASHING = {"scram_iterations": "1"}
+"""Repeated hashing protects passwords that can be guessed. These are random, and each connection would pay for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Cluster:
 
     def dsn(self, database: str = "postgres") -> str:
         """Return a URL that connects as superuser."""
-        return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
 
     def command(self, options: Mapping[str, str] | None = None) -> list[str]:
         """Return the command line of the server, which runs in the foreground."""
@@ -66,6 +68,7 @@ class Cluster:
             "unix_socket_directories": "",
             "max_connections": "200",
             "synchronous_commit": "on",
+            **_HASHING,
             **(options or {}),
         }
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -217,6 +220,7 @@ def _initialise(cluster: Cluster) -> None:
                 "-U", USER,
                 "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth=scram-sha-256",
                 f"--pwfile={password_copy.name}", "--no-instructions",
+                *(f"--set={name}={value}" for name, value in _HASHING.items()),
             ],
             cwd=None if cluster.reachable else partial,
         )  # fmt: skip
