@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from notifyx_common.errors import NotifyxError
 
@@ -133,6 +133,18 @@ class ServiceSettings(BaseSettings):
 
     ready_file: Path | None = None
     """When set, the bound ports are written here as JSON once the service listens (used by ``notifyx up``)."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the two sources that there are: what is passed in, before the environment."""
+        return init_settings, env_settings
 
     @model_validator(mode="after")
     def _has_tokens(self) -> Self:
