@@ -18,7 +18,7 @@ from aiohttp import WSMsgType, web
 from pydantic import BaseModel
 
 from notifyx_common.contracts.call import Call, Raw
-from notifyx_common.contracts.requests import RequestReader
+from notifyx_common.contracts.requests import request_reader
 from notifyx_common.contracts.store.acks import (
     ACK_STATE,
     ACKNOWLEDGE,
@@ -177,7 +177,7 @@ class MemoryStore:
     # Calls
 
     def _serve(self, app: web.Application, call: Call[Q, R], handler: Callable[[Principal, Q], Awaitable[R]]) -> None:
-        reader = RequestReader(call)
+        reader = request_reader(call)
 
         async def serve(request: web.Request) -> web.Response:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Generic, TypeVar, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -48,6 +49,12 @@ class RequestReader(Generic[Q]):
                     raise NotFound("There is nothing at this path.") from None
                 raise _wrong_parameter(name, error) from None
         return self._kind(**values)
+
+
+@cache
+def request_reader(call: Call[Q, Any]) -> RequestReader[Q]:
+    """Return the parser for the requests of ``call``; each call has one in a process."""
+    return RequestReader(call)
 
 
 def _wrong_parameter(name: str, error: ValidationError) -> InvalidRequest:

@@ -15,7 +15,7 @@ from quart import Blueprint, Quart, Response, request
 
 from notifyx_common.contracts.call import Call, Raw
 from notifyx_common.contracts.callers import ServiceNotAllowed, may_speak_for
-from notifyx_common.contracts.requests import RequestReader
+from notifyx_common.contracts.requests import RequestReader, request_reader
 from notifyx_common.errors import Forbidden, InvalidRequest, UnsupportedMediaType
 from notifyx_common.principal import PRINCIPAL_HEADER
 from notifyx_common.serving.answers import answer
@@ -40,7 +40,7 @@ def handle(
 
     ``invalid_code`` replaces the code of a body that fails validation, where a standard defines another one.
     """
-    reader = RequestReader(call)
+    reader: RequestReader[Q] = request_reader(call)
     rule = call.path.replace("{", "<").replace("}", ">")
 
     async def read(parts: Mapping[str, str]) -> Q:
