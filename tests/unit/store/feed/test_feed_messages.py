@@ -7,8 +7,9 @@ from uuid import UUID
 import orjson
 import pytest
 
-from notifyx_common.contracts.store.feed import Ping, Position, Watch
+from notifyx_common.contracts.store.feed import BETWEEN, Ping, Position, Watch
 from notifyx_common.errors import InvalidRequest
+from notifyx_store.feed import connection as feed_connection
 from notifyx_store.feed import messages
 from notifyx_store.feed.connection import FeedConnection
 from notifyx_store.feed.core import FeedRow
@@ -85,3 +86,22 @@ def test_who_has_to_be_on_the_list_after_a_change(
 ) -> None:
     facts = TopicRow(UUID(int=1), "t", creators=("a",), **before)  # type: ignore[arg-type]
     assert restricted_readers(facts, changes) == expected
+
+
+async def test_a_gateway_that_accepts_it_gets_what_is_queued_in_one_frame_up_to_a_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed_connection, "JOINED_SIZE", 40)
+    drained: list[FeedConnection] = []
+    connection = FeedConnection(high_water=100, limit=1000, drained=drained.append, joined=True)
+    rows = [messages.rows_frame(f"t{n}", 1, 2, [FeedRow(1, "{}", 1), FeedRow(2, "{}", 1)], 9) for n in range(3)]
+    connection.put(rows[0])
+    assert await connection.get() == rows[0], "nothing waits for what may follow"
+    short = [messages.pong_frame(n) for n in range(3)]
+    for frame in (*short, *rows):
+        connection.put(frame)
+    assert not connection.accepts_rows()
+    assert (await connection.get()).split(BETWEEN) == short[:2], "40 characters are reached"
+    assert (await connection.get()).split(BETWEEN) == [short[2], rows[0]]
+    assert [await connection.get() for _ in range(2)] == rows[1:], "long ones as they are"
+    assert drained == [connection]

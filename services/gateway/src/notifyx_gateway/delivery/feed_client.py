@@ -23,7 +23,9 @@ from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.feed import (
+    BETWEEN,
     FEED,
+    JOINED,
     Operation,
     Ping,
     Position,
@@ -52,6 +54,8 @@ AWAY_AFTER = 2.0
 
 STEADY_SECONDS = 5.0
 """Seconds after which a connection counts as stable: the pause after its end is the shortest again."""
+
+_BETWEEN = BETWEEN.encode()
 
 
 class FeedHandler(Protocol):
@@ -178,6 +182,7 @@ class FeedClient:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     socket = await self._client.session.ws_connect(
                         f"{endpoint.url}{FEED}",
+                        params=JOINED,
                         max_msg_size=MAX_MESSAGE,
                         decode_text=False,
                         timeout=aiohttp.ClientWSTimeout(ws_close=0.5),
@@ -239,7 +244,8 @@ class FeedClient:
             data = message.data
             if not isinstance(data, bytes):
                 raise _ConnectionLost("the socket failed")
-            self._handle(decode(data))
+            for part in data.split(_BETWEEN):
+                self._handle(decode(part))
         raise _ConnectionLost(f"closed by the store ({socket.close_code})")
 
     def _handle(self, message: Rows | dict[str, Any]) -> None:

@@ -6,21 +6,30 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from notifyx_common.contracts.store.feed import BETWEEN
+
+JOINED_SIZE = 64 << 10
+"""Characters of a joined frame: once it has as many, it is sent."""
+
 
 class FeedConnection:
     """The queue of frames to one gateway.
 
     Above ``high_water`` no rows are queued (they stay in the log); above ``limit`` the connection is closed.
     Sizes are in characters, nearly all of which are one byte. ``drained`` is called once rows may be queued again.
+    A gateway that accepts them gets what is queued ``joined``, in frames of about :data:`JOINED_SIZE`.
     """
 
-    def __init__(self, high_water: int, limit: int, drained: Callable[[FeedConnection], None]) -> None:
+    def __init__(
+        self, high_water: int, limit: int, drained: Callable[[FeedConnection], None], *, joined: bool = False
+    ) -> None:
         self.users: set[str] = set()
         self.closed = asyncio.Event()
         self.reason = ""
         self._high_water = high_water
         self._limit = limit
         self._drained = drained
+        self._joined_size = JOINED_SIZE if joined else 0
         self._frames: deque[str] = deque()
         self._size = 0
         self._held_back = False
@@ -46,12 +55,19 @@ class FeedConnection:
             self.close("the gateway reads its frames too slowly")
 
     async def get(self) -> str:
-        """Wait for the next frame and return it."""
+        """Wait for the next frame and return it, joined with those that follow if the gateway accepts that."""
         while not self._frames:
             self._filled.clear()
             await self._filled.wait()
         frame = self._frames.popleft()
-        self._size -= len(frame)
+        size = len(frame)
+        if self._frames and size < self._joined_size:
+            parts = [frame]
+            while self._frames and size < self._joined_size:
+                parts.append(self._frames.popleft())
+                size += len(parts[-1])
+            frame = BETWEEN.join(parts)
+        self._size -= size
         if self._held_back and self._size < self._high_water // 2:
             self._held_back = False
             self._drained(self)

@@ -75,10 +75,10 @@ class FeedServer:
             finally:
                 self.close("this node is stopping")
 
-    def connect(self) -> FeedConnection:
-        """Return a new connection, which watches nothing yet."""
+    def connect(self, *, joined: bool = False) -> FeedConnection:
+        """Return a new connection, which watches nothing yet; its gateway may accept ``joined`` frames."""
         settings = self._context.settings
-        connection = FeedConnection(settings.feed_high_water, settings.feed_queue, self._resume)
+        connection = FeedConnection(settings.feed_high_water, settings.feed_queue, self._resume, joined=joined)
         self._connections.add(connection)
         self._metrics.feed_connections.set(len(self._connections))
         return connection

@@ -7,7 +7,7 @@ import contextlib
 
 from quart import Blueprint, websocket
 
-from notifyx_common.contracts.store.feed import FEED, FEED_CALLERS
+from notifyx_common.contracts.store.feed import FEED, FEED_CALLERS, JOINED
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.logs import get_logger
 from notifyx_common.serving.callers import require_caller
@@ -30,7 +30,7 @@ def feed_routes(context: StoreContext, server: FeedServer) -> Blueprint:
     async def feed() -> None:
         require_caller(FEED_CALLERS)
         await websocket.accept()
-        connection = server.connect()
+        connection = server.connect(joined=websocket.args.get("joined") == JOINED["joined"])
         code = GOING_AWAY
         try:
             async with asyncio.TaskGroup() as group:

@@ -1,6 +1,8 @@
 """The feed: the messages between gateways and the store about watched topics and users.
 
-A WebSocket at :data:`FEED`. Every message is one text frame; the first line is a JSON object.
+A WebSocket at :data:`FEED`. Every message is one text frame; the first line is a JSON object. A gateway that connects
+with :data:`JOINED` accepts frames of several messages, with an empty line between two: each frame costs both sides as
+much as many rows do. A store of the previous release ignores it.
 
 From the gateway: an :data:`Operation`.
 
@@ -31,6 +33,12 @@ from notifyx_topics.names import AnyTopicName
 
 FEED = f"{V1}/feed"
 """The path of the WebSocket."""
+
+JOINED = {"joined": "1"}
+"""The query of a gateway that accepts several messages in one frame."""
+
+BETWEEN = "\n\n"
+"""What separates the messages of one frame. No line of a message is empty."""
 
 FEED_CALLERS = frozenset({"gateway"})
 
