@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from support.browser import SCHEMES, violations
-from support.platform import Platform, person
+from support.platform import Platform, eventually, person
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -56,9 +56,8 @@ async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platfor
         said = console(page)
         await opened(page, platform)
         await expect(page.get_by_role("row", name="deploys")).to_contain_text("balances")
-        async with page.expect_response("**/dashboard/live") as answer:
+        async with page.expect_response(lambda response: "/dashboard/live?" in response.url and response.status == 200):
             pass
-        assert (await answer.value).status == 200
         for scheme in SCHEMES:
             await page.emulate_media(color_scheme=scheme)
             await page.screenshot(path=SCREENSHOTS / f"dashboard-{size}-{scheme}.png", full_page=True)
@@ -70,12 +69,56 @@ async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platfor
 async def test_what_is_gone_is_named_and_what_is_back_too(browser: Browser, platform: Platform) -> None:
     page = await opened(await browser.new_page(), platform)
     headline = page.get_by_role("heading", level=1)
-    for name in ("store", "auth"):
-        async with asyncio.TaskGroup() as group:
-            seen = group.create_task(expect(headline).to_contain_text(f"No {name} node"))
-            await platform.keep_down(name, seen)
+    async with asyncio.TaskGroup() as group:
+        seen = group.create_task(expect(headline).to_contain_text("No auth node", timeout=60_000))
+        await platform.keep_down("auth", seen)
+    await expect(headline).to_have_text("All is well", timeout=60_000)
+    for name, words in (("store", "No store node"), ("postgres", "PostgreSQL does not answer")):
+        with platform.stopped(name):
+            await expect(headline).to_contain_text(words, timeout=60_000)
         await expect(headline).to_have_text("All is well", timeout=60_000)
     assert await page.title() == "All is well · Notifyx"
+    await page.close()
+
+
+async def test_a_gateway_that_is_silent_or_gone_is_tried_again_within_two_seconds(
+    browser: Browser, platform: Platform
+) -> None:
+    """By the clock of the page, which stands still between two lines."""
+    page = await browser.new_page()
+    await page.clock.install()
+    asked: list[Route] = []
+    silent = asyncio.Event()
+
+    async def live(route: Route) -> None:
+        asked.append(route)
+        if not silent.is_set():
+            await route.abort("connectionrefused")
+
+    async def tried_again() -> bool:
+        return len(asked) > before
+
+    await page.route("**/dashboard/live?*", live)
+    await page.goto(f"{platform.gateway}/dashboard")
+    away = page.get_by_role("alert")
+    await page.clock.run_for(125)
+    await expect(away).to_contain_text("The gateway does not answer.", timeout=60_000)
+    for attempt in range(4):
+        if attempt == 2:
+            silent.set()
+        before = len(asked)
+        await page.clock.run_for(1750)
+        await eventually(tried_again)
+    await page.unroute("**/dashboard/live?*")
+    await page.clock.run_for(1750)
+    await expect(away).to_be_hidden(timeout=60_000)
+    before = len(asked)
+    await page.route("**/dashboard/live?*", live)
+    await page.clock.run_for(125)
+    await eventually(tried_again)
+    await expect(away).to_be_hidden()
+    await page.clock.run_for(2500)
+    await expect(away).to_be_visible(timeout=60_000)
     await page.close()
 
 

@@ -117,6 +117,20 @@ class Platform:
 
         await eventually(back, deadline=START_DEADLINE)
 
+    @contextlib.contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """Hang the process called ``name`` with all its children: it is there, and answers nothing."""
+        process = psutil.Process(self.pid(name))
+        hung = [process, *process.children(recursive=True)]
+        for one in hung:
+            one.suspend()
+        try:
+            yield
+        finally:
+            for one in hung:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.resume()
+
     async def keep_down(self, name: str, seen: asyncio.Task[Any]) -> None:
         """Until ``seen`` is done: what is started again within a second is killed each time."""
         while not seen.done():

@@ -119,6 +119,7 @@ class GatewayNode(Node[GatewaySettings]):
                 clock=clock,
                 tls=self.internal_tls,
                 purpose=PURPOSES.get(service, ""),
+                outages=background,
             )
 
         self.auth_client, self.store_client, self.mailer_client = client("auth"), client("store"), client("mailer")
@@ -262,8 +263,11 @@ class GatewayNode(Node[GatewaySettings]):
             clock=clock,
             background=background,
             idle_interval=IDLE_POLL_INTERVAL_WITH_PROMETHEUS if settings.prometheus_url else IDLE_POLL_INTERVAL,
+            shared=self.shared,
         )
-        self.ledger_reader = LedgerReader(self.store, clock) if settings.dashboard_topics == "public" else None
+        self.ledger_reader = (
+            LedgerReader(self.store, clock, background) if settings.dashboard_topics == "public" else None
+        )
         self.prometheus = Prometheus(settings) if settings.prometheus_url else None
         self.prometheus_charts = (
             PrometheusCharts(self.prometheus, clock, background) if self.prometheus is not None else None
@@ -303,6 +307,8 @@ class GatewayNode(Node[GatewaySettings]):
             if self.prometheus is not None and self.prometheus_charts is not None:
                 await stack.enter_async_context(self.prometheus)
                 stack.push_async_callback(self.prometheus_charts.aclose)
+            if self.ledger_reader is not None:
+                stack.push_async_callback(self.ledger_reader.aclose)
         await stack.enter_async_context(self.departure_worker)
         if self.settings.dispatch_email:
             await stack.enter_async_context(self.dispatcher)

@@ -11,6 +11,9 @@ import pytest
 from aiohttp import web
 from pydantic import BaseModel
 
+from notifyx_common.background import Background
+from notifyx_common.calls import client as client_module
+from notifyx_common.calls import hangs, silence
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import StaticDiscovery
@@ -72,6 +75,7 @@ async def client_of(
     deadline: float = PATIENCE,
     purpose: str = "",
     clock: Clock | None = None,
+    outages: bool = False,
 ) -> AsyncIterator[ServiceClient]:
     discovery = StaticDiscovery({"store": endpoints})
     async with ServiceClient(
@@ -83,6 +87,7 @@ async def client_of(
         try_timeout=try_timeout,
         deadline=deadline,
         purpose=purpose,
+        outages=Background(Metrics()) if outages else None,
     ) as client:
         yield client
 
@@ -279,4 +284,77 @@ async def test_an_answer_in_another_form_than_agreed_is_one_error(content: bytes
 
     async with server(odd) as a, client_of(a) as client:
         with pytest.raises(UnexpectedAnswer):
+            await client.send(READ, None)
+
+
+class Slow:
+    """A node that answers calls when it is ``done``, and ``/readyz`` as ``ready`` says."""
+
+    def __init__(self, ready: Handler) -> None:
+        self.done = asyncio.Event()
+        self.calls: list[str] = []
+        self._ready = ready
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.calls.append(request.path)
+        if request.path == "/readyz":
+            return await self._ready(request)
+        await self.done.wait()
+        return await answering([], "slow")(request)
+
+
+async def never(_: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def without_database(_: web.Request) -> web.Response:
+    return web.json_response({"status": "not ready", "failed": {"database": "It does not answer."}}, status=503)
+
+
+@pytest.fixture
+def suspicious(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes are asked at once whether they work, and are away at the second look."""
+    monkeypatch.setattr(hangs, "SUSPECT_AFTER", 0.0)
+    monkeypatch.setattr(client_module, "OUTAGE_AFTER", 0.0)
+    monkeypatch.setattr(silence, "SILENT_AFTER", silence.TICK)
+
+
+@pytest.mark.usefixtures("suspicious")
+@pytest.mark.parametrize("ready", [never, without_database])
+async def test_a_user_is_told_of_a_service_that_does_not_work_and_of_no_slow_one(ready: Handler) -> None:
+    away, other = Slow(ready), Slow(ready)
+    async with server(away.answer) as one, server(other.answer) as two, client_of(one, two, outages=True) as client:
+        with pytest.raises(DeadlineExceeded, match="did not answer"):
+            await client.send(READ, None)
+        both = away.calls + other.calls
+        assert both.count("/readyz") >= 2, "all nodes are asked, not one after the other"
+        assert len(both) - both.count("/readyz") == 1, "the other node is known to be away"
+
+
+@pytest.mark.usefixtures("suspicious")
+async def test_a_node_that_works_may_take_its_time() -> None:
+    async def ready(_: web.Request) -> web.Response:
+        asyncio.get_running_loop().call_later(0.5, slow.done.set)
+        return web.json_response({"status": "ok", "failed": {}})
+
+    slow = Slow(ready)
+    async with server(slow.answer) as one, client_of(one, outages=True) as client:
+        assert (await client.send(READ, None)).by == "slow"
+        assert "/readyz" in slow.calls
+
+
+@pytest.mark.usefixtures("suspicious")
+async def test_a_call_with_a_deadline_of_its_own_waits_for_what_is_away() -> None:
+    slow = Slow(never)
+    async with server(slow.answer) as one, client_of(one, outages=True) as client:
+        asyncio.get_running_loop().call_later(0.3, slow.done.set)
+        assert (await client.send(READ, None, deadline=PATIENCE)).by == "slow"
+        assert slow.calls == ["/x"]
+
+
+async def test_a_user_is_told_soon_that_no_node_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "OUTAGE_AFTER", 0.0)
+    async with client_of(outages=True) as client:
+        with pytest.raises(Unavailable, match="No store node is known"):
             await client.send(READ, None)

@@ -79,6 +79,14 @@ def test_the_worst_comes_first_and_makes_the_headline() -> None:
     assert headline(problems[:2]).endswith("and 1 more problem")
 
 
+def test_a_caching_server_that_is_away_costs_nobody_anything_and_is_said() -> None:
+    servers = [NodeState("10.0.0.1:11211", "no answer"), NodeState("10.0.0.2:11211", "ready")]
+    for nodes in (servers, servers[:1]):
+        (problem,) = find_problems({**WELL, "memcached": nodes}, [])
+        assert (problem.key, problem.severity) == ("memcached", "warning")
+        assert problem.sentence.startswith("memcached 10.0.0.1:11211 does not answer: everything works")
+
+
 REFUSED = "The database does not accept connections."
 NO_DATABASE = {"database": REFUSED}
 SMTP = "SMTP server mail.example:25: connection refused."

@@ -234,6 +234,18 @@ class Memcached:
         """The servers that are not ejected."""
         return [server.name for server in self._servers if server.available]
 
+    @property
+    def names(self) -> list[str]:
+        """All servers."""
+        return [server.name for server in self._servers]
+
+    async def ping(self) -> None:
+        """Make every available server answer, so that one that does not is ejected though nobody needs it now."""
+        available = [server for server in self._servers if server.available]
+        await asyncio.gather(
+            *(server.execute(lambda client: client.version()) for server in available), return_exceptions=True
+        )
+
     def server_of(self, key: bytes) -> str:
         """Return the name of the server that stores ``key``."""
         return self._pick(key).name

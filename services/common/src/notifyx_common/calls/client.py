@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
@@ -19,9 +19,11 @@ from typing import Self, TypeVar
 import aiohttp
 import orjson
 
+from notifyx_common.background import Background
 from notifyx_common.backoff import Backoff
 from notifyx_common.calls.balancer import Balancer, Endpoint
 from notifyx_common.calls.discovery import Discovery
+from notifyx_common.calls.hangs import OUTAGE_AFTER, Hangs, NodeAway
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import Call, Message
 from notifyx_common.contracts.callers import TlsRequired, UnknownService, token_headers
@@ -46,13 +48,19 @@ log = get_logger(__name__)
 _ROUNDS = Backoff(0.1, 1.0)
 """Pauses between rounds, once every endpoint has been tried."""
 
+DATABASE = "database"
+"""Name of the readiness check without which a node does nothing."""
+
 Q = TypeVar("Q")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
 class _PendingCall:
-    """A call and its limits. ``began`` and ``until`` are monotonic times, ``try_timeout`` the seconds of an attempt."""
+    """A call and its limits. ``began`` and ``until`` are monotonic times, ``try_timeout`` the seconds of an attempt.
+
+    ``hangs`` tells which nodes do not work; ``None`` if the call waits for them until its end.
+    """
 
     method: str
     message: Message
@@ -63,6 +71,12 @@ class _PendingCall:
     try_timeout: float
     pinned: Endpoint | None
     expect_continue: bool
+    hangs: Hangs | None
+
+    @property
+    def outage_at(self) -> float:
+        """When the call ends if no node works."""
+        return self.until if self.hangs is None else min(self.until, self.began + OUTAGE_AFTER)
 
 
 class ServiceClient:
@@ -81,8 +95,12 @@ class ServiceClient:
         try_timeout: float = 5.0,
         deadline: float = 10.0,
         purpose: str = "",
+        outages: Background | None = None,
     ) -> None:
-        """``purpose`` is the subject of the sentences that people read while the service is away: what they use it
+        """With ``outages``, a call without a deadline of its own ends as soon as it is known that no node works, within
+        :data:`OUTAGE_AFTER` seconds: a user waits for it.
+
+        ``purpose`` is the subject of the sentences that people read while the service is away: what they use it
         for, in their words. Without it, errors name the service.
         """
         self.service = service
@@ -100,6 +118,7 @@ class ServiceClient:
         self._calls = metrics.counter("notifyx_client_calls_total")
         self._seconds = metrics.histogram("notifyx_client_call_seconds")
         self._endpoints = metrics.gauge("notifyx_endpoints")
+        self._hangs = Hangs(self._works, lambda: self.balancer.endpoints, outages) if outages is not None else None
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=256, limit_per_host=64, keepalive_timeout=30)
@@ -112,6 +131,8 @@ class ServiceClient:
     ) -> None:
         if self._unwatch is not None:
             self._unwatch()
+        if self._hangs is not None:
+            await self._hangs.close()
         if self._session is not None:
             await self._session.close()
 
@@ -175,6 +196,7 @@ class ServiceClient:
             repeatable=call.repeatable,
             began=now,
             until=now + (deadline or self._deadline),
+            hangs=self._hangs if deadline is None else None,
             try_timeout=try_timeout or self._try_timeout,
             pinned=endpoint,
             expect_continue=expect_continue,
@@ -198,14 +220,17 @@ class ServiceClient:
         """Try the endpoints in turn until one answers; return the content of the answer."""
         clock = self._clock
         tried: frozenset[str] = frozenset()
-        failures = 0
+        failures, busy = 0, False
+        until = pending.until
         last: NotifyxError = self._away(f"No {self.service} node is known.")
-        while (left := pending.until - clock.monotonic()) > 0:
+        while (left := until - clock.monotonic()) > 0:
             endpoint = pending.pinned or self.balancer.pick(clock.monotonic(), tried)
             if endpoint is None and tried:
                 tried = frozenset()
                 endpoint = self.balancer.pick(clock.monotonic())
             if endpoint is None:
+                if clock.monotonic() >= pending.outage_at:
+                    break
                 await self._wait_for_change(min(left, 0.25))
                 continue
             try:
@@ -226,17 +251,19 @@ class ServiceClient:
                     # For this call alone there was no room. To clients of the caller it is like any other outage.
                     self.balancer.succeeded(endpoint.url)
                     error = Unavailable(error.reason, retry_after=error.retry_after)
+                    busy = True
                 else:
                     self.balancer.failed(endpoint.url, clock.monotonic())
                 # After an unknown outcome, a later refused connection must not claim that nothing was accepted.
                 last = last if isinstance(last, DeadlineExceeded) else error
-                received = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
+                received = not isinstance(error.__cause__, aiohttp.ClientConnectorError | NodeAway)
                 if (received and not pending.repeatable) or pending.pinned is not None:
                     raise error from failure.__cause__
                 tried |= {endpoint.url}
                 failures += 1
                 if len(tried) >= len(self.balancer.endpoints):
-                    await asyncio.sleep(min(_ROUNDS.after(failures), max(0.0, pending.until - clock.monotonic())))
+                    until = pending.until if busy else pending.outage_at
+                    await asyncio.sleep(min(_ROUNDS.after(failures), max(0.0, until - clock.monotonic())))
                 continue
             except NotifyxError:
                 self.balancer.succeeded(endpoint.url)
@@ -246,20 +273,13 @@ class ServiceClient:
         raise last
 
     async def _send_once(self, endpoint: Endpoint, pending: _PendingCall, timeout: float) -> bytes:
+        def request() -> Coroutine[None, None, tuple[int, bytes]]:
+            return self._request(endpoint, pending, timeout)
+
         try:
-            async with self.session.request(
-                pending.method,
-                f"{endpoint.url}{pending.message.path}",
-                data=pending.message.body,
-                params=pending.message.query,
-                headers=pending.headers,
-                timeout=aiohttp.ClientTimeout(total=timeout),
-                allow_redirects=False,
-                expect100=pending.expect_continue,
-                **self.call_options(endpoint),
-            ) as response:
-                content = await response.read()
-                status = response.status
+            status, content = await (pending.hangs.watched(endpoint, request) if pending.hangs else request())
+        except NodeAway as error:
+            raise self._away(f"The {self.service} service does not answer.") from error
         except TimeoutError as error:
             # Of the whole call: the last of several attempts may have had no more than a moment.
             waited = self._clock.monotonic() - pending.began
@@ -273,6 +293,33 @@ class ServiceClient:
         if status >= 400:
             raise self._error_from(status, content, pending)
         return content
+
+    async def _request(self, endpoint: Endpoint, pending: _PendingCall, timeout: float) -> tuple[int, bytes]:
+        """Return the status and the content of the answer."""
+        async with self.session.request(
+            pending.method,
+            f"{endpoint.url}{pending.message.path}",
+            data=pending.message.body,
+            params=pending.message.query,
+            headers=pending.headers,
+            timeout=aiohttp.ClientTimeout(total=timeout),
+            allow_redirects=False,
+            expect100=pending.expect_continue,
+            **self.call_options(endpoint),
+        ) as response:
+            return response.status, await response.read()
+
+    async def _works(self, endpoint: Endpoint) -> bool:
+        """Return whether a node answers, and its database too.
+
+        One that accepts no connection may be stopping, and finishes what it has begun; if it died, its calls fail.
+        """
+        try:
+            async with self.session.get(f"{endpoint.url}/readyz", **self.call_options(endpoint)) as response:
+                content = await response.read()
+            return response.status == 200 or DATABASE not in orjson.loads(content)["failed"]
+        except (aiohttp.ClientError, ValueError, KeyError, TypeError):
+            return True
 
     def _away(self, technical: str) -> Unavailable:
         if not self._purpose:

@@ -32,6 +32,7 @@ class DatabaseConfig:
     - ``statement_timeout``: of one statement, shorter than ``command_timeout``, the wait for its answer.
     - ``lock_timeout``: of a wait for one lock.
     - ``idle_transaction_timeout``: of a transaction that waits for its next statement; then its session ends.
+    - ``check_timeout``: of a readiness check as a whole. It leaves time to tell users within three seconds.
     - ``unreachable_timeout``: of data that the other side does not accept; then the connection ends.
 
     ``prepared`` are statements that each connection prepares when it is made, because they run while locks are held:
@@ -46,6 +47,7 @@ class DatabaseConfig:
     pool_max: int = 10
     connect_timeout: float = 3.0
     acquire_timeout: float = 3.0
+    check_timeout: float = 1.5
     command_timeout: float = 10.0
     statement_timeout: float = 8.0
     lock_timeout: float = 5.0

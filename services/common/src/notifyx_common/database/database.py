@@ -130,10 +130,11 @@ class Database:
 
     async def check(self) -> None:
         """Check readiness with one round trip. Raises :class:`Unavailable`."""
+        limit = self.config.check_timeout
         with unavailable_when_lost():
-            async with self.pool.acquire(timeout=self.config.acquire_timeout) as connection:
+            async with asyncio.timeout(limit), self.pool.acquire(timeout=limit) as connection:
                 try:
-                    await connection.fetchval("SELECT 1", timeout=self.config.acquire_timeout)
+                    await connection.fetchval("SELECT 1", timeout=limit)
                 except BaseException:
                     # Giving it back would wait as long again, for the cancellation of the statement.
                     connection.terminate()

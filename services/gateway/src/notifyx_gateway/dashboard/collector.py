@@ -1,43 +1,44 @@
-"""Polls the readiness and the metrics of every node, each with a timeout. All viewers share one snapshot.
+"""Watches every node and reads its metrics. All viewers share one snapshot.
 
-While nobody views the page it polls less often, so that the next viewer finds the last minutes drawn. With Prometheus,
-which has the history, it polls even less: each gateway polls every node.
+A new snapshot is made when the state of a node has changed, and else from time to time. While nobody views the page it
+polls less often, so that the next viewer finds the last minutes drawn. With Prometheus, which has the history, it polls
+even less: each gateway polls every node.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 import aiohttp
-import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 
 from notifyx_common.background import Background, every
+from notifyx_common.caching.memcached import Memcached
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.silence import TICK
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.mailer import MAILER_STATUS
-from notifyx_common.errors import NotifyxError, Unavailable
+from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.serving.web import Readiness
 from notifyx_gateway.dashboard.incidents import IncidentLog
 from notifyx_gateway.dashboard.interval_buffer import IntervalBuffer
 from notifyx_gateway.dashboard.intervals import interval_between
-from notifyx_gateway.dashboard.nodes import MAX_REASON, NodeState
+from notifyx_gateway.dashboard.nodes import NodeState
 from notifyx_gateway.dashboard.problems import WINDOW, find_problems
 from notifyx_gateway.dashboard.rates import NodeReadings
 from notifyx_gateway.dashboard.readings import Readings, read
+from notifyx_gateway.dashboard.watch import PROBE_TIMEOUT, STALE_AFTER, Watch
 
 log = get_logger(__name__)
 
 VIEWED_POLL_INTERVAL = 2.0
-"""Poll interval while somebody views the page, in seconds."""
+"""Interval of metrics and snapshots while somebody views the page and nothing changes, in seconds."""
 
 IDLE_POLL_INTERVAL = 10.0
 """Poll interval while nobody does, in seconds."""
@@ -51,23 +52,28 @@ VIEWER_TIMEOUT = 15.0
 METRICS_TIMEOUT = 1.5
 """Timeout of reading a node's metrics, in seconds."""
 
-NODE_TIMEOUT = 3.5
-"""Timeout of a node's readiness, in seconds: a node waits 3 s for a database that hangs, and then names it."""
-
-MAX_NODES = 50
-"""Maximum number of nodes of one service that are polled and shown."""
-
 MAX_METRICS_BYTES = 4 << 20
 """Maximum size of a node's metrics, in bytes; our own services send a Content-Length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The result of a poll of all nodes. ``monotonic`` (seconds) and ``time`` (UTC) are the same moment."""
+    """The state of all nodes at one moment. ``monotonic`` (seconds) and ``time`` (UTC) are the same moment.
 
+    ``version`` differs from that of every other snapshot, also of another gateway.
+    """
+
+    version: str
     monotonic: float
     time: datetime
     services: dict[str, Sequence[NodeState]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Metrics:
+    """The metrics of all nodes that sent them, and when they were there (monotonic seconds)."""
+
+    monotonic: float
     readings: NodeReadings = field(repr=False)
 
 
@@ -87,25 +93,36 @@ class Collector:
         clock: Clock,
         background: Background,
         idle_interval: float,
+        shared: Memcached | None = None,
     ) -> None:
         self.intervals = IntervalBuffer()
         self.incidents = IncidentLog(clock.now())
         self._idle_interval = idle_interval
         self._clients = clients
         self._instance = instance
-        self._readiness = readiness
         self._own = own
         self._clock = clock
         self._snapshot: Snapshot | None = None
+        self._made = 0
+        self._metrics: _Metrics | None = None
+        self._reading = False
         self._viewed_at = -VIEWER_TIMEOUT
         self._poll_requested = asyncio.Event()
         self._polled = asyncio.Condition()
         self._session: aiohttp.ClientSession | None = None
         self._tasks = background.tasks()
+        self._watch = Watch(
+            clients,
+            instance=instance,
+            readiness=readiness,
+            shared=shared,
+            clock=clock,
+            changed=self._poll_requested.set,
+        )
 
     async def __aenter__(self) -> Self:
         # Not the clients' sessions: metrics are plain HTTP, and would get the tokens of services.
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=NODE_TIMEOUT))
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_TIMEOUT))
         rounds = every(self._idle_interval, self._poll, jitter=(0.9, 1.1), wake=self._poll_requested)
         self._tasks.endless("dashboard", rounds)
         return self
@@ -122,58 +139,92 @@ class Collector:
 
         Raises :class:`Unavailable` if no poll completes in time.
         """
-        now = self._clock.monotonic()
-        self._viewed_at = now
-
-        def fresh() -> bool:
-            return self._snapshot is not None and now - self._snapshot.monotonic < 2 * VIEWED_POLL_INTERVAL
-
-        if not fresh():
+        now = self._viewed_at = self._clock.monotonic()
+        if self._snapshot is None or now - self._snapshot.monotonic >= 2 * VIEWED_POLL_INTERVAL:
+            before = self._snapshot
             self._poll_requested.set()
             try:
-                async with asyncio.timeout(2 * VIEWED_POLL_INTERVAL + NODE_TIMEOUT), self._polled:
-                    await self._polled.wait_for(fresh)
+                async with asyncio.timeout(2 * VIEWED_POLL_INTERVAL + PROBE_TIMEOUT), self._polled:
+                    await self._polled.wait_for(lambda: self._snapshot is not before)
             except TimeoutError:
                 raise Unavailable("The nodes could not be asked in time.") from None
         assert self._snapshot is not None
         return self._snapshot
 
+    async def newer(self, version: str, within: float) -> Snapshot | None:
+        """Return a snapshot other than that of ``version`` as soon as there is one, in at most ``within`` seconds."""
+        known = await self.snapshot()
+        if known.version != version:
+            return known
+        try:
+            async with asyncio.timeout(within), self._polled:
+                await self._polled.wait_for(lambda: self._snapshot is not known)
+        except TimeoutError:
+            return None
+        return self._snapshot
+
     async def _poll(self) -> float:
         # What one node answers must not end the gateway that polls it.
         with self._tasks.contained("dashboard round"):
-            await self._poll_all()
-        viewed = self._clock.monotonic() - self._viewed_at < VIEWER_TIMEOUT
-        return VIEWED_POLL_INTERVAL if viewed else self._idle_interval
+            decided = await self._look()
+            viewed = self._clock.monotonic() - self._viewed_at < VIEWER_TIMEOUT
+            return TICK if viewed or not decided else self._idle_interval
+        return VIEWED_POLL_INTERVAL
 
-    async def _poll_all(self) -> None:
+    async def _look(self) -> bool:
+        """Look at the nodes once; make a snapshot where there is news. Return whether everything is known."""
         session = self._session
         assert session is not None, "the collector has not been entered"
-        services: dict[str, Sequence[NodeState]] = {}
-        texts: dict[str, str] = {self._instance: generate_latest(self._own).decode()}
-        # At once: a database that hangs holds up the nodes of each service.
-        polls = await asyncio.gather(*(self._poll_service(session, client) for client in self._clients))
-        for client, answers in zip(self._clients, polls, strict=True):
-            own = [await self._read_own()] if client.service == "gateway" else []
-            services[client.service] = sorted([*own, *(node for node, _ in answers)], key=lambda node: node.instance)
-            texts |= {node.instance: text for node, text in answers if text}
-        readings = await asyncio.to_thread(_read_all, texts)
-        at, before = self._clock.monotonic(), self._snapshot
-        if before is not None:
-            self.intervals.add(interval_between(at, at - before.monotonic, before.readings, readings))
+        self._watch.look(session, self._tasks)
+        services, now, metrics = await self._watch.states(), self._clock.monotonic(), self._metrics
+        if metrics is None or now - metrics.monotonic >= VIEWED_POLL_INTERVAL:
+            self._read_metrics(session)
+        if services is None or metrics is None or now - metrics.monotonic >= STALE_AFTER:
+            return False
+        before = self._snapshot
+        if before is None or _news(before.services, services) or now - before.monotonic >= VIEWED_POLL_INTERVAL:
+            await self._publish(services)
+        return True
+
+    async def _publish(self, services: dict[str, Sequence[NodeState]]) -> None:
         now = self._clock.now()
         lately = self.incidents.lately(now, WINDOW)
         self.incidents.observe(find_problems(services, self.intervals.last(WINDOW), lately), now)
+        self._made += 1
         async with self._polled:
-            self._snapshot = Snapshot(at, now, services, readings)
+            version = f"{self._instance}:{self._made}"
+            self._snapshot = Snapshot(version, self._clock.monotonic(), now, services)
             self._polled.notify_all()
 
-    async def _poll_service(self, session: aiohttp.ClientSession, client: ServiceClient) -> list[tuple[NodeState, str]]:
-        endpoints = [peer for peer in client.endpoints if peer.instance != self._instance][:MAX_NODES]
-        return await asyncio.gather(*(_poll_node(session, client, endpoint) for endpoint in endpoints))
+    def _read_metrics(self, session: aiohttp.ClientSession) -> None:
+        if not self._reading:
+            self._reading = True
+            self._tasks.spawn("node metrics", self._read_all_metrics(session))
 
-    async def _read_own(self) -> NodeState:
-        failures = await self._readiness.failures()
-        return NodeState(self._instance, "not ready" if failures else "ready", failures)
+    async def _read_all_metrics(self, session: aiohttp.ClientSession) -> None:
+        try:
+            endpoints = [endpoint for client in self._clients for endpoint in self._watch.peers(client)]
+            texts = {self._instance: generate_latest(self._own).decode()}
+            # At once: a node that hangs holds up none of the others.
+            answers = await asyncio.gather(*(_metrics(session, endpoint) for endpoint in endpoints))
+            texts |= {endpoint.instance: text for endpoint, text in zip(endpoints, answers, strict=True) if text}
+            readings = await asyncio.to_thread(_read_all, texts)
+            at, before = self._clock.monotonic(), self._metrics
+            if before is not None:
+                self.intervals.add(interval_between(at, at - before.monotonic, before.readings, readings))
+            self._metrics = _Metrics(at, readings)
+        finally:
+            self._reading = False
+        self._poll_requested.set()
+
+
+def _news(before: Mapping[str, Sequence[NodeState]], now: Mapping[str, Sequence[NodeState]]) -> bool:
+    """Return whether a node's state has changed. When a mailer sent last changes all the time, and is none."""
+
+    def compared(services: Mapping[str, Sequence[NodeState]]) -> dict[str, list[NodeState]]:
+        return {service: [replace(node, mail_sent=None) for node in nodes] for service, nodes in services.items()}
+
+    return compared(before) != compared(now)
 
 
 def _read_all(texts: dict[str, str]) -> dict[str, Readings]:
@@ -184,36 +235,6 @@ def _read_all(texts: dict[str, str]) -> dict[str, Readings]:
         except ValueError as error:
             log.warning("metrics_unparsable", node=node, error=str(error))
     return found
-
-
-async def _poll_node(
-    session: aiohttp.ClientSession, client: ServiceClient, endpoint: Endpoint
-) -> tuple[NodeState, str]:
-    """Return the node's state and its metrics, which are empty if it did not send them."""
-    node, text = await asyncio.gather(_state(session, client, endpoint), _metrics(session, endpoint))
-    return node, text
-
-
-async def _state(session: aiohttp.ClientSession, client: ServiceClient, endpoint: Endpoint) -> NodeState:
-    try:
-        async with session.get(f"{endpoint.url}/readyz", **client.call_options(endpoint)) as response:
-            failed = orjson.loads(await response.read()).get("failed", {})
-            if response.status != 200:
-                reasons = {str(name): str(reason)[:MAX_REASON] for name, reason in failed.items()}
-                return NodeState(endpoint.instance, "not ready", reasons)
-    except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError):
-        return NodeState(endpoint.instance, "no answer")
-    if client.service == "mailer":
-        with contextlib.suppress(NotifyxError):
-            status = await client.send(MAILER_STATUS, None, endpoint=endpoint, deadline=METRICS_TIMEOUT)
-            return NodeState(
-                endpoint.instance,
-                "ready",
-                mail_problem=status.problem,
-                mail_problem_since=status.problem_since,
-                mail_sent=status.last_sent,
-            )
-    return NodeState(endpoint.instance, "ready")
 
 
 async def _metrics(session: aiohttp.ClientSession, endpoint: Endpoint) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from notifyx_common.background import Background
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.ledger import LedgerRow
 from notifyx_common.errors import NotifyxError
@@ -22,6 +23,9 @@ LEDGER_TTL = 30.0
 """How long a ledger is shown before it is read again, in seconds: the store computes it."""
 
 READ_TIMEOUT = 5.0
+VIEWER_TIMEOUT = 0.5
+"""How long a viewer waits for a ledger, in seconds; a later one is shown at the next refresh."""
+
 PAGE_SIZE = 200
 MAX_PAGES = 25
 
@@ -45,25 +49,36 @@ class LedgerView:
 class LedgerReader:
     """Reads the ledger of the public topics from the store, at most every :data:`LEDGER_TTL` seconds."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, background: Background) -> None:
         self._store = store
         self._clock = clock
         self._known: list[LedgerView] = []
         self._read_at = -LEDGER_TTL
-        self._lock = asyncio.Lock()
+        self._tasks = background.tasks()
+        self._refreshing: asyncio.Task[None] | None = None
 
     async def read(self) -> Sequence[LedgerView]:
-        """Return the topics, those with the most due first; the last known ones if the store does not answer."""
-        async with self._lock:
-            now = self._clock.monotonic()
-            if now - self._read_at >= LEDGER_TTL:
-                self._read_at = now
-                try:
-                    async with asyncio.timeout(READ_TIMEOUT):
-                        self._known = await self._fetch()
-                except (NotifyxError, TimeoutError) as error:
-                    log.info("ledger_read_failed", error=str(error))
-            return self._known
+        """Return the topics, those with the most due first; the last known ones while the store does not answer."""
+        now = self._clock.monotonic()
+        if self._refreshing is None and now - self._read_at >= LEDGER_TTL:
+            self._read_at = now
+            self._refreshing = self._tasks.spawn("dashboard ledger", self._refresh())
+        if self._refreshing is not None:
+            await asyncio.wait([self._refreshing], timeout=VIEWER_TIMEOUT)
+        return self._known
+
+    async def aclose(self) -> None:
+        """Cancel a read that runs."""
+        await self._tasks.close()
+
+    async def _refresh(self) -> None:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                self._known = await self._fetch()
+        except (NotifyxError, TimeoutError) as error:
+            log.info("ledger_read_failed", error=str(error))
+        finally:
+            self._refreshing = None
 
     async def _fetch(self) -> list[LedgerView]:
         rows = (await self._store.ledger(system_principal("dashboard"))).topics

@@ -10,6 +10,9 @@ from typing import Literal
 MAX_REASON = 300
 """Maximum length of a reason that is shown, in characters."""
 
+MEMCACHED = "memcached"
+"""Under this name the caching servers stand among the services."""
+
 State = Literal["ready", "not ready", "no answer"]
 
 

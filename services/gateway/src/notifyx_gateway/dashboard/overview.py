@@ -45,7 +45,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything the page shows. ``ledger`` is ``None`` if topics are not shown.
+    """Everything the page shows, as of the snapshot ``version``. ``ledger`` is ``None`` if topics are not shown.
 
     ``span`` is the time of the charts, ``spans`` are those that can be chosen; the charts begin ``charted`` ago (in
     words), where something is known first. ``history_note`` explains why the chosen span is not shown.
@@ -58,6 +58,7 @@ class Overview:
     services: Mapping[str, Sequence[NodeState]]
     ledger: Sequence[LedgerView] | None
     taken_at: str
+    version: str
     span: Span
     spans: Sequence[Span]
     charted: str
@@ -94,6 +95,7 @@ def overview(
         services=snapshot.services,
         ledger=ledger,
         taken_at=rfc3339(snapshot.time),
+        version=snapshot.version,
         span=span,
         spans=SPANS if prometheus is not None else (),
         charted=charted,

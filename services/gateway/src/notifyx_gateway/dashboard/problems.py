@@ -12,7 +12,7 @@ from typing import Literal
 from notifyx_gateway.dashboard.charts import number
 from notifyx_gateway.dashboard.interval_buffer import count, latency
 from notifyx_gateway.dashboard.intervals import Interval
-from notifyx_gateway.dashboard.nodes import NodeState
+from notifyx_gateway.dashboard.nodes import MEMCACHED, NodeState
 
 WINDOW = 60.0
 """Time over which rates are computed, in seconds."""
@@ -76,7 +76,7 @@ def find_problems(
     the problems in that time: what those explain is none of its own after their end.
     """
     mail = _mail_server(services.get("mailer", ()))
-    causes = [*_databases(services), *_missing_services(services), *mail]
+    causes = [*_databases(services), *_missing_services(services), *mail, *_caches(services)]
     symptoms = [*_nodes(services)]
     if recent:
         causes += [*_alarms(recent[-1]), *_ledger_problems(recent[-1]), *_addresses(recent[-1])]
@@ -134,7 +134,7 @@ def _without_database(nodes: Sequence[NodeState]) -> str:
 
 def _missing_services(services: Mapping[str, Sequence[NodeState]]) -> list[Problem]:
     problems = []
-    for name in sorted(services, key=lambda name: [*IMPACT, name].index(name)):
+    for name in sorted(services.keys() - {MEMCACHED}, key=lambda name: [*IMPACT, name].index(name)):
         nodes = services[name]
         if any(node.ready for node in nodes) or _without_database(nodes):
             continue
@@ -161,6 +161,15 @@ def _mail_server(mailers: Sequence[NodeState]) -> list[Problem]:
     return [Problem("mail-server", "down", f"{reason}. No email goes out; it waits.")]
 
 
+def _caches(services: Mapping[str, Sequence[NodeState]]) -> list[Problem]:
+    """Return the caching servers that are away: whatever they hold is read from its source."""
+    away = [node.instance for node in services.get(MEMCACHED, ()) if not node.ready]
+    if not away:
+        return []
+    who = f"memcached {', '.join(away)} {'does' if len(away) == 1 else 'do'} not answer"
+    return [_warning("memcached", f"{who}: everything works, with more work for auth and the store.")]
+
+
 def _nodes(services: Mapping[str, Sequence[NodeState]]) -> list[Problem]:
     """Return the nodes that do not work, of services that others keep up."""
     return [
@@ -170,8 +179,8 @@ def _nodes(services: Mapping[str, Sequence[NodeState]]) -> list[Problem]:
             f"{node.instance} {'does not answer' if node.state == 'no answer' else 'is not ready'}.",
             because=node.reason,
         )
-        for nodes in services.values()
-        if any(node.ready for node in nodes)
+        for service, nodes in services.items()
+        if service != MEMCACHED and any(node.ready for node in nodes)
         for node in nodes
         if not node.ready
     ]

@@ -91,7 +91,7 @@ from notifyx_common.contracts.store.topics import (
     Topics,
     TopicsQuery,
 )
-from notifyx_common.errors import InvalidRequest, NotFound, TooLarge, TooManyRequests, Unavailable
+from notifyx_common.errors import DeadlineExceeded, InvalidRequest, NotFound, TooLarge, TooManyRequests, Unavailable
 from notifyx_common.limiting.turns import KeyedTurns
 from notifyx_common.metrics import Metrics, combined
 from notifyx_common.principal import Principal, system_principal
@@ -117,6 +117,8 @@ DEADLINE = 8.0
 
 TRY_TIMEOUT = 2.5
 """Timeout of one node in seconds, before the next is tried; safe, because batches can be repeated."""
+
+MAYBE_PUBLISHED = "It is not known whether this was published. Send it again with its key: nothing is published twice."
 
 CONCURRENT_CHANGES = 4
 """Changes of one account that a gateway requests from the store at once, by default."""
@@ -463,7 +465,13 @@ class Store:
 
         async def send(queued: Sequence[QueuedItem[R]], left: float) -> Sequence[R | ItemError]:
             batch: Raw[B] = Raw(encode_batch(queued, head()))
-            answer = await self.client.send(call, batch, deadline=left, try_timeout=min(TRY_TIMEOUT, left))
+            try:
+                answer = await self.client.send(call, batch, deadline=left, try_timeout=min(TRY_TIMEOUT, left))
+            except DeadlineExceeded as error:
+                # A batch can be repeated by its id; what is published again by its user has another.
+                if call.operation != PUBLISH.operation:
+                    raise
+                raise DeadlineExceeded(MAYBE_PUBLISHED, cause=error.cause or error.reason) from error
             return reader.read(answer)
 
         return send

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from importlib import resources
 
 from quart import Blueprint, Response, request
 
-from notifyx_gateway.dashboard.collector import Collector
-from notifyx_gateway.dashboard.ledger import LedgerReader
+from notifyx_gateway.dashboard.collector import Collector, Snapshot
+from notifyx_gateway.dashboard.ledger import LedgerReader, LedgerView
 from notifyx_gateway.dashboard.lines import span_of
 from notifyx_gateway.dashboard.overview import Overview, PrometheusPeriod, overview
 from notifyx_gateway.dashboard.prometheus_charts import PrometheusCharts
 from notifyx_gateway.rest.pages import Pages
+
+NEWS_TIMEOUT = 1.0
+"""How long a page waits for news, in seconds. It takes a gateway that says nothing for much longer as away."""
 
 
 def dashboard_routes(
@@ -21,22 +26,31 @@ def dashboard_routes(
     blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard")
     script = resources.files("notifyx_gateway.rest").joinpath("templates", "dashboard.js").read_bytes()
 
-    async def read() -> Overview:
-        snapshot = await collector.snapshot()
-        ledger = await ledger_reader.read() if ledger_reader is not None else None
-        prometheus = None
-        if charts is not None:
-            span = span_of(request.args.get("span"))
-            prometheus = PrometheusPeriod(span, await charts.lines(span))
+    async def read_ledger() -> Sequence[LedgerView] | None:
+        return await ledger_reader.read() if ledger_reader is not None else None
+
+    async def read_charts() -> PrometheusPeriod | None:
+        if charts is None:
+            return None
+        span = span_of(request.args.get("span"))
+        return PrometheusPeriod(span, await charts.lines(span))
+
+    async def read(snapshot: Snapshot) -> Overview:
+        # At once: what neither has in half a second comes with the next refresh.
+        ledger, prometheus = await asyncio.gather(read_ledger(), read_charts())
         return overview(snapshot, collector.intervals, collector.incidents, ledger, prometheus)
 
     @blueprint.get("")
     async def page() -> Response:
-        return pages.compressed("dashboard.html", view=await read())
+        return pages.compressed("dashboard.html", view=await read(await collector.snapshot()))
 
     @blueprint.get("/live")
     async def live() -> Response:
-        return pages.compressed("dashboard_live.html", view=await read())
+        """Return the live part: at once, or once there is another than the one of ``after``; 204 if there is none."""
+        snapshot = await collector.newer(request.args.get("after", ""), NEWS_TIMEOUT)
+        if snapshot is None:
+            return Response(status=204)
+        return pages.compressed("dashboard_live.html", view=await read(snapshot))
 
     @blueprint.get("/dashboard.js")
     async def program() -> Response:

@@ -1,9 +1,11 @@
-// Keeps the dashboard live: fetches its live part every two seconds. While the gateway does not answer it says so, and
-// tries again every second or two, also while an earlier request still waits. Nothing is fetched while the page is not
-// shown. Times are shown in the time zone of the reader, which they name.
+// Keeps the dashboard live: asks for a live part other than the shown one, which the gateway answers as soon as it has
+// one, or after a second with nothing. A gateway that says nothing for longer is away: the page says so, and tries again
+// every second or two, also while an earlier request still waits. Nothing is fetched while the page is not shown. Times
+// are shown in the time zone of the reader, which they name.
 "use strict";
 
-const EVERY = 2000;
+const PAUSE = 100;
+const SILENT = 2500;
 const RETRY = 1400;
 const DEADLINE = 8000;
 const MAX_WAITING = 6;
@@ -26,25 +28,32 @@ function localize() {
   }
 }
 
+function address() {
+  const query = new URLSearchParams(location.search);
+  query.set("after", live.querySelector("[data-version]").dataset.version);
+  return `/dashboard/live?${query}`;
+}
+
 async function refresh() {
   const request = new AbortController();
+  const silent = setTimeout(fail, SILENT);
   const deadline = setTimeout(() => request.abort(), DEADLINE);
   waiting.add(request);
   try {
-    const answer = await fetch(`/dashboard/live${location.search}`, { signal: request.signal, cache: "no-store" });
+    const answer = await fetch(address(), { signal: request.signal, cache: "no-store" });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = answer.status === 204 ? null : new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!waiting.has(request)) return;
-    show(fresh);
+    if (fresh !== null) show(fresh);
+    answered();
   } catch {
     if (!waiting.has(request)) return;
-    failing = true;
-    document.title = "No answer · Notifyx";
-    away.textContent = `The gateway does not answer. What you see is from ${clock(last)}; trying again.`;
-    away.hidden = false;
-  } finally {
-    clearTimeout(deadline);
     waiting.delete(request);
+    fail();
+    return;
+  } finally {
+    clearTimeout(silent);
+    clearTimeout(deadline);
   }
   plan();
 }
@@ -52,6 +61,9 @@ async function refresh() {
 function show(fresh) {
   live.replaceChildren(...fresh.body.childNodes);
   localize();
+}
+
+function answered() {
   document.title = `${document.getElementById("headline").textContent} · Notifyx`;
   last = new Date();
   failing = false;
@@ -61,10 +73,18 @@ function show(fresh) {
   waiting.clear();
 }
 
+function fail() {
+  failing = true;
+  document.title = "No answer · Notifyx";
+  away.textContent = `The gateway does not answer. What you see is from ${clock(last)}; trying again.`;
+  away.hidden = false;
+  plan();
+}
+
 function plan() {
   clearTimeout(timer);
   if (document.hidden) return;
-  timer = setTimeout(attempt, (failing ? RETRY : EVERY) * (0.75 + Math.random() / 2));
+  timer = setTimeout(attempt, (failing ? RETRY : PAUSE) * (0.75 + Math.random() / 2));
 }
 
 function attempt() {

@@ -1,0 +1,182 @@
+"""Watches the nodes of the services: asks each whether it is ready, again and again, and notices who does not answer.
+
+Every node is asked by itself. One that hangs holds up nobody's news about the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+import orjson
+
+from notifyx_common.background import Tasks
+from notifyx_common.caching.memcached import Memcached
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.silence import Silence
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.mailer import MAILER_STATUS
+from notifyx_common.errors import NotifyxError
+from notifyx_common.serving.web import Readiness
+from notifyx_gateway.dashboard.nodes import MAX_REASON, MEMCACHED, NodeState
+
+PROBE_INTERVAL = 0.4
+"""Least time between two questions to one node, in seconds."""
+
+PROBE_TIMEOUT = 3.5
+"""Timeout of one question, in seconds. Then the node is asked anew, on another connection."""
+
+STATUS_TIMEOUT = 1.0
+"""Timeout of a mailer's own account of its mail server, in seconds."""
+
+STALE_AFTER = 4.0
+"""How long an answer counts, in seconds."""
+
+MAX_NODES = 50
+"""Maximum number of nodes of one service that are watched and shown."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A node and what is known of it: its last answer, and how long it has owed the next one."""
+
+    client: ServiceClient
+    endpoint: Endpoint
+    node: NodeState | None = None
+    asked_at: float = -math.inf
+    answered_at: float = -math.inf
+    pending: bool = False
+    silence: Silence = field(default_factory=Silence)
+
+    def state(self, now: float) -> NodeState | None:
+        """Return the state at ``now``; ``None`` while it is not known."""
+        if self.silence.too_long:
+            return NodeState(self.endpoint.instance, "no answer")
+        return self.node if now - self.answered_at < STALE_AFTER else None
+
+
+class Watch:
+    """The nodes that ``clients`` know, without this process, and the servers of ``shared``.
+
+    ``changed`` is called when the state of a node has changed. ``readiness`` is that of this process.
+    """
+
+    def __init__(
+        self,
+        clients: Sequence[ServiceClient],
+        *,
+        instance: str,
+        readiness: Readiness,
+        shared: Memcached | None,
+        clock: Clock,
+        changed: Callable[[], None],
+    ) -> None:
+        self._clients = clients
+        self._instance = instance
+        self._readiness = readiness
+        self._shared = shared
+        self._clock = clock
+        self._changed = changed
+        self._watched: dict[tuple[str, str], _Watched] = {}
+        self._servers: dict[str, Silence] = {}
+        self._pinged_at = -math.inf
+
+    def peers(self, client: ServiceClient) -> list[Endpoint]:
+        """Return the nodes of a service that are watched, without this process."""
+        return [peer for peer in client.endpoints if peer.instance != self._instance][:MAX_NODES]
+
+    def look(self, session: aiohttp.ClientSession, tasks: Tasks) -> None:
+        """Ask those whose turn it is, and count the time of those who owe an answer."""
+        now = self._clock.monotonic()
+        found = {
+            (client.service, endpoint.url): (client, endpoint)
+            for client in self._clients
+            for endpoint in self.peers(client)
+        }
+        self._watched = {
+            key: self._watched.get(key) or _Watched(client, endpoint) for key, (client, endpoint) in found.items()
+        }
+        for key, watched in self._watched.items():
+            watched.endpoint = found[key][1]
+            if not watched.pending and now - watched.asked_at >= PROBE_INTERVAL:
+                watched.asked_at, watched.pending = now, True
+                tasks.spawn("node probe", self._ask(session, watched))
+            if watched.pending:
+                watched.silence.look(now)
+        if self._shared is not None:
+            self._look_at_servers(self._shared, now, tasks)
+
+    async def states(self) -> dict[str, Sequence[NodeState]] | None:
+        """Return the state of every node by service, sorted; ``None`` while that of one is not known."""
+        now = self._clock.monotonic()
+        services: dict[str, Sequence[NodeState]] = {}
+        for client in self._clients:
+            nodes = [one.state(now) for one in self._watched.values() if one.client is client]
+            known = [node for node in nodes if node is not None]
+            if len(known) < len(nodes):
+                return None
+            own = [await self._read_own()] if client.service == "gateway" else []
+            services[client.service] = sorted([*own, *known], key=lambda node: node.instance)
+        if self._shared is not None:
+            services[MEMCACHED] = [
+                NodeState(name, "no answer" if silence.too_long else "ready") for name, silence in self._servers.items()
+            ]
+        return services
+
+    def _look_at_servers(self, shared: Memcached, now: float, tasks: Tasks) -> None:
+        self._servers = {name: self._servers.get(name) or Silence() for name in shared.names}
+        available = set(shared.available)
+        for name, silence in self._servers.items():
+            if name in available:
+                silence.end()
+            else:
+                silence.look(now)
+        if now - self._pinged_at >= PROBE_INTERVAL:
+            self._pinged_at = now
+            tasks.spawn("memcached probe", shared.ping())
+
+    async def _read_own(self) -> NodeState:
+        failures = await self._readiness.failures()
+        return NodeState(self._instance, "not ready" if failures else "ready", failures)
+
+    async def _ask(self, session: aiohttp.ClientSession, watched: _Watched) -> None:
+        try:
+            node = await _probe(session, watched.client, watched.endpoint)
+        except TimeoutError:
+            return  # it still owes an answer
+        finally:
+            watched.pending = False
+        before, now = watched.state(self._clock.monotonic()), self._clock.monotonic()
+        watched.node, watched.answered_at = node, now
+        watched.silence.end()
+        if before is None or before != node:
+            self._changed()
+
+
+async def _probe(session: aiohttp.ClientSession, client: ServiceClient, endpoint: Endpoint) -> NodeState:
+    """Return the node's state. Raises :class:`TimeoutError`."""
+    try:
+        async with session.get(f"{endpoint.url}/readyz", **client.call_options(endpoint)) as response:
+            failed = orjson.loads(await response.read()).get("failed", {})
+            if response.status != 200:
+                reasons = {str(name): str(reason)[:MAX_REASON] for name, reason in failed.items()}
+                return NodeState(endpoint.instance, "not ready", reasons)
+    except TimeoutError:
+        raise
+    except (aiohttp.ClientError, ValueError, AttributeError):
+        return NodeState(endpoint.instance, "no answer")
+    if client.service == "mailer":
+        with contextlib.suppress(NotifyxError):
+            status = await client.send(MAILER_STATUS, None, endpoint=endpoint, deadline=STATUS_TIMEOUT)
+            return NodeState(
+                endpoint.instance,
+                "ready",
+                mail_problem=status.problem,
+                mail_problem_since=status.problem_since,
+                mail_sent=status.last_sent,
+            )
+    return NodeState(endpoint.instance, "ready")

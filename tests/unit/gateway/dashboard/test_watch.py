@@ -1,0 +1,112 @@
+"""When the dashboard says that a part does not answer: soon for its users, and not for a part that is only late."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from notifyx_common.background import Background
+from notifyx_common.calls.balancer import Endpoint
+from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.discovery import StaticDiscovery
+from notifyx_common.calls.silence import MAX_STEP, SILENT_AFTER, TICK, Silence
+from notifyx_common.metrics import Metrics
+from notifyx_common.serving.web import Readiness
+from notifyx_gateway.dashboard.watch import PROBE_INTERVAL, Watch
+from support.auth import HandClock
+from support.patience import PATIENCE
+
+TO_SHOW = 0.4
+"""Seconds for a page to ask again, and to draw what it gets."""
+
+
+def test_a_part_is_told_lost_within_three_seconds() -> None:
+    assert PROBE_INTERVAL + TICK + SILENT_AFTER + TICK + TO_SHOW <= 3
+    silence = Silence()
+    for looks in range(round(SILENT_AFTER / TICK)):
+        silence.look(looks * TICK)
+        assert not silence.too_long
+    silence.look(SILENT_AFTER)
+    assert silence.too_long
+    silence.end()
+    assert not silence.too_long
+
+
+def test_time_in_which_the_watcher_did_not_run_hardly_counts() -> None:
+    silence = Silence()
+    silence.look(0.0)
+    silence.look(60.0)
+    assert not silence.too_long, "an answer may have come meanwhile"
+    looks = 0
+    while not silence.too_long:
+        looks += 1
+        silence.look(60.0 + looks * TICK)
+    assert looks == round((SILENT_AFTER - MAX_STEP) / TICK)
+
+
+class Node:
+    """A node whose answers to ``/readyz`` wait for ``answers``."""
+
+    def __init__(self) -> None:
+        self.answers = asyncio.Event()
+        self.asked = 0
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        self.asked += 1
+        await self.answers.wait()
+        return web.json_response({"status": "ok", "failed": {}})
+
+
+@contextlib.asynccontextmanager
+async def watching(
+    clock: HandClock, **nodes: Node
+) -> AsyncIterator[tuple[Watch, aiohttp.ClientSession, Background, asyncio.Event]]:
+    async with contextlib.AsyncExitStack() as stack:
+        discovery, metrics = StaticDiscovery(), Metrics()
+        background = await stack.enter_async_context(Background(metrics))
+        endpoints = []
+        for name, node in nodes.items():
+            app = web.Application()
+            app.router.add_get("/readyz", node.readyz)
+            server = await stack.enter_async_context(TestServer(app))
+            stack.callback(node.answers.set)
+            endpoints.append(Endpoint(name, f"http://127.0.0.1:{server.port}"))
+        discovery.replace("store", endpoints)
+        client = await stack.enter_async_context(
+            ServiceClient("store", discovery=discovery, token="", metrics=metrics, clock=clock)
+        )
+        changed = asyncio.Event()
+        watch = Watch([client], instance="g-1", readiness=Readiness(), shared=None, clock=clock, changed=changed.set)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        yield watch, session, background, changed
+
+
+async def test_a_node_that_hangs_is_lost_by_the_clock_and_holds_up_no_other() -> None:
+    clock, hangs, works = HandClock(), Node(), Node()
+    works.answers.set()
+    async with (
+        watching(clock, hangs=hangs, works=works) as (watch, session, background, changed),
+        background.tasks() as tasks,
+    ):
+        watch.look(session, tasks)
+        async with asyncio.timeout(PATIENCE):
+            await changed.wait()
+        assert await watch.states() is None, "nothing is known of the one that has not answered yet"
+        for _ in range(round(SILENT_AFTER / TICK)):
+            clock.move(seconds=TICK)
+            watch.look(session, tasks)
+        states = await watch.states()
+        assert states is not None
+        assert {node.instance: node.state for node in states["store"]} == {"hangs": "no answer", "works": "ready"}
+        changed.clear()
+        hangs.answers.set()
+        async with asyncio.timeout(PATIENCE):
+            while (await watch.states() or {})["store"][0].state != "ready":
+                await changed.wait()
+                changed.clear()
+        assert hangs.asked == 1, "it owes one answer at a time"
