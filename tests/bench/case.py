@@ -66,13 +66,17 @@ class Case:
 
 
 def per_operation(cpu: Mapping[str, float], operations: float) -> Readings:
-    """Return the processor time of an operation in microseconds, by what the processes are: ``cpu.store`` and so on."""
+    """Return the processor time of an operation in microseconds, by what the processes are: ``cpu.store`` and so on.
+
+    ``cpu.front`` is the process that holds the connections, whatever its name, and ``cpu.servers`` all of the server.
+    """
     found: dict[str, float] = {}
     for name, seconds in cpu.items():
         kind = name.rstrip("0123456789").rstrip("-")
         key = f"cpu.{kind if kind in NAMED else 'others'}"
         found[key] = found.get(key, 0.0) + seconds / operations * 1e6
-    found["cpu.servers"] = sum(value for key, value in found.items() if key != "cpu.client")
+    found["cpu.front"] = found.get("cpu.gateway", found.get("cpu.server", 0.0))
+    found["cpu.servers"] = sum(value for key, value in found.items() if key not in ("cpu.client", "cpu.front"))
     return found
 
 

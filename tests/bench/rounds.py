@@ -47,7 +47,7 @@ def estimate(cases: Sequence[Case], rounds: int, before: bool) -> float:
 def run(cases: Sequence[Case], rounds: int, before: Path | None, *, with_peers: bool = True) -> Results:
     """Measure all cases, in turns, and return what was found."""
     results = Results({case.name: [] for case in cases})
-    wanted = {name: PEERS[name] for case in cases for name in case.peers if with_peers and name in PEERS}
+    wanted = {name: PEERS[name] for case in cases for name in case.peers if with_peers}
     peers = _available(wanted, results)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="notifyx-bench-")))

@@ -43,8 +43,8 @@ static inline size_t join_text(enum dialect dialect, char *out, size_t size, con
             return (size_t)snprintf(out, size, "[\"%d\",\"%d\",\"topic:%s\",\"phx_join\",{}]", channel, channel, topic);
         case BARE: return (size_t)snprintf(out, size, "S");
         case CENTRIFUGO:
-            if (publisher) return (size_t)snprintf(out, size, "{\"id\":1,\"connect\":{}}");
-            return (size_t)snprintf(out, size, "{\"id\":2,\"connect\":{}}\n{\"id\":1,\"subscribe\":{\"channel\":\"%s\"}}", topic);
+            return (size_t)snprintf(out, size, "%s{\"id\":1,\"subscribe\":{\"channel\":\"%s\"}}",
+                                    channel == 1 ? "{\"id\":2,\"connect\":{}}\n" : "", topic);
         case NATS:
             if (publisher)
                 return (size_t)snprintf(out, size, "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n");

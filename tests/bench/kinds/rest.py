@@ -12,6 +12,7 @@ from bench.case import Cores, Tools, per_operation
 from bench.errors import CannotMeasure
 from bench.figures import Readings
 from bench.load import complete, running
+from bench.peers.peer import PeerServer
 from bench.servers.own import Own
 from bench.servers.server import Server
 
@@ -62,19 +63,21 @@ class RestLoad:
 
     def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
         """Send all; return the figures."""
-        if not isinstance(server, Own):
-            raise CannotMeasure(f"{server.dialect} has no REST API of ours")
         topic = f"{tools.label}.r"
+        options = {"connections": str(self.connections), "requests": str(self.requests), "pause": str(self.pause)}
+        if not isinstance(server, Own):
+            if not isinstance(server, PeerServer) or not server.publish_path or self.what != "publish":
+                raise CannotMeasure("it has no such request")
+            body = {"channel": topic, "data": {"b": BODY}}
+            one = request("POST", server.publish_path, server.port, body=body)
+            return send(tools, [one], {**options, "port": str(server.port)}, server.processes(), cores)
         server.topics(topic, self.users)
         tokens = server.access_tokens(self.users)
         for number, token in enumerate(tokens if self.stored else ()):
             fill(server, f"{topic}.{number}", token, self.stored)
         cores.pin(server)
         requests = [self._request(f"{topic}.{number}", server.http_port, one) for number, one in enumerate(tokens)]
-        options = {
-            "port": str(server.http_port), "connections": str(self.connections), "requests": str(self.requests),
-            "pause": str(self.pause),
-        }  # fmt: skip
+        options["port"] = str(server.http_port)
         if self.batch > 1:
             options["count"] = '"status":201'
         found = send(tools, requests, options, server.processes(), cores)

@@ -18,7 +18,7 @@ USERS = 10
 class SocketLoad:
     """A run of the load client; see its source for the modes. ``window``: publishes of a connection without a reply."""
 
-    mode: Literal["flood", "steady", "publish", "idle"]
+    mode: Literal["flood", "steady", "publish"]
     connections: int
     messages: int = 1
     topics: int = 1
@@ -34,19 +34,22 @@ class SocketLoad:
         topic = f"{tools.label}.t"
         server.topics(topic, self.topics)
         cores.pin(server)
-        arguments = [
-            "--mode", self.mode, "--dialect", server.dialect, "--port", str(server.port), "--topic", topic,
-            "--connections", str(self.connections), "--messages", str(self.messages), "--topics", str(self.topics),
-            "--window", str(self.window), "--pause", str(self.pause), "--rate", str(self.rate),
-            "--seconds", str(self.seconds), "--size", str(self.size),
-        ]  # fmt: skip
+        options = arguments(
+            server, topic, mode=self.mode, connections=self.connections, messages=self.messages, topics=self.topics,
+            window=self.window, pause=self.pause, rate=self.rate, seconds=self.seconds, size=self.size,
+        )  # fmt: skip
         tokens = server.tokens(self.users)
-        with running(tools.programs["loadclient"], arguments, tokens=tokens, cores=cores.client) as load:
+        with running(tools.programs["loadclient"], options, tokens=tokens, cores=cores.client) as load:
             load.figures()
-            joined = load.measured(server.processes())
-            joins = {f"join.{key}": value for key, value in per_operation(load.cpu, self.connections).items()}
+            load.next()
+            load.figures()
             found = load.measured(server.processes())
-        if self.mode == "idle":
-            return {**joined, **joins}
         complete(found)
-        return {**joined, **joins, **found, **per_operation(load.cpu, found["done"])}
+        cpu = per_operation(load.cpu, found["done"])
+        return {**found, **cpu, "cpu_ms_publish": cpu["cpu.servers"] * self.connections / 1000}
+
+
+def arguments(server: Server, topic: str, **options: str | float) -> list[str]:
+    """Return the load client's command line."""
+    always: dict[str, str | float] = {"dialect": server.dialect, "port": server.port, "topic": topic}
+    return [part for name, value in {**always, **options}.items() for part in (f"--{name}", str(value))]

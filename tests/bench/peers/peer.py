@@ -48,6 +48,8 @@ class PeerServer:
     dialect: str
     port: int
     pid: int
+    publish_path: str = ""
+    """Where it accepts publishes over HTTP, if it does."""
 
     def processes(self) -> Mapping[str, int]:
         """Return its one process."""

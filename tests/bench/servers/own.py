@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import asyncpg
 
-from support.platform import PASSWORD, Platform, running_platform
+from notifyx_local.postgres import USER
+from support.platform import PASSWORD, Platform, eventually, running_platform
 
 FRESH = 60.0
 """Seconds for which a token is used again: cases end before it expires."""
@@ -30,8 +33,9 @@ class Own:
 
     dialect = "phoenix"
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, interpreter: Path) -> None:
         self.platform = platform
+        self.interpreter = interpreter
         self._tokens: dict[str, tuple[float, str]] = {}
 
     @property
@@ -119,6 +123,57 @@ class Own:
         old = self.platform.kill("gateway")
         asyncio.run(self.platform.replaced({"gateway": old}))
 
+    def count_statements(self) -> None:
+        """Let PostgreSQL count the statements that it runs, from its next start on, which is now."""
+        asyncio.run(self._count_statements())
+
+    def statements(self) -> int:
+        """Return how many statements the store's database has run, but for those that begin and end transactions."""
+        return asyncio.run(self._statements())
+
+    async def _count_statements(self) -> None:
+        database = await asyncpg.connect(self._superuser)
+        try:
+            if await database.fetchval("SHOW shared_preload_libraries"):
+                return
+            await database.execute("ALTER SYSTEM SET shared_preload_libraries = pg_stat_statements")
+        finally:
+            await database.close()
+        old = self.platform.kill("postgres", signal.SIGINT)
+        await self.platform.replaced({"postgres": old})
+        await eventually(self._has_counter)
+
+    async def _has_counter(self) -> bool:
+        try:
+            database = await asyncpg.connect(self._superuser)
+        except (OSError, asyncpg.PostgresError):
+            return False
+        try:
+            await database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        finally:
+            await database.close()
+        return True
+
+    async def _statements(self) -> int:
+        database = await asyncpg.connect(self._superuser)
+        try:
+            return int(
+                await database.fetchval(
+                    "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements JOIN pg_database d ON d.oid = dbid"
+                    " WHERE datname = 'notifyx_store'"
+                    " AND query !~* '^(begin|commit|rollback|start|set|savepoint|release)'"
+                )
+            )
+        finally:
+            await database.close()
+
+    @property
+    def _superuser(self) -> str:
+        """URL that connects as PostgreSQL's superuser."""
+        port = (self.platform.data / "postgres/postmaster.pid").read_text().splitlines()[3]
+        password = (self.platform.data / "postgres-password").read_text().strip()
+        return f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
+
 
 @contextlib.contextmanager
 def own(interpreter: Path, *options: str) -> Iterator[Own]:
@@ -128,6 +183,6 @@ def own(interpreter: Path, *options: str) -> Iterator[Own]:
     folder.chmod(0o755)
     try:
         with running_platform("--log-level", "WARNING", *options, data=folder / "data", interpreter=interpreter) as up:
-            yield Own(up)
+            yield Own(up, interpreter)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

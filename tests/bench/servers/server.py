@@ -33,5 +33,11 @@ class Server(Protocol):
         ...
 
 
+def front(server: Server) -> int:
+    """Return the process that holds the connections."""
+    processes = server.processes()
+    return processes["gateway"] if "gateway" in processes else processes["server"]
+
+
 Programs = Mapping[str, Path]
 """The compiled programs, by name."""

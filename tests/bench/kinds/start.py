@@ -1,0 +1,102 @@
+"""Cases about the platform at rest: how long it takes to start, and what it needs while nothing happens."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench.case import Cores, Tools
+from bench.errors import CannotMeasure
+from bench.figures import Readings
+from bench.machine import cpu_seconds, pss_kb
+from bench.servers.own import Own, own
+from bench.servers.server import Server
+
+SERVICES = ("auth", "store", "mailer", "gateway")
+SETTLE = 4.0
+"""Seconds after which a platform is at rest."""
+READY = 60.0
+"""Seconds in which services are back."""
+POLL = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A platform with new data starts and rests; then its services start again, each as the program it is in a pod."""
+
+    def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
+        """Return seconds to ready, memory in MB, and the processor time of each service until it was ready."""
+        if not isinstance(server, Own):
+            raise CannotMeasure("only the platform is measured")
+        start = time.monotonic()
+        with own(server.interpreter, "--mailers", "1") as fresh:
+            found = {"banner_s": time.monotonic() - start}
+            time.sleep(SETTLE)
+            processes = fresh.processes()
+            whole = pss_kb(fresh.platform.process.pid) - pss_kb(processes["postgres"])
+            found["mb.whole"] = whole / 1000
+            found["mb.postgres"] = pss_kb(processes["postgres"]) / 1000
+            found |= {f"mb.{name}": pss_kb(pid) / 1000 for name, pid in _services(fresh).items()}
+            found |= {f"start_s.{name}": seconds for name, seconds in _start_alone(fresh).items()}
+            time.sleep(SETTLE)
+            found |= {f"alone_mb.{name}": pss_kb(pid) / 1000 for name, pid in _services(fresh).items()}
+        return found
+
+
+def _services(platform: Own) -> dict[str, int]:
+    return {name.partition("-")[0]: pid for name, pid in platform.processes().items() if name.startswith(SERVICES)}
+
+
+def _start_alone(platform: Own) -> dict[str, float]:
+    """Lose the process that services are forks of; return the processor time until each is ready as a program."""
+    up = psutil.Process(platform.platform.process.pid)
+    forks = [child for child in up.children() if "fork server" in child.name()]
+    if not forks:
+        raise CannotMeasure("the services are no forks here")
+    old, begin = _services(platform), time.time()
+    forks[0].kill()
+    found: dict[str, float] = {}
+    while len(found) < len(SERVICES):
+        if time.time() > begin + READY:
+            raise CannotMeasure(f"of the services only {list(found)} came back")
+        for name, pid in _services(platform).items():
+            if name not in found and pid != old[name] and _is_ready(platform.platform.data, name, begin):
+                found[name] = cpu_seconds(pid)
+        time.sleep(POLL)
+    return found
+
+
+def _is_ready(data: Path, name: str, since: float) -> bool:
+    files = list((data / "run").glob(f"{name}*.json"))
+    return bool(files) and files[0].stat().st_mtime > since
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that ends by itself; ``arguments`` follow the interpreter."""
+
+    arguments: tuple[str, ...]
+    times: int = 5
+
+    def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
+        """Return the median of its milliseconds, and of its processor time."""
+        interpreter = server.interpreter if isinstance(server, Own) else Path(sys.executable)
+        walls, cpus = [], []
+        for _ in range(self.times):
+            before, start = _children(), time.perf_counter()
+            subprocess.run([interpreter, *self.arguments], check=True, stdout=subprocess.DEVNULL)
+            walls.append((time.perf_counter() - start) * 1000)
+            cpus.append((_children() - before) * 1000)
+        return {"wall_ms": statistics.median(walls), "cpu_ms": statistics.median(cpus)}
+
+
+def _children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
