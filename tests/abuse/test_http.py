@@ -19,15 +19,19 @@ import aiohttp
 import pytest
 import uvloop
 from prometheus_client import CollectorRegistry
-from quart import Quart, request
+from quart import Quart
 
 from notifyx_common.contracts.registry import LIST_LEASES, LeaseList
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving import http_connection
+from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answers
+from notifyx_common.serving.current import current_request
+from notifyx_common.serving.direct import DirectSteps, direct
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_server import HttpServer
 from notifyx_common.serving.lifecycle import bind
+from notifyx_common.serving.replies import Reply
 from support.clock import LoopTime
 from support.patience import PATIENCE
 from support.platform import Platform
@@ -43,17 +47,23 @@ QUICK = dataclasses.replace(LIMITS, head_timeout=0.5, body_timeout=0.5, write_ti
 ANSWER = b"x" * (8 << 20)
 """More than the kernel buffers for a connection."""
 
+BOTH_WAYS = pytest.mark.parametrize("directly", [False, True], ids=["quart", "direct"])
+
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass
 class Server:
-    """A running server. ``slow`` is set while ``/slow`` is being answered, and ``go`` lets it answer."""
+    """A running server. ``slow`` is set while ``/slow`` is being answered, ``go`` lets it answer.
+
+    ``closing`` stops the server.
+    """
 
     port: int
     registry: CollectorRegistry
     slow: asyncio.Event
     go: asyncio.Event
+    closing: asyncio.Event
 
     @property
     def url(self) -> str:
@@ -76,36 +86,46 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(limits: HttpLimits = LIMITS, *, of_address: int | None = None) -> AsyncIterator[Server]:
+async def serving(
+    limits: HttpLimits = LIMITS, *, of_address: int | None = None, directly: bool = False
+) -> AsyncIterator[Server]:
+    """A server whose requests Quart answers, or the connection ``directly``."""
     app, metrics, closing = Quart("abuse"), Metrics(), asyncio.Event()
     app.config.update(MAX_CONTENT_LENGTH=1 << 20, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     slow, go = asyncio.Event(), asyncio.Event()
+    hold_answers(app, AnswerBudget(AnswerLimits(), metrics))
+    if directly:
+        DirectSteps().install(app)
 
     @app.get("/")
-    async def small() -> str:
-        return "here"
+    @direct
+    async def small() -> Reply:
+        return Reply(b"here")
 
     @app.get("/large")
-    async def large() -> bytes:
-        return ANSWER
+    @direct
+    async def large() -> Reply:
+        return Reply(ANSWER)
 
     @app.get("/slow")
-    async def answer_later() -> str:
+    @direct
+    async def answer_later() -> Reply:
         slow.set()
         await go.wait()
-        return "late"
+        return Reply(b"late")
 
     @app.post("/")
-    async def length() -> str:
-        return str(len(await request.get_data()))
+    @direct
+    async def length() -> Reply:
+        return Reply(str(len(await current_request().get_data())).encode())
 
     connections = Connections("http_connections", limits, metrics, limit_of=lambda _: of_address)
     with bind("127.0.0.1", 0, "NOTIFYX_PORT") as sock:
         server = HttpServer(app, sock, limits=limits, connections=connections)
-        server.grace = 0.5
+        server.grace = PATIENCE
         running = asyncio.create_task(server.run(closing))
         try:
-            yield Server(sock.getsockname()[1], metrics.registry, slow, go)
+            yield Server(sock.getsockname()[1], metrics.registry, slow, go, closing)
         finally:
             closing.set()
             await running
@@ -132,9 +152,12 @@ def close(clients: Iterable[Client]) -> None:
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
-async def test_requests_that_never_end_are_closed_within_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_WAYS
+async def test_requests_that_never_end_are_closed_within_their_time(
+    monkeypatch: pytest.MonkeyPatch, directly: bool
+) -> None:
     monkeypatch.setattr(http_connection, "CLOSE_TIMEOUT", 0.1)
-    async with serving(QUICK) as server:
+    async with serving(QUICK, directly=directly) as server:
         beginnings = [
             b"",
             b"G",
@@ -169,9 +192,10 @@ async def test_parts_of_a_head_do_not_extend_its_time(monkeypatch: pytest.Monkey
         writer.close()
 
 
-async def test_a_client_that_is_idle_between_requests_or_sends_a_body_at_a_fair_rate_stays() -> None:
+@BOTH_WAYS
+async def test_a_client_that_is_idle_between_requests_or_sends_a_body_at_a_fair_rate_stays(directly: bool) -> None:
     time = LoopTime()
-    async with serving(dataclasses.replace(LIMITS, body_rate=10)) as server:
+    async with serving(dataclasses.replace(LIMITS, body_rate=10), directly=directly) as server:
         reader, writer = await server.open(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
         for _ in range(10):
             writer.write(b"y" * 500)
@@ -198,6 +222,7 @@ async def test_a_request_that_is_refused_before_its_body_is_there_gets_its_answe
         assert server.closed("body_timeout") == 0
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize(
     ("beginning", "status"),
     [
@@ -209,8 +234,10 @@ async def test_a_request_that_is_refused_before_its_body_is_there_gets_its_answe
         (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", b"505"),
     ],
 )
-async def test_who_still_sends_when_it_is_refused_gets_the_answer_and_no_reset(beginning: bytes, status: bytes) -> None:
-    async with serving(QUICK) as server:
+async def test_who_still_sends_when_it_is_refused_gets_the_answer_and_no_reset(
+    beginning: bytes, status: bytes, directly: bool
+) -> None:
+    async with serving(QUICK, directly=directly) as server:
         reader, writer = await server.open(beginning)
         async with asyncio.timeout(PATIENCE):
             assert await reader.readexactly(9) == b"HTTP/1.1 "
@@ -239,14 +266,15 @@ def test_a_body_over_the_limit_is_refused_and_never_reset() -> None:
     on_uvloop(post())
 
 
-async def test_answers_on_one_connection_are_not_held_back() -> None:
+@BOTH_WAYS
+async def test_answers_on_one_connection_are_not_held_back(directly: bool) -> None:
     request_ = HEAD + b"\r\n"
 
     async def ask(client: Client) -> None:
         client[1].write(request_)
         await client[0].readuntil(b"here")
 
-    async with serving() as server:
+    async with serving(directly=directly) as server:
         new, same = list[float](), list[float]()
         for _ in range(40):
             started = time.perf_counter()
@@ -264,8 +292,9 @@ async def test_answers_on_one_connection_are_not_held_back() -> None:
         assert median(same) < 5 * median(new) + 0.02
 
 
-async def test_answers_that_nobody_reads_are_dropped() -> None:
-    async with serving(dataclasses.replace(LIMITS, write_timeout=0.5)) as server:
+@BOTH_WAYS
+async def test_answers_that_nobody_reads_are_dropped(directly: bool) -> None:
+    async with serving(dataclasses.replace(LIMITS, write_timeout=0.5), directly=directly) as server:
         unread = [await server.open(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(4)]
         async with asyncio.timeout(PATIENCE):
             while server.closed("write_timeout") < 4:
@@ -274,9 +303,10 @@ async def test_answers_that_nobody_reads_are_dropped() -> None:
         close(unread)
 
 
-async def test_an_answer_that_is_read_slowly_is_complete() -> None:
+@BOTH_WAYS
+async def test_an_answer_that_is_read_slowly_is_complete(directly: bool) -> None:
     time = LoopTime()
-    async with serving() as server:
+    async with serving(directly=directly) as server:
         reader, writer = await server.open(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         got = 0
@@ -288,8 +318,9 @@ async def test_an_answer_that_is_read_slowly_is_complete() -> None:
         assert server.closed("write_timeout") == 0
 
 
-async def test_a_full_server_closes_what_waits_longest_and_no_request_in_progress() -> None:
-    async with serving(dataclasses.replace(LIMITS, max_connections=20)) as server:
+@BOTH_WAYS
+async def test_a_full_server_closes_what_waits_longest_and_no_request_in_progress(directly: bool) -> None:
+    async with serving(dataclasses.replace(LIMITS, max_connections=20), directly=directly) as server:
         busy = await server.open(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
         await server.slow.wait()
         crowd = [await server.open(HEAD) for _ in range(60)]
@@ -301,8 +332,9 @@ async def test_a_full_server_closes_what_waits_longest_and_no_request_in_progres
         close([busy, *crowd])
 
 
-async def test_a_server_full_of_requests_in_progress_refuses_more() -> None:
-    async with serving(dataclasses.replace(LIMITS, max_connections=2)) as server:
+@BOTH_WAYS
+async def test_a_server_full_of_requests_in_progress_refuses_more(directly: bool) -> None:
+    async with serving(dataclasses.replace(LIMITS, max_connections=2), directly=directly) as server:
         busy = [await server.open(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(2)]
         await server.slow.wait()
         assert await rest(await server.open(HEAD + b"\r\n")) == b""
@@ -310,6 +342,18 @@ async def test_a_server_full_of_requests_in_progress_refuses_more() -> None:
         server.go.set()
         assert [b"200" in await reader.readline() for reader, _ in busy] == [True, True]
         close(busy)
+
+
+@BOTH_WAYS
+async def test_a_server_that_stops_finishes_the_request_in_progress(directly: bool) -> None:
+    async with serving(directly=directly) as server:
+        idle, busy = await server.open(), await server.open(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await server.slow.wait()
+        server.closing.set()
+        assert await rest(idle) == b""
+        server.go.set()
+        assert b"late" in await rest(busy)
+        close([idle, busy])
 
 
 async def test_one_address_cannot_take_all_connections() -> None:
@@ -329,10 +373,11 @@ async def _until_answered(server: Server) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_bodies_that_never_end_hold_a_bounded_part_of_the_memory() -> None:
+@BOTH_WAYS
+async def test_bodies_that_never_end_hold_a_bounded_part_of_the_memory(directly: bool) -> None:
     limits = dataclasses.replace(LIMITS, max_body_bytes=1 << 20)
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
-    async with serving(limits) as server:
+    async with serving(limits, directly=directly) as server:
         clients = []
         for _ in range(8):
             client = await server.open(head + b"y" * 250_000)

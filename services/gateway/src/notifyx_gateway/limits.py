@@ -17,7 +17,7 @@ from notifyx_common.limiting.limiter import RateLimiter, SharedTable
 from notifyx_common.limiting.pacer import Pacer
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
-from notifyx_common.serving.web import quota_headers
+from notifyx_common.serving.replies import quota_headers
 from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_topics.names import INBOX_PREFIX

@@ -6,7 +6,7 @@ import uuid
 from contextlib import AsyncExitStack
 
 import asyncpg
-from quart import Quart, Response
+from quart import Quart
 
 from notifyx_common.alarms import Alarms, watch_memory
 from notifyx_common.clock import Clock
@@ -15,8 +15,9 @@ from notifyx_common.errors import InvalidRequest
 from notifyx_common.limiting.turns import SharedTurns
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving import lifecycle
+from notifyx_common.serving.direct import answer_errors
 from notifyx_common.serving.lifecycle import Node
-from notifyx_common.serving.web import problem_response
+from notifyx_common.serving.replies import Reply, problem_reply
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
 from notifyx_store.base.metrics import StoreMetrics
@@ -103,10 +104,10 @@ def main() -> None:
 
 
 def _reject_nul(app: Quart) -> None:
-    async def rejected(error: Exception) -> Response:
-        return problem_response(
+    def rejected(error: Exception) -> Reply:
+        return problem_reply(
             InvalidRequest("A text holds a character that cannot be stored.", code="validation_failed")
         )
 
-    app.register_error_handler(asyncpg.CharacterNotInRepertoireError, rejected)
-    app.register_error_handler(asyncpg.UntranslatableCharacterError, rejected)
+    answer_errors(app, asyncpg.CharacterNotInRepertoireError, rejected)
+    answer_errors(app, asyncpg.UntranslatableCharacterError, rejected)

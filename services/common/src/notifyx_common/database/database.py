@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import asyncpg
-from quart import Quart, Response
+from quart import Quart
 from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
 
@@ -24,7 +24,9 @@ from notifyx_common.database.waiting import wait_for_database
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import PoolUsage
-from notifyx_common.serving.web import problem_response
+from notifyx_common.serving.direct import DirectSteps, answer_errors
+from notifyx_common.serving.direct_request import DirectRequest
+from notifyx_common.serving.replies import Reply, problem_reply
 
 log = get_logger(__name__)
 
@@ -147,15 +149,22 @@ class Database:
             if self._context is not None:
                 self.activate()
 
+        def use_directly(request: DirectRequest) -> None:
+            if self._context is not None:
+                self.activate()
+
         app.before_request(use)
         app.before_websocket(use)
+        steps = DirectSteps.of(app)
+        if steps is not None:
+            steps.before.append(use_directly)
 
-        async def away(error: Exception) -> Response:
+        def away(error: Exception) -> Reply:
             unavailable = as_unavailable(error)
             if unavailable is None:
                 raise error
             log.warning("request_failed", code=unavailable.code, cause=type(error).__name__)
-            return problem_response(unavailable)
+            return problem_reply(unavailable)
 
         for kind in LOST:
-            app.register_error_handler(kind, away)
+            answer_errors(app, kind, away)

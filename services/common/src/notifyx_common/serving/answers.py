@@ -13,10 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from quart import Quart, Response, request
+from quart import Quart, Response
 
 from notifyx_common.errors import BUSY, NotifyxError, TooManyRequests, Unavailable
 from notifyx_common.metrics import Metrics, PoolUsage
+from notifyx_common.serving.current import current_request
+from notifyx_common.serving.direct_request import DirectRequest
 from notifyx_common.settings import ServiceSettings
 
 MAX_WAITING = 100
@@ -190,6 +192,7 @@ class AnswerBudget:
 
 def hold_answers(app: Quart, budget: AnswerBudget) -> None:
     """Let the handlers of ``app`` reserve their answers with :func:`answer`."""
+    app.extensions[_SCOPE_KEY] = budget
     inner: Any = app.asgi_app
 
     async def hold(scope: Any, receive: Any, send: Any) -> None:
@@ -211,7 +214,16 @@ def hold_answers(app: Quart, budget: AnswerBudget) -> None:
         return response
 
 
+def budget_of(app: Quart) -> AnswerBudget | None:
+    """Return the budget of which the handlers of ``app`` reserve."""
+    found: AnswerBudget | None = app.extensions.get(_SCOPE_KEY)
+    return found
+
+
 def answer() -> Answer:
     """Return the answer to the current request."""
+    request = current_request()
+    if isinstance(request, DirectRequest):
+        return request.answer
     found: Answer = request.scope[_SCOPE_KEY]  # type: ignore[literal-required]  # a middleware's addition to the scope
     return found

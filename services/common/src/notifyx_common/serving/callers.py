@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hmac
 
-from quart import g
-
 from notifyx_common.contracts.callers import ANY_SERVICE, ServiceNotAllowed, UnknownService
+from notifyx_common.serving.current import current_state
 from notifyx_common.settings import ServiceSettings
 
 
@@ -36,8 +35,7 @@ class Callers:
 
 def calling_service() -> str:
     """Return the service that makes the current internal call."""
-    service: str = g.service
-    return service
+    return current_state().service
 
 
 def require_caller(callers: frozenset[str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel
-from quart import Blueprint, Quart, Response, request
+from quart import Blueprint, Quart
 
 from notifyx_common.contracts.call import Call, Raw
 from notifyx_common.contracts.callers import ServiceNotAllowed, may_speak_for
@@ -20,6 +20,9 @@ from notifyx_common.errors import Forbidden, InvalidRequest, UnsupportedMediaTyp
 from notifyx_common.principal import PRINCIPAL_HEADER
 from notifyx_common.serving.answers import answer
 from notifyx_common.serving.callers import calling_service, require_caller
+from notifyx_common.serving.current import current_request
+from notifyx_common.serving.direct import direct
+from notifyx_common.serving.replies import EMPTY, JSON, Reply
 from notifyx_common.serving.web import caller, read_model
 
 Q = TypeVar("Q")
@@ -31,7 +34,7 @@ def handle(
     call: Call[Q, R],
     *,
     headers: Mapping[str, str] | None = None,
-    content_type: str = "application/json",
+    content_type: str = JSON,
     invalid_code: str | None = None,
 ) -> Callable[[Callable[[Q], Awaitable[R]]], Callable[[Q], Awaitable[R]]]:
     """Return a decorator that registers a handler of ``call`` on ``app``.
@@ -44,24 +47,22 @@ def handle(
     rule = call.path.replace("{", "<").replace("}", ">")
 
     async def read(parts: Mapping[str, str]) -> Q:
-        return reader.read(parts, request.args, await _read_body(reader.body, invalid_code))
+        return reader.read(parts, current_request().args, await _read_body(reader.body, invalid_code))
 
     def register(handler: Callable[[Q], Awaitable[R]]) -> Callable[[Q], Awaitable[R]]:
-        async def view(**parts: str) -> Response:
+        async def view(**parts: str) -> Reply:
             _check_caller(call)
             wanted = await read(parts)
             if call.large:
                 await answer().reserve(_share(), call.large)
-            return Response(
-                _content(await handler(wanted)), call.status, headers=dict(headers or {}), content_type=content_type
-            )
+            return Reply(_content(await handler(wanted)), call.status, content_type, headers or {})
 
-        async def view_without_answer(**parts: str) -> Response:
+        async def view_without_answer(**parts: str) -> Reply:
             _check_caller(call)
             await handler(await read(parts))
-            return Response(status=call.status, headers=dict(headers or {}))
+            return Reply(status=call.status, content_type=EMPTY, headers=headers or {})
 
-        view_func = view_without_answer if call.empty else view
+        view_func = direct(view_without_answer if call.empty else view)
         app.add_url_rule(rule, handler.__name__, view_func, methods=[call.method])
         return handler
 
@@ -70,7 +71,7 @@ def handle(
 
 def _check_caller(call: Call[Any, Any]) -> None:
     require_caller(call.callers)
-    if PRINCIPAL_HEADER in request.headers and not may_speak_for(calling_service(), caller()):
+    if PRINCIPAL_HEADER in current_request().headers and not may_speak_for(calling_service(), caller()):
         raise ServiceNotAllowed(f"The service '{calling_service()}' may not speak for '{caller().id}'.")
     if call.caller == "service":
         return
@@ -85,17 +86,18 @@ def _share() -> str:
     return "" if principal.kind == "system" else principal.id
 
 
-def _content(found: object) -> bytes | str:
+def _content(found: object) -> bytes:
     if isinstance(found, Raw):
         return found.content
     assert isinstance(found, BaseModel), "an answer is a model, raw, or nothing"
-    return found.model_dump_json()
+    return found.model_dump_json().encode()
 
 
 async def _read_body(kind: type[Any], invalid_code: str | None) -> object:
     if kind is type(None):
         return None
     if get_origin(kind) is Raw:
+        request = current_request()
         if request.mimetype != "application/json":
             raise UnsupportedMediaType("Send the body as application/json.")
         content = await request.get_data()

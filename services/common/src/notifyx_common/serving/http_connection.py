@@ -26,8 +26,10 @@ from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
 from notifyx_common.limiting.addresses import client_address
+from notifyx_common.serving.direct import DirectCalls
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
+from notifyx_common.serving.replies import encoded
 
 READ_SIZE = 64 << 10
 WRITE_SIZE = 64 << 10
@@ -75,6 +77,12 @@ class Http1(H11Protocol):
         return self.connection.their_state is h11.SEND_BODY
 
     @property
+    def is_between_requests(self) -> bool:
+        """Whether nothing of a request is there, and the last one is answered."""
+        connection = self.connection
+        return connection.their_state is h11.IDLE and connection.our_state is h11.IDLE and not self.has_partial_head
+
+    @property
     def has_partial_head(self) -> bool:
         """Whether the head of the next request has begun."""
         return self.awaits_head and bool(self.connection.trailing_data[0])
@@ -101,6 +109,7 @@ class HttpConnection:
         app: AppWrapper,
         config: Config,
         context: WorkerContext,
+        direct: DirectCalls | None,
         *,
         limits: HttpLimits,
         connections: Connections,
@@ -110,6 +119,7 @@ class HttpConnection:
         self._app = app
         self._config = config
         self._context = context
+        self._direct = direct
         self._limits = limits
         self._connections = connections
         self._reader = reader
@@ -126,6 +136,9 @@ class HttpConnection:
         self._body_since = 0.0
         self._body_received = 0
         self._lingering = self._drops_all = False
+        self._answers_directly = False
+        self._directly_answered = 0
+        self._scheme = "http" if writer.get_extra_info("ssl_object") is None else "https"
         self._client, self._server = _address(writer, "peername"), _address(writer, "sockname")
 
     @property
@@ -152,7 +165,7 @@ class HttpConnection:
                     self._context,
                     self._group,
                     ConnectionState({}),
-                    self._writer.get_extra_info("ssl_object") is not None,
+                    self._scheme == "https",
                     self._client,
                     self._server,
                     self._send,
@@ -175,7 +188,7 @@ class HttpConnection:
 
     def end_if_idle(self) -> None:
         """Close the connection unless a request is in progress."""
-        if self._protocol.awaits_head:
+        if self._protocol.awaits_head and not self._answers_directly:
             self._end()
 
     # Reading
@@ -189,6 +202,10 @@ class HttpConnection:
             if self._lingering:
                 self._discard(data)
                 continue
+            if self._direct is not None and data:
+                data = await self._answer_directly(self._direct, data)
+                if not data:
+                    continue
             try:
                 await self._protocol.handle(RawData(data))
             except h11.RemoteProtocolError as error:
@@ -205,6 +222,34 @@ class HttpConnection:
             elif not self._protocol.awaits_head:
                 self._expect_nothing()
         await self._protocol.handle(Closed())
+
+    async def _answer_directly(self, direct: DirectCalls, data: bytes) -> bytes:
+        """Answer the requests with which ``data`` begins, as far as they are simple; return the rest."""
+        while data and self._protocol.is_between_requests and not self._transport.is_closing():
+            found = direct.read(data, self.peer, self._scheme)
+            if found is None:
+                break
+            request, target, size = found
+            data = data[size:]
+            self._answers_directly = True
+            self._became_busy()
+            try:
+                reply, headers = await direct.answer(request, target)
+                self._directly_answered += 1
+                last = (
+                    self._context.terminated.is_set()
+                    or self._directly_answered + self._protocol.keep_alive_requests
+                    >= self._config.keep_alive_max_requests
+                )
+                await self._write(encoded(reply, headers, self._config.response_headers("h11"), last=last))
+            finally:
+                request.answer.release()
+                self._answers_directly = False
+            if last:
+                self._end()
+                return b""
+            self._became_idle()
+        return data
 
     def _discard(self, data: bytes = b"") -> None:
         if not self._drops_all and self._protocol.discard(data):

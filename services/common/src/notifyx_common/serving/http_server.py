@@ -17,6 +17,7 @@ from hypercorn.typing import ASGIFramework
 from quart import Quart
 
 from notifyx_common.logs import get_logger
+from notifyx_common.serving.direct import DirectCalls
 from notifyx_common.serving.http_connection import HttpConnection
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
@@ -49,6 +50,7 @@ class HttpServer:
 
         With ``tls``, the port speaks HTTPS alone.
         """
+        self._quart = app if isinstance(app, Quart) else None
         self._app = ASGIWrapper(cast(ASGIFramework, app) if isinstance(app, Quart) else app)
         if sock is not None:
             _prepare(sock)
@@ -68,6 +70,7 @@ class HttpServer:
     async def run(self, closing: asyncio.Event) -> None:
         """Serve until ``closing`` is set and the requests in progress are answered, or ``grace`` is over."""
         context = WorkerContext(None)
+        direct = DirectCalls.of(self._quart) if self._quart is not None else None
         async with contextlib.AsyncExitStack() as stack:
             if self._with_lifespan:
                 await stack.enter_async_context(self._lifespan())
@@ -81,6 +84,7 @@ class HttpServer:
                         self._app,
                         self._config,
                         context,
+                        direct,
                         limits=self._limits,
                         connections=self._connections,
                         reader=reader,

@@ -6,14 +6,14 @@ measures each route, limits bodies, and requires the token of a service below ``
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
-import orjson
+from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, ValidationError
-from quart import Quart, Request, Response, Websocket, g, has_websocket_context, request, websocket
+from quart import Quart, Response, Websocket, has_websocket_context, request, websocket
 from werkzeug.exceptions import HTTPException
 
 from notifyx_common.background import Background, Fault
@@ -25,7 +25,6 @@ from notifyx_common.errors import (
     MethodNotAllowed,
     NotFound,
     NotifyxError,
-    Quota,
     TooLarge,
     Unauthenticated,
     UnsupportedMediaType,
@@ -36,6 +35,10 @@ from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_common.reading import invalid_request, parse_json, parse_model
 from notifyx_common.security_log import SecurityLog
 from notifyx_common.serving.callers import Callers
+from notifyx_common.serving.current import AnyRequest, current_request, current_state
+from notifyx_common.serving.direct import DirectSteps, answer_errors, direct
+from notifyx_common.serving.direct_request import DirectRequest
+from notifyx_common.serving.replies import Reply, json_reply, problem_reply
 from notifyx_common.serving.rules import App
 from notifyx_common.settings import ServiceSettings
 
@@ -46,7 +49,6 @@ ReadinessCheck = Callable[[], Awaitable[None]]
 
 M = TypeVar("M", bound=BaseModel)
 
-PROBLEM = "application/problem+json"
 NO_SUCH_PATH = "There is nothing at this path."
 
 
@@ -102,13 +104,16 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.config["BODY_TIMEOUT"] = None  # the connection has its own
     app.json.sort_keys = False  # type: ignore[attr-defined]  # quart's default provider has it
-    _measure(app, name, metrics)
-    _guard_internal(app, settings, security)
-    _render_errors(app)
+    steps = DirectSteps()
+    steps.install(app)
+    _measure(app, steps, name, metrics)
+    _guard_internal(app, steps, settings, security)
+    answer_errors(app, Exception, lambda error: _error_reply(error, security))
 
     @app.get("/healthz")
-    async def healthz() -> Response:
-        return json_response({"status": "ok"})
+    @direct
+    async def healthz() -> Reply:
+        return json_reply({"status": "ok"})
 
     @app.get("/readyz")
     async def readyz() -> Response:
@@ -120,31 +125,12 @@ def create_app(
 
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON response; pydantic models (also nested in lists and dicts) are dumped in JSON mode."""
-    body = orjson.dumps(data, default=_json_default)
-    return Response(body, status=status, content_type="application/json", headers=dict(headers or {}))
+    return json_reply(data, status, headers).response()
 
 
 def problem_response(error: NotifyxError) -> Response:
     """Return the problem+json response of an error, with the headers that its status requires."""
-    headers: dict[str, str] = {}
-    if isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = "Bearer"
-    if error.retryable:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
-    if error.quota is not None:
-        headers.update(quota_headers(error.quota, remaining=0, reset=error.retry_after or 0.0))
-    return Response(orjson.dumps(error.to_problem()), status=error.http_status, content_type=PROBLEM, headers=headers)
-
-
-def quota_headers(quota: Quota, *, remaining: int, reset: float) -> dict[str, str]:
-    """Return ``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers, from -08 on).
-
-    ``reset`` is the number of seconds until more than ``remaining`` actions are allowed.
-    """
-    return {
-        "RateLimit-Policy": f'"{quota.name}";q={quota.burst};w={max(1, math.ceil(quota.window))}',
-        "RateLimit": f'"{quota.name}";r={remaining};t={math.ceil(reset)}',
-    }
+    return problem_reply(error).response()
 
 
 async def read_json() -> Any:
@@ -153,6 +139,7 @@ async def read_json() -> Any:
     Raises :class:`UnsupportedMediaType` for another content type and :class:`InvalidRequest` for a body that
     is not JSON in UTF-8.
     """
+    request = current_request()
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send the body as application/json.")
     raw = await request.get_data()
@@ -167,51 +154,75 @@ async def read_model(kind: type[M]) -> M:
 
 def caller() -> Principal:
     """Return the principal that the gateway proved, from its header. Raises :class:`Unauthenticated` without one."""
-    if "principal" not in g:
-        header = request.headers.get(PRINCIPAL_HEADER)
+    state = current_state()
+    if state.principal is None:
+        header = current_request().headers.get(PRINCIPAL_HEADER)
         if header is None:
             raise Unauthenticated("This call needs a principal.")
-        g.principal = Principal.from_header(header)
-    principal: Principal = g.principal
-    return principal
+        state.principal = Principal.from_header(header)
+    return state.principal
 
 
-def _json_default(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    raise TypeError(f"cannot encode {type(value).__name__}")
+class _Measured:
+    """Counts and times the requests of each route."""
+
+    def __init__(self, service: str, metrics: Metrics) -> None:
+        self._service = service
+        self._requests = metrics.counter("notifyx_http_requests_total")
+        self._seconds = metrics.histogram("notifyx_http_request_seconds")
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._timers: dict[tuple[str, str], Histogram] = {}
+
+    def count(self, route: str, method: str, status: int, started: float) -> None:
+        """Record a request that is answered."""
+        counter = self._counters.get((route, method, status))
+        if counter is None:
+            counter = self._requests.labels(self._service, route, method, str(status))
+            self._counters[route, method, status] = counter
+        counter.inc()
+        if not started:
+            return
+        timer = self._timers.get((route, method))
+        if timer is None:
+            timer = self._timers[route, method] = self._seconds.labels(self._service, route, method)
+        timer.observe(time.perf_counter() - started)
 
 
-def _measure(app: Quart, service: str, metrics: Metrics) -> None:
-    requests = metrics.counter("notifyx_http_requests_total")
-    seconds = metrics.histogram("notifyx_http_request_seconds")
+def _measure(app: Quart, steps: DirectSteps, service: str, metrics: Metrics) -> None:
+    measured = _Measured(service, metrics)
 
     @app.before_request
     async def start() -> None:
-        g.started = time.perf_counter()
+        current_state().started = time.perf_counter()
 
     @app.after_request
     async def finish(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule is not None else "unmatched"
-        requests.labels(service, route, request.method, str(response.status_code)).inc()
-        if (started := g.get("started")) is not None:
-            seconds.labels(service, route, request.method).observe(time.perf_counter() - started)
+        measured.count(route, request.method, response.status_code, current_state().started)
         return response
 
+    def start_direct(incoming: DirectRequest) -> None:
+        incoming.state.started = time.perf_counter()
 
-def _guard_internal(app: Quart, settings: ServiceSettings, security: SecurityLog) -> None:
+    def finish_direct(incoming: DirectRequest, status: int, headers: dict[str, str]) -> None:
+        measured.count(incoming.route, incoming.method, status, incoming.state.started)
+
+    steps.before.append(start_direct)
+    steps.after.append(finish_direct)
+
+
+def _guard_internal(app: Quart, steps: DirectSteps, settings: ServiceSettings, security: SecurityLog) -> None:
     callers = Callers(settings)
     secure_only = settings.internal_tls_cert_file is not None and not settings.internal_tls_accept_plain
 
-    def identify(incoming: Request | Websocket) -> None:
+    def identify(incoming: AnyRequest | Websocket) -> None:
         if not incoming.path.startswith(INTERNAL):
             return
         try:
             if secure_only and incoming.scheme not in ("https", "wss"):
                 raise TlsRequired("This path is for Notifyx services, over TLS.")
-            g.service = callers.identify(incoming.headers.get("Authorization", ""), incoming.headers.get(TOKEN_HEADER))
+            headers = incoming.headers
+            current_state().service = callers.identify(headers.get("Authorization", ""), headers.get(TOKEN_HEADER))
         except (TlsRequired, UnknownService) as error:
             _record_refusal(security, incoming, error)
             raise
@@ -225,47 +236,40 @@ def _guard_internal(app: Quart, settings: ServiceSettings, security: SecurityLog
 
     app.before_request(guard)
     app.before_websocket(guard_socket)
-
-    @app.errorhandler(ServiceNotAllowed)
-    async def not_allowed(error: ServiceNotAllowed) -> Response:
-        _record_refusal(security, websocket if has_websocket_context() else request, error)
-        return problem_response(error)
+    steps.before.append(identify)
 
 
-def _record_refusal(security: SecurityLog, incoming: Request | Websocket, error: NotifyxError) -> None:
+def _record_refusal(security: SecurityLog, incoming: AnyRequest | Websocket, error: NotifyxError) -> None:
     security.record(
         "internal_call",
         "refused",
-        actor=g.get("service", ""),
+        actor=current_state().service,
         subject=f"{incoming.method} {incoming.path}",
         address=incoming.remote_addr or "",
         reason=error.code,
     )
 
 
-def _render_errors(app: Quart) -> None:
-    @app.errorhandler(NotifyxError)
-    async def known(error: NotifyxError) -> Response:
-        g.error = error  # for what runs after the request
-        if error.http_status >= 500:
-            log.warning("request_failed", code=error.code, reason=error.reason)
-        return problem_response(error)
-
-    @app.errorhandler(ValidationError)
-    async def invalid(error: ValidationError) -> Response:
-        return problem_response(invalid_request(error))
-
-    @app.errorhandler(HTTPException)
-    async def http(error: HTTPException) -> Response:
-        response = problem_response(_from_http_exception(error))
-        if (allow := getattr(error, "valid_methods", None)) is not None:
-            response.headers["Allow"] = ", ".join(allow)
-        return response
-
-    @app.errorhandler(Exception)
-    async def unexpected(error: Exception) -> Response:
-        log.error("request_crashed", exc_info=error)
-        return problem_response(Internal("Something went wrong on our side; it has been logged."))
+def _error_reply(error: Exception, security: SecurityLog) -> Reply:
+    """Return the answer to what was raised while a request was answered, and log what is a fault."""
+    match error:
+        case ServiceNotAllowed():
+            _record_refusal(security, websocket if has_websocket_context() else current_request(), error)
+            return problem_reply(error)
+        case NotifyxError():
+            current_state().error = error  # for what runs after the request
+            if error.http_status >= 500:
+                log.warning("request_failed", code=error.code, reason=error.reason)
+            return problem_reply(error)
+        case ValidationError():
+            return problem_reply(invalid_request(error))
+        case HTTPException():
+            reply = problem_reply(_from_http_exception(error))
+            allowed = getattr(error, "valid_methods", None)
+            return reply if allowed is None else replace(reply, headers={**reply.headers, "Allow": ", ".join(allowed)})
+        case _:
+            log.error("request_crashed", exc_info=error)
+            return problem_reply(Internal("Something went wrong on our side; it has been logged."))
 
 
 def _from_http_exception(error: HTTPException) -> NotifyxError:

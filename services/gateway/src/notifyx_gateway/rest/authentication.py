@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from quart import Quart, Response, g, request
+from quart import Quart, Response, request
 
 from notifyx_common.contracts.call import INTERNAL
 from notifyx_common.errors import Forbidden, NotifyxError
@@ -16,6 +16,9 @@ from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.security_log import Event, Outcome, SecurityLog
+from notifyx_common.serving.current import AnyRequest, current_request, current_state
+from notifyx_common.serving.direct import DirectSteps
+from notifyx_common.serving.direct_request import DirectRequest
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.settings import GatewaySettings
@@ -49,9 +52,9 @@ class RequestAuthenticator:
 
     async def credential(self) -> VerifiedToken:
         """Return the verified credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
-        token = bearer_token(request.headers.get("Authorization"))
+        token = bearer_token(current_request().headers.get("Authorization"))
         verified = await self.authenticator.authenticate(token, self.address())
-        g.caller = verified.principal
+        current_state().caller = verified.principal
         return verified
 
     async def principal(self, scope: Scope | None = None, topic: str | None = None) -> Principal:
@@ -70,23 +73,25 @@ class RequestAuthenticator:
 
     async def limit_sign_ups(self) -> None:
         """Raise :class:`RateLimited` if this address signs up too often."""
-        g.rate_limit = await self.limits.sign_up(self.address())
+        current_state().rate_limit = await self.limits.sign_up(self.address())
 
     async def limit_token_requests(self) -> None:
         """Raise :class:`RateLimited` if this address requests tokens too often."""
-        g.rate_limit = await self.limits.token_request(self.address())
+        current_state().rate_limit = await self.limits.token_request(self.address())
 
     async def limit_topics(self, principal: Principal) -> None:
         """Raise :class:`RateLimited` if the caller creates topics too often."""
-        g.rate_limit = await self.limits.create_topic(principal)
+        current_state().rate_limit = await self.limits.create_topic(principal)
 
     def address(self) -> str:
         """Return the client's address, as rate limits and the security log see it."""
-        return limited_address(request.remote_addr, _forwarded_for(), self._proxies, private_proxy=self._private_proxy)
+        return limited_address(
+            current_request().remote_addr, _forwarded_for(), self._proxies, private_proxy=self._private_proxy
+        )
 
     def capped_address(self) -> str | None:
         """Return the client's address if it is that of one client; ``None`` if many may be behind it."""
-        return capped_address(request.remote_addr, _forwarded_for(), self._proxies)
+        return capped_address(current_request().remote_addr, _forwarded_for(), self._proxies)
 
     def _notice_untrusted_proxy(self, peer: str) -> None:
         if not may_be_proxy(peer, ()):
@@ -98,7 +103,7 @@ class RequestAuthenticator:
 
     def record(self, event: Event, outcome: Outcome, *, actor: str = "", subject: str = "", reason: str = "") -> None:
         """Record an event of the current request; ``actor`` defaults to its authenticated caller."""
-        caller: Principal | None = g.get("caller")
+        caller = current_state().caller
         self._security.record(
             event,
             outcome,
@@ -117,7 +122,7 @@ class RequestAuthenticator:
 
     def record_refusal(self, error: NotifyxError) -> None:
         """Record that the current request was refused with ``error``."""
-        caller: Principal | None = g.get("caller")
+        caller, request = current_state().caller, current_request()
         self._security.record_refusal(
             error,
             actor=caller.id if caller is not None else "",
@@ -130,21 +135,35 @@ class RequestAuthenticator:
         """Record every refusal of ``app``, what administrators change, and proxies that are not trusted."""
 
         @app.before_request
-        async def notice_proxy() -> None:
-            if not self._proxies and "X-Forwarded-For" in request.headers:
-                self._notice_untrusted_proxy(request.remote_addr or "")
+        async def before() -> None:
+            self._notice_proxy(request)
 
         @app.after_request
-        async def finish(response: Response) -> Response:
-            error: NotifyxError | None = g.get("error")
-            if error is not None:
-                if not request.path.startswith(INTERNAL):
-                    self.record_refusal(error)
-            elif request.method in _CHANGES and request.blueprint not in ("notifications", "hooks"):
-                caller: Principal | None = g.get("caller")
-                if caller is not None and caller.is_admin:
-                    self.record("admin_access", "succeeded", subject=f"{request.method} {logged_path(request.path)}")
+        async def after(response: Response) -> Response:
+            self._record_outcome(request)
             return response
+
+        def after_direct(incoming: DirectRequest, status: int, headers: dict[str, str]) -> None:
+            self._record_outcome(incoming)
+
+        steps = DirectSteps.of(app)
+        if steps is not None:
+            steps.before.append(self._notice_proxy)
+            steps.after.append(after_direct)
+
+    def _notice_proxy(self, incoming: AnyRequest) -> None:
+        if not self._proxies and "X-Forwarded-For" in incoming.headers:
+            self._notice_untrusted_proxy(incoming.remote_addr or "")
+
+    def _record_outcome(self, incoming: AnyRequest) -> None:
+        state = current_state()
+        if state.error is not None:
+            if not incoming.path.startswith(INTERNAL):
+                self.record_refusal(state.error)
+            return
+        changes = incoming.method in _CHANGES and incoming.blueprint not in ("notifications", "hooks")
+        if changes and state.caller is not None and state.caller.is_admin:
+            self.record("admin_access", "succeeded", subject=f"{incoming.method} {logged_path(incoming.path)}")
 
 
 def logged_path(path: str) -> str:
@@ -154,4 +173,4 @@ def logged_path(path: str) -> str:
 
 def _forwarded_for() -> str:
     # A proxy may add a line of its own after one that its client sent.
-    return ",".join(request.headers.getlist("X-Forwarded-For"))
+    return ",".join(current_request().headers.getlist("X-Forwarded-For"))

@@ -9,10 +9,10 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel
-from quart import request
 
 from notifyx_common.errors import InvalidRequest, TooLarge, UnsupportedMediaType
 from notifyx_common.reading import parse_json, parse_model
+from notifyx_common.serving.current import current_request
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -26,7 +26,7 @@ async def read_bytes(at_most: int | None = None) -> bytes:
     Raises :class:`UnsupportedMediaType` if it is compressed or in a charset other than UTF-8, :class:`TooLarge` if it
     has more than ``at_most`` bytes, and the server's own error if it is too large for any route.
     """
-    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    charset = current_request().mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedMediaType("Send the body in UTF-8.")
     return await read_raw(at_most)
@@ -34,6 +34,7 @@ async def read_bytes(at_most: int | None = None) -> bytes:
 
 async def read_raw(at_most: int | None = None) -> bytes:
     """Return the raw body in any charset. Raises as :func:`read_bytes`, except for the charset."""
+    request = current_request()
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedMediaType("Send the body uncompressed, without Content-Encoding.")
@@ -56,7 +57,7 @@ async def read_model(kind: type[M], at_most: int | None = None) -> M:
 
 async def read_json_bytes(at_most: int | None = None) -> bytes:
     """Return the body, whose content type must be JSON. Raises as :func:`read_bytes`."""
-    if request.mimetype != "application/json":
+    if current_request().mimetype != "application/json":
         raise UnsupportedMediaType("Send the body as application/json.")
     return await read_bytes(at_most)
 
@@ -66,7 +67,7 @@ async def read_form(*, may_be_empty: str = "") -> dict[str, str]:
 
     An empty field counts as absent (RFC 6749 3.2), except the one of the name ``may_be_empty``.
     """
-    if request.mimetype != "application/x-www-form-urlencoded":
+    if current_request().mimetype != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("Send the body as application/x-www-form-urlencoded.")
     raw = await read_bytes(SMALL_BODY)
     try:
@@ -86,7 +87,7 @@ def _too_large(at_most: int) -> TooLarge:
 def query(*known: str) -> dict[str, str]:
     """Return the query's parameters. Raises :class:`InvalidRequest` if one is unknown or given twice."""
     values: dict[str, str] = {}
-    for name, given in request.args.lists():
+    for name, given in current_request().args.lists():
         if name not in known:
             raise InvalidRequest.of_field(name[:80], "There is no such query parameter here.")
         if len(given) > 1:

@@ -10,14 +10,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from prometheus_client import Counter
-from quart import Response
 
 from notifyx_common.contracts.store.log import KeyedNotification, PublishResult
 from notifyx_common.errors import Conflict, NotifyxError
 from notifyx_common.principal import Principal
-from notifyx_common.serving.web import json_response, problem_response
+from notifyx_common.serving.replies import EMPTY, Reply, json_reply, problem_reply
 from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.rest.hooks.publication import Part
@@ -39,7 +37,7 @@ class Publishing:
         self._limits = limits
         self._counted = counted
 
-    async def answer(self, principal: Principal, topic: str, wanted: PublishRequest) -> Response:
+    async def answer(self, principal: Principal, topic: str, wanted: PublishRequest) -> Reply:
         """Publish to ``topic`` and return the response. Raises the error of a request that is one publish."""
         if wanted.form != "notification" and (wanted.form == "webhook" or len(wanted.parts) != 1):
             outcomes = await self.publish_all(principal, topic, wanted.parts, by_key=wanted.by_key)
@@ -47,8 +45,8 @@ class Publishing:
         result = await self._publish(principal, topic, wanted.parts[0], by_key=wanted.by_key)
         replayed = result is None or result.duplicate
         if wanted.form == "events" or result is None:
-            return Response(status=204, headers=REPLAYED if replayed else {})
-        return json_response(publish_response(result), 201, REPLAYED if replayed else None)
+            return Reply(status=204, content_type=EMPTY, headers=REPLAYED if replayed else {})
+        return json_reply(publish_response(result), 201, REPLAYED if replayed else None)
 
     async def publish_all(
         self, principal: Principal, topic: str, parts: Sequence[Part], *, by_key: bool
@@ -115,20 +113,20 @@ def publish_response(result: PublishResult) -> dict[str, Any]:
     return {"id": result.id, "topic": result.topic, "seq": result.seq, "published_at": result.published_at}
 
 
-def events_response(outcomes: Sequence[PublishResult | NotifyxError | None]) -> Response:
+def events_response(outcomes: Sequence[PublishResult | NotifyxError | None]) -> Reply:
     """Return the response to CloudEvents: empty (a body would be an event) unless one of them was refused."""
     refused = _refusal(outcomes)
     if refused is None:
-        return Response(status=204)
+        return Reply(status=204, content_type=EMPTY)
     return _with_items(refused, outcomes)
 
 
-def listed_response(outcomes: Sequence[PublishResult | NotifyxError | None]) -> Response:
+def listed_response(outcomes: Sequence[PublishResult | NotifyxError | None]) -> Reply:
     """Return the response to a webhook: 200 and what became of each part, if any was accepted."""
     refused = _refusal(outcomes)
     accepted = any(not isinstance(one, NotifyxError) for one in outcomes)
     if refused is None or (accepted and not refused.retryable):
-        return json_response({"items": [_item(one) for one in outcomes]})
+        return json_reply({"items": [_item(one) for one in outcomes]})
     return _with_items(refused, outcomes)
 
 
@@ -138,11 +136,8 @@ def _refusal(outcomes: Sequence[PublishResult | NotifyxError | None]) -> Notifyx
     return next((error for error in errors if error.retryable), errors[0] if errors else None)
 
 
-def _with_items(refused: NotifyxError, outcomes: Sequence[PublishResult | NotifyxError | None]) -> Response:
-    response = problem_response(refused)
-    problem = {**refused.to_problem(), "items": [_item(one) for one in outcomes]}
-    response.set_data(orjson.dumps(problem))
-    return response
+def _with_items(refused: NotifyxError, outcomes: Sequence[PublishResult | NotifyxError | None]) -> Reply:
+    return problem_reply(refused, {"items": [_item(one) for one in outcomes]})
 
 
 def _item(one: PublishResult | NotifyxError | None) -> dict[str, Any]:

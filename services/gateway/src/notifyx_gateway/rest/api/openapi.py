@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from notifyx_common.serving.web import PROBLEM
+from notifyx_common.serving.replies import PROBLEM
 from notifyx_gateway.rest.api.operations import Operation, Schema
 
 _TAGS = {

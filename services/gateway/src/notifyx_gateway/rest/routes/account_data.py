@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from quart import Blueprint, Response, g
+from quart import Blueprint, Response
 
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.departures import DeleteAccount, GiveTo
 from notifyx_common.errors import Forbidden, NotifyxError
+from notifyx_common.serving.current import current_state
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.mail.departures import DepartureWorker
 from notifyx_gateway.rest.authentication import RequestAuthenticator
@@ -47,7 +48,7 @@ def account_data_routes(
         query()
         if principal.kind != "user":
             raise Forbidden("Sign in as a user to export your data; a key cannot.", code="user_required")
-        g.rate_limit = await limits.export(principal)
+        current_state().rate_limit = await limits.export(principal)
         document = Exporter(auth, store, principal, clock.now()).document()
         # Read first, so that what is unavailable is an answer and no half of a file.
         response = Response(_with_first(await anext(document), document), headers=_ATTACHMENT)

@@ -15,7 +15,8 @@ from notifyx_common.errors import Conflict, InvalidRequest, NotFound, NotifyxErr
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 from notifyx_common.security_log import Event
-from notifyx_common.serving.web import PROBLEM, json_response, problem_response
+from notifyx_common.serving.replies import PROBLEM
+from notifyx_common.serving.web import json_response, problem_response
 from notifyx_common.tokens import unverified_part
 from notifyx_gateway.errors import RateLimited, SignUpOff
 from notifyx_gateway.mail.verification import EmailVerification

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from quart import Blueprint, Response, g, request
+from quart import Blueprint, Response, request
 
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.hooks import CreatedHook, NewHook, OpenedHook, TopicHook
 from notifyx_common.errors import Forbidden, InvalidRequest, NotFound
 from notifyx_common.principal import Principal
+from notifyx_common.serving.current import current_state
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_bytes, read_model
@@ -85,7 +86,7 @@ def hook_routes(
         wanted = kind_of(kind)
         headers = {header.lower(): value for header, value in request.headers.items()}
         caller = await callers.caller(name, wanted, credential, headers)
-        principal = g.caller = caller.principal
+        principal = current_state().caller = caller.principal
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("publish", topic)
         each = query("each").get("each", EACH[0])
@@ -95,7 +96,8 @@ def hook_routes(
         sender = principal.key_id or ""
         delivery = Delivery(None, headers, each, sender=sender, signed=caller.signed, sizes=sizes)
         parts = read_hook(wanted, request.content_type or "", body, delivery)
-        return await publishing.answer(principal, topic, PublishRequest(parts, "webhook", by_key=True))
+        reply = await publishing.answer(principal, topic, PublishRequest(parts, "webhook", by_key=True))
+        return reply.response()
 
     blueprint.add_url_rule("/topics/<name>/hooks/<kind>", "receive", receive, methods=["POST"])
     blueprint.add_url_rule("/topics/<name>/hooks/<kind>/<credential>", "receive_secret", receive, methods=["POST"])

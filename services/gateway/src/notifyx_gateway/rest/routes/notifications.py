@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from prometheus_client import Counter
-from quart import Blueprint, Response, request
+from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
 from notifyx_common.contracts.store.acks import Unack
@@ -18,7 +18,9 @@ from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.reading import parse_model
 from notifyx_common.serving.answers import answer
-from notifyx_common.serving.web import json_response
+from notifyx_common.serving.current import current_request
+from notifyx_common.serving.direct import direct
+from notifyx_common.serving.replies import Reply, json_reply
 from notifyx_gateway.addressee import find_addressee
 from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.limits import Limits
@@ -62,14 +64,16 @@ def _add_publishing(
     sizes: Sizes,
 ) -> None:
     @blueprint.post("/topics/<name>/notifications")
-    async def publish(name: str) -> Response:
+    @direct
+    async def publish(name: str) -> Reply:
         verified = await request_auth.principal()
         topic = topic_name(name, inbox_of=verified.id)
         verified.require_scope("publish", topic)
         return await publishing.answer(verified, topic, await read_publication(sizes))
 
     @blueprint.post("/users/<who>/notifications")
-    async def send(who: str) -> Response:
+    @direct
+    async def send(who: str) -> Reply:
         principal = await request_auth.principal("publish")
         wanted = await read_publication(sizes)
         user = await find_addressee(
@@ -85,9 +89,10 @@ def _add_batch(
     blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, recipients: Recipients, counted: Counter
 ) -> None:
     @blueprint.post("/notifications:batch")
-    async def publish_batch() -> Response:
+    @direct
+    async def publish_batch() -> Reply:
         principal = await request_auth.principal("publish")
-        if "Idempotency-Key" in request.headers:
+        if "Idempotency-Key" in current_request().headers:
             raise InvalidRequest(
                 "In a batch each item has its own 'key'; the header Idempotency-Key is for one publish."
             )
@@ -109,14 +114,15 @@ def _add_batch(
                 items.append(outcome.to_problem())
             else:
                 raise outcome
-        return json_response({"items": items})
+        return json_reply({"items": items})
 
 
 def _add_reading(
     blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, history: CachedHistory
 ) -> None:
     @blueprint.get("/topics/<name>/notifications")
-    async def notifications(name: str) -> Response:
+    @direct
+    async def notifications(name: str) -> Reply:
         principal = await request_auth.principal()
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
@@ -130,27 +136,30 @@ def _add_reading(
         async with store.page_turn(principal):
             await answer().reserve(principal.id, HISTORY.large)
             page = await history.page(principal, topic, after=after, before=before, limit=limit)
-        return json_response(page)
+        return json_reply(page)
 
     @blueprint.post("/topics/<name>/acks")
-    async def ack(name: str) -> Response:
+    @direct
+    async def ack(name: str) -> Reply:
         principal = await request_auth.principal()
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
         wanted = await read_model(Acks)
         result = await store.ack(principal, topic, wanted.up_to, wanted.seqs, wanted.revision)
-        return json_response(result.model_dump(exclude={"topic"}))
+        return json_reply(result.model_dump(exclude={"topic"}))
 
     @blueprint.post("/topics/<name>/unacks")
-    async def unack(name: str) -> Response:
+    @direct
+    async def unack(name: str) -> Reply:
         principal = await request_auth.principal()
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
         result = await store.unack(principal, topic, await read_model(Unack))
-        return json_response(result.model_dump(exclude={"topic"}))
+        return json_reply(result.model_dump(exclude={"topic"}))
 
     @blueprint.get("/topics/<name>/acks")
-    async def acks(name: str) -> Response:
+    @direct
+    async def acks(name: str) -> Reply:
         principal = await request_auth.principal()
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("read", topic)
@@ -158,10 +167,11 @@ def _add_reading(
         after, before = query_number(values, "after"), query_number(values, "before")
         async with store.page_turn(principal):
             state = await store.ack_state(principal, topic, after=after, before=before)
-        return raw_response(state)
+        return raw_reply(state)
 
     @blueprint.get("/inbox")
-    async def inbox() -> Response:
+    @direct
+    async def inbox() -> Reply:
         principal = await request_auth.unrestricted_principal("read")
         values = query("unread", "limit", "after", "q")
         if "q" in values:
@@ -171,7 +181,7 @@ def _add_reading(
         async with store.page_turn(principal):
             await answer().reserve(principal.id, INBOX.large)
             page = await store.inbox(principal, unread=unread, limit=limit, after=after)
-        return raw_response(page)
+        return raw_reply(page)
 
 
 async def _find(
@@ -182,7 +192,7 @@ async def _find(
     *,
     cursor: str,
     apart: tuple[str, ...] = (),
-) -> Response:
+) -> Reply:
     """Return a page of what ``q`` finds; the parameter ``cursor`` says which, and those in ``apart`` do not."""
     for name in apart:
         if name in values:
@@ -193,11 +203,12 @@ async def _find(
     async with store.page_turn(principal):
         await answer().reserve(principal.id, SEARCH.large)
         page = await store.search(principal, text, topic=topic, unread=unread, limit=limit, after=after)
-    return raw_response(page)
+    return raw_reply(page)
 
 
 async def read_publication(sizes: Sizes) -> PublishRequest:
     """Return what the current request publishes. Raises :class:`InvalidRequest` and :class:`UnsupportedMediaType`."""
+    request = current_request()
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
         if name.lower() in headers and (name.lower().startswith("ce-") or name.lower() == "idempotency-key"):
@@ -253,6 +264,6 @@ def _enqueue_item(
         return failed
 
 
-def raw_response(answer: Raw[Any]) -> Response:
+def raw_reply(answer: Raw[Any]) -> Reply:
     """Return the unchanged answer of another service."""
-    return Response(answer.content, content_type="application/json")
+    return Reply(answer.content)

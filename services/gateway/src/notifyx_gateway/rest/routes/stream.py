@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from quart import Blueprint, Response, g, request
+from quart import Blueprint, Response, request
 
 from notifyx_common.backoff import between
 from notifyx_common.clock import Clock
@@ -20,6 +20,7 @@ from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unau
 from notifyx_common.limiting.places import Cap, Caps, Place, Places
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving.answers import answer
+from notifyx_common.serving.current import current_state
 from notifyx_common.serving.web import json_response
 from notifyx_common.tokens import ExpiredToken, VerifiedToken
 from notifyx_gateway.delivery.hub import Hub
@@ -135,8 +136,8 @@ class EventStreams:
             raise Unauthenticated("This is no ticket that opens a stream.", code="invalid_ticket")
         used = await self._auth.use_stream_ticket(ticket)
         principal = used.principal.model_copy(update={"session": used.session, "epoch": used.epoch})
-        g.caller = self._request_auth.authenticator.current(principal)
-        return VerifiedToken(g.caller, used.until), None
+        caller = current_state().caller = self._request_auth.authenticator.current(principal)
+        return VerifiedToken(caller, used.until), None
 
     async def create_ticket(self) -> Response:
         """Return a ticket for one stream of the topic that the current request names."""
