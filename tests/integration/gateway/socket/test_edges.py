@@ -256,6 +256,38 @@ async def test_a_client_that_does_not_read_loses_its_connection_alone(gateway: G
         assert [row["seq"] for row in back.received] == list(range(1, last + 1))
 
 
+async def test_rows_that_the_kernel_takes_in_part_reach_a_slow_reader_whole_and_in_order(memory: MemoryStore) -> None:
+    def waiting(gateway: Gateway) -> float | None:
+        place = {"pool": "pending_output", "state": "used"}
+        return gateway.metrics.registry.get_sample_value("notifyx_pool_places", place)
+
+    async with (
+        running_gateway([memory.url], settings=replace(SETTINGS, max_pending=1 << 30)) as gateway,
+        connected(gateway) as slow,
+        PhoenixClient(gateway.url, "user.bob") as reader,
+    ):
+        slow.message("1", "1", "topic:news", "phx_join", {})
+        await slow.reply()
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        channel = await reader.channel("topic:news")
+
+        async def append(body: str) -> None:
+            last = memory.append("news", body, count=5)
+            await channel.until(lambda c: len(c.received) == last)
+
+        while not waiting(gateway):
+            await append("x" * 9973)
+        slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        seqs: list[int] = []
+        last = memory.topics["news"].last_seq
+        while not seqs or seqs[-1] < last:
+            seqs.append((await slow.reply())[4]["seq"])
+            if len(seqs) % 10 == 0 and len(seqs) < 1000:
+                await append("y" * 97)
+                last = memory.topics["news"].last_seq
+        assert seqs == list(range(1, last + 1))
+
+
 async def test_a_burst_beyond_the_bound_reaches_those_who_read(gateway: Gateway, memory: MemoryStore) -> None:
     async with PhoenixClient(gateway.url, "user.ann") as ann:
         channel = await ann.channel("topic:news")

@@ -110,16 +110,16 @@ class Fanout:
     def _broadcast(self, state: TopicState, rows: list[Row], before: int) -> None:
         for kind, group in tuple(state.live.items()):
             payload, size = kind.encode(rows)
-            sinks: Sequence[Sink] = tuple(group)
+            sends = tuple(group.values())
             if size > BURST or self._pending.full:
-                ready = [sink for sink in sinks if self._has_room(sink, size)]
-                for sink in group.difference(ready):
+                ready = {sink: send for sink, send in group.items() if self._has_room(sink, size)}
+                for sink in group.keys() - ready.keys():
                     state.remove(sink)
                     self.attach(state, sink, before)
-                sinks = ready
-            for sink in sinks:
-                sink.send(payload, size)
-            self._deliveries.labels(kind.transport).inc(len(rows) * len(sinks))
+                sends = tuple(ready.values())
+            for send in sends:
+                send(payload, size)
+            self._deliveries.labels(kind.transport).inc(len(rows) * len(sends))
 
     def _has_room(self, sink: Sink, size: int) -> bool:
         """Return whether a live sink accepts a payload that other sinks get, too."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.ring import Ring
 from notifyx_gateway.delivery.sinks import Format, Sink
+
+Send: TypeAlias = Callable[[Any, int], None]
+""":meth:`Sink.send` of one sink."""
 
 
 class TopicState:
@@ -34,7 +38,8 @@ class TopicState:
         self.head = head
         self.gone = False
         self.ring = Ring(head)
-        self.live: dict[Format, set[Sink]] = {}
+        self.live: dict[Format, dict[Sink, Send]] = {}
+        """Sends of the live sinks, so that a broadcast looks none up."""
         self.ahead: dict[Sink, int] = {}
         self.behind: dict[Sink, asyncio.Task[None]] = {}
         self.fresh: list[Row] = []
@@ -53,13 +58,13 @@ class TopicState:
 
     def go_live(self, sink: Sink) -> None:
         """Mark ``sink``, which has everything up to ``head``, as live."""
-        self.live.setdefault(sink.format, set()).add(sink)
+        self.live.setdefault(sink.format, {})[sink] = sink.send
 
     def remove(self, sink: Sink) -> None:
         """Remove ``sink`` and cancel its catch-up."""
         group = self.live.get(sink.format)
         if group is not None:
-            group.discard(sink)
+            group.pop(sink, None)
             if not group:
                 del self.live[sink.format]
         self.ahead.pop(sink, None)

@@ -59,7 +59,7 @@ class HistoryPush(StrictPush):
 class StoreChannel:
     """A channel of one topic at the store: joins it, delivers its rows, acknowledges. A sink of the hub."""
 
-    __slots__ = ("_attached", "_own_acks", "_result", "_since", "channel", "client", "format", "store_topic")
+    __slots__ = ("_attached", "_own_acks", "_result", "_since", "channel", "client", "format", "send", "store_topic")
 
     kind = "topic"
 
@@ -68,6 +68,7 @@ class StoreChannel:
         self.channel = channel
         self.store_topic = store_topic
         self.format: Format = client.transport.format(channel.topic)
+        self.send = client.transport.deliver
         self._since: int | None = None
         self._result: JoinResult | None = None
         self._attached = False
@@ -133,9 +134,6 @@ class StoreChannel:
     @property
     def closed(self) -> bool:
         return not self._attached or self.client.transport.closed
-
-    def send(self, payload: Any, size: int) -> None:
-        self.client.transport.deliver(payload, size)
 
     def waiting_bytes(self) -> int:
         return self.client.transport.waiting_bytes()

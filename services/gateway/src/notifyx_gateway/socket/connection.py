@@ -13,6 +13,7 @@ the client does.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,9 @@ OVER_BUDGET, TOO_BUSY, NOT_WRITTEN = 1, 2, 4
 CAUSES = {OVER_BUDGET: "budget", TOO_BUSY: "in_flight", NOT_WRITTEN: "unwritten"}
 """Why a connection is not read, for metrics."""
 
+NONE = -1
+"""In the place of a descriptor."""
+
 Frame = tuple[WSMsgType, bool, bool, bytes]
 """A frame's type, whether it is final, whether it has reserved bits, and its payload."""
 
@@ -75,8 +79,10 @@ class WebSocketConnection(WSListener):
         "_causes",
         "_close_timer",
         "_context",
+        "_descriptor",
         "_fragment_count",
         "_fragments",
+        "_free",
         "_held",
         "_kind",
         "_late",
@@ -124,6 +130,10 @@ class WebSocketConnection(WSListener):
         self._raw: Any = None
         self._write: Any = None
         self._pending: Any = None
+        self._descriptor = NONE
+        self._free = NONE
+        """The descriptor while nothing waits to be written: then rows are written past the transport, which costs more
+        than the system call has to. Unset before the descriptor is closed, whose number the next connection gets."""
         self._out: list[bytes] | None = None
         self._fragments: bytearray | None = None
         self._fragment_count = 0
@@ -150,6 +160,7 @@ class WebSocketConnection(WSListener):
         self._raw = raw
         self._write = raw.write
         self._pending = raw.get_write_buffer_size
+        self._descriptor = raw.get_extra_info("socket").fileno()
         self.closed = False
         self._on_opened(self)
 
@@ -237,20 +248,25 @@ class WebSocketConnection(WSListener):
             return
         if self._out is None:
             self._out = []
+            self._free = NONE
             self._loop.call_soon(self._flush)
         self._out.append(text_frame(as_object(data) if self.objects else data))
 
     def deliver(self, payload: bytes, size: int) -> None:
         """Write framed rows. Close the connection of a client that does not read; it resumes later."""
-        if self.closed:
+        if self._free != NONE:
+            try:
+                written = os.write(self._free, payload)
+            except OSError:  # the transport meets the same error, and waits or disconnects
+                written = 0
+            if written != size:
+                self._free = NONE
+                self._put(memoryview(payload)[written:])
+                self._bound()
             return
-        if self._out is not None:
-            self._flush()
-        waited = self._pending()
-        self._write(payload)
-        self.accepted += size
-        if waited or size > LARGE:
-            self._bound()
+        self._flush()
+        if not self.closed:
+            self._put(payload)
 
     def waiting_bytes(self) -> int:
         return int(self._pending())
@@ -401,12 +417,14 @@ class WebSocketConnection(WSListener):
         out, self._out = self._out, None
         self._put(out[0] if len(out) == 1 else b"".join(out))
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes | memoryview) -> None:
         waited = self._pending()
         self._write(data)
         self.accepted += len(data)
         if waited or len(data) > LARGE:
             self._bound()
+        if not self.closed and self._out is None and not self._pending():
+            self._free = self._descriptor
 
     def _bound(self) -> None:
         """Count what waits; close the connection if it is too much."""
@@ -422,6 +440,7 @@ class WebSocketConnection(WSListener):
         self.closed = True
         held, self._held = self._held, None
         self._out = self._fragments = None
+        self._descriptor = self._free = NONE
         self._turns.leave(self)
         if held is not None and not self._raw.is_closing():
             if any(kind == WSMsgType.CLOSE for kind, *_ in held):
