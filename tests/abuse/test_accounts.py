@@ -12,7 +12,9 @@ from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
 from notifyx_common.contracts.auth import SIGN_UP, NewApiKey
 from notifyx_common.contracts.store.log import KeyedNotification
+from notifyx_common.contracts.store.topics import CHANGE_TOPIC
 from notifyx_common.errors import InvalidRequest
+from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_common.reading import parse_json, parse_model
 from notifyx_gateway.rest.publish_request import read_publish_request
 from notifyx_gateway.rest.requests import PublishBatch
@@ -160,7 +162,11 @@ async def test_strangers_learn_few_email_addresses(postgres: Cluster) -> None:
         # The creators' addresses are for those who manage the topic.
         ada, creators = await stack.person("ada"), [await stack.id_of("ada"), "grace@example.com"]
         await stack.ok("POST", "/topics", ada, json={"name": "t"})
-        await stack.ok("PATCH", "/topics/t", ada, json={"creators": creators})
+        appointed_by = Principal(id="root", role="admin").to_header()
+        headers = {"Authorization": f"Bearer {service_token('gateway', 'store')}", PRINCIPAL_HEADER: appointed_by}
+        url = f"{stack.store_url}{CHANGE_TOPIC.path.format(name='t')}"
+        async with stack.session.patch(url, json={"creators": creators}, headers=headers) as changed:
+            assert changed.status == 200
         for who, expected in ((ada, creators), (eve, creators[:1])):
             assert (await stack.ok("GET", "/topics/t", who))["creators"] == expected
             assert (await stack.ok("GET", "/topics", who))["items"][0]["creators"] == expected

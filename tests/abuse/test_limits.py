@@ -184,9 +184,32 @@ async def test_a_user_has_a_bounded_number_of_topics_and_services_as_many_as_the
         ada, bob = Principal(id="ada"), Principal(id="bob")
         assert [await create(f"t{n}", ada) for n in range(4)] == [(201, "")] * 3 + [(409, "too_many_topics")]
         shared = {"creators": ["ada", "bob"]}
+        await store.ok("PUT", "/topics/t0/subscription", bob, {})
         assert (await store.call("PATCH", "/topics/t0", ada, shared))[0] == 200
         assert [await create(f"b{n}", bob) for n in range(3)] == [(201, "")] * 3, "those of others do not count"
         assert (await store.call("DELETE", "/topics/t1", ada))[0] == 204
         assert await create("again", ada) == (201, "")
         root = Principal(id="root", role="admin")
         assert [await create(f"r{n}", root) for n in range(5)] == [(201, "")] * 5
+
+
+async def test_nobody_is_made_to_manage_what_they_never_chose(store_database: str) -> None:
+    bob = Principal(id="bob", email="bob@example.com", email_verified=True)
+    ada, root = Principal(id="ada"), Principal(id="root", role="admin")
+    async with running_store(store_settings(store_database)) as store:
+        await store.ok("POST", "/topics", ada, {"name": "plot"})
+
+        async def name(who: Principal, *creators: str) -> int:
+            return (await store.call("PATCH", "/topics/plot", who, {"creators": list(creators)}))[0]
+
+        machine = "system:serviceaccount:shop:orders"
+        assert await name(ada, "ada", machine) == 200, "a service has no wish of its own"
+        for named in ("bob", "bob@example.com"):
+            assert await name(ada, "ada", named) == await name(ada, named) == 400
+            await store.ok("PUT", "/topics/plot/subscription", bob, {})
+            assert await name(ada, "ada", named) == 200
+            assert await name(ada, "ada") == 200
+            await store.ok("DELETE", "/topics/plot/subscription", bob)
+            assert await name(ada, "ada", named) == 400, "what has ended is no consent"
+        assert await name(root, "bob") == 200, "an administrator answers for whom they appoint"
+        assert await name(bob, "bob", "bob@example.com") == 200, "everybody may name themselves in another way"

@@ -48,7 +48,9 @@ async def test_topics_that_are_the_users_alone_have_the_fate_that_was_chosen(
 ) -> None:
     await make(store, ADA, "alone", visibility="private", readers=["bob", "ada@example.com"], publishers=["ada", "*"])
     await make(store, ADA, "shared")
+    await store.ok("PUT", "/topics/shared/subscription", BOB, {})
     await store.ok("PATCH", "/topics/shared", ADA, {"creators": ["ada@example.com", "bob"]})
+    await store.call("DELETE", "/topics/shared/subscription", BOB)
     await make(store, BOB, "bobs", publishers=["ADA@example.com", "eve"])
     resource = {"resource": "shop/declared", "uid": "1", "owners": ["ada"], "publishers": ["ada"]}
     await store.ok("PUT", "/topics/declared/resource", system_principal("operator"), resource)

@@ -50,6 +50,8 @@ async def test_a_topics_life(store: StoreClient) -> None:
     assert (await store.ok("GET", "/topics/user:ann", ANN))["can_manage"] is False
     assert await refusal(store, "DELETE", "/topics/user:ann", ANN) == (403, "inbox_is_fixed")
 
+    await store.ok("PATCH", "/topics/news", ANN, {"readers": [*spec["readers"], "bob"]})
+    await store.ok("PUT", "/topics/news/subscription", BOB, {})
     changed = await store.ok("PATCH", "/topics/news", ANN, {"title": "New", "creators": ["ann", "bob"], "paused": True})
     assert (changed["title"], changed["creators"], changed["paused"]) == ("New", ["ann", "bob"], True)
     assert changed["email"] == spec["email"]

@@ -7,7 +7,7 @@ read-only through the API.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from tortoise.transactions import in_transaction
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
 from notifyx_common.database import CONNECTION
-from notifyx_common.errors import Conflict, Forbidden
+from notifyx_common.errors import Conflict, Forbidden, InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_store.base import wakeups
 from notifyx_store.base.errors import (
@@ -32,13 +32,26 @@ from notifyx_store.base.locking import LOCK_EXCLUSIVE, LOCK_SHARED
 from notifyx_store.readers.subscriptions import DELETE_ACK_EXCEPTIONS, END_SUBSCRIPTIONS
 from notifyx_store.topics.leaving import Settlement
 from notifyx_store.topics.models import Topic
-from notifyx_store.topics.permissions import TopicRow, check_manage, email_hash, normalise
+from notifyx_store.topics.permissions import (
+    ANYONE,
+    SERVICE_PREFIX,
+    TopicRow,
+    check_manage,
+    email_hash,
+    grants_of,
+    normalise,
+)
 from notifyx_topics.settings import EmailPolicy, ResourceTopic, Retention
 
 _LOST_READERS = """
 SELECT id FROM subscriptions
 WHERE topic_id = $1 AND ended_at IS NULL AND user_id <> ALL($2::text[]) AND identity <> ALL($3::text[])
 ORDER BY id FOR UPDATE
+"""
+
+_SUBSCRIBING = """
+SELECT user_id, identity FROM subscriptions
+WHERE topic_id = $1 AND lasting AND ended_at IS NULL AND (user_id = ANY($2::text[]) OR identity = ANY($3::text[]))
 """
 
 # The name is free at once, the subscriptions leave the ledger; the purge removes the data later (see purge.py).
@@ -86,7 +99,8 @@ async def create_topic(principal: Principal, spec: NewTopic, clock: Clock, *, mo
 async def change_topic(principal: Principal, name: str, patch: TopicPatch, clock: Clock) -> None:
     """Change the settings that ``patch`` contains.
 
-    Raises :class:`NotFound`, :class:`Forbidden`, or :class:`TopicOwnedByResource`.
+    Raises :class:`NotFound`, :class:`Forbidden`, :class:`TopicOwnedByResource`, or :class:`InvalidRequest` for a new
+    creator who does not subscribe.
     """
     changes: dict[str, Any] = patch.model_dump(exclude_none=True, exclude={"retention", "email"})
     for grants in ("creators", "publishers", "readers"):
@@ -97,6 +111,7 @@ async def change_topic(principal: Principal, name: str, patch: TopicPatch, clock
     async with in_transaction(CONNECTION) as client:
         topic = await _lock_topic(client, name)
         _check_change(principal, topic)
+        await _check_new_creators(client, principal, topic, changes.get("creators", ()))
         await _apply(client, topic, changes, clock.now())
 
 
@@ -218,6 +233,27 @@ def restricted_readers(before: TopicRow, changes: Mapping[str, Any]) -> list[str
     was_open = before.visibility == "public" or "*" in (*before.creators, *before.readers)
     lost = {*before.creators, *before.readers} - set(allowed)
     return allowed if was_open or lost else None
+
+
+async def _check_new_creators(
+    client: BaseDBAsyncClient, principal: Principal, topic: Topic, creators: Iterable[str]
+) -> None:
+    """Check that every person who becomes a creator subscribes. Nobody is made to manage what they never chose.
+
+    An administrator may appoint anybody; a service is no person.
+    """
+    own = {*topic.creators, *grants_of(principal)}
+    added = [
+        entry for entry in creators if entry not in own and entry != ANYONE and not entry.startswith(SERVICE_PREFIX)
+    ]
+    if principal.is_admin or not added:
+        return
+    _, found = await client.execute_query(_SUBSCRIBING, [topic.id, added, [email_hash(entry) for entry in added]])
+    subscribing = {name for row in found for name in (row["user_id"], row["identity"])}
+    for entry in added:
+        if entry not in subscribing and email_hash(entry) not in subscribing:
+            reason = f"'{entry}' does not subscribe to this topic. Who subscribes can be made a creator; ask them to."
+            raise InvalidRequest.of_field("creators", reason)
 
 
 async def _apply(client: BaseDBAsyncClient, topic: Topic, changes: Mapping[str, Any], now: datetime) -> None:

@@ -20,6 +20,8 @@ from notifyx_store.base.errors import topic_not_found
 from notifyx_topics.names import INBOX_PREFIX
 
 ANYONE = "*"
+SERVICE_PREFIX = "system:"
+"""Begins the ids of ServiceAccounts and parts of the platform."""
 
 
 @dataclass(frozen=True, slots=True)
