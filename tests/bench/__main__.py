@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.cases import CASES
+from bench.cases import CASES, QUICK, stored
 from bench.errors import CannotMeasure
+from bench.report import write
 from bench.rounds import estimate, run, say
 from bench.table import processor_time, table
 
@@ -19,15 +20,22 @@ def main() -> int:
     parser.add_argument("--case", action="append", choices=CASES, help="only this case; may be repeated")
     parser.add_argument("--no-peers", action="store_true", help="measure nothing but the platform")
     parser.add_argument("--before", type=Path, help="also measure the platform of this other checkout, in turns")
+    parser.add_argument("--quick", action="store_true", help="one round of the cases that take little time")
+    parser.add_argument("--stored", type=int, help="publishes in a row of grow-stored, up to 10,000,000")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its picture")
     arguments = parser.parse_args()
-    cases = [CASES[name] for name in arguments.case or CASES]
-    seconds = estimate(cases, arguments.rounds, arguments.before is not None)
-    say(f"{len(cases)} cases, {arguments.rounds} rounds: about {seconds / 60:.0f} minutes")
+    names = arguments.case or (QUICK if arguments.quick else CASES)
+    rounds = 1 if arguments.quick else arguments.rounds
+    cases = [stored(arguments.stored) if arguments.stored and name == "grow-stored" else CASES[name] for name in names]
+    seconds = estimate(cases, rounds, arguments.before is not None)
+    say(f"{len(cases)} cases, {rounds} rounds: about {seconds / 60:.0f} minutes")
     try:
-        results = run(cases, arguments.rounds, arguments.before, with_peers=not arguments.no_peers)
+        results = run(cases, rounds, arguments.before, with_peers=not arguments.no_peers)
     except CannotMeasure as error:
         print(error, file=sys.stderr)
         return 1
+    if arguments.write:
+        write(cases, results)
     print(table(cases, results.rounds), "", processor_time(cases, results.rounds), sep="\n")
     for failed in results.failed():
         print(f"not measured: {failed}")

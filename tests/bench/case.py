@@ -61,6 +61,8 @@ class Case:
     """How long one run takes, about."""
     cores: Cores = ALL_CORES
     peers: tuple[PeerName, ...] = ()
+    short: str = ""
+    """A title for pictures."""
     beside: tuple[tuple[str, Work], ...] = ()
     """Other work on this platform that the case is compared with, by name."""
 

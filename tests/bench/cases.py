@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.case import ONE_CORE, Case
 from bench.figures import Figure
 from bench.kinds.connections import Connections, Resume
+from bench.kinds.growth import MoreConnections, MoreNodes, MoreStored, MoreTopics, MoreUnread
 from bench.kinds.rest import RestLoad
 from bench.kinds.sockets import SocketLoad
 from bench.kinds.start import Command, Rest
@@ -19,20 +20,20 @@ PUBLISH = (
     Case(
         "publish", "10 publishers, 100 topics, pipelined; servers on one core",
         SocketLoad("publish", 10, messages=4000, topics=100, window=500),
-        (Figure("per_second", "publishes a second", "higher", target=25_000), P50, P99),
-        seconds=8, cores=ONE_CORE, peers=("JetStream",),
+        (Figure("per_second", "publishes a second", "higher", target=25_000, drawn=True), P50, P99),
+        seconds=8, short="10 publishers", cores=ONE_CORE, peers=("JetStream",),
     ),
     Case(
         "one-socket", "one socket pipelines 20,000 publishes on 100 topics; servers on one core",
         SocketLoad("publish", 1, messages=20_000, topics=100, window=20_000, users=1),
-        (Figure("per_second", "publishes a second", "higher", target=15_000), P50, P99),
-        seconds=8, cores=ONE_CORE, peers=("Centrifugo", "JetStream"),
+        (Figure("per_second", "publishes a second", "higher", target=15_000, drawn=True), P50, P99),
+        seconds=8, short="one socket", cores=ONE_CORE, peers=("Centrifugo", "JetStream"),
     ),
     Case(
         "socket-rest", "socket publish at rest, one client",
         SocketLoad("publish", 1, messages=300, pause=5, users=1),
-        (Figure("p50_ms", "p50, ms", "lower", 2, target=1.2), Figure("p99_ms", "p99, ms", "lower", 2)),
-        seconds=5, peers=("JetStream",),
+        (Figure("p50_ms", "p50, ms", "lower", 2, target=1.2, drawn=True), Figure("p99_ms", "p99, ms", "lower", 2)),
+        seconds=5, short="publish at rest", peers=("JetStream",),
     ),
 )  # fmt: skip
 
@@ -41,11 +42,11 @@ REST = (
         "rest-publish", "REST publish, keep-alive, 20 clients",
         RestLoad("publish", 10_000),
         (
-            Figure("per_second", "publishes a second", "higher", target=5000),
+            Figure("per_second", "publishes a second", "higher", target=5000, drawn=True),
             Figure("per_second", "share of the rate of an empty route", "higher", target=0.8, of="empty route"),
             P50, P99,
         ),
-        seconds=10, peers=("Centrifugo",), beside=(("empty route", RestLoad("empty route", 10_000)),),
+        seconds=10, short="REST", peers=("Centrifugo",), beside=(("empty route", RestLoad("empty route", 10_000)),),
     ),
     Case(
         "rest-batch", "REST batch of 100, 20 clients",
@@ -77,18 +78,18 @@ DELIVERY = (
     Case(
         "flood", "one publisher sends 200 messages at once to 1,000 clients",
         SocketLoad("flood", 1000, messages=200),
-        (Figure("per_second", "deliveries a second", "higher"), Figure("p99_ms", "p99, ms", "lower")),
-        seconds=4, cores=ONE_CORE, peers=("C", "nats", "Centrifugo", "ws", "socket.io"),
+        (Figure("per_second", "deliveries a second", "higher", drawn=True), Figure("p99_ms", "p99, ms", "lower")),
+        seconds=4, short="flood", cores=ONE_CORE, peers=("C", "nats", "Centrifugo", "ws", "socket.io"),
     ),
     Case(
         "steady", "20 messages a second to 1,000 clients",
         SocketLoad("steady", 1000, rate=20, seconds=6),
         (
-            P50, P99, Figure("cpu.front", "processor time of the gateway a delivery, us", "lower", 2),
+            P50, P99, Figure("cpu.front", "processor time of the gateway a delivery, us", "lower", 2, drawn=True),
             Figure("cpu.front", "the same, to that of C", "lower", 2, target=1.4, of="C"),
             Figure("cpu_ms_publish", "processor time of all servers a publish, ms", "lower", 2),
         ),
-        seconds=9, cores=ONE_CORE, peers=("C", "nats", "Centrifugo", "ws", "socket.io"),
+        seconds=9, short="steady", cores=ONE_CORE, peers=("C", "nats", "Centrifugo", "ws", "socket.io"),
     ),
 )  # fmt: skip
 
@@ -97,11 +98,11 @@ CONNECTIONS = (
         "connections", "4,000 clients connect and join, 64 at a time",
         Connections(4000),
         (
-            Figure("per_second", "joins a second", "higher", target=8000),
-            Figure("kb_each", "memory of an idle, joined connection, kB", "lower", 1, target=9),
+            Figure("per_second", "joins a second", "higher", target=8000, drawn=True),
+            Figure("kb_each", "memory of an idle, joined connection, kB", "lower", 1, target=9, drawn=True),
             Figure("cpu.servers", "processor time of all servers a join, us", "lower"),
         ),
-        seconds=8, cores=ONE_CORE, peers=("C", "nats", "Centrifugo", "ws", "socket.io"),
+        seconds=8, short="connections", cores=ONE_CORE, peers=("C", "nats", "Centrifugo", "ws", "socket.io"),
     ),
     Case(
         "resume", "10,000 clients lose their gateway and resume",
@@ -145,4 +146,66 @@ START = (
     ),
 )  # fmt: skip
 
-CASES = {case.name: case for case in (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START)}
+
+def stored(total: int) -> Case:
+    """Return the case of ``total`` publishes in a row."""
+    return Case(
+        "grow-stored", f"{total:,} publishes in a row, and pages of what is stored then",
+        MoreStored(total),
+        (
+            Figure("per_second", "publishes a second", "higher"),
+            Figure("growth", "rate of the last quarter, to the first", "higher", 2, target=0.9),
+            Figure("cpu_growth", "processor time of a publish in the last quarter, to the first", "lower", 2, target=1.1),
+            Figure("page_ms", f"p50 of a page of a log of {total // 10:,}, ms", "lower", 1),
+            Figure("page_growth", "the same, to a log of 100", "lower", 2, target=1.2),
+        ),
+        seconds=10 + total / 8000,
+    )  # fmt: skip
+
+
+FLAT = Figure("growth", "ratio", "higher", 2, target=0.8)
+
+GROWTH = (
+    Case(
+        "grow-connections", "a delivery to 10,000 connections, beside 100",
+        MoreConnections(),
+        (
+            Figure("large", "processor time of the gateway a delivery to 10,000, us", "lower", 2),
+            Figure("growth", "ratio", "lower", 2, target=1.2),
+        ),
+        seconds=30,
+    ),
+    Case(
+        "grow-topics", "batches of publishes to 10,000 topics, beside one",
+        MoreTopics(),
+        (Figure("large", "items a second to 10,000", "higher"), FLAT),
+        seconds=35,
+    ),
+    stored(200_000),
+    Case(
+        "grow-unread", "inbox pages of a user with 100,000 unread, beside 100",
+        MoreUnread(),
+        (Figure("large", "pages a second with 100,000", "higher"), FLAT),
+        seconds=25,
+    ),
+    Case(
+        "grow-gateways", "10 publishers to 4 gateways, beside one, on the same cores",
+        MoreNodes("gateway", 4, SocketLoad("publish", 10, messages=2000, topics=100)),
+        (Figure("large", "publishes a second with 4", "higher"), FLAT),
+        seconds=25,
+    ),
+    Case(
+        "grow-stores", "10 publishers with 3 stores, beside one, on the same cores",
+        MoreNodes("store", 3, SocketLoad("publish", 10, messages=2000, topics=100)),
+        (Figure("large", "publishes a second with 3", "higher"), FLAT),
+        seconds=25,
+    ),
+)  # fmt: skip
+
+CASES = {case.name: case for case in (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START, *GROWTH)}
+
+QUICK = (
+    "publish", "one-socket", "socket-rest", "rest-publish", "rest-batch", "rest-rest", "history", "inbox", "steady",
+    "connections", "help",
+)  # fmt: skip
+"""What ``--quick`` measures."""

@@ -22,6 +22,7 @@ class Figure:
     """One figure of a case.
 
     ``target``: what the platform should reach; as a multiple of the figure of the peer ``of`` where that is named.
+    ``drawn``: it is in the picture.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Figure:
     digits: int = 0
     target: float | None = None
     of: str = ""
+    drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import psutil
 
-CORES = tuple(sorted(os.sched_getaffinity(0)))
+CORES = tuple(sorted(os.sched_getaffinity(0))) if sys.platform == "linux" else tuple(range(os.cpu_count() or 1))
 SERVERS, CLIENT = CORES[:1], CORES[-1:]
 """Where servers run, and where the load client does, in a case of one core."""
 

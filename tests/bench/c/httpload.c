@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <strings.h>
 
-enum { BUFFER = 1 << 18, MAX_FILES = 64 };
+enum { BUFFER = 1 << 18, MAX_FILES = 128 };
 
 typedef struct {
     int fd, connected, waiting, chunked;

@@ -30,6 +30,11 @@ def request(method: str, path: str, port: int, *, token: str = "", body: object 
     return "\r\n".join([*headers, "", ""]).encode() + content
 
 
+def page_request(topic: str, port: int, token: str) -> bytes:
+    """Return a request for the newest notifications of a topic."""
+    return request("GET", f"/api/v1/topics/{topic}/notifications?limit=20", port, token=token)
+
+
 def send(
     tools: Tools, requests: Sequence[bytes], options: Mapping[str, str], processes: Mapping[str, int], cores: Cores
 ) -> Readings:
@@ -92,7 +97,7 @@ class RestLoad:
         if self.what == "publish":
             return request("POST", f"/api/v1/topics/{topic}/notifications", port, token=token, body={"body": BODY})
         if self.what == "history":
-            return request("GET", f"/api/v1/topics/{topic}/notifications?limit=20", port, token=token)
+            return page_request(topic, port, token)
         if self.what == "inbox":
             return request("GET", "/api/v1/inbox?limit=20", port, token=token)
         return request("GET", "/healthz", port)
