@@ -155,7 +155,7 @@ def stored(total: int) -> Case:
         (
             Figure("per_second", "publishes a second", "higher"),
             Figure("growth", "rate of the last quarter, to the first", "higher", 2, target=0.9),
-            Figure("cpu_growth", "processor time of a publish in the last quarter, to the first", "lower", 2, target=1.1),
+            Figure("cpu_growth", "processor time a publish, the last quarter to the first", "lower", 2, target=1.1),
             Figure("page_ms", f"p50 of a page of a log of {total // 10:,}, ms", "lower", 1),
             Figure("page_growth", "the same, to a log of 100", "lower", 2, target=1.2),
         ),
