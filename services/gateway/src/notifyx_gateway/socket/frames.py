@@ -24,6 +24,9 @@ Ref: TypeAlias = str | int | float | None
 MAX_FIELD = 255
 """Maximum size of a ref, topic or event in UTF-8 bytes: a binary frame cannot carry more."""
 
+_SURELY_SHORT = MAX_FIELD // 4
+"""Characters of a field that need not be counted in bytes: none has more than four."""
+
 INVALID_DATA = 1007
 POLICY_VIOLATION = 1008
 
@@ -175,11 +178,11 @@ def _message(join_ref: Any, ref: Any, topic: Any, event: Any, payload: Any, *, s
 
 def _is_ref(value: Any) -> bool:
     if isinstance(value, str):
-        return len(value.encode()) <= MAX_FIELD
+        return len(value) <= _SURELY_SHORT or len(value.encode()) <= MAX_FIELD
     if isinstance(value, int):
         return not isinstance(value, bool) and -(2**63) <= value < 2**63
     return value is None or isinstance(value, float)
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value.encode()) <= MAX_FIELD
+    return isinstance(value, str) and (0 < len(value) <= _SURELY_SHORT or 0 < len(value.encode()) <= MAX_FIELD)
