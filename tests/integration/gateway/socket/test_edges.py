@@ -63,6 +63,9 @@ async def gateway(memory: MemoryStore) -> AsyncIterator[Gateway]:
         ("/socket/other?vsn=2.0.0&token=user.ann", {}, 404, "/socket/websocket"),
         ("/socket/%2e%2e/websocket?vsn=2.0.0&token=user.ann", {}, 404, ""),
         ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Sec-WebSocket-Version": "8"}, 400, "13"),
+        ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Sec-WebSocket-Key": "c2hvcnQ="}, 400, "16 bytes"),
+        ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Connection": "keep-alive"}, 400, "Upgrade"),
+        ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Upgrade": "h2c"}, 400, "websocket"),
         ("/socket/websocket?vsn=2.0.0", {"Sec-WebSocket-Protocol": "phoenix, base64url.bearer.phx.%%%"}, 403, "needs"),
     ],
 )
@@ -85,6 +88,7 @@ async def test_while_no_signing_key_is_known_upgrades_are_to_be_tried_again(gate
         ("/socket/websocket?vsn=2.0.0", {"Sec-WebSocket-Protocol": offered("user.ann")}, "phoenix"),
         ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Origin": "https://app.example.org"}, None),
         ("/socket/websocket?params%5Btoken%5D=user.ann&vsn=2.0.0", {}, None),
+        ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Connection": "keep-alive, Upgrade"}, None),
         ("/socket/websocket?vsn=2.0.0&token=user.ann", {"Sec-WebSocket-Protocol": "phoenix"}, "phoenix"),
         ("/socket/websocket?vsn=2.0.0&token=bad", {"Sec-WebSocket-Protocol": offered("user.ann")}, "phoenix"),
     ],

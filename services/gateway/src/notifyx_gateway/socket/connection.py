@@ -1,10 +1,10 @@
-"""One WebSocket connection: decodes picows frames, passes the messages on, and writes bytes, all within bounds.
+"""One WebSocket connection: takes frames, passes the messages on, and writes bytes, all within bounds.
 
 No input may raise into the event loop: invalid input closes this connection only, with a code after which the client
 reconnects (the server never chooses 1000).
 
 Nobody is rejected for sending much. While a cause in :data:`CAUSES` holds, the connection is not read, so TCP stops the
-sender; what was read already is held, in order. The bound of what is held is what picows gets to read at once.
+sender; what was read already is held, in order. The bound of what is held is what is read at once.
 
 Every close has a deadline, after which the transport is aborted: it ends in :meth:`WebSocketConnection.gone`, whatever
 the client does.
@@ -16,8 +16,6 @@ import asyncio
 import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
-
-from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from notifyx_common.logs import get_logger
 from notifyx_gateway.socket.admission import Admission
@@ -34,6 +32,17 @@ from notifyx_gateway.socket.frames import (
     pong_frame,
     text_frame,
 )
+from notifyx_gateway.socket.parser import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PROTOCOL_ERROR,
+    TEXT,
+    TOO_BIG,
+    Frame,
+    check_close,
+)
 from notifyx_gateway.socket.user_channel import make_handler
 
 if TYPE_CHECKING:
@@ -41,8 +50,6 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-PROTOCOL_ERROR = 1002
-TOO_BIG = 1009
 TRY_AGAIN_LATER = 1013
 
 HIGH_WATER = 256 << 10
@@ -57,7 +64,7 @@ TURN = 16
 """Messages of one turn."""
 
 MAX_LATE = 1000
-"""Frames that are read after a close frame was sent, while its answer is awaited."""
+"""Frames, or reads, after a close frame was sent, while its answer is awaited."""
 
 MAX_FRAGMENTS = 1024
 
@@ -68,12 +75,9 @@ CAUSES = {OVER_BUDGET: "budget", TOO_BUSY: "in_flight", NOT_WRITTEN: "unwritten"
 NONE = -1
 """In the place of a descriptor."""
 
-Frame = tuple[WSMsgType, bool, bool, bytes]
-"""A frame's type, whether it is final, whether it has reserved bits, and its payload."""
 
-
-class WebSocketConnection(WSListener):
-    """The picows listener of one connection, and the transport of its client."""
+class WebSocketConnection:
+    """One connection, and the transport of its client."""
 
     __slots__ = (
         "_causes",
@@ -137,7 +141,7 @@ class WebSocketConnection(WSListener):
         self._out: list[bytes] | None = None
         self._fragments: bytearray | None = None
         self._fragment_count = 0
-        self._kind = WSMsgType.TEXT
+        self._kind = TEXT
         self._held: deque[Frame] | None = None
         self._causes = 0
         self._late = 0
@@ -151,11 +155,10 @@ class WebSocketConnection(WSListener):
         """Whether the client speaks serializer 1.0.0; set before the connection is answered."""
         self.client = ConnectedClient(self, context, make_handler, verified=admission.verified, key=admission.key)
 
-    # What picows calls
+    # What the reader calls
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        seen_by_picows: Any = transport.underlying_transport
-        raw = seen_by_picows.transport
+    def opened(self, raw: Any) -> None:
+        """The upgrade request was accepted over the transport ``raw``."""
         raw.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
         self._raw = raw
         self._write = raw.write
@@ -164,18 +167,18 @@ class WebSocketConnection(WSListener):
         self.closed = False
         self._on_opened(self)
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        payload = frame.get_payload_as_bytes()
-        received = (frame.msg_type, frame.fin, frame.rsv1 or frame.rsv2 or frame.rsv3, payload)
+    def receive(self, frame: Frame) -> None:
+        """Handle a frame, or hold it."""
         if self._held is not None:
-            self._held.append(received)
+            self._held.append(frame)
             return
-        self._receive(received)
+        self._receive(frame)
         if (self._causes or self._turns.over()) and not self.closed:
             self._hold()
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._finish("client")
+    def fail(self, error: BadFrame) -> None:
+        """What follows on the connection is no frame."""
+        self.close(error.code, str(error))
 
     def pause_writing(self) -> None:
         """Above the high-water mark."""
@@ -210,9 +213,6 @@ class WebSocketConnection(WSListener):
     def check(self, now: float) -> None:
         """Disconnect a client that reads nothing of what waits for it; called now and then, at loop time ``now``."""
         if self.closed:
-            return
-        if self._raw.is_closing():  # by picows, after a frame that is none
-            self._finish("1002")
             return
         pending = self._pending()
         self._note(self, pending)
@@ -319,7 +319,7 @@ class WebSocketConnection(WSListener):
         return True
 
     def _hold(self) -> None:
-        """Stop reading; hold the frames that picows has read already."""
+        """Stop reading; hold the frames that were read already."""
         self._held = deque()
         if not self._raw.is_closing():
             self._raw.pause_reading()
@@ -341,12 +341,12 @@ class WebSocketConnection(WSListener):
 
     def _receive(self, frame: Frame) -> None:
         if self.closed:
-            self._receive_late(frame[0])
+            self.receive_late(frame)
             return
         self.last_frame_at = self._loop.time()
         try:
             self._handle(frame)
-            wait = self.client.budget.spend(len(frame[3]))
+            wait = self.client.budget.spend(len(frame.payload))
             if wait:
                 self.pause_for(wait)
         except BadFrame as error:
@@ -355,33 +355,34 @@ class WebSocketConnection(WSListener):
             log.error("connection_failed", exc_info=error)
             self.close(INTERNAL_ERROR, "internal error")
 
-    def _receive_late(self, kind: WSMsgType) -> None:
+    def receive_late(self, frame: Frame | None) -> None:
         """Wait for the answer to the close frame, but not through whatever else the client has to send."""
         self._late += 1
-        if kind == WSMsgType.CLOSE:
+        if frame is not None and frame.opcode == CLOSE:
             self._raw.close()
         elif self._late == MAX_LATE and not self._raw.is_closing():
             self._raw.pause_reading()
 
     def _handle(self, frame: Frame) -> None:
-        kind, final, reserved, data = frame
+        opcode, final, reserved, data = frame
         if reserved:
             raise BadFrame("no extension was agreed on", PROTOCOL_ERROR)
-        if kind in (WSMsgType.TEXT, WSMsgType.BINARY):
+        if opcode in (TEXT, BINARY):
             if self._fragments is not None:
                 raise BadFrame("a message began inside another", PROTOCOL_ERROR)
             if final:
-                self._message(kind, data)
+                self._message(opcode, data)
             else:
-                self._kind = kind
+                self._kind = opcode
                 self._fragments = bytearray(data)
                 self._fragment_count = 1
-        elif kind == WSMsgType.CONTINUATION:
+        elif opcode == CONTINUATION:
             self._append_fragment(data, final)
-        elif kind == WSMsgType.PING:
+        elif opcode == PING:
             self._put(pong_frame(data))
             self.client.spend_control()
-        elif kind == WSMsgType.CLOSE:
+        elif opcode == CLOSE:
+            check_close(data)
             self._reply_close(data[:2])
 
     def _append_fragment(self, data: bytes, final: bool) -> None:
@@ -395,11 +396,11 @@ class WebSocketConnection(WSListener):
             message, self._fragments = bytes(self._fragments), None
             self._message(self._kind, message)
 
-    def _message(self, kind: WSMsgType, data: bytes) -> None:
+    def _message(self, opcode: int, data: bytes) -> None:
         if self.objects:
             self.client.message(decode_object(data))
         else:
-            self.client.message(decode_text(data) if kind == WSMsgType.TEXT else decode_binary(data))
+            self.client.message(decode_text(data) if opcode == TEXT else decode_binary(data))
 
     def _reply_close(self, code: bytes) -> None:
         self._flush()
@@ -443,7 +444,7 @@ class WebSocketConnection(WSListener):
         self._descriptor = self._free = NONE
         self._turns.leave(self)
         if held is not None and not self._raw.is_closing():
-            if any(kind == WSMsgType.CLOSE for kind, *_ in held):
+            if any(frame.opcode == CLOSE for frame in held):
                 self._raw.close()
             else:
                 self._raw.resume_reading()  # the answer to the close frame

@@ -2,7 +2,7 @@
 
 Until then the connection is a guest of the :class:`~notifyx_gateway.socket.places.WaitingRoom`, with a deadline, and
 costs little more than its descriptor: one request is read and nothing after it. With its credential verified, the
-connection is handed over to picows, which reads a bounded amount at a time.
+connection is handed over to a :class:`~notifyx_gateway.socket.reader.Reader`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from notifyx_common.metrics import Metrics
 from notifyx_gateway.socket.admission import Admission, Admissions
 from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.socket.places import WaitingRoom
-from notifyx_gateway.socket.reader import Reader
+from notifyx_gateway.socket.reader import Reader, read_buffer
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.socket.upgrade import Rejection, Upgrade, asks_for_long_poll, check_upgrade
+from notifyx_gateway.socket.upgrade import Rejection, Upgrade, accept_key, asks_for_long_poll, check_upgrade
 
 log = get_logger(__name__)
 
 MAX_HEAD = 16 << 10
-"""Maximum size of an upgrade request in bytes; picows has the same."""
+"""Maximum size of an upgrade request in bytes."""
 
 KNOWN_ADDRESSES = 4096
 """Maximum number of addresses that are not parsed again, each with a short ``X-Forwarded-For`` or none."""
@@ -61,6 +61,7 @@ class Reception:
         self.tasks = tasks
         self.accept = accept
         self.adopt = adopt
+        self.read_buffer = read_buffer()
         self.draining = False
         self.guests: WaitingRoom[Entrance] = WaitingRoom(
             total=settings.max_unproved, per_address=settings.max_unproved_per_address
@@ -95,13 +96,13 @@ class Reception:
 class Entrance(asyncio.Protocol):
     """A connection whose client is not admitted yet."""
 
-    __slots__ = ("_deadline", "_head", "_loop", "_peer", "_proof", "_reception", "_transport")
+    __slots__ = ("_accept", "_deadline", "_head", "_loop", "_peer", "_proof", "_reception", "_transport")
 
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
         self._loop = asyncio.get_running_loop()
+        self._accept = self._peer = ""
         self._head = b""
-        self._peer = ""
         self._proof: asyncio.Task[None] | None = None
         self._transport: Any = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -174,6 +175,11 @@ class Entrance(asyncio.Protocol):
         if isinstance(verdict, Rejection):
             self._reject(verdict)
             return
+        accept = accept_key(request.headers)
+        if isinstance(accept, Rejection):
+            self._reject(accept)
+            return
+        self._accept = accept
         address = reception.address(self._peer, ",".join(request.headers.getall("X-Forwarded-For", ())))
         decision = reception.admissions.decide(verdict.token, address)
         if decision is None:
@@ -211,7 +217,6 @@ class Entrance(asyncio.Protocol):
     def _admit(self, upgrade: Upgrade, admission: Admission) -> None:
         connection = self._reception.accept(admission)
         connection.objects = upgrade.objects
-        reader = Reader(self._reception.settings, upgrade.subprotocol, connection)
+        reader = Reader(self._reception.read_buffer, self._reception.settings.max_frame, connection)
         self._transport.set_protocol(reader)
-        reader.start(self._transport, self._head)
-        self._head = b""
+        reader.start(self._transport, self._accept, upgrade.subprotocol)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +19,9 @@ _USUAL_TARGET = f"{PATH}?vsn={VERSION}"
 """What clients ask for that send their token in a header."""
 
 _BEARER = "base64url.bearer.phx."
+
+_ACCEPT_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""RFC 6455, section 4.2.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,22 @@ def check_upgrade(
     offered = [name.strip() for value in protocols for name in value.split(",")]
     token = bearer(offered) or query.get("token") or query.get("params[token]")
     return Upgrade(token or "", "phoenix" if "phoenix" in offered else None, speaks_objects(query.get("vsn")))
+
+
+def accept_key(headers: Mapping[str, str]) -> str | Rejection:
+    """Return the Sec-WebSocket-Accept for a request with ``headers`` (RFC 6455, section 4.2)."""
+    if headers.get("Upgrade", "").lower() != "websocket":
+        return Rejection(400, "The socket is reached by an upgrade to websocket.")
+    if "upgrade" not in (name.strip() for name in headers.get("Connection", "").lower().split(",")):
+        return Rejection(400, "The Connection header of an upgrade request is Upgrade.")
+    key = headers.get("Sec-WebSocket-Key", "")
+    try:
+        valid = len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        valid = False
+    if not valid:
+        return Rejection(400, "The Sec-WebSocket-Key is 16 bytes in base64.")
+    return base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT_SALT, usedforsecurity=False).digest()).decode()
 
 
 def asks_for_long_poll(head: bytes) -> bool:
