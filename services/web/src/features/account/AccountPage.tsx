@@ -1,12 +1,12 @@
-import { Alert, Badge, Button, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
+import { Badge, Button, SegmentedControl, Switch, useMantineColorScheme } from "@mantine/core";
 import { IconMail } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { Link } from "wouter";
 import { data } from "@/api/client";
-import { sentence } from "@/api/errors";
 import { KeyList } from "@/components/KeyList";
 import { notify, notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
+import { Problem } from "@/components/Problem";
 import { useChanged } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { EmailTrouble } from "@/features/account/EmailTrouble";
@@ -85,7 +85,7 @@ function Profile() {
               ? "Email is sent to verified addresses only: open the link in the mail you got and enter your password, or have another mail sent."
               : "This deployment does not send email at present."}
           </p>
-          {verify.error !== null && <Alert color="red">{sentence(verify.error)}</Alert>}
+          <Problem error={verify.error} />
           {config.email !== false && (
             <div>
               <Button

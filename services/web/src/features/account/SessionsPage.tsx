@@ -3,7 +3,7 @@ import { useDisclosure } from "@mantine/hooks";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { data } from "@/api/client";
 import type { Session } from "@/api/types";
-import { notify } from "@/components/notify";
+import { notify, notifyError } from "@/components/notify";
 import { Problem } from "@/components/Problem";
 import { useNow } from "@/components/useNow";
 import { useChanged } from "@/context/queries";
@@ -81,6 +81,7 @@ function Row({ session }: { session: Session }) {
   const now = useNow();
   const end = useMutation({
     mutationFn: () => api.DELETE("/api/v1/me/sessions/{session_id}", { params: { path: { session_id: session.id } } }),
+    onError: notifyError,
     // Another window may have ended it already.
     onSettled: () => changed("sessions"),
   });

@@ -6,6 +6,7 @@ import { Link } from "wouter";
 import type { Thread } from "@/api/types";
 import { Fallible } from "@/components/Fallible";
 import { Loading } from "@/components/Loading";
+import { More } from "@/components/More";
 import { notifyError } from "@/components/notify";
 import { PageHeader } from "@/components/PageHeader";
 import { offlinePart } from "@/components/parts";
@@ -105,11 +106,7 @@ function Threads() {
           <Row key={thread.user} thread={thread} now={now} />
         ))}
       </ul>
-      {threads.hasNextPage && (
-        <Button variant="default" m="md" loading={threads.isFetchingNextPage} onClick={() => threads.fetchNextPage()}>
-          Show more
-        </Button>
-      )}
+      <More pages={threads} m="md" />
     </div>
   );
 }

@@ -3,6 +3,7 @@ import { IconChecks, IconMessage } from "@tabler/icons-react";
 import { useCallback, useLayoutEffect, useRef } from "react";
 import { Link } from "wouter";
 import { Loading } from "@/components/Loading";
+import { More } from "@/components/More";
 import { PageHeader } from "@/components/PageHeader";
 import { useNow } from "@/components/useNow";
 import { problemOf } from "@/context/queries";
@@ -70,17 +71,9 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
       <div className={classes.scroller} ref={scroller}>
         <div className={classes.content}>
           {query.isPending && <Loading label="Loading messages" problem={problemOf(query)} />}
-          {query.hasNextPage && (
-            <Button
-              variant="default"
-              size="xs"
-              m="auto"
-              loading={query.isFetchingNextPage}
-              onClick={() => query.fetchNextPage()}
-            >
-              Show older
-            </Button>
-          )}
+          <More pages={query} size="xs" m="auto">
+            Show older
+          </More>
           {query.isSuccess && items.length + unsent.waiting.length === 0 && (
             <EmptyState
               m="auto"

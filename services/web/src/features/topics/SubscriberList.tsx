@@ -1,8 +1,7 @@
-import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { data } from "@/api/client";
-import { sentence } from "@/api/errors";
 import { Loading } from "@/components/Loading";
+import { More } from "@/components/More";
 import { problemOf } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
 import { EMAIL_MODES } from "./emailModes";
@@ -28,7 +27,6 @@ export default function SubscriberList({ name }: { name: string }) {
     <section className={classes.section}>
       <h2>Subscribers</h2>
       {subscribers.isPending && <Loading label="Loading subscribers" problem={problemOf(subscribers)} />}
-      {subscribers.error !== null && <p className={classes.hint}>{sentence(subscribers.error)}</p>}
       {subscribers.isSuccess && people.length === 0 && <p className={classes.hint}>Nobody is subscribed.</p>}
       <ul className={classes.people}>
         {people.map((one) => (
@@ -40,13 +38,7 @@ export default function SubscriberList({ name }: { name: string }) {
           </li>
         ))}
       </ul>
-      {subscribers.hasNextPage && (
-        <div>
-          <Button size="xs" variant="default" onClick={() => subscribers.fetchNextPage()}>
-            Show more
-          </Button>
-        </div>
-      )}
+      <More pages={subscribers} size="xs" />
     </section>
   );
 }

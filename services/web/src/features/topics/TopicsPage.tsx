@@ -7,6 +7,7 @@ import { Link } from "wouter";
 import { data } from "@/api/client";
 import type { Topic } from "@/api/types";
 import { Loading } from "@/components/Loading";
+import { More } from "@/components/More";
 import { PageHeader } from "@/components/PageHeader";
 import { offlinePart } from "@/components/parts";
 import { problemOf } from "@/context/queries";
@@ -55,11 +56,7 @@ export default function TopicsPage() {
             <TopicRow key={topic.id} topic={topic} />
           ))}
         </ul>
-        {topics.hasNextPage && (
-          <Button variant="default" m="md" loading={topics.isFetchingNextPage} onClick={() => topics.fetchNextPage()}>
-            Show more
-          </Button>
-        )}
+        <More pages={topics} m="md" />
       </div>
       {creating && (
         <Suspense>
