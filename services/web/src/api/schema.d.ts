@@ -2085,7 +2085,8 @@ export interface components {
         /**
          * SignedUp
          * @description A new account. ``mail``: the mail that verifies the address is on its way; was not sent because too many were
-         *     asked for, as ``mail_detail`` says (ask for it later with ``POST /me/verification``); or there is no email here.
+         *     asked for, as ``mail_detail`` says (ask for it later with ``POST /me/verification``); there is no email here; or that
+         *     is not known at the moment, which ``mail_detail`` says, too.
          */
         SignedUp: {
             /** Id */
@@ -2098,7 +2099,7 @@ export interface components {
              * Mail
              * @enum {string}
              */
-            mail: "on_its_way" | "limited" | "off";
+            mail: "on_its_way" | "limited" | "off" | "unknown";
             /** Mail Detail */
             mail_detail: string;
         };

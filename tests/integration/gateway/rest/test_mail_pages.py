@@ -207,12 +207,23 @@ async def test_broken_links_are_pages_not_problems(stack: Stack) -> None:
 
 
 async def test_without_a_mailer_the_platform_works_and_says_that_email_is_off(postgres: Cluster) -> None:
+    bob = {"email": "bob@example.com", "password": PASSWORD}
     async with running_stack(postgres, mailer=None) as stack:
         ada = await stack.person("ada")
         assert (await stack.call("POST", "/me/verification", ada)).code == "email_off"
+        made = await stack.ok("POST", "/users", json=bob)
+        assert made["mail"] == "unknown", "no mailer has said yet that there is no email"
+        assert "not known" in made["mail_detail"]
     async with running_stack(postgres, mailer={}) as stack:
         ada = await stack.person("ada")
         assert (await stack.call("POST", "/me/verification", ada)).code == "email_off"
+
+        async def told() -> bool:
+            return (await stack.ok("GET", "/config"))["email"] is False
+
+        await until(told, "the gateway knows that its mailer sends nothing")
+        made = await stack.ok("POST", "/users", json=bob)
+        assert (made["mail"], made["mail_detail"]) == ("off", "")
 
 
 async def test_the_documents_are_there_and_need_nothing_from_elsewhere(stack: Stack) -> None:

@@ -40,15 +40,21 @@ _LATER = (
     "Have it sent from your account page in a while."
 )
 
+_UNKNOWN = (
+    "It is not known at the moment whether this deployment sends email. If no mail that verifies your address arrives, "
+    "have it sent from your account page."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FirstMail:
-    """Whether a new user gets a mail: it is on its way, not sent because of a limit, or there is no email here.
+    """Whether a new user gets a mail: it is on its way, not sent because of a limit, there is no email here, or it is
+    not known yet.
 
     ``detail`` is a sentence for the user.
     """
 
-    mail: Literal["on_its_way", "limited", "off"]
+    mail: Literal["on_its_way", "limited", "off", "unknown"]
     detail: str = ""
 
 
@@ -119,7 +125,9 @@ class EmailVerification:
             await self._limits.verification_mail(principal.email or "", address)
             self._in_background(self._send_to_new(principal))
         except (RateLimited, TooManyTasks):
-            return FirstMail("limited", _LATER) if works else FirstMail("off")
+            return FirstMail("off") if works is False else FirstMail("limited", _LATER)
+        if works is None:
+            return FirstMail("unknown", _UNKNOWN)
         return FirstMail("on_its_way" if works else "off")
 
     def claim_in_background(self, email: str, address: str) -> None:

@@ -38,7 +38,7 @@ function Form({ signingUp, confirming }: { signingUp: boolean; confirming: boole
     try {
       const made = signingUp ? await signUp({ email: email.trim(), password, name: name.trim() }) : null;
       await session.signIn(email.trim(), password);
-      if (made?.mail === "limited") notify(made.mail_detail, "warning");
+      if (made && made.mail_detail !== "") notify(made.mail_detail, "warning");
     } catch (failure) {
       setError(failure);
       setBusy(false);

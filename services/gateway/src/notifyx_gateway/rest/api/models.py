@@ -67,12 +67,13 @@ class ClientConfig(BaseModel):
 
 class SignedUp(BaseModel):
     """A new account. ``mail``: the mail that verifies the address is on its way; was not sent because too many were
-    asked for, as ``mail_detail`` says (ask for it later with ``POST /me/verification``); or there is no email here."""
+    asked for, as ``mail_detail`` says (ask for it later with ``POST /me/verification``); there is no email here; or
+    that is not known at the moment, which ``mail_detail`` says, too."""
 
     id: str
     email: str
     name: str
-    mail: Literal["on_its_way", "limited", "off"]
+    mail: Literal["on_its_way", "limited", "off", "unknown"]
     mail_detail: str
 
 
