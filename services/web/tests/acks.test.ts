@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type AckBook, acked, countUnread, isAcked, subscribedTo, unacked } from "@/model/acks";
+import { type AckBook, acked, countUnread, isAcked, subscribedTo, unacked, wayBack } from "@/model/acks";
 
 const EMPTY: AckBook = new Map();
 
@@ -53,5 +53,11 @@ describe("acknowledgements", () => {
     expect(read()).toEqual([1, 2, 3, 5, 6, 8]);
     book = acked(book, "t", { up_to: 1, seqs: [7], revision: 5 });
     expect(read()).toEqual([1, 7]);
+  });
+
+  it("can be taken back without the server where the numbers say that all are known", () => {
+    const acks = { upTo: 3, seqs: new Set([5, 9]), revision: 0 };
+    expect(wayBack(acks, 8, 3, 1)).toEqual({ after: 3, up_to: 8, keep: [5] });
+    expect(wayBack(acks, 8, 2, 1)).toBeUndefined();
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { arrived, EMPTY, older, place, reaches, refreshed, without, withoutRemoved } from "@/model/inbox";
 import { linkOf } from "@/model/link";
 import { listed } from "@/model/sidebar";
-import { among, badge, counted, countOf, lowered, toAcknowledge, total, UNKNOWN } from "@/model/unread";
+import { among, badge, counted, countOf, moved, toAcknowledge, total, UNKNOWN } from "@/model/unread";
 import { note } from "./notifications";
 
 const inboxNote = (topic: string, seq: number, at: number) => ({
@@ -50,9 +50,9 @@ describe("unread counts", () => {
   it("add up, go down by what is acknowledged, and never below nothing", () => {
     let unread = counted(counted(among(UNKNOWN, new Set(["a", "b"])), "a", 3), "b", 1);
     expect(total(unread)).toBe(4);
-    unread = lowered(unread, "a", 5);
+    unread = moved(unread, "a", -5);
     expect(countOf(unread, "a")).toBe(0);
-    expect(lowered(unread, "unknown", 1)).toBe(unread);
+    expect(moved(unread, "unknown", 1)).toBe(unread);
     expect(total(among(unread, new Set(["b"])))).toBe(1);
     expect([badge(999), badge(1000)]).toEqual(["999", "999+"]);
   });

@@ -58,6 +58,16 @@ export function unacked(book: AckBook, topic: string, unack: Unack): AckBook {
   return new Map(book).set(topic, { upTo, seqs, revision: known.revision + 1 });
 }
 
+/**
+ * What takes an acknowledgement of everything up to `head` back, by what this window knows itself: which are read above
+ * the cursor, and how many are not. Undefined where the numbers show that it does not know each one read singly.
+ */
+export function wayBack(acks: Acks, head: number, unread: number, expired: number): Unack | undefined {
+  const keep = [...acks.seqs].filter((seq) => seq <= head);
+  if (head - acks.upTo - keep.length !== unread + expired) return undefined;
+  return { after: acks.upTo, up_to: head, keep };
+}
+
 /** The book as the user's subscriptions say: one that begins at a topic's end leaves what came before it read. */
 export function subscribedTo(
   book: AckBook,

@@ -12,7 +12,7 @@ import { Drafts } from "./drafts";
 import { InboxFeed } from "./inboxFeed";
 import { Outbox } from "./sender";
 import { type FeedEvents, type FeedStatus, TopicFeed } from "./topicFeed";
-import { among, type Counts, counted, lowered, UNKNOWN } from "./unread";
+import { among, type Counts, counted, moved, UNKNOWN } from "./unread";
 
 /** Subscriptions that are followed by channels of their own; a socket has at most 100. */
 const MOST_FOLLOWED = 80;
@@ -151,16 +151,20 @@ export class Live implements FeedEvents {
     this.outbox.acknowledge(topic, revision > 0 ? { ...ack, revision } : ack);
     const count = countUnread(this.book.get(), topic, ack.seqs ?? []);
     this.acked(topic, ack);
-    if (ack.up_to === undefined) this.unread.update((unread) => lowered(unread, topic, count));
+    if (ack.up_to === undefined) this.unread.update((unread) => moved(unread, topic, -count));
     else if (ack.up_to >= (this.headOf(topic) ?? Number.POSITIVE_INFINITY)) {
       this.setUnread(topic, 0, 0);
     }
   }
 
-  /** The user takes acknowledgements back: shown at once, sent after what was done before. Throws {@link ApiError}. */
-  unacknowledge(topic: string, unack: Unack): void {
+  /**
+   * The user takes acknowledgements back, and `count` are unread again: shown at once, sent after what was done before.
+   * Throws {@link ApiError}.
+   */
+  unacknowledge(topic: string, unack: Unack, count: number): void {
     this.outbox.unacknowledge(topic, unack);
     this.book.update((book) => unacked(book, topic, unack));
+    this.unread.update((unread) => moved(unread, topic, count));
   }
 
   close(): void {

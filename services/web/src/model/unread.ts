@@ -28,10 +28,10 @@ export function counted(counts: Counts, topic: string, count: number): Counts {
   return counts.of.get(topic) === count ? counts : { ...counts, of: new Map(counts.of).set(topic, count) };
 }
 
-/** Fewer by what was acknowledged just now; the server's own count follows. */
-export function lowered(counts: Counts, topic: string, by: number): Counts {
+/** Other by what was acknowledged just now, or taken back; the server's own count follows. */
+export function moved(counts: Counts, topic: string, by: number): Counts {
   const before = counts.of.get(topic);
-  return before === undefined || by <= 0 ? counts : counted(counts, topic, Math.max(0, before - by));
+  return before === undefined ? counts : counted(counts, topic, Math.max(0, before + by));
 }
 
 /** Of `topics`, which are all that is subscribed to; the count of each follows. */

@@ -181,7 +181,7 @@ export function FeedList(props: Props) {
           })}
         </div>
         {shown.length === 0 && complete && <div className={classes.empty}>{empty}</div>}
-        {!complete && problem === "" && <Loading label="Loading older notifications" />}
+        {loading.active && problem === "" && <Loading label="Loading older notifications" />}
         {problem !== "" && (
           <div className={classes.more} role="alert">
             {problem}

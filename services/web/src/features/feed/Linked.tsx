@@ -4,7 +4,6 @@ import type { Api } from "@/api/client";
 import { sentence } from "@/api/errors";
 import { historyPage } from "@/api/pages";
 import { Loading } from "@/components/Loading";
-import { orNotify } from "@/components/notify";
 import { useNow } from "@/components/useNow";
 import { problemOf } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
@@ -36,7 +35,7 @@ export function Linked({ topic, seq, where, marks }: Props) {
 function Apart({ topic, seq, marks }: Omit<Props, "where">) {
   const { api } = useServices();
   const { live } = useOwn();
-  const { markUnread } = useAcknowledge();
+  const { acknowledge, markUnread } = useAcknowledge();
   const book = useObservable(live.book);
   const now = useNow();
   const found = useQuery({ queryKey: ["notification", topic, seq], queryFn: () => read(api, topic, seq) });
@@ -58,7 +57,7 @@ function Apart({ topic, seq, marks }: Omit<Props, "where">) {
         now={now}
         topicName={undefined}
         onToggle={() => undefined}
-        onAcknowledge={() => orNotify(() => live.acknowledge(topic, { seqs: [seq] }))}
+        onAcknowledge={() => acknowledge(topic, [seq], "Acknowledged.")}
         onMarkUnread={marks ? () => markUnread(topic, [seq]) : undefined}
       />
       <p className={classes.notice}>It is further back; the newest ones follow.</p>

@@ -7,7 +7,7 @@ import { useOwn } from "@/context/services";
 export function useAcknowledge() {
   const { live } = useOwn();
   const markUnread = useCallback(
-    (topic: string, seqs: readonly number[]) => orNotify(() => live.unacknowledge(topic, { seqs })),
+    (topic: string, seqs: readonly number[]) => orNotify(() => live.unacknowledge(topic, { seqs }, seqs.length)),
     [live],
   );
   const acknowledge = useCallback(

@@ -1,10 +1,10 @@
 import { useCallback } from "react";
 import { type Api, data } from "@/api/client";
 import { historyPage } from "@/api/pages";
-import { orNotify } from "@/components/notify";
+import { notify, orNotify } from "@/components/notify";
 import { offerUndo } from "@/components/undo";
 import { useOwn, useServices } from "@/context/services";
-import type { Unack } from "@/model/acks";
+import { NONE, type Unack, wayBack } from "@/model/acks";
 import { plural } from "@/model/text";
 
 /**
@@ -20,20 +20,29 @@ export function useAcknowledgeAll(): (topic?: string) => Promise<void> {
       const counts = [...unread, ...live.expired.get().of];
       const some = new Set(counts.filter(([, count]) => count > 0).map(([topic]) => topic));
       const topics = only === undefined ? [...some] : [only];
-      const count = topics.reduce((sum, topic) => sum + (unread.get(topic) ?? 0), 0);
-      // Without the server nothing tells what exactly was unread; what is acknowledged now waits for it, too.
+      const expired = live.expired.get().of;
       const connected = live.connection.state.get() === "live";
       const steps = await Promise.all(
         topics.map(async (topic) => {
           const head = live.headOf(topic) ?? (await historyPage(api, topic, { limit: 1 })).last_seq;
-          return { topic, head, back: connected ? await wayBack(api, topic, head) : undefined };
+          const count = unread.get(topic) ?? 0;
+          const known = live.book.get().get(topic) ?? NONE;
+          const read = connected ? await readWayBack(api, topic, head) : undefined;
+          const back = read ?? wayBack(known, head, count, expired.get(topic) ?? 0);
+          return { topic, head, count, back };
         }),
       );
       for (const { topic, head } of steps) live.acknowledge(topic, { up_to: head });
-      if (count === 0 || steps.some(({ back }) => back === undefined)) return;
-      offerUndo(`${plural(count, "notification")} acknowledged.`, () =>
+      const count = steps.reduce((sum, step) => sum + step.count, 0);
+      if (count === 0) return;
+      const done = `${plural(count, "notification")} acknowledged.`;
+      if (steps.some(({ back }) => back === undefined)) {
+        notify(`${done} This cannot be undone: it is not known which of them were read before.`, "warning");
+        return;
+      }
+      offerUndo(done, () =>
         orNotify(() => {
-          for (const { topic, back } of steps) if (back !== undefined) live.unacknowledge(topic, back);
+          for (const { topic, back, count } of steps) if (back !== undefined) live.unacknowledge(topic, back, count);
         }),
       );
     },
@@ -41,8 +50,8 @@ export function useAcknowledgeAll(): (topic?: string) => Promise<void> {
   );
 }
 
-/** What takes an acknowledgement of everything up to `head` back; undefined where too much was read singly before it. */
-async function wayBack(api: Api, topic: string, head: number): Promise<Unack | undefined> {
+/** As {@link wayBack}, by what the server knows; undefined where it does not answer, or too much was read singly. */
+async function readWayBack(api: Api, topic: string, head: number): Promise<Unack | undefined> {
   const params = { path: { name: topic }, query: { before: head + 1 } };
   const read = await data(api.GET("/api/v1/topics/{name}/acks", { params })).catch(() => undefined);
   if (read === undefined || read.next !== null) return undefined;
