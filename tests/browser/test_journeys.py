@@ -309,9 +309,31 @@ async def test_what_a_resource_declares_can_only_be_read(browser: Browser, platf
 async def test_settings_are_changed_by_their_creator(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "fay") as fay:
         await make_topic(fay, "fay.private")
-        page = await fay.go("/topics/fay.private/settings")
+        page = fay.page
+        await page.get_by_role("link", name="Settings").click()
         await expect(page.get_by_role("group").get_by_text("You", exact=True)).to_be_visible()  # the creator
-        await page.get_by_label("Title").fill("Fay's own")
+        title = page.get_by_label("Title")
+        await title.fill("Fay's own")
+        dialog = page.get_by_role("dialog", name="Leave without saving?")
+        await page.get_by_role("link", name="Inbox").click()
+        await dialog.get_by_role("button", name="Discard and leave").click()
+        await expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
+        await page.go_back()
+        await expect(title).to_have_value("")
+        await title.fill("Fay's own")
+        await page.go_back()
+        await dialog.get_by_role("button", name="Stay").click()
+        await expect(title).to_have_value("Fay's own")
+        await page.go_back()
+        await dialog.get_by_role("button", name="Keep and leave").click()
+        await page.get_by_role("link", name="Settings").click()
+        await expect(title).to_have_value("Fay's own")
+        async with page.expect_event("dialog") as asked:
+            reloading = asyncio.ensure_future(page.reload())
+        assert (await asked.value).type == "beforeunload"
+        await (await asked.value).accept()
+        await reloading
+        await expect(title).to_have_value("Fay's own")
         await page.get_by_text("Private", exact=True).click()
         await page.get_by_role("combobox", name="Who else reads").fill("gus@example.com")
         await page.keyboard.press("Enter")
@@ -408,6 +430,7 @@ async def test_keys_are_enough(browser: Browser, platform: Platform) -> None:
         await form.get_by_label("Title").fill("Half written, j and ?")
         await kim.page.keyboard.press("Escape")
         await expect(form).to_have_count(0)
+        await expect(kim.page.get_by_text("Kept as a draft until you close this window.")).to_be_visible()
         await kim.page.reload()
         await kim.page.get_by_role("button", name="Publish").click()
         await expect(form.get_by_label("Title")).to_have_value("Half written, j and ?")

@@ -13,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from support.browser import SCHEMES, Person, sign_up, someone, violations
+from support.patience import until
 from support.platform import PASSWORD, Platform
 
 pytestmark = [
@@ -286,4 +287,48 @@ async def test_ten_thousand_notifications_scroll(
         await ok(other.post(f"{platform.api}/topics/{topic}/notifications", json={"title": "While reading"}))
         await page.get_by_role("button", name="1 new notification").click()
         await expect(page.get_by_role("article", name="While reading")).to_be_visible()
+        await searched_undone_and_found_again(page)
         assert person.said == []
+
+
+async def searched_undone_and_found_again(page: Page) -> None:
+    """In a long list: a search that stays, the place that stays, and the end of all that is unread, taken back."""
+    found = page.get_by_role("article", name="Build 4321", exact=True)
+    await page.keyboard.press("/")
+    await page.keyboard.type("build 4321")
+    await expect(found).to_be_visible()
+    await expect(page.get_by_role("article")).to_have_count(1)
+    await page.reload()
+    await expect(found).to_be_visible()
+    await found.get_by_role("button", expanded=False).click()
+    await page.get_by_role("link", name="No. 4327").click()
+    await expect(page.get_by_role("region", name="The notification that the link leads to")).to_contain_text("4321")
+    await page.get_by_role("region").get_by_role("button", name="Acknowledge").click()
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_role("region").get_by_role("button", name="Acknowledge")).to_be_visible()
+    await page.go_back()
+    await expect(found).to_be_visible()
+    await page.go_back()
+    newest = page.get_by_role("article", name="While reading")
+    await expect(newest).to_be_visible()
+
+    await page.evaluate("history.replaceState(null, '')")
+    await page.get_by_role("feed").locator("..").evaluate("one => one.scrollTo(0, 4000)")
+    place = page.get_by_role("article", name=f"Build {MANY - 64}", exact=True)
+    await expect(place).to_be_in_viewport()
+
+    async def kept() -> bool:
+        return bool(await page.evaluate("history.state?.place"))
+
+    await until(kept, "the page's entry in the history has its place")
+    await page.reload()
+    await expect(place).to_be_in_viewport()
+    await page.get_by_role("link", name="Inbox").click()
+    await expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
+    await page.go_back()
+    await expect(place).to_be_in_viewport()
+
+    await page.get_by_role("button", name="Acknowledge 10002", exact=True).click()
+    await expect(page.get_by_role("button", name="All read")).to_be_visible()
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_role("button", name="Acknowledge 10002", exact=True)).to_be_visible()

@@ -1,10 +1,12 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
+import { Router } from "wouter";
 import { data } from "@/api/client";
 import type { User } from "@/api/types";
 import { notify, notifyError } from "@/components/notify";
 import { loadPartsSoon } from "@/components/parts";
 import { Waiting } from "@/components/Waiting";
+import { Leaving, LeavingContext } from "@/context/leaving";
 import { meQuery, problemOf, subscriptionsQuery, useChangesElsewhere } from "@/context/queries";
 import { OwnContext, useObservable, useServices } from "@/context/services";
 import { type Arrivals, Live } from "@/model/live";
@@ -21,6 +23,7 @@ export default function SignedIn() {
 function WithLive({ user }: { user: User }) {
   const live = useLiveOf(user);
   const { api } = useServices();
+  const leaving = useMemo(() => new Leaving(), []);
   useChangesElsewhere();
   useEffect(loadPartsSoon, []);
   useTimeZoneOnce(user);
@@ -32,7 +35,11 @@ function WithLive({ user }: { user: User }) {
   if (live === null) return null;
   return (
     <OwnContext value={{ user, live }}>
-      <Shell />
+      <LeavingContext value={leaving}>
+        <Router hook={leaving.useLocation} aroundNav={leaving.around}>
+          <Shell />
+        </Router>
+      </LeavingContext>
     </OwnContext>
   );
 }

@@ -3,6 +3,7 @@ import { IconSend } from "@tabler/icons-react";
 import { useEffect, useState } from "react";
 import { notify } from "@/components/notify";
 import { Problem } from "@/components/Problem";
+import { useAskBeforeClosing } from "@/context/leaving";
 import { useOwn } from "@/context/services";
 import classes from "./ThreadPage.module.css";
 
@@ -15,6 +16,7 @@ export function Reply({ other, name }: { other: string; name: string }) {
   const [written, setWritten] = useState(() => live.drafts.read(draft, BLANK));
   const [error, setError] = useState<unknown>(null);
   const ready = written.body.trim() !== "";
+  useAskBeforeClosing(ready);
   useEffect(() => live.drafts.keep(draft, written, BLANK), [live, draft, written]);
   const submit = () => {
     if (!ready) return;

@@ -4,6 +4,7 @@ import type { NewNotification, Priority } from "@/api/types";
 import { notify } from "@/components/notify";
 import { Problem } from "@/components/Problem";
 import { offlinePart } from "@/components/parts";
+import { useAskBeforeClosing } from "@/context/leaving";
 import { useOwn } from "@/context/services";
 import classes from "./Composer.module.css";
 import { BLANK, isBlank, isEmpty, parseData, type Written } from "./draft";
@@ -33,6 +34,12 @@ export default function Composer({ target, onClose }: Props) {
 
   useEffect(() => live.drafts.keep(name, written, BLANK), [live, name, written]);
 
+  const unsent = !isBlank(written);
+  useAskBeforeClosing(unsent);
+  const close = () => {
+    if (unsent) notify("Kept as a draft until you close this window.");
+    onClose();
+  };
   const discard = () => {
     live.drafts.discard(name);
     onClose();
@@ -59,7 +66,7 @@ export default function Composer({ target, onClose }: Props) {
         submit();
       }}
       onKeyDown={(event) => {
-        if (event.key === "Escape") onClose();
+        if (event.key === "Escape") close();
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit();
       }}
     >
@@ -137,12 +144,12 @@ export default function Composer({ target, onClose }: Props) {
             </Button>
           </Group>
           <Group gap="xs">
-            {!isBlank(written) && (
+            {unsent && (
               <Button size="xs" variant="subtle" color="red" onClick={discard}>
                 Discard
               </Button>
             )}
-            <Button size="xs" variant="default" onClick={onClose}>
+            <Button size="xs" variant="default" onClick={close}>
               Close
             </Button>
             <Button size="xs" type="submit" disabled={!ready}>

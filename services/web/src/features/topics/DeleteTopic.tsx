@@ -5,8 +5,9 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import type { Topic } from "@/api/types";
 import { Problem } from "@/components/Problem";
+import { useRelease } from "@/context/leaving";
 import { useChanged } from "@/context/queries";
-import { useServices } from "@/context/services";
+import { useOwn, useServices } from "@/context/services";
 import { plural } from "@/model/text";
 
 /** Says what is lost, and wants the name typed. */
@@ -14,11 +15,15 @@ export default function DeleteTopic({ topic, onClose }: { topic: Topic; onClose:
   const { api } = useServices();
   const changed = useChanged();
   const [, go] = useLocation();
+  const release = useRelease();
+  const { drafts } = useOwn().live;
   const [typed, setTyped] = useState("");
   const kept = Math.max(topic.last_seq - topic.first_seq + 1, 0);
   const remove = useMutation({
     mutationFn: () => api.DELETE("/api/v1/topics/{name}", { params: { path: { name: topic.name } } }),
     onSuccess: async () => {
+      release();
+      drafts.discard(`settings.${topic.name}`);
       go("/topics");
       await Promise.all([changed("topics"), changed("subscriptions")]);
     },

@@ -1,14 +1,16 @@
-import { Alert, Button, NumberInput, SegmentedControl, Select, Switch, TextInput } from "@mantine/core";
+import { Button, NumberInput, SegmentedControl, Select, Switch, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import type { Api } from "@/api/client";
-import { sentence } from "@/api/errors";
 import { historyPage } from "@/api/pages";
 import type { DescribedTopic, EmailMode } from "@/api/types";
 import { notify } from "@/components/notify";
+import { Problem } from "@/components/Problem";
+import { useAskBeforeLeaving } from "@/context/leaving";
 import { useChanged } from "@/context/queries";
 import { useOwn, useServices } from "@/context/services";
 import { Confirm } from "@/features/account/Confirm";
+import { AskToLeave } from "./AskToLeave";
 import { DurationInput } from "./DurationInput";
 import { EMAIL_MODES } from "./emailModes";
 import { BOUNDS, boundProblem, fieldsOf, inBounds, type Kept, patchOf, removalOf, type TopicFields } from "./fields";
@@ -27,10 +29,15 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
   const [fields, setFields] = useState(() => (editable ? drafts.read(draft, before) : before));
   const patch = patchOf(before, fields);
   const dirty = Object.keys(patch).length > 0;
+  const { leave, stay } = useAskBeforeLeaving(dirty);
   const set = (change: Partial<TopicFields>) => {
     const after = { ...fields, ...change };
     setFields(after);
     drafts.keep(draft, after, before);
+  };
+  const discard = () => {
+    drafts.discard(draft);
+    setFields(before);
   };
   /** What saving would remove; null while nothing is asked. */
   const [removal, setRemoval] = useState<string | null>(null);
@@ -128,28 +135,27 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
       </fieldset>
       {editable && (
         <div className={classes.save}>
-          {failed !== null && removal === null && (
-            <Alert color="red" role="alert" mb="sm">
-              {sentence(failed)}
-            </Alert>
-          )}
+          <Problem error={removal === null ? failed : null} />
           <Button type="submit" disabled={!dirty || !inBounds(fields)} loading={check.isPending || save.isPending}>
             Save changes
           </Button>
           {dirty && (
-            <Button
-              variant="subtle"
-              color="red"
-              ml="xs"
-              onClick={() => {
-                drafts.discard(draft);
-                setFields(before);
-              }}
-            >
+            <Button variant="subtle" color="red" ml="xs" onClick={discard}>
               Discard changes
             </Button>
           )}
         </div>
+      )}
+      {leave !== null && (
+        <AskToLeave
+          name={topic.name}
+          onStay={stay}
+          onDiscard={() => {
+            discard();
+            leave();
+          }}
+          onLeave={leave}
+        />
       )}
       {removal !== null && (
         <Confirm
