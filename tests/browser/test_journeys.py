@@ -239,7 +239,10 @@ async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform:
             await one.reload()
             await expect(one.get_by_role("article", name="See you there")).to_be_visible()
             await expect(one.get_by_role("article")).to_have_count(3)
-        await theirs.get_by_role("button", name="Acknowledge 2").click()
+        async with person(platform, "carl") as phone:
+            await phone.call("POST", "/users/dora@example.com/notifications", json={"body": "From my phone"})
+        await expect(page.get_by_role("article", name="From my phone")).to_contain_text("You")
+        await theirs.get_by_role("button", name="Acknowledge 3").click()
         await expect(theirs.get_by_role("button", name="All read")).to_be_visible()
         await page.go_back()
         await page.get_by_role("button", name="New message").click()

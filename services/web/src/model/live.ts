@@ -5,12 +5,13 @@ import { historyPage } from "@/api/pages";
 import type { Session } from "@/api/session";
 import type { Notification, Subscription, User } from "@/api/types";
 import { Connection } from "@/socket/connection";
-import type { UnreadPush } from "@/socket/messages";
+import type { SentPush, UnreadPush } from "@/socket/messages";
 import { type Ack, type AckBook, acked, countUnread, subscribedTo, type Unack, unacked } from "./acks";
 import { Alerter } from "./alerter";
 import { Drafts } from "./drafts";
 import { InboxFeed } from "./inboxFeed";
 import { Outbox } from "./sender";
+import { type Sent, sentOnceMore } from "./thread";
 import { type FeedEvents, type FeedStatus, TopicFeed } from "./topicFeed";
 import { among, type Counts, counted, moved, UNKNOWN } from "./unread";
 
@@ -39,6 +40,8 @@ export class Live implements FeedEvents {
   readonly unread = new Observable<Counts>(UNKNOWN);
   /** What was removed before the user read it, of each topic. */
   readonly expired = new Observable<Counts>(UNKNOWN);
+  /** What the user sent, on whatever device. */
+  readonly sent = new Observable<Sent>(new Map());
   readonly connection: Connection;
   readonly inbox: InboxFeed;
   readonly unreadInbox: InboxFeed;
@@ -79,6 +82,7 @@ export class Live implements FeedEvents {
     const own = this.#follow(this.ownInbox);
     this.own = own.status;
     own.channel.on("unread", (push: UnreadPush) => this.#counted(push));
+    own.channel.on("sent", ({ to }: SentPush) => this.sent.update((sent) => sentOnceMore(sent, to)));
     this.#cleanup.push(
       session.accessToken.subscribe((token) => {
         if (token !== "" && own.status.get().joined) own.channel.push("access_token", { token });

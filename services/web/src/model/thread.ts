@@ -2,6 +2,20 @@
 import type { Notification, ThreadNotification } from "@/api/types";
 import { place } from "./inbox";
 
+/** How often it was said that the user sent something: to whom, or to somebody (""). */
+export type Sent = ReadonlyMap<string, number>;
+
+export function sentOnceMore(sent: Sent, to: string | null): Sent {
+  const key = to ?? "";
+  return new Map(sent).set(key, (sent.get(key) ?? 0) + 1);
+}
+
+/** Another number whenever something new may be in the thread with `other`, or in any. */
+export function timesSent(sent: Sent, other?: string): number {
+  if (other !== undefined) return (sent.get(other) ?? 0) + (sent.get("") ?? 0);
+  return [...sent.values()].reduce((sum, times) => sum + times, 0);
+}
+
 export interface Loaded {
   /** The newest first, each ascending by time. */
   readonly pages: readonly (readonly ThreadNotification[])[];

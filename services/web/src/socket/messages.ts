@@ -26,6 +26,11 @@ export interface UnreadPush {
   readonly expired?: number;
 }
 
+export interface SentPush {
+  /** Null where some may have been missed. */
+  readonly to: string | null;
+}
+
 /** Whether what is new reaches the gateway, if `message` answers a heartbeat. */
 export function heartbeatAnswer(message: object): boolean | undefined {
   const { topic, event, payload } = message as { topic?: string; event?: string; payload?: unknown };

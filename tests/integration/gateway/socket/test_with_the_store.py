@@ -42,6 +42,11 @@ def seqs(channel: Channel) -> list[int]:
     return [row["seq"] for row in channel.received]
 
 
+def sent(channel: Channel) -> list[str]:
+    """To whom the channel was told that its user sent something."""
+    return [payload["to"] for event, payload in channel.events if event == "sent" and payload["to"] is not None]
+
+
 async def create(client: PhoenixClient, name: str) -> Channel:
     me = await client.channel("user:me")
     await me.push("create_topic", {"name": name})
@@ -109,6 +114,26 @@ async def test_two_devices_at_two_gateways_see_the_same_unread(gateways: tuple[G
         told = [body for event, body in on_phone.events if event == "acked"]
         assert [body["unread"] for body in told] == [1]
         assert on_phone.received == on_laptop.received
+
+
+async def test_what_one_sends_is_told_to_ones_other_devices(gateways: tuple[Gateway, Gateway]) -> None:
+    one, two = gateways
+    async with (
+        PhoenixClient(one.url, "user.ann") as laptop,
+        PhoenixClient(two.url, "user.ann") as phone,
+        PhoenixClient(two.url, "user.bob") as bob,
+    ):
+        mine, elsewhere, theirs = [await client.channel("user:me") for client in (laptop, phone, bob)]
+        for text in ("one", "two"):
+            await mine.push("send", {"to": "bob", "body": text})
+        await theirs.until(lambda c: len(c.received) == 2)
+        for channel in (mine, elsewhere):
+            await channel.until(lambda c: sent(c) == ["bob", "bob"])
+        assert sent(theirs) == []
+        await elsewhere.push("send", {"to": "ann", "body": "to myself"})
+        await mine.until(lambda c: sent(c)[2:] == ["ann"])
+        two.hub.on_connected()  # as after another store node was connected to: some may have been missed
+        await elsewhere.until(lambda c: c.events[-1] == ("sent", {"to": None}))
 
 
 async def test_a_deleted_topic_ends_everywhere(gateways: tuple[Gateway, Gateway], replica: StoreClient) -> None:

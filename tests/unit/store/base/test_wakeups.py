@@ -34,6 +34,7 @@ def test_the_other_kinds() -> None:
     assert wakeups.parse(wakeups.acknowledged([(topic, "u")])[0]) == wakeups.Wakeup(acked=[(topic, "u")])
     assert wakeups.parse(wakeups.topic_changed("t")[0]) == wakeups.Wakeup(changed=["t"])
     assert wakeups.parse(wakeups.topic_deleted(topic, "t")[0]) == wakeups.Wakeup(deleted=[(topic, "t")])
+    assert wakeups.parse(wakeups.direct_messages([("u", "v")])[0]) == wakeups.Wakeup(direct=[("u", "v")])
     assert wakeups.new_rows([]) == []
 
 

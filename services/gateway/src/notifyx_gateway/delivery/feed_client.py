@@ -73,6 +73,9 @@ class FeedHandler(Protocol):
     def on_subscriptions_changed(self, user: str) -> None:
         """Handle a change of the user's set of subscriptions."""
 
+    def on_sent(self, user: str, to: str | None) -> None:
+        """Handle a direct message by the user to ``to``; ``None`` where some may have been missed."""
+
     def on_topic_deleted(self, topic: str) -> None:
         """Handle the deletion of a topic; it is no longer watched."""
 
@@ -260,6 +263,8 @@ class FeedClient:
                 self._handler.on_expired(message["topic"])
             elif kind == "subscriptions":
                 self._handler.on_subscriptions_changed(message["user"])
+            elif kind == "sent":
+                self._handler.on_sent(message["user"], message["to"])
             elif kind == "topic_changed":
                 self._handler.on_topic_changed(message["topic"])
             elif kind == "topic_deleted":

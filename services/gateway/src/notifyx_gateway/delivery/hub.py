@@ -27,7 +27,7 @@ from notifyx_gateway.delivery.pending import DEFAULT_LIMIT, PATIENCE, PendingOut
 from notifyx_gateway.delivery.sinks import Observer, Sink
 from notifyx_gateway.delivery.topic_state import TopicState
 from notifyx_gateway.upstream.store import Store
-from notifyx_topics.names import INBOX_PREFIX
+from notifyx_topics.names import INBOX_PREFIX, inbox_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +199,10 @@ class Hub:
         for observer in tuple(self._observers):
             observer.subscriptions_changed(user)
 
+    def on_sent(self, user: str, to: str | None) -> None:
+        for sink in tuple(self._by_user.get((user, inbox_topic(user)), ())):
+            sink.sent(to)
+
     def on_topic_deleted(self, topic: str) -> None:
         state = self._topics.get(topic)
         if state is not None:
@@ -300,6 +304,8 @@ class Hub:
                         "revision": result.revision,
                     }
                 )
+                if topic == inbox_topic(sink.principal.id):
+                    sink.sent(None)
 
     def _schedule_unwatch(self, state: TopicState) -> None:
         if state.linger is not None or not state.idle:

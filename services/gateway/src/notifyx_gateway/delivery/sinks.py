@@ -65,6 +65,13 @@ class Sink(Protocol):
         """Handle an acknowledgement by the sink's user in its topic (``up_to, seqs, unread``), from any device."""
         ...
 
+    def sent(self, to: str | None) -> None:
+        """Handle a direct message by the sink's user to ``to``, from any device, where the topic is the user's inbox.
+
+        ``None``: some may have been missed.
+        """
+        ...
+
     def deleted(self) -> None:
         """Handle the deletion of the topic; the sink has been detached."""
         ...

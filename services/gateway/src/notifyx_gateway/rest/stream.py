@@ -115,6 +115,9 @@ class EventStream:
         others = {"expired": event.get("expired", 0), "revision": event.get("revision", 0)}
         self.send_event("acked", {**position, **others})
 
+    def sent(self, to: str | None) -> None:
+        """A stream has one topic, and no threads."""
+
     def deleted(self) -> None:
         self.end("topic_deleted", {"topic": self._topic})
 

@@ -149,6 +149,9 @@ class StoreChannel:
             return
         self._push_acked(event)
 
+    def sent(self, to: str | None) -> None:
+        """Only the user's own channel has threads."""
+
     def deleted(self) -> None:
         self.push("topic_deleted", {"topic": self.store_topic})
         self.client.end(self.channel, "phx_close")

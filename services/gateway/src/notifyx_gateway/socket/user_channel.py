@@ -62,6 +62,10 @@ class UserChannel(StoreChannel):
         """Push the counts of a subscription."""
         self.push("unread", {"topic": topic, "unread": counts.unread, "expired": counts.expired})
 
+    def sent(self, to: str | None) -> None:
+        if self.principal.topics is None:  # threads are closed to keys of some topics
+            self.push("sent", {"to": to})
+
     def _create_topic(self, message: Message) -> None:
         topic = parse_model(NewTopic, message.payload)
         self.client.run(self.channel, message, self._create_and_record(topic))

@@ -6,6 +6,7 @@ bytes::
     {"t": [["<topic id>", last_seq], ...]}    new notifications      {"s": ["<user>", ...]}  subscriptions changed
     {"a": [["<topic id>", "<user>"], ...]}    acknowledgements       {"c": ["<name>", ...]}  a topic changed
     {"d": [["<topic id>", "<name>"], ...]}    a topic was deleted    {"e": ["<topic id>", ...]}  unread ones expired
+    {"m": [["<sender>", "<recipient>"], ...]}  direct messages
 
 ``"o"`` names the replica that wrote it, where that matters.
 """
@@ -44,6 +45,7 @@ class Wakeup:
     changed: list[str] = field(default_factory=list)
     deleted: list[tuple[UUID, str]] = field(default_factory=list)
     expired: list[UUID] = field(default_factory=list)
+    direct: list[tuple[str, str]] = field(default_factory=list)
 
 
 def new_rows(heads: Sequence[tuple[UUID, int]], origin: str = "") -> list[str]:
@@ -76,6 +78,11 @@ def expired(topics: Sequence[UUID]) -> list[str]:
     return list(_split("e", [str(topic) for topic in topics]))
 
 
+def direct_messages(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Return payloads: these senders sent direct messages to these recipients."""
+    return list(_split("m", [list(pair) for pair in pairs]))
+
+
 def parse(payload: str) -> Wakeup | None:
     """Parse a payload; return ``None`` for one that Notifyx did not write."""
     try:
@@ -88,6 +95,7 @@ def parse(payload: str) -> Wakeup | None:
             changed=[str(name) for name in data.get("c", ())],
             deleted=[(UUID(topic), str(name)) for topic, name in data.get("d", ())],
             expired=[UUID(topic) for topic in data.get("e", ())],
+            direct=[(str(sender), str(recipient)) for sender, recipient in data.get("m", ())],
         )
     except (ValueError, TypeError, AttributeError):
         return None

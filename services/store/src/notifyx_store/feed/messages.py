@@ -50,6 +50,11 @@ def subscriptions_frame(user: str) -> str:
     return _frame({"type": "subscriptions", "user": user})
 
 
+def sent_frame(user: str, to: str | None) -> str:
+    """Return the frame: the user sent a direct message; ``to`` is ``None`` where some may have been missed."""
+    return _frame({"type": "sent", "user": user, "to": to})
+
+
 def deleted_frame(topic: str) -> str:
     """Return the frame: the topic was deleted, and its watch ended."""
     return _frame({"type": "topic_deleted", "topic": topic})

@@ -140,6 +140,9 @@ class FeedServer:
         for user in wakeup.users:
             for connection in self._users.get(user, ()):
                 connection.put(messages.subscriptions_frame(user))
+        for sender, recipient in wakeup.direct:
+            for connection in self._users.get(sender, ()):
+                connection.put(messages.sent_frame(sender, recipient))
         for topic in wakeup.expired:
             for connection in self._core.watchers(topic):
                 connection.put(messages.expired_frame(self._core.name(topic)))
@@ -251,6 +254,7 @@ class FeedServer:
         for user in users:
             for connection in self._users.get(user, ()):
                 connection.put(messages.subscriptions_frame(user))
+                connection.put(messages.sent_frame(user, None))
         if users:
             async with self._context.pool.acquire() as connection:
                 self._pairs.update(await queries.read_pairs(connection, users, self._core.topics))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
+from notifyx_store.base import wakeups
 from notifyx_store.log.publish_plan import PublishPlan
 
 WRITE_DIRECT = """
-INSERT INTO direct_messages (topic_id, seq, sender, recipient, published_at)
-SELECT topic_id, seq, sender, recipient, $5
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) AS rows(topic_id, seq, sender, recipient)
-"""
-"""Runs in the publish's own transaction, where there are any."""
+WITH written AS (
+    INSERT INTO direct_messages (topic_id, seq, sender, recipient, published_at)
+    SELECT topic_id, seq, sender, recipient, $5
+    FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) AS rows(topic_id, seq, sender, recipient)
+)
+""" + wakeups.notify("$6")  # noqa: S608 - constants of the code
+"""Runs in the publish's own transaction, where there are any. The wake-ups are for the senders' other devices."""
 
 DirectRow = tuple[UUID, int, str, str]
 """(topic, seq, sender, recipient)"""
@@ -27,3 +31,8 @@ def direct_rows(plan: PublishPlan) -> list[DirectRow]:
         for topic, seq, sender in zip(plan.topic_ids, plan.seqs, plan.publishers, strict=True)
         if topic in owners
     ]
+
+
+def direct_wakeups(rows: Sequence[DirectRow]) -> list[str]:
+    """Return the payloads for the senders of ``rows``."""
+    return wakeups.direct_messages(sorted({(sender, recipient) for _, _, sender, recipient in rows}))

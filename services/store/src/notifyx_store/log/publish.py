@@ -25,7 +25,7 @@ from notifyx_store.base.batches import ReadBatch, read_batch
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.log import inbox_room
-from notifyx_store.log.direct import WRITE_DIRECT, direct_rows
+from notifyx_store.log.direct import WRITE_DIRECT, direct_rows, direct_wakeups
 from notifyx_store.log.publish_plan import (
     Candidate,
     EarlierPublish,
@@ -205,7 +205,7 @@ class Publisher:
             wakeups.new_rows(heads, self._origin),
         )
         if direct := direct_rows(plan):
-            await connection.execute(WRITE_DIRECT, *map(list, zip(*direct, strict=True)), now)
+            await connection.fetch(WRITE_DIRECT, *map(list, zip(*direct, strict=True)), now, direct_wakeups(direct))
 
 
 def _answer(results: str) -> bytes:

@@ -23,6 +23,7 @@ import { useAddressQuery } from "@/features/search/useAddressQuery";
 import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
 import { threadPath } from "@/model/paths";
 import { fullTime, plain, when } from "@/model/text";
+import { timesSent } from "@/model/thread";
 import { badge, countOf, toAcknowledge } from "@/model/unread";
 import classes from "./MessagesPage.module.css";
 import { useLately } from "./useLately";
@@ -82,8 +83,8 @@ function Threads() {
   const { api } = useServices();
   const threads = useInfiniteQuery(threadsQuery(api));
   const now = useNow();
-  const { entries } = useObservable(live.outbox.state);
-  useLately(() => threads.refetch(), entries.length);
+  const sent = useObservable(live.sent);
+  useLately(() => threads.refetch(), timesSent(sent));
   const found = threads.data?.pages.flatMap((page) => page.items) ?? [];
   // What moved to the top while pages were read is in two of them.
   const once = [...new Map(found.map((thread) => [thread.user, thread])).values()];

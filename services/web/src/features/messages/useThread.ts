@@ -4,7 +4,7 @@ import { threadQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import type { Message } from "@/model/outbox";
 import { messagesTo } from "@/model/outbox";
-import { together } from "@/model/thread";
+import { timesSent, together } from "@/model/thread";
 import type { TopicFeed } from "@/model/topicFeed";
 import { useLately } from "./useLately";
 
@@ -15,7 +15,8 @@ export function useThread(other: string, feed: TopicFeed) {
   const query = useInfiniteQuery(threadQuery(api, other, (seqs) => live.acked(live.ownInbox, { seqs })));
   const { items: pushed } = useObservable(feed.feed);
   const { data, hasNextPage } = query;
-  useLately(() => query.refetch());
+  const sent = useObservable(live.sent);
+  useLately(() => query.refetch(), timesSent(sent, other));
   const items = useMemo(() => {
     if (data === undefined) return [];
     const pages = data.pages.map((page) => page.items);

@@ -15,6 +15,7 @@ From the store::
     {"type": "acked", "topic": "<name>", "user": "<id>", "up_to": n, "seqs": [...], "unread": n, "expired": n}
     {"type": "expired", "topic": "<name>"}                  unread notifications were removed: read the counts again
     {"type": "subscriptions", "user": "<id>"}               the user's set of subscriptions changed
+    {"type": "sent", "user": "<id>", "to": "<id>" or null}  the user sent a direct message; null: perhaps some
     {"type": "topic_deleted", "topic": "<name>"}            (the watch has ended)
     {"type": "topic_changed", "topic": "<name>"}            permissions or settings changed: check joins again
     {"type": "pong", "n": 1}
