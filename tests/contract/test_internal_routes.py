@@ -28,6 +28,7 @@ from notifyx_common.contracts.store import (
     addresses,
     feed,
     inbox,
+    incidents,
     joins,
     ledger,
     log,
@@ -48,7 +49,7 @@ from support.auth import auth_settings
 from support.store import store_settings
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-STORE = (acks, addresses, inbox, joins, ledger, log, outbox, people, search, subscriptions, threads, topics)
+STORE = (acks, addresses, inbox, incidents, joins, ledger, log, outbox, people, search, subscriptions, threads, topics)
 SERVICES: dict[str, tuple[Callable[[], Quart], Iterable[ModuleType]]] = {
     "auth": (
         lambda: AuthNode(auth_settings(NOWHERE)).app,

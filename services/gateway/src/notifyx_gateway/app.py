@@ -264,6 +264,7 @@ class GatewayNode(Node[GatewaySettings]):
             background=background,
             idle_interval=IDLE_POLL_INTERVAL_WITH_PROMETHEUS if settings.prometheus_url else IDLE_POLL_INTERVAL,
             shared=self.shared,
+            merge_incidents=self.store.merge_incidents,
         )
         self.ledger_reader = (
             LedgerReader(self.store, clock, background) if settings.dashboard_topics == "public" else None

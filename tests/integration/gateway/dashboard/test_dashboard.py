@@ -16,6 +16,7 @@ from notifyx_common.contracts.registry import Lease
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack
 from support.patience import PATIENCE
+from support.patience import until as patiently
 
 
 @pytest.fixture
@@ -117,6 +118,12 @@ async def test_one_cause_is_the_headline_and_stays_in_the_list_of_incidents(stac
     stack.lease("store", stack.store_url)
     stack.lease("auth", stack.auth_url)
     text = await until(stack, lambda text: headline(text) == "All is well" if text else False, "all is well again")
+
+    async def kept() -> bool:
+        found = await stack.gateway.store.merge_incidents([])
+        return [one.ended is not None for one in found if "PostgreSQL" in one.sentence] == [True]
+
+    await patiently(kept, "a gateway that starts now finds it")
     assert re.search(
         r"<td>.* UTC</time> <span class=\"note\">after \d+ s</span></td><td class=\"down\">PostgreSQL", text
     )

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifyx_gateway.dashboard.incidents import MAX_INCIDENTS, SAME_WITHIN, START, IncidentLog, duration
+from notifyx_common.contracts.store.incidents import MAX_INCIDENTS
+from notifyx_gateway.dashboard.incidents import SAME_WITHIN, START, IncidentLog, duration
 from notifyx_gateway.dashboard.problems import Problem
+from notifyx_store.maintenance.incident_rules import UNSEEN_AFTER, Kept, merge
 
 STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 MAIL = Problem("mail-server", "warning", "1 attempt failed.")
@@ -80,3 +82,66 @@ def test_while_a_gateway_gets_to_know_the_nodes_it_records_nothing() -> None:
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (119, "119 s"), (150, "2 minutes"), (9000, "2 hours")])
 def test_lengths_of_time_are_in_words(seconds: float, words: str) -> None:
     assert duration(timedelta(seconds=seconds)) == words
+
+
+class Store:
+    """The list that all gateways share."""
+
+    def __init__(self) -> None:
+        self.kept: list[Kept] = []
+
+    def exchange(self, log: IncidentLog, seconds: float) -> None:
+        self.kept = merge(self.kept, log.lasting(at(seconds)), at(seconds))
+        log.adopt([one.incident for one in self.kept], at(seconds))
+
+
+def test_gateways_have_one_list_which_outlives_them() -> None:
+    store, first, second = Store(), IncidentLog(STARTED), IncidentLog(STARTED)
+    part, whole = Problem("database:store", "down", "The store's."), Problem("database", "down", "PostgreSQL's.")
+    first.observe([part], at(0))
+    second.observe([whole, NODE], at(1))
+    for log in (first, second, first):
+        store.exchange(log, 20)
+    for log in (first, second):
+        database, node = sorted(log.newest(), key=lambda one: one.key)
+        assert (database.sentence, database.began, database.ended) == ("PostgreSQL's.", at(0), None)
+        assert node.key == "node:m-1"
+    first.observe([], at(30))
+    assert {one.key for one in first.newest() if one.ended is None} == {"node:m-1"}, "the other sees it, this one not"
+    second.observe([], at(31))
+    for log in (first, second):
+        store.exchange(log, 40)
+    restarted = IncidentLog(at(50))
+    store.exchange(restarted, 50)
+    assert [(one.key, one.ended) for one in restarted.newest()] == [("node:m-1", at(31)), ("database", at(31))]
+
+
+def test_what_a_gateway_saw_that_is_gone_ends_and_what_its_successor_sees_goes_on() -> None:
+    store, gone, next_one = Store(), IncidentLog(STARTED), IncidentLog(STARTED)
+    gone.observe([NODE, MAIL], at(0))
+    store.exchange(gone, 10)
+    store.exchange(next_one, 20)
+    next_one.observe([NODE], at(30))
+    later = 31 + UNSEEN_AFTER.total_seconds()
+    next_one.observe([NODE], at(later))
+    store.exchange(next_one, 30)
+    store.exchange(next_one, later)
+    assert [(one.key, one.began, one.ended) for one in next_one.newest()] == [
+        ("node:m-1", at(0), None),
+        ("mail-server", at(0), at(10)),
+    ]
+
+
+def test_what_is_too_short_is_told_to_nobody_and_the_shared_list_is_bounded() -> None:
+    store, log = Store(), IncidentLog(STARTED)
+    log.observe([NODE], at(0))
+    store.exchange(log, 1)
+    assert store.kept == []
+    log.observe([], at(2))
+    store.exchange(log, 3)
+    assert (store.kept, log.newest()) == ([], [])
+    for number in range(MAX_INCIDENTS + 5):
+        log.observe([Problem(f"p-{number}", "warning", "It was.")], at(100 + 10 * number))
+        store.exchange(log, 100 + 10 * number + 9)
+    assert len(store.kept) == MAX_INCIDENTS
+    assert store.kept[-1].incident.key == f"p-{MAX_INCIDENTS + 4}"

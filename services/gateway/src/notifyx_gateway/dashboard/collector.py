@@ -26,6 +26,7 @@ from notifyx_common.clock import Clock
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.serving.web import Readiness
+from notifyx_gateway.dashboard.incident_sync import IncidentSync, Merge
 from notifyx_gateway.dashboard.incidents import IncidentLog
 from notifyx_gateway.dashboard.interval_buffer import IntervalBuffer
 from notifyx_gateway.dashboard.intervals import interval_between
@@ -80,7 +81,7 @@ class _Metrics:
 class Collector:
     """An async context manager that polls in the background, every ``idle_interval`` seconds while nobody views.
 
-    ``own`` is the metrics registry of this process.
+    ``own`` is the metrics registry of this process. Without ``merge_incidents``, incidents end with it.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Collector:
         background: Background,
         idle_interval: float,
         shared: Memcached | None = None,
+        merge_incidents: Merge | None = None,
     ) -> None:
         self.intervals = IntervalBuffer()
         self.incidents = IncidentLog(clock.now())
@@ -111,6 +113,7 @@ class Collector:
         self._polled = asyncio.Condition()
         self._session: aiohttp.ClientSession | None = None
         self._tasks = background.tasks()
+        self._sync = IncidentSync(self.incidents, merge_incidents, clock) if merge_incidents is not None else None
         self._watch = Watch(
             clients,
             instance=instance,
@@ -190,6 +193,8 @@ class Collector:
         now = self._clock.now()
         lately = self.incidents.lately(now, WINDOW)
         self.incidents.observe(find_problems(services, self.intervals.last(WINDOW), lately), now)
+        if self._sync is not None:
+            self._sync.start(self._tasks)
         self._made += 1
         async with self._polled:
             version = f"{self._instance}:{self._made}"

@@ -1,4 +1,7 @@
-"""The incidents that this gateway has observed: what was wrong, from when until when. Pure, and bounded."""
+"""The incidents that gateways have observed: what was wrong, from when until when. Pure, and bounded.
+
+Each gateway observes for itself; the store merges what they tell, so that the list is one, and outlives them.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifyx_common.contracts.store.incidents import MAX_INCIDENTS
+from notifyx_common.contracts.store.incidents import Incident as Kept
 from notifyx_gateway.dashboard.problems import Problem, Severity
-
-MAX_INCIDENTS = 50
-"""Maximum number of incidents that are stored; the oldest that have ended are dropped."""
 
 START = timedelta(seconds=30)
 """How long after its start a gateway records nothing: it gets to know the other nodes."""
@@ -28,7 +30,7 @@ SAME_WITHIN = timedelta(minutes=2)
 class Incident:
     """One problem from its beginning to its end, which is ``None`` while it goes on.
 
-    ``sentence`` and ``severity`` are those of its worst moment.
+    ``sentence`` and ``severity`` are those of its worst moment. ``own``: this gateway observes it.
     """
 
     key: str
@@ -36,6 +38,11 @@ class Incident:
     sentence: str
     began: datetime
     ended: datetime | None = None
+    own: bool = True
+
+    def lasts(self, now: datetime) -> bool:
+        """Return whether it is more than what one reading saw."""
+        return (self.ended or now) - self.began >= SHORTEST
 
     @property
     def lasted(self) -> str:
@@ -44,11 +51,31 @@ class Incident:
 
 
 class IncidentLog:
-    """The incidents since ``since``, when this gateway started to observe."""
+    """The incidents as this gateway, which started ``since``, and the others know them.
+
+    ``changes`` counts what this gateway has noticed: beginnings, ends and what got worse.
+    """
 
     def __init__(self, since: datetime) -> None:
         self.since = since
+        self.changes = 0
         self._incidents: list[Incident] = []
+
+    def lasting(self, now: datetime) -> list[Kept]:
+        """Return what this gateway has observed for long enough to be told to others."""
+        return [_kept(one) for one in self._incidents if one.own and one.lasts(now)]
+
+    def adopt(self, merged: Sequence[Kept], now: datetime) -> None:
+        """Replace the list by ``merged``, into which :meth:`lasting` of ``now`` went; nothing was observed since."""
+        own = [one for one in self._incidents if one.own]
+        going_on = {WIDER.get(one.key, one.key) for one in own if one.ended is None}
+        self._incidents = [
+            *(
+                Incident(one.key, one.severity, one.sentence, one.began, one.ended, one.cause in going_on)
+                for one in merged
+            ),
+            *(one for one in own if not one.lasts(now)),
+        ]
 
     def observe(self, problems: Sequence[Problem], now: datetime) -> None:
         """Record that these, and no others, are the problems at ``now``."""
@@ -56,17 +83,22 @@ class IncidentLog:
             return
         current = {problem.key: problem for problem in problems}
         for incident in self._incidents:
-            if incident.ended is None and not any(_same(incident.key, key) for key in current):
+            if incident.own and incident.ended is None and not any(_same(incident.key, key) for key in current):
                 incident.ended = now
+                self.changes += 1
         for key, problem in current.items():
             same = self._ongoing(key, now)
             if same is None:
                 self._incidents.append(Incident(key, problem.severity, problem.sentence, now))
+                self.changes += 1
                 continue
-            same.ended = None
+            if same.ended is not None:
+                self.changes += 1
+            same.own, same.ended = True, None
             wider = WIDER.get(same.key) == key
             if wider or (problem.severity == "down" and same.severity != "down"):
                 same.key, same.severity, same.sentence = key, problem.severity, problem.sentence
+                self.changes += 1
         self._bound()
 
     def lately(self, now: datetime, seconds: float) -> frozenset[str]:
@@ -76,7 +108,7 @@ class IncidentLog:
 
     def newest(self) -> list[Incident]:
         """Return the incidents: those that go on first, then by their end, the latest first."""
-        ended = [one for one in self._incidents if one.ended is not None and one.ended - one.began >= SHORTEST]
+        ended = [one for one in self._incidents if one.ended is not None and one.lasts(one.ended)]
         ongoing = [incident for incident in self._incidents if incident.ended is None]
         return [
             *sorted(ongoing, key=lambda incident: incident.began, reverse=True),
@@ -96,6 +128,13 @@ class IncidentLog:
             ended = [incident for incident in self._incidents if incident.ended is not None]
             dropped = {id(one) for one in [*ended, *self._incidents][:surplus]}
             self._incidents = [incident for incident in self._incidents if id(incident) not in dropped]
+
+
+def _kept(one: Incident) -> Kept:
+    cause = WIDER.get(one.key, one.key)
+    return Kept(
+        key=one.key, cause=cause, severity=one.severity, sentence=one.sentence, began=one.began, ended=one.ended
+    )
 
 
 def _same(known: str, key: str) -> bool:

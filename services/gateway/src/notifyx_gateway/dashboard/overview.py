@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from notifyx_common.clock import rfc3339
 from notifyx_gateway.dashboard.charts import NOT_KNOWN, Chart, chart, number
@@ -64,7 +64,6 @@ class Overview:
     charted: str
     history_note: str
     incidents: Sequence[Incident]
-    observed_since: datetime
 
     @property
     def state(self) -> str:
@@ -101,7 +100,6 @@ def overview(
         charted=charted,
         history_note="" if prometheus is None or prometheus.lines is not None else PROMETHEUS_UNAVAILABLE,
         incidents=incidents.newest(),
-        observed_since=incidents.since,
     )
 
 

@@ -39,6 +39,7 @@ from notifyx_common.contracts.store.acks import (
 from notifyx_common.contracts.store.addresses import EMAIL_STATE, RESUME_EMAIL, EmailResumed, EmailState
 from notifyx_common.contracts.store.batches import BatchResults, ItemError, ResultsReader
 from notifyx_common.contracts.store.inbox import INBOX, INBOXES, InboxOwners, InboxPage, InboxQuery
+from notifyx_common.contracts.store.incidents import MERGE_INCIDENTS, Incident, ObservedIncidents
 from notifyx_common.contracts.store.joins import JOIN, JoinItem, JoinResult
 from notifyx_common.contracts.store.ledger import LEDGER, Ledger
 from notifyx_common.contracts.store.log import (
@@ -457,6 +458,12 @@ class Store:
     async def ledger(self, principal: Principal) -> Ledger:
         """Return the deployment's ledger, for admins and services of the platform."""
         return await self.client.send(LEDGER, None, principal=principal)
+
+    async def merge_incidents(self, observed: Sequence[Incident]) -> list[Incident]:
+        """Merge what this gateway has observed into the list of all gateways, and return it."""
+        principal = system_principal("dashboard")
+        wanted = ObservedIncidents(items=list(observed))
+        return (await self.client.send(MERGE_INCIDENTS, wanted, principal=principal)).items
 
     def _sender(
         self, call: Call[Raw[B], Raw[BatchResults[R]]], kind: type[R], head: Callable[[], bytes] = bytes

@@ -1,9 +1,10 @@
-"""The ledger, and the status of topics that is read from it."""
+"""The ledger, the status of topics that is read from it, and the incidents that gateways observe."""
 
 from __future__ import annotations
 
 from quart import Blueprint
 
+from notifyx_common.contracts.store.incidents import MERGE_INCIDENTS, Incidents, ObservedIncidents
 from notifyx_common.contracts.store.ledger import LEDGER, Ledger
 from notifyx_common.contracts.store.topics import TOPIC_STATUSES, TopicStatus, TopicStatuses, TopicStatusQuery
 from notifyx_common.errors import Forbidden
@@ -11,13 +12,14 @@ from notifyx_common.principal import Principal
 from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
+from notifyx_store.maintenance.incidents import merge_incidents
 from notifyx_store.maintenance.ledger import TopicLedger, read_ledger, topic_ledgers
 from notifyx_store.topics.permissions import TopicRow
 from notifyx_store.topics.rows import read_topics
 
 
 def ledger_routes(context: StoreContext) -> Blueprint:
-    """Return the routes of the ledger and of topic statuses, for admins and the platform."""
+    """Return the routes of the ledger, of topic statuses and of incidents, for admins and the platform."""
     blueprint = Blueprint("ledger", __name__)
 
     @handle(blueprint, TOPIC_STATUSES)
@@ -34,6 +36,11 @@ def ledger_routes(context: StoreContext) -> Blueprint:
         _check_auditor(caller())
         async with context.reading_pages(caller().id) as connection:
             return await read_ledger(connection, context.clock.now())
+
+    @handle(blueprint, MERGE_INCIDENTS)
+    async def incidents(observed: ObservedIncidents) -> Incidents:
+        async with context.pool.acquire() as connection:
+            return Incidents(items=await merge_incidents(connection, observed.items, context.clock.now()))
 
     return blueprint
 
