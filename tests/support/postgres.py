@@ -133,15 +133,13 @@ def patient(database: Database, **timeouts: float) -> None:
     database.config = replace(database.config, connect_timeout=PATIENCE, acquire_timeout=PATIENCE, **timeouts)  # type: ignore[arg-type]  # the timeouts are numbers
 
 
-async def create_database(cluster: Cluster, template: str = "template1") -> str:
-    """A new database, empty unless ``template`` is another's name; its URL."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
+async def create_database(cluster: Cluster) -> str:
+    """A new database, empty; its URL."""
     connection = await asyncpg.connect(cluster.dsn())
     try:
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')  # half the work
+        return await _copy(connection, cluster, "template1")
     finally:
         await connection.close()
-    return cluster.dsn(name)
 
 
 async def create_migrated(cluster: Cluster, schema: DatabaseConfig) -> str:
@@ -155,9 +153,15 @@ async def create_migrated(cluster: Cluster, schema: DatabaseConfig) -> str:
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", template):
             await connection.execute(f'CREATE DATABASE "{template}"')
             await migrate(replace(schema, url=SecretStr(cluster.dsn(template))))
+        return await _copy(connection, cluster, template)
     finally:
         await connection.close()
-    return await create_database(cluster, template)
+
+
+async def _copy(connection: asyncpg.Connection, cluster: Cluster, template: str) -> str:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')  # half the work
+    return cluster.dsn(name)
 
 
 async def drop_database(cluster: Cluster, url: str) -> None:

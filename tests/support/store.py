@@ -27,11 +27,15 @@ UNSUBSCRIBE_SECRET = "test-unsubscribe-secret-0123456789"
 
 
 def store_settings(database: str, **changes: Any) -> StoreSettings:
-    """Settings of a store on ``database``, with background work at its usual pace and patience with its database."""
+    """Settings of a store on ``database``, with background work at its usual pace and patience with its database.
+
+    Background work begins all at once: with the usual pool, most tests would open connections for that alone.
+    """
     values: dict[str, Any] = {
         "statement_timeout": PATIENCE,
         "lock_timeout": PATIENCE,
         "idle_transaction_timeout": PATIENCE,
+        "database_pool": 4,
         "internal_token": TOKEN,
         "database_url": database,
         "unsubscribe_secret": UNSUBSCRIBE_SECRET,
