@@ -40,13 +40,13 @@ PUBLISH = (
 REST = (
     Case(
         "rest-publish", "REST publish, keep-alive, 20 clients",
-        RestLoad("publish", 10_000),
+        RestLoad("publish", 6000),
         (
             Figure("per_second", "publishes a second", "higher", target=5000, drawn=True),
             Figure("per_second", "share of the rate of an empty route", "higher", target=0.8, of="empty route"),
             P50, P99,
         ),
-        seconds=10, short="REST", peers=("Centrifugo",), beside=(("empty route", RestLoad("empty route", 10_000)),),
+        seconds=10, short="REST", peers=("Centrifugo",), beside=(("empty route", RestLoad("empty route", 6000)),),
     ),
     Case(
         "rest-batch", "REST batch of 100, 20 clients",
