@@ -115,7 +115,6 @@ picture: .venv/.dev ## Draw docs/images/scaling.svg anew
 
 bench: .venv/.dev ## Measure the platform beside its peers, and what a flood costs others (ARGS="--case publish" for a part)
 	@PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
-	@$(if $(ARGS),true,.venv/bin/python tests/bench/fairness.py)
 
 lock: $(UV) ## Bring uv.lock up to date with the pyproject files
 	@$(UV) lock --python "$(INTERPRETER)"

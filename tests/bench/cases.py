@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bench.case import ONE_CORE, Case
 from bench.figures import Figure
+from bench.flood import How
 from bench.kinds.connections import Connections, Resume
+from bench.kinds.fairness import Fairness
 from bench.kinds.growth import MoreConnections, MoreNodes, MoreStored, MoreTopics, MoreUnread
 from bench.kinds.rest import RestLoad
 from bench.kinds.sockets import SocketLoad
@@ -20,7 +22,10 @@ PUBLISH = (
     Case(
         "publish", "10 publishers, 100 topics, pipelined; servers on one core",
         SocketLoad("publish", 10, messages=4000, topics=100, window=500),
-        (Figure("per_second", "publishes a second", "higher", target=25_000, drawn=True), P50, P99),
+        (
+            Figure("per_second", "publishes a second", "higher", target=25_000, drawn=True),
+            Figure("per_second", "the same, to JetStream", "higher", 1, target=5, of="JetStream"), P50, P99,
+        ),
         seconds=8, short="10 publishers", cores=ONE_CORE, peers=("JetStream",),
     ),
     Case(
@@ -39,14 +44,20 @@ PUBLISH = (
 
 REST = (
     Case(
-        "rest-publish", "REST publish, keep-alive, 20 clients",
-        RestLoad("publish", 6000),
+        "rest-publish", "REST publish, keep-alive, 20 clients of one account",
+        RestLoad("publish", 6000, users=1),
         (
             Figure("per_second", "publishes a second", "higher", target=5000, drawn=True),
             Figure("per_second", "share of the rate of an empty route", "higher", target=0.8, of="empty route"),
             P50, P99,
         ),
-        seconds=10, short="REST", peers=("Centrifugo",), beside=(("empty route", RestLoad("empty route", 6000)),),
+        seconds=5, short="REST", peers=("Centrifugo",), beside=(("empty route", RestLoad("empty route", 6000)),),
+    ),
+    Case(
+        "rest-accounts", "REST publish, keep-alive, 20 clients of 10 accounts",
+        RestLoad("publish", 6000),
+        (Figure("per_second", "publishes a second", "higher", target=5000), P50, P99),
+        seconds=8,
     ),
     Case(
         "rest-batch", "REST batch of 100, 20 clients",
@@ -202,10 +213,27 @@ GROWTH = (
     ),
 )  # fmt: skip
 
-CASES = {case.name: case for case in (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START, *GROWTH)}
+
+def fairness(by: How) -> Case:
+    """Return the case of a flood over ``by``."""
+    way_names = {"socket": "socket", "rest": "REST"}
+    figures = []
+    for way, name in way_names.items():
+        figures.append(Figure(f"{way}.alone.p99", f"p99 over {name} alone, ms", "lower", 1))
+        for size in ("small", "large"):
+            figures.append(Figure(f"{way}.{size}.p99", f"p99 over {name} beside {size} messages, ms", "lower", 1))
+            figures.append(Figure(f"{way}.{size}.ratio", "the same, to that alone", "lower", 1))
+            figures.append(Figure(f"{way}.{size}.flood", "messages of the flood a second", "higher"))
+    title = f"40 publishes a second beside an account that sends all it can over {way_names[by]}"
+    return Case(f"fair-{by}", title, Fairness(by), tuple(figures), seconds=35)
+
+
+FAIRNESS = (fairness("socket"), fairness("rest"))
+
+CASES = {case.name: case for case in (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START, *GROWTH, *FAIRNESS)}
 
 QUICK = (
-    "publish", "one-socket", "socket-rest", "rest-publish", "rest-batch", "rest-rest", "history", "inbox", "steady",
-    "connections", "help",
+    "publish", "one-socket", "socket-rest", "rest-publish", "rest-accounts", "rest-batch", "rest-rest", "history",
+    "inbox", "steady", "connections", "help",
 )  # fmt: skip
 """What ``--quick`` measures."""
