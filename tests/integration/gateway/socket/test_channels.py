@@ -57,6 +57,16 @@ async def test_join_with_since_resumes_from_there(gateway: Gateway, memory: Memo
         assert [row["seq"] for row in channel.received] == list(range(21, 1001))
 
 
+async def test_who_resumes_one_after_the_other_shares_a_read_of_the_log(gateway: Gateway, memory: MemoryStore) -> None:
+    memory.append("news", "old", count=20)
+    for name in ("user.ann", "user.bob", "user.ann"):
+        async with PhoenixClient(gateway.url, name) as client:
+            channel = await client.channel("topic:news", since=15)
+            await channel.until(lambda c: len(c.received) == 5)
+            assert [row["seq"] for row in channel.received] == list(range(16, 21))
+    assert memory.histories == 1
+
+
 async def test_catching_up_while_publishes_go_on(gateway: Gateway, memory: MemoryStore) -> None:
     memory.append("news", "old", count=700)
 

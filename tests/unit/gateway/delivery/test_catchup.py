@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 from notifyx_common.background import Background
 from notifyx_common.contracts.store.log import HistoryPage
 from notifyx_common.metrics import Metrics
-from notifyx_common.principal import Principal
-from notifyx_gateway.delivery.catchup import MAX_CONCURRENT_READS, LogReader
+from notifyx_common.principal import Principal, system_principal
+from notifyx_gateway.delivery.catchup import MAX_CONCURRENT_READS, CatchUp, LogReader
+from notifyx_gateway.delivery.sinks import Sink
+from notifyx_gateway.delivery.topic_state import TopicState
 from notifyx_gateway.upstream.store import Store
 
 
@@ -66,3 +69,38 @@ async def test_others_catch_up_between_the_connections_of_an_account_with_many()
     for _ in range(MAX_CONCURRENT_READS):
         store.steps.release()
     await asyncio.gather(*(page("ann", "news", after) for after in range(MAX_CONCURRENT_READS)))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """As much of a sink as its catch-up reads."""
+
+    principal: Principal
+
+
+async def test_a_page_is_kept_for_who_comes_next_unless_rows_were_forgotten_while_it_was_read() -> None:
+    store = SlowStore()
+    reader = LogReader(store, Background(Metrics()))
+    state = TopicState("news", "id", 8)
+    sink = cast(Sink, Reading(system_principal("ann")))
+
+    async def read(*, forgetting: bool) -> None:
+        work = asyncio.create_task(CatchUp(state, sink, 7, reader).next_rows())
+        await settle()
+        if forgetting:
+            state.forget_rows()
+            # Who comes now does not share the page that is being read.
+            work = asyncio.gather(work, CatchUp(state, sink, 7, reader).next_rows())  # type: ignore[assignment]
+            await settle()
+            store.steps.release()
+        store.steps.release()
+        await work
+
+    asked = len(store.read)
+    await read(forgetting=True)
+    assert len(store.read) == asked + 2
+    assert state.ring.after(7) is not None, "the second page was read after it"
+    state.forget_rows()
+    assert state.ring.after(7) is None
+    await read(forgetting=False)
+    assert [seq for seq, _ in state.ring.after(7) or ()] == [8]

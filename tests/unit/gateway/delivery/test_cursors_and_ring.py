@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from notifyx_gateway.delivery.catchup import next_chunk
 from notifyx_gateway.delivery.cursors import FeedProtocolError, Row, Rows, classify, decode
-from notifyx_gateway.delivery.ring import Ring
+from notifyx_gateway.delivery.ring import MAX_PREPENDED, Ring
 
 
 def line(seq: int) -> bytes:
@@ -83,6 +83,20 @@ def test_the_ring_has_all_or_says_it_has_not(steps: list[int], max_rows: int, ma
     assert kept is not None
     assert len(kept) <= max_rows
     assert sum(len(raw) for _, raw in kept) <= max_bytes
+
+
+@given(st.sets(st.integers(1, 60)), st.integers(0, 60), st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60))))
+def test_the_ring_has_what_was_read_from_the_log_as_well(
+    seqs: set[int], floor: int, reads: list[tuple[int, int]]
+) -> None:
+    everything: list[Row] = [(seq, b"x" * seq) for seq in sorted(seqs)]
+    ring = Ring(floor)
+    ring.extend(row for row in everything if row[0] > floor)
+    for after, up_to in reads:
+        ring.prepend(after, [row for row in everything if after < row[0] <= up_to], up_to)
+        assert ring.after(ring.floor) == [row for row in everything if row[0] > ring.floor]
+    ring.prepend(-1, [(0, b"x" * (MAX_PREPENDED + 1)), *everything], 60)
+    assert ring.floor >= 0, "a large page is not kept"
 
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 100))

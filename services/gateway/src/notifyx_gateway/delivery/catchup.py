@@ -43,16 +43,19 @@ class LogReader:
         self._reads = background.tasks()
         self._principal = system_principal("gateway")
         self._turns = SharedTurns(MAX_CONCURRENT_READS)
-        self._pages: dict[tuple[str, int, int], _PageRead] = {}
+        self._pages: dict[tuple[str, int, int, int], _PageRead] = {}
 
-    async def page(self, topic: str, after: int, head: int, user: str) -> tuple[list[Row], int | None]:
+    async def page(
+        self, topic: str, after: int, head: int, user: str, forgotten: int = 0
+    ) -> tuple[list[Row], int | None]:
         """Return the rows above ``after``, and the cursor to continue from (``None``: no more up to ``head``).
 
         ``head`` is a committed seq. Equal requests at the same time share one read, at the first turn of their users.
-        ``head`` belongs to the request, because a read that started before ``head`` was committed may miss it.
+        ``head`` belongs to the request, because a read that started before ``head`` was committed may miss it; so does
+        ``forgotten`` (:attr:`TopicState.forgotten`).
         Raises :class:`NotifyxError`.
         """
-        key = (topic, after, head)
+        key = (topic, after, head, forgotten)
         read = self._pages.get(key)
         if read is None:
             place = asyncio.get_running_loop().create_future()
@@ -105,8 +108,13 @@ class CatchUp:
         if rows is not None:
             return rows, head
         user = self.sink.principal.id
-        page, following = await self._log_reader.page(self.state.name, self.cursor, head, user)
-        return page, following if following is not None else head
+        forgotten = self.state.forgotten
+        page, following = await self._log_reader.page(self.state.name, self.cursor, head, user, forgotten)
+        covered = following if following is not None else head
+        if forgotten == self.state.forgotten:
+            # After the loss of a gateway its clients come from the same cursors, but not all at once.
+            self.state.ring.prepend(self.cursor, page, covered)
+        return page, covered
 
 
 def next_chunk(rows: Sequence[Row], start: int, size: int) -> Sequence[Row]:

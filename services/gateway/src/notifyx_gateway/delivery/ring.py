@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from notifyx_gateway.delivery.cursors import Row
 
 MAX_ROWS = 2048
 MAX_BYTES = 2 << 20
+MAX_PREPENDED = 64 << 10
+"""Bytes of what is kept of one read of the log."""
 
 
 class Ring:
@@ -30,6 +32,17 @@ class Ring:
             seq, raw = self._rows.popleft()
             self._bytes -= len(raw)
             self.floor = seq
+
+    def prepend(self, after: int, rows: Sequence[Row], up_to: int) -> None:
+        """Keep what was read from the log, all rows in (``after``, ``up_to``], if it ends where the ring begins."""
+        if not after < self.floor <= up_to:
+            return
+        older = [row for row in rows if row[0] <= self.floor]
+        size = sum(len(raw) for _, raw in older)
+        if size <= MAX_PREPENDED and self._bytes + size <= MAX_BYTES and len(self._rows) + len(older) <= MAX_ROWS:
+            self._rows.extendleft(reversed(older))
+            self._bytes += size
+            self.floor = after
 
     def clear(self) -> None:
         """Evict all rows."""

@@ -20,6 +20,7 @@ class TopicState:
     __slots__ = (
         "ahead",
         "behind",
+        "forgotten",
         "fresh",
         "fresh_head",
         "gone",
@@ -38,6 +39,8 @@ class TopicState:
         self.head = head
         self.gone = False
         self.ring = Ring(head)
+        self.forgotten = 0
+        """How often the rows were forgotten: what was read from the log before may be out of date."""
         self.live: dict[Format, dict[Sink, Send]] = {}
         """Sends of the live sinks, so that a broadcast looks none up."""
         self.ahead: dict[Sink, int] = {}
@@ -55,6 +58,7 @@ class TopicState:
         """Forget the copies of rows that were delivered: the author of some may have left."""
         self.ring.clear()
         self.memo = None
+        self.forgotten += 1
 
     def go_live(self, sink: Sink) -> None:
         """Mark ``sink``, which has everything up to ``head``, as live."""
