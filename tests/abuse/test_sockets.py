@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from notifyx_gateway.socket.settings import SocketSettings
+from notifyx_gateway.upstream.batching import LaneLimits
 from support.auth import HandClock
 from support.clock import LoopTime
 from support.memory_store import MemoryStore
@@ -157,6 +158,31 @@ async def test_who_publishes_without_waiting_is_paced_and_never_refused(
             seqs = [answers[f"{topic} {number}"]["response"]["seq"] for number in range(300)]
             assert seqs == list(range(1, 301))
         assert counted(gateway, "reading_pauses_total", cause="in_flight") > 0
+
+
+async def test_accounts_that_publish_over_many_sockets_are_paced_and_never_refused(memory: MemoryStore) -> None:
+    join = text("1", "join", "topic:news", "phx_join", {})
+    publishes = b"".join(text("1", str(number), "topic:news", "publish", {"body": "x"}) for number in range(40))
+    lanes = LaneLimits(max_queued=80)  # an account may queue 20
+
+    async def publish(raw: Raw) -> list[dict[str, Any]]:
+        raw.writer.write(join + publishes)
+        answers: dict[str, dict[str, Any]] = {}
+        while len(answers) < 41:
+            answer = await raw.answer()
+            answers[answer[1]] = answer[4]
+        return [answers[str(number)] for number in range(40)]
+
+    async with (
+        running_gateway([memory.url], settings=SETTINGS, lanes=lanes) as gateway,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        owners = ["ann"] * 6 + ["bob", "cat", "dan", "eve"]
+        sockets = [await stack.enter_async_context(connected(gateway, f"user.{name}")) for name in owners]
+        for answers in await asyncio.gather(*map(publish, sockets)):
+            assert {answer["status"] for answer in answers} == {"ok"}
+            seqs = [answer["response"]["seq"] for answer in answers]
+            assert seqs == sorted(seqs)
 
 
 async def test_nothing_is_read_from_a_client_that_reads_no_answers(memory: MemoryStore) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,6 @@ import orjson
 import pytest
 
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.upstream.batching import LaneLimits
 from support.clock import SetForward
 from support.memory_store import MemoryStore
 from support.patience import PATIENCE
@@ -325,18 +323,6 @@ async def test_more_requests_than_are_worked_on_at_once_wait_and_are_all_answere
             ]
             answers = await asyncio.gather(*pushes)
             assert [answer["seq"] for answer in answers] == list(range(1, 101))
-
-
-async def test_who_fills_the_queue_with_many_sockets_is_read_later_and_never_refused(memory: MemoryStore) -> None:
-    lanes = LaneLimits(max_items=4, max_queued=128)  # an account may queue 32, and is not read beyond 16
-    async with running_gateway([memory.url], settings=SETTINGS, lanes=lanes) as gateway, AsyncExitStack() as stack:
-        pushes: list[Awaitable[dict[str, Any]]] = []
-        for _ in range(8):
-            ann = await stack.enter_async_context(PhoenixClient(gateway.url, "user.ann"))
-            channel = await ann.channel("topic:news")
-            pushes += [channel.push("publish", {"body": "x"}) for _ in range(40)]
-        answers = await asyncio.gather(*pushes)
-        assert sorted(answer["seq"] for answer in answers) == list(range(1, 321))
 
 
 @pytest.mark.parametrize("vsn", ["", "vsn=1.0.0&"])

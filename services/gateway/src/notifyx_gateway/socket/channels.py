@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -229,15 +228,12 @@ class TopicChannel(StoreChannel):
         if wait := client.context.limits.publish_wait(client.principal):
             client.transport.pause_for(wait)
         waiter = _PublishReply(client, self.channel, message)
-        store, principal = client.context.store, client.principal
         try:
-            has_room = store.add_publish(principal, self.store_topic, notification, waiter, content)
+            client.context.store.add_publish(client.principal, self.store_topic, notification, waiter, content)
         except NotifyxError as error:
             count_refused(client.context.metrics, error)
             raise
         client.begin(message)
-        if not has_room:
-            client.wait_for_room(functools.partial(store.has_room, principal, self.store_topic))
 
     def _subscribe(self, message: Message) -> None:
         settings = parse_model(SubscriptionSettings, message.payload)

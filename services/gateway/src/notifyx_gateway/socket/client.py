@@ -55,9 +55,6 @@ POLICY_VIOLATION = 1008
 MAX_QUEUED = 32
 """Maximum number of messages that wait for the reply to a join; beyond it, reading pauses."""
 
-ROOM_INTERVAL = 0.02
-"""Seconds between two checks whether a queue has room again."""
-
 WORK = 32
 """What a request with work of its own counts as in flight: it costs more than a publish or an acknowledgement does."""
 
@@ -131,13 +128,14 @@ class ConnectedClient:
 
     __slots__ = (
         "_check_at",
-        "_crowded",
+        "_flow",
         "_in_flight",
         "_in_flight_bytes",
         "_joins",
         "_key",
         "_make",
         "_paused",
+        "_queued",
         "_reading_history",
         "_tasks",
         "_verified",
@@ -168,7 +166,10 @@ class ConnectedClient:
         self._set_credential(verified)
         self._joins: dict[Channel, asyncio.Future[JoinResult]] = {}
         self._in_flight = self._in_flight_bytes = 0
-        self._paused = self._crowded = False
+        self._flow = context.flows.of(verified.principal.id)
+        self._queued = (0, 0)
+        """What of :attr:`ChannelSet.queued` counts in the flow."""
+        self._paused = False
         self.budget = Budget(context.rates, context.clock)
         self._reading_history: asyncio.Lock | None = None
         self._tasks: Tasks | None = None
@@ -193,7 +194,7 @@ class ConnectedClient:
         elif effects := self.channel_set.receive(message):
             self.apply(effects)
             self.spend_control()
-        self._pace()
+        self.pace()
 
     def spend_control(self) -> None:
         """Count a message of a kind that no honest client sends in numbers."""
@@ -233,6 +234,8 @@ class ConnectedClient:
     def on_closed(self) -> None:
         """End all channels and tasks; the connection is closed."""
         self.apply(self.channel_set.clear())
+        self._count_queued()
+        self._flow.leave(self)
         if self._tasks is not None:
             self._tasks.cancel()
 
@@ -269,6 +272,7 @@ class ConnectedClient:
         """Count ``message`` as in flight, until :meth:`finish` or :meth:`fail`."""
         self._in_flight += weight
         self._in_flight_bytes += message.size
+        self._flow.begin(1, message.size)
 
     def finish(self, channel: Channel, message: Message, response: Any, weight: int = 1) -> None:
         """Reply to ``message``, which was in flight."""
@@ -317,43 +321,49 @@ class ConnectedClient:
     def _end(self, message: Message, weight: int = 1) -> None:
         self._in_flight -= weight
         self._in_flight_bytes -= message.size
-        self._pace()
+        self._flow.end(1, message.size)
+        self.pace()
 
-    def _pace(self) -> None:
+    def must_wait(self) -> bool:
+        """Return whether the next message waits for answers to earlier ones of this account; reading then pauses."""
+        if self._flow.full and not self._paused:
+            self.pace()
+        return self._paused
+
+    def pace(self) -> None:
         """Stop reading while there is as much unanswered as may be, until half of it is answered."""
-        settings, queued = self.context.settings, self.channel_set.queued
+        settings, queued, flow = self.context.settings, self.channel_set.queued, self._flow
+        if queued != self._queued[0]:
+            self._count_queued()
         if self._paused:
             if (
                 self._in_flight <= settings.max_in_flight // 2
                 and self._in_flight_bytes <= settings.max_in_flight_bytes // 2
                 and queued <= MAX_QUEUED // 2
-                and not self._crowded
             ):
+                if flow.full:
+                    flow.wait(self)
+                    return
                 self._paused = False
                 self.transport.resume()
         elif (
             self._in_flight >= settings.max_in_flight
             or self._in_flight_bytes >= settings.max_in_flight_bytes
             or queued >= MAX_QUEUED
-            or self._crowded
+            or flow.full
         ):
             self._paused = True
+            if flow.full:
+                flow.wait(self)
             self.transport.pause()
 
-    def wait_for_room(self, has_room: Callable[[], bool]) -> None:
-        """Stop reading, after the current message, until ``has_room``: a request beyond it would be refused."""
-        if not self._crowded:
-            self._crowded = True
-            self._find_room(has_room)
-
-    def _find_room(self, has_room: Callable[[], bool]) -> None:
-        if self.transport.closed:
-            return
-        if has_room():
-            self._crowded = False
-            self._pace()
-        else:
-            asyncio.get_running_loop().call_later(ROOM_INTERVAL, self._find_room, has_room)
+    def _count_queued(self) -> None:
+        (items, size), now = self._queued, (self.channel_set.queued, self.channel_set.queued_bytes)
+        self._queued = now
+        if now[0] > items:
+            self._flow.begin(now[0] - items, now[1] - size)
+        elif now[0] < items:
+            self._flow.end(items - now[0], size - now[1])
 
     def _reject(self, channel: Channel, message: Message, error: BaseException) -> None:
         if not isinstance(error, NotifyxError):
@@ -402,6 +412,7 @@ class ConnectedClient:
         else:
             log.error("join_failed", exc_info=error)
             self._reject_join(channel, Internal("join crashed"))
+        self.pace()
 
     def _reject_join(self, channel: Channel, error: NotifyxError) -> None:
         self._record_refusal(channel, error)

@@ -169,12 +169,15 @@ class WebSocketConnection:
 
     def receive(self, frame: Frame) -> None:
         """Handle a frame, or hold it."""
-        if self._held is not None:
+        if self._held is None:
+            if self.closed or not (self.client.must_wait() or self._turns.over()):
+                self._receive(frame)
+                if self._causes and not self.closed:
+                    self._hold()
+                return
+            self._hold().append(frame)
+        else:
             self._held.append(frame)
-            return
-        self._receive(frame)
-        if (self._causes or self._turns.over()) and not self.closed:
-            self._hold()
 
     def fail(self, error: BadFrame) -> None:
         """What follows on the connection is no frame."""
@@ -307,24 +310,29 @@ class WebSocketConnection:
 
     def take_turn(self) -> bool:
         """Work on held frames; return whether more are left that may be worked on now."""
-        for _ in range(TURN):
+        for number in range(TURN):
             if self.closed or self._held is None or self._causes:
                 return False
+            if number and self._turns.over():
+                return True
             if not self._held:
                 self._held = None
                 if not self._raw.is_closing():
                     self._raw.resume_reading()
                 return False
+            if self.client.must_wait():
+                return False
             self._receive(self._held.popleft())
         return True
 
-    def _hold(self) -> None:
+    def _hold(self) -> deque[Frame]:
         """Stop reading; hold the frames that were read already."""
-        self._held = deque()
+        self._held = held = deque[Frame]()
         if not self._raw.is_closing():
             self._raw.pause_reading()
         if not self._causes:
             self._turns.wait(self)
+        return held
 
     def _stop(self, cause: int) -> None:
         if self.closed or self._causes & cause:

@@ -19,6 +19,7 @@ from notifyx_gateway.limits import Limits
 from notifyx_gateway.socket.admission import Admissions
 from notifyx_gateway.socket.authenticator import Authenticator
 from notifyx_gateway.socket.budget import Rates
+from notifyx_gateway.socket.flows import Flows
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.turns import Turns
 from notifyx_gateway.socket.unread import UnreadPusher
@@ -51,6 +52,7 @@ class SocketContext:
     rates: Rates
     reading_history: asyncio.Semaphore
     turns: Turns
+    flows: Flows
     published: Counter
     """``notifyx_publishes_total`` of the publishes over a socket that are accepted."""
     joined: Counter

@@ -27,6 +27,7 @@ from notifyx_gateway.socket.authenticator import Authenticator
 from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.socket.context import CheckGrants, ResolveUser, SocketContext
 from notifyx_gateway.socket.entrance import Reception
+from notifyx_gateway.socket.flows import Flows
 from notifyx_gateway.socket.settings import SocketSettings
 from notifyx_gateway.socket.turns import Turns
 from notifyx_gateway.socket.unread import UnreadPusher
@@ -70,6 +71,7 @@ class SocketListener:
         """``adopt`` serves the connections of clients that poll (:class:`Reception`)."""
         unread_pusher = UnreadPusher(hub, store, delay=settings.unread_delay, background=background)
         admissions = Admissions(authenticator, settings, metrics, security, store.alarms)
+        queue = store.limits
         self.context = SocketContext(
             hub=hub,
             store=store,
@@ -86,7 +88,8 @@ class SocketListener:
             admissions=admissions,
             rates=settings.rates,
             reading_history=asyncio.Semaphore(MAX_HISTORIES),
-            turns=Turns(),
+            turns=Turns(store.shared),
+            flows=Flows(max_items=queue.max_queued, max_bytes=queue.max_queued_bytes, share=queue.account_share / 2),
             published=metrics.counter("notifyx_publishes_total").labels("socket", "ok"),
             joined=metrics.counter("notifyx_joins_total").labels("ok"),
             channels={kind: metrics.gauge("notifyx_channels").labels(kind) for kind in ("topic", "user")},

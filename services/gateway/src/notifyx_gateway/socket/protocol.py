@@ -103,13 +103,13 @@ _OF_THE_PROTOCOL = frozenset({"phx_join", "phx_leave"})
 class ChannelSet:
     """The channels of one connection."""
 
-    __slots__ = ("_is_away", "_max_channels", "channels", "queued")
+    __slots__ = ("_is_away", "_max_channels", "channels", "queued", "queued_bytes")
 
     def __init__(self, max_channels: int = 100, is_away: Callable[[], bool] = lambda: False) -> None:
         """``is_away`` returns whether nothing new can arrive at present; the answer to a heartbeat says so."""
         self.channels: dict[str, Channel] = {}
-        self.queued = 0
-        """Number of messages that are queued until the joins of their channels are answered."""
+        self.queued = self.queued_bytes = 0
+        """Number and size of the messages that are queued until the joins of their channels are answered."""
         self._max_channels = max_channels
         self._is_away = is_away
 
@@ -141,7 +141,7 @@ class ChannelSet:
         if self.channels.get(channel.topic) is not channel or channel.queued is None:
             return ()
         queued, channel.queued = channel.queued, None
-        self.queued -= len(queued)
+        self._forget(queued)
         sent = Send(reply(channel.join, "ok", response, channel.join_ref))
         return (sent, StartDelivery(channel), *(HandleMessage(channel, message) for message in queued))
 
@@ -162,12 +162,16 @@ class ChannelSet:
     def clear(self) -> Sequence[Effect]:
         """Close all channels; the connection is closed."""
         channels, self.channels = self.channels, {}
-        self.queued = 0
+        self.queued = self.queued_bytes = 0
         return tuple(Close(channel) for channel in channels.values())
 
     def _remove(self, channel: Channel) -> None:
         del self.channels[channel.topic]
-        self.queued -= len(channel.queued or ())
+        self._forget(channel.queued or ())
+
+    def _forget(self, queued: Sequence[Message]) -> None:
+        self.queued -= len(queued)
+        self.queued_bytes -= sum(message.size for message in queued)
 
     def _phoenix(self, message: Message) -> Sequence[Effect]:
         if message.event == "heartbeat":
@@ -193,6 +197,7 @@ class ChannelSet:
             return ()  # meant for an earlier join of this topic
         if channel.queued is not None:
             self.queued += 1
+            self.queued_bytes += message.size
             channel.queued.append(message)
             return ()
         return (HandleMessage(channel, message),)

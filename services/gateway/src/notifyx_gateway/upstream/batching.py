@@ -138,8 +138,8 @@ class Lane(Generic[R]):
         self.add(QueuedItem(data, principal, future, weight), owner)
         return future
 
-    def add(self, item: QueuedItem[R], owner: str) -> bool:
-        """Queue ``item``, which uses the turn of ``owner``; return :meth:`has_room`.
+    def add(self, item: QueuedItem[R], owner: str) -> None:
+        """Queue ``item``, which uses the turn of ``owner``.
 
         Raises :class:`TooManyRequests` if the queue is full, :class:`Unavailable` after :meth:`close`.
         """
@@ -163,11 +163,6 @@ class Lane(Generic[R]):
             self._starting = True
             self._senders += 1
             self._tasks.spawn("lane", self._run())
-        return self._queue.has_room(owner)
-
-    def has_room(self, owner: str) -> bool:
-        """Return whether ``owner`` uses no more than half of what it may queue."""
-        return self._queue.has_room(owner)
 
     async def room(self, owner: str) -> None:
         """Wait until ``owner`` has room in its queue. Raises :class:`TooManyRequests` after :data:`ROOM_TIMEOUT`."""

@@ -164,10 +164,12 @@ class Store:
         """
         self.alarms = alarms or Alarms(metrics, clock.monotonic)
         self.client = client
+        self.limits = limits
+        self._clock = clock
         self._sizes = sizes
         self._change_turns, self._page_turns = KeyedTurns(concurrent_changes), KeyedTurns(concurrent_pages)
         self._turn_refusals = metrics.counter("notifyx_queue_refusals_total")
-        crowd = Crowd()
+        crowd = self._crowd = Crowd()
 
         def lanes(kind: str, count: int, send: SendBatch[R]) -> list[Lane[R]]:
             refused = metrics.counter("notifyx_queue_refusals_total").labels(kind)
@@ -200,6 +202,10 @@ class Store:
     ) -> None:
         lanes: list[Lane[Any]] = [*self._publishes, *self._acks, *self._joins, *self._unread]
         await asyncio.gather(*(lane.close() for lane in lanes))
+
+    def shared(self) -> bool:
+        """Return whether several accounts are at work, of which nobody shall wait long for another."""
+        return self._crowd.shared(self._clock.monotonic())
 
     def turn(self, principal: Principal) -> AbstractAsyncContextManager[None]:
         """Wait for one of the few turns of an account to change something, so that it never holds the connections of a
@@ -238,8 +244,8 @@ class Store:
         notification: KeyedNotification,
         waiter: Waiter[PublishResult],
         content: bytes,
-    ) -> bool:
-        """Queue a publish; return :meth:`has_room`.
+    ) -> None:
+        """Queue a publish.
 
         One publisher's publishes to one topic are committed in the order of these calls.
         ``topic`` is a topic's name, or an inbox's; ``content`` is the JSON of ``notification``. Raises
@@ -254,11 +260,7 @@ class Store:
             raise TooLarge(f"The notification's data is larger than {self._sizes.data} bytes.", code="data_too_large")
         data = b'{"topic":%b,%b' % (orjson.dumps(topic), content[1:])
         item = QueuedItem(data, principal, waiter, 1 + len(data) // BYTES_OF_AN_ITEM)
-        return _lane(self._publishes, topic).add(item, principal.id)
-
-    def has_room(self, principal: Principal, topic: str) -> bool:
-        """Return whether the principal uses no more than half of what it may queue of publishes to ``topic``."""
-        return _lane(self._publishes, topic).has_room(principal.id)
+        _lane(self._publishes, topic).add(item, principal.id)
 
     async def publish(self, principal: Principal, topic: str, notification: KeyedNotification) -> PublishResult:
         """Publish; return once the notification is committed."""
