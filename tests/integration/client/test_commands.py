@@ -181,7 +181,7 @@ async def test_topics(shell: Shell, tmp_path: Path) -> None:
     assert made["email"]["default"] == "unread"
     taken = await shell.run("topics", "create", "cli.made", "-o", "json", code=Exit.REFUSED)
     assert taken.error["code"] == "topic_exists"
-    listed = await shell.json("topics", "list", "--containing", "cli.")
+    listed = await shell.json("topics", "list", "--containing", "cli.mad")
     assert [topic["name"] for topic in listed["items"]] == ["cli.made"]
     assert (await shell.run("topics", "list", "--containing", "cli.made")).out.split()[-2:] == ["0", "you"]
     assert (await shell.json("topics", "show", "cli.made"))["id"] == made["id"]

@@ -51,6 +51,24 @@ async def test_five_commands_and_an_email(platform: Platform, tmp_path: Path) ->
     assert '"disk": "full"' in whole
     first = (await reader.run("history", "cli.journey")).out.splitlines()[-1].split(None, 3)
     assert (first[0], first[-1].rstrip()) == ("1", "A fine release: Version 1.42 is live")
+    searched = (await author.run("history", "cli.journey", "--search", "fine 1.42")).out
+    assert searched.splitlines()[-1].endswith("A fine release: Version 1.42 is live")
+    assert (await author.json("history", "cli.journey", "--search", "fine -release"))["items"] == []
+    assert "--search" in (await reader.run("history", "cli.journey", "--after", "x", code=Exit.USAGE)).err
+
+    await author.run("send", "cli-reader@example.com", "Is it out?")
+    await reader.run("send", "cli-author@example.com", "It is.")
+    heading, thread = (await author.run("threads")).out.splitlines()
+    assert heading.split() == ["UNREAD", "WITH", "ID", "WHEN", "LATEST"]
+    assert (thread.split()[0], thread.rstrip().endswith("It is.")) == ("1", True)
+    (with_reader,) = (await author.json("threads"))["items"]
+    for who in (with_reader["name"], with_reader["user"]):
+        sent, received = (await author.run("threads", who)).out.splitlines()[-2:]
+        assert sent.split()[-4:] == ["you", "Is", "it", "out?"]
+        assert received.split()[0] == "*"
+        assert received.rstrip().endswith(f"{with_reader['name']}  It is.")
+    assert (await author.run("threads", "nobody")).out == "No direct messages with nobody.\n"
+
     none = await reader.run("show", "cli.journey", "9", code=Exit.REFUSED)
     assert none.err == "notifyx: There is no notification 9 in cli.journey (any more): it holds 1 to 1.\n"
     named = await author.run("topics", "create", "Two Words", code=Exit.REFUSED)

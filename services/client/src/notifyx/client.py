@@ -39,6 +39,8 @@ from notifyx.models import (
     Status,
     Subscription,
     Subscriptions,
+    ThreadPage,
+    ThreadsPage,
     Topic,
     TopicNames,
     TopicsPage,
@@ -343,8 +345,17 @@ class Client:
 
     async def inbox(self, *, unread: bool = False, limit: int = 50, after: str | None = None) -> InboxPage:
         """Return a page of the inbox, newest first, with unread counts."""
-        params = {"limit": str(limit), **({"unread": "true"} if unread else {}), **({"after": after} if after else {})}
+        params = _page(limit, after) | ({"unread": "true"} if unread else {})
         return parse_answer(InboxPage, await self._call("GET", "/inbox", params=params))
+
+    async def threads(self, *, limit: int = 50, after: str | None = None) -> ThreadsPage:
+        """Return a page of those with whom the caller exchanged direct messages, the newest first."""
+        return parse_answer(ThreadsPage, await self._call("GET", "/me/threads", params=_page(limit, after)))
+
+    async def thread(self, user: str, *, limit: int = 50, after: str | None = None) -> ThreadPage:
+        """Return a page of the direct messages between the caller and the user of that id, the newest page first."""
+        path = f"/me/threads/{quote(user, safe='')}"
+        return parse_answer(ThreadPage, await self._call("GET", path, params=_page(limit, after)))
 
     async def search(
         self, text: str, *, topic: str | None = None, unread: bool = False, limit: int = 50, after: str | None = None
@@ -426,6 +437,10 @@ class Client:
 def _user_agent() -> str:
     """Return what users see beside their sessions."""
     return f"notifyx-client/{version('notifyx-client')} ({platform.system()})"
+
+
+def _page(limit: int, after: str | None) -> dict[str, str]:
+    return {"limit": str(limit), **({"after": after} if after else {})}
 
 
 def _path(topic: str) -> str:

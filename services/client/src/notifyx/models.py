@@ -200,6 +200,48 @@ class FoundPage(Model):
     next: str | None
 
 
+class LatestMessage(Model):
+    """The newest message of a thread. ``text``: the beginning of its body. ``sent``: it is the caller's own."""
+
+    topic: str
+    seq: int
+    title: str
+    text: str
+    sent: bool
+    published_at: datetime
+
+
+class Thread(Model):
+    """A person whom the caller exchanged direct messages with. ``unread``: what the caller has not acknowledged."""
+
+    user: str
+    name: str | None
+    unread: int
+    latest: LatestMessage
+
+
+class ThreadsPage(Model):
+    """Threads, the one with the newest message first. ``next`` is the ``after`` of the following page."""
+
+    items: tuple[Thread, ...]
+    next: str | None
+
+
+class DirectMessage(Notification):
+    """A direct message. ``acked`` is ``None`` in what the caller sent to another."""
+
+    sent: bool
+    acked: bool | None
+
+
+class ThreadPage(Model):
+    """Messages of both sides, the newest last. ``next`` is the ``after`` of the page that is older."""
+
+    name: str | None
+    items: tuple[DirectMessage, ...]
+    next: str | None
+
+
 class Retention(Model):
     """Maximum age (in seconds) and number of notifications; the bound that is reached first applies."""
 

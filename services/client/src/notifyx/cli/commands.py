@@ -51,6 +51,7 @@ COMMANDS = {
     "unsubscribe": Listed("follow", "unsubscribe", "End your subscription to a topic."),
     "inbox": Listed("inbox", "inbox", "Show what you subscribe to, newest first."),
     "history": Listed("history", "history", "Show what a topic holds, newest first."),
+    "threads": Listed("threads", "threads", "Show direct messages by person, with both sides."),
     "show": Listed("history", "show", "Show one notification whole."),
     "ack": Listed("inbox", "ack", "Acknowledge notifications: on all your devices, and before they are mailed."),
     "unack": Listed("inbox", "unack", "Mark notifications as unread, on all your devices. No email is sent again."),

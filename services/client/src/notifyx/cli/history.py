@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from notifyx.cli.exits import UsageProblem
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer, moment
 from notifyx.cli.rows import show_log
+from notifyx.cli.search import Search, find, show_found
 from notifyx.cli.session import client, run
 from notifyx.errors import NotFound
 from notifyx.models import Notification
@@ -21,13 +23,22 @@ def history(
     topic: Annotated[str, typer.Argument(help=TOPIC_HELP)],
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most to show.")] = 50,
     before: Annotated[int | None, typer.Option(min=1, help="Only before this seq.", show_default=False)] = None,
+    search: Search = "",
+    after: Annotated[str, typer.Option(help="With --search: go on after a page, its 'next'.")] = "",
     url: Url = DEFAULT_URL,
     output: Output = Format.text,
 ) -> None:
     """Show what a topic holds, newest first."""
 
     async def work(writer: Writer) -> None:
+        if search and before is not None:
+            raise UsageProblem("--before does not go with --search; --after does.")
+        if after and not search:
+            raise UsageProblem("--after goes with --search; without, --before SEQ goes on.")
         async with client(url) as notifyx:
+            if search:
+                show_found(writer, await find(notifyx, search, topic=topic, limit=limit, after=after or None), search)
+                return
             page = await notifyx.history(topic, before=before, limit=limit)
         if writer.is_json:
             writer.line(page)

@@ -12,18 +12,16 @@ from notifyx.cli.follow import follow_topic, parse_since
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer, lost
 from notifyx.cli.rows import show_acked
+from notifyx.cli.search import Search, find, show_found
 from notifyx.cli.session import client, run
-from notifyx.client import Client
 from notifyx.errors import NotFound
-from notifyx.models import FoundPage, InboxNotification, InboxPage
+from notifyx.models import InboxPage
 
 
 def inbox(
     unread: Annotated[bool, typer.Option("--unread", help="Only what you have not acknowledged.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most to show.")] = 50,
-    search: Annotated[
-        str, typer.Option("--search", help='Only what has these words; "phrases" and -exclusions too.')
-    ] = "",
+    search: Search = "",
     after: Annotated[str, typer.Option(help="Go on after a page: its 'next'.")] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Print what is sent to you directly, until Ctrl-C.")] = False,
     since: Annotated[str, typer.Option(help="With --follow: now, unread, or the last seq you have seen.")] = "now",
@@ -114,25 +112,3 @@ def _show(writer: Writer, page: InboxPage, *, only_unread: bool) -> None:
     show_acked(writer, page.items, empty=empty)
     if page.next is not None:
         writer.remark(f"There is more: notifyx inbox --after {page.next}")
-
-
-async def find(
-    notifyx: Client, search: str, *, topic: str | None = None, unread: bool = False, limit: int, after: str | None
-) -> FoundPage:
-    """Return what was found, up to ``limit``: pages that end early are continued."""
-    items: tuple[InboxNotification, ...] = ()
-    while True:
-        page = await notifyx.search(search, topic=topic, unread=unread, limit=limit - len(items), after=after)
-        items, after = (*items, *page.items), page.next
-        if after is None or len(items) >= limit:
-            return FoundPage(items=items, next=after)
-
-
-def show_found(writer: Writer, page: FoundPage, search: str) -> None:
-    """Print what was found."""
-    if writer.is_json:
-        writer.line(page)
-        return
-    show_acked(writer, page.items, empty=f"Nothing has: {search}")
-    if page.next is not None:
-        writer.remark(f"There is more: add --after {page.next}")

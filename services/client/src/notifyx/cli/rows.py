@@ -62,5 +62,10 @@ def gist(one: Notification) -> str:
     return _beginning(json.dumps(one.data, ensure_ascii=False), MAX_DATA)
 
 
+def shortened(text: str) -> str:
+    """Return the beginning of a text, as rows show it."""
+    return _beginning(text, MAX_BODY)
+
+
 def _beginning(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[:length]}…"
