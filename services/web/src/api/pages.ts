@@ -1,7 +1,7 @@
 /** Pages of the log: with `q` an address answers with what was found, and without it with a page of its own. */
 import { type Api, data } from "./client";
 import { ApiError } from "./errors";
-import type { FoundPage, HistoryPage, InboxPage } from "./types";
+import type { DirectFoundPage, FoundPage, HistoryPage, InboxPage, ThreadsPage } from "./types";
 
 /** A page of a topic's history. */
 export async function historyPage(
@@ -24,19 +24,35 @@ export async function inboxPage(
   return page;
 }
 
+/** A page of those with whom the user exchanged direct messages. */
+export async function threadsPage(api: Api, after: string | null): Promise<ThreadsPage> {
+  const query = after === null ? {} : { after };
+  const page = await data(api.GET("/api/v1/me/threads", { params: { query } }));
+  if ("names" in page) throw unexpected();
+  return page;
+}
+
 /** What is searched: a topic or, without one, the inbox, all of it or what is unread. */
 export interface Place {
   readonly topic?: string | undefined;
   readonly unread?: boolean;
+  /** In place of those: the direct messages of both sides. */
+  readonly direct?: boolean;
 }
 
 /** A page of what `q` finds. */
 export async function foundPage(
   api: Api,
-  { topic, unread = false }: Place,
+  { topic, unread = false, direct = false }: Place,
   q: string,
   after: string | null,
-): Promise<FoundPage> {
+): Promise<FoundPage | DirectFoundPage> {
+  if (direct) {
+    const query = { q, ...(after === null ? {} : { after }) };
+    const page = await data(api.GET("/api/v1/me/threads", { params: { query } }));
+    if (!("names" in page)) throw unexpected();
+    return page;
+  }
   if (topic === undefined) {
     const query = { q, ...(unread ? { unread: "true" as const } : {}), ...(after === null ? {} : { after }) };
     return data(api.GET("/api/v1/inbox", { params: { query } }));

@@ -762,7 +762,7 @@ export interface paths {
         };
         /**
          * Those with whom one exchanged direct messages
-         * @description Each once: a person or a ServiceAccount, with the beginning of the newest message of either side. Those whose accounts are deleted are not among them; what they sent stays in one's inbox.
+         * @description Each once: a person or a ServiceAccount, with the beginning of the newest message of either side. Those whose accounts are deleted are not among them; what they sent stays in one's inbox. With `q`: the messages of both sides, what it finds in titles, bodies, and texts and numbers of `data`, newest first; upper case and accents make no difference. A page ends early where a search takes long, and may be empty: go on while there is a `next`.
          *
          *     The credential needs the scope `read`.
          */
@@ -1284,6 +1284,22 @@ export interface components {
             };
             /** Declared In */
             declared_in: string | null;
+        };
+        /**
+         * DirectFoundPage
+         * @description Direct messages that a search found, received and sent, newest first. ``next`` continues it, also where this page
+         *     is short or empty. ``names``: display names of those to whom the caller sent some, by id, as far as they gave one
+         *     and it is known right now.
+         */
+        DirectFoundPage: {
+            /** Items */
+            items: components["schemas"]["ThreadNotification"][];
+            /** Next */
+            next: string | null;
+            /** Names */
+            names: {
+                [key: string]: string;
+            };
         };
         /**
          * EmailChange
@@ -2085,8 +2101,8 @@ export interface components {
         /**
          * SignedUp
          * @description A new account. ``mail``: the mail that verifies the address is on its way; was not sent because too many were
-         *     asked for, as ``mail_detail`` says (ask for it later with ``POST /me/verification``); there is no email here; or that
-         *     is not known at the moment, which ``mail_detail`` says, too.
+         *     asked for, as ``mail_detail`` says (ask for it later with ``POST /me/verification``); there is no email here; or
+         *     that is not known at the moment, which ``mail_detail`` says, too.
          */
         SignedUp: {
             /** Id */
@@ -2244,6 +2260,11 @@ export interface components {
             /** Name */
             name: string | null;
         };
+        /**
+         * ThreadsOrFound
+         * @description A page of threads or, with ``q``, of the direct messages that were found.
+         */
+        ThreadsOrFound: components["schemas"]["ThreadsPage"] | components["schemas"]["DirectFoundPage"];
         /**
          * ThreadsPage
          * @description Threads, the one with the newest message first. ``next`` is the ``after`` of the following page.
@@ -2540,6 +2561,7 @@ export type CloudEvents = components['schemas']['CloudEvents'];
 export type CreatedApiKey = components['schemas']['CreatedApiKey'];
 export type DeleteAccount = components['schemas']['DeleteAccount'];
 export type DescribedTopic = components['schemas']['DescribedTopic'];
+export type DirectFoundPage = components['schemas']['DirectFoundPage'];
 export type EmailChange = components['schemas']['EmailChange'];
 export type EmailConfirmation = components['schemas']['EmailConfirmation'];
 export type EmailPolicy = components['schemas']['EmailPolicy'];
@@ -2592,6 +2614,7 @@ export type Subscriptions = components['schemas']['Subscriptions'];
 export type Thread = components['schemas']['Thread'];
 export type ThreadNotification = components['schemas']['ThreadNotification'];
 export type ThreadPage = components['schemas']['ThreadPage'];
+export type ThreadsOrFound = components['schemas']['ThreadsOrFound'];
 export type ThreadsPage = components['schemas']['ThreadsPage'];
 export type TimeZone = components['schemas']['TimeZone'];
 export type TokenProblem = components['schemas']['TokenProblem'];
@@ -6913,6 +6936,8 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before. */
                 after?: string;
+                /** @description Words that all occur, "phrases", and -words that do not. The last word may be the beginning of one. */
+                q?: string;
             };
             header?: never;
             path?: never;
@@ -6926,7 +6951,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ThreadsPage"];
+                    "application/json": components["schemas"]["ThreadsOrFound"];
                 };
             };
             /** @description Bad Request. */

@@ -4,7 +4,7 @@ import { useCallback, useEffect } from "react";
 import { type Api, data } from "@/api/client";
 import { ApiError, sentence } from "@/api/errors";
 import { pauseAfter } from "@/api/http";
-import { inboxPage } from "@/api/pages";
+import { inboxPage, threadsPage } from "@/api/pages";
 
 /**
  * How reads are tried again: for as long as a later try may succeed, so that a page recovers by itself. A read that is
@@ -64,10 +64,7 @@ export const inboxFullQuery = (api: Api, unread: number) =>
 export const threadsQuery = (api: Api) =>
   infiniteQueryOptions({
     queryKey: ["threads"],
-    queryFn: ({ pageParam }) => {
-      const query = pageParam === null ? {} : { after: pageParam };
-      return data(api.GET("/api/v1/me/threads", { params: { query } }));
-    },
+    queryFn: ({ pageParam }) => threadsPage(api, pageParam),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
     refetchOnMount: "always",

@@ -12,6 +12,11 @@ export function threadPath(user: string): string {
   return `/messages/with/${user}`;
 }
 
+/** Whom one sent something in `topic` to; undefined where it is not another's inbox. */
+export function recipientOf(topic: string, ownInbox: string): string | undefined {
+  return topic.startsWith(INBOX) && topic !== ownInbox ? topic.slice(INBOX.length) : undefined;
+}
+
 /** The number in such an address; undefined for one that no notification has. */
 export function seqOf(text: string | undefined): number | undefined {
   return text !== undefined && /^[1-9][0-9]{0,15}$/.test(text) ? Number(text) : undefined;

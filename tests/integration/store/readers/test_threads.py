@@ -130,3 +130,36 @@ async def test_a_deleted_account_leaves_no_thread(store: StoreClient, database: 
         assert await connection.fetchval("SELECT count(*) FROM direct_messages") == 0
     finally:
         await connection.close()
+
+
+async def found(store: StoreClient, reader: Principal, query: str, limit: int = 50) -> list[tuple[str, bool, Any]]:
+    """Return all that a search in direct messages finds, read page by page."""
+    lines: list[tuple[str, bool, Any]] = []
+    after = ""
+    while True:
+        page = await store.ok("GET", f"/search/direct?q={query}&limit={limit}{after}", reader)
+        lines += [(one["body"], one["sent"], one["acked"]) for one in page["items"]]
+        if page["next"] is None:
+            return lines
+        after = f"&after={page['next']}"
+
+
+async def test_a_search_finds_what_was_received_and_what_was_sent(store: StoreClient, pool: asyncpg.Pool) -> None:
+    await store.make_inbox("ada", "bob", "eve")
+    await send(store, ADA, "bob", "lunch at noon", "dinner")
+    await send(store, BOB, "ada", "lunch, yes")
+    await send(store, EVE, "bob", "lunch with eve")
+    await send(store, ADA, "ada", "lunch: bring bread")
+    await send(store, ADA, "eve", "no lunch")
+    await store.ack(ADA, "user:ada", seqs=[1])
+    expected = [
+        ("no lunch", True, None), ("lunch: bring bread", True, False), ("lunch, yes", False, True),
+        ("lunch at noon", True, None),
+    ]  # fmt: skip
+    for limit in (1, 3, 50):
+        assert await found(store, ADA, "lunch", limit) == expected, limit
+    assert await found(store, EVE, "lunch") == [("no lunch", False, False), ("lunch with eve", True, None)]
+    assert await found(store, user("zoe"), "lunch") == []
+    await pool.execute("DELETE FROM notifications WHERE payload LIKE '%at noon%'")
+    await pool.execute("UPDATE topics SET kind = 'deleted' WHERE name = 'user:eve'")
+    assert await found(store, ADA, "lunch", 1) == expected[1:3]

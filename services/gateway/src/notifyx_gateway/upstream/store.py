@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -61,7 +61,7 @@ from notifyx_common.contracts.store.outbox import (
     VerifiedUser,
 )
 from notifyx_common.contracts.store.people import PUBLISHED, PublishedPage, PublishedQuery
-from notifyx_common.contracts.store.search import SEARCH, FoundPage, SearchQuery
+from notifyx_common.contracts.store.search import SEARCH, SEARCH_DIRECT, DirectSearchQuery, FoundPage, SearchQuery
 from notifyx_common.contracts.store.subscriptions import (
     EMAILED_TOPICS,
     STOP_EMAILS,
@@ -366,13 +366,16 @@ class Store:
     ) -> Raw[FoundPage]:
         """Return a page of what ``text`` finds in ``topic``, or in the caller's inbox, the newest first."""
         request = SearchQuery(text, topic=topic, unread=unread, limit=limit, after=after)
-        try:
+        with _search_known():
             return await self.client.send(SEARCH, request, principal=principal)
-        except NotFound as error:
-            if error.code != NotFound.code:
-                raise
-            # A store of the previous release, which is about to be replaced.
-            raise Unavailable("The store cannot search right now; try again soon.") from None
+
+    async def search_direct(
+        self, principal: Principal, text: str, *, limit: int, after: str | None = None
+    ) -> Raw[FoundPage]:
+        """Return a page of what ``text`` finds in both sides of the caller's direct messages, the newest first."""
+        request = DirectSearchQuery(text, limit=limit, after=after)
+        with _search_known():
+            return await self.client.send(SEARCH_DIRECT, request, principal=principal)
 
     async def published(self, principal: Principal, after: str) -> Raw[PublishedPage]:
         """Return a page of what the caller has published, in all topics."""
@@ -499,3 +502,14 @@ def _checked(kind: type[M], data: dict[str, Any]) -> M:
 
 def _lane(lanes: Sequence[Lane[R]], key: str) -> Lane[R]:
     return lanes[zlib.crc32(key.encode("utf-8", "surrogatepass")) % len(lanes)]
+
+
+@contextmanager
+def _search_known() -> Iterator[None]:
+    """Raise :class:`Unavailable` where the store is of a previous release, which is about to be replaced."""
+    try:
+        yield
+    except NotFound as error:
+        if error.code != NotFound.code:
+            raise
+        raise Unavailable("The store cannot search right now; try again soon.") from None

@@ -1,23 +1,23 @@
-"""Search in a topic, or in the caller's inbox."""
+"""Search in a topic, in the caller's inbox, or in their direct messages."""
 
 from __future__ import annotations
 
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
-from notifyx_common.contracts.store.search import SEARCH, FoundPage, SearchQuery
+from notifyx_common.contracts.store.search import SEARCH, SEARCH_DIRECT, DirectSearchQuery, FoundPage, SearchQuery
 from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
-from notifyx_store.search.pages import inbox_scopes, read_found, topic_scope, understand
+from notifyx_store.search.pages import direct_scopes, inbox_scopes, read_found, topic_scope, understand
 from notifyx_store.search.query import parse_terms
 from notifyx_store.topics.permissions import check_read
 from notifyx_store.topics.rows import topic_for
 
 
 def search_routes(context: StoreContext) -> Blueprint:
-    """Return the route of search."""
+    """Return the routes of search. The gateway refuses direct messages to credentials of some topics."""
     blueprint = Blueprint("search", __name__)
     counted = context.metrics.counter("notifyx_search_pages_total")
 
@@ -45,6 +45,28 @@ def search_routes(context: StoreContext) -> Blueprint:
                     seconds=context.settings.search_seconds,
                     counted=counted,
                     after=after,
+                )
+            )
+
+    @handle(blueprint, SEARCH_DIRECT)
+    async def search_direct(query: DirectSearchQuery) -> Raw[FoundPage]:
+        principal = caller()
+        principal.require_scope("read")
+        after = InboxCursor.decode(query.after) if query.after else NEWEST
+        terms = parse_terms(query.q)
+        async with context.searching(principal.id) as connection:
+            return Raw(
+                await read_found(
+                    connection,
+                    await direct_scopes(connection, principal),
+                    await understand(connection, terms),
+                    unread_only=False,
+                    limit=query.limit,
+                    clock=context.clock,
+                    seconds=context.settings.search_seconds,
+                    counted=counted,
+                    after=after,
+                    sender=principal.id,
                 )
             )
 

@@ -1,4 +1,4 @@
-"""Reads a page of what a search finds in one topic, or in all topics of a user's inbox.
+"""Reads a page of what a search finds in one topic, in all topics of a user's inbox, or in their direct messages.
 
 The index gives the ranges of the log in which all words occur; each notification in them is then compared with the
 whole query (phrases, exclusions, what the caller may see), the newest range first. A page that takes too long ends
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+import orjson
 from prometheus_client import Counter
 
 from notifyx_common.clock import Clock
@@ -26,9 +28,14 @@ from notifyx_store.search.index import INDEX_POSITION, RANGE_BYTES, RANGE_SEQS
 from notifyx_store.search.query import Search, Term, compose
 from notifyx_store.search.ranges import Finding, Range, Reading
 from notifyx_store.topics.permissions import TopicRow
+from notifyx_store.topics.rows import read_topics
+from notifyx_topics.names import inbox_topic
 
 MAX_RANGES = 512
 """Ranges of the index that one page considers, beside one of each topic."""
+
+MAX_SENT = 4096
+"""Direct messages of the caller that one page considers: each is a range of its own, since others' are beside it."""
 
 MAX_TAIL_RANGES = 64
 """Ranges of a topic behind the index that one page considers."""
@@ -72,10 +79,24 @@ CROSS JOIN LATERAL (
 WHERE content.newest_at IS NOT NULL
 """  # noqa: S608 - put together from constants
 
+# The newest first, whatever is left of them: what is gone is not found.
+_SENT = """
+SELECT page.*, coalesce(octet_length(n.payload), 0) AS bytes
+FROM (
+    SELECT d.topic_id, d.seq, d.published_at
+    FROM direct_messages d JOIN topics t ON t.id = d.topic_id AND t.kind <> 'deleted'
+    WHERE d.sender = $1 AND d.recipient <> $1 AND (d.published_at, d.topic_id, d.seq) < ($2, $3, $4)
+    ORDER BY d.published_at DESC, d.topic_id DESC, d.seq DESC LIMIT $5
+) AS page
+LEFT JOIN notifications n ON n.topic_id = page.topic_id AND n.seq = page.seq
+ORDER BY page.published_at DESC, page.topic_id DESC, page.seq DESC
+"""
+
 # CASE fixes the order of the conditions: most notifications fail the cheap one. The LIMIT lets the planner know that a
 # range is small.
 _MATCHES = f"""
-SELECT n.payload, n.published_at, n.topic_id, n.seq, n.seq <= ranges.acked_up_to OR e.seq IS NOT NULL AS acked
+SELECT n.payload, n.published_at, n.topic_id, n.seq, n.publisher_id,
+       n.seq <= ranges.acked_up_to OR e.seq IS NOT NULL AS acked
 FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
     AS ranges(topic_id, first_seq, last_seq, subscription_id, acked_up_to)
 CROSS JOIN LATERAL (
@@ -125,6 +146,13 @@ async def topic_scope(connection: asyncpg.Connection, principal: Principal, topi
     return Scope(topic.id) if row is None else Scope(topic.id, 0, row["id"], row["acked_up_to"])
 
 
+async def direct_scopes(connection: asyncpg.Connection, principal: Principal) -> list[Scope]:
+    """Return the scope of the direct messages that the caller received, if they have an inbox."""
+    inbox = inbox_topic(principal.id)
+    topic = (await read_topics(connection, [inbox])).get(inbox)
+    return [] if topic is None else [await topic_scope(connection, principal, topic)]
+
+
 async def understand(connection: asyncpg.Connection, terms: Sequence[Term]) -> Search:
     """Return the search of ``terms``. Raises :class:`InvalidRequest` where it cannot find anything."""
     rows = await connection.fetch(_LEXEMES, [term.text for term in terms])
@@ -142,9 +170,11 @@ async def read_found(
     seconds: float,
     counted: Counter,
     after: InboxCursor = NEWEST,
+    sender: str | None = None,
 ) -> bytes:
     """Return a page as the JSON of :class:`notifyx_common.contracts.store.search.FoundPage`.
 
+    With ``sender``, who is the caller, what they sent as direct messages is searched beside ``scopes``.
     After ``seconds`` the page ends, even where it has found less than ``limit``, or nothing; ``counted`` counts how
     pages end. Raises :class:`Unavailable` where it has not got anywhere by then.
     """
@@ -156,9 +186,9 @@ async def read_found(
         # One snapshot: what the index gains meanwhile is still behind it here.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             await connection.execute(_LIMIT, str(max(1, int(seconds * _STATEMENT * 1000))))
-            reading = await _begin(connection, list(scope_of.values()), search, after)
+            reading = await _begin(connection, list(scope_of.values()), search, after, sender)
             while len(reading.settled()) <= limit and (batch := reading.batch()):
-                columns = [scope_of[one.topic_id] for one in batch]
+                columns = [scope_of.get(one.topic_id) or Scope(one.topic_id) for one in batch]
                 rows = await connection.fetch(
                     _MATCHES,
                     [one.topic_id for one in batch],
@@ -188,13 +218,21 @@ async def read_found(
         raise Unavailable("This search took too long. Give more words, or longer ones.", code=SEARCH_TIMEOUT)
     counted.labels(result).inc()
     found, cursor = reading.page(limit, MAX_PAGE_BYTES)
-    return page_json(
-        [(one.payload, one.acked) for one in found], {"next": cursor.encode() if cursor is not None else None}
-    )
+    following = cursor.encode() if cursor is not None else None
+    if sender is None:
+        return page_json([(one.payload, one.acked) for one in found], {"next": following})
+    items = ",".join(_direct_json(one, sender, elsewhere=one.position.topic_id not in scope_of) for one in found)
+    return b'{"items":[%s],"next":%s}' % (items.encode(), orjson.dumps(following))
+
+
+def _direct_json(finding: Finding, caller: str, *, elsewhere: bool) -> str:
+    """Return a direct message as a thread has it."""
+    facts = {"sent": finding.sender == caller, "acked": None if elsewhere else finding.acked}
+    return f"{finding.payload[:-1]},{orjson.dumps(facts).decode()[1:]}"
 
 
 async def _begin(
-    connection: asyncpg.Connection, scopes: Sequence[Scope], search: Search, after: InboxCursor
+    connection: asyncpg.Connection, scopes: Sequence[Scope], search: Search, after: InboxCursor, sender: str | None
 ) -> Reading:
     columns = [scope.topic_id for scope in scopes], [scope.floor for scope in scopes]
     # A position lies in about one range of each topic; all of those have to be read before a page can end.
@@ -205,6 +243,11 @@ async def _begin(
     tails = [(row["place"], one) for row in rows for one in _tail(row)]
     listed = [*indexed[:most], *(one for place, one in tails if place <= MAX_TAIL_RANGES)]
     unlisted = [*indexed[most:], *(one for place, one in tails if place > MAX_TAIL_RANGES)]
+    if sender is not None:
+        rows = await connection.fetch(_SENT, sender, after.published_at, after.topic_id, after.seq, MAX_SENT + 1)
+        sent = [_single(row["topic_id"], row["seq"], row["published_at"], row["bytes"]) for row in rows]
+        listed += sent[:MAX_SENT]
+        unlisted += sent[MAX_SENT:]
     return Reading.begin(listed, unlisted, after)
 
 
@@ -215,8 +258,12 @@ def _range(row: asyncpg.Record) -> Range:
 def _tail(row: asyncpg.Record) -> list[Range]:
     if row["singles"] is None:
         return [_range(row)]
-    return [Range(row["topic_id"], seq, seq, at, at, size) for seq, at, size in row["singles"]]
+    return [_single(row["topic_id"], seq, at, size) for seq, at, size in row["singles"]]
+
+
+def _single(topic_id: UUID, seq: int, at: datetime, size: int) -> Range:
+    return Range(topic_id, seq, seq, at, at, size)
 
 
 def _finding(row: asyncpg.Record) -> Finding:
-    return Finding(position(row), row["payload"], row["acked"])
+    return Finding(position(row), row["payload"], row["acked"], row["publisher_id"])

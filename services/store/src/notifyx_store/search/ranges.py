@@ -46,11 +46,12 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A notification that matches: its position, its JSON, and whether the caller has acknowledged it."""
+    """A notification that matches: its position, its JSON, whether the caller has acknowledged it, and who sent it."""
 
     position: InboxCursor
     payload: str
     acked: bool
+    sender: str = ""
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import { useObservable, useOwn } from "@/context/services";
 import { usePageKey } from "@/context/usePageKey";
 import { isAcked } from "@/model/acks";
 import { place } from "@/model/inbox";
+import { recipientOf } from "@/model/paths";
 import { headline, plural } from "@/model/text";
 import classes from "./FeedList.module.css";
 import { NotificationRow } from "./NotificationRow";
@@ -33,8 +34,8 @@ interface Props {
   items: readonly Notification[];
   /** Whether unread ones are marked: only where the user subscribes. */
   marks: boolean;
-  /** Whether the list mixes topics. */
-  mixed?: boolean;
+  /** What a topic is called in the list, where it mixes topics. */
+  nameOf?: ((topic: string) => string | undefined) | undefined;
   complete: boolean;
   loadOlder: () => Promise<void>;
   empty: ReactNode;
@@ -48,7 +49,7 @@ interface Props {
 
 /** A long list of notifications, of which only what is in sight is in the page. j and k move, Enter opens, a acknowledges. */
 export function FeedList(props: Props) {
-  const { label, items, marks, mixed = false, complete, loadOlder, empty, linked, seeking = false, children } = props;
+  const { label, items, marks, nameOf, complete, loadOlder, empty, linked, seeking = false, children } = props;
   const { live } = useOwn();
   const book = useObservable(live.book);
   const now = useNow();
@@ -94,6 +95,9 @@ export function FeedList(props: Props) {
       return after;
     });
   }, []);
+  // What one sent is read by others.
+  const marked = (item: Notification) => marks && recipientOf(item.topic, live.ownInbox) === undefined;
+  const isUnread = (item: Notification) => marked(item) && !isAcked(book, item.topic, item.seq);
   const acks = useAcknowledge();
   const markUnread = useCallback((item: Notification) => acks.markUnread(item.topic, [item.seq]), [acks.markUnread]);
   const acknowledge = useCallback(
@@ -112,7 +116,7 @@ export function FeedList(props: Props) {
       if (!focusRow(scroller.current, next)) requestAnimationFrame(() => focusRow(scroller.current, next));
     }
     const item = row === null ? undefined : shown[index];
-    if (item === undefined || !marks) return;
+    if (item === undefined || !marked(item)) return;
     const read = isAcked(book, item.topic, item.seq);
     if (key === "a" && !read) acknowledge(item);
     if (key === "u" && read) markUnread(item);
@@ -168,13 +172,13 @@ export function FeedList(props: Props) {
               >
                 <NotificationRow
                   item={item}
-                  unread={marks && !isAcked(book, item.topic, item.seq)}
+                  unread={isUnread(item)}
                   expanded={expanded.has(place(item))}
                   now={now}
-                  topicName={mixed ? live.nameOf(item.topic) : undefined}
+                  topicName={nameOf?.(item.topic)}
                   onToggle={toggle}
                   onAcknowledge={acknowledge}
-                  onMarkUnread={marks ? markUnread : undefined}
+                  onMarkUnread={marked(item) ? markUnread : undefined}
                 />
               </article>
             );

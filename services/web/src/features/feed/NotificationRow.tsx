@@ -6,8 +6,9 @@ import type { Notification, Priority } from "@/api/types";
 import { DataTable } from "@/components/DataTable";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
+import { useOwn } from "@/context/services";
 import { rowsOf } from "@/model/dataRows";
-import { notificationPath, threadPath } from "@/model/paths";
+import { notificationPath, recipientOf, threadPath } from "@/model/paths";
 import { fullTime, headline, publisherName, summary, when } from "@/model/text";
 import classes from "./NotificationRow.module.css";
 
@@ -89,6 +90,8 @@ export const NotificationRow = memo(function NotificationRow(props: Props) {
 });
 
 function Details({ item, mixed, onMarkUnread }: { item: Notification; mixed: boolean } & Pick<Props, "onMarkUnread">) {
+  const { live } = useOwn();
+  const recipient = recipientOf(item.topic, live.ownInbox);
   const hasData = item.data !== null && Object.keys(item.data).length > 0;
   return (
     <div className={classes.details}>
@@ -106,10 +109,14 @@ function Details({ item, mixed, onMarkUnread }: { item: Notification; mixed: boo
       )}
       <div className={classes.facts}>
         <span>{fullTime(item.published_at)}</span>
-        <Link href={notificationPath(item.topic, item.seq)} title="The address of this notification">
-          No. {item.seq}
-        </Link>
-        {item.topic.startsWith("user:") && item.publisher.id && <Link href={threadPath(item.publisher.id)}>Reply</Link>}
+        {recipient === undefined ? (
+          <Link href={notificationPath(item.topic, item.seq)} title="The address of this notification">
+            No. {item.seq}
+          </Link>
+        ) : (
+          <Link href={threadPath(recipient)}>Open the thread</Link>
+        )}
+        {item.topic === live.ownInbox && item.publisher.id && <Link href={threadPath(item.publisher.id)}>Reply</Link>}
         {onMarkUnread !== undefined && (
           <button
             type="button"

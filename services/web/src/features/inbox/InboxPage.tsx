@@ -73,12 +73,13 @@ function Everything() {
   const { live } = useOwn();
   const inbox = useObservable(live.inbox.inbox);
   const loadOlder = useCallback(() => live.inbox.loadOlder(), [live]);
+  const nameOf = (topic: string) => live.nameOf(topic);
   return (
     <FeedList
       label="Inbox"
       items={inbox.items}
       marks
-      mixed
+      nameOf={nameOf}
       complete={inbox.next === null}
       loadOlder={loadOlder}
       empty={<NothingYet />}
@@ -92,12 +93,13 @@ function OnlyUnread() {
   const book = useObservable(live.book);
   const items = useMemo(() => inbox.items.filter((item) => !isAcked(book, item.topic, item.seq)), [inbox.items, book]);
   const loadOlder = useCallback(() => live.unreadInbox.loadOlder(), [live]);
+  const nameOf = (topic: string) => live.nameOf(topic);
   return (
     <FeedList
       label="Unread notifications"
       items={items}
       marks
-      mixed
+      nameOf={nameOf}
       complete={inbox.next === null}
       loadOlder={loadOlder}
       empty={<EmptyState icon={<IconChecks />} title="All caught up" description="What arrives shows here at once." />}

@@ -73,7 +73,7 @@ export default function MessagesPage() {
           </Suspense>
         </Fallible>
       )}
-      {query !== "" ? <SearchResults topic={live.ownInbox} query={query} marks /> : <Threads />}
+      {query !== "" ? <SearchResults direct query={query} marks /> : <Threads />}
     </>
   );
 }

@@ -3,8 +3,10 @@ import { IconSearchOff } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useCallback, useMemo, useRef } from "react";
 import { foundPage, type Place } from "@/api/pages";
+import type { Notification } from "@/api/types";
 import { useOwn, useServices } from "@/context/services";
 import { FeedList } from "@/features/feed/FeedList";
+import { recipientOf } from "@/model/paths";
 import classes from "./Found.module.css";
 import { useMarks } from "./useMarks";
 
@@ -14,9 +16,20 @@ interface Props extends Place {
 }
 
 /** What a search finds, newest first, with its words marked. */
-export default function Found({ topic, unread = false, query, marks }: Props) {
-  const pages = useFound({ topic, unread }, query);
-  const items = useMemo(() => pages.data?.pages.flatMap((page) => page.items) ?? [], [pages.data]);
+export default function Found({ topic, unread = false, direct = false, query, marks }: Props) {
+  const { live } = useOwn();
+  const pages = useFound({ topic, unread, direct }, query);
+  // Both kinds of pages have notifications with some more fields.
+  const items = useMemo(() => pages.data?.pages.flatMap((page): Notification[] => page.items) ?? [], [pages.data]);
+  const names = useMemo(
+    () => Object.assign({}, ...(pages.data?.pages.map((page) => ("names" in page ? page.names : {})) ?? [])),
+    [pages.data],
+  );
+  const nameOf = (name: string) => {
+    const to = recipientOf(name, live.ownInbox);
+    if (to !== undefined) return `To ${names[to] ?? to}`;
+    return direct ? undefined : live.nameOf(name);
+  };
   const { fetchNextPage } = pages;
   const loadOlder = useCallback(async () => {
     const loaded = await fetchNextPage({ cancelRefetch: false });
@@ -31,7 +44,7 @@ export default function Found({ topic, unread = false, query, marks }: Props) {
         label={`Notifications with ${query}`}
         items={items}
         marks={marks}
-        mixed={topic === undefined}
+        nameOf={topic === undefined ? nameOf : undefined}
         complete={pages.data !== undefined && !pages.hasNextPage}
         loadOlder={loadOlder}
         empty={

@@ -1,4 +1,4 @@
-"""Search in a topic, or in all of a user's inbox."""
+"""Search in a topic, in all of a user's inbox, or in both sides of their direct messages."""
 
 from __future__ import annotations
 
@@ -37,6 +37,25 @@ class SearchQuery:
     limit: Annotated[Number, Field(ge=1, le=200)] = 50
     after: str | None = None
 
+
+@dataclass(frozen=True)
+class DirectSearchQuery:
+    """A page of what ``q`` finds in the direct messages that the caller received, and in those that they sent."""
+
+    q: SearchText
+    limit: Annotated[Number, Field(ge=1, le=200)] = 50
+    after: str | None = None
+
+
+SEARCH_DIRECT = Call(
+    "GET",
+    f"{V1}/search/direct",
+    DirectSearchQuery,
+    Raw[FoundPage],
+    caller="principal",
+    large=MAX_PAGE_BYTES + MAX_ITEM_BYTES,
+)
+"""Its items have ``sent``, too; ``acked`` is null in what the caller sent to another."""
 
 SEARCH = Call(
     "GET", f"{V1}/search", SearchQuery, Raw[FoundPage], caller="principal", large=MAX_PAGE_BYTES + MAX_ITEM_BYTES

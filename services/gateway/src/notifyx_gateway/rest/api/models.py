@@ -11,6 +11,7 @@ from notifyx_common.contracts.hooks import CreatedHook, Hook
 from notifyx_common.contracts.sessions import Session
 from notifyx_common.contracts.store.log import Notification
 from notifyx_common.contracts.store.subscriptions import Subscriber, Subscription
+from notifyx_common.contracts.store.threads import ThreadsPage
 from notifyx_common.contracts.store.topics import Topic
 from notifyx_common.errors import FieldError
 from notifyx_gateway.rest.requests import BatchItem
@@ -188,6 +189,20 @@ class ThreadPage(BaseModel):
     items: list[ThreadNotification]
     next: str | None
     name: str | None
+
+
+class DirectFoundPage(BaseModel):
+    """Direct messages that a search found, received and sent, newest first. ``next`` continues it, also where this page
+    is short or empty. ``names``: display names of those to whom the caller sent some, by id, as far as they gave one
+    and it is known right now."""
+
+    items: list[ThreadNotification]
+    next: str | None
+    names: dict[str, str]
+
+
+class ThreadsOrFound(RootModel[ThreadsPage | DirectFoundPage]):
+    """A page of threads or, with ``q``, of the direct messages that were found."""
 
 
 class DescribedTopic(Topic):

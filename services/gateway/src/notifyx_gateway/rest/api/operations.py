@@ -34,7 +34,6 @@ from notifyx_common.contracts.store.log import NewNotification
 from notifyx_common.contracts.store.names import MAX_BODY
 from notifyx_common.contracts.store.search import MAX_SEARCH
 from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
-from notifyx_common.contracts.store.threads import ThreadsPage
 from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch, Topics
 from notifyx_common.contracts.stream_tickets import TICKET_PATTERN, NewStreamTicket, StreamTicket
 from notifyx_gateway.rest.api import models
@@ -407,10 +406,11 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/me/threads", "threads", "Those with whom one exchanged direct messages", "Notifications",
-        {200: ("The one with the newest message first.", JSON, ThreadsPage)}, (400, 403, 429, 503), scope="read",
-        parameters=(_LIMIT, Parameter("after", "query", _CURSOR, "`next` of the page before.")),
+        {200: ("The one with the newest message first.", JSON, models.ThreadsOrFound)}, (400, 403, 429, 503),
+        scope="read", parameters=(_LIMIT, Parameter("after", "query", _CURSOR, "`next` of the page before."), _SEARCH),
         description="Each once: a person or a ServiceAccount, with the beginning of the newest message of either side. "
-        "Those whose accounts are deleted are not among them; what they sent stays in one's inbox.",
+        "Those whose accounts are deleted are not among them; what they sent stays in one's inbox. With `q`: the "
+        "messages of both sides, " + _SEARCHING,
     ),
     Operation(
         "GET", "/api/v1/me/threads/{who}", "thread", "Both sides of one's messages with one other", "Notifications",

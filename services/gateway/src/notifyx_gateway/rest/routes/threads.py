@@ -5,16 +5,17 @@ from __future__ import annotations
 import orjson
 from quart import Blueprint, Response
 
+from notifyx_common.contracts.store.search import SEARCH_DIRECT
 from notifyx_common.contracts.store.threads import THREAD
 from notifyx_common.errors import NotFound
 from notifyx_common.serving.answers import answer
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query
-from notifyx_gateway.rest.parameters import query_limit, query_text
+from notifyx_gateway.rest.parameters import query_limit, query_text, search_text
 from notifyx_gateway.upstream.store import Store
 from notifyx_gateway.upstream.users import UserDirectory, is_user_id
-from notifyx_topics.names import MAX_NAME
+from notifyx_topics.names import INBOX_PREFIX, MAX_NAME
 
 _NOTHING = b'{"items":[],'
 
@@ -26,14 +27,27 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
     @blueprint.get("")
     async def threads() -> Response:
         principal = await request_auth.unrestricted_principal("read")
-        values = query("limit", "after")
+        values = query("limit", "after", "q")
         limit = query_limit(values)
         after = query_text(values, "after", 200)
+        if "q" in values:
+            text = search_text(values["q"])
+            async with store.page_turn(principal):
+                await answer().reserve(principal.id, SEARCH_DIRECT.large)
+                found = await store.search_direct(principal, text, limit=limit, after=after)
+            return await _with_names(found.content)
         async with store.page_turn(principal):
             page = await store.threads(principal, limit=limit, after=after)
         names = await users.names([one.user for one in page.items if is_user_id(one.user)])
         items = [{**one.model_dump(), "name": names.get(one.user, one.name)} for one in page.items]
         return json_response({"items": items, "next": page.next})
+
+    async def _with_names(content: bytes) -> Response:
+        """Return the page with the names of those to whom the caller sent what is in it."""
+        page = orjson.loads(content)
+        others = {one["topic"].removeprefix(INBOX_PREFIX) for one in page["items"] if one["sent"]}
+        names = await users.names(sorted(other for other in others if is_user_id(other)))
+        return json_response({**page, "names": names})
 
     @blueprint.get("/<who>")
     async def thread(who: str) -> Response:
