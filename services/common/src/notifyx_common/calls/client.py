@@ -122,7 +122,9 @@ class ServiceClient:
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=256, limit_per_host=64, keepalive_timeout=30)
-        self._session = aiohttp.ClientSession(headers=self._headers, connector=connector, auto_decompress=False)
+        self._session = aiohttp.ClientSession(
+            headers=self._headers, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+        )
         self._unwatch = self._discovery.watch(self.service, self._update)
         return self
 

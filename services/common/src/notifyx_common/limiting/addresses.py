@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 
@@ -21,6 +22,11 @@ def client_address(peer: str | None, forwarded_for: str | None, trusted: Collect
         except ValueError:
             break
         address = hop
+    return _address_of(address)
+
+
+@lru_cache(maxsize=4096)
+def _address_of(address: str) -> str:
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -71,6 +77,8 @@ def limited_address(
     this machine, or may be a proxy and ``private_proxy`` says that there is one: otherwise one client could use up the
     limit of all that come through it. Everybody else's header is their own word.
     """
+    if not forwarded_for:
+        return _address_of(peer or "")
     if peer and not trusted and (_is_loopback(peer) or (private_proxy and may_be_proxy(peer, ()))):
         return client_address(peer, forwarded_for, (ip_network(peer),))
     return client_address(peer, forwarded_for, trusted)

@@ -7,14 +7,13 @@ first seq. The store returns the first seq with each request, after it has check
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from notifyx_common.background import Background
 from notifyx_common.caching.cache import Cache
 from notifyx_common.caching.memcached import Memcached
 from notifyx_common.clock import Clock
+from notifyx_common.contracts.call import Raw
 from notifyx_common.contracts.store.log import HistoryPage
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal, system_principal
@@ -26,7 +25,7 @@ MAX_PAGE_BYTES = 128 << 10
 
 
 class _NotCacheable(Exception):
-    def __init__(self, page: HistoryPage) -> None:
+    def __init__(self, page: Raw[HistoryPage]) -> None:
         super().__init__()
         self.page = page
 
@@ -39,10 +38,10 @@ class CachedHistory:
     ) -> None:
         self._store = store
         self._reader = system_principal("gateway")
-        self._cache: Cache[list[dict[str, Any]]] = Cache(
+        self._cache: Cache[bytes] = Cache(
             "history",
-            encode=lambda items: items,
-            decode=list,
+            encode=orjson.loads,
+            decode=orjson.dumps,
             clock=clock,
             metrics=metrics,
             background=background,
@@ -52,31 +51,36 @@ class CachedHistory:
 
     async def page(
         self, principal: Principal, topic: str, *, after: int | None, before: int | None, limit: int
-    ) -> HistoryPage:
+    ) -> Raw[HistoryPage]:
         """Return a page, ascending by seq. Raises the store's errors."""
         if after is None or before is not None:
-            return await self._store.history(principal, topic, after=after, before=before, limit=limit)
+            return await self._store.history_json(principal, topic, after=after, before=before, limit=limit)
         position = await self._store.join(principal, topic)
         if not position.first_seq <= after + 1 or after + limit > position.last_seq:
-            return await self._store.history(principal, topic, after=after, limit=limit)
+            return await self._store.history_json(principal, topic, after=after, limit=limit)
 
-        async def load() -> list[dict[str, Any]]:
+        async def load() -> bytes:
             # Read as the platform: others, whose permission was checked as well, may share this load and its error.
-            page = await self._store.history(self._reader, topic, after=after, limit=limit)
-            if not is_immutable(page, after, limit) or len(orjson.dumps(page.items)) > MAX_PAGE_BYTES:
-                raise _NotCacheable(page)
-            return page.items
+            raw = await self._store.history_json(self._reader, topic, after=after, limit=limit)
+            page = raw.read(HistoryPage)
+            items = orjson.dumps(page.items)
+            if not is_immutable(page, after, limit) or len(items) > MAX_PAGE_BYTES:
+                raise _NotCacheable(raw)
+            return items
 
         try:
             items = await self._cache.get_or_load(f"{position.topic_id}:{after}:{limit}", load, PAGE_TTL)
         except _NotCacheable as read:
             return read.page
         following = after + limit
-        return HistoryPage(
-            items=items,
-            first_seq=position.first_seq,
-            last_seq=position.last_seq,
-            next=following if following < position.last_seq else None,
+        return Raw(
+            b'{"items":%b,"first_seq":%d,"last_seq":%d,"next":%b}'
+            % (
+                items,
+                position.first_seq,
+                position.last_seq,
+                b"%d" % following if following < position.last_seq else b"null",
+            )
         )
 
 

@@ -330,9 +330,22 @@ class Store:
         deadline: float | None = None,
     ) -> HistoryPage:
         """Return a page of the log, ascending by seq."""
-        request = HistoryQuery(topic, after=after, before=before, limit=limit)
-        raw = await self.client.send(HISTORY, request, principal=principal, deadline=deadline, try_timeout=TRY_TIMEOUT)
+        raw = await self.history_json(principal, topic, after=after, before=before, limit=limit, deadline=deadline)
         return raw.read(HistoryPage)
+
+    async def history_json(
+        self,
+        principal: Principal,
+        topic: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+        deadline: float | None = None,
+    ) -> Raw[HistoryPage]:
+        """Return a page of the log as the store wrote it, ascending by seq."""
+        request = HistoryQuery(topic, after=after, before=before, limit=limit)
+        return await self.client.send(HISTORY, request, principal=principal, deadline=deadline, try_timeout=TRY_TIMEOUT)
 
     async def ack_state(
         self, principal: Principal, topic: str, *, after: int | None = None, before: int | None = None

@@ -136,7 +136,7 @@ def _add_reading(
         async with store.page_turn(principal):
             await answer().reserve(principal.id, HISTORY.large)
             page = await history.page(principal, topic, after=after, before=before, limit=limit)
-        return json_reply(page)
+        return raw_reply(page)
 
     @blueprint.post("/topics/<name>/acks")
     @direct
