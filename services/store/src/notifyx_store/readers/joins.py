@@ -14,15 +14,17 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
 from notifyx_store.log.unread import EXPIRED, FIRST_SEQ, UNREAD, missing_after
 from notifyx_store.topics.permissions import TopicRow, check_read
-from notifyx_store.topics.rows import read_or_create
+from notifyx_store.topics.rows import COLUMNS, create_inboxes, topic_row
+from notifyx_topics.names import inbox_topic
 
 _JOIN = f"""
-SELECT t.id, t.last_seq, t.pruned_seq, coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
+SELECT {", ".join(f"t.{column}" for column in COLUMNS)},
+       coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
        coalesce(s.ack_revision, 0) AS revision,
        {FIRST_SEQ} AS first_seq, {UNREAD} AS unread, {EXPIRED} AS expired,
        CASE WHEN wanted.since IS NULL THEN 0 ELSE {missing_after("wanted.since")} END AS missing
-FROM unnest($1::uuid[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted(topic_id, user_id, since, position)
-LEFT JOIN topics t ON t.id = wanted.topic_id AND t.kind <> 'deleted'
+FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted(name, user_id, since, position)
+LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'
 LEFT JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
 ORDER BY wanted.position
 """  # noqa: S608 - put together from constants
@@ -46,25 +48,20 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
     results: list[Any] = [one.model_dump() if isinstance(one, ItemError) else None for one in batch.items]
     items = [(position, one) for position, one in enumerate(batch.items) if isinstance(one, JoinItem)]
     async with context.pool.acquire() as connection:
-        owners = {batch.principals[item.p].id for _, item in items}
-        topics = await read_or_create(connection, (item.topic for _, item in items), owners, context.clock.now())
-        accepted: list[tuple[int, JoinItem, TopicRow]] = []
-        for position, item in items:
-            try:
-                topic = _check(item, batch.principals[item.p], topics.get(item.topic))
-            except NotifyxError as error:
-                results[position] = ItemError.of(error).model_dump()
-            else:
-                accepted.append((position, item, topic))
-        rows = await connection.fetch(
-            _JOIN,
-            [topic.id for _, _, topic in accepted],
-            [batch.principals[item.p].id for _, item, _ in accepted],
-            [item.since for _, item, _ in accepted],
-        )
-    for (position, item, topic), row in zip(accepted, rows, strict=True):
-        if row["id"] is None:  # deleted meanwhile
-            results[position] = ItemError.of(topic_not_found(item.topic)).model_dump()
+        # One statement for the whole batch: after the loss of a gateway, all of its clients join at once.
+        users = [batch.principals[item.p].id for _, item in items]
+        wanted = ([item.topic for _, item in items], users, [item.since for _, item in items])
+        rows = await connection.fetch(_JOIN, *wanted)
+        own = {inbox_topic(user) for user in users}
+        missing = {item.topic for (_, item), row in zip(items, rows, strict=True) if row["id"] is None}
+        if missing & own:
+            await create_inboxes(connection, missing & own, context.clock.now())
+            rows = await connection.fetch(_JOIN, *wanted)
+    for (position, item), row in zip(items, rows, strict=True):
+        try:
+            topic = _check(item, batch.principals[item.p], None if row["id"] is None else topic_row(row))
+        except NotifyxError as error:
+            results[position] = ItemError.of(error).model_dump()
             continue
         results[position] = {
             "topic": item.topic,

@@ -13,11 +13,14 @@ from notifyx_store.base.errors import topic_not_found
 from notifyx_store.topics.permissions import TopicRow
 from notifyx_topics.names import INBOX_PREFIX, inbox_topic
 
-_COLUMNS = """id, name, kind, visibility, creators, publishers, readers, paused, resource, last_seq, pruned_seq,
-       email_default, retention_max_count"""
+COLUMNS = (
+    "id", "name", "kind", "visibility", "creators", "publishers", "readers", "paused", "resource", "last_seq",
+    "pruned_seq", "email_default", "retention_max_count",
+)  # fmt: skip
+"""The columns of ``topics`` that :func:`topic_row` reads."""
 
 # All code that locks several topics locks them in the order of their ids.
-_READ = f"SELECT {_COLUMNS} FROM topics WHERE name = ANY($1::text[]) AND kind <> 'deleted'"  # noqa: S608 - constants
+_READ = f"SELECT {', '.join(COLUMNS)} FROM topics WHERE name = ANY($1::text[]) AND kind <> 'deleted'"  # noqa: S608 - constants
 _LOCK = f"{_READ} ORDER BY id FOR NO KEY UPDATE"
 
 _MAKE_INBOXES = """
