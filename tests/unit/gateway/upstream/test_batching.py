@@ -20,7 +20,7 @@ from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unav
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream import batching
-from notifyx_gateway.upstream.batching import MIN_SHARED_ITEMS, Lane, LaneLimits, QueuedItem, encode_batch
+from notifyx_gateway.upstream.batching import MIN_BESIDE_ITEMS, Lane, LaneLimits, QueuedItem, encode_batch
 from notifyx_gateway.upstream.store import Store
 
 Q = TypeVar("Q")
@@ -180,7 +180,7 @@ async def test_who_sends_little_waits_for_no_request_of_an_account_that_floods()
     server.gate.set()
     answers = await asyncio.gather(*flood)
     assert [answer.n for answer in answers] == list(range(100, 700)), "each in its order"
-    assert max(map(len, server.batches[3:])) <= MIN_SHARED_ITEMS, "others are at work: short ones"
+    assert max(map(len, server.batches[3:])) <= MIN_BESIDE_ITEMS, "others are at work: short ones"
 
 
 class SlowStore(ServiceClient):

@@ -67,8 +67,9 @@ SendBatch = Callable[[Sequence[QueuedItem[R]], float], Awaitable[Sequence[R | It
 class LaneLimits:
     """Limits of a lane: of one request, and of its queue, of which one account may fill the part ``account_share``.
 
-    ``requests`` is how many are in flight, of different accounts. ``shared_seconds`` is how long a request should take
-    while several accounts are at work; it has half of the bytes then.
+    ``requests`` is how many are in flight, of different accounts. ``shared_seconds`` is how long a request of several
+    should take; it has half of the bytes. ``beside_seconds`` is that of an account that is at work beside others which
+    have nothing queued; it has a quarter of the bytes.
     """
 
     max_items: int = 1000
@@ -77,6 +78,7 @@ class LaneLimits:
     max_queued_bytes: int = 32 << 20
     account_share: float = 0.25
     shared_seconds: float = 0.01
+    beside_seconds: float = 0.004
     requests: int = 2
 
 
@@ -87,6 +89,12 @@ MIN_SHARED_ITEMS = 256
 
 With a quarter of these, a request costs gateway, store and PostgreSQL twice as much for each publish, so that others
 wait longer, not shorter.
+"""
+
+MIN_BESIDE_ITEMS = 64
+"""The same for a request of one account alone, while others send so little that they wait for nothing but its work.
+
+Each publish of such an account costs more then, and the others' wait in the event loops of gateway and store is half.
 """
 
 ROOM_TIMEOUT = 2.0
@@ -119,7 +127,8 @@ class Lane(Generic[R]):
         self._queue: FairQueue[QueuedItem[R]] = FairQueue(
             max_items=limits.max_queued, max_bytes=limits.max_queued_bytes, owner_share=limits.account_share
         )
-        self._shared_items = MIN_SHARED_ITEMS
+        self._rate = 0.0
+        """Items that the store answers a second, as the last request of some size showed."""
         self._taken = asyncio.Event()
         self._tasks = background.tasks()
         self._senders = 0
@@ -207,8 +216,11 @@ class Lane(Generic[R]):
     def _next_batch(self, now: float) -> tuple[list[QueuedItem[R]], list[str]]:
         limits, owners = self._limits, self._queue.owners
         items, octets = limits.max_items, limits.max_bytes
-        if owners > 1 or self._crowd.shared(now):
-            items, octets = min(items, self._shared_items), octets // 2
+        if owners > 1:
+            # One of each account at least: where thousands want one thing each, one request is the shortest wait.
+            items, octets = min(items, max(owners, self._fitting(limits.shared_seconds, MIN_SHARED_ITEMS))), octets // 2
+        elif self._crowd.shared(now):
+            items, octets = min(items, self._fitting(limits.beside_seconds, MIN_BESIDE_ITEMS)), octets // 4
         share = max(1, items // owners) if owners > 1 else items
 
         def wanted(item: QueuedItem[R]) -> bool:
@@ -222,10 +234,12 @@ class Lane(Generic[R]):
         return self._queue.take(items, octets, share, wanted)
 
     def _learn(self, count: int, seconds: float) -> None:
-        """Adapt the size of shared requests to what the store does in :attr:`LaneLimits.shared_seconds`."""
-        if count >= MIN_SHARED_ITEMS // 2 and seconds > 0:
-            fitting = int(count / seconds * self._limits.shared_seconds)
-            self._shared_items = max(MIN_SHARED_ITEMS, min(fitting, self._limits.max_items))
+        if count >= MIN_BESIDE_ITEMS // 2 and seconds > 0:
+            self._rate = count / seconds
+
+    def _fitting(self, seconds: float, least: int) -> int:
+        """Return how many items the store answers in ``seconds``, or ``least`` if that is more."""
+        return max(least, int(self._rate * seconds))
 
     async def _send_batch(self, batch: list[QueuedItem[R]]) -> None:
         if not batch:
