@@ -1,7 +1,7 @@
 """The programs of other makers that tests run, each built once a machine from what its registry holds.
 
 What is built is kept in the cache folder, under a name made of what it was made from. Where a tool is missing or a
-registry does not answer, the test is skipped with the reason.
+registry does not answer, the test is skipped with the reason; in continuous integration it fails.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -23,6 +25,21 @@ from support.node import node
 
 SOURCES = Path(__file__).parent
 BUILD_DEADLINE = 1200.0
+
+
+def not_here(reason: str) -> NoReturn:
+    """End a test of a program that is not here: in continuous integration, where each has to be, as failed."""
+    if os.environ.get("CLIENTS_REQUIRED"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def installed(package: str) -> Any:
+    """Return the Python package of another maker."""
+    try:
+        return import_module(package)
+    except ModuleNotFoundError:
+        not_here(f"make test-clients installs {package}")
 
 
 def alertmanager() -> Path:
@@ -100,14 +117,14 @@ def _go(*arguments: str, cwd: Path) -> str:
     try:
         toolchain = go_toolchain(print)
     except NoGo as error:
-        pytest.skip(str(error))
+        not_here(str(error))
     return run([toolchain, *arguments], cwd=cwd, env=MODULE_ENV, deadline=BUILD_DEADLINE)
 
 
 def _tool(name: str, packages: str) -> str:
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"no {name} on PATH; on Debian: apt-get install {packages}")
+        not_here(f"no {name} on PATH; on Debian: apt-get install {packages}")
     return found
 
 
@@ -125,7 +142,7 @@ def _kept(name: str, build: Callable[[Path], None]) -> Path:
         build(partial)
         partial.rename(folder)
     except CommandFailed as error:
-        pytest.skip(f"{name} could not be built from its registry: {error}")
+        not_here(f"{name} could not be built from its registry: {error}")
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder

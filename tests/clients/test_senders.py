@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from clients.programs import installed
 from support.documents import snippets
 from support.platform import Platform, person
 
@@ -17,7 +18,7 @@ HOST = "notifyx.example.com"
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise imports it
 @pytest.mark.parametrize("schema", ["jsons", "forms"])
 async def test_apprise_sends_by_the_address_of_its_page(platform: Platform, schema: str) -> None:
-    apprise = pytest.importorskip("apprise", reason="make test-clients installs apprise")
+    apprise = installed("apprise")
     topic = f"backups-{schema}"
     documented = f"jsons://{HOST}/api/v1/topics/backups/hooks/apprise/nfh_…"
     assert snippets("integrations/apprise", "")[0].strip() == documented

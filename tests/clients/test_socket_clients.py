@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.programs import SOURCES, java_command, java_journey, node_packages, run_program, rust_journey
+from clients.programs import SOURCES, installed, java_command, java_journey, node_packages, run_program, rust_journey
 from support.documents import DOCS
 from support.node import node
 from support.platform import Platform, person
@@ -29,7 +29,7 @@ def javascript() -> tuple[list[str | Path], Path | None]:
 
 
 def python() -> tuple[list[str | Path], Path | None]:
-    pytest.importorskip("phxsocket", reason="make test-clients installs phxsocket")
+    installed("phxsocket")
     return [sys.executable, SOURCES / "python" / "phxsocket_journey.py"], None
 
 

@@ -48,6 +48,9 @@ log = get_logger(__name__)
 _ROUNDS = Backoff(0.1, 1.0)
 """Pauses between rounds, once every endpoint has been tried."""
 
+WELL = frozenset({STORAGE_FULL, MEMORY_LOW, SEARCH_TIMEOUT, BUSY})
+"""Codes with which a node that works refuses a call."""
+
 DATABASE = "database"
 """Name of the readiness check without which a node does nothing."""
 
@@ -235,33 +238,26 @@ class ServiceClient:
                     break
                 await self._wait_for_change(min(left, 0.25))
                 continue
+            tried |= {endpoint.url}
             try:
                 content = await self._send_once(endpoint, pending, min(left, pending.try_timeout))
             except (Unavailable, DeadlineExceeded) as failure:
                 error: Unavailable | DeadlineExceeded = failure
-                if error.code in (STORAGE_FULL, MEMORY_LOW, SEARCH_TIMEOUT):
-                    # The node is well, and refuses this. Another may have memory; the storage is one for all, and a
-                    # search takes as long at another.
-                    self.balancer.succeeded(endpoint.url)
-                    tried |= {endpoint.url}
-                    last = last if isinstance(last, DeadlineExceeded) else error
+                self._record_failure(endpoint, failure)
+                if failure.code == BUSY:
+                    # For this call alone there was no room. To clients of the caller it is like any other outage.
+                    error, busy = Unavailable(failure.reason, retry_after=failure.retry_after), True
+                # After an unknown outcome, a later refused connection must not claim that nothing was accepted.
+                last = last if isinstance(last, DeadlineExceeded) else error
+                if error.code in WELL:
+                    # Another node may have memory; the storage is one for all, and a search takes as long at another.
                     untried = pending.pinned is None and len(tried) < len(self.balancer.endpoints)
                     if error.code == MEMORY_LOW and untried:
                         continue
                     raise last from None
-                if error.code == BUSY:
-                    # For this call alone there was no room. To clients of the caller it is like any other outage.
-                    self.balancer.succeeded(endpoint.url)
-                    error = Unavailable(error.reason, retry_after=error.retry_after)
-                    busy = True
-                else:
-                    self.balancer.failed(endpoint.url, clock.monotonic())
-                # After an unknown outcome, a later refused connection must not claim that nothing was accepted.
-                last = last if isinstance(last, DeadlineExceeded) else error
                 received = not isinstance(error.__cause__, aiohttp.ClientConnectorError | NodeAway)
                 if (received and not pending.repeatable) or pending.pinned is not None:
                     raise error from failure.__cause__
-                tried |= {endpoint.url}
                 failures += 1
                 if len(tried) >= len(self.balancer.endpoints):
                     until = pending.until if busy else pending.outage_at
@@ -273,6 +269,12 @@ class ServiceClient:
             self.balancer.succeeded(endpoint.url)
             return content
         raise last
+
+    def _record_failure(self, endpoint: Endpoint, failure: NotifyxError) -> None:
+        if failure.code in WELL:
+            self.balancer.succeeded(endpoint.url)
+        else:
+            self.balancer.failed(endpoint.url, self._clock.monotonic())
 
     async def _send_once(self, endpoint: Endpoint, pending: _PendingCall, timeout: float) -> bytes:
         def request() -> Coroutine[None, None, tuple[int, bytes]]:

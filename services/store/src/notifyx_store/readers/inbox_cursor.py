@@ -45,3 +45,8 @@ class InboxCursor:
 
 NEWEST = InboxCursor(_EPOCH + timedelta(microseconds=_MAX_TIME), UUID(int=2**128 - 1), 2**63 - 1)
 """The position before all notifications, after which the first page starts."""
+
+
+def position_after(cursor: str | None) -> InboxCursor:
+    """Return where the page after ``cursor`` starts; without one, the first page. Raises :class:`InvalidRequest`."""
+    return InboxCursor.decode(cursor) if cursor else NEWEST

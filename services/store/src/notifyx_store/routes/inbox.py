@@ -24,7 +24,7 @@ from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
 from notifyx_store.mail import unsubscribe
 from notifyx_store.readers.inbox import read_inbox
-from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.readers.inbox_cursor import position_after
 from notifyx_store.topics.rows import existing_inboxes
 
 
@@ -36,7 +36,7 @@ def inbox_routes(context: StoreContext) -> Blueprint:
     async def inbox(query: InboxQuery) -> Raw[InboxPage]:
         principal = caller()
         principal.require_scope("read")
-        after = InboxCursor.decode(query.after) if query.after else NEWEST
+        after = position_after(query.after)
         async with context.reading_pages(caller().id) as connection:
             return Raw(
                 await read_inbox(

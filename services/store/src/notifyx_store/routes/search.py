@@ -9,7 +9,7 @@ from notifyx_common.contracts.store.search import SEARCH, SEARCH_DIRECT, DirectS
 from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
-from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.readers.inbox_cursor import position_after
 from notifyx_store.search.pages import direct_scopes, inbox_scopes, read_found, topic_scope, understand
 from notifyx_store.search.query import parse_terms
 from notifyx_store.topics.permissions import check_read
@@ -25,7 +25,7 @@ def search_routes(context: StoreContext) -> Blueprint:
     async def search(query: SearchQuery) -> Raw[FoundPage]:
         principal = caller()
         principal.require_scope("read", query.topic)
-        after = InboxCursor.decode(query.after) if query.after else NEWEST
+        after = position_after(query.after)
         terms = parse_terms(query.q)
         async with context.searching(principal.id) as connection:
             if query.topic is None:
@@ -52,7 +52,7 @@ def search_routes(context: StoreContext) -> Blueprint:
     async def search_direct(query: DirectSearchQuery) -> Raw[FoundPage]:
         principal = caller()
         principal.require_scope("read")
-        after = InboxCursor.decode(query.after) if query.after else NEWEST
+        after = position_after(query.after)
         terms = parse_terms(query.q)
         async with context.searching(principal.id) as connection:
             return Raw(

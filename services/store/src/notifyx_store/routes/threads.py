@@ -9,7 +9,7 @@ from notifyx_common.contracts.store.threads import THREAD, THREADS, ThreadPage, 
 from notifyx_common.serving.handlers import handle
 from notifyx_common.serving.web import caller
 from notifyx_store.base.context import StoreContext
-from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
+from notifyx_store.readers.inbox_cursor import position_after
 from notifyx_store.readers.threads import read_thread, read_threads
 
 
@@ -21,7 +21,7 @@ def thread_routes(context: StoreContext) -> Blueprint:
     async def threads(query: ThreadsQuery) -> ThreadsPage:
         principal = caller()
         principal.require_scope("read")
-        after = InboxCursor.decode(query.after) if query.after else NEWEST
+        after = position_after(query.after)
         async with context.reading_pages(principal.id) as connection:
             return await read_threads(connection, principal.id, limit=query.limit, after=after)
 
@@ -29,7 +29,7 @@ def thread_routes(context: StoreContext) -> Blueprint:
     async def thread(query: ThreadQuery) -> Raw[ThreadPage]:
         principal = caller()
         principal.require_scope("read")
-        after = InboxCursor.decode(query.after) if query.after else NEWEST
+        after = position_after(query.after)
         async with context.reading_pages(principal.id) as connection:
             return Raw(await read_thread(connection, principal.id, query.user, limit=query.limit, after=after))
 
