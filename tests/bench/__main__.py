@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.cases import CASES, QUICK, stored
 from bench.errors import CannotMeasure
-from bench.report import write
+from bench.report import this_machine, write
 from bench.rounds import estimate, run, say
 from bench.table import processor_time, table
 
@@ -24,18 +24,21 @@ def main() -> int:
     parser.add_argument("--stored", type=int, help="publishes in a row of grow-stored, up to 10,000,000")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its picture")
     arguments = parser.parse_args()
+    if arguments.stored is not None and not 10_000 <= arguments.stored <= 10_000_000:
+        parser.error("--stored takes 10,000 to 10,000,000")
     names = arguments.case or (QUICK if arguments.quick else CASES)
     rounds = 1 if arguments.quick else arguments.rounds
     cases = [stored(arguments.stored) if arguments.stored and name == "grow-stored" else CASES[name] for name in names]
     seconds = estimate(cases, rounds, arguments.before is not None)
     say(f"{len(cases)} cases, {rounds} rounds: about {seconds / 60:.0f} minutes")
+    machine = this_machine()
     try:
         results = run(cases, rounds, arguments.before, with_peers=not arguments.no_peers)
     except CannotMeasure as error:
         print(error, file=sys.stderr)
         return 1
     if arguments.write:
-        write(cases, results)
+        write(cases, results, machine)
     print(table(cases, results.rounds), "", processor_time(cases, results.rounds), sep="\n")
     for failed in results.failed():
         print(f"not measured: {failed}")

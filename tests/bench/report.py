@@ -27,21 +27,33 @@ class Machine:
     processor: str
     cores: int
     day: str
+    busy: float
+    """Load average before the run: work of others, which had its part of the processor."""
+
+
+BUSY = 0.5
+"""Load average from which the work of others is mentioned."""
 
 
 def this_machine() -> Machine:
-    """Return this machine, today."""
+    """Return this machine as it is now."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return Machine(names[0] if names else "unknown", os.cpu_count() or 1, datetime.now(UTC).date().isoformat())
+    return Machine(
+        names[0] if names else "unknown", os.cpu_count() or 1, datetime.now(UTC).date().isoformat(), os.getloadavg()[0]
+    )
 
 
 def text(cases: Sequence[Case], results: Results, machine: Machine) -> str:
     """Return the part of the document that is measured. Pure."""
     rounds = max(len(found) for found in results.rounds.values())
+    others = (
+        f" Other work had its part of the processor (load average {machine.busy:.1f} before the run), so times are long "
+        "and rates are low, those of the peers as well."
+    )
     lines = [
         f"Measured on {machine.day} on {machine.cores} cores ({machine.processor}), {rounds} rounds in turns: medians, "
-        "and in brackets the lowest and the highest.",
+        f"and in brackets the lowest and the highest.{others if machine.busy >= BUSY else ''}",
         "",
         table(cases, results.rounds),
         "",
@@ -79,8 +91,8 @@ def replaced(document: str, measured: str) -> str:
     return f"{head}{BEGIN}\n{measured}\n{END}{tail}"
 
 
-def write(cases: Sequence[Case], results: Results) -> None:
+def write(cases: Sequence[Case], results: Results, machine: Machine) -> None:
     """Write the document and its picture."""
-    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), text(cases, results, this_machine())))
+    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), text(cases, results, machine)))
     if drawn := panels(cases, results.rounds):
         (DOCUMENT.parent / PICTURE).write_text(chart(drawn))

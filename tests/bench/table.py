@@ -27,14 +27,29 @@ def table(cases: Sequence[Case], results: Mapping[str, Rounds]) -> str:
 
 
 def processor_time(cases: Sequence[Case], results: Mapping[str, Rounds]) -> str:
-    """Return the platform's processor time of an operation by process, medians in microseconds."""
+    """Return the platform's processor time of an operation by process, medians in microseconds.
+
+    It is steadier than any time on a clock, so where there is a platform before, all servers together are compared.
+    """
+    before = any(BEFORE in found for rounds in results.values() for found in rounds)
     names = [*(name for name in NAMED if name != "server"), "others"]
-    lines = [_row(["what", *names]), "|" + "-|" * (len(names) + 1)]
+    lines = [_row(["what", *names, *(["servers, now / before"] if before else [])])]
+    lines.append("|" + "-|" * (len(names) + 1 + before))
     for case in cases:
-        found = [spread(results[case.name], OWN, f"cpu.{name}") for name in names]
+        rounds = results[case.name]
+        found = [spread(rounds, OWN, f"cpu.{name}") for name in names]
+        compared = ratio(rounds, ALL_SERVERS.key, OWN, BEFORE)
         if any(found):
-            lines.append(_row([case.title, *(_micro(one) for one in found)]))
+            shown = ["" if compared is None else _compared(ALL_SERVERS, compared)] if before else []
+            lines.append(_row([case.title, *(_micro(one) for one in found), *shown]))
     return "\n".join(lines)
+
+
+ALL_SERVERS = Figure("cpu.servers", "processor time of all servers", "lower")
+
+
+def _compared(figure: Figure, now_to_before: float) -> str:
+    return f"{now_to_before:.2f}{' **worse**' if is_worse(figure, now_to_before) else ''}"
 
 
 def _micro(found: Spread | None) -> str:
@@ -59,8 +74,7 @@ def _beside_before(figure: Figure, rounds: Rounds) -> list[str]:
     was, compared = spread(rounds, BEFORE, figure.key), ratio(rounds, figure.key, OWN, BEFORE)
     if was is None or compared is None or figure.of:
         return ["", ""]
-    mark = " **worse**" if is_worse(figure, compared) else ""
-    return [was.text(figure.digits), f"{compared:.2f}{mark}"]
+    return [was.text(figure.digits), _compared(figure, compared)]
 
 
 def _peers(figure: Figure, rounds: Rounds, names: Sequence[str]) -> str:

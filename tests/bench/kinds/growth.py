@@ -60,14 +60,14 @@ class MoreTopics:
     def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
         """Return both and their ratio."""
         platform = _platform(server)
-        platform.topics(f"{tools.label}.m", self.topics)
+        platform.topics("many", self.topics)
         cores.pin(platform)
         found = []
         for topics in (1, self.topics):
             tokens = platform.access_tokens(USERS)
             requests = []
             for number in range(max(USERS, topics // self.batch)):
-                names = [f"{tools.label}.m.{(number * self.batch + at) % topics}" for at in range(self.batch)]
+                names = [f"many.{(number * self.batch + at) % topics}" for at in range(self.batch)]
                 items = {"items": [{"topic": name, "body": BODY} for name in names]}
                 token = tokens[number % USERS]
                 requests.append(
@@ -133,9 +133,8 @@ class MoreUnread:
         platform = _platform(server)
         found = []
         for number, count in enumerate((self.small, self.large)):
-            load = RestLoad("inbox", self.requests, stored=count, users=1)
-            label = f"{tools.label}.{number}"
-            found.append(load.measure(replace(tools, label=label), platform, cores))
+            load = RestLoad("inbox", self.requests, stored=count, users=1, who=f"unread{number}")
+            found.append(load.measure(tools, platform, cores))
         return _grown(found[0], found[1], "per_second")
 
 

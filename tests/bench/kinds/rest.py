@@ -65,10 +65,11 @@ class RestLoad:
     pause: float = 0
     stored: int = 0
     users: int = 10
+    who: str = "bench"
 
     def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
         """Send all; return the figures."""
-        topic = f"{tools.label}.r"
+        topic = f"{self.who}.{self.stored}" if self.stored else f"{tools.label}.r"
         options = {"connections": str(self.connections), "requests": str(self.requests), "pause": str(self.pause)}
         if not isinstance(server, Own):
             if not isinstance(server, PeerServer) or not server.publish_path or self.what != "publish":
@@ -77,7 +78,7 @@ class RestLoad:
             one = request("POST", server.publish_path, server.port, body=body)
             return send(tools, [one], {**options, "port": str(server.port)}, server.processes(), cores)
         server.topics(topic, self.users)
-        tokens = server.access_tokens(self.users)
+        tokens = server.access_tokens(self.users, self.who)
         for number, token in enumerate(tokens if self.stored else ()):
             fill(server, f"{topic}.{number}", token, self.stored)
         cores.pin(server)
@@ -104,9 +105,12 @@ class RestLoad:
 
 
 def fill(server: Own, topic: str, token: str, count: int) -> None:
-    """Subscribe the user of ``token`` to ``topic`` and publish ``count`` notifications there."""
+    """Subscribe the user of ``token`` to ``topic`` and publish ``count`` notifications there, once."""
+    if topic in server.filled:
+        return
     server.call("PUT", f"/topics/{topic}/subscription", {"email": "never"}, token=token)
     for start in range(0, count, 1000):
         items = [{"topic": topic, "body": BODY}] * min(1000, count - start)
         answer = server.call("POST", "/notifications:batch", {"items": items}, token=token)
         assert all(item["status"] == 201 for item in answer["items"]), answer["items"][0]
+    server.filled.add(topic)

@@ -55,13 +55,15 @@ def _services(platform: Own) -> dict[str, int]:
 
 
 def _start_alone(platform: Own) -> dict[str, float]:
-    """Lose the process that services are forks of; return the processor time until each is ready as a program."""
-    up = psutil.Process(platform.platform.process.pid)
+    """Lose the process that services are forks of; return the processor time until each is ready as a program.
+
+    Platforms of older checkouts have no such process: their services are programs, and are lost themselves.
+    """
+    up, old = psutil.Process(platform.platform.process.pid), _services(platform)
     forks = [child for child in up.children() if "fork server" in child.name()]
-    if not forks:
-        raise CannotMeasure("the services are no forks here")
-    old, begin = _services(platform), time.time()
-    forks[0].kill()
+    begin = time.time()
+    for process in forks or [psutil.Process(pid) for pid in old.values()]:
+        process.kill()
     found: dict[str, float] = {}
     while len(found) < len(SERVICES):
         if time.time() > begin + READY:

@@ -36,6 +36,9 @@ class Own:
     def __init__(self, platform: Platform, interpreter: Path) -> None:
         self.platform = platform
         self.interpreter = interpreter
+        self.filled: set[str] = set()
+        """Topics that hold what a case reads: later rounds read the same."""
+        self._made: set[tuple[str, int]] = set()
         self._tokens: dict[str, tuple[float, str]] = {}
 
     @property
@@ -56,13 +59,15 @@ class Own:
         """Return credentials of ``count`` users as the phoenix client sends them."""
         return [base64.b64encode(token.encode()).decode().rstrip("=") for token in self.access_tokens(count)]
 
-    def access_tokens(self, count: int) -> Sequence[str]:
-        """Return access tokens of ``count`` users."""
-        return asyncio.run(self._users(count))
+    def access_tokens(self, count: int, who: str = "bench") -> Sequence[str]:
+        """Return access tokens of ``count`` users, who are others for another ``who``."""
+        return asyncio.run(self._users(count, who))
 
     def topics(self, prefix: str, count: int) -> None:
         """Create public topics that everyone may publish to, and that keep a million notifications."""
-        asyncio.run(self._create(prefix, count))
+        if (prefix, count) not in self._made:
+            asyncio.run(self._create(prefix, count))
+            self._made.add((prefix, count))
 
     def call(self, method: str, path: str, body: object = None, *, token: str | None = None) -> Any:
         """Call the REST API once, as the administrator where no token is given."""
@@ -76,9 +81,9 @@ class Own:
             ) as response:
                 return await response.json() if response.status != 204 else None
 
-    async def _users(self, count: int) -> list[str]:
+    async def _users(self, count: int, who: str) -> list[str]:
         async with aiohttp.ClientSession() as session:
-            return [await self._user(session, f"bench{number}@example.com") for number in range(count)]
+            return [await self._user(session, f"{who}{number}@example.com") for number in range(count)]
 
     async def _user(self, session: aiohttp.ClientSession, email: str) -> str:
         if email not in self._tokens:

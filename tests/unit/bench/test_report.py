@@ -15,7 +15,7 @@ from bench.load import complete
 from bench.report import BEGIN, END, Machine, panels, replaced, text
 from bench.rounds import Results, estimate
 from bench.servers.server import Server
-from bench.table import table
+from bench.table import processor_time, table
 
 RATE = Figure("rate", "publishes a second", "higher", target=100, drawn=True)
 SHARE = Figure("rate", "share of C", "higher", 2, target=0.5, of="C")
@@ -72,12 +72,22 @@ def test_the_table_has_a_row_for_each_figure_with_marks() -> None:
     ]
 
 
+def test_processor_time_is_compared_with_before() -> None:
+    rounds: list[dict[str, Readings]] = [
+        {BEFORE: {"cpu.servers": 100.0}, OWN: {"cpu.servers": 110.0, "cpu.gateway": 8.25, "cpu.store": 101.75}}
+    ]
+    assert processor_time([CASE], {"case": rounds}).splitlines()[2:] == [
+        "| a case | 8.25 | 102 |  |  |  | 1.10 **worse** |"
+    ]
+
+
 def test_the_measured_part_replaces_the_one_before() -> None:
     results = Results({"case": ROUNDS}, {("", "nats"): "pip could not fetch it"})
-    machine = Machine("a processor", 2, "2026-01-02")
+    machine = Machine("a processor", 2, "2026-01-02", 3.14)
     once = replaced(f"head\n{BEGIN}\nold\n{END}\ntail\n", text([CASE], results, machine))
     assert "old" not in once
     assert "Measured on 2026-01-02 on 2 cores (a processor), 3 rounds" in once
+    assert "(load average 3.1 before the run)" in once
     assert "- nats: pip could not fetch it" in once
     assert replaced(once, text([CASE], results, machine)) == once
     with pytest.raises(CannotMeasure, match="end of measured"):
