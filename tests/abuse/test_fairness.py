@@ -21,7 +21,7 @@ from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import Unavailable
-from notifyx_common.metrics import Metrics
+from notifyx_common.metrics import Metrics, PoolUsage
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
 from notifyx_store.app import StoreNode
@@ -101,18 +101,22 @@ async def test_slow_pages_leave_connections_to_publishes(store_database: str) ->
     await blocker.close()
 
 
-async def test_pages_do_not_wait_for_searches(store_database: str) -> None:
+async def test_others_read_pages_and_search_beside_an_account_that_searches_without_end(store_database: str) -> None:
     blocker = await asyncpg.connect(store_database)
-    service = StoreNode(store_settings(store_database, database_pool=8, concurrent_pages=1, concurrent_searches=1))
+    service = StoreNode(store_settings(store_database, database_pool=8, concurrent_pages=1, concurrent_searches=2))
     async with running_store(service.settings, service=service) as node:
         await node.ok("POST", "/topics", STRANGER, {"name": "news"})
         async with blocker.transaction():
             await blocker.execute("LOCK TABLE search_ranges")
             searches = [
-                asyncio.create_task(node.call("GET", "/search", user(f"u{number}"), params={"q": "x", "topic": "news"}))
-                for number in range(8)
+                asyncio.create_task(node.call("GET", "/search", FLOODER, params={"q": "x", "topic": "news"}))
+                for _ in range(8)
             ]
-            await until(lambda: service.parts.searches.usage().used == 1)
+            await until(lambda: service.parts.searches.usage() == PoolUsage(1, 2, 7))
+            searches.append(
+                asyncio.create_task(node.call("GET", "/search", STRANGER, params={"q": "x", "topic": "news"}))
+            )
+            await until(lambda: service.parts.searches.usage() == PoolUsage(2, 2, 7))
             status, _ = await node.call("GET", "/inbox", STRANGER, params={"limit": "10"})
             assert status == 200
         answers = await asyncio.gather(*searches)

@@ -48,14 +48,18 @@ class StoreNode(Node[StoreSettings]):
     def __init__(self, settings: StoreSettings, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
         super().__init__(settings, clock=clock, metrics=metrics)
         self.database = Database(database_config(settings, prepared=STATEMENTS))
+
+        def turns(concurrent: int) -> SharedTurns:
+            return SharedTurns(concurrent, each=max(1, concurrent - 1), clock=self.clock.monotonic)
+
         self.parts = StoreContext(
             settings=settings,
             database=self.database,
             clock=self.clock,
             metrics=self.metrics,
             security=self.security,
-            pages=SharedTurns(settings.concurrent_pages),
-            searches=SharedTurns(settings.concurrent_searches),
+            pages=turns(settings.concurrent_pages),
+            searches=turns(settings.concurrent_searches),
         )
         self.metrics.observe_pool("pages", self.parts.pages.usage)
         self.metrics.observe_pool("searches", self.parts.searches.usage)

@@ -43,3 +43,35 @@ async def test_who_gives_up_passes_its_turn_on() -> None:
     assert served == ["c"]
     async with turns.turn("x"):
         pass
+
+
+async def test_who_used_least_goes_first_and_no_key_takes_all_places() -> None:
+    now = 0.0
+    turns, served = SharedTurns(2, each=1, clock=lambda: now), list[str]()
+    ending = {key: asyncio.Event() for key in ("a", "b", "c", "quick")}
+
+    async def work(key: str, seconds: float) -> None:
+        nonlocal now
+        async with turns.turn(key):
+            served.append(key)
+            await ending[key].wait()
+            now += seconds
+
+    async def settle() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    works = [asyncio.create_task(work(key, 1.0)) for key in "aaabbc"]
+    await settle()
+    assert served == ["a", "b"], "one of each key"
+    works.append(asyncio.create_task(work("quick", 0.0)))
+    await settle()
+    ending["b"].set()
+    await settle()
+    assert served[2:] == ["c"], "who has used nothing, in order; a waits for itself"
+    ending["c"].set()
+    await settle()
+    assert served[3:] == ["quick"], "before the second one of b"
+    for event in ending.values():
+        event.set()
+    await asyncio.gather(*works)
