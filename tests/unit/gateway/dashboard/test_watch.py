@@ -55,19 +55,22 @@ class Node:
     def __init__(self) -> None:
         self.answers = asyncio.Event()
         self.asked = 0
+        self.failed: dict[str, str] = {}
 
     async def readyz(self, _: web.Request) -> web.Response:
         self.asked += 1
         await self.answers.wait()
+        if self.failed:
+            return web.json_response({"status": "not ready", "failed": self.failed}, status=503)
         return web.json_response({"status": "ok", "failed": {}})
 
 
 @contextlib.asynccontextmanager
 async def watching(
-    clock: HandClock, **nodes: Node
+    clock: HandClock, discovery: StaticDiscovery, **nodes: Node
 ) -> AsyncIterator[tuple[Watch, aiohttp.ClientSession, Background, asyncio.Event]]:
     async with contextlib.AsyncExitStack() as stack:
-        discovery, metrics = StaticDiscovery(), Metrics()
+        metrics = Metrics()
         background = await stack.enter_async_context(Background(metrics))
         endpoints = []
         for name, node in nodes.items():
@@ -90,7 +93,7 @@ async def test_a_node_that_hangs_is_lost_by_the_clock_and_holds_up_no_other() ->
     clock, hangs, works = HandClock(), Node(), Node()
     works.answers.set()
     async with (
-        watching(clock, hangs=hangs, works=works) as (watch, session, background, changed),
+        watching(clock, StaticDiscovery(), hangs=hangs, works=works) as (watch, session, background, changed),
         background.tasks() as tasks,
     ):
         watch.look(session, tasks)
@@ -110,3 +113,29 @@ async def test_a_node_that_hangs_is_lost_by_the_clock_and_holds_up_no_other() ->
                 await changed.wait()
                 changed.clear()
         assert hangs.asked == 1, "it owes one answer at a time"
+
+
+async def test_a_node_without_its_database_is_shown_though_it_is_no_endpoint_any_more() -> None:
+    """As in a cluster, where the endpoints of a service are its ready pods."""
+    clock, discovery, node, stops = HandClock(), StaticDiscovery(), Node(), Node()
+    for one, failed in ((node, {"database": "It does not answer."}), (stops, {"drain": "this node is stopping"})):
+        one.failed = failed
+        one.answers.set()
+    async with (
+        watching(clock, discovery, node=node, stops=stops) as (watch, session, background, _),
+        background.tasks() as tasks,
+    ):
+
+        async def shown() -> list[str]:
+            """The nodes that are shown after one more look, once all have answered."""
+            clock.move(seconds=2 * PROBE_INTERVAL)
+            watch.look(session, tasks)
+            await tasks.settled()
+            return [one.instance for one in ((await watch.states()) or {})["store"]]
+
+        assert await shown() == ["node", "stops"]
+        discovery.replace("store", [])
+        assert await shown() == await shown() == ["node"]
+        node.failed = {}
+        await shown()
+        assert await shown() == [], "it works, and will be an endpoint again"

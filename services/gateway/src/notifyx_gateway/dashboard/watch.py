@@ -16,7 +16,7 @@ import orjson
 from notifyx_common.background import Tasks
 from notifyx_common.caching.memcached import Memcached
 from notifyx_common.calls.balancer import Endpoint
-from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.client import DATABASE, ServiceClient
 from notifyx_common.calls.silence import Silence
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.mailer import MAILER_STATUS
@@ -96,6 +96,12 @@ class Watch:
             (client.service, endpoint.url): (client, endpoint)
             for client in self._clients
             for endpoint in self.peers(client)
+        }
+        # In a cluster a node that is not ready is no endpoint any more. What it says of its database is still true.
+        found |= {
+            key: (one.client, one.endpoint)
+            for key, one in self._watched.items()
+            if one.node is not None and DATABASE in one.node.failed and one.state(now) is one.node
         }
         self._watched = {
             key: self._watched.get(key) or _Watched(client, endpoint) for key, (client, endpoint) in found.items()
