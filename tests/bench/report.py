@@ -48,8 +48,8 @@ def text(cases: Sequence[Case], results: Results, machine: Machine) -> str:
     """Return the part of the document that is measured. Pure."""
     rounds = max(len(found) for found in results.rounds.values())
     others = (
-        f" Other work had its part of the processor (load average {machine.busy:.1f} before the run), so times are long "
-        "and rates are low, those of the peers as well."
+        f" Other work had its part of the processor (load average {machine.busy:.1f} before the run), so times are "
+        "long and rates are low, those of the peers as well."
     )
     lines = [
         f"Measured on {machine.day} on {machine.cores} cores ({machine.processor}), {rounds} rounds in turns: medians, "
