@@ -47,12 +47,13 @@ def this_machine() -> Machine:
 def text(cases: Sequence[Case], results: Results, machine: Machine) -> str:
     """Return the part of the document that is measured. Pure."""
     rounds = max(len(found) for found in results.rounds.values())
+    turns = "1 round" if rounds == 1 else f"{rounds} rounds"
     others = (
         f" Other work had its part of the processor (load average {machine.busy:.1f} before the run), so times are "
         "long and rates are low, those of the peers as well."
     )
     lines = [
-        f"Measured on {machine.day} on {machine.cores} cores ({machine.processor}), {rounds} rounds in turns: medians, "
+        f"Measured on {machine.day} on {machine.cores} cores ({machine.processor}), {turns} in turns: medians, "
         f"and in brackets the lowest and the highest.{others if machine.busy >= BUSY else ''}",
         "",
         table(cases, results.rounds),

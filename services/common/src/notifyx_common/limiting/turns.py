@@ -47,8 +47,8 @@ MAX_REMEMBERED, NEGLIGIBLE = 1000, 0.001
 class SharedTurns:
     """At most ``concurrent`` works of all keys run at once, ``each`` of one key.
 
-    Keys that wait are served in turn, each in order; with a ``clock``, the one goes first whose works took the least time
-    lately, so that who wants something short does not wait for those who want something long again and again.
+    Keys that wait are served in turn, each in order; with a ``clock``, the one goes first whose works took the least
+    time lately, so that who wants something short does not wait for those who want something long again and again.
     """
 
     def __init__(self, concurrent: int, *, each: int | None = None, clock: Callable[[], float] | None = None) -> None:
