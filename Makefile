@@ -28,7 +28,7 @@ export UV_LINK_MODE := copy
 # Whatever the machine says: without bytecode each of the many processes of a test run compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help web-types run test test-clients test-cluster cluster cluster-env cluster-down check audit sbom format dashboards picture bench lock clean
+.PHONY: help web-types run test test-clients test-cluster cluster cluster-env cluster-down check audit sbom format dashboards screenshots picture bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,11 @@ web-types: .venv/.dev ## Make the web client's types from the API's description
 
 dashboards: .venv/.dev ## Make the chart's Grafana dashboard from the code in grafana/
 	@PYTHONPATH=grafana .venv/bin/python -m notifyx_grafana
+
+screenshots: .venv/.dev ## Take pictures of all pages, light and dark, on a desktop and a phone, and put them on sheets
+	@rm -rf .cache/screenshots && mkdir -p .cache/screenshots
+	@SCREENSHOTS=.cache/screenshots .venv/bin/pytest -q tests/browser -k "pictured or lead_back" $(ARGS)
+	@PYTHONPATH=tests .venv/bin/python -m support.contact_sheets .cache/screenshots
 
 picture: .venv/.dev ## Draw docs/images/scaling.svg anew
 	@PYTHONPATH=tests $(UV) run --quiet --no-sync --with matplotlib==3.10.8 python docs/figures/scaling.py

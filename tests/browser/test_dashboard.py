@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from support.browser import SCHEMES, violations
+from support.browser import SCHEMES, picture, violations
 from support.platform import Platform, eventually, person
 
 pytestmark = [
@@ -18,7 +17,6 @@ pytestmark = [
     pytest.mark.xdist_group("browser-1"),
 ]
 
-SCREENSHOTS = Path(__file__).parents[2] / ".cache" / "screenshots"
 SIZES = {"desktop": {"width": 1280, "height": 1250}, "phone": {"width": 390, "height": 844}}
 
 
@@ -49,7 +47,6 @@ def console(page: Page) -> list[str]:
 
 
 async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platform) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     await work(platform)
     for size, viewport in SIZES.items():
         page = await browser.new_page(viewport=viewport)  # type: ignore[arg-type]
@@ -60,7 +57,7 @@ async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platfor
             pass
         for scheme in SCHEMES:
             await page.emulate_media(color_scheme=scheme)
-            await page.screenshot(path=SCREENSHOTS / f"dashboard-{size}-{scheme}.png", full_page=True)
+            await picture(page, "dashboard", size, scheme, full_page=True)
             assert await violations(page, colours_only=scheme == "dark") == []
         assert said == []
         await page.close()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from support.browser import SCHEMES, Person, sign_up, someone, violations
+from support.browser import SCHEMES, Person, picture, pictured, sign_up, someone, violations
 from support.patience import until
 from support.platform import PASSWORD, Platform
 
@@ -23,7 +22,6 @@ pytestmark = [
     pytest.mark.xdist_group("browser-1"),
 ]
 
-SCREENSHOTS = Path(__file__).parents[2] / ".cache" / "screenshots"
 LARGEST_FIRST_LOAD = 190_000
 MANY = 10_000
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
@@ -88,9 +86,9 @@ async def test_every_page_is_accessible_and_pictured(
     name, theirs = filled
     async with theirs.get(f"{platform.api}/me") as response:
         olga = (await response.json())["id"]
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     pages = {
         "inbox": ("/inbox", "Are you on call?"),
+        "found": ("/inbox?q=disk", "Disk almost full"),
         "messages": ("/messages", "Are you on call?"),
         "thread": (f"/messages/with/{olga}", "Are you on call?"),
         "topics": ("/topics", "ops.gateway"),
@@ -110,7 +108,7 @@ async def test_every_page_is_accessible_and_pictured(
         for scheme in SCHEMES:
             await page.emulate_media(color_scheme=scheme)
             await expect(page.locator(f"html[data-mantine-color-scheme={scheme}]")).to_have_count(1)
-            await page.screenshot(path=SCREENSHOTS / f"{what}-{size}-{scheme}.png", animations="disabled")
+            await picture(page, what, size, scheme)
             if wrong := await violations(page, colours_only=scheme == "dark"):
                 found[f"{what} {size} {scheme}"] = wrong
 
@@ -200,6 +198,10 @@ async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser
             await page.emulate_media(color_scheme=scheme)
             if wrong := await violations(page, colours_only=scheme == "dark"):
                 found[f"{what} {scheme}"] = wrong
+            if pictured() is not None:
+                for size, viewport in SIZES.items():
+                    await page.set_viewport_size(viewport)  # type: ignore[arg-type]  # as above
+                    await picture(page, what, size, scheme)
         header = page.get_by_role("banner")
         back = header.get_by_role("link", name="Open Notifyx" if url.startswith(platform.mailbox) else "Inbox")
         assert (await back.get_attribute("href") or "") in ("/inbox", platform.gateway)

@@ -29,6 +29,7 @@ FONTS = "usr/share/fonts"
 PATIENCE_MS = PATIENCE * 1000
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+FORMS = [(size, scheme) for size in ("desktop", "phone") for scheme in SCHEMES]
 AXE = WEB_SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -156,6 +157,19 @@ async def sign_in(person: Person) -> None:
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
     await person.live()
+
+
+def pictured() -> Path | None:
+    """Return where pictures of the pages are wanted; in a test run nobody looks at them, and they take their time."""
+    folder = os.environ.get("SCREENSHOTS")
+    return Path(folder) if folder else None
+
+
+async def picture(page: Page, what: str, size: str, scheme: str, *, full_page: bool = False) -> None:
+    """Take a picture of the page in one of :data:`FORMS`, where they are wanted."""
+    if (folder := pictured()) is not None:
+        path = folder / f"{what}-{size}-{scheme}.png"
+        await page.screenshot(path=path, animations="disabled", full_page=full_page)
 
 
 async def violations(page: Page, *, colours_only: bool = False) -> list[str]:
