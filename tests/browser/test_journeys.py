@@ -442,3 +442,8 @@ async def test_keys_are_enough(browser: Browser, platform: Platform) -> None:
         await kim.page.reload()
         await kim.page.get_by_role("button", name="Publish").click()
         await expect(form.get_by_label("Title")).to_have_value("Half written, j and ?")
+        await kim.page.keyboard.press("Control+k")
+        await expect(kim.page.get_by_role("link", name="kim.keys")).to_be_focused()
+        await kim.page.set_viewport_size({"width": 700, "height": 800})
+        await kim.page.keyboard.press("Control+k")
+        await expect(kim.page.get_by_role("dialog").get_by_role("link", name="kim.keys")).to_be_focused()

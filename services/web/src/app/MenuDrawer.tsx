@@ -3,8 +3,8 @@ import { Brand } from "@/components/Brand";
 import { Navigation } from "./Navigation";
 import classes from "./Navigation.module.css";
 
-/** The navigation of a narrow window, over the page. */
-export default function MenuDrawer({ onClose }: { onClose: () => void }) {
+/** The navigation of a narrow window, over the page; with `find` to go to a topic. */
+export default function MenuDrawer({ onClose, find }: { onClose: () => void; find: boolean }) {
   return (
     <Drawer
       opened
@@ -14,7 +14,7 @@ export default function MenuDrawer({ onClose }: { onClose: () => void }) {
       lockScroll={false}
       classNames={{ content: classes.drawer, body: classes.drawerBody }}
     >
-      <Navigation onGo={onClose} />
+      <Navigation onGo={onClose} find={find} />
     </Drawer>
   );
 }

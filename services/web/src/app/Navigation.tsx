@@ -12,8 +12,8 @@ import { UserName } from "./UserName";
 
 const UserMenu = offlinePart(() => import("./UserMenu"));
 
-/** Where one can go; `onGo` hears that somebody went. */
-export function Navigation({ onGo }: { onGo?: () => void }) {
+/** Where one can go; `onGo` hears that somebody went. With `find` it is shown to go to a topic. */
+export function Navigation({ onGo, find = false }: { onGo?: () => void; find?: boolean }) {
   const { live } = useOwn();
   const unread = useObservable(live.unread);
   return (
@@ -33,7 +33,7 @@ export function Navigation({ onGo }: { onGo?: () => void }) {
               Topics
             </Item>
           </div>
-          <TopicList onGo={onGo} />
+          <TopicList onGo={onGo} find={find} />
         </nav>
       </div>
       <UserPlace {...(onGo === undefined ? {} : { onGo })} />

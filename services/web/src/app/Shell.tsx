@@ -1,5 +1,5 @@
 import { ActionIcon } from "@mantine/core";
-import { useDisclosure, useMediaQuery } from "@mantine/hooks";
+import { useDisclosure, useHotkeys, useMediaQuery } from "@mantine/hooks";
 import { IconMenu2 } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Suspense, useEffect, useRef, useState } from "react";
@@ -79,11 +79,17 @@ function Sidebar() {
 
 function TopBar() {
   const [opened, { open, close }] = useDisclosure();
+  const [find, setFind] = useState(false);
+  const menu = (toFind: boolean) => {
+    setFind(toFind);
+    open();
+  };
+  useHotkeys([["mod+K", () => menu(true)]], []);
   const { live } = useOwn();
   const unread = total(useObservable(live.unread)) ?? 0;
   return (
     <header className={classes.bar}>
-      <ActionIcon variant="subtle" color="gray" size="lg" onClick={open} aria-label={menuLabel(unread)}>
+      <ActionIcon variant="subtle" color="gray" size="lg" onClick={() => menu(false)} aria-label={menuLabel(unread)}>
         <IconMenu2 />
         {unread > 0 && <span className={classes.mark} />}
       </ActionIcon>
@@ -92,7 +98,7 @@ function TopBar() {
       {opened && (
         <Fallible>
           <Suspense>
-            <MenuDrawer onClose={close} />
+            <MenuDrawer onClose={close} find={find} />
           </Suspense>
         </Fallible>
       )}

@@ -15,7 +15,7 @@ import classes from "./Navigation.module.css";
 const STEPS: Readonly<Record<string, number>> = { ArrowDown: 1, ArrowUp: -1 };
 
 /** The topics that the user subscribes to: what is unread first, with a filter where they are many. */
-export function TopicList({ onGo }: { onGo: (() => void) | undefined }) {
+export function TopicList({ onGo, find }: { onGo: (() => void) | undefined; find: boolean }) {
   const { live } = useOwn();
   const { api } = useServices();
   const [, go] = useLocation();
@@ -64,7 +64,12 @@ export function TopicList({ onGo }: { onGo: (() => void) | undefined }) {
   return (
     <>
       <div className={classes.heading}>
-        <button type="button" className={classes.fold} aria-expanded={!folded} onClick={() => setFolded(!folded)}>
+        <button
+          type="button"
+          className={classes.fold}
+          aria-expanded={!folded || find}
+          onClick={() => setFolded(!folded)}
+        >
           <IconChevronDown size={14} aria-hidden />
           Subscribed{topics.length > 0 && ` (${topics.length})`}
         </button>
@@ -81,10 +86,11 @@ export function TopicList({ onGo }: { onGo: (() => void) | undefined }) {
         </ActionIcon>
       </div>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: arrows move between the field and the links in it */}
-      <div hidden={folded} onKeyDown={onKey}>
+      <div hidden={folded && !find} onKeyDown={onKey}>
         {many && (
           <input
             ref={field}
+            data-autofocus={find || undefined}
             type="search"
             className={classes.filter}
             aria-label="Filter your topics"
@@ -97,8 +103,14 @@ export function TopicList({ onGo }: { onGo: (() => void) | undefined }) {
         {/* biome-ignore lint/a11y/useKeyWithClickEvents: the links in it are what keys act on */}
         {/* biome-ignore lint/a11y/noStaticElementInteractions: the same */}
         <div ref={list} onClick={onGo}>
-          {shown.map((topic) => (
-            <Item key={topic} href={`/topics/${topic}`} count={countOf(unread, topic)} small>
+          {shown.map((topic, index) => (
+            <Item
+              key={topic}
+              href={`/topics/${topic}`}
+              count={countOf(unread, topic)}
+              small
+              first={find && !many && index === 0}
+            >
               {topic}
             </Item>
           ))}
