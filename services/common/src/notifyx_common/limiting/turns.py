@@ -23,15 +23,23 @@ class KeyedTurns:
     @asynccontextmanager
     async def turn(self, key: str, patience: float | None = None) -> AsyncIterator[None]:
         """Hold a turn of ``key``. Raises :class:`TimeoutError` if none comes within ``patience`` seconds."""
-        turns = self._of_key.get(key)
-        if turns is None:
-            turns = self._of_key[key] = asyncio.Semaphore(self._concurrent)
-        async with asyncio.timeout(patience):
-            await turns.acquire()
+        end = await self.take(key, patience)
         try:
             yield
         finally:
-            turns.release()
+            end()
+
+    async def take(self, key: str, patience: float | None = None) -> Callable[[], None]:
+        """Wait for a turn of ``key`` as :meth:`turn` does; return what ends it, to be called once."""
+        turns = self._of_key.get(key)
+        if turns is None:
+            turns = self._of_key[key] = asyncio.Semaphore(self._concurrent)
+        if turns.locked():
+            async with asyncio.timeout(patience):
+                await turns.acquire()
+        else:
+            await turns.acquire()  # without waiting, and without a timer
+        return turns.release
 
 
 Place: TypeAlias = "asyncio.Future[str]"

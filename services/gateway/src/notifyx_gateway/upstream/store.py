@@ -10,7 +10,7 @@ import asyncio
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -219,15 +219,17 @@ class Store:
 
     @asynccontextmanager
     async def _turn(self, turns: KeyedTurns, kind: str, principal: Principal) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(turns.turn(principal.id, DEADLINE))
-            except TimeoutError:
-                self._turn_refusals.labels(kind).inc()
-                raise TooManyRequests(
-                    "This account has too many requests waiting; try again soon.", retry_after=RETRY_AFTER
-                ) from None
+        try:
+            end = await turns.take(principal.id, DEADLINE)
+        except TimeoutError:
+            self._turn_refusals.labels(kind).inc()
+            raise TooManyRequests(
+                "This account has too many requests waiting; try again soon.", retry_after=RETRY_AFTER
+            ) from None
+        try:
             yield
+        finally:
+            end()
 
     def enqueue_publish(
         self, principal: Principal, topic: str, notification: KeyedNotification
