@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from notifyx_common.contracts.registry import LIST_LEASES
+from notifyx_common.serving import http_connection
 from notifyx_common.serving.direct import DirectCalls
 from notifyx_local.postgres import Cluster
 from support.gateway import Stack, running_stack, service_token
@@ -27,15 +28,19 @@ Answer = tuple[str, list[str], Any]
 Scenario = tuple[str, str, dict[str, str], Any]
 
 
-async def ask(url: str, scenario: Scenario, way: str) -> Answer:
-    """The status line, the headers, and the body."""
+async def ask(url: str, scenario: Scenario, way: str, *, apart: int = 0) -> Answer:
+    """The status line, the headers, and the body. ``apart``: so many bytes of the body are sent later than the rest."""
     method, path, headers, body = scenario
     content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     length = "" if body is None else f"Content-Length: {len(content)}\r\n"
     where = urlsplit(url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
-    writer.write(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{lines}{length}{way}\r\n".encode() + content)
+    sent = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{lines}{length}{way}\r\n".encode() + content
+    writer.write(sent[: len(sent) - apart])
+    if apart:
+        await asyncio.sleep(0.01)
+        writer.write(sent[len(sent) - apart :])
     async with asyncio.timeout(PATIENCE):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         size = next((int(line[15:]) for line in head if line.startswith("content-length:")), 0)
@@ -152,6 +157,13 @@ async def test_both_ways_give_the_same_answers(postgres: Cluster, monkeypatch: p
         ada, bob = {"Authorization": f"Bearer {token}"}, {"Authorization": f"Bearer {await stack.person('bob')}"}
         await stack.ok("POST", "/topics", token, json={"name": "deploys"})
         await stack.ok("PUT", "/topics/deploys/subscription", token, json={})
+        # A small body that follows its head is awaited, a larger one is for Quart.
+        monkeypatch.setattr(http_connection, "AWAITED_FOR", PATIENCE)
+        late = ("POST", "/api/v1/topics/deploys/notifications", {**ada, **JSON}, {"title": "v7", "body": "x" * 20_000})
+        for scenario, apart in ((publishing(ada, bob, "k0")[0], 30), (late, 9_000)):
+            direct.clear()
+            assert (await ask(stack.url, scenario, "", apart=apart))[0] == "HTTP/1.1 201 "
+            assert (scenario[1] in direct) == (scenario is not late)
         own = internal(service_token("store", "gateway"))
         ways = {"": "k1", TWICE: "k2"}
         published = [[*publishing(ada, bob, key), *own] for key in ways.values()]

@@ -33,12 +33,18 @@ def test_a_simple_request_is_read() -> None:
     assert request.headers.getlist("Content-length") == ["2"]
 
 
+def test_the_size_says_what_of_a_body_is_missing() -> None:
+    found = read(HEAD + BODY[:-1])
+    assert found is not None
+    assert found[1] == len(HEAD + BODY)
+    assert found[0].content_length == 2
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"",
         HEAD,
-        HEAD + BODY[:-1],
         HEAD.replace(b"1.1", b"1.0") + BODY,
         HEAD.replace(b"1.1", b"2.0") + BODY,
         HEAD.replace(b"POST", b"HEAD") + BODY,

@@ -114,7 +114,10 @@ class DirectCalls:
         return None if steps is None or budget is None else cls(app, steps, budget)
 
     def read(self, data: bytes, peer: str, scheme: str) -> tuple[DirectRequest, Target, int] | None:
-        """Return the request with which ``data`` begins, its view and its size; ``None`` if it is for Quart."""
+        """Return the request with which ``data`` begins, its view and its size; ``None`` if it is for Quart.
+
+        The size is larger than ``data`` if the body is not complete.
+        """
         found = read_direct(data, peer, scheme)
         if found is None:
             return None

@@ -68,7 +68,7 @@ class DirectRequest:
     """A complete request, with what handlers read of one; it has the names that Quart's has."""
 
     __slots__ = (
-        "answer", "blueprint", "body", "headers", "method", "path", "query_string", "remote_addr", "route",
+        "_length", "answer", "blueprint", "body", "headers", "method", "path", "query_string", "remote_addr", "route",
         "scheme", "state",
     )  # fmt: skip
 
@@ -76,13 +76,22 @@ class DirectRequest:
     """What its answer has reserved."""
 
     def __init__(
-        self, method: str, path: str, query: str, headers: dict[str, str], body: bytes, peer: str, scheme: str
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: dict[str, str],
+        body: bytes,
+        length: int,
+        peer: str,
+        scheme: str,
     ) -> None:
         self.method = method
         self.path = path
         self.query_string = query
         self.headers = Fields(headers)
         self.body = body
+        self._length = length
         self.remote_addr = peer
         self.scheme = scheme
         self.state = RequestState()
@@ -101,8 +110,8 @@ class DirectRequest:
 
     @property
     def content_length(self) -> int:
-        """The number of bytes of the body."""
-        return len(self.body)
+        """The number of bytes of the complete body."""
+        return self._length
 
     @property
     def mimetype(self) -> str:
@@ -120,7 +129,10 @@ class DirectRequest:
 
 
 def read_direct(data: bytes, peer: str, scheme: str) -> tuple[DirectRequest, int] | None:
-    """Return the request with which ``data`` begins and its size; ``None`` if it is not complete, or not simple."""
+    """Return the request with which ``data`` begins and its size; ``None`` if its head is not complete, or not simple.
+
+    The size is larger than ``data`` if the body is not complete.
+    """
     found = _HEAD.match(data)
     if found is None or found.start(4) > MAX_TARGET:
         return None
@@ -139,11 +151,9 @@ def read_direct(data: bytes, peer: str, scheme: str) -> tuple[DirectRequest, int
         if _LENGTH.fullmatch(given) is None:
             return None
         length = int(given)
-    if len(data) - start < length:
-        return None
     body = data[start : start + length]
     request = DirectRequest(
-        method.decode(), path.decode(), query.decode() if query is not None else "", headers, body, peer, scheme
+        method.decode(), path.decode(), query.decode() if query is not None else "", headers, body, length, peer, scheme
     )
     return request, start + length
 

@@ -31,6 +31,13 @@ from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.replies import encoded
 
+MAX_AWAITED = 16 << 10
+AWAITED_FOR = 0.05
+AWAITED_PARTS = 3
+"""Many clients send head and body apart. A body that is small follows in so many parts, each within that time, in
+seconds, or is for Hypercorn.
+"""
+
 READ_SIZE = 64 << 10
 WRITE_SIZE = 64 << 10
 """Bytes that are read, and written, at once. The transport buffers at most about twice as much of an unread answer."""
@@ -230,6 +237,12 @@ class HttpConnection:
             if found is None:
                 break
             request, target, size = found
+            if size > len(data):
+                whole = await self._await_body(data, size)
+                if len(whole) < size:
+                    return whole
+                data = whole
+                continue
             data = data[size:]
             self._answers_directly = True
             self._became_busy()
@@ -249,6 +262,24 @@ class HttpConnection:
                 self._end()
                 return b""
             self._became_idle()
+        return data
+
+    async def _await_body(self, data: bytes, size: int) -> bytes:
+        """Return ``data`` with what follows at once, up to a request of ``size`` bytes."""
+        if size > MAX_AWAITED:
+            return data
+        self._answers_directly = True
+        try:
+            for _ in range(AWAITED_PARTS):
+                async with asyncio.timeout(AWAITED_FOR):
+                    more = await self._reader.read(READ_SIZE)
+                data += more
+                if not more or len(data) >= size:
+                    break
+        except (TimeoutError, OSError, ssl.SSLError):
+            pass
+        finally:
+            self._answers_directly = False
         return data
 
     def _discard(self, data: bytes = b"") -> None:
