@@ -29,11 +29,12 @@ def main() -> int:
     names = arguments.case or (QUICK if arguments.quick else CASES)
     rounds = 1 if arguments.quick else arguments.rounds
     cases = [stored(arguments.stored) if arguments.stored and name == "grow-stored" else CASES[name] for name in names]
-    seconds = estimate(cases, rounds, arguments.before is not None)
+    peers = not arguments.no_peers
+    seconds = estimate(cases, rounds, before=arguments.before is not None, with_peers=peers)
     say(f"{len(cases)} cases, {rounds} rounds: about {seconds / 60:.0f} minutes")
     machine = this_machine()
     try:
-        results = run(cases, rounds, arguments.before, with_peers=not arguments.no_peers)
+        results = run(cases, rounds, arguments.before, with_peers=peers)
     except CannotMeasure as error:
         print(error, file=sys.stderr)
         return 1

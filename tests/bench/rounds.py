@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+import aiohttp
 
 from bench.case import Case, PeerName, Tools
 from bench.errors import CannotMeasure, NoPeer
@@ -18,6 +21,9 @@ from bench.load import build
 from bench.peers.peer import Peer, measure
 from bench.peers.registry import PEERS
 from bench.servers.own import own
+
+BROKEN = (CannotMeasure, AssertionError, OSError, TimeoutError, aiohttp.ClientError, subprocess.SubprocessError)
+"""How a turn fails: the others go on, and the result says what is missing and why."""
 
 
 def say(line: str) -> None:
@@ -38,9 +44,10 @@ class Results:
         return [f"{case}: {reason}" for (case, name), reason in self.missing.items() if name == OWN]
 
 
-def estimate(cases: Sequence[Case], rounds: int, before: bool) -> float:
+def estimate(cases: Sequence[Case], rounds: int, *, before: bool, with_peers: bool = True) -> float:
     """Return about how many seconds a run takes, programs and peers being there."""
-    each = sum(case.seconds * (1 + before + len(case.peers) + len(case.beside)) for case in cases)
+    turns = [1 + before + with_peers * len(case.peers) + len(case.beside) for case in cases]
+    each = sum(case.seconds * count for case, count in zip(cases, turns, strict=True))
     return 20 * (1 + before) + rounds * each
 
 
@@ -66,19 +73,20 @@ def run(cases: Sequence[Case], rounds: int, before: Path | None, *, with_peers: 
                     turns[name] = partial(work.measure, tools, platforms[OWN], case.cores)
                 for name, server in reversed(platforms.items()):
                     turns[name] = partial(case.work.measure, tools, server, case.cores)
-                results.rounds[case.name].append(_take(case.name, turns, results))
+                results.rounds[case.name].append(take_turns(case.name, turns, results))
     return results
 
 
-def _take(case: str, turns: Mapping[str, Callable[[], Readings]], results: Results) -> dict[str, Readings]:
+def take_turns(case: str, turns: Mapping[str, Callable[[], Readings]], results: Results) -> dict[str, Readings]:
     """Take one turn each."""
     found: dict[str, Readings] = {}
     for name, turn in turns.items():
         try:
             found[name] = turn()
-        except CannotMeasure as error:
-            results.missing[case, name] = str(error)
-            say(f"  {case}, {name}: {error}")
+        except BROKEN as error:
+            reason = str(error) or type(error).__name__
+            results.missing[case, name] = reason
+            say(f"  {case}, {name}: {reason}")
         else:
             say(f"  {case}, {name}: {json.dumps({key: round(value, 3) for key, value in found[name].items()})}")
     return found

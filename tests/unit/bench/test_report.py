@@ -13,7 +13,7 @@ from bench.errors import CannotMeasure, LostDeliveries
 from bench.figures import BEFORE, OWN, Figure, Readings, Spread, is_met, is_worse, ratio, spread
 from bench.load import complete
 from bench.report import BEGIN, END, Machine, panels, replaced, text
-from bench.rounds import Results, estimate
+from bench.rounds import Results, estimate, take_turns
 from bench.servers.server import Server
 from bench.table import processor_time, table
 
@@ -120,10 +120,23 @@ def test_what_is_lost_or_refused_is_no_figure(wrong: dict[str, float]) -> None:
         complete({"done": 2, "expected": 2, **wrong})
 
 
+def test_a_turn_that_fails_leaves_the_others_alone() -> None:
+    def lost() -> Readings:
+        raise LostDeliveries("one is missing")
+
+    results = Results({"case": []})
+    assert take_turns("case", {BEFORE: lost, OWN: lambda: {"rate": 1.0}}, results) == {OWN: {"rate": 1.0}}
+    assert results.missing == {("case", BEFORE): "one is missing"}
+    assert results.failed() == []
+    take_turns("case", {OWN: lost}, results)
+    assert results.failed() == ["case: one is missing"]
+
+
 def test_the_cases_have_names_and_fit_their_time() -> None:
     assert set(QUICK) <= set(CASES)
     assert all(case.name == name for name, case in CASES.items())
     assert all(case.short for case in CASES.values() if any(figure.drawn for figure in case.figures))
     assert estimate([CASES[name] for name in QUICK], 1, before=False) < 300
     assert estimate([CASE], 3, before=True) == 40 + 3 * 2 * 3
+    assert estimate([CASE], 3, before=False, with_peers=False) == 20 + 3 * 2
     assert ONE_CORE.servers
