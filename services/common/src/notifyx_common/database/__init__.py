@@ -4,7 +4,8 @@
 (:attr:`Database.pool`), which keeps the number of connections of a replica bounded by one setting.
 
 Migrations are Tortoise's own. They run at start in *one* transaction that first acquires an advisory lock: replicas
-that start together wait for each other, and a start that is killed leaves no partial migration.
+that start together wait for each other, and a start that is killed leaves no partial migration. A start that finds
+them all applied loads none.
 
 While the database is away, calls fail at once or by their deadline with :class:`Unavailable`, never with a driver's
 error: wrap work in :meth:`Database.guard`, or let :meth:`Database.attach` do so for every request of an app. The pool
