@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bench.case import ONE_CORE, Case
 from bench.figures import Figure
-from bench.flood import How
 from bench.kinds.connections import Connections, Resume
-from bench.kinds.fairness import Fairness
+from bench.kinds.fairness import Fairness, How
 from bench.kinds.growth import MoreConnections, MoreNodes, MoreStored, MoreTopics, MoreUnread
 from bench.kinds.rest import RestLoad
 from bench.kinds.sockets import SocketLoad

@@ -1,8 +1,9 @@
 """Gives the event loop back between the messages of busy connections, in turns between their accounts.
 
-In one round of the event loop all connections together work on messages for :data:`SLICE` seconds, or, while
-several accounts are at work, :data:`SHARED_SLICE`: a request passes the event loop several times and waits for a round
-each time. What is read beyond that is held by its connection, which is not read meanwhile, and worked on in turns.
+In one round of the event loop all connections together work on messages for :data:`SLICE` seconds, or, while one
+account floods and others are at work, :data:`SHARED_SLICE`: a request passes the event loop several times and waits for
+a round each time. What is read beyond that is held by its connection, which is not read meanwhile, and worked on in
+turns.
 
 Turns are those of flow queuing (RFC 8290), a flow being an account: an account that had nothing to do goes before those
 that had, and after its first turn it is one of them, however little it needed. So the latency of who sends little does
@@ -74,7 +75,9 @@ class Turns:
             waiting.pop(connection, None)
 
     def _begin(self, now: float) -> None:
-        self._until = now + (SHARED_SLICE if self._shared() else SLICE)
+        # Where several accounts send much, a short round would only cost all of them more.
+        short = len(self._active) <= 1 and self._shared()
+        self._until = now + (SHARED_SLICE if short else SLICE)
         asyncio.get_running_loop().call_soon(self._next_round)
 
     def _next_round(self) -> None:
