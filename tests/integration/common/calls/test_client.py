@@ -358,3 +358,72 @@ async def test_a_user_is_told_soon_that_no_node_is_known(monkeypatch: pytest.Mon
     async with client_of(outages=True) as client:
         with pytest.raises(Unavailable, match="No store node is known"):
             await client.send(READ, None)
+
+
+@contextlib.asynccontextmanager
+async def raw_server(*answers: bytes) -> AsyncIterator[tuple[Endpoint, list[bytes]]]:
+    """A node that gives these answers as they are, one to each request, and closes after one that ends in ``!``."""
+    requests: list[bytes] = []
+    left = list(answers)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while left:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"(?i)content-length: (\d+)", head)
+                await reader.readexactly(int(length[1]) if length else 0)
+                connections.add(writer)
+                requests.append(head)
+                answer = left.pop(0)
+                writer.write(answer.removesuffix(b"!"))
+                if answer.endswith(b"!"):
+                    break
+        writer.close()
+
+    connections: set[asyncio.StreamWriter] = set()
+    node = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with node:
+        port = node.sockets[0].getsockname()[1]
+        yield Endpoint(f"n{port}", f"http://127.0.0.1:{port}"), requests
+        requests.append(b"%d" % len(connections))
+
+
+CONTENT = b'{"by":"a","token":""}'
+SIMPLE = b"HTTP/1.1 200 \r\nContent-Length: %d\r\n\r\n%b" % (len(CONTENT), CONTENT)
+
+
+async def test_calls_that_may_be_repeated_share_a_connection_as_long_as_it_lasts() -> None:
+    last = SIMPLE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    answers = (SIMPLE, SIMPLE, last + b"!", SIMPLE + b"!", SIMPLE)
+    async with raw_server(*answers) as (node, requests), client_of(node) as client:
+        for _ in answers:
+            assert (await client.send(WRITE_AGAIN, Nothing())).by == "a"
+            await asyncio.sleep(0)
+    assert len(requests) == len(answers) + 1
+    assert requests[-1] == b"3", "connections: one for three calls, and one each after a close"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n" + CONTENT + b"\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + CONTENT + b"!",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 21\r\n\r\n" + CONTENT + b"!",
+        b"HTTP/1.1 102 Processing\r\n\r\n" + SIMPLE,
+    ],
+    ids=["in parts", "without a length", "1.0", "in steps"],
+)
+async def test_an_answer_of_another_form_is_read_by_the_general_client(other: bytes) -> None:
+    async with raw_server(other, other) as (node, requests), client_of(node) as client:
+        assert (await client.send(WRITE_AGAIN, Nothing())).by == "a"
+        assert len(requests) == 2, "it was sent again, which this call allows"
+
+
+@pytest.mark.parametrize("part", [0, 20, len(SIMPLE) - 1])
+async def test_an_answer_that_breaks_off_is_an_unknown_outcome(part: int) -> None:
+    async with raw_server(SIMPLE[:part] + b"!", SIMPLE) as (node, requests), client_of(node) as client:
+        assert (await client.send(WRITE_AGAIN, Nothing())).by == "a", "so it is tried again"
+        assert len(requests) == 2
+    async with raw_server(SIMPLE[:part] + b"!") as (node, _), client_of(node) as client:
+        with pytest.raises(DeadlineExceeded):
+            await client.send(WRITE_AGAIN, Nothing(), endpoint=node)

@@ -24,6 +24,7 @@ from notifyx_common.backoff import Backoff
 from notifyx_common.calls.balancer import Balancer, Endpoint
 from notifyx_common.calls.discovery import Discovery
 from notifyx_common.calls.hangs import OUTAGE_AFTER, Hangs, NodeAway
+from notifyx_common.calls.links import Links, Unsuited
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.call import Call, Message
 from notifyx_common.contracts.callers import TlsRequired, UnknownService, token_headers
@@ -116,6 +117,7 @@ class ServiceClient:
         self._try_timeout = try_timeout
         self._deadline = deadline
         self._session: aiohttp.ClientSession | None = None
+        self._links = Links()
         self._unwatch: Callable[[], None] | None = None
         self._changed = asyncio.Event()
         self._calls = metrics.counter("notifyx_client_calls_total")
@@ -138,6 +140,7 @@ class ServiceClient:
             self._unwatch()
         if self._hangs is not None:
             await self._hangs.close()
+        self._links.close()
         if self._session is not None:
             await self._session.close()
 
@@ -300,6 +303,16 @@ class ServiceClient:
 
     async def _request(self, endpoint: Endpoint, pending: _PendingCall, timeout: float) -> tuple[int, bytes]:
         """Return the status and the content of the answer."""
+        if pending.repeatable and not pending.expect_continue:
+            loop, headers = asyncio.get_running_loop(), {**self._headers, **pending.headers}
+            until = loop.time() + timeout
+            try:
+                async with asyncio.timeout_at(until):
+                    return await self._links.exchange(
+                        endpoint.url, pending.method, pending.message, headers, self.call_options(endpoint)
+                    )
+            except Unsuited:
+                timeout = max(until - loop.time(), 0.001)
         async with self.session.request(
             pending.method,
             f"{endpoint.url}{pending.message.path}",
