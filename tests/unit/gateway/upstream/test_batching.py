@@ -20,7 +20,7 @@ from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unav
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream import batching
-from notifyx_gateway.upstream.batching import MIN_BESIDE_ITEMS, Lane, LaneLimits, QueuedItem, encode_batch
+from notifyx_gateway.upstream.batching import BUSY_ITEMS, MIN_BESIDE_ITEMS, Lane, LaneLimits, QueuedItem, encode_batch
 from notifyx_gateway.upstream.store import Store
 
 Q = TypeVar("Q")
@@ -181,6 +181,25 @@ async def test_who_sends_little_waits_for_no_request_of_an_account_that_floods()
     answers = await asyncio.gather(*flood)
     assert [answer.n for answer in answers] == list(range(100, 700)), "each in its order"
     assert max(map(len, server.batches[3:])) <= MIN_BESIDE_ITEMS, "others are at work: short ones"
+
+
+async def test_a_busy_account_gathers_what_its_answers_let_in_and_a_quiet_one_waits_for_nothing() -> None:
+    server = Server()
+    queue = lane(server, HandClock())
+    answered = [put(queue, 100 + n) for n in range(BUSY_ITEMS)]
+    await answered[0]
+    more = [put(queue, 200)]
+    await asyncio.sleep(0)
+    more.append(put(queue, 201))
+    await asyncio.gather(*more)
+    assert [len(batch) for batch in server.batches] == [BUSY_ITEMS, 2]
+    for number in (300, 301):
+        await put(queue, number)
+        following = put(queue, number + 100)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert server.batches[-1] == [number + 100]
+        await following
 
 
 class SlowStore(ServiceClient):

@@ -97,6 +97,11 @@ MIN_BESIDE_ITEMS = 64
 Each publish of such an account costs more then, and the others' wait in the event loops of gateway and store is half.
 """
 
+BUSY_ITEMS = 32
+READ_ROUNDS = 2
+"""After a request of that many items, that many rounds of the event loop pass before its owners' next request: the
+smaller a request is, the more each of its items costs. At rest nothing waits."""
+
 ROOM_TIMEOUT = 2.0
 """Maximum time, in seconds, that a request waits for room in its account's queue."""
 
@@ -207,9 +212,13 @@ class Lane(Generic[R]):
                 self._taken.set()
                 try:
                     await self._send_batch(batch)
+                    self._learn(sum(item.weight for item in batch), self._clock.monotonic() - started)
+                    if len(batch) >= BUSY_ITEMS:
+                        # What the answers let in, and what was read meanwhile, goes with these owners' next request.
+                        for _ in range(READ_ROUNDS):
+                            await asyncio.sleep(0)
                 finally:
                     self._queue.release(owners)
-                self._learn(sum(item.weight for item in batch), self._clock.monotonic() - started)
         finally:
             self._senders -= 1
 
