@@ -142,7 +142,7 @@ async def test_an_export_holds_all_that_is_the_persons_and_no_secret(stack: Stac
     assert all(one["data"] == data for one in export["published"])
     assert len([one for one in export["inbox"] if one["topic"] == "bobs"]) == 206
     assert "Direct" in [one["title"] for one in export["inbox"]]
-    for secret in (key.split("_")[2], hook["secret"], hook["signing_secret"], PASSWORD):
+    for secret in (key.split("_", 2)[2], hook["secret"], hook["signing_secret"], PASSWORD):
         assert secret not in reply.raw.decode()
     assert (await stack.call("GET", "/me/export", key)).code == "user_required"
 
