@@ -8,8 +8,9 @@ what is wrong. So a request may reach the node twice, which is why only calls th
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -85,29 +86,39 @@ class Links:
         return None
 
     async def _connect(self, key: _Key) -> _Link:
-        links = self._open.setdefault(key, set())
-        if len(links) >= MAX_LINKS:
+        if len(self._open.get(key, ())) >= MAX_LINKS:
             raise Unsuited
         parts = urlsplit(key.url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         tls: Any = {}
         if parts.scheme == "https":
             tls = {"ssl": key.ssl, "server_hostname": key.server_hostname or host}
-        link = _Link(links)
+        link = _Link(functools.partial(self._forget, key))
         try:
             await asyncio.get_running_loop().create_connection(lambda: link, host, port, **tls)
         except OSError as error:  # certificates that are not accepted included
             raise Unsuited from error
+        if not link.is_closed():
+            self._open.setdefault(key, set()).add(link)
         return link
+
+    def _forget(self, key: _Key, link: _Link) -> None:
+        """Drop a connection that has ended, and its node with the last one."""
+        for links in (self._idle.get(key, []), self._open.get(key, set())):
+            if link in links:
+                links.remove(link)
+        if not self._open.get(key):
+            self._open.pop(key, None)
+            self._idle.pop(key, None)
 
 
 class _Link(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, links: set[_Link]) -> None:
-        """While it is open, it is one of ``links``."""
+    def __init__(self, lost: Callable[[_Link], None]) -> None:
+        """``lost`` is called when it has ended."""
         self._loop = asyncio.get_running_loop()
-        self._links = links
+        self._lost = lost
         self._transport: asyncio.Transport
         self._waiter: asyncio.Future[tuple[int, bytes]] | None = None
         self._received = bytearray()
@@ -120,6 +131,8 @@ class _Link(asyncio.Protocol):
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
         """Send ``request``; return the status and the content of the answer."""
+        if self.is_closed():
+            raise aiohttp.ServerDisconnectedError
         self._waiter = self._loop.create_future()
         self._transport.write(request)
         try:
@@ -130,7 +143,11 @@ class _Link(asyncio.Protocol):
 
     def is_fresh(self) -> bool:
         """Return whether the connection can be used now."""
-        return not self._transport.is_closing() and self._loop.time() - self._used_at < MAX_IDLE_SECONDS
+        return not self.is_closed() and self._loop.time() - self._used_at < MAX_IDLE_SECONDS
+
+    def is_closed(self) -> bool:
+        """Return whether the connection has ended, or is about to."""
+        return self._transport.is_closing()
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -138,7 +155,6 @@ class _Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its classes
-        self._links.add(self)
 
     def data_received(self, data: bytes) -> None:
         waiter = self._waiter
@@ -160,7 +176,7 @@ class _Link(asyncio.Protocol):
             waiter.set_result((self._status, content))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._links.discard(self)
+        self._lost(self)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(aiohttp.ServerDisconnectedError())
 
