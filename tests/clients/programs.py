@@ -1,7 +1,7 @@
 """The programs of other makers that tests run, each built once a machine from what its registry holds.
 
 What is built is kept in the cache folder, under a name made of what it was made from. Where a tool is missing or a
-registry does not answer, the test is skipped with the reason; in continuous integration it fails.
+registry does not answer, the test is skipped with the reason; with ``CLIENTS_REQUIRED`` set, it fails.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BUILD_DEADLINE = 1200.0
 
 
 def not_here(reason: str) -> NoReturn:
-    """End a test of a program that is not here: in continuous integration, where each has to be, as failed."""
+    """End a test of a program that is not here: as failed where ``CLIENTS_REQUIRED`` says that each has to be."""
     if os.environ.get("CLIENTS_REQUIRED"):
         pytest.fail(reason)
     pytest.skip(reason)
