@@ -75,8 +75,9 @@ class Turns:
             waiting.pop(connection, None)
 
     def _begin(self, now: float) -> None:
-        # Where several accounts send much, a short round would only cost all of them more.
-        short = len(self._active) <= 1 and self._shared()
+        # Where several accounts send much, a short round would only cost all of them more. One of two may have had
+        # a single message.
+        short = len(self._active) <= 2 and self._shared()
         self._until = now + (SHARED_SLICE if short else SLICE)
         asyncio.get_running_loop().call_soon(self._next_round)
 
