@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def main() -> int:
     peers = not arguments.no_peers
     seconds = estimate(cases, rounds, before=arguments.before is not None, with_peers=peers)
     say(f"{len(cases)} cases, {rounds} rounds: about {seconds / 60:.0f} minutes")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # platforms and peers end with the run
     machine = this_machine()
     try:
         results = run(cases, rounds, arguments.before, with_peers=peers)
