@@ -31,6 +31,9 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 FORMS = [(size, scheme) for size in ("desktop", "phone") for scheme in SCHEMES]
 AXE = WEB_SOURCE / "node_modules" / "axe-core" / "axe.min.js"
+SETTLED = """() => Promise.allSettled(document.getAnimations()
+    .filter(one => one.effect.getComputedTiming().endTime !== Infinity).map(one => one.finished))"""
+"""Waits until no colour or place is on its way to another any more."""
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -174,6 +177,7 @@ async def picture(page: Page, what: str, size: str, scheme: str, *, full_page: b
 
 async def violations(page: Page, *, colours_only: bool = False) -> list[str]:
     """What axe finds serious or critical on the page as it is."""
+    await page.evaluate(SETTLED)
     # The page's own policy holds for what a page loads, not for what its debugger evaluates.
     await page.evaluate(await asyncio.to_thread(AXE.read_text))
     options = {"runOnly": ["color-contrast"]} if colours_only else {}

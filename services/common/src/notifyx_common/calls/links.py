@@ -209,8 +209,10 @@ class _Link(asyncio.Protocol):
 
 def _encode(url: str, method: str, message: Message, headers: Mapping[str, str]) -> bytes:
     """Return the request. Raises :class:`Unsuited` for what has no place in a head."""
-    target = f"{message.path}?{urlencode(message.query)}" if message.query else message.path
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {urlsplit(url).netloc}"]
+    node = urlsplit(url)
+    path = node.path.rstrip("/") + message.path
+    target = f"{path}?{urlencode(message.query)}" if message.query else path
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {node.netloc}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     body = message.body or b""
     if body or method != "GET":
