@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from notifyx_common.principal import system_principal
+from notifyx_store.readers.joins import JOIN_QUERY
 from notifyx_store.readers.unacks import FIND, KEPT
 from support.store import StoreClient, user
 from support.store_database import new_topic
@@ -182,3 +183,12 @@ async def test_taking_back_costs_no_more_for_each_when_they_are_many(pool: async
         plan = "\n".join(line[0] for line in await pool.fetch(f"EXPLAIN {sql}", *values))
         assert "hashed SubPlan" in plan
         assert "Anti Join" not in plan
+
+
+async def test_small_batches_of_joins_are_not_planned_each_time(pool: asyncpg.Pool) -> None:
+    await new_topic(pool)
+    async with pool.acquire() as connection:
+        for _ in range(7):  # PostgreSQL decides after the fifth
+            await connection.fetch(JOIN_QUERY, ["news"], ["ann"], [None])
+        kept = "SELECT generic_plans FROM pg_prepared_statements WHERE statement = $1"
+        assert await connection.fetchval(kept, JOIN_QUERY) == 2

@@ -17,13 +17,17 @@ from notifyx_store.topics.permissions import TopicRow, check_read
 from notifyx_store.topics.rows import COLUMNS, create_inboxes, topic_row
 from notifyx_topics.names import inbox_topic
 
-_JOIN = f"""
+# PostgreSQL takes an array of unknown length for ten items. A plan made for a smaller batch is cheaper then, so that it
+# would plan each small batch anew, for three times what it takes to answer it. Of LIMIT it expects a tenth.
+JOIN_QUERY = f"""
 SELECT {", ".join(f"t.{column}" for column in COLUMNS)},
        coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
        coalesce(s.ack_revision, 0) AS revision,
        {FIRST_SEQ} AS first_seq, {UNREAD} AS unread, {EXPIRED} AS expired,
        CASE WHEN wanted.since IS NULL THEN 0 ELSE {missing_after("wanted.since")} END AS missing
-FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted(name, user_id, since, position)
+FROM (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY LIMIT cardinality($1::text[])
+) AS wanted(name, user_id, since, position)
 LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'
 LEFT JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
 ORDER BY wanted.position
@@ -51,12 +55,12 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
         # One statement for the whole batch: after the loss of a gateway, all of its clients join at once.
         users = [batch.principals[item.p].id for _, item in items]
         wanted = ([item.topic for _, item in items], users, [item.since for _, item in items])
-        rows = await connection.fetch(_JOIN, *wanted)
+        rows = await connection.fetch(JOIN_QUERY, *wanted)
         own = {inbox_topic(user) for user in users}
         missing = {item.topic for (_, item), row in zip(items, rows, strict=True) if row["id"] is None}
         if missing & own:
             await create_inboxes(connection, missing & own, context.clock.now())
-            rows = await connection.fetch(_JOIN, *wanted)
+            rows = await connection.fetch(JOIN_QUERY, *wanted)
     for (position, item), row in zip(items, rows, strict=True):
         try:
             topic = _check(item, batch.principals[item.p], None if row["id"] is None else topic_row(row))
