@@ -159,6 +159,7 @@ async def running_stack(
             "socket_port": 0,
             "public_url": PUBLIC_URL,
             "dispatch_email": False,
+            "account_mail_delay": 0.0,
             **(gateway or {}),
         }
     )

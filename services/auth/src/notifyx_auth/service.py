@@ -253,8 +253,7 @@ class Auth:
             return None
         try:
             async with asyncio.timeout(self.settings.hash_timeout), self.device_turns.turn(address):
-                user = await users.by_email(email)
-                return str(user.id) if user is not None and await devices.knows(user, device, now) else None
+                return await devices.owner(email, device, now)
         except TimeoutError:
             self._failed("busy")
             raise HashingBusy("Too many sign-ins wait already. Try again in a moment.", retry_after=1.0) from None

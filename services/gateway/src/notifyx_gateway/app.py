@@ -29,6 +29,7 @@ from notifyx_gateway.dashboard.prometheus_charts import PrometheusCharts
 from notifyx_gateway.delivery.hub import Hub, HubSettings
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.mail.account_mails import AccountMails
+from notifyx_gateway.mail.background_mails import BackgroundMails
 from notifyx_gateway.mail.departures import DepartureWorker
 from notifyx_gateway.mail.dispatch import Dispatcher
 from notifyx_gateway.mail.verification import EmailVerification
@@ -201,13 +202,17 @@ class GatewayNode(Node[GatewaySettings]):
             metrics=metrics,
             clock=clock,
         )
+        # Two queues: a flood of one kind takes no place from the other.
+        self.verification_queue, self.account_queue = (
+            BackgroundMails(delay=settings.account_mail_delay, metrics=metrics, background=background) for _ in range(2)
+        )
         self.verification = EmailVerification(
             auth=self.auth,
             mailer=self.mailer,
             limits=self.limits,
             public_url=settings.base_url,
             clock=clock,
-            background=background,
+            mails=self.verification_queue,
         )
         self.longpoll_port = LongPollPort(
             self.app, limits=self.http_limits, connections=self.connections, background=background
@@ -218,8 +223,7 @@ class GatewayNode(Node[GatewaySettings]):
             limits=self.limits,
             public_url=settings.base_url,
             clock=clock,
-            metrics=metrics,
-            background=background,
+            mails=self.account_queue,
         )
         self.socket = SocketListener(
             hub=self.hub,
@@ -294,8 +298,8 @@ class GatewayNode(Node[GatewaySettings]):
         for component in (
             self.store,
             self.hub,
-            self.verification,
-            self.account_mails,
+            self.verification_queue,
+            self.account_queue,
             self.longpoll_port,
             self.socket,
             self.peers,
@@ -318,6 +322,8 @@ class GatewayNode(Node[GatewaySettings]):
         """Move clients to other nodes: close sockets in paced batches, then streams; meanwhile finish emails."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.dispatcher.stop(self.settings.drain_seconds))
+            group.create_task(self.verification_queue.drain())
+            group.create_task(self.account_queue.drain())
             group.create_task(self._drain_clients())
 
     def connection_limit(self, peer: str) -> int | None:

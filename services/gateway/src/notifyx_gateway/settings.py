@@ -176,6 +176,10 @@ class GatewaySettings(PrometheusSettings):
     verification_mailbox_interval: float = Field(default=600.0, gt=0)
     """Time after which one more is allowed to it."""
 
+    account_mail_delay: float = Field(default=3.0, ge=0, le=60)
+    """Longest time that a mail waits which depends on whether an account exists, so that no answer shows it: a link for
+    a new password, and the one after a second sign-up with an address. Each waits for a random part of it."""
+
     topic_burst: int = Field(default=100, ge=1)
     """Topics that one user may create before they are slowed down; service principals are not."""
 

@@ -166,6 +166,7 @@ class Device(Model):
     """A device on which a user has signed in, by the SHA-256 of its token."""
 
     id = fields.BigIntField(primary_key=True)
+    user_id: UUID
     user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
         "auth.User", related_name="devices", on_delete=fields.CASCADE, db_index=False
     )

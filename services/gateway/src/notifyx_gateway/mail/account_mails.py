@@ -1,33 +1,25 @@
 """Mails about an account: links that set a password or confirm an address, and what tells its user of a change.
 
-All are sent in the background. Whether an account exists is found out there too, after the answer: so the answer and
-its time are the same for an address that nobody has.
+All are sent in the background. Whether an account exists is found out there too, at a random moment after the answer:
+so the answer and its time are the same for an address that nobody has, and so are those of the requests that follow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from types import TracebackType
-from typing import Self
+import contextlib
 from uuid import uuid4
 
-from notifyx_common.background import Background, TooManyTasks
+from notifyx_common.background import TooManyTasks
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.accounts import PendingEmail
 from notifyx_common.contracts.auth import User
 from notifyx_common.contracts.mailer import AccountMailContext, AccountMailKind
 from notifyx_common.errors import NotFound, NotifyxError
-from notifyx_common.logs import get_logger
-from notifyx_common.metrics import Metrics
 from notifyx_gateway.limits import Limits
+from notifyx_gateway.mail.background_mails import BackgroundMails
 from notifyx_gateway.mail.single_mail import deliver, single_mail
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
-
-log = get_logger(__name__)
-
-MAX_CONCURRENT = 50
-"""Maximum number of these mails in progress; more links are refused, and more notices are given up."""
 
 LOOK_UP_TIMEOUT = 10.0
 
@@ -36,45 +28,28 @@ MANAGED = "managed_account"
 
 
 class AccountMails:
-    """An async context manager; leaving it cancels the mails in progress."""
+    """The mails about accounts; ``mails`` is their queue, which the caller enters."""
 
     def __init__(
-        self,
-        *,
-        auth: Auth,
-        mailer: Mailer,
-        limits: Limits,
-        public_url: str,
-        clock: Clock,
-        metrics: Metrics,
-        background: Background,
+        self, *, auth: Auth, mailer: Mailer, limits: Limits, public_url: str, clock: Clock, mails: BackgroundMails
     ) -> None:
         self._auth = auth
         self._mailer = mailer
         self._limits = limits
         self._public_url = public_url
         self._clock = clock
-        self._mails = metrics.counter("notifyx_account_mails_total")
-        self._tasks = background.tasks(limit=MAX_CONCURRENT)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._tasks.close()
+        self._mails = mails
 
     def send_reset_link(self, email: str) -> None:
         """Mail ``email`` the link that sets a new password, if it is an account's. Raises :class:`TooManyTasks`."""
-        self._begin("password_reset", self._send_reset_link(email))
+        self._mails.begin_later("password_reset", self._send_reset_link(email))
 
     def confirm_new_address(self, pending: PendingEmail) -> None:
         """Mail the new address its link, or that it has an account. Raises :class:`TooManyTasks`."""
         kind: AccountMailKind = "address_taken" if pending.taken else "email_confirmation"
         page = "/sign-in" if pending.taken else f"/confirm-email#{pending.token}"
         context = AccountMailContext(kind=kind, link=self._public_url + page, at=pending.expires_at)
-        self._begin(kind, self._send(pending.token, pending.email, context))
+        self._mails.begin(kind, self._send(pending.token, pending.email, context))
 
     def tell(self, user: User, kind: AccountMailKind, *, to: str, email: str = "") -> None:
         """Tell ``user`` of what has just happened, at the verified address ``to``; ``email`` is the new one."""
@@ -85,10 +60,8 @@ class AccountMails:
             at=self._clock.now(),
             time_zone=user.time_zone,
         )
-        try:
-            self._begin(kind, self._send(str(uuid4()), to, context))
-        except TooManyTasks:
-            log.warning("account_mail_failed", kind=kind, user=user.id, reason="too many in progress")
+        with contextlib.suppress(TooManyTasks):
+            self._mails.begin(kind, self._send(str(uuid4()), to, context))
 
     async def _send_reset_link(self, email: str) -> None:
         user = (await self._auth.resolve([email], deadline=LOOK_UP_TIMEOUT)).get(email)
@@ -115,24 +88,3 @@ class AccountMails:
 
     async def _send(self, secret: str, to: str, context: AccountMailContext) -> None:
         await deliver(self._mailer, single_mail(context.kind, secret, to, context, self._public_url))
-
-    def _begin(self, kind: AccountMailKind, work: Coroutine[None, None, None]) -> None:
-        """Raises :class:`TooManyTasks`."""
-        try:
-            self._tasks.spawn("account mail", self._counted(kind, work))
-        except TooManyTasks:
-            work.close()
-            self._mails.labels(kind, "dropped").inc()
-            raise
-
-    async def _counted(self, kind: AccountMailKind, work: Coroutine[None, None, None]) -> None:
-        result = "failed"
-        try:
-            await work
-            result = "sent"
-        except NotFound:
-            result = "nobody"
-        except NotifyxError as error:
-            log.info("account_mail_failed", kind=kind, code=error.code, reason=error.technical)
-        finally:
-            self._mails.labels(kind, result).inc()

@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
-from notifyx_common.background import Background, TooManyTasks
+from notifyx_common.background import TooManyTasks
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.auth import EmailToken
 from notifyx_common.contracts.mailer import Mail, VerifyEmailContext
 from notifyx_common.errors import NotifyxError, Unavailable
-from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_gateway.errors import EmailOff, RateLimited
 from notifyx_gateway.limits import Limits
+from notifyx_gateway.mail.background_mails import BackgroundMails
 from notifyx_gateway.mail.single_mail import SEND_TIMEOUT, deliver, single_mail
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
-
-log = get_logger(__name__)
-
-MAX_CONCURRENT = 50
-"""Maximum number of verification mails sent in the background; beyond it a new user has to request one."""
 
 STATUS_TIMEOUT = 1.0
 STATUS_TTL = 15.0
@@ -59,28 +52,20 @@ class FirstMail:
 
 
 class EmailVerification:
-    """An async context manager; leaving it cancels the mails in progress."""
+    """Sends links that verify addresses; ``mails`` is the queue of those in the background, entered by the caller."""
 
     def __init__(
-        self, *, auth: Auth, mailer: Mailer, limits: Limits, public_url: str, clock: Clock, background: Background
+        self, *, auth: Auth, mailer: Mailer, limits: Limits, public_url: str, clock: Clock, mails: BackgroundMails
     ) -> None:
         self._auth = auth
         self._mailer = mailer
         self._limits = limits
         self._public_url = public_url
         self._clock = clock
+        self._mails = mails
         self._email_on: bool | None = None
         self._status_due_at = 0.0
         self._status_lock = asyncio.Lock()
-        self._tasks = background.tasks(limit=MAX_CONCURRENT)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._tasks.close()
 
     async def email_works(self) -> bool | None:
         """Return whether this deployment sends email, as a mailer reported within the last :data:`STATUS_TTL` seconds.
@@ -123,17 +108,20 @@ class EmailVerification:
         works = await self.email_works()
         try:
             await self._limits.verification_mail(principal.email or "", address)
-            self._in_background(self._send_to_new(principal))
+            self._mails.begin("verification", self._send_to_new(principal))
         except (RateLimited, TooManyTasks):
             return FirstMail("off") if works is False else FirstMail("limited", _LATER)
         if works is None:
             return FirstMail("unknown", _UNKNOWN)
         return FirstMail("on_its_way" if works else "off")
 
-    def claim_in_background(self, email: str, address: str) -> None:
-        """Send the mail of an unverified account, since the client at ``address`` wants to sign up with its email."""
+    def claim_later(self, email: str, address: str) -> None:
+        """Send the mail of an unverified account, since the client at ``address`` wants to sign up with its email.
+
+        Whether the account is verified shows in no answer, nor in the time of those that follow.
+        """
         with contextlib.suppress(TooManyTasks):
-            self._in_background(self._claim(email, address))
+            self._mails.begin_later("claim", self._claim(email, address))
 
     async def _send_to_new(self, principal: Principal) -> None:
         await self._require_mailer(SEND_TIMEOUT)
@@ -164,21 +152,6 @@ class EmailVerification:
 
     async def _send_token(self, token: EmailToken) -> None:
         await deliver(self._mailer, verification_mail(token, self._public_url))
-
-    def _in_background(self, work: Coroutine[None, None, None]) -> None:
-        """Raises :class:`TooManyTasks`."""
-        try:
-            self._tasks.spawn("verification mail", self._logged(work))
-        except TooManyTasks:
-            work.close()
-            log.warning("verification_mail_failed", reason="too many in progress")
-            raise
-
-    async def _logged(self, work: Coroutine[None, None, None]) -> None:
-        try:
-            await work
-        except NotifyxError as error:
-            log.info("verification_mail_failed", code=error.code, reason=error.technical)
 
 
 def verification_mail(token: EmailToken, public_url: str) -> Mail:

@@ -60,7 +60,7 @@ def account_routes(
             user = await auth.sign_up(wanted, request_auth.address())
         except Conflict:
             # Whoever has the mailbox can take the account over that another person made with its address.
-            verification.claim_in_background(wanted.email, request_auth.address())
+            verification.claim_later(wanted.email, request_auth.address())
             raise
         request_auth.record("sign_up", "succeeded", actor=user.id)
         caller = Principal(id=user.id, email=user.email, name=user.name, role=user.role)
