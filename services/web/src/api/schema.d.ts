@@ -96,7 +96,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for a new password
-         * @description The answer is the same whether there is such an account. The mail has a link to a page of the web client, which sends its token to `complete`. A newer link replaces it.
+         * @description The answer is the same whether there is such an account. The mail has a link to a page of the web client, which sends its token to `complete`. A newer link replaces it. Ask again if no mail comes.
          */
         post: operations["requestPasswordReset"];
         delete?: never;
@@ -784,7 +784,7 @@ export interface paths {
         };
         /**
          * Both sides of one's messages with one other
-         * @description Empty for whoever one exchanged nothing with. Send with `POST /users/{who}/notifications`.
+         * @description Empty for a user with whom one exchanged nothing. Send with `POST /users/{who}/notifications`.
          *
          *     The credential needs the scope `read`.
          */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 
@@ -202,6 +203,10 @@ async def test_direct_notifications_reach_a_user_by_id_and_by_email(stack: Stack
     ]  # fmt: skip
     eve = await stack.person("eve")
     assert await stack.ok("GET", f"/me/threads/{bob_id}", eve) == {"items": [], "next": None, "name": None}
+    nobody = await stack.call("GET", f"/me/threads/{uuid4()}", eve)
+    assert (nobody.status, nobody.code) == (404, "user_not_found")
+    for email in ("bob@example.com", "nobody@example.com"):
+        assert (await stack.ok("GET", f"/me/threads/{email}", eve))["items"] == [], "no search for addresses"
 
 
 async def test_a_history_page_is_the_same_from_the_cache_and_gone_with_the_topic(stack: Stack) -> None:

@@ -71,6 +71,14 @@ class UserDirectory:
             found |= {user.id for user in (await self._fetch(ids[start : start + MAX_IDS])).values()}
         return found
 
+    async def may_exist(self, user: str) -> bool:
+        """Return whether there is a user with that id; true while auth is unavailable."""
+        try:
+            return await self.resolve(user) is not None
+        except (Unavailable, DeadlineExceeded) as error:
+            log.info("user_unresolved", reason=error.technical)
+            return True
+
     async def known(self, names: Sequence[str]) -> Collection[str]:
         """Return those of at most 1,000 ids and email addresses that are users'. Raises :class:`Unavailable`."""
         return (await self._fetch(names)).keys()

@@ -2,6 +2,7 @@ import { Button, EmptyState } from "@mantine/core";
 import { IconChecks, IconMessage } from "@tabler/icons-react";
 import { useCallback, useLayoutEffect, useRef } from "react";
 import { Link } from "wouter";
+import { sentence } from "@/api/errors";
 import { Loading } from "@/components/Loading";
 import { More } from "@/components/More";
 import { PageHeader } from "@/components/PageHeader";
@@ -51,6 +52,15 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
     const some = seqs.slice(-MOST_SEQS);
     acks.acknowledge(live.ownInbox, some, `${plural(some.length, "message")} acknowledged.`);
   };
+  if (query.isLoadingError) {
+    return (
+      <EmptyState m="auto" icon={<IconMessage />} title={sentence(query.error)}>
+        <Button component={Link} href="/messages" variant="default">
+          Direct messages
+        </Button>
+      </EmptyState>
+    );
+  }
   return (
     <>
       <PageHeader

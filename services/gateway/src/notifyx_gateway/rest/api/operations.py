@@ -166,7 +166,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {202: ("If it is an account's address, a mail is on its way.", "", None)}, (400, 409, 413, 415, 429, 503),
         {JSON: PasswordResetWish}, public=True,
         description="The answer is the same whether there is such an account. The mail has a link to a page of the web "
-        "client, which sends its token to `complete`. A newer link replaces it.",
+        "client, which sends its token to `complete`. A newer link replaces it. Ask again if no mail comes.",
     ),
     Operation(
         "POST", "/api/v1/password-resets/complete", "resetPassword", "Set a new password", "Accounts",
@@ -419,7 +419,7 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=(Parameter("who", "path", _text(r"^[\x21-\x7e]+$", MAX_NAME),
                               "The id of the other; `me` for what one sent to oneself."), _LIMIT,
                     Parameter("after", "query", _CURSOR, "`next` of the page before, which is newer.")),
-        description="Empty for whoever one exchanged nothing with. Send with `POST /users/{who}/notifications`.",
+        description="Empty for a user with whom one exchanged nothing. Send with `POST /users/{who}/notifications`.",
     ),
     Operation(
         "GET", "/api/v1/topics/{name}/stream", "stream", "A topic, live", "Notifications",

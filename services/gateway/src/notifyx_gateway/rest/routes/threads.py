@@ -57,13 +57,20 @@ def thread_routes(*, request_auth: RequestAuthenticator, store: Store, users: Us
         after = query_text(values, "after", 200)
         user = principal.id if who == "me" else who
         if len(user) > MAX_NAME or not user.isascii() or not user.isprintable() or " " in user:
-            raise NotFound("There is no such user.", code="user_not_found")
+            raise _no_such_user()
         async with store.page_turn(principal):
             await answer().reserve(principal.id, THREAD.large)
             page = await store.thread(principal, user, limit=limit, after=after)
         # Somebody without messages here is not named: else any id would tell whose it is.
-        known = is_user_id(user) and not page.content.startswith(_NOTHING)
+        nothing = page.content.startswith(_NOTHING)
+        known = is_user_id(user) and not nothing
+        if nothing and after is None and is_user_id(user) and not await users.may_exist(user):
+            raise _no_such_user()
         name = (await users.names([user])).get(user) if known else None
         return Response(page.content[:-1] + b',"name":%b}' % orjson.dumps(name), content_type="application/json")
 
     return blueprint
+
+
+def _no_such_user() -> NotFound:
+    return NotFound("There is no such user.", code="user_not_found")
