@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from support.browser import Person, sign_in, sign_up, someone
 from support.mail import link_in_mail
@@ -258,6 +258,9 @@ async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform:
         await expect(unsent).to_contain_text("There is no such user.")
         await unsent.get_by_role("button", name="Discard").click()
         await expect(unsent).to_have_count(0)
+        await carl.go("/messages/with/1b4e28ba-2fa1-41d2-883f-0016d3cca427")
+        await expect(page.get_by_text("There is no such user.")).to_be_visible()
+        await expect(page.get_by_label("Message to")).to_have_count(0)
         theirs = await dora.go("/messages")
         await theirs.get_by_role("button", name="Email: if unread").click()
         await theirs.get_by_role("menuitemradio", name="As a digest").click()
@@ -394,7 +397,21 @@ async def test_many_windows_share_a_session_and_signing_out_everywhere_ends_it(
 
 async def test_an_account_is_deleted_and_its_topics_are_somebody_elses(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "zed") as zed:
-        await make_topic(zed, "zed.topic")
+        page = await zed.go("/topics")
+
+        async def lost(route: Route) -> None:
+            await route.fetch()
+            await route.abort()
+
+        await page.route("**/api/v1/topics", lost, times=1)
+        await page.route("**/zed.topic/subscription", lambda route: route.abort(), times=1)
+        await page.get_by_role("button", name="New topic").click()
+        await page.get_by_role("dialog").get_by_label("Name").fill("zed.topic")
+        await page.get_by_role("button", name="Create topic").click()
+        await expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+        await page.get_by_role("button", name="Create topic").click()
+        await expect(page.get_by_role("heading", name="zed.topic")).to_be_visible()
+        await expect(page.get_by_text("The topic is made, but you are not subscribed yet.")).to_be_visible()
         page = await zed.go("/account/data")
         await page.get_by_role("button", name="Delete my account").click()
         dialog = page.get_by_role("dialog")

@@ -208,5 +208,18 @@ async def test_a_part_that_could_not_be_loaded_takes_nothing_away(browser: Brows
         await expect(rosa.page.get_by_role("heading", name="losses.part")).to_be_visible()
         await rosa.page.unroute_all()
         await rosa.page.get_by_role("button", name="Reload the page").click()
+        answering = asyncio.Event()
+
+        async def hang(route: Route) -> None:
+            await answering.wait()
+            await route.continue_()
+
+        await rosa.page.route("**/losses.part/notifications", hang)
         await publish(rosa.page, "There after all")
+        unsent = rosa.page.get_by_role("region", name="Not sent yet")
+        await expect(unsent).to_contain_text("Sending. The server has not answered yet.")
+        await expect(unsent.get_by_role("button", name="Discard")).to_have_count(0)
+        await expect(rosa.page.get_by_text("1 change waiting")).to_be_visible()
+        answering.set()
         await expect(rosa.page.get_by_role("article", name="There after all")).to_be_visible()
+        await expect(unsent).to_have_count(0)

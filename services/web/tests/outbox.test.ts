@@ -1,6 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { ApiError, unreachable } from "@/api/errors";
-import { afterFailure, beforeTry, type Entry, full, MOST_ENTRIES, messagesTo, nextToSend } from "@/model/outbox";
+import { ApiError, NO_ANSWER, unreachable } from "@/api/errors";
+import {
+  afterFailure,
+  beforeTry,
+  canBeDiscarded,
+  type Entry,
+  full,
+  type Message,
+  MOST_ENTRIES,
+  messagesTo,
+  nextToSend,
+  standing,
+} from "@/model/outbox";
 
 const HOUR = 3_600_000;
 
@@ -9,6 +20,17 @@ function publish(key: string, at: number, more: object = {}): Entry {
 }
 
 describe("the outbox", () => {
+  it("says how a message stands, and lets go of what no server has", () => {
+    const message = publish("a", 1) as Message;
+    const refused = { ...message, problem: "There is no such user." };
+    expect(standing(message, "")).toBe("Sending");
+    expect(standing(message, NO_ANSWER)).toBe("Sending. The server has not answered yet.");
+    expect(standing(message, "It is away.")).toBe("Waiting to be sent. It is away.");
+    expect(standing(refused, NO_ANSWER)).toBe("There is no such user.");
+    const discardable = ["", NO_ANSWER, "It is away."].map((problem) => canBeDiscarded(message, problem));
+    expect([...discardable, canBeDiscarded(refused, NO_ANSWER)]).toEqual([false, false, true, true]);
+  });
+
   it("sends in the order of the doing, around what was refused", () => {
     const entries = [publish("c", 3), publish("a", 1, { problem: "no" }), publish("b", 2)];
     expect(nextToSend(entries)?.key).toBe("b");

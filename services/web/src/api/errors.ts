@@ -1,5 +1,9 @@
 /** What goes wrong between this client and the gateway, as one clear sentence in `message`. */
 
+/** What is said of a server that is asked, and words for it come after {@link SLOW_MS}: nobody watches a bare spinner for three seconds. */
+export const NO_ANSWER = "The server has not answered yet.";
+export const SLOW_MS = 2_000;
+
 export interface FieldProblem {
   readonly field: string;
   readonly reason: string;

@@ -1,9 +1,5 @@
 import { useEffect, useState } from "react";
-
-/** Words come after this long: nobody watches a bare spinner for longer than three seconds. */
-const SLOW_MS = 2_000;
-
-export const NO_ANSWER = "The server has not answered yet.";
+import { NO_ANSWER, SLOW_MS } from "@/api/errors";
 
 /** What to say while something is not known that is tried again by itself; nothing at first. */
 export function unknownWords(problem: string, slow: boolean): string {

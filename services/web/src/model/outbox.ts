@@ -4,7 +4,7 @@
  * Each entry's key makes repeating it harmless. The server remembers a key for a day, so an entry that was tried and
  * whose outcome is still unknown after that is not repeated by itself: the user is told.
  */
-import { ApiError } from "@/api/errors";
+import { ApiError, NO_ANSWER } from "@/api/errors";
 import type { NewNotification } from "@/api/types";
 import type { Ack, Unack } from "./acks";
 
@@ -72,7 +72,14 @@ function isMessage(entry: Entry): entry is Message {
 
 /** How a message that is not confirmed stands, where `problem` is why the last try failed. */
 export function standing(message: Message, problem: string): string {
-  return message.problem ?? (problem === "" ? "Sending" : `Waiting to be sent. ${problem}`);
+  if (message.problem !== undefined) return message.problem;
+  if (problem === NO_ANSWER) return `Sending. ${problem}`;
+  return problem === "" ? "Sending" : `Waiting to be sent. ${problem}`;
+}
+
+/** Whether it can be discarded: not while a server has it that has not answered, and may take it. */
+export function canBeDiscarded(message: Message, problem: string): boolean {
+  return message.problem !== undefined || (problem !== "" && problem !== NO_ANSWER);
 }
 
 /** Messages on their way to `topic` (or, without one, to people), in their order. */

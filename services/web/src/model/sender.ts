@@ -3,7 +3,7 @@
  * each other's; one window at a time sends.
  */
 import type { Api } from "@/api/client";
-import { ApiError } from "@/api/errors";
+import { ApiError, NO_ANSWER, SLOW_MS } from "@/api/errors";
 import { pauseAfter } from "@/api/http";
 import { exclusively, randomKey } from "@/api/locks";
 import { Observable } from "@/api/observable";
@@ -11,7 +11,7 @@ import type { NewNotification } from "@/api/types";
 import type { Ack, Unack } from "./acks";
 import { afterFailure, beforeTry, type Entry, full, nextToSend, ordered } from "./outbox";
 
-/** `problem`: why the last try failed, for as long as it does. */
+/** `problem`: why the last try failed, for as long as it does; or that the server takes long to answer. */
 export interface Sending {
   readonly entries: readonly Entry[];
   readonly problem: string;
@@ -108,13 +108,15 @@ export class Outbox {
       const entry = beforeTry(waiting, Date.now());
       this.#write(entry);
       if (entry.problem !== undefined) continue;
+      const slow = setTimeout(() => this.#say(this.state.get().problem || NO_ANSWER), SLOW_MS);
       try {
-        await deliver(this.#api, entry);
+        await deliver(this.#api, entry).finally(() => clearTimeout(slow));
         failures = 0;
         this.discard(entry.key);
         this.#say("");
       } catch (error) {
         const after = afterFailure(entry, error);
+        if (after === "done" || after.problem !== undefined) this.#say("");
         if (after === "done") {
           this.discard(entry.key);
           if (entry.kind === "unack") this.#notTakenBack(entry.target, error);

@@ -1,10 +1,9 @@
-import { Button } from "@mantine/core";
+import { Button, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconDownload } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { Suspense } from "react";
 import { download } from "@/api/download";
-import { notify } from "@/components/notify";
 import { Problem } from "@/components/Problem";
 import { offlinePart } from "@/components/parts";
 import { useServices } from "@/context/services";
@@ -19,7 +18,6 @@ export default function DataPage() {
   const [deleting, { open, close }] = useDisclosure();
   const save = useMutation({
     mutationFn: () => download(session, "/api/v1/me/export", "notifyx-export.json", '"complete":true}'),
-    onSuccess: () => notify("Your data are saved as notifyx-export.json."),
   });
   return (
     <AccountPart title="Your data">
@@ -41,6 +39,11 @@ export default function DataPage() {
             Export my data
           </Button>
         </div>
+        {save.isSuccess && (
+          <Text size="sm" role="status">
+            Your data are saved as notifyx-export.json.
+          </Text>
+        )}
       </section>
       <section className={classes.section}>
         <h2>Delete the account</h2>

@@ -1,7 +1,8 @@
 import { Paper, Stack, Text } from "@mantine/core";
 import type { ReactNode } from "react";
+import { NO_ANSWER } from "@/api/errors";
 import { Brand } from "@/components/Brand";
-import { NO_ANSWER, useSlow } from "@/components/useSlow";
+import { useSlow } from "@/components/useSlow";
 import classes from "./EntryPage.module.css";
 
 /** A page for who is not signed in: the product's name, one card, and what stands below it. */

@@ -6,7 +6,7 @@ import { DataTable } from "@/components/DataTable";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
 import { rowsOf } from "@/model/dataRows";
-import { type Message, standing } from "@/model/outbox";
+import { canBeDiscarded, type Message, standing } from "@/model/outbox";
 import { notificationPath } from "@/model/paths";
 import { fullTime, headline, publisherName, when } from "@/model/text";
 import classes from "./ThreadPage.module.css";
@@ -74,7 +74,7 @@ export function Unsent({ message, problem, onRetry, onDiscard }: UnsentProps) {
             Send again
           </Button>
         )}
-        {(failed || problem !== "") && (
+        {canBeDiscarded(message, problem) && (
           <Button size="compact-xs" variant="subtle" color="red" onClick={onDiscard}>
             Discard
           </Button>

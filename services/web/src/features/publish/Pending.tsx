@@ -1,6 +1,6 @@
 import { Button, Loader } from "@mantine/core";
 import { useObservable, useOwn } from "@/context/services";
-import { type Message, messagesTo, standing } from "@/model/outbox";
+import { canBeDiscarded, type Message, messagesTo, standing } from "@/model/outbox";
 import { headline } from "@/model/text";
 import classes from "./Composer.module.css";
 
@@ -39,7 +39,7 @@ function Waiting({ message, problem }: { message: Message; problem: string }) {
           Send again
         </Button>
       )}
-      {(message.problem !== undefined || problem !== "") && (
+      {canBeDiscarded(message, problem) && (
         <Button size="compact-xs" variant="subtle" color="red" onClick={() => live.outbox.discard(message.key)}>
           Discard
         </Button>

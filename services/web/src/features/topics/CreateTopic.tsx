@@ -1,7 +1,10 @@
 import { Button, Group, Modal, SegmentedControl, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { useLocation } from "wouter";
+import { data } from "@/api/client";
+import { ApiError, sentence } from "@/api/errors";
+import { notify } from "@/components/notify";
 import { Problem } from "@/components/Problem";
 import { useChanged } from "@/context/queries";
 import { useServices } from "@/context/services";
@@ -15,11 +18,26 @@ export default function CreateTopic({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState("");
   const [title, setTitle] = useState("");
   const [visibility, setVisibility] = useState<"public" | "private">("public");
+  /** The name of a topic that may have been made, though no answer said so. */
+  const maybeMade = useRef("");
+  const params = { path: { name } };
+  const make = async () => {
+    try {
+      await api.POST("/api/v1/topics", { body: newTopic(name, { ...NEW, title: title.trim(), visibility }) });
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.outage) maybeMade.current = name;
+      if (error.code !== "topic_exists" || maybeMade.current !== name) throw error;
+      if (!(await data(api.GET("/api/v1/topics/{name}", { params }))).can_manage) throw error;
+    }
+  };
   const create = useMutation({
     mutationFn: async () => {
-      await api.POST("/api/v1/topics", { body: newTopic(name, { ...NEW, title: title.trim(), visibility }) });
+      await make();
       // Who makes a topic wants to see what comes there.
-      await api.PUT("/api/v1/topics/{name}/subscription", { params: { path: { name } }, body: {} });
+      await api
+        .PUT("/api/v1/topics/{name}/subscription", { params, body: {} })
+        .catch((error) => notify(`The topic is made, but you are not subscribed yet. ${sentence(error)}`, "warning"));
     },
     onSuccess: async () => {
       await Promise.all([changed("topics"), changed("subscriptions")]);
