@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +15,7 @@ import aiohttp
 import orjson
 import pytest
 
+from notifyx_gateway.socket.frames import text_frame
 from notifyx_gateway.socket.settings import SocketSettings
 from support.clock import SetForward
 from support.memory_store import MemoryStore
@@ -288,6 +291,36 @@ async def test_rows_that_the_kernel_takes_in_part_reach_a_slow_reader_whole_and_
                 await append("y" * 97)
                 last = memory.topics["news"].last_seq
         assert seqs == list(range(1, last + 1))
+
+
+async def test_rows_do_not_overtake_what_waits_behind_a_reply(memory: MemoryStore) -> None:
+    """The reply and the first rows are sent in one turn of the loop; the kernel takes a part of these rows."""
+    settings = replace(SETTINGS, max_pending=1 << 30)
+    async with running_gateway([memory.url], settings=settings) as gateway, connected(gateway) as slow:
+        (connection,) = gateway.listener._connections
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        descriptor = slow.writer.get_extra_info("socket").fileno()
+        reply, long, short = b"[]", b"x" * 60_000, b"y" * 100
+        expected = received = b""
+
+        def deliver(payload: bytes) -> None:
+            nonlocal expected
+            frame = text_frame(payload)
+            connection.deliver(frame, len(frame))
+            expected += frame
+
+        while not connection.waiting_bytes():
+            connection.send(reply)
+            expected += text_frame(reply)
+            deliver(long)
+        with suppress(BlockingIOError):
+            while True:
+                received += os.read(descriptor, 1 << 20)
+        deliver(short)
+        slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        async with asyncio.timeout(PATIENCE):
+            received += await slow.reader.readexactly(len(expected) - len(received))
+        assert received == expected
 
 
 async def test_a_burst_beyond_the_bound_reaches_those_who_read(gateway: Gateway, memory: MemoryStore) -> None:

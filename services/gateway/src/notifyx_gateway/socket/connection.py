@@ -427,6 +427,7 @@ class WebSocketConnection:
         self._put(out[0] if len(out) == 1 else b"".join(out))
 
     def _put(self, data: bytes | memoryview) -> None:
+        self._free = NONE
         waited = self._pending()
         self._write(data)
         self.accepted += len(data)
