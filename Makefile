@@ -69,7 +69,7 @@ test-clients: .venv/.clients ## Run clients and senders of other makers, from th
 cluster: .venv/.cluster ## Start a real Kubernetes cluster of three nodes on this machine, with the images of this tree
 	@PYTHONPATH=tests .venv/bin/python -m cluster up $(ARGS)
 
-cluster-env: .venv/.cluster ## Print what a shell needs for that cluster: eval "$$(make -s cluster-env)"
+cluster-env: .venv/.cluster ## Print what a shell needs for that cluster: eval "$(make -s cluster-env)"
 	@PYTHONPATH=tests .venv/bin/python -m cluster env
 
 cluster-down: .venv/.cluster ## End that cluster; nothing of it is left

@@ -8,8 +8,6 @@ import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from statistics import median
-from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -25,22 +23,17 @@ from notifyx_common.contracts.store.topics import NewTopic
 from notifyx_common.errors import Unavailable
 from notifyx_common.metrics import Metrics, PoolUsage
 from notifyx_common.principal import Principal
-from notifyx_gateway import turns
-from notifyx_gateway.upstream.fair_queue import Crowd
 from notifyx_gateway.upstream.store import Store
-from notifyx_local.postgres import Cluster
 from notifyx_store.app import StoreNode
 from notifyx_store.mail.outbox import lease_due
 from notifyx_store.mail.outbox_fill import fill_outbox
-from support.gateway import running_stack
-from support.patience import PATIENCE, until
+from support.patience import until
 from support.store import TOKEN, running_store, store_settings, user
 from support.store_database import CONFIG, NOW, new_topic
 
 FLOODER, STRANGER = user("flooder"), user("stranger")
 
 SOCKETS, IN_FLIGHT = 12, 250
-REQUESTS = 60
 PUBLISHES = 15
 
 
@@ -89,38 +82,6 @@ async def test_others_wait_for_a_short_request_and_not_for_the_flood(store: Stor
     await asyncio.gather(*flood)
     # The first may meet a long request, from when the account was alone; the later ones meet short ones.
     assert max(meanwhile[1:]) < SOCKETS * IN_FLIGHT / 2, meanwhile
-
-
-async def test_a_request_does_not_wait_for_those_of_a_flood(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "SHARED_SLICE", 0.0)  # one request uses up a round, however fast the machine is
-    monkeypatch.setattr(Crowd, "MEMORY", 3600.0)
-    taken: list[str] = []
-    async with running_stack(postgres) as stack:
-        names = {"flood": "flood", "quiet": same_lane("flood")}
-        for who, name in names.items():
-            await stack.ok("POST", "/topics", await stack.person(who), json={"name": name})
-            await stack.ok("POST", f"/topics/{name}/notifications", await stack.person(who), json={"body": "first"})
-        add = stack.gateway.store.add_publish
-
-        def noted(principal: Principal, topic: str, *rest: Any) -> None:
-            taken.append(topic)
-            add(principal, topic, *rest)
-
-        monkeypatch.setattr(stack.gateway.store, "add_publish", noted)
-        where = urlsplit(stack.url)
-        flood = [await asyncio.open_connection(where.hostname, where.port) for _ in range(REQUESTS)]
-        quiet = await asyncio.open_connection(where.hostname, where.port)
-        for who, connections in (("flood", flood), ("quiet", [quiet])):
-            head = f"POST /api/v1/topics/{names[who]}/notifications HTTP/1.1\r\nHost: localhost\r\n"
-            head += f"Authorization: Bearer {await stack.person(who)}\r\nContent-Type: text/plain\r\n"
-            for _, writer in connections:
-                writer.write(f"{head}Content-Length: 4\r\n\r\nmine".encode())
-        for reader, writer in (*flood, quiet):
-            async with asyncio.timeout(PATIENCE):
-                assert (await reader.readline()).startswith(b"HTTP/1.1 201")
-            writer.close()
-    assert len(taken) == REQUESTS + 1
-    assert taken.index(names["quiet"]) < REQUESTS / 2, "it was the last one that was sent"
 
 
 async def test_slow_pages_leave_connections_to_publishes(store_database: str) -> None:

@@ -25,7 +25,6 @@ from notifyx_gateway.limits import Limits
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_gateway.socket.listener import SocketListener
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.turns import Turns
 from notifyx_gateway.upstream.batching import DEFAULT_LIMITS, LaneLimits
 from notifyx_gateway.upstream.store import Store
 from support.patience import PATIENCE
@@ -135,7 +134,6 @@ async def running_gateway(
             clock=clock,
             background=background,
             security=SecurityLog(metrics, clock),
-            turns=Turns(store.shared),
             adopt=adopt,
         )
         async with hub, listener:

@@ -63,7 +63,6 @@ from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.longpoll_port import LongPollPort
 from notifyx_gateway.socket.longpoll_session import POLL_TIMEOUT
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.turns import Turns
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.batching import LaneLimits
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
@@ -191,14 +190,8 @@ class GatewayNode(Node[GatewaySettings]):
             settings=HubSettings(max_pending_total=settings.max_pending_total),
         )
         self.limits = Limits(settings, clock=clock, metrics=metrics, background=background, shared=self.shared)
-        self.turns = Turns(self.store.shared)
         self.request_auth = RequestAuthenticator(
-            self.authenticator,
-            settings,
-            limits=self.limits,
-            turns=self.turns,
-            security=self.security,
-            metrics=metrics,
+            self.authenticator, settings, limits=self.limits, security=self.security, metrics=metrics
         )
         self.streams = EventStreams(
             request_auth=self.request_auth,
@@ -244,7 +237,6 @@ class GatewayNode(Node[GatewaySettings]):
             clock=clock,
             background=background,
             security=self.security,
-            turns=self.turns,
             adopt=self.longpoll_port.adopt,
         )
         self.peers = Peers(self.instance, self.gateways, deadline=POLL_TIMEOUT + 5)
@@ -371,7 +363,7 @@ class GatewayNode(Node[GatewaySettings]):
     def _add_routes(self, metrics: Metrics) -> None:
         settings, request_auth, pages = self.settings, self.request_auth, Pages(dashboard=self.settings.dashboard)
         published, sizes = metrics.counter("notifyx_publishes_total"), self.sizes
-        publishing = Publishing(self.store, self.recipients, self.limits, self.turns, published)
+        publishing = Publishing(self.store, self.recipients, self.limits, published)
         for blueprint in (
             registry_routes(self.registry),
             operator_routes(self.hub, self.users, metrics),

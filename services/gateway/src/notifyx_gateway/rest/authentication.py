@@ -22,7 +22,6 @@ from notifyx_common.serving.direct_request import DirectRequest
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.settings import GatewaySettings
-from notifyx_gateway.turns import Turns
 from notifyx_gateway.upstream.identity import Authenticator, bearer_token
 
 log = get_logger(__name__)
@@ -40,13 +39,11 @@ class RequestAuthenticator:
         settings: GatewaySettings,
         *,
         limits: Limits,
-        turns: Turns,
         security: SecurityLog,
         metrics: Metrics,
     ) -> None:
         self.authenticator = authenticator
         self.limits = limits
-        self.turns = turns
         self._security = security
         self._proxies = settings.proxies
         self._private_proxy = settings.private_proxy
@@ -54,14 +51,10 @@ class RequestAuthenticator:
         self._warned = False
 
     async def credential(self) -> VerifiedToken:
-        """Return the verified credential, once its account has its turn.
-
-        Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth.
-        """
+        """Return the verified credential. Raises :class:`Unauthenticated`, or :class:`Unavailable` without auth."""
         token = bearer_token(current_request().headers.get("Authorization"))
         verified = await self.authenticator.authenticate(token, self.address())
         current_state().caller = verified.principal
-        await self.turns.take(verified.principal.id)
         return verified
 
     async def principal(self, scope: Scope | None = None, topic: str | None = None) -> Principal:

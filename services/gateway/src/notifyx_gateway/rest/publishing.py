@@ -20,7 +20,6 @@ from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.rest.hooks.publication import Part
 from notifyx_gateway.rest.publish_request import PublishRequest
-from notifyx_gateway.turns import Turns
 from notifyx_gateway.upstream.recipients import Recipients
 from notifyx_gateway.upstream.store import Store
 
@@ -32,11 +31,10 @@ _CONFLICT = "idempotency_conflict"
 class Publishing:
     """Publishes with the limits of REST; ``counted`` counts the outcomes."""
 
-    def __init__(self, store: Store, recipients: Recipients, limits: Limits, turns: Turns, counted: Counter) -> None:
+    def __init__(self, store: Store, recipients: Recipients, limits: Limits, counted: Counter) -> None:
         self._store = store
         self._recipients = recipients
         self._limits = limits
-        self._turns = turns
         self._counted = counted
 
     async def answer(self, principal: Principal, topic: str, wanted: PublishRequest) -> Reply:
@@ -69,9 +67,7 @@ class Publishing:
         await self._store.room_to_publish(principal)
         # Queued one by one, so that their order within the topic is the order of the parts.
         waiting = [self._enqueue(principal, topic, part) for part in counted]
-        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        await self._turns.take(principal.id)
-        return [self._outcome(one, by_key) for one in outcomes]
+        return [self._outcome(one, by_key) for one in await asyncio.gather(*waiting, return_exceptions=True)]
 
     async def _publish(self, principal: Principal, topic: str, part: Part, *, by_key: bool) -> PublishResult | None:
         one: PublishResult | NotifyxError
@@ -84,7 +80,6 @@ class Publishing:
             one = await self._store.publish(principal, topic, part)
         except NotifyxError as error:
             one = error
-        await self._turns.take(principal.id)
         outcome = self._outcome(one, by_key)
         if isinstance(outcome, NotifyxError):
             raise outcome

@@ -21,8 +21,8 @@ from notifyx_gateway.socket.authenticator import Authenticator
 from notifyx_gateway.socket.budget import Rates
 from notifyx_gateway.socket.flows import Flows
 from notifyx_gateway.socket.settings import SocketSettings
+from notifyx_gateway.socket.turns import Turns
 from notifyx_gateway.socket.unread import UnreadPusher
-from notifyx_gateway.turns import Turns
 from notifyx_gateway.upstream.store import Store
 
 ResolveUser = Callable[[str], Awaitable[ResolvedUser | None]]

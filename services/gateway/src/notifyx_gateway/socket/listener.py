@@ -29,8 +29,8 @@ from notifyx_gateway.socket.context import CheckGrants, ResolveUser, SocketConte
 from notifyx_gateway.socket.entrance import Reception
 from notifyx_gateway.socket.flows import Flows
 from notifyx_gateway.socket.settings import SocketSettings
+from notifyx_gateway.socket.turns import Turns
 from notifyx_gateway.socket.unread import UnreadPusher
-from notifyx_gateway.turns import Turns
 from notifyx_gateway.upstream.credential_state import Affects
 from notifyx_gateway.upstream.store import Store
 
@@ -66,7 +66,6 @@ class SocketListener:
         clock: Clock,
         background: Background,
         security: SecurityLog,
-        turns: Turns,
         adopt: Callable[[asyncio.Transport, bytes], None] | None = None,
     ) -> None:
         """``adopt`` serves the connections of clients that poll (:class:`Reception`)."""
@@ -89,7 +88,7 @@ class SocketListener:
             admissions=admissions,
             rates=settings.rates,
             reading_history=asyncio.Semaphore(MAX_HISTORIES),
-            turns=turns,
+            turns=Turns(store.shared),
             flows=Flows(max_items=queue.max_queued, max_bytes=queue.max_queued_bytes, share=queue.account_share / 2),
             published=metrics.counter("notifyx_publishes_total").labels("socket", "ok"),
             joined=metrics.counter("notifyx_joins_total").labels("ok"),

@@ -87,7 +87,6 @@ def hook_routes(
         headers = {header.lower(): value for header, value in request.headers.items()}
         caller = await callers.caller(name, wanted, credential, headers)
         principal = current_state().caller = caller.principal
-        await request_auth.turns.take(principal.id)
         topic = topic_name(name, inbox_of=principal.id)
         principal.require_scope("publish", topic)
         each = query("each").get("each", EACH[0])

@@ -104,7 +104,6 @@ def _add_batch(
         # Queued one by one, so that the order within each topic is the order of the items.
         waiting = [_enqueue_item(store, principal, one, refused) for one in read]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        await request_auth.turns.take(principal.id)
         items: list[dict[str, Any]] = []
         for outcome in outcomes:
             if isinstance(outcome, PublishResult):
@@ -147,7 +146,6 @@ def _add_reading(
         principal.require_scope("read", topic)
         wanted = await read_model(Acks)
         result = await store.ack(principal, topic, wanted.up_to, wanted.seqs, wanted.revision)
-        await request_auth.turns.take(principal.id)
         return json_reply(result.model_dump(exclude={"topic"}))
 
     @blueprint.post("/topics/<name>/unacks")

@@ -1,11 +1,11 @@
-"""Turns of connections and requests, between accounts, and the bound of what an account has unanswered."""
+"""Turns of connections, between accounts, and the bound of what an account has unanswered."""
 
 from __future__ import annotations
 
 import asyncio
 
 from notifyx_gateway.socket.flows import Flow, Flows
-from notifyx_gateway.turns import REQUEST, SHARED_SLICE, SLICE, Turns
+from notifyx_gateway.socket.turns import SHARED_SLICE, SLICE, Turns
 
 COST = SLICE / 40
 """Seconds that a message takes."""
@@ -81,56 +81,6 @@ async def test_a_round_is_short_while_several_accounts_are_at_work() -> None:
         turns.wait(Connection("a", 1000, clock, served))
         await asyncio.sleep(0)
         assert slice_ / COST <= len(served) <= slice_ / COST + 5
-
-
-class Requests:
-    """REST requests, of which each costs as much as a request is taken to."""
-
-    def __init__(self, *, shared: bool) -> None:
-        self.turns, self._clock, self.served = turns_of(shared)
-
-    def begin(self, owner: str, count: int) -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(self._work(owner)) for _ in range(count)]
-
-    async def _work(self, owner: str) -> None:
-        await self.turns.take(owner)
-        self._clock.now += REQUEST
-        self.served.append(owner)
-
-
-async def test_requests_of_a_flood_wait_and_that_of_who_had_nothing_to_do_does_not() -> None:
-    requests = Requests(shared=True)
-    flood, rounds = requests.begin("flood", 200), 0
-    while len(requests.served) < 200 + rounds:
-        before = len(requests.served)
-        requests.begin("quiet", 1)
-        await asyncio.sleep(0)
-        rounds += 1
-        served = requests.served[before:]
-        assert served.count("quiet") == 1, "in this round, whatever waits"
-        assert len(served) <= SHARED_SLICE / REQUEST + 4, "which is short"
-    assert rounds < 40, "and is used"
-    assert all(request.done() for request in flood)
-
-
-async def test_requests_of_one_account_alone_do_not_wait() -> None:
-    requests = Requests(shared=False)
-    requests.begin("alone", 200)
-    await asyncio.sleep(0)
-    assert len(requests.served) == 200
-
-
-async def test_a_request_whose_client_has_gone_keeps_nobody_waiting() -> None:
-    requests = Requests(shared=True)
-    flood = requests.begin("flood", 60)
-    await asyncio.sleep(0)
-    waiting = [request for request in flood if not request.done()]
-    gone = waiting[:20]
-    for request in gone:
-        request.cancel()
-    await asyncio.wait(flood)
-    assert len(requests.served) == 40
-    assert all(request.cancelled() for request in gone)
 
 
 class Client:

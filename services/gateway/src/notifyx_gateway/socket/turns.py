@@ -1,10 +1,9 @@
-"""Gives the event loop back between the messages and requests of busy clients, in turns between their accounts.
+"""Gives the event loop back between the messages of busy connections, in turns between their accounts.
 
 In one round of the event loop all connections together work on messages for :data:`SLICE` seconds, or, while one
 account floods and others are at work, :data:`SHARED_SLICE`: a request passes the event loop several times and waits for
 a round each time. What is read beyond that is held by its connection, which is not read meanwhile, and worked on in
-turns. A REST request waits for its turn once it is known whose it is, and again before its answer is made, but only
-while several accounts are at work.
+turns.
 
 Turns are those of flow queuing (RFC 8290), a flow being an account: an account that had nothing to do goes before those
 that had, and after its first turn it is one of them, however little it needed. So the latency of who sends little does
@@ -22,9 +21,6 @@ SLICE = 0.004
 SHARED_SLICE = 0.001
 """Seconds of one round of the event loop."""
 
-REQUEST = 0.0001
-"""Seconds of a round that a REST request uses, which goes on only after the turns of the round."""
-
 
 class Busy(Protocol):
     """A connection with held messages."""
@@ -39,26 +35,8 @@ class Busy(Protocol):
         ...
 
 
-class _Request:
-    """A REST request that waits for its turn."""
-
-    __slots__ = ("_turns", "granted", "owner")
-
-    def __init__(self, owner: str, turns: Turns) -> None:
-        self.owner = owner
-        self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._turns = turns
-
-    def take_turn(self) -> bool:
-        """Let the request go on."""
-        if not self.granted.done():
-            self._turns.spend(REQUEST)
-            self.granted.set_result(None)
-        return False
-
-
 class Turns:
-    """The turns of all clients of a node."""
+    """The turns of all connections of a node."""
 
     __slots__ = ("_active", "_clock", "_new", "_shared", "_until", "_waiting")
 
@@ -68,7 +46,7 @@ class Turns:
         self._clock = clock
         self._until = 0.0
         self._waiting: dict[str, dict[Busy, None]] = {}
-        """What waits of each account that has something, or had in its last turn."""
+        """The connections of each account that has some, or had in its last turn."""
         self._new: dict[str, None] = {}
         self._active: dict[str, None] = {}
         """Accounts whose first turn is to come, and the others, each in the order of their turns."""
@@ -79,26 +57,6 @@ class Turns:
         if not self._until:
             self._begin(now)
         return now > self._until
-
-    def spend(self, seconds: float) -> None:
-        """Count work that is done after this round's turns as a part of them."""
-        self._until -= seconds
-
-    async def take(self, owner: str) -> None:
-        """Wait for a turn of ``owner``, if others are at work and this round's time is used up."""
-        if not self._shared() or not self.over():
-            return
-        if owner not in self._waiting:
-            # It had nothing to do, and so would be the first; what follows in this round waits.
-            self._waiting[owner] = {}
-            self._active[owner] = None
-            return
-        request = _Request(owner, self)
-        self.wait(request)
-        try:
-            await request.granted
-        finally:
-            self.leave(request)
 
     def wait(self, connection: Busy) -> None:
         """Let ``connection`` wait for its turn; again is allowed."""
@@ -128,15 +86,13 @@ class Turns:
             self._until = 0.0
             return
         self._begin(self._clock())
-        while accounts := self._new or self._active:
+        while (accounts := self._new or self._active) and self._clock() <= self._until:
             owner = next(iter(accounts))
             del accounts[owner]
             if self._serve(self._waiting[owner]):
                 self._active[owner] = None
             else:
                 del self._waiting[owner]
-            if self._clock() > self._until:
-                break
 
     def _serve(self, waiting: dict[Busy, None]) -> bool:
         """Give an account its turn; return whether it had something to do."""
