@@ -67,7 +67,8 @@ async def test_five_commands_and_an_email(platform: Platform, tmp_path: Path) ->
         assert sent.split()[-4:] == ["you", "Is", "it", "out?"]
         assert received.split()[0] == "*"
         assert received.rstrip().endswith(f"{with_reader['name']}  It is.")
-    assert (await author.run("threads", "nobody")).out == "No direct messages with nobody.\n"
+    unknown = await author.run("threads", "nobody", code=Exit.REFUSED)
+    assert unknown.err == "notifyx: There is no such user.\n"
 
     none = await reader.run("show", "cli.journey", "9", code=Exit.REFUSED)
     assert none.err == "notifyx: There is no notification 9 in cli.journey (any more): it holds 1 to 1.\n"

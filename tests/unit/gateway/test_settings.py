@@ -13,10 +13,10 @@ def test_urls_and_origins_follow_from_the_settings() -> None:
         GatewaySettings,
         internal_token="x" * 16,
         public_url="https://Notifyx.example.com/",
-        allowed_origins=["http://a:1"],
+        allowed_origins=["http://a:1", "capacitor://localhost", "file://"],
     )
     assert settings.base_url == "https://Notifyx.example.com"
-    assert settings.origins == {"https://notifyx.example.com", "http://a:1"}
+    assert settings.origins == {"https://notifyx.example.com", "http://a:1", "capacitor://localhost", "file://"}
     assert settings.base_socket_url == "wss://notifyx.example.com:4001/socket"
     plain = load(GatewaySettings, internal_token="x" * 16, host="::1")
     assert (plain.base_url, plain.base_socket_url) == ("http://[::1]:4000", "ws://[::1]:4001/socket")

@@ -229,7 +229,7 @@ async def login(it: DoctorRun) -> Finding:
     if not user.email_verified:
         return Finding(
             "warning", f"You are {user.email}, and the address is not verified: email to it waits.",
-            "Follow the link in the mail you got when you signed up.",
+            "Confirm it: follow the link in the mail you got when you signed up.",
         )  # fmt: skip
     return Finding("ok", f"You are {user.email}.")
 

@@ -11,7 +11,9 @@ from notifyx.cli.output import Writer, moment
 from notifyx.cli.session import client, run
 from notifyx.models import EmailResumed, EmailState
 
-UNVERIFIED = "You get no email yet: your address is not verified. Open the link in the mail that you were sent."
+UNVERIFIED = (
+    "You get no email yet: your address is not verified. Confirm it: follow the link in the mail that you were sent."
+)
 
 
 def email(
