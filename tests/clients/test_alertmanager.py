@@ -23,7 +23,7 @@ from support.platform import Person, Platform, eventually, person
 pytestmark = pytest.mark.xdist_group("clients")
 
 DOCUMENTED = "https://notifyx.example.com/api/v1/topics/alerts/"
-TOPIC = "disks"
+TOPIC, OWN_WORDS = "disks", "disks.own"
 ALERT = {
     "labels": {"alertname": "DiskFull", "severity": "critical", "instance": "db-1"},
     "annotations": {"summary": "The disk of db-1 is full"},
@@ -84,10 +84,11 @@ async def running(program: Path, config: Path, http: aiohttp.ClientSession) -> A
         await process.wait()
 
 
-def configuration(gateway: str, key: str, folder: Path) -> Path:
+def configuration(gateway: str, key: str, folder: Path, *, own_words: bool = False) -> Path:
     """The documented configuration for this platform, with times that a test can wait for."""
-    (text,) = snippets("integrations/alertmanager", "yaml")
-    documented: dict[str, Any] = yaml.safe_load(text.replace(DOCUMENTED, f"{gateway}/api/v1/topics/{TOPIC}/"))
+    text = snippets("integrations/alertmanager", "yaml")[own_words]
+    topic = OWN_WORDS if own_words else TOPIC
+    documented: dict[str, Any] = yaml.safe_load(text.replace(DOCUMENTED, f"{gateway}/api/v1/topics/{topic}/"))
     documented["route"] |= {"group_wait": "0s", "group_interval": "1s", "repeat_interval": "1s"}
     (webhook,) = documented["receivers"][0]["webhook_configs"]
     credentials = folder / "notifyx-key"
@@ -133,6 +134,24 @@ async def test_a_pair_of_alertmanagers_tells_once_that_an_alert_fires_and_that_i
         assert [(await one.sent())[1] for one in pair] == [0, 0], "some were refused"
 
 
+async def test_it_tells_in_its_own_words(program: Path, platform: Platform, tmp_path: Path) -> None:
+    started = datetime.now(UTC) - timedelta(minutes=1)
+    async with contextlib.AsyncExitStack() as stack:
+        bob = await stack.enter_async_context(person(platform, "bob"))
+        await bob.call("POST", "/topics", json={"name": OWN_WORDS})
+        key = (await bob.call("POST", "/api-keys", json={"name": "alertmanager", "scopes": ["publish"]}))["key"]
+        config = configuration(platform.gateway, key, tmp_path, own_words=True)
+        http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)))
+        one = await stack.enter_async_context(running(program, config, http))
+        await one.tell(startsAt=started, endsAt=started + timedelta(days=1))
+        await have_sent(one, 1)
+        await eventually(lambda: holds_one(bob))
+        fired = (await told(bob, OWN_WORDS))[0]
+        assert (fired["title"], fired["body"]) == ("DiskFull: firing", "The disk of db-1 is full")
+        assert fired["priority"] == "urgent"
+        assert (await one.sent())[1] == 0
+
+
 async def have_sent(one: Alertmanager, number: int) -> None:
     """Wait until it has sent as many notifications."""
 
@@ -142,10 +161,15 @@ async def have_sent(one: Alertmanager, number: int) -> None:
     await eventually(enough)
 
 
-async def told(ada: Person) -> list[dict[str, Any]]:
+async def told(who: Person, topic: str = TOPIC) -> list[dict[str, Any]]:
     """What the topic holds."""
-    items: list[dict[str, Any]] = (await ada.call("GET", f"/topics/{TOPIC}/notifications"))["items"]
+    items: list[dict[str, Any]] = (await who.call("GET", f"/topics/{topic}/notifications"))["items"]
     return items
+
+
+async def holds_one(bob: Person) -> bool:
+    """Whether the topic holds a notification."""
+    return bool(await told(bob, OWN_WORDS))
 
 
 async def resolved(ada: Person) -> bool:
