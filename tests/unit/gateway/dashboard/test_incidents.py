@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifyx_common.contracts.store.incidents import MAX_INCIDENTS
-from notifyx_gateway.dashboard.incidents import SAME_WITHIN, START, IncidentLog, duration
+from notifyx_common.contracts.store.incidents import MAX_INCIDENTS, SAME_WITHIN
+from notifyx_gateway.dashboard.incidents import START, IncidentLog, duration
 from notifyx_gateway.dashboard.problems import Problem
 from notifyx_store.maintenance.incident_rules import UNSEEN_AFTER, Kept, merge
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notifyx_common.contracts.store.incidents import MAX_INCIDENTS
+from notifyx_common.contracts.store.incidents import MAX_INCIDENTS, SAME_WITHIN
 from notifyx_common.contracts.store.incidents import Incident as Kept
 from notifyx_gateway.dashboard.problems import Problem, Severity
 
@@ -21,9 +21,6 @@ SHORTEST = timedelta(seconds=3)
 
 WIDER = {"database:store": "database", "database:auth": "database"}
 """Problems that are parts of a wider one: services lose and find their common database one after the other."""
-
-SAME_WITHIN = timedelta(minutes=2)
-"""A problem that comes back within this time continues its incident."""
 
 
 @dataclass(slots=True)

@@ -156,7 +156,8 @@ class Watch:
             return  # it still owes an answer
         finally:
             watched.pending = False
-        before, now = watched.state(self._clock.monotonic()), self._clock.monotonic()
+        now = self._clock.monotonic()
+        before = watched.state(now)
         watched.node, watched.answered_at = node, now
         watched.silence.end()
         if before is None or before != node:

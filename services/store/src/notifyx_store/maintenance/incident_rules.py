@@ -10,10 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notifyx_common.contracts.store.incidents import MAX_INCIDENTS, Incident
-
-SAME_WITHIN = timedelta(minutes=2)
-"""An incident that follows another one of the same cause within this time is the same."""
+from notifyx_common.contracts.store.incidents import MAX_INCIDENTS, SAME_WITHIN, Incident
 
 UNSEEN_AFTER = timedelta(minutes=3)
 """How long an incident goes on that no gateway tells any more."""

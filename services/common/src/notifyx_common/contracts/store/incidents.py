@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -11,6 +11,9 @@ from notifyx_common.contracts.call import V1, Call, RequestModel
 
 MAX_INCIDENTS = 50
 """Maximum number of incidents that are kept; the oldest that have ended are dropped."""
+
+SAME_WITHIN = timedelta(minutes=2)
+"""A problem that comes back within this time continues its incident."""
 
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 
