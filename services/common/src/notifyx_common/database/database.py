@@ -24,8 +24,8 @@ from notifyx_common.database.waiting import wait_for_database
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import PoolUsage
-from notifyx_common.serving.direct import DirectSteps, answer_errors
-from notifyx_common.serving.direct_request import DirectRequest
+from notifyx_common.serving.current import AnyRequest
+from notifyx_common.serving.direct import answer_errors, before_each
 from notifyx_common.serving.replies import Reply, problem_reply
 
 log = get_logger(__name__)
@@ -145,19 +145,15 @@ class Database:
     def attach(self, app: Quart) -> None:
         """Make every request of ``app`` use this database, and answer 503 while it is away."""
 
-        async def use() -> None:
+        def use(incoming: AnyRequest | None = None) -> None:
             if self._context is not None:
                 self.activate()
 
-        def use_directly(request: DirectRequest) -> None:
-            if self._context is not None:
-                self.activate()
+        async def use_in_socket() -> None:
+            use()
 
-        app.before_request(use)
-        app.before_websocket(use)
-        steps = DirectSteps.of(app)
-        if steps is not None:
-            steps.before.append(use_directly)
+        before_each(app, use)
+        app.before_websocket(use_in_socket)
 
         def away(error: Exception) -> Reply:
             unavailable = as_unavailable(error)

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from notifyx_common.serving.answers import Answer, AnswerBudget, budget_of
-from notifyx_common.serving.current import direct_request
+from notifyx_common.serving.current import AnyRequest, current_request, direct_request
 from notifyx_common.serving.direct_request import DirectRequest, read_direct
 from notifyx_common.serving.replies import Reply
 
@@ -68,6 +68,18 @@ class DirectSteps:
             if (render := self.errors.get(kind)) is not None:
                 return render(error)
         raise error
+
+
+def before_each(app: Quart, step: Callable[[AnyRequest], None]) -> None:
+    """Take ``step`` before each request of ``app`` is answered, on both ways."""
+
+    async def before() -> None:
+        step(current_request())
+
+    app.before_request(before)
+    steps = DirectSteps.of(app)
+    if steps is not None:
+        steps.before.append(step)
 
 
 def answer_errors(app: Quart, kind: type[Exception], render: Callable[[Exception], Reply]) -> None:

@@ -36,7 +36,7 @@ from notifyx_common.reading import invalid_request, parse_json, parse_model
 from notifyx_common.security_log import SecurityLog
 from notifyx_common.serving.callers import Callers
 from notifyx_common.serving.current import AnyRequest, current_request, current_state
-from notifyx_common.serving.direct import DirectSteps, answer_errors, direct
+from notifyx_common.serving.direct import DirectSteps, answer_errors, before_each, direct
 from notifyx_common.serving.direct_request import DirectRequest
 from notifyx_common.serving.replies import Reply, json_reply, problem_reply
 from notifyx_common.serving.rules import App
@@ -107,7 +107,7 @@ def create_app(
     steps = DirectSteps()
     steps.install(app)
     _measure(app, steps, name, metrics)
-    _guard_internal(app, steps, settings, security)
+    _guard_internal(app, settings, security)
     answer_errors(app, Exception, lambda error: _error_reply(error, security))
 
     @app.get("/healthz")
@@ -191,8 +191,7 @@ class _Measured:
 def _measure(app: Quart, steps: DirectSteps, service: str, metrics: Metrics) -> None:
     measured = _Measured(service, metrics)
 
-    @app.before_request
-    async def start() -> None:
+    def start(incoming: AnyRequest) -> None:
         current_state().started = time.perf_counter()
 
     @app.after_request
@@ -201,17 +200,14 @@ def _measure(app: Quart, steps: DirectSteps, service: str, metrics: Metrics) -> 
         measured.count(route, request.method, response.status_code, current_state().started)
         return response
 
-    def start_direct(incoming: DirectRequest) -> None:
-        incoming.state.started = time.perf_counter()
-
     def finish_direct(incoming: DirectRequest, status: int, headers: dict[str, str]) -> None:
         measured.count(incoming.route, incoming.method, status, incoming.state.started)
 
-    steps.before.append(start_direct)
+    before_each(app, start)
     steps.after.append(finish_direct)
 
 
-def _guard_internal(app: Quart, steps: DirectSteps, settings: ServiceSettings, security: SecurityLog) -> None:
+def _guard_internal(app: Quart, settings: ServiceSettings, security: SecurityLog) -> None:
     callers = Callers(settings)
     secure_only = settings.internal_tls_cert_file is not None and not settings.internal_tls_accept_plain
 
@@ -227,16 +223,12 @@ def _guard_internal(app: Quart, steps: DirectSteps, settings: ServiceSettings, s
             _record_refusal(security, incoming, error)
             raise
 
-    async def guard() -> None:
-        identify(request)
-
     async def guard_socket() -> None:
         # Routes below /internal check the token on their upgrade request, before they accept it.
         identify(websocket)
 
-    app.before_request(guard)
+    before_each(app, identify)
     app.before_websocket(guard_socket)
-    steps.before.append(identify)
 
 
 def _record_refusal(security: SecurityLog, incoming: AnyRequest | Websocket, error: NotifyxError) -> None:

@@ -17,7 +17,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.security_log import Event, Outcome, SecurityLog
 from notifyx_common.serving.current import AnyRequest, current_request, current_state
-from notifyx_common.serving.direct import DirectSteps
+from notifyx_common.serving.direct import DirectSteps, before_each
 from notifyx_common.serving.direct_request import DirectRequest
 from notifyx_common.tokens import VerifiedToken
 from notifyx_gateway.limits import Limits
@@ -134,9 +134,7 @@ class RequestAuthenticator:
     def observe(self, app: Quart) -> None:
         """Record every refusal of ``app``, what administrators change, and proxies that are not trusted."""
 
-        @app.before_request
-        async def before() -> None:
-            self._notice_proxy(request)
+        before_each(app, self._notice_proxy)
 
         @app.after_request
         async def after(response: Response) -> Response:
@@ -148,7 +146,6 @@ class RequestAuthenticator:
 
         steps = DirectSteps.of(app)
         if steps is not None:
-            steps.before.append(self._notice_proxy)
             steps.after.append(after_direct)
 
     def _notice_proxy(self, incoming: AnyRequest) -> None:
