@@ -18,7 +18,7 @@ from notifyx_common.errors import NotFound
 from notifyx_gateway.rest.api.openapi import build_openapi
 from notifyx_gateway.rest.api.operations import OPERATIONS
 from notifyx_gateway.rest.parameters import topic_name as gateway_name
-from notifyx_topics.names import MAX_NAME, NAME, AnyTopicName, TopicName, inbox_topic
+from notifyx_topics.names import MAX_NAME, NAME, RESERVED, AnyTopicName, TopicName, inbox_topic
 
 ROOT = Path(__file__).parents[3]
 CREATED: TypeAdapter[str] = TypeAdapter(TopicName)
@@ -81,7 +81,11 @@ def test_the_resource_definition_bounds_the_length() -> None:
     """Everything else follows from what Kubernetes accepts as a name of an object."""
     (crd,) = yaml.safe_load((ROOT / "crds/notifyx.dev_notifyxtopics.yaml").read_text())["spec"]["versions"]
     rules = crd["schema"]["openAPIV3Schema"]["x-kubernetes-validations"]
-    assert [rule["rule"] for rule in rules] == [f"self.metadata.name.size() <= {MAX_NAME}"]
+    (reserved,) = RESERVED
+    assert [rule["rule"] for rule in rules] == [
+        f"self.metadata.name.size() <= {MAX_NAME}",
+        f"oldSelf.hasValue() || self.metadata.name != '{reserved}'",
+    ]
 
 
 @given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?){0,4}", fullmatch=True))

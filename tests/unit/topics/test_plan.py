@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.contracts.store.topics import Topic
-from notifyx_topics.plan import Action, Delete, Put, Reject, Release, plan_topics
+from notifyx_topics.consent import Consent, NameRules
+from notifyx_topics.plan import Action, Delete, Put, Refusal, Reject, Release, plan_topics
 from notifyx_topics.resource import InvalidResource, Resource, TopicSpec, parse
 from notifyx_topics.settings import EmailPolicy, Retention
 
@@ -53,10 +54,123 @@ def test_a_new_resource_makes_its_topic() -> None:
     assert action.desired.resource == "a/deploys"
 
 
-def test_a_topic_of_the_api_is_taken_over() -> None:
-    (action,) = plan_topics([resource()], [topic_of(None)])
+def causes(actions: list[Action]) -> list[str]:
+    """The actions in short: the cause of a Put or a Reject, or the name of the action."""
+    return [one.cause if isinstance(one, Put | Reject) else type(one).__name__ for one in actions]
+
+
+BOUND = NameRules({"a": ["dep*"], "b": ["other-*"]})
+
+
+@pytest.mark.parametrize(
+    ("creators", "consent"),
+    [
+        (["system:serviceaccount:a:ci"], Consent()),
+        (["ann"], Consent(BOUND)),
+        (["ann"], Consent(origins={"deploys": "a/deploys"})),
+        (["ann"], Consent(everyone=True)),
+    ],
+)
+def test_a_topic_of_the_api_is_taken_over_by_consent(creators: list[str], consent: Consent) -> None:
+    (action,) = plan_topics([resource()], [topic_of(None, creators=creators)], consent=consent)
     assert isinstance(action, Put)
-    assert "takes it over" in action.reason
+    assert (action.cause, action.reason) == (
+        "adopted",
+        "The topic 'deploys', made through the API, was taken over with its data.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("creators", "consent"),
+    [
+        ([], Consent()),
+        (["ann"], Consent()),
+        (["system:serviceaccount:ab:ci", "system:serviceaccount:b:a"], Consent()),
+        (["ann"], Consent(NameRules({"b": ["dep*"], "*": ["*"]}))),
+        (["ann"], Consent(origins={"deploys": "b/deploys", "a": "a/deploys"})),
+    ],
+)
+def test_a_topic_of_the_api_without_consent_stays(creators: list[str], consent: Consent) -> None:
+    (action,) = plan_topics([resource(owners=["ann"])], [topic_of(None, creators=creators)], consent=consent)
+    assert isinstance(action, Reject)
+    assert action.cause == "NotConsented"
+    assert "ServiceAccount of the namespace a" in action.reason
+
+
+def test_who_has_consent_comes_before_who_is_older() -> None:
+    old, young = resource(namespace="tenant", age=0), resource(namespace="shop", age=9)
+    consent = Consent(origins={"deploys": "shop/deploys"})
+    reject, put = plan_topics([old, young], [topic_of(None)], consent=consent)
+    assert isinstance(put, Put)
+    assert isinstance(reject, Reject)
+    assert (put.desired.resource, reject.resource) == ("shop/deploys", old)
+
+
+def test_a_resource_keeps_its_topic_from_an_older_one() -> None:
+    has_it, older = resource(namespace="shop", age=9), resource(namespace="tenant", age=0)
+    (action,) = plan_topics([has_it, older], [topic_of(has_it)])
+    assert isinstance(action, Reject)
+    assert (action.resource, action.reason) == (older, "The topic 'deploys' is claimed by shop/deploys, which has it.")
+
+
+def test_a_topic_passes_on_where_the_leaving_resource_says_so() -> None:
+    waiting = resource(namespace="tenant", age=5)
+    for policy in ("Retain", "Delete"):
+        leaving = resource(namespace="shop", successors=["other", "tenant"], deletionPolicy=policy)
+        actions = plan_topics([waiting], [topic_of(leaving)], ended=[leaving])
+        assert causes(actions) == ["Release", "handover"]
+
+
+def test_a_topic_does_not_pass_on_unasked() -> None:
+    waiting = resource(namespace="tenant", age=5)
+    for successors in ([], ["other"]):
+        leaving = resource(namespace="shop", owners=["ann"], successors=successors)
+        actions = plan_topics([waiting], [topic_of(leaving)], ended=[leaving])
+        assert causes(actions) == ["Release", "NotConsented"]
+        gone = plan_topics([waiting], [topic_of(leaving)])
+        assert causes(gone) == ["Release", "NotConsented"], "nor where the resource went without a word"
+
+
+def test_a_resource_that_comes_back_has_its_topic_again() -> None:
+    again = resource(namespace="shop")
+    assert causes(plan_topics([again], [topic_of(resource(namespace="shop"))])) == []
+
+
+def test_names_that_are_bound_pass_to_their_namespace() -> None:
+    rules = NameRules({"shop": ["dep*"]})
+    taken = resource(namespace="tenant", age=0)
+    refusal = {taken.reference: Refusal("NameNotAllowed", "No.")}
+    kept = plan_topics([taken], [topic_of(taken)], refused=refusal, consent=Consent(rules))
+    assert causes(kept) == ["NameNotAllowed"], "nobody else wants it: it stays as it is"
+    entitled = resource(namespace="shop", age=9)
+    moved = plan_topics([taken, entitled], [topic_of(taken)], refused=refusal, consent=Consent(rules))
+    assert causes(moved) == ["NameNotAllowed", "Release", "handover"]
+
+
+def test_a_refused_resource_keeps_its_topic_as_it_is() -> None:
+    wanted = resource(title="New")
+    refusal = {"a/deploys": Refusal("QuotaExceeded", "Too many.")}
+    (action,) = plan_topics([wanted], [topic_of(wanted, title="Old")], refused=refusal)
+    assert isinstance(action, Reject)
+    assert (action.cause, action.reason) == ("QuotaExceeded", "Too many.")
+    assert causes(plan_topics([wanted], [], refused=refusal)) == ["QuotaExceeded"]
+
+
+def test_a_topic_of_the_platform_is_nobody_elses() -> None:
+    own = resource("notifyx-probe", "notifyx", visibility="private", owners=["system:serviceaccount:notifyx:operator"])
+    thief = resource("notifyx-probe", "tenant")
+    assert causes(plan_topics([], [], own=[own])) == ["missing"]
+    assert causes(plan_topics([thief], [], own=[own])) == ["NameNotAllowed", "missing"]
+    stolen = topic_of(thief, "notifyx-probe")
+    assert causes(plan_topics([thief], [stolen], own=[own])) == ["NameNotAllowed", "Release", "handover"]
+    for namespaces in (None, {"ours"}):
+        assert causes(plan_topics([], [stolen], ended=[thief], own=[own], namespaces=namespaces)) == [
+            "Release",
+            "handover",
+        ]
+    left = topic_of(None, "notifyx-probe", creators=[], publishers=[])
+    assert causes(plan_topics([], [left], own=[own])) == ["adopted"], "what somebody left is repaired"
+    assert causes(plan_topics([], [topic_of(own, "notifyx-probe")], own=[own])) == []
 
 
 @pytest.mark.parametrize(
@@ -103,10 +217,10 @@ def test_what_ends_is_settled_for_that_resource_alone() -> None:
     assert [action.uid for action in actions if isinstance(action, Delete | Release)] == ["uid-a-drop", "uid-a-keep"]
 
 
-def test_a_topic_another_resource_waits_for_is_passed_on_and_not_deleted() -> None:
+def test_of_a_topic_that_is_deleted_another_resource_gets_the_name_alone() -> None:
     ending, waiting = resource(namespace="old", deletionPolicy="Delete"), resource(namespace="new", age=5)
     actions = plan_topics([waiting], [topic_of(ending)], ended=[ending])
-    assert [type(action) for action in actions] == [Release, Put]
+    assert causes(actions) == ["Delete", "missing"]
 
 
 def test_a_resource_that_cannot_be_understood_keeps_its_topic() -> None:

@@ -10,6 +10,9 @@ from typing import Any
 
 from notifyx_topics.resource import KIND, InvalidResource, Resource, parse
 
+MOST_FIELDS = 10_000
+"""Maximum number of fields of a mapping, with those of its merge keys."""
+
 
 class InvalidFile(ValueError):
     """A topic file is invalid; ``reason`` names the location and the mistake."""
@@ -38,11 +41,23 @@ def read_documents(place: str, text: str) -> Iterator[tuple[str, Resource]]:
 def _documents(place: str, text: str) -> list[Any]:
     import yaml  # noqa: PLC0415 - it takes a while to load, and is an extra
 
+    class Loader(yaml.SafeLoader):
+        """Bounds what merge keys (``<<``) make: each may name the mapping before it several times."""
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            if len(node.value) > MOST_FIELDS:
+                raise yaml.constructor.ConstructorError(None, None, "a mapping has too many fields", node.start_mark)
+
     try:
-        return list(yaml.safe_load_all(text))
+        return list(yaml.load_all(text, Loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         spot = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
         raise InvalidFile(f"{place}{spot}: this is not valid YAML ({error.problem}).") from None
     except yaml.YAMLError as error:
         raise InvalidFile(f"{place} cannot be read as YAML ({error}).") from None
+    except RecursionError:
+        raise InvalidFile(f"{place} is nested too deeply.") from None
+    except (ValueError, KeyError, AttributeError):  # as PyYAML makes a value of text such as 2026-02-30 or !!bool x
+        raise InvalidFile(f"{place} holds a date, a number or a tagged value that does not exist.") from None

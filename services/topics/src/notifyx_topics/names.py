@@ -20,6 +20,11 @@ INBOX_PREFIX = "user:"
 INBOX = rf"{INBOX_PREFIX}[a-z0-9:._-]{{1,{MAX_NAME}}}"
 """Regular expression of an inbox topic's name: the prefix, then the id of its user in its one spelling."""
 
+RESERVED = frozenset({"notifyx-probe"})
+"""Names of topics of the platform itself, which no NotifyxTopic may have."""
+
+RESERVED_REASON = "The name '{}' is for a topic of the platform itself."
+
 TopicName = Annotated[str, StringConstraints(max_length=MAX_NAME, pattern=f"^{NAME}$")]
 """The name of a topic that can be created."""
 

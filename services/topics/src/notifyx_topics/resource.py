@@ -11,13 +11,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from notifyx_topics.names import TopicName
+from notifyx_topics.names import RESERVED, RESERVED_REASON, TopicName
 from notifyx_topics.settings import (
     MAX_GRANTS,
     MAX_OWNERS,
@@ -32,6 +41,13 @@ from notifyx_topics.words import reason
 
 API_VERSION = "notifyx.dev/v1alpha1"
 KIND = "NotifyxTopic"
+
+
+Namespace = Annotated[str, StringConstraints(max_length=63, pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+
+
+MOST_CHARACTERS = 2 << 20
+"""Maximum size of a document. Kubernetes stores none above 1.5 MB."""
 
 
 class InvalidResource(ValueError):
@@ -78,6 +94,7 @@ class TopicSpec(_Part):
     email: EmailSpec = EmailSpec()
     demand: DemandSpec = DemandSpec()
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
+    successors: tuple[Namespace, ...] = Field(default=(), max_length=20)
     paused: bool = False
 
     @model_validator(mode="after")
@@ -90,11 +107,17 @@ class TopicSpec(_Part):
         return self
 
 
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(RESERVED_REASON.format(name))
+    return name
+
+
 class _Metadata(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    name: TopicName
-    namespace: str = Field(default="default", pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    name: Annotated[TopicName, AfterValidator(_not_reserved)]
+    namespace: Namespace = "default"
     uid: str = Field(default="", max_length=64)
     creationTimestamp: AwareDatetime | None = None  # noqa: N815 - as Kubernetes writes it
 
@@ -148,6 +171,8 @@ def parse(document: Mapping[str, Any]) -> Resource:
     """
     try:
         read = _Document.model_validate_json(_json(document), strict=True)
+    except _TooLarge:
+        raise InvalidResource(f"the document has more than {MOST_CHARACTERS:,} characters, aliases included.") from None
     except _NotJson:
         raise InvalidResource("the document holds what JSON has no form for.") from None
     except ValidationError as error:
@@ -168,26 +193,46 @@ class _NotJson(ValueError):
     """A value that exists in YAML but not in JSON."""
 
 
+class _TooLarge(Exception):
+    """A document that is larger than :data:`MOST_CHARACTERS`, once its aliases are written out."""
+
+
 def _json(document: Mapping[str, Any]) -> str:
-    """Return ``document`` as JSON; times become text. Raises :class:`_NotJson`."""
+    """Return ``document`` as JSON; times become text. Raises :class:`_NotJson`, :class:`_TooLarge`."""
     try:
-        return json.dumps(_plain(document), allow_nan=False)
+        return json.dumps(_Plain().of(document), allow_nan=False)
     except (ValueError, RecursionError) as error:
         raise _NotJson from error
 
 
-def _plain(value: object) -> object:
-    """Return ``value`` with times as text. Raises :class:`_NotJson` for a value that JSON cannot represent."""
-    match value:
-        case None | str() | bool() | int() | float():
-            return value
-        case date():
-            return value.isoformat()
-        case Mapping() if all(isinstance(key, str) for key in value):
-            return {key: _plain(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [_plain(inner) for inner in value]
-    raise _NotJson
+class _Plain:
+    """Copies one document with times as text. Ten lines of YAML whose aliases name each other are gigabytes then."""
+
+    def __init__(self) -> None:
+        self._left = MOST_CHARACTERS
+
+    def of(self, value: object) -> object:
+        """Raises :class:`_NotJson` for a value that JSON cannot represent, and :class:`_TooLarge`."""
+        self._take(1)
+        match value:
+            case str():
+                self._take(len(value))
+                return value
+            case None | bool() | int() | float():
+                return value
+            case date():
+                return value.isoformat()
+            case Mapping() if all(isinstance(key, str) for key in value):
+                self._take(sum(map(len, value)))
+                return {key: self.of(inner) for key, inner in value.items()}
+            case list() | tuple():
+                return [self.of(inner) for inner in value]
+        raise _NotJson
+
+    def _take(self, characters: int) -> None:
+        self._left -= characters
+        if self._left < 0:
+            raise _TooLarge
 
 
 _PARTS: Mapping[tuple[str, ...], type[BaseModel]] = {
