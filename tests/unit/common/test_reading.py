@@ -228,3 +228,24 @@ def test_a_pattern_is_said_in_words(kind: type[BaseModel], body: dict[str, objec
         parse_model(kind, body)
     assert reason in refused.value.reason
     assert "pattern" not in refused.value.reason
+
+
+def test_texts_with_many_digits_do_not_cost_the_slow_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(raw: bytes) -> None:
+        raise AssertionError("a text is no number")
+
+    monkeypatch.setattr(reading, "_with_exact_integers", never)
+    number = "1234567890123456789"
+    assert parse_json(f'{{"id":"{number}","at":0.{number}}}')["id"] == number
+    with pytest.raises(AssertionError, match="no number"):
+        parse_json(f'{{"id": -{number}}}')
+
+
+@pytest.mark.parametrize(
+    "form", ["N", "-N", " N", "[1,N]", '{"a":-N}', '{"a":\t-N}', "[\nN\r]", '["N",":N",N]', '["N"]']
+)
+def test_long_integers_are_exact_wherever_they_stand(form: str) -> None:
+    text = form.replace("N", "123456789012345678901234567890")
+    assert parse_json(text) == json.loads(text)
+    texts = json.dumps(["1234567890123456789"] * 100 + [1234567890123456789012])
+    assert parse_json(texts) == json.loads(texts)

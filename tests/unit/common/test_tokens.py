@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jws import JWSRegistry
 
 from notifyx_common.principal import ALL_SCOPES, Principal
 from notifyx_common.tokens import (
@@ -169,6 +170,13 @@ def test_a_key_in_the_token_is_not_believed(embedded: str) -> None:
 
 def test_extra_headers_are_refused_even_when_signed() -> None:
     refused(signed(claims(), {"cty": "JWT"}))
+
+
+def test_claims_that_are_nested_too_deeply_are_refused_even_when_signed() -> None:
+    # Put together by hand: Python's json module does not write them either.
+    message = f"{signed(claims()).partition('.')[0]}.{_b64(b'[' * 3000 + b']' * 3000)}"
+    algorithm = JWSRegistry(algorithms=["ES256"]).get_alg("ES256")
+    refused(f"{message}.{_b64(algorithm.sign(message.encode(), KEY))}")
 
 
 def test_a_key_that_is_not_published_is_told_apart() -> None:

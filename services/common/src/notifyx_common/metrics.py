@@ -83,6 +83,13 @@ CATALOGUE: tuple[Metric, ...] = (
         ("target", "operation"),
         "Time of a call to another service, retries included",
     ),
+    Metric(
+        "notifyx_client_copies_total",
+        "counter",
+        ("target", "result"),
+        "Copies of calls that took unusually long, sent to a second node: its answer came first (won), second (lost), "
+        "or was of no use (failed), or there was none because the budget was spent (withheld)",
+    ),
     Metric("notifyx_endpoints", "gauge", ("target", "state"), "Known endpoints of a service: ready or ejected"),
     Metric(
         "notifyx_discovery_restarts_total",
@@ -274,6 +281,10 @@ CATALOGUE: tuple[Metric, ...] = (
         ("ledger",),
         "Subscriptions or topics whose ledger does not balance",
     ),
+    Metric("notifyx_backup_age_seconds", "gauge", (), "For how long what is new has been in no backup"),
+    Metric(
+        "notifyx_backup_max_age_seconds", "gauge", (), "The age of the newest backup that is expected at most; 0: any"
+    ),
     # mailer
     Metric(
         "notifyx_mails_total",
@@ -293,7 +304,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "notifyx_account_mails_total",
         "counter",
         ("kind", "result"),
-        "Mails about accounts: sent, failed, dropped because too many were in progress, or to nobody",
+        "Mails about accounts: sent, failed for good, postponed to be tried again, or to nobody",
     ),
     # auth
     Metric("notifyx_tokens_issued_total", "counter", ("grant",), "Access tokens issued"),
@@ -312,6 +323,12 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("notifyx_reconciles_total", "counter", ("outcome",), "NotifyxTopics reconciled, by resulting state"),
     Metric("notifyx_reconcile_seconds", "histogram", (), "Time of a pass over topics: observe, plan and apply"),
     Metric("notifyx_topic_resources", "gauge", ("state",), "NotifyxTopics by state, as of the last resync"),
+    Metric(
+        "notifyx_declared_demand",
+        "gauge",
+        ("unit", "part"),
+        "Declared demand of all topics: declared in all, and counted within the quotas",
+    ),
     Metric("notifyx_replicas", "gauge", ("service", "kind"), "Replicas of a Deployment: wanted, declared or ready"),
     Metric(
         "notifyx_scalings_total",

@@ -32,7 +32,7 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="NOTIFYX_", frozen=True, extra="ignore", env_nested_delimiter="__")
 
     host: str = "127.0.0.1"
-    """Address to listen on; the images set ``0.0.0.0``."""
+    """Address to listen on; the images set ``::``, which stands for all addresses of IPv4 and IPv6."""
 
     port: int = Field(default=4000, ge=0, le=65535)
     """HTTP port; 0 selects a free one, which is registered."""
@@ -85,9 +85,6 @@ class ServiceSettings(BaseSettings):
 
     kubernetes_services: dict[str, str] = Field(default_factory=dict)
     """Name of the Kubernetes Service of each service (JSON object, like ``{"auth": "notifyx-auth"}``)."""
-
-    memcached: str = ""
-    """``host:port`` of memcached, several separated by commas; empty: in-process caching only."""
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """DEBUG, INFO, WARNING or ERROR."""

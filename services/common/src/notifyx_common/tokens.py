@@ -134,8 +134,8 @@ def verify_access_token(token: str, keyset: KeySet, now: datetime) -> VerifiedTo
         raise ExpiredToken("The access token has expired.") from None
     except ValidationError:
         raise InvalidToken("The access token lacks claims this service needs.") from None
-    # joserfc raises the last three for a header that is JSON but not an object.
-    except (JoseError, ValueError, TypeError, AttributeError, KeyError):
+    # joserfc raises three of these for a header that is JSON but not an object, the last for claims nested too deeply.
+    except (JoseError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         raise InvalidToken("The access token is not valid.") from None
     if claims.exp <= moment:
         raise ExpiredToken("The access token has expired.")

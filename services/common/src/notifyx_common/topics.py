@@ -62,7 +62,9 @@ async def apply(store: StoreCalls, actions: Sequence[Action], part: str = "opera
     for action in actions:
         try:
             if isinstance(action, Put):
-                await store.send(CLAIM_TOPIC, TopicClaim(action.topic, action.desired), principal=principal)
+                # What is there is only acquired where the plan saw it: a user may have just created the topic.
+                adopt: Literal["refuse", "accept"] = "accept" if action.cause in ("adopted", "handover") else "refuse"
+                await store.send(CLAIM_TOPIC, TopicClaim(action.topic, action.desired, adopt), principal=principal)
             elif not isinstance(action, Reject):
                 policy: Literal["retain", "delete"] = "retain" if isinstance(action, Release) else "delete"
                 await store.send(

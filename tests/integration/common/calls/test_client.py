@@ -22,7 +22,7 @@ from notifyx_common.contracts.call import Call
 from notifyx_common.errors import Conflict, DeadlineExceeded, Unavailable, UnexpectedAnswer
 from notifyx_common.metrics import Metrics
 from notifyx_local.ports import free_port
-from support.patience import PATIENCE
+from support.patience import PATIENCE, until
 
 
 class StoppedClock(SystemClock):
@@ -317,6 +317,7 @@ def suspicious(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nodes are asked at once whether they work, and are away at the second look."""
     monkeypatch.setattr(hangs, "SUSPECT_AFTER", 0.0)
     monkeypatch.setattr(client_module, "OUTAGE_AFTER", 0.0)
+    monkeypatch.setattr(hangs, "LATE_AFTER", silence.TICK)
     monkeypatch.setattr(silence, "SILENT_AFTER", silence.TICK)
 
 
@@ -330,6 +331,8 @@ async def test_a_user_is_told_of_a_service_that_does_not_work_and_of_no_slow_one
         both = away.calls + other.calls
         assert both.count("/readyz") >= 2, "all nodes are asked, not one after the other"
         assert len(both) - both.count("/readyz") == 1, "the other node is known to be away"
+        # Who has a connection of another kind to a node leaves it for its own silence, not for its database's.
+        assert client.is_silent(one) == client.is_silent(two) == (ready is never)
 
 
 @pytest.mark.usefixtures("suspicious")
@@ -344,13 +347,140 @@ async def test_a_node_that_works_may_take_its_time() -> None:
         assert "/readyz" in slow.calls
 
 
+async def test_a_call_that_takes_too_long_at_a_node_that_works_is_no_outage_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "OUTAGE_AFTER", 0.0)
+
+    async def ready(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "failed": {}})
+
+    clock = SystemClock()
+    since = clock.monotonic()
+    async with server(Slow(ready).answer) as one, client_of(one, outages=True, try_timeout=0.05) as client:
+        with pytest.raises(DeadlineExceeded):
+            await client.send(READ, None)
+        client.check_outage(since)
+    async with client_of(gone(), outages=True) as client:
+        with pytest.raises(Unavailable):
+            await client.send(READ, None)
+        with pytest.raises(Unavailable, match="does not answer"):
+            client.check_outage(since)
+
+
 @pytest.mark.usefixtures("suspicious")
 async def test_a_call_with_a_deadline_of_its_own_waits_for_what_is_away() -> None:
     slow = Slow(never)
     async with server(slow.answer) as one, client_of(one, outages=True) as client:
         asyncio.get_running_loop().call_later(0.3, slow.done.set)
         assert (await client.send(READ, None, deadline=PATIENCE)).by == "slow"
-        assert slow.calls == ["/x"]
+        assert slow.calls.count("/x") == 1
+
+
+@pytest.mark.usefixtures("suspicious")
+async def test_a_node_that_is_away_gets_no_calls_until_it_works_again() -> None:
+    """A call with a deadline of its own is no trial either: it would wait for its whole time."""
+    working = asyncio.Event()
+
+    async def when_working(_: web.Request) -> web.Response:
+        await working.wait()
+        return web.json_response({"status": "ok", "failed": {}})
+
+    calls: list[str] = []
+    slow = Slow(when_working)
+    async with (
+        server(slow.answer) as hung,
+        server(answering(calls, "other")) as other,
+        client_of(hung, other, outages=True) as client,
+    ):
+
+        async def asked(by: str) -> bool:
+            return (await client.send(WRITE_AGAIN, Nothing(), deadline=PATIENCE)).by == by
+
+        caught = asyncio.create_task(client.send(READ, None, deadline=PATIENCE, endpoint=hung))
+        await until(lambda: slow.calls.count("/readyz") >= 2, "the node was found away, and is asked again")
+        assert all([await asked("other") for _ in range(6)])
+        assert slow.calls.count("/x") == 1
+        slow.done.set()
+        working.set()
+        await until(lambda: asked("slow"), "the node is called again")
+        assert (await caught).by == "slow"
+
+
+class Alternating:
+    """Two nodes of which the second one works once ``working`` is set."""
+
+    def __init__(self) -> None:
+        self.working = asyncio.Event()
+        self.calls: list[str] = []
+        self.hung = Slow(never)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.calls.append(request.path)
+        await self.working.wait()
+        if request.path == "/readyz":
+            return web.json_response({"status": "ok", "failed": {}})
+        return await answering([], "other")(request)
+
+
+async def test_a_call_moves_from_a_node_that_is_late_and_not_while_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hangs, "SUSPECT_AFTER", 0.0)
+    monkeypatch.setattr(hangs, "LATE_AFTER", silence.TICK)
+    monkeypatch.setattr(silence, "SILENT_AFTER", PATIENCE)
+    nodes, clock = Alternating(), StoppedClock()
+    async with (
+        server(nodes.hung.answer) as hung,
+        server(nodes.answer) as other,
+        client_of(hung, other, outages=True, clock=clock) as client,
+    ):
+        calls = [asyncio.create_task(client.send(WRITE_AGAIN, Nothing(), deadline=PATIENCE)) for _ in range(2)]
+        await until(lambda: "/readyz" in nodes.hung.calls and "/readyz" in nodes.calls, "both are asked")
+        for _ in range(3):
+            await asyncio.sleep(silence.TICK)
+        assert nodes.hung.calls.count("/x") == nodes.calls.count("/x") == 1, "both are late: the machine is"
+        nodes.working.set()
+        assert [(await call).by for call in calls] == ["other", "other"]
+        clock.at += PATIENCE  # its ejection has ended long ago
+        assert client.pick() == client.pick() == other
+        assert client.available == [other]
+
+
+async def test_a_node_that_is_gone_is_none_that_works_while_another_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hangs, "SUSPECT_AFTER", 0.0)
+    monkeypatch.setattr(hangs, "AGAIN_AFTER", silence.TICK)
+    monkeypatch.setattr(hangs, "LATE_AFTER", silence.TICK)
+    monkeypatch.setattr(silence, "SILENT_AFTER", PATIENCE)
+    slow = Slow(never)
+    async with server(slow.answer) as late, client_of(late, gone(), outages=True) as client:
+        call = asyncio.create_task(client.send(WRITE_AGAIN, Nothing(), deadline=PATIENCE))
+        await until(lambda: "/readyz" in slow.calls, "it is asked whether it works")
+        for _ in range(5):
+            await asyncio.sleep(silence.TICK)
+        assert not client.is_silent(late)
+        slow.done.set()
+        assert (await call).by == "slow"
+        assert slow.calls.count("/x") == 1
+
+
+@pytest.mark.usefixtures("suspicious")
+async def test_a_hanging_node_without_others_gets_no_more_calls_until_it_answers_a_question() -> None:
+    working = asyncio.Event()
+
+    async def when_working(_: web.Request) -> web.Response:
+        await working.wait()
+        return web.json_response({"status": "ok", "failed": {}})
+
+    slow = Slow(when_working)
+    async with server(slow.answer) as one, client_of(one, outages=True) as client:
+        calls = [asyncio.create_task(client.send(WRITE_AGAIN, Nothing(), deadline=PATIENCE))]
+        await until(lambda: slow.calls.count("/readyz") >= 2, "the node was found away, and is asked again")
+        calls += [asyncio.create_task(client.send(WRITE_AGAIN, Nothing(), deadline=PATIENCE)) for _ in range(3)]
+        with pytest.raises(Unavailable, match="does not answer"):
+            await client.send(WRITE, Nothing())
+        assert slow.calls.count("/x") == 1
+        slow.done.set()
+        working.set()
+        assert [(await call).by for call in calls] == ["slow"] * 4
 
 
 async def test_a_user_is_told_soon_that_no_node_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

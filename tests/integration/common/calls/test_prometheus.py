@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from pydantic import ValidationError
 
+from cluster.namespaces.pki import Authority
 from notifyx_common.calls.prometheus import (
     Prometheus,
     PrometheusRejected,
@@ -20,6 +23,8 @@ from notifyx_common.calls.prometheus import (
     Sample,
     Series,
 )
+from notifyx_common.settings import SettingsError
+from support.smtp import make_certificate
 from support.store import TOKEN
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -63,6 +68,47 @@ async def test_queries_arrive_whole_and_with_the_token() -> None:
         ("/prefix/api/v1/query", "Bearer s3cret", {"query": "up"}),
         ("/prefix/api/v1/query_range", "Bearer s3cret", ranged),
     ]
+
+
+async def test_its_certificate_is_verified_by_an_authority_of_ones_own(tmp_path: Path) -> None:
+    Authority(tmp_path).issue("server", "prometheus", names=("localhost",))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(vector("7"))
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    server = TestServer(app, scheme="https", host="localhost")
+    await server.start_server(ssl=context)
+    url = str(server.make_url(""))
+    try:
+        async with Prometheus(settings(url, prometheus_ca_file=tmp_path / "ca.crt")) as client:
+            assert await client.instant("up") == [Sample({"n": "0"}, 7.0)]
+        async with Prometheus(settings(url)) as client:
+            with pytest.raises(PrometheusUnavailable, match="Certificate"):
+                await client.instant("up")
+    finally:
+        await server.close()
+    with pytest.raises(SettingsError, match=r"NOTIFYX_PROMETHEUS_CA_FILE: .*none\.crt"):
+        async with Prometheus(settings(url, prometheus_ca_file=tmp_path / "none.crt")):
+            pass
+
+
+async def test_the_authorities_of_the_system_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(vector("1"))
+
+    certificate = make_certificate(tmp_path)
+    # As in a service, whose aiohttp has loaded none: this one is known only to who loads them now.
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=certificate.server_context())
+    async with server, Prometheus(settings(str(server.make_url("/prefix")))) as client:
+        assert await client.instant("up") == [Sample({"n": "0"}, 1.0)]
 
 
 async def test_a_query_that_is_wrong_is_refused_with_its_reason() -> None:

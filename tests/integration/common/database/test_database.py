@@ -6,7 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import ssl
+import struct
 import sys
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +21,8 @@ from tortoise import fields
 from tortoise.exceptions import OperationalError
 from tortoise.models import Model
 
+from cluster.namespaces.pki import Authority
+from notifyx_common.calls.silence import MAX_STEP
 from notifyx_common.database import (
     Database,
     DatabaseConfig,
@@ -144,6 +150,61 @@ async def test_a_database_that_is_not_there_is_waited_for_and_then_named(databas
         await wait_for_database(SecretStr(database.replace("?", "x?")), 0.2, connect_timeout=PATIENCE)
 
 
+@contextlib.asynccontextmanager
+async def encrypted(postgres: Cluster, folder: Path) -> AsyncIterator[int]:
+    """The port of a PostgreSQL that wants TLS, with the certificate ``server`` in ``folder``.
+
+    The one of the tests is built without: in front of it is what answers PostgreSQL's SSLRequest and encrypts.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError), contextlib.closing(writer):
+            assert await reader.readexactly(8) == struct.pack("!ii", 8, 80877103)
+            writer.write(b"S")
+            await writer.start_tls(context)
+            server, to_server = await asyncio.open_connection("127.0.0.1", postgres.port)
+            await asyncio.gather(carry(reader, to_server), carry(server, writer))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as front:
+        yield front.sockets[0].getsockname()[1]
+
+
+async def test_a_server_with_a_certificate_of_a_private_authority(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the variables that the chart sets for ``database.existingCaSecret``; the URL names no sslmode."""
+    Authority(tmp_path).issue("server", "postgres", names=("localhost",))
+    Authority(tmp_path / "other")
+    plain = postgres.dsn().partition("?")[0]
+
+    def trust(file: str) -> None:
+        monkeypatch.setenv("PGSSLMODE", "verify-full")
+        monkeypatch.setenv("PGSSLROOTCERT", str(tmp_path / file))
+
+    async with encrypted(postgres, tmp_path) as port:
+        elsewhere = plain.replace(f":{postgres.port}/", f":{port}/")
+        named = elsewhere.replace("127.0.0.1", "localhost")
+        trust("ca.crt")
+        connection = await wait_for_database(SecretStr(named), PATIENCE, connect_timeout=PATIENCE)
+        await connection.close()
+        refused = [
+            (elsewhere, "ca.crt", "certificate verify failed.*127.0.0.1"),
+            (named, "other/ca.crt", "certificate verify failed"),
+            (plain, "ca.crt", "rejected SSL upgrade"),
+        ]
+        for url, file, reason in refused:
+            trust(file)
+            with pytest.raises(DatabaseUnreachable, match=reason):
+                await wait_for_database(SecretStr(url), 0.0, connect_timeout=PATIENCE)
+
+
 @pytest.mark.usefixtures("package")
 async def test_a_database_that_goes_away_again_while_it_is_opened_is_waited_for(database: str) -> None:
     """A pod that has just started: the first connection succeeds, the next two do not."""
@@ -232,6 +293,18 @@ async def test_a_check_that_gets_no_answer_does_not_wait_for_its_end_too(databas
         finally:
             os.kill(session, signal.SIGCONT)
         assert done, "it waits for the statement to be cancelled"
+
+
+@pytest.mark.usefixtures("package")
+async def test_time_in_which_the_process_did_not_run_is_no_silence_of_the_database(database: str) -> None:
+    async with Database(config(database, pool_min=1, pool_max=1, check_timeout=2 * MAX_STEP)) as entered:
+        async with entered.pool.acquire() as session:
+            waiting = asyncio.create_task(entered.check())
+            while not entered.usage().waiting:
+                await asyncio.sleep(0)
+            time.sleep(3 * MAX_STEP)
+            await session.fetchval("SELECT 1")
+        await waiting
 
 
 @pytest.mark.usefixtures("package")

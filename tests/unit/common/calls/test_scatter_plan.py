@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyx_common.calls.balancer import Endpoint
-from notifyx_common.calls.scatter import Attempt, ScatterPlan
+from notifyx_common.calls.scatter import Attempt, ScatterPlan, Slots
 
 NODES = [Endpoint(f"n{number}", f"http://n{number}") for number in range(4)]
 
@@ -24,7 +24,7 @@ def test_every_task_settles_once_whatever_happens(data: st.DataObject) -> None:
         chunk=data.draw(st.integers(1, 9), "chunk"),
         attempts=attempts,
         concurrency=concurrency,
-        per_endpoint=per_endpoint,
+        slots=Slots(per_endpoint),
     )
     settled: list[int] = []
     running: list[Attempt] = []
@@ -73,14 +73,14 @@ def test_abandoning_settles_what_is_left(count: int, chunk: int, answered: int) 
 
 
 def test_chunks_go_round_the_nodes_and_none_holds_more_than_its_share() -> None:
-    plan = ScatterPlan(100, chunk=10, per_endpoint=2, concurrency=16)
+    plan = ScatterPlan(100, chunk=10, slots=Slots(2), concurrency=16)
     first = [plan.next_attempt(NODES) for _ in range(8)]
     assert Counter(attempt.endpoint.instance for attempt in first if attempt) == {"n0": 2, "n1": 2, "n2": 2, "n3": 2}
     assert plan.next_attempt(NODES) is None
 
 
 def test_a_failed_chunk_goes_to_a_node_it_has_not_been_to_and_the_failed_node_gets_no_more() -> None:
-    plan = ScatterPlan(4, chunk=1, per_endpoint=1)
+    plan = ScatterPlan(4, chunk=1, slots=Slots(1))
     attempts = [plan.next_attempt(NODES[:2]) for _ in range(2)]
     bad = attempts[0]
     assert bad is not None

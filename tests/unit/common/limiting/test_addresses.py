@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx_common.limiting.addresses import client_address, limited_address, may_be_proxy
+from notifyx_common.limiting.addresses import client_address, limited_address, may_be_proxy, plain_address
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -33,6 +33,17 @@ def test_the_address_is_the_last_one_that_a_trusted_proxy_saw(
     peer: str | None, forwarded: str | None, address: str
 ) -> None:
     assert client_address(peer, forwarded, PROXIES) == address
+
+
+def test_a_peer_of_a_socket_of_both_families_is_the_one_that_connected() -> None:
+    given = {
+        "::ffff:192.0.2.1": "192.0.2.1",
+        "::1": "::1",
+        "::ffff:c000:201": "::ffff:c000:201",
+        "192.0.2.1": "192.0.2.1",
+        "": "",
+    }
+    assert {address: plain_address(address) for address in given} == given
 
 
 @given(st.text(max_size=50), st.text(max_size=80))

@@ -5,16 +5,19 @@ With TLS, nodes are called over TLS only, and their certificates are verified.
 A call is retried on the next endpoint when it is idempotent, or when it cannot have been received
 (connection refused). Errors that the service answers for the request (4xx) are raised unchanged and never
 retried; 503 and broken connections count as failures of the endpoint.
+
+A call for which that is safe is sent to a second endpoint as well if the first one takes unusually long (``races``).
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import orjson
@@ -24,9 +27,10 @@ from notifyx_common.backoff import Backoff
 from notifyx_common.calls.balancer import Balancer, Endpoint
 from notifyx_common.calls.discovery import Discovery
 from notifyx_common.calls.hangs import OUTAGE_AFTER, Hangs, NodeAway
-from notifyx_common.calls.links import Links, Unsuited
+from notifyx_common.calls.links import Disconnected, Links, Unsuited
+from notifyx_common.calls.races import Races, Runners, Work
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.call import Call, Message
+from notifyx_common.contracts.call import REPEATED_HEADER, Call, Message
 from notifyx_common.contracts.callers import TlsRequired, UnknownService, token_headers
 from notifyx_common.errors import (
     BUSY,
@@ -49,6 +53,9 @@ log = get_logger(__name__)
 _ROUNDS = Backoff(0.1, 1.0)
 """Pauses between rounds, once every endpoint has been tried."""
 
+TRY_TIMEOUT = 5.0
+"""Default timeout of one attempt of a call, in seconds."""
+
 WELL = frozenset({STORAGE_FULL, MEMORY_LOW, SEARCH_TIMEOUT, BUSY})
 """Codes with which a node that works refuses a call."""
 
@@ -58,29 +65,43 @@ DATABASE = "database"
 Q = TypeVar("Q")
 R = TypeVar("R")
 
+OpenSession = Callable[[Mapping[str, str]], aiohttp.ClientSession]
+"""Opens an HTTP session whose requests carry these headers."""
+
+
+def open_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
+    """Return a session over the network."""
+    connector = aiohttp.TCPConnector(limit=256, limit_per_host=64, keepalive_timeout=30)
+    return aiohttp.ClientSession(
+        headers=headers, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class _PendingCall:
     """A call and its limits. ``began`` and ``until`` are monotonic times, ``try_timeout`` the seconds of an attempt.
 
-    ``hangs`` tells which nodes do not work; ``None`` if the call waits for them until its end.
+    ``told``: the call ends when it is known that no node works; otherwise it waits for one until its end.
     """
 
-    method: str
+    call: Call[Any, Any]
     message: Message
     headers: Mapping[str, str]
-    repeatable: bool
     began: float
     until: float
     try_timeout: float
     pinned: Endpoint | None
     expect_continue: bool
-    hangs: Hangs | None
+    told: bool
+
+    @property
+    def repeatable(self) -> bool:
+        return self.call.repeatable
 
     @property
     def outage_at(self) -> float:
         """When the call ends if no node works."""
-        return self.until if self.hangs is None else min(self.until, self.began + OUTAGE_AFTER)
+        return min(self.until, self.began + OUTAGE_AFTER) if self.told else self.until
 
 
 class ServiceClient:
@@ -96,13 +117,16 @@ class ServiceClient:
         metrics: Metrics,
         clock: Clock,
         tls: InternalTls | None = None,
-        try_timeout: float = 5.0,
+        try_timeout: float = TRY_TIMEOUT,
         deadline: float = 10.0,
         purpose: str = "",
         outages: Background | None = None,
+        hedge_share: float = 0.0,
+        session: OpenSession = open_session,
     ) -> None:
         """With ``outages``, a call without a deadline of its own ends as soon as it is known that no node works, within
-        :data:`OUTAGE_AFTER` seconds: a user waits for it.
+        :data:`OUTAGE_AFTER` seconds: a user waits for it. ``hedge_share`` is the part of the calls that may be sent to
+        a second node; it needs ``outages``, too.
 
         ``purpose`` is the subject of the sentences that people read while the service is away: what they use it
         for, in their words. Without it, errors name the service.
@@ -116,20 +140,26 @@ class ServiceClient:
         self._tls = tls
         self._try_timeout = try_timeout
         self._deadline = deadline
+        self._open_session = session
         self._session: aiohttp.ClientSession | None = None
         self._links = Links()
         self._unwatch: Callable[[], None] | None = None
         self._changed = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
+        self._outage_at = -math.inf
+        """When a user was last told that no node works."""
         self._calls = metrics.counter("notifyx_client_calls_total")
         self._seconds = metrics.histogram("notifyx_client_call_seconds")
         self._endpoints = metrics.gauge("notifyx_endpoints")
-        self._hangs = Hangs(self._works, lambda: self.balancer.endpoints, outages) if outages is not None else None
+        self._hangs: Hangs | None = None
+        self._races: Races | None = None
+        if outages is not None:
+            self._hangs = Hangs(self._works, lambda: self.balancer.endpoints, outages, self._is_back)
+            if hedge_share > 0:
+                self._races = Races(service, hedge_share, background=outages, metrics=metrics)
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=256, limit_per_host=64, keepalive_timeout=30)
-        self._session = aiohttp.ClientSession(
-            headers=self._headers, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-        )
+        self._session = self._open_session(self._headers)
         self._unwatch = self._discovery.watch(self.service, self._update)
         return self
 
@@ -138,11 +168,17 @@ class ServiceClient:
     ) -> None:
         if self._unwatch is not None:
             self._unwatch()
+        if self._races is not None:
+            await self._races.close()
         if self._hangs is not None:
             await self._hangs.close()
         self._links.close()
         if self._session is not None:
             await self._session.close()
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` whenever the known endpoints are others than before."""
+        self._listeners.append(changed)
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -162,10 +198,28 @@ class ServiceClient:
 
     @property
     def available(self) -> list[Endpoint]:
-        """The endpoints that are not ejected; all endpoints when every one is ejected."""
-        ejected = {endpoint.url for endpoint in self.balancer.ejected(self._clock.monotonic())}
+        """The endpoints that are neither ejected nor known to be away; all endpoints when every one is."""
+        out = {endpoint.url for endpoint in self.balancer.ejected(self._clock.monotonic())} | self._avoided
         known = self.balancer.endpoints
-        return [endpoint for endpoint in known if endpoint.url not in ejected] or known
+        return [endpoint for endpoint in known if endpoint.url not in out] or known
+
+    def pick(self, exclude: Set[str] = frozenset()) -> Endpoint | None:
+        """Return the next endpoint whose URL is not in ``exclude`` and that is not known to be away."""
+        return self.balancer.pick(self._clock.monotonic(), exclude | self._avoided)
+
+    def is_silent(self, endpoint: Endpoint) -> bool:
+        """Return whether ``endpoint`` is known to hang, not only its database."""
+        return self._hangs is not None and self._hangs.is_silent(endpoint)
+
+    def suspect(self, endpoint: Endpoint) -> None:
+        """Ask ``endpoint`` whether it works: it owes an answer on a connection that is not a call's."""
+        if self._hangs is not None:
+            self._hangs.suspect(endpoint)
+
+    def check_outage(self, since: float) -> None:
+        """Raise :class:`Unavailable` if a user was told ``since`` a monotonic time that no node works."""
+        if self._outage_at >= since:
+            raise self._away(f"The {self.service} service does not answer.")
 
     def call_options(self, endpoint: Endpoint) -> CallOptions:
         """Return the arguments of a request to ``endpoint`` with a session: how its certificate is verified."""
@@ -182,8 +236,12 @@ class ServiceClient:
         try_timeout: float | None = None,
         endpoint: Endpoint | None = None,
         expect_continue: bool = False,
+        since: float | None = None,
     ) -> R:
         """Make ``call`` with ``request`` and return its answer. Times are in seconds.
+
+        A call with a ``deadline`` waits for its nodes until then, unless a user has waited for it ``since`` a monotonic
+        time: they are told as without a deadline.
 
         ``endpoint`` pins the call to one node. ``expect_continue`` sends the body only after the node has answered
         100 Continue: a node that hangs never receives work that it would carry out later.
@@ -198,13 +256,12 @@ class ServiceClient:
             send_headers[PRINCIPAL_HEADER] = principal.to_header()
         now = self._clock.monotonic()
         pending = _PendingCall(
-            method=call.method,
+            call=call,
             message=message,
             headers=send_headers,
-            repeatable=call.repeatable,
-            began=now,
+            began=now if since is None else since,
             until=now + (deadline or self._deadline),
-            hangs=self._hangs if deadline is None else None,
+            told=self._hangs is not None and (deadline is None or since is not None),
             try_timeout=try_timeout or self._try_timeout,
             pinned=endpoint,
             expect_continue=expect_continue,
@@ -227,51 +284,109 @@ class ServiceClient:
     async def _retry(self, pending: _PendingCall) -> bytes:
         """Try the endpoints in turn until one answers; return the content of the answer."""
         clock = self._clock
-        tried: frozenset[str] = frozenset()
+        tried: set[str] = set()
+        attempts = 0
         failures, busy = 0, False
         until = pending.until
-        last: NotifyxError = self._away(f"No {self.service} node is known.")
+        last: NotifyxError | None = None
         while (left := until - clock.monotonic()) > 0:
-            endpoint = pending.pinned or self.balancer.pick(clock.monotonic(), tried)
+            endpoint = pending.pinned or self.pick(tried)
             if endpoint is None and tried:
-                tried = frozenset()
-                endpoint = self.balancer.pick(clock.monotonic())
+                tried.clear()
+                endpoint = self.pick()
             if endpoint is None:
-                if clock.monotonic() >= pending.outage_at:
+                if (left := pending.outage_at - clock.monotonic()) <= 0:
                     break
                 await self._wait_for_change(min(left, 0.25))
                 continue
-            tried |= {endpoint.url}
+            tried.add(endpoint.url)
+            attempts += 1
             try:
-                content = await self._send_once(endpoint, pending, min(left, pending.try_timeout))
+                return await self._race(endpoint, pending, min(left, pending.try_timeout), tried, attempts)
             except (Unavailable, DeadlineExceeded) as failure:
                 error: Unavailable | DeadlineExceeded = failure
-                self._record_failure(endpoint, failure)
                 if failure.code == BUSY:
                     # For this call alone there was no room. To clients of the caller it is like any other outage.
                     error, busy = Unavailable(failure.reason, retry_after=failure.retry_after), True
                 # After an unknown outcome, a later refused connection must not claim that nothing was accepted.
                 last = last if isinstance(last, DeadlineExceeded) else error
+                left_out = tried | self._avoided
+                untried = any(one.url not in left_out for one in self.balancer.endpoints)
                 if error.code in WELL:
                     # Another node may have memory; the storage is one for all, and a search takes as long at another.
-                    untried = pending.pinned is None and len(tried) < len(self.balancer.endpoints)
-                    if error.code == MEMORY_LOW and untried:
+                    if error.code == MEMORY_LOW and untried and pending.pinned is None:
                         continue
                     raise last from None
                 received = not isinstance(error.__cause__, aiohttp.ClientConnectorError | NodeAway)
                 if (received and not pending.repeatable) or pending.pinned is not None:
                     raise error from failure.__cause__
                 failures += 1
-                if len(tried) >= len(self.balancer.endpoints):
+                if not untried:
                     until = pending.until if busy else pending.outage_at
                     await asyncio.sleep(min(_ROUNDS.after(failures), max(0.0, until - clock.monotonic())))
                 continue
-            except NotifyxError:
-                self.balancer.succeeded(endpoint.url)
-                raise
+        # A call that took too long at a node that works is no outage for others.
+        works = isinstance(last, DeadlineExceeded) and any(one.url not in self._avoided for one in self.endpoints)
+        if pending.told and not busy and not works:
+            self._outage_at = clock.monotonic()
+        raise last or self._uncalled()
+
+    async def _race(
+        self, endpoint: Endpoint, pending: _PendingCall, timeout: float, tried: set[str], attempts: int
+    ) -> bytes:
+        """Return the content of the answer of ``endpoint``, or of another one that is quicker, and note that one."""
+        call = pending.call
+        alone = pending.pinned is not None or len(self.endpoints) < 2
+        if self._races is None or alone or not call.may_be_hedged:
+            return await self._attempt(endpoint, pending, timeout, repeated=attempts > 1)
+        clock = self._clock
+        began = clock.monotonic()
+
+        def second() -> Work[bytes] | None:
+            now = clock.monotonic()
+            other = self.balancer.pick(now, tried | self._avoided, well=True)
+            if other is None:
+                return None
+            tried.add(other.url)
+            left = max(timeout - (now - began), 0.001)
+            return lambda: self._attempt(other, pending, left, repeated=True)
+
+        def outrun() -> None:
+            if self.balancer.outrun(endpoint.url, began, clock.monotonic()):
+                self.suspect(endpoint)
+
+        return await self._races.run(
+            call.operation,
+            Runners(
+                first=lambda: self._attempt(endpoint, pending, timeout, repeated=attempts > 1),
+                second=second,
+                outrun=outrun,
+                settles=call.settles if call.settles is not None and attempts == 1 else _always,
+                changes=call.settles is not None,
+            ),
+        )
+
+    async def _attempt(self, endpoint: Endpoint, pending: _PendingCall, timeout: float, *, repeated: bool) -> bytes:
+        """Return the content of the answer of ``endpoint``, and record how it does."""
+        try:
+            content = await self._send_once(endpoint, pending, timeout, repeated=repeated)
+        except (Unavailable, DeadlineExceeded) as failure:
+            self._record_failure(endpoint, failure)
+            raise
+        except NotifyxError:
             self.balancer.succeeded(endpoint.url)
-            return content
-        raise last
+            raise
+        self.balancer.succeeded(endpoint.url)
+        return content
+
+    @property
+    def _avoided(self) -> frozenset[str]:
+        return self._hangs.avoided if self._hangs is not None else frozenset()
+
+    def _is_back(self, endpoint: Endpoint) -> None:
+        """Give calls to a node again that was known to be away."""
+        self.balancer.succeeded(endpoint.url)
+        self._changed.set()
 
     def _record_failure(self, endpoint: Endpoint, failure: NotifyxError) -> None:
         if failure.code in WELL:
@@ -279,12 +394,29 @@ class ServiceClient:
         else:
             self.balancer.failed(endpoint.url, self._clock.monotonic())
 
-    async def _send_once(self, endpoint: Endpoint, pending: _PendingCall, timeout: float) -> bytes:
-        def request() -> Coroutine[None, None, tuple[int, bytes]]:
-            return self._request(endpoint, pending, timeout)
+    async def _send_once(self, endpoint: Endpoint, pending: _PendingCall, timeout: float, *, repeated: bool) -> bytes:
+        headers = {**pending.headers, REPEATED_HEADER: "1"} if repeated else pending.headers
+
+        async def request() -> tuple[int, bytes]:
+            answered = False
+            began = self._clock.monotonic()
+            self.balancer.began(endpoint.url, began)
+            try:
+                found = await self._request(endpoint, pending, headers, timeout)
+                answered = True
+            finally:
+                now = self._clock.monotonic()
+                self.balancer.ended(endpoint.url, now, answered=answered)
+            if self._races is not None:
+                self._races.usual(pending.call.operation).note(now - began)
+            return found
 
         try:
-            status, content = await (pending.hangs.watched(endpoint, request) if pending.hangs else request())
+            if self._hangs is None:
+                status, content = await request()
+            else:
+                moves = pending.repeatable and pending.pinned is None
+                status, content = await self._hangs.watched(endpoint, request, ends=pending.told, moves=moves)
         except NodeAway as error:
             raise self._away(f"The {self.service} service does not answer.") from error
         except TimeoutError as error:
@@ -295,30 +427,37 @@ class ServiceClient:
             raise self._away(f"The {self.service} service cannot be reached over TLS: {_tls_reason(error)}.") from error
         except aiohttp.ClientConnectorError as error:
             raise self._away(f"The {self.service} service cannot be reached.") from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, Disconnected) as error:
             raise self._unanswered(f"The {self.service} service broke off before it answered.", pending) from error
         if status >= 400:
             raise self._error_from(status, content, pending)
         return content
 
-    async def _request(self, endpoint: Endpoint, pending: _PendingCall, timeout: float) -> tuple[int, bytes]:
+    async def _request(
+        self, endpoint: Endpoint, pending: _PendingCall, headers: Mapping[str, str], timeout: float
+    ) -> tuple[int, bytes]:
         """Return the status and the content of the answer."""
+        method = pending.call.method
         if pending.repeatable and not pending.expect_continue:
-            loop, headers = asyncio.get_running_loop(), {**self._headers, **pending.headers}
+            loop = asyncio.get_running_loop()
             until = loop.time() + timeout
             try:
                 async with asyncio.timeout_at(until):
                     return await self._links.exchange(
-                        endpoint.url, pending.method, pending.message, headers, self.call_options(endpoint)
+                        endpoint.url,
+                        method,
+                        pending.message,
+                        {**self._headers, **headers},
+                        self.call_options(endpoint),
                     )
             except Unsuited:
                 timeout = max(until - loop.time(), 0.001)
         async with self.session.request(
-            pending.method,
+            method,
             f"{endpoint.url}{pending.message.path}",
             data=pending.message.body,
             params=pending.message.query,
-            headers=pending.headers,
+            headers=headers,
             timeout=aiohttp.ClientTimeout(total=timeout),
             allow_redirects=False,
             expect100=pending.expect_continue,
@@ -326,17 +465,26 @@ class ServiceClient:
         ) as response:
             return response.status, await response.read()
 
-    async def _works(self, endpoint: Endpoint) -> bool:
+    async def _works(self, endpoint: Endpoint) -> bool | None:
         """Return whether a node answers, and its database too.
 
-        One that accepts no connection may be stopping, and finishes what it has begun; if it died, its calls fail.
+        One that accepts no connection (``None``) may be stopping, and finishes what it has begun; if it died, its calls
+        fail.
         """
         try:
             async with self.session.get(f"{endpoint.url}/readyz", **self.call_options(endpoint)) as response:
                 content = await response.read()
             return response.status == 200 or DATABASE not in orjson.loads(content)["failed"]
-        except (aiohttp.ClientError, ValueError, KeyError, TypeError):
+        except aiohttp.ClientError:
+            return None
+        except (ValueError, KeyError, TypeError):
             return True
+
+    def _uncalled(self) -> Unavailable:
+        """Return the error of a call that no node could be given."""
+        if self.balancer.endpoints:
+            return self._away(f"The {self.service} service does not answer.")
+        return self._away(f"No {self.service} node is known.")
 
     def _away(self, technical: str) -> Unavailable:
         if not self._purpose:
@@ -390,6 +538,12 @@ class ServiceClient:
         self._endpoints.labels(self.service, "ready").set(len(endpoints) - ejected)
         self._endpoints.labels(self.service, "ejected").set(ejected)
         self._changed.set()
+        for changed in self._listeners:
+            changed()
+
+
+def _always(_: bytes) -> bool:
+    return True
 
 
 def _tls_reason(error: aiohttp.ClientConnectorSSLError | aiohttp.ClientConnectorCertificateError) -> str:

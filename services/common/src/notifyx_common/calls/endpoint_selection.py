@@ -20,7 +20,7 @@ Slice = Mapping[str, Any]
 class _Candidate:
     """One address of a pod. The smallest is preferred, in any order of the slices."""
 
-    ipv6: bool  # Our services listen on IPv4; a dual-stack Service has IPv6 slices that may not work.
+    ipv6: bool  # Of a pod with both families, IPv4 is used: either works, and one must be chosen.
     nameless: bool
     metrics_missing: bool
     url: str

@@ -40,7 +40,7 @@ class ApiServer:
         context = _context(self.ca_file) if self.ca_file is not None else True
         return aiohttp.ClientSession(
             self.url,
-            connector=aiohttp.TCPConnector(ssl=context, socket_factory=_socket),
+            connector=aiohttp.TCPConnector(ssl=context, socket_factory=keepalive_socket),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
             middlewares=(self._add_token,),
         )
@@ -74,7 +74,8 @@ def in_cluster(environ: Mapping[str, str] | None = None, account: Path = SERVICE
     return ApiServer(url, account / "token", account / "ca.crt")
 
 
-def _socket(address: tuple[Any, ...]) -> socket.socket:
+def keepalive_socket(address: tuple[Any, ...]) -> socket.socket:
+    """Return a socket for a connection to ``address`` (as resolved), which notices that its other end is gone."""
     family, kind, protocol = address[:3]
     sock = socket.socket(family, kind, protocol)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -3,6 +3,8 @@
 A call of the hot path has one form, and a general client spends more on it than the service does. Whatever has another
 form, and whatever fails before there is a connection, is :class:`Unsuited`: aiohttp makes that call then, and names
 what is wrong. So a request may reach the node twice, which is why only calls that may be repeated come here.
+
+This module does not import aiohttp, which loads the system's authorities: auth and store have no other use for it.
 """
 
 from __future__ import annotations
@@ -13,8 +15,6 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode, urlsplit
-
-import aiohttp
 
 from notifyx_common.contracts.call import Message
 from notifyx_common.internal_tls import CallOptions
@@ -40,6 +40,10 @@ class Unsuited(Exception):
     """The call is for a general client."""
 
 
+class Disconnected(Exception):
+    """The connection has ended before the answer: whether the call took effect is unknown."""
+
+
 class Links:
     """The connections to all nodes of a service, each with one request at a time."""
 
@@ -58,7 +62,7 @@ class Links:
     ) -> tuple[int, bytes]:
         """Send a request to the node at ``url``; return the status and the content of its answer.
 
-        Raises :class:`Unsuited`, and :class:`aiohttp.ServerDisconnectedError` if the connection ends before the answer.
+        Raises :class:`Unsuited`, and :class:`Disconnected` if the connection ends before the answer.
         """
         request = _encode(url, method, message, headers)
         key = _Key(url, **options)
@@ -87,7 +91,7 @@ class Links:
 
     async def _connect(self, key: _Key) -> _Link:
         if len(self._open.get(key, ())) >= MAX_LINKS:
-            raise Unsuited
+            raise Unsuited("all connections are in use")
         parts = urlsplit(key.url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         tls: Any = {}
@@ -97,7 +101,7 @@ class Links:
         try:
             await asyncio.get_running_loop().create_connection(lambda: link, host, port, **tls)
         except OSError as error:  # certificates that are not accepted included
-            raise Unsuited from error
+            raise Unsuited(str(error)) from error
         if not link.is_closed():
             self._open.setdefault(key, set()).add(link)
         return link
@@ -132,7 +136,7 @@ class _Link(asyncio.Protocol):
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
         """Send ``request``; return the status and the content of the answer."""
         if self.is_closed():
-            raise aiohttp.ServerDisconnectedError
+            raise Disconnected
         self._waiter = self._loop.create_future()
         self._transport.write(request)
         try:
@@ -165,8 +169,8 @@ class _Link(asyncio.Protocol):
         if not self._content_at:
             try:
                 self._read_head()
-            except ValueError:
-                waiter.set_exception(Unsuited())
+            except ValueError as error:
+                waiter.set_exception(Unsuited(str(error)))
                 return
         if self._content_at and len(self._received) >= self._content_at + self._length:
             end = self._content_at + self._length
@@ -178,7 +182,7 @@ class _Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost(self)
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(aiohttp.ServerDisconnectedError())
+            self._waiter.set_exception(Disconnected())
 
     def _read_head(self) -> None:
         """Read the head once it is complete. Raises :class:`ValueError` for one of another form."""
@@ -219,5 +223,5 @@ def _encode(url: str, method: str, message: Message, headers: Mapping[str, str])
         lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join(lines)
     if not head.isascii() or head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1 or " " in target:
-        raise Unsuited
+        raise Unsuited("what has no place in a head")
     return b"%b\r\n\r\n%b" % (head.encode(), body)

@@ -6,8 +6,10 @@ Facts: https://prometheus.io/docs/prometheus/latest/querying/api/
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -17,7 +19,7 @@ import orjson
 from pydantic import AfterValidator, Field, SecretStr
 
 from notifyx_common.errors import NotifyxError, Unavailable
-from notifyx_common.settings import ServiceSettings
+from notifyx_common.settings import ServiceSettings, SettingsError
 
 _MATCHER = r'[a-zA-Z_]\w*(=|!=|=~|!~)"([^"\\\n]|\\.)*"'
 
@@ -56,11 +58,27 @@ class PrometheusSettings(ServiceSettings):
     prometheus_token: SecretStr = SecretStr("")
     """Bearer token for Prometheus; empty for none."""
 
+    prometheus_ca_file: Path | None = None
+    """PEM file with the authorities to trust for Prometheus, in place of the system's. Read at the start."""
+
     prometheus_match: Annotated[str, AfterValidator(_matchers)] = ""
     """Label matchers of this platform's series, for a Prometheus that scrapes several: ``namespace="notifyx"``."""
 
     prometheus_timeout: float = Field(default=5.0, gt=0, le=60)
     """Timeout of one query, in seconds."""
+
+
+def _trusting(settings: PrometheusSettings) -> ssl.SSLContext | bool:
+    """Return the session's own context: aiohttp's trusts no authority in a service (:mod:`notifyx_common.start`)."""
+    ca_file = settings.prometheus_ca_file
+    if ca_file is None and not settings.prometheus_url.startswith("https:"):
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise SettingsError(
+            f"Wrong settings: NOTIFYX_PROMETHEUS_CA_FILE: {ca_file} has no certificates ({error.strerror or error})."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +108,11 @@ class Prometheus:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        """Open the session. Raises :class:`SettingsError` for a file without certificates."""
         token = self._settings.prometheus_token.get_secret_value()
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {token}"} if token else {},
+            connector=aiohttp.TCPConnector(ssl=_trusting(self._settings)),
             timeout=aiohttp.ClientTimeout(total=self._settings.prometheus_timeout),
         )
         return self

@@ -6,8 +6,8 @@ chunks, applies the timeouts and reports outcomes to the plan. Guarantees:
 - every task settles exactly once: with the first value that a node returned for it, or as failed;
 - a chunk that failed or timed out goes to a node that has not tried it yet, if there is one; a late answer of an
   earlier attempt is ignored;
-- a node that failed receives no more work while another one is healthy, and no node has more than ``per_endpoint``
-  chunks, so that a node that hangs delays few tasks;
+- a node that failed receives no more work while another one is healthy, and no node has more than ``per_node``
+  chunks of all scatters that share :class:`Slots`, so that a node that hangs delays few tasks;
 - attempts, concurrency and the total duration are bounded.
 
 A task may be *executed* twice (a node can do the work and die before it answers), so a second execution must be
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -68,6 +68,45 @@ class Attempt:
     tried: frozenset[str]
 
 
+class Slots:
+    """The chunks that nodes have, at most ``per_node`` each; scatters that run at the same time may share it."""
+
+    def __init__(self, per_node: int = 2) -> None:
+        self.per_node = per_node
+        self._load: Counter[str] = Counter()
+        self._last = ""
+        self._released: asyncio.Future[None] | None = None
+
+    def free(self, endpoints: Iterable[Endpoint]) -> int:
+        """Return how many more chunks these nodes may have."""
+        return sum(max(0, self.per_node - self._load[endpoint.url]) for endpoint in endpoints)
+
+    def with_room(self, endpoints: Iterable[Endpoint]) -> list[Endpoint]:
+        """Return the nodes that may have another chunk."""
+        return [endpoint for endpoint in endpoints if self._load[endpoint.url] < self.per_node]
+
+    def occupy_next(self, choice: Iterable[Endpoint]) -> Endpoint:
+        """Give a chunk to the node of ``choice`` whose turn it is, and return that node."""
+        ordered = sorted(choice, key=lambda endpoint: endpoint.url)
+        chosen = next((endpoint for endpoint in ordered if endpoint.url > self._last), ordered[0])
+        self._last = chosen.url
+        self._load[chosen.url] += 1
+        return chosen
+
+    def release(self, endpoint: Endpoint) -> None:
+        """Record that the node has one chunk less."""
+        self._load[endpoint.url] -= 1
+        if self._released is not None:
+            self._released.set_result(None)
+            self._released = None
+
+    def released(self) -> asyncio.Future[None]:
+        """Return a future of the next release, the same one for all who wait; do not cancel it."""
+        if self._released is None:
+            self._released = asyncio.get_running_loop().create_future()
+        return self._released
+
+
 @dataclass(frozen=True, slots=True)
 class _Chunk:
     tasks: tuple[int, ...]
@@ -79,16 +118,14 @@ class ScatterPlan:
     """Decides which chunk goes to which node next. Pure: callers report the outcomes."""
 
     def __init__(
-        self, count: int, *, chunk: int = 25, attempts: int = 4, concurrency: int = 16, per_endpoint: int = 2
+        self, count: int, *, chunk: int = 25, attempts: int = 4, concurrency: int = 16, slots: Slots | None = None
     ) -> None:
         self._queue = deque(_Chunk(tuple(range(at, min(at + chunk, count)))) for at in range(0, count, chunk))
         self._attempts = attempts
         self._concurrency = concurrency
-        self._per_endpoint = per_endpoint
+        self._slots = slots or Slots()
         self._running: dict[int, Attempt] = {}
-        self._load: Counter[str] = Counter()
         self._suspects: set[str] = set()
-        self._cursor = ""
         self._ids = 0
 
     @property
@@ -101,7 +138,7 @@ class ScatterPlan:
         if not self._queue or len(self._running) >= self._concurrency:
             return None
         healthy = [endpoint for endpoint in endpoints if endpoint.url not in self._suspects] or list(endpoints)
-        free = [endpoint for endpoint in healthy if self._load[endpoint.url] < self._per_endpoint]
+        free = self._slots.with_room(healthy)
         if not free:
             return None
         for position, chunk in enumerate(self._queue):
@@ -110,7 +147,7 @@ class ScatterPlan:
             choice = untried or (free if all(endpoint.url in chunk.tried for endpoint in healthy) else [])
             if choice:
                 del self._queue[position]
-                return self._start(chunk, self._next_endpoint(choice))
+                return self._start(chunk, self._slots.occupy_next(choice))
         return None
 
     def record_answer(self, attempt: Attempt, tasks: Collection[int]) -> tuple[list[int], list[int]]:
@@ -137,26 +174,20 @@ class ScatterPlan:
         left = [task for chunk in self._queue for task in chunk.tasks]
         left += [task for attempt in self._running.values() for task in attempt.tasks]
         self._queue.clear()
-        self._running.clear()
-        self._load.clear()
+        for attempt in tuple(self._running.values()):
+            self._finish_attempt(attempt)
         return sorted(left)
 
     def _start(self, chunk: _Chunk, endpoint: Endpoint) -> Attempt:
         self._ids += 1
-        self._cursor = endpoint.url
         attempt = Attempt(self._ids, endpoint, chunk.tasks, chunk.attempts + 1, chunk.tried | {endpoint.url})
         self._running[attempt.id] = attempt
-        self._load[endpoint.url] += 1
         return attempt
-
-    def _next_endpoint(self, choice: Sequence[Endpoint]) -> Endpoint:
-        ordered = sorted(choice, key=lambda endpoint: endpoint.url)
-        return next((endpoint for endpoint in ordered if endpoint.url > self._cursor), ordered[0])
 
     def _finish_attempt(self, attempt: Attempt) -> bool:
         if self._running.pop(attempt.id, None) is None:
             return False
-        self._load[attempt.endpoint.url] -= 1
+        self._slots.release(attempt.endpoint)
         return True
 
     def _requeue(self, attempt: Attempt, tasks: tuple[int, ...]) -> list[int]:
@@ -183,18 +214,20 @@ async def scatter(
     chunk: int = 25,
     attempts: int = 4,
     concurrency: int = 16,
-    per_endpoint: int = 2,
+    slots: Slots | None = None,
     settled: Callable[[list[tuple[int, TaskResult[R]]]], None] | None = None,
 ) -> list[TaskResult[R]]:
     """Execute ``tasks`` on the nodes that ``endpoints`` returns; return one result for each task, in order.
 
-    ``endpoints`` is called before each request, so that new nodes are used.
+    ``endpoints`` is called before each request, so that new nodes are used. ``slots`` are those of the nodes, to share
+    with other scatters; by default two for each node.
     ``timeout`` bounds each request and ``deadline`` the whole, in seconds. ``send`` reports a failed request by a
     :class:`NotifyxError` (or :class:`TimeoutError`); any other exception is a defect and propagates. ``settled``
     is called with new results (position, result). ``kind`` is the label of the metric.
     """
-    plan = ScatterPlan(len(tasks), chunk=chunk, attempts=attempts, concurrency=concurrency, per_endpoint=per_endpoint)
-    work = _Scatter(tasks, send, endpoints, plan, metrics.counter("notifyx_tasks_total"), kind, timeout, settled)
+    slots = slots or Slots()
+    plan = ScatterPlan(len(tasks), chunk=chunk, attempts=attempts, concurrency=concurrency, slots=slots)
+    work = _Scatter(tasks, send, endpoints, plan, slots, metrics.counter("notifyx_tasks_total"), kind, timeout, settled)
     try:
         async with asyncio.timeout(deadline):
             await work.run()
@@ -202,6 +235,8 @@ async def scatter(
         work.settle(plan.abandon(), None)
     except BaseExceptionGroup as defects:
         raise defects.exceptions[0] from None
+    finally:
+        plan.abandon()
     return [work.outcomes[position] for position in range(len(tasks))]
 
 
@@ -214,6 +249,7 @@ class _Scatter(Generic[T, R]):
         send: SendChunk[T, R],
         endpoints: Callable[[], Sequence[Endpoint]],
         plan: ScatterPlan,
+        slots: Slots,
         counter: PrometheusCounter,
         kind: str,
         timeout: float,
@@ -224,6 +260,7 @@ class _Scatter(Generic[T, R]):
         self._send = send
         self._endpoints = endpoints
         self._plan = plan
+        self._slots = slots
         self._counter = counter
         self._kind = kind
         self._timeout = timeout
@@ -232,18 +269,13 @@ class _Scatter(Generic[T, R]):
 
     async def run(self) -> None:
         """Run until every task has settled. A cancellation ends all running attempts."""
-        running: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
             while not self._plan.done:
                 while (attempt := self._plan.next_attempt(self._endpoints())) is not None:
                     name = f"{self._kind} attempt {attempt.id}"
-                    running.add(group.create_task(self._attempt(attempt), name=name))
-                # Bounded, so that new and recovered nodes are used.
-                pause = between(0.05, 0.1)
-                if running:
-                    _, running = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-                else:
-                    await asyncio.sleep(pause)
+                    group.create_task(self._attempt(attempt), name=name)
+                # Bounded, so that new and recovered nodes are used. A release is one of this scatter, too.
+                await asyncio.wait([self._slots.released()], timeout=between(0.05, 0.1))
 
     def settle(self, positions: list[int], values: dict[int, R] | None) -> None:
         """Record results: with ``values``, or as failed where it is ``None``."""

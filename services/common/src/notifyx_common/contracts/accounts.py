@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from notifyx_common.contracts.auth import Email, Name, Secret, User
-from notifyx_common.contracts.call import V1, Call, RequestModel
+from notifyx_common.contracts.call import V1, Call, Model, RequestModel
 from notifyx_common.contracts.sessions import SessionId
 
 
@@ -22,7 +22,7 @@ class PasswordResetWish(RequestModel):
     email: Email
 
 
-class PasswordReset(BaseModel):
+class PasswordReset(Model):
     """A single-use token with which the holder of ``email`` sets a new password; to be mailed there."""
 
     user_id: str
@@ -64,10 +64,11 @@ class EmailChange(RequestModel):
     password: Secret = Field(max_length=256)
 
 
-class PendingEmail(BaseModel):
+class PendingEmail(Model):
     """A single-use token that proves the new address ``email`` of ``user``; to be mailed there.
 
-    ``taken``: another account has that address, and the token changes nothing.
+    ``taken``: another account has that address, and the token changes nothing. ``recorded``: auth has recorded the
+    mails (``contracts.account_mails``), which auth of the previous release does not.
     """
 
     user: User
@@ -75,6 +76,7 @@ class PendingEmail(BaseModel):
     taken: bool
     token: str
     expires_at: datetime
+    recorded: bool = False
 
 
 class EmailConfirmation(RequestModel):
@@ -83,7 +85,7 @@ class EmailConfirmation(RequestModel):
     token: Secret = Field(max_length=512)
 
 
-class ChangedEmail(BaseModel):
+class ChangedEmail(Model):
     """The user with the new address, and the one before; empty if that was never verified."""
 
     user: User

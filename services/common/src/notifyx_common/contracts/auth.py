@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, SecretStr, StringConstraints
+from pydantic import ConfigDict, Field, JsonValue, PlainSerializer, SecretStr, StringConstraints
 
-from notifyx_common.contracts.call import V1, Call, Number, Raw, RequestModel
+from notifyx_common.contracts.call import V1, Call, Model, Number, Raw, RequestModel
 from notifyx_common.contracts.sessions import MAX_USER_AGENT
 from notifyx_common.patterns import EMAIL
 from notifyx_common.principal import Principal, Scope
@@ -45,7 +45,7 @@ class SignUpCall:
     address: Annotated[str, StringConstraints(max_length=64)] = ""
 
 
-class User(BaseModel):
+class User(Model):
     """A user, as shown to that user."""
 
     id: str
@@ -87,7 +87,17 @@ class TokenCall:
     user_agent: Annotated[str, StringConstraints(max_length=MAX_USER_AGENT)] = ""
 
 
-class TokenResponse(BaseModel):
+@dataclass(frozen=True)
+class SignInCall:
+    """As :class:`TokenCall`, with the id of the session that a sign-in by password begins."""
+
+    session_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    body: TokenRequest
+    address: Annotated[str, StringConstraints(max_length=64)] = ""
+    user_agent: Annotated[str, StringConstraints(max_length=MAX_USER_AGENT)] = ""
+
+
+class TokenResponse(Model):
     """RFC 6749 5.1; ``refresh_token`` is absent for ``client_credentials``, and ``device_token`` for other grants than
     ``password``.
     """
@@ -107,7 +117,7 @@ class RevokeRequest(RequestModel):
     everywhere: bool = False
 
 
-class EmailToken(BaseModel):
+class EmailToken(Model):
     """A single-use token to be mailed to ``email``."""
 
     user_id: str
@@ -150,7 +160,7 @@ class ApiKeyCall:
     session: Annotated[str, StringConstraints(max_length=64)] = ""
 
 
-class ApiKey(BaseModel):
+class ApiKey(Model):
     """An API key without its secret."""
 
     id: str
@@ -168,7 +178,7 @@ class CreatedApiKey(ApiKey):
     key: str
 
 
-class ApiKeys(BaseModel):
+class ApiKeys(Model):
     """The caller's keys, newest first."""
 
     items: list[ApiKey]
@@ -186,7 +196,7 @@ class ResolveUsers(RequestModel):
     users: list[Annotated[str, StringConstraints(max_length=320)]] = Field(max_length=1000)
 
 
-class ResolvedUser(BaseModel):
+class ResolvedUser(Model):
     """The data of a user that other services may read."""
 
     id: str
@@ -196,13 +206,13 @@ class ResolvedUser(BaseModel):
     time_zone: str = ""
 
 
-class ResolvedUsers(BaseModel):
+class ResolvedUsers(Model):
     """The users found, by the id or email in the request; those not found are absent."""
 
     users: dict[str, ResolvedUser]
 
 
-class CredentialChange(BaseModel):
+class CredentialChange(Model):
     """Something that a credential no longer proves, or now proves, before it expires.
 
     - ``session``: the session ``subject`` has ended.
@@ -223,7 +233,7 @@ class CredentialChange(BaseModel):
     """For how long a credential from before the change may be shown."""
 
 
-class CredentialChanges(BaseModel):
+class CredentialChanges(Model):
     """The changes after an id, in order; ``more`` if there are others after them."""
 
     items: list[CredentialChange]
@@ -237,7 +247,7 @@ class CredentialChangesAfter:
     after: Number = 0
 
 
-class JwkSet(BaseModel):
+class JwkSet(Model):
     """A JWK set (RFC 7517)."""
 
     keys: list[dict[str, JsonValue]]
@@ -253,7 +263,15 @@ class ApiKeyPath:
 SIGN_UP = Call("POST", f"{V1}/users", SignUpCall, User, status=201)
 """Raises 409 ``email_taken``."""
 
+SIGN_IN = Call("PUT", f"{V1}/sessions/{{session_id}}", SignInCall, TokenResponse)
+"""The grant ``password``. May be repeated: a second request of the same id is answered for the session of the first.
+
+Raises 409 ``session_used`` once that session was refreshed or has ended.
+"""
+
 TOKEN = Call("POST", f"{V1}/token", TokenCall, TokenResponse)
+"""May not be repeated: a refresh token that comes late is an old one, which ends its session."""
+
 REVOKE_TOKEN: Call[RevokeRequest, None] = Call(
     "POST", f"{V1}/token/revoke", RevokeRequest, type(None), idempotent=True, status=204
 )
@@ -273,9 +291,9 @@ API_KEYS: Call[None, ApiKeys] = Call("GET", f"{V1}/api-keys", type(None), ApiKey
 DELETE_API_KEY: Call[ApiKeyPath, None] = Call(
     "DELETE", f"{V1}/api-keys/{{key_id}}", ApiKeyPath, type(None), caller="principal", status=204
 )
-VERIFY_API_KEY = Call("POST", f"{V1}/api-keys:verify", VerifyKey, Principal, idempotent=True)
+VERIFY_API_KEY = Call("POST", f"{V1}/api-keys:verify", VerifyKey, Principal, idempotent=True, hedged=True)
 """Raises 401 for an invalid key."""
 
-RESOLVE_USERS = Call("POST", f"{V1}/users:resolve", ResolveUsers, ResolvedUsers, idempotent=True)
+RESOLVE_USERS = Call("POST", f"{V1}/users:resolve", ResolveUsers, ResolvedUsers, idempotent=True, hedged=True)
 CREDENTIAL_CHANGES = Call("GET", f"{V1}/credential-changes", CredentialChangesAfter, CredentialChanges)
 JWKS: Call[None, Raw[JwkSet]] = Call("GET", f"{V1}/jwks", type(None), Raw[JwkSet])

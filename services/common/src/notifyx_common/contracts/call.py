@@ -14,6 +14,7 @@ The answer is ``None`` (204), a model, or :class:`Raw`, which is not parsed.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Generic, Literal, TypeVar, cast, get_origin
@@ -27,6 +28,9 @@ from notifyx_common.errors import NotFound, UnexpectedAnswer
 M = TypeVar("M", bound=BaseModel)
 Q = TypeVar("Q")
 R = TypeVar("R")
+
+REPEATED_HEADER = "X-Notifyx-Repeated"
+"""Header of a call that may have been sent before. A node that records what it answers then records a refusal too."""
 
 INTERNAL = "/internal/"
 """Below this path every request must carry the internal token."""
@@ -53,7 +57,17 @@ Number = Annotated[int, BeforeValidator(_whole_number)]
 """A whole number in a query, in decimal digits alone; bounds are added where it is used."""
 
 
-class RequestModel(BaseModel):
+DEFERRED = ConfigDict(defer_build=True)
+"""Builds a validator at its first use: of the models that a process imports it uses some."""
+
+
+class Model(BaseModel):
+    """Base of models: deferred."""
+
+    model_config = DEFERRED
+
+
+class RequestModel(Model):
     """Base of requests: frozen, without unknown members."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,6 +119,16 @@ class Call(Generic[Q, R]):
     idempotent: bool | None = None
     """Whether a call of unknown outcome may be sent again; by default GET, PUT and DELETE may."""
 
+    hedged: bool | None = None
+    """Whether a second node may get the call while the first one owes its answer, by default with GET: one of them then
+    carries it out after its caller has the answer, and perhaps made other calls, and must not spoil what those did."""
+
+    settles: Callable[[bytes], bool] | None = None
+    """For a hedged call that changes something: whether an answer to the first request is that of each other one.
+
+    An answer to a repeated request (:data:`REPEATED_HEADER`) always is.
+    """
+
     caller: Literal["service", "principal", "system"] = "service"
     """For whom: the calling service itself, a principal that it names, or only a part of the platform."""
 
@@ -121,6 +145,11 @@ class Call(Generic[Q, R]):
     def repeatable(self) -> bool:
         """Whether a call of unknown outcome may be sent again."""
         return self.method in ("GET", "PUT", "DELETE") if self.idempotent is None else self.idempotent
+
+    @cached_property
+    def may_be_hedged(self) -> bool:
+        """Whether a second node may get the call while the first one owes its answer."""
+        return self.repeatable and (self.method == "GET" if self.hedged is None else self.hedged)
 
     @cached_property
     def operation(self) -> str:

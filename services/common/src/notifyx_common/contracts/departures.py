@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from notifyx_common.contracts.auth import Secret
-from notifyx_common.contracts.call import V1, Call, RequestModel
+from notifyx_common.contracts.call import V1, Call, Model, RequestModel
 
 TopicsFate = Literal["delete", "keep", "give"]
 """What becomes of the topics that the user alone manages: they are deleted, have no creator, or get another one."""
@@ -57,7 +57,7 @@ class DeleteAccountCall:
     session: Annotated[str, StringConstraints(max_length=64)] = ""
 
 
-class Departure(BaseModel):
+class Departure(Model):
     """A deleted account whose data are still to be removed.
 
     ``email`` is that of the account, ``verified`` whether it was proved. ``give_to`` is the id of a user. ``told``: the
@@ -76,7 +76,7 @@ class Departure(BaseModel):
     final: bool
 
 
-class Departures(BaseModel):
+class Departures(Model):
     """The departures to work on."""
 
     items: list[Departure]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.call import V1, Call, Model
 from notifyx_common.contracts.callers import Service
 
 
-class LiveConnections(BaseModel):
+class LiveConnections(Model):
     """The number of live joins and event streams of this gateway, by topic, and of its open connections.
 
     Topics without any are left out, and so are inboxes.
@@ -22,7 +22,7 @@ class LiveConnections(BaseModel):
     open: int = Field(default=0, ge=0)
 
 
-class UserNames(BaseModel):
+class UserNames(Model):
     """Ids and email addresses of users, up to 1,000."""
 
     model_config = ConfigDict(frozen=True)

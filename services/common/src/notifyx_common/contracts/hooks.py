@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from notifyx_common.contracts.auth import Secret
-from notifyx_common.contracts.call import V1, Call, RequestModel
+from notifyx_common.contracts.call import V1, Call, Model, RequestModel
 from notifyx_common.principal import Principal
 from notifyx_topics.names import AnyTopicName
 
@@ -53,7 +53,7 @@ class HookPath:
     hook_id: HookId
 
 
-class Hook(BaseModel):
+class Hook(Model):
     """The secret of a webhook, without the secret itself. ``signed``: the sender may sign in place of showing it.
 
     ``last_used_at`` is when it was last shown, or signed with.
@@ -75,7 +75,7 @@ class CreatedHook(Hook):
     signing_secret: str | None
 
 
-class Hooks(BaseModel):
+class Hooks(Model):
     """The caller's secrets of webhooks, newest first."""
 
     items: list[Hook]
@@ -88,7 +88,7 @@ class OpenHook(RequestModel):
     secret: Secret | None = Field(default=None, max_length=64)
 
 
-class OpenedHook(BaseModel):
+class OpenedHook(Model):
     """What a webhook may do. ``signing_secret`` is there only where no secret was given."""
 
     principal: Principal
@@ -105,7 +105,7 @@ ROTATE_HOOK = Call("POST", f"{V1}/hooks/{{hook_id}}/rotate", HookPath, CreatedHo
 DELETE_HOOK: Call[HookPath, None] = Call(
     "DELETE", f"{V1}/hooks/{{hook_id}}", HookPath, type(None), caller="principal", status=204
 )
-OPEN_HOOK = Call("POST", f"{V1}/hooks:open", OpenHook, OpenedHook, idempotent=True)
+OPEN_HOOK = Call("POST", f"{V1}/hooks:open", OpenHook, OpenedHook, idempotent=True, hedged=True)
 """Raises 401 for a secret or an id that is not valid."""
 
 USED_HOOK: Call[HookPath, None] = Call(

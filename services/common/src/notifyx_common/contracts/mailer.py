@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     JsonValue,
@@ -21,13 +20,13 @@ from pydantic import (
     WrapValidator,
 )
 
-from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.call import DEFERRED, V1, Call, Model
 from notifyx_common.contracts.callers import Service
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.reading import TIME_TEXT
 
 
-class _Context(BaseModel):
+class _Context(Model):
     # Others may add fields; a mailer that does not know them yet leaves them out.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -146,10 +145,10 @@ MailContext = Annotated[
 ]
 """The content of an email; ``template`` names its template."""
 
-MAIL_CONTEXT: TypeAdapter[MailContext] = TypeAdapter(MailContext)
+MAIL_CONTEXT: TypeAdapter[MailContext] = TypeAdapter(MailContext, config=DEFERRED)
 
 
-class Mail(BaseModel):
+class Mail(Model):
     """One email to render and send. ``id`` is the task's id; ``message_id`` is the same on every retry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -161,7 +160,7 @@ class Mail(BaseModel):
     unsubscribe_url: str | None = None
 
 
-class MailBatch(BaseModel):
+class MailBatch(Model):
     """Up to 1,000 emails; ``deadline`` bounds the whole batch, in seconds."""
 
     model_config = ConfigDict(extra="forbid")
@@ -170,7 +169,7 @@ class MailBatch(BaseModel):
     deadline: float = Field(default=30.0, gt=0, le=300)
 
 
-class MailResult(BaseModel):
+class MailResult(Model):
     """The result of one email.
 
     ``sent``: the SMTP server accepted it. ``refused``: rejected permanently, because of its content or, with
@@ -186,13 +185,17 @@ class MailResult(BaseModel):
     node: str = ""
 
 
-class MailResults(BaseModel):
-    """One result for each mail of the batch, in its order."""
+class MailResults(Model):
+    """One result for each mail of the batch, in its order.
+
+    ``connections``: how many emails the mailer sends at a time; 0 where it does not report it.
+    """
 
     results: list[MailResult]
+    connections: int = Field(default=0, ge=0)
 
 
-class MailerStatus(BaseModel):
+class MailerStatus(Model):
     """A mailer's own view: whether SMTP is configured, was reached last time (``None``: not tried), and what
     it has done since it started. ``problem``: why the mail server cannot be used, a sentence; empty if it can.
     ``problem_since``: when that was noticed first; ``last_sent``: when an email was sent last, if one was."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.call import V1, Call, Model
 from notifyx_common.contracts.callers import Service
 
 
-class Lease(BaseModel):
+class Lease(Model):
     """The registration of a node. Without renewal it ends after ``ttl`` seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,7 +22,7 @@ class Lease(BaseModel):
     ttl: float = Field(gt=0.2, le=60)
 
 
-class LeaseList(BaseModel):
+class LeaseList(Model):
     """Every lease that has not ended."""
 
     nodes: list[Lease]

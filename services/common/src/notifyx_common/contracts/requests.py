@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from notifyx_common.contracts.call import BODY, Call, Raw
+from notifyx_common.contracts.call import BODY, DEFERRED, Call, Raw
 from notifyx_common.errors import InvalidRequest, NotFound
 from notifyx_common.patterns import WORDS
 from notifyx_topics.words import reason
@@ -27,7 +27,9 @@ class RequestReader(Generic[Q]):
         self.body: type[Any] = hints.pop(BODY, type(None))
         """The type of the body, which the caller reads."""
 
-        self._parts: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(hint) for name, hint in hints.items()}
+        self._parts: dict[str, TypeAdapter[Any]] = {
+            name: TypeAdapter(hint, config=DEFERRED) for name, hint in hints.items()
+        }
 
     def read(self, path: Mapping[str, str], query: Mapping[str, str], body: Any) -> Q:
         """Return the request; unknown query parameters are ignored.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import StringConstraints
 
-from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.call import V1, Call, Model
 
 SessionId = Annotated[str, StringConstraints(max_length=64)]
 
@@ -22,7 +22,7 @@ MAX_USER_AGENT = 200
 """Characters of a user agent that are stored."""
 
 
-class Session(BaseModel):
+class Session(Model):
     """A session. ``user_agent`` and ``address`` are those of its latest sign-in or refresh, empty where not known."""
 
     id: str
@@ -35,13 +35,13 @@ class Session(BaseModel):
     """Whether the caller's own credential is of this session."""
 
 
-class Sessions(BaseModel):
+class Sessions(Model):
     """The caller's sessions, the one used last first."""
 
     items: list[Session]
 
 
-class EndedSessions(BaseModel):
+class EndedSessions(Model):
     """How many sessions have ended."""
 
     ended: int

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import StringConstraints
 
 from notifyx_common.contracts.auth import Secret
-from notifyx_common.contracts.call import V1, Call, RequestModel
+from notifyx_common.contracts.call import V1, Call, Model, RequestModel
 from notifyx_common.contracts.sessions import SessionId
 from notifyx_common.principal import Principal
 from notifyx_topics.names import AnyTopicName
@@ -39,7 +39,7 @@ class StreamTicketCall:
     session: SessionId = ""
 
 
-class StreamTicket(BaseModel):
+class StreamTicket(Model):
     """The one answer that holds the ticket."""
 
     ticket: str
@@ -52,7 +52,7 @@ class UseStreamTicket(RequestModel):
     ticket: Annotated[Secret, StringConstraints(max_length=64)]
 
 
-class UsedStreamTicket(BaseModel):
+class UsedStreamTicket(Model):
     """What the ticket opens: ``topic``, for ``principal``, who may read it and nothing else, until ``until``.
 
     ``session`` and ``epoch`` are those of ``principal``, which are left out where one is forwarded.

@@ -5,7 +5,7 @@
 
 Migrations are Tortoise's own. They run at start in *one* transaction that first acquires an advisory lock: replicas
 that start together wait for each other, and a start that is killed leaves no partial migration. A start that finds
-them all applied loads none.
+them all applied loads none. A database into which a restore has begun and not ended is used by no service.
 
 While the database is away, calls fail at once or by their deadline with :class:`Unavailable`, never with a driver's
 error: wrap work in :meth:`Database.guard`, or let :meth:`Database.attach` do so for every request of an app. The pool
@@ -15,17 +15,31 @@ replaces broken connections, so the same process continues once the database is 
 from notifyx_common.database.config import CONNECTION, DatabaseConfig
 from notifyx_common.database.database import Database
 from notifyx_common.database.loss import as_unavailable, lost_as_unavailable, unavailable_when_lost
-from notifyx_common.database.migrations import migrate
+from notifyx_common.database.migrations import (
+    APPLIED_TABLE,
+    RESTORE_MARKER,
+    RestoreUnfinished,
+    applied_migrations,
+    migrate,
+    migrating,
+    migration_names,
+)
 from notifyx_common.database.waiting import DatabaseUnreachable, wait_for_database
 
 __all__ = [
+    "APPLIED_TABLE",
     "CONNECTION",
+    "RESTORE_MARKER",
     "Database",
     "DatabaseConfig",
     "DatabaseUnreachable",
+    "RestoreUnfinished",
+    "applied_migrations",
     "as_unavailable",
     "lost_as_unavailable",
     "migrate",
+    "migrating",
+    "migration_names",
     "unavailable_when_lost",
     "wait_for_database",
 ]

@@ -32,7 +32,8 @@ class DatabaseConfig:
     - ``statement_timeout``: of one statement, shorter than ``command_timeout``, the wait for its answer.
     - ``lock_timeout``: of a wait for one lock.
     - ``idle_transaction_timeout``: of a transaction that waits for its next statement; then its session ends.
-    - ``check_timeout``: of a readiness check as a whole. It leaves time to tell users within three seconds.
+    - ``check_timeout``: of a readiness check as a whole, without time in which the process did not run. It is shorter
+      than :data:`~notifyx_common.calls.silence.SILENT_AFTER`, so that a database is named, not its service.
     - ``unreachable_timeout``: of data that the other side does not accept; then the connection ends.
 
     ``prepared`` are statements that each connection prepares when it is made, because they run while locks are held:
@@ -47,7 +48,7 @@ class DatabaseConfig:
     pool_max: int = 10
     connect_timeout: float = 3.0
     acquire_timeout: float = 3.0
-    check_timeout: float = 1.5
+    check_timeout: float = 1.0
     command_timeout: float = 10.0
     statement_timeout: float = 8.0
     lock_timeout: float = 5.0

@@ -16,6 +16,7 @@ from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
 
 from notifyx_common.backoff import between
+from notifyx_common.calls.silence import TICK, Silence
 from notifyx_common.database.config import CONNECTION, DatabaseConfig, tortoise_config
 from notifyx_common.database.engine import Client, Pool
 from notifyx_common.database.loss import LOST, as_unavailable, unavailable_when_lost
@@ -134,9 +135,9 @@ class Database:
         """Check readiness with one round trip. Raises :class:`Unavailable`."""
         limit = self.config.check_timeout
         with unavailable_when_lost():
-            async with asyncio.timeout(limit), self.pool.acquire(timeout=limit) as connection:
+            async with _running(limit), self.pool.acquire() as connection:
                 try:
-                    await connection.fetchval("SELECT 1", timeout=limit)
+                    await connection.fetchval("SELECT 1")
                 except BaseException:
                     # Giving it back would wait as long again, for the cancellation of the statement.
                     connection.terminate()
@@ -164,3 +165,26 @@ class Database:
 
         for kind in LOST:
             answer_errors(app, kind, away)
+
+
+@contextlib.asynccontextmanager
+async def _running(seconds: float) -> AsyncIterator[None]:
+    """Raise :class:`TimeoutError` after ``seconds``, of which those hardly count in which this process did not run."""
+    loop, owed = asyncio.get_running_loop(), Silence()
+    timer: asyncio.TimerHandle | None = None
+
+    def look() -> None:
+        nonlocal timer
+        owed.look(loop.time())
+        if owed.seconds >= seconds:
+            limit.reschedule(loop.time())
+        else:
+            timer = loop.call_later(TICK, look)
+
+    async with asyncio.timeout(None) as limit:
+        look()
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()

@@ -7,6 +7,12 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 
+def plain_address(address: str) -> str:
+    """Return an address without the prefix that a socket of both families gives to those of IPv4."""
+    plain = address.removeprefix("::ffff:")
+    return plain if "." in plain else address
+
+
 def client_address(peer: str | None, forwarded_for: str | None, trusted: Collection[IPv4Network | IPv6Network]) -> str:
     """Return the client's address: the last one in ``X-Forwarded-For`` that is not a trusted proxy's.
 

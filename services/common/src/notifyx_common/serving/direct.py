@@ -8,10 +8,12 @@ a request that ``direct_request`` recognises. Both ways run the same view and th
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from hypercorn.config import Config
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
@@ -118,6 +120,8 @@ class DirectCalls:
         }
         self._routes = app.url_map.bind("")
         self._find = functools.lru_cache(maxsize=MAX_PATHS)(self._match)
+        self._second = 0
+        self._of_server: Sequence[tuple[bytes, bytes]] = ()
 
     @classmethod
     def of(cls, app: Quart) -> Self | None:
@@ -138,6 +142,13 @@ class DirectCalls:
             return None
         target = self._find(request.method, request.path)
         return None if target is None else (request, target, size)
+
+    def server_headers(self, config: Config) -> Sequence[tuple[bytes, bytes]]:
+        """Return the headers of all answers, which change once a second."""
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._of_server = second, config.response_headers("h11")
+        return self._of_server
 
     async def answer(self, request: DirectRequest, target: Target) -> tuple[Reply, dict[str, str]]:
         """Return the reply and all of its headers but those of the connection. ``request.answer`` has to be released.

@@ -81,7 +81,9 @@ def _check_caller(call: Call[Any, Any]) -> None:
 
 
 def _share() -> str:
-    """Return whose share of the memory for answers the current request uses."""
+    """Return whose share of the memory for answers the current request uses; of one for many users nobody's."""
+    if PRINCIPAL_HEADER not in current_request().headers:
+        return ""
     principal = caller()
     return "" if principal.kind == "system" else principal.id
 

@@ -9,24 +9,19 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
-from dataclasses import replace
 from functools import cached_property
-from itertools import chain
-from typing import Any
 
 import h11
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.events import Response
-from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from notifyx_common.limiting.addresses import client_address
+from notifyx_common.limiting.addresses import client_address, plain_address
 from notifyx_common.serving.direct import DirectCalls
+from notifyx_common.serving.http1 import Http1
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.replies import encoded
@@ -44,68 +39,6 @@ WRITE_SIZE = 64 << 10
 
 CLOSE_TIMEOUT = 5.0
 """Seconds in which a closed connection must have sent what is left."""
-
-
-class Http1(H11Protocol):
-    """HTTP/1.1 (and 1.0). A request in another version is refused; one to change to HTTP/2 is answered in HTTP/1.1."""
-
-    connection: Any  # h11's, or Hypercorn's stand-in after the upgrade to a WebSocket, which has the same attributes
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        if event.http_version not in (b"1.0", b"1.1"):
-            raise h11.RemoteProtocolError("This port speaks HTTP/1.1.", error_status_hint=505)
-
-    async def stream_send(self, event: StreamEvent) -> None:
-        if isinstance(event, Response) and self.awaits_body:
-            # The answer comes before the whole request: the client is to read it, and not to use the connection again.
-            headers = [header for header in event.headers if header[0].lower() != b"connection"]
-            event = replace(event, headers=[*headers, (b"connection", b"close")])
-        await super().stream_send(event)
-
-    def discard(self, data: bytes = b"") -> bool:
-        """Drop what is left of a body, of which ``data`` was received; return whether it has ended."""
-        try:
-            if data:
-                self.connection.receive_data(data)
-            while isinstance(event := self.connection.next_event(), h11.Data):
-                pass
-        except h11.RemoteProtocolError:
-            return True
-        return event is not h11.NEED_DATA
-
-    @property
-    def awaits_head(self) -> bool:
-        """Whether the client has to send a request, or the rest of its head."""
-        return self.connection.their_state is h11.IDLE
-
-    @property
-    def awaits_body(self) -> bool:
-        """Whether the client has to send the rest of a body."""
-        return self.connection.their_state is h11.SEND_BODY
-
-    @property
-    def is_between_requests(self) -> bool:
-        """Whether nothing of a request is there, and the last one is answered."""
-        connection = self.connection
-        return connection.their_state is h11.IDLE and connection.our_state is h11.IDLE and not self.has_partial_head
-
-    @property
-    def has_partial_head(self) -> bool:
-        """Whether the head of the next request has begun."""
-        return self.awaits_head and bool(self.connection.trailing_data[0])
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether what the client sent is no HTTP."""
-        return self.connection.their_state is h11.ERROR
-
-    def refusal(self, status: int) -> bytes:
-        """Return an answer without a body, after which the connection ends; empty if another answer has begun."""
-        if self.connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            return b""
-        headers = [(b"content-length", b"0"), (b"connection", b"close")]
-        response = h11.Response(status_code=status, headers=list(chain(headers, self.config.response_headers("h11"))))
-        return b"".join(self.connection.send(event) for event in (response, h11.EndOfMessage()))
 
 
 class HttpConnection:
@@ -254,7 +187,7 @@ class HttpConnection:
                     or self._directly_answered + self._protocol.keep_alive_requests
                     >= self._config.keep_alive_max_requests
                 )
-                await self._write(encoded(reply, headers, self._config.response_headers("h11"), last=last))
+                await self._write(encoded(reply, headers, direct.server_headers(self._config), last=last))
             finally:
                 request.answer.release()
                 self._answers_directly = False
@@ -421,4 +354,5 @@ class HttpConnection:
 
 def _address(writer: asyncio.StreamWriter, name: str) -> tuple[str, int] | None:
     found = writer.get_extra_info(name)
-    return parse_socket_addr(writer.get_extra_info("socket").family, found) if found else None
+    address = parse_socket_addr(writer.get_extra_info("socket").family, found) if found else None
+    return (plain_address(address[0]), address[1]) if address else None

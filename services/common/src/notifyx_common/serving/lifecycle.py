@@ -64,6 +64,9 @@ class PortTaken(NotifyxError):
 YOUNG_OBJECTS = 5000
 """Objects that are made before the cyclic collector looks at the young ones."""
 
+ALL_ADDRESSES = "::"
+"""The host that stands for all addresses of both families."""
+
 READY_POLL_INTERVAL = 0.05
 """Seconds between two checks of the readiness of a node that shares ports."""
 
@@ -178,11 +181,19 @@ def instance_name(settings: ServiceSettings) -> str:
 def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.socket:
     """Return a listening socket, so that the port is known, or :class:`PortTaken` raised, before anything starts.
 
+    The host ``::`` stands for all addresses of both families; for those of IPv4 where the machine has no IPv6.
+
     A ``shared`` socket may have the port of other processes of the same user. It does not listen yet: the kernel would
     assign it connections that are not accepted.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    except OSError:
+        if host != ALL_ADDRESSES:
+            raise
+        host, sock = "0.0.0.0", socket.socket(socket.AF_INET, socket.SOCK_STREAM)  # noqa: S104 - as asked for
+    if host == ALL_ADDRESSES:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # some systems have it set
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -14,8 +14,8 @@ from quart import Response
 from notifyx_common.errors import NotifyxError, Quota, Unauthenticated
 
 JSON = "application/json"
-EMPTY = "text/html; charset=utf-8"
-"""What Quart says of an answer without content."""
+EMPTY = ""
+"""The type of an answer without content: there is none to name."""
 
 PROBLEM = "application/problem+json"
 
@@ -31,12 +31,15 @@ class Reply:
 
     def response(self) -> Response:
         """Return it as Quart's response."""
-        return Response(self.content, status=self.status, content_type=self.content_type, headers=dict(self.headers))
+        content_type = self.content_type or None
+        return Response(self.content, status=self.status, content_type=content_type, headers=dict(self.headers))
 
 
 def encoded(reply: Reply, headers: Mapping[str, str], of_server: Sequence[tuple[bytes, bytes]], *, last: bool) -> bytes:
     """Return ``reply`` with ``headers`` in HTTP/1.1; ``last``: the connection ends after it."""
-    lines = [f"HTTP/1.1 {reply.status} ", f"content-type: {reply.content_type}"]
+    lines = [f"HTTP/1.1 {reply.status} "]
+    if reply.content_type:
+        lines.append(f"content-type: {reply.content_type}")
     if reply.status != 204:
         lines.append(f"content-length: {len(reply.content)}")
     lines += [f"{name.lower()}: {value}" for name, value in headers.items()]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, ValidationError
 from quart import Quart, Response, Websocket, has_websocket_context, request, websocket
+from quart.wrappers.response import DataBody
 from werkzeug.exceptions import HTTPException
 
 from notifyx_common.background import Background, Fault
@@ -108,6 +109,7 @@ def create_app(
     steps.install(app)
     _measure(app, steps, name, metrics)
     _guard_internal(app, settings, security)
+    app.after_request(_without_type_of_nothing)
     answer_errors(app, Exception, lambda error: _error_reply(error, security))
 
     @app.get("/healthz")
@@ -121,6 +123,13 @@ def create_app(
         return json_response({"status": "not ready" if failed else "ok", "failed": failed}, 503 if failed else 200)
 
     return app
+
+
+async def _without_type_of_nothing(response: Response) -> Response:
+    """Quart calls an answer without content HTML, where every other one of an API is JSON."""
+    if isinstance(response.response, DataBody) and not response.response.data:
+        response.headers.pop("Content-Type", None)
+    return response
 
 
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

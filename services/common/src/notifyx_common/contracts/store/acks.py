@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from notifyx_common.contracts.call import V1, Call, Raw, RequestModel
+from notifyx_common.contracts.call import V1, Call, Model, Raw, RequestModel
 from notifyx_common.contracts.store.batches import BatchResults
 from notifyx_common.contracts.store.names import QuerySeq, Seq
 from notifyx_common.principal import Principal
@@ -33,7 +33,7 @@ class AckBatch(RequestModel):
     items: list[AckItem] = Field(min_length=1, max_length=1000)
 
 
-class AckResult(BaseModel):
+class AckResult(Model):
     """The user's cursor after the acknowledgement, and the numbers of unread and of expired notifications.
 
     ``revision`` grows each time that acknowledgements are taken back; not where there was none to take.
@@ -55,7 +55,7 @@ class Unack(RequestModel):
     keep: list[Seq] | None = Field(default=None, max_length=1000)
 
 
-class AckState(BaseModel):
+class AckState(Model):
     """What a user has acknowledged: all up to the cursor, and ``seqs`` above it in the requested range, ascending.
 
     ``next`` is the ``after`` of the following request, if there are more.
@@ -80,7 +80,7 @@ class UnreadBatch(RequestModel):
     items: list[UnreadItem] = Field(min_length=1, max_length=1000)
 
 
-class UnreadResult(BaseModel):
+class UnreadResult(Model):
     """Cursor, unread count and expired count of one pair."""
 
     user: str
@@ -108,6 +108,6 @@ class UnackRequest:
 
 
 ACKNOWLEDGE = Call("POST", f"{V1}/acks", Raw[AckBatch], Raw[BatchResults[AckResult]], idempotent=True)
-UNREAD = Call("POST", f"{V1}/unread", Raw[UnreadBatch], Raw[BatchResults[UnreadResult]], idempotent=True)
+UNREAD = Call("POST", f"{V1}/unread", Raw[UnreadBatch], Raw[BatchResults[UnreadResult]], idempotent=True, hedged=True)
 ACK_STATE = Call("GET", f"{V1}/topics/{{name}}/acks", AcksQuery, Raw[AckState], caller="principal")
 UNACKNOWLEDGE = Call("POST", f"{V1}/topics/{{name}}/unacks", UnackRequest, AckResult, caller="principal")

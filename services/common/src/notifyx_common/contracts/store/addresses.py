@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel
-
-from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.call import V1, Call, Model
 
 
-class EmailState(BaseModel):
+class EmailState(Model):
     """``on``: nothing speaks against the address. ``paused``: it was refused, and is tried again at ``next_try_at``.
     ``stopped``: it was refused several times, and gets no more email.
 
@@ -25,7 +23,7 @@ class EmailState(BaseModel):
     held: int
 
 
-class EmailResumed(BaseModel):
+class EmailResumed(Model):
     """``resumed`` emails are due again. ``dropped`` ones were too many: they stay unsent, and are no longer held."""
 
     resumed: int

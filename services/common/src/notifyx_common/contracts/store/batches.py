@@ -14,7 +14,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from notifyx_common.contracts.call import Raw
+from notifyx_common.contracts.call import Model, Raw
 from notifyx_common.errors import NotifyxError
 
 
@@ -25,7 +25,7 @@ def _tag(item: object) -> str:
 R = TypeVar("R", bound=BaseModel)
 
 
-class ItemError(BaseModel):
+class ItemError(Model):
     """The error of a rejected item of a batch, in the form of :class:`notifyx_common.errors.NotifyxError`."""
 
     status: int = Field(ge=400, le=599)
@@ -43,13 +43,22 @@ class ItemError(BaseModel):
         return NotifyxError.from_problem(self.model_dump())
 
 
-class BatchResults(BaseModel, Generic[R]):
+class BatchResults(Model, Generic[R]):
     """One result, or an :class:`ItemError`, for each item of the batch."""
 
     results: list[Annotated[Annotated[R, Tag("result")] | Annotated[ItemError, Tag("error")], Discriminator(_tag)]]
 
 
-class PlainResults(BaseModel, Generic[R]):
+def accepts_something(content: bytes) -> bool:
+    """Return whether one of the results in ``content`` is no error. Raises :class:`UnexpectedAnswer`."""
+    return any("status" not in result for result in Raw[_AnyResults](content).read(_AnyResults).results)
+
+
+class _AnyResults(Model):
+    results: list[dict[str, Any]]
+
+
+class PlainResults(Model, Generic[R]):
     """:class:`BatchResults` of a batch without an error."""
 
     results: list[R]

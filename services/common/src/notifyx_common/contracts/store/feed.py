@@ -12,13 +12,21 @@ From the store::
         followed by n lines, each the JSON of one notification (``log.Notification``), ascending by seq. It covers
         every seq in [a, b]: one that is missing among the lines no longer exists (expired). For each watched
         topic a is always the previous b + 1 (or the watch's after + 1): contiguous, without overlap.
-    {"type": "acked", "topic": "<name>", "user": "<id>", "up_to": n, "seqs": [...], "unread": n, "expired": n}
+    {"type": "acked", "topic": "<name>", "user": "<id>", "up_to": n, "seqs": [...], "unread": n, "expired": n,
+     "revision": n, "head": n}                             head: the newest seq that is counted in unread and expired
     {"type": "expired", "topic": "<name>"}                  unread notifications were removed: read the counts again
     {"type": "subscriptions", "user": "<id>"}               the user's set of subscriptions changed
     {"type": "sent", "user": "<id>", "to": "<id>" or null}  the user sent a direct message; null: perhaps some
     {"type": "topic_deleted", "topic": "<name>"}            (the watch has ended)
-    {"type": "topic_changed", "topic": "<name>"}            permissions or settings changed: check joins again
+    {"type": "topic_version", "topic": "<name>", "version": "<v>"}  the version of the settings when the watch began:
+                                                            check joins again that were answered with another
+    {"type": "topic_changed", "topic": "<name>", "version": "<v>"}  permissions or settings changed: check joins again
     {"type": "pong", "n": 1}
+
+Joins are answered by any store, before the watch or while it is on its way. What changes meanwhile is not missed: rows
+by the watch's position, settings by their version, and what else a store was told of in the last :data:`RECENT`
+seconds, a watch of its topic or user is told again. A store of the previous release tells no version, and no
+``head`` of an acknowledgement.
 """
 
 from __future__ import annotations
@@ -40,6 +48,9 @@ JOINED = {"joined": "1"}
 
 BETWEEN = "\n\n"
 """What separates the messages of one frame. No line of a message is empty."""
+
+RECENT = 10.0
+"""Seconds; longer than an answer takes to come, and the watch that follows it."""
 
 FEED_CALLERS = frozenset({"gateway"})
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw, RequestModel
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Model, Number, Raw, RequestModel
 from notifyx_topics.names import MAX_NAME
 
 
-class InboxPage(BaseModel):
+class InboxPage(Model):
     """Notifications of all subscriptions with ``acked``, newest first. ``unread``: the count of each topic.
 
     ``expired``: how many were removed before the user acknowledged them, of each topic where there are any.
@@ -21,7 +21,7 @@ class InboxPage(BaseModel):
     items: list[dict[str, Any]]
     next: str | None
     unread: dict[str, int]
-    expired: dict[str, int] = {}
+    expired: dict[str, int] = Field(default_factory=dict)
     inbox_full: bool = False
 
 
@@ -43,7 +43,7 @@ class InboxOwners(RequestModel):
     create: bool = False
 
 
-class ExistingInboxes(BaseModel):
+class ExistingInboxes(Model):
     """Those of the requested users whose inbox topic exists."""
 
     users: list[str]

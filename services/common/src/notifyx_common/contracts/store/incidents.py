@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from notifyx_common.contracts.call import V1, Call, RequestModel
+from notifyx_common.contracts.call import V1, Call, Model, RequestModel
 
 MAX_INCIDENTS = 50
 """Maximum number of incidents that are kept; the oldest that have ended are dropped."""
@@ -39,7 +39,7 @@ class ObservedIncidents(RequestModel):
     items: list[Incident] = Field(max_length=MAX_INCIDENTS)
 
 
-class Incidents(BaseModel):
+class Incidents(Model):
     """All that is kept, in the order of their beginnings."""
 
     items: list[Incident]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
-
-from notifyx_common.contracts.call import V1, Call
+from notifyx_common.contracts.call import V1, Call, Model
 
 
-class LedgerRow(BaseModel):
+class LedgerRow(Model):
     """One topic's sums over its subscriptions: ``due`` must equal acked + pending + expired + withdrawn."""
 
     topic: str
@@ -18,7 +16,7 @@ class LedgerRow(BaseModel):
     withdrawn: int
 
 
-class EmailLedger(BaseModel):
+class EmailLedger(Model):
     """``due`` must equal sent + fenced + pending + dead."""
 
     due: int
@@ -28,7 +26,7 @@ class EmailLedger(BaseModel):
     dead: int
 
 
-class Ledger(BaseModel):
+class Ledger(Model):
     """The ledger of the whole deployment. ``accepted`` per topic is its last seq."""
 
     balanced: bool
@@ -36,5 +34,5 @@ class Ledger(BaseModel):
     email: EmailLedger
 
 
-LEDGER: Call[None, Ledger] = Call("GET", f"{V1}/ledger", type(None), Ledger, caller="principal")
+LEDGER: Call[None, Ledger] = Call("GET", f"{V1}/ledger", type(None), Ledger, hedged=False, caller="principal")
 """For admins and system principals."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw, RequestModel
-from notifyx_common.contracts.store.batches import BatchResults
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Model, Number, Raw, RequestModel
+from notifyx_common.contracts.store.batches import BatchResults, accepts_something
 from notifyx_common.contracts.store.names import Body, IdempotencyKey, Priority, QuerySeq
 from notifyx_common.principal import Principal
 from notifyx_common.reading import Time, parse_model
@@ -42,21 +42,28 @@ class KeyedNotification(NewNotification):
 
 
 _KEYED: TypeAdapter[KeyedNotification] = TypeAdapter(KeyedNotification)
+_FIELDS = frozenset(KeyedNotification.model_fields)
 
 
 def read_notification(value: Any) -> tuple[KeyedNotification, bytes]:
-    """Return decoded JSON as a notification, and its JSON. Raises :class:`InvalidRequest`.
+    """Return decoded JSON as a notification, and its JSON. Raises :class:`InvalidRequest`."""
+    if (plain := plain_notification(value)) is not None:
+        return plain
+    notification = parse_model(KeyedNotification, value)
+    return notification, encode_notification(notification)
 
-    Most notifications are validated as they are. What is wrong, or has a time, is read by :func:`parse_model`, whose
-    rules are the same, with more steps.
+
+def plain_notification(value: Any) -> tuple[KeyedNotification, bytes] | None:
+    """Return decoded JSON as a notification, and its JSON, if it is valid as it is: most are.
+
+    What is wrong, or has a time, is read by :func:`parse_model`, whose rules are the same, with more steps.
     """
-    if isinstance(value, dict) and len(value) <= len(KeyedNotification.model_fields) and "expires_at" not in value:
+    if isinstance(value, dict) and len(value) <= len(_FIELDS) and "expires_at" not in value:
         try:
             return KeyedNotification.model_validate(value, strict=True), orjson.dumps(value)
         except (ValidationError, orjson.JSONEncodeError):
             pass
-    notification = parse_model(KeyedNotification, value)
-    return notification, encode_notification(notification)
+    return None
 
 
 def encode_notification(notification: KeyedNotification) -> bytes:
@@ -79,7 +86,7 @@ class PublishBatch(RequestModel):
     items: list[PublishItem] = Field(min_length=1, max_length=1000)
 
 
-class PublishResult(BaseModel):
+class PublishResult(Model):
     """An accepted publish. ``duplicate``: its idempotency key was used before; this is the answer of the first use."""
 
     id: str
@@ -89,7 +96,7 @@ class PublishResult(BaseModel):
     duplicate: bool = False
 
 
-class Notification(BaseModel):
+class Notification(Model):
     """A notification on the wire, to clients as well. ``publisher`` is ``{"id", "name"}``."""
 
     id: str
@@ -104,7 +111,7 @@ class Notification(BaseModel):
     expires_at: str | None = None
 
 
-class HistoryPage(BaseModel):
+class HistoryPage(Model):
     """A page of a topic's log, ascending by seq. ``next`` is the ``after`` of the following page, if any.
 
     It is shorter than requested where its notifications are large.
@@ -126,8 +133,19 @@ class HistoryQuery:
     limit: Annotated[Number, Field(ge=1, le=1000)] = 100
 
 
-PUBLISH = Call("POST", f"{V1}/publish", Raw[PublishBatch], Raw[BatchResults[PublishResult]], idempotent=True)
-"""May be repeated: a second request of the same ``batch_id`` is answered from the record of the first."""
+PUBLISH = Call(
+    "POST",
+    f"{V1}/publish",
+    Raw[PublishBatch],
+    Raw[BatchResults[PublishResult]],
+    idempotent=True,
+    hedged=True,
+    settles=accepts_something,
+)
+"""May be repeated: a second request of the same ``batch_id`` is answered from the record of the first.
+
+There is a record once something was accepted, and of each repeated request.
+"""
 
 HISTORY = Call(
     "GET",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from notifyx_common.contracts.call import V1, Call, RequestModel
+from notifyx_common.contracts.call import V1, Call, Model, RequestModel
 
 
 class OutboxLeaseRequest(RequestModel):
@@ -17,7 +17,7 @@ class OutboxLeaseRequest(RequestModel):
     owner: str = Field(max_length=128)
 
 
-class OutboxMail(BaseModel):
+class OutboxMail(Model):
     """One due email; ``user`` is resolved to an address by the gateway. ``context`` fills the mailer's template."""
 
     id: str
@@ -30,11 +30,11 @@ class OutboxMail(BaseModel):
     attempt: int
 
 
-class LeasedMails(BaseModel):
-    """The leased emails; ``oldest_due`` is the age of the oldest due email, in seconds."""
+class LeasedMails(Model):
+    """The leased emails. ``oldest_due`` is read by gateways of an earlier version alone, which need a number."""
 
     mails: list[OutboxMail]
-    oldest_due: float
+    oldest_due: float = 0.0
 
 
 class FenceRequest(RequestModel):
@@ -44,7 +44,7 @@ class FenceRequest(RequestModel):
     owner: str = Field(max_length=128)
 
 
-class FenceResponse(BaseModel):
+class FenceResponse(Model):
     """The ids of the emails that may be sent."""
 
     ids: list[str]
@@ -74,7 +74,7 @@ class VerifiedUser(RequestModel):
     user: str = Field(max_length=128)
 
 
-class ReleasedMails(BaseModel):
+class ReleasedMails(Model):
     """Emails that waited for it: ``released`` are due now; ``dropped`` ones were too many or too old."""
 
     released: int
@@ -87,7 +87,7 @@ class AcknowledgeToken(RequestModel):
     token: str = Field(max_length=512)
 
 
-class AcknowledgedMail(BaseModel):
+class AcknowledgedMail(Model):
     """What an email was about: its topics, and how many notifications were not acknowledged before."""
 
     topics: list[str]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Raw, RequestModel
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Model, Raw, RequestModel
 from notifyx_common.contracts.departures import TopicsFate
 
 LogPlace = Annotated[str, StringConstraints(max_length=60)]
@@ -21,7 +21,7 @@ class PublishedQuery:
     after: LogPlace = ""
 
 
-class PublishedPage(BaseModel):
+class PublishedPage(Model):
     """Notifications that still exist; a page may have none. ``next``: the next ``after``, unless it is the last."""
 
     items: list[dict[str, Any]]
@@ -51,7 +51,7 @@ class RemoveUserCall:
     body: RemoveUser
 
 
-class RemovedPiece(BaseModel):
+class RemovedPiece(Model):
     """A piece was removed. ``done``: nothing is left; else the next call goes on, with this ``after``."""
 
     done: bool

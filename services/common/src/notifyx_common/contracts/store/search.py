@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Model, Number, Raw
 from notifyx_topics.names import AnyTopicName
 
 MAX_SEARCH = 200
@@ -16,7 +16,7 @@ MAX_SEARCH = 200
 SearchText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SEARCH, pattern=r"^[^\x00]*$")]
 
 
-class FoundPage(BaseModel):
+class FoundPage(Model):
     """Notifications that match, with ``acked``, newest first.
 
     ``next`` is the ``after`` of the following page. There may be one although this page is short, or empty: a search
@@ -52,11 +52,18 @@ SEARCH_DIRECT = Call(
     f"{V1}/search/direct",
     DirectSearchQuery,
     Raw[FoundPage],
+    hedged=False,  # what it takes depends on the words
     caller="principal",
     large=MAX_PAGE_BYTES + MAX_ITEM_BYTES,
 )
 """Its items have ``sent``, too; ``acked`` is null in what the caller sent to another."""
 
 SEARCH = Call(
-    "GET", f"{V1}/search", SearchQuery, Raw[FoundPage], caller="principal", large=MAX_PAGE_BYTES + MAX_ITEM_BYTES
+    "GET",
+    f"{V1}/search",
+    SearchQuery,
+    Raw[FoundPage],
+    hedged=False,
+    caller="principal",
+    large=MAX_PAGE_BYTES + MAX_ITEM_BYTES,
 )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from notifyx_common.contracts.call import V1, Call, Number, RequestModel
+from notifyx_common.contracts.call import V1, Call, Model, Number, Raw, RequestModel
 from notifyx_common.contracts.store.names import QueryText, TopicPath
 from notifyx_topics.names import AnyTopicName
 from notifyx_topics.settings import EmailMode
@@ -20,7 +20,7 @@ class SubscriptionSettings(RequestModel):
     email: EmailMode | None = None
 
 
-class Subscription(BaseModel):
+class Subscription(Model):
     """A user's subscription to a topic.
 
     ``expired``: how many were removed before the user acknowledged them, until the user acknowledges past the last one.
@@ -35,13 +35,13 @@ class Subscription(BaseModel):
     created_at: datetime
 
 
-class Subscriptions(BaseModel):
+class Subscriptions(Model):
     """All of the caller's subscriptions, the inbox included."""
 
     items: list[Subscription]
 
 
-class Subscriber(BaseModel):
+class Subscriber(Model):
     """One subscriber as a topic's creator sees it."""
 
     user: str
@@ -51,7 +51,7 @@ class Subscriber(BaseModel):
     created_at: datetime
 
 
-class Subscribers(BaseModel):
+class Subscribers(Model):
     """One page of subscribers by user id."""
 
     items: list[Subscriber]
@@ -66,14 +66,14 @@ class UnsubscribeToken(RequestModel):
     """The topics among those of the token that are meant; without it all."""
 
 
-class EmailedTopic(BaseModel):
+class EmailedTopic(Model):
     """A topic whose email an unsubscribe link ends."""
 
     name: str
     title: str
 
 
-class EmailedTopics(BaseModel):
+class EmailedTopics(Model):
     """The topics of an unsubscribe link."""
 
     topics: list[EmailedTopic]
@@ -101,8 +101,8 @@ SUBSCRIPTION = Call("GET", f"{V1}/topics/{{name}}/subscription", TopicPath, Subs
 UNSUBSCRIBE: Call[TopicPath, None] = Call(
     "DELETE", f"{V1}/topics/{{name}}/subscription", TopicPath, type(None), caller="principal", status=204
 )
-SUBSCRIPTIONS: Call[None, Subscriptions] = Call(
-    "GET", f"{V1}/subscriptions", type(None), Subscriptions, caller="principal"
+SUBSCRIPTIONS: Call[None, Raw[Subscriptions]] = Call(
+    "GET", f"{V1}/subscriptions", type(None), Raw[Subscriptions], caller="principal"
 )
 SUBSCRIBERS = Call("GET", f"{V1}/topics/{{name}}/subscribers", SubscribersQuery, Subscribers, caller="principal")
 STOP_EMAILS: Call[UnsubscribeToken, None] = Call(
@@ -110,5 +110,5 @@ STOP_EMAILS: Call[UnsubscribeToken, None] = Call(
 )
 """One-click unsubscribe, without a principal: the token names the user and the topics."""
 
-EMAILED_TOPICS = Call("POST", f"{V1}/unsubscribe/topics", UnsubscribeToken, EmailedTopics, idempotent=True)
+EMAILED_TOPICS = Call("POST", f"{V1}/unsubscribe/topics", UnsubscribeToken, EmailedTopics, idempotent=True, hedged=True)
 """What :data:`STOP_EMAILS` ends for the token; changes nothing."""

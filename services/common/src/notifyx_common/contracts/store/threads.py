@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, Raw
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Model, Number, Raw
 from notifyx_topics.names import MAX_NAME
 
 MAX_LINE = 300
@@ -16,7 +16,7 @@ MAX_LINE = 300
 Person = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=r"^[\x21-\x7e]+$")]
 
 
-class Latest(BaseModel):
+class Latest(Model):
     """The newest message of a thread. ``text``: the beginning of its body. ``sent``: it is the caller's own."""
 
     topic: str
@@ -27,7 +27,7 @@ class Latest(BaseModel):
     published_at: str
 
 
-class Thread(BaseModel):
+class Thread(Model):
     """A person (or a ServiceAccount) whom the caller exchanged direct messages with.
 
     ``name``: as the newest message says it, if it is theirs. ``unread``: what the caller has not acknowledged of them.
@@ -39,14 +39,14 @@ class Thread(BaseModel):
     latest: Latest
 
 
-class ThreadsPage(BaseModel):
+class ThreadsPage(Model):
     """Threads, the one with the newest message first. ``next`` is the ``after`` of the following page."""
 
     items: list[Thread]
     next: str | None
 
 
-class ThreadPage(BaseModel):
+class ThreadPage(Model):
     """Messages of both, ascending by time, with ``sent`` and ``acked`` (``null`` in what the caller sent to another).
 
     The first page is the newest; ``next`` is the ``after`` of the page that is older.

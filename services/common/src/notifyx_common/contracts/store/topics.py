@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Number, RequestModel
+from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Model, Number, RequestModel
 from notifyx_common.contracts.callers import Service
 from notifyx_common.contracts.store.names import QueryText, TopicPath
 from notifyx_topics.names import AnyTopicName, TopicName
@@ -40,7 +40,7 @@ class TopicPatch(RequestModel):
     paused: bool | None = None
 
 
-class Topic(BaseModel):
+class Topic(Model):
     """A topic, as shown to a reader; ``resource`` names the NotifyxTopic that owns it."""
 
     id: str
@@ -61,21 +61,22 @@ class Topic(BaseModel):
     can_manage: bool
 
 
-class Topics(BaseModel):
+class Topics(Model):
     """One page of topics by name; ``next`` is the ``after`` of the following page."""
 
     items: list[Topic]
     next: str | None
 
 
-class TopicStatus(BaseModel):
-    """The figures in the status of a NotifyxTopic."""
+class TopicStatus(Model):
+    """The figures in the status of a NotifyxTopic; ``released_by`` is the resource that released the topic last."""
 
     name: str
     last_seq: int
     subscribers: int
     unacknowledged: int
     ledger_balanced: bool
+    released_by: str | None = None
 
 
 class TopicStatusQuery(RequestModel):
@@ -84,7 +85,7 @@ class TopicStatusQuery(RequestModel):
     topics: list[AnyTopicName] = Field(max_length=200)
 
 
-class TopicStatuses(BaseModel):
+class TopicStatuses(Model):
     """The status of each requested topic that exists, in no order."""
 
     items: list[TopicStatus]
@@ -109,10 +110,14 @@ class TopicChange:
 
 @dataclass(frozen=True)
 class TopicClaim:
-    """A resource's claim for the topic of that name, with the desired state."""
+    """A resource's claim for the topic of that name, with the desired state.
+
+    ``adopt``: whether a topic that no resource owns may be acquired; it has consented.
+    """
 
     name: AnyTopicName
     body: ResourceTopic
+    adopt: Literal["refuse", "accept"] = "refuse"
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ DELETE_TOPIC: Call[TopicPath, None] = Call(
     "DELETE", f"{V1}/topics/{{name}}", TopicPath, type(None), caller="principal", status=204
 )
 CLAIM_TOPIC = Call("PUT", f"{V1}/topics/{{name}}/resource", TopicClaim, Topic, caller="principal", callers=_DECLARING)
-"""For system principals only, as is the release."""
+"""For system principals only, as is the release. Raises 409 ``topic_exists`` and ``claimed_by_other_resource``."""
 
 RELEASE_TOPIC: Call[TopicRelease, None] = Call(
     "DELETE",

@@ -1,0 +1,49 @@
+"""What happened to whom in the last seconds, for those who begin to watch after it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=Hashable)
+
+
+class Recent(Generic[K, V]):
+    """The values noted for each key, until none came for ``seconds``; of more than ``most`` keys, the newest."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._entries: dict[K, tuple[float, set[V]]] = {}
+        """In the order of their times."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def note(self, key: K, value: V, now: float) -> None:
+        """Note ``value`` for ``key`` at ``now``, in monotonic seconds."""
+        at, values = self._entries.pop(key, (now, set()))
+        if at < now - self._seconds:
+            values = set()
+        values.add(value)
+        self._entries[key] = now, values
+        self._forget(now)
+
+    def of(self, key: K, now: float) -> frozenset[V]:
+        """Return the values of ``key``."""
+        self._forget(now)
+        entry = self._entries.get(key)
+        return frozenset() if entry is None else frozenset(entry[1])
+
+    def since(self, key: K, at: float) -> bool:
+        """Return whether something was noted for ``key`` at ``at`` or later."""
+        entry = self._entries.get(key)
+        return entry is not None and entry[0] >= at
+
+    def _forget(self, now: float) -> None:
+        while self._entries:
+            oldest = next(iter(self._entries))
+            if self._entries[oldest][0] >= now - self._seconds and len(self._entries) <= self._most:
+                return
+            del self._entries[oldest]

@@ -1,0 +1,96 @@
+"""How a connection reads and writes HTTP/1.1: Hypercorn's protocol on h11, with what this platform adds to both."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import h11
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import Response
+from hypercorn.protocol.h11 import H11Protocol
+
+_EMPTY_LINES = re.compile(rb"(?:\r\n)++")
+
+
+class _Connection(h11.Connection):
+    """Ignores empty lines before a request line (RFC 9112, section 2.2), which h11 takes for a broken request.
+
+    Some old clients end the body of a POST with one that its length does not count.
+    """
+
+    def next_event(self) -> Any:
+        if self.their_state is h11.IDLE:
+            if (found := _EMPTY_LINES.match(self.trailing_data[0])) is not None:
+                self._receive_buffer.maybe_extract_at_most(found.end())
+            if self.trailing_data[0] == b"\r":  # the end of the line is on its way
+                return h11.NEED_DATA
+        return super().next_event()
+
+
+class Http1(H11Protocol):
+    """HTTP/1.1 (and 1.0). A request in another version is refused; one to change to HTTP/2 is answered in HTTP/1.1."""
+
+    connection: Any  # h11's, or Hypercorn's stand-in after the upgrade to a WebSocket, which has the same attributes
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connection = _Connection(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        if event.http_version not in (b"1.0", b"1.1"):
+            raise h11.RemoteProtocolError("This port speaks HTTP/1.1.", error_status_hint=505)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Response) and self.awaits_body:
+            # The answer comes before the whole request: the client is to read it, and not to use the connection again.
+            headers = [header for header in event.headers if header[0].lower() != b"connection"]
+            event = replace(event, headers=[*headers, (b"connection", b"close")])
+        await super().stream_send(event)
+
+    def discard(self, data: bytes = b"") -> bool:
+        """Drop what is left of a body, of which ``data`` was received; return whether it has ended."""
+        try:
+            if data:
+                self.connection.receive_data(data)
+            while isinstance(event := self.connection.next_event(), h11.Data):
+                pass
+        except h11.RemoteProtocolError:
+            return True
+        return event is not h11.NEED_DATA
+
+    @property
+    def awaits_head(self) -> bool:
+        """Whether the client has to send a request, or the rest of its head."""
+        return self.connection.their_state is h11.IDLE
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the client has to send the rest of a body."""
+        return self.connection.their_state is h11.SEND_BODY
+
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether nothing of a request is there, and the last one is answered."""
+        connection = self.connection
+        return connection.their_state is h11.IDLE and connection.our_state is h11.IDLE and not self.has_partial_head
+
+    @property
+    def has_partial_head(self) -> bool:
+        """Whether the head of the next request has begun."""
+        return self.awaits_head and bool(self.connection.trailing_data[0])
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether what the client sent is no HTTP."""
+        return self.connection.their_state is h11.ERROR
+
+    def refusal(self, status: int) -> bytes:
+        """Return an answer without a body, after which the connection ends; empty if another answer has begun."""
+        if self.connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return b""
+        headers = [(b"content-length", b"0"), (b"connection", b"close")]
+        response = h11.Response(status_code=status, headers=list(chain(headers, self.config.response_headers("h11"))))
+        return b"".join(self.connection.send(event) for event in (response, h11.EndOfMessage()))
