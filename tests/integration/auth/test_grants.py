@@ -37,6 +37,33 @@ async def test_a_password_is_exchanged_for_tokens(database: str) -> None:
         assert answer.data["refresh_token"].split("_", 2)[2] not in kept.token_hash
 
 
+async def test_a_sign_in_that_is_repeated_is_one_session(database: str) -> None:
+    form = {"grant_type": "password", "username": "ada@example.org", "password": PASSWORD}
+
+    async with running_auth(database) as auth:
+        ada = await auth.sign_up()
+        await auth.sign_up("bob@example.org")
+
+        async def sign_in(**more: str) -> Answer:
+            return await auth.call("PUT", f"/sessions/{'a' * 32}", form | more)
+
+        first, second = await asyncio.gather(sign_in(), sign_in())
+        tokens = [answer.data["refresh_token"] for answer in (first, second)]
+        assert tokens[0] != tokens[1]
+        assert verified(auth, first).principal == verified(auth, second).principal
+        assert [str(one.user_id) for one in await Session.all()] == [ada.id]
+        assert (await sign_in(username="bob@example.org")).data["code"] == "session_used", "it is not his"
+        assert (await sign_in(password="wrong")).data["code"] == "invalid_grant"
+        refreshed = await auth.refresh(tokens[1])
+        assert refreshed.status == 200, "whichever answer arrived"
+        late = await sign_in()
+        assert (late.status, late.data["code"]) == (409, "session_used")
+        assert (await auth.refresh(refreshed.data["refresh_token"])).status == 200, "and it ended nothing"
+        assert await Session.all().count() == 1
+        refused = await auth.call("PUT", f"/sessions/{'b' * 32}", {"grant_type": "client_credentials"})
+        assert refused.data["code"] == "unsupported_grant_type"
+
+
 @pytest.mark.parametrize(
     ("form", "code"),
     [
@@ -312,3 +339,21 @@ async def test_who_may_make_which_keys(database: str) -> None:
         )
         assert [answer.status for answer in answers].count(201) == 100
         assert {answer.data["code"] for answer in answers if answer.status != 201} == {"too_many_api_keys"}
+
+
+async def test_a_token_of_after_the_backup_is_no_reused_one(database: str) -> None:
+    """The database was restored from a backup: it knows an earlier generation than the user's token is of."""
+    async with running_auth(database) as auth:
+        await auth.sign_up()
+        token = (await auth.sign_in()).data["refresh_token"]
+        backup = await Session.get()
+        tokens = [token]
+        for _ in range(4):
+            tokens.append((await auth.refresh(tokens[-1])).data["refresh_token"])
+        await backup.save()
+        answer = await auth.refresh(tokens[3])
+        assert answer.status == 200
+        # It goes on as if nothing had happened: its successor is good, and what was before it is not.
+        assert (await auth.refresh(answer.data["refresh_token"])).status == 200
+        assert (await auth.refresh(tokens[2])).data["code"] == "invalid_grant"
+        assert (await Session.get()).end_reason == "reuse"

@@ -7,11 +7,13 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -20,11 +22,14 @@ from notifyx_common.contracts.auth import JWKS, SIGN_UP, TOKEN
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
 from support.auth import INTERNAL_TOKEN, PASSWORD
+from support.forked import Forked, ended, program
 from support.patience import PATIENCE
 from support.postgres import create_database, start
+from support.run_folder import run_folder
 
 HEADERS = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
 COMMAND = Path(sys.executable).parent / "notifyx-auth"
+MODULE = "notifyx_auth.app"
 
 
 def environment(database_url: str, **more: str) -> dict[str, str]:
@@ -43,28 +48,27 @@ def environment(database_url: str, **more: str) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def auth_process(database_url: str, folder: Path, **more: str) -> AsyncIterator[str]:
-    """A running process; its base URL. It has to stop cleanly on SIGTERM."""
+async def auth_process(database_url: str, folder: Path, *, forked: bool = False, **more: str) -> AsyncIterator[str]:
+    """A running process; its base URL. It has to stop cleanly on SIGTERM. ``forked``: without the time for imports."""
     ready = folder / "ready.json"
-    process = await asyncio.create_subprocess_exec(
-        COMMAND, env=environment(database_url, NOTIFYX_READY_FILE=str(ready), **more)
-    )
+    given = environment(database_url, NOTIFYX_READY_FILE=str(ready), **more)
+    process: Forked | subprocess.Popen[bytes]
+    process = program(MODULE, given, folder / "log") if forked else subprocess.Popen([COMMAND], env=given)
     try:
         async with asyncio.timeout(PATIENCE):
             while not ready.exists():
-                assert process.returncode is None, "auth ended before it was ready"
+                assert process.poll() is None, "auth ended before it was ready"
                 await asyncio.sleep(0.02)
         yield f"http://127.0.0.1:{json.loads(ready.read_text())['port']}"
     finally:
-        if process.returncode is None:
+        if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
-            assert await process.wait() == 0
+        assert await asyncio.to_thread(process.wait, PATIENCE) == 0
 
 
 @pytest.mark.slow
 async def test_a_killed_database_is_503_until_it_is_back(tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="notifyx-test-auth-") as folder:
+    with tempfile.TemporaryDirectory(prefix="auth-", dir=run_folder()) as folder:
         Path(folder).chmod(0o755)
         cluster = prepare(Path(folder), free_port())
         server = await asyncio.to_thread(start, cluster)
@@ -113,7 +117,7 @@ async def test_replicas_start_at_the_same_instant(postgres: Cluster, tmp_path: P
         for folder in folders:
             folder.mkdir()
         admin = {"NOTIFYX_ADMIN_EMAIL": "root@example.org", "NOTIFYX_ADMIN_PASSWORD": PASSWORD}
-        starts = [auth_process(database, folder, **admin) for folder in folders]
+        starts = [auth_process(database, folder, forked=True, **admin) for folder in folders]
         bases = await asyncio.gather(*(stack.enter_async_context(process) for process in starts))
         session = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
         sets = []
@@ -124,6 +128,7 @@ async def test_replicas_start_at_the_same_instant(postgres: Cluster, tmp_path: P
                 assert response.status == 200
         assert sets[0]["keys"]
         assert all(found == sets[0] for found in sets)
+        await _speaks_no_http_2(bases[0])
 
 
 @pytest.mark.parametrize(
@@ -140,19 +145,28 @@ async def test_replicas_start_at_the_same_instant(postgres: Cluster, tmp_path: P
     ],
     ids=str,
 )
-async def test_a_wrong_setting_is_one_sentence_and_exit_2(change: dict[str, str], says: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        env={**environment("postgresql://user:s3cret-of-db@127.0.0.1:1/none"), **change},
-        stderr=asyncio.subprocess.PIPE,
+def test_a_wrong_setting_is_one_sentence_and_exit_2(change: dict[str, str], says: str) -> None:
+    code, errors = ended(MODULE, {**environment("postgresql://user:s3cret-of-db@127.0.0.1:1/none"), **change})
+    assert code == 2
+    assert says in errors.strip().splitlines()[-1]
+    assert "Traceback" not in errors
+    assert "s3cret-of-db" not in errors
+
+
+async def _speaks_no_http_2(base: str) -> None:
+    """What an import leaves out is not missed by a connection that asks for it."""
+    where = urlsplit(base)
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    upgrade = (
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
     )
-    async with asyncio.timeout(PATIENCE):
-        _, errors = await process.communicate()
-    last = errors.decode().strip().splitlines()[-1]
-    assert process.returncode == 2
-    assert says in last
-    assert "Traceback" not in errors.decode()
-    assert "s3cret-of-db" not in errors.decode()
+    for sent, status in ((preface, 505), (upgrade, 200)):
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        writer.write(sent)
+        async with asyncio.timeout(PATIENCE):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 %d" % status)
+        writer.close()
 
 
 async def _sign_in(session: aiohttp.ClientSession) -> int:

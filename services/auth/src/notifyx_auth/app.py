@@ -1,4 +1,4 @@
-"""Assembles the auth process; entry point ``notifyx-auth``."""
+"""Assembles the auth process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from datetime import timedelta
 
 from notifyx_auth.accounts import administrator
 from notifyx_auth.accounts.accounts import Accounts
+from notifyx_auth.accounts.pending_mails import PendingMails
 from notifyx_auth.base.credential_changes import ChangeLog
 from notifyx_auth.base.database import database_config
+from notifyx_auth.base.secret_formats import LinkTokens
 from notifyx_auth.base.settings import AuthSettings
 from notifyx_auth.credentials.hooks import HookCipher, Hooks
 from notifyx_auth.maintenance import run_maintenance
@@ -49,6 +51,7 @@ class AuthNode(Node[AuthSettings]):
         check = PasswordCheck(
             self.database, self.passwords, Bucket(settings.login_burst, settings.login_interval), self.metrics
         )
+        mails = PendingMails(settings, LinkTokens(settings.auth_secret.get_secret_value()))
         self.auth = Auth(
             settings=settings,
             database=self.database,
@@ -57,7 +60,7 @@ class AuthNode(Node[AuthSettings]):
             refresh_tokens=RefreshTokens(settings.auth_secret.get_secret_value()),
             changes=changes,
             hooks=Hooks(HookCipher(settings.auth_secret.get_secret_value()), changes),
-            accounts=Accounts(settings, self.database, self.passwords, check, changes, self.clock),
+            accounts=Accounts(settings, self.database, self.passwords, check, mails, changes, self.clock),
             clock=self.clock,
             metrics=self.metrics,
             security=self.security,

@@ -23,12 +23,16 @@ _DELETE_EXPIRED = tuple(
         ("devices", "id", "expires_at"),
         ("login_attempts", "key", "full_at"),
         ("credential_changes", "id", "until"),
+        ("account_mails", "id", "expires_at"),
     )
 )
 
 
 async def delete_expired(database: Database, now: datetime) -> None:
-    """Delete expired sessions, links, tickets, devices, login attempts and changes. Raises :class:`Unavailable`."""
+    """Delete expired sessions, links, tickets, devices, login attempts, changes and mails.
+
+    Raises :class:`Unavailable`.
+    """
     async with database.guard():
         for statement in _DELETE_EXPIRED:
             while await database.pool.execute(statement, now) == "DELETE 1000":

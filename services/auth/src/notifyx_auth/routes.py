@@ -8,7 +8,7 @@ from notifyx_auth.accounts.accounts import Accounts
 from notifyx_auth.credentials import api_keys, stream_tickets
 from notifyx_auth.service import Auth
 from notifyx_auth.sessions import own_sessions
-from notifyx_common.contracts import accounts, departures, hooks, sessions
+from notifyx_common.contracts import account_mails, accounts, departures, hooks, sessions
 from notifyx_common.contracts import auth as calls
 from notifyx_common.contracts import stream_tickets as tickets
 from notifyx_common.contracts.call import Raw
@@ -25,6 +25,7 @@ def add_routes(app: Quart, auth: Auth) -> None:
     _add_users(app, auth)
     _add_accounts(app, auth.accounts)
     _add_departures(app, auth.accounts)
+    _add_account_mails(app, auth.accounts)
     _add_tokens(app, auth)
     _add_sessions(app, auth)
     _add_api_keys(app, auth)
@@ -102,11 +103,33 @@ def _add_departures(app: Quart, own: Accounts) -> None:
         await own.record_step(wanted)
 
 
+def _add_account_mails(app: Quart, own: Accounts) -> None:
+    @handle(app, account_mails.REQUEST_MAIL)
+    async def request_mail(wanted: account_mails.RequestedMail) -> None:
+        await own.request_mail(wanted)
+
+    @handle(app, account_mails.LEASE_MAILS)
+    async def lease_mails(wanted: account_mails.LeaseMails) -> account_mails.PendingMails:
+        return await own.lease_mails(wanted)
+
+    @handle(app, account_mails.MAIL_LINK, headers=_NO_STORE)
+    async def mail_link(mail: account_mails.PendingMailPath) -> account_mails.MailLink:
+        return await own.mail_link(mail)
+
+    @handle(app, account_mails.REMOVE_MAIL)
+    async def remove_mail(mail: account_mails.PendingMailPath) -> None:
+        await own.remove_mail(mail)
+
+
 def _add_tokens(app: Quart, auth: Auth) -> None:
     # RFC 6749's code for a request that fails validation.
     @handle(app, calls.TOKEN, headers=_NO_STORE, invalid_code="invalid_request")
     async def token(wanted: calls.TokenCall) -> calls.TokenResponse:
         return await auth.token(wanted)
+
+    @handle(app, calls.SIGN_IN, headers=_NO_STORE, invalid_code="invalid_request")
+    async def sign_in(wanted: calls.SignInCall) -> calls.TokenResponse:
+        return await auth.sign_in(wanted)
 
     @handle(app, calls.REVOKE_TOKEN)
     async def revoke(wanted: calls.RevokeRequest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from tortoise.transactions import in_transaction
 
@@ -45,6 +45,7 @@ from notifyx_common.contracts.auth import (
     ResolvedUsers,
     ResolveUsers,
     RevokeRequest,
+    SignInCall,
     SignUpCall,
     TimeZone,
     TokenCall,
@@ -104,12 +105,21 @@ class Auth:
         async with self.database.guard():
             match wanted.grant_type:
                 case "password":
-                    return await self._by_password(wanted, origin)
+                    return await self._by_password(wanted, origin, uuid4())
                 case "refresh_token":
                     return await self._by_refresh_token(wanted, origin)
                 case "client_credentials":
                     return await self._by_api_key(wanted)
         raise UnsupportedGrantType("Use password, refresh_token or client_credentials as grant_type.")
+
+    async def sign_in(self, call: SignInCall) -> TokenResponse:
+        """Answer the grant ``password``, with a session of the id that the caller gave it; as :meth:`token`."""
+        if call.body.grant_type != "password":
+            raise UnsupportedGrantType("Only grant_type password begins a session.")
+        async with self.database.guard():
+            return await self._by_password(
+                call.body, sessions.Origin(call.address, call.user_agent), UUID(call.session_id)
+            )
 
     async def revoke(self, wanted: RevokeRequest) -> None:
         """End a session, or all of its user."""
@@ -154,6 +164,7 @@ class Auth:
                 password,
                 new_password,
                 passwords=self.passwords,
+                mails=self.accounts.mails,
                 changes=self.changes,
                 now=self.clock.now(),
             )
@@ -196,7 +207,7 @@ class Auth:
         async with self.database.guard():
             return ResolvedUsers(users=await users.resolve(wanted.users))
 
-    async def _by_password(self, wanted: TokenRequest, origin: sessions.Origin) -> TokenResponse:
+    async def _by_password(self, wanted: TokenRequest, origin: sessions.Origin, session: UUID) -> TokenResponse:
         if wanted.username is None or wanted.password is None:
             raise InvalidRequest("The password grant needs username and password.")
         scopes = _scopes(wanted.scope, ALL_SCOPES)
@@ -236,11 +247,13 @@ class Auth:
             current = await User.filter(id=user.id).select_for_update(no_key=True).first()
             started = None
             if current is not None and current.password_hash == user.password_hash:
-                started = await sessions.start(current, scope, self.refresh_tokens, self._session_policy, origin, now)
+                started = await sessions.start(
+                    session, current, scope, self.refresh_tokens, self._session_policy, origin, now
+                )
                 device_token = await devices.remember(transaction, current, device, now, expires_at)
         if current is None or started is None:
             # Another password was set, another sign-in has hashed this one anew, or the account was deleted.
-            return await self._by_password(wanted, origin)
+            return await self._by_password(wanted, origin, session)
         principal = users.principal_of(current, scopes, str(started.session))
         return self._issue("password", principal, now, refresh_token=started.text, device_token=device_token)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from notifyx_auth.base.errors import WeakPassword
-from notifyx_auth.base.password_rules import COMMON, check
+from notifyx_auth.base.password_rules import COMMON, MIN_LENGTH, check
 
 EMAIL = "ada.lovelace@example.org"
 
@@ -45,5 +46,6 @@ def test_a_short_name_of_a_mailbox_says_nothing() -> None:
     check("a bobsleigh in July", "bob@example.org")
 
 
-def test_the_list_is_as_long_as_the_standard_asks_for() -> None:
+def test_the_list_is_that_of_zxcvbn_and_as_long_as_the_standard_asks_for() -> None:
+    assert {word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_LENGTH} == COMMON
     assert len(COMMON) >= 3000

@@ -1,4 +1,4 @@
-"""The calls of ``contracts.accounts`` and ``contracts.departures``, made of the modules of this room."""
+"""The calls of ``contracts.accounts``, ``.departures`` and ``.account_mails``, made of the modules of this room."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from datetime import timedelta
 
 from notifyx_auth.accounts import departures, email_changes, new_passwords
 from notifyx_auth.accounts.own_account import CHANGE
+from notifyx_auth.accounts.pending_mails import PendingMails
 from notifyx_auth.base.credential_changes import ChangeLog
 from notifyx_auth.base.settings import AuthSettings
 from notifyx_auth.sessions.password_check import PasswordCheck
 from notifyx_auth.users import users
 from notifyx_auth.users.passwords import Passwords
 from notifyx_common.clock import Clock
+from notifyx_common.contracts import account_mails
 from notifyx_common.contracts.accounts import (
     ChangedEmail,
     EmailChangeCall,
@@ -27,6 +29,7 @@ from notifyx_common.contracts.accounts import (
 from notifyx_common.contracts.auth import User
 from notifyx_common.contracts.departures import DeleteAccountCall, Departure, Departures, DepartureStepCall
 from notifyx_common.database import Database
+from notifyx_common.errors import NotFound
 from notifyx_common.principal import Principal
 
 
@@ -38,6 +41,7 @@ class Accounts:
     database: Database
     passwords: Passwords
     check: PasswordCheck
+    mails: PendingMails
     changes: ChangeLog
     clock: Clock
 
@@ -57,6 +61,7 @@ class Accounts:
                 wanted.new_password.get_secret_value(),
                 end_credentials=wanted.end_credentials,
                 passwords=self.passwords,
+                mails=self.mails,
                 changes=self.changes,
                 now=self.clock.now(),
             )
@@ -74,6 +79,7 @@ class Accounts:
                 managed=self.settings.admin_email,
                 check=self.check,
                 passwords=self.passwords,
+                mails=self.mails,
                 changes=self.changes,
                 now=self.clock.now(),
             )
@@ -86,7 +92,7 @@ class Accounts:
             return users.to_response(await users.set_name(caller.id, wanted.name))
 
     async def request_email(self, caller: Principal, call: EmailChangeCall) -> PendingEmail:
-        """Return the token of a link that proves the address that the caller wants."""
+        """Have a link mailed that proves the address that the caller wants."""
         wanted = call.body
         async with self.database.guard():
             return await email_changes.request(
@@ -96,6 +102,7 @@ class Accounts:
                 call.session,
                 managed=self.settings.admin_email,
                 check=self.check,
+                mails=self.mails,
                 lifetime=timedelta(hours=self.settings.email_change_hours),
                 now=self.clock.now(),
             )
@@ -107,6 +114,7 @@ class Accounts:
                 caller,
                 wanted.token.get_secret_value(),
                 managed=self.settings.admin_email,
+                mails=self.mails,
                 changes=self.changes,
                 now=self.clock.now(),
             )
@@ -133,3 +141,26 @@ class Accounts:
         """Record a step of a departure."""
         async with self.database.guard():
             await departures.record(call.user_id, call.body, self.changes, self.clock.now())
+
+    async def request_mail(self, wanted: account_mails.RequestedMail) -> None:
+        """Record a mail that somebody asks for."""
+        async with self.database.guard():
+            await self.mails.request(self.database.pool, wanted, self.clock.now())
+
+    async def lease_mails(self, wanted: account_mails.LeaseMails) -> account_mails.PendingMails:
+        """Return mails for the caller to work on."""
+        async with self.database.guard():
+            return await self.mails.lease(self.database.pool, wanted.limit, self.clock.now())
+
+    async def mail_link(self, mail: account_mails.PendingMailPath) -> account_mails.MailLink:
+        """Return what a leased mail contains."""
+        if mail.uuid is None:
+            raise NotFound("There is no such mail.", code=account_mails.NO_RECIPIENT)
+        async with self.database.guard():
+            return await self.mails.link(mail.uuid, self.clock.now())
+
+    async def remove_mail(self, mail: account_mails.PendingMailPath) -> None:
+        """Remove a mail that needs no more attempts."""
+        if mail.uuid is not None:
+            async with self.database.guard():
+                await self.mails.remove(mail.uuid)

@@ -11,16 +11,13 @@ from datetime import datetime, timedelta
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
-from notifyx_auth.accounts.links import (
-    RESEND_AFTER,
-    end_links,
-    require_pace,
-)
+from notifyx_auth.accounts.links import RESEND_AFTER, end_links, require_pace
 from notifyx_auth.accounts.own_account import own_account
+from notifyx_auth.accounts.pending_mails import PendingMails
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.errors import EmailTaken, InvalidLink
 from notifyx_auth.base.models import EmailChange, User
-from notifyx_auth.base.secret_formats import digest, email_key, new_secret
+from notifyx_auth.base.secret_formats import digest, email_key
 from notifyx_auth.sessions.password_check import PasswordCheck, lock_checked
 from notifyx_auth.users.users import invalid_email, lock, to_response
 from notifyx_common.contracts.accounts import ChangedEmail, PendingEmail
@@ -40,13 +37,17 @@ async def request(
     *,
     managed: str,
     check: PasswordCheck,
+    mails: PendingMails,
     lifetime: timedelta,
     now: datetime,
 ) -> PendingEmail:
-    """Return the token of a link that proves ``email``, to be mailed there; it replaces an earlier one.
+    """Have a link mailed to ``email`` that proves it, in place of an earlier one, and a notice to a verified address.
+
+    The token is returned for gateways of the previous release, which mail it too.
 
     Raises :class:`WrongPassword`, :class:`TooManyAttempts`, :class:`TooManyRequests`, :class:`SessionEnded`,
-    :class:`ManagedAccount`, :class:`Forbidden`, and :class:`InvalidRequest` for no address, or that of the account.
+    :class:`ManagedAccount`, :class:`TooManyMails`, :class:`Forbidden`, and :class:`InvalidRequest` for no address, or
+    that of the account.
     """
     found = await own_account(caller, managed)
     key = email_key(email)
@@ -55,22 +56,26 @@ async def request(
     await check.require(found, password, session, "password", now)
     if email == found.email:
         raise InvalidRequest.of_field("email", "This is the address of your account already.")
-    token = new_secret()
-    async with in_transaction(CONNECTION):
+    ends = now + lifetime
+    async with in_transaction(CONNECTION) as transaction:
         user = await lock_checked(found, session, now)
         require_pace(await EmailChange.get_or_none(user=user), RESEND_AFTER, now)
         await EmailChange.filter(user=user).delete()
-        row = await EmailChange.create(
-            user=user, hash=digest(token), email=email, created_at=now, expires_at=now + lifetime
-        )
+        token = await mails.confirm(transaction, user, email, ends, now)
+        await EmailChange.create(user=user, hash=digest(token), email=email, created_at=now, expires_at=ends)
+        if user.email_verified:
+            await mails.tell(transaction, "email_change_requested", user, user.email, now, about=email)
         taken = await User.filter(email_key=key).exclude(id=user.id).exists()
-    return PendingEmail(user=to_response(user), email=email, taken=taken, token=token, expires_at=row.expires_at)
+    return PendingEmail(user=to_response(user), email=email, taken=taken, token=token, expires_at=ends, recorded=True)
 
 
-async def confirm(caller: Principal, token: str, *, managed: str, changes: ChangeLog, now: datetime) -> ChangedEmail:
+async def confirm(
+    caller: Principal, token: str, *, managed: str, mails: PendingMails, changes: ChangeLog, now: datetime
+) -> ChangedEmail:
     """Spend ``token``: its address is that of ``caller``, and verified. Links to the old one end.
 
-    Raises :class:`InvalidLink` and :class:`EmailTaken`, which does not spend the token, and :class:`Forbidden`.
+    Raises :class:`InvalidLink`, :class:`EmailTaken` and :class:`TooManyMails`, which do not spend the token, and
+    :class:`Forbidden`.
     """
     found = await own_account(caller, managed)
     try:
@@ -86,6 +91,8 @@ async def confirm(caller: Principal, token: str, *, managed: str, changes: Chang
             user.email, user.email_key, user.email_verified = row.email, email_key(row.email) or "", True
             await user.save(update_fields=["email", "email_key", "email_verified"])
             await end_links(user)
+            if previous:
+                await mails.tell(transaction, "email_changed", user, previous, now, about=user.email)
             await changes.record(transaction, [Change("verified", str(user.id), email=user.email)], now)
     except IntegrityError:
         raise EmailTaken("Another account has this address now. Yours keeps the one that it has.") from None

@@ -6,10 +6,14 @@ from datetime import datetime, timedelta
 
 from notifyx_auth.base.errors import InvalidLink
 from notifyx_auth.base.models import EmailChange, PasswordReset, User, Verification
+from notifyx_auth.base.secret_formats import digest
 from notifyx_common.errors import TooManyRequests
 
 RESEND_AFTER = timedelta(minutes=1)
 """Minimum time between two mails with a link of one kind that are asked for: the mailbox may be somebody else's."""
+
+CLAIM_AFTER = timedelta(minutes=15)
+"""Minimum time between two mails that a stranger causes by signing up again: each replaces the link before."""
 
 
 def require_pace(latest: Verification | PasswordReset | EmailChange | None, pace: timedelta, now: datetime) -> None:
@@ -19,6 +23,26 @@ def require_pace(latest: Verification | PasswordReset | EmailChange | None, pace
             "A mail was sent a moment ago. Look for it, or try again in a while.",
             retry_after=(latest.created_at + pace - now).total_seconds(),
         )
+
+
+async def replace_link(
+    kind: type[Verification] | type[PasswordReset],
+    user: User,
+    token: str,
+    *,
+    pace: timedelta,
+    lifetime: timedelta,
+    now: datetime,
+) -> datetime:
+    """Give ``user``, whose row the caller has locked, the link of ``token`` in place of the one before.
+
+    Return when it ends. Raises :class:`TooManyRequests` within ``pace`` after the one before.
+    """
+    require_pace(await kind.get_or_none(user=user), pace, now)
+    await kind.filter(user=user).delete()
+    expires_at = now + lifetime
+    await kind.create(user=user, hash=digest(token), created_at=now, expires_at=expires_at)
+    return expires_at
 
 
 async def end_links(user: User) -> None:

@@ -12,13 +12,9 @@ from datetime import datetime, timedelta
 
 from tortoise.transactions import in_transaction
 
-from notifyx_auth.accounts.links import (
-    RESEND_AFTER,
-    end_links,
-    invalid_link,
-    require_pace,
-)
+from notifyx_auth.accounts.links import RESEND_AFTER, end_links, invalid_link, replace_link
 from notifyx_auth.accounts.own_account import own_account, require_unmanaged
+from notifyx_auth.accounts.pending_mails import PendingMails
 from notifyx_auth.base import password_rules
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.models import PasswordReset, User
@@ -53,6 +49,8 @@ async def set_password(user: User, new_hash: str, reason: str, now: datetime, *,
 async def request_reset(email: str, managed: str, lifetime: timedelta, now: datetime) -> ResetLink:
     """Return the token of a link that sets a new password, to be mailed to ``email``; it replaces an earlier one.
 
+    Gateways of the previous release call it, and mail the link themselves.
+
     Raises :class:`NotFound`, :class:`ManagedAccount` and :class:`TooManyRequests`.
     """
     found = await by_email(email)
@@ -64,12 +62,8 @@ async def request_reset(email: str, managed: str, lifetime: timedelta, now: date
         user = await User.filter(id=found.id).select_for_update().first()
         if user is None or user.email_key != email_key(email):  # it has another address now
             raise _no_such_user()
-        require_pace(await PasswordReset.get_or_none(user=user), RESEND_AFTER, now)
-        await PasswordReset.filter(user=user).delete()
-        row = await PasswordReset.create(user=user, hash=digest(token), created_at=now, expires_at=now + lifetime)
-    return ResetLink(
-        user_id=str(user.id), email=user.email, time_zone=user.time_zone, token=token, expires_at=row.expires_at
-    )
+        ends = await replace_link(PasswordReset, user, token, pace=RESEND_AFTER, lifetime=lifetime, now=now)
+    return ResetLink(user_id=str(user.id), email=user.email, time_zone=user.time_zone, token=token, expires_at=ends)
 
 
 async def reset(
@@ -78,12 +72,13 @@ async def reset(
     *,
     end_credentials: bool,
     passwords: Passwords,
+    mails: PendingMails,
     changes: ChangeLog,
     now: datetime,
 ) -> User:
     """Spend ``token``: its user has the new password, and has proved the address.
 
-    Raises :class:`InvalidLink` and :class:`WeakPassword`; the latter does not spend the token.
+    Raises :class:`InvalidLink`, and :class:`WeakPassword` and :class:`TooManyMails`, which do not spend the token.
     """
     found = await User.get_or_none(password_reset__hash=digest(token), password_reset__expires_at__gt=now)
     if found is None:
@@ -99,6 +94,7 @@ async def reset(
         user.email_verified = True
         await user.save(update_fields=["email_verified"])
         ended = await set_password(user, new_hash, "password_reset", now, end_credentials=end_credentials)
+        await mails.tell(transaction, "password_changed", user, user.email, now)
         await changes.record(transaction, [*ended, Change("verified", str(user.id), email=user.email)], now)
     log.info("password_reset", user=str(user.id), credentials_ended=end_credentials)
     return user
@@ -113,13 +109,14 @@ async def change(
     managed: str,
     check: PasswordCheck,
     passwords: Passwords,
+    mails: PendingMails,
     changes: ChangeLog,
     now: datetime,
 ) -> User:
     """Set another password for ``caller``, whose ``session`` goes on while all others end.
 
     Raises :class:`WrongPassword`, :class:`TooManyAttempts`, :class:`WeakPassword`, :class:`SessionEnded`,
-    :class:`ManagedAccount`, :class:`Forbidden`.
+    :class:`ManagedAccount`, :class:`TooManyMails`, :class:`Forbidden`.
     """
     found = await own_account(caller, managed)
     await check.require(found, current_password, session, "current_password", now)
@@ -132,6 +129,8 @@ async def change(
         await end_links(user)
         ended = await sessions.end_others(user.id, session, "password_changed", now)
         await devices.forget_all(user.id)
+        if user.email_verified:
+            await mails.tell(transaction, "password_changed", user, user.email, now)
         await changes.record(transaction, ended, now)
     log.info("password_changed", user=str(user.id))
     return user

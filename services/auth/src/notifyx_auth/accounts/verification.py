@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 from tortoise.transactions import in_transaction
 
-from notifyx_auth.accounts.links import RESEND_AFTER, invalid_link, require_pace
+from notifyx_auth.accounts.links import CLAIM_AFTER, RESEND_AFTER, invalid_link, replace_link
 from notifyx_auth.accounts.new_passwords import set_password
+from notifyx_auth.accounts.pending_mails import PendingMails
 from notifyx_auth.base import password_rules
 from notifyx_auth.base.credential_changes import Change, ChangeLog
 from notifyx_auth.base.errors import AlreadyVerified, WrongPassword
@@ -29,9 +30,6 @@ from notifyx_common.principal import Principal
 
 log = get_logger(__name__)
 
-CLAIM_AFTER = timedelta(minutes=15)
-"""Minimum time between two mails that a stranger causes by signing up again: each replaces the link before."""
-
 
 async def request(principal: Principal, lifetime: timedelta, now: datetime) -> EmailToken:
     """Return a token to be mailed to the caller; it replaces an earlier one.
@@ -45,6 +43,8 @@ async def request(principal: Principal, lifetime: timedelta, now: datetime) -> E
 
 async def claim(email: str, lifetime: timedelta, now: datetime) -> EmailToken:
     """Return a token to be mailed to ``email``, for which somebody wants to sign up again.
+
+    Gateways of the previous release call it, and mail the link themselves.
 
     Raises :class:`AlreadyVerified`, :class:`NotFound` and :class:`TooManyRequests`.
     """
@@ -60,12 +60,14 @@ async def verify(
     new_password: str | None,
     *,
     passwords: Passwords,
+    mails: PendingMails,
     changes: ChangeLog,
     now: datetime,
 ) -> User:
     """Spend ``token``: the email of its user is verified, and the password proved or set.
 
-    Raises :class:`InvalidLink`, :class:`WrongPassword` and :class:`WeakPassword`; the last two do not spend the token.
+    Raises :class:`InvalidLink`, and :class:`WrongPassword`, :class:`WeakPassword` and :class:`TooManyMails`, which do
+    not spend the token.
     """
     # Hashing takes long: no row is locked meanwhile.
     user = await User.get_or_none(
@@ -90,6 +92,7 @@ async def verify(
         ended: list[Change] = []
         if new_hash is not None:
             ended = await set_password(user, new_hash, "password_set", now, end_credentials=True)
+            await mails.tell(transaction, "password_changed", user, user.email, now)
         await row.delete()
         await changes.record(transaction, [*ended, Change("verified", str(user.id), email=user.email)], now)
     log.info("email_verified", user=str(user.id), password_set=new_hash is not None)
@@ -102,7 +105,5 @@ async def _new_token(found: User, pace: timedelta, lifetime: timedelta, now: dat
         user = await lock(found.id)
         if user.email_verified:
             raise AlreadyVerified("This email is verified already.")
-        require_pace(await Verification.get_or_none(user=user), pace, now)
-        await Verification.filter(user=user).delete()
-        row = await Verification.create(user=user, hash=digest(token), created_at=now, expires_at=now + lifetime)
-    return EmailToken(user_id=str(user.id), email=user.email, name=user.name, token=token, expires_at=row.expires_at)
+        ends = await replace_link(Verification, user, token, pace=pace, lifetime=lifetime, now=now)
+    return EmailToken(user_id=str(user.id), email=user.email, name=user.name, token=token, expires_at=ends)

@@ -132,6 +132,18 @@ class TooManyAttempts(TooManyRequests):
     code = "too_many_attempts"
 
 
+class TooManyMails(TooManyRequests):
+    """As many mails about accounts wait to be sent as may."""
+
+    code = "too_many_mails"
+
+
+class SessionUsed(Conflict):
+    """A repeated sign-in, carried out when its session was in use or had ended."""
+
+    code = "session_used"
+
+
 class HashingBusy(TooManyRequests):
     """The queue of passwords to be hashed is full, or the turn of this one did not come in time.
 

@@ -225,6 +225,28 @@ class Departure(Model):
         table = "departures"
 
 
+class AccountMail(Model):
+    """A mail about an account that is still to be sent; see ``contracts.account_mails``.
+
+    ``key`` is the SHA-256 of what only one mail waits for. ``linked``: its link was made. ``next_at`` is when a gateway
+    may work on it; after ``expires_at`` it serves nobody.
+    """
+
+    id = fields.UUIDField(primary_key=True)
+    key = fields.CharField(max_length=64, unique=True)
+    kind = fields.CharField(max_length=32, db_index=True)
+    email = fields.CharField(max_length=254)
+    about = fields.CharField(max_length=254, default="")
+    time_zone = fields.CharField(max_length=64, default="")
+    linked = fields.BooleanField(default=False)
+    asked_at = fields.DatetimeField()
+    next_at = fields.DatetimeField(db_index=True)
+    expires_at = fields.DatetimeField(db_index=True)
+
+    class Meta:
+        table = "account_mails"
+
+
 class SigningKey(Model):
     """A key for access tokens. It signs from ``active_at`` until the next one's ``active_at``."""
 

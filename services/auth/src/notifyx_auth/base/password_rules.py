@@ -8,8 +8,7 @@ types them, and programs cut text at them.
 from __future__ import annotations
 
 import unicodedata
-
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
+from importlib import resources
 
 from notifyx_auth.base.errors import WeakPassword
 from notifyx_common.errors import FieldError
@@ -22,8 +21,11 @@ MIN_LENGTH = 8
 MIN_NAME = 4
 """Shorter names of a mailbox are part of too many words to say anything."""
 
-COMMON = frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_LENGTH)
-"""The 11,611 passwords of that length that zxcvbn lists as the most frequent ones of known leaks; lower case."""
+COMMON = frozenset(resources.files(__package__).joinpath("common_passwords.txt").read_text(encoding="utf-8").split())
+"""The 11,611 passwords of that length that zxcvbn lists as the most frequent ones of known leaks; lower case.
+
+They are copied from there (by its license, which is beside them), because zxcvbn takes 12 MB of memory.
+"""
 
 
 def check(password: str, email: str, field: str = "password") -> None:

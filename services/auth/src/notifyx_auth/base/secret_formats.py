@@ -8,6 +8,7 @@ the secret of a refresh token see :mod:`notifyx_auth.sessions.refresh_tokens`.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -19,6 +20,7 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from notifyx_common.contracts.auth import Email
+from notifyx_common.secrets import derive_key
 
 _API_KEY = re.compile(r"nfx_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _REFRESH = re.compile(r"nfr_([0-9a-f]{32})_([A-Za-z0-9_-]{43})")
@@ -93,6 +95,21 @@ def is_device_token(text: str) -> bool:
 def digest(secret: str) -> str:
     """Return the SHA-256 of the secret, in hex. Only this is stored."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class LinkTokens:
+    """The tokens of links in mails that wait to be sent: each follows from the mail's id and a key.
+
+    So a mail that is made again has the same link, and no link is at rest.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._key = derive_key(secret, "notifyx auth links in mails")
+
+    def token(self, mail_id: UUID) -> str:
+        """Return the token of the link in the mail ``mail_id``, in the form of :func:`new_secret`."""
+        mac = hmac.digest(self._key, mail_id.bytes, "sha256")
+        return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
 
 def verify_secret(secret: str, stored_digest: str) -> bool:

@@ -69,11 +69,13 @@ class AuthSettings(ServiceSettings):
     hash_threads: int = Field(default=2, ge=1, le=64)
     """Maximum number of concurrent password hashes. Each uses ``argon2_memory_kib`` and one core."""
 
-    hash_queue: int = Field(default=64, ge=0, le=10000)
-    """Maximum number of passwords from known devices that wait for a thread, and of others; further ones get 429."""
+    hash_queue: int = Field(default=256, ge=0, le=10000)
+    """Maximum number of passwords from known devices that wait for a thread, and of others; further ones get 429.
 
-    hash_timeout: float = Field(default=4.0, gt=0, le=60)
-    """Timeout of one password, in seconds, including the wait for a thread. Gateways wait 5 s for auth's answer."""
+    It takes all sign-ups and sign-ins that gateways let one address make at once."""
+
+    hash_timeout: float = Field(default=9.0, gt=0, le=60)
+    """Timeout of one password, in seconds, including the wait for a thread. Gateways wait 10 s for these answers."""
 
     argon2_time: int = Field(default=2, ge=1, le=16)
     """argon2id's number of passes."""

@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from tortoise.transactions import in_transaction
 
 from notifyx_auth.base.credential_changes import Change, ChangeLog
-from notifyx_auth.base.errors import InvalidGrant, SessionEnded
+from notifyx_auth.base.errors import InvalidGrant, SessionEnded, SessionUsed
 from notifyx_auth.base.models import Session, User
 from notifyx_auth.base.secret_formats import RefreshParts, digest, parse_refresh_token, verify_secret
 from notifyx_auth.sessions import devices
@@ -68,10 +68,18 @@ class RefreshedSession:
 
 
 async def start(
-    user: User, scope: str, tokens: RefreshTokens, policy: SessionPolicy, origin: Origin, now: datetime
+    session: UUID, user: User, scope: str, tokens: RefreshTokens, policy: SessionPolicy, origin: Origin, now: datetime
 ) -> RefreshParts:
-    """Start a session; return its first refresh token."""
-    token = tokens.issue(uuid4(), 0)
+    """Start a session of that id; return its first refresh token. The caller has locked the row of ``user``.
+
+    Where the user has it already, a sign-in was repeated: it gets another token of the first generation. Raises
+    :class:`SessionUsed` once one of them was used, or the session has ended.
+    """
+    token = tokens.issue(session, 0)
+    if (found := await Session.get_or_none(id=session)) is not None:
+        if found.user_id != user.id or found.generation or found.ended_at is not None or found.expires_at <= now:
+            raise SessionUsed("This sign-in was carried out before.")
+        return token
     ends_at = now + policy.total
     await Session.create(
         id=token.session,
@@ -106,7 +114,8 @@ async def refresh(
         repeated = place == "exchanged" and now < session.refreshed_at + policy.grace
         reused = place != "newest" and not repeated
         if place == "newest":
-            session.generation += 1
+            # Beyond the token's own, which is later where the database was restored from a backup.
+            session.generation = max(session.generation, tokens.generation(given) or 0) + 1
             session.exchanged_hash, session.refreshed_at = digest(given.secret), now
             session.user_agent, session.address = origin.user_agent, origin.address
             session.expires_at = min(now + policy.idle, session.ends_at)
@@ -199,7 +208,8 @@ def _place(session: Session, given: RefreshParts, tokens: RefreshTokens) -> Plac
     generation = tokens.generation(given)
     if generation is None:
         return "foreign"
-    return "newest" if generation == session.generation else "old"
+    # A later one than the session's was issued after the backup from which the database was restored.
+    return "newest" if generation >= session.generation else "old"
 
 
 def _session_ended() -> SessionEnded:

@@ -10,6 +10,7 @@ costs the same work as a known one.
 from __future__ import annotations
 
 import asyncio
+import base64
 import secrets
 import time
 import unicodedata
@@ -25,10 +26,14 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from notifyx_auth.base.errors import HashingBusy
 from notifyx_auth.base.settings import AuthSettings
-from notifyx_auth.users.hash_turns import OWN, HashTurns, Turn
+from notifyx_auth.users.freed_memory import trimmer
+from notifyx_auth.users.hash_turns import HashTurns, Turn
 from notifyx_common.metrics import Metrics, PoolUsage
 
 T = TypeVar("T")
+
+IDLE = 2.0
+"""Seconds without a hash after which the memory of hashes is returned; while there are hashes, it is used again."""
 
 
 @dataclass(slots=True)
@@ -53,18 +58,21 @@ class Passwords:
         self._failures = metrics.counter("notifyx_auth_failures_total")
         self._pool: ThreadPoolExecutor | None = None
         self._used = 0
+        self._trim = trimmer()
+        self._idle: asyncio.TimerHandle | None = None
         self._cost = 0.0
         """Seconds of a hash, on average."""
-        self._dummy_hash = ""
+        self._decoy = _decoy(settings)
 
     async def __aenter__(self) -> Self:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="argon2")
-        self._dummy_hash = await self.hash(secrets.token_urlsafe(32), OWN)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -104,7 +112,7 @@ class Passwords:
 
         Raises :class:`HashingBusy`.
         """
-        hashed = encoded if encoded is not None else self._dummy_hash
+        hashed = encoded if encoded is not None else self._decoy
         matches = await self._run(lambda: self._verify(hashed, password), turn)
         return matches and encoded is not None
 
@@ -137,6 +145,9 @@ class Passwords:
         """Wait for a thread, which is then in use. Raises :class:`HashingBusy`."""
         if self._used < self._threads:
             self._used += 1
+            if self._idle is not None:
+                self._idle.cancel()
+                self._idle = None
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
@@ -180,6 +191,15 @@ class Passwords:
                 place.set_result(None)
                 return
         self._used -= 1
+        if self._used == 0 and self._trim is not None and self._pool is not None:
+            self._idle = asyncio.get_running_loop().call_later(IDLE, self._pool.submit, self._trim)
+
+
+def _decoy(settings: AuthSettings) -> str:
+    """Return an encoded hash that no password is known to have. To verify one against it costs the same as others."""
+    salt, digest = (base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
+    cost = f"m={settings.argon2_memory_kib},t={settings.argon2_time},p=1"
+    return f"$argon2id$v={argon2.low_level.ARGON2_VERSION}${cost}${salt}${digest}"
 
 
 def _normalized(password: str) -> bytes:
