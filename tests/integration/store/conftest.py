@@ -42,6 +42,15 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
 
 
 @pytest.fixture
+async def fresh_pool(postgres: Cluster) -> AsyncIterator[asyncpg.Pool]:
+    """Connections to such a database that no test has used: for tests of plans, which depend on the past."""
+    url = await create_migrated(postgres, SCHEMA, fresh=True)
+    async with store_database.pool_on(url) as connections:
+        yield connections
+    await drop_database(postgres, url)
+
+
+@pytest.fixture
 async def live(database: str) -> AsyncIterator[StoreContext]:
     """A store's context on the machine's clock, impatient enough for tests."""
     settings = store_settings(database, outbox_poll=0.3, expiry_sweep=0.05, retention_sweep=0.1, ledger_every=0.1)

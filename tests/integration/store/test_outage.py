@@ -1,4 +1,7 @@
-"""kill -9 of PostgreSQL in the middle of publishes: 503 meanwhile, never 500; nothing answered is lost or doubled."""
+"""kill -9 of PostgreSQL in the middle of publishes: 503 meanwhile, 504 for what it was committing, never 500.
+
+Nothing answered is lost or doubled.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
 from support.patience import PATIENCE
 from support.postgres import create_database, start
+from support.run_folder import run_folder
 from support.store import StoreClient, running_store, store_settings, user
 
 ANN = user("ann")
@@ -29,7 +33,7 @@ ANN = user("ann")
 @pytest.fixture
 def own_cluster() -> Iterator[Cluster]:
     """A folder for a server that this test may kill."""
-    folder = Path(tempfile.mkdtemp(prefix="notifyx-test-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=run_folder()))
     folder.chmod(0o755)
     try:
         yield prepare(folder, free_port())
@@ -57,7 +61,7 @@ async def test_a_killed_database(own_cluster: Cluster) -> None:
             process = await asyncio.to_thread(start, own_cluster)
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(*publishers)
-            assert statuses == {200, 503}
+            assert {200, 503} <= statuses <= {200, 503, 504}
             assert len(answered) == 240
             assert sorted(answered.values()) == list(range(1, 241)), "each published once, though sent again"
             async with asyncio.timeout(PATIENCE):
@@ -87,7 +91,7 @@ async def _publish(store: StoreClient, number: int, count: int, answered: dict[s
             if status == 200:
                 answered[f"{number}-{turn}"] = answer["results"][0]["seq"]
                 break
-            assert status == 503, answer
+            assert status in (503, 504), answer
             await asyncio.sleep(0.1)
 
 

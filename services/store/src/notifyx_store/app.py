@@ -1,4 +1,4 @@
-"""Assembles the store process; entry point ``notifyx-store``."""
+"""Assembles the store process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.database import database_config
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.base.settings import StoreSettings
-from notifyx_store.feed.server import FeedServer
+from notifyx_store.feed.server import FeedLimits, FeedServer
+from notifyx_store.feed.source import DatabaseSource
 from notifyx_store.log.publish import STATEMENTS, Publisher
 from notifyx_store.maintenance.loops import Maintenance
 from notifyx_store.maintenance.purge import run_purge
@@ -32,6 +33,7 @@ from notifyx_store.routes.feed import feed_routes
 from notifyx_store.routes.inbox import inbox_routes
 from notifyx_store.routes.ledger import ledger_routes
 from notifyx_store.routes.outbox import outbox_routes
+from notifyx_store.routes.pages import page_routes
 from notifyx_store.routes.people import people_routes
 from notifyx_store.routes.search import search_routes
 from notifyx_store.routes.subscriptions import subscription_routes
@@ -65,7 +67,14 @@ class StoreNode(Node[StoreSettings]):
         self.metrics.observe_pool("searches", self.parts.searches.usage)
         core = StoreMetrics.of(self.metrics)
         origin = uuid.uuid4().hex[:12]
-        self.feed = FeedServer(self.parts, core, origin, self.background)
+        self.feed = FeedServer(
+            DatabaseSource(self.parts),
+            FeedLimits.of(settings),
+            clock=self.clock,
+            metrics=core,
+            origin=origin,
+            background=self.background,
+        )
         self.maintenance = Maintenance(self.parts, self.background)
         self.alarms = Alarms(self.metrics, self.clock.monotonic)
         publisher = Publisher(self.parts, core, self.feed.offer, origin, self.alarms)
@@ -73,6 +82,7 @@ class StoreNode(Node[StoreSettings]):
         _reject_nul(self.app)
         for blueprint in (
             batch_routes(self.parts, core, publisher),
+            page_routes(self.parts),
             topic_routes(self.parts),
             subscription_routes(self.parts),
             feed_routes(self.parts, self.feed),

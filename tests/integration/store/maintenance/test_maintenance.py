@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import cast
 from uuid import uuid4
 
 import asyncpg
 
 from notifyx_common.background import Background
+from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
 from notifyx_local.postgres import Cluster
 from notifyx_store.base.context import StoreContext
@@ -151,7 +153,8 @@ async def test_a_defect_ends_the_service_instead_of_going_unnoticed(live: StoreC
     # What the database says is reported and tried again: another replica may be migrating.
     async with Maintenance(live, Background(Metrics())), asyncio.timeout(PATIENCE):
         await asyncio.sleep(0.5)
-    broken = StoreContext(None, live.database, live.clock, live.metrics, live.security)  # type: ignore[arg-type]
+    no_clock = cast("SystemClock", None)
+    broken = StoreContext(live.settings, live.database, no_clock, live.metrics, live.security)
     background = Background(Metrics())
     async with Maintenance(broken, background), asyncio.timeout(PATIENCE):
         while background.fault is None:

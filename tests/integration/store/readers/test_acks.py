@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from notifyx_common.principal import system_principal
-from notifyx_store.readers.joins import JOIN_QUERY
+from notifyx_store.readers.acks import ACK_QUERY, LOCK_QUERY
+from notifyx_store.readers.joins import JOIN_QUERY, UNREAD_QUERY
 from notifyx_store.readers.unacks import FIND, KEPT
 from support.store import StoreClient, user
 from support.store_database import new_topic
@@ -171,8 +172,9 @@ async def test_random_histories_balance(store: StoreClient, seed: int) -> None:
         assert (await store.ok("GET", "/ledger", SYSTEM))["balanced"]
 
 
-async def test_taking_back_costs_no_more_for_each_when_they_are_many(pool: asyncpg.Pool) -> None:
+async def test_taking_back_costs_no_more_for_each_when_they_are_many(fresh_pool: asyncpg.Pool) -> None:
     """What is wanted and what is kept are looked up: the planner, who knows nothing of new rows, is not to compare."""
+    pool = fresh_pool
     topic = await new_topic(pool)
     await topic.publish(300)
     await topic.subscribe("ann", first_seq=1)
@@ -185,10 +187,18 @@ async def test_taking_back_costs_no_more_for_each_when_they_are_many(pool: async
         assert "Anti Join" not in plan
 
 
-async def test_small_batches_of_joins_are_not_planned_each_time(pool: asyncpg.Pool) -> None:
-    await new_topic(pool)
-    async with pool.acquire() as connection:
-        for _ in range(7):  # PostgreSQL decides after the fifth
-            await connection.fetch(JOIN_QUERY, ["news"], ["ann"], [None])
-        kept = "SELECT generic_plans FROM pg_prepared_statements WHERE statement = $1"
-        assert await connection.fetchval(kept, JOIN_QUERY) == 2
+async def test_small_batches_are_not_planned_each_time(fresh_pool: asyncpg.Pool) -> None:
+    topic = await new_topic(fresh_pool)
+    one = await topic.subscribe("ann")
+    batches: dict[str, tuple[Any, ...]] = {
+        JOIN_QUERY: (["news"], ["ann"], [None]),
+        UNREAD_QUERY: (["news"], ["ann"]),
+        LOCK_QUERY: ([topic.id], ["ann"]),
+        ACK_QUERY: ([one], [0], [one], [1]),
+    }
+    async with fresh_pool.acquire() as connection:
+        for query, values in batches.items():
+            for _ in range(7):  # PostgreSQL decides after the fifth
+                await connection.fetch(query, *values)
+            kept = "SELECT generic_plans FROM pg_prepared_statements WHERE statement = $1"
+            assert await connection.fetchval(kept, query) == 2, query

@@ -148,7 +148,9 @@ async def test_a_resource_claims_a_topic_and_lets_go_of_it_without_touching_the_
     await store.publish(ANN, {"topic": "news", "title": "x"})
     await store.ok("PUT", "/topics/news/subscription", BOB, {})
     assert await refusal(store, "PUT", "/topics/news/resource", ANN, claim()) == (403, "forbidden")
-    adopted = await store.ok("PUT", "/topics/news/resource", SYSTEM, claim(title="Declared", publishers=["bob"]))
+    assert await refusal(store, "PUT", "/topics/news/resource", SYSTEM, claim()) == (409, "topic_exists")
+    declared = claim(title="Declared", publishers=["bob"])
+    adopted = await store.ok("PUT", "/topics/news/resource?adopt=accept", SYSTEM, declared)
     assert (adopted["id"], adopted["title"], adopted["resource"], adopted["last_seq"]) == (
         made["id"],
         "Declared",
@@ -170,14 +172,25 @@ async def test_a_resource_claims_a_topic_and_lets_go_of_it_without_touching_the_
 
     assert (await store.call("DELETE", "/topics/news/resource?policy=retain", SYSTEM))[0] == 204
     assert (await store.call("DELETE", "/topics/news/resource?policy=delete", SYSTEM))[0] == 204
+    assert await origin(store) == "team/news"
     released = await store.ok("PATCH", "/topics/news", ANN, {"title": "Mine again"})
     assert (released["id"], released["resource"], released["last_seq"]) == (made["id"], None, 1)
     assert (await store.ok("GET", "/topics/news/subscription", BOB))["first_seq"] == 2
 
-    await store.ok("PUT", "/topics/news/resource", SYSTEM, other)
+    assert await origin(store) == "team/news"
+    await store.ok("PATCH", "/topics/news", ANN, {"creators": ["ann", "system:serviceaccount:a:b"]})
+    assert await origin(store) is None, "with other creators it is another topic"
+
+    await store.ok("PUT", "/topics/news/resource?adopt=accept", SYSTEM, other)
     assert (await store.call("DELETE", "/topics/news/resource?policy=delete", SYSTEM))[0] == 204
     assert (await store.call("DELETE", "/topics/news/resource?policy=delete", SYSTEM))[0] == 204
     assert await refusal(store, "GET", "/topics/news", ANN) == (404, "topic_not_found")
+
+
+async def origin(store: StoreClient) -> str | None:
+    """Which resource released the topic."""
+    found: str | None = (await store.ok("POST", "/statuses", SYSTEM, {"topics": ["news"]}))["items"][0]["released_by"]
+    return found
 
 
 async def test_claims_at_the_same_instant_make_one_topic(store: StoreClient) -> None:

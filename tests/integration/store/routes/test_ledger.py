@@ -118,9 +118,10 @@ async def test_the_status_of_many_topics_at_once(store: StoreClient) -> None:
     unheard = f"{topic}-empty"
     await store.ok("POST", "/topics", ANN, {"name": unheard})
     answer = await store.ok("POST", "/statuses", SYSTEM, {"topics": [topic, "none", unheard]})
+    both = {"ledger_balanced": True, "released_by": None}
     assert sorted(answer["items"], key=lambda one: len(one["name"])) == [
-        {"name": topic, "last_seq": 4, "subscribers": 1, "unacknowledged": 3, "ledger_balanced": True},
-        {"name": unheard, "last_seq": 0, "subscribers": 0, "unacknowledged": 0, "ledger_balanced": True},
+        {"name": topic, "last_seq": 4, "subscribers": 1, "unacknowledged": 3, **both},
+        {"name": unheard, "last_seq": 0, "subscribers": 0, "unacknowledged": 0, **both},
     ]
     assert await store.ok("POST", "/statuses", SYSTEM, {"topics": []}) == {"items": []}
     assert (await store.call("POST", "/statuses", ANN, {"topics": [topic]}))[0] == 403

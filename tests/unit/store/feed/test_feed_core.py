@@ -208,3 +208,17 @@ def test_a_topic_that_ends_is_watched_by_nobody() -> None:
     assert sorted(world.core.remove_topic(TOPICS[0])) == ["a", "b"]
     assert world.core.topics == []
     assert world.core.offer(TOPICS[0], 1, 1, [world.item(1)]) == []
+
+
+def test_each_watcher_is_told_the_version_first_and_each_other_one_once() -> None:
+    core: FeedCore[str] = FeedCore(lambda connection: True)
+    topic = TOPICS[0]
+    assert core.on_version(topic, "1") == ([], [])
+    core.watch("a", "news", topic, 0)
+    assert core.on_version(topic, "1") == (["a"], [])
+    core.watch("b", "news", topic, 0)
+    assert core.on_version(topic, "1") == (["b"], [])
+    assert core.on_version(topic, "2") == ([], ["a", "b"])
+    assert core.on_version(topic, "2") == ([], [])
+    core.watch("a", "news", topic, 5)
+    assert core.on_version(topic, "2") == (["a"], [])

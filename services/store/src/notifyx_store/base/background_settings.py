@@ -90,6 +90,9 @@ class BackgroundSettings(ServiceSettings):
     ledger_every: float = Field(default=60.0, gt=0, le=86_400)
     """Interval at which the ledger is checked."""
 
+    backup_max_age: float = Field(default=0.0, ge=0)
+    """Age of the newest backup, in seconds, beyond which an alert reports that there is none; 0: none is expected."""
+
     @property
     def unsubscribe_secrets(self) -> tuple[SecretStr, ...]:
         """All secrets whose links work, the newest last."""

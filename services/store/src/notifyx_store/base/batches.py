@@ -32,7 +32,7 @@ def read_batch(batch: type[BaseModel], item: type[ItemT], data: Any) -> ReadBatc
         if not _only_items_invalid(error, data):
             raise
         return _parse_items(batch, item, data)
-    return _with_principals(whole, _items(whole))
+    return _with_principals(whole)
 
 
 def _only_items_invalid(error: InvalidRequest, data: Any) -> bool:
@@ -71,9 +71,13 @@ def _items(whole: BaseModel) -> list[Any]:
     return items
 
 
-def _with_principals(whole: BaseModel, items: list[ItemT | ItemError]) -> ReadBatch[ItemT]:
+def _with_principals(whole: BaseModel, items: list[ItemT | ItemError] | None = None) -> ReadBatch[ItemT]:
+    """Return the batch with ``items``, by default its own."""
     principals: list[Principal] = getattr(whole, "principals", [])
-    checked = [one if isinstance(one, ItemError) else _with_principal(one, principals) for one in items]
+    if items is None:
+        checked = [_with_principal(one, principals) for one in _items(whole)]
+    else:
+        checked = [one if isinstance(one, ItemError) else _with_principal(one, principals) for one in items]
     return ReadBatch(principals, checked, getattr(whole, "batch_id", ""))
 
 

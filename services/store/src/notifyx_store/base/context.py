@@ -12,7 +12,7 @@ import asyncpg
 from notifyx_common.clock import Clock
 from notifyx_common.database import Database
 from notifyx_common.errors import SEARCH_TIMEOUT, Unavailable
-from notifyx_common.limiting.turns import SharedTurns
+from notifyx_common.limiting.turns import Place, SharedTurns
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
 from notifyx_store.base.settings import StoreSettings
@@ -47,13 +47,17 @@ class StoreContext:
         return self.database.pool
 
     @asynccontextmanager
-    async def reading_pages(self, user: str) -> AsyncIterator[asyncpg.Connection]:
+    async def reading_pages(self, user: str, *with_others: str) -> AsyncIterator[asyncpg.Connection]:
         """Acquire a connection for a read of many rows: a page of a log, an inbox or a list, the ledger.
 
         Only some connections are used for these at once, so that publishes, joins and acknowledgements find others.
-        Users whose reads wait for these are served in turn.
+        Users whose reads wait for these are served in turn. What is read for several has the turn of the one whose turn
+        comes first.
         """
-        async with self.pages.turn(user), self.pool.acquire() as connection:
+        place: Place = asyncio.get_running_loop().create_future()
+        for other in with_others:
+            self.pages.share(place, other)
+        async with self.pages.turn(user, place), self.pool.acquire() as connection:
             yield connection
 
     @asynccontextmanager

@@ -23,7 +23,7 @@ class FeedConnection:
     def __init__(
         self, high_water: int, limit: int, drained: Callable[[FeedConnection], None], *, joined: bool = False
     ) -> None:
-        self.users: set[str] = set()
+        self.users: dict[str, None] = {}
         self.closed = asyncio.Event()
         self.reason = ""
         self._high_water = high_water

@@ -42,6 +42,7 @@ class Delivery(Generic[C]):
 class _Watched(Generic[C]):
     name: str
     cursors: dict[C, int] = field(default_factory=dict)
+    versions: dict[C, str] = field(default_factory=dict)  # those of the settings that the watchers were told
     head: int = 0  # the highest seq known to exist
     reading: bool = False
     early_offers: dict[int, tuple[int, Sequence[FeedRow]]] = field(default_factory=dict)
@@ -86,6 +87,7 @@ class FeedCore(Generic[C]):
             return
         watched = self._topics[topic]
         del watched.cursors[connection]
+        watched.versions.pop(connection, None)
         if not watched.cursors:
             del self._topics[topic]
             self._stale.discard(topic)
@@ -121,6 +123,20 @@ class FeedCore(Generic[C]):
         if any(cursor < watched.head for cursor in watched.cursors.values()):
             self._stale.add(topic)
         return deliveries
+
+    def on_version(self, topic: UUID, version: str) -> tuple[list[C], list[C]]:
+        """Record the version of a topic's settings: return the watchers to be told their first version, and those for
+        whom it is another one than they were told.
+        """
+        watched = self._topics.get(topic)
+        if watched is None:
+            return [], []
+        told = watched.versions
+        first = [connection for connection in watched.cursors if connection not in told]
+        changed = [connection for connection, known in told.items() if known != version]
+        for connection in (*first, *changed):
+            told[connection] = version
+        return first, changed
 
     def on_wakeup(self, topic: UUID, head: int) -> bool:
         """Record that the topic reaches ``head``; return whether a watcher is now behind."""

@@ -31,12 +31,12 @@ def rows_frame(topic: str, first: int, last: int, items: Sequence[FeedRow], now_
 
 
 def acked_frame(
-    topic: str, user: str, up_to: int, seqs: Sequence[int], *, unread: int, expired: int, revision: int
+    topic: str, user: str, up_to: int, seqs: Sequence[int], *, unread: int, expired: int, revision: int, head: int
 ) -> str:
     """Return the frame with a user's position in a topic after an acknowledgement, or after one was taken back."""
     return _frame({
         "type": "acked", "topic": topic, "user": user, "up_to": up_to, "seqs": list(seqs), "unread": unread,
-        "expired": expired, "revision": revision,
+        "expired": expired, "revision": revision, "head": head,
     })  # fmt: skip
 
 
@@ -60,9 +60,14 @@ def deleted_frame(topic: str) -> str:
     return _frame({"type": "topic_deleted", "topic": topic})
 
 
-def changed_frame(topic: str) -> str:
+def version_frame(topic: str, version: str) -> str:
+    """Return the frame: the version of the topic's settings as its watch begins."""
+    return _frame({"type": "topic_version", "topic": topic, "version": version})
+
+
+def changed_frame(topic: str, version: str) -> str:
     """Return the frame: permissions or settings of the topic changed."""
-    return _frame({"type": "topic_changed", "topic": topic})
+    return _frame({"type": "topic_changed", "topic": topic, "version": version})
 
 
 def pong_frame(number: int) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
 from notifyx_store.feed.core import FeedRow
 from notifyx_store.log.unread import EXPIRED, UNREAD
+from notifyx_store.topics.rows import version_of
 
 ROWS_PER_READ = 500
 BYTES_PER_READ = 1 << 20
@@ -39,7 +39,7 @@ ORDER BY t.id, page.seq
 """
 
 _POSITIONS = f"""
-SELECT t.name, s.user_id, s.acked_up_to, s.ack_revision, {UNREAD} AS unread, {EXPIRED} AS expired,
+SELECT t.name, t.last_seq, s.user_id, s.acked_up_to, s.ack_revision, {UNREAD} AS unread, {EXPIRED} AS expired,
        array(SELECT e.seq FROM ack_exceptions e WHERE e.subscription_id = s.id ORDER BY e.seq DESC LIMIT $3) AS seqs
 FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
 JOIN topics t ON t.id = wanted.topic_id AND t.kind <> 'deleted'
@@ -67,7 +67,7 @@ class LogPage:
 class ReaderPosition:
     """A user's position in a topic: the cursor, the acknowledged seqs above it, the unread and expired counts.
 
-    ``revision`` grows each time acknowledgements are taken back.
+    ``revision`` grows each time acknowledgements are taken back. ``head`` is the newest seq that is counted.
     """
 
     topic: str
@@ -77,11 +77,13 @@ class ReaderPosition:
     unread: int
     expired: int
     revision: int
+    head: int
 
 
-async def read_heads(connection: asyncpg.Connection, topics: Sequence[UUID]) -> dict[UUID, tuple[int, datetime]]:
-    """Return the newest seq of each topic that exists, and when its settings last changed."""
-    return {row["id"]: (row["last_seq"], row["updated_at"]) for row in await connection.fetch(_HEADS, topics)}
+async def read_heads(connection: asyncpg.Connection, topics: Sequence[UUID]) -> dict[UUID, tuple[int, str]]:
+    """Return the newest seq of each topic that exists, and the version of its settings."""
+    rows = await connection.fetch(_HEADS, topics)
+    return {row["id"]: (row["last_seq"], version_of(row["updated_at"])) for row in rows}
 
 
 async def read_pages(connection: asyncpg.Connection, wanted: Sequence[tuple[UUID, int]]) -> list[LogPage]:
@@ -109,6 +111,7 @@ async def read_positions(connection: asyncpg.Connection, pairs: Sequence[tuple[U
             row["unread"],
             row["expired"],
             row["ack_revision"],
+            row["last_seq"],
         )
         for row in rows
     ]

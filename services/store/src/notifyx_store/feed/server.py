@@ -10,22 +10,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Self
 from uuid import UUID
 
 from notifyx_common.background import Background, every
 from notifyx_common.backoff import Backoff
+from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.feed import Unwatch, UnwatchUsers, Watch, WatchUsers
 from notifyx_common.database import lost_as_unavailable
 from notifyx_common.errors import Unavailable
-from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
+from notifyx_store.base.settings import StoreSettings
 from notifyx_store.base.wakeups import Wakeup
-from notifyx_store.feed import messages, queries
+from notifyx_store.feed import messages
 from notifyx_store.feed.connection import FeedConnection
 from notifyx_store.feed.core import Delivery, FeedCore, FeedRow
-from notifyx_store.feed.listener import listen
+from notifyx_store.feed.recent import RecentWakeups
+from notifyx_store.feed.source import FeedSource
 from notifyx_store.log.publish import Committed
 
 TOPICS_PER_READ = 16
@@ -39,20 +42,47 @@ ACK_GATHER_SECONDS = 0.01
 _RETRIES = Backoff(0.1, 2.0)
 
 
+@dataclass(frozen=True, slots=True)
+class FeedLimits:
+    """``poll``: seconds between two reads of all heads. Of one gateway's queue no rows are added above ``high_water``
+    characters, and its connection is closed above ``queue``."""
+
+    poll: float
+    high_water: int
+    queue: int
+
+    @classmethod
+    def of(cls, settings: StoreSettings) -> Self:
+        """Return the limits of the settings."""
+        return cls(settings.feed_poll, settings.feed_high_water, settings.feed_queue)
+
+
 class FeedServer:
     """All feed connections of this replica."""
 
-    def __init__(self, context: StoreContext, metrics: StoreMetrics, origin: str, background: Background) -> None:
-        self._context = context
+    def __init__(
+        self,
+        source: FeedSource,
+        limits: FeedLimits,
+        *,
+        clock: Clock,
+        metrics: StoreMetrics,
+        origin: str,
+        background: Background,
+    ) -> None:
+        """``origin`` names this replica in its wake-ups."""
+        self._source = source
+        self._limits = limits
+        self._clock = clock
         self._background = background
         self._metrics = metrics
         self._origin = origin
         self._core: FeedCore[FeedConnection] = FeedCore(FeedConnection.accepts_rows)
-        self._connections: set[FeedConnection] = set()
-        self._users: dict[str, set[FeedConnection]] = {}
-        self._versions: dict[UUID, datetime] = {}
+        self._connections: dict[FeedConnection, None] = {}
+        self._users: dict[str, dict[FeedConnection, None]] = {}
+        self._recent = RecentWakeups()
         self._unchecked: set[UUID] = set()
-        self._pairs: set[tuple[UUID, str]] = set()
+        self._pairs: dict[tuple[UUID, str], None] = {}
         self._resync = False
         self._next_poll = 0.0
         self._stale = asyncio.Event()
@@ -66,10 +96,9 @@ class FeedServer:
         self._published = published
         async with self._background.tasks() as tasks:
             tasks.endless("feed reads", self._rounds(None, self._read, self._stale))
-            tasks.endless("feed checks", self._rounds(self._context.settings.feed_poll, self._poll_heads, self._check))
+            tasks.endless("feed checks", self._rounds(self._limits.poll, self._poll_heads, self._check))
             tasks.endless("feed standings", self._rounds(None, self._send_positions, self._acked))
-            listener = listen(self._context.settings.database_url, self.wake, self._on_listening)
-            tasks.endless("feed listener", listener)
+            tasks.endless("feed listener", self._source.listen(self.wake, self._on_listening))
             try:
                 yield
             finally:
@@ -77,9 +106,8 @@ class FeedServer:
 
     def connect(self, *, joined: bool = False) -> FeedConnection:
         """Return a new connection, which watches nothing yet; its gateway may accept ``joined`` frames."""
-        settings = self._context.settings
-        connection = FeedConnection(settings.feed_high_water, settings.feed_queue, self._resume, joined=joined)
-        self._connections.add(connection)
+        connection = FeedConnection(self._limits.high_water, self._limits.queue, self._resume, joined=joined)
+        self._connections[connection] = None
         self._metrics.feed_connections.set(len(self._connections))
         return connection
 
@@ -88,9 +116,8 @@ class FeedServer:
         connection.close("disconnected")
         self._core.remove_connection(connection)
         self._unwatch_users(connection, list(connection.users))
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self._metrics.feed_connections.set(len(self._connections))
-        self._evict_unwatched()
 
     def close(self, reason: str) -> None:
         """Close every connection."""
@@ -101,17 +128,21 @@ class FeedServer:
         """Handle a gateway's message. Raises :class:`InvalidRequest`."""
         operation = messages.parse(text)
         if isinstance(operation, Watch):
+            now = self._clock.monotonic()
             for name, position in operation.topics.items():
                 self._core.watch(connection, name, position.id, position.after)
                 self._unchecked.add(position.id)
+                if self._recent.expired(position.id, now):
+                    connection.put(messages.expired_frame(name))
             self._check.set()
         elif isinstance(operation, Unwatch):
             for name in operation.topics:
                 self._core.unwatch(connection, name)
         elif isinstance(operation, WatchUsers):
             for user in operation.users:
-                self._users.setdefault(user, set()).add(connection)
-                connection.users.add(user)
+                self._users.setdefault(user, {})[connection] = None
+                connection.users[user] = None
+            self._tell_recent(connection, operation.users)
         elif isinstance(operation, UnwatchUsers):
             self._unwatch_users(connection, operation.users)
         else:
@@ -134,8 +165,9 @@ class FeedServer:
                 asyncio.get_running_loop().call_later(OFFER_GRACE, self._on_wakeup, wakeup.rows)
             else:
                 self._on_wakeup(wakeup.rows)
+        self._recent.note(wakeup, self._clock.monotonic())
         if wakeup.acked:
-            self._pairs.update(pair for pair in wakeup.acked if pair[1] in self._users)
+            self._pairs.update(dict.fromkeys(pair for pair in wakeup.acked if pair[1] in self._users))
             self._acked.set()
         for user in wakeup.users:
             for connection in self._users.get(user, ()):
@@ -172,14 +204,27 @@ class FeedServer:
 
     def _unwatch_users(self, connection: FeedConnection, users: Iterable[str]) -> None:
         for user in users:
-            connection.users.discard(user)
-            watching = self._users.get(user, set())
-            watching.discard(connection)
+            connection.users.pop(user, None)
+            watching = self._users.get(user, {})
+            watching.pop(connection, None)
             if not watching:
                 self._users.pop(user, None)
 
+    def _tell_recent(self, connection: FeedConnection, users: Iterable[str]) -> None:
+        """Tell a connection that begins to watch ``users`` what happened to them while its watch was on its way."""
+        now = self._clock.monotonic()
+        for user in users:
+            happened = self._recent.of(user, now)
+            self._pairs.update(dict.fromkeys((topic, user) for topic in happened.acked))
+            if happened.acked:
+                self._acked.set()
+            if happened.subscriptions:
+                connection.put(messages.subscriptions_frame(user))
+            for recipient in sorted(happened.sent):
+                connection.put(messages.sent_frame(user, recipient))
+
     def _send(self, deliveries: Iterable[Delivery[FeedConnection]]) -> None:
-        now_ms = int(self._context.clock.now().timestamp() * 1000)
+        now_ms = int(self._clock.now().timestamp() * 1000)
         for delivery in deliveries:
             name = self._core.name(delivery.topic)
             frame = messages.rows_frame(name, delivery.first, delivery.last, delivery.items, now_ms)
@@ -190,11 +235,10 @@ class FeedServer:
         """Read the log for stale watchers until none is left that accepts rows."""
         while wanted := self._core.next_reads(TOPICS_PER_READ):
             try:
-                async with self._context.pool.acquire() as connection:
-                    pages = await queries.read_pages(connection, wanted)
+                pages = await self._source.pages(wanted)
             finally:
                 self._core.on_read_failed(topic for topic, _ in wanted)
-            now_ms = self._context.clock.now().timestamp() * 1000
+            now_ms = self._clock.now().timestamp() * 1000
             oldest = min((page.items[0].published_ms for page in pages if page.items), default=now_ms)
             self._metrics.feed_lag.set(max(now_ms - oldest, 0) / 1000)
             for page in pages:
@@ -209,11 +253,11 @@ class FeedServer:
         """Read the heads of the topics that are new or hinted at, and of all topics once per interval."""
         topics, self._unchecked = self._unchecked, set()
         resync, self._resync = self._resync, False
-        now = self._context.clock.monotonic()
+        now = self._clock.monotonic()
         try:
             if now >= self._next_poll:
                 await self._read_heads(self._core.topics)
-                self._next_poll = now + self._context.settings.feed_poll * 0.8
+                self._next_poll = now + self._limits.poll * 0.8
             else:
                 await self._read_heads(topics)
             if resync:
@@ -227,8 +271,7 @@ class FeedServer:
         watched = [topic for topic in topics if self._core.watchers(topic)]
         if not watched:
             return
-        async with self._context.pool.acquire() as connection:
-            heads = await queries.read_heads(connection, watched)
+        heads = await self._source.heads(watched)
         for topic in watched:
             watchers = self._core.watchers(topic)
             if not watchers:
@@ -237,16 +280,15 @@ class FeedServer:
             if topic not in heads:
                 for connection in self._core.remove_topic(topic):
                     connection.put(messages.deleted_frame(name))
-                self._versions.pop(topic, None)
                 continue
             head, version = heads[topic]
-            if self._versions.setdefault(topic, version) != version:
-                self._versions[topic] = version
-                for connection in watchers:
-                    connection.put(messages.changed_frame(name))
+            first, changed = self._core.on_version(topic, version)
+            for connection in first:
+                connection.put(messages.version_frame(name, version))
+            for connection in changed:
+                connection.put(messages.changed_frame(name, version))
             if self._core.on_wakeup(topic, head):
                 self._stale.set()
-        self._evict_unwatched()
 
     async def _recheck_users(self) -> None:
         """After LISTEN was interrupted: send the watched users what may have changed."""
@@ -256,20 +298,20 @@ class FeedServer:
                 connection.put(messages.subscriptions_frame(user))
                 connection.put(messages.sent_frame(user, None))
         if users:
-            async with self._context.pool.acquire() as connection:
-                self._pairs.update(await queries.read_pairs(connection, users, self._core.topics))
+            self._pairs.update(dict.fromkeys(await self._source.pairs(users, self._core.topics)))
             self._acked.set()
 
     async def _send_positions(self) -> None:
         """Send their new positions to the devices of users who acknowledged."""
         await asyncio.sleep(ACK_GATHER_SECONDS)
         while self._pairs:
-            pairs = [self._pairs.pop() for _ in range(min(len(self._pairs), PAIRS_PER_READ))]
+            pairs = list(islice(self._pairs, PAIRS_PER_READ))
+            for pair in pairs:
+                del self._pairs[pair]
             try:
-                async with self._context.pool.acquire() as connection:
-                    positions = await queries.read_positions(connection, pairs)
+                positions = await self._source.positions(pairs)
             except BaseException:
-                self._pairs.update(pairs)
+                self._pairs.update(dict.fromkeys(pairs))
                 raise
             for position in positions:
                 frame = messages.acked_frame(
@@ -280,14 +322,10 @@ class FeedServer:
                     unread=position.unread,
                     expired=position.expired,
                     revision=position.revision,
+                    head=position.head,
                 )
                 for watching in self._users.get(position.user, ()):
                     watching.put(frame)
-
-    def _evict_unwatched(self) -> None:
-        if len(self._versions) > 2 * len(self._core.topics) + 100:
-            watched = set(self._core.topics)
-            self._versions = {topic: version for topic, version in self._versions.items() if topic in watched}
 
     def _rounds(
         self, interval: float | None, step: Callable[[], Awaitable[None]], wanted: asyncio.Event

@@ -48,11 +48,21 @@ async def read_history(
     )
     found = [row for row in rows if row["seq"] is not None]
     last_seq = rows[0]["last_seq"] if rows else topic.last_seq
-    first_seq = rows[0]["first_seq"] if rows else last_seq + 1
+    return history_json(
+        ",".join(row["payload"] for row in found),
+        first_seq=rows[0]["first_seq"] if rows else last_seq + 1,
+        last_seq=last_seq,
+        newest=found[-1]["seq"] if found else None,
+        before=before,
+    )
+
+
+def history_json(items: str, *, first_seq: int, last_seq: int, newest: int | None, before: int | None) -> bytes:
+    """Return the JSON of a page: ``items`` are its notifications, of which ``newest`` is the last one's seq."""
     # The page that follows one read backward begins where this one ends, too.
-    following = found[-1]["seq"] if found and found[-1]["seq"] < min(last_seq, (before or MAX_SEQ) - 1) else None
+    following = newest if newest is not None and newest < min(last_seq, (before or MAX_SEQ) - 1) else None
     return b'{"items":[%s],"first_seq":%d,"last_seq":%d,"next":%s}' % (
-        ",".join(row["payload"] for row in found).encode(),
+        items.encode(),
         first_seq,
         last_seq,
         orjson.dumps(following),

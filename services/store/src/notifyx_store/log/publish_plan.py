@@ -63,9 +63,9 @@ class TopicRun:
     payloads: list[str]
 
     @classmethod
-    def of(cls, topic: TopicRow) -> TopicRun:
-        """Return an empty run; ids of its notifications begin with ``prefix``."""
-        return cls(topic, f"{topic.id.hex}-", topic.last_seq + 1, topic.last_seq, [])
+    def of(cls, topic: TopicRow, last_seq: int) -> TopicRun:
+        """Return an empty run after ``last_seq``; ids of its notifications begin with ``prefix``."""
+        return cls(topic, f"{topic.id.hex}-", last_seq + 1, last_seq, [])
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ def validate(
     refused: dict[int, ItemError] = {}
     verdicts: dict[tuple[int, str], NotifyxError | TopicRow] = {}
     for position, item in enumerate(batch.items):
-        if isinstance(item, ItemError):
+        if not isinstance(item, PublishItem):  # which costs less than to ask for another model
             refused[position] = item
             continue
         verdict = verdicts.get((item.p, item.topic))
@@ -121,10 +121,12 @@ def assign_seqs(
     used: Mapping[KeyOf, EarlierPublish],
     room: Mapping[UUID, int],
     now: datetime,
+    last_seqs: Mapping[UUID, int] | None = None,
 ) -> PublishPlan:
     """Assign seqs to the candidates that are accepted.
 
     ``used`` holds the earlier uses of their keys, ``room`` how many more the inboxes accept that may become full.
+    ``last_seqs`` of topics count in the place of those in their rows.
     """
     plan = PublishPlan([None] * count)
     for position, error in refused.items():
@@ -132,6 +134,7 @@ def assign_seqs(
     known = dict(used)
     runs: dict[str, TopicRun] = {}
     published_at = rfc3339(now)
+    last_seqs = last_seqs or {}
     for candidate in candidates:
         if candidate.used_key is not None and (earlier := known.get(candidate.used_key)) is not None:
             plan.results[candidate.position] = _duplicate_answer(candidate, earlier)
@@ -139,7 +142,7 @@ def assign_seqs(
         topic = candidate.topic
         run = runs.get(topic.name)
         if run is None:
-            run = runs[topic.name] = TopicRun.of(topic)
+            run = runs[topic.name] = TopicRun.of(topic, last_seqs.get(topic.id, topic.last_seq))
         seq = run.last + 1
         notification_id = f"{run.prefix}{seq}"
         try:

@@ -4,6 +4,8 @@ A refusal that is about the address is a strike. From then on one email is tried
 held; a refusal of another email is the next strike. The last strike stops all email to the user: held and later emails
 are dead. An accepted email clears the strikes, and so the pause. A user may end the stop: the newest held emails are
 due again, one of them goes first, and its refusal stops all again.
+
+A transaction locks emails, then strikes, then blocks; strikes in the order of users, in one statement.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ from notifyx_common.errors import TooManyRequests
 from notifyx_store.base.database import affected
 from notifyx_store.mail.outbox_rules import AddressPolicy
 
-# A strike counts once an interval, and for an email other than the last one: its content may be the cause.
+# A strike counts once an interval, and for an email other than the last one: its content may be the cause. Those of
+# users who received an email ($7) are locked in one order with the others, and are deleted next.
 _STRIKE = """
 INSERT INTO email_strikes AS k (user_id, strikes, mail_id, reason, struck_at, next_try_at)
 SELECT s.user_id, 1, s.mail_id, s.reason, $4, $4::timestamptz + $5::interval
-FROM unnest($1::text[], $2::uuid[], $3::text[]) AS s(user_id, mail_id, reason) ORDER BY s.user_id
+FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[]) UNION ALL
+      SELECT user_id, mail_id, reason FROM email_strikes WHERE user_id = ANY($7::text[])) AS s(user_id, mail_id, reason)
+ORDER BY s.user_id
 ON CONFLICT (user_id) DO UPDATE SET (strikes, mail_id, struck_at) = (
         SELECT CASE WHEN expired THEN 1 WHEN counts THEN k.strikes + 1 ELSE k.strikes END,
                CASE WHEN expired OR counts THEN excluded.mail_id ELSE k.mail_id END,
@@ -40,11 +45,13 @@ SELECT b.user_id, b.reason, $3 FROM unnest($1::text[], $2::text[]) AS b(user_id,
 ON CONFLICT (user_id) DO NOTHING
 """
 
-# Every transaction locks strikes in this order, after the emails; so two never wait for each other.
-_LOCK = "SELECT FROM email_strikes WHERE user_id = ANY($1::text[]) ORDER BY user_id FOR UPDATE"
 _LOCK_HELD = "SELECT FROM outbox WHERE user_id = $1 AND held ORDER BY id FOR UPDATE"
 
-_CLEAR = "DELETE FROM email_strikes WHERE user_id = ANY($1::text[])"
+_CLEAR = """
+DELETE FROM email_strikes WHERE user_id IN (
+    SELECT user_id FROM email_strikes WHERE user_id = ANY($1::text[]) ORDER BY user_id FOR UPDATE
+)
+"""
 
 _STATE = """
 SELECT b.user_id IS NOT NULL AS stopped, b.reason AS stop_reason, b.created_at AS stopped_at,
@@ -69,14 +76,18 @@ ON CONFLICT (user_id) DO UPDATE SET strikes = excluded.strikes, mail_id = exclud
 
 _UNSTOP = "DELETE FROM email_blocks WHERE user_id = $1"
 
-# Dead ones are pending again, which both sides of the email ledger count.
+# Dead ones are pending again, which both sides of the email ledger count. What is held since the emails were locked may
+# be locked by another transaction, which waits for the strikes: it is skipped, and has a time of its own.
 _DUE_AGAIN = """
 UPDATE outbox SET state = 'pending', due_at = $2, attempts = 0, reason = NULL, held = false
 WHERE id IN (SELECT id FROM outbox WHERE user_id = $1 AND held AND state IN ('dead', 'pending')
-             ORDER BY created_at DESC, to_seq DESC LIMIT $3 FOR UPDATE)
+             ORDER BY created_at DESC, to_seq DESC LIMIT $3 FOR UPDATE SKIP LOCKED)
 """
 
-_DROP = "UPDATE outbox SET held = false WHERE user_id = $1 AND held AND state = 'dead'"
+_DROP = """
+UPDATE outbox SET held = false
+WHERE id IN (SELECT id FROM outbox WHERE user_id = $1 AND held AND state = 'dead' ORDER BY id FOR UPDATE SKIP LOCKED)
+"""
 
 
 async def record(
@@ -86,23 +97,24 @@ async def record(
     policy: AddressPolicy,
     now: datetime,
 ) -> None:
-    """Clear the strikes of users who ``received`` an email, and record those of users whose address was ``refused``."""
-    if received or refused:
-        await connection.execute(_LOCK, [*received, *refused])
+    """Clear the strikes of users who ``received`` an email, and record those of users whose address was ``refused``.
+
+    ``refused``: an email of the user and the mail server's answer. No user is in both.
+    """
+    stopped: dict[str, str] = {}
+    if refused:
+        mails, reasons = [mail for mail, _ in refused.values()], [reason for _, reason in refused.values()]
+        rows = await connection.fetch(
+            _STRIKE, list(refused), mails, reasons, now, policy.interval, policy.expiry, list(received)
+        )
+        received = {row["user_id"] for row in rows}.difference(refused)
+        stopped = {
+            row["user_id"]: row["reason"]
+            for row in rows
+            if row["strikes"] >= policy.strikes and row["user_id"] in refused
+        }
     if received:
         await connection.execute(_CLEAR, list(received))
-    if refused:
-        await _strike(connection, refused, policy, now)
-
-
-async def _strike(
-    connection: asyncpg.Connection, refused: Mapping[str, tuple[UUID, str]], policy: AddressPolicy, now: datetime
-) -> None:
-    """Record refusals, by user: an email that was refused, and the mail server's answer."""
-    users = sorted(refused)
-    mails, reasons = [refused[user][0] for user in users], [refused[user][1] for user in users]
-    rows = await connection.fetch(_STRIKE, users, mails, reasons, now, policy.interval, policy.expiry)
-    stopped = {row["user_id"]: row["reason"] for row in rows if row["strikes"] >= policy.strikes}
     if stopped:
         await connection.execute(_STOP, list(stopped), list(stopped.values()), now)
 
@@ -148,8 +160,9 @@ async def resume(connection: asyncpg.Connection, user: str, policy: AddressPolic
 async def proved(connection: asyncpg.Connection, user: str, policy: AddressPolicy, now: datetime) -> None:
     """Forget the refusals of ``user``, whose address has just been proved by a mail: it works, or is another one."""
     async with connection.transaction():
-        stopped = affected(await connection.execute(_UNSTOP, user))
-        if affected(await connection.execute(_CLEAR, [user])) or stopped:
+        await connection.execute(_LOCK_HELD, user)
+        struck = affected(await connection.execute(_CLEAR, [user]))
+        if affected(await connection.execute(_UNSTOP, user)) or struck:
             await connection.execute(_DUE_AGAIN, user, now, policy.resume_mails)
             await connection.execute(_DROP, user)
 

@@ -4,7 +4,8 @@ Emails that wait for a digest have a ``digest_at``; those in a bundle have its i
 kinds are ``pending`` with ``due_at`` = infinity, so that nothing else leases them; the ledger counts each by itself.
 What may happen to a bundle is decided in :mod:`notifyx_store.mail.bundle_rules`.
 
-Locks are acquired in the order bundles, emails (both by id), unverified users, strikes.
+Locks are acquired in the order bundles, emails (both by id), unverified users, strikes, blocks; users by id, all of a
+table that one transaction locks in one statement.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ _RANKED = 1_000
 _WORK = """
 SELECT EXISTS (SELECT FROM outbox_bundles WHERE leased_until <= $1) AS ended,
        EXISTS (SELECT FROM outbox_bundles WHERE leased_until IS NULL AND due_at <= $1) AS kept,
-       EXISTS (SELECT FROM outbox WHERE digest_at <= $1) AS waiting
+       EXISTS (SELECT FROM outbox WHERE digest_at <= $1) AS waiting,
+       EXISTS (SELECT FROM outbox WHERE state = 'leased' AND leased_until <= $1) AS emails_ended
 """
 
 _ENDED = """
@@ -204,20 +206,28 @@ class BundleLease:
     too_old: Counter[str] = field(default_factory=Counter)
 
 
+async def read_work(connection: asyncpg.Connection, now: datetime) -> asyncpg.Record:
+    """Return whether digests are due (``ended``, ``kept``, ``waiting``), and leases of emails have ended."""
+    return await connection.fetchrow(_WORK, now)
+
+
 async def lease(
     connection: asyncpg.Connection,
     limit: HourlyLimit,
     policy: RetryPolicy,
+    work: asyncpg.Record,
     *,
     owner: str,
     count: int,
     until: datetime,
     now: datetime,
 ) -> BundleLease:
-    """Lease up to ``count`` digests to ``owner`` until then: those that are tried again, and new ones."""
+    """Lease up to ``count`` digests to ``owner`` until then: those that are tried again, and new ones.
+
+    ``work``: what :func:`read_work` has just returned.
+    """
     leased = BundleLease()
     count = min(count, MAX_LEASED)
-    work = await connection.fetchrow(_WORK, now)
     if work["ended"]:
         await _end_leases(connection, policy, now)
     if work["ended"] or work["kept"]:

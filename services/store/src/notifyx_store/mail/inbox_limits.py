@@ -11,23 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
 from notifyx_store.base.database import affected
+from notifyx_store.mail.due import candidates
 
 _MAX_ROUNDS = 20
 """Maximum number of queries of one call, each for as many due emails as a lease looks at."""
 
 # `recent` is what an inbox was mailed in the last hour. Places are counted by sender first: what waits for its sender
 # takes no place of others.
-_POSTPONE = """
-WITH due AS (
-    SELECT id, topic_id, to_seq, mode, due_at, created_at FROM outbox
-    WHERE state = 'pending' AND due_at <= $1 ORDER BY due_at LIMIT $2
-), direct AS (
+_POSTPONE = f"""
+WITH RECURSIVE {candidates("$1", "$2", "$5")}, direct AS (
     SELECT due.*, n.publisher_id AS sender
-    FROM due
+    FROM candidates due
     JOIN topics t ON t.id = due.topic_id AND t.kind = 'inbox'
     JOIN notifications n ON n.topic_id = due.topic_id AND n.seq = due.to_seq
     WHERE due.mode <> 'digest'
@@ -55,7 +54,7 @@ WITH due AS (
 )
 UPDATE outbox SET due_at = $1 + late.seconds * interval '1 second', reason = 'too many emails in an hour'
 FROM late JOIN held USING (id) WHERE late.id = outbox.id
-"""
+"""  # noqa: S608 - put together from constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +66,12 @@ class InboxLimits:
     postponed: Callable[[int], None] = lambda count: None
 
 
-async def postpone(connection: asyncpg.Connection, limits: InboxLimits, *, among: int, now: datetime) -> None:
-    """Postpone the due emails that are over ``limits``, among the oldest ``among`` due ones."""
+async def postpone(
+    connection: asyncpg.Connection, limits: InboxLimits, *, start: UUID, oldest: int, now: datetime
+) -> None:
+    """Postpone the due emails that are over ``limits``, among those at which a lease looks (``mail.due``)."""
     for _ in range(_MAX_ROUNDS):
-        changed = affected(await connection.execute(_POSTPONE, now, among, limits.by_sender, limits.in_total))
+        changed = affected(await connection.execute(_POSTPONE, now, start, limits.by_sender, limits.in_total, oldest))
         if not changed:
             return
         limits.postponed(changed)

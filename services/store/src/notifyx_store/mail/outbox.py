@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import orjson
 from pydantic import SecretStr
 
 from notifyx_common.contracts.store.outbox import OutboxMail
-from notifyx_store.mail import acknowledge_link, bundles, unsubscribe, unverified
+from notifyx_store.mail import acknowledge_link, bundles, due, unsubscribe, unverified
 from notifyx_store.mail.bundle_rules import DIGEST, LEASE_RAN_OUT, HourlyLimit
 from notifyx_store.mail.bundles import LeasedBundle
 from notifyx_store.mail.inbox_limits import InboxLimits, postpone
@@ -39,9 +39,6 @@ from notifyx_store.mail.verdicts import LIVE, PRIORITY, STRUCK_OF_CHANGED, UNVER
 CONFIRM_SECONDS = 30.0
 """A confirmed mail stays leased for at least this long: the time to send it."""
 
-DUE_IN_TURN = 10_000
-"""Number of due mails, the oldest, among which recipients and topics have turns."""
-
 _MAX_LEASE_ROUNDS = 20
 """Maximum number of queries of one lease request, while the mails that they find are fenced."""
 
@@ -54,14 +51,20 @@ WHERE id IN (SELECT id FROM outbox WHERE state = 'leased' AND leased_until <= $1
 """  # noqa: S608 - put together from constants
 
 # Recipients have turns, and so have topics: a person's second mail comes after everybody's first, so that a flood to
-# one delays nobody else. The turns are those of the oldest due mails.
-_DUE = f"""
-    SELECT id AS due_id, due_at AS since,
-           greatest(row_number() OVER (PARTITION BY user_id ORDER BY due_at, id),
-                    row_number() OVER (PARTITION BY topic_id ORDER BY due_at, id)) AS turn
-    FROM (SELECT id, user_id, topic_id, due_at FROM outbox WHERE state = 'pending' AND due_at <= $1
-          ORDER BY due_at LIMIT {DUE_IN_TURN}) AS oldest
-"""  # noqa: S608 - put together from constants
+# one delays nobody else. What is leased already counts, as a dispatcher leases a few at a time.
+_DUE = """
+    SELECT id AS due_id, topic_id, to_seq, due_at AS since,
+           greatest(row_number() OVER (PARTITION BY user_id ORDER BY due_at, to_seq, id) + coalesce(of_user.mails, 0),
+                    row_number() OVER (PARTITION BY topic_id ORDER BY due_at, to_seq, id) + coalesce(of_topic.mails, 0))
+               AS turn
+    FROM candidates
+    LEFT JOIN (SELECT user_id, count(*) AS mails FROM leased GROUP BY user_id) AS of_user USING (user_id)
+    LEFT JOIN (SELECT topic_id, count(*) AS mails FROM leased GROUP BY topic_id) AS of_topic USING (topic_id)
+"""
+
+_SPARE, _TIMES = 100, 4
+"""Mails whose rows a lease reads: so many times what it may have, and some more, as other dispatchers lease the same at
+the same moment. The rows of all candidates would be found by a scan of the whole outbox."""
 
 # Of the mails to a refused or unverified address one is leased. Its lease is also when the next one may be tried: what
 # another dispatcher leased before the refusal is then no longer confirmed.
@@ -72,29 +75,34 @@ _DUE = f"""
 # `room` is how many emails a person may still get in this hour: what is over it waits for a digest, and so does what
 # follows while others wait. What was tried before stays a single email: it may have been sent under its own id.
 _LEASE = f"""
-WITH due AS ({_DUE}), picked AS (
-    SELECT o.* FROM due JOIN outbox o ON o.id = due.due_id AND o.state = 'pending' AND o.due_at <= $1
-    ORDER BY due.turn, due.since LIMIT $2 FOR UPDATE OF o SKIP LOCKED
+WITH RECURSIVE {due.candidates("$1", "$8", "$9")}, leased AS MATERIALIZED (
+    SELECT user_id, topic_id FROM outbox WHERE state = 'leased'
+), turns AS MATERIALIZED (
+    SELECT * FROM ({_DUE}) AS due ORDER BY turn, since, topic_id, to_seq LIMIT {_SPARE} + {_TIMES} * $2::int
+), picked AS (
+    SELECT o.*, turns.turn AS due_turn
+    FROM turns JOIN outbox o ON o.id = turns.due_id AND o.state = 'pending' AND o.due_at <= $1
+    ORDER BY turns.turn, turns.since, o.topic_id, o.to_seq LIMIT $2 FOR UPDATE OF o SKIP LOCKED
 ), unverified AS ({UNVERIFIED_OF_PICKED}), ranked AS (
     SELECT picked.*, row_number() OVER (PARTITION BY user_id ORDER BY due_at, created_at, id) AS place,
            unverified.next_try_at AS recheck_at, $5::interval AS unverified_age
     FROM picked LEFT JOIN unverified USING (user_id)
 ), judged AS MATERIALIZED ({VERDICTS}), people AS (
     SELECT one.user_id, least(digest.at, $1 + $7::interval) AS digest_at,
-           CASE WHEN digest.at IS NULL THEN $6::int - mailed.emails - coalesce(leased.emails, 0) ELSE 0 END AS room
+           CASE WHEN digest.at IS NULL THEN $6::int - mailed.emails - coalesce(own.emails, 0) ELSE 0 END AS room
     FROM (SELECT DISTINCT user_id FROM picked) AS one
     CROSS JOIN LATERAL (SELECT min(o.digest_at) AS at FROM outbox o
                         WHERE o.user_id = one.user_id AND o.digest_at IS NOT NULL) AS digest
     CROSS JOIN LATERAL (SELECT count(*) AS emails FROM outbox o
                         WHERE o.user_id = one.user_id AND o.sent_at > $1 - interval '1 hour') AS mailed
-    LEFT JOIN (SELECT user_id, count(*) AS emails FROM outbox WHERE state = 'leased' GROUP BY user_id) AS leased
-           USING (user_id)
+    LEFT JOIN (SELECT user_id, count(*) AS emails FROM leased GROUP BY user_id) AS own USING (user_id)
 ), decided AS (
     SELECT sendable.*, people.digest_at, CASE WHEN turn > room AND sendable.state = 'leased' THEN NOT EXISTS (
         SELECT FROM notifications n WHERE n.topic_id = sendable.topic_id AND n.seq = sendable.to_seq
                                       AND {PRIORITY} = 'urgent') ELSE false END
         AND mode <> 'digest' AND attempts = 0 AS over
     FROM (SELECT judged.*, picked.user_id, picked.topic_id, picked.to_seq, picked.mode, picked.attempts,
+                 picked.due_turn,
                  row_number() OVER (PARTITION BY picked.user_id, judged.state
                                     ORDER BY picked.due_at, picked.created_at, picked.to_seq, picked.id) AS turn
           FROM judged JOIN picked USING (id)) AS sendable
@@ -112,7 +120,7 @@ WITH due AS ({_DUE}), picked AS (
         lease_owner = CASE WHEN decided.state = 'leased' AND NOT over THEN $3::text END,
         leased_until = CASE WHEN decided.state = 'leased' AND NOT over THEN $4::timestamptz END
     FROM decided WHERE outbox.id = decided.id
-    RETURNING outbox.*, outbox.state = 'leased' AS mailed
+    RETURNING outbox.*, outbox.state = 'leased' AS mailed, decided.due_turn
 ), struck AS ({STRUCK_OF_CHANGED}), tried AS (
     UPDATE email_strikes k SET next_try_at = $4 FROM struck WHERE k.user_id = struck.user_id
 ), asked AS (
@@ -123,7 +131,7 @@ SELECT c.id, c.subscription_id, c.topic_id, c.user_id, c.mode, c.from_seq, c.to_
 FROM changed c
 JOIN topics t ON t.id = c.topic_id
 LEFT JOIN notifications n ON c.mode <> 'digest' AND n.topic_id = c.topic_id AND n.seq = c.to_seq
-ORDER BY c.due_at, c.topic_id, c.to_seq
+ORDER BY c.due_turn, c.due_at, c.topic_id, c.to_seq
 """  # noqa: S608 - put together from constants
 
 _DIGEST = f"""
@@ -149,8 +157,6 @@ FROM judged WHERE outbox.id = judged.id
 RETURNING outbox.id, outbox.state
 """  # noqa: S608 - put together from constants
 
-_OLDEST = "SELECT min(due_at) FROM outbox WHERE state = 'pending' AND due_at <= $1"
-
 
 @dataclass(frozen=True, slots=True)
 class OutboxConfig:
@@ -170,22 +176,26 @@ class OutboxConfig:
 async def lease_due(
     connection: asyncpg.Connection, config: OutboxConfig, *, owner: str, limit: int, lease: float, now: datetime
 ) -> list[OutboxMail]:
-    """Lease up to ``limit`` due mails to ``owner`` for ``lease`` seconds, in turn between recipients, oldest first.
+    """Lease up to ``limit`` due mails to ``owner`` for ``lease`` seconds, in turn between recipients and topics.
 
     Due mails that are no longer wanted are fenced, those over the limits of an inbox postponed, and those over the
     hourly number of a person wait for a digest.
     """
-    await connection.execute(_END_LEASES, now, config.policy.max_attempts)
-    await postpone(connection, config.inbox, among=DUE_IN_TURN, now=now)
+    work = await bundles.read_work(connection, now)
+    if work["emails_ended"]:
+        await connection.execute(_END_LEASES, now, config.policy.max_attempts)
+    start, oldest = uuid4(), due.oldest(limit)
+    await postpone(connection, config.inbox, start=start, oldest=oldest, now=now)
     until = now + timedelta(seconds=lease)
     policy, hourly = config.policy, config.hourly
-    digests = await bundles.lease(connection, hourly, policy, owner=owner, count=limit, until=until, now=now)
+    digests = await bundles.lease(connection, hourly, policy, work, owner=owner, count=limit, until=until, now=now)
     await unverified.bound(connection, digests.waiting, digests.too_old, policy.unverified)
     mails = [_bundle_mail(digest, config, now) for digest in digests.bundles]
     for _ in range(_MAX_LEASE_ROUNDS if len(mails) < limit else 0):
         async with connection.transaction():
+            wanted = limit - len(mails)
             rows = await connection.fetch(
-                _LEASE, now, limit - len(mails), owner, until, policy.unverified.age, hourly.mails, hourly.gather
+                _LEASE, now, wanted, owner, until, policy.unverified.age, hourly.mails, hourly.gather, start, oldest
             )
             for row in rows:
                 if row["state"] == "leased" and (context := await _context(connection, row, now)) is not None:
@@ -203,18 +213,13 @@ async def lease_due(
     return mails
 
 
-async def oldest_due(connection: asyncpg.Connection, now: datetime) -> float:
-    """Return how long the oldest due mail has waited for a dispatcher, in seconds; 0 without one."""
-    due: datetime | None = await connection.fetchval(_OLDEST, now)
-    return max((now - due).total_seconds(), 0.0) if due is not None else 0.0
-
-
 async def confirm(connection: asyncpg.Connection, ids: Sequence[UUID], *, owner: str, now: datetime) -> list[UUID]:
     """Return those of ``ids`` that ``owner`` still leases and that are still wanted; send only these."""
     until = now + timedelta(seconds=CONFIRM_SECONDS)
     rows = await connection.fetch(_CONFIRM, now, sorted(set(ids)), owner, until)
     wanted = {row["id"] for row in rows if row["state"] == "leased"}
-    wanted |= await bundles.confirm(connection, sorted(set(ids)), owner=owner, until=until, now=now)
+    if digests := set(ids).difference(row["id"] for row in rows):
+        wanted |= await bundles.confirm(connection, sorted(digests), owner=owner, until=until, now=now)
     return [mail for mail in dict.fromkeys(ids) if mail in wanted]
 
 

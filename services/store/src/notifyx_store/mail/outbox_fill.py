@@ -20,6 +20,7 @@ from uuid import UUID
 import asyncpg
 
 from notifyx_store.base.locking import lock_topics, quick_transaction
+from notifyx_store.topics.gaps import after_gap
 
 TOPICS_PER_STEP = 50
 """Maximum number of topics in one transaction."""
@@ -32,19 +33,18 @@ _BEHIND = "SELECT id FROM topics WHERE email_seq < last_seq AND kind <> 'deleted
 # One statement, one snapshot: each topic's step, the rows it requires, and how many of each kind were written.
 # A digest's window ends after *now*, not after the publish: its row cannot have been leased yet. If clocks of
 # replicas differ and the row is leased all the same, new notifications go to the next window.
-_WRITE = """
+_WRITE = f"""
 WITH topic AS (
     SELECT t.id, t.last_seq, t.email_seq, t.email_unread_after, t.email_digest_every,
            (SELECT count(*) FROM subscriptions s
             WHERE s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL AND s.email_mode <> 'never') AS crowd
     FROM topics t WHERE t.id = ANY($1::uuid[]) AND t.email_seq < t.last_seq AND t.kind <> 'deleted'
 ), step AS (
-    SELECT topic.*,
-           CASE WHEN crowd = 0 THEN last_seq
-                ELSE least(last_seq, email_seq + greatest(1, $3::bigint / crowd)) END AS upto,
+    SELECT topic.*, {after_gap("topic.id", "least(topic.last_seq, topic.email_seq + bounded.reach)")} AS upto,
            to_timestamp((floor(extract(epoch FROM $2::timestamptz) / email_digest_every) + 1) * email_digest_every)
                AS window_end
-    FROM topic
+    FROM topic CROSS JOIN LATERAL (
+        SELECT CASE WHEN crowd = 0 THEN last_seq ELSE greatest(1, $3::bigint / crowd) END AS reach) AS bounded
 ), due AS (
     SELECT s.id AS subscription_id, s.topic_id, s.user_id, s.email_mode, n.seq, n.published_at,
            step.email_unread_after, step.email_digest_every, step.window_end
@@ -99,7 +99,7 @@ SELECT step.id, step.upto, step.last_seq, coalesce(written.rows, 0) AS rows,
        (SELECT count(*) FROM digest d WHERE d.topic_id = step.id) AS digests_placed
 FROM step LEFT JOIN written ON written.topic_id = step.id
 ORDER BY step.id
-"""
+"""  # noqa: S608 - put together from constants
 
 # Topic rows are locked in the order of ids, as publishing does, and only until the commit.
 _LOCK_ROWS = "SELECT 1 FROM topics WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"

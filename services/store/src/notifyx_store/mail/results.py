@@ -132,10 +132,8 @@ async def record_results(
             return
         await _write(connection, recorded, now)
         waiting = {user for _, user, change in recorded.mails if change.unverified}
-        if waiting:
-            await unverified.wait(connection, waiting, policy.unverified, now)
-        if ended := {user for _, user, change in recorded.mails if change.ends_wait} - waiting:
-            await unverified.release(connection, ended, now)
+        ended = {user for _, user, change in recorded.mails if change.ends_wait} - waiting
+        await unverified.settle(connection, waiting, ended, policy.unverified, now)
         received = {user for _, user, change in recorded.mails if change.state == "sent"}
         refused = {
             user: (mail, change.reason or "")

@@ -4,7 +4,8 @@ The first email to such a user is leased and comes back as unverified. From then
 tried from time to time, less often the longer it takes. A gateway that sees the address verified ends the wait at once
 (:func:`release`). Of what is over the bounds, the oldest is dead, and counted for the user.
 
-A row of ``email_unverified`` is locked after those of the outbox, never before one that another transaction may have.
+Rows of ``email_unverified`` are locked after those of the outbox, in the order of users, in one statement. Whoever has
+one waits for no row of the outbox.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from notifyx_common.contracts.store.outbox import ReleasedMails
 from notifyx_store.base.database import affected
 from notifyx_store.mail.outbox_rules import TOO_MANY, UnverifiedPolicy
 
-# The longer it takes, the less often, but once an hour: nothing may have told the store.
+# The longer it takes, the less often, but once an hour: nothing may have told the store. Those whose wait the same
+# transaction ends ($4) are locked in one order with the others, and are deleted next.
 _WAIT = """
 INSERT INTO email_unverified AS v (user_id, since, next_try_at)
-SELECT u, $2, $2::timestamptz + $3::interval FROM unnest($1::text[]) AS u ORDER BY u
+SELECT user_id, $2, $2::timestamptz + $3::interval
+FROM (SELECT unnest($1::text[]) AS user_id UNION
+      SELECT user_id FROM email_unverified WHERE user_id = ANY($4::text[])) AS users
+ORDER BY user_id
 ON CONFLICT (user_id) DO UPDATE
     SET next_try_at = $2::timestamptz + greatest($3::interval, least(($2 - v.since) / 2, interval '1 hour'))
+RETURNING user_id
 """
 
 _TRIM = """
@@ -63,9 +69,22 @@ WHERE id IN (SELECT id FROM outbox WHERE user_id = ANY($1::text[]) AND held AND 
 """
 
 
-async def wait(connection: asyncpg.Connection, users: Collection[str], policy: UnverifiedPolicy, now: datetime) -> None:
-    """Record that the addresses of ``users`` are not verified: their email waits."""
-    await connection.execute(_WAIT, sorted(users), now, policy.recheck)
+async def settle(
+    connection: asyncpg.Connection,
+    waiting: Collection[str],
+    ended: Collection[str],
+    policy: UnverifiedPolicy,
+    now: datetime,
+) -> None:
+    """Record that the email of users in ``waiting`` waits, and release that of users in ``ended``.
+
+    No user is in both. It is part of the caller's transaction.
+    """
+    if waiting:
+        rows = await connection.fetch(_WAIT, list(waiting), now, policy.recheck, list(ended))
+        ended = {row["user_id"] for row in rows}.difference(waiting)
+    if ended:
+        await release(connection, ended, now)
 
 
 async def bound(

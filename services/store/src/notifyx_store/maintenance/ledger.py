@@ -9,6 +9,9 @@ The sides have different sources: the left is the topic's sequence, ``pending`` 
 ``withdrawn_total`` when the subscription ended. For email, the number of all rows ever
 written to the outbox is compared with the states of its rows and the totals of the deleted ones.
 
+Seqs that a restore has passed over (``log_gaps``) are of no notification. Totals have them as expired, and both sides
+are read without them.
+
 Each read is one snapshot, so concurrent work cannot look like an imbalance. Topics being deleted are left out: the
 purge removes their rows in several transactions.
 """
@@ -23,6 +26,7 @@ from uuid import UUID
 import asyncpg
 
 from notifyx_common.contracts.store.ledger import EmailLedger, Ledger, LedgerRow
+from notifyx_store.topics.gaps import in_gaps
 
 TOPICS_PER_READ = 200
 """Number of topics whose ledger one statement reads."""
@@ -37,12 +41,14 @@ _NEXT_TOPICS = "SELECT id FROM topics WHERE id > $1 AND kind <> 'deleted' ORDER 
 # The log is read once for a whole topic, not once for each subscription: how many rows lie between a subscription's
 # cursor and the next higher one, summed from the top (of equal cursors, all but the last have nothing between).
 # Acknowledged ones above a cursor are taken off.
-_LEDGER = """
+_LEDGER = f"""
 WITH subs AS (
-    SELECT s.id, s.topic_id, s.first_seq, s.acked_total, s.expired_total, s.withdrawn_total, s.ended_at,
-           coalesce(s.end_seq, t.last_seq) - s.first_seq + 1 AS due,
+    SELECT s.id, s.topic_id, s.first_seq, s.acked_total, s.expired_total - passed.n AS expired_total,
+           s.withdrawn_total, s.ended_at, coalesce(s.end_seq, t.last_seq) - s.first_seq + 1 - passed.n AS due,
            CASE WHEN s.ended_at IS NULL THEN greatest(s.acked_up_to, s.first_seq - 1) END AS cursor
     FROM subscriptions s JOIN topics t ON t.id = s.topic_id
+    CROSS JOIN LATERAL (
+        SELECT {in_gaps("t.id", "s.first_seq", "coalesce(s.end_seq, t.last_seq)")} AS n) AS passed
     WHERE s.lasting AND s.topic_id = ANY($1::uuid[]) AND t.kind <> 'deleted'
 ), ranges AS (
     SELECT subs.*, coalesce(lead(cursor) OVER (PARTITION BY topic_id ORDER BY cursor, id),
@@ -70,7 +76,7 @@ SELECT t.id, t.name, sum(b.due)::bigint AS due, sum(b.acked_total)::bigint AS ac
            OR b.due <> b.acked_total + b.pending + b.expired_total + b.withdrawn_total) AS unbalanced
 FROM ledger b JOIN topics t ON t.id = b.topic_id
 GROUP BY t.id, t.name ORDER BY t.id
-"""
+"""  # noqa: S608 - put together from constants
 
 _EMAIL = """
 SELECT totals.due, totals.sent + rows.sent AS sent, totals.fenced + rows.fenced AS fenced, rows.pending,

@@ -25,6 +25,7 @@ from notifyx_store.base.background_settings import BackgroundSettings
 from notifyx_store.base.context import StoreContext
 from notifyx_store.mail.addresses import refused_addresses
 from notifyx_store.mail.outbox_fill import fill_outbox, topics_behind
+from notifyx_store.maintenance.backups import backup_age
 from notifyx_store.maintenance.cleanup import RecordTtls, delete_old_records
 from notifyx_store.maintenance.ledger import all_topic_ledgers, email_ledger
 from notifyx_store.maintenance.retention import Cause, remove_batch, topics_over_retention, topics_past_expiry
@@ -71,6 +72,8 @@ class Maintenance:
         self._oldest = metrics.gauge("notifyx_outbox_oldest_seconds")
         self._refused = metrics.gauge("notifyx_refused_addresses")
         self._imbalance = metrics.gauge("notifyx_ledger_imbalance")
+        self._backup_age = metrics.gauge("notifyx_backup_age_seconds")
+        metrics.gauge("notifyx_backup_max_age_seconds").set(context.settings.backup_max_age)
 
     async def __aenter__(self) -> Self:
         self._run("outbox", self.fill_outbox, wake=self._woken, least=_MIN_FILL_INTERVAL, jitter=(1.0, 1.0))
@@ -127,12 +130,13 @@ class Maintenance:
         return _MIN_FILL_INTERVAL / 5 if more else settings.expiry_sweep
 
     async def check_ledger(self) -> float:
-        """Read the ledger and export its numbers; return the seconds until the next time."""
+        """Read the ledger and export its numbers, and the age of the backup; return the seconds until the next time."""
         context = self._context
         async with context.pool.acquire() as connection:
             topics = await all_topic_ledgers(connection)
             email = await email_ledger(connection, context.clock.now())
             refused = await refused_addresses(connection)
+            self._backup_age.set(await backup_age(connection, context.clock.now()))
         unbalanced = [topic for topic in topics if topic.unbalanced]
         self._imbalance.labels("notifications").set(sum(topic.unbalanced for topic in unbalanced))
         self._imbalance.labels("email").set(0 if email.balanced else 1)

@@ -19,6 +19,7 @@ import asyncpg
 from notifyx_store.base import wakeups
 from notifyx_store.base.database import affected
 from notifyx_store.base.locking import lock_topics, quick_transaction, try_lock_retention
+from notifyx_store.topics.gaps import COUNT_FLOOR
 
 BATCH = 2_000
 """Maximum number of notifications removed in one transaction."""
@@ -26,19 +27,20 @@ BATCH = 2_000
 Cause = Literal["retention", "expires_at"]
 
 # The oldest notification decides: one index lookup per topic.
-_OVER_RETENTION = """
+_OVER_RETENTION = f"""
 SELECT t.id FROM topics t
+CROSS JOIN LATERAL (SELECT {COUNT_FLOOR} AS seq) AS floor
 CROSS JOIN LATERAL (SELECT n.seq, n.published_at FROM notifications n
                     WHERE n.topic_id = t.id AND n.seq > t.pruned_seq ORDER BY n.seq LIMIT 1) AS oldest
 WHERE t.kind <> 'deleted'
-  AND (oldest.seq <= t.last_seq - t.retention_max_count AND (t.kind <> 'inbox' OR EXISTS (
+  AND (oldest.seq <= floor.seq AND (t.kind <> 'inbox' OR EXISTS (
            SELECT 1 FROM subscriptions s
            WHERE s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL AND (s.acked_up_to >= oldest.seq OR EXISTS (
                SELECT 1 FROM ack_exceptions e JOIN notifications n ON n.topic_id = t.id AND n.seq = e.seq
-               WHERE e.subscription_id = s.id AND e.seq <= t.last_seq - t.retention_max_count))))
+               WHERE e.subscription_id = s.id AND e.seq <= floor.seq))))
        OR oldest.published_at < $1::timestamptz - t.retention_max_age * interval '1 second')
 ORDER BY random() LIMIT $2
-"""
+"""  # noqa: S608 - put together from constants
 
 _OVER_EXPIRY = """
 SELECT DISTINCT topic_id AS id FROM (
@@ -48,28 +50,30 @@ SELECT DISTINCT topic_id AS id FROM (
 
 # The oldest rows, as long as each of them (and all before it) is beyond one of the two bounds. In an inbox the number
 # of notifications removes none that its user has not acknowledged.
-_PREFIX = """
+_PREFIX = f"""
 SELECT array(
     SELECT seq FROM (
         SELECT seq, bool_and(over) OVER (ORDER BY seq) AS doomed FROM (
-            SELECT n.seq, (n.seq <= t.last_seq - t.retention_max_count AND (t.kind <> 'inbox' OR n.seq <= (
+            SELECT n.seq, (n.seq <= floor.seq AND (t.kind <> 'inbox' OR n.seq <= (
                               SELECT s.acked_up_to FROM subscriptions s
                               WHERE s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL)))
                           OR n.published_at < $2::timestamptz - t.retention_max_age * interval '1 second' AS over
-            FROM topics t JOIN notifications n ON n.topic_id = t.id
+            FROM topics t CROSS JOIN LATERAL (SELECT {COUNT_FLOOR} AS seq) AS floor
+            JOIN notifications n ON n.topic_id = t.id
             WHERE t.id = $1 ORDER BY n.seq LIMIT $3
         ) AS oldest
     ) AS checked WHERE doomed ORDER BY seq)
-"""
+"""  # noqa: S608 - put together from constants
 
-_ACKED_IN_INBOX = """
+_ACKED_IN_INBOX = f"""
 SELECT array(
     SELECT n.seq FROM topics t
+    CROSS JOIN LATERAL (SELECT {COUNT_FLOOR} AS seq) AS floor
     JOIN subscriptions s ON s.topic_id = t.id AND s.lasting AND s.ended_at IS NULL
-    JOIN ack_exceptions e ON e.subscription_id = s.id AND e.seq <= t.last_seq - t.retention_max_count
+    JOIN ack_exceptions e ON e.subscription_id = s.id AND e.seq <= floor.seq
     JOIN notifications n ON n.topic_id = t.id AND n.seq = e.seq
     WHERE t.id = $1 AND t.kind = 'inbox' ORDER BY n.seq LIMIT $2)
-"""
+"""  # noqa: S608 - put together from constants
 """What was acknowledged singly, beyond the number, behind something unread."""
 
 _SINGLES = """

@@ -44,14 +44,15 @@ ORDER BY wanted.topic_id, wanted.user_id
 ON CONFLICT (topic_id, user_id) WHERE ended_at IS NULL DO NOTHING
 """  # noqa: S608 - put together from constants
 
-_LOCK_ROWS = """
+# Of LIMIT PostgreSQL expects a tenth of the array, so that it keeps one plan for all batches (see joins).
+LOCK_QUERY = """
 SELECT s.id, s.topic_id, s.user_id, s.ack_revision
-FROM unnest($1::uuid[], $2::text[]) AS wanted(topic_id, user_id)
+FROM (SELECT * FROM unnest($1::uuid[], $2::text[]) LIMIT cardinality($1::uuid[])) AS wanted(topic_id, user_id)
 JOIN subscriptions s ON s.topic_id = wanted.topic_id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
 ORDER BY s.id FOR UPDATE OF s
 """
 
-_ACKNOWLEDGE = f"""
+ACK_QUERY = f"""
 WITH base AS (
     SELECT s.id, s.topic_id, s.acked_up_to AS before, t.last_seq, s.expired_total, s.ack_revision AS revision,
            {UNREAD} AS unread,
@@ -59,11 +60,11 @@ WITH base AS (
                 ELSE s.expired_told END AS told,
            s.expired_told AS told_before,
            greatest(s.acked_up_to, least(request.up_to, t.last_seq)) AS upto
-    FROM unnest($1::bigint[], $2::bigint[]) AS request(id, up_to)
+    FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[]) LIMIT cardinality($1::bigint[])) AS request(id, up_to)
     JOIN subscriptions s ON s.id = request.id JOIN topics t ON t.id = s.topic_id
 ), fresh AS (
     SELECT DISTINCT b.id, n.seq
-    FROM unnest($3::bigint[], $4::bigint[]) AS one(id, seq)
+    FROM (SELECT * FROM unnest($3::bigint[], $4::bigint[]) LIMIT cardinality($3::bigint[])) AS one(id, seq)
     JOIN base b ON b.id = one.id AND one.seq > b.upto
     JOIN notifications n ON n.topic_id = b.topic_id AND n.seq = one.seq
     WHERE NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = b.id AND e.seq = one.seq)
@@ -210,12 +211,12 @@ async def _transaction(
     """Return each pair's new position; ``None`` if ``complete`` is required and a pair has no row yet."""
     async with connection.transaction():
         await connection.execute(LOCK_SHARED, sorted(set(columns[0])))
-        rows = await connection.fetch(_LOCK_ROWS, *columns)
+        rows = await connection.fetch(LOCK_QUERY, *columns)
         if complete and len(rows) < len(requests):
             return None
         by_id = {row["id"]: (row["topic_id"], row["user_id"]) for row in rows}
         current = {row["id"]: requests[by_id[row["id"]]].at(row["ack_revision"]) for row in rows}
-        states = await connection.fetch(_ACKNOWLEDGE, *_columns(current))
+        states = await connection.fetch(ACK_QUERY, *_columns(current))
         changed = [by_id[state["id"]] for state in states if state["acked"] or state["told_more"]]
         if changed:
             await connection.execute(wakeups.NOTIFY, wakeups.acknowledged(changed))

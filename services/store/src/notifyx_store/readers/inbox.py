@@ -6,6 +6,11 @@ So pages never repeat or skip what existed when the first was read, whatever is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from operator import itemgetter
+from typing import Any, TypeAlias
+
 import asyncpg
 
 from notifyx_common.contracts.call import MAX_PAGE_BYTES
@@ -15,10 +20,11 @@ from notifyx_store.log.unread import EXPIRED, UNREAD
 from notifyx_store.readers.inbox_cursor import NEWEST, InboxCursor
 from notifyx_store.readers.inbox_pages import following, page_json, sized
 from notifyx_store.topics.permissions import TopicRow, may_read
-from notifyx_store.topics.rows import topic_row
+from notifyx_store.topics.rows import COLUMNS, topic_row
 
 _SUBSCRIBED = f"""
-SELECT s.id AS subscription_id, s.first_seq, s.acked_up_to, {UNREAD} AS unread, {EXPIRED} AS expired, t.*
+SELECT s.id AS subscription_id, s.first_seq, s.acked_up_to, {UNREAD} AS unread, {EXPIRED} AS expired,
+       {", ".join(f"t.{column}" for column in COLUMNS)}
 FROM subscriptions s JOIN topics t ON t.id = s.topic_id
 WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted' ORDER BY t.name
 """  # noqa: S608 - put together from constants
@@ -26,47 +32,109 @@ WHERE s.user_id = $1 AND s.lasting AND s.ended_at IS NULL AND t.kind <> 'deleted
 FEW_UNREAD = 1_000
 """Up to this many unread notifications of a subscription are read by their seqs, to find them in a long log."""
 
-# Each subscription contributes its newest page from an index; the merge returns one page of all of them. By time it is
-# found soon, unless few of many are wanted: then what follows the cursor is read whole (OFFSET 0 keeps it that way).
-_MERGED = """
-SELECT found.payload, found.published_at, found.topic_id, found.seq, found.acked
-FROM unnest($1::bigint[], $8::boolean[]) AS wanted(id, few) JOIN subscriptions s ON s.id = wanted.id
-CROSS JOIN LATERAL (
-    (SELECT n.payload, n.published_at, n.topic_id, n.seq, n.seq <= s.acked_up_to OR e.seq IS NOT NULL AS acked
+READ_WHOLE = 10_000
+"""The same of all subscriptions of a page together, those with the fewest first."""
+
+
+def _newest(of: str, limit: str) -> str:
+    """Return the SQL of the newest of one subscription below the position $2, $3, $4, of a row of ``of``.
+
+    By time they are found soon, unless few of many are wanted: then what follows the cursor is read whole (OFFSET 0
+    keeps it that way).
+    """
+    return f"""
+    (SELECT n.payload, n.published_at, n.topic_id, n.seq, n.seq <= {of}.acked_up_to OR e.seq IS NOT NULL AS acked
      FROM notifications n
-     LEFT JOIN ack_exceptions e ON e.subscription_id = s.id AND e.seq = n.seq
-     WHERE NOT wanted.few AND n.topic_id = s.topic_id AND n.seq >= s.first_seq
+     LEFT JOIN ack_exceptions e ON e.subscription_id = {of}.id AND e.seq = n.seq
+     WHERE NOT {of}.few AND n.topic_id = {of}.topic_id AND n.seq >= {of}.first_seq
        AND (n.published_at, n.topic_id, n.seq) < ($2, $3, $4)
-       AND (NOT $5 OR (n.seq > s.acked_up_to AND e.seq IS NULL))
-     ORDER BY n.published_at DESC, n.seq DESC LIMIT $6)
+       AND (NOT $5 OR (n.seq > {of}.acked_up_to AND e.seq IS NULL))
+     ORDER BY n.published_at DESC, n.seq DESC LIMIT {limit})
     UNION ALL
     (SELECT n.payload, n.published_at, n.topic_id, n.seq, false AS acked
      FROM (SELECT * FROM notifications above
-           WHERE wanted.few AND above.topic_id = s.topic_id AND above.seq >= s.first_seq AND above.seq > s.acked_up_to
-             AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = s.id AND e.seq = above.seq)
+           WHERE {of}.few AND above.topic_id = {of}.topic_id AND above.seq >= {of}.first_seq
+             AND above.seq > {of}.acked_up_to
+             AND NOT EXISTS (SELECT 1 FROM ack_exceptions e WHERE e.subscription_id = {of}.id AND e.seq = above.seq)
            OFFSET 0) AS n
      WHERE (n.published_at, n.topic_id, n.seq) < ($2, $3, $4)
-     ORDER BY n.published_at DESC, n.seq DESC LIMIT $6)
-) AS found
-ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
+     ORDER BY n.published_at DESC, n.seq DESC LIMIT {limit})
+"""  # noqa: S608 - put together from constants
+
+
+_WANTED = """
+SELECT s.id, s.topic_id, s.first_seq, s.acked_up_to, wanted.few
+FROM unnest($1::bigint[], {few}::boolean[]) AS wanted(id, few) JOIN subscriptions s ON s.id = wanted.id
 """
 
-_PAGE = sized(_MERGED, most="$7")
+_HEADS = f"""
+SELECT one.id, one.few, head.published_at, head.topic_id, head.seq
+FROM ({_WANTED.format(few="$6")}) AS one CROSS JOIN LATERAL ({_newest("one", "1")}) AS head
+"""  # noqa: S608 - put together from constants
+
+HEADS = 200
+"""Subscriptions whose newest are found in one turn, which takes milliseconds: others have theirs in between."""
+
+_WITH_THE_NEWEST = f"""
+SELECT one.* FROM ({_WANTED.format(few="$8")}) AS one CROSS JOIN LATERAL ({_newest("one", "1")}) AS head
+ORDER BY head.published_at DESC, head.topic_id DESC, head.seq DESC LIMIT $6
+"""  # noqa: S608 - put together from constants
 
 
-async def read_shown(connection: asyncpg.Connection, principal: Principal) -> list[tuple[asyncpg.Record, TopicRow]]:
-    """Return the subscriptions that the caller's inbox shows, each with its topic.
+def _merged(subscriptions: str) -> str:
+    """Return the SQL of one page: each of ``subscriptions`` contributes its newest page from an index."""
+    return f"""
+SELECT found.payload, found.published_at, found.topic_id, found.seq, found.acked
+FROM ({subscriptions}) AS s CROSS JOIN LATERAL ({_newest("s", "$6")}) AS found
+ORDER BY found.published_at DESC, found.topic_id DESC, found.seq DESC LIMIT $6
+"""  # noqa: S608 - put together from constants
+
+
+# A page of n has notifications of no more than n subscriptions: those with the newest, which of many are found first.
+_PAGE, _PAGE_OF_MANY = (sized(_merged(wanted), most="$7") for wanted in (_WANTED.format(few="$8"), _WITH_THE_NEWEST))
+
+_ORDER = itemgetter("published_at", "topic_id", "seq")
+"""The order of the inbox."""
+
+Turn: TypeAlias = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
+"""Waits for a turn to read, and a connection."""
+
+
+Shown: TypeAlias = tuple[asyncpg.Record, TopicRow]
+"""A subscription, with what is unread and expired, and its topic."""
+
+
+async def read_shown(connection: asyncpg.Connection, principal: Principal) -> list[Shown]:
+    """Return the subscriptions that the caller's inbox shows, each with its topic."""
+    rows = await connection.fetch(_SUBSCRIBED, principal.id)
+    return shown_to(principal, [(row, topic_row(row)) for row in rows])
+
+
+def shown_to(principal: Principal, subscribed: Iterable[Shown]) -> list[Shown]:
+    """Return those of the caller's subscriptions that the inbox shows.
 
     A subscription stays when its user may no longer read the topic, but then shows nothing; a credential that is
     limited to some topics shows only those.
     """
-    subscribed = await connection.fetch(_SUBSCRIBED, principal.id)
-    covered = [(row, topic_row(row)) for row in subscribed if principal.covers_topic(row["name"])]
-    return [(row, topic) for row, topic in covered if may_read(principal, topic)]
+    return [
+        (row, topic) for row, topic in subscribed if principal.covers_topic(topic.name) and may_read(principal, topic)
+    ]
+
+
+def standing(shown: Sequence[Shown], max_unread: int) -> dict[str, Any]:
+    """Return the members of a page that tell how the user stands in all that the inbox shows.
+
+    ``max_unread`` notifications fill the user's inbox topic.
+    """
+    return {
+        "unread": {topic.name: row["unread"] for row, topic in shown},
+        "expired": {topic.name: row["expired"] for row, topic in shown if row["expired"]},
+        "inbox_full": any(topic.is_inbox and row["unread"] >= max_unread_of(topic, max_unread) for row, topic in shown),
+    }
 
 
 async def read_inbox(
-    connection: asyncpg.Connection,
+    turn: Turn,
     principal: Principal,
     *,
     unread_only: bool,
@@ -76,26 +144,61 @@ async def read_inbox(
 ) -> bytes:
     """Return a page as the JSON of :class:`notifyx_common.contracts.store.inbox.InboxPage`.
 
-    ``max_unread`` notifications fill the user's inbox topic.
+    ``max_unread`` notifications fill the user's inbox topic. A page of many subscriptions takes several turns.
     """
-    shown = await read_shown(connection, principal)
-    wanted = [row for row, _ in shown if row["unread"] or not unread_only]
-    rows = await connection.fetch(
-        _PAGE,
-        [row["subscription_id"] for row in wanted],
-        after.published_at,
-        after.topic_id,
-        after.seq,
-        unread_only,
-        limit + 1,
-        MAX_PAGE_BYTES,
-        [unread_only and row["unread"] <= FEW_UNREAD for row in wanted],
-    )
+    async with turn() as connection:
+        shown = await read_shown(connection, principal)
+    unread = {row["subscription_id"]: row["unread"] for row, _ in shown if row["unread"] or not unread_only}
+    few = read_whole(list(unread.values())) if unread_only else [False] * len(unread)
+    place = (after.published_at, after.topic_id, after.seq)
+    wanted = list(zip(unread, few, strict=True))
+    heads = [] if len(wanted) <= limit + 1 else await _newest_heads(turn, wanted, place, unread_only)
+    newest = [(head["id"], head["few"]) for head in heads[: limit + 1]]
+    async with turn() as connection:
+
+        async def read(query: str, some: Sequence[tuple[int, bool]]) -> list[asyncpg.Record]:
+            ids, by_seq = [one for one, _ in some], [few for _, few in some]
+            found: list[asyncpg.Record] = await connection.fetch(
+                query, ids, *place, unread_only, limit + 1, MAX_PAGE_BYTES, by_seq
+            )
+            return found
+
+        rows = await read(_PAGE, newest if heads else wanted)
+        if len(heads) > limit + 1 and not _filled(rows, heads[limit], limit + 1):
+            rows = await read(_PAGE_OF_MANY, wanted)
     page = rows[:limit]
-    others = {
-        "next": following(page),
-        "unread": {row["name"]: row["unread"] for row, _ in shown},
-        "expired": {row["name"]: row["expired"] for row, _ in shown if row["expired"]},
-        "inbox_full": any(topic.is_inbox and row["unread"] >= max_unread_of(topic, max_unread) for row, topic in shown),
-    }
-    return page_json([(row["payload"], row["acked"]) for row in page], others)
+    return page_json(
+        [(row["payload"], row["acked"]) for row in page],
+        {"next": following(page), **standing(shown, max_unread)},
+    )
+
+
+async def _newest_heads(
+    turn: Turn, wanted: Sequence[tuple[int, bool]], place: tuple[Any, ...], unread_only: bool
+) -> list[asyncpg.Record]:
+    """Return the newest notification below ``place`` of each of ``wanted``, the newest first, in several turns."""
+    heads: list[asyncpg.Record] = []
+    for start in range(0, len(wanted), HEADS):
+        ids, few = zip(*wanted[start : start + HEADS], strict=True)
+        async with turn() as connection:
+            heads += await connection.fetch(_HEADS, ids, *place, unread_only, few)
+    return sorted(heads, key=_ORDER, reverse=True)
+
+
+def _filled(rows: Sequence[asyncpg.Record], last: asyncpg.Record, count: int) -> bool:
+    """Return whether ``rows`` have ``count``, none older than ``last``, the head of the last subscription.
+
+    If not, some of the newest were acknowledged or removed meanwhile, and what other subscriptions have may be next.
+    """
+    return bool(rows) and rows[0]["available"] == count and _ORDER(rows[-1]) >= _ORDER(last)
+
+
+def read_whole(unread: Sequence[int]) -> list[bool]:
+    """Return of which subscriptions with so many unread notifications these are read by their seqs. Pure."""
+    total, few = 0, [False] * len(unread)
+    for at in sorted(range(len(unread)), key=unread.__getitem__):
+        total += unread[at]
+        if unread[at] > FEW_UNREAD or total > READ_WHOLE:
+            break
+        few[at] = True
+    return few

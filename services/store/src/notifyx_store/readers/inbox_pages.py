@@ -41,5 +41,11 @@ def following(page: Sequence[asyncpg.Record]) -> str | None:
 
 def page_json(items: list[tuple[str, bool]], others: dict[str, Any]) -> bytes:
     """Return the page's JSON. Notifications are stored as JSON; ``acked`` is appended without encoding them again."""
-    texts = ",".join(f'{payload[:-1]},"acked":{"true" if acked else "false"}}}' for payload, acked in items)
-    return b'{"items":[%s],%s' % (texts.encode(), orjson.dumps(others)[1:])
+    return joined_page(
+        ",".join(f'{payload[:-1]},"acked":{"true" if acked else "false"}}}' for payload, acked in items), others
+    )
+
+
+def joined_page(items: str, others: dict[str, Any]) -> bytes:
+    """Return the page's JSON, of the JSON of its notifications, joined by commas."""
+    return b'{"items":[%s],%s' % (items.encode(), orjson.dumps(others)[1:])

@@ -14,29 +14,42 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.errors import topic_not_found
 from notifyx_store.log.unread import EXPIRED, FIRST_SEQ, UNREAD, missing_after
 from notifyx_store.topics.permissions import TopicRow, check_read
-from notifyx_store.topics.rows import COLUMNS, create_inboxes, topic_row
+from notifyx_store.topics.rows import COLUMNS, create_inboxes, topic_row, version_of
 from notifyx_topics.names import inbox_topic
 
+# Of the gaps after "since", that which it is in ends where the reader goes on; nobody was given the seqs of the others.
 # PostgreSQL takes an array of unknown length for ten items. A plan made for a smaller batch is cheaper then, so that it
 # would plan each small batch anew, for three times what it takes to answer it. Of LIMIT it expects a tenth.
 JOIN_QUERY = f"""
 SELECT {", ".join(f"t.{column}" for column in COLUMNS)},
-       coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
+       t.updated_at, coalesce(s.acked_up_to, 0) AS acked_up_to, coalesce(s.lasting, false) AS lasting,
        coalesce(s.ack_revision, 0) AS revision,
        {FIRST_SEQ} AS first_seq, {UNREAD} AS unread, {EXPIRED} AS expired,
-       CASE WHEN wanted.since IS NULL THEN 0 ELSE {missing_after("wanted.since")} END AS missing
+       CASE WHEN wanted.since IS NULL THEN 0
+            ELSE {missing_after("coalesce(gaps.ended, wanted.since)")} - coalesce(gaps.passed, 0) END AS missing,
+       coalesce(gaps.restored, false) AS restored,
+       CASE WHEN gaps.restored THEN gaps.kept_to ELSE 0 END AS restored_after
 FROM (
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY LIMIT cardinality($1::text[])
 ) AS wanted(name, user_id, since, position)
 LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'
 LEFT JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
+CROSS JOIN LATERAL (
+    SELECT bool_or(wanted.since > 0 OR g.first_seq > 1) AS restored,
+           min(g.first_seq) - 1 AS kept_to,
+           max(g.last_seq) FILTER (WHERE g.first_seq <= wanted.since) AS ended,
+           sum(g.last_seq - g.first_seq + 1) FILTER (WHERE g.first_seq > wanted.since)::bigint AS passed
+    FROM log_gaps g WHERE g.topic_id = t.id AND g.last_seq > wanted.since
+) AS gaps
 ORDER BY wanted.position
 """  # noqa: S608 - put together from constants
 
-_UNREAD = f"""
+UNREAD_QUERY = f"""
 SELECT coalesce(s.acked_up_to, 0) AS acked_up_to, CASE WHEN t.id IS NULL THEN 0 ELSE {UNREAD} END AS unread,
        {EXPIRED} AS expired
-FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(name, user_id, position)
+FROM (
+    SELECT * FROM unnest($1::text[], $2::text[]) WITH ORDINALITY LIMIT cardinality($1::text[])
+) AS wanted(name, user_id, position)
 LEFT JOIN topics t ON t.name = wanted.name AND t.kind <> 'deleted'
 LEFT JOIN subscriptions s ON s.topic_id = t.id AND s.user_id = wanted.user_id AND s.ended_at IS NULL
 ORDER BY wanted.position
@@ -74,11 +87,14 @@ async def join(context: StoreContext, data: Any) -> list[Any]:
             "first_seq": row["first_seq"],
             "acked_up_to": row["acked_up_to"],
             "unread": row["unread"],
-            "truncated": item.since is not None and item.since < row["pruned_seq"],
+            "truncated": item.since is not None and (row["restored"] or item.since < row["pruned_seq"]),
             "missing": row["missing"],
+            "restored": row["restored"],
+            "restored_after": row["restored_after"],
             "expired": row["expired"],
             "subscribed": row["lasting"],
             "revision": row["revision"],
+            "version": version_of(row["updated_at"]),
         }
     return results
 
@@ -91,7 +107,7 @@ async def unread(context: StoreContext, data: Any) -> list[Any]:
     batch = read_batch(UnreadBatch, UnreadItem, data)
     items = [one for one in batch.items if isinstance(one, UnreadItem)]
     async with context.pool.acquire() as connection:
-        rows = iter(await connection.fetch(_UNREAD, [one.topic for one in items], [one.user for one in items]))
+        rows = iter(await connection.fetch(UNREAD_QUERY, [one.topic for one in items], [one.user for one in items]))
     return [
         one.model_dump() if isinstance(one, ItemError) else {"user": one.user, "topic": one.topic, **dict(next(rows))}
         for one in batch.items

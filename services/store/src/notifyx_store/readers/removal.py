@@ -37,11 +37,16 @@ _INBOX = "SELECT name FROM topics WHERE name = $1 AND kind = 'inbox'"
 _SUBSCRIPTIONS = "SELECT id, topic_id FROM subscriptions WHERE user_id = $1 ORDER BY topic_id, id LIMIT $2"
 _EMAILS = """
 WITH gone AS (
-    DELETE FROM outbox WHERE subscription_id = ANY($1::bigint[]) RETURNING topic_id
+    DELETE FROM outbox WHERE id IN (
+        SELECT id FROM outbox WHERE subscription_id = ANY($1::bigint[]) ORDER BY id FOR UPDATE)
+    RETURNING topic_id
 ), counted AS (
     SELECT topic_id, count(*) AS mails FROM gone GROUP BY topic_id
+), locked AS (
+    SELECT topic_id FROM outbox_books WHERE topic_id IN (SELECT topic_id FROM counted) ORDER BY topic_id FOR UPDATE
 )
-UPDATE outbox_books b SET due = b.due - counted.mails FROM counted WHERE b.topic_id = counted.topic_id
+UPDATE outbox_books b SET due = b.due - counted.mails
+FROM counted JOIN locked USING (topic_id) WHERE b.topic_id = counted.topic_id
 """
 _EXCEPTIONS = "DELETE FROM ack_exceptions WHERE subscription_id = ANY($1::bigint[])"
 _END = "DELETE FROM subscriptions WHERE id = ANY($1::bigint[])"

@@ -57,8 +57,8 @@ WHERE topic_id = $1 AND lasting AND ended_at IS NULL AND (user_id = ANY($2::text
 # The name is free at once, the subscriptions leave the ledger; the purge removes the data later (see purge.py).
 _MARK_DELETED = """
 UPDATE topics SET name = 'deleted:' || id, kind = 'deleted', visibility = 'private', creators = '{}', publishers = '{}',
-                  readers = '{}', paused = true, resource = NULL, resource_uid = NULL, email_seq = last_seq,
-                  updated_at = $2
+                  readers = '{}', paused = true, resource = NULL, resource_uid = NULL, released_by = NULL,
+                  email_seq = last_seq, updated_at = $2
 WHERE id = $1
 """
 _END_SUBSCRIPTIONS = """
@@ -106,6 +106,8 @@ async def change_topic(principal: Principal, name: str, patch: TopicPatch, clock
     for grants in ("creators", "publishers", "readers"):
         if grants in changes:
             changes[grants] = normalise(changes[grants])
+    if "creators" in changes:
+        changes["released_by"] = None
     changes |= _policies(patch.retention, patch.email)
     principal.require_scope("manage", name)
     async with in_transaction(CONNECTION) as client:
@@ -127,11 +129,12 @@ async def delete_topic(principal: Principal, name: str, clock: Clock) -> None:
         await _mark_deleted(client, topic, clock.now())
 
 
-async def claim_topic(principal: Principal, name: str, spec: ResourceTopic, clock: Clock) -> None:
-    """Bring a topic to the state that a resource declares; create it, or acquire it from the API, where needed.
+async def claim_topic(principal: Principal, name: str, spec: ResourceTopic, clock: Clock, *, adopt: bool) -> None:
+    """Bring a topic to the state that a resource declares; create it where needed.
 
-    A resource that was deleted and created again has another UID but the same name, and keeps its topic.
-    Raises :class:`ClaimedByOtherResource` or :class:`Forbidden`.
+    A topic that no resource owns is acquired only with ``adopt``. A resource that was deleted and created again has
+    another UID but the same name, and keeps its topic.
+    Raises :class:`ClaimedByOtherResource`, :class:`TopicExists` or :class:`Forbidden`.
     """
     _check_system(principal)
     wanted: dict[str, Any] = {
@@ -143,6 +146,7 @@ async def claim_topic(principal: Principal, name: str, spec: ResourceTopic, cloc
         "paused": spec.paused,
         "resource": spec.resource,
         "resource_uid": spec.uid,
+        "released_by": None,
         **_policies(spec.retention, spec.email),
     }
     for _ in range(3):
@@ -152,6 +156,8 @@ async def claim_topic(principal: Principal, name: str, spec: ResourceTopic, cloc
             if topic is not None:
                 if topic.resource is not None and topic.resource_uid != spec.uid and topic.resource != spec.resource:
                     raise ClaimedByOtherResource(f"The topic '{name}' is declared by the resource {topic.resource}.")
+                if topic.resource is None and not adopt:
+                    raise TopicExists(f"The topic name '{name}' was taken through the API at the same time.")
                 await _apply(client, topic, wanted, now)
                 return
         try:
@@ -180,7 +186,8 @@ async def release_topic(
         if policy == "delete":
             await _mark_deleted(client, topic, clock.now())
         else:
-            await _apply(client, topic, {"resource": None, "resource_uid": None}, clock.now())
+            released = {"resource": None, "resource_uid": None, "released_by": topic.resource}
+            await _apply(client, topic, released, clock.now())
 
 
 async def settle_topic(name: str, settle: Callable[[TopicRow], Settlement] | None, clock: Clock) -> bool:

@@ -7,12 +7,13 @@ from typing import Any
 import orjson
 from quart import Blueprint
 
-from notifyx_common.contracts.call import Raw
+from notifyx_common.contracts.call import REPEATED_HEADER, Raw
 from notifyx_common.contracts.store.acks import ACKNOWLEDGE, UNREAD, AckBatch, AckResult, UnreadBatch, UnreadResult
 from notifyx_common.contracts.store.batches import BatchResults
 from notifyx_common.contracts.store.joins import JOIN, JoinBatch, JoinResult
 from notifyx_common.contracts.store.log import PUBLISH, PublishBatch, PublishResult
 from notifyx_common.reading import parse_json
+from notifyx_common.serving.current import current_request
 from notifyx_common.serving.handlers import handle
 from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
@@ -27,7 +28,8 @@ def batch_routes(context: StoreContext, metrics: StoreMetrics, publisher: Publis
 
     @handle(blueprint, PUBLISH)
     async def publish(batch: Raw[PublishBatch]) -> Raw[BatchResults[PublishResult]]:
-        return Raw(await publisher.publish(parse_json(batch.content)))
+        repeated = REPEATED_HEADER in current_request().headers
+        return Raw(await publisher.publish(parse_json(batch.content), repeated=repeated))
 
     @handle(blueprint, ACKNOWLEDGE)
     async def acks(batch: Raw[AckBatch]) -> Raw[BatchResults[AckResult]]:

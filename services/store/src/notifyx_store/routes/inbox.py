@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from quart import Blueprint
 
 from notifyx_common.contracts.call import Raw
@@ -37,17 +39,15 @@ def inbox_routes(context: StoreContext) -> Blueprint:
         principal = caller()
         principal.require_scope("read")
         after = position_after(query.after)
-        async with context.reading_pages(caller().id) as connection:
-            return Raw(
-                await read_inbox(
-                    connection,
-                    principal,
-                    unread_only=query.unread,
-                    limit=query.limit,
-                    max_unread=context.settings.inbox_max_unread,
-                    after=after,
-                )
-            )
+        page = await read_inbox(
+            partial(context.reading_pages, principal.id),
+            principal,
+            unread_only=query.unread,
+            limit=query.limit,
+            max_unread=context.settings.inbox_max_unread,
+            after=after,
+        )
+        return Raw(page)
 
     @handle(blueprint, INBOXES)
     async def inboxes(owners: InboxOwners) -> ExistingInboxes:

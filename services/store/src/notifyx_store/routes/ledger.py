@@ -28,8 +28,9 @@ def ledger_routes(context: StoreContext) -> Blueprint:
         async with context.reading_pages(caller().id) as connection:
             topics = (await read_topics(connection, query.topics)).values()
             ledgers = await topic_ledgers(connection, [topic.id for topic in topics])
+            released = dict(await connection.fetch(_RELEASED, [topic.id for topic in topics]))
         by_topic = {ledger.topic_id: ledger for ledger in ledgers}
-        return TopicStatuses(items=[_status(topic, by_topic.get(topic.id)) for topic in topics])
+        return TopicStatuses(items=[_status(topic, by_topic.get(topic.id), released.get(topic.id)) for topic in topics])
 
     @handle(blueprint, LEDGER)
     async def ledger(_: None) -> Ledger:
@@ -45,12 +46,15 @@ def ledger_routes(context: StoreContext) -> Blueprint:
     return blueprint
 
 
+_RELEASED = "SELECT id, released_by FROM topics WHERE id = ANY($1::uuid[])"
+
+
 def _check_auditor(principal: Principal) -> None:
     if not principal.is_admin:
         raise Forbidden("Only admins and parts of the platform read the ledger of the whole deployment.")
 
 
-def _status(topic: TopicRow, ledger: TopicLedger | None) -> TopicStatus:
+def _status(topic: TopicRow, ledger: TopicLedger | None, released_by: str | None) -> TopicStatus:
     """Return the topic's status; a topic that never had a subscriber has no ledger."""
     return TopicStatus(
         name=topic.name,
@@ -58,4 +62,5 @@ def _status(topic: TopicRow, ledger: TopicLedger | None) -> TopicStatus:
         subscribers=ledger.subscribers if ledger else 0,
         unacknowledged=ledger.row.pending if ledger else 0,
         ledger_balanced=not (ledger and ledger.unbalanced),
+        released_by=released_by,
     )

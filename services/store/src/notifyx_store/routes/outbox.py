@@ -53,8 +53,7 @@ def outbox_routes(context: StoreContext, metrics: StoreMetrics) -> Blueprint:
             mails = await outbox.lease_due(
                 connection, config, owner=request.owner, limit=request.limit, lease=request.lease_seconds, now=now
             )
-            waiting = await outbox.oldest_due(connection, now)
-        return LeasedMails(mails=mails, oldest_due=waiting)
+        return LeasedMails(mails=mails)
 
     @handle(blueprint, FENCE_MAILS)
     async def confirm(request: FenceRequest) -> FenceResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quart import Blueprint
 
+from notifyx_common.contracts.call import Raw
 from notifyx_common.contracts.store.names import TopicPath
 from notifyx_common.contracts.store.subscriptions import (
     SUBSCRIBE,
@@ -52,8 +53,8 @@ def subscription_routes(context: StoreContext) -> Blueprint:
             return await subscriptions.subscribers(connection, caller(), page.name, after=page.after, limit=page.limit)
 
     @handle(blueprint, SUBSCRIPTIONS)
-    async def mine(_: None) -> Subscriptions:
+    async def mine(_: None) -> Raw[Subscriptions]:
         async with context.reading_pages(caller().id) as connection:
-            return Subscriptions(items=await subscriptions.subscriptions(connection, caller(), context.clock.now()))
+            return Raw(await subscriptions.subscriptions(connection, caller(), context.clock.now()))
 
     return blueprint

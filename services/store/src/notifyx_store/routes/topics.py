@@ -92,7 +92,8 @@ def _add_claims(blueprint: Blueprint, context: StoreContext) -> None:
     async def claim(request: TopicClaim) -> Topic:
         principal = caller()
         _check_claimable(request)
-        await topic_changes.claim_topic(principal, request.name, request.body, context.clock)
+        adopt = request.adopt == "accept"
+        await topic_changes.claim_topic(principal, request.name, request.body, context.clock, adopt=adopt)
         _record(context, "topic_rights_changed", principal, request.name, f"declared by {request.body.resource}")
         return await _own(context, principal, request.name)
 

@@ -135,6 +135,17 @@ async def index_topic(connection: asyncpg.Connection, topic: UUID, skipped: Coun
     return ranges[-1][1] - ranges[0][0] + 1
 
 
+async def index_rest(connection: asyncpg.Connection, topic: UUID) -> None:
+    """Index what the index does not have of ``topic``, also less than a range, in the transaction of the caller."""
+    while rows := await connection.fetch(_SIZES, topic, SEQS_PER_STEP):
+        sizes = list(_first_bytes((row["seq"], row["size"]) for row in rows))
+        ranges = divide(sizes)
+        rest, last = ranges[-1][1] + 1 if ranges else sizes[0][0], sizes[-1][0]
+        if rest <= last:
+            ranges.append((rest, last))
+        await connection.fetch(_WRITE, topic, [first for first, _ in ranges], [last for _, last in ranges])
+
+
 async def topics_to_index(connection: asyncpg.Connection) -> list[UUID]:
     """Return some of the topics that the index is behind."""
     return [row["id"] for row in await connection.fetch(_BEHIND)]

@@ -19,7 +19,8 @@ class Topic(Model):
     ``last_seq`` is the seq of the newest notification, ``pruned_seq`` of the last one that retention removed,
     ``email_seq`` of the last one that the outbox has processed; ``removed_total`` notifications are gone (a trigger
     counts them). ``created_by`` is the user who created it, unless a service did. ``resource`` names the NotifyxTopic
-    that owns the topic. Retention and delays are in seconds.
+    that owns the topic, ``released_by`` the one that released it, until the creators change. Retention and delays are
+    in seconds.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid4)
@@ -39,6 +40,7 @@ class Topic(Model):
     created_by = fields.CharField(max_length=64, null=True, db_index=True)
     resource = fields.CharField(max_length=300, null=True)
     resource_uid = fields.CharField(max_length=64, null=True)
+    released_by = fields.CharField(max_length=300, null=True)
     last_seq = fields.BigIntField(default=0, db_default=0)
     pruned_seq = fields.BigIntField(default=0, db_default=0)
     email_seq = fields.BigIntField(default=0, db_default=0)

@@ -26,7 +26,10 @@ SERVICE_PREFIX = "system:"
 
 @dataclass(frozen=True, slots=True)
 class TopicRow:
-    """The columns of a topic that permissions and the log depend on."""
+    """The columns of a topic that permissions and the log depend on.
+
+    ``state`` is the text of :data:`~notifyx_store.topics.rows.STATE`, where it was read.
+    """
 
     id: UUID
     name: str
@@ -41,6 +44,7 @@ class TopicRow:
     pruned_seq: int = 0
     email_default: str = "never"
     max_count: int = 100_000
+    state: str = ""
 
     @property
     def is_inbox(self) -> bool:
