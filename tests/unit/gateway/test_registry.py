@@ -123,6 +123,22 @@ async def test_the_clients_of_the_gateway_see_a_node_at_once_and_lose_it_with_it
     assert seen[-1] == []
 
 
+@pytest.mark.parametrize("first", ["a renewal", "a look"])
+def test_a_gateway_that_did_not_run_takes_no_node_for_lost(first: str) -> None:
+    clock = HandClock()
+    registry = Registry(clock, Background(Metrics()))
+    for name in ("a", "b"):
+        registry.put(lease(name))
+    clock.seconds += 20
+    if first == "a renewal":
+        registry.put(lease("a"))
+    assert [one.instance for one in registry.nodes()] == ["a", "b"]
+    clock.seconds += 2
+    registry.put(lease("a"))
+    clock.seconds += 1
+    assert [one.instance for one in registry.nodes()] == ["a"], "the other one has not renewed it since"
+
+
 async def test_the_timer_ends_a_lease_that_nobody_asks_about() -> None:
     gone = asyncio.Event()
     registry = Registry(SystemClock(), Background(Metrics()))

@@ -1,4 +1,4 @@
-"""Assembles the gateway process; entry point ``notifyx-gateway``."""
+"""Assembles the gateway process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from notifyx_common.alarms import Alarms, watch_memory
 from notifyx_common.caching.memcached import Memcached, parse_servers
-from notifyx_common.calls.client import ServiceClient
+from notifyx_common.calls.client import TRY_TIMEOUT, ServiceClient
 from notifyx_common.calls.discovery import Discovery
 from notifyx_common.calls.endpoint_slices import EndpointSliceDiscovery
 from notifyx_common.calls.kubernetes_api import in_cluster
@@ -29,14 +29,12 @@ from notifyx_gateway.dashboard.prometheus_charts import PrometheusCharts
 from notifyx_gateway.delivery.hub import Hub, HubSettings
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.mail.account_mails import AccountMails
-from notifyx_gateway.mail.background_mails import BackgroundMails
 from notifyx_gateway.mail.departures import DepartureWorker
 from notifyx_gateway.mail.dispatch import Dispatcher
 from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.registry import Registry
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.headers import add_headers
-from notifyx_gateway.rest.history_cache import CachedHistory
 from notifyx_gateway.rest.pages import Pages
 from notifyx_gateway.rest.publishing import Publishing
 from notifyx_gateway.rest.routes.account_data import account_data_routes
@@ -63,7 +61,8 @@ from notifyx_gateway.socket.longpoll_peers import Peers
 from notifyx_gateway.socket.longpoll_port import LongPollPort
 from notifyx_gateway.socket.longpoll_session import POLL_TIMEOUT
 from notifyx_gateway.socket.settings import SocketSettings
-from notifyx_gateway.upstream.auth import Auth
+from notifyx_gateway.upstream.account_mails import PendingMails
+from notifyx_gateway.upstream.auth import AUTH_TRY_TIMEOUT, Auth
 from notifyx_gateway.upstream.batching import LaneLimits
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.credential_state import CredentialState, about
@@ -110,7 +109,7 @@ class GatewayNode(Node[GatewaySettings]):
             self.slices = EndpointSliceDiscovery(settings, background=background, metrics=metrics, clock=clock)
         found = discovery or self.slices or self.registry.discovery
 
-        def client(service: str) -> ServiceClient:
+        def client(service: str, hedge_share: float = 0.0, try_timeout: float = TRY_TIMEOUT) -> ServiceClient:
             return ServiceClient(
                 service,
                 discovery=found,
@@ -120,11 +119,14 @@ class GatewayNode(Node[GatewaySettings]):
                 clock=clock,
                 tls=self.internal_tls,
                 purpose=PURPOSES.get(service, ""),
+                try_timeout=try_timeout,
                 outages=background,
+                hedge_share=hedge_share,
             )
 
-        self.auth_client, self.store_client, self.mailer_client = client("auth"), client("store"), client("mailer")
-        self.gateways = client("gateway")
+        self.auth_client = client("auth", settings.hedge_share, AUTH_TRY_TIMEOUT)
+        self.store_client = client("store", settings.hedge_share)
+        self.mailer_client, self.gateways = client("mailer"), client("gateway")
         self.auth, self.mailer = Auth(self.auth_client), Mailer(self.mailer_client)
         servers = parse_servers(settings.memcached)
         self.shared = (
@@ -140,15 +142,6 @@ class GatewayNode(Node[GatewaySettings]):
             else None
         )
         self.credentials = CredentialState()
-        self.credential_changes = CredentialChanges(
-            self.auth,
-            self.credentials,
-            self._credentials_changed,
-            interval=settings.credential_changes_interval,
-            clock=clock,
-            metrics=metrics,
-            background=background,
-        )
         self.authenticator = Authenticator(
             self.auth,
             state=self.credentials,
@@ -158,6 +151,16 @@ class GatewayNode(Node[GatewaySettings]):
             shared=self.shared,
             refresh_seconds=settings.keys_refresh,
             service_accounts=_service_accounts(settings, clock, metrics),
+        )
+        self.credential_changes = CredentialChanges(
+            self.auth,
+            self.credentials,
+            self._credentials_changed,
+            on_read=self.authenticator.state_was_read,
+            interval=settings.credential_changes_interval,
+            clock=clock,
+            metrics=metrics,
+            background=background,
         )
         self.hook_secrets = HookSecrets(self.auth, clock)
         self.users = UserDirectory(self.auth, clock=clock, metrics=metrics, background=background, shared=self.shared)
@@ -179,9 +182,6 @@ class GatewayNode(Node[GatewaySettings]):
             alarms=self.alarms,
         )
         self.recipients = Recipients(self.users, self.store, clock=clock)
-        self.history = CachedHistory(
-            self.store, clock=clock, metrics=metrics, background=background, shared=self.shared
-        )
         self.hub = Hub(
             store=self.store,
             metrics=metrics,
@@ -202,9 +202,15 @@ class GatewayNode(Node[GatewaySettings]):
             metrics=metrics,
             clock=clock,
         )
-        # Two queues: a flood of one kind takes no place from the other.
-        self.verification_queue, self.account_queue = (
-            BackgroundMails(delay=settings.account_mail_delay, metrics=metrics, background=background) for _ in range(2)
+        self.account_mails = AccountMails(
+            pending=PendingMails(self.auth_client),
+            auth=self.auth,
+            mailer=self.mailer,
+            limits=self.limits,
+            public_url=settings.base_url,
+            delay=settings.account_mail_delay,
+            metrics=metrics,
+            background=background,
         )
         self.verification = EmailVerification(
             auth=self.auth,
@@ -212,18 +218,10 @@ class GatewayNode(Node[GatewaySettings]):
             limits=self.limits,
             public_url=settings.base_url,
             clock=clock,
-            mails=self.verification_queue,
+            mails=self.account_mails,
         )
         self.longpoll_port = LongPollPort(
             self.app, limits=self.http_limits, connections=self.connections, background=background
-        )
-        self.account_mails = AccountMails(
-            auth=self.auth,
-            mailer=self.mailer,
-            limits=self.limits,
-            public_url=settings.base_url,
-            clock=clock,
-            mails=self.account_queue,
         )
         self.socket = SocketListener(
             hub=self.hub,
@@ -249,6 +247,7 @@ class GatewayNode(Node[GatewaySettings]):
             metrics=metrics,
             clock=clock,
             background=background,
+            lease_seconds=settings.mail_lease_seconds,
         )
         self.departures = Departures(self.auth_client, self.store_client)
         self.departure_worker = DepartureWorker(
@@ -298,8 +297,7 @@ class GatewayNode(Node[GatewaySettings]):
         for component in (
             self.store,
             self.hub,
-            self.verification_queue,
-            self.account_queue,
+            self.account_mails,
             self.longpoll_port,
             self.socket,
             self.peers,
@@ -322,8 +320,7 @@ class GatewayNode(Node[GatewaySettings]):
         """Move clients to other nodes: close sockets in paced batches, then streams; meanwhile finish emails."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.dispatcher.stop(self.settings.drain_seconds))
-            group.create_task(self.verification_queue.drain())
-            group.create_task(self.account_queue.drain())
+            group.create_task(self.account_mails.drain())
             group.create_task(self._drain_clients())
 
     def connection_limit(self, peer: str) -> int | None:
@@ -416,7 +413,6 @@ class GatewayNode(Node[GatewaySettings]):
                 request_auth=request_auth,
                 store=self.store,
                 recipients=self.recipients,
-                history=self.history,
                 publishing=publishing,
                 sizes=sizes,
                 counted=published,

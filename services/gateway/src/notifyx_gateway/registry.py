@@ -22,6 +22,9 @@ log = get_logger(__name__)
 
 MAX_NODES = 1000
 
+LATE = 0.5
+"""By how much the timer of ended leases may be late, in seconds. If it is later, this process did not run."""
+
 
 class LeaseTable:
     """Leases by (service, instance), each with the moment it ends (monotonic seconds).
@@ -64,6 +67,10 @@ class LeaseTable:
             del self._leases[key]
         return {service for service, _ in ended}
 
+    def renew_all(self, now: float) -> None:
+        """Renew every lease, also those that have ended."""
+        self._leases = {key: (lease, now + lease.ttl) for key, (lease, _) in self._leases.items()}
+
     def nodes(self, service: str | None = None) -> list[Lease]:
         """Return the leases of one service or of all, ordered by service and instance."""
         return [self._leases[key][0] for key in sorted(self._leases) if service is None or key[0] == service]
@@ -97,7 +104,7 @@ class Registry:
 
     def put(self, lease: Lease) -> None:
         """Grant or renew a lease. Raises :class:`TooManyRequests` if the table is full."""
-        self._publish(self._table.put(lease, self._clock.monotonic()), "lease_granted", lease.instance)
+        self._publish(self._table.put(lease, self._look()), "lease_granted", lease.instance)
 
     def remove(self, service: str, instance: str) -> None:
         """Release a lease; an unknown one is no error."""
@@ -105,7 +112,14 @@ class Registry:
 
     def expire(self) -> None:
         """Remove the leases that have ended."""
-        self._publish(self._table.expire(self._clock.monotonic()), "lease_expired", None)
+        self._publish(self._table.expire(self._look()), "lease_expired", None)
+
+    def _look(self) -> float:
+        """Return the time; if this process did not run when leases ended, their renewals wait to be read."""
+        now, end = self._clock.monotonic(), self._table.next_end
+        if end is not None and now - end > LATE:
+            self._table.renew_all(now)
+        return now
 
     def nodes(self) -> list[Lease]:
         """Return the lease of every node, without ended ones."""

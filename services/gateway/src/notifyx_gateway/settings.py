@@ -164,8 +164,8 @@ class GatewaySettings(PrometheusSettings):
     token_interval: float = Field(default=0.2, gt=0)
     """Time after which one more token request is allowed to a slowed-down address."""
 
-    verification_address_burst: int = Field(default=50, ge=1)
-    """Verification mails that one client address may have sent before they are slowed down."""
+    verification_address_burst: int = Field(default=100, ge=1)
+    """Verification mails that one client address may have sent before they are slowed down: as many as sign-ups."""
 
     verification_address_interval: float = Field(default=30.0, gt=0)
     """Time after which one more is allowed to it."""
@@ -259,6 +259,13 @@ class GatewaySettings(PrometheusSettings):
     account_pages: int = Field(default=4, ge=1, le=100)
     """Pages of logs, inboxes and lists that one account reads at the same time; its others wait likewise."""
 
+    hedge_share: float = Field(default=0.03, ge=0, le=0.2)
+    """Part of the calls to the store and to auth that may be sent to a second node, because the first one takes
+    unusually long; 0: none is."""
+
+    memcached: str = ""
+    """``host:port`` of memcached, several separated by commas; empty: each gateway caches and counts by itself."""
+
     memcached_timeout: float = Field(default=OPERATION_TIMEOUT, gt=0, le=5)
     """Timeout of one operation of memcached; after it the request continues without, and the server is ejected."""
 
@@ -276,6 +283,10 @@ class GatewaySettings(PrometheusSettings):
 
     dispatch_email: bool = True
     """Whether this gateway dispatches due email."""
+
+    mail_lease_seconds: float = Field(default=60.0, ge=30, le=600)
+    """Time for which due email is leased: that of a killed gateway is sent by another one after it. It is longer than
+    a mailer that hangs holds an email, so that one who works sends it within the same lease."""
 
     @property
     def base_url(self) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from notifyx_common.calls import silence
 from notifyx_gateway.delivery import feed_client
 from notifyx_gateway.delivery.hub import HubSettings
 from support.memory_store import FeedConnection, MemoryStore
-from support.patience import until
+from support.patience import PATIENCE, until
 from support.phoenix import Channel, PhoenixClient
 from support.socket_gateway import Gateway, running_gateway
 
@@ -80,6 +81,24 @@ async def test_a_broken_feed_resumes_from_its_cursors(gateway: Gateway, memory: 
         assert ann.connections == 1
 
 
+async def test_a_feed_leaves_a_store_that_does_not_say_that_it_works(
+    gateway: Gateway, memory: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for the whole silence of a connection."""
+    monkeypatch.setattr(feed_client, "SILENCE_TIMEOUT", 2 * PATIENCE)
+    monkeypatch.setattr(silence, "SILENT_AFTER", silence.TICK)
+    async with PhoenixClient(gateway.url, "user.ann") as ann:
+        channel = await ann.channel("topic:news")
+        memory.append("news", "x")
+        await channel.until(lambda c: len(c.received) == 1)
+        memory.answering.clear()
+        await until(lambda: gateway.hub.feed.connected_to is None, "it leaves")
+        memory.append("news", "x")
+        memory.answering.set()
+        await channel.until(lambda c: len(c.received) == 2)
+        assert seqs(channel) == [1, 2]
+
+
 async def test_acks_and_subscriptions_of_the_break_are_told(gateway: Gateway, memory: MemoryStore) -> None:
     memory.topic("news").subscribe("ann")
     memory.append("news", "x", count=5)
@@ -97,6 +116,26 @@ async def test_acks_and_subscriptions_of_the_break_are_told(gateway: Gateway, me
         )
         await me.until(lambda c: ("unread", {"topic": "news", "unread": 1, "expired": 0}) in c.events)
         await me.until(lambda c: ("unread", {"topic": "other", "unread": 2, "expired": 0}) in c.events)
+
+
+async def test_a_position_that_was_read_before_an_acknowledgement_is_not_told_after_it(
+    gateway: Gateway, memory: MemoryStore
+) -> None:
+    memory.topic("news").subscribe("ann")
+    memory.append("news", "x", count=5)
+    async with PhoenixClient(gateway.url, "user.ann") as ann:
+        channel = await ann.channel("topic:news")
+        await until(lambda: any("ann" in feed.users for feed in memory.feeds))
+        memory.telling_positions.clear()
+        read = memory.positions_read
+        gateway.hub.on_connected()
+        await until(lambda: memory.positions_read > read)
+        await memory.acked("news", "ann", 4)
+        await channel.until(lambda c: any(event == "acked" for event, _ in c.events))
+        memory.telling_positions.set()
+        gateway.hub.on_connected()  # its position comes after that of the first
+        await channel.until(lambda c: sum(event == "acked" for event, _ in c.events) >= 2)
+        assert [told["up_to"] for event, told in channel.events if event == "acked"] == [4, 4]
 
 
 async def test_a_heartbeat_tells_that_nothing_new_can_arrive(

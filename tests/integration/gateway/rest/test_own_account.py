@@ -10,7 +10,7 @@ import pytest
 
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_local.postgres import Cluster
-from support.gateway import PASSWORD, PUBLIC_URL, Stack, running_stack
+from support.gateway import PASSWORD, PUBLIC_URL, Stack, mailing_stack, running_stack
 from support.patience import until
 from support.smtp import Mailbox, running_smtp
 
@@ -25,13 +25,7 @@ def box() -> Iterator[Mailbox]:
 
 @pytest.fixture
 async def stack(postgres: Cluster, box: Mailbox) -> AsyncIterator[Stack]:
-    mailer = {"smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none"}
-    async with running_stack(postgres, gateway={"dispatch_email": True}, mailer=mailer) as running:
-
-        async def email_works() -> bool:
-            return await running.gateway.verification.email_works() is True
-
-        await until(email_works, "the gateway knows its mailer")
+    async with mailing_stack(postgres, box, gateway={"dispatch_email": True}) as running:
         yield running
 
 

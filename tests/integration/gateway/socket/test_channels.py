@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from support.memory_store import MemoryStore
-from support.phoenix import PhoenixClient, Refused
+from support.patience import until
+from support.phoenix import Channel, PhoenixClient, Refused
 from support.socket_gateway import Gateway, running_gateway
 
 
@@ -147,6 +148,47 @@ async def test_unread_on_every_device_of_the_user(gateway: Gateway, memory: Memo
         await channel.push("ack", {"up_to": 2})
         for device in (me, too):
             await device.until(lambda c: c.events[-1] == ("unread", {"topic": "news", "unread": 1, "expired": 0}))
+
+
+def counted(*unread: int) -> Callable[[Channel], bool]:
+    """Whether a user channel was pushed these counts of ``news``, one after the other."""
+
+    def holds(me: Channel) -> bool:
+        return [body["unread"] for event, body in me.events if (event, body.get("topic")) == ("unread", "news")] == [
+            *unread
+        ]
+
+    return holds
+
+
+async def test_unread_is_pushed_again_after_a_position_said_another_number(
+    gateway: Gateway, memory: MemoryStore
+) -> None:
+    memory.topic("news").subscribe("ann")
+    memory.append("news", "x")
+    async with PhoenixClient(gateway.url, "user.ann") as ann:
+        me, news = await ann.channel("user:me"), await ann.channel("topic:news")
+        await me.until(counted(1))
+        await memory.acked("news", "ann", 1)
+        memory.append("news", "y")
+        await news.until(lambda c: [body["unread"] for event, body in c.events if event == "acked"] == [0])
+        await me.until(counted(1, 1))
+
+
+async def test_unread_is_pushed_again_after_a_join_was_answered_late(gateway: Gateway, memory: MemoryStore) -> None:
+    memory.topic("news").subscribe("ann")
+    async with PhoenixClient(gateway.url, "user.ann") as ann:
+        me = await ann.channel("user:me")
+        await me.until(counted(0))
+        memory.telling_positions.clear()
+        asked = memory.positions_read
+        joining = asyncio.create_task(ann.channel("topic:news"))
+        await until(lambda: memory.positions_read > asked, "the join was asked")
+        memory.append("news", "x")
+        await me.until(counted(0, 1))
+        memory.telling_positions.set()
+        assert (await joining).state["unread"] == 0
+        await me.until(counted(0, 1, 1))
 
 
 async def test_subscribe_and_unsubscribe_change_what_is_counted(gateway: Gateway, memory: MemoryStore) -> None:

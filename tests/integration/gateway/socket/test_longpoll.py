@@ -124,6 +124,26 @@ async def test_open_join_publish_receive_leave(client: Client) -> None:
     assert [part[3] for part in await client.messages(2)] == ["phx_reply", "phx_close"]
 
 
+async def test_a_repeated_poll_whose_answer_was_lost_ends_the_session(client: Client, memory: MemoryStore) -> None:
+    """HTTP libraries and proxies repeat a GET whose connection broke: nobody has what the first answer held."""
+    memory.topic("news")
+    await client.get()
+    await client.post(message("1", "1", "topic:news", "phx_join", {}))
+    (joined,) = await client.messages(1)
+    assert joined[3] == "phx_reply"
+    known = client.token
+    memory.append("news", "lost on the way")
+    assert (await client.get())["status"] == 200
+    memory.append("news", "not to come first")
+    client.token = known
+    assert await client.get() == {"status": 410}
+    client.token = "null"
+    assert (await client.get())["status"] == 410
+    await client.post(message("1", "1", "topic:news", "phx_join", {"since": 0}))
+    found = await client.messages(3)
+    assert [one[4]["body"] for one in found if one[3] == "notification"] == ["lost on the way", "not to come first"]
+
+
 async def test_while_no_signing_key_is_known_the_client_tries_again(client: Client, gateway: Gateway) -> None:
     gateway.tokens.keys_known = False
     told = await client.get()

@@ -51,12 +51,14 @@ async def test_a_client_that_knows_the_sockets_port_alone_joins_and_receives(gat
         token = "null"
 
         async def get() -> dict[str, object]:
+            nonlocal token
             url = f"{gateway.url}/longpoll?vsn=2.0.0&token={token}"
             async with one_connection.get(url, headers=headers) as response:
                 found: dict[str, object] = orjson.loads(await response.read())
+                token = str(found["token"])  # another one after each answer with messages
                 return found
 
-        token = str((await get())["token"])
+        await get()
         assert gateway.listener.unproved == 0, "it is no guest of the socket any more"
         lines = [["1", "1", "topic:news", "phx_join", {}], ["1", "2", "topic:news", "publish", {"body": "x" * 30_000}]]
         body = b"\n".join(map(orjson.dumps, lines))
@@ -73,9 +75,21 @@ async def test_a_client_that_knows_the_sockets_port_alone_joins_and_receives(gat
                 assert response.status == 404, "nothing else of the app is here"
 
 
+async def test_who_keeps_connections_opens_a_websocket_after_a_poll(gateway: Gateway) -> None:
+    """As a proxy does for another client."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as one_connection:
+        async with one_connection.get(f"{gateway.url}/longpoll?vsn=2.0.0&token=null") as response:
+            assert response.status == 200
+            await response.read()
+        async with one_connection.ws_connect(f"{gateway.url}/websocket?vsn=2.0.0&token=user.ann") as socket:
+            await socket.send_str('[null,"1","phoenix","heartbeat",{}]')
+            assert orjson.loads(await socket.receive_str(timeout=PATIENCE))[4]["status"] == "ok"
+
+
 async def test_a_connection_there_counts_as_one_of_the_http_port(gateway: Gateway) -> None:
     port = gateway.listener.port
-    request = b"POST /socket/longpoll?token=x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    head = b"POST /socket/longpoll?token=x HTTP/1.1\r\nHost: x\r\n"
+    request = head + b"Content-Length: 1\r\nExpect: 100-continue\r\n\r\n"
     answers, writers = [], []
     async with asyncio.timeout(PATIENCE):
         for _ in range(PER_ADDRESS + 1):
@@ -88,7 +102,7 @@ async def test_a_connection_there_counts_as_one_of_the_http_port(gateway: Gatewa
                 answers.append(b"")
     for writer in writers:
         writer.close()
-    assert answers == [b"HTTP/1.1 200 \r\n"] * PER_ADDRESS + [b""]
+    assert answers == [b"HTTP/1.1 100 \r\n"] * PER_ADDRESS + [b""]
 
 
 @pytest.mark.parametrize("target", ["/socket/longpol", "/socket/longpoll/", "//socket/longpoll", "/socket/%6congpoll"])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
+import math
 from collections.abc import AsyncIterator
 
 import aiohttp
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -14,39 +17,70 @@ from notifyx_common.background import Background
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import StaticDiscovery
-from notifyx_common.calls.silence import MAX_STEP, SILENT_AFTER, TICK, Silence
+from notifyx_common.calls.hangs import OUTAGE_AFTER, SUSPECT_AFTER
+from notifyx_common.calls.silence import (
+    MAX_SLOWER,
+    MAX_STEP,
+    RECENT_ANSWERS,
+    RECENT_SECONDS,
+    SILENT_AFTER,
+    SLOWER,
+    TICK,
+    Pace,
+    Silence,
+)
+from notifyx_common.database.config import DatabaseConfig
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving.web import Readiness
-from notifyx_gateway.dashboard.watch import PROBE_INTERVAL, Watch
+from notifyx_gateway.dashboard.watch import PROBE_INTERVAL, WATCHED_WHEN_GONE, Watch
 from support.auth import HandClock
 from support.patience import PATIENCE
 
-TO_SHOW = 0.4
+TO_SHOW = 0.25
 """Seconds for a page to ask again, and to draw what it gets."""
 
+LOOKS = math.ceil(SILENT_AFTER / TICK)
+"""How often one looks until a part that never answers is lost."""
 
-def test_a_part_is_told_lost_within_three_seconds() -> None:
-    assert PROBE_INTERVAL + TICK + SILENT_AFTER + TICK + TO_SHOW <= 3
+
+def test_a_part_is_told_lost_within_two_seconds_or_little_more() -> None:
+    assert PROBE_INTERVAL + TICK + SILENT_AFTER + TICK + TO_SHOW <= 2.2
+    check = inspect.signature(DatabaseConfig).parameters["check_timeout"].default
+    assert check + TICK < SILENT_AFTER, "a service names its database, and is not named for it"
+    assert SUSPECT_AFTER + TICK + SILENT_AFTER + TICK <= OUTAGE_AFTER <= 2.0
     silence = Silence()
-    for looks in range(round(SILENT_AFTER / TICK)):
+    for looks in range(LOOKS):
         silence.look(looks * TICK)
-        assert not silence.too_long
-    silence.look(SILENT_AFTER)
-    assert silence.too_long
+        assert silence.seconds < SILENT_AFTER
+    silence.look(LOOKS * TICK)
+    assert silence.seconds >= SILENT_AFTER
     silence.end()
-    assert not silence.too_long
+    assert not silence.seconds
 
 
 def test_time_in_which_the_watcher_did_not_run_hardly_counts() -> None:
     silence = Silence()
     silence.look(0.0)
     silence.look(60.0)
-    assert not silence.too_long, "an answer may have come meanwhile"
-    looks = 0
-    while not silence.too_long:
-        looks += 1
-        silence.look(60.0 + looks * TICK)
-    assert looks == round((SILENT_AFTER - MAX_STEP) / TICK)
+    assert silence.seconds == MAX_STEP, "an answer may have come meanwhile"
+    silence.look(60.0 + TICK)
+    assert silence.seconds == pytest.approx(MAX_STEP + TICK)
+
+
+def test_where_all_answers_take_long_a_part_has_longer() -> None:
+    pace = Pace()
+    assert pace.patience(SILENT_AFTER, now=0.0) == SILENT_AFTER
+    pace.note(0.0, 1.0)
+    for _ in range(2):
+        pace.note(0.0, 0.01)
+    assert pace.patience(SILENT_AFTER, now=0.0) == SILENT_AFTER, "only one is slow"
+    for _ in range(4):
+        pace.note(0.0, 0.5)
+    assert pace.patience(SILENT_AFTER, now=0.0) == SLOWER * 0.5
+    for _ in range(RECENT_ANSWERS):
+        pace.note(0.0, 60.0)
+    assert pace.patience(SILENT_AFTER, now=0.0) == MAX_SLOWER * SILENT_AFTER
+    assert pace.patience(SILENT_AFTER, now=RECENT_SECONDS) == SILENT_AFTER, "it was long ago"
 
 
 class Node:
@@ -100,7 +134,7 @@ async def test_a_node_that_hangs_is_lost_by_the_clock_and_holds_up_no_other() ->
         async with asyncio.timeout(PATIENCE):
             await changed.wait()
         assert await watch.states() is None, "nothing is known of the one that has not answered yet"
-        for _ in range(round(SILENT_AFTER / TICK)):
+        for _ in range(LOOKS + 1):
             clock.move(seconds=TICK)
             watch.look(session, tasks)
         states = await watch.states()
@@ -139,3 +173,56 @@ async def test_a_node_without_its_database_is_shown_though_it_is_no_endpoint_any
         node.failed = {}
         await shown()
         assert await shown() == [], "it works, and will be an endpoint again"
+
+
+async def test_a_node_that_hangs_is_shown_until_it_answers_though_its_lease_has_ended() -> None:
+    clock, discovery, node = HandClock(), StaticDiscovery(), Node()
+    async with (
+        watching(clock, discovery, node=node) as (watch, session, background, _),
+        background.tasks() as tasks,
+    ):
+
+        def look(seconds: float) -> None:
+            for _ in range(round(seconds / TICK)):
+                clock.move(seconds=TICK)
+                watch.look(session, tasks)
+
+        async def shown() -> list[tuple[str, str]] | None:
+            states = await watch.states()
+            return None if states is None else [(one.instance, one.state) for one in states["store"]]
+
+        node.answers.set()
+        look(TICK)
+        await tasks.settled()
+        assert await shown() == [("node", "ready")]
+        node.answers.clear()
+        look(2 * PROBE_INTERVAL)
+        discovery.replace("store", [])
+        look(2 * TICK)
+        assert await shown() == [("node", "ready")], "it may just be late"
+        look(SILENT_AFTER)
+        assert await shown() == [("node", "no answer")]
+        look(30.0)
+        assert await shown() == [("node", "no answer")]
+        node.answers.set()
+        await tasks.settled()
+        look(TICK)
+        await tasks.settled()
+        look(TICK)
+        assert await shown() == [], "it answers, and will register again"
+
+
+async def test_a_node_that_never_answers_again_is_forgotten_in_the_end() -> None:
+    clock, discovery, node = HandClock(), StaticDiscovery(), Node()
+    async with (
+        watching(clock, discovery, node=node) as (watch, session, background, _),
+        background.tasks() as tasks,
+    ):
+        watch.look(session, tasks)
+        discovery.replace("store", [])
+        clock.move(seconds=WATCHED_WHEN_GONE - TICK)
+        watch.look(session, tasks)
+        clock.move(seconds=TICK)
+        watch.look(session, tasks)
+        assert await watch.states() == {"store": []}
+        node.answers.set()

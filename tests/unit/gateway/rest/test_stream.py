@@ -49,6 +49,13 @@ async def test_a_stream_gives_everything_in_order_until_it_is_too_slow(sizes: li
         assert sent.startswith(taken)
 
 
+async def test_what_was_removed_before_its_delivery_is_an_event() -> None:
+    together = PendingOutput(1 << 20, metrics=Metrics(), clock=SystemClock())
+    stream = EventStream(Principal(id="a"), "t", max_pending=200, together=together)
+    stream.missed(2, 7)
+    assert await stream.next_chunk(1.0) == b'event: missing\ndata: {"missing":2,"up_to":7}\n\n'
+
+
 async def test_what_waits_for_a_stream_is_counted_until_it_is_written_or_dropped() -> None:
     metrics = Metrics()
     stream = EventStream(

@@ -120,12 +120,37 @@ def test_another_device_s_ack_is_only_delayed() -> None:
     assert echoes.fail(0.0) == [other]
 
 
+def test_an_event_that_is_older_than_a_reply_takes_nothing_back() -> None:
+    echoes = OwnAcks()
+    echoes.begin()
+    echoes.begin()
+    assert echoes.is_own(event(2, 4), 0.0)
+    assert echoes.finish(stand(6, 0), frozenset(), 0.0) == []
+    assert echoes.fail(0.0) == [], "held through both"
+    assert echoes.is_own(event(5, 1), 1.0), "it came after the reply"
+    assert not echoes.is_own({**event(2, 4), "revision": 1}, 1.0), "taken back since"
+    assert not echoes.is_own(event(2, 4), 1.0 + PENDING_TTL), "of another subscription"
+
+
 def test_other_seqs_at_the_same_position_are_another_device_s() -> None:
     echoes = OwnAcks()
     echoes.begin()
     echoes.finish(stand(0, 9), frozenset({5}), 0.0)
-    assert not echoes.is_own(event(0, 9, [7]), 0.0)
     assert echoes.is_own(event(0, 9, [5]), 0.0)
+    assert not echoes.is_own(event(0, 9, [7]), 0.0)
+
+
+def test_an_echo_follows_another_device_s_ack_that_was_read_before_the_reply() -> None:
+    echoes = OwnAcks()
+    echoes.begin()
+    echoes.finish(stand(0, 8), frozenset({5}), 0.0)
+    assert not echoes.is_own(event(0, 9, [7]), 0.0)
+    assert not echoes.is_own(event(0, 8, [5]), 0.0), "it says what the client should be told last"
+    echoes.begin()
+    other, own = event(0, 7, [4]), event(0, 6, [6])
+    assert echoes.is_own(other, 0.0)
+    assert echoes.is_own(own, 0.0)
+    assert echoes.finish(stand(0, 6), frozenset({6}), 0.0) == [other, own]
 
 
 def test_what_another_device_took_back_is_no_echo() -> None:

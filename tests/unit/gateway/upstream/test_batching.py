@@ -15,18 +15,24 @@ from notifyx_common.background import Background
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.contracts.call import Call
 from notifyx_common.contracts.store.batches import ItemError
-from notifyx_common.contracts.store.log import KeyedNotification
+from notifyx_common.contracts.store.joins import JoinResult
+from notifyx_common.contracts.store.log import PUBLISH, KeyedNotification
 from notifyx_common.errors import Forbidden, NotifyxError, TooManyRequests, Unavailable
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream import batching
 from notifyx_gateway.upstream.batching import BUSY_ITEMS, MIN_BESIDE_ITEMS, Lane, LaneLimits, QueuedItem, encode_batch
 from notifyx_gateway.upstream.store import Store
+from support.patience import PATIENCE
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
 ANN, BOB, CAT, DAN = (Principal(id=name) for name in ("ann", "bob", "cat", "dan"))
+JOINED = JoinResult(
+    topic="news", topic_id="1", last_seq=0, first_seq=1, acked_up_to=0, unread=0, truncated=False, missing=0,
+    subscribed=False,
+)  # fmt: skip
 RESULT = {"id": "1-1", "topic": "news", "seq": 1, "published_at": "2026-01-01T00:00:00Z"}
 
 
@@ -100,6 +106,26 @@ async def test_a_tick_shares_a_request_and_later_ones_wait_for_it() -> None:
     assert await asyncio.gather(*first, *second) == [Echo(n=n) for n in range(6)]
     assert server.batches == [[0, 1, 2], [3, 4, 5]]
     assert queue.usage().used == 0
+
+
+async def test_an_account_whose_requests_hang_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LATE_AFTER", 0.0)
+    server = Server()
+    server.gate.clear()
+    queue = lane(server, HandClock(), requests=1)
+    hanging = [put(queue, 1)]
+    while not server.batches:
+        await asyncio.sleep(0)
+    hanging.append(put(queue, 2))
+    other = queue.submit(orjson.dumps({"n": 3}), BOB)
+    async with asyncio.timeout(PATIENCE):
+        assert await other == Echo(n=3)
+    assert server.batches == [[1], [3]], "what the account sends next waits for its turn"
+    server.gate.set()
+    assert await asyncio.gather(*hanging) == [Echo(n=1), Echo(n=2)]
+    again = [queue.submit(orjson.dumps({"n": n}), who) for n, who in ((4, BOB), (5, ANN))]
+    assert await asyncio.gather(*again) == [Echo(n=4), Echo(n=5)], "all turns are given back"
+    assert len(server.batches) == 4
 
 
 async def test_batches_are_bounded_in_items_and_bytes() -> None:
@@ -202,8 +228,35 @@ async def test_a_busy_account_gathers_what_its_answers_let_in_and_a_quiet_one_wa
         await following
 
 
+async def test_a_busy_lane_gathers_as_long_as_more_comes_each_round() -> None:
+    server, clock = Server(), HandClock()
+    queue = lane(server, clock, busy_items=2, gather_seconds=1.0)
+
+    async def arrive(first: int, count: int) -> None:
+        for number in range(first, first + count):
+            waiting.append(put(queue, number))
+            await asyncio.sleep(0)
+
+    waiting = [put(queue, 100), put(queue, 101)]
+    await waiting[0]
+    await arrive(200, 20)
+    await asyncio.gather(*waiting)
+    assert [len(batch) for batch in server.batches] == [2, 20]
+    await put(queue, 300)
+    await arrive(400, 2)
+    await asyncio.gather(*waiting)
+    assert server.batches[3] == [400], "after a single item nothing waits"
+    waiting = [put(queue, 500), put(queue, 501)]
+    await waiting[0]
+    await arrive(600, 5)
+    clock.time = 1.0
+    await arrive(700, 5)
+    await asyncio.gather(*waiting)
+    assert 5 <= len(server.batches[-2]) < 10, "not for longer than it may"
+
+
 class SlowStore(ServiceClient):
-    """A store that answers a batch of publishes for each step it is given."""
+    """A store that answers a batch of publishes or joins for each step it is given."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -214,7 +267,29 @@ class SlowStore(ServiceClient):
         batch = orjson.loads(call.encode(request).body or b"")
         self.batches.append([batch["principals"][item["p"]]["id"] for item in batch["items"]])
         await self.steps.acquire()
-        return call.decode(orjson.dumps({"results": [RESULT for _ in batch["items"]]}))
+        result = RESULT if call.operation == PUBLISH.operation else JOINED.model_dump()
+        return call.decode(orjson.dumps({"results": [result for _ in batch["items"]]}))
+
+
+async def test_joins_of_many_gather_while_a_request_is_in_flight_until_it_is_late() -> None:
+    client, metrics = SlowStore(), Metrics()
+    store = Store(client, clock=HandClock(), metrics=metrics, background=Background(metrics))
+    joins = []
+    for who in (ANN, BOB, CAT, DAN):
+        joins.append(store.enqueue_join(who, "news"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert client.batches == [[ANN.id]]
+    client.steps.release()
+    while len(client.batches) < 2:
+        await asyncio.sleep(0)
+    late = store.enqueue_join(ANN, "news")
+    while len(client.batches) < 3:
+        await asyncio.sleep(0)
+    assert client.batches[1:] == [[BOB.id, CAT.id, DAN.id], [ANN.id]], "beside a request that hangs"
+    for _ in range(2):
+        client.steps.release()
+    await asyncio.gather(*joins, late)
 
 
 async def test_beside_floods_of_large_messages_requests_are_short_in_bytes() -> None:

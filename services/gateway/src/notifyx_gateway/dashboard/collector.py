@@ -105,7 +105,9 @@ class Collector:
         self._own = own
         self._clock = clock
         self._snapshot: Snapshot | None = None
-        self._made = 0
+        self.made = 0
+        """Number of snapshots so far."""
+
         self._metrics: _Metrics | None = None
         self._reading = False
         self._viewed_at = -VIEWER_TIMEOUT
@@ -122,6 +124,9 @@ class Collector:
             clock=clock,
             changed=self._poll_requested.set,
         )
+        # A node that comes or goes is news, also while nobody views: the next one to do so must not read of before.
+        for client in clients:
+            client.listen(self._poll_requested.set)
 
     async def __aenter__(self) -> Self:
         # Not the clients' sessions: metrics are plain HTTP, and would get the tokens of services.
@@ -182,12 +187,15 @@ class Collector:
         services, now, metrics = await self._watch.states(), self._clock.monotonic(), self._metrics
         if metrics is None or now - metrics.monotonic >= VIEWED_POLL_INTERVAL:
             self._read_metrics(session)
-        if services is None or metrics is None or now - metrics.monotonic >= STALE_AFTER:
+        if services is None or metrics is None:
             return False
-        before = self._snapshot
-        if before is None or _news(before.services, services) or now - before.monotonic >= VIEWED_POLL_INTERVAL:
+        before, stale = self._snapshot, now - metrics.monotonic >= STALE_AFTER
+        # What is new of the nodes does not wait for metrics, which a node that hangs holds up.
+        news = before is not None and _news(before.services, services)
+        due = before is None or now - before.monotonic >= VIEWED_POLL_INTERVAL
+        if news or (due and not stale):
             await self._publish(services)
-        return True
+        return not stale
 
     async def _publish(self, services: dict[str, Sequence[NodeState]]) -> None:
         now = self._clock.now()
@@ -195,9 +203,9 @@ class Collector:
         self.incidents.observe(find_problems(services, self.intervals.last(WINDOW), lately), now)
         if self._sync is not None:
             self._sync.start(self._tasks)
-        self._made += 1
+        self.made += 1
         async with self._polled:
-            version = f"{self._instance}:{self._made}"
+            version = f"{self._instance}:{self.made}"
             self._snapshot = Snapshot(version, self._clock.monotonic(), now, services)
             self._polled.notify_all()
 

@@ -119,7 +119,8 @@ def _figures(now: Sequence[Interval], minute: Sequence[Interval]) -> list[Figure
         _figure(
             "Email waiting",
             levels.get("mails_waiting"),
-            note=f"{number(failed)} attempt{'s' * (failed != 1)} failed",
+            "due or later",
+            f"{number(failed)} attempt{'s' * (failed != 1)} failed in a minute",
             bad=failed > 0,
         ),
         _figure("From cache", share, "%"),

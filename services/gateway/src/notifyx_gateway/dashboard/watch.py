@@ -1,6 +1,7 @@
 """Watches the nodes of the services: asks each whether it is ready, again and again, and notices who does not answer.
 
-Every node is asked by itself. One that hangs holds up nobody's news about the others.
+Every node is asked by itself. One that hangs holds up nobody's news about the others. A node that owes an answer stays
+watched when it is no endpoint any more, since one that hangs loses its lease, or its readiness.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import orjson
 
 from notifyx_common.background import Tasks
 from notifyx_common.caching.memcached import Memcached
+from notifyx_common.calls import silence
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.client import DATABASE, ServiceClient
-from notifyx_common.calls.silence import Silence
+from notifyx_common.calls.silence import Pace, Silence
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.mailer import MAILER_STATUS
 from notifyx_common.errors import NotifyxError
@@ -36,6 +38,9 @@ STATUS_TIMEOUT = 1.0
 STALE_AFTER = 4.0
 """How long an answer counts, in seconds."""
 
+WATCHED_WHEN_GONE = 120.0
+"""How long a silent node is watched after it was an endpoint, in seconds: the machine of a pod may be lost for good."""
+
 MAX_NODES = 50
 """Maximum number of nodes of one service that are watched and shown."""
 
@@ -51,10 +56,12 @@ class _Watched:
     answered_at: float = -math.inf
     pending: bool = False
     silence: Silence = field(default_factory=Silence)
+    found_at: float = -math.inf
+    """When it was an endpoint last."""
 
-    def state(self, now: float) -> NodeState | None:
-        """Return the state at ``now``; ``None`` while it is not known."""
-        if self.silence.too_long:
+    def state(self, now: float, patience: float) -> NodeState | None:
+        """Return the state at ``now``; ``None`` while it is not known. ``patience`` is the longest silence."""
+        if self.silence.seconds >= patience:
             return NodeState(self.endpoint.instance, "no answer")
         return self.node if now - self.answered_at < STALE_AFTER else None
 
@@ -84,6 +91,7 @@ class Watch:
         self._watched: dict[tuple[str, str], _Watched] = {}
         self._servers: dict[str, Silence] = {}
         self._pinged_at = -math.inf
+        self._pace = Pace()
 
     def peers(self, client: ServiceClient) -> list[Endpoint]:
         """Return the nodes of a service that are watched, without this process."""
@@ -97,17 +105,20 @@ class Watch:
             for client in self._clients
             for endpoint in self.peers(client)
         }
-        # In a cluster a node that is not ready is no endpoint any more. What it says of its database is still true.
-        found |= {
-            key: (one.client, one.endpoint)
+        names = {(service, endpoint.instance) for (service, _), (_, endpoint) in found.items()}
+        gone = {
+            key: one
             for key, one in self._watched.items()
-            if one.node is not None and DATABASE in one.node.failed and one.state(now) is one.node
+            if key not in found
+            and (one.client.service, one.endpoint.instance) not in names
+            and self._is_missed(one, now)
         }
-        self._watched = {
+        self._watched = gone | {
             key: self._watched.get(key) or _Watched(client, endpoint) for key, (client, endpoint) in found.items()
         }
         for key, watched in self._watched.items():
-            watched.endpoint = found[key][1]
+            if key in found:
+                watched.endpoint, watched.found_at = found[key][1], now
             if not watched.pending and now - watched.asked_at >= PROBE_INTERVAL:
                 watched.asked_at, watched.pending = now, True
                 tasks.spawn("node probe", self._ask(session, watched))
@@ -121,26 +132,40 @@ class Watch:
         now = self._clock.monotonic()
         services: dict[str, Sequence[NodeState]] = {}
         for client in self._clients:
-            nodes = [one.state(now) for one in self._watched.values() if one.client is client]
+            nodes = [self._state(one, now) for one in self._watched.values() if one.client is client]
             known = [node for node in nodes if node is not None]
             if len(known) < len(nodes):
                 return None
             own = [await self._read_own()] if client.service == "gateway" else []
             services[client.service] = sorted([*own, *known], key=lambda node: node.instance)
         if self._shared is not None:
+            patience = self._pace.patience(silence.SILENT_AFTER, now)
             services[MEMCACHED] = [
-                NodeState(name, "no answer" if silence.too_long else "ready") for name, silence in self._servers.items()
+                NodeState(name, "no answer" if owed.seconds >= patience else "ready")
+                for name, owed in self._servers.items()
             ]
         return services
+
+    def _is_missed(self, watched: _Watched, now: float) -> bool:
+        """Return whether a node that is no endpoint any more is watched on."""
+        if watched.pending or watched.silence.seconds:
+            return now - watched.found_at < WATCHED_WHEN_GONE
+        # In a cluster a node that is not ready is no endpoint. What it says of its database is still true.
+        return (
+            watched.node is not None and DATABASE in watched.node.failed and self._state(watched, now) is watched.node
+        )
+
+    def _state(self, watched: _Watched, now: float) -> NodeState | None:
+        return watched.state(now, self._pace.patience(silence.SILENT_AFTER, now))
 
     def _look_at_servers(self, shared: Memcached, now: float, tasks: Tasks) -> None:
         self._servers = {name: self._servers.get(name) or Silence() for name in shared.names}
         available = set(shared.available)
-        for name, silence in self._servers.items():
+        for name, owed in self._servers.items():
             if name in available:
-                silence.end()
+                owed.end()
             else:
-                silence.look(now)
+                owed.look(now)
         if now - self._pinged_at >= PROBE_INTERVAL:
             self._pinged_at = now
             tasks.spawn("memcached probe", shared.ping())
@@ -157,7 +182,9 @@ class Watch:
         finally:
             watched.pending = False
         now = self._clock.monotonic()
-        before = watched.state(now)
+        before = self._state(watched, now)
+        if node.state == "ready":  # others wait for what is away
+            self._pace.note(now, now - watched.asked_at)
         watched.node, watched.answered_at = node, now
         watched.silence.end()
         if before is None or before != node:

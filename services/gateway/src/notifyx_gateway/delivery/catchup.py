@@ -12,6 +12,7 @@ from notifyx_common.background import Background
 from notifyx_common.limiting.turns import Place, SharedTurns
 from notifyx_common.principal import system_principal
 from notifyx_gateway.delivery.cursors import Row
+from notifyx_gateway.delivery.shortfall import Shortfall
 from notifyx_gateway.delivery.sinks import Sink
 from notifyx_gateway.delivery.topic_state import TopicState
 from notifyx_gateway.upstream.store import Store
@@ -88,17 +89,33 @@ class LogReader:
 class CatchUp:
     """The progress of one consumer towards the head: ``cursor`` is the last seq that it has.
 
-    Rows up to ``log_up_to`` come from the log, even if the ring has them.
+    Rows up to ``log_up_to`` come from the log, even if the ring has them. ``shortfall`` is what the consumer was told.
     """
 
-    __slots__ = ("_log_reader", "_log_up_to", "cursor", "sink", "state")
+    __slots__ = ("_log_reader", "_log_up_to", "cursor", "shortfall", "sink", "state")
 
-    def __init__(self, state: TopicState, sink: Sink, cursor: int, log_reader: LogReader, log_up_to: int = 0) -> None:
+    def __init__(
+        self,
+        state: TopicState,
+        sink: Sink,
+        cursor: int,
+        log_reader: LogReader,
+        log_up_to: int = 0,
+        shortfall: Shortfall | None = None,
+    ) -> None:
         self.state = state
         self.sink = sink
         self.cursor = cursor
         self._log_reader = log_reader
         self._log_up_to = log_up_to
+        self.shortfall = shortfall or Shortfall()
+
+    def advance(self, up_to: int, rows: int) -> None:
+        """Move the cursor to ``up_to``, after ``rows`` were sent; tell the consumer what is missing between."""
+        missed = self.shortfall.pass_over(self.cursor, up_to, rows)
+        self.cursor = up_to
+        if missed and not self.sink.closed:
+            self.sink.missed(missed, up_to)
 
     async def next_rows(self) -> tuple[Sequence[Row], int]:
         """Return rows above the cursor, and the seq up to which they are complete. Raises :class:`NotifyxError`."""

@@ -24,6 +24,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_gateway.delivery.catchup import CatchUp, LogReader, next_chunk
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.pending import PendingOutput
+from notifyx_gateway.delivery.shortfall import Shortfall
 from notifyx_gateway.delivery.sinks import Sink
 from notifyx_gateway.delivery.topic_state import TopicState
 
@@ -69,20 +70,24 @@ class Fanout:
             asyncio.get_running_loop().call_soon(self._flush)
         self._flushes[state] = min(self._flushes.get(state, published_ms), published_ms)
 
-    def attach(self, state: TopicState, sink: Sink, cursor: int, log_up_to: int = 0) -> None:
+    def attach(
+        self, state: TopicState, sink: Sink, cursor: int, log_up_to: int = 0, shortfall: Shortfall | None = None
+    ) -> None:
         """Attach a sink that has everything up to ``cursor``, in the state that follows from it.
 
         What follows up to ``log_up_to`` is read from the log: the ring may have rows of it that retention removed.
+        ``shortfall`` is what the sink was told to be missing.
         """
         if sink.closed:
             return
+        shortfall = shortfall or Shortfall()
         if cursor > state.head:
-            state.ahead[sink] = cursor
-        elif cursor == state.head or (cursor >= log_up_to and self._replay_ring(state, sink, cursor)):
+            state.ahead[sink] = cursor, shortfall
+        elif cursor == state.head or (cursor >= log_up_to and self._replay_ring(state, sink, cursor, shortfall)):
             if not sink.closed:
                 state.go_live(sink)
         else:
-            catch_up = CatchUp(state, sink, cursor, self._log_reader, log_up_to)
+            catch_up = CatchUp(state, sink, cursor, self._log_reader, log_up_to, shortfall)
             state.behind[sink] = self._tasks.spawn("catch up", self._catch_up(catch_up))
 
     async def close(self) -> None:
@@ -99,10 +104,14 @@ class Fanout:
             before, state.head = state.head, state.fresh_head
             state.ring.extend(rows)
             state.memo = None
+            if rows and state.live:
+                self._broadcast(state, rows, before)
+                self._seconds.observe(max(0.0, now_ms - published_ms) / 1000)
+            if missed := state.head - before - len(rows):
+                for sink in [sink for group in state.live.values() for sink in group]:
+                    if state.is_live(sink):
+                        sink.missed(missed, state.head)
             if rows:
-                if state.live:
-                    self._broadcast(state, rows, before)
-                    self._seconds.observe(max(0.0, now_ms - published_ms) / 1000)
                 self._on_rows(state.name)
             if state.ahead:
                 self._serve_ahead(state)
@@ -113,7 +122,7 @@ class Fanout:
             sends = tuple(group.values())
             if size > BURST or self._pending.full:
                 ready = {sink: send for sink, send in group.items() if self._has_room(sink, size)}
-                for sink in group.keys() - ready.keys():
+                for sink in [sink for sink in group if sink not in ready]:
                     state.remove(sink)
                     self.attach(state, sink, before)
                 sends = tuple(ready.values())
@@ -148,12 +157,12 @@ class Fanout:
                 await sink.wait_drained()
 
     def _serve_ahead(self, state: TopicState) -> None:
-        for sink, cursor in tuple(state.ahead.items()):
+        for sink, (cursor, shortfall) in tuple(state.ahead.items()):
             if cursor <= state.head:
                 del state.ahead[sink]
-                self.attach(state, sink, cursor)
+                self.attach(state, sink, cursor, shortfall=shortfall)
 
-    def _replay_ring(self, state: TopicState, sink: Sink, cursor: int) -> bool:
+    def _replay_ring(self, state: TopicState, sink: Sink, cursor: int, shortfall: Shortfall) -> bool:
         """Bring the sink to the head from the ring, if the ring has all rows and the sink can accept them."""
         room = self._room(sink)
         if room <= 0:
@@ -171,6 +180,9 @@ class Fanout:
         if count:
             sink.send(payload, size)
             self._deliveries.labels(sink.format.transport).inc(count)
+        missed = shortfall.pass_over(cursor, state.head, count)
+        if missed and not sink.closed:
+            sink.missed(missed, state.head)
         return True
 
     async def _catch_up(self, work: CatchUp) -> None:
@@ -179,13 +191,13 @@ class Fanout:
             while not sink.closed:
                 if work.cursor >= state.head:
                     state.behind.pop(sink, None)
-                    self.attach(state, sink, work.cursor)
+                    self.attach(state, sink, work.cursor, shortfall=work.shortfall)
                     return
                 # A sink that waits holds no rows: they are read when there is room for them.
                 await self._wait_for_room(sink)
                 rows, covered = await work.next_rows()
-                if await self._write(work, rows):
-                    work.cursor = max(work.cursor, covered)
+                if await self._write(work, rows) and covered > work.cursor:
+                    work.advance(covered, 0)
         except NotifyxError as error:
             log.warning("catch_up_failed", topic=state.name, code=error.code)
             self._on_lost(sink, error)
@@ -206,6 +218,6 @@ class Fanout:
             payload, size = sink.format.encode(part)
             sink.send(payload, size)
             self._deliveries.labels(sink.format.transport).inc(len(part))
-            work.cursor = part[-1][0]
+            work.advance(part[-1][0], len(part))
             done += len(part)
         return True

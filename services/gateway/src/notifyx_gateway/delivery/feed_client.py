@@ -1,9 +1,9 @@
 """The client of the store's feed: one WebSocket to one store node, resumed on any node after a disconnect.
 
-Lifecycle: connect with a timeout, send each watched topic with its cursor, read. A node that does not answer pings is
-abandoned within about three seconds, even if its connection stays open (a suspended process). After every failure
-reading resumes from the cursors: nothing is lost or delivered twice. A gap within a connection is read from the log
-before anything later is delivered.
+Lifecycle: connect with a timeout, send each watched topic with its cursor, read. A node that does not answer a ping is
+asked whether it works, and abandoned once it is known to hang, or else after some three seconds, even if its connection
+stays open (a suspended process). After every failure reading resumes from the cursors: nothing is lost or delivered
+twice. A gap within a connection is read from the log before anything later is delivered.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from notifyx_gateway.delivery.cursors import FeedCursor, FeedProtocolError, Row,
 log = get_logger(__name__)
 
 CONNECT_TIMEOUT = 2.0
-PING_INTERVAL = 0.75
+PING_INTERVAL = 0.25
 SILENCE_TIMEOUT = 2.25
 """How long a node may send nothing before it counts as dead, in seconds; a healthy one answers pings."""
 MAX_MESSAGE = 64 << 20
@@ -79,8 +79,11 @@ class FeedHandler(Protocol):
     def on_topic_deleted(self, topic: str) -> None:
         """Handle the deletion of a topic; it is no longer watched."""
 
-    def on_topic_changed(self, topic: str) -> None:
-        """Handle a change of the topic's permissions or settings."""
+    def on_topic_changed(self, topic: str, version: str) -> None:
+        """Handle the version of the topic's permissions and settings, as its watch begins and when they change.
+
+        It is empty where the store is of the previous release, which tells of changes alone.
+        """
 
     def on_connected(self) -> None:
         """Handle a new connection: events other than rows may have been missed before it."""
@@ -112,9 +115,9 @@ class FeedClient:
         self._read_history = read_history
         self._clock = clock
         self._cursors: dict[str, FeedCursor] = {}
-        self._users: set[str] = set()
-        self._dirty_topics: set[str] = set()
-        self._dirty_users: set[str] = set()
+        self._users: dict[str, None] = {}
+        self._dirty_topics: dict[str, None] = {}
+        self._dirty_users: dict[str, None] = {}
         self._sent_topics: set[str] = set()
         self._sent_users: set[str] = set()
         self._wake = asyncio.Event()
@@ -151,32 +154,32 @@ class FeedClient:
             self._disconnect("a topic was made anew")
         self._cursors[topic] = FeedCursor(topic_id, after)
         self._sent_topics.discard(topic)
-        self._dirty_topics.add(topic)
+        self._dirty_topics[topic] = None
         self._wake.set()
 
     def unwatch(self, topic: str) -> None:
         """Stop watching ``topic``."""
         if self._cursors.pop(topic, None) is not None:
-            self._dirty_topics.add(topic)
+            self._dirty_topics[topic] = None
             self._wake.set()
 
     def watch_user(self, user: str) -> None:
         """Watch the user's acknowledgements and subscriptions."""
-        self._users.add(user)
-        self._dirty_users.add(user)
+        self._users[user] = None
+        self._dirty_users[user] = None
         self._wake.set()
 
     def unwatch_user(self, user: str) -> None:
         """Stop watching the user."""
-        self._users.discard(user)
-        self._dirty_users.add(user)
+        self._users.pop(user, None)
+        self._dirty_users[user] = None
         self._wake.set()
 
     async def _run(self) -> None:
         failures = 0
         connected_before = False
         while True:
-            endpoint = self._client.balancer.pick(self._clock.monotonic())
+            endpoint = self._client.pick()
             if endpoint is None:
                 await asyncio.sleep(between(0.1, 0.25))
                 continue
@@ -214,8 +217,8 @@ class FeedClient:
         self._sent_users.clear()
         for cursor in self._cursors.values():
             cursor.pending = None
-        self._dirty_topics = set(self._cursors)
-        self._dirty_users = set(self._users)
+        self._dirty_topics = dict.fromkeys(self._cursors)
+        self._dirty_users = dict(self._users)
         self._wake.set()
         self.connected_to = endpoint
         reasons: list[str] = []
@@ -224,7 +227,7 @@ class FeedClient:
                 self._gap_tasks = gap_tasks
                 group.create_task(self._read(socket), name="feed read")
                 group.create_task(self._write(socket), name="feed write")
-                group.create_task(self._check_liveness(socket), name="feed pulse")
+                group.create_task(self._check_liveness(socket, endpoint), name="feed pulse")
                 # After the writer has started: what the handler reads from the store is then not older than the watch.
                 self._handler.on_connected()
                 await broken
@@ -265,8 +268,8 @@ class FeedClient:
                 self._handler.on_subscriptions_changed(message["user"])
             elif kind == "sent":
                 self._handler.on_sent(message["user"], message["to"])
-            elif kind == "topic_changed":
-                self._handler.on_topic_changed(message["topic"])
+            elif kind in ("topic_changed", "topic_version"):
+                self._handler.on_topic_changed(message["topic"], message.get("version", ""))
             elif kind == "topic_deleted":
                 topic = message["topic"]
                 # A name whose new watch is not sent yet belongs to another topic than the deleted one.
@@ -319,8 +322,8 @@ class FeedClient:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            topics, self._dirty_topics = self._dirty_topics, set()
-            users, self._dirty_users = self._dirty_users, set()
+            topics, self._dirty_topics = self._dirty_topics, {}
+            users, self._dirty_users = self._dirty_users, {}
             watch = {
                 topic: Position(id=UUID(cursor.topic_id), after=cursor.head)
                 for topic in topics
@@ -344,7 +347,7 @@ class FeedClient:
                 if operation is not None:
                     await socket.send_str(operation.model_dump_json())
 
-    async def _check_liveness(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+    async def _check_liveness(self, socket: aiohttp.ClientWebSocketResponse[bool], endpoint: Endpoint) -> None:
         loop = asyncio.get_running_loop()
         number = 0
         while True:
@@ -357,5 +360,7 @@ class FeedClient:
             stood_still = loop.time() - before > PING_INTERVAL * 2
             if stood_still:
                 self._last_message_at = loop.time()
-            elif loop.time() - self._last_message_at > SILENCE_TIMEOUT:
+            elif self._client.is_silent(endpoint) or loop.time() - self._last_message_at > SILENCE_TIMEOUT:
                 raise _ConnectionLost("the store is silent")
+            elif self._last_message_at < before:
+                self._client.suspect(endpoint)

@@ -2,12 +2,18 @@
 
 Only topics with sinks or an observer are watched. A topic that lost its last one stays watched for a while, because
 its clients may reconnect within seconds.
+
+A join is answered by any store, and its answer may be later than what the feed tells. So what changed since the join
+was asked is looked for when its sink attaches: rows by seq, permissions by the version of the topic's settings, the
+rest by the times of the feed's last events. What the feed tells may also have been read before the join, and come
+after it: the number of what is unread is brought up to the last seq that the sink knows of.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,19 +21,25 @@ from typing import Any, Self
 
 from notifyx_common.background import Background
 from notifyx_common.clock import Clock
+from notifyx_common.contracts.store.feed import RECENT
 from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
 from notifyx_common.metrics import Metrics
 from notifyx_common.principal import Principal
+from notifyx_common.recent import Recent
 from notifyx_gateway.delivery.catchup import LogReader
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.fanout import Fanout
 from notifyx_gateway.delivery.feed_client import FeedClient
 from notifyx_gateway.delivery.pending import DEFAULT_LIMIT, PATIENCE, PendingOutput
+from notifyx_gateway.delivery.shortfall import Shortfall
 from notifyx_gateway.delivery.sinks import Observer, Sink
 from notifyx_gateway.delivery.topic_state import TopicState
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.names import INBOX_PREFIX, inbox_topic
+
+MOST_TOLD = 20_000
+"""Maximum number of users' topics, and of topics, of which the last event is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +70,14 @@ class Hub:
         self._settings = settings or HubSettings()
         self._topics: dict[str, TopicState] = {}
         self._users: dict[str, int] = defaultdict(int)
-        self._by_user: dict[tuple[str, str], set[Sink]] = {}
-        self._observed: dict[str, set[Observer]] = {}
-        self._observers: set[Observer] = set()
+        self._by_user: dict[tuple[str, str], dict[Sink, int]] = {}
+        """The sinks of a user in a topic, each with the newest seq that its positions have counted."""
+        self._connects = 0
+        self._observed: dict[str, dict[Observer, None]] = {}
+        self._observers: dict[Observer, None] = {}
+        self._told: Recent[tuple[str | None, str], None] = Recent(RECENT, MOST_TOLD)
+        """What the feed told last of a user in a topic, or of a topic."""
+        self._clock = clock
         self._checks = background.tasks()
         self.pending = PendingOutput(
             self._settings.max_pending_total, metrics=metrics, clock=clock, patience=self._settings.patience
@@ -104,26 +121,40 @@ class Hub:
 
     # Consumers
 
-    def attach(self, sink: Sink, result: JoinResult, since: int | None) -> None:
+    def attach(self, sink: Sink, result: JoinResult, since: int | None, asked_at: float) -> None:
         """Start delivering what follows ``since`` (or the head in ``result``) to ``sink``.
 
-        ``result`` is the store's answer to the join; call this after it was sent to the client. What it calls missing
-        is not delivered, even if this gateway still has it: a resume starts at ``first_seq``, and follows the log where
-        single notifications are missing after that.
+        ``result`` is the store's answer to the join, for which it was asked at ``asked_at`` on the monotonic clock;
+        call this after it was sent to the client. What it calls missing is not delivered, even if this gateway still
+        has it: a resume starts at ``first_seq``, and follows the log where single notifications are missing after that.
         """
         if sink.closed:
             return
         if since is not None:
             self._resumes.labels("truncated" if result.truncated else "complete").inc()
         state = self._state(result)
-        self._by_user.setdefault((sink.principal.id, state.name), set()).add(sink)
+        self._by_user.setdefault((sink.principal.id, state.name), {})[sink] = result.last_seq
         self.watch_user(sink.principal.id)
+        behind = self._told.since((sink.principal.id, state.name), asked_at)
+        if behind or (result.version and state.version and result.version != state.version):
+            self.check([sink], send_position=behind)
         if since is None:
             self._fanout.attach(state, sink, result.last_seq)
             return
         cursor = min(max(since, result.first_seq - 1), result.last_seq)
         holes = result.missing > max(0, cursor - since)
-        self._fanout.attach(state, sink, cursor, log_up_to=result.last_seq if holes else 0)
+        log_up_to = result.last_seq if holes else 0
+        shortfall = Shortfall(result.last_seq, max(0, result.missing - max(0, cursor - since)))
+        if result.restored:
+            shortfall = Shortfall.after_restore(result.last_seq)
+        self._fanout.attach(state, sink, cursor, log_up_to=log_up_to, shortfall=shortfall)
+
+    def check(self, sinks: Iterable[Sink], *, send_position: bool = False) -> None:
+        """Begin to check again whether the sinks may read; those that may not are dropped.
+
+        With ``send_position``, the others are sent their positions.
+        """
+        self._checks.spawn("join check", self._recheck_permissions(sinks, send_position=send_position))
 
     def detach(self, sink: Sink) -> None:
         """Stop delivering to ``sink``; do nothing if it is not attached."""
@@ -131,7 +162,7 @@ class Hub:
         mine = self._by_user.get((user, topic))
         if mine is None or sink not in mine:
             return
-        mine.discard(sink)
+        del mine[sink]
         if not mine:
             del self._by_user[user, topic]
         self.unwatch_user(user)
@@ -154,20 +185,25 @@ class Hub:
 
     def add_observer(self, observer: Observer) -> None:
         """Notify ``observer`` of acknowledgements, subscriptions and restarts of the feed."""
-        self._observers.add(observer)
+        self._observers[observer] = None
 
-    def observe(self, observer: Observer, result: JoinResult) -> bool:
-        """Notify ``observer`` of new and expired rows in the topic of ``result``; return whether rows arrived since."""
+    def observe(self, observer: Observer, user: str, result: JoinResult, asked_at: float) -> bool:
+        """Notify ``observer`` of new and expired rows in the topic of ``result``.
+
+        Return whether ``result``, for which ``user`` asked at ``asked_at``, may be out of date by now.
+        """
         state = self._state(result)
-        self._observed.setdefault(result.topic, set()).add(observer)
-        return state.head > result.last_seq
+        self._observed.setdefault(result.topic, {})[observer] = None
+        if state.head > result.last_seq:
+            return True
+        return self._told.since((user, result.topic), asked_at) or self._told.since((None, result.topic), asked_at)
 
     def unobserve(self, observer: Observer, topic: str) -> None:
         """Undo :meth:`observe`."""
         watching = self._observed.get(topic)
         if watching is None:
             return
-        watching.discard(observer)
+        watching.pop(observer, None)
         if not watching:
             del self._observed[topic]
             if (state := self._topics.get(topic)) is not None:
@@ -187,12 +223,13 @@ class Hub:
 
     def on_acked(self, event: dict[str, Any]) -> None:
         user, topic = event["user"], event["topic"]
-        for sink in tuple(self._by_user.get((user, topic), ())):
-            sink.acked(event)
+        self._told.note((user, topic), None, self._clock.monotonic())
+        self._tell_position(tuple(self._by_user.get((user, topic), ())), topic, event)
         for observer in tuple(self._observers):
             observer.user_acked(user, topic)
 
     def on_expired(self, topic: str) -> None:
+        self._told.note((None, topic), None, self._clock.monotonic())
         self._notify_observers(topic)
 
     def on_subscriptions_changed(self, user: str) -> None:
@@ -200,6 +237,7 @@ class Hub:
             observer.subscriptions_changed(user)
 
     def on_sent(self, user: str, to: str | None) -> None:
+        self._told.note((user, inbox_topic(user)), None, self._clock.monotonic())
         for sink in tuple(self._by_user.get((user, inbox_topic(user)), ())):
             sink.sent(to)
 
@@ -208,19 +246,40 @@ class Hub:
         if state is not None:
             self._delete(state)
 
-    def on_topic_changed(self, topic: str) -> None:
+    def on_topic_changed(self, topic: str, version: str) -> None:
         state = self._topics.get(topic)
-        if state is not None:
-            state.forget_rows()
-        if state is not None and not state.idle:
-            self._checks.spawn("join check", self._recheck_permissions([state], send_position=False))
+        if state is None or (version and version == state.version):
+            return
+        state.version = version
+        state.forget_rows()
+        if not state.idle:
+            self.check(state.sinks())
 
     def on_connected(self) -> None:
-        busy = [state for state in self._topics.values() if not state.idle]
-        if busy:
-            self._checks.spawn("join check", self._recheck_permissions(busy, send_position=True))
+        self._connects += 1
+        sinks = [sink for state in self._topics.values() for sink in state.sinks()]
+        if sinks:
+            self.check(sinks, send_position=True)
         for observer in tuple(self._observers):
             observer.feed_restarted()
+
+    def _tell_position(self, sinks: Iterable[Sink], topic: str, position: dict[str, Any]) -> None:
+        """Tell sinks of one user a position, which counts what exists up to its ``head``.
+
+        It may have been read before what a sink was told already, and comes later. What follows its ``head`` is counted
+        here: it is unread, or an acknowledgement of it is still to come.
+        """
+        state = self._topics.get(topic)
+        for sink in sinks:
+            counted = self._by_user.get((sink.principal.id, topic), {})
+            if sink not in counted:
+                continue
+            known = counted[sink]
+            if state is not None and state.is_live(sink):
+                known = max(known, state.head)
+            head = position.get("head", known)
+            counted[sink] = max(known, head)
+            sink.acked({**position, "unread": position["unread"] + max(0, known - head)})
 
     # Topics that end or change
 
@@ -230,7 +289,9 @@ class Hub:
             self._delete(state, unwatch=False)
             state = None
         if state is None:
-            state = self._topics[result.topic] = TopicState(result.topic, result.topic_id, result.last_seq)
+            state = self._topics[result.topic] = TopicState(
+                result.topic, result.topic_id, result.last_seq, result.version
+            )
             self.feed.watch(result.topic, result.topic_id, result.last_seq)
             self._schedule_unwatch(state)
         return state
@@ -247,7 +308,7 @@ class Hub:
             state.remove(sink)
             self.detach(sink)
             sink.deleted()
-        for observer in self._observed.pop(state.name, set()):
+        for observer in self._observed.pop(state.name, {}):
             observer.topic_gone(state.name)
 
     def _drop(self, sink: Sink, error: NotifyxError) -> None:
@@ -258,23 +319,26 @@ class Hub:
         for observer in tuple(self._observed.get(topic, ())):
             observer.rows_changed(topic)
 
-    async def _recheck_permissions(self, states: list[TopicState], *, send_position: bool) -> None:
-        """Check again at the store whether the sinks may read; with ``send_position``, send them their positions."""
+    async def _recheck_permissions(self, sinks: Iterable[Sink], *, send_position: bool) -> None:
         groups: dict[tuple[str, Principal], list[Sink]] = {}
-        for state in states:
-            for sink in state.sinks():
-                groups.setdefault((state.name, sink.principal), []).append(sink)
+        for sink in sinks:
+            groups.setdefault((sink.store_topic, sink.principal), []).append(sink)
         pending = list(groups.items())
+        connect = self._connects
         missing: set[tuple[str, Principal]] = set()
         while pending:
+            asked = self._clock.monotonic()
             answers = await asyncio.gather(
                 *(self.store.join(principal, topic) for (topic, principal), _ in pending), return_exceptions=True
             )
             again = []
-            for ((topic, principal), sinks), answer in zip(pending, answers, strict=True):
-                present = [sink for sink in sinks if sink in self._by_user.get((principal.id, topic), ())]
+            for ((topic, principal), group), answer in zip(pending, answers, strict=True):
+                present = [sink for sink in group if sink in self._by_user.get((principal.id, topic), ())]
                 if isinstance(answer, JoinResult):
-                    self._apply_check(topic, present, answer, send_position)
+                    # What the feed has told meanwhile is newer, or is followed by what is, and so is what is read
+                    # after a later connect.
+                    newest = connect == self._connects and not self._told.since((principal.id, topic), asked)
+                    self._apply_check(topic, present, answer, send_position, newest)
                     continue
                 # Not found: deleted, which the feed is about to report, or no longer visible to this principal.
                 once = isinstance(answer, NotFound) and (topic, principal) not in missing
@@ -289,21 +353,25 @@ class Hub:
             if pending:
                 await asyncio.sleep(self._settings.retry)
 
-    def _apply_check(self, topic: str, sinks: list[Sink], result: JoinResult, send_position: bool) -> None:
+    def _apply_check(
+        self, topic: str, sinks: list[Sink], result: JoinResult, send_position: bool, newest: bool
+    ) -> None:
         state = self._topics.get(topic)
         if state is not None and state.topic_id != result.topic_id:
             self._delete(state)
-        elif send_position:
+            return
+        if send_position and newest:
+            position = {
+                "up_to": result.acked_up_to,
+                "seqs": [],
+                "unread": result.unread,
+                "expired": result.expired,
+                "revision": result.revision,
+                "head": result.last_seq,
+            }
+            self._tell_position(sinks, topic, position)
+        if send_position:
             for sink in sinks:
-                sink.acked(
-                    {
-                        "up_to": result.acked_up_to,
-                        "seqs": [],
-                        "unread": result.unread,
-                        "expired": result.expired,
-                        "revision": result.revision,
-                    }
-                )
                 if topic == inbox_topic(sink.principal.id):
                     sink.sent(None)
 

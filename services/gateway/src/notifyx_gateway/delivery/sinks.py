@@ -49,6 +49,10 @@ class Sink(Protocol):
         """Deliver the payload. A sink that cannot keep up closes itself and detaches from the hub."""
         ...
 
+    def missed(self, count: int, up_to: int) -> None:
+        """Handle that ``count`` notifications up to the seq ``up_to`` were removed before they could be delivered."""
+        ...
+
     def waiting_bytes(self) -> int:
         """Return how many bytes wait to be written to the client, over all its topics."""
         ...

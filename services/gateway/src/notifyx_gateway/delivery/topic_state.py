@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.ring import Ring
+from notifyx_gateway.delivery.shortfall import Shortfall
 from notifyx_gateway.delivery.sinks import Format, Sink
 
 Send: TypeAlias = Callable[[Any, int], None]
@@ -31,19 +32,23 @@ class TopicState:
         "name",
         "ring",
         "topic_id",
+        "version",
     )
 
-    def __init__(self, name: str, topic_id: str, head: int) -> None:
+    def __init__(self, name: str, topic_id: str, head: int, version: str = "") -> None:
         self.name = name
         self.topic_id = topic_id
         self.head = head
+        self.version = version
+        """The version of the topic's settings by which all sinks may read, or are being checked again."""
         self.gone = False
         self.ring = Ring(head)
         self.forgotten = 0
         """How often the rows were forgotten: what was read from the log before may be out of date."""
         self.live: dict[Format, dict[Sink, Send]] = {}
         """Sends of the live sinks, so that a broadcast looks none up."""
-        self.ahead: dict[Sink, int] = {}
+        self.ahead: dict[Sink, tuple[int, Shortfall]] = {}
+        """Sinks that have more than this gateway: their cursors, and what they were told."""
         self.behind: dict[Sink, asyncio.Task[None]] = {}
         self.fresh: list[Row] = []
         self.fresh_head = head
@@ -63,6 +68,10 @@ class TopicState:
     def go_live(self, sink: Sink) -> None:
         """Mark ``sink``, which has everything up to ``head``, as live."""
         self.live.setdefault(sink.format, {})[sink] = sink.send
+
+    def is_live(self, sink: Sink) -> bool:
+        """Return whether ``sink`` has everything up to ``head``."""
+        return sink in self.live.get(sink.format, ())
 
     def remove(self, sink: Sink) -> None:
         """Remove ``sink`` and cancel its catch-up."""

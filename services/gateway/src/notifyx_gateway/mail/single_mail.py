@@ -1,16 +1,21 @@
-"""One email about an account, sent at once by any mailer."""
+"""One email about an account: what it contains, and its transmission by any mailer."""
 
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from urllib.parse import urlsplit
 
-from notifyx_common.contracts.mailer import Mail, MailContext
+from notifyx_common.contracts.account_mails import MailLink, PendingMail
+from notifyx_common.contracts.mailer import AccountMailContext, AccountMailKind, Mail, MailContext, VerifyEmailContext
 from notifyx_common.errors import Conflict, Unavailable
 from notifyx_gateway.errors import EmailOff
 from notifyx_gateway.upstream.mailer import Mailer
 
 SEND_TIMEOUT = 15.0
+
+MANAGED: AccountMailKind = "managed_account"
+"""The mail about an account whose password is in the settings."""
 
 
 def single_mail(kind: str, secret: str, to: str, context: MailContext, public_url: str) -> Mail:
@@ -23,6 +28,45 @@ def single_mail(kind: str, secret: str, to: str, context: MailContext, public_ur
         to=to,
         context=context,
     )
+
+
+def verification_mail(secret: str, to: str, token: str, expires_at: datetime, public_url: str) -> Mail:
+    """Return the mail that carries ``token`` as a link that verifies an address."""
+    context = VerifyEmailContext(link=f"{public_url}/verify-email#{token}", expires_at=expires_at)
+    return single_mail("verify", secret, to, context, public_url)
+
+
+def reset_mail(secret: str, link: MailLink, public_url: str) -> Mail:
+    """Return the mail with the link that sets a new password, or that says why there is none."""
+    if link.managed:
+        return single_mail(MANAGED, secret, link.to, AccountMailContext(kind=MANAGED), public_url)
+    context = AccountMailContext(
+        kind="password_reset",
+        link=f"{public_url}/reset-password#{link.token}",
+        at=link.expires_at,
+        time_zone=link.time_zone,
+    )
+    return single_mail(context.kind, secret, link.to, context, public_url)
+
+
+def confirmation_mail(secret: str, link: MailLink, public_url: str) -> Mail:
+    """Return the mail to a new address: its link, or that it has an account."""
+    kind: AccountMailKind = "address_taken" if link.taken else "email_confirmation"
+    page = "/sign-in" if link.taken else f"/confirm-email#{link.token}"
+    context = AccountMailContext(kind=kind, link=public_url + page, at=link.expires_at)
+    return single_mail(kind, secret, link.to, context, public_url)
+
+
+def notice(mail: PendingMail, kind: AccountMailKind, public_url: str) -> Mail:
+    """Return the mail that tells of what has happened to an account."""
+    context = AccountMailContext(
+        kind=kind,
+        link=f"{public_url}/forgot-password",
+        email=mail.about,
+        at=mail.asked_at,
+        time_zone=mail.time_zone,
+    )
+    return single_mail(kind, mail.id, mail.email, context, public_url)
 
 
 async def deliver(mailer: Mailer, mail: Mail) -> None:

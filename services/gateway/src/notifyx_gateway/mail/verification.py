@@ -1,7 +1,7 @@
-"""Verifies email addresses: auth issues a token, and a mailer sends it at once.
+"""Verifies email addresses: auth issues a token, and a mailer sends it.
 
-After a sign-up this happens in the background, because an account works without it; on request the caller gets the
-result.
+After a sign-up this happens in the background, because an account works without it; on request the mail is sent at
+once, and the caller gets the result.
 """
 
 from __future__ import annotations
@@ -11,27 +11,28 @@ import contextlib
 from dataclasses import dataclass
 from typing import Literal
 
-from notifyx_common.background import TooManyTasks
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.auth import EmailToken
-from notifyx_common.contracts.mailer import Mail, VerifyEmailContext
 from notifyx_common.errors import NotifyxError, Unavailable
+from notifyx_common.logs import get_logger
 from notifyx_common.principal import Principal
 from notifyx_gateway.errors import EmailOff, RateLimited
 from notifyx_gateway.limits import Limits
-from notifyx_gateway.mail.background_mails import BackgroundMails
-from notifyx_gateway.mail.single_mail import SEND_TIMEOUT, deliver, single_mail
+from notifyx_gateway.mail.account_mails import AccountMails
+from notifyx_gateway.mail.single_mail import deliver, verification_mail
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
 
 STATUS_TIMEOUT = 1.0
 STATUS_TTL = 15.0
 
+log = get_logger(__name__)
 
 _LATER = (
     "No mail to verify your address was sent yet, because many were asked for from your network in a short time. "
     "Have it sent from your account page in a while."
 )
+
+_UNSURE = "It may be that no mail to verify your address comes. If none arrives, have it sent from your account page."
 
 _UNKNOWN = (
     "It is not known at the moment whether this deployment sends email. If no mail that verifies your address arrives, "
@@ -41,8 +42,8 @@ _UNKNOWN = (
 
 @dataclass(frozen=True, slots=True)
 class FirstMail:
-    """Whether a new user gets a mail: it is on its way, not sent because of a limit, there is no email here, or it is
-    not known yet.
+    """Whether a new user gets a mail: it is on its way, also if this gateway dies; not sent because of a limit;
+    there is no email here; or it is not known.
 
     ``detail`` is a sentence for the user.
     """
@@ -52,10 +53,10 @@ class FirstMail:
 
 
 class EmailVerification:
-    """Sends links that verify addresses; ``mails`` is the queue of those in the background, entered by the caller."""
+    """Sends links that verify addresses; ``mails`` sends those that wait, entered by the caller."""
 
     def __init__(
-        self, *, auth: Auth, mailer: Mailer, limits: Limits, public_url: str, clock: Clock, mails: BackgroundMails
+        self, *, auth: Auth, mailer: Mailer, limits: Limits, public_url: str, clock: Clock, mails: AccountMails
     ) -> None:
         self._auth = auth
         self._mailer = mailer
@@ -98,43 +99,37 @@ class EmailVerification:
         this client.
         """
         await self._admit(principal.email or "", address, discovery_timeout)
-        await self._send_token(await self._auth.request_verification(principal))
+        token = await self._auth.request_verification(principal)
+        mail = verification_mail(token.token, token.email, token.token, token.expires_at, self._public_url)
+        await deliver(self._mailer, mail)
 
     async def begin(self, principal: Principal, address: str) -> FirstMail:
-        """Send a new user the mail in the background; return whether it will be sent.
-
-        A failure is logged, and the user may request another mail.
-        """
+        """Have a mail sent to a new user; return whether it will be. The user may request another one."""
         works = await self.email_works()
+        if works is False:
+            return FirstMail("off")
+        email = principal.email or ""
         try:
-            await self._limits.verification_mail(principal.email or "", address)
-            self._mails.begin("verification", self._send_to_new(principal))
-        except (RateLimited, TooManyTasks):
-            return FirstMail("off") if works is False else FirstMail("limited", _LATER)
-        if works is None:
-            return FirstMail("unknown", _UNKNOWN)
-        return FirstMail("on_its_way" if works else "off")
+            await self._limits.verification_mail(email, address)
+            await self._mails.request("verification", email)
+        except RateLimited:
+            return FirstMail("limited", _LATER)
+        except NotifyxError as error:
+            log.info("verification_mail_not_recorded", code=error.code)
+            return FirstMail("unknown", _UNSURE)
+        return FirstMail("on_its_way") if works else FirstMail("unknown", _UNKNOWN)
 
-    def claim_later(self, email: str, address: str) -> None:
-        """Send the mail of an unverified account, since the client at ``address`` wants to sign up with its email.
+    async def claim(self, email: str, address: str) -> None:
+        """Have a mail sent to ``email``, with which the client at ``address`` wants to sign up, if it is unverified.
 
-        Whether the account is verified shows in no answer, nor in the time of those that follow.
+        Whether the account is verified shows in no answer, nor in the time of those that follow. Raises
+        :class:`TooManyRequests` if too many mails wait, and :class:`Unavailable`.
         """
-        with contextlib.suppress(TooManyTasks):
-            self._mails.begin_later("claim", self._claim(email, address))
-
-    async def _send_to_new(self, principal: Principal) -> None:
-        await self._require_mailer(SEND_TIMEOUT)
-        await self._send_token(await self._auth.request_verification(principal))
-
-    async def _claim(self, email: str, address: str) -> None:
-        # Limited before the token is made, which replaces the one that was sent before; counted is what is mailed.
-        await self._require_mailer(SEND_TIMEOUT)
-        await self._limits.mail_from(address)
-        await self._limits.mail_to(email, count=False)
-        token = await self._auth.claim_email(email)
-        await self._limits.mail_to(email)
-        await self._send_token(token)
+        if await self.email_works() is False:
+            return
+        with contextlib.suppress(RateLimited):
+            await self._limits.mail_from(address)
+            await self._mails.request("claim", email)
 
     async def _admit(self, email: str, address: str, discovery_timeout: float) -> None:
         await self._require_mailer(discovery_timeout)
@@ -149,13 +144,3 @@ class EmailVerification:
             raise EmailOff("This deployment does not send email: no mailer is running.") from None
         if status.email == "off":
             raise EmailOff("This deployment does not send email: no mail server is configured.")
-
-    async def _send_token(self, token: EmailToken) -> None:
-        await deliver(self._mailer, verification_mail(token, self._public_url))
-
-
-def verification_mail(token: EmailToken, public_url: str) -> Mail:
-    """Return the mail that carries ``token`` as a link to this deployment."""
-    link = f"{public_url}/verify-email#{token.token}"
-    context = VerifyEmailContext(link=link, expires_at=token.expires_at)
-    return single_mail("verify", token.token, token.email, context, public_url)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from notifyx_common.contracts.store.log import KeyedNotification, NewNotification
+from notifyx_common.contracts.store.log import KeyedNotification, NewNotification, plain_notification
 from notifyx_common.contracts.store.names import IdempotencyKey
 from notifyx_common.errors import InvalidRequest, UnsupportedMediaType
 from notifyx_common.reading import parse_json, parse_model
@@ -118,6 +118,10 @@ def _of_form(value: Any, key: str | None, sizes: Sizes) -> PublishRequest:
 
 
 def _of_one(value: Any, key: str | None) -> PublishRequest:
+    if isinstance(value, dict) and "key" not in value:
+        plain = plain_notification(value if key is None else {**value, "key": key})
+        if plain is not None:
+            return PublishRequest([plain[0]], "notification")
     return PublishRequest([KeyedNotification.of(parse_model(NewNotification, value), key)], "notification")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from notifyx_common.contracts.store.log import KeyedNotification, PublishResult
+from notifyx_common.contracts.store.log import KeyedNotification, PublishResult, encode_notification
 from notifyx_common.errors import Conflict, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_common.serving.replies import EMPTY, Reply, json_reply, problem_reply
@@ -20,6 +20,7 @@ from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.rest.hooks.publication import Part
 from notifyx_gateway.rest.publish_request import PublishRequest
+from notifyx_gateway.upstream.outcomes import Outcomes
 from notifyx_gateway.upstream.recipients import Recipients
 from notifyx_gateway.upstream.store import Store
 
@@ -36,6 +37,7 @@ class Publishing:
         self._recipients = recipients
         self._limits = limits
         self._counted = counted
+        self._accepted = counted.labels("rest", "ok")
 
     async def answer(self, principal: Principal, topic: str, wanted: PublishRequest) -> Reply:
         """Publish to ``topic`` and return the response. Raises the error of a request that is one publish."""
@@ -65,9 +67,16 @@ class Publishing:
         if wait:
             await asyncio.sleep(wait)
         await self._store.room_to_publish(principal)
+        outcomes: Outcomes[PublishResult] = Outcomes(len(counted))
         # Queued one by one, so that their order within the topic is the order of the parts.
-        waiting = [self._enqueue(principal, topic, part) for part in counted]
-        return [self._outcome(one, by_key) for one in await asyncio.gather(*waiting, return_exceptions=True)]
+        for position, part in enumerate(counted):
+            try:
+                if isinstance(part, NotifyxError):
+                    raise part
+                self._store.add_publish(principal, topic, part, outcomes.waiter(position), encode_notification(part))
+            except NotifyxError as error:
+                outcomes.put(position, error)
+        return [self._outcome(one, by_key) for one in await outcomes.all()]
 
     async def _publish(self, principal: Principal, topic: str, part: Part, *, by_key: bool) -> PublishResult | None:
         one: PublishResult | NotifyxError
@@ -85,22 +94,10 @@ class Publishing:
             raise outcome
         return outcome
 
-    def _enqueue(self, principal: Principal, topic: str, part: Part) -> asyncio.Future[PublishResult]:
-        try:
-            if isinstance(part, NotifyxError):
-                raise part
-            return self._store.enqueue_publish(principal, topic, part)
-        except NotifyxError as error:
-            failed: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
-            failed.set_exception(error)
-            return failed
-
-    def _outcome(self, one: PublishResult | BaseException, by_key: bool) -> PublishResult | NotifyxError | None:
+    def _outcome(self, one: PublishResult | NotifyxError, by_key: bool) -> PublishResult | NotifyxError | None:
         if isinstance(one, PublishResult):
-            self._counted.labels("rest", "duplicate" if one.duplicate else "ok").inc()
+            (self._counted.labels("rest", "duplicate") if one.duplicate else self._accepted).inc()
             return one
-        if not isinstance(one, NotifyxError):
-            raise one
         if by_key and isinstance(one, Conflict) and one.code == _CONFLICT:
             self._counted.labels("rest", "duplicate").inc()
             return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from notifyx_common.contracts.call import Model
 from notifyx_common.contracts.store.log import KeyedNotification
 from notifyx_common.contracts.store.names import Seq
 from notifyx_topics.names import AnyTopicName
@@ -17,7 +18,7 @@ class BatchItem(KeyedNotification):
     topic: AnyTopicName
 
 
-class PublishBatch(BaseModel):
+class PublishBatch(Model):
     """Up to 1,000 publishes. Each is accepted or rejected by itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,7 +26,7 @@ class PublishBatch(BaseModel):
     items: Annotated[list[Any], Field(min_length=1, max_length=1000)]
 
 
-class Acks(BaseModel):
+class Acks(Model):
     """Acknowledge everything up to ``up_to``, or exactly ``seqs``; one of the two.
 
     ``revision``: the one that you know of. If acknowledgements were taken back since, nothing changes.

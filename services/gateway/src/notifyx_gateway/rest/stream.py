@@ -115,6 +115,9 @@ class EventStream:
         others = {"expired": event.get("expired", 0), "revision": event.get("revision", 0)}
         self.send_event("acked", {**position, **others})
 
+    def missed(self, count: int, up_to: int) -> None:
+        self.send_event("missing", {"missing": count, "up_to": up_to})
+
     def sent(self, to: str | None) -> None:
         """A stream has one topic, and no threads."""
 

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from notifyx_common.contracts.call import Model
 from notifyx_common.contracts.store.acks import AckResult, Unack
 from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.contracts.store.log import HistoryPage, PublishResult, read_notification
@@ -22,18 +23,19 @@ from notifyx_gateway.socket.client import ConnectedClient
 from notifyx_gateway.socket.frames import Message, encode
 from notifyx_gateway.socket.own_acks import OwnAcks
 from notifyx_gateway.socket.protocol import Channel
+from notifyx_gateway.socket.unread import Counts
 
 Handlers = dict[str, Callable[[Any, Message], None]]
 """Methods of a channel by the event that they handle."""
 
 
-class StrictPush(BaseModel):
+class StrictPush(Model):
     """A payload without additional fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class JoinParams(BaseModel):
+class JoinParams(Model):
     """``since``: the last seq that the client has seen. Other params are ignored."""
 
     since: Seq | None = None
@@ -58,7 +60,19 @@ class HistoryPush(StrictPush):
 class StoreChannel:
     """A channel of one topic at the store: joins it, delivers its rows, acknowledges. A sink of the hub."""
 
-    __slots__ = ("_attached", "_own_acks", "_result", "_since", "channel", "client", "format", "send", "store_topic")
+    __slots__ = (
+        "_asked_at",
+        "_attached",
+        "_other_credential",
+        "_own_acks",
+        "_result",
+        "_since",
+        "channel",
+        "client",
+        "format",
+        "send",
+        "store_topic",
+    )
 
     kind = "topic"
 
@@ -69,6 +83,9 @@ class StoreChannel:
         self.format: Format = client.transport.format(channel.topic)
         self.send = client.transport.deliver
         self._since: int | None = None
+        self._asked_at = 0.0
+        self._other_credential = False
+        """Whether the credential became another one while the store was asked."""
         self._result: JoinResult | None = None
         self._attached = False
         self._own_acks: OwnAcks | None = None
@@ -79,6 +96,7 @@ class StoreChannel:
         """Begin to check the permission at the store."""
         if params:
             self._since = parse_model(JoinParams, params).since
+        self._asked_at = self._now()
         return self.client.context.store.enqueue_join(self.principal, self.store_topic, self._since)
 
     def accepted(self, result: JoinResult) -> dict[str, Any]:
@@ -91,6 +109,8 @@ class StoreChannel:
             "truncated": result.truncated,
             "first_seq": result.first_seq,
             "missing": result.missing,
+            "restored": result.restored,
+            "restored_after": result.restored_after,
             "expired": result.expired,
             "subscribed": result.subscribed,
             "revision": result.revision,
@@ -101,8 +121,12 @@ class StoreChannel:
         assert self._result is not None, "a channel goes live after its join"
         self._attached = True
         self.client.context.channels[self.kind].inc()
-        self.client.context.hub.attach(self, self._result, self._since)
+        hub = self.client.context.hub
+        self._reported(Counts.of(self._result))
+        hub.attach(self, self._result, self._since, self._asked_at)
         self._result = None
+        if self._other_credential:
+            hub.check([self])
 
     def on_ended(self) -> None:
         """Detach from the hub."""
@@ -112,9 +136,16 @@ class StoreChannel:
             self.client.context.hub.detach(self)
 
     def credential_changed(self) -> None:
-        """End the channel if the new credential does not cover it; the client joins again and is told why."""
+        """End the channel if the new credential does not cover it; the client joins again and is told why.
+
+        The store decides whether its user may read, who may have another address by now.
+        """
         if "read" not in self.principal.scopes or not self.principal.covers_topic(self.store_topic):
             self.client.end(self.channel, "phx_error")
+        elif self._attached:
+            self.client.context.hub.check([self])
+        else:
+            self._other_credential = True
 
     def handle(self, message: Message) -> None:
         """Handle a message from the client. Raises :class:`NotifyxError` if it is rejected at once."""
@@ -147,6 +178,9 @@ class StoreChannel:
         if self._own_acks is not None and self._own_acks.is_own(event, self._now()):
             return
         self._push_acked(event)
+
+    def missed(self, count: int, up_to: int) -> None:
+        self.push("missing", {"missing": count, "up_to": up_to})
 
     def sent(self, to: str | None) -> None:
         """Only the user's own channel has threads."""
@@ -183,14 +217,14 @@ class StoreChannel:
             for event in others:
                 self._push_acked(event)
 
-        self.client.reply_when_done(self.channel, message, future, _ack_reply)
+        self.client.reply_when_done(self.channel, message, future, self._ack_reply)
         future.add_done_callback(done)
 
     def _unack(self, message: Message) -> None:
         # Its event on the feed reaches this channel as well: the position in it replaces the one that is known.
         wanted = parse_model(Unack, message.payload)
         work = self.client.context.store.unack(self.principal, self.store_topic, wanted)
-        self.client.run(self.channel, message, work, _ack_reply)
+        self.client.run(self.channel, message, work, self._ack_reply)
 
     def _history(self, message: Message) -> None:
         push = parse_model(HistoryPush, message.payload)
@@ -209,6 +243,14 @@ class StoreChannel:
         position = {"up_to": event["up_to"], "seqs": event["seqs"], "unread": event["unread"]}
         others = {"expired": event.get("expired", 0), "revision": event.get("revision", 0)}
         self.push("acked", {**position, **others})
+        self._reported(Counts(event["unread"], event.get("expired", 0)))
+
+    def _ack_reply(self, result: AckResult) -> dict[str, Any]:
+        self._reported(Counts.of(result))
+        return result.model_dump(exclude={"topic"})
+
+    def _reported(self, counts: Counts) -> None:
+        self.client.context.unread_pusher.reported(self.principal.id, self.store_topic, counts)
 
     def _now(self) -> float:
         return self.client.context.clock.monotonic()
@@ -287,10 +329,6 @@ def count_refused(metrics: Metrics, error: BaseException) -> None:
 def publish_reply(result: PublishResult) -> dict[str, Any]:
     """Return the reply to a publish."""
     return {"id": result.id, "seq": result.seq, "published_at": result.published_at, "duplicate": result.duplicate}
-
-
-def _ack_reply(result: AckResult) -> dict[str, Any]:
-    return result.model_dump(exclude={"topic"})
 
 
 def _history_reply(page: HistoryPage) -> dict[str, Any]:

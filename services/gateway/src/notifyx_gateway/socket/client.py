@@ -472,7 +472,7 @@ class ConnectedClient:
         before, self._verified = self._verified, verified
         self.expires_at = verified.expires_at.timestamp()
         self._check_at = self.context.clock.now().timestamp() + self.context.settings.key_check_interval
-        if before.principal != verified.principal:
+        if before is not verified and before.principal != verified.principal:
             for channel in tuple(self.channel_set.channels.values()):
                 if channel.handler is not None:
                     channel.handler.credential_changed()

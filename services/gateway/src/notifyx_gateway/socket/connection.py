@@ -278,7 +278,8 @@ class WebSocketConnection:
         return int(self._context.settings.max_pending - self._pending())
 
     async def wait_drained(self) -> None:
-        while not self.closed and self._pending() > LOW_WATER:
+        # Only a transport that has paused the writing reports that it is drained.
+        while not self.closed and self._causes & NOT_WRITTEN:
             if self._waiting is None:
                 self._waiting = self._loop.create_future()
             await asyncio.shield(self._waiting)

@@ -17,7 +17,7 @@ from picows import WSUpgradeRequest, WSUpgradeResponse
 from picows.picows import _parse_http_request  # type: ignore[attr-defined]
 
 from notifyx_common.background import Tasks
-from notifyx_common.limiting.addresses import capped_address
+from notifyx_common.limiting.addresses import capped_address, plain_address
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
 from notifyx_gateway.socket.admission import Admission, Admissions
@@ -111,7 +111,7 @@ class Entrance(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._peer = (transport.get_extra_info("peername") or ("",))[0]
+        self._peer = plain_address((transport.get_extra_info("peername") or ("",))[0])
         self._deadline = self._loop.call_later(self._reception.settings.proof_timeout, self.abort, "unproved")
         self._reception.enter(self, self._reception.address(self._peer, ""))
 

@@ -8,6 +8,8 @@ An invalid frame raises :class:`BadFrame`, which closes the connection.
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -99,6 +101,19 @@ def decode_binary(data: bytes) -> Message:
     if not topic or not event:
         raise BadFrame("topic and event are strings of 1 to 255 bytes")
     return Message(join_ref or None, ref or None, topic, event, data[position:], len(data))
+
+
+def decode_line(line: bytes, *, objects: bool) -> Message:
+    """Decode a message of a client that polls: JSON, or a binary push in base64. Raises :class:`BadFrame`."""
+    if objects:
+        return decode_object(line)
+    if line.startswith(b"["):
+        return decode_text(line)
+    try:
+        data = base64.b64decode(line, validate=True)
+    except binascii.Error:
+        raise BadFrame("a line is neither a JSON array nor base64") from None
+    return decode_binary(data)
 
 
 def encode(join_ref: Ref, ref: Ref, topic: str, event: str, payload: Any) -> bytes:

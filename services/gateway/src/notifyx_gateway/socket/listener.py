@@ -10,6 +10,7 @@ import contextlib
 import random
 import socket
 from collections.abc import Callable
+from time import perf_counter
 from types import TracebackType
 from typing import Self
 
@@ -67,9 +68,10 @@ class SocketListener:
         background: Background,
         security: SecurityLog,
         adopt: Callable[[asyncio.Transport, bytes], None] | None = None,
+        work_clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """``adopt`` serves the connections of clients that poll (:class:`Reception`)."""
-        unread_pusher = UnreadPusher(hub, store, delay=settings.unread_delay, background=background)
+        """``adopt`` serves the connections of clients that poll (:class:`Reception`). ``work_clock`` measures work."""
+        unread_pusher = UnreadPusher(hub, store, delay=settings.unread_delay, clock=clock, background=background)
         admissions = Admissions(authenticator, settings, metrics, security, store.alarms)
         queue = store.limits
         self.context = SocketContext(
@@ -88,7 +90,7 @@ class SocketListener:
             admissions=admissions,
             rates=settings.rates,
             reading_history=asyncio.Semaphore(MAX_HISTORIES),
-            turns=Turns(store.shared),
+            turns=Turns(store.shared, work_clock),
             flows=Flows(max_items=queue.max_queued, max_bytes=queue.max_queued_bytes, share=queue.account_share / 2),
             published=metrics.counter("notifyx_publishes_total").labels("socket", "ok"),
             joined=metrics.counter("notifyx_joins_total").labels("ok"),

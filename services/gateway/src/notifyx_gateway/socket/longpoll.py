@@ -4,6 +4,10 @@ The HTTP status is always 200; the effective one is in the JSON. A session lives
 nodes forward its requests to that node, or answer 410 if that is gone: then the client opens a new session, joins
 again and so resumes. A forwarded request never opens one: the node that the client reached does, by its own caps. What
 is queued for the next poll is bounded.
+
+An answer may be lost on its way without the client noticing: HTTP libraries and proxies repeat a GET whose connection
+broke. So each answer with messages changes the token, and once a client has shown a new one, a poll with an older one
+ends the session.
 """
 
 from __future__ import annotations
@@ -125,23 +129,26 @@ class LongPoll:
 
     async def _poll(self, token: str) -> Response | None:
         """Return the answer to a poll; ``None`` if the session is not on this node."""
-        session = self._sessions.get(token)
+        name, seen = split_token(token)
+        session = self._sessions.get(name)
         if session is None:
             return None
-        messages = await session.poll()
+        messages = await session.poll(seen)
         if session.closed and not messages:
-            self._end(token, session.close_reason)
+            self._end(name, session.close_reason)
             return _answer(410)
-        return _answer(200 if messages else 204, token=token, messages=[text.decode() for text in messages])
+        fresh = join_token(name, session.answers)
+        return _answer(200 if messages else 204, token=fresh, messages=[text.decode() for text in messages])
 
     async def _push(self, token: str) -> Response | None:
         """Return the answer to lines; ``None`` if the session is not on this node."""
-        session = self._sessions.get(token)
+        name, _ = split_token(token)
+        session = self._sessions.get(name)
         if session is None or session.closed:
             return None
         if session.posts >= MAX_POSTS:
             session.close(TRY_AGAIN_LATER, "the client sends without waiting for answers")
-            self._end(token, session.close_reason)
+            self._end(name, session.close_reason)
             return _answer(410)
         session.posts += 1
         try:
@@ -151,7 +158,7 @@ class LongPoll:
         except (BadFrame, NotifyxError) as error:
             log.info("long_poll_closed", reason=str(error))
             session.close(INTERNAL_ERROR, "bad frame")
-            self._end(token, "bad frame")
+            self._end(name, "bad frame")
             return _answer(500)
         finally:
             session.posts -= 1
@@ -178,10 +185,10 @@ class LongPoll:
             decision = await context.admissions.prove(credential, address)
         if isinstance(decision, Rejection):
             return _rejected(decision)
-        token = secrets.token_urlsafe(24) if self._peers is None else self._peers.new_token()
-        self._sessions[token] = LongPollSession(context, decision, objects=speaks_objects(request.args.get("vsn")))
+        name = secrets.token_urlsafe(24) if self._peers is None else self._peers.new_token()
+        self._sessions[name] = LongPollSession(context, decision, objects=speaks_objects(request.args.get("vsn")))
         self._open.inc()
-        return _answer(410, token=token, messages=[])
+        return _answer(410, token=join_token(name, 0), messages=[])
 
     def _query_credential(self) -> str:
         # The client appends its session's token, "null" before it has one.
@@ -210,6 +217,17 @@ class LongPoll:
                 self._end(token, "unpolled")
             else:
                 session.client.check_credential(wall)
+
+
+def join_token(name: str, answers: int) -> str:
+    """Return the token of a session after so many answers with messages; a poll shows what its client has got."""
+    return f"{name}~{answers}"
+
+
+def split_token(token: str) -> tuple[str, int]:
+    """Return the name of a session and the number of answers that its client has got; -1 for what is no token."""
+    name, _, answers = token.partition("~")
+    return name, int(answers) if answers.isascii() and answers.isdigit() and len(answers) < 20 else -1
 
 
 def _session_token() -> str:

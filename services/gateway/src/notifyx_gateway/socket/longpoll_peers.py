@@ -30,8 +30,8 @@ log = get_logger(__name__)
 CONNECT_TIMEOUT = 2.0
 """Timeout of the connection to another gateway, in seconds; after it, that one counts as gone."""
 
-_TOKEN = re.compile(r"([0-9a-f]{12})\.[\w-]{32}", re.ASCII)
-"""The mark of a gateway, and 24 random bytes."""
+_TOKEN = re.compile(r"([0-9a-f]{12})\.[\w-]{32}(~[0-9]{1,19})?", re.ASCII)
+"""The mark of a gateway, 24 random bytes, and the number of answers."""
 
 
 class Peers:
@@ -60,7 +60,7 @@ class Peers:
             await self._session.close()
 
     def new_token(self) -> str:
-        """Return the token of a new session of this gateway: unguessable, and it names this gateway."""
+        """Return the name of a new session of this gateway: unguessable, and it names this gateway."""
         return f"{self._own}.{secrets.token_urlsafe(24)}"
 
     def are_at(self, address: str) -> bool:

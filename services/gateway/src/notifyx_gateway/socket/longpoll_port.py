@@ -1,7 +1,8 @@
 """Long poll on the socket's own port, for clients that know that port alone.
 
 The official client polls where it has no WebSocket, at the address that it was given for one. The gateway's HTTP server
-serves such a connection from its first request on, with the limits of the HTTP port, and with this one path.
+serves such a connection from its first request on, with the limits of the HTTP port, and with this one path. It ends
+with its first answer: a proxy that keeps connections would send the next WebSocket on it, which cannot open there.
 """
 
 from __future__ import annotations
@@ -47,14 +48,19 @@ class LongPollPort:
 
 
 def only(app: ASGIFramework, path: str) -> ASGIFramework:
-    """Return ``app`` with ``path`` alone; everything else is not found."""
+    """Return ``app`` with ``path`` alone, whose answers end the connection; everything else is not found."""
 
     async def filtered(scope: Any, receive: Any, send: Any) -> None:
+        async def last(event: Any) -> None:
+            if event["type"] == "http.response.start":
+                event = {**event, "headers": [*event["headers"], (b"connection", b"close")]}
+            await send(event)
+
         if scope["type"] == "http" and scope["path"] == path:
-            await app(scope, receive, send)
+            await app(scope, receive, last)
         elif scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await last({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+            await last({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             await send({"type": "websocket.close", "code": 1000})  # before it is accepted: 403
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from notifyx_common.errors import Unavailable
@@ -15,20 +13,20 @@ from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.socket.admission import Admission
 from notifyx_gateway.socket.client import ConnectedClient
 from notifyx_gateway.socket.context import SocketContext
-from notifyx_gateway.socket.frames import (
-    BadFrame,
-    around_notification,
-    as_object,
-    decode_binary,
-    decode_object,
-    decode_text,
-)
+from notifyx_gateway.socket.frames import around_notification, as_object, decode_line
 from notifyx_gateway.socket.user_channel import make_handler
 
 POLL_TIMEOUT = 10.0
 """How long a poll waits for messages, in seconds."""
 
 TRY_AGAIN_LATER = 1013
+
+AtEnd = Callable[[Callable[[], None]], None]
+
+
+def at_end_of_answer(read: Callable[[], None]) -> None:
+    """Call ``read`` when the current request is over."""
+    answer().at_end(read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,9 @@ class LongPollSession:
         self.close_reason = ""
         self.last_poll = asyncio.get_running_loop().time()
         self.place = admission.place
+        self.answers = 0
+        """Number of answers with messages; a client that follows them shows how many it has got."""
+        self._follows = False
         self.posts = 0
         """Number of requests whose lines are read or wait."""
         self._turns = context.turns
@@ -65,7 +66,7 @@ class LongPollSession:
         self._queue: deque[bytes] = deque()
         self._pending = 0
         self._unread = 0
-        self._answers: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[None]] = set()
         self._together = context.hub.pending
         self.accepted = 0
         self._changed = asyncio.Event()
@@ -142,14 +143,24 @@ class LongPollSession:
 
     def give_way(self, *, at_once: bool) -> None:
         self._drop("more waits for clients that do not read than this node holds")
-        for task in self._answers:
+        for task in self._writing:
             task.cancel()
 
     # Requests
 
-    async def poll(self) -> list[bytes]:
-        """Return queued messages, or those that arrive within the timeout. A newer poll ends an older one."""
+    async def poll(self, seen: int, at_end: AtEnd = at_end_of_answer) -> list[bytes]:
+        """Return queued messages, or those that arrive within the timeout. A newer poll ends an older one.
+
+        ``at_end`` calls what it is given once the answer has been written, or its connection is lost.
+
+        ``seen`` is the number of answers that the client has got. If one was lost, its messages are: whoever repeats a
+        poll for the client (its HTTP library, a proxy) does not tell it. The session ends, so that the client resumes.
+        One that shows its first token for ever does not follow; without the first answer, no other has joined anything.
+        """
         loop = asyncio.get_running_loop()
+        self._follows = self._follows or seen > 0
+        if self._follows and seen != self.answers:
+            self._drop("an answer did not reach the client")
         self._turn += 1
         turn = self._turn
         self._changed.set()
@@ -169,25 +180,26 @@ class LongPollSession:
         messages = list(self._queue)
         self._queue.clear()
         if messages:
-            self._wait_for_reader()
+            self.answers += 1
+            self._wait_for_reader(at_end)
         self._emptied.set()
         return messages
 
-    def _wait_for_reader(self) -> None:
+    def _wait_for_reader(self, at_end: AtEnd) -> None:
         """Count what was queued until the answer to the current request has been written, or its connection is lost."""
         size, self._pending = self._pending, 0
         self._unread += size
         task = asyncio.current_task()
         assert task is not None
         writing = task
-        self._answers.add(writing)
+        self._writing.add(writing)
 
         def read() -> None:
-            self._answers.discard(writing)
+            self._writing.discard(writing)
             self._unread -= size
             self._together.note(self, self.waiting_bytes())
 
-        answer().at_end(read)
+        at_end(read)
 
     async def receive(self, line: bytes) -> None:
         """Handle one message. Raises :class:`BadFrame`, or :class:`Unavailable` if too many are in progress."""
@@ -201,17 +213,7 @@ class LongPollSession:
         wait = self.client.budget.spend(len(line))
         if wait:
             self.pause_for(wait)
-        if self._objects:
-            self.client.message(decode_object(line))
-            return
-        if line.startswith(b"["):
-            self.client.message(decode_text(line))
-            return
-        try:
-            data = base64.b64decode(line, validate=True)
-        except binascii.Error:
-            raise BadFrame("a line is neither a JSON array nor base64") from None
-        self.client.message(decode_binary(data))
+        self.client.message(decode_line(line, objects=self._objects))
 
     async def _may_receive(self) -> None:
         await self._reading.wait()

@@ -7,6 +7,9 @@ topics sees only those, and other devices of its owner see all of theirs.
 Events (rows that are new or expired, acknowledgements, subscriptions) only mark (user, topic) pairs. After a short
 delay the counts of the marked pairs are read from the store in one batch, and those that changed are pushed. If a read
 fails, its pair stays marked.
+
+The channel of a topic reports counts too, in the reply to a join and with each position, and these may be older. What a
+client receives last is nevertheless exact: counts follow that were read later, also if they equal those pushed before.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from typing import NamedTuple, Protocol
 
 from notifyx_common.background import Background
 from notifyx_common.backoff import Backoff
-from notifyx_common.contracts.store.acks import UnreadResult
+from notifyx_common.clock import Clock
+from notifyx_common.contracts.store.acks import AckResult, UnreadResult
 from notifyx_common.contracts.store.joins import JoinResult
 from notifyx_common.errors import Forbidden, NotFound, NotifyxError, Unauthenticated
 from notifyx_common.logs import get_logger
@@ -41,7 +45,7 @@ class Counts(NamedTuple):
     expired: int
 
     @classmethod
-    def of(cls, position: JoinResult | UnreadResult) -> Counts:
+    def of(cls, position: AckResult | JoinResult | UnreadResult) -> Counts:
         """Return the counts of a position that the store returned."""
         return cls(position.unread, position.expired)
 
@@ -64,9 +68,9 @@ class _View:
 
     def __init__(self, principal: Principal) -> None:
         self.principal = principal
-        self.listeners: set[UnreadListener] = set()
-        self.counts: dict[str, Counts] = {}
-        """The last pushed counts of each watched topic."""
+        self.listeners: dict[UnreadListener, None] = {}
+        self.counts: dict[str, Counts | None] = {}
+        """The last pushed counts of each watched topic. ``None``: its next counts are pushed, whatever they are."""
         self.stale = False
         self.reading: asyncio.Task[None] | None = None
 
@@ -74,15 +78,16 @@ class _View:
 class UnreadPusher:
     """Pushes unread counts to the users with an open user channel."""
 
-    def __init__(self, hub: Hub, store: Store, *, delay: float, background: Background) -> None:
+    def __init__(self, hub: Hub, store: Store, *, delay: float, clock: Clock, background: Background) -> None:
         self._hub = hub
         self._store = store
         self._delay = delay
+        self._clock = clock
         self._views: dict[Principal, _View] = {}
         self._view_of: dict[UnreadListener, _View] = {}
-        self._of_user: dict[str, set[_View]] = defaultdict(set)
-        self._topics: dict[str, set[_View]] = defaultdict(set)
-        self._dirty: set[tuple[str, str]] = set()
+        self._of_user: dict[str, dict[_View, None]] = defaultdict(dict)
+        self._topics: dict[str, dict[_View, None]] = defaultdict(dict)
+        self._dirty: dict[tuple[str, str], None] = {}
         self._flushing = False
         self._retries = Backoff(2 * delay, MAX_RETRY)
         self._tasks = background.tasks()
@@ -94,10 +99,11 @@ class UnreadPusher:
         view = self._views.get(principal)
         if view is None:
             view = self._views[principal] = _View(principal)
-            self._of_user[principal.id].add(view)
+            self._of_user[principal.id][view] = None
         for topic, counts in view.counts.items():
-            listener.unread(topic, counts)
-        view.listeners.add(listener)
+            if counts is not None:
+                listener.unread(topic, counts)
+        view.listeners[listener] = None
         self._view_of[listener] = view
         self._read_subscriptions(view)
 
@@ -106,18 +112,22 @@ class UnreadPusher:
         view = self._view_of.pop(listener, None)
         if view is None:
             return
-        view.listeners.discard(listener)
+        view.listeners.pop(listener, None)
         if view.listeners:
             return
         principal = view.principal
         del self._views[principal]
-        self._of_user[principal.id].discard(view)
+        self._of_user[principal.id].pop(view, None)
         if not self._of_user[principal.id]:
             del self._of_user[principal.id]
         if view.reading is not None:
             view.reading.cancel()
         for topic in list(view.counts):
             self._unwatch_topic(view, topic)
+
+    def reported(self, user: str, topic: str, counts: Counts) -> None:
+        """Record that a client of ``user`` was sent ``counts`` on another channel: those pushed are not its last."""
+        self._push_again(topic, [view for view in self._watching(user, topic) if view.counts[topic] != counts])
 
     async def aclose(self) -> None:
         """Cancel the background tasks."""
@@ -131,15 +141,15 @@ class UnreadPusher:
             self._mark((view.principal.id, topic) for view in views)
 
     def user_acked(self, user: str, topic: str) -> None:
-        if any(self._watching(user, topic)):
-            self._mark([(user, topic)])
+        # A client subtracts what it acknowledges itself, before it receives a count.
+        self._push_again(topic, list(self._watching(user, topic)))
 
     def subscriptions_changed(self, user: str) -> None:
         for view in self._of_user.get(user, ()):
             self._read_subscriptions(view)
 
     def topic_gone(self, topic: str) -> None:
-        for view in self._topics.pop(topic, set()):
+        for view in self._topics.pop(topic, {}):
             view.counts.pop(topic, None)
 
     def feed_restarted(self) -> None:
@@ -178,15 +188,16 @@ class UnreadPusher:
         for topic in set(view.counts) - wanted:
             self._unwatch_topic(view, topic)
         fresh = sorted(wanted - set(view.counts))
+        asked_at = self._clock.monotonic()
         answers = await asyncio.gather(
             *(self._store.join(view.principal, topic) for topic in fresh), return_exceptions=True
         )
         failed: NotifyxError | None = None
         for topic, answer in zip(fresh, answers, strict=True):
             if isinstance(answer, JoinResult):
-                self._topics[topic].add(view)
+                self._topics[topic][view] = None
                 self._push(view, topic, Counts.of(answer))
-                if self._hub.observe(self, answer):
+                if self._hub.observe(self, view.principal.id, answer, asked_at):
                     self._mark([(view.principal.id, topic)])
             elif isinstance(answer, NotifyxError) and not isinstance(answer, NotFound | Forbidden):
                 failed = answer
@@ -197,7 +208,7 @@ class UnreadPusher:
         view.counts.pop(topic, None)
         views = self._topics.get(topic)
         if views is not None:
-            views.discard(view)
+            views.pop(view, None)
             if not views:
                 del self._topics[topic]
                 self._hub.unobserve(self, topic)
@@ -205,7 +216,7 @@ class UnreadPusher:
     # Counts
 
     def _mark(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._dirty.update(pairs)
+        self._dirty.update(dict.fromkeys(pairs))
         if self._dirty and not self._flushing:
             self._flushing = True
             self._tasks.spawn("unread counts", self._flush())
@@ -215,7 +226,7 @@ class UnreadPusher:
         try:
             while self._dirty:
                 await asyncio.sleep(self._retries.after(failures) if failures else self._delay)
-                pairs, self._dirty = list(self._dirty), set()
+                pairs, self._dirty = list(self._dirty), {}
                 answers = await asyncio.gather(
                     *(self._store.unread(user, topic) for user, topic in pairs), return_exceptions=True
                 )
@@ -226,10 +237,15 @@ class UnreadPusher:
                             self._push(view, pair[1], Counts.of(answer))
                     elif any(self._watching(*pair)):
                         failed = True
-                        self._dirty.add(pair)
+                        self._dirty[pair] = None
                 failures = failures + 1 if failed else 0
         finally:
             self._flushing = False
+
+    def _push_again(self, topic: str, views: Iterable[_View]) -> None:
+        for view in views:
+            view.counts[topic] = None
+            self._mark([(view.principal.id, topic)])
 
     def _watching(self, user: str, topic: str) -> Iterator[_View]:
         return (view for view in self._of_user.get(user, ()) if topic in view.counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from uuid import uuid4
 
 from pydantic import SecretStr
 
@@ -11,8 +12,12 @@ from notifyx_common.contracts import accounts, hooks
 from notifyx_common.contracts import auth as calls
 from notifyx_common.contracts import sessions as session_calls
 from notifyx_common.contracts import stream_tickets as tickets
+from notifyx_common.errors import NotFound
 from notifyx_common.principal import Principal
 from notifyx_common.tokens import VerifiedToken
+
+AUTH_TRY_TIMEOUT = 10.0
+"""Timeout of one attempt of a call to auth, in seconds: where many sign in at once, passwords wait for a thread."""
 
 
 class Auth:
@@ -37,20 +42,9 @@ class Auth:
         """Create a token that verifies the caller's address, to be mailed to it."""
         return await self._client.send(calls.REQUEST_VERIFICATION, None, principal=principal)
 
-    async def claim_email(self, email: str) -> calls.EmailToken:
-        """Create a token for an unverified account that has ``email``, to be mailed to it."""
-        return await self._client.send(calls.CLAIM_EMAIL, calls.EmailClaim(email=email))
-
     async def verify_email(self, wanted: calls.VerifyRequest) -> calls.User:
         """Verify the address that a token was mailed to."""
         return await self._client.send(calls.VERIFY_EMAIL, wanted)
-
-    async def request_password_reset(self, email: str) -> accounts.PasswordReset:
-        """Create a token that sets a new password, to be mailed to ``email``.
-
-        Raises :class:`~notifyx_common.errors.NotFound` without such an account.
-        """
-        return await self._client.send(accounts.REQUEST_PASSWORD_RESET, accounts.PasswordResetWish(email=email))
 
     async def reset_password(self, wanted: accounts.NewPassword) -> calls.User:
         """Set the password of the account that a token was mailed to."""
@@ -66,7 +60,7 @@ class Auth:
         return await self._client.send(accounts.SET_PROFILE, wanted, principal=principal)
 
     async def request_email_change(self, principal: Principal, wanted: accounts.EmailChange) -> accounts.PendingEmail:
-        """Create a token that proves the address that the caller wants, to be mailed there."""
+        """Have a link mailed that proves the address that the caller wants."""
         call = accounts.EmailChangeCall(wanted, principal.session or "")
         return await self._client.send(accounts.REQUEST_EMAIL_CHANGE, call, principal=principal)
 
@@ -78,6 +72,13 @@ class Auth:
 
     async def token(self, wanted: calls.TokenRequest, address: str, user_agent: str) -> calls.TokenResponse:
         """Grant tokens (RFC 6749) to the client ``user_agent`` at ``address``."""
+        if wanted.grant_type == "password":
+            try:
+                sign_in = calls.SignInCall(uuid4().hex, wanted, address, user_agent)
+                return await self._client.send(calls.SIGN_IN, sign_in)
+            except NotFound as error:
+                if error.code != NotFound.code:
+                    raise  # else it is an auth of the previous release
         return await self._client.send(calls.TOKEN, calls.TokenCall(wanted, address, user_agent))
 
     async def revoke(self, wanted: calls.RevokeRequest) -> None:

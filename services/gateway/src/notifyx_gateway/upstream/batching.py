@@ -21,11 +21,18 @@ from notifyx_common.logs import get_logger
 from notifyx_common.metrics import PoolUsage
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.fair_queue import RETRY_AFTER, Crowd, FairQueue
+from notifyx_gateway.upstream.gathering import FEW_ITEMS, Gathering, is_small
 
 log = get_logger(__name__)
 
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
+
+LATE_AFTER = 0.25
+"""Seconds after which a request is late: its node may hang, and the turns of other accounts do not wait for it."""
+
+MAX_LATE = 4
+"""Late requests of a lane that others go beside, at most."""
 
 MIN_REMAINING = 1.0
 """Minimum time left, in seconds; an item with less is rejected rather than sent."""
@@ -63,6 +70,12 @@ SendBatch = Callable[[Sequence[QueuedItem[R]], float], Awaitable[Sequence[R | It
 """Sends a batch within a timeout in seconds; returns one result per item, in order. Raises :class:`NotifyxError`."""
 
 
+BUSY_ITEMS = 32
+READ_ROUNDS = 2
+"""After a request of that many items, that many rounds of the event loop pass before its owners' next request: the
+smaller a request is, the more each of its items costs. At rest nothing waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
     """Limits of a lane: of one request, and of its queue, of which one account may fill the part ``account_share``.
@@ -70,6 +83,9 @@ class LaneLimits:
     ``requests`` is how many are in flight, of different accounts. ``shared_seconds`` is how long a request of several
     should take; it has half of the bytes. ``beside_seconds`` is that of an account that is at work beside others which
     have nothing queued; it has a quarter of the bytes.
+
+    After a request of ``busy_items``, the next one of its owners gathers what is read in each round of the event loop,
+    for two rounds, and as long as more comes, up to ``gather_seconds``.
     """
 
     max_items: int = 1000
@@ -80,6 +96,8 @@ class LaneLimits:
     shared_seconds: float = 0.01
     beside_seconds: float = 0.004
     requests: int = 2
+    busy_items: int = BUSY_ITEMS
+    gather_seconds: float = 0.0
 
 
 DEFAULT_LIMITS = LaneLimits()
@@ -96,11 +114,6 @@ MIN_BESIDE_ITEMS = 64
 
 Each publish of such an account costs more then, and the others' wait in the event loops of gateway and store is half.
 """
-
-BUSY_ITEMS = 32
-READ_ROUNDS = 2
-"""After a request of that many items, that many rounds of the event loop pass before its owners' next request: the
-smaller a request is, the more each of its items costs. At rest nothing waits."""
 
 ROOM_TIMEOUT = 2.0
 """Maximum time, in seconds, that a request waits for room in its account's queue."""
@@ -119,15 +132,19 @@ class Lane(Generic[R]):
         deadline: float = 8.0,
         limits: LaneLimits = DEFAULT_LIMITS,
         crowd: Crowd | None = None,
+        gathering: Gathering | None = None,
         refusals: Callable[[], None] = lambda: None,
     ) -> None:
-        """``crowd`` is shared with other lanes to the same store; ``refusals`` is called for each item without room."""
+        """``crowd`` and ``gathering`` are shared with other lanes to the same store; without the second, no request
+        waits for another. ``refusals`` is called for each item without room.
+        """
         self._name = name
         self._send = send
         self._clock = clock
         self._deadline = deadline
         self._limits = limits
         self._crowd = crowd or Crowd()
+        self._gathering = gathering
         self._refused = refusals
         self._queue: FairQueue[QueuedItem[R]] = FairQueue(
             max_items=limits.max_queued, max_bytes=limits.max_queued_bytes, owner_share=limits.account_share
@@ -137,6 +154,8 @@ class Lane(Generic[R]):
         self._taken = asyncio.Event()
         self._tasks = background.tasks()
         self._senders = 0
+        """Those with a request in flight that is not late."""
+        self._late = 0
         self._starting = False
         """Whether a sender is about to take from the queue."""
         self._closed = False
@@ -172,11 +191,25 @@ class Lane(Generic[R]):
                 [evicted], TooManyRequests("The gateway is busy with others; try again soon.", retry_after=RETRY_AFTER)
             )
         self._crowd.note(owner, now)
-        if not self._starting and self._senders < self._limits.requests and self._queue.owners:
-            # The task starts after the callbacks of this tick, so that their items share its first request.
-            self._starting = True
-            self._senders += 1
-            self._tasks.spawn("lane", self._run())
+        self._start()
+
+    def _start(self) -> None:
+        if self._starting or self._senders >= self._limits.requests or not self._queue.owners:
+            return
+        if not self._waits():
+            self._spawn()
+
+    def _waits(self) -> bool:
+        """Return whether the next request leaves later, with what comes until then."""
+        if self._gathering is None:
+            return False
+        return self._gathering.wait(FEW_ITEMS if self._closed else len(self._queue), self._spawn)
+
+    def _spawn(self) -> None:
+        # The task starts after the callbacks of this tick, so that their items share its first request.
+        self._starting = True
+        self._senders += 1
+        self._tasks.spawn("lane", self._run())
 
     async def room(self, owner: str) -> None:
         """Wait until ``owner`` has room in its queue. Raises :class:`TooManyRequests` after :data:`ROOM_TIMEOUT`."""
@@ -201,26 +234,64 @@ class Lane(Generic[R]):
     async def close(self) -> None:
         """Reject new items, and wait for the queued ones (each has a deadline)."""
         self._closed = True
+        if self._gathering is not None:
+            self._gathering.hurry(self._spawn)
         await self._tasks.settled()
 
     async def _run(self) -> None:
         self._starting = False
         try:
-            while self._queue.owners:
-                started = self._clock.monotonic()
-                batch, owners = self._next_batch(started)
-                self._taken.set()
-                try:
-                    await self._send_batch(batch)
-                    self._learn(sum(item.weight for item in batch), self._clock.monotonic() - started)
-                    if len(batch) >= BUSY_ITEMS:
-                        # What the answers let in, and what was read meanwhile, goes with these owners' next request.
-                        for _ in range(READ_ROUNDS):
-                            await asyncio.sleep(0)
-                finally:
-                    self._queue.release(owners)
+            await self._send_small_or_large()
+            while self._senders <= self._limits.requests and self._queue.owners and not self._waits():
+                await self._send_small_or_large()
         finally:
             self._senders -= 1
+
+    async def _send_small_or_large(self) -> None:
+        """Send the next batch; where there is a gathering, it counts as small there already."""
+        gathering = self._gathering
+        started = self._clock.monotonic()
+        batch, owners = self._next_batch(started)
+        if gathering is not None and not is_small(len(batch), len(owners)):
+            gathering.end()
+            gathering = None
+        self._taken.set()
+        late = False
+
+        def free_turn() -> None:
+            nonlocal late, gathering
+            if self._late >= MAX_LATE:
+                return
+            late, self._late, self._senders = True, self._late + 1, self._senders - 1
+            if gathering is not None:
+                gathering.end()
+                gathering = None
+            self._start()
+
+        timer = asyncio.get_running_loop().call_later(LATE_AFTER, free_turn)
+        try:
+            await self._send_batch(batch)
+            self._learn(sum(item.weight for item in batch), self._clock.monotonic() - started)
+            timer.cancel()
+            if len(batch) >= self._limits.busy_items:
+                await self._gather()
+        finally:
+            timer.cancel()
+            if late:
+                self._late, self._senders = self._late - 1, self._senders + 1
+            self._queue.release(owners)
+            if gathering is not None:
+                gathering.end()
+
+    async def _gather(self) -> None:
+        """Wait for what the last answers let in and what was read meanwhile, as long as more comes each round."""
+        until = self._clock.monotonic() + self._limits.gather_seconds
+        for _ in range(READ_ROUNDS):
+            await asyncio.sleep(0)
+        queued = -1
+        while queued < len(self._queue) < MIN_SHARED_ITEMS and self._clock.monotonic() < until:
+            queued = len(self._queue)
+            await asyncio.sleep(0)
 
     def _next_batch(self, now: float) -> tuple[list[QueuedItem[R]], list[str]]:
         limits, owners = self._limits, self._queue.owners

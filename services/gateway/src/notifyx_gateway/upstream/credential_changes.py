@@ -42,14 +42,17 @@ class CredentialChanges:
         state: CredentialState,
         on_change: OnChange,
         *,
+        on_read: Callable[[], None] = lambda: None,
         interval: float,
         clock: Clock,
         metrics: Metrics,
         background: Background,
     ) -> None:
+        """``on_read`` is called after each read, before ``on_change``."""
         self._auth = auth
         self._state = state
         self._on_change = on_change
+        self._on_read = on_read
         self._interval = interval
         self._clock = clock
         self._read = metrics.counter("notifyx_credential_changes_total")
@@ -96,16 +99,20 @@ class CredentialChanges:
         try:
             page = await self._auth.credential_changes(self._seen, deadline=DEADLINE, try_timeout=TRY_TIMEOUT)
         except NotFound:
-            self._state.known = True  # a node of auth of the release before, during an upgrade: it records none
+            self._known()  # a node of auth of the release before, during an upgrade: it records none
             return False
         except NotifyxError:
             self._seen = 0  # auth may come back with another state of its database: all is read again
             raise
         self._state.apply(page.items, self._clock.monotonic())
-        self._state.known = True
+        self._known()
         if page.items:
             self._seen = page.items[-1].id
             for change in page.items:
                 self._read.labels(change.kind).inc()
             await self._on_change(page.items)
         return page.more
+
+    def _known(self) -> None:
+        self._state.known = True
+        self._on_read()

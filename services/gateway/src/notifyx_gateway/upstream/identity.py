@@ -2,12 +2,14 @@
 the API server.
 
 The last known signing keys stay in use while auth is unavailable: nobody can sign in then, but those who are signed in
-stay so. A token with an unknown signing key causes a refresh of the keys, at most once every few seconds.
+stay so. A token with an unknown signing key causes a refresh of the keys, at most once every few seconds. A request
+that comes before the first read of a gateway that has just started waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from dataclasses import replace
@@ -51,6 +53,9 @@ TOKEN_CACHE_SIZE = 10_000
 FORCED_REFRESH_INTERVAL = 5.0
 """Minimum time between two refreshes caused by unknown keys, in seconds."""
 
+FIRST_READ_TIMEOUT = 2.0
+"""Seconds that a credential waits for the first read after a start: users are told of an outage within three."""
+
 RETRIES = Backoff(0.1, 5.0, jitter=(0.8, 1.0))
 """Pauses after failed refreshes of the signing keys."""
 
@@ -79,6 +84,7 @@ class Authenticator:
         self._refresh_seconds = refresh_seconds
         self._jwks: dict[str, Any] = {"keys": []}
         self._keys: KeySet | None = None
+        self._first_read = asyncio.Event()
         self._refresh_requested = asyncio.Event()
         self._refreshing: asyncio.Task[None] | None = None
         self._forced_refresh_at = -FORCED_REFRESH_INTERVAL
@@ -144,12 +150,15 @@ class Authenticator:
     async def authenticate(self, token: str, address: str | None = None) -> VerifiedToken:
         """Verify an access token, an API key or a ServiceAccount's token, shown by the client at ``address``.
 
+        Before the first read it waits for that, up to :data:`FIRST_READ_TIMEOUT` seconds.
+
         Raises :class:`Unauthenticated`, or :class:`Unavailable` if the service that verifies it is.
         """
-        if token.startswith(API_KEY_PREFIX):
-            return await self._by_api_key(token)
         if self._service_accounts is not None and is_service_account_token(token):
             return await self._by_service_account(self._service_accounts, token, address)
+        await self._await_first_read()
+        if token.startswith(API_KEY_PREFIX):
+            return await self._by_api_key(token)
         try:
             return self._verify(token)
         except UnknownKey:
@@ -169,6 +178,17 @@ class Authenticator:
         """Verify access tokens anew of which auth has said something."""
         for digest in self._verified.matching_keys(lambda found: affects(found.principal)):
             self._verified.delete(digest)
+
+    def state_was_read(self) -> None:
+        """Let those go on who waited for the first read, if the signing keys have been read too."""
+        if self._keys is not None and self._state.known:
+            self._first_read.set()
+
+    async def _await_first_read(self) -> None:
+        if not self._first_read.is_set():
+            with contextlib.suppress(TimeoutError):  # what is not known is then said by what needs it
+                async with asyncio.timeout(FIRST_READ_TIMEOUT):
+                    await self._first_read.wait()
 
     def _verify(self, token: str) -> VerifiedToken:
         now = self._clock.now()
@@ -252,6 +272,7 @@ class Authenticator:
             log.info("signing_keys_refreshed", count=len(keys.keys))
             self._verified = MemoryTier(TOKEN_CACHE_SIZE)  # tokens of removed keys are not valid any more
         self._keys, self._jwks = keys, found
+        self.state_was_read()
 
 
 def bearer_token(header: str | None) -> str:

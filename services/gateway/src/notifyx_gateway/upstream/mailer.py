@@ -13,6 +13,7 @@ from notifyx_common.contracts.mailer import (
     MailBatch,
     MailerStatus,
     MailResult,
+    MailResults,
     MailsRequest,
 )
 
@@ -46,10 +47,10 @@ class Mailer:
         answer = await self._client.send(SEND_MAILS, MailsRequest(batch), deadline=seconds + 2, try_timeout=seconds + 1)
         return answer.results[0]
 
-    async def send_to(self, endpoint: Endpoint, mails: Sequence[Mail], *, seconds: float) -> Sequence[MailResult]:
+    async def send_to(self, endpoint: Endpoint, mails: Sequence[Mail], *, seconds: float) -> MailResults:
         """Send ``mails`` by one mailer within ``seconds``; they are transmitted once it has accepted the request."""
         batch = MailBatch(mails=list(mails), deadline=seconds * ANSWER_MARGIN)
-        answer = await self._client.send(
+        return await self._client.send(
             SEND_MAILS,
             MailsRequest(batch),
             endpoint=endpoint,
@@ -57,4 +58,3 @@ class Mailer:
             try_timeout=seconds,
             expect_continue=True,
         )
-        return answer.results

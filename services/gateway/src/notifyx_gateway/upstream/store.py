@@ -11,6 +11,7 @@ import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -75,6 +76,7 @@ from notifyx_common.contracts.store.subscriptions import (
     SubscribersQuery,
     Subscription,
     SubscriptionRequest,
+    Subscriptions,
     SubscriptionSettings,
     UnsubscribeToken,
 )
@@ -108,6 +110,8 @@ from notifyx_gateway.upstream.batching import (
     encode_batch,
 )
 from notifyx_gateway.upstream.fair_queue import RETRY_AFTER, Crowd
+from notifyx_gateway.upstream.gathering import Gathering
+from notifyx_gateway.upstream.pages import Pages
 
 B = TypeVar("B", bound=BaseModel)
 M = TypeVar("M", bound=BaseModel)
@@ -134,8 +138,25 @@ them, requests would be smaller, and cost more for each publish."""
 BYTES_OF_AN_ITEM = 4 << 10
 """Bytes of a publish that cost the store as much as one more short publish."""
 
+LATE_JOINS = 0.05
+"""Seconds after which the next joins go beside a small request that is in flight. A request costs as much as twenty
+joins, and when a node is lost, its clients join one by one. A join at rest waits for nothing."""
+
+BUSY_JOINS = 2
+GATHERED_JOINS = 0.01
+"""After a request of that many joins, the next one gathers for up to that many seconds, as long as each round of the
+event loop brings more: a client's connection, its upgrade and its join are read in three rounds."""
+
+JOIN_REQUESTS = 4
+"""Requests of joins in flight, of different accounts: mostly one, and others while it hangs."""
+
 SEQS_OF_AN_ITEM = 10
 """Single seqs that cost the store as much as one more acknowledgement."""
+
+
+def random_id() -> str:
+    """Return a name that nothing else has."""
+    return uuid.uuid4().hex
 
 
 class Store:
@@ -157,10 +178,11 @@ class Store:
         concurrent_pages: int = CONCURRENT_PAGES,
         sizes: Sizes = DEFAULT_SIZES,
         alarms: Alarms | None = None,
+        batch_id: Callable[[], str] = random_id,
     ) -> None:
         """``limits`` are those of each lane, ``sizes`` those of a notification, ``concurrent_changes`` and
         ``concurrent_pages`` the numbers of turns of an account (:meth:`turn`, :meth:`page_turn`); while one of this
-        node's ``alarms`` is on, nothing is published.
+        node's ``alarms`` is on, nothing is published. ``batch_id`` returns a name that no batch had before.
         """
         self.alarms = alarms or Alarms(metrics, clock.monotonic)
         self.client = client
@@ -171,7 +193,9 @@ class Store:
         self._turn_refusals = metrics.counter("notifyx_queue_refusals_total")
         crowd = self._crowd = Crowd()
 
-        def lanes(kind: str, count: int, send: SendBatch[R]) -> list[Lane[R]]:
+        def lanes(
+            kind: str, count: int, send: SendBatch[R], gathering: Gathering | None = None, limits: LaneLimits = limits
+        ) -> list[Lane[R]]:
             refused = metrics.counter("notifyx_queue_refusals_total").labels(kind)
             created = [
                 Lane(
@@ -182,6 +206,7 @@ class Store:
                     deadline=deadline,
                     limits=limits,
                     crowd=crowd,
+                    gathering=gathering,
                     refusals=refused.inc,
                 )
                 for n in range(count)
@@ -189,10 +214,14 @@ class Store:
             metrics.observe_pool(kind, lambda: combined(lane.usage() for lane in created))
             return created
 
-        self._publishes = lanes("publish", PUBLISH_LANES, self._sender(PUBLISH, PublishResult, _batch_id))
+        send_publishes = self._sender(PUBLISH, PublishResult, lambda: b'"batch_id":"%b",' % batch_id().encode())
+        self._publishes = lanes("publish", PUBLISH_LANES, send_publishes, Gathering(limits.shared_seconds))
         self._acks = lanes("acks", 2, self._sender(ACKNOWLEDGE, AckResult))
-        self._joins = lanes("joins", 2, self._sender(JOIN, JoinResult))
+        send_joins = self._sender(JOIN, JoinResult, told_before=deadline)
+        few = replace(limits, requests=JOIN_REQUESTS, busy_items=BUSY_JOINS, gather_seconds=GATHERED_JOINS)
+        self._joins = lanes("joins", 1, send_joins, Gathering(LATE_JOINS), few)
         self._unread = lanes("unread", 1, self._sender(UNREAD, UnreadResult))
+        self._pages = Pages(client, clock=clock, metrics=metrics, background=background)
 
     async def __aenter__(self) -> Self:
         return self
@@ -201,7 +230,7 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lanes: list[Lane[Any]] = [*self._publishes, *self._acks, *self._joins, *self._unread]
-        await asyncio.gather(*(lane.close() for lane in lanes))
+        await asyncio.gather(self._pages.close(), *(lane.close() for lane in lanes))
 
     def shared(self) -> bool:
         """Return whether several accounts are at work, of which nobody shall wait long for another."""
@@ -219,6 +248,7 @@ class Store:
 
     @asynccontextmanager
     async def _turn(self, turns: KeyedTurns, kind: str, principal: Principal) -> AsyncIterator[None]:
+        began, waits = self._clock.monotonic(), turns.busy(principal.id)
         try:
             end = await turns.take(principal.id, DEADLINE)
         except TimeoutError:
@@ -227,6 +257,8 @@ class Store:
                 "This account has too many requests waiting; try again soon.", retry_after=RETRY_AFTER
             ) from None
         try:
+            if waits:
+                self.client.check_outage(began)  # who waited for others is told when they are
             yield
         finally:
             end()
@@ -258,7 +290,8 @@ class Store:
             raise InvalidRequest("A notification needs a title, a body or data.", code="empty_notification")
         if len(notification.body) > self._sizes.body:
             raise InvalidRequest.of_field("body", f"String should have at most {self._sizes.body} characters")
-        if notification.data is not None and len(orjson.dumps(notification.data)) > self._sizes.data:
+        # The content holds the data, so mostly its length is enough.
+        if len(content) > self._sizes.data and len(orjson.dumps(notification.data)) > self._sizes.data:
             raise TooLarge(f"The notification's data is larger than {self._sizes.data} bytes.", code="data_too_large")
         data = b'{"topic":%b,%b' % (orjson.dumps(topic), content[1:])
         item = QueuedItem(data, principal, waiter, 1 + len(data) // BYTES_OF_AN_ITEM)
@@ -349,6 +382,15 @@ class Store:
         request = HistoryQuery(topic, after=after, before=before, limit=limit)
         return await self.client.send(HISTORY, request, principal=principal, deadline=deadline, try_timeout=TRY_TIMEOUT)
 
+    async def log_page(
+        self, principal: Principal, topic: str, *, after: int | None = None, before: int | None = None, limit: int
+    ) -> Raw[HistoryPage]:
+        """Return a page as :meth:`history_json` does, read with others where it is small."""
+        found = await self._pages.of_log(principal, topic, after=after, before=before, limit=limit)
+        if found is not None:
+            return found
+        return await self.history_json(principal, topic, after=after, before=before, limit=limit)
+
     async def ack_state(
         self, principal: Principal, topic: str, *, after: int | None = None, before: int | None = None
     ) -> Raw[AckState]:
@@ -358,7 +400,10 @@ class Store:
     async def inbox(
         self, principal: Principal, *, unread: bool = False, limit: int, after: str | None = None
     ) -> Raw[InboxPage]:
-        """Return a page of the caller's inbox, the newest first."""
+        """Return a page of the caller's inbox, the newest first; read with others where it is small."""
+        found = await self._pages.of_inbox(principal, unread=unread, limit=limit, after=after)
+        if found is not None:
+            return found
         return await self.client.send(INBOX, InboxQuery(limit=limit, unread=unread, after=after), principal=principal)
 
     async def threads(self, principal: Principal, *, limit: int, after: str | None = None) -> ThreadsPage:
@@ -443,7 +488,11 @@ class Store:
 
     async def subscriptions(self, principal: Principal) -> list[Subscription]:
         """Return all of the caller's subscriptions, the inbox topic included."""
-        return (await self.client.send(SUBSCRIPTIONS, None, principal=principal)).items
+        return (await self.subscriptions_json(principal)).read(Subscriptions).items
+
+    async def subscriptions_json(self, principal: Principal) -> Raw[Subscriptions]:
+        """Return what :meth:`subscriptions` does as JSON: it can be long."""
+        return await self.client.send(SUBSCRIPTIONS, None, principal=principal)
 
     async def subscribers(self, principal: Principal, topic: str, *, limit: int, after: str = "") -> Subscribers:
         """Return a page of a topic's subscribers, for those who may manage it."""
@@ -486,14 +535,23 @@ class Store:
         return (await self.client.send(MERGE_INCIDENTS, wanted, principal=principal)).items
 
     def _sender(
-        self, call: Call[Raw[B], Raw[BatchResults[R]]], kind: type[R], head: Callable[[], bytes] = bytes
+        self,
+        call: Call[Raw[B], Raw[BatchResults[R]]],
+        kind: type[R],
+        head: Callable[[], bytes] = bytes,
+        told_before: float | None = None,
     ) -> SendBatch[R]:
+        """Return what sends a batch. With ``told_before``, the seconds of an item in its lane, users are told soon that
+        no store works; without it they wait, since an outcome that nobody knows is worse.
+        """
         reader = ResultsReader(kind)
 
         async def send(queued: Sequence[QueuedItem[R]], left: float) -> Sequence[R | ItemError]:
             batch: Raw[B] = Raw(encode_batch(queued, head()))
             try:
-                answer = await self.client.send(call, batch, deadline=left, try_timeout=min(TRY_TIMEOUT, left))
+                since = min(item.until for item in queued) - told_before if told_before is not None else None
+                try_timeout = min(TRY_TIMEOUT, left)
+                answer = await self.client.send(call, batch, deadline=left, try_timeout=try_timeout, since=since)
             except DeadlineExceeded as error:
                 # A batch can be repeated by its id; what is published again by its user has another.
                 if call.operation != PUBLISH.operation:
@@ -502,10 +560,6 @@ class Store:
             return reader.read(answer)
 
         return send
-
-
-def _batch_id() -> bytes:
-    return b'"batch_id":"%b",' % uuid.uuid4().hex.encode()
 
 
 def _checked(kind: type[M], data: dict[str, Any]) -> M:

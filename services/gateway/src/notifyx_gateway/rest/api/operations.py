@@ -36,6 +36,7 @@ from notifyx_common.contracts.store.search import MAX_SEARCH
 from notifyx_common.contracts.store.subscriptions import Subscription, Subscriptions, SubscriptionSettings
 from notifyx_common.contracts.store.topics import NewTopic, Topic, TopicPatch, Topics
 from notifyx_common.contracts.stream_tickets import TICKET_PATTERN, NewStreamTicket, StreamTicket
+from notifyx_gateway.rest.answers import ClientConfig, DescribedTopic, SignedUp
 from notifyx_gateway.rest.api import models
 from notifyx_gateway.rest.hooks.kinds import KINDS
 from notifyx_gateway.rest.requests import Acks
@@ -139,7 +140,7 @@ _HOOK_BODY: dict[str, Schema] = {JSON: {"description": "What the sender posts."}
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST", "/api/v1/users", "signUp", "Sign up", "Accounts",
-        {201: ("The new account.", JSON, models.SignedUp)}, (400, 403, 409, 413, 415, 429, 503),
+        {201: ("The new account.", JSON, SignedUp)}, (400, 403, 409, 413, 415, 429, 503),
         {JSON: SignUp}, public=True,
     ),
     Operation(
@@ -166,7 +167,8 @@ OPERATIONS: tuple[Operation, ...] = (
         {202: ("If it is an account's address, a mail is on its way.", "", None)}, (400, 409, 413, 415, 429, 503),
         {JSON: PasswordResetWish}, public=True,
         description="The answer is the same whether there is such an account. The mail has a link to a page of the web "
-        "client, which sends its token to `complete`. A newer link replaces it. Ask again if no mail comes.",
+        "client, which sends its token to `complete`. A newer link replaces it. The wish is recorded before the "
+        "answer: the mail comes although a service crashes.",
     ),
     Operation(
         "POST", "/api/v1/password-resets/complete", "resetPassword", "Set a new password", "Accounts",
@@ -190,7 +192,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST", "/api/v1/me/email/confirm", "confirmEmail", "Confirm one's new address", "Accounts",
-        {200: ("The caller, with the new address.", JSON, User)}, (400, 403, 409, 413, 415, 503),
+        {200: ("The caller, with the new address.", JSON, User)}, (400, 403, 409, 413, 415, 429, 503),
         {JSON: EmailConfirmation}, scope="manage",
         description="With the token from the mail, by the user who asked for it.",
     ),
@@ -276,7 +278,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/topics/{name}", "readTopic", "A topic", "Topics",
-        {200: ("The topic.", JSON, models.DescribedTopic)}, (400, 403, 404, 503), scope="read",
+        {200: ("The topic.", JSON, DescribedTopic)}, (400, 403, 404, 503), scope="read",
         parameters=(_NAME, Parameter("names", "query", {"type": "string", "enum": ["true", "false", "1", "0"]},
                     "Whether to tell the display names of the users in its lists.")),
     ),
@@ -444,7 +446,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/api/v1/config", "config", "What a client needs to know first", "Documents",
-        {200: ("Where the socket is, and what this deployment offers.", JSON, models.ClientConfig)}, public=True,
+        {200: ("Where the socket is, and what this deployment offers.", JSON, ClientConfig)}, public=True,
     ),
     Operation(
         "GET", "/api/v1/openapi.json", "openapi", "This document", "Documents",

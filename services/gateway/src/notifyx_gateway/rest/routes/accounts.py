@@ -20,7 +20,7 @@ from notifyx_common.serving.web import json_response, problem_response
 from notifyx_common.tokens import unverified_part
 from notifyx_gateway.errors import RateLimited, SignUpOff
 from notifyx_gateway.mail.verification import EmailVerification
-from notifyx_gateway.rest.api.models import SignedUp
+from notifyx_gateway.rest.answers import SignedUp
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_form, read_model
 from notifyx_gateway.settings import GatewaySettings
@@ -60,7 +60,7 @@ def account_routes(
             user = await auth.sign_up(wanted, request_auth.address())
         except Conflict:
             # Whoever has the mailbox can take the account over that another person made with its address.
-            verification.claim_later(wanted.email, request_auth.address())
+            await verification.claim(wanted.email, request_auth.address())
             raise
         request_auth.record("sign_up", "succeeded", actor=user.id)
         caller = Principal(id=user.id, email=user.email, name=user.name, role=user.role)

@@ -1,13 +1,15 @@
-"""``/dashboard``: the page, its live part, and the script that keeps it live."""
+"""``/dashboard``: the page, its live part, the script that keeps it live, and its state for programs."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import resources
 
 from quart import Blueprint, Response, request
 
+from notifyx_common.serving.web import json_response
 from notifyx_gateway.dashboard.collector import Collector, Snapshot
 from notifyx_gateway.dashboard.ledger import LedgerReader, LedgerView
 from notifyx_gateway.dashboard.lines import span_of
@@ -51,6 +53,14 @@ def dashboard_routes(
         if snapshot is None:
             return Response(status=204)
         return pages.compressed("dashboard_live.html", view=await read(snapshot))
+
+    @blueprint.get("/state")
+    async def state() -> Response:
+        """Return the headline and the problems, the worst first, for programs such as ``notifyx doctor``."""
+        snapshot = await collector.snapshot()
+        view = overview(snapshot, collector.intervals, collector.incidents, None)
+        problems = [asdict(problem) for problem in view.problems]
+        return json_response({"state": view.state, "headline": view.headline, "problems": problems})
 
     @blueprint.get("/dashboard.js")
     async def program() -> Response:

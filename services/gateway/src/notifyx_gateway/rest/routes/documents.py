@@ -14,10 +14,8 @@ from quart import Blueprint, Response
 
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.mail.verification import EmailVerification
+from notifyx_gateway.rest.answers import ClientConfig
 from notifyx_gateway.rest.api.examples import curl
-from notifyx_gateway.rest.api.models import ClientConfig
-from notifyx_gateway.rest.api.openapi import build_openapi
-from notifyx_gateway.rest.api.operations import OPERATIONS
 from notifyx_gateway.rest.api.shapes import fields, parts
 from notifyx_gateway.rest.codings import File, file_response, gzipped
 from notifyx_gateway.rest.pages import Pages
@@ -38,6 +36,10 @@ def document_routes(
     # Made when somebody asks for the first time: a start does not wait for it.
     @cache
     def spec() -> dict[str, Any]:
+        # Imported late: the models of all answers are needed for nothing else.
+        from notifyx_gateway.rest.api.openapi import build_openapi  # noqa: PLC0415
+        from notifyx_gateway.rest.api.operations import OPERATIONS  # noqa: PLC0415
+
         return build_openapi(OPERATIONS, settings.base_url)
 
     @cache

@@ -12,7 +12,13 @@ from quart import Blueprint
 from notifyx_common.contracts.call import Raw
 from notifyx_common.contracts.store.acks import Unack
 from notifyx_common.contracts.store.inbox import INBOX
-from notifyx_common.contracts.store.log import HISTORY, PublishResult
+from notifyx_common.contracts.store.log import (
+    HISTORY,
+    KeyedNotification,
+    PublishResult,
+    encode_notification,
+    plain_notification,
+)
 from notifyx_common.contracts.store.search import SEARCH
 from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
@@ -27,15 +33,18 @@ from notifyx_gateway.limits import Limits
 from notifyx_gateway.rest import cloudevents
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import query, read_bytes, read_model, read_raw
-from notifyx_gateway.rest.history_cache import CachedHistory
 from notifyx_gateway.rest.parameters import query_flag, query_limit, query_number, query_text, search_text, topic_name
 from notifyx_gateway.rest.publish_request import PublishRequest, read_publish_request
 from notifyx_gateway.rest.publishing import Publishing, publish_response
 from notifyx_gateway.rest.requests import Acks, BatchItem, PublishBatch
 from notifyx_gateway.sizes import Sizes
+from notifyx_gateway.upstream.outcomes import Outcomes
 from notifyx_gateway.upstream.recipients import Recipients
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.names import inbox_topic
+
+ReadItem = tuple[str, KeyedNotification, bytes]
+"""(topic, notification, its JSON)"""
 
 
 def notification_routes(
@@ -43,7 +52,6 @@ def notification_routes(
     request_auth: RequestAuthenticator,
     store: Store,
     recipients: Recipients,
-    history: CachedHistory,
     publishing: Publishing,
     sizes: Sizes,
     counted: Counter,
@@ -52,7 +60,7 @@ def notification_routes(
     blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1")
     _add_publishing(blueprint, request_auth, recipients, publishing, sizes)
     _add_batch(blueprint, request_auth, store, recipients, counted)
-    _add_reading(blueprint, request_auth, store, history)
+    _add_reading(blueprint, request_auth, store)
     return blueprint
 
 
@@ -97,29 +105,27 @@ def _add_batch(
                 "In a batch each item has its own 'key'; the header Idempotency-Key is for one publish."
             )
         batch = await read_model(PublishBatch)
-        read = [_read_item(principal, item) for item in batch.items]
-        refused = await recipients.refused(principal, [one[0] for one in read if isinstance(one, tuple)])
+        topics: dict[str, str] = {}
+        read = [_read_item(principal, item, topics) for item in batch.items]
+        refused = await recipients.refused(principal, topics.values())
         await _limit(request_auth.limits, principal, read, refused)
         await store.room_to_publish(principal)
-        # Queued one by one, so that the order within each topic is the order of the items.
-        waiting = [_enqueue_item(store, principal, one, refused) for one in read]
-        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         items: list[dict[str, Any]] = []
-        for outcome in outcomes:
-            if isinstance(outcome, PublishResult):
-                counted.labels("rest", "duplicate" if outcome.duplicate else "ok").inc()
-                items.append({"status": 201, **publish_response(outcome)})
-            elif isinstance(outcome, NotifyxError):
-                counted.labels("rest", outcome.code).inc()
+        codes: dict[str, int] = {}
+        for outcome in await _publish_all(store, principal, read, refused):
+            if isinstance(outcome, NotifyxError):
+                code = outcome.code
                 items.append(outcome.to_problem())
             else:
-                raise outcome
+                code = "duplicate" if outcome.duplicate else "ok"
+                items.append({"status": 201, **publish_response(outcome)})
+            codes[code] = codes.get(code, 0) + 1
+        for code, count in codes.items():
+            counted.labels("rest", code).inc(count)
         return json_reply({"items": items})
 
 
-def _add_reading(
-    blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store, history: CachedHistory
-) -> None:
+def _add_reading(blueprint: Blueprint, request_auth: RequestAuthenticator, store: Store) -> None:
     @blueprint.get("/topics/<name>/notifications")
     @direct
     async def notifications(name: str) -> Reply:
@@ -135,7 +141,7 @@ def _add_reading(
         limit = query_limit(values)
         async with store.page_turn(principal):
             await answer().reserve(principal.id, HISTORY.large)
-            page = await history.page(principal, topic, after=after, before=before, limit=limit)
+            page = await store.log_page(principal, topic, after=after, before=before, limit=limit)
         return raw_reply(page)
 
     @blueprint.post("/topics/<name>/acks")
@@ -219,19 +225,27 @@ async def read_publication(sizes: Sizes) -> PublishRequest:
     return read_publish_request(headers, request.content_type or "", body, sizes)
 
 
-def _read_item(principal: Principal, item: Any) -> tuple[str, BatchItem] | NotifyxError:
-    """Return the topic and the notification of an item, or why it is rejected."""
+def _read_item(principal: Principal, item: Any, topics: dict[str, str]) -> ReadItem | NotifyxError:
+    """Return the topic of an item, its notification and that one's JSON, or why it is rejected.
+
+    ``topics`` are those of earlier items by the names that they are given there, and receive this one's.
+    """
+    if isinstance(item, dict) and isinstance(name := item.get("topic"), str) and name in topics:
+        plain = plain_notification({field: value for field, value in item.items() if field != "topic"})
+        if plain is not None:
+            return topics[name], *plain
     try:
         wanted = parse_model(BatchItem, item)
         topic = topic_name(wanted.topic, inbox_of=principal.id)
         principal.require_scope("publish", topic)
     except NotifyxError as error:
         return error
-    return topic, wanted
+    topics[wanted.topic] = topic
+    return topic, wanted, encode_notification(wanted)
 
 
 async def _limit(
-    limits: Limits, principal: Principal, items: list[tuple[str, BatchItem] | NotifyxError], refused: Collection[str]
+    limits: Limits, principal: Principal, items: list[ReadItem | NotifyxError], refused: Collection[str]
 ) -> None:
     """Count the items that are not ``refused``; replace each that is over a limit by the error, wait for the others."""
     wait = 0.0
@@ -245,23 +259,26 @@ async def _limit(
         await asyncio.sleep(wait)
 
 
-def _enqueue_item(
+async def _publish_all(
     store: Store,
     principal: Principal,
-    item: tuple[str, BatchItem] | NotifyxError,
+    items: list[ReadItem | NotifyxError],
     refused: Mapping[str, NotifyxError],
-) -> asyncio.Future[PublishResult]:
-    try:
-        if isinstance(item, NotifyxError):
-            raise item
-        topic, notification = item
-        if topic in refused:
-            raise refused[topic]
-        return store.enqueue_publish(principal, topic, notification)
-    except NotifyxError as error:
-        failed: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
-        failed.set_exception(error)
-        return failed
+) -> list[PublishResult | NotifyxError]:
+    """Publish the items that are not rejected yet; return what became of each."""
+    outcomes: Outcomes[PublishResult] = Outcomes(len(items))
+    # Queued one by one, so that the order within each topic is the order of the items.
+    for position, item in enumerate(items):
+        try:
+            if isinstance(item, NotifyxError):
+                raise item
+            topic, notification, content = item
+            if topic in refused:
+                raise refused[topic]
+            store.add_publish(principal, topic, notification, outcomes.waiter(position), content)
+        except NotifyxError as error:
+            outcomes.put(position, error)
+    return await outcomes.all()
 
 
 def raw_reply(answer: Raw[Any]) -> Reply:

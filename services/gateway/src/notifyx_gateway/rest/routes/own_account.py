@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from quart import Blueprint, Response
 
 from notifyx_common.contracts.accounts import (
@@ -14,12 +16,14 @@ from notifyx_common.contracts.accounts import (
 )
 from notifyx_common.errors import NotifyxError
 from notifyx_common.serving.web import json_response
+from notifyx_gateway.errors import RateLimited
 from notifyx_gateway.limits import Limits
 from notifyx_gateway.mail.account_mails import AccountMails
 from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.mail.waiting import release_waiting
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import SMALL_BODY, read_model
+from notifyx_gateway.upstream.account_mails import not_recorded
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.credential_changes import CredentialChanges
 from notifyx_gateway.upstream.store import Store
@@ -41,11 +45,11 @@ def password_reset_routes(
     @blueprint.post("/password-resets")
     async def request_reset() -> Response:
         # No account is needed, so the limit comes before the work of reading. Nothing before the answer depends on
-        # whether there is such an account.
+        # whether there is such an account: auth records the wish, and who it is for is looked up later.
         await limits.mail_from(request_auth.address())
         wanted = await read_model(PasswordResetWish, SMALL_BODY)
         await verification.require_email()
-        mails.send_reset_link(wanted.email)
+        await mails.request("password_reset", wanted.email)
         request_auth.record("password_reset_requested", "succeeded", subject=wanted.email)
         return Response(status=202)
 
@@ -60,7 +64,7 @@ def password_reset_routes(
             raise
         request_auth.record("password_change", "succeeded", actor=user.id, reason="reset")
         await changes.refresh_now()
-        mails.tell(user, "password_changed", to=user.email)
+        mails.wake()
         await release_waiting(store, user.id)
         return Response(status=204)
 
@@ -85,14 +89,13 @@ def own_account_routes(
         principal = await request_auth.principal("manage")
         wanted = await read_model(PasswordChange, SMALL_BODY)
         try:
-            user = await auth.change_password(principal, wanted)
+            await auth.change_password(principal, wanted)
         except NotifyxError as error:
             request_auth.record_failure("password_change", error)
             raise
         request_auth.record("password_change", "succeeded", reason="changed")
         await changes.refresh_now()
-        if user.email_verified:
-            mails.tell(user, "password_changed", to=user.email)
+        mails.wake()
         return Response(status=204)
 
     @blueprint.patch("/me")
@@ -115,11 +118,12 @@ def own_account_routes(
         except NotifyxError as error:
             request_auth.record_failure("email_change", error)
             raise
-        await limits.mail_to(pending.email)
-        mails.confirm_new_address(pending)
+        if not pending.recorded:
+            raise not_recorded()
+        with contextlib.suppress(RateLimited):  # by another request of this moment: it is mailed
+            await limits.mail_to(pending.email)
+        mails.wake()
         request_auth.record("email_change_requested", "succeeded", subject=pending.email)
-        if pending.user.email_verified:
-            mails.tell(pending.user, "email_change_requested", to=pending.user.email, email=pending.email)
         return Response(status=202)
 
     @blueprint.post("/me/email/confirm")
@@ -133,8 +137,7 @@ def own_account_routes(
             raise
         request_auth.record("email_change", "succeeded", subject=changed.user.email)
         await changes.refresh_now()
-        if changed.previous:
-            mails.tell(changed.user, "email_changed", to=changed.previous, email=changed.user.email)
+        mails.wake()
         await release_waiting(store, changed.user.id)
         return json_response(changed.user)
 

@@ -32,7 +32,9 @@ MAX_TOKEN = 512
 CHOICE = "choice"
 """The form field that says that a person chose; ``choice-1`` and so on are what is ticked."""
 
-CORRECTABLE = frozenset({"wrong_password", "weak_password", "validation_failed", "rate_limited", "busy"})
+CORRECTABLE = frozenset(
+    {"wrong_password", "weak_password", "validation_failed", "rate_limited", "busy", "too_many_mails"}
+)
 """Codes after which the same person may fill in the form again."""
 
 
@@ -130,7 +132,7 @@ def page_routes(
         request_auth.record("email_verification", "succeeded", actor=user.id)
         if wanted.new_password is not None:
             request_auth.record("password_change", "succeeded", actor=user.id, reason="address_verified")
-            mails.tell(user, "password_changed", to=user.email)
+            mails.wake()
         await changes.refresh_now()
         waited = await _release(store, user.id)
         done = " Your new password holds, and everybody who was signed in is signed out." if wanted.new_password else ""

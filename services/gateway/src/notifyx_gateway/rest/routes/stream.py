@@ -96,16 +96,19 @@ class EventStreams:
             await self._gone.wait()
 
     def credentials_changed(self, affects: Affects) -> None:
-        """End the streams whose credential has ended."""
+        """End the streams whose credential has ended, or proves something else by now."""
         for stream in tuple(self._open):
             if affects(stream.principal):
                 self._end_if_over(stream)
 
     def _end_if_over(self, stream: EventStream) -> None:
         try:
-            self._request_auth.authenticator.current(stream.principal)
+            principal = self._request_auth.authenticator.current(stream.principal)
         except Unauthenticated as error:
             stream.failed(ExpiredToken(error.reason))
+            return
+        if principal is not stream.principal:
+            stream.end("restart", {"reason": "Your account has another address; connect again."})
 
     async def open(self, name: str) -> Response:
         """Return the response that streams the topic ``name`` to the caller of the current request."""
@@ -117,11 +120,12 @@ class EventStreams:
         if self._draining:
             raise Unavailable("This node is stopping; connect again.")
         self._take_place(principal.id)
+        asked_at = self._clock.monotonic()
         result = await self._store.join(principal, topic, since)
         if request.method == "HEAD":
             return Response(b"", content_type="text/event-stream", headers=HEADERS)
         response = Response(
-            self._events(verified, token, result, since), content_type="text/event-stream", headers=HEADERS
+            self._events(verified, token, result, since, asked_at), content_type="text/event-stream", headers=HEADERS
         )
         response.timeout = None
         return response
@@ -157,7 +161,7 @@ class EventStreams:
         raise TooManyRequests(_REFUSALS[place], code="too_many_streams", retry_after=REFUSED_PAUSE)
 
     async def _events(
-        self, verified: VerifiedToken, token: str | None, result: JoinResult, since: int | None
+        self, verified: VerifiedToken, token: str | None, result: JoinResult, since: int | None, asked_at: float
     ) -> AsyncIterator[bytes]:
         stream = EventStream(
             verified.principal,
@@ -172,12 +176,12 @@ class EventStreams:
         try:
             # Random, so that the clients of a stopping node reconnect spread over a few seconds.
             yield b"retry: %d\n\n" % between(500, 5000)
-            position = result.model_dump(exclude={"topic_id"})
+            position = result.model_dump(exclude={"topic_id", "version"})
             stream.send_event("joined", position)
             if self._draining:
                 stream.end("restart", {"reason": "This node is stopping; connect again."})
             else:
-                self._hub.attach(stream, result, since)
+                self._hub.attach(stream, result, since, asked_at)
                 self._end_if_over(stream)  # it may have ended while the store was asked
             while True:
                 remaining = until - self._clock.now().timestamp()

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from quart import Blueprint, Response, request
 
-from notifyx_common.contracts.store.subscriptions import Subscriptions, SubscriptionSettings
+from notifyx_common.contracts.store.subscriptions import SubscriptionSettings
 from notifyx_common.contracts.store.topics import LIST_TOPICS, NewTopic, TopicPatch, Topics
 from notifyx_common.errors import Conflict
 from notifyx_common.serving.answers import answer
+from notifyx_common.serving.direct import direct
+from notifyx_common.serving.replies import Reply
 from notifyx_common.serving.web import json_response
-from notifyx_gateway.rest.api.models import DescribedTopic
+from notifyx_gateway.rest.answers import DescribedTopic
 from notifyx_gateway.rest.authentication import RequestAuthenticator
 from notifyx_gateway.rest.bodies import SMALL_BODY, query, read_model
 from notifyx_gateway.rest.parameters import query_flag, query_limit, query_text, topic_name
@@ -146,9 +148,9 @@ def _add_subscriptions(blueprint: Blueprint, request_auth: RequestAuthenticator,
         return Response(status=204)
 
     @blueprint.get("/subscriptions")
-    async def subscriptions() -> Response:
+    @direct
+    async def subscriptions() -> Reply:
         principal = await request_auth.principal("read")
         query()
         async with store.page_turn(principal):
-            found = await store.subscriptions(principal)
-        return json_response(Subscriptions(items=[one for one in found if principal.covers_topic(one.topic)]))
+            return Reply((await store.subscriptions_json(principal)).content)

@@ -5,7 +5,7 @@
 "use strict";
 
 const PAUSE = 100;
-const SILENT = 2500;
+const SILENT = 2000;
 const RETRY = 1400;
 const DEADLINE = 8000;
 const MAX_WAITING = 6;
