@@ -41,7 +41,7 @@ async def test_five_commands_and_an_email(platform: Platform, tmp_path: Path) ->
     assert (await reader.run("ack", "cli.journey", str(item["seq"]))).out == "Acknowledged; 0 unread in cli.journey.\n"
 
     listed = (await reader.run("inbox")).out.split()
-    assert listed[:5] == ["TOPIC", "SEQ", "WHEN", "PRIORITY", "WHAT"]
+    assert listed[:5] == ["UNREAD", "TOPIC", "SEQ", "WHEN", "PRIORITY"]
     await reader.run("send", "me", "--data", '{"disk": "full"}', "--priority", "urgent")
     unread, topic, seq, *_, priority, data = (await reader.run("inbox", "--unread")).out.splitlines()[-1].split(None, 6)
     assert (unread, priority, data.rstrip()) == ("*", "urgent", '{"disk": "full"}')

@@ -19,7 +19,7 @@ async def page(url: str) -> str:
 
 
 async def test_it_is_ready_when_all_that_it_names_can_be_opened() -> None:
-    async with first_run() as run:
+    async with first_run(forked=True) as run:
         await run.says("waiting for the web client")
         assert "Building the web client ..." in run.said()
         assert "Notifyx is ready" not in run.said()
@@ -44,7 +44,7 @@ async def test_it_is_ready_when_all_that_it_names_can_be_opened() -> None:
 
 
 async def test_a_build_that_fails_is_said_in_place_of_its_address() -> None:
-    async with first_run() as run:
+    async with first_run(forked=True) as run:
         (run.folder / "broken").touch()
         run.end_build()
         await run.says("doctor")

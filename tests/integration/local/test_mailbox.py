@@ -258,6 +258,7 @@ async def test_the_list_is_searched_counted_and_paged(tmp_path: Path) -> None:
     found = await shown("/?q=DISK%20ada")
     assert ("30 of 60 mails have" in found, "Disk 63" in found, "Version 64" in found) == (True, True, False)
     assert "Page 1 of" not in found
+    assert "1 of 60 mails has" in await shown("/?q=Version%2064")
     assert "0 of 60 mails have “&lt;b&gt;”" in await shown("/?q=%3Cb%3E&page=7")
     style = await shown("/static/mailbox.css")
     assert style.startswith(look.STYLE)

@@ -113,21 +113,26 @@ while True:
 """
 
 
-async def test_one_that_hangs_is_started_again_and_it_is_said(stage: Stage) -> None:
-    hanging: set[int] = set()
+def hanging(stage: Stage, patience: Patience) -> set[int]:
+    """Give the stage a supervisor with this patience; return the ports whose processes it finds to hang."""
+    ports: set[int] = set()
 
     async def ask(port: int, timeout: float) -> bool:
-        return port not in hanging or await answers(port, timeout)
+        return port not in ports or await answers(port, timeout)
 
-    patience = Patience(interval=0.02, timeout=0.1, silences=3, stop_seconds=0.1)
     stage.supervisor = Supervisor(
         stage.folder / "state.json", Background(Metrics()), stage.told.append, patience=patience, answers=ask
     )
+    return ports
+
+
+async def test_one_that_hangs_is_started_again_and_it_is_said(stage: Stage) -> None:
+    ports = hanging(stage, Patience(interval=0.02, timeout=0.1, silences=3, stop_seconds=0.1))
     await stage.supervisor.start([stage.spec("store", SERVE, has_health_route=True)])
     first, port = stage.pid("store"), json.loads((stage.folder / "store.ready").read_text())["port"]
     assert await answers(port, PATIENCE)
     os.kill(first, signal.SIGSTOP)
-    hanging.add(port)
+    ports.add(port)
     await until(lambda: stage.pid("store") not in (0, first))
     assert stage.told == [
         "store has not answered for 0 s and is stopped.",
@@ -137,13 +142,29 @@ async def test_one_that_hangs_is_started_again_and_it_is_said(stage: Stage) -> N
     assert not await answers(port, 0.01), "where nobody listens"
 
 
+async def test_one_that_hangs_is_ended_sooner_while_another_answers_at_its_address(stage: Stage) -> None:
+    ports = hanging(stage, Patience(interval=0.02, timeout=0.1, silences=10_000, silences_beside=2, stop_seconds=0.1))
+    names = ["gateway-1", "gateway-2"]
+    await stage.supervisor.start(
+        [stage.spec(name, SERVE, has_health_route=True, shared_address="http://here") for name in names]
+    )
+    first, port = stage.pid("gateway-1"), json.loads((stage.folder / "gateway-1.ready").read_text())["port"]
+    os.kill(first, signal.SIGSTOP)
+    ports.add(port)
+    await until(lambda: stage.pid("gateway-1") not in (0, first))
+    assert stage.restarts("gateway-2") == 0
+
+
 def test_silences_count_in_a_row_and_for_one_process() -> None:
-    silences = Silences(2)
-    assert not silences.note(1, answered=False)
-    assert not silences.note(1, answered=True)
-    assert not silences.note(1, answered=False)
-    assert not silences.note(2, answered=False)
-    assert silences.note(2, answered=False)
+    silences = Silences()
+    assert not silences.answers(1), "it was not asked yet"
+    counts = []
+    for pid, answered in [(1, False), (1, True), (1, False), (2, False), (2, False)]:
+        silences.note(pid, answered=answered)
+        counts.append(silences.count)
+    assert counts == [1, 0, 1, 1, 2]
+    silences.note(2, answered=True)
+    assert (silences.answers(2), silences.answers(3)) == (True, False)
 
 
 async def test_a_crash_loop_is_reported_once_and_goes_on(stage: Stage) -> None:

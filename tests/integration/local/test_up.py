@@ -14,11 +14,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import psutil
 import pytest
 
 from notifyx_local.ports import free_port
-from support.measured import python
+from support.forked import ended
 from support.patience import PATIENCE
 from support.platform import START_DEADLINE, Platform, eventually, person, small_platform
 from support.postgres import install_wheel
@@ -40,14 +41,12 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def refused(*arguments: str, cwd: Path | None = None) -> str:
+def refused(*arguments: str) -> str:
     """Run ``notifyx up`` to its refusal; the sentence."""
-    result = subprocess.run(
-        [*python(), *UP, *arguments], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-    assert result.returncode == 2, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stderr
+    code, errors = ended("notifyx.__main__", os.environ, "up", "--no-web", *arguments)
+    assert code == 2, errors
+    assert "Traceback" not in errors
+    return errors
 
 
 @pytest.mark.slow
@@ -85,6 +84,10 @@ async def test_a_second_run_finds_its_data_and_a_killed_one_leaves_nothing(folde
         assert alive == [], "what it started dies with it"
     assert (data / "secrets.json").stat().st_mode & 0o777 == 0o600
     with small_platform(data=data) as second:
+        async with aiohttp.ClientSession() as session, session.get(f"{second.gateway}/dashboard/state") as shown:
+            assert await shown.json() == {"state": "well", "headline": "All is well", "problems": []}, (
+                "once it is said to be ready"
+            )
         async with person(second, "keeper") as keeper:
             page = await keeper.call("GET", "/topics/kept/notifications?after=0")
             assert [item["body"] for item in page["items"]] == ["still here"]

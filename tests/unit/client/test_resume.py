@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyx.models import Joined
+from notifyx.models import Joined, Missing
 from notifyx.resume import ResumeCursor
 
 
@@ -69,3 +69,21 @@ def test_a_topic_made_anew_is_told_and_taken_from_its_beginning() -> None:
     assert gap.replaced
     assert cursor.params() == {"since": 0}
     assert cursor.admit(1)
+
+
+def test_after_a_restore_it_says_what_exactly_is_gone() -> None:
+    def gap(since: int, missing: int = 0) -> str:
+        reply = Joined(last_seq=900, first_seq=1, truncated=True, missing=missing, restored=True, restored_after=10)
+        return str(ResumeCursor("t", since).joined(reply))
+
+    told = "Notifyx was restored from a backup: what was published to 't' between seq {} and the restore is gone{}."
+    assert gap(3) == told.format(10, ""), "4 to 10 follow"
+    assert gap(12) == told.format(12, ""), "11 and 12 were returned"
+    assert gap(3, missing=2) == told.format(10, ", and 2 before it were removed")
+
+
+def test_what_was_removed_before_its_delivery_is_behind_the_position() -> None:
+    cursor = ResumeCursor("t", 3)
+    gap = cursor.missed(Missing(missing=2, up_to=7))
+    assert str(gap) == "2 of what 't' held after seq 3 are gone; the oldest left is seq 8."
+    assert cursor.params() == {"since": 7}

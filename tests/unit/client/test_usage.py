@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -11,10 +14,12 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from notifyx.cli import overview
 from notifyx.cli.app import app
 from notifyx.cli.commands import COMMANDS
 from notifyx.cli.exits import Exit
 from notifyx.cli.plugins import EXPECTED
+from support.patience import PATIENCE
 
 NOBODY = {"NOTIFYX_URL": "http://127.0.0.1:1", "NOTIFYX_PATIENCE": "0", "NOTIFYX_TOKEN": "", "NOTIFYX_API_KEY": ""}
 
@@ -82,6 +87,7 @@ def test_the_help_names_every_command_and_imports_none() -> None:
         "aiohttp",
         "markdown_it",
         "pygments",
+        "rich",
         "typer.rich_utils",
         "pydantic",
         "yaml",
@@ -94,8 +100,38 @@ def test_the_help_names_every_command_and_imports_none() -> None:
     script += "sys.stderr.write('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script, "--help"], capture_output=True, text=True, check=True)
     assert [name for name in done.stderr.split() if name in heavy] == []
-    assert len(done.stderr.split()) < 350, "a help of few words imports few modules"
+    assert len(done.stderr.split()) < 230, "a help of few words imports few modules"
     assert [name for name in (*COMMANDS, *EXPECTED) if f" {name} " not in done.stdout] == []
+
+
+@pytest.mark.parametrize(("encoding", "box"), [("utf-8", "╭─╮│╰╯"), ("ascii", "+-+|++")])
+def test_the_help_fits_the_terminal(encoding: str, box: str) -> None:
+    """In colour and without, and where a terminal cannot show the lines of a panel."""
+    widths = {"COLUMNS": "60", "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "notifyx", "--help"]
+    done = subprocess.run(command, capture_output=True, check=True, env={**os.environ, **widths}, timeout=PATIENCE)
+    lines = done.stdout.decode(encoding).splitlines()
+    assert max(map(len, lines)) == 60
+    assert {line[0] for line in lines if line} == {" ", *box[0], box[3], box[4]}
+    assert {len(line) for line in lines if line.startswith(tuple(box))} == {60}
+
+
+def test_the_help_has_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        encoding = "utf-8"
+
+        def isatty(self) -> bool:
+            return True
+
+    shown: dict[str, str] = {}
+    for no_colour in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", no_colour)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setattr("sys.stdout", terminal := Terminal())
+        overview.write("Usage", "What it is.", [("--help", "Show it.")], [("up", "Run it.")])
+        shown[no_colour] = terminal.getvalue()
+    assert "\x1b[1;36mup\x1b[0m" in shown[""]
+    assert re.sub(r"\x1b\[[\d;]*m", "", shown[""]) == shown["1"]
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, "up"])

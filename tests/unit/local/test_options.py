@@ -50,6 +50,10 @@ def test_the_welcome_names_what_runs_and_no_secret() -> None:
     assert "export NOTIFYX_URL=http://127.0.0.1:4999" in text
     assert "notifyx publish orders 'Hello, Notifyx'" in text
     assert "http://127.0.0.1:4025" in text
+    told = "No mailer node is known: no email goes out; it waits"
+    assert told not in text
+    troubled = welcome(UpOptions(Path("/d"), None), web=built, status=told, topics=[], folder=Path("/d"))
+    assert f"[yellow]{told}" in troubled
     assert "4025" not in welcome(UpOptions(Path("/d"), None, smtp="smtp://x"), web=built, topics=[], folder=Path("/d"))
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from notifyx_local.credentials import UnreadableSecrets, load_secrets
-from notifyx_local.options import InvalidOption, check_email, check_memcached, check_prometheus
+from notifyx_local.folder_lock import RestoreUnfinished, check_restored, restoring
+from notifyx_local.options import InvalidOption, UpOptions, check_email, check_memcached, check_prometheus
+from notifyx_local.ports import free_port
 from notifyx_local.postgres import is_ready
 from notifyx_local.topics import InvalidTopicFile, read_folder
+from notifyx_local.up import up
+from support.patience import PATIENCE
 
 TOPIC = "apiVersion: notifyx.dev/v1alpha1\nkind: NotifyxTopic\nmetadata: {name: a}\n"
 
@@ -101,3 +109,27 @@ def test_postgres_is_ready_when_it_says_so_itself(tmp_path: Path) -> None:
     file.write_text("\n".join([*lines, "ready   ", ""]))
     assert is_ready(tmp_path, 77)
     assert not is_ready(tmp_path, 78), "that was another run"
+
+
+KILLED_RESTORE = """
+import os, pathlib, signal, sys
+from notifyx_local.folder_lock import restoring
+with restoring(pathlib.Path(sys.argv[1])):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_no_platform_starts_where_a_restore_was_killed(tmp_path: Path) -> None:
+    with restoring(tmp_path):
+        pass
+    with pytest.raises(InvalidOption), restoring(tmp_path):
+        raise InvalidOption("a damaged archive")
+    check_restored(tmp_path)
+    killed = subprocess.run([sys.executable, "-c", KILLED_RESTORE, str(tmp_path)], check=False, timeout=PATIENCE)
+    assert killed.returncode == -signal.SIGKILL
+    options = UpOptions(tmp_path, None, free_port(), free_port(), free_port(), free_port())
+    with pytest.raises(RestoreUnfinished, match="run `notifyx restore` again"):
+        await up(options, Console())
+    with restoring(tmp_path):
+        pass
+    check_restored(tmp_path)

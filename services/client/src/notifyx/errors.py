@@ -181,15 +181,32 @@ class HistoryTruncated(NotifyxError):
     """A subscription cannot continue without a gap.
 
     ``since`` is the last seq that was delivered, ``first_seq`` the oldest that still exists, ``missing`` the number of
-    removed ones. ``replaced``: the topic was deleted and created again, so that ``since`` has no meaning in it. To
-    continue, subscribe with ``since=error.resume_at``.
+    removed ones. ``restored``: the deployment was restored from a backup, and what was published after that backup is
+    gone, too: seqs after ``restored_after``, the last one of the backup; how many is not known. ``replaced``: the topic
+    was deleted and created again, so that ``since`` has no
+    meaning in it. To continue, subscribe with ``since=error.resume_at``.
     """
 
     code = "history_truncated"
 
-    def __init__(self, topic: str, *, since: int, first_seq: int, missing: int, replaced: bool = False) -> None:
+    def __init__(
+        self,
+        topic: str,
+        *,
+        since: int,
+        first_seq: int,
+        missing: int,
+        replaced: bool = False,
+        restored: bool = False,
+        restored_after: int = 0,
+    ) -> None:
         if replaced:
             reason = f"The topic '{topic}' was made anew: it ends before seq {since}, which was delivered already."
+        elif restored:
+            # What this client has seen of it is gone from the log alone.
+            gone = f"what was published to '{topic}' between seq {max(since, restored_after)} and the restore is gone"
+            removed = f", and {missing} before it were removed" if missing else ""
+            reason = f"Notifyx was restored from a backup: {gone}{removed}."
         else:
             reason = f"{missing} of what '{topic}' held after seq {since} are gone; the oldest left is seq {first_seq}."
         super().__init__(reason)
@@ -198,6 +215,8 @@ class HistoryTruncated(NotifyxError):
         self.first_seq = first_seq
         self.missing = missing
         self.replaced = replaced
+        self.restored = restored
+        self.restored_after = restored_after
 
     @property
     def resume_at(self) -> int:

@@ -11,7 +11,7 @@ from typing import Literal, Self
 from notifyx.backoff import Backoff
 from notifyx.channel_connection import ChannelConnection, SocketRejected
 from notifyx.errors import HistoryTruncated, NotFound, NotifyxError
-from notifyx.models import Notification
+from notifyx.models import Missing, Notification
 from notifyx.resume import ResumeCursor
 from notifyx.tokens import TokenSource
 from notifyx.transport import parse_answer
@@ -36,7 +36,8 @@ class Live:
     A lost connection is opened again without limit, or for ``give_up_after`` seconds; the first one must open within
     ``patience`` seconds. Permanent errors are raised: not allowed, no such topic, the topic was deleted.
     :class:`HistoryTruncated` is raised when notifications were removed, unless ``on_truncated`` is given and called
-    with it; iterating further continues with the oldest that still exists.
+    with it; iterating further continues with the oldest that still exists. What is removed before its delivery while
+    the subscription is live, which may be as its publisher wanted, is reported to ``on_truncated`` alone.
     """
 
     def __init__(
@@ -143,6 +144,8 @@ class Live:
         if frame.event == "notification":
             notification = parse_answer(Notification, frame.payload)
             return notification if self._cursor.admit(notification.seq) else None
+        if frame.event == "missing" and self._on_truncated is not None:
+            self._on_truncated(self._cursor.missed(parse_answer(Missing, frame.payload)))
         if frame.event == "topic_deleted":
             await self.aclose()
             raise NotFound(f"The topic '{self.topic}' was deleted.", code="topic_deleted")

@@ -313,7 +313,10 @@ class Subscriptions(Model):
 
 
 class Joined(Model):
-    """Position of the topic and of the caller at a join; ``expired`` were removed before being acknowledged."""
+    """Position of the topic and of the caller at a join; ``expired`` were removed before being acknowledged.
+
+    ``restored_after``: the last seq of the backup, of a deployment that was ``restored`` from one.
+    """
 
     last_seq: int
     first_seq: int
@@ -322,6 +325,15 @@ class Joined(Model):
     expired: int = 0
     truncated: bool = False
     missing: int = 0
+    restored: bool = False
+    restored_after: int = 0
+
+
+class Missing(Model):
+    """How many notifications up to a seq were removed before they could be delivered."""
+
+    missing: int
+    up_to: int
 
 
 class TokenResponse(Model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from notifyx.errors import HistoryTruncated
-from notifyx.models import Joined
+from notifyx.models import Joined, Missing
 
 
 class ResumeCursor:
@@ -31,10 +31,22 @@ class ResumeCursor:
         if not replaced and not reply.truncated:
             return None
         gap = HistoryTruncated(
-            self.topic, since=since, first_seq=reply.first_seq, missing=reply.missing, replaced=replaced
+            self.topic,
+            since=since,
+            first_seq=reply.first_seq,
+            missing=reply.missing,
+            replaced=replaced,
+            restored=reply.restored,
+            restored_after=reply.restored_after,
         )
         self.position = gap.resume_at if replaced else max(since, gap.resume_at)
         return gap
+
+    def missed(self, what: Missing) -> HistoryTruncated:
+        """Return what was removed before it could be delivered; the position is behind it."""
+        since = self.position or 0
+        self.position = max(since, what.up_to)
+        return HistoryTruncated(self.topic, since=since, first_seq=what.up_to + 1, missing=what.missing)
 
     def admit(self, seq: int) -> bool:
         """Return whether the notification ``seq`` is new, and record it. An expired one leaves a gap."""

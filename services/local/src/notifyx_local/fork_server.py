@@ -6,7 +6,6 @@ It ends with ``notifyx up``, and what it forked ends with it. :mod:`notifyx_loca
 
 from __future__ import annotations
 
-import gc
 import importlib
 import multiprocessing
 import os
@@ -18,6 +17,7 @@ from multiprocessing.process import BaseProcess
 
 from setproctitle import setproctitle
 
+from notifyx_common import start
 from notifyx_local.parent_death import die_with_parent
 
 FORK = multiprocessing.get_context("fork")
@@ -75,10 +75,8 @@ def serve(connection: Connection, other_end: Connection, parent: int, modules: t
     os.setsid()  # Ctrl-C in a terminal is for `notifyx up`
     _end_with(parent, signal.SIGKILL)
     setproctitle("notifyx: fork server")
-    for module in modules:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # a collection of garbage would write to the shared memory of all that is imported
+    # What is imported is frozen: a collection of garbage would write to memory that is shared.
+    start.load(*modules)
     running: list[BaseProcess] = []
     while True:
         for ready in wait([connection, *(process.sentinel for process in running)]):

@@ -17,12 +17,17 @@ _REQUEST = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r
 class Patience:
     """A process is asked every ``interval`` seconds; ``silences`` in a row, of ``timeout`` seconds each, mean a hang.
 
-    After a silence it is asked again at once. One that hangs then has ``stop_seconds`` to end before it is killed.
+    ``silences_beside`` do where it shares its address with another process that answers: new connections still go to
+    it, and nobody loses the only one there is. After a silence it is asked again at once. One that hangs then has
+    ``stop_seconds`` to end before it is killed.
+
+    Only silences count, each of which this process has waited for: so a machine that slept ends nothing.
     """
 
     interval: float = 5.0
     timeout: float = 5.0
     silences: int = 6
+    silences_beside: int = 2
     stop_seconds: float = 5.0
 
 
@@ -30,20 +35,22 @@ DEFAULT_PATIENCE = Patience()
 
 
 class Silences:
-    """Counts the silences in a row of the process that has a name now. Pure."""
+    """The silences in a row of the process that has a name now. Pure."""
 
-    def __init__(self, allowed: int) -> None:
-        self._allowed = allowed
+    def __init__(self) -> None:
+        self.count = 0
         self._pid = 0
-        self._count = 0
 
-    def note(self, pid: int, *, answered: bool) -> bool:
-        """Return whether the process ``pid`` hangs, after it ``answered`` or did not."""
+    def note(self, pid: int, *, answered: bool) -> None:
+        """Count that the process ``pid`` ``answered`` or did not."""
         if answered or pid != self._pid:
-            self._count = 0
+            self.count = 0
         self._pid = pid
-        self._count += not answered
-        return self._count >= self._allowed
+        self.count += not answered
+
+    def answers(self, pid: int) -> bool:
+        """Return whether the process ``pid`` answered when it was last asked."""
+        return self._pid == pid and self.count == 0
 
 
 async def answers(port: int, timeout: float) -> bool:

@@ -39,7 +39,8 @@ class ProcessSpec:
 
     It is stopped with ``stop_signal``, together with those of the same ``stop_rank`` and after those of lower ranks,
     within ``stop_seconds``. ``kill_signal`` ends it at once; ``orphan_signal`` ends it if the supervisor is killed.
-    One that ``has_health_route``, at the port in its ready file, is restarted when it hangs.
+    One that ``has_health_route``, at the port in its ready file, is restarted when it hangs; sooner where another one
+    of the same ``shared_address`` answers.
     ``failure_reason`` finds the reason of a failure in its log.
     """
 
@@ -59,6 +60,7 @@ class ProcessSpec:
     orphan_signal: Signals = SIGKILL
     module: str = ""
     has_health_route: bool = False
+    shared_address: str = ""
     failure_reason: Callable[[str], str] = log_tail
 
 

@@ -117,7 +117,6 @@ def service_specs(
     registries = [f"http://127.0.0.1:{port}" for port in own_ports] or [options.gateway_url]
     common = {
         "NOTIFYX_REGISTRY_URLS": json.dumps(registries),
-        "NOTIFYX_MEMCACHED": memcached,
         "NOTIFYX_LOG_LEVEL": options.log_level,
         "NOTIFYX_HOST": "127.0.0.1",
         "NOTIFYX_PORT": "0",
@@ -160,6 +159,7 @@ def service_specs(
             {
                 "NOTIFYX_PORT": str(options.port),
                 "NOTIFYX_SOCKET_PORT": str(options.socket_port),
+                "NOTIFYX_MEMCACHED": memcached,
                 "NOTIFYX_DASHBOARD_TOPICS": "public",
                 # Whoever tries things on a local platform has one account.
                 "NOTIFYX_MAX_CONNECTIONS_PER_USER": "10000",
@@ -178,7 +178,11 @@ def service_specs(
     ]
     own_port = dict(zip(node_names("gateway", options.gateways), own_ports, strict=False))
     return [
-        replace(spec, environment={**spec.environment, "NOTIFYX_OWN_PORT": str(own_port[spec.name])})
+        replace(
+            spec,
+            environment={**spec.environment, "NOTIFYX_OWN_PORT": str(own_port[spec.name])},
+            shared_address=options.gateway_url,
+        )
         if spec.name in own_port
         else spec
         for spec in specs

@@ -69,6 +69,7 @@ class Supervisor:
         self._specs: list[ProcessSpec] = []
         self._running: dict[str, _Process] = {}
         self._histories: dict[str, ProcessHistory] = {}
+        self._silences: dict[str, Silences] = {}
         self._tasks = background.tasks()
         self._stopping = False
 
@@ -173,7 +174,7 @@ class Supervisor:
 
     def _watch(self, spec: ProcessSpec) -> Coroutine[Any, Any, None]:
         """End the process of ``spec`` each time it hangs; it is then started again."""
-        silences = Silences(self._patience.silences)
+        silences = self._silences[spec.name] = Silences()
 
         async def check() -> float | None:
             process = self._running[spec.name]
@@ -181,14 +182,25 @@ class Supervisor:
             if process.returncode is not None or port is None:  # it may wait for its database
                 return None
             answered = await self._answers(port, self._patience.timeout)
-            if silences.note(process.pid, answered=answered):
-                await self._end_hung(spec, process)
+            silences.note(process.pid, answered=answered)
+            if silences.count >= self._allowed_silences(spec):
+                await self._end_hung(spec, process, silences.count)
             return None if answered else 0.0
 
         return every(self._patience.interval, check, wait_first=True)
 
-    async def _end_hung(self, spec: ProcessSpec, process: _Process) -> None:
-        silent = self._patience.silences * self._patience.timeout
+    def _allowed_silences(self, spec: ProcessSpec) -> int:
+        """Return after how many silences the process of ``spec`` hangs: fewer while another has its address."""
+        answer = any(
+            other.shared_address == spec.shared_address != ""
+            and other.name in self._silences
+            and self._silences[other.name].answers(self._running[other.name].pid)
+            for other in self._specs
+        )
+        return self._patience.silences_beside if answer else self._patience.silences
+
+    async def _end_hung(self, spec: ProcessSpec, process: _Process, silences: int) -> None:
+        silent = silences * self._patience.timeout
         self._on_notice(f"{spec.name} has not answered for {silent:.0f} s and is stopped.")
         _signal(process, spec.stop_signal)
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from notifyx_common.errors import NotifyxError
 from notifyx_common.topics import AppliedAction, StoreCalls, apply, observe
+from notifyx_topics.consent import Consent
 from notifyx_topics.files import InvalidFile, read_documents
 from notifyx_topics.plan import plan_topics
 from notifyx_topics.resource import Resource
@@ -64,4 +65,6 @@ def read_file(file: Path) -> list[Resource]:
 
 async def apply_topics(store: StoreCalls, resources: Iterable[Resource]) -> list[AppliedAction]:
     """Make the store's topics match ``resources``. Raises :class:`NotifyxError` if the store does not answer."""
-    return await apply(store, plan_topics(resources, await observe(store, PART)), PART)
+    # Who starts the platform with a file may have every topic in it.
+    actions = plan_topics(resources, await observe(store, PART), consent=Consent(everyone=True))
+    return await apply(store, actions, PART)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from notifyx_common.metrics import Metrics
 from notifyx_common.topics import AppliedAction
 from notifyx_local.credentials import Secrets, load_secrets
 from notifyx_local.databases import make_databases
+from notifyx_local.folder_lock import check_restored, lock_data_folder
 from notifyx_local.forks import ForkServer
 from notifyx_local.options import (
     InvalidOption,
@@ -42,6 +43,7 @@ from notifyx_local.options import (
 )
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import prepare
+from notifyx_local.processes import ProcessSpec
 from notifyx_local.stack import DataFolders, mailbox_spec, memcached_spec, node_names, postgres_spec, service_specs
 from notifyx_local.supervisor import Supervisor, wait_until
 from notifyx_local.topics import apply_topics, read_declared
@@ -58,16 +60,19 @@ class SupervisionEnded(NotifyxError):
     code = "supervision_ended"
 
 
-class AlreadyRunning(NotifyxError):
-    """Another run uses the data folder."""
+WELL_SECONDS = 5.0
+"""Seconds in which the dashboards of a new platform say that all is well; what else they say is then printed."""
 
-    code = "already_running"
+_STATUS_INTERVAL = 0.05
+
+Arrange = Callable[[list[ProcessSpec]], list[ProcessSpec]]
+"""Changes the services before they start: tests put a bad network between them."""
 
 
-async def up(options: UpOptions, console: Console, forks: ForkServer | None = None) -> None:
+async def up(options: UpOptions, console: Console, forks: ForkServer | None = None, arrange: Arrange = list) -> None:
     """Start all processes, print the addresses, and wait for Ctrl-C. Raises :class:`NotifyxError` if a start fails.
 
-    ``forks`` runs the services; without it they are started as programs.
+    ``forks`` runs the services, which ``arrange`` may change; without it they are started as programs.
     """
     declared = read_declared(options.topics) if options.topics is not None else {}
     local = Smtp("127.0.0.1", options.smtp_port, "none", sender=options.sender)
@@ -78,7 +83,8 @@ async def up(options: UpOptions, console: Console, forks: ForkServer | None = No
     check_ports(options.local_ports)
     folders = DataFolders(options.data)
     _make_folders(folders)
-    with _lock_data_folder(folders):
+    with lock_data_folder(folders.data):
+        check_restored(folders.data)
         secrets = load_secrets(folders.data)
         if options.json_ready is not None:
             options.json_ready.unlink(missing_ok=True)  # an earlier run's
@@ -96,7 +102,7 @@ async def up(options: UpOptions, console: Console, forks: ForkServer | None = No
             async with background.tasks() as tasks:
                 building = tasks.shared("web client", _build_web(options, folders, print_notice))
                 starting = tasks.shared(
-                    "start", _start(options, folders, secrets, supervisor, declared, smtp, building, console)
+                    "start", _start(options, folders, secrets, supervisor, declared, smtp, building, console, arrange)
                 )
                 await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
                 if starting.done():
@@ -119,6 +125,7 @@ async def _start(
     smtp: Smtp,
     building: asyncio.Task[WebClientState],
     console: Console,
+    arrange: Arrange,
 ) -> None:
     def ready(name: str) -> None:
         console.print(f"  [green]ready[/green] {name}")
@@ -144,8 +151,9 @@ async def _start(
         own_ports=own_ports,
         topic_files=topic_files,
     )
-    await supervisor.start(specs, ready)
-    for url in [*(f"http://127.0.0.1:{port}" for port in own_ports), options.gateway_url]:
+    await supervisor.start(arrange(specs), ready)
+    gateways = [f"http://127.0.0.1:{port}" for port in own_ports] or [options.gateway_url]
+    for url in dict.fromkeys([*gateways, options.gateway_url]):
         await wait_until(partial(_unready_reason, f"{url}/readyz"), 60, "The gateway")
     applied = await _apply(options, folders, secrets, resources) if options.topics is not None else []
     for done in applied:
@@ -154,11 +162,12 @@ async def _start(
     if not building.done():
         console.print("  The services answer; waiting for the web client ...")
     web = await building
+    trouble = await status(gateways)
     if options.json_ready is not None:
         _write_ready(options)
     names = sorted({resource.name for resource in resources})
     folder = _relative_path(folders.data)
-    console.print(welcome(options, web=web, topics=names, folder=folder, program=_command_line()))
+    console.print(welcome(options, web=web, status=trouble, topics=names, folder=folder, program=_command_line()))
 
 
 async def _build_web(options: UpOptions, folders: DataFolders, print_notice: Callable[[str], None]) -> WebClientState:
@@ -215,6 +224,28 @@ async def _unready_reason(url: str) -> str:
         return "it does not answer"
 
 
+async def status(gateways: Sequence[str]) -> str:
+    """Wait until all is well on the dashboard of each gateway; return what is not after :data:`WELL_SECONDS`."""
+    until = time.monotonic() + WELL_SECONDS
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+        for url in gateways:
+            while headline := await _headline(session, f"{url}/dashboard/state"):
+                if time.monotonic() > until:
+                    return headline
+                await asyncio.sleep(_STATUS_INTERVAL)
+    return ""
+
+
+async def _headline(session: aiohttp.ClientSession, url: str) -> str:
+    """Return the dashboard's headline; empty if all is well."""
+    try:
+        async with session.get(url) as response:
+            shown = await response.json()
+            return "" if shown["state"] == "well" else str(shown["headline"])
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError):
+        return "The dashboard does not answer"
+
+
 async def _apply(
     options: UpOptions, folders: DataFolders, secrets: Secrets, resources: list[Resource]
 ) -> list[AppliedAction]:
@@ -238,18 +269,6 @@ def _make_folders(folders: DataFolders) -> None:
         raise InvalidOption(
             f"The data folder {folders.data} cannot be made ({error.strerror}); choose another with --data."
         ) from None
-
-
-@contextlib.contextmanager
-def _lock_data_folder(folders: DataFolders) -> Iterator[None]:
-    with open(folders.data / "lock", "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise AlreadyRunning(
-                f"Notifyx already runs on {folders.data}; stop it, or choose another folder with --data."
-            ) from None
-        yield
 
 
 def _stop_on_signals(supervisor: Supervisor) -> asyncio.Future[None]:

@@ -21,9 +21,18 @@ class WebClientState:
 
 
 def welcome(
-    options: UpOptions, *, web: WebClientState, topics: Sequence[str], folder: Path, program: str = "notifyx"
+    options: UpOptions,
+    *,
+    web: WebClientState,
+    topics: Sequence[str],
+    folder: Path,
+    status: str = "",
+    program: str = "notifyx",
 ) -> str:
-    """Return the text, with rich's markup, and only with addresses that can be opened. ``program``: the command."""
+    """Return the text, with rich's markup, and only with addresses that can be opened.
+
+    ``status``: the dashboard's headline, unless all is well. ``program``: the command.
+    """
     base = options.gateway_url
     client = f"\n  Open            {base}/" if web.served else ""
     if web.problem:
@@ -33,11 +42,12 @@ def welcome(
     topic = topics[0] if topics else "hello"
     url = "" if base == DEFAULT_URL else f"\n  [cyan]export NOTIFYX_URL={base}[/cyan]"
     names = ", ".join(topics) or "none"
+    trouble = f"\n                  [yellow]{escape(status)}[/yellow]" if status else ""
     secrets = escape(str(folder / "secrets.json"))
     return f"""
 [bold green]Notifyx is ready.[/bold green]  Ctrl-C stops it; your data stays in {escape(str(folder))}
 {client}
-  Status          {base}/dashboard
+  Status          {base}/dashboard{trouble}
   API, readable   {base}/api/v1/docs
   Socket          ws://127.0.0.1:{options.socket_port}/socket  (Phoenix Channels, vsn=2.0.0){mailbox}
   Administrator   {escape(options.admin_email)}, password: "admin_password" in {secrets}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -75,9 +76,8 @@ class DoctorRun:
         try:
             found = await check(self)
         except NotifyxError as error:
-            found = Finding("failed", error.reason, "Look at the logs of the gateway, and try again.", exit_code(error))
-        # The other checks do not depend on these two.
-        if found.state == "failed" and name not in ("ready", "socket"):
+            found = Finding("failed", error.reason, _LOGS, exit_code(error))
+        if found.state == "failed" and name not in INDEPENDENT:
             self._stopped = name
         return replace(found, check=name)
 
@@ -162,6 +162,33 @@ async def ready(it: DoctorRun) -> Finding:
     return Finding("failed", f"The gateway lacks: {failed}", "Look at the logs of the parts it names.")
 
 
+async def platform(it: DoctorRun) -> Finding:
+    """Check what the gateway has found to be wrong with the parts behind it."""
+    status, kind, body = await _get(it, "/dashboard/state")
+    if status != 200 or kind != "application/json":
+        why = "the dashboard is switched off" if status == 404 else f"/dashboard/state answers {status}"
+        return Finding("skipped", f"The parts behind the gateway are not known here: {why}.")
+    problems = json.loads(body)["problems"]
+    if not problems:
+        return Finding("ok", "The parts behind the gateway report no problem.")
+    sentences = [_sentence(problem) for problem in problems]
+    advice = dict.fromkeys(_advice(problem["key"]) for problem in problems)
+    state: State = "failed" if any(problem["severity"] == "down" for problem in problems) else "warning"
+    return Finding(state, " ".join(sentences), " ".join(advice))
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    because = problem["because"].rstrip(".")
+    return f"{problem['sentence'].rstrip('.')} ({because})." if because else problem["sentence"]
+
+
+def _advice(key: str) -> str:
+    for kind, advice in ADVICE.items():
+        if key.startswith(kind):
+            return advice
+    return "The dashboard shows more, at /dashboard."
+
+
 async def api(it: DoctorRun) -> Finding:
     """Check that client and server use the same API version."""
     config = await it.notifyx.config()
@@ -218,6 +245,28 @@ async def upgrade(it: DoctorRun) -> Finding:
     )  # fmt: skip
 
 
+async def origin(it: DoctorRun) -> Finding:
+    """Check that pages of this address may use the socket: those of the web client there."""
+    own = f"{urlsplit(it.notifyx.url).scheme}://{urlsplit(it.notifyx.url).netloc}"
+    url = f"{it.notifyx.url}/socket/longpoll?{frames.QUERY}"
+    try:
+        async with (
+            asyncio.timeout(CHECK_TIMEOUT),
+            aiohttp.ClientSession() as session,
+            session.get(url, headers={"Origin": own}, allow_redirects=False) as response,
+        ):
+            answer = (await response.content.read(1000)).decode("utf-8", "replace")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise to_error(error, url) from error
+    if "origin" in answer.lower():
+        return Finding(
+            "failed", f"Browsers that open {own} are refused by the socket: that origin is not allowed.",
+            "Set NOTIFYX_PUBLIC_URL of the gateway (in the chart: publicUrl) to the address that people open, or add "
+            "this one to NOTIFYX_ALLOWED_ORIGINS.", Exit.REFUSED,
+        )  # fmt: skip
+    return Finding("ok", f"Pages of {own} may use the socket.")
+
+
 async def login(it: DoctorRun) -> Finding:
     """Check the credentials."""
     try:
@@ -268,17 +317,55 @@ CHECKS: dict[str, Check] = {
     "tls": tls,
     "health": health,
     "ready": ready,
+    "platform": platform,
     "api": api,
     "clock": clock,
     "socket": upgrade,
+    "origin": origin,
     "login": login,
     "delivery": delivery,
 }
+
+INDEPENDENT = frozenset({"ready", "platform", "socket", "origin"})
+"""Checks on which no other one depends."""
+
+ADVICE = {
+    "mail-server": (
+        "Check NOTIFYX_SMTP_HOST, _PORT, _TLS, _CA_FILE, _USERNAME and _PASSWORD of the mailers (in the chart: smtp)."
+    ),
+    "database": (
+        "Check that PostgreSQL runs, and the address and password in NOTIFYX_DATABASE_URL of the services it names (in "
+        "the chart: database); their logs have its answer."
+    ),
+    "memcached": (
+        "Check that memcached runs at the address in NOTIFYX_MEMCACHED of the gateways (in the chart: memcached)."
+    ),
+    "service:": (
+        "Check that its nodes run and can be reached, that they register where the gateway looks for them "
+        "(NOTIFYX_REGISTRY_URLS, or EndpointSlices in a cluster), and that both have the same internal tokens. Their "
+        "logs say more."
+    ),
+    "node:": "Look at the log of that node.",
+    "storage": "Give PostgreSQL more disk, or shorten the retention of topics.",
+}
+"""What to do, by the beginning of a problem's key."""
+
+_LOGS = (
+    "Look at the logs of the gateway, and of what it calls: where they say unknown_service, the internal tokens of two "
+    "services differ."
+)
 
 _SOCKET_URL = (
     "The deployment tells clients this address (NOTIFYX_SOCKET_URL of the gateway, in the chart its ingress and public "
     "URL); where yours differs, by a port-forward say, set NOTIFYX_SOCKET_URL here."
 )
+
+
+async def examine(notifyx: Client) -> AsyncIterator[Finding]:
+    """Yield what each check finds, in order."""
+    doctor_run = DoctorRun(notifyx)
+    for name, check in CHECKS.items():
+        yield await doctor_run.run(name, check)
 
 
 async def _get(it: DoctorRun, path: str) -> tuple[int, str, str]:

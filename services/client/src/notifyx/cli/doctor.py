@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from notifyx.cli.checks import CHECKS, DoctorRun, Finding
+from notifyx.cli.checks import Finding, examine
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer
 from notifyx.cli.session import client, run
@@ -19,9 +19,7 @@ def doctor(url: Url = DEFAULT_URL, output: Output = Format.text) -> None:
     async def work(writer: Writer) -> None:
         findings: list[Finding] = []
         async with client(url) as notifyx:
-            doctor_run = DoctorRun(notifyx)
-            for name, check in CHECKS.items():
-                finding = await doctor_run.run(name, check)
+            async for finding in examine(notifyx):
                 findings.append(finding)
                 if not writer.is_json:
                     _show(writer, finding)

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "notifyx.commands"
-EXPECTED = {"up": Addition("notifyx-local", "Run the whole platform on this machine until Ctrl-C.")}
+EXPECTED = {
+    "backup": Addition("notifyx-backup", "Write a backup of the platform's databases."),
+    "restore": Addition("notifyx-backup", "Restore the platform's databases from a backup."),
+    "up": Addition("notifyx-local", "Run the whole platform on this machine until Ctrl-C."),
+}
 """Commands of other packages that are listed even if their package is not installed."""
 
 

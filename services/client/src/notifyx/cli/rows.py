@@ -19,7 +19,7 @@ MAX_DATA = 80
 def show_acked(writer: Writer, items: Sequence[InboxNotification], *, empty: str) -> None:
     """Write a row for each notification of several topics; ``*`` marks those that are not acknowledged."""
     columns = [("" if one.acked else "*", _topic(one)) for one in items]
-    _show(writer, ("", "TOPIC"), columns, items, empty)
+    _show(writer, ("UNREAD", "TOPIC"), columns, items, empty)
 
 
 def show_log(writer: Writer, items: Sequence[Notification], *, empty: str) -> None:

@@ -1,6 +1,7 @@
 """Reads NotifyxTopic files as strictly as ``kubectl apply``; errors name the place.
 
-``demand`` and ``deletionPolicy`` are accepted but have no effect through the API; they are for the operator.
+``demand``, ``deletionPolicy`` and ``successors`` are for the operator: they are accepted but have no effect through the
+API.
 """
 
 from __future__ import annotations
