@@ -20,6 +20,13 @@ pytestmark = [
 SIZES = {"desktop": {"width": 1280, "height": 1250}, "phone": {"width": 390, "height": 844}}
 
 
+ROWS_ARE_FULL = """() => {
+    const right = one => Math.round(one.getBoundingClientRect().right);
+    const figures = document.querySelector('.figures');
+    return right(figures) === right(figures.lastElementChild);
+}"""
+
+
 async def work(platform: Platform) -> None:
     """Something is published, delivered and acknowledged."""
     async with person(platform, "olga") as olga:
@@ -59,6 +66,9 @@ async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platfor
             await page.emulate_media(color_scheme=scheme)
             await picture(page, "dashboard", size, scheme, full_page=True)
             assert await violations(page, colours_only=scheme == "dark") == []
+        for width in (1200, 1000, 390):
+            await page.set_viewport_size({"width": width, "height": 844})
+            assert await page.evaluate(ROWS_ARE_FULL), f"a figure stands alone at {width} px"
         assert said == []
         await page.close()
 

@@ -163,14 +163,19 @@ async def test_every_page_is_accessible_and_pictured(
         await expect(page.get_by_role("dialog").get_by_role("link", name="Inbox")).to_be_visible()
         await look(page, "menu", "phone")
         # What was asked for and is not there, or not right, is the one thing a browser reports here.
-        assert [said for said in person.said if "404" not in said and "400" not in said] == []
+        assert [said for said in person.said if "status of 404" not in said and "status of 400" not in said] == []
+    async with someone(browser, platform, "newly") as newly:
+        await look_in_each_size(await visit(newly, "/inbox", "Nothing here yet"), "inbox-empty", "Nothing here yet")
     signed_out = await browser.new_context()
     page = await signed_out.new_page()
-    for what, path in (
-        ("sign-in", "sign-in"), ("sign-up", "sign-up"), ("forgot-password", "forgot-password"),
-        ("reset-password", "reset-password#x"), ("confirm-email", "confirm-email#x"),
+    for what, path, title in (
+        ("sign-in", "sign-in", "Sign in"), ("sign-up", "sign-up", "Create your account"),
+        ("forgot-password", "forgot-password", "Forgot your password?"),
+        ("reset-password", "reset-password#x", "Choose a new password"),
+        ("confirm-email", "confirm-email#x", "Sign in"),
     ):  # fmt: skip
         await page.goto(f"{platform.gateway}/{path}")
+        await expect(page).to_have_title(f"{title} · Notifyx")
         await look_in_each_size(page, what, "New password" if what == "reset-password" else "Email")
     await signed_out.close()
     assert found == {}, found

@@ -12,6 +12,7 @@ from quart import Quart
 
 from notifyx_auth.app import AuthNode
 from notifyx_common.contracts import (
+    account_mails,
     accounts,
     auth,
     departures,
@@ -33,6 +34,7 @@ from notifyx_common.contracts.store import (
     ledger,
     log,
     outbox,
+    pages,
     people,
     search,
     subscriptions,
@@ -49,11 +51,26 @@ from support.auth import auth_settings
 from support.store import store_settings
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-STORE = (acks, addresses, inbox, incidents, joins, ledger, log, outbox, people, search, subscriptions, threads, topics)
+STORE = (
+    acks,
+    addresses,
+    inbox,
+    incidents,
+    joins,
+    ledger,
+    log,
+    outbox,
+    pages,
+    people,
+    search,
+    subscriptions,
+    threads,
+    topics,
+)
 SERVICES: dict[str, tuple[Callable[[], Quart], Iterable[ModuleType]]] = {
     "auth": (
         lambda: AuthNode(auth_settings(NOWHERE)).app,
-        (accounts, auth, departures, hooks, sessions, stream_tickets),
+        (account_mails, accounts, auth, departures, hooks, sessions, stream_tickets),
     ),
     "store": (lambda: StoreNode(store_settings(NOWHERE)).app, STORE),
     "mailer": (lambda: MailerNode(load(MailerSettings, internal_token="x" * 20, port=0)).app, (mailer,)),

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { arrived, EMPTY, older, place, reaches, refreshed, without, withoutRemoved } from "@/model/inbox";
 import { linkOf } from "@/model/link";
 import { listed } from "@/model/sidebar";
-import { among, badge, counted, countOf, moved, toAcknowledge, total, UNKNOWN } from "@/model/unread";
+import { among, badge, counted, countOf, moved, PushTimes, toAcknowledge, total, UNKNOWN } from "@/model/unread";
 import { note } from "./notifications";
 
 const inboxNote = (topic: string, seq: number, at: number) => ({
@@ -82,5 +82,15 @@ describe("unread counts", () => {
     expect(linkOf("live", false, false)).toBe("connecting");
     expect(linkOf("live", true, true)).toBe("troubled");
     expect(linkOf("offline", true, true)).toBe("offline");
+  });
+});
+
+describe("counts that were pushed", () => {
+  it("are newer than an answer that was asked for before", () => {
+    const pushes = new PushTimes();
+    expect(pushes.isNews("a", 1)).toBe(true);
+    pushes.pushed("a", 5);
+    expect([4, 5, 6].map((asked) => pushes.isNews("a", asked))).toEqual([false, false, true]);
+    expect(pushes.isNews("b", 1)).toBe(true);
   });
 });

@@ -22,9 +22,9 @@ from notifyx_gateway.rest.routes.documents import asyncapi_document
 from notifyx_gateway.rest.routes.web import ADDRESSES
 from notifyx_gateway.settings import GatewaySettings
 from notifyx_local.postgres import Cluster
-from support.gateway import running_stack
+from support.gateway import Stack, running_stack
 
-DASHBOARD = {"/dashboard", "/dashboard/live", "/dashboard/dashboard.js"}
+DASHBOARD = {"/dashboard", "/dashboard/live", "/dashboard/state", "/dashboard/dashboard.js"}
 PAGES = {
     *DASHBOARD, "/acknowledge", "/unsubscribe", "/verify-email", "/favicon.svg", "/front.js", "/api/v1/docs.js",
     "/assets/<path:name>", *ADDRESSES,
@@ -89,11 +89,42 @@ def test_the_templates_are_part_of_the_package() -> None:
         assert files("notifyx_gateway.rest").joinpath(*name.split("/")).is_file()
 
 
+async def refusals_are_problems(stack: Stack, token: str) -> None:
+    """Send what no operation accepts: each error is a problem, and an answer without content names no type."""
+    wrong: list[tuple[str, bytes, str]] = [
+        ("BREW", b"", ""),
+        *((method, b"", "application/json") for method in ("GET", "PUT", "DELETE")),
+        ("POST", b"", ""),
+        ("POST", b"{", "application/json"),
+        ("POST", b"x", "text/strange"),
+        ("OPTIONS", b"", ""),
+    ]
+    found: dict[tuple[str, str, bytes], str] = {}
+    for path in {operation.path for operation in OPERATIONS} | {"/api", "/api/v1/nothing", "/api/v1/" + "x" * 9000}:
+        if not path.startswith("/api"):
+            continue
+        for method, body, kind in wrong:
+            headers = {"Authorization": f"Bearer {token}", **({"Content-Type": kind} if kind else {})}
+            skipped = [] if kind else ["Content-Type"]
+            url = stack.url + re.sub(r"{\w+}", "nothing", path)
+            async with stack.session.request(
+                method, url, data=body, headers=headers, skip_auto_headers=skipped
+            ) as answer:
+                if answer.status == 200 and "event-stream" in answer.content_type:
+                    continue
+                typed = answer.headers.get("Content-Type", "")
+                content = await answer.read()
+                if (answer.status >= 400 and typed != "application/problem+json") or (not content and typed):
+                    found[method, path, body] = f"{answer.status} {typed}"
+    assert found == {}
+
+
 @pytest.mark.slow
 async def test_generated_requests_get_what_the_document_promises(postgres: Cluster) -> None:
     limits = {"sign_up_burst": 10_000, "token_burst": 10_000}
     async with running_stack(postgres, gateway=limits) as stack:
         ada = await stack.person("ada")
+        await refusals_are_problems(stack, ada)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "schemathesis.cli", "run", f"{stack.url}/api/v1/openapi.json",
             "--url", stack.url, "-H", f"Authorization: Bearer {ada}", "--exclude-operation-id", "stream",

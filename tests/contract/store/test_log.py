@@ -13,7 +13,7 @@ from notifyx_common.contracts.call import Raw
 from notifyx_common.contracts.store.batches import BatchResults, ItemError
 from notifyx_common.contracts.store.log import PUBLISH, HistoryPage, KeyedNotification, PublishBatch, PublishResult
 from notifyx_common.contracts.store.topics import NewTopic
-from notifyx_common.errors import InvalidRequest
+from notifyx_common.errors import InvalidRequest, NotifyxError
 from notifyx_common.principal import Principal
 from notifyx_gateway.upstream.store import Store
 from notifyx_topics.settings import Retention
@@ -37,6 +37,23 @@ async def batch(store: Store, batch_id: str, principal: Principal, *items: dict[
     content = {"batch_id": batch_id, "principals": [principal.model_dump(mode="json")], "items": items}
     answer = await store.client.send(PUBLISH, Raw[PublishBatch](orjson.dumps(content)))
     return answer.read(BatchResults[PublishResult]).results
+
+
+async def test_a_page_is_the_same_read_with_others_and_refused_as_it_is_alone(store: Store) -> None:
+    await store.create_topic(ANN, NewTopic(name="news"))
+    await store.create_topic(ANN, NewTopic(name="secret", visibility="private"))
+    for number in range(5):
+        await store.publish(ANN, "news", said(body=str(number)))
+    asked: list[dict[str, Any]] = [
+        {"limit": 2}, {"after": 1, "limit": 2}, {"before": 4, "limit": 2}, {"after": 1, "before": 3, "limit": 9},
+        {"limit": 101}, {"after": 5, "limit": 1},
+    ]  # fmt: skip
+    together = await asyncio.gather(*(store.log_page(ANN, "news", **one) for one in asked))
+    assert together == [await store.history_json(ANN, "news", **one) for one in asked]
+    refused = await asyncio.gather(
+        *(store.log_page(BOB, name, limit=3) for name in ("secret", "nothing")), return_exceptions=True
+    )
+    assert [error.code for error in refused if isinstance(error, NotifyxError)] == ["topic_not_found"] * 2
 
 
 async def test_seqs_follow_the_order_of_publishing(store: Store) -> None:

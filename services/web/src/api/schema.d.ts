@@ -96,7 +96,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for a new password
-         * @description The answer is the same whether there is such an account. The mail has a link to a page of the web client, which sends its token to `complete`. A newer link replaces it. Ask again if no mail comes.
+         * @description The answer is the same whether there is such an account. The mail has a link to a page of the web client, which sends its token to `complete`. A newer link replaces it. The wish is recorded before the answer: the mail comes although a service crashes.
          */
         post: operations["requestPasswordReset"];
         delete?: never;
@@ -3708,6 +3708,21 @@ export interface operations {
             /** @description Unsupported Media Type. */
             415: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    /** @description The limit that was reached: its name, how many at once (q), seconds until as many again (w). */
+                    "RateLimit-Policy"?: string;
+                    /** @description How the caller stands: how many more at once (r), and seconds until there is one more (t). */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {

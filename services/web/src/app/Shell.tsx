@@ -65,7 +65,7 @@ function Keys() {
 
 function Sidebar() {
   return (
-    <div className={classes.sidebar}>
+    <header className={classes.sidebar}>
       <div className={classes.head}>
         <Brand />
       </div>
@@ -73,7 +73,7 @@ function Sidebar() {
       <div className={classes.foot}>
         <ConnectionBadge />
       </div>
-    </div>
+    </header>
   );
 }
 

@@ -7,7 +7,7 @@ import { notify, notifyError } from "@/components/notify";
 import { loadPartsSoon } from "@/components/parts";
 import { Waiting } from "@/components/Waiting";
 import { Leaving, LeavingContext } from "@/context/leaving";
-import { meQuery, problemOf, subscriptionsQuery, useChangesElsewhere } from "@/context/queries";
+import { datedSubscriptionsQuery, meQuery, problemOf, useChangesElsewhere } from "@/context/queries";
 import { OwnContext, useObservable, useServices } from "@/context/services";
 import { type Arrivals, Live } from "@/model/live";
 import { plural, timeZone } from "@/model/text";
@@ -28,9 +28,11 @@ function WithLive({ user }: { user: User }) {
   useEffect(loadPartsSoon, []);
   useTimeZoneOnce(user);
   useRecovery();
-  const subscriptions = useQuery(subscriptionsQuery(api));
+  const subscriptions = useQuery(datedSubscriptionsQuery(api));
   useEffect(() => {
-    if (live !== null && subscriptions.data !== undefined) live.subscriptions(subscriptions.data);
+    if (live !== null && subscriptions.data !== undefined) {
+      live.subscriptions(subscriptions.data.items, subscriptions.data.asked);
+    }
   }, [live, subscriptions.data]);
   if (live === null) return null;
   return (
@@ -89,7 +91,12 @@ function useLiveOf(user: User): Live | null {
   return live;
 }
 
-function announce({ count, missing }: Arrivals): void {
+function announce({ count, missing, restored }: Arrivals): void {
+  if (restored) notify("Notifyx was restored from a backup. What came after that backup is gone.", "warning");
   if (count > 0) notify(`${plural(count, "notification")} arrived while you were away.`);
-  if (missing > 0) notify(`${plural(missing, "notification")} expired before you were back.`, "warning");
+  if (missing > 0)
+    notify(
+      `${plural(missing, "notification")} expired before you could see ${missing === 1 ? "it" : "them"}.`,
+      "warning",
+    );
 }

@@ -27,6 +27,9 @@ const dark: MantineColorsTuple = [
   "#0b0f11",
 ];
 
+/** What all windows over the page have. Their title bar is none of the page, whose own one is a landmark. */
+const over = { closeButtonProps: { "aria-label": "Close" }, attributes: { header: { role: "none" } } };
+
 export const theme = createTheme({
   colors: { pine, dark },
   primaryColor: "pine",
@@ -39,9 +42,9 @@ export const theme = createTheme({
   headings: { fontWeight: "650" },
   // Its parts are named here, not imported: they are loaded when they are needed.
   components: {
-    Modal: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
+    Modal: { defaultProps: over },
     Notification: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
-    Drawer: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
+    Drawer: { defaultProps: over },
   },
 });
 

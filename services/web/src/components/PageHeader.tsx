@@ -1,6 +1,7 @@
 import { Title } from "@mantine/core";
-import { type ReactNode, useEffect } from "react";
+import type { ReactNode } from "react";
 import classes from "./PageHeader.module.css";
+import { useTitle } from "./useTitle";
 
 interface Props {
   title: string;
@@ -14,9 +15,7 @@ interface Props {
 
 /** The top of each page: what it is, and what can be done with it. */
 export function PageHeader({ title, note, children, unread = 0 }: Props) {
-  useEffect(() => {
-    document.title = `${unread > 0 ? `(${unread}) ` : ""}${title} · Notifyx`;
-  }, [title, unread]);
+  useTitle(unread > 0 ? `(${unread}) ${title}` : title);
   return (
     <header className={classes.header}>
       <div className={classes.inner}>

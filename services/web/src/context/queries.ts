@@ -5,6 +5,7 @@ import { type Api, data } from "@/api/client";
 import { ApiError, sentence } from "@/api/errors";
 import { pauseAfter } from "@/api/http";
 import { inboxPage, threadsPage } from "@/api/pages";
+import type { Subscription } from "@/api/types";
 
 /**
  * How reads are tried again: for as long as a later try may succeed, so that a page recovers by itself. A read that is
@@ -21,11 +22,20 @@ export function problemOf(query: Pick<UseQueryResult, "data" | "failureReason">)
   return query.data !== undefined || query.failureReason === null ? "" : sentence(query.failureReason);
 }
 
-export const subscriptionsQuery = (api: Api) =>
+/** With the moment at which they were asked for: what was pushed since is newer. */
+export const datedSubscriptionsQuery = (api: Api) =>
   queryOptions({
     queryKey: ["subscriptions"],
-    queryFn: async () => (await data(api.GET("/api/v1/subscriptions"))).items,
+    queryFn: async () => {
+      const asked = performance.now();
+      return { items: (await data(api.GET("/api/v1/subscriptions"))).items, asked };
+    },
   });
+
+export const subscriptionsQuery = (api: Api) => ({
+  ...datedSubscriptionsQuery(api),
+  select: ({ items }: { readonly items: Subscription[] }) => items,
+});
 
 export const topicQuery = (api: Api, name: string) =>
   queryOptions({

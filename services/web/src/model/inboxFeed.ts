@@ -14,7 +14,8 @@ const GATHER_MS = 250;
 
 export interface InboxEvents {
   acked(topic: string, ack: Ack): void;
-  unread(counts: Readonly<Record<string, number>>, expired: Readonly<Record<string, number>>): void;
+  /** `asked`: when they were asked for (`performance.now()`). */
+  unread(counts: Readonly<Record<string, number>>, expired: Readonly<Record<string, number>>, asked: number): void;
 }
 
 export class InboxFeed {
@@ -94,9 +95,10 @@ export class InboxFeed {
       ...(this.#unreadOnly ? { unread: "true" as const } : {}),
       ...(after === undefined || after === null ? {} : { after }),
     };
+    const asked = performance.now();
     const page = await inboxPage(this.#api, query);
     for (const item of page.items) if (item.acked) this.#events.acked(item.topic, { seqs: [item.seq] });
-    this.#events.unread(page.unread, page.expired);
+    this.#events.unread(page.unread, page.expired, asked);
     return page;
   }
 }

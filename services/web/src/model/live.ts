@@ -13,7 +13,7 @@ import { InboxFeed } from "./inboxFeed";
 import { Outbox } from "./sender";
 import { type Sent, sentOnceMore } from "./thread";
 import { type FeedEvents, type FeedStatus, TopicFeed } from "./topicFeed";
-import { among, type Counts, counted, moved, UNKNOWN } from "./unread";
+import { among, type Counts, counted, moved, PushTimes, UNKNOWN } from "./unread";
 
 /** Subscriptions that are followed by channels of their own; a socket has at most 100. */
 const MOST_FOLLOWED = 80;
@@ -23,7 +23,11 @@ const GATHER_ARRIVALS_MS = 600;
 export interface Arrivals {
   readonly count: number;
   readonly missing: number;
+  /** The platform was restored from a backup meanwhile. */
+  readonly restored: boolean;
 }
+
+const NONE_ARRIVED: Arrivals = { count: 0, missing: 0, restored: false };
 
 export interface LiveWants {
   /** The set of subscriptions may have changed. */
@@ -55,11 +59,13 @@ export class Live implements FeedEvents {
   readonly #user: User;
   readonly #api: Api;
   readonly #wants: LiveWants;
+  /** When counts were pushed, or changed here. */
+  readonly #pushes = new PushTimes();
   readonly #feeds = new Map<string, { feed: TopicFeed; users: number }>();
   readonly #cleanup: (() => void)[] = [];
   #subscribed: ReadonlySet<string> = new Set();
   #followed = new Map<string, () => void>();
-  #arrivals: Arrivals = { count: 0, missing: 0 };
+  #arrivals: Arrivals = NONE_ARRIVED;
   #arrivalsTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(user: User, socketUrl: string, session: Session, api: Api, wants: LiveWants) {
@@ -70,8 +76,8 @@ export class Live implements FeedEvents {
     this.connection = new Connection(socketUrl, session);
     const events = {
       acked: (topic: string, ack: Ack) => this.acked(topic, ack),
-      unread: (counts: Readonly<Record<string, number>>, expired: Readonly<Record<string, number>>) => {
-        for (const [topic, count] of Object.entries(counts)) this.setUnread(topic, count, expired[topic] ?? 0);
+      unread: (counts: Readonly<Record<string, number>>, expired: Readonly<Record<string, number>>, asked: number) => {
+        for (const [topic, count] of Object.entries(counts)) this.#read(topic, count, expired[topic] ?? 0, asked);
       },
     };
     this.inbox = new InboxFeed(api, events, false);
@@ -120,8 +126,8 @@ export class Live implements FeedEvents {
     return { feed: held.feed, release };
   }
 
-  /** What the user subscribes to now. */
-  subscriptions(items: readonly Subscription[]): void {
+  /** What the user subscribes to now, as it was asked for at `asked` (`performance.now()`). */
+  subscriptions(items: readonly Subscription[], asked: number): void {
     const topics = new Set(items.map((item) => item.topic));
     const ended = new Set([...this.#subscribed].filter((topic) => !topics.has(topic)));
     const began = [...topics].some((topic) => !this.#subscribed.has(topic));
@@ -129,7 +135,7 @@ export class Live implements FeedEvents {
     this.#subscribed = topics;
     this.book.update((book) => subscribedTo(book, items));
     for (const counts of [this.unread, this.expired]) counts.update((known) => among(known, topics));
-    for (const item of items) this.setUnread(item.topic, item.unread, item.expired);
+    for (const item of items) this.#read(item.topic, item.unread, item.expired, asked);
     for (const [topic, release] of this.#followed) {
       if (topics.has(topic) || topic === this.ownInbox) continue;
       release();
@@ -155,6 +161,7 @@ export class Live implements FeedEvents {
     this.outbox.acknowledge(topic, revision > 0 ? { ...ack, revision } : ack);
     const count = countUnread(this.book.get(), topic, ack.seqs ?? []);
     this.acked(topic, ack);
+    this.#pushes.pushed(topic, performance.now());
     if (ack.up_to === undefined) this.unread.update((unread) => moved(unread, topic, -count));
     else if (ack.up_to >= (this.headOf(topic) ?? Number.POSITIVE_INFINITY)) {
       this.setUnread(topic, 0, 0);
@@ -168,6 +175,7 @@ export class Live implements FeedEvents {
   unacknowledge(topic: string, unack: Unack, count: number): void {
     this.outbox.unacknowledge(topic, unack);
     this.book.update((book) => unacked(book, topic, unack));
+    this.#pushes.pushed(topic, performance.now());
     this.unread.update((unread) => moved(unread, topic, count));
   }
 
@@ -192,6 +200,15 @@ export class Live implements FeedEvents {
   }
 
   setUnread(topic: string, unread: number, expired = 0): void {
+    this.#pushes.pushed(topic, performance.now());
+    this.#count(topic, unread, expired);
+  }
+
+  #read(topic: string, unread: number, expired: number | undefined, asked: number): void {
+    if (this.#pushes.isNews(topic, asked)) this.#count(topic, unread, expired);
+  }
+
+  #count(topic: string, unread: number, expired = 0): void {
     if (!this.isSubscribed(topic)) return;
     this.unread.update((known) => counted(known, topic, unread));
     if (expired > (this.expired.get().of.get(topic) ?? 0)) this.#lookForRemoved(topic).catch(() => undefined);
@@ -211,17 +228,22 @@ export class Live implements FeedEvents {
     this.removed(topic, page.first_seq);
   }
 
-  caughtUp(topic: string, missing: number): void {
-    if (missing > 0 && this.isSubscribed(topic)) this.#away(0, missing);
+  caughtUp(topic: string, missing: number, restored: boolean): void {
+    if (this.isSubscribed(topic)) this.#away(0, missing, restored);
   }
 
-  #away(count: number, missing: number): void {
-    if (count + missing === 0) return;
-    this.#arrivals = { count: this.#arrivals.count + count, missing: this.#arrivals.missing + missing };
+  #away(count: number, missing: number, restored = false): void {
+    if (count + missing === 0 && !restored) return;
+    const before = this.#arrivals;
+    this.#arrivals = {
+      count: before.count + count,
+      missing: before.missing + missing,
+      restored: before.restored || restored,
+    };
     clearTimeout(this.#arrivalsTimer);
     this.#arrivalsTimer = setTimeout(() => {
       this.#wants.arrivals(this.#arrivals);
-      this.#arrivals = { count: 0, missing: 0 };
+      this.#arrivals = NONE_ARRIVED;
     }, GATHER_ARRIVALS_MS);
   }
 

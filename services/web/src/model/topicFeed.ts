@@ -6,7 +6,7 @@ import { historyPage } from "@/api/pages";
 import type { AckState, Notification } from "@/api/types";
 import { Batcher } from "@/socket/batcher";
 import type { Connection } from "@/socket/connection";
-import type { AckedPush, JoinReply, Refusal } from "@/socket/messages";
+import type { AckedPush, JoinReply, MissingPush, Refusal } from "@/socket/messages";
 import type { Ack } from "./acks";
 import { begun, EMPTY, type Feed, nextBefore, older, pushedAll, withoutRemoved } from "./feed";
 
@@ -20,7 +20,7 @@ export interface FeedEvents {
   acked(topic: string, ack: Ack): void;
   setUnread(topic: string, unread: number, expired: number | undefined): void;
   /** Of what came while this window was away, `missing` are gone for good; the rest arrives, not live. */
-  caughtUp(topic: string, missing: number): void;
+  caughtUp(topic: string, missing: number, restored: boolean): void;
   /** Retention removed everything before `firstSeq`. */
   removed(topic: string, firstSeq: number): void;
   /** Joined without a position: something may have come before. */
@@ -63,6 +63,7 @@ export class TopicFeed {
       events.acked(topic, push);
       events.setUnread(topic, push.unread, push.expired);
     });
+    this.channel.on("missing", ({ missing }: MissingPush) => events.caughtUp(topic, missing, false));
     this.channel.on("topic_deleted", () => {
       this.status.set({ joined: false, refused: "", deleted: true });
       events.gone(topic);
@@ -131,7 +132,7 @@ export class TopicFeed {
       this.feed.set(begun(EMPTY, reply.last_seq));
     } else if (since !== undefined) {
       this.#catchUpTo = reply.last_seq;
-      this.#events.caughtUp(this.topic, reply.missing);
+      this.#events.caughtUp(this.topic, reply.missing, reply.restored ?? false);
       const low = this.feed.get().low ?? since;
       // What another window acknowledged meanwhile; the next time it is asked for again.
       this.#loadAcks(Math.max(low, reply.acked_up_to), reply.last_seq + 1).catch(() => undefined);

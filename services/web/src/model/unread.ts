@@ -10,6 +10,22 @@ export interface Counts {
 
 export const UNKNOWN: Counts = { of: new Map(), all: false };
 
+/**
+ * When counts were pushed, by topic. An answer may be older than a push that came while it was on its way, and whatever
+ * changes a count later is pushed again: so an answer counts only where nothing came after it was asked for.
+ */
+export class PushTimes {
+  readonly #of = new Map<string, number>();
+
+  pushed(topic: string, now: number): void {
+    this.#of.set(topic, now);
+  }
+
+  isNews(topic: string, asked: number): boolean {
+    return (this.#of.get(topic) ?? Number.NEGATIVE_INFINITY) < asked;
+  }
+}
+
 /** The sum over all subscriptions; undefined while it is not known. */
 export function total(counts: Counts): number | undefined {
   if (!counts.all) return undefined;

@@ -6,6 +6,8 @@ export interface JoinReply {
   readonly truncated: boolean;
   readonly first_seq: number;
   readonly missing: number;
+  /** The platform was restored from a backup since; what was published after that backup is gone. */
+  readonly restored?: boolean;
   /** Removed before the user acknowledged them. */
   readonly expired?: number;
   readonly subscribed: boolean;
@@ -24,6 +26,12 @@ export interface UnreadPush {
   readonly topic: string;
   readonly unread: number;
   readonly expired?: number;
+}
+
+/** Removed before they could be delivered. */
+export interface MissingPush {
+  readonly missing: number;
+  readonly up_to: number;
 }
 
 export interface SentPush {

@@ -10,10 +10,14 @@ import { useLinkToken } from "./useLinkToken";
 
 /** Gives the account the address whose mailbox got this link. */
 export default function ConfirmEmailPage() {
+  const token = useLinkToken();
+  return <Confirmation key={token} token={token} />;
+}
+
+function Confirmation({ token }: { token: string }) {
   const { api, session } = useServices();
   const { user } = useOwn();
   const changed = useChanged();
-  const token = useLinkToken();
   const confirm = useMutation({
     mutationFn: () => data(api.POST("/api/v1/me/email/confirm", { body: { token } })),
     onSuccess: async () => {

@@ -3,10 +3,12 @@ import type { ReactNode } from "react";
 import { NO_ANSWER } from "@/api/errors";
 import { Brand } from "@/components/Brand";
 import { useSlow } from "@/components/useSlow";
+import { useTitle } from "@/components/useTitle";
 import classes from "./EntryPage.module.css";
 
 /** A page for who is not signed in: the product's name, one card, and what stands below it. */
-export function EntryPage({ children, aside }: { children: ReactNode; aside?: ReactNode }) {
+export function EntryPage({ title, children, aside }: { title: string; children: ReactNode; aside?: ReactNode }) {
+  useTitle(title);
   return (
     <main className={classes.page}>
       <Stack gap="lg" className={classes.column}>

@@ -15,7 +15,7 @@ export default function ForgotPasswordPage() {
   const ask = useMutation({ mutationFn: () => requestPasswordReset(email.trim()) });
   const wrong = problemsOf(ask.error, ["email"]);
   return (
-    <EntryPage aside={<BackToSignIn />}>
+    <EntryPage title="Forgot your password?" aside={<BackToSignIn />}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -40,7 +40,7 @@ export default function ForgotPasswordPage() {
           {ask.isSuccess && (
             <Alert color="teal" role="status">
               If there is an account with this address, a mail is on its way to it. Its link works once, for a limited
-              time. If none comes within minutes, look among unwanted mail, and ask again.
+              time. If none comes within minutes, look among unwanted mail, and check the address.
             </Alert>
           )}
           {config.email !== false && (

@@ -12,6 +12,10 @@ import { useLinkToken } from "./useLinkToken";
 /** Sets a new password with the link from a mail. */
 export default function ResetPasswordPage() {
   const token = useLinkToken();
+  return <NewPassword key={token} token={token} />;
+}
+
+function NewPassword({ token }: { token: string }) {
   const [password, setPassword] = useState("");
   const [everything, setEverything] = useState(false);
   const set = useMutation({
@@ -21,7 +25,7 @@ export default function ResetPasswordPage() {
   if (set.isSuccess) return <Done />;
   if (token === "") return <Incomplete />;
   return (
-    <EntryPage aside={<BackToSignIn />}>
+    <EntryPage title="Choose a new password" aside={<BackToSignIn />}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -70,7 +74,7 @@ export default function ResetPasswordPage() {
 
 function Done() {
   return (
-    <EntryPage>
+    <EntryPage title="Your password is set">
       <Stack gap="md" role="status">
         <Title order={1} size="h3">
           Your password is set
@@ -86,7 +90,7 @@ function Done() {
 
 function Incomplete() {
   return (
-    <EntryPage aside={<BackToSignIn />}>
+    <EntryPage title="This link is not complete" aside={<BackToSignIn />}>
       <Stack gap="md">
         <Title order={1} size="h3">
           This link is not complete

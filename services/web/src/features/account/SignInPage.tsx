@@ -15,7 +15,7 @@ export default function SignInPage() {
   const signingUp = location === "/sign-up";
   if (signingUp && !config.sign_up) return <Redirect to="/sign-in" replace />;
   return (
-    <EntryPage aside={<Aside signingUp={signingUp} />}>
+    <EntryPage title={signingUp ? "Create your account" : "Sign in"} aside={<Aside signingUp={signingUp} />}>
       <Form key={location} signingUp={signingUp} confirming={location === "/confirm-email"} />
     </EntryPage>
   );

@@ -144,46 +144,48 @@ export function FeedList(props: Props) {
         }}
       >
         {children}
-        <div
-          role="feed"
-          aria-label={label}
-          aria-busy={loading.active}
-          className={classes.feed}
-          style={{ height: virtual.getTotalSize() }}
-          onFocus={(event) => {
-            const row = shown[Number(event.target.closest<HTMLElement>("[data-index]")?.dataset.index)];
-            if (row !== undefined) visited.current = place(row);
-          }}
-        >
-          {rows.map((row) => {
-            const item = shown[row.index];
-            if (item === undefined) return null;
-            return (
-              <article
-                key={row.key}
-                ref={virtual.measureElement}
-                data-index={row.index}
-                data-linked={place(item) === linked || undefined}
-                aria-posinset={row.index + 1}
-                aria-setsize={complete ? shown.length : -1}
-                aria-label={headline(item)}
-                className={classes.item}
-                style={{ transform: `translateY(${row.start}px)` }}
-              >
-                <NotificationRow
-                  item={item}
-                  unread={isUnread(item)}
-                  expanded={expanded.has(place(item))}
-                  now={now}
-                  topicName={nameOf?.(item.topic)}
-                  onToggle={toggle}
-                  onAcknowledge={acknowledge}
-                  onMarkUnread={marked(item) ? markUnread : undefined}
-                />
-              </article>
-            );
-          })}
-        </div>
+        {rows.length > 0 && (
+          <div
+            role="feed"
+            aria-label={label}
+            aria-busy={loading.active}
+            className={classes.feed}
+            style={{ height: virtual.getTotalSize() }}
+            onFocus={(event) => {
+              const row = shown[Number(event.target.closest<HTMLElement>("[data-index]")?.dataset.index)];
+              if (row !== undefined) visited.current = place(row);
+            }}
+          >
+            {rows.map((row) => {
+              const item = shown[row.index];
+              if (item === undefined) return null;
+              return (
+                <article
+                  key={row.key}
+                  ref={virtual.measureElement}
+                  data-index={row.index}
+                  data-linked={place(item) === linked || undefined}
+                  aria-posinset={row.index + 1}
+                  aria-setsize={complete ? shown.length : -1}
+                  aria-label={headline(item)}
+                  className={classes.item}
+                  style={{ transform: `translateY(${row.start}px)` }}
+                >
+                  <NotificationRow
+                    item={item}
+                    unread={isUnread(item)}
+                    expanded={expanded.has(place(item))}
+                    now={now}
+                    topicName={nameOf?.(item.topic)}
+                    onToggle={toggle}
+                    onAcknowledge={acknowledge}
+                    onMarkUnread={marked(item) ? markUnread : undefined}
+                  />
+                </article>
+              );
+            })}
+          </div>
+        )}
         {shown.length === 0 && complete && <div className={classes.empty}>{empty}</div>}
         {loading.active && problem === "" && <Loading label="Loading older notifications" />}
         {problem !== "" && (

@@ -17,7 +17,7 @@ import { BOUNDS, boundProblem, fieldsOf, inBounds, type Kept, patchOf, removalOf
 import { GrantsInput } from "./GrantsInput";
 import classes from "./TopicSettings.module.css";
 
-const WHO = "Emails, user ids, or * for everyone who is signed in";
+const WHO = "Emails (they count once their address is verified), user ids, or * for everyone who is signed in";
 
 /** Everything that can be set of a topic; disabled where it can only be read. */
 export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable: boolean }) {
