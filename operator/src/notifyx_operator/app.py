@@ -1,7 +1,7 @@
 """Assembles the operator's process: Kopf's watches and finalizers, the reconcilers, health and metrics.
 
-One replica runs at a time. A second one would not harm topics, since every pass starts from the current state, but
-Events and status writes would double.
+One replica runs at a time. An operator of another release is seen by its Lease, and leaves the topics to the one that
+began first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from threading import Thread
 
 import kopf
-from kubernetes.aio.client import Configuration
 
 from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import Discovery
@@ -24,10 +23,14 @@ from notifyx_common.serving import lifecycle
 from notifyx_common.serving.lifecycle import Node
 from notifyx_operator.handlers import register
 from notifyx_operator.kube import kopf_thread
-from notifyx_operator.kube.cluster import Cluster, connect
+from notifyx_operator.kube.api import Login, login
+from notifyx_operator.kube.cluster import PLATFORMS, WATCHED, Cluster
 from notifyx_operator.kube.connections import ConnectionCounts
+from notifyx_operator.kube.operator_lease import OperatorLeases
+from notifyx_operator.kube.resource_watch import ResourceWatch, any_event, is_new_generation
 from notifyx_operator.kube.user_lookup import UserLookup
 from notifyx_operator.probing.prober import Prober
+from notifyx_operator.probing.topic import probe_topic
 from notifyx_operator.scaling.platforms import PlatformReconciler
 from notifyx_operator.settings import OperatorSettings
 from notifyx_operator.topics.demand import Demands
@@ -46,13 +49,14 @@ class OperatorNode(Node[OperatorSettings]):
         clock: Clock | None = None,
         metrics: Metrics | None = None,
         discovery: Discovery | None = None,
-        configuration: Configuration | None = None,
+        login: Login = login,
     ) -> None:
-        """``discovery`` finds the store (EndpointSlices by default), ``configuration`` the cluster (the pod's own)."""
+        """``discovery`` finds the store (EndpointSlices by default), ``login`` reads who we are (the pod)."""
         super().__init__(settings, clock=clock, metrics=metrics)
         self._discovery = discovery
-        self._configuration = configuration
+        self._login = login
         self._kopf: Thread | None = None
+        self._leases: OperatorLeases | None = None
         self.readiness.add("kopf", self.check)
 
     async def start(self, stack: AsyncExitStack) -> None:
@@ -61,10 +65,10 @@ class OperatorNode(Node[OperatorSettings]):
         Raises :class:`NotInCluster`, :class:`NotInstalled`, and :class:`Unavailable` if Kopf does not start.
         """
         settings, background = self.settings, self.background
-        configuration = self._configuration or await connect()
+        self._login()
         cluster = await stack.enter_async_context(
             Cluster(
-                configuration,
+                self._login,
                 namespaces=settings.namespaces,
                 home=settings.kubernetes_namespace,
                 clock=self.clock,
@@ -94,11 +98,20 @@ class OperatorNode(Node[OperatorSettings]):
             )
             for service in ("store", "gateway")
         ]
-        connections, demands = ConnectionCounts(gateways), Demands()
+        connections, demands = ConnectionCounts(gateways), Demands(settings.quotas)
         prometheus: Prometheus | None = None
         if settings.prometheus_url:
             prometheus = await stack.enter_async_context(Prometheus(settings))
         prober = self._prober()
+        self._leases = leases = OperatorLeases(
+            cluster,
+            namespaces=settings.namespaces,
+            home=settings.kubernetes_namespace,
+            deployment=settings.platform.deployment if settings.platform is not None else "",
+            instance=self.instance,
+            clock=self.clock,
+            seconds=settings.lease_seconds,
+        )
         platforms = PlatformReconciler(
             cluster,
             settings=settings,
@@ -108,7 +121,19 @@ class OperatorNode(Node[OperatorSettings]):
             connections=connections,
             demands=demands,
             prober=prober,
+            watched=lambda: all(watch.live for watch in watches.values()),
+            standing=lambda: leases.standing,
         )
+        # Our own writes of a platform's status are no reason to read it again.
+        watches = {
+            plural: ResourceWatch(
+                cluster,
+                (group, version, plural),
+                platforms.wake,
+                matters=is_new_generation if plural == PLATFORMS else any_event,
+            )
+            for group, version, plural in WATCHED
+        }
         demands.on_change(platforms.wake)
         reconciler = Reconciler(
             store,
@@ -120,34 +145,55 @@ class OperatorNode(Node[OperatorSettings]):
             connections=connections.by_topic,
             unknown_users=UserLookup(gateways).unknown,
             demands=demands,
+            manages=lambda: leases.manages,
+            own=[own] if prober is not None and (own := probe_topic(settings)) is not None else [],
         )
         registry = kopf.OperatorRegistry()
         loop = asyncio.get_running_loop()
-        kopf_thread.add_login(registry, configuration)
-
-        def platform_changed() -> None:
-            loop.call_soon_threadsafe(platforms.wake)
-
-        register(registry, reconciler, kopf_thread.runner_in_loop(loop), platform_changed)
+        kopf_thread.add_login(registry, self._login)
+        register(registry, reconciler, kopf_thread.runner_in_loop(loop))
+        await leases.renew()
         tasks = await stack.enter_async_context(background.tasks())
+        tasks.endless("lease", leases.run())
         tasks.endless("topics", reconciler.run())
         tasks.endless("platforms", platforms.run())
+        for name, watch in watches.items():
+            tasks.endless(f"watch of {name}", watch.run())
         if prober is not None:
             tasks.endless("probe", prober.run())
-        self._kopf = await stack.enter_async_context(
-            kopf_thread.run_kopf(
-                registry, namespaces=settings.namespaces, died=lambda: background.report("kopf", "ended")
-            )
-        )
+        started = asyncio.Event()
+        tasks.endless("kopf", self._run_kopf(registry, leases, started))
+        if leases.manages:
+            try:
+                async with asyncio.timeout(kopf_thread.START_TIMEOUT):
+                    await started.wait()
+            except TimeoutError:
+                raise Unavailable("Kopf did not start.") from None
+
+    async def _run_kopf(self, registry: kopf.OperatorRegistry, leases: OperatorLeases, started: asyncio.Event) -> None:
+        """Run Kopf for ever, while this operator manages topics: two of it would undo each other's finalizers."""
+        while True:
+            await leases.wait(manages=True)
+            async with kopf_thread.run_kopf(
+                registry,
+                namespaces=self.settings.namespaces,
+                died=lambda: self.background.report("kopf thread", "ended"),
+            ) as thread:
+                self._kopf = thread
+                started.set()
+                await leases.wait(manages=False)
+            self._kopf = None
 
     def _prober(self) -> Prober | None:
         settings = self.settings
-        if not settings.probe_url or not settings.probe_seconds or settings.probe_token_file is None:
+        if probe_topic(settings) is None or not settings.probe_seconds or settings.probe_token_file is None:
             return None
         return Prober(settings, settings.probe_token_file, clock=self.clock, metrics=self.metrics)
 
     async def check(self) -> None:
-        """Check that Kopf runs. Raises :class:`Unavailable`."""
+        """Check that Kopf runs, unless another operator manages the topics. Raises :class:`Unavailable`."""
+        if self._leases is not None and self._leases.standing.manager:
+            return
         if self._kopf is None or not self._kopf.is_alive():
             raise Unavailable("Kopf is not running.")
 

@@ -5,7 +5,7 @@ Kopf runs in a thread and a loop of its own (see ``kopf_thread``); ``run_in_loop
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ import kopf
 
 from notifyx_common.backoff import Backoff
 from notifyx_common.errors import NotifyxError
-from notifyx_operator.kube.cluster import GROUP, PLATFORMS, TOPICS, VERSION
+from notifyx_operator.kube.cluster import GROUP, TOPICS, VERSION
 from notifyx_operator.topics.deletion import RetryLater
 from notifyx_operator.topics.status import ReconcileOutcome
 
@@ -43,7 +43,6 @@ def register(
     registry: kopf.OperatorRegistry,
     topics: TopicReconciler,
     run_in_loop: RunInLoop,
-    platform_changed: Callable[[], None],
 ) -> None:
     """Declare every handler in ``registry``."""
 
@@ -65,13 +64,6 @@ def register(
             raise kopf.TemporaryError(error.reason, delay=retry_delay(retry)) from None
         if retry_later is not None:
             raise kopf.TemporaryError("The store does not answer.", delay=min(retry_delay(retry), retry_later.within))
-
-    # An event handler adds no finalizer: a platform's resource must be deleted with its release, operator or not.
-    @kopf.on.event(GROUP, VERSION, PLATFORMS, registry=registry)
-    async def platform(type: str | None, meta: Mapping[str, Any], status: Mapping[str, Any], **_: Any) -> None:
-        # Ignore the events of our own status writes.
-        if type == "DELETED" or status.get("observedGeneration") != meta.get("generation"):
-            platform_changed()
 
 
 def retry_delay(retry: int) -> float:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from notifyx_common.calls.prometheus import PrometheusSettings
 from notifyx_topics.names import TopicName
+from notifyx_topics.quotas import Quotas
+
+NamePattern = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._*-]{1,128}$")]
 
 
 class DeclaredPlatform(BaseModel):
@@ -30,6 +33,18 @@ class OperatorSettings(PrometheusSettings):
     namespaces: tuple[str, ...] = ()
     """Namespaces whose resources are managed (JSON list); empty: the whole cluster."""
 
+    topic_names: dict[str, tuple[NamePattern, ...]] = Field(default_factory=dict)
+    """Patterns of the names that a namespace's topics may have, in which ``*`` stands for any characters (JSON).
+
+    The namespace ``*`` stands for those without patterns of their own.
+    """
+
+    adoption: Literal["consent", "always"] = "consent"
+    """Whether a topic that exists passes to a resource with consent only, or always."""
+
+    quotas: Quotas = Quotas()
+    """How many topics a namespace may have, and how much declared demand counts (JSON)."""
+
     platform: DeclaredPlatform | None = None
     """The NotifyxPlatform to create (JSON). A chart cannot hold a resource whose definition it installs itself."""
 
@@ -41,6 +56,12 @@ class OperatorSettings(PrometheusSettings):
 
     gateway_step: float = Field(default=60.0, ge=0, le=3600)
     """Seconds between two gateways removed by a scale-in: the clients of one must have reconnected first."""
+
+    lease_seconds: float = Field(default=300.0, ge=0.3, le=3600)
+    """How long another operator that does not renew its Lease counts as one that manages topics, in seconds.
+
+    Long enough for an upgrade or the loss of a node: another operator would make the topics in its own store.
+    """
 
     unseen_patience: float = Field(default=60.0, ge=0, le=3600)
     """How long Prometheus may lack a ready node before that is reported as a problem, in seconds."""
@@ -54,8 +75,11 @@ class OperatorSettings(PrometheusSettings):
     probe_token_file: Path | None = None
     """File with the prober's token: of its ServiceAccount, for the audience of the gateway."""
 
+    probe_account: str = Field(default="", max_length=320)
+    """Who the prober is for the platform: ``system:serviceaccount:NAMESPACE:NAME``, the owner of the topic."""
+
     probe_topic: TopicName = "notifyx-probe"
-    """Topic of the probes; the prober creates it."""
+    """Topic of the probes, which no NotifyxTopic may have."""
 
     probe_seconds: float = Field(default=10.0, ge=0, le=3600)
     """Seconds between two probes; 0: no prober."""

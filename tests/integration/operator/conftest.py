@@ -8,7 +8,6 @@ from typing import Any
 
 import kmock as mock
 import pytest
-from kubernetes.aio.client import Configuration
 
 from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_local.postgres import Cluster
@@ -49,8 +48,8 @@ def operator(kube: Kube, store: Store) -> Operator:
     async def run(**changes: Any) -> AsyncIterator[None]:
         fast: dict[str, Any] = {"resync_seconds": 0.5, "platform_seconds": 0.3, "store_deadline": PATIENCE}
         settings = OperatorSettings(internal_token=TOKEN, **{**fast, **changes})
-        configuration = Configuration(host=str(kube.server.url).rstrip("/"))
-        service = OperatorNode(settings, discovery=store.discovery, configuration=configuration)
+        login = kube.login
+        service = OperatorNode(settings, discovery=store.discovery, login=login)
         async with service.context():
             yield
 

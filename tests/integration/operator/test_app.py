@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 from pathlib import Path
 
 import kmock as mock
 import pytest
-from kubernetes.aio.client import Configuration
 from prometheus_client import generate_latest
 
 from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_operator.app import OperatorNode
-from notifyx_operator.kube.cluster import NotInCluster, NotInstalled, connect
+from notifyx_operator.kube.api import Credentials, NotInCluster, login
+from notifyx_operator.kube.cluster import WATCHED, NotInstalled
+from notifyx_operator.kube.names import FIELD_MANAGER
 from notifyx_operator.settings import OperatorSettings
 from support.faults import end_each
 from support.operator_kube import Kube, Operator, Store
-from support.patience import PATIENCE, until
+from support.patience import until
 from support.store import TOKEN
 
 
@@ -24,7 +25,7 @@ async def test_it_is_ready_while_kopf_runs(kube: Kube) -> None:
     service = OperatorNode(
         OperatorSettings(internal_token=TOKEN),
         discovery=StaticDiscovery(),
-        configuration=Configuration(host=str(kube.server.url).rstrip("/")),
+        login=kube.login,
     )
     client = service.app.test_client()
     assert (await client.get("/healthz")).status_code == 200
@@ -40,12 +41,22 @@ async def test_the_end_of_each_endless_task_is_reported(kube: Kube, tmp_path: Pa
     token = tmp_path / "token"
     token.write_text("a token")
     service = OperatorNode(
-        OperatorSettings(internal_token=TOKEN, probe_url="http://127.0.0.1:9", probe_seconds=5, probe_token_file=token),
+        OperatorSettings(
+            internal_token=TOKEN,
+            probe_url="http://127.0.0.1:9",
+            probe_seconds=5,
+            probe_token_file=token,
+            probe_account="probe",
+        ),
         discovery=StaticDiscovery(),
-        configuration=Configuration(host=str(kube.server.url).rstrip("/")),
+        login=kube.login,
     )
     async with service.context():
-        await end_each(service, {"topics", "platforms", "probe", "security log"})
+        await end_each(
+            service,
+            {"topics", "platforms", "probe", "kopf", "lease", "security log"}
+            | {f"watch of {plural}" for _, _, plural in WATCHED},
+        )
 
 
 async def test_it_keeps_to_its_namespaces(kube: Kube, store: Store, operator: Operator) -> None:
@@ -61,19 +72,48 @@ async def test_it_keeps_to_its_namespaces(kube: Kube, store: Store, operator: Op
         assert "status" not in kube.get("theirs", "elsewhere")
 
 
-async def test_without_a_cluster_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_cluster_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(NotInCluster, match="KUBECONFIG"):
-        await asyncio.wait_for(connect(), PATIENCE)
+        login()
+
+
+def test_a_kubeconfig_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    file = tmp_path / "config"
+    config = {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "one", "user": "me"}}],
+        "clusters": [{"name": "one", "cluster": {"server": "https://192.0.2.1:6443"}}],
+        "users": [{"name": "me", "user": {"token": "secret"}}],
+    }
+    file.write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    found = login()
+    assert found.server == "https://192.0.2.1:6443"
+    assert found.as_http_headers() == {"Authorization": "Bearer secret", "User-Agent": FIELD_MANAGER}
+    file.unlink()
+    with pytest.raises(NotInCluster, match="kubeconfig"):
+        login()
 
 
 async def test_without_our_resources_it_says_what_is_missing(kmock: mock.KubernetesEmulator) -> None:
     service = OperatorNode(
         OperatorSettings(internal_token=TOKEN, install_patience=0.3),
         discovery=StaticDiscovery(),
-        configuration=Configuration(host=str(kmock.url).rstrip("/")),
+        login=(lambda: Credentials(server=str(kmock.url).rstrip("/"))),
     )
     with pytest.raises(NotInstalled, match="crds"):
         async with service.context():
             pytest.fail("it started")
+
+
+async def test_what_it_writes_is_under_its_name(kube: Kube, operator: Operator) -> None:
+    async with operator():
+        await kube.topic()
+        await kube.synced()
+    agents = {one.headers.get("User-Agent", "") for one in kube.server}
+    assert {agent for agent in agents if "kopf" in agent or "OpenAPI" in agent} == set()
+    assert "notifyx-operator" in agents

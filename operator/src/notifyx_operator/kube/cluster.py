@@ -1,54 +1,40 @@
 """The calls to the Kubernetes API that Kopf does not make, each with a timeout and errors rooted in ``NotifyxError``.
 
-Objects are plain JSON: the operator reads a few fields of several kinds, for which the typed models of the client would
-cost more than they check.
+Objects are plain JSON: the operator reads a few fields of several kinds, for which typed models would cost more than
+they check.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration, CustomObjectsApi
-from kubernetes.aio.client.exceptions import ApiException
-
 from notifyx_common.backoff import HALF, jittered
 from notifyx_common.clock import Clock, rfc3339
-from notifyx_common.errors import NotifyxError, Unavailable
+from notifyx_common.errors import NotifyxError
+from notifyx_operator.kube.api import ClusterRejected, ClusterUnavailable, KubernetesApi, Login
 
 GROUP, VERSION = "notifyx.dev", "v1alpha1"
+
+Resource = tuple[str, str, str]
+"""Group, version and plural name of a kind of objects."""
+
 TOPICS, PLATFORMS = "notifyxtopics", "notifyxplatforms"
+PLATFORM: Resource = (GROUP, VERSION, PLATFORMS)
+DEPLOYMENT: Resource = ("apps", "v1", "deployments")
+AUTOSCALER: Resource = ("autoscaling", "v2", "horizontalpodautoscalers")
+LEASE: Resource = ("coordination.k8s.io", "v1", "leases")
+EVENT: Resource = ("events.k8s.io", "v1", "events")
+POD: Resource = ("", "v1", "pods")
+WATCHED = (PLATFORM, DEPLOYMENT, AUTOSCALER)
+"""What scaling is decided by."""
 PAGE_SIZE = 500
-MERGE_PATCH = "application/merge-patch+json"
 TRIGGER_ANNOTATION = "notifyx.dev/nudged"
 """Its value is the time of the last trigger; a change makes every watch see the resource again."""
-
-
-class ClusterUnavailable(Unavailable):
-    """The Kubernetes API does not answer."""
-
-    code = "cluster_unavailable"
-
-
-class ClusterRejected(NotifyxError):
-    """The Kubernetes API rejected a call; ``status`` is the HTTP status."""
-
-    code = "cluster_refused"
-
-    def __init__(self, reason: str, status: int) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-class NotInCluster(NotifyxError):
-    """No cluster is configured to connect to."""
-
-    code = "not_in_cluster"
 
 
 class NotInstalled(NotifyxError):
@@ -57,27 +43,13 @@ class NotInstalled(NotifyxError):
     code = "not_installed"
 
 
-def _core_api() -> type[Any]:
-    from kubernetes.aio.client import CoreV1Api  # noqa: PLC0415 - loads the models of all core objects: half a second
-
-    return CoreV1Api
-
-
-async def connect() -> Configuration:
-    """Return the API's configuration: the pod's ServiceAccount, else the kubeconfig. Raises :class:`NotInCluster`."""
-    configuration = Configuration()
-    try:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    except config.ConfigException:
-        try:
-            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except config.ConfigException:
-            raise NotInCluster(
-                "No Kubernetes cluster is known here: run the operator in a pod, or set KUBECONFIG."
-            ) from None
-    # The CAs of some clusters omit certificate extensions that Python 3.13 requires in strict mode.
-    configuration.disable_strict_ssl_verification = True
-    return configuration
+def _references(deployment: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    if deployment is None:
+        return []
+    metadata = deployment["metadata"]
+    return [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "name": metadata["name"], "uid": str(metadata.get("uid", ""))}
+    ]
 
 
 class Cluster:
@@ -88,7 +60,7 @@ class Cluster:
 
     def __init__(
         self,
-        configuration: Configuration,
+        login: Login,
         *,
         namespaces: Sequence[str],
         home: str,
@@ -96,23 +68,20 @@ class Cluster:
         instance: str,
         timeout: float,
     ) -> None:
-        self._configuration = configuration
+        self._api = KubernetesApi(login, timeout=timeout)
         self._namespaces = tuple(namespaces)
         self._home = home
         self._clock = clock
         self._instance = instance
-        self._timeout = timeout
-        self._client: ApiClient | None = None
 
     async def __aenter__(self) -> Self:
-        self._client = ApiClient(self._configuration)
+        await self._api.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.close()  # type: ignore[no-untyped-call]
+        await self._api.__aexit__(kind, error, trace)
 
     async def installed(self, patience: float) -> None:
         """Wait until our resources can be listed: they may be installed at the same time as the operator.
@@ -146,7 +115,6 @@ class Cluster:
         """Create a NotifyxPlatform in our own namespace, garbage-collected with the Deployment ``owner``."""
         found = await self.deployment(self._home, owner)
         metadata = found["metadata"] if found is not None else {}
-        reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "uid": metadata.get("uid", "")}
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "NotifyxPlatform",
@@ -154,132 +122,101 @@ class Cluster:
                 "name": name,
                 "namespace": self._home,
                 "labels": metadata.get("labels", {}),
-                "ownerReferences": [reference] if found is not None else [],
+                "ownerReferences": _references(found),
             },
             "spec": dict(spec),
         }
-        await self._call("create_namespaced_custom_object", GROUP, VERSION, self._home, PLATFORMS, body)
+        await self._api.request("POST", _path(PLATFORM, self._home), body=body)
+
+    async def owned_by(self, namespace: str, deployment: str) -> list[dict[str, str]]:
+        """Return the references with which an object is deleted with a Deployment; none if that does not exist."""
+        return _references(await self.deployment(namespace, deployment))
 
     async def patch_platform(self, name: str, patch: Mapping[str, Any]) -> None:
         """Merge ``patch`` into a NotifyxPlatform of our own namespace."""
-        await self._call(
-            "patch_namespaced_custom_object",
-            GROUP,
-            VERSION,
-            self._home,
-            PLATFORMS,
-            name,
-            dict(patch),
-            _content_type=MERGE_PATCH,
-        )
+        await self._api.request("PATCH", _path(PLATFORM, self._home, name), body=dict(patch))
 
-    async def patch_status(self, plural: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
-        """Set fields of a resource's status, unless the resource is gone."""
-        try:
-            await self._call(
-                "patch_namespaced_custom_object_status",
-                GROUP,
-                VERSION,
-                namespace,
-                plural,
-                name,
-                {"status": dict(status)},
-                _content_type=MERGE_PATCH,
-            )
-        except ClusterRejected as error:
-            if error.status != 404:
-                raise
+    async def patch_status(
+        self, plural: str, namespace: str, name: str, status: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """Set fields of a resource's status; return the resource, or ``None`` if it is gone."""
+        path = _path((GROUP, VERSION, plural), namespace, name, "status")
+        patched: dict[str, Any] | None = await self._unless_gone("PATCH", path, body={"status": dict(status)})
+        return patched
 
     async def trigger(self, plural: str, namespace: str, name: str) -> None:
         """Annotate a resource, so that every watch sees it once more, unless the resource is gone."""
         body = {"metadata": {"annotations": {TRIGGER_ANNOTATION: rfc3339(self._clock.now())}}}
-        try:
-            await self._call(
-                "patch_namespaced_custom_object",
-                GROUP,
-                VERSION,
-                namespace,
-                plural,
-                name,
-                body,
-                _content_type=MERGE_PATCH,
-            )
-        except ClusterRejected as error:
-            if error.status != 404:
-                raise
+        await self._unless_gone("PATCH", _path((GROUP, VERSION, plural), namespace, name), body=body)
 
-    async def set_finalizers(self, namespace: str, name: str, finalizers: Sequence[str]) -> None:
-        """Set the finalizers of a NotifyxTopic, unless the resource is gone."""
-        body = {"metadata": {"finalizers": list(finalizers)}}
-        try:
-            await self._call(
-                "patch_namespaced_custom_object",
-                GROUP,
-                VERSION,
-                namespace,
-                TOPICS,
-                name,
-                body,
-                _content_type=MERGE_PATCH,
-            )
-        except ClusterRejected as error:
-            if error.status != 404:
-                raise
+    async def set_finalizers(self, namespace: str, name: str, finalizers: Sequence[str], version: str) -> None:
+        """Set the finalizers of a NotifyxTopic, unless the resource is gone or has changed since ``version``."""
+        body = {"metadata": {"finalizers": list(finalizers), "resourceVersion": version}}
+        path = _path((GROUP, VERSION, TOPICS), namespace, name)
+        await self._unless_gone("PATCH", path, body=body, statuses=(404, 409))
 
     async def deployment(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Read a Deployment; ``None`` if there is none of that name."""
-        try:
-            found: dict[str, Any] = await self._call(
-                "get_namespaced_custom_object", "apps", "v1", namespace, "deployments", name
-            )
-        except ClusterRejected as error:
-            if error.status != 404:
-                raise
-            return None
+        found: dict[str, Any] | None = await self._unless_gone("GET", _path(DEPLOYMENT, namespace, name))
         return found
+
+    async def deployments(self, namespace: str) -> dict[str, dict[str, Any]]:
+        """List the Deployments of a namespace, by name."""
+        found = await self._api.request("GET", _path(DEPLOYMENT, namespace))
+        return {one["metadata"]["name"]: one for one in found.get("items", [])}
+
+    def changes(
+        self, resource: Resource, seconds: float
+    ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[dict[str, Any]]]:
+        """Watch a resource in our own namespace for ``seconds``, as :meth:`KubernetesApi.watch` does."""
+        return self._api.watch(_path(resource, self._home), seconds)
 
     async def scale(self, namespace: str, name: str, replicas: int) -> None:
         """Set the replicas of a Deployment through its scale subresource."""
         body = {"spec": {"replicas": replicas}}
-        await self._call(
-            "patch_namespaced_custom_object_scale",
-            "apps",
-            "v1",
-            namespace,
-            "deployments",
-            name,
-            body,
-            _content_type=MERGE_PATCH,
-        )
+        await self._api.request("PATCH", _path(DEPLOYMENT, namespace, name, "scale"), body=body)
 
     async def pods(self, namespace: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """List the pods of a namespace that have these labels."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        found = await self._call(
-            "list_namespaced_pod", namespace, label_selector=selector, limit=PAGE_SIZE, api=_core_api()
-        )
-        return [pod.to_dict(serialize=True) for pod in found.items]
+        parameters = {"labelSelector": selector, "limit": PAGE_SIZE}
+        found = await self._api.request("GET", _path(POD, namespace), parameters=parameters)
+        items: list[dict[str, Any]] = found.get("items", [])
+        return items
 
     async def annotate_pod(self, namespace: str, name: str, annotations: Mapping[str, str]) -> None:
         """Set annotations of a pod, unless the pod is gone."""
         body = {"metadata": {"annotations": dict(annotations)}}
-        try:
-            await self._call("patch_namespaced_pod", name, namespace, body, _content_type=MERGE_PATCH, api=_core_api())
-        except ClusterRejected as error:
-            if error.status != 404:
-                raise
+        await self._unless_gone("PATCH", _path(POD, namespace, name), body=body)
+
+    async def platform_namespaces(self) -> set[str]:
+        """Return the namespaces of the whole cluster that have a NotifyxPlatform."""
+        return {one["metadata"]["namespace"] for one in await self._list(PLATFORMS, ())}
+
+    async def leases(self, name: str) -> list[dict[str, Any]]:
+        """List the Leases of that name in all namespaces."""
+        parameters = {"fieldSelector": f"metadata.name={name}", "limit": PAGE_SIZE}
+        found = await self._api.request("GET", _path(LEASE, ""), parameters=parameters)
+        items: list[dict[str, Any]] = found.get("items", [])
+        return items
+
+    async def lease(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """Read a Lease; ``None`` if there is none of that name."""
+        found: dict[str, Any] | None = await self._unless_gone("GET", _path(LEASE, namespace, name))
+        return found
+
+    async def write_lease(self, namespace: str, name: str, body: Mapping[str, Any], *, create: bool) -> None:
+        """Create a Lease, or merge ``body`` into the one that is there."""
+        if create:
+            whole = {"apiVersion": "/".join(LEASE[:2]), "kind": "Lease", **body}
+            await self._api.request("POST", _path(LEASE, namespace), body=whole)
+        else:
+            await self._api.request("PATCH", _path(LEASE, namespace, name), body=dict(body))
 
     async def autoscalers(self, namespace: str) -> list[dict[str, Any]]:
         """List the HorizontalPodAutoscalers of a namespace (KEDA creates them too); empty without the right to."""
-        try:
-            found = await self._call(
-                "list_namespaced_custom_object", "autoscaling", "v2", namespace, "horizontalpodautoscalers"
-            )
-        except ClusterRejected as error:
-            if error.status not in (403, 404):
-                raise
-            return []
-        items: list[dict[str, Any]] = found.get("items", [])
+        found = await self._unless_gone("GET", _path(AUTOSCALER, namespace), statuses=(403, 404))
+        items: list[dict[str, Any]] = (found or {}).get("items", [])
         return items
 
     async def post_event(
@@ -301,38 +238,35 @@ class Cluster:
             "reportingController": "notifyx.dev/operator",
             "reportingInstance": self._instance[:128],
         }
-        await self._call(
-            "create_namespaced_custom_object", "events.k8s.io", "v1", regarding["namespace"], "events", body
-        )
+        await self._api.request("POST", _path(EVENT, regarding["namespace"]), body=body)
 
     async def _list(self, plural: str, namespaces: Sequence[str], selector: str | None = None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        for namespace in namespaces or (None,):
-            where = () if namespace is None else (namespace,)
-            method = "list_cluster_custom_object" if namespace is None else "list_namespaced_custom_object"
-            after: str | None = None
+        for namespace in namespaces or ("",):
+            options: dict[str, Any] = {"limit": PAGE_SIZE, **({"fieldSelector": selector} if selector else {})}
+            path = _path((GROUP, VERSION, plural), namespace)
             while True:
-                options: dict[str, Any] = {"field_selector": selector, "_continue": after, "limit": PAGE_SIZE}
-                page = await self._call(
-                    method, GROUP, VERSION, *where, plural, **{key: value for key, value in options.items() if value}
-                )
+                page = await self._api.request("GET", path, parameters=options)
                 found += page.get("items", [])
                 after = page.get("metadata", {}).get("continue")
                 if not after:
                     break
+                options["continue"] = after
         return found
 
-    async def _call(self, method: str, *arguments: Any, api: type[Any] = CustomObjectsApi, **options: Any) -> Any:
-        assert self._client is not None, "the cluster has not been entered"
+    async def _unless_gone(self, method: str, path: str, *, body: Any = None, statuses: Sequence[int] = (404,)) -> Any:
+        """Make a request; return ``None`` for an answer with one of ``statuses``."""
         try:
-            async with asyncio.timeout(self._timeout):
-                return await getattr(api(self._client), method)(*arguments, **options)
-        except ApiException as error:
-            status = error.status or 0
-            if status in (0, 429) or status >= 500:
-                raise ClusterUnavailable(f"The Kubernetes API does not answer ({error.reason}).") from error
-            raise ClusterRejected(f"The Kubernetes API refused {method} ({status} {error.reason}).", status) from error
-        except TimeoutError as error:
-            raise ClusterUnavailable(f"The Kubernetes API did not answer in {self._timeout:.0f} s.") from error
-        except aiohttp.ClientError as error:
-            raise ClusterUnavailable("The Kubernetes API cannot be reached.") from error
+            return await self._api.request(method, path, body=body)
+        except ClusterRejected as error:
+            if error.status not in statuses:
+                raise
+            return None
+
+
+def _path(resource: Resource, namespace: str, name: str = "", subresource: str = "") -> str:
+    """Return the path of a resource's objects, in one namespace or (``""``) in all of them, or of one of them."""
+    group, version, plural = resource
+    root = f"/apis/{group}/{version}" if group else f"/api/{version}"
+    where = f"/namespaces/{namespace}" if namespace else ""
+    return "/".join(filter(None, (f"{root}{where}/{plural}", name, subresource)))

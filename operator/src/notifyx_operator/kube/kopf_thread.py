@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import kopf
 import uvloop
-from kubernetes.aio.client import Configuration
 
+from notifyx_common.backoff import between
 from notifyx_common.errors import Unavailable
 from notifyx_common.logs import get_logger
+from notifyx_operator.kube.api import Login
+from notifyx_operator.kube.diff_base import HashedDiffBase
 from notifyx_operator.kube.names import FINALIZER, KOPF_PREFIX
 
 log = get_logger(__name__)
@@ -39,9 +40,7 @@ def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.persistence.finalizer = FINALIZER
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=KOPF_PREFIX, v1=False)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(
-        prefix=KOPF_PREFIX, key="last-handled", v1=False
-    )
+    settings.persistence.diffbase_storage = HashedDiffBase(KOPF_PREFIX)
     settings.scanning.disabled = not scan
     # The reconciler posts the Events, about its own changes only.
     settings.posting.enabled = False
@@ -51,37 +50,18 @@ def kopf_settings(*, scan: bool) -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 10
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
+    # While the API server is away, a request is tried again for two minutes; after its return topics wait no longer
+    # than the longest of these pauses.
+    settings.networking.error_backoffs = [between(0.5, 1.0), *(between(1.0, 2.0) for _ in range(80))]
     return settings
 
 
-class KopfConnectionInfo(kopf.ConnectionInfo):
-    """Kopf's connection without X.509 strict mode: the certificates of some clusters fail it in Python 3.13."""
-
-    def as_ssl_context(self) -> ssl.SSLContext:
-        context = super().as_ssl_context()
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        return context
-
-
-def add_login(registry: kopf.OperatorRegistry, configuration: Configuration) -> None:
-    """Give Kopf the credentials of ``configuration``. On each login the token is read again."""
+def add_login(registry: kopf.OperatorRegistry, login: Login) -> None:
+    """Give Kopf the credentials that ``login`` reads, on each login anew."""
 
     @kopf.on.login(registry=registry)
-    def login(**_: Any) -> kopf.ConnectionInfo:
-        refresh = getattr(configuration, "refresh_api_key_hook", None)
-        if refresh is not None:
-            refresh(configuration)
-        credential: Any = configuration.api_key.get("BearerToken") or ""
-        scheme, _, token = credential.rpartition(" ")
-        return KopfConnectionInfo(
-            server=configuration.host,
-            ca_path=configuration.ssl_ca_cert,
-            insecure=not configuration.verify_ssl,
-            certificate_path=configuration.cert_file,
-            private_key_path=configuration.key_file,
-            scheme=scheme.title() or "Bearer",
-            token=token or None,
-        )
+    def credentials(**_: Any) -> kopf.ConnectionInfo:
+        return login()
 
 
 def runner_in_loop(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, T]], asyncio.Future[T]]:

@@ -1,4 +1,4 @@
-"""Publishes and receives on a topic of its own, through the gateways, as any client does.
+"""Publishes and receives on a topic of its own, through the gateways, as any client does. The operator declares it.
 
 It listens with the Python client's raw channel connection: a subscription of the client drops duplicates, which the
 prober has to see. It reconnects every few minutes, to probe resuming as well and to use a token that was replaced in
@@ -38,8 +38,6 @@ PUBLISH_TIMEOUT = 10.0
 MIN_SILENCE = 45.0
 """Minimum time without a delivery that is a failure, in seconds: longer than replacing a gateway takes."""
 
-RETENTION = {"max_age_seconds": 3600, "max_count": 1000}
-
 
 class Prober:
     """Probes one deployment continuously. ``token`` is the file with the token that it authenticates with."""
@@ -77,10 +75,6 @@ class Prober:
             ) as client,
             aiohttp.ClientSession() as session,
         ):
-            with contextlib.suppress(notifyx.Conflict):  # it exists
-                await client.create_topic(
-                    settings.probe_topic, title="Probes of delivery", visibility="private", retention=RETENTION
-                )
             connection = await open_connection(session, settings.probe_socket, settings.probe_topic, FixedToken(token))
             try:
                 since = self._probes.last_seq

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from notifyx_operator.scaling.bounds import Capacity, Decision, Replicas, ServiceSpec
 from notifyx_operator.scaling.observations import Observed
@@ -49,6 +50,8 @@ def decide(
     if declared is None:
         unknown = unknown or "the topics have not been read yet"
     load = load_of(service, spec, declared or Demand(), observed, unknown)
+    if declared is None:
+        load = replace(load, observable=True)  # hold the number for a moment, whatever it is made of
     planned = plan_replicas(bounds, now.declared, load, state, moment)
     return Decision(planned.replicas, planned.cause, _reason(now.declared, planned)), planned.state
 
@@ -60,6 +63,7 @@ def load_of(service: str, spec: ServiceSpec, declared: Demand, observed: Observe
         () if observed.problem else shared_loads(observed.load, spec.capacity),
         tuple(_strains(service, spec, observed)),
         unknown,
+        observed.possible,
     )
 
 

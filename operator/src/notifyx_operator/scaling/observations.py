@@ -43,7 +43,7 @@ class Observed:
     """The observed load, and the number of nodes of each service with a recent sample.
 
     ``latency``: each service's p99 in seconds. ``databases``: the share of its database connections in use.
-    ``problem``: why nothing was observed, as a clause.
+    ``problem``: why nothing was observed, as a clause. ``possible``: whether there is a Prometheus to observe with.
     """
 
     load: Demand = field(default_factory=Demand)
@@ -51,6 +51,7 @@ class Observed:
     databases: Mapping[str, float] = field(default_factory=dict)
     nodes: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
+    possible: bool = True
 
 
 def queries(select: Select) -> dict[str, str]:

@@ -12,7 +12,7 @@ from notifyx_operator.scaling.observations import Observed, parse, queries
 async def observe(prometheus: Prometheus | None) -> Observed:
     """Query Prometheus. If it is unreachable, the reading names the problem; nothing is raised."""
     if prometheus is None:
-        return Observed(problem="no Prometheus is configured")
+        return Observed(problem="no Prometheus is configured", possible=False)
     expressions = queries(prometheus.series)
     try:
         answers = await asyncio.gather(*(prometheus.instant(query) for query in expressions.values()))

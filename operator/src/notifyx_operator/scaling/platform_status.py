@@ -10,6 +10,7 @@ from typing import Any
 from notifyx_operator.kube.conditions import Condition, find, merge
 from notifyx_operator.kube.merge_patch import merge_patch
 from notifyx_operator.scaling.bounds import Decision, Replicas
+from notifyx_operator.scaling.replica_plan import PlannerState
 
 METRICS_MISSING = "MetricsMissing"
 
@@ -18,7 +19,7 @@ METRICS_MISSING = "MetricsMissing"
 class ServiceState:
     """The replicas of one service and what was decided; ``problem`` says why the decision could not be applied.
 
-    ``declared`` and ``observed`` are its load, by the field names of the status.
+    ``declared`` and ``observed`` are its load, by the field names of the status. ``held`` is what the planner holds.
     """
 
     decision: Decision
@@ -26,6 +27,7 @@ class ServiceState:
     problem: str = ""
     declared: Mapping[str, float] = field(default_factory=dict)
     observed: Mapping[str, float] = field(default_factory=dict)
+    held: int = -1
 
     @property
     def settled(self) -> bool:
@@ -52,12 +54,14 @@ def platform_status(
     invalid: str,
     unknown: str,
     delivery: Condition | None,
+    topics: Condition | None = None,
     moment: datetime,
 ) -> dict[str, Any]:
     """Return the changes of ``status`` as a merge patch; empty if nothing changed.
 
     ``invalid``: why the resource is invalid, or empty. ``unknown``: why the observed load is incomplete although it
-    should not be, or empty. ``delivery``: the prober's condition, if there is a prober.
+    should not be, or empty. ``delivery``: the prober's condition, if there is a prober. ``topics``: that of the
+    operator's standing among others.
     """
     generation = int((document.get("metadata") or {}).get("generation", 0))
     before = document.get("status") or {}
@@ -66,7 +70,7 @@ def platform_status(
         if invalid
         else [_ready(services), _scaling(services, unknown)]
     )
-    conditions += [delivery] if delivery is not None else []
+    conditions += [one for one in (topics, delivery) if one is not None]
     status: dict[str, Any] = {
         "observedGeneration": generation,
         "conditions": merge(before.get("conditions"), conditions, generation=generation, moment=moment),
@@ -77,7 +81,7 @@ def platform_status(
 
 
 def state_changes(document: Mapping[str, Any], patch: Mapping[str, Any]) -> list[PlatformEvent]:
-    """Return the Events for metrics or deliveries that failed or recovered with ``patch``."""
+    """Return the Events for metrics, deliveries or another operator, as they fail or recover with ``patch``."""
     if "conditions" not in patch:
         return []
 
@@ -96,13 +100,28 @@ def state_changes(document: Mapping[str, Any], patch: Mapping[str, Any]) -> list
         failed = after.get("status") == "False"
         reason = "DeliveryFailed" if failed else "DeliveryVerified"
         events.append(PlatformEvent(reason, str(after.get("message", "")), warning=failed))
+    before, after = before_and_after("TopicsManaged")
+    if "False" in (before.get("status"), after.get("status")) and before.get("reason") != after.get("reason"):
+        warning = after.get("status") == "False"
+        events.append(PlatformEvent(str(after.get("reason", "")), str(after.get("message", "")), warning=warning))
     return events
+
+
+def initial_state(status: Mapping[str, Any], now: Replicas | None) -> PlannerState:
+    """Return the state with which a new process begins, from a service's part of the status.
+
+    The replicas that an earlier process held are known as long as nobody else has scaled the service.
+    """
+    held = status.get("held")
+    if now is None or not isinstance(held, int) or status.get("wanted") != now.declared:
+        return PlannerState()
+    return PlannerState(held=held)
 
 
 def _service(service: ServiceState) -> dict[str, Any]:
     replicas, decision = service.replicas, service.decision
     declared = replicas.declared if replicas is not None else 0
-    return {
+    return ({"held": service.held} if service.held >= 0 else {}) | {
         "wanted": decision.replicas if decision.replicas is not None else declared,
         "replicas": replicas.existing if replicas is not None else 0,
         "ready": replicas.ready if replicas is not None else 0,

@@ -52,13 +52,15 @@ class Load:
     """The load of a service.
 
     ``unknown`` says, as a clause, why the observation is incomplete: Prometheus is away, or scrapes only some nodes.
-    The current replicas are then held, and the observed part can only add to them.
+    The current replicas are then held, and the observed part can only add to them. Where nothing is ever observed
+    (``observable`` is false: there is no Prometheus), what declared demand adds goes when that demand falls.
     """
 
     declared: tuple[SharedLoad, ...] = ()
     observed: tuple[SharedLoad, ...] = ()
     strains: tuple[Strain, ...] = ()
     unknown: str = ""
+    observable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,14 @@ class PlannerState:
     """What the planner stores between two plans.
 
     ``needed``: pairs of time and replicas, the candidates for the maximum of the window; the numbers descend.
-    ``replicas``: the last decision. ``changed``: when it last differed from the current number.
+    ``replicas``: the last decision. ``changed``: when it last differed from the current number. ``held``: the replicas
+    that stay without declared demand where nothing is observed, -1 while unknown.
     """
 
     needed: tuple[tuple[float, int], ...] = ()
     replicas: int = -1
     changed: float = -math.inf
+    held: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +115,14 @@ class _Proposal:
 def plan_replicas(bounds: Bounds, current: int, load: Load, state: PlannerState, now: float) -> ReplicaPlan:
     """Plan the replicas of a service that has ``current``. ``now``: monotonic seconds, as in ``state``."""
     settled = now - state.changed >= bounds.settle
-    proposal = _highest(bounds, current, load, settled, headroom=0.0)
+    scaled = state.replicas not in (-1, current)
+    if not load.observable and (scaled or state.held < 0):
+        # Scaled by somebody else, or nothing is known of how it came to this number: it stays.
+        state = replace(state, held=min(current, bounds.maximum))
+    held = current if load.observable else state.held
+    proposal = _highest(bounds, current, held, load, settled, headroom=0.0)
     if proposal.replicas < current:
-        lowered = _highest(bounds, current, load, settled, headroom=SCALE_IN_HEADROOM)
+        lowered = _highest(bounds, current, held, load, settled, headroom=SCALE_IN_HEADROOM)
         proposal = lowered if lowered.replicas < current else _steady(current)
     proposal = _bounded(bounds, proposal)
     if current > state.replicas:
@@ -124,9 +133,8 @@ def plan_replicas(bounds: Bounds, current: int, load: Load, state: PlannerState,
     if decided.replicas == bounds.maximum < current:
         decided = _Proposal(bounds.maximum, "Maximum", f"{bounds.maximum} is the maximum.")
     changed = now if decided.replicas != current else state.changed
-    return ReplicaPlan(
-        decided.replicas, decided.cause, decided.reason, PlannerState(state.needed, decided.replicas, changed)
-    )
+    state = PlannerState(state.needed, decided.replicas, changed, state.held)
+    return ReplicaPlan(decided.replicas, decided.cause, decided.reason, state)
 
 
 def _limit_scale_in(bounds: Bounds, current: int, proposal: _Proposal, state: PlannerState, now: float) -> _Proposal:
@@ -144,15 +152,18 @@ def _limit_scale_in(bounds: Bounds, current: int, proposal: _Proposal, state: Pl
     return proposal
 
 
-def _highest(bounds: Bounds, current: int, load: Load, settled: bool, headroom: float) -> _Proposal:
-    """Return the proposal for the highest number of replicas; of equal ones the first."""
+def _highest(bounds: Bounds, current: int, held: int, load: Load, settled: bool, headroom: float) -> _Proposal:
+    """Return the proposal for the highest number of replicas; of equal ones the first.
+
+    ``held``: the replicas that stay where the observation is incomplete.
+    """
     proposals: list[_Proposal] = []
     proposals.append(_Proposal(bounds.minimum, "Minimum", f"{bounds.minimum} is the minimum."))
     proposals += _needed(load.declared, "Declared", "declared", 0.0)
     proposals += _needed(load.observed, "Observed", "observed", headroom)
     proposals += [_strained(strain, current, settled) for strain in load.strains]
     if load.unknown:
-        proposals.append(_Proposal(current, "MetricsMissing", f"{current} are held, as {load.unknown}."))
+        proposals.append(_Proposal(held, "MetricsMissing", f"{held} are held, as {load.unknown}."))
     return max(proposals, key=lambda one: one.replicas)
 
 

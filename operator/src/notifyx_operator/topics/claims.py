@@ -16,7 +16,8 @@ class Claim:
     """One NotifyxTopic of the cluster. ``resource`` is ``None`` if it is invalid; then ``problem`` says why.
 
     ``has_finalizer``: it has the operator's finalizer, so its topic is settled before it is gone. ``since`` is when its
-    deletion began or, if it is not being deleted, when it was created.
+    deletion began or, if it is not being deleted, when it was created. ``other_finalizers`` are those of others,
+    as of the resource's ``version``.
     """
 
     namespace: str
@@ -29,6 +30,8 @@ class Claim:
     resource: Resource | None
     problem: str = ""
     since: datetime | None = None
+    other_finalizers: tuple[str, ...] = ()
+    version: str = ""
 
     @property
     def waits_for_kopf(self) -> bool:
@@ -46,6 +49,7 @@ def read_claim(document: Mapping[str, Any]) -> Claim:
     metadata = document.get("metadata") or {}
     status = document.get("status")
     resource, problem = None, ""
+    finalizers = metadata.get("finalizers") or ()
     try:
         # Items of a list may lack apiVersion and kind; the list itself says what they are.
         resource = parse({"apiVersion": API_VERSION, "kind": KIND, **document, "status": None})
@@ -57,11 +61,13 @@ def read_claim(document: Mapping[str, Any]) -> Claim:
         uid=str(metadata.get("uid", "")),
         generation=int(metadata.get("generation", 0)),
         deleting=bool(metadata.get("deletionTimestamp")),
-        has_finalizer=FINALIZER in (metadata.get("finalizers") or ()),
+        has_finalizer=FINALIZER in finalizers,
         status=status if isinstance(status, Mapping) else {},
         resource=resource,
         problem=problem,
         since=_moment(metadata.get("deletionTimestamp") or metadata.get("creationTimestamp")),
+        other_finalizers=tuple(name for name in finalizers if name != FINALIZER),
+        version=str(metadata.get("resourceVersion", "")),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from notifyx_common.topics import AppliedAction
 from notifyx_operator.kube.conditions import MAX_MESSAGE, find
 from notifyx_operator.topics.claims import Claim
-from notifyx_operator.topics.status import ReconcileOutcome, users_known
+from notifyx_operator.topics.status import ReconcileOutcome, demand_counted, users_known
 from notifyx_topics.plan import Action, Delete, Put, Reject
 
 
@@ -44,14 +44,16 @@ def events_of_pass(
     return events
 
 
-def users_event(outcome: ReconcileOutcome) -> ResourceEvent | None:
-    """Return the Event of users who do not exist, if they are not the ones of the last pass."""
-    if not outcome.unknown:
-        return None
-    condition = users_known(outcome.unknown)
-    if find(outcome.claim.status.get("conditions"), condition.type).get("message") == condition.message[:MAX_MESSAGE]:
-        return None
-    return ResourceEvent(outcome.claim, condition.reason, condition.message, warning=True)
+def condition_events(outcome: ReconcileOutcome) -> list[ResourceEvent]:
+    """Return the Events of users who do not exist and of demand that does not count, if they are news."""
+    found = [demand_counted(outcome)] if outcome.shortfall else []
+    found += [users_known(outcome.unknown)] if outcome.unknown else []
+    before = outcome.claim.status.get("conditions")
+    return [
+        ResourceEvent(outcome.claim, one.reason, one.message, warning=True)
+        for one in found
+        if find(before, one.type).get("message") != one.message[:MAX_MESSAGE]
+    ]
 
 
 def _reason(action: Action, claim: Claim) -> str:

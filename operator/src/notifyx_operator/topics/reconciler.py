@@ -14,14 +14,14 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from itertools import groupby
+from typing import get_args
 
 from notifyx_common.background import every
 from notifyx_common.backoff import AROUND, Backoff
 from notifyx_common.clock import Clock
 from notifyx_common.contracts.store.names import TopicPath
-from notifyx_common.contracts.store.topics import READ_TOPIC, TOPIC_STATUSES, Topic, TopicStatus, TopicStatusQuery
+from notifyx_common.contracts.store.topics import READ_TOPIC, Topic
 from notifyx_common.errors import NotFound, NotifyxError, Unavailable
 from notifyx_common.logs import get_logger
 from notifyx_common.metrics import Metrics
@@ -29,33 +29,29 @@ from notifyx_common.principal import system_principal
 from notifyx_common.topics import AppliedAction, StoreCalls, apply, observe
 from notifyx_operator.kube.cluster import TOPICS, Cluster
 from notifyx_operator.settings import OperatorSettings
+from notifyx_operator.topics.admission import refusals
 from notifyx_operator.topics.claims import Claim, read_claim
 from notifyx_operator.topics.deletion import DeletionTimeouts, RetryLater, after_failure
 from notifyx_operator.topics.demand import Demands
-from notifyx_operator.topics.events import ResourceEvent, events_of_pass, users_event
+from notifyx_operator.topics.events import ResourceEvent, events_of_pass
 from notifyx_operator.topics.latest_passes import LatestPasses
+from notifyx_operator.topics.origins import read_origins
 from notifyx_operator.topics.outcomes import deletion_blockers, outcomes_of
 from notifyx_operator.topics.status import (
     ReconcileOutcome,
     State,
-    changes,
-    named_users,
-    status_fields,
-    with_topic_status,
-    with_unknown,
 )
-from notifyx_topics.plan import plan_topics
+from notifyx_operator.topics.status_writer import StatusWriter
+from notifyx_topics.consent import Consent, NameRules
+from notifyx_topics.plan import Refusal, plan_topics
+from notifyx_topics.resource import Resource
 
 log = get_logger(__name__)
 
-KIND = "NotifyxTopic"
 MAX_SINGLE_READS = 8
 """Maximum number of topics that a pass reads one by one; for more, the whole list is cheaper."""
 
-STATUS_BATCH = 100
-"""Number of topics whose numbers are read in one request."""
-
-STATES: tuple[State, ...] = ("InSync", "Invalid", "Conflict", "Refused", "StoreUnavailable")
+STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,8 @@ class Reconciler:
 
     ``endpoints`` returns the current number of store endpoints, ``connections`` the live connections by topic, and
     ``unknown_users`` which of some users do not exist, each if it is known. The declared demand is recorded in
-    ``demands``.
+    ``demands``. ``own`` are topics of the platform itself. Resources are left alone while ``manages`` returns false:
+    another operator has them.
     """
 
     def __init__(
@@ -90,11 +87,14 @@ class Reconciler:
         connections: Callable[[], Awaitable[Mapping[str, int] | None]],
         unknown_users: Callable[[Iterable[str]], Awaitable[Collection[str] | None]],
         demands: Demands,
+        own: Sequence[Resource] = (),
+        manages: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._manages = manages
         self._store = store
+        self._own = tuple(own)
+        self._rules, self._quotas = NameRules(settings.topic_names), settings.quotas
         self._connections = connections
-        self._unknown_users = unknown_users
-        self._live: Mapping[str, int] | None = None
         self._demands = demands
         self._cluster = cluster
         self._settings = settings
@@ -107,9 +107,13 @@ class Reconciler:
         self._requested: dict[str, asyncio.Future[PassReport]] = {}
         self._passes = 0
         self._latest = LatestPasses()
+        self._writer = StatusWriter(
+            store, cluster, clock=clock, unknown_users=unknown_users, demands=demands, latest=self._latest
+        )
         self._results = metrics.counter("notifyx_reconciles_total")
         self._seconds = metrics.histogram("notifyx_reconcile_seconds")
         self._states = metrics.gauge("notifyx_topic_resources")
+        self._declared = metrics.gauge("notifyx_declared_demand")
 
     async def sync(self, topic: str, uid: str) -> ReconcileOutcome | None:
         """Reconcile all resources that claim ``topic``; return the outcome of the one with this UID, if it is listed.
@@ -123,32 +127,37 @@ class Reconciler:
 
         Raises :class:`NotifyxError` if the cluster does not answer.
         """
-        report = await self._join_pass(topic)
+        return await self._settled(await self._join_pass(topic), uid, waited)
+
+    async def _settled(self, report: PassReport, uid: str, waited: float) -> RetryLater | None:
+        """Return when to try again to settle the topic of a deleted resource; ``None`` if nothing blocks it by now."""
         error = report.blockers.get(uid)
         if error is None:
             return None
+        claim = report.leaving[uid]
         timeouts = DeletionTimeouts(unresponsive=self._settings.store_give_up, absent=self._settings.store_gone)
         verdict = after_failure(
-            topic, problem=error.reason, waited=waited, endpoints=self._endpoints(), timeouts=timeouts
+            claim.name, problem=error.reason, waited=waited, endpoints=self._endpoints(), timeouts=timeouts
         )
         if isinstance(verdict, RetryLater):
             return verdict
-        await self._post_events(
-            [ResourceEvent(report.leaving[uid], "TopicKept", verdict.message, warning=True)], self._urgent
-        )
+        await self._writer.post([ResourceEvent(claim, "TopicKept", verdict.message, warning=True)], self._urgent)
         return None
 
     async def resync(self) -> PassReport:
         """Reconcile every topic with its resource."""
         async with self._one_at_a_time:
             report = await self._pass(None)
-        self._live = await self._connections()
-        await self._write(report, self._routine)
-        await self._trigger_stuck(report.waiting)
+        self._writer.live = await self._connections()
+        await self._writer.write(report.number, list(report.outcomes.values()), report.events, self._routine)
+        await self._free_stuck(report)
         self._latest.forget_others(report.number, report.outcomes)
         counted = Counter(outcome.state for outcome in report.outcomes.values())
         for state in STATES:
             self._states.labels(state).set(counted[state])
+        for unit, amount in self._demands.counted.declared.items():
+            self._declared.labels(unit, "declared").set(amount)
+            self._declared.labels(unit, "counted").set(self._demands.counted.total[unit])
         return report
 
     async def run(self) -> None:
@@ -177,7 +186,8 @@ class Reconciler:
                     requested, self._requested = self._requested, {}
                     report = await self._pass(frozenset(requested))
             if requested:
-                await self._write(report, self._urgent)
+                outcomes = list(report.outcomes.values())
+                await self._writer.write(report.number, outcomes, report.events, self._urgent)
         except BaseException as error:
             reported = error if isinstance(error, NotifyxError) else Unavailable("The operator was interrupted.")
             for future in requested.values():
@@ -199,11 +209,20 @@ class Reconciler:
             observed = await self._observe(names)
         except NotifyxError as error:
             failure = error
-        only = next(iter(names)) if names is not None and len(names) == 1 else None
-        claims = [read_claim(document) for document in await self._cluster.topics(only)]
+        # A quota of topics counts all of a namespace.
+        only = next(iter(names)) if names is not None and len(names) == 1 and not self._quotas.counts_topics else None
+        managing = self._manages()
+        claims = [read_claim(document) for document in await self._cluster.topics(only)] if managing else []
+        refused = refusals(_desired(claims), self._rules, self._quotas)
         if names is not None:
             claims = [claim for claim in claims if claim.name in names]
-        applied = [] if failure is not None else await self._apply_plan(claims, observed)
+        applied: list[AppliedAction] = []
+        if failure is None:
+            try:
+                namespaces = (self._settings.namespaces or None) if managing else ()
+                applied = await self._apply_plan(claims, observed, refused, names, namespaces)
+            except NotifyxError as error:
+                failure = error
         states = outcomes_of(claims, applied, failure)
         report = PassReport(
             number=self._passes,
@@ -234,16 +253,28 @@ class Reconciler:
                 continue
         return found
 
-    async def _apply_plan(self, claims: Sequence[Claim], observed: Iterable[Topic]) -> list[AppliedAction]:
+    async def _apply_plan(
+        self,
+        claims: Sequence[Claim],
+        observed: Sequence[Topic],
+        refused: Mapping[str, Refusal],
+        names: frozenset[str] | None,
+        namespaces: Collection[str] | None,
+    ) -> list[AppliedAction]:
         """Apply the plan, topic by topic. Once the store does not answer, fail the remaining actions untried."""
         staying = [claim for claim in claims if not claim.deleting]
+        desired = _desired(claims)
+        released_by = await read_origins(self._store, {resource.name for resource in desired}, observed)
         actions = plan_topics(
-            [claim.resource for claim in staying if claim.resource is not None and claim.has_finalizer],
+            desired,
             observed,
             ended=[claim.resource for claim in claims if claim.resource is not None and claim.deleting],
             # Without the finalizer a resource can vanish at any instant, leaving a topic without an owner.
             held=[claim.reference for claim in staying if claim.resource is None or not claim.has_finalizer],
-            namespaces=self._settings.namespaces or None,
+            namespaces=namespaces,
+            refused=refused,
+            consent=Consent(self._rules, released_by, everyone=self._settings.adoption == "always"),
+            own=[resource for resource in self._own if names is None or resource.name in names],
         )
         done: list[AppliedAction] = []
         unavailable: NotifyxError | None = None
@@ -256,66 +287,30 @@ class Reconciler:
             unavailable = next((one.error for one in results if one.error is not None and one.error.retryable), None)
         return done
 
-    async def _write(self, report: PassReport, limiter: asyncio.Semaphore) -> None:
-        """Read the topics' numbers, write each changed status, and post the Events."""
-        outcomes, events = list(report.outcomes.values()), list(report.events)
-        named = [user for outcome in outcomes for user in named_users(outcome)]
-        unknown = await self._unknown_users(named) if named else ()
-        for start in range(0, len(outcomes), STATUS_BATCH):
-            batch = outcomes[start : start + STATUS_BATCH]
-            statuses = await self._read_statuses([outcome.claim.name for outcome in batch if outcome.state == "InSync"])
-            measured = [with_unknown(with_topic_status(outcome, statuses, self._live), unknown) for outcome in batch]
-            events += [event for outcome in measured if (event := users_event(outcome)) is not None]
-            await asyncio.gather(*(self._write_one(report.number, outcome, limiter) for outcome in measured))
-        await self._post_events(events, limiter)
+    async def _free_stuck(self, report: PassReport) -> None:
+        """Act for the resources that have waited for Kopf for a whole interval.
 
-    async def _write_one(self, number: int, outcome: ReconcileOutcome, limiter: asyncio.Semaphore) -> None:
-        claim = outcome.claim
-        async with limiter:
-            # A later pass has newer state.
-            if not self._latest.is_latest(number, claim.uid):
-                return
-            differing = changes(claim.status, status_fields(outcome, self._clock.now()))
-            if not differing:
-                return
-            try:
-                await self._cluster.patch_status(TOPICS, claim.namespace, claim.name, differing)
-            except NotifyxError as error:
-                log.warning("status_write_failed", resource=claim.reference, reason=error.reason)
-
-    async def _trigger_stuck(self, waiting: Iterable[Claim]) -> None:
-        """Trigger the resources that have waited for Kopf for a whole interval.
-
-        After some write conflicts Kopf acts on the next watch event only.
+        After some write conflicts Kopf acts on the next watch event only: a trigger makes one. The finalizer of a
+        deleted resource is removed here, because Kopf's writes fail where all annotations together are too large.
         """
-        interval = timedelta(seconds=self._settings.resync_seconds)
-        for claim in waiting:
-            if claim.since is not None and self._clock.now() - claim.since > interval:
-                await self._cluster.trigger(TOPICS, claim.namespace, claim.name)
-
-    async def _read_statuses(self, names: Sequence[str]) -> dict[str, TopicStatus]:
-        """Read the numbers of these topics, by name; return nothing if the store fails, until the next pass."""
-        if not names:
-            return {}
-        request = TopicStatusQuery(topics=list(names))
-        try:
-            found = await self._store.send(TOPIC_STATUSES, request, principal=system_principal("operator"))
-        except NotifyxError as error:
-            log.info("topic_status_read_failed", reason=error.reason)
-            return {}
-        return {one.name: one for one in found.items}
-
-    async def _post_events(self, events: Iterable[ResourceEvent], limiter: asyncio.Semaphore) -> None:
-        await asyncio.gather(*(self._post_event(event, limiter) for event in events))
-
-    async def _post_event(self, event: ResourceEvent, limiter: asyncio.Semaphore) -> None:
-        claim = event.claim
-        log.info("resource_event", resource=claim.reference, reason=event.reason, message=event.message)
-        regarding = {"namespace": claim.namespace, "name": claim.name, "uid": claim.uid}
-        async with limiter:
+        interval = self._settings.resync_seconds
+        for claim in report.waiting:
+            waited = (self._clock.now() - claim.since).total_seconds() if claim.since is not None else 0.0
+            if waited <= interval:
+                continue
             try:
-                await self._cluster.post_event(
-                    KIND, regarding, warning=event.warning, reason=event.reason, message=event.message
-                )
+                if not claim.deleting:
+                    await self._cluster.trigger(TOPICS, claim.namespace, claim.name)
+                elif await self._settled(report, claim.uid, waited) is None:
+                    await self._cluster.set_finalizers(
+                        claim.namespace, claim.name, claim.other_finalizers, claim.version
+                    )
             except NotifyxError as error:
-                log.warning("event_post_failed", resource=claim.reference, reason=error.reason)
+                log.warning("stuck_resource_not_freed", resource=claim.reference, reason=error.reason)
+
+
+def _desired(claims: Iterable[Claim]) -> list[Resource]:
+    """Return the valid resources that stay, as far as they have the finalizer."""
+    return [
+        claim.resource for claim in claims if claim.resource is not None and claim.has_finalizer and not claim.deleting
+    ]

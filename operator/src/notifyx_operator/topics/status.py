@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from notifyx_common.contracts.store.topics import TopicStatus
 from notifyx_operator.kube.conditions import Condition, merge
 from notifyx_operator.topics.claims import Claim
+from notifyx_topics.plan import RejectCause
+from notifyx_topics.resource import DemandSpec
 
 MAX_NAMED = 5
 """Maximum number of unknown users that a message names."""
 
-State = Literal["InSync", "Invalid", "Conflict", "Refused", "StoreUnavailable"]
+State = Literal["InSync", "Invalid", RejectCause, "Refused", "StoreUnavailable"]
+
+COUNTED_STATES: Final[frozenset[State]] = frozenset({"InSync", "StoreUnavailable"})
+"""States in which a resource's declared demand counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,8 @@ class ReconcileOutcome:
     """The state of one resource after a pass; ``message`` says why it is not in sync.
 
     ``topic_status``: the topic's numbers. ``connections``: how many clients listen live. ``unknown``: who is named and
-    no user. Each is ``None`` if unread.
+    no user. Each is ``None`` if unread. ``demand``: the part of the declared demand that counts. ``shortfall``: why it
+    is less than all.
     """
 
     claim: Claim
@@ -31,6 +37,8 @@ class ReconcileOutcome:
     topic_status: TopicStatus | None = None
     connections: int | None = None
     unknown: tuple[str, ...] | None = None
+    demand: DemandSpec | None = None
+    shortfall: str = ""
 
 
 def named_users(outcome: ReconcileOutcome) -> tuple[str, ...]:
@@ -71,8 +79,8 @@ def status_fields(outcome: ReconcileOutcome, moment: datetime) -> dict[str, Any]
             claim.status.get("conditions"), conditions(outcome), generation=claim.generation, moment=moment
         ),
     }
-    if claim.resource is not None:
-        status["demand"] = {"connections": claim.resource.spec.demand.connections}
+    if outcome.demand is not None:
+        status["demand"] = {"connections": outcome.demand.connections}
     if measured is not None:
         status |= {
             "subscribers": measured.subscribers,
@@ -84,15 +92,34 @@ def status_fields(outcome: ReconcileOutcome, moment: datetime) -> dict[str, Any]
     return status
 
 
+def unmanaged_status(claim: Claim, moment: datetime) -> dict[str, Any]:
+    """Return the fields of ``status`` of a resource that no operator manages any more."""
+    message = "The operator was uninstalled: nobody brings the topic in line with this resource."
+    found = [Condition(kind, "Unknown", "NoOperator", message) for kind in ("Synced", "Ready")]
+    before = claim.status.get("conditions")
+    return {"conditions": merge(before, found, generation=claim.generation, moment=moment)}
+
+
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of ``after`` that differ from ``before``; only these are written."""
     return {field: value for field, value in after.items() if before.get(field) != value}
 
 
 def conditions(outcome: ReconcileOutcome) -> list[Condition]:
-    """Return the conditions Synced, LedgerBalanced and Ready, and UsersKnown once that is known."""
+    """Return the conditions Synced, LedgerBalanced and Ready, and DemandCounted and UsersKnown once they are known."""
     found = [_synced(outcome), _balanced(outcome), _ready(outcome)]
+    if outcome.demand is not None:
+        found.append(demand_counted(outcome))
     return found if outcome.unknown is None else [*found, users_known(outcome.unknown)]
+
+
+def demand_counted(outcome: ReconcileOutcome) -> Condition:
+    """Return whether all of the declared demand counts for scaling."""
+    if outcome.state not in COUNTED_STATES:
+        return Condition("DemandCounted", "False", outcome.state, "A resource without its topic has no demand.")
+    if outcome.shortfall:
+        return Condition("DemandCounted", "False", "QuotaExceeded", outcome.shortfall)
+    return Condition("DemandCounted", "True", "Counted", "The platform is scaled for all of the declared demand.")
 
 
 def users_known(unknown: Sequence[str]) -> Condition:
@@ -117,6 +144,9 @@ def _synced(outcome: ReconcileOutcome) -> Condition:
 
 
 def _balanced(outcome: ReconcileOutcome) -> Condition:
+    if outcome.state not in ("InSync", "StoreUnavailable"):
+        message = "This resource does not have a topic in sync with it, whose ledger could be read."
+        return Condition("LedgerBalanced", "Unknown", outcome.state, message)
     if outcome.topic_status is None:
         reason = outcome.state if outcome.state != "InSync" else "NotRead"
         return Condition("LedgerBalanced", "Unknown", reason, "The topic's ledger could not be read.")

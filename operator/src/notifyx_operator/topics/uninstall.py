@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from typing import Any
 
 from notifyx_common import logs
-from notifyx_common.clock import SystemClock
+from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 from notifyx_common.serving import lifecycle
 from notifyx_common.settings import load
-from notifyx_operator.kube.cluster import Cluster, ClusterRejected, connect
-from notifyx_operator.kube.names import FINALIZER
+from notifyx_operator.kube.api import ClusterRejected, login
+from notifyx_operator.kube.cluster import TOPICS, Cluster
 from notifyx_operator.settings import OperatorSettings
+from notifyx_operator.topics.claims import read_claim
+from notifyx_operator.topics.status import unmanaged_status
 
 log = get_logger(__name__)
 
@@ -29,20 +32,36 @@ LIST_INTERVAL = 2.0
 """Seconds between two lists."""
 
 
-async def remove_finalizers(cluster: Cluster, *, interval: float = LIST_INTERVAL) -> int:
-    """Remove the finalizer from every NotifyxTopic; return how many had it. Raises :class:`NotifyxError`."""
-    removed = empty_lists = 0
-    while empty_lists < REQUIRED_EMPTY_LISTS:
-        marked = [one for one in await _topics(cluster) if FINALIZER in (one["metadata"].get("finalizers") or ())]
-        for topic in marked:
-            metadata = topic["metadata"]
-            others = [name for name in metadata["finalizers"] if name != FINALIZER]
-            await cluster.set_finalizers(metadata["namespace"], metadata["name"], others)
-        removed += len(marked)
+MAX_SECONDS = 60.0
+"""Time after which the rest is left: another operator may manage the same topics, and add the finalizer again."""
+
+MAX_REMOVALS = 3
+"""Removals from one topic after which another operator is presumed."""
+
+
+async def remove_finalizers(cluster: Cluster, clock: Clock, *, interval: float = LIST_INTERVAL) -> int:
+    """Remove the finalizer from every NotifyxTopic, and say in its status that nobody manages it now.
+
+    Return how many lost it. Those of another operator, which adds it again, are left. Raises :class:`NotifyxError`.
+    """
+    removals: Counter[str] = Counter()
+    empty_lists, until = 0, clock.monotonic() + MAX_SECONDS
+    while empty_lists < REQUIRED_EMPTY_LISTS and clock.monotonic() < until:
+        marked = [claim for claim in map(read_claim, await _topics(cluster)) if claim.has_finalizer]
+        others = [claim for claim in marked if removals[claim.uid] >= MAX_REMOVALS]
+        if others:
+            log.warning("other_operator_found", topics=len(others))
+        marked = [claim for claim in marked if claim not in others]
+        for claim in marked:
+            status = unmanaged_status(claim, clock.now())
+            patched = await cluster.patch_status(TOPICS, claim.namespace, claim.name, status)
+            version = str((patched or {}).get("metadata", {}).get("resourceVersion", claim.version))
+            await cluster.set_finalizers(claim.namespace, claim.name, claim.other_finalizers, version)
+            removals[claim.uid] += 1
         empty_lists = 0 if marked else empty_lists + 1
         if empty_lists < REQUIRED_EMPTY_LISTS:
             await asyncio.sleep(interval)
-    return removed
+    return len(removals)
 
 
 async def _topics(cluster: Cluster) -> list[dict[str, Any]]:
@@ -58,14 +77,14 @@ async def _topics(cluster: Cluster) -> list[dict[str, Any]]:
 async def _run(settings: OperatorSettings) -> None:
     clock = SystemClock()
     async with Cluster(
-        await connect(),
+        login,
         namespaces=settings.namespaces,
         home=settings.kubernetes_namespace,
         clock=clock,
         instance=lifecycle.instance_name(settings),
         timeout=settings.api_timeout,
     ) as cluster:
-        log.info("finalizers_removed", count=await remove_finalizers(cluster))
+        log.info("finalizers_removed", count=await remove_finalizers(cluster, clock))
 
 
 def main() -> None:

@@ -47,6 +47,8 @@ def counted(metrics: Metrics, outcome: str) -> int:
 
 async def test_probes_are_delivered_and_survive_a_gateway(platform: Platform, tmp_path: Path) -> None:
     async with person(platform, "prober") as prober_, probing(platform, tmp_path, prober_.token) as (prober, metrics):
+        # As the operator declares it, some time after the prober has begun.
+        await prober_.call("POST", "/topics", json={"name": "notifyx-probe", "visibility": "private"})
 
         async def delivered(more: int) -> None:
             target = counted(metrics, "delivered") + more
@@ -65,8 +67,6 @@ async def test_probes_are_delivered_and_survive_a_gateway(platform: Platform, tm
             "lost": 0, "duplicated": 0, "reordered": 0,
         }  # fmt: skip
         assert (metrics.registry.get_sample_value("notifyx_probe_delivery_seconds_sum") or 0) > 0
-        topic = await prober_.call("GET", "/topics/notifyx-probe")
-        assert (topic["visibility"], topic["retention"]["max_count"]) == ("private", 1000)
 
 
 async def test_a_refused_prober_says_why(platform: Platform, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ async def test_a_refused_prober_says_why(platform: Platform, tmp_path: Path) -> 
         await eventually(told)
         condition = prober._probes.condition(started + 1000)
         assert (condition.status, condition.reason) == ("False", "NotDelivered")
-        assert "token" in condition.message
+        assert "credentials" in condition.message
         assert counted(metrics, "delivered") == 0
     async with aiohttp.ClientSession() as session, session.get(f"{platform.gateway}/healthz") as answer:
         assert answer.status == 200

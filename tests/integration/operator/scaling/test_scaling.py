@@ -210,3 +210,33 @@ async def test_the_emptiest_gateway_is_marked_before_one_goes(
         async with operator(**{**cluster.settings, "gateway_step": 600}):
             await until(lambda: cluster.replicas() == 2, "one goes")
             assert [marked(number) for number in (1, 2, 3)] == ["40", "2", "60"]
+
+
+async def test_without_prometheus_replicas_go_when_declared_demand_falls(kube: Kube, operator: Operator) -> None:
+    """Also after a restart in between: nobody remembers what they were raised for but the status."""
+
+    async def ready(count: int) -> None:
+        await kube.apply(
+            DEPLOYMENTS, "notifyx-gateway", "live", {"status": {"replicas": count, "readyReplicas": count}}
+        )
+
+    def replicas() -> int:
+        return int(kube.get("notifyx-gateway", "live", DEPLOYMENTS)["spec"]["replicas"])
+
+    await kube.apply(DEPLOYMENTS, "notifyx-gateway", "live", {"spec": {"replicas": 2}})
+    await ready(2)
+    await kube.apply(PLATFORMS, "notifyx", "live", {"spec": {"services": {"gateway": GATEWAY}}})
+    await kube.topic(demand={"connections": 450})
+    fast: dict[str, Any] = {"platform_seconds": 0.2, "gateway_step": 0.1}
+
+    def status() -> dict[str, Any]:
+        services = (kube.get("notifyx", "live", PLATFORMS).get("status") or {}).get("services") or {}
+        return dict(services.get("gateway") or {})
+
+    async with operator(**fast):
+        await until(lambda: replicas() == 5, "the declared demand")
+        await ready(5)
+        await until(lambda: (status().get("wanted"), status().get("held")) == (5, 2), "what is held is in the status")
+    async with operator(**fast):
+        await kube.topic(demand={"connections": 0})
+        await until(lambda: replicas() == 2, "what was there before")

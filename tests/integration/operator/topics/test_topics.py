@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -10,7 +12,8 @@ from aiohttp.test_utils import TestServer
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.contracts.gateway import CONNECTIONS
 from notifyx_common.principal import system_principal
-from support.operator_kube import Kube, Operator, Store
+from notifyx_operator.kube.diff_base import HASH_KEY
+from support.operator_kube import MAX_ANNOTATIONS, Kube, Operator, Store
 from support.patience import until
 from support.store import TOKEN, user
 
@@ -101,15 +104,21 @@ async def test_drift_is_repaired(kube: Kube, store: Store, operator: Operator) -
         assert (await store.topic() or {})["title"] == "Wanted"
 
 
-async def test_a_topic_of_the_api_is_taken_over_with_its_data(kube: Kube, store: Store, operator: Operator) -> None:
-    await store.client.ok("POST", "/topics", ANN, {"name": "deploys"})
+async def test_a_private_topic_of_the_api_is_taken_over_with_its_data_by_consent(
+    kube: Kube, store: Store, operator: Operator
+) -> None:
+    await store.client.ok("POST", "/topics", ANN, {"name": "deploys", "visibility": "private"})
     await store.client.publish(ANN, {"topic": "deploys", "body": "kept"})
     async with operator():
-        await kube.topic(owners=["ann"])
+        await kube.topic(owners=["ann", "mallory"])
+        await until(lambda: kube.condition("Synced") == ("False", "NotConsented"), "it is refused")
+        assert (await store.topic() or {})["creators"] == ["ann"]
+        consent = {"creators": ["ann", "system:serviceaccount:team:default"]}
+        await store.client.ok("PATCH", "/topics/deploys", ANN, consent)
         await kube.synced()
         topic = await store.topic() or {}
         assert (topic["resource"], topic["last_seq"]) == ("team/deploys", 1)
-        await until(lambda: kube.events() == ["TopicTakenOver"], "the Event")
+        await until(lambda: kube.events() == ["NotConsented", "TopicTakenOver"], "the Events")
 
 
 async def test_retain_gives_the_topic_back(kube: Kube, store: Store, operator: Operator) -> None:
@@ -122,6 +131,11 @@ async def test_retain_gives_the_topic_back(kube: Kube, store: Store, operator: O
         topic = await store.topic() or {}
         assert (topic["resource"], topic["last_seq"], topic["creators"]) == (None, 1, ["ann"])
         assert kube.events()[-1] == "TopicReleased"
+        await kube.topic(namespace="tenant", owners=["mallory"])
+        await until(lambda: kube.condition("Synced", namespace="tenant") == ("False", "NotConsented"), "not others")
+        await kube.topic(owners=["ann"])
+        await kube.synced()
+        assert (await store.topic() or {})["last_seq"] == 1, "its namespace has it again, though another waits longer"
 
 
 async def test_delete_takes_the_topic_along(kube: Kube, store: Store, operator: Operator) -> None:
@@ -162,7 +176,7 @@ async def test_an_invalid_resource_can_be_deleted(kube: Kube, store: Store, oper
         assert (await store.topic() or {})["resource"] is None, "what cannot be understood deletes nothing"
 
 
-async def test_of_two_claims_the_older_wins_and_the_other_takes_over(
+async def test_of_two_claims_the_older_has_the_topic_until_it_leaves_it_to_the_other(
     kube: Kube, store: Store, operator: Operator
 ) -> None:
     async with operator():
@@ -173,13 +187,52 @@ async def test_of_two_claims_the_older_wins_and_the_other_takes_over(
         await until(lambda: kube.condition("Synced", namespace="new") == ("False", "Conflict"), "it is refused")
         conditions = kube.get(namespace="new")["status"]["conditions"]
         assert "old/deploys" in next(one for one in conditions if one["type"] == "Synced")["message"]
+        assert "could not" not in next(one for one in conditions if one["type"] == "LedgerBalanced")["message"]
         assert (await store.topic() or {})["title"] == "Old"
+        await kube.topic(namespace="old", title="Old", successors=["new"])
+        await kube.synced(namespace="old")
         await kube.delete(namespace="old")
         await kube.gone(namespace="old")
         await kube.synced(namespace="new")
         topic = await store.topic() or {}
         assert (topic["title"], topic["resource"]) == ("New", "new/deploys")
-        assert topic["last_seq"] == 1, "the topic that another resource waits for is not deleted"
+        assert topic["last_seq"] == 1, "the topic that was left to another resource is not deleted"
+
+
+async def test_names_are_bound_to_namespaces(kube: Kube, store: Store, operator: Operator) -> None:
+    await store.client.ok("POST", "/topics", ANN, {"name": "shop-orders"})
+    async with operator(topic_names={"shop": ["shop-*"]}):
+        await kube.topic("shop-orders", "tenant")
+        await until(
+            lambda: kube.condition("Synced", "shop-orders", "tenant") == ("False", "NameNotAllowed"), "it is refused"
+        )
+        await kube.topic("shop-orders", "shop")
+        await kube.synced("shop-orders", "shop")
+        assert (await store.topic("shop-orders") or {})["resource"] == "shop/shop-orders"
+
+
+async def test_the_topic_of_the_probes_is_repaired(
+    kube: Kube, store: Store, operator: Operator, tmp_path: Path
+) -> None:
+    """A tenant of an earlier version took it, without publishers."""
+    taken = {"resource": "tenant/notifyx-probe", "uid": "u", "visibility": "private", "readers": ["mallory"]}
+    await store.put_resource("notifyx-probe", taken)
+    await kube.topic("notifyx-probe", "tenant", visibility="private", readers=["mallory"])
+    token = tmp_path / "token"
+    token.write_text("a token")
+    account = "system:serviceaccount:notifyx:notifyx-operator"
+    prober = {"probe_url": "http://127.0.0.1:9", "probe_socket": "ws://127.0.0.1:9/socket", "probe_token_file": token}
+    async with operator(**prober, probe_account=account):
+
+        async def repaired() -> bool:
+            return bool((await store.topic("notifyx-probe") or {})["creators"] == [account])
+
+        await until(repaired, "the prober has its topic")
+        await until(lambda: kube.condition("Synced", "notifyx-probe", "tenant") == ("False", "Invalid"), "it is told")
+        await kube.delete("notifyx-probe", "tenant")
+        await kube.gone("notifyx-probe", "tenant")
+        topic = await store.topic("notifyx-probe") or {}
+        assert (topic["readers"], topic["visibility"]) == ([], "private")
 
 
 async def test_what_was_applied_while_the_operator_was_away(kube: Kube, store: Store, operator: Operator) -> None:
@@ -208,3 +261,64 @@ async def test_many_at_once_cost_few_calls(kube: Kube, store: Store, operator: O
         for number in range(25):
             await kube.synced(f"topic-{number}")
         assert kube.lists() < 15
+
+
+def at_the_maxima() -> dict[str, Any]:
+    """Lists as long as the resource definition allows, of the longest entries."""
+
+    def entries(kind: str, count: int) -> list[str]:
+        names = [f"system:serviceaccount:{kind}-{number:04}:" for number in range(count)]
+        return [name + "n" * (320 - len(name)) for name in names]
+
+    return {"owners": entries("o", 100), "publishers": entries("p", 1000), "readers": entries("r", 1000)}
+
+
+async def test_the_largest_topic_lives_and_goes(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator(resync_seconds=600):
+        await kube.topic(title="Large", deletionPolicy="Delete", **at_the_maxima())
+        await kube.synced()
+        await kube.topic(title="Changed")
+        await kube.synced()
+        topic = await store.topic() or {}
+        assert (topic["title"], len(topic["readers"])) == ("Changed", 1000)
+        await kube.delete()
+        await kube.gone()
+        assert await store.topic() is None
+
+
+async def test_what_an_earlier_version_stored_is_replaced_without_a_change(
+    kube: Kube, store: Store, operator: Operator
+) -> None:
+    old, new = "kopf.notifyx.dev/last-handled", "kopf.notifyx.dev/last-spec"
+
+    def annotations() -> dict[str, Any]:
+        found: dict[str, Any] = kube.get()["metadata"].get("annotations") or {}
+        return found
+
+    async with operator(resync_seconds=600):
+        await kube.topic(title="Here")
+        await kube.synced()
+        await until(lambda: new in annotations(), "the hash is stored")
+    hashed = annotations()[new]
+    await kube.annotate({old: json.dumps({"spec": {"title": "Here"}}), new: None})
+    async with operator(resync_seconds=600):
+        await until(lambda: annotations().get(new) == hashed and old not in annotations(), "the hash replaces the spec")
+        assert kube.get()["metadata"]["generation"] == 1
+
+
+async def test_a_resource_full_of_annotations_can_be_deleted(kube: Kube, store: Store, operator: Operator) -> None:
+    async with operator(resync_seconds=0.5):
+        await kube.topic(deletionPolicy="Delete")
+        await kube.synced()
+
+        def annotations() -> dict[str, str]:
+            return dict(kube.get()["metadata"].get("annotations") or {})
+
+        await until(lambda: any(name.endswith(f"/{HASH_KEY}") for name in annotations()), "Kopf has written its own")
+        taken = sum(len(name) + len(value) for name, value in annotations().items())
+        await kube.annotate({"example.com/n": "x" * (MAX_ANNOTATIONS - taken - 20)})
+        store.silent()
+        await kube.delete()
+        store.here()
+        await kube.gone()
+        assert await store.topic() is None

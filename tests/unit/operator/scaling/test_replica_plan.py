@@ -228,3 +228,53 @@ def test_gaps_in_the_metrics_and_restarts_of_the_operator_take_nothing_away() ->
             assert one.replicas >= one.least
     assert cost(days) < 1.15
     assert reversals(days) <= 4
+
+
+BLIND = "no Prometheus is configured"
+
+
+def blind(declared: float = 0.0) -> Load:
+    return Load(connections(declared), unknown=BLIND, observable=False)
+
+
+def test_without_prometheus_what_was_declared_goes_after_the_window() -> None:
+    state, current = PlannerState(), 4
+    for number in range(10):
+        decided = plan_replicas(BOUNDS, current, blind(200_000), state, number * INTERVAL)
+        current, state = decided.replicas, decided.state
+    assert (current, state.held) == (10, 4)
+    fell = 10 * INTERVAL
+    decided = plan_replicas(BOUNDS, current, blind(), state, fell)
+    assert (decided.replicas, decided.cause) == (10, "Stabilizing")
+    decided = plan_replicas(BOUNDS, 10, blind(), decided.state, fell + BOUNDS.window - 2 * INTERVAL)
+    assert decided.replicas == 10
+    decided = plan_replicas(BOUNDS, 10, blind(), decided.state, fell + BOUNDS.window + INTERVAL)
+    assert (decided.replicas, decided.cause) == (4, "MetricsMissing")
+    assert decided.reason == f"4 are held, as {BLIND}."
+
+
+def test_what_was_there_before_the_topics_were_read_is_held() -> None:
+    unread = plan_replicas(BOUNDS, 4, Load(unknown="the topics have not been read yet"), PlannerState(), 0)
+    assert unread.replicas == 4
+    raised = plan_replicas(BOUNDS, 4, blind(200_000), unread.state, INTERVAL)
+    assert (raised.replicas, raised.state.held) == (10, 4)
+
+
+def test_without_prometheus_what_somebody_sets_stays() -> None:
+    state = plan_replicas(BOUNDS, 3, blind(), PlannerState(), 0).state
+    for number, current in enumerate((6, 6, 5, 5), 1):
+        decided = plan_replicas(BOUNDS, current, blind(), state, number * BOUNDS.window)
+        assert (decided.replicas, decided.state.held) == (current, current)
+        state = decided.state
+
+
+def test_a_planner_that_restarts_knows_what_was_held() -> None:
+    first = plan_replicas(BOUNDS, 10, blind(), PlannerState(held=4), 0)
+    assert (first.replicas, first.state.held) == (10, 4), "for one window nothing is removed"
+    later = plan_replicas(BOUNDS, 10, blind(), first.state, BOUNDS.window + 1)
+    assert later.replicas == 4
+
+
+def test_while_prometheus_is_away_what_was_declared_stays() -> None:
+    state = plan_replicas(BOUNDS, 10, Load(unknown="away"), PlannerState(), 0).state
+    assert plan_replicas(BOUNDS, 10, Load(unknown="away"), state, 10 * BOUNDS.window).replicas == 10

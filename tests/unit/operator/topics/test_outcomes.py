@@ -14,7 +14,8 @@ from notifyx_operator.handlers import MAX_RETRY_DELAY, retry_delay
 from notifyx_operator.kube.names import FINALIZER
 from notifyx_operator.topics.claims import Claim, read_claim
 from notifyx_operator.topics.deletion import DeletionTimeouts, ReleaseResource, RetryLater, after_failure
-from notifyx_operator.topics.events import events_of_pass, users_event
+from notifyx_operator.topics.demand import Demands
+from notifyx_operator.topics.events import condition_events, events_of_pass
 from notifyx_operator.topics.outcomes import deletion_blockers, outcomes_of
 from notifyx_operator.topics.status import (
     ReconcileOutcome,
@@ -25,6 +26,8 @@ from notifyx_operator.topics.status import (
     with_unknown,
 )
 from notifyx_topics.plan import Delete, Put, Reject, Release
+from notifyx_topics.quotas import DemandQuota, Quotas
+from notifyx_topics.resource import DemandSpec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AWAY = Unavailable("The store service cannot be reached.")
@@ -123,7 +126,8 @@ def test_deletion_blockers() -> None:
 
 
 def test_a_status_in_sync() -> None:
-    status = status_fields(ReconcileOutcome(claim(spec={"demand": {"connections": 5}}), "InSync", "", STATUS, 0), NOW)
+    demand = DemandSpec(connections=5)
+    status = status_fields(ReconcileOutcome(claim(), "InSync", "", STATUS, 0, demand=demand), NOW)
     assert status | {"conditions": []} == {
         "observedGeneration": 2,
         "topic": "deploys",
@@ -134,7 +138,7 @@ def test_a_status_in_sync() -> None:
         "lastSequence": 9,
         "unacknowledged": 4,
     }
-    assert [one["status"] for one in status["conditions"]] == ["True", "True", "True"]
+    assert [one["status"] for one in status["conditions"]] == ["True"] * 4
 
 
 def test_a_status_out_of_sync_keeps_the_numbers() -> None:
@@ -242,12 +246,31 @@ def test_users_who_are_named_and_do_not_exist_are_told_once() -> None:
     condition = conditions(told)[-1]
     assert (condition.type, condition.status, condition.reason) == ("UsersKnown", "False", "UnknownUsers")
     assert "bob@x.org, eve." in condition.message
-    event = users_event(told)
-    assert event is not None
+    (event,) = condition_events(told)
     assert (event.reason, event.warning, event.message) == ("UnknownUsers", True, condition.message)
     again = claim(spec=spec, status={"conditions": status_fields(told, NOW)["conditions"]})
-    assert users_event(with_unknown(ReconcileOutcome(again, "InSync", ""), {"eve", "bob@x.org"})) is None
-    assert users_event(with_unknown(ReconcileOutcome(again, "InSync", ""), {"eve"})) is not None
+    assert condition_events(with_unknown(ReconcileOutcome(again, "InSync", ""), {"eve", "bob@x.org"})) == []
+    assert condition_events(with_unknown(ReconcileOutcome(again, "InSync", ""), {"eve"})) != []
     assert conditions(with_unknown(outcome, ()))[-1].status == "True"
     many = with_unknown(outcome, {"ann", "eve", "bob@x.org"})
     assert many.unknown == ("ann", "bob@x.org", "eve")
+
+
+def test_demand_beyond_a_quota_is_told_once() -> None:
+    demands = Demands(Quotas(topic=DemandQuota(connections=100)))
+    spec = {"demand": {"connections": 500}}
+    outcome = ReconcileOutcome(claim(spec=spec), "InSync", "")
+    demands.record_pass([outcome], None)
+    told = demands.explain(outcome)
+    (event,) = condition_events(told)
+    assert (event.reason, event.warning) == ("QuotaExceeded", True)
+    status = status_fields(told, NOW)
+    assert status["demand"] == {"connections": 100}
+    (condition,) = [one for one in status["conditions"] if one["type"] == "DemandCounted"]
+    assert (condition["status"], condition["reason"]) == ("False", "QuotaExceeded")
+    assert "100 of 500 connections" in condition["message"]
+    again = ReconcileOutcome(claim(spec=spec, status=status), "InSync", "")
+    assert condition_events(demands.explain(again)) == []
+    conflict = demands.explain(ReconcileOutcome(claim(spec=spec), "Conflict", "No."))
+    assert status_fields(conflict, NOW)["demand"] == {"connections": 0}
+    assert conditions(conflict)[-1].reason == "Conflict"
