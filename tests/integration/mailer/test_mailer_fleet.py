@@ -18,7 +18,7 @@ from notifyx_common.calls.client import ServiceClient
 from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.clock import SystemClock
 from notifyx_common.metrics import Metrics
-from notifyx_gateway.mail.dispatch import Dispatcher, lease_size
+from notifyx_gateway.mail.dispatch import Dispatcher
 from notifyx_gateway.upstream.auth import Auth
 from notifyx_gateway.upstream.mailer import Mailer
 from notifyx_gateway.upstream.outbox import Outbox as OutboxCalls
@@ -213,6 +213,33 @@ async def test_without_a_mailer_nothing_is_claimed_and_one_that_joins_gets_the_w
             await box.wait_until(lambda: outbox.states() == {"sent": 5})
 
 
+async def test_what_becomes_due_does_not_wait_for_a_mail_server_that_holds_other_mail(
+    box: Mailbox, tmp_path: Path
+) -> None:
+    box.held = {f"user-{number}@example.org" for number in range(3)}
+    async with running_outbox() as outbox, fleet(1, tmp_path, box, smtp_connections="4") as mailers:
+        outbox.fill(3)
+        async with dispatching(outbox, static(mailer=[mailers[0].endpoint]), Metrics()):
+            await box.wait_until(lambda: box.holding == 3)
+            outbox.fill(1, start=3)
+            await box.wait_until(lambda: outbox.states() == {"leased": 3, "sent": 1})
+            assert [one.recipient for one in box.received] == ["user-3@example.org"]
+            box.held = set()
+            await box.wait_until(lambda: outbox.states() == {"sent": 4})
+
+
+async def test_no_more_is_leased_than_mailers_take(box: Mailbox, tmp_path: Path) -> None:
+    box.hang = True
+    async with running_outbox() as outbox, fleet(2, tmp_path, box) as mailers:
+        outbox.fill(1000)
+        async with dispatching(outbox, static(mailer=[one.endpoint for one in mailers]), Metrics()):
+            await box.wait_until(lambda: outbox.calls["confirm"] == 4)
+            assert outbox.states() == {"leased": 100, "pending": 900}
+            box.hang = False
+            await box.wait_until(lambda: outbox.states() == {"sent": 1000})
+    assert len(set(box.message_ids())) == 1000
+
+
 async def test_stopping_finishes_what_is_in_flight(box: Mailbox, tmp_path: Path) -> None:
     box.delay = 0.05
     async with running_outbox() as outbox, fleet(1, tmp_path, box) as mailers:
@@ -245,8 +272,3 @@ async def test_what_the_dispatcher_hands_to_one_mailer_is_shared_with_its_peers(
                 await box.wait_until(lambda: outbox.states()["sent"] == filled)  # noqa: B023 - awaited at once
             assert sum(await shares(mailer, mailers)) == filled
     assert sorted(box.message_ids()) == sorted(f"<mail-{number}@notifyx.test>" for number in range(filled))
-
-
-def test_a_claim_has_work_for_each_mailer_within_what_the_store_leases() -> None:
-    assert [lease_size(200, mailers) for mailers in (0, 1, 3, 5, 50)] == [200, 200, 600, 1000, 1000]
-    assert lease_size(5000, 1) == 1000

@@ -16,6 +16,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it.rules_inline import linkify
 
 from notifyx_common.contracts.mailer import MAIL_CONTEXT, AccountMailKind, Mail, MailBatch, UnreadableContext
 from notifyx_mailer import markdown
@@ -147,6 +148,13 @@ def test_nothing_in_a_body_becomes_more_than_the_dialect(template: str, text: st
     assert found.titles == 1
 
 
+@pytest.mark.parametrize("text", ["[here]()", "![here]()", "[ ![here]() ]()"])
+def test_a_link_without_an_address_is_its_text(text: str) -> None:
+    html = markdown.to_html(markdown.parse(text))
+    assert "here" in html
+    assert "<a" not in html
+
+
 def test_the_dialect_is_that_of_the_web_client() -> None:
     body = """# Heading
 
@@ -235,6 +243,21 @@ def test_pictures_and_tasks_cost_each_the_same(head: str, part: str, few: int, m
         return counted
 
     assert steps(many) < 2 * many / few * steps(few)
+
+
+def test_no_text_is_read_again_for_each_of_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+
+    class Scheme:
+        def search(self, text: str) -> None:
+            searched.append(text)
+
+    monkeypatch.setitem(linkify.__globals__, "SCHEME_RE", Scheme())
+    html = markdown.to_html(markdown.parse("ftp://" * 2000 + " https://notifyx.test/a_b"))
+    assert not searched
+    assert '<a href="https://notifyx.test/a_b"' in html
+    markdown.parse("ftp://" * markdown.ADDRESSES)
+    assert len(searched) == markdown.ADDRESSES
 
 
 def test_a_wide_table_is_text_row_by_row() -> None:

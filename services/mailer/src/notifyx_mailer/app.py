@@ -1,4 +1,4 @@
-"""Assembles the mailer process; entry point ``notifyx-mailer``."""
+"""Assembles the mailer process."""
 
 from __future__ import annotations
 

@@ -22,6 +22,10 @@ from markupsafe import Markup, escape
 TABLE_CELLS = 5_000
 """Lines times columns from which on a body is read without tables: its empty cells would be filled in."""
 
+ADDRESSES = 200
+"""Bare web addresses above which they are found in the finished text alone: each is looked for in all text before it.
+``*`` and ``_`` within one are then emphasis."""
+
 INLINE_DEPTH = 12
 """Emphasis within emphasis is rendered down to this depth."""
 
@@ -44,8 +48,8 @@ def parse(source: str) -> list[Token]:
     """Return the blocks of a body."""
     source = printable(source)
     columns = max((line.count("|") for line in source.split("\n")), default=0)
-    parser = _PLAIN if columns * source.count("\n") > TABLE_CELLS else _PARSER
-    return parser.parse(source)
+    tables = columns * source.count("\n") <= TABLE_CELLS
+    return _PARSERS[tables, source.count("://") <= ADDRESSES].parse(source)
 
 
 def printable(text: str) -> str:
@@ -58,7 +62,7 @@ def to_html(tokens: Sequence[Token]) -> Markup:
     """Return parsed Markdown as HTML that needs nothing from elsewhere and runs nothing."""
     return Markup(  # noqa: S704 - sanitized right here
         nh3.clean(
-            _PARSER.renderer.render(tokens, _PARSER.options, {}),
+            _COMPLETE.renderer.render(tokens, _COMPLETE.options, {}),
             tags=_TAGS,
             attributes=_ATTRIBUTES,
             url_schemes={"http", "https", "mailto"},
@@ -68,11 +72,15 @@ def to_html(tokens: Sequence[Token]) -> Markup:
     )
 
 
-def _parser() -> MarkdownIt:
+def _parser(*, tables: bool, addresses: bool) -> MarkdownIt:
     parser = MarkdownIt("gfm-like", {"html": False, "breaks": True})
     parser.core.ruler.push("simplify", _simplify)
     parser.add_render_rule("image", _picture)
     parser.validateLink = lambda url: _LINK.fullmatch(url) is not None  # type: ignore[method-assign] # as documented
+    if not tables:
+        parser.disable("table")
+    if not addresses:
+        parser.inline.ruler.disable("linkify")
     return parser
 
 
@@ -98,10 +106,10 @@ def _inline(children: Sequence[Token]) -> list[Token]:
     depth = links = 0
     dropped_link = False
     for at, token in enumerate(children):
-        if token.type == "link_open" and token.markup == "linkify":
+        if token.type == "link_open":
             # `backup.py` is a file's name, though .py is a domain; as on GitHub, a bare link begins with www or http.
-            text = children[at + 1].content
-            dropped_link = not (_BARE_LINK.match(text) or "@" in text)
+            text = children[at + 1].content if token.markup == "linkify" else "@"
+            dropped_link = not token.attrGet("href") or not (_BARE_LINK.match(text) or "@" in text)
         if dropped_link and token.type in ("link_open", "link_close"):
             dropped_link = token.type == "link_open"
             continue
@@ -120,11 +128,11 @@ def _inline(children: Sequence[Token]) -> list[Token]:
 
 
 def _picture(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
-    """Return a link to the picture; its description alone within another link."""
-    text = escape(picture_text(tokens[at]))
-    if tokens[at].meta[_WITHIN_LINK]:
+    """Return a link to the picture; its description alone within another link, or without an address."""
+    text, address = escape(picture_text(tokens[at])), tokens[at].attrGet("src")
+    if tokens[at].meta[_WITHIN_LINK] or not address:
         return str(text)
-    return f'<a href="{escape(str(tokens[at].attrGet("src") or ""))}">{text}</a>'
+    return f'<a href="{escape(str(address))}">{text}</a>'
 
 
 def picture_text(token: Token) -> str:
@@ -132,5 +140,9 @@ def picture_text(token: Token) -> str:
     return token.content.strip() or "Picture"
 
 
-_PARSER = _parser()
-_PLAIN = _parser().disable("table")
+_PARSERS = {
+    (tables, addresses): _parser(tables=tables, addresses=addresses)
+    for tables in (True, False)
+    for addresses in (True, False)
+}
+_COMPLETE = _PARSERS[True, True]

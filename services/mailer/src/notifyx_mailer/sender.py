@@ -51,6 +51,8 @@ class Sender:
         self._nothing_held.set()
         self._counts = {"sent": 0, "refused": 0, "failed": 0}
         self._reached: bool | None = None
+        self._tried = not settings.email_enabled
+        """Whether the mail server was tried, or there is none."""
         self._problem = ""
         self._problem_since: datetime | None = None
         self._last_sent: datetime | None = None
@@ -98,9 +100,9 @@ class Sender:
     def status(self) -> MailerStatus:
         """Return the counts since this node started, and whether the mail server can be used.
 
-        While it cannot, it is tried again from time to time: there may be no email to try it with.
+        While it cannot, and before the first email, it is tried from time to time: there may be none to try it with.
         """
-        if self._problem and self._clock.monotonic() >= self._next_probe:
+        if (self._problem or not self._tried) and self._clock.monotonic() >= self._next_probe:
             self._next_probe = self._clock.monotonic() + PROBE_INTERVAL
             self._tasks.spawn("smtp probe", self._probe())
         return MailerStatus(
@@ -180,6 +182,7 @@ class Sender:
 
     def _note(self, problem: str) -> None:
         """Remember why the mail server cannot be used, and since when; empty if it can."""
+        self._tried = True
         if bool(problem) != bool(self._problem):
             self._problem_since = self._clock.now() if problem else None
         self._problem = problem

@@ -56,7 +56,7 @@ class MailerService:
         """Send ``batch``; one result for each email, in order, within ``batch.deadline`` seconds."""
         deadline = batch.deadline * _ANSWER_MARGIN
         if local or len(batch.mails) <= self._settings.chunk or not self._settings.email_enabled:
-            return MailResults(results=await self._sender.send(batch.mails, deadline))
+            return self._answer(await self._sender.send(batch.mails, deadline))
         timeout = min(self._settings.task_timeout, deadline * _FIRST_PEER)
 
         async def send(endpoint: Endpoint, mails: list[Mail]) -> list[MailResult | NotExecuted]:
@@ -73,7 +73,10 @@ class MailerService:
             chunk=self._settings.chunk,
         )
         pairs = zip(batch.mails, outcomes, strict=True)
-        return MailResults(results=[result_of(mail, outcome) for mail, outcome in pairs])
+        return self._answer([result_of(mail, outcome) for mail, outcome in pairs])
+
+    def _answer(self, results: list[MailResult]) -> MailResults:
+        return MailResults(results=results, connections=self._settings.smtp_connections)
 
     async def _send_chunk(self, endpoint: Endpoint, mails: list[Mail], timeout: float) -> list[MailResult]:
         if endpoint.instance == self._node:
