@@ -30,6 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "everything": {
         "publicUrl": "https://notifyx.example.com",
         "mailbox": {"enabled": True},
+        "backup": {"enabled": True, "persistence": {"storageClass": "slow"}},
         "ingress": {"enabled": True, "className": "traefik", "host": "notifyx.example.com"},
         "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["notifyx.example.com"]},
         "podMonitor": {"enabled": True, "labels": {"prometheus": "mine"}},
@@ -59,6 +60,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "auth": {"existingSecret": "auth-database"},
             "store": {"existingSecret": "store-database", "key": "dsn"},
             "port": 6432,
+            "existingCaSecret": "database-ca",
         },
         "postgres": {"enabled": False},
         "memcached": {"servers": ["cache-1:11211", "cache-2:11222", "cache-3:11211"]},
@@ -72,9 +74,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "operator": {"namespaces": ["team-a", "team-b"]},
         "serviceAccounts": {"audience": ""},
         "internalTls": {"enabled": True, "issuerRef": {"name": "internal", "kind": "ClusterIssuer"}},
+        "backup": {
+            "enabled": True,
+            "keep": 30,
+            "s3": {
+                "bucket": "backups",
+                "prefix": "of/notifyx",
+                "endpoint": "https://minio.example.com:9000",
+                "existingSecret": "minio",
+                "port": 9000,
+            },
+        },
         "prometheus": {
             "url": "http://prometheus.monitoring:9091/of/us",
             "existingSecret": "prometheus-login",
+            "existingCaSecret": "prometheus-ca",
             "match": 'namespace="somewhere"',
         },
     },
@@ -147,7 +161,9 @@ class Rendering:
 
     def _pods(self) -> Iterator[Pod]:
         for one in self.objects:
-            template = one if one["kind"] == "Pod" else (one.get("spec") or {}).get("template")
+            spec = one.get("spec") or {}
+            spec = spec.get("jobTemplate", {}).get("spec", spec)  # a CronJob's is of its Jobs
+            template = one if one["kind"] == "Pod" else spec.get("template")
             if template is not None:
                 metadata = template["metadata"]
                 component = metadata["labels"]["app.kubernetes.io/component"]

@@ -17,8 +17,8 @@ WAYS = {
     ("auth", 4000): {"gateway"},
     ("store", 4000): {"gateway", "operator"},
     ("mailer", 4000): {"gateway", "mailer"},
-    ("postgres", 5432): {"auth", "store"},
-    ("memcached", 11211): {"gateway", "auth", "store"},
+    ("memcached", 11211): {"gateway"},
+    ("postgres", 5432): {"auth", "store", "backup"},
     ("mailbox", 1025): {"mailer"},
     ("prometheus", 9090): {"gateway", "operator"},
     **{(component, 9090): {"anyone"} for component in OURS},
@@ -65,7 +65,7 @@ def test_no_policy_has_an_empty_list(everything: Rendering) -> None:
 
 def test_who_is_reached_by_whom(default: Rendering, everything: Rendering) -> None:
     wanted = {(component, peer, port) for (component, port), who in WAYS.items() for peer in who}
-    assert ways(default, "ingress") == {way for way in wanted if way[0] not in ("mailbox", "prometheus")}
+    assert ways(default, "ingress") == {way for way in wanted if not {"mailbox", "prometheus", "backup"} & set(way)}
     opened = {(component, "named" if peer == "anyone" else peer, port) for component, peer, port in wanted}
     door = {("gateway", peer, port) for peer in ("test", "operator", "gateway") for port in (4000, 4001)}
     dashboard = {(component, peer, 9090) for component in OURS for peer in ("gateway", "prometheus")}
@@ -97,14 +97,15 @@ def test_what_leaves_the_release(renderings: dict[str, Rendering]) -> None:
     assert outside("default") == {"gateway": api, "mailer": api, "operator": api, "auth": {53}, "store": {53}}
     assert outside("everything") == {
         **{component: {53, 443} for component in ("gateway", "mailer", "operator")},
-        **{component: {53} for component in ("auth", "store", "prometheus")},
+        **{component: {53} for component in ("auth", "store", "prometheus", "backup")},
     }
     assert outside("external") == {
         "gateway": api | {9091, 11211, 11222},
         "mailer": api | {465},
         "operator": api | {9091},
-        "auth": {53, 6432, 11211, 11222},
-        "store": {53, 6432, 11211, 11222},
+        "auth": {53, 6432},
+        "store": {53, 6432},
+        "backup": {53, 6432, 9000},
     }
     assert outside("minimal") == {}
 
@@ -147,7 +148,7 @@ def test_services_lead_to_pods(rendering: Rendering) -> None:
         for port in service["spec"]["ports"]:
             assert port["port"] == pod.ports[port["targetPort"]]
             assert port["name"] == port["targetPort"]
-    with_service = {*rendering.pods} - {"operator", *ERRANDS}
+    with_service = {*rendering.pods} - {"operator", "backup", *ERRANDS}
     assert {name.removeprefix("notifyx-") for name in services} == with_service
 
 
@@ -225,15 +226,15 @@ HOME = {
     "notifyx.dev/notifyxplatforms": "list watch create patch",
     "notifyx.dev/notifyxplatforms.status": "patch",
     "events.k8s.io/events": "create",
-    "apps/deployments": "get",
+    "apps/deployments": "get list watch",
     "apps/deployments.scale": "patch",
-    "autoscaling/horizontalpodautoscalers": "list",
+    "autoscaling/horizontalpodautoscalers": "list watch",
     "/pods": "list patch",
+    "coordination.k8s.io/leases": "create get patch",
 }
 TOPICS = {
     "notifyx.dev/notifyxtopics": "list watch patch",
     "notifyx.dev/notifyxtopics.status": "patch",
-    "notifyx.dev/notifyxplatforms": "list watch",
     "events.k8s.io/events": "create",
 }
 
@@ -245,10 +246,11 @@ def test_what_each_may_ask_the_api_server(default: Rendering, external: Renderin
     assert granted(external, "gateway") == allowed("somewhere", SEES), "it accepts no ServiceAccounts"
     for component in ("auth", "store"):
         assert granted(default, component) == set()
-    left = {"notifyx.dev/notifyxtopics": "list patch"}
+    left = {"notifyx.dev/notifyxtopics": "list patch", "notifyx.dev/notifyxtopics.status": "patch"}
     assert granted(default, "uninstall") == allowed("everywhere", left)
     assert granted(external, "uninstall") == allowed("team-a", left) | allowed("team-b", left)
     everywhere = {**TOPICS, "apiextensions.k8s.io/customresourcedefinitions": "list watch"}
+    everywhere |= {"coordination.k8s.io/leases": "list", "notifyx.dev/notifyxplatforms": "list"}
     assert granted(default, "operator") == allowed("somewhere", HOME) | allowed("everywhere", everywhere)
     assert granted(external, "operator") == (
         allowed("somewhere", HOME) | allowed("team-a", TOPICS) | allowed("team-b", TOPICS)
@@ -256,8 +258,37 @@ def test_what_each_may_ask_the_api_server(default: Rendering, external: Renderin
 
 
 def test_with_namespaces_of_its_own_nothing_is_granted_cluster_wide(external: Rendering) -> None:
-    assert not external.of("ClusterRole")
+    assert all(added_to(role) for role in external.of("ClusterRole").values()), "a role that nobody is bound to"
     assert not external.of("ClusterRoleBinding")
+
+
+ADDED_TO = "rbac.authorization.k8s.io/aggregate-to-"
+
+
+def added_to(role: dict[str, Any]) -> set[str]:
+    """The roles of Kubernetes to which a ClusterRole is added."""
+    labels = role["metadata"]["labels"]
+    return {label.removeprefix(ADDED_TO) for label, value in labels.items() if label.startswith(ADDED_TO) if value}
+
+
+def test_who_may_view_or_edit_a_namespace_may_do_so_with_topics(default: Rendering) -> None:
+    rights: dict[str, set[str]] = {"view": set(), "edit": set(), "admin": set()}
+    for role in default.of("ClusterRole").values():
+        for name in added_to(role):
+            for rule in role["rules"]:
+                assert rule["apiGroups"] == ["notifyx.dev"]
+                rights[name] |= {f"{verb} {resource}" for resource in rule["resources"] for verb in rule["verbs"]}
+    assert rights["edit"] == rights["admin"]
+    sees = {f"{verb} {kind}" for verb in ("get", "list", "watch") for kind in ("notifyxtopics", "notifyxplatforms")} | {
+        "get notifyxtopics/status",
+        "get notifyxtopics/scale",
+        "get notifyxplatforms/status",
+    }
+    assert rights["view"] == sees
+    changes = {f"{verb} notifyxtopics" for verb in ("create", "update", "patch", "delete", "deletecollection")}
+    assert rights["edit"] == sees | changes | {"update notifyxtopics/scale", "patch notifyxtopics/scale"}
+    without = render({"crds": {"roles": False}})
+    assert not [role for role in without.of("ClusterRole").values() if added_to(role)]
 
 
 def test_the_operator_scales_these_deployments_alone(default: Rendering) -> None:

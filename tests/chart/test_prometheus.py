@@ -35,8 +35,8 @@ def test_prometheus_understands_what_it_is_told(everything: Rendering, tmp_path:
 
 def test_it_looks_for_the_pods_of_its_release_alone(everything: Rendering) -> None:
     (job,) = yaml.safe_load(configuration(everything)["prometheus.yaml"])["scrape_configs"]
-    (names,) = job["dns_sd_configs"]
-    assert names["names"] == ["notifyx-metrics.somewhere.svc"]
+    names, _ = job["dns_sd_configs"]
+    assert [one["names"] for one in job["dns_sd_configs"]] == [["notifyx-metrics.somewhere.svc"]] * 2
     service = everything.of("Service")["notifyx-metrics"]["spec"]
     assert (service["clusterIP"], service["publishNotReadyAddresses"]) == ("None", True)
     assert [port["port"] for port in service["ports"]] == [names["port"]]

@@ -20,11 +20,12 @@ import asyncpg
 import pytest
 
 from chart.rendered import CHART
-from notifyx_local.accounts import group_of
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster
+from support.child import child
 from support.patience import PATIENCE
 from support.platform import PASSWORD, Platform, person
+from support.run_folder import run_folder
 
 pytestmark = pytest.mark.xdist_group("platform-1")
 
@@ -52,9 +53,9 @@ class Pod:
             **passwords,
         }
         with open(self.folder / "log", "ab") as log:
-            return subprocess.Popen(
+            return child(
                 ["bash", "-c", SCRIPT.read_text(), "postgres.sh", *words],
-                user=account, group=group_of(account), extra_groups=[] if account else None,
+                orphan_signal=signal.SIGTERM, account=account,
                 cwd="/", env=env, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
@@ -91,7 +92,7 @@ class Pod:
 
 @pytest.fixture
 def pod(postgres: Cluster) -> Iterator[Pod]:
-    folder = Path(tempfile.mkdtemp(prefix="notifyx-chart-", dir="/var/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="chart-", dir=run_folder()))
     folder.chmod(0o755)
     if postgres.account:
         shutil.chown(folder, postgres.account)

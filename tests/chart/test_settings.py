@@ -134,8 +134,8 @@ def test_the_schema_lists_every_setting_that_nothing_else_sets(
     schema = json.loads((CHART / "values.schema.json").read_text())
     listed = schema["properties"][component]["properties"]["settings"]["propertyNames"]["enum"]
     taken = DECIDED | set_by_chart(renderings, component)
-    # The mailer caches nothing, and neither does the operator.
-    taken |= {"memcached", "kubernetes_namespace", "kubernetes_services"}
+    # Auth and the store call no other service.
+    taken |= {"kubernetes_namespace", "kubernetes_services"}
     assert listed == sorted(camel(field) for field in KINDS[component].model_fields if field not in taken)
 
 
@@ -171,6 +171,10 @@ def test_where_everything_is(renderings: dict[str, Rendering], monkeypatch: pyte
     gateway = told(default, "gateway", monkeypatch)
     assert (gateway.base_url, gateway.base_socket_url) == ("http://localhost:4000", "ws://localhost:4001/socket")
     assert gateway.memcached == "notifyx-memcached:11211"
+    servers = [told(renderings[name], "gateway", monkeypatch).memcached for name in ("external", "minimal")]
+    assert servers == ["cache-1:11211,cache-2:11222,cache-3:11211", ""]
+    with_address = {part for part, pod in everything.pods.items() if "NOTIFYX_MEMCACHED" in pod.env}
+    assert with_address == {"gateway"}, "who does not use it does not know it"
     assert (gateway.private_proxy, gateway.proxies) == (False, ()), "nobody's X-Forwarded-For is believed"
     gateway = told(everything, "gateway", monkeypatch)
     assert gateway.base_url == "https://notifyx.example.com"
@@ -206,8 +210,6 @@ def test_databases(renderings: dict[str, Rendering], monkeypatch: pytest.MonkeyP
         assert built_in.database_url.get_secret_value() == url
         own = renderings["external"].pods[part].env["NOTIFYX_DATABASE_URL"]["valueFrom"]["secretKeyRef"]
         assert own == {"name": f"{part}-database", "key": {"auth": "url", "store": "dsn"}[part]}
-    assert told(renderings["external"], "store", monkeypatch).memcached == "cache-1:11211,cache-2:11222,cache-3:11211"
-    assert told(renderings["minimal"], "store", monkeypatch).memcached == ""
 
 
 def test_who_may_come_in(renderings: dict[str, Rendering], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,14 +88,14 @@ def java_command(folder: Path) -> list[str]:
     return [_tool("java", "default-jdk-headless"), "-cp", f"{folder}/target/classes:{folder}/target/lib/*", "Journey"]
 
 
-def node_packages() -> Path:
-    """A folder with the JavaScript clients and the programs that use them."""
+def node_packages(name: str = "node") -> Path:
+    """A folder with what the npm packages of folder ``name`` install; by default the JavaScript clients."""
 
     def build(folder: Path) -> None:
-        shutil.copytree(SOURCES / "node", folder, dirs_exist_ok=True)
+        shutil.copytree(SOURCES / name, folder, dirs_exist_ok=True)
         run([*node("npm"), "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, deadline=BUILD_DEADLINE)
 
-    return _kept("node", build)
+    return _kept(name, build)
 
 
 def _build_alertmanager(folder: Path) -> None:

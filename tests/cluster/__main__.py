@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -15,15 +18,42 @@ from cluster.provider import Cluster, NoCluster, Say, choose, running, wanted_pr
 from cluster.waiting import CommandFailed, TimedOut
 from support.helm import NoHelm, find_helm
 
+SILENCE = 10.0
+"""Seconds after which the last line is said again: some steps take minutes."""
 
-def progress() -> Say:
-    """Prints each line with the seconds since the start."""
+
+@contextlib.contextmanager
+def progress(silence: float = SILENCE) -> Iterator[Say]:
+    """Prints each line with the seconds since the start, and what still goes on where nothing else is said."""
     start = time.monotonic()
+    lock, said, ended = threading.Lock(), threading.Event(), threading.Event()
+    last = ""
+
+    def write(line: str) -> None:
+        with lock:
+            print(f"{time.monotonic() - start:6.1f} s  {line}", flush=True)
 
     def say(line: str) -> None:
-        print(f"{time.monotonic() - start:6.1f} s  {line}", flush=True)
+        nonlocal last
+        last = line
+        write(line)
+        said.set()
 
-    return say
+    def repeat() -> None:
+        while not ended.is_set():
+            if said.wait(silence):
+                said.clear()
+            elif last:
+                write(f"still {last}")
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield say
+    finally:
+        ended.set()
+        said.set()
+        thread.join()
 
 
 def main() -> int:
@@ -32,30 +62,37 @@ def main() -> int:
     parser.add_argument("command", choices=["up", "down", "env"], help="env prints shell settings for a running one")
     parser.add_argument("--context", default="", help="a cluster of your own, by its context in your kubeconfig")
     options = parser.parse_args()
-    say = progress()
     try:
-        if options.command == "up":
-            images = [*notifyx_images(say), *peer_images(say)]
-            cluster = choose(context=options.context, way=wanted_provider(), images=images, say=say)
-            values_file(cluster).write_text(yaml.safe_dump(trial_values(cluster, images)))
-            say(f"ready: {len(cluster.nodes)} nodes; the ingress is at {cluster.ingress}")
-        else:
-            found = running(wanted_provider())
-            if found is None:
-                raise NoCluster("No cluster of ours is running; make cluster starts one.")
-            if options.command == "down":
-                found.down(say)
-                return 0
-            cluster = found
+        with progress() as say:
+            cluster = _obeyed(options.command, options.context, say)
     except (NoCluster, NoHelm, CommandFailed, TimedOut) as error:
         print(error, file=sys.stderr)
         return 1
+    if cluster is None:
+        return 0
     if options.command == "env":
         print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.kubectl.parent}:{find_helm().parent}:$PATH")
         print(f"export NOTIFYX_URL={cluster.ingress} NOTIFYX_VALUES={values_file(cluster)}")
     else:
         print('To use it: eval "$(make -s cluster-env)"')
     return 0
+
+
+def _obeyed(command: str, context: str, say: Say) -> Cluster | None:
+    """The cluster that the command is about, unless it has ended it. Raises :class:`NoCluster` and others."""
+    if command == "up":
+        images = [*notifyx_images(say), *peer_images(say)]
+        cluster = choose(context=context, way=wanted_provider(), images=images, say=say)
+        values_file(cluster).write_text(yaml.safe_dump(trial_values(cluster, images)))
+        say(f"ready: {len(cluster.nodes)} nodes; the ingress is at {cluster.ingress}")
+        return cluster
+    found = running(wanted_provider())
+    if found is None:
+        raise NoCluster("No cluster of ours is running; make cluster starts one.")
+    if command == "down":
+        found.down(say)
+        return None
+    return found
 
 
 def values_file(cluster: Cluster) -> Path:

@@ -15,7 +15,8 @@ from cluster.kube import Kube
 from cluster.provider import Cluster, Image, NoCluster, Say, choose, running, wanted_provider
 
 ORDER = (
-    "install", "access", "topics", "clients", "optional", "discovery", "scaling", "breakdowns", "upgrade", "uninstall",
+    "install", "access", "topics", "clients", "optional", "discovery", "scaling", "breakdowns", "upgrade", "backup",
+    "uninstall",
 )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ PROMETHEUS_OPERATOR = Source(
     "github.com/prometheus-operator/prometheus-operator",
     "example/prometheus-operator-crd",
     # The others are so large that an API server on a busy machine is minutes late to forget them.
-    ("podmonitors", "prometheusrules"),
+    ("podmonitors", "prometheusrules", "servicemonitors"),
 )
 CERT_MANAGER = Source(
     "github.com/cert-manager/cert-manager",

@@ -7,14 +7,17 @@ import contextlib
 import json
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cluster.kube import Kube
+from cluster.kube import Kube, condition
 from cluster.provider import Cluster, Image
 from cluster.waiting import wait_for
 from notifyx_common.contracts.call import INTERNAL
@@ -27,6 +30,7 @@ RELEASE = "notifyx"
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 SERVICES = ("gateway", "auth", "store", "mailer")
 PARTS = (*SERVICES, "operator", "postgres", "memcached", "prometheus", "mailbox")
+WITH_IMAGES = (*PARTS, "backup")
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,37 @@ class Installed:
     def rollback(self, revision: str) -> None:
         """``helm rollback``, and wait for it."""
         self.kube.helm("rollback", RELEASE, revision, "--wait", "--timeout", "5m", namespace=self.namespace)
+        self.wait_reached()
+
+    def run_job(self, job: Mapping[str, Any], deadline: float = 180.0) -> str:
+        """Run a Job of the release to its end; its log. What it left of itself is deleted."""
+        name = job["metadata"]["name"]
+        self.kube.apply(job, namespace=self.namespace)
+
+        def ended() -> bool:
+            found = self.kube.get("job", name, self.namespace)
+            return condition(found, "Complete") == "True" or condition(found, "Failed") == "True"
+
+        try:
+            wait_for(f"the job {name} ends", ended, deadline=deadline)
+            said = self.kube.kubectl("logs", f"job/{name}", namespace=self.namespace)
+            assert condition(self.kube.get("job", name, self.namespace), "Complete") == "True", said
+        finally:
+            self.kube.kubectl("delete", "job", name, "--wait=false", namespace=self.namespace)
+        return said
+
+    def page_status(self) -> int:
+        """How the public address answers: 404 comes from an ingress controller that has no way to the gateway."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/", timeout=5) as page:
+                return int(page.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    def wait_reached(self) -> None:
+        """Wait until the ingress controller sends users to the gateway: it says "accepted" some time before it does."""
+        wait_for("the page is reached", lambda: self.page_status() == HTTPStatus.OK)
 
     def node_without(self, component: str) -> str:
         """A node that runs no pod of ``component``, and as many other parts as can be."""
@@ -226,7 +261,7 @@ def image_values(images: Sequence[Image]) -> dict[str, Any]:
     for image in images:
         repository, _, tag = image.name.rpartition(":")
         part = repository.rpartition("/")[2].removeprefix("notifyx-")
-        if part in PARTS:
+        if part in WITH_IMAGES:
             values[part] = {"image": {"repository": repository, "tag": tag}}
     return values
 
@@ -247,6 +282,7 @@ def install(cluster: Cluster, kube: Kube, images: Sequence[Image], namespace: st
     installed = Installed(cluster, kube, namespace, tuple(images))
     upgrade(installed)
     installed.wait_complete(deadline=300)
+    installed.wait_reached()
     return installed
 
 

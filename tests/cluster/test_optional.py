@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,31 @@ RULES = [
     {"apiGroups": [GATEWAY], "resources": ["*/status"], "verbs": ["update"]},
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
 ]
+
+
+NUMBER = 1000650000
+"""An account as OpenShift chooses it, which no image knows."""
+
+ANOTHER_CLUSTER = {
+    "podSecurityContext": {"runAsUser": NUMBER, "runAsGroup": 0, "fsGroup": NUMBER},
+    "commonLabels": {"cost": "12"},
+    "extraObjects": [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "given", "namespace": "{{ .Release.Namespace }}"},
+            "data": {"key": "value", "GIVEN": "value"},
+        }
+    ],
+    **{
+        part: {
+            "extraEnvFrom": [{"configMapRef": {"name": "given"}}],
+            "extraVolumes": [{"name": "mine", "configMap": {"name": "given"}}],
+            "extraVolumeMounts": [{"name": "mine", "mountPath": "/mine"}],
+        }
+        for part in ("gateway", "auth", "store", "mailer", "operator")
+    },
+}
 
 
 @contextlib.contextmanager
@@ -80,9 +106,13 @@ async def test_the_official_client_through_a_gateway(
         return said == {"Accepted": "True", "ResolvedRefs": "True"}
 
     with defined(kube, GATEWAY_API, say), traefik_follows_gateways(kube):
-        upgrade(installed, {"ingress": {"enabled": False}, "httpRoute": route})
         try:
+            # Without the Ingress first: what is reached afterwards was not reached by it.
+            upgrade(installed, {"ingress": {"enabled": False}})
+            wait_for("the Ingress is forgotten", lambda: installed.page_status() == HTTPStatus.NOT_FOUND)
+            upgrade(installed, {"ingress": {"enabled": False}, "httpRoute": route})
             wait_for("the route is accepted", accepted, deadline=60)
+            installed.wait_reached()
             assert not kube.exists("ingress", installed.name("gateway"), installed.namespace)
             install_client(tmp_path)
             await make_journey(installed, tmp_path, topic="optional.gateway")
@@ -112,5 +142,18 @@ def test_the_prometheus_operator_is_told_of_every_pod_and_rule(
             assert {*pods} == {"gateway", "auth", "store", "mailer", "operator"}
             (rule,) = kube.objects("prometheusrules", installed.namespace)
             assert rule["spec"]["groups"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())["groups"]
+            # In place of the PodMonitor, and at once with what else a cluster may ask of a chart.
+            upgrade(installed, {"serviceMonitor": {"enabled": True}, **ANOTHER_CLUSTER})
+            installed.wait_complete()
+            assert kube.objects("podmonitors", installed.namespace) == []
+            (monitor,) = kube.objects("servicemonitors", installed.namespace)
+            chosen = ",".join(f"{key}={value}" for key, value in monitor["spec"]["selector"]["matchLabels"].items())
+            (service,) = kube.objects("services", installed.namespace, chosen)
+            assert monitor["spec"]["endpoints"][0]["port"] in [port["name"] for port in service["spec"]["ports"]]
+            for part in ("gateway", "auth", "store", "mailer", "operator"):
+                pod = kube.ready_pods(installed.namespace, part)[0]["metadata"]
+                assert pod["labels"]["cost"] == "12"
+                asked = "import os; print(os.getuid(), open('/mine/key').read(), os.environ['GIVEN'])"
+                assert installed.python(pod["name"], asked) == f"{NUMBER} value value"
         finally:
             installed.rollback(revision)

@@ -161,6 +161,7 @@ async def test_two_resources_that_claim_one_topic(installed: Installed, kube: Ku
     assert "team-a/t.claimed" in told["message"]
     assert (await call(installed, "GET", "/topics/t.claimed"))["title"] == "First"
 
+    kube.apply(topic("t.claimed", "team-a", title="First", successors=["team-b"]))
     kube.kubectl("delete", "nxt", "t.claimed", "--timeout=30s", namespace="team-a")
     kube.wait_condition("nxt", "t.claimed", "team-b", "Synced", "True", deadline=60)
     assert (await call(installed, "GET", "/topics/t.claimed"))["title"] == "Second"
@@ -170,13 +171,54 @@ async def test_a_resource_takes_over_a_topic_of_the_api_with_its_data(installed:
     await call(installed, "POST", "/topics", json={"name": "t.taken", "title": "By hand"})
     await call(installed, "POST", "/topics/t.taken/notifications", json={"body": "from before"})
     kube.apply(topic("t.taken", "team-a", title="Declared", publishers=["*"]))
-    kube.wait_condition("nxt", "t.taken", "team-a", "Ready")
+    waiting = kube.wait_condition("nxt", "t.taken", "team-a", "Synced", "False")
+    told = find_condition(waiting, "Synced")
+    assert told is not None
+    assert told["reason"] == "NotConsented"
+    async with person(installed, "topics-user") as user:
+        consent = {"creators": [user.id, "system:serviceaccount:team-a:default"]}
+        await user.call("PATCH", "/topics/t.taken", json=consent)
+    kube.wait_condition("nxt", "t.taken", "team-a", "Ready", deadline=60)
     found = await call(installed, "GET", "/topics/t.taken")
     assert (found["title"], found["resource"]) == ("Declared", "team-a/t.taken")
     answer = await call(installed, "POST", "/topics/t.taken/notifications", json={"body": "from after"})
     assert answer["seq"] == 2
     history = await call(installed, "GET", "/topics/t.taken/notifications")
     assert sorted(item["body"] for item in history["items"]) == ["from after", "from before"]
+
+
+def test_a_name_of_another_namespace_is_refused(installed: Installed, kube: Kube) -> None:
+    with pytest.raises(CommandFailed) as refused:
+        kube.apply(topic("bound-elsewhere", "team-a"))
+    assert "this name is for topics of another namespace" in str(refused.value)
+
+
+def test_who_edits_a_namespace_edits_its_topics(installed: Installed, kube: Kube) -> None:
+    kube.kubectl("create", "rolebinding", "ann-edits", "--clusterrole=edit", "--user=ann", namespace="team-a")
+    kube.kubectl("create", "rolebinding", "bob-views", "--clusterrole=view", "--user=bob", namespace="team-a")
+
+    def may(user: str, *what: str, namespace: str = "team-a") -> bool:
+        try:
+            kube.kubectl("auth", "can-i", *what, f"--as={user}", namespace=namespace)
+        except CommandFailed:
+            return False
+        return True
+
+    wait_for("the roles are added up", lambda: may("ann", "create", "nxt"), deadline=30)
+    assert may("bob", "list", "nxt")
+    assert not may("bob", "create", "nxt")
+    assert not may("ann", "patch", "nxt", "--subresource=status")
+    assert not may("ann", "create", "nxt", namespace="team-b")
+
+
+def test_the_largest_topic_can_be_deleted(installed: Installed, kube: Kube) -> None:
+    def entries(count: int) -> list[str]:
+        names = [f"system:serviceaccount:a-{number:04}:" for number in range(count)]
+        return [name + "n" * (320 - len(name)) for name in names]
+
+    kube.apply(topic("t.large", "team-a", owners=entries(100), publishers=entries(1000), readers=entries(1000)))
+    kube.wait_condition("nxt", "t.large", "team-a", "Ready")
+    kube.kubectl("delete", "nxt", "t.large", "--timeout=30s", namespace="team-a")
 
 
 def test_deletion_never_hangs_on_a_store_that_is_gone(installed: Installed, kube: Kube) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from cluster.install import RELEASE, Installed, upgrade
-from cluster.kube import Kube
+from cluster.kube import Kube, find_condition
 from cluster.waiting import TimedOut, wait_for
 from support.platform import person
 
@@ -44,7 +44,9 @@ async def test_uninstall(installed: Installed, kube: Kube) -> None:
         assert [one["metadata"]["name"] for one in kube.objects(kind, selector=OURS)] == []
     # The definitions stay, and with them every team's topics.
     assert kube.exists("crd", "notifyxtopics.notifyx.dev")
-    assert kube.exists("nxt", "left.behind", installed.namespace)
+    ready = find_condition(kube.get("nxt", "left.behind", installed.namespace), "Ready")
+    assert ready is not None
+    assert ready["reason"] == "NoOperator"
 
 
 def test_a_new_install_finds_its_data_again(installed: Installed, kube: Kube) -> None:

@@ -26,6 +26,14 @@ app.kubernetes.io/part-of: notifyx
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What is added to annotations that an object has anyway. */}}
+{{- define "notifyx.commonAnnotations" -}}
+{{- with .Values.commonAnnotations }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{/* Of pods: nothing that changes with the chart alone, so that an upgrade replaces only what it has to. */}}
@@ -35,27 +43,37 @@ app.kubernetes.io/part-of: notifyx
 {{- if has .part (list "gateway" "auth" "store" "mailer" "operator") }}
 notifyx.dev/metrics: "yes"
 {{- end }}
-{{- with merge (dict) ((index .root.Values .part).podLabels | default dict) .root.Values.podLabels }}
+{{- with merge (dict) ((index .root.Values .part | default dict).podLabels | default dict) .root.Values.podLabels .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
+{{/* The keys "name" and "annotations" may hold the object's own. Labels come last: more of them may follow. */}}
 {{- define "notifyx.metadata" -}}
-name: {{ include "notifyx.name" . }}
+name: {{ .name | default (include "notifyx.name" .) }}
 namespace: {{ .root.Release.Namespace }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 labels:
   {{- include "notifyx.labels" . | nindent 2 }}
 {{- end -}}
 
 {{/*
 An image: a digest wins over a tag, a part's own registry over the common one, and a repository that begins with a
-registry (it has a dot or a port, or is localhost) over both.
+registry (it has a dot or a port, or is localhost) over both. global.imageRegistry is in front of all images, in place of
+what else is their registry.
 */}}
 {{- define "notifyx.image" -}}
 {{- $own := (index .root.Values .part).image -}}
-{{- $registry := $own.registry | default .root.Values.image.registry -}}
+{{- $global := (.root.Values.global | default dict).imageRegistry -}}
+{{- $registry := $own.registry | default $global | default .root.Values.image.registry -}}
+{{- $named := "^([^/]*[.:][^/]*|localhost)/" -}}
 {{- $name := $own.repository -}}
-{{- if and $registry (not (regexMatch "^([^/]*[.:][^/]*|localhost)/" $name)) -}}
+{{- if and $global (not $own.registry) -}}
+{{- $name = printf "%s/%s" $global (regexReplaceAll $named $name "") -}}
+{{- else if and $registry (not (regexMatch $named $name)) -}}
 {{- $name = printf "%s/%s" $registry $name -}}
 {{- end -}}
 {{- if $own.digest -}}
@@ -88,53 +106,9 @@ ws://localhost:4001/socket
 {{- end -}}
 {{- end -}}
 
-{{/* The part of a pod that does not depend on what runs in it. */}}
-{{- define "notifyx.podCommon" -}}
-{{- $own := index .root.Values .part -}}
-{{- with .root.Values.image.pullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $own.nodeSelector | default .root.Values.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $own.tolerations | default .root.Values.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $own.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $own.priorityClassName | default .root.Values.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- end -}}
-
-{{- define "notifyx.spread" -}}
-topologySpreadConstraints:
-  - maxSkew: 1
-    topologyKey: kubernetes.io/hostname
-    whenUnsatisfiable: ScheduleAnyway
-    labelSelector:
-      matchLabels:
-        {{- include "notifyx.selector" . | nindent 8 }}
-    # Only pods of one revision are counted: those that are being replaced would spoil the spread of their successors.
-    matchLabelKeys: [pod-template-hash]
-{{- end -}}
-
-{{- define "notifyx.podAnnotations" -}}
-{{- $own := index .root.Values .part -}}
-notifyx.dev/secrets: {{ include "notifyx.secretsChecksum" .root }}
-{{- with merge (dict) ($own.podAnnotations | default dict) .root.Values.podAnnotations }}
-{{ toYaml . }}
-{{- end }}
-{{- end -}}
-
 {{/* Pods are replaced when the secret's declared parts change; what was generated stays as it is. */}}
 {{- define "notifyx.secretsChecksum" -}}
-{{- toJson (dict "secrets" .Values.secrets "database" .Values.database "smtp" .Values.smtp) | sha256sum | trunc 16 -}}
+{{- toJson (dict "secrets" .Values.secrets "database" (omit .Values.database "existingCaSecret") "smtp" .Values.smtp) | sha256sum | trunc 16 -}}
 {{- end -}}
 
 {{/* Who calls whom: each pair has a token of its own. */}}
@@ -187,16 +161,6 @@ gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator
   value: {{ (index .root.Values .part).drainSeconds | quote }}
 {{- end -}}
 
-{{- define "notifyx.extraEnv" -}}
-{{- range $name, $value := (index .root.Values .part).settings }}
-- name: NOTIFYX_{{ $name | snakecase | upper }}
-  value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
-{{- end }}
-{{- with (index .root.Values .part).extraEnv }}
-{{ toYaml . }}
-{{- end }}
-{{- end -}}
-
 {{- define "notifyx.discoveryEnv" -}}
 - name: NOTIFYX_KUBERNETES_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
@@ -237,11 +201,58 @@ gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator
 {{- if $own.existingSecret }}
 - name: NOTIFYX_DATABASE_URL
   valueFrom: {secretKeyRef: {name: {{ $own.existingSecret }}, key: {{ $own.key }}}}
+{{- include "notifyx.databaseCaEnv" .root }}
 {{- else }}
 - name: DATABASE_PASSWORD
   valueFrom: {secretKeyRef: {name: {{ include "notifyx.secretName" .root }}, key: {{ .part }}-database-password}}
 - name: NOTIFYX_DATABASE_URL
   value: postgresql://notifyx_{{ .part }}:$(DATABASE_PASSWORD)@{{ include "notifyx.fullname" .root }}-postgres:5432/notifyx_{{ .part }}
+{{- end }}
+{{- end -}}
+
+{{/* What PostgreSQL's clients read: a URL that says sslmode=... itself comes first. */}}
+{{- define "notifyx.databaseCaEnv" -}}
+{{- if .Values.database.existingCaSecret }}
+- {name: PGSSLMODE, value: verify-full}
+- {name: PGSSLROOTCERT, value: /etc/notifyx/database/ca.crt}
+{{- end }}
+{{- end -}}
+
+{{/* "yes" where a part connects to a database that is not the built-in one. */}}
+{{- define "notifyx.externalDatabase" -}}
+{{- $own := .root.Values.database -}}
+{{- $auth := and (has .part (list "auth" "backup")) $own.auth.existingSecret -}}
+{{- if or $auth (and (has .part (list "store" "backup")) $own.store.existingSecret) }}yes{{ end -}}
+{{- end -}}
+
+{{/* Both databases' URLs, for a backup. */}}
+{{- define "notifyx.backupEnv" -}}
+{{- range $part := list "auth" "store" }}
+{{- $own := index $.Values.database $part }}
+{{- if $own.existingSecret }}
+- name: NOTIFYX_BACKUP_{{ upper $part }}_URL
+  valueFrom: {secretKeyRef: {name: {{ $own.existingSecret }}, key: {{ $own.key }}}}
+{{- else }}
+- name: {{ upper $part }}_DATABASE_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ include "notifyx.secretName" $ }}, key: {{ $part }}-database-password}}
+- name: NOTIFYX_BACKUP_{{ upper $part }}_URL
+  value: postgresql://notifyx_{{ $part }}:$({{ upper $part }}_DATABASE_PASSWORD)@{{ include "notifyx.fullname" $ }}-postgres:5432/notifyx_{{ $part }}
+{{- end }}
+{{- end }}
+{{- with .Values.backup.s3 }}
+{{- if .bucket }}
+- {name: NOTIFYX_BACKUP_S3_ENDPOINT, value: {{ .endpoint | quote }}}
+- {name: NOTIFYX_BACKUP_S3_REGION, value: {{ .region | quote }}}
+{{- if .existingSecret }}
+- name: NOTIFYX_BACKUP_S3_ACCESS_KEY
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret }}, key: access-key}}
+- name: NOTIFYX_BACKUP_S3_SECRET_KEY
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret }}, key: secret-key}}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if include "notifyx.externalDatabase" (dict "root" . "part" "backup") }}
+{{- include "notifyx.databaseCaEnv" . }}
 {{- end }}
 {{- end -}}
 
@@ -265,27 +276,6 @@ gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator
 - {{ $name }}
 - {{ $name }}.{{ .root.Release.Namespace }}
 - {{ $name }}.{{ .root.Release.Namespace }}.svc
-{{- end -}}
-
-{{- define "notifyx.tlsMount" -}}
-{{- if .root.Values.internalTls.enabled -}}
-- {name: internal-tls, mountPath: /etc/notifyx/tls, readOnly: true}
-{{- end -}}
-{{- end -}}
-
-{{/* The operator is called by nobody: it gets the authority alone, from the gateway's Secret. */}}
-{{- define "notifyx.tlsVolume" -}}
-{{- if .root.Values.internalTls.enabled -}}
-- name: internal-tls
-  secret:
-    {{- if eq .part "operator" }}
-    secretName: {{ include "notifyx.tlsSecret" (dict "root" .root "part" "gateway") }}
-    items: [{key: ca.crt, path: ca.crt}]
-    {{- else }}
-    secretName: {{ include "notifyx.tlsSecret" . }}
-    {{- end }}
-    defaultMode: 0440
-{{- end -}}
 {{- end -}}
 
 {{/* Ports of internal calls, for NetworkPolicies. */}}
@@ -424,6 +414,9 @@ http://{{ include "notifyx.fullname" . }}-prometheus:9090
 - name: NOTIFYX_PROMETHEUS_TOKEN
   valueFrom: {secretKeyRef: {name: {{ . }}, key: token}}
 {{- end }}
+{{- if .Values.prometheus.existingCaSecret }}
+- {name: NOTIFYX_PROMETHEUS_CA_FILE, value: /etc/notifyx/prometheus/ca.crt}
+{{- end }}
 {{- end -}}
 
 {{- define "notifyx.prometheusEgress" -}}
@@ -449,6 +442,8 @@ http://{{ include "notifyx.fullname" . }}-prometheus:9090
 {{- $gateway := include "notifyx.name" (dict "root" . "part" "gateway") -}}
 - name: NOTIFYX_PROBE_SECONDS
   value: {{ .Values.prober.seconds | quote }}
+- name: NOTIFYX_PROBE_ACCOUNT
+  value: system:serviceaccount:{{ .Release.Namespace }}:{{ include "notifyx.account" (dict "root" . "part" "operator") }}
 - name: NOTIFYX_PROBE_TOKEN_FILE
   value: /var/run/secrets/notifyx/token
 {{- if .Values.prober.url }}

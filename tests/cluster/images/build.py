@@ -22,8 +22,11 @@ from cluster.provider import Image, NoCluster, Say
 from support.helm import cache_folder
 
 ROOT = Path(__file__).parents[3]
-PARTS = ("gateway", "auth", "store", "mailer", "operator", "mailbox")
+PARTS = ("gateway", "auth", "store", "mailer", "operator", "backup", "mailbox")
 SUITE = "trixie"
+
+OTHERS = {"operator": ("client",), "backup": ("client", "auth", "store")}
+"""Members of the workspace whose code a part's image has besides common's and its own."""
 
 # A build leaves half a dozen images behind for the next one to start from, and buildah never drops any: past so many,
 # about ten gigabytes, it is cheaper to start anew.
@@ -105,12 +108,13 @@ def notifyx_images(say: Say) -> list[Image]:
         inputs.append(base.archive)
         build = partial(_build, base)
     inputs += [ROOT / "pyproject.toml", *ROOT.glob("services/*/pyproject.toml"), ROOT / "operator" / "pyproject.toml"]
-    common = _sources(ROOT / "services" / "common")
+    common = [*_sources(ROOT / "services" / "common"), *_sources(ROOT / "services" / "topics")]
     images = []
     for part in PARTS:
         folder = ROOT / "operator" if part == "operator" else ROOT / "services" / part
-        client = {"gateway": _web_client(), "operator": _sources(ROOT / "services" / "client")}.get(part, [])
-        digest = hashlib.sha256(_stamp([*inputs, *common, *_sources(folder), *client]).encode()).hexdigest()[:12]
+        others = [path for other in OTHERS.get(part, ()) for path in _sources(ROOT / "services" / other)]
+        others += _web_client() if part == "gateway" else []
+        digest = hashlib.sha256(_stamp([*inputs, *common, *_sources(folder), *others]).encode()).hexdigest()[:12]
         name = f"localhost/notifyx-{part}:{digest}"
         images.append(_kept(name, digest, partial(build, part, name), say))
     return images

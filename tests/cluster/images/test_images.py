@@ -17,7 +17,7 @@ import pytest
 
 from cluster.commands import run
 from cluster.images.archive import Recipe, write_image
-from cluster.images.build import PARTS, notifyx_images
+from cluster.images.build import OTHERS, PARTS, notifyx_images
 from cluster.images.docker import PEERS
 from cluster.provider import Image
 from support.helm import cache_folder
@@ -72,12 +72,12 @@ def test_an_image_holds_a_part_and_what_it_needs_only(image: Image) -> None:
 
     assert found.config["User"] == "10001:10001"
     assert found.config["Entrypoint"] == [f"notifyx-{part}"]
-    assert {"PYTHONSAFEPATH=1", "NOTIFYX_HOST=0.0.0.0", "HOME=/tmp"} <= set(found.config["Env"])
+    assert {"PYTHONSAFEPATH=1", "NOTIFYX_HOST=::", "HOME=/tmp"} <= set(found.config["Env"])
     assert f"opt/notifyx/bin/notifyx-{part}" in code
     assert not [name for name in code if "site-packages/" in name and not OURS.search(name)]
-    # The operator probes the front door as any client.
-    assert any("/site-packages/notifyx/" in name for name in code) == (part == "operator")
-    others = {f"/notifyx_{other}/" for other in (*PARTS, "local") if other != part}
+    # The operator probes the front door as any client, and a backup is a command of the client.
+    assert any("/site-packages/notifyx/" in name for name in code) == ("client" in OTHERS.get(part, ()))
+    others = {f"/notifyx_{other}/" for other in (*PARTS, "local") if other not in (part, *OTHERS.get(part, ()))}
     assert not [name for name in code if any(other in name for other in others)]
     assert not [name for name in dependencies if Path(name).name in ("pip", "uv", "pytest", "mypy")]
     assert not [name for layer in found.layers for name in layer if name.startswith(("src/", "code/", "opt/uv"))]
@@ -104,9 +104,15 @@ def inside(image: Image) -> Iterator[list[str]]:
 
 def test_a_part_without_settings_says_which_in_a_line(image: Image, inside: list[str]) -> None:
     entrypoint = content(image.archive).config["Entrypoint"]
+    if entrypoint == ["notifyx-backup"]:
+        entrypoint += ["backup", "--to", "/tmp"]
 
     done = subprocess.run([*inside, *entrypoint], capture_output=True, text=True, timeout=60, check=False)
 
+    if entrypoint[0] == "notifyx-backup":
+        assert done.returncode != 0
+        assert "NOTIFYX_BACKUP_AUTH_URL" in done.stderr
+        return
     assert done.returncode == 2
     if entrypoint == ["notifyx-mailbox"]:
         assert "--smtp-port" in done.stderr.splitlines()[-1]

@@ -22,7 +22,7 @@ from notifyx_operator.scaling.bounds import Decision, InvalidPlatform, PlatformS
 from notifyx_operator.scaling.platform_status import ServiceState, platform_status
 from notifyx_operator.topics.claims import read_claim
 from notifyx_operator.topics.status import ReconcileOutcome, status_fields
-from notifyx_topics.resource import InvalidResource, TopicSpec, parse
+from notifyx_topics.resource import DemandSpec, InvalidResource, TopicSpec, parse
 
 ROOT = Path(__file__).parents[3]
 FILES = {
@@ -223,7 +223,7 @@ def test_the_examples_are_valid(document: dict[str, Any]) -> None:
 def topic_outcomes() -> Iterator[ReconcileOutcome]:
     document: dict[str, Any] = {"metadata": {"name": "orders", "namespace": "shop", "generation": 3}, "spec": {}}
     books = TopicStatus(name="orders", last_seq=9, subscribers=2, unacknowledged=4, ledger_balanced=True)
-    yield ReconcileOutcome(read_claim(document), "InSync", "", books, 4)
+    yield ReconcileOutcome(read_claim(document), "InSync", "", books, 4, demand=DemandSpec())
     yield ReconcileOutcome(read_claim({**document, "spec": {"title": 5}}), "Invalid", "spec.title is wrong.")
 
 
@@ -248,7 +248,12 @@ def test_the_status_of_a_platform_is_kept_whole(invalid: str) -> None:
         observed=load,
     )
     status = platform_status(
-        {"metadata": {"generation": 1}}, {"store": looked}, invalid=invalid, unknown="", delivery=None, moment=NOW
+        {"metadata": {"generation": 1}},
+        {"store": looked},
+        invalid=invalid,
+        unknown="",
+        delivery=None,
+        moment=NOW,
     )
     strictly("NotifyxPlatform").validate({"spec": {}, "status": status})
 
@@ -301,7 +306,7 @@ def test_the_documentation_has_every_field_with_its_bounds_and_default(kind: str
     if kind == "NotifyxPlatform":
         one = status["properties"]["services"]["additionalProperties"]
         kept = kept - {"services"} | {f"services.NAME.{name}" for name in one["properties"]}
-    assert found.keys() - {"Synced", "LedgerBalanced", "Ready", "UsersKnown"} == kept
+    assert found.keys() - {"Synced", "LedgerBalanced", "Ready", "UsersKnown", "DemandCounted"} == kept
 
 
 def test_the_examples_of_the_documentation_are_valid() -> None:
