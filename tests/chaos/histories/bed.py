@@ -1,0 +1,329 @@
+"""A platform under test: several nodes of each service, with a link on each way between two, and a mail sink."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+import aiohttp
+import asyncpg
+import psutil
+
+from chaos.histories.clocked import set_clock
+from chaos.histories.disk import MIN_FREE, full, keep_small, small_disk
+from chaos.histories.links import Address, Link, Upstream
+from chaos.histories.plan import FaultPlan, Targets
+from chaos.histories.sink import Sink, running_sink
+from chaos.histories.wiring import NodeWiring, Upstreams, Wiring, service_of
+from notifyx_common.contracts.registry import LIST_LEASES
+from notifyx_local.ports import free_port
+from notifyx_local.postgres import USER
+from support.memcached import Memcached, running_memcached
+from support.patience import PATIENCE
+from support.platform import Platform, eventually, ledger, running_platform
+from support.run_folder import run_folder
+
+NODES = {"gateway": 2, "store": 2, "auth": 2, "mailer": 2}
+
+VARIABLES = {
+    "gateway": {
+        "NOTIFYX_TOPIC_BURST": "100000",
+        "NOTIFYX_TOKEN_BURST": "100000",
+        "NOTIFYX_STREAM_KEEP_ALIVE": "2",
+        "NOTIFYX_MAIL_LEASE_SECONDS": "30",
+    },
+    "auth": {"NOTIFYX_ACCESS_TOKEN_SECONDS": "20"},
+    "store": {
+        "NOTIFYX_STORAGE_MIN_FREE": str(MIN_FREE),
+        "NOTIFYX_MAX_TOPICS": "1000000",
+        "NOTIFYX_RETENTION_SWEEP": "1",
+        "NOTIFYX_MAIL_RETRY_BASE": "0.5",
+    },
+}
+"""Limits that many histories would meet, and times that are short enough to come in a history."""
+
+HEALTH_ANSWER = 5.0
+"""Seconds in which a service that is well answers."""
+
+RESTART_AFTER = 1.0
+"""Seconds until a killed memcached, which nobody supervises, is started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bed:
+    """A running platform, and what can be done to it."""
+
+    platform: Platform
+    links: dict[str, Link]
+    database: str
+    """The store's, past all links, by a superuser's URL."""
+    sink: Sink
+    memcached: Memcached
+    clocks: dict[str, Path]
+    disk: bool
+    """Whether its disk is its own, and can be filled."""
+    api: str
+    socket: str
+    """Where clients reach it, through a link."""
+    registries: tuple[str, ...]
+    """Where each gateway lists the nodes that it knows."""
+    programs: dict[str, Path]
+    """The files that name the folders of the services' programs, where nodes are started as programs."""
+    without: Path
+    """The file that names the protection which nodes are started without."""
+
+    async def outbox_is_filled(self) -> bool:
+        """Return whether there is an email for all that was published and is to be mailed: it follows a publish."""
+        connection = await asyncpg.connect(self.database, timeout=PATIENCE)
+        try:
+            behind = "SELECT EXISTS (SELECT FROM topics WHERE email_seq < last_seq AND kind <> 'deleted')"
+            return (await connection.fetchval(behind)) is False
+        finally:
+            await connection.close()
+
+    @property
+    def targets(self) -> Targets:
+        """What faults it can have."""
+        processes = {service: tuple(names(service)) for service in NODES}
+        processes |= {"postgres": ("postgres",), "memcached": ("memcached",)}
+        return Targets(
+            processes=processes,
+            links=tuple(sorted(self.links)),
+            clocks=tuple(sorted(self.clocks)),
+            disk=self.disk,
+        )
+
+    async def fail(self, plan: FaultPlan) -> None:
+        """Inject a fault, and return when it is over."""
+        match plan.fault:
+            case "kill" | "drain":
+                await self._end(plan.target, signal.SIGKILL if plan.fault == "kill" else signal.SIGTERM)
+            case "rolling":
+                if (program := self.programs.get(plan.target)) is not None:
+                    program.write_text(str(Path(sys.executable).parent))
+                for name in names(plan.target):
+                    await self._end(name, signal.SIGTERM)
+                    if program is not None:
+                        await self.healthy()
+            case "pause":
+                with self._paused(plan.target):
+                    await asyncio.sleep(plan.seconds)
+            case "clock":
+                set_clock(self.clocks[plan.target], plan.amount)
+                try:
+                    await asyncio.sleep(plan.seconds)
+                finally:
+                    set_clock(self.clocks[plan.target], 0.0)
+            case "full":
+                with full(self.platform.data):
+                    await asyncio.sleep(plan.seconds)
+            case _:
+                with self.links[plan.target].fault(plan.fault, plan.amount):
+                    await asyncio.sleep(plan.seconds)
+
+    async def take_out(self, protection: str) -> None:
+        """Start all nodes again without a protection."""
+        self.without.write_text(protection)
+        await asyncio.gather(*(self._end(name, signal.SIGKILL) for service in NODES for name in names(service)))
+        await self.healthy()
+
+    async def _end(self, name: str, number: signal.Signals) -> None:
+        if name == "memcached":
+            await asyncio.to_thread(self.memcached.kill)
+            await asyncio.sleep(RESTART_AFTER)
+            await asyncio.to_thread(self.memcached.start)
+            return
+        with contextlib.suppress(KeyError, ProcessLookupError):  # another fault may have ended it just now
+            ended = self.platform.kill(name, number)
+
+            async def replaced() -> bool:
+                return self.platform.running().get(name, ended) != ended
+
+            await eventually(replaced)
+
+    @contextlib.contextmanager
+    def _paused(self, name: str) -> Iterator[None]:
+        """Hang a process, unless another fault has just ended it."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(KeyError, psutil.NoSuchProcess):
+                stack.enter_context(self._memcached_stopped() if name == "memcached" else self.platform.stopped(name))
+            yield
+
+    @contextlib.contextmanager
+    def _memcached_stopped(self) -> Iterator[None]:
+        if (running := self.memcached.process) is None:
+            yield
+            return
+        process = psutil.Process(running.pid)
+        process.suspend()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    async def healthy(self) -> None:
+        """Wait until all services run and answer, and each gateway knows all nodes. Raises :class:`TimeoutError`."""
+        expected = {name for service in NODES for name in names(service)} | {"postgres"}
+
+        async def well() -> bool:
+            if self.platform.running().keys() < expected:
+                return False
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, AssertionError):
+                timeout = aiohttp.ClientTimeout(total=HEALTH_ANSWER)
+                async with (
+                    aiohttp.ClientSession(timeout=timeout) as session,
+                    session.get(f"{self.platform.gateway}/readyz") as response,
+                ):
+                    if response.status != 200:
+                        return False
+                async with asyncio.timeout(HEALTH_ANSWER):
+                    await ledger(self.platform)
+                    return all([await self._knows_all(url) for url in self.registries])
+            return False
+
+        await eventually(well)
+
+    async def _knows_all(self, registry: str) -> bool:
+        headers = self.platform.internal_headers("gateway")
+        async with aiohttp.ClientSession() as session, session.get(registry, headers=headers) as response:
+            known = Counter(node["service"] for node in (await response.json())["nodes"])
+        return known == Counter(NODES)
+
+
+def names(service: str) -> list[str]:
+    """Return the names of the nodes of ``service``."""
+    return [f"{service}-{number}" for number in range(1, NODES[service] + 1)]
+
+
+@contextlib.asynccontextmanager
+async def running_bed(seed: str, older: Path | None = None) -> AsyncIterator[Bed]:
+    """Run a platform; ``seed`` is that of what links do at random. Raises :class:`AssertionError` if that fails.
+
+    ``older``: a checkout whose programs it begins with, until a service restarts in order.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bed-", dir=run_folder())))
+        folder.chmod(0o755)
+        sink, smtp = await stack.enter_async_context(running_sink())
+        memcached = stack.enter_context(running_memcached())
+        wires = _Wires(folder, seed)
+        memcached_port = await wires.add(stack, "memcached", "127.0.0.1", memcached.port)
+        smtp_port = await wires.add(stack, "smtp", "127.0.0.1", smtp)
+        without = folder / "without"
+        without.touch()
+        variables = {service: {**VARIABLES.get(service, {}), "CHAOS_WITHOUT": str(without)} for service in NODES}
+        programs: dict[str, Path] = {}
+        if older is not None:
+            programs = {service: folder / f"{service}.program" for service in NODES}
+            for program in programs.values():
+                program.write_text(str(older.resolve() / ".venv" / "bin"))
+        wiring = Wiring(
+            nodes=await wires.nodes(stack),
+            variables=variables,
+            upstreams=str(folder / "upstreams.json"),
+            programs={service: str(program) for service, program in programs.items()},
+        )
+        wiring_file = folder / "wiring.json"
+        wiring_file.write_text(wiring.model_dump_json())
+        counts = [f"--{service}s={count}" for service, count in NODES.items()]
+        disk = stack.enter_context(small_disk(folder / "data"))
+        running = running_platform(
+            *counts, f"--wiring={wiring_file}", f"--memcached=127.0.0.1:{memcached_port}",
+            f"--smtp=smtp://127.0.0.1:{smtp_port}", data=folder / "data", module="chaos.histories.wired_up",
+        )  # fmt: skip
+        platform = await asyncio.to_thread(running.__enter__)
+        stack.push_async_callback(asyncio.to_thread, running.__exit__, None, None, None)
+        password = (platform.data / "postgres-password").read_text().strip()
+        server = f"postgresql://{USER}:{password}@127.0.0.1:{wires.upstreams().postgres}"
+        if disk:
+            await keep_small(f"{server}/postgres")
+        ready = platform.ready
+        port = int(str(ready["gateway"]).rpartition(":")[2])
+        socket_port = int(str(ready["socket"]).rpartition(":")[2].partition("/")[0])
+        api = await wires.add(stack, "client", "127.0.0.1", port)
+        socket = await wires.add(stack, "client", "127.0.0.1", socket_port)
+        yield Bed(
+            platform=replace(platform, memcached=memcached),
+            links=wires.links,
+            database=f"{server}/notifyx_store",
+            sink=sink,
+            disk=disk,
+            memcached=memcached,
+            clocks=wires.clocks,
+            api=f"http://127.0.0.1:{api}/api/v1",
+            socket=f"ws://127.0.0.1:{socket}/socket",
+            programs=programs,
+            without=without,
+            registries=tuple(f"http://127.0.0.1:{own}{LIST_LEASES.path}" for own in wires.upstreams().registries),
+        )
+
+
+class _Wires:
+    """Makes the links of a platform."""
+
+    def __init__(self, folder: Path, seed: str) -> None:
+        self.links: dict[str, Link] = {}
+        self.clocks: dict[str, Path] = {}
+        self._folder = folder
+        self._seed = seed
+
+    def link(self, name: str) -> Link:
+        """Return the link called ``name``, a new one if there is none."""
+        return self.links.setdefault(name, Link(name, Random(f"{self._seed}:{name}")))
+
+    async def add(self, stack: contextlib.AsyncExitStack, name: str, host: str, port: int) -> int:
+        """Add a port of the link ``name`` that leads to ``host``:``port``; return it."""
+        return await stack.enter_async_context(self.link(name).port("127.0.0.1", 0, lambda: (host, port)))
+
+    async def nodes(self, stack: contextlib.AsyncExitStack) -> dict[str, NodeWiring]:
+        """Make the links of all nodes."""
+        wirings = {}
+        for number, name in enumerate((name for service in NODES for name in names(service)), 1):
+            service = service_of(name)
+            clock = self._folder / f"{name}.clock"
+            set_clock(clock, 0.0)
+            clock.chmod(0o666)
+            self.clocks[name] = clock
+            if service == "gateway":
+                wirings[name] = NodeWiring(clock=str(clock))
+                continue
+            port, host = free_port(), f"127.0.1.{number}"
+            await stack.enter_async_context(self.link(name).port(host, port, _fixed(port)))
+            database = 0
+            if service in ("auth", "store"):
+                database = await stack.enter_async_context(
+                    self.link(f"{name}-postgres").port("127.0.0.1", 0, self._postgres)
+                )
+            registries = [
+                await stack.enter_async_context(
+                    self.link(f"{name}-registry").port("127.0.0.1", 0, self._registry(place))
+                )
+                for place in range(NODES["gateway"])
+            ]
+            wirings[name] = NodeWiring(
+                port=port, host=host, database=database, registries=tuple(registries), clock=str(clock)
+            )
+        return wirings
+
+    def upstreams(self) -> Upstreams:
+        """Return the ports that the platform chose. Raises :class:`OSError` before it has."""
+        return Upstreams.model_validate_json((self._folder / "upstreams.json").read_bytes())
+
+    def _postgres(self) -> Address:
+        return "127.0.0.1", self.upstreams().postgres
+
+    def _registry(self, place: int) -> Upstream:
+        return lambda: ("127.0.0.1", self.upstreams().registries[place])
+
+
+def _fixed(port: int) -> Upstream:
+    return lambda: ("127.0.0.1", port)
