@@ -28,7 +28,7 @@ export UV_LINK_MODE := copy
 # Whatever the machine says: without bytecode each of the many processes of a test run compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help web-types run test test-clients test-cluster cluster cluster-env cluster-down check audit sbom format dashboards screenshots picture bench lock clean
+.PHONY: help web-types run test test-clients test-cluster cluster cluster-env cluster-down check audit sbom format dashboards screenshots picture bench chaos simulate fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,11 +78,12 @@ cluster-down: .venv/.cluster ## End that cluster; nothing of it is left
 test-cluster: .venv/.cluster ## Run the tests on a real cluster (a running one is used and kept; CONTEXT= names your own)
 	@.venv/bin/pytest tests/cluster $(if $(CONTEXT),--context $(CONTEXT)) $(ARGS)
 
-check: .venv/.dev ## Lint, format check, types (mypy strict), import contracts, lock file
+check: .venv/.dev ## Lint, format check, types (mypy strict), import contracts, workflows, lock file
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy $(SOURCES) tests examples tilt grafana
 	@.venv/bin/lint-imports
+	@.venv/bin/zizmor --offline --quiet --no-progress .github/workflows
 	@PYTHONPATH=tests .venv/bin/python -m support.web check
 	@$(UV) lock --check --quiet
 
@@ -91,7 +92,7 @@ audit: .venv/.dev ## Look for known vulnerabilities of the locked dependencies; 
 
 sbom: .venv/.dev ## Write a CycloneDX list of what is in each image (folder sbom)
 	@mkdir -p sbom
-	@for part in gateway auth store mailer operator mailbox; do \
+	@for part in gateway auth store mailer operator backup mailbox; do \
 	    $(UV) export --quiet --frozen --no-dev --package notifyx-$$part --format cyclonedx1.5 \
 	        --preview-features sbom-export --output-file sbom/notifyx-$$part.cdx.json >/dev/null; \
 	done
@@ -120,6 +121,15 @@ picture: .venv/.dev ## Draw docs/images/scaling.svg anew
 
 bench: .venv/.dev ## Measure the platform beside its peers, and what a flood costs others (ARGS="--case publish" for a part)
 	@PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
+
+chaos: .venv/.dev ## Run histories of work and faults against a whole platform, and check the promise (ARGS="--histories 300 --seed 1")
+	@PYTHONPATH=tests .venv/bin/python -m chaos.histories $(ARGS)
+
+simulate: .venv/.dev ## Run histories of the real code in simulated time, which repeat to the letter (ARGS="--histories 10000 --seed 1")
+	@PYTHONPATH=tests .venv/bin/python -m simulation $(ARGS)
+
+fuzz: .venv/.dev ## Read mutated frames, bodies, tokens, emails and topics, and shorten what fails (ARGS="--inputs 1000000 --seed 1")
+	@PYTHONPATH=tests .venv/bin/python -m fuzz $(ARGS)
 
 lock: $(UV) ## Bring uv.lock up to date with the pyproject files
 	@$(UV) lock --python "$(INTERPRETER)"

@@ -17,8 +17,11 @@ from support.measured import start
 _MEASUREMENT = start()
 
 from notifyx_local.postgres import Cluster
+from support.cluster_copy import running_postgres
+from support.made_once import models_prepared_once
 from support.platform import Platform, small_platform
-from support.postgres import create_database, drop_database, running_postgres, types_read_once
+from support.postgres import create_database, drop_database, types_read_once
+from support.run_folder import run_folder_of_all
 from support.sharing import Scheduling, Shared, group, in_order
 from support.workers import forked_workers, web_build
 
@@ -42,15 +45,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remove an earlier run's coverage, and let workers be forked, before they start."""
+    """Remove an earlier run's coverage, make this one's folder, and let workers be forked, before they start."""
     config = session.config
     if is_xdist_worker(session) or config.option.collectonly:
         return
     if _MEASUREMENT is not None:
         _MEASUREMENT.clear()
+    stack = contextlib.ExitStack()
+    config.add_cleanup(stack.close)
+    stack.enter_context(run_folder_of_all())
     if config.getoption("numprocesses", None):
-        stack = contextlib.ExitStack()
-        config.add_cleanup(stack.close)
         if not config.option.file_or_dir:
             stack.enter_context(web_build())
         stack.enter_context(forked_workers(*config.invocation_params.args))
@@ -104,7 +108,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """A real PostgreSQL server of this test session."""
-    with running_postgres() as cluster, types_read_once():
+    with running_postgres() as cluster, types_read_once(), models_prepared_once():
         yield cluster
 
 

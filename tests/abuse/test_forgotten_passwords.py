@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from notifyx_local.postgres import Cluster
+from support.account_mails import send_what_waits
 from support.auth import PASSWORD, running_auth
-from support.gateway import Reply, Stack, running_stack
+from support.gateway import Reply, Stack, mailing_stack
 from support.patience import until
 from support.smtp import Mailbox
 
@@ -24,7 +25,6 @@ def delay() -> float:
 
 @pytest.fixture
 async def stack(postgres: Cluster, box: Mailbox, delay: float) -> AsyncIterator[Stack]:
-    mailer = {"smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none"}
     few: dict[str, Any] = {
         "verification_mailbox_burst": 3,
         "verification_mailbox_interval": 86400,
@@ -33,12 +33,7 @@ async def stack(postgres: Cluster, box: Mailbox, delay: float) -> AsyncIterator[
         "trusted_proxies": ("127.0.0.0/8",),
         "account_mail_delay": delay,
     }
-    async with running_stack(postgres, gateway=few, mailer=mailer, auth={"password_reset_minutes": 60}) as running:
-
-        async def email_works() -> bool:
-            return await running.gateway.verification.email_works() is True
-
-        await until(email_works, "the gateway knows its mailer")
+    async with mailing_stack(postgres, box, gateway=few, auth={"password_reset_minutes": 60}) as running:
         yield running
 
 
@@ -58,8 +53,8 @@ async def test_who_asks_without_end_learns_nothing_and_fills_no_mailbox(stack: S
     for number in range(6):
         assert await ask(stack, VICTIM, f"192.0.2.{number}") == (202, ""), "a limit of the mailbox is not told"
         assert await ask(stack, "nobody@example.com", f"192.0.2.{number}") == (202, "")
-    await stack.gateway.drain()
-    assert done("sent") + done("failed") + done("nobody") == 12, "a stop sends what was accepted"
+        await send_what_waits(stack)
+    assert done("sent") + done("failed") + done("nobody") == 12
     assert done("sent") <= 2, "the mailbox has had one at the sign-up, and has three"
     assert done("nobody") == 6, "and none of them counts"
     for number in range(2):

@@ -53,8 +53,19 @@ async def store_process(store_database: str, folder: Path) -> AsyncIterator[tupl
 async def gateway_of(discovery: StaticDiscovery) -> AsyncIterator[Store]:
     """A gateway's client of the stores."""
     metrics, clock = Metrics(), SystemClock()
-    client = ServiceClient("store", discovery=discovery, token=TOKEN, metrics=metrics, clock=clock)
-    async with client, Store(client, clock=clock, metrics=metrics, background=Background(metrics)) as store:
+    async with (
+        Background(metrics) as background,
+        ServiceClient(
+            "store",
+            discovery=discovery,
+            token=TOKEN,
+            metrics=metrics,
+            clock=clock,
+            outages=background,
+            hedge_share=0.03,
+        ) as client,
+        Store(client, clock=clock, metrics=metrics, background=background) as store,
+    ):
         yield store
 
 

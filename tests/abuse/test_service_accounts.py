@@ -83,7 +83,7 @@ async def running(cluster: Cluster) -> AsyncIterator[ServiceAccounts]:
         token(aud=["https://kubernetes.default.svc"]),
         token(exp=NOW - 60),
         token(exp="never"),
-        token(nbf=NOW + 600),
+        token(nbf=NOW + 86_400),
         token().rpartition(".")[0] + ".",
     ],
 )

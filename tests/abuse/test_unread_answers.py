@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from notifyx_common.contracts.store.log import HISTORY
+from notifyx_common.contracts.store.pages import MAX_SHARED_LIMIT
 from notifyx_local.postgres import Cluster
 from support.clock import LoopTime
 from support.gateway import Stack, running_stack
@@ -134,7 +135,10 @@ async def test_topics_with_long_lists_make_short_pages_that_lead_to_all(stack: S
 @pytest.mark.parametrize("stack", [{"account_pages": 3, "http_answer_wait": 30.0}], indirect=True)
 async def test_an_account_reads_few_pages_at_once_and_others_read_between_them(stack: Stack) -> None:
     ada, eve = await stack.person("ada"), await stack.person("eve")
-    paths = ["/inbox", "/topics?q=large", "/topics/large/notifications", "/subscriptions"]
+    alone = f"limit={MAX_SHARED_LIMIT + 1}"  # smaller pages share a request to the store
+    paths = [
+        f"/inbox?{alone}", "/topics?q=large", f"/topics/large/notifications?{alone}", "/subscriptions",
+    ]  # fmt: skip
 
     def at_store() -> float:
         states = [{"pool": "pages", "state": state} for state in ("used", "waiting")]

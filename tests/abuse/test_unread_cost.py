@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any, cast
 
 import asyncpg
@@ -18,6 +19,7 @@ from notifyx_store.base.context import StoreContext
 from notifyx_store.base.metrics import StoreMetrics
 from notifyx_store.feed.queries import read_positions
 from notifyx_store.maintenance.retention import remove_batch
+from notifyx_store.readers import inbox
 from notifyx_store.readers.acks import acknowledge
 from notifyx_store.readers.inbox import read_inbox
 from notifyx_store.readers.joins import join, unread
@@ -54,7 +56,7 @@ FROM generate_series(1, $2::bigint) AS seq
 @pytest.fixture
 async def connection(postgres: Cluster) -> AsyncIterator[asyncpg.Connection]:
     """A connection to a database with the store's tables."""
-    url = await create_migrated(postgres, SCHEMA)
+    url = await create_migrated(postgres, SCHEMA, fresh=True)
     opened = await asyncpg.connect(url)
     yield opened
     await opened.close()
@@ -122,8 +124,12 @@ READS: dict[str, Read] = {
     "an unread count": lambda db, topic, _: unread(context_of(db), {"items": [{"user": "bob", "topic": topic.name}]}),
     "a subscription": lambda db, topic, _: subscription(db, BOB, topic.name, NOW),
     "the subscribers": lambda db, topic, _: subscribers(db, ANN, topic.name, after="", limit=10),
-    "the inbox": lambda db, topic, _: read_inbox(db, BOB, unread_only=False, limit=10, max_unread=1),
-    "the unread inbox": lambda db, topic, _: read_inbox(db, BOB, unread_only=True, limit=10, max_unread=1),
+    "the inbox": lambda db, topic, _: read_inbox(
+        partial(nullcontext, db), BOB, unread_only=False, limit=10, max_unread=1
+    ),
+    "the unread inbox": lambda db, topic, _: read_inbox(
+        partial(nullcontext, db), BOB, unread_only=True, limit=10, max_unread=1
+    ),
     "a position": lambda db, topic, _: read_positions(db, [(topic.id, "bob")]),
     "one acknowledgement": lambda db, topic, count: acknowledge(
         context_of(db), StoreMetrics.of(Metrics()), one({"topic": topic.name, "seqs": [count - 1]})
@@ -154,6 +160,24 @@ async def test_the_few_unread_of_a_long_log_are_found_without_reading_it(connect
             costs[unread_ones].append(await cost(connection, READS["the unread inbox"], topic, count, _BLOCKS_READ))
         await topic.unsubscribe("bob")
     assert all(many <= few + 40 for few, many in costs.values()), costs
+
+
+async def test_a_page_of_many_subscriptions_reads_little_more_than_the_page(
+    connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics = [await topic_with(connection, FEW) for _ in range(30)]
+    await connection.execute("ANALYZE")
+    everything = await cost(connection, READS["the unread inbox"], topics[0], FEW)
+    monkeypatch.setattr(inbox, "READ_WHOLE", 2 * FEW)
+    for read in ("the inbox", "the unread inbox"):
+        read_rows = await cost(connection, READS[read], topics[0], FEW)
+        assert read_rows < everything / 4, f"{read}: {read_rows} rows, where all unread are {everything}"
+
+
+def test_the_fewest_unread_are_read_whole_as_far_as_all_together_are_not_too_many() -> None:
+    assert inbox.read_whole([]) == []
+    assert inbox.read_whole([900, 0, 1001, 5]) == [True, True, False, True]
+    assert inbox.read_whole([900] * 20) == [True] * 11 + [False] * 9
 
 
 async def test_the_number_is_exact(connection: asyncpg.Connection) -> None:

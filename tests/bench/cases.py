@@ -7,9 +7,12 @@ from bench.figures import Figure
 from bench.kinds.connections import Connections, Resume
 from bench.kinds.fairness import Fairness, How
 from bench.kinds.growth import MoreConnections, MoreNodes, MoreStored, MoreTopics, MoreUnread
+from bench.kinds.hung_store import HungStore
+from bench.kinds.mail_flood import MailFlood
 from bench.kinds.rest import RestLoad
+from bench.kinds.slow_count import SlowCount
 from bench.kinds.sockets import SocketLoad
-from bench.kinds.start import Command, Rest
+from bench.kinds.start import Command, Idle
 
 P50, P99 = (Figure(f"p{n}_ms", f"p{n}, ms", "lower", 1) for n in (50, 99))
 PAGES = (
@@ -34,10 +37,10 @@ PUBLISH = (
         seconds=8, short="one socket", cores=ONE_CORE, peers=("Centrifugo", "JetStream"),
     ),
     Case(
-        "socket-rest", "socket publish at rest, one client",
+        "socket-idle", "socket publish on an idle platform, one client",
         SocketLoad("publish", 1, messages=300, pause=5, users=1),
         (Figure("p50_ms", "p50, ms", "lower", 2, target=1.2, drawn=True), Figure("p99_ms", "p99, ms", "lower", 2)),
-        seconds=5, short="publish at rest", peers=("JetStream",),
+        seconds=5, short="publish, idle", peers=("JetStream",),
     ),
 )  # fmt: skip
 
@@ -65,7 +68,7 @@ REST = (
         seconds=12,
     ),
     Case(
-        "rest-rest", "REST publish at rest, one client",
+        "rest-idle", "REST publish on an idle platform, one client",
         RestLoad("publish", 300, connections=1, pause=5, users=1),
         (Figure("p50_ms", "p50, ms", "lower", 2, target=1.5), Figure("p99_ms", "p99, ms", "lower", 2)),
         seconds=5,
@@ -128,10 +131,20 @@ CONNECTIONS = (
 
 SERVICES = ("auth", "store", "mailer", "gateway")
 
+OPERATOR = """
+try:
+    from notifyx_operator.__main__ import APP, UNUSED
+except ImportError:  # of before
+    import notifyx_operator.app
+else:
+    from notifyx_common.start import load
+    load(APP, unused=UNUSED)
+"""
+
 START = (
     Case(
-        "rest", "the platform at rest, and how it starts",
-        Rest(),
+        "idle", "the idle platform, and how it starts",
+        Idle(),
         (
             Figure("banner_s", "`notifyx up` with a new data folder, s to ready", "lower", 1, target=6),
             *(
@@ -150,7 +163,7 @@ START = (
         seconds=4,
     ),
     Case(
-        "operator", "the operator's imports", Command(("-c", "import notifyx_operator.app")),
+        "operator", "the operator's imports", Command(("-c", OPERATOR)),
         (Figure("cpu_ms", "processor time, ms", "lower", target=1200),),
         seconds=10,
     ),
@@ -218,21 +231,72 @@ def fairness(by: How) -> Case:
     way_names = {"socket": "socket", "rest": "REST"}
     figures = []
     for way, name in way_names.items():
-        figures.append(Figure(f"{way}.alone.p99", f"p99 over {name} alone, ms", "lower", 1))
+        figures.append(Figure(f"{way}.alone.p50", f"p50 over {name} alone, ms", "lower", 1))
+        figures.append(Figure(f"{way}.alone.p99", "p99, ms", "lower", 1))
+        figures.append(Figure(f"{way}.alone.ran", "p99 of what gateway and store ran meanwhile, ms", "lower", 1))
         for size in ("small", "large"):
-            figures.append(Figure(f"{way}.{size}.p99", f"p99 over {name} beside {size} messages, ms", "lower", 1))
-            figures.append(Figure(f"{way}.{size}.ratio", "the same, to that alone", "lower", 1))
-            figures.append(Figure(f"{way}.{size}.flood", "messages of the flood a second", "higher"))
+            figures.append(Figure(f"{way}.{size}.p50.ratio", f"p50 beside {size} messages, to that alone", "lower", 1))
+            figures.append(Figure(f"{way}.{size}.p99.ratio", "p99, to that alone", "lower", 1, target=2))
+            figures.append(Figure(f"{way}.{size}.ran", "p99 of what gateway and store ran meanwhile, ms", "lower", 1))
+            figures.append(Figure(f"{way}.{size}.queued", "p99 of their wait for a processor, ms", "lower", 1))
+    figures += [
+        Figure(f"{size}.flood", f"{size} messages of the flood a second", "higher") for size in ("small", "large")
+    ]
     title = f"40 publishes a second beside an account that sends all it can over {way_names[by]}"
-    return Case(f"fair-{by}", title, Fairness(by), tuple(figures), seconds=35)
+    return Case(f"fair-{by}", title, Fairness(by), tuple(figures), seconds=65)
 
 
-FAIRNESS = (fairness("socket"), fairness("rest"))
+def hung_store(stores: int) -> Case:
+    """Return the case of a store that hangs among ``stores``."""
+    alone = stores == 1
+    figures = []
+    for way, name in {"publish": "publishes", "read": "pages"}.items():
+        figures.append(Figure(f"{way}.alone.p99", f"p99 of {name} before, ms", "lower", 1))
+        figures.append(Figure(f"{way}.failed", f"{name} that failed", "lower", target=None if alone else 0))
+        if alone:
+            told = None if way == "publish" else 3  # who publishes waits up to eight seconds for an outcome
+            figures.append(Figure(f"{way}.told", f"the longest wait of {name} that failed, s", "lower", 1, target=told))
+            figures.append(Figure(f"{way}.recovery", f"{name} are as before again after, s", "lower", 1, target=3))
+        else:
+            figures.append(Figure(f"{way}.ratio", f"p99 of {name} beside it, to that before", "lower", 1, target=2))
+            figures.append(Figure(f"{way}.worst", f"the longest of {name}, s", "lower", 2, target=3))
+            figures.append(Figure(f"{way}.felt", f"{name} slower than twice that p99, %", "lower", 1))
+    beside = "the only store" if alone else "one of two stores"
+    title = f"40 publishes and 40 pages a second while {beside} hangs for ten seconds"
+    return Case("hung-only-store" if alone else "hung-store", title, HungStore(stores), tuple(figures), seconds=32)
+
+
+def _slow_count() -> Case:
+    figures = []
+    for way, name in {"publish": "publishes", "inbox": "pages of an inbox"}.items():
+        figures.append(Figure(f"{way}.alone.p99", f"p99 of {name} alone, ms", "lower", 1))
+        for company, asks in {"inbox": "its inbox", "counts": "its subscriptions"}.items():
+            figures.append(Figure(f"{way}.{company}.ratio", f"beside one who asks for {asks}", "lower", 1, target=2))
+    title = "40 publishes and 40 pages a second beside an account with 200,000 unread in 1,000 topics that asks always"
+    return Case("fair-count", title, SlowCount(), tuple(figures), seconds=25)
+
+
+MAIL_FLOOD = Case(
+    "fair-mail", "an email each half second and 40 publishes a second beside 20,000 due emails and a slow SMTP server",
+    MailFlood(),
+    (
+        Figure("mail.alone.p50", "p50 of an email alone, s", "lower", 1),
+        Figure("mail.flood.p50", "p50 of an email beside them, s", "lower", 1),
+        Figure("mail.ratio", "the same, to that alone", "lower", 1, target=2),
+        Figure("mail.flood.worst", "the longest, s", "lower", 1),
+        Figure("mail.worst.ratio", "the same, to that alone", "lower", 1, target=2),
+        Figure("mail.flood.others", "emails a second of the others", "higher", 1),
+        Figure("publish.ratio", "p99 of publishes, to that alone", "lower", 1, target=2),
+    ),
+    seconds=40,
+)  # fmt: skip
+
+FAIRNESS = (fairness("socket"), fairness("rest"), hung_store(2), hung_store(1), _slow_count(), MAIL_FLOOD)
 
 CASES = {case.name: case for case in (*PUBLISH, *REST, *DELIVERY, *CONNECTIONS, *START, *GROWTH, *FAIRNESS)}
 
 QUICK = (
-    "publish", "one-socket", "socket-rest", "rest-publish", "rest-accounts", "rest-batch", "rest-rest", "history",
+    "publish", "one-socket", "socket-idle", "rest-publish", "rest-accounts", "rest-batch", "rest-idle", "history",
     "inbox", "steady", "connections", "help",
 )  # fmt: skip
 """What ``--quick`` measures."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -47,6 +48,20 @@ def cpu_seconds(pid: int) -> float:
 def cpu_of(processes: Mapping[str, int]) -> dict[str, float]:
     """Return the processor time of each process with its children, by name."""
     return {name: cpu_seconds(pid) for name, pid in processes.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """How many milliseconds processes ran, and waited for a processor, since their start."""
+
+    ran: float
+    waited: float
+
+
+def scheduled(pids: Collection[int]) -> Scheduled:
+    """Return the times of the main threads of ``pids`` together, which Linux counts in nanoseconds."""
+    times = [Path(f"/proc/{pid}/schedstat").read_text().split() for pid in pids]
+    return Scheduled(sum(int(ran) for ran, _, _ in times) / 1e6, sum(int(waited) for _, waited, _ in times) / 1e6)
 
 
 def pss_kb(pid: int) -> float:

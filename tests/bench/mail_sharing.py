@@ -43,22 +43,20 @@ SHARED = 0.6
 class Way:
     """One way to hand over.
 
-    Emails claimed at a time for each mailer, emails of one request, requests at a time to one mailer, and how many of
-    the mailers the gateway uses.
+    Maximum number of emails of one request, requests at a time to one mailer, and how many of the mailers the gateway
+    uses.
     """
 
-    batch: int
     chunk: int
     at_once: int = 2
     entries: int = 3
 
     def __str__(self) -> str:
         mailers = f"{self.entries} mailer{'s' if self.entries > 1 else ''}"
-        claim = min(self.batch * self.entries, 1000)
-        return f"claim {claim:4}, {self.at_once} x {self.chunk:4} at a time to {mailers}"
+        return f"{self.at_once} x {self.chunk:4} at a time to {mailers}"
 
 
-TO_ONE = Way(1000, 1000, 1, 1)
+TO_ONE = Way(1000, 1, 1)
 """All in one request to one mailer."""
 
 
@@ -95,7 +93,6 @@ async def once(way: Way, count: int, box: Mailbox, mailers: list[MailerProcess])
                 metrics=metrics,
                 clock=SystemClock(),
                 background=Background(metrics),
-                batch=way.batch,
                 chunk=way.chunk,
                 per_mailer=way.at_once,
                 lease_seconds=60,
@@ -154,7 +151,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--delays", type=float, nargs="+", default=[20, 200], help="milliseconds an email")
-    parser.add_argument("--ways", nargs="+", default=["200/25/2/3", "200/50/1/3", "200/100/1/3", "1000/1000/1/1"])
+    parser.add_argument("--ways", nargs="+", default=["25/2/3", "50/1/3", "100/1/3", "1000/1/1"])
     parser.add_argument("--kept", type=int, nargs="+", default=[1000, 25, 10], help="largest batch a mailer keeps")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", default="4", help="SMTP connections of each mailer")

@@ -46,6 +46,7 @@ ENDLESS = {
     },
     "mailer": {"registry", "security log"},
     "gateway": {
+        "account mails",
         "dashboard",
         "departures",
         "feed",

@@ -15,6 +15,7 @@ from notifyx_auth.base.settings import AuthSettings
 from notifyx_auth.service import Auth
 from notifyx_common.contracts.call import V1
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
+from support.made_once import settings
 from support.patience import PATIENCE
 from support.postgres import patient
 
@@ -42,17 +43,20 @@ class HandClock:
         self.at += timedelta(**how)
 
 
+CHEAP_HASHES = {"argon2_time": 1, "argon2_memory_kib": 64}
+"""Settings with which a password is hashed in a tenth of a millisecond."""
+
+
 def auth_settings(database_url: str, **changes: Any) -> AuthSettings:
     values: dict[str, Any] = {
         "database_url": database_url,
         "internal_token": INTERNAL_TOKEN,
         "auth_secret": "a-secret-of-32-characters-or-more",
-        "argon2_time": 1,
-        "argon2_memory_kib": 64,
+        **CHEAP_HASHES,
         "hash_timeout": PATIENCE,
         **changes,
     }
-    return AuthSettings(**values)
+    return settings(AuthSettings, values)
 
 
 SCHEMA = database_config(auth_settings("postgresql://unused/unused"))

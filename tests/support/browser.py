@@ -14,7 +14,7 @@ from typing import Any, Literal
 from xml.sax.saxutils import escape
 
 import aiohttp
-from playwright.async_api import Browser, BrowserContext, Page, StorageState, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, StorageState, async_playwright, expect
 
 from notifyx_local.web_build import WEB_SOURCE
 from support.debian import program
@@ -143,9 +143,12 @@ async def someone(browser: Browser, platform: Platform, name: str, **options: An
     context.set_default_timeout(PATIENCE_MS)
     try:
         said: list[str] = []
-        context.on(
-            "console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None
-        )
+
+        def note(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                said.append(f"{message.text} ({message.location['url']})")
+
+        context.on("console", note)
         context.on("weberror", lambda error: said.append(str(error.error)))
         yield Person(name, email, platform, context, await context.new_page(), said)
     finally:
@@ -176,14 +179,14 @@ async def picture(page: Page, what: str, size: str, scheme: str, *, full_page: b
 
 
 async def violations(page: Page, *, colours_only: bool = False) -> list[str]:
-    """What axe finds serious or critical on the page as it is."""
+    """What axe finds on the page as it is: faults of any impact, and what its best practices advise."""
     await page.evaluate(SETTLED)
-    # The page's own policy holds for what a page loads, not for what its debugger evaluates.
-    await page.evaluate(await asyncio.to_thread(AXE.read_text))
+    if not await page.evaluate("'axe' in window"):  # to read half a megabyte of it takes a tenth of a second
+        # The page's own policy holds for what a page loads, not for what its debugger evaluates.
+        await page.evaluate(await asyncio.to_thread(AXE.read_text))
     options = {"runOnly": ["color-contrast"]} if colours_only else {}
     found = await page.evaluate("async options => JSON.stringify(await axe.run(document, options))", options)
     return [
         f"{one['id']}: {one['help']} ({', '.join(str(node['target']) for node in one['nodes'][:3])})"
         for one in json.loads(found)["violations"]
-        if one["impact"] in ("serious", "critical")
     ]

@@ -7,6 +7,7 @@ ends when the test says so.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ from pathlib import Path
 
 import notifyx_local
 from notifyx_local.ports import free_port
+from support.child import child
+from support.forked import Forked, program
 from support.patience import PATIENCE
 from support.platform import START_DEADLINE, eventually
 
@@ -61,7 +64,8 @@ class Run:
 
 
 @contextlib.asynccontextmanager
-async def first_run() -> AsyncIterator[Run]:
+async def first_run(*, forked: bool = False) -> AsyncIterator[Run]:
+    """Run it. ``forked``: without the time for imports."""
     with tempfile.TemporaryDirectory(prefix="notifyx-first-", dir="/var/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -74,24 +78,35 @@ async def first_run() -> AsyncIterator[Run]:
             (web / file).write_text(file)
         programs = folder / "bin"
         programs.mkdir()
-        for program, text in (("node", NODE), ("npm", NPM)):
-            (programs / program).write_text(text)
-            (programs / program).chmod(0o755)
+        for file, text in (("node", NODE), ("npm", NPM)):
+            (programs / file).write_text(text)
+            (programs / file).chmod(0o755)
         ports = {f"--{option}": free_port() for option in ("port", "socket-port", "mailbox-port", "smtp-port")}
         environment = {
             **os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(source),
             "TEST_FOLDER": str(folder), "COLUMNS": "400",
         }  # fmt: skip
-        with open(folder / "up.log", "wb") as log:
-            process = subprocess.Popen(
-                [
-                    sys.executable, "-m", "notifyx", "up", "--data", "data", "--json-ready", "ready.json",
-                    *(str(part) for pair in ports.items() for part in pair),
-                ],
-                cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+        command = ["up", "--data", "data", "--json-ready", "ready.json"]
+        command += [str(part) for pair in ports.items() for part in pair]
+        (folder / "up.log").touch()
+        process: Forked | subprocess.Popen[bytes]
+        if forked:
+            process = program(__name__, environment, folder / "up.log", *command, output=True)
+        else:
+            with open(folder / "up.log", "wb") as log:
+                words = [sys.executable, "-m", "notifyx", *command]
+                process = child(words, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             yield Run(folder, f"http://127.0.0.1:{ports['--port']}")
         finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE) == 0, (folder / "up.log").read_text()
+
+
+def main() -> None:
+    """Run ``notifyx`` with the copy of the package, in a process that has imported another one."""
+    os.chdir(os.environ["TEST_FOLDER"])
+    sys.path.insert(0, os.environ["PYTHONPATH"])
+    for module in [name for name in sys.modules if name.partition(".")[0] == notifyx_local.__name__]:
+        del sys.modules[module]
+    importlib.import_module("notifyx.__main__").main()

@@ -23,7 +23,10 @@ from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import Any
 
+from support.child import child
 from support.measured import measured
+from support.patience import PATIENCE
+from support.run_folder import run_folder
 
 ADDRESS = "NOTIFYX_TEST_FORK_SERVER"
 """The variable with the address of the process that forks, where it is not this process's own."""
@@ -79,13 +82,15 @@ class Forked:
 @contextlib.contextmanager
 def fork_server(*collected: str) -> Iterator[str]:
     """Run a process that forks; yield its address. ``collected``: pytest's arguments, whose tests it collects."""
-    with tempfile.TemporaryDirectory(prefix="notifyx-forks-") as folder, socket.socket(socket.AF_UNIX) as listener:
+    temporary = tempfile.TemporaryDirectory(prefix="forks-", dir=run_folder())
+    with temporary as folder, socket.socket(socket.AF_UNIX) as listener:
         address = f"{folder}/socket"
         listener.bind(address)
         listener.listen(64)
         path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-        server = subprocess.Popen(
+        server = child(
             [sys.executable, "-m", "support.fork_server", str(listener.fileno()), *collected],
+            orphan_signal=signal.SIGTERM if collected else None,  # while it collects, it does not look at its input
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path), ADDRESS: address}, pass_fds=[listener.fileno()],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
@@ -121,8 +126,14 @@ def program(module: str, environment: Mapping[str, str], log: Path, *arguments: 
     return fork(_main, module, dict(environment), log, arguments, output)
 
 
+def ended(module: str, environment: Mapping[str, str], *arguments: str) -> tuple[int, str]:
+    """Run the ``main`` of ``module`` to its end; return its exit code and its errors."""
+    with tempfile.TemporaryDirectory(dir=run_folder()) as folder:
+        log = Path(folder) / "log"
+        return program(module, environment, log, *arguments).wait(PATIENCE), log.read_text()
+
+
 def _main(module: str, environment: dict[str, str], log: Path, arguments: tuple[str, ...], output: bool) -> None:
-    os.setsid()
     os.environ.clear()
     os.environ.update(environment)
     with open(log, "ab") as errors:

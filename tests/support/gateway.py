@@ -23,9 +23,11 @@ from notifyx_mailer.settings import MailerSettings
 from notifyx_store.app import StoreNode
 from support.auth import SCHEMA as AUTH_SCHEMA
 from support.auth import TIMEOUTS, auth_settings
-from support.patience import PATIENCE
+from support.made_once import settings
+from support.patience import PATIENCE, until
 from support.postgres import create_migrated, patient
 from support.served import served
+from support.smtp import Mailbox
 from support.store import SCHEMA as STORE_SCHEMA
 from support.store import store_settings
 
@@ -152,8 +154,9 @@ async def running_stack(
 
     auth_database = await create_migrated(postgres, AUTH_SCHEMA)
     store_database = await create_migrated(postgres, STORE_SCHEMA)
-    gateway_settings = GatewaySettings(
-        **{
+    gateway_settings = settings(
+        GatewaySettings,
+        {
             **shared,
             **tokens("gateway"),
             "socket_port": 0,
@@ -161,7 +164,7 @@ async def running_stack(
             "dispatch_email": False,
             "account_mail_delay": 0.0,
             **(gateway or {}),
-        }
+        },
     )
     async with contextlib.AsyncExitStack() as stack:
         auth_node = AuthNode(auth_settings(auth_database, **shared, **tokens("auth"), **(auth or {})))
@@ -183,7 +186,20 @@ async def running_stack(
         running.lease("store", store_url)
         if mailer is not None:
             mailer_url, _ = await stack.enter_async_context(
-                served(MailerNode(MailerSettings(**shared, **tokens("mailer"), **mailer)), secure=secure)
+                served(MailerNode(settings(MailerSettings, {**shared, **tokens("mailer"), **mailer})), secure=secure)
             )
             running.lease("mailer", mailer_url)
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def mailing_stack(postgres: Cluster, box: Mailbox, **settings: dict[str, Any]) -> AsyncIterator[Stack]:
+    """Everything, with a mailer to ``box``, once the gateway knows that email works; ``settings`` as above."""
+    mailer = {"smtp_host": box.host, "smtp_port": box.port, "smtp_tls": "none"}
+    async with running_stack(postgres, mailer=mailer, **settings) as running:
+
+        async def email_works() -> bool:
+            return await running.gateway.verification.email_works() is True
+
+        await until(email_works, "the gateway knows its mailer")
         yield running

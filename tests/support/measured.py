@@ -66,12 +66,14 @@ class Measurement:
     """The coverage of the folders ``sources`` in this process, which is written to ``folder``."""
 
     def __init__(self, folder: Path, sources: Sequence[str]) -> None:
-        from slipcover import FileMatcher, ImportManager, Slipcover  # noqa: PLC0415  # most runs are not measured
+        from slipcover import FileMatcher, Slipcover  # noqa: PLC0415  # most runs are not measured
+
+        from support.instrumented import Finder  # noqa: PLC0415  # as above
 
         self.folder = folder
         self._slipcover = Slipcover(branch=True, d_miss_threshold=HITS)
-        self._imports = ImportManager(self._slipcover, FileMatcher(sources=[str(ROOT / source) for source in sources]))
-        self._imports.__enter__()
+        matcher = FileMatcher(sources=[str(ROOT / source) for source in sources])
+        sys.meta_path.insert(0, Finder(self._slipcover, matcher, folder.with_name("instrumented")))
 
     def save(self) -> None:
         """Write what this process has imported and run. Neither it nor its later forks write that again."""
@@ -132,7 +134,9 @@ def main() -> None:
     Of a module its ``main`` is called, as the installed command does: slipcover measures what is imported.
     """
     _, folder, *arguments = sys.argv
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     atexit.register(Measurement(Path(folder), PROGRAMS).save)
+    del sys.path[0]  # programs do not find the tests
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         module = importlib.import_module(sys.argv[0])

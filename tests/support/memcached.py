@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from notifyx_common.background import Background
 from notifyx_common.caching.memcached import Memcached as Client
@@ -18,7 +19,9 @@ from notifyx_common.caching.memcached import parse_servers
 from notifyx_common.clock import Clock, SystemClock
 from notifyx_common.metrics import Metrics
 from notifyx_common.security_log import SecurityLog
+from notifyx_local.accounts import can_reach
 from notifyx_local.ports import free_port
+from support.child import child
 from support.debian import program
 from support.patience import PATIENCE
 
@@ -32,6 +35,8 @@ class Memcached:
     command: list[str]
     env: dict[str, str]
     port: int
+    account: str | None = None
+    """Who runs it; ``None``: the current user."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,13 +45,11 @@ class Memcached:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it and wait until it takes connections."""
-        self.process = subprocess.Popen(
+        """Start it and wait until it takes connections. It ends with this process."""
+        self.process = child(
             [*self.command, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "32"],
-            env=self.env,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+            account=self.account, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         until = time.monotonic() + PATIENCE
         while True:
             try:
@@ -74,8 +77,7 @@ class Memcached:
 @contextlib.contextmanager
 def running_memcached() -> Iterator[Memcached]:
     """A running server; skips the test with the reason where none can be had."""
-    command, env = _program()
-    server = Memcached(command, env, free_port())
+    server = _server()
     server.start()
     try:
         yield server
@@ -120,7 +122,11 @@ async def connected(
         yield shared
 
 
-def _program() -> tuple[list[str], dict[str, str]]:
+def _server() -> Memcached:
     found = program("memcached", "memcached", dependencies=True)
-    user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    return [found.path, *user], found.env
+    if os.geteuid() != 0:
+        return Memcached([found.path], found.env, free_port())
+    if can_reach("nobody", Path(found.path)):
+        return Memcached([found.path], found.env, free_port(), "nobody")
+    # With `-u nobody` it would change the account itself, and no longer end with this process.
+    return Memcached([found.path, "-u", "root"], found.env, free_port())

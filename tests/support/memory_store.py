@@ -39,6 +39,7 @@ from notifyx_common.contracts.store.inbox import INBOXES, ExistingInboxes, Inbox
 from notifyx_common.contracts.store.joins import JOIN, JoinBatch, JoinItem, JoinResult
 from notifyx_common.contracts.store.log import HISTORY, PUBLISH, HistoryPage, HistoryQuery, PublishBatch, PublishResult
 from notifyx_common.contracts.store.names import TopicPath
+from notifyx_common.contracts.store.pages import LOG_PAGES, LogPageBatch, LogPageItem, SharedPages, encode_pages
 from notifyx_common.contracts.store.search import SEARCH, FoundPage, SearchQuery
 from notifyx_common.contracts.store.subscriptions import (
     SUBSCRIBE,
@@ -84,6 +85,10 @@ class MemoryStore:
         self.mute: set[str] = set()
         self.answering = asyncio.Event()
         self.answering.set()
+        self.telling_positions = asyncio.Event()
+        """While it is not set, answers to joins wait after they were read, ``positions_read`` of them so far."""
+        self.telling_positions.set()
+        self.positions_read = 0
         self.at_work: Counter[str] = Counter()
         """Calls at work by their principal; ``most_at_work`` holds the most that there were at once."""
         self.most_at_work: Counter[str] = Counter()
@@ -113,9 +118,11 @@ class MemoryStore:
         self._serve(app, SUBSCRIBE, self._subscribe)
         self._serve(app, UNSUBSCRIBE, self._unsubscribe)
         self._serve(app, HISTORY, self._history)
+        self._serve(app, LOG_PAGES, self._log_pages)
         self._serve(app, SEARCH, self._search)
         self._serve(app, INBOXES, self._inboxes)
         app.router.add_get(FEED, self._feed)
+        app.router.add_get("/readyz", self._readyz)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
@@ -242,6 +249,8 @@ class MemoryStore:
                 results.append(self._readable(principal, item.topic).standing(principal.id, item.since))
             except NotifyxError as error:
                 results.append(ItemError.of(error))
+        self.positions_read += len(results)
+        await self.telling_positions.wait()
         return Raw.of(BatchResults(results=results))
 
     async def _unread(self, _: Principal, asked: Raw[UnreadBatch]) -> Raw[BatchResults[UnreadResult]]:
@@ -284,6 +293,20 @@ class MemoryStore:
         self.histories += 1
         topic = self._readable(principal, asked.name, check=check_log)
         return Raw(topic.history(asked.after, asked.before, asked.limit))
+
+    async def _log_pages(self, _: Principal, asked: Raw[LogPageBatch]) -> Raw[SharedPages]:
+        batch = read_batch(LogPageBatch, LogPageItem, orjson.loads(asked.content))
+        pages: list[bytes | None] = []
+        for item in batch.items:
+            if isinstance(item, ItemError):
+                pages.append(None)
+                continue
+            try:
+                topic = self._readable(batch.principals[item.p], item.topic, check=check_log)
+                pages.append(topic.history(item.after, item.before, item.limit))
+            except NotifyxError:
+                pages.append(None)
+        return Raw(encode_pages(pages))
 
     async def _search(self, principal: Principal, asked: SearchQuery) -> Raw[FoundPage]:
         terms = parse_terms(asked.q)
@@ -328,9 +351,9 @@ class MemoryStore:
         check_manage(principal, self.topics[path.name].facts())
         await self.delete(path.name)
 
-    async def _subscriptions(self, principal: Principal, _: None) -> Subscriptions:
+    async def _subscriptions(self, principal: Principal, _: None) -> Raw[Subscriptions]:
         principal.require_scope("read")
-        return Subscriptions(items=self.topics.subscriptions(principal))
+        return Raw.of(Subscriptions(items=self.topics.subscriptions(principal)))
 
     async def _subscription(self, principal: Principal, path: TopicPath) -> Subscription:
         topic = self._readable(principal, path.name)
@@ -363,6 +386,10 @@ class MemoryStore:
             raise topic_not_found(name)
         check(principal, found[name])
         return self.topics[name]
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        await self.answering.wait()
+        return web.json_response({"status": "ok", "failed": {}})
 
     # Feed
 
@@ -438,6 +465,7 @@ class MemoryStore:
             "unread": topic.unread(user),
             "expired": topic.told(user),
             "revision": topic.revisions[user],
+            "head": topic.last_seq,
         }
         for feed in list(self.feeds):
             if user in feed.users:

@@ -18,7 +18,7 @@ from notifyx_common.contracts.store.log import PublishBatch, PublishItem
 from notifyx_common.contracts.store.subscriptions import Subscription
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import read_batch
-from notifyx_store.log.publish_plan import EarlierPublish, KeyOf, assign_seqs, validate
+from notifyx_store.log.publish_plan import EarlierPublish, KeyOf, TopicRun, assign_seqs, validate
 from notifyx_store.search.query import Term
 from notifyx_store.topics.permissions import TopicRow
 from notifyx_topics.names import INBOX_PREFIX
@@ -37,6 +37,7 @@ class MemoryTopic:
         self.readers: tuple[str, ...] = ()
         self.paused = False
         self.created_at = datetime.now(UTC)
+        self.version = ""
         self.log: dict[int, bytes] = {}
         self.last_seq = 0
         self.pruned_seq = 0
@@ -174,6 +175,7 @@ class MemoryTopic:
             expired=self.told(user),
             subscribed=user in self.subscribers,
             revision=self.revisions[user],
+            version=self.version,
         )
 
     def subscribe(self, user: str, email: EmailMode | None = None) -> bool:
@@ -244,14 +246,18 @@ class MemoryTopics(dict[str, MemoryTopic]):
 
     def publish(self, content: bytes) -> bytes:
         """Publish a batch: decided by the store's own plan."""
+        return self.commit(content, datetime.now(UTC))[0]
+
+    def commit(self, content: bytes, now: datetime) -> tuple[bytes, list[TopicRun]]:
+        """Publish a batch at ``now``; the answer, and what was added."""
         batch = read_batch(PublishBatch, PublishItem, orjson.loads(content))
         if (record := self.recorded.get(batch.batch_id)) is not None:
-            return record
+            return record, []
         names = {item.topic for item in batch.items if isinstance(item, PublishItem)}
         candidates, refused = validate(batch, self.find(names, ()))
         inboxes = {name: self[name] for name in names if name in self and self[name].is_inbox}
         room = {inbox.id: inbox.max_count - inbox.unread(inbox.owner) for inbox in inboxes.values()}
-        plan = assign_seqs(len(batch.items), candidates, refused, self.used, room, datetime.now(UTC))
+        plan = assign_seqs(len(batch.items), candidates, refused, self.used, room, now)
         for run in plan.runs:
             topic = self[run.topic.name]
             topic.log |= {run.first + n: payload.encode() for n, payload in enumerate(run.payloads)}
@@ -262,7 +268,7 @@ class MemoryTopics(dict[str, MemoryTopic]):
         answer = orjson.dumps({"results": plan.results})
         if plan.runs:
             self.recorded[batch.batch_id] = answer
-        return answer
+        return answer, plan.runs
 
     def append(self, name: str, body: str, count: int, publisher: str) -> int:
         """Commit notifications past permissions and batches; the last seq."""

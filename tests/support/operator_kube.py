@@ -19,6 +19,7 @@ from jsonpatch import JsonPatchTestFailed
 from notifyx_common.calls.balancer import Endpoint
 from notifyx_common.calls.discovery import StaticDiscovery
 from notifyx_common.principal import system_principal
+from notifyx_operator.kube.api import Credentials
 from notifyx_operator.kube.conditions import find
 from support.patience import until
 from support.store import StoreClient
@@ -26,12 +27,16 @@ from support.store import StoreClient
 Operator = Callable[..., contextlib.AbstractAsyncContextManager[None]]
 """Starts an operator with changed settings, which runs while the block is entered."""
 
+MAX_ANNOTATIONS = 256 << 10
+"""Maximum size of all annotations of an object together, in bytes."""
+
 _CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 TOPICS = kmock.resource("notifyx.dev", "v1alpha1", "notifyxtopics")
 PLATFORMS = kmock.resource("notifyx.dev", "v1alpha1", "notifyxplatforms")
 DEPLOYMENTS = kmock.resource("apps", "v1", "deployments")
 AUTOSCALERS = kmock.resource("autoscaling", "v2", "horizontalpodautoscalers")
 PODS = kmock.resource("", "v1", "pods")
+LEASES = kmock.resource("coordination.k8s.io", "v1", "leases")
 EVENTS = kmock.resource("events.k8s.io", "v1", "events")
 
 
@@ -55,12 +60,25 @@ class ApiServer(kmock.KubernetesEmulator):
                 assert request.name is not None
                 held = self.objects[request.resource, request.namespace, request.name]
                 changed["generation"] = held["metadata"]["generation"] + 1
+            if self._too_large(request):
+                return web.json_response({"kind": "Status", "status": "Failure", "code": 422}, status=422)
         elif request.action == kmock.action.UPDATE:
             request.data.append({"op": "add", "path": "/metadata/resourceVersion", "value": str(self._version)})
         try:
             return await super()._handle(request)
         except JsonPatchTestFailed:
             return web.json_response({"kind": "Status", "status": "Failure", "code": 422}, status=422)
+
+    def _too_large(self, request: kmock.Request) -> bool:
+        """Whether a patch would give an object more annotations than a real API server accepts."""
+        assert request.resource is not None
+        assert request.name is not None
+        added = request.data["metadata"].get("annotations")
+        key = (request.resource, request.namespace, request.name)
+        if not added or key not in self.objects:
+            return False
+        merged = {**(self.objects[key].raw["metadata"].get("annotations") or {}), **added}
+        return sum(len(name) + len(value) for name, value in merged.items() if value) > MAX_ANNOTATIONS
 
     async def _serve_list(self, request: kmock.Request) -> Any:
         listed: Any = await super()._serve_list(request)
@@ -100,6 +118,7 @@ class Kube:
             (EVENTS, "Event", True),
             (TOPICS, "NotifyxTopic", True),
             (PLATFORMS, "NotifyxPlatform", True),
+            (LEASES, "Lease", True),
             (DEPLOYMENTS, "Deployment", True),
             (PODS, "Pod", True),
             (AUTOSCALERS, "HorizontalPodAutoscaler", True),
@@ -113,6 +132,10 @@ class Kube:
                 "namespaced": namespaced,
                 "verbs": verbs,
             }
+
+    def login(self) -> Credentials:
+        """What an operator connects with."""
+        return Credentials(server=str(self.server.url).rstrip("/"))
 
     async def apply(self, resource: kmock.resource, name: str, namespace: str, body: dict[str, Any]) -> None:
         """Create an object, or change the given fields of its spec."""
@@ -135,11 +158,21 @@ class Kube:
             }
             whole = {"apiVersion": f"{resource.group}/{resource.version}", "kind": kind, "metadata": metadata, **body}
             answer = await self.server.request("POST", where, json=whole)
-        assert answer.status < 300, await answer.text()
+        said = await answer.text()  # also large answers are read whole, so that their connection is free
+        assert answer.status < 300, said
 
     async def topic(self, name: str = "deploys", namespace: str = "team", **spec: Any) -> None:
         """``kubectl apply`` a NotifyxTopic."""
         await self.apply(TOPICS, name, namespace, {"spec": spec})
+
+    async def annotate(
+        self, annotations: dict[str, str | None], name: str = "deploys", namespace: str = "team"
+    ) -> None:
+        """``kubectl annotate`` a NotifyxTopic."""
+        path = f"/apis/notifyx.dev/v1alpha1/namespaces/{namespace}/notifyxtopics/{name}"
+        answer = await self.server.request("PATCH", path, json={"metadata": {"annotations": annotations}})
+        said = await answer.text()
+        assert answer.status < 300, said
 
     async def delete(self, name: str = "deploys", namespace: str = "team") -> None:
         """``kubectl delete --wait=false`` of a NotifyxTopic."""
@@ -173,9 +206,9 @@ class Kube:
         """Returns once the resource is gone."""
         await until(lambda: not self.get(name, namespace), f"{namespace}/{name} is gone")
 
-    def lists(self) -> int:
-        """How many lists of NotifyxTopics were asked for so far."""
-        return sum(1 for one in self.server if one.action == kmock.action.LIST and one.resource == TOPICS)
+    def lists(self, resource: kmock.resource = TOPICS) -> int:
+        """How many lists of a resource were asked for so far."""
+        return sum(1 for one in self.server if one.action == kmock.action.LIST and one.resource == resource)
 
     def events(self, name: str = "deploys", namespace: str = "team") -> list[str]:
         """The reasons of the Events about an object, oldest first."""

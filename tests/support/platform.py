@@ -25,10 +25,12 @@ from notifyx_common.contracts.registry import LIST_LEASES
 from notifyx_common.contracts.store.ledger import LEDGER
 from notifyx_common.principal import PRINCIPAL_HEADER, system_principal
 from notifyx_local.ports import free_port
+from support.child import child
+from support.cluster_copy import copy_cluster
 from support.forked import Forked, program
 from support.memcached import Memcached, running_memcached
 from support.patience import PATIENCE
-from support.postgres import memory
+from support.run_folder import run_folder
 
 START_DEADLINE = 3 * PATIENCE
 """Seconds in which all processes of a platform start."""
@@ -141,19 +143,26 @@ class Platform:
 
 @contextlib.contextmanager
 def running_platform(
-    *arguments: str, data: Path | None = None, web: bool = False, interpreter: Path | None = None
+    *arguments: str,
+    data: Path | None = None,
+    web: bool = False,
+    interpreter: Path | None = None,
+    module: str = "support.quick_up",
 ) -> Iterator[Platform]:
     """``notifyx up`` from ready to gone. Fails when a process is left behind.
 
     ``web``: with the web client, whose build would take the processor from tests that watch the time. It is forked,
-    or started by ``interpreter``, which may be that of another checkout.
+    or started by ``interpreter``, which may be that of another checkout. ``module`` has its ``main``.
     """
     with contextlib.ExitStack() as stack:
         if data is None:
-            temporary = tempfile.TemporaryDirectory(prefix="notifyx-test-", dir=memory() or "/var/tmp")
+            temporary = tempfile.TemporaryDirectory(prefix="platform-", dir=run_folder())
             folder = Path(stack.enter_context(temporary))
             folder.chmod(0o755)
             data = folder / "data"
+            data.mkdir()
+            if interpreter is None:  # another checkout may have other tables
+                copy_cluster(data)
         ready_file = data.parent / "ready.json"
         ready_file.unlink(missing_ok=True)
         ports = {name: free_port() for name in ("port", "socket-port", "mailbox-port", "smtp-port")}
@@ -164,24 +173,25 @@ def running_platform(
         log = data.parent / "up.log"
         process: Forked | subprocess.Popen[bytes]
         if interpreter is None:
-            process = program("notifyx.__main__", os.environ, log, *command, output=True)
+            process = program(module, os.environ, log, *command, output=True)
         else:
             with log.open("ab") as output:
-                started = [str(interpreter), "-m", "notifyx", *command]
-                process = subprocess.Popen(started, stdout=output, stderr=output, start_new_session=True)
+                process = child(
+                    [interpreter, "-m", "notifyx", *command], stdout=output, stderr=output, start_new_session=True
+                )
         try:
             yield Platform(data, _wait_ready(process, ready_file, log), process)
         finally:
-            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
             try:
                 process.wait(PATIENCE)
             finally:
-                _, alive = psutil.wait_procs(children, timeout=PATIENCE)
-                for child in alive:
-                    child.kill()
-            assert not alive, f"left behind: {[child.pid for child in alive]}"
+                _, alive = psutil.wait_procs(started, timeout=PATIENCE)
+                for left in alive:
+                    left.kill()
+            assert not alive, f"left behind: {[left.pid for left in alive]}"
 
 
 small_platform = functools.partial(running_platform, "--mailers", "1")

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Collection, Iterator
@@ -23,34 +22,25 @@ import asyncpg
 from pydantic import SecretStr
 
 from notifyx_common.database import Database, DatabaseConfig, migrate
-from notifyx_local.accounts import group_of
-from notifyx_local.ports import free_port
-from notifyx_local.postgres import Cluster, prepare
+from notifyx_local.postgres import Cluster
 from notifyx_local.postgres_binaries import WHEEL
+from support.child import child
+from support.clean_database import Emptying, emptying
 from support.patience import PATIENCE
 
 _DROPPED: list[tuple[Cluster, str]] = []
 """Databases that nobody needs any more, with their servers: a connection for each, to remove it, costs 3 ms."""
 
+_FREE: dict[tuple[Cluster, str], list[str]] = {}
+"""Migrated databases that nobody needs any more, by their servers and the apps whose tables they have."""
+
+_APPS: dict[str, str] = {}
+"""The apps whose tables the databases made here have, by URL."""
+
+_EMPTYING: dict[tuple[Cluster, str], Emptying] = {}
+
 FIRST_ID_OF_OTHERS = 10_000
 """Below it are the ids of what each PostgreSQL has: its ``FirstGenbkiObjectId``."""
-
-
-@contextlib.contextmanager
-def running_postgres() -> Iterator[Cluster]:
-    """A server that is up when the block is entered and gone, data and all, when it is left."""
-    folder = Path(tempfile.mkdtemp(prefix="notifyx-test-pg-", dir=memory()))
-    folder.chmod(0o755)
-    try:
-        cluster = prepare(folder, free_port())
-        process = start(cluster)
-        try:
-            yield cluster
-        finally:
-            process.send_signal(signal.SIGQUIT)  # nobody reads this data again
-            process.wait(PATIENCE)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -87,26 +77,14 @@ def install_wheel(site: Path) -> None:
         shutil.copytree(installed / folder, site / folder)
 
 
-def memory() -> str | None:
-    """A folder in memory where there is one with room: to make and drop a database's many files takes disks long.
-
-    What a killed server has synced survives there too, as on a disk.
-    """
-    memory = Path("/dev/shm")
-    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30:
-        return str(memory)
-    return None
-
-
 def start(cluster: Cluster) -> subprocess.Popen[bytes]:
-    """Start the server and wait until it takes connections."""
+    """Start the server and wait until it takes connections. It ends with this process."""
     until = time.monotonic() + PATIENCE
     while True:
         with open(cluster.data.parent / "log", "ab") as log:
-            process = subprocess.Popen(
-                cluster.command(), user=cluster.account, group=group_of(cluster.account),
-                extra_groups=[] if cluster.account else None, cwd=cluster.cwd, stdout=log, stderr=log,
-                env={"PATH": os.defpath}, start_new_session=True,
+            process = child(
+                cluster.command(), orphan_signal=signal.SIGQUIT, account=cluster.account, cwd=cluster.cwd,
+                stdout=log, stderr=log, env={"PATH": os.defpath}, start_new_session=True,
             )  # fmt: skip
         if asyncio.run(_accepts(cluster, process, until)):
             return process
@@ -131,9 +109,12 @@ async def _accepts(cluster: Cluster, process: subprocess.Popen[bytes], until: fl
 def patient(database: Database, **timeouts: float) -> None:
     """Let a service wait for its database, before that is entered: a machine that stops for a moment is no outage.
 
+    Its statements are prepared when they are used, and not on each connection that it makes.
+
     ``timeouts``: those that its settings do not name.
     """
-    database.config = replace(database.config, connect_timeout=PATIENCE, acquire_timeout=PATIENCE, **timeouts)  # type: ignore[arg-type]  # the timeouts are numbers
+    waiting = replace(database.config, connect_timeout=PATIENCE, acquire_timeout=PATIENCE, prepared=())
+    database.config = replace(waiting, **timeouts)  # type: ignore[arg-type]  # the timeouts are numbers
 
 
 async def create_database(cluster: Cluster) -> str:
@@ -145,20 +126,31 @@ async def create_database(cluster: Cluster) -> str:
         await connection.close()
 
 
-async def create_migrated(cluster: Cluster, schema: DatabaseConfig) -> str:
+async def create_migrated(cluster: Cluster, schema: DatabaseConfig, *, fresh: bool = False) -> str:
     """A new database with the tables of ``schema``, whose URL is not read; its URL.
 
-    A copy of a template, which is migrated once a server.
+    One that a test has used and that was emptied since, or else a copy of a template, which is migrated once a server.
+    ``fresh``: always a copy, for tests of what PostgreSQL reads and plans, which depend on what it knows of the past.
     """
-    template = f"migrated_{schema.app}"
+    free = _FREE.setdefault((cluster, schema.app), [])
+    while free and not fresh:
+        url = free.pop()
+        if await _EMPTYING[cluster, schema.app].empty(url):
+            return url
+        _DROPPED.append((cluster, url))
+    template = f"notifyx_{schema.app}"
     connection = await asyncpg.connect(cluster.dsn())
     try:
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", template):
             await connection.execute(f'CREATE DATABASE "{template}"')
             await migrate(replace(schema, url=SecretStr(cluster.dsn(template))))
-        return await _copy(connection, cluster, template)
+        if (cluster, schema.app) not in _EMPTYING:
+            _EMPTYING[cluster, schema.app] = await emptying(cluster.dsn(template))
+        url = await _copy(connection, cluster, template)
     finally:
         await connection.close()
+    _APPS[url] = schema.app
+    return url
 
 
 async def _copy(connection: asyncpg.Connection, cluster: Cluster, template: str) -> str:
@@ -171,5 +163,8 @@ async def _copy(connection: asyncpg.Connection, cluster: Cluster, template: str)
 
 
 async def drop_database(cluster: Cluster, url: str) -> None:
-    """Let a database made here be removed when the next one is made, whoever is still connected to it."""
-    _DROPPED.append((cluster, url))
+    """Let a database made here be emptied or removed when the next one is made, whoever is still connected to it."""
+    if (app := _APPS.get(url)) is not None:
+        _FREE[cluster, app].append(url)
+    else:
+        _DROPPED.append((cluster, url))

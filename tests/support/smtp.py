@@ -35,6 +35,8 @@ class Received:
     sender: str
     recipient: str
     raw: bytes
+    at: float = field(default_factory=time.time)
+    """When it was taken, in epoch seconds."""
 
     @property
     def message(self) -> EmailMessage:
@@ -48,7 +50,8 @@ class Mailbox:
 
     ``rcpt`` maps an address to the answer it gets; ``content`` is the answer to every message instead of 250;
     ``drop`` closes the connection in place of an answer to so many messages; ``delay`` is waited before each
-    answer to a message; while ``hang`` is set messages get no answer at all.
+    answer to a message; while ``hang`` is set messages get no answer at all, nor do those to an address in ``held``.
+    ``holding`` is how many of the latter wait.
     """
 
     host: str
@@ -59,6 +62,8 @@ class Mailbox:
     drop: int = 0
     delay: float = 0.0
     hang: bool = False
+    held: set[str] = field(default_factory=set)
+    holding: int = 0
     sessions: int = 0
     peers: set[Any] = field(default_factory=set)
     tls_sessions: int = 0
@@ -113,6 +118,11 @@ class _Handler:
             await asyncio.sleep(box.delay)
         while box.hang:
             await asyncio.sleep(0.02)
+        if box.held.intersection(envelope.rcpt_tos):
+            box.holding += 1
+            while box.held.intersection(envelope.rcpt_tos):
+                await asyncio.sleep(0.02)
+            box.holding -= 1
         if box.drop > 0:
             box.drop -= 1
             assert server.transport is not None
@@ -162,6 +172,7 @@ def running_smtp(
         yield box
     finally:
         box.hang = False
+        box.held = set()
         controller.stop()
 
 

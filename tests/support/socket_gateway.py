@@ -43,6 +43,8 @@ class NamedTokens:
         self.answering = asyncio.Event()
         self.answering.set()
         """While it is clear, no key is verified."""
+        self.address: str | None = None
+        """The address that auth has recorded for everybody since they were verified."""
 
     def verify(self, token: str) -> VerifiedToken:
         if not self.keys_known:
@@ -57,7 +59,7 @@ class NamedTokens:
         return token.startswith("nfx_")
 
     def current(self, principal: Principal) -> Principal:
-        return principal
+        return principal if self.address is None else principal.model_copy(update={"email": self.address})
 
     async def authenticate(self, token: str) -> VerifiedToken:
         if not self.needs_remote_check(token):
@@ -116,7 +118,15 @@ async def running_gateway(
     tokens = NamedTokens(clock)
     background = Background(metrics)
     discovery = StaticDiscovery({"store": [Endpoint(url, url) for url in stores]})
-    client = ServiceClient("store", discovery=discovery, token=token, metrics=metrics, clock=clock, deadline=PATIENCE)
+    client = ServiceClient(
+        "store",
+        discovery=discovery,
+        token=token,
+        metrics=metrics,
+        clock=clock,
+        deadline=PATIENCE,
+        outages=background,
+    )
     made = Store(client, clock=clock, metrics=metrics, background=background, deadline=PATIENCE, limits=lanes)
     async with client, made as store:
         hub = Hub(store=store, metrics=metrics, clock=clock, background=background, settings=hub_settings)

@@ -12,13 +12,14 @@ import aiohttp
 import orjson
 
 from notifyx_common.clock import Clock
-from notifyx_common.contracts.call import V1
+from notifyx_common.contracts.call import REPEATED_HEADER, V1
 from notifyx_common.contracts.store.feed import FEED
 from notifyx_common.principal import PRINCIPAL_HEADER, Principal
 from notifyx_common.serving.lifecycle import bind
 from notifyx_store.app import StoreNode
 from notifyx_store.base.database import database_config
 from notifyx_store.base.settings import StoreSettings
+from support.made_once import settings
 from support.patience import PATIENCE
 from support.postgres import patient
 
@@ -43,7 +44,7 @@ def store_settings(database: str, **changes: Any) -> StoreSettings:
         "metrics_port": 0,
         **changes,
     }
-    return StoreSettings(**values)
+    return settings(StoreSettings, values)
 
 
 SCHEMA = database_config(store_settings("postgresql://unused/unused"))
@@ -77,14 +78,17 @@ class StoreClient:
         assert status < 300, (status, answer)
         return answer
 
-    async def publish(self, principal: Principal, *items: dict[str, Any], batch_id: str = "") -> list[Any]:
+    async def publish(
+        self, principal: Principal, *items: dict[str, Any], batch_id: str = "", repeated: bool = False
+    ) -> list[Any]:
         """Publish one batch of one publisher; return the results."""
         body = {
             "batch_id": batch_id or uuid.uuid4().hex,
             "principals": [principal.model_dump(mode="json")],
             "items": [{"p": 0, **item} for item in items],
         }
-        results: list[Any] = (await self.ok("POST", "/publish", None, body))["results"]
+        headers = {REPEATED_HEADER: "1"} if repeated else {}
+        results: list[Any] = (await self.ok("POST", "/publish", None, body, headers=headers))["results"]
         return results
 
     async def make_inbox(self, *users: str) -> None:

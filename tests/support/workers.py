@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from execnet import gateway_base, gateway_io, xspec
 
+from support.child import child
 from support.forked import Forked, fork, fork_server
 
 
@@ -61,7 +63,9 @@ def web_build() -> Iterator[None]:
     """Build the web client beside what the block does. Tests that need it wait for it, and say why it failed."""
     command = [sys.executable, "-m", "support.web", "build"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = child(
+        command, orphan_signal=signal.SIGTERM, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield
     finally:

@@ -67,3 +67,22 @@ def test_internal_paths_stand_in_the_contract_alone() -> None:
         if needle in path.read_text(encoding="utf-8") and contracts not in path.parents and ".venv" not in path.parts
     }
     assert found == set()
+
+
+def test_each_decision_record_has_a_number_of_its_own() -> None:
+    records = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
+    assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
+    wrong = [one.name for one in records if not one.read_text().startswith(f"# {int(one.name[:4])}. ")]
+    assert wrong == []
+
+
+def test_links_between_documents_lead_to_files_that_are_there() -> None:
+    link = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    lost = [
+        f"{document.relative_to(ROOT)}: {target}"
+        for document in documents
+        for target in link.findall(document.read_text(encoding="utf-8"))
+        if not (document.parent / target).exists()
+    ]
+    assert lost == []

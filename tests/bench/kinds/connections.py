@@ -6,12 +6,11 @@ import resource
 from dataclasses import dataclass
 
 from bench.case import Cores, Tools, per_operation
-from bench.errors import CannotMeasure
 from bench.figures import Readings
 from bench.kinds.sockets import USERS, arguments
 from bench.load import complete, running
 from bench.machine import pss_kb
-from bench.servers.own import Own
+from bench.servers.own import Own, own_platform
 from bench.servers.server import Server, front
 
 
@@ -46,23 +45,22 @@ class Resume:
 
     def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
         """Return the seconds until all are back, and the statements that the store's database ran meanwhile."""
-        if not isinstance(server, Own):
-            raise CannotMeasure("only the platform is measured")
+        platform = own_platform(server)
         count = min(self.count, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500)
         topic = f"{tools.label}.c"
-        server.topics(topic, 1)
-        server.count_statements()
-        cores.pin(server)
-        options = arguments(server, topic, mode="resume", connections=count)
-        tokens = server.tokens(USERS)
+        platform.topics(topic, 1)
+        platform.count_statements()
+        cores.pin(platform)
+        options = arguments(platform, topic, mode="resume", connections=count)
+        tokens = platform.tokens(USERS)
         with running(tools.programs["loadclient"], options, tokens=tokens, cores=cores.client) as load:
             load.figures()
             load.next()
             load.figures()
-            before = server.statements()
-            server.platform.kill("gateway")
+            before = platform.statements()
+            platform.platform.kill("gateway")
             load.next()
             found = load.figures()
-            statements = server.statements() - before
+            statements = platform.statements() - before
         complete({**found, "closed": 0})
         return {**found, "statements_each": statements / count, "clients": float(count)}

@@ -8,22 +8,22 @@ import contextlib
 import statistics
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.case import Cores, Tools
-from bench.errors import CannotMeasure
 from bench.figures import Readings
+from bench.kinds.quiet import Act, Taken, figures, p99, steadily
 from bench.kinds.rest import request
 from bench.kinds.sockets import arguments
 from bench.load import Load, running
-from bench.servers.own import Own
+from bench.servers.own import Own, own_platform
 from bench.servers.server import Server
 from support.phoenix import PhoenixClient
 from support.platform import Person, person
 
-INTERVAL = 0.025
 SIZES = {"small": 200, "large": 60_000}
 CONNECTIONS, WINDOW = 4, 200
 REQUESTS = 64
@@ -31,47 +31,69 @@ ENOUGH = 1_000_000
 """Messages of a flood, which ends before."""
 
 How = Literal["socket", "rest"]
-Publish = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Fairness:
-    """The quiet one publishes 40 times a second, over the socket and over REST: alone, beside a flood of small
-    messages, and beside one of large ones. Both topics share a lane to the store."""
+    """The quiet one publishes 40 times a second over the socket, and then over REST, for ``seconds`` each: alone,
+    beside a flood of small messages, and beside one of large ones. Both topics share a lane to the store.
+
+    That is done ``turns`` times, as a disk or a neighbour may be slow for a while; a percentile is that of all turns.
+    """
 
     by: How = "socket"
     """How the flooding account publishes."""
-    seconds: float = 4.0
+    seconds: float = 3.0
+    turns: int = 3
 
     def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
-        """Return p50 and p99 of the quiet one by way and company, p99 as a multiple of that alone, and the floods."""
-        if not isinstance(server, Own):
-            raise CannotMeasure("only the platform is measured")
-        cores.pin(server)
-        return asyncio.run(self._measure(tools, server, cores, f"{tools.label}.quiet"))
+        """Return p50 and p99 of the quiet one by way and company, p99 as a multiple of that alone, and the floods.
+
+        ``.ran`` and ``.queued`` are the 99th percentiles of the milliseconds that gateway and store ran, and waited for
+        a processor, while a publish was on its way: what the platform did, and what the machine did.
+        """
+        platform = own_platform(server)
+        cores.pin(platform)
+        return asyncio.run(self._measure(tools, platform, cores, f"{tools.label}.quiet"))
 
     async def _measure(self, tools: Tools, server: Own, cores: Cores, topic: str) -> Readings:
-        platform, other, found = server.platform, same_lane(topic), dict[str, float]()
+        platform, other = server.platform, same_lane(topic)
+        watched = [pid for name, pid in server.processes().items() if name.startswith(("gateway", "store"))]
+        taken: defaultdict[str, list[Taken]] = defaultdict(list)
+        floods: defaultdict[str, list[float]] = defaultdict(list)
         async with person(platform, "quiet") as quiet, person(platform, "flooder") as flooder:
             for who, name in ((quiet, topic), (flooder, other)):
                 await who.call("POST", "/topics", json={"name": name})
             async with PhoenixClient(platform.socket, quiet.token) as client:
                 channel = await client.channel(f"topic:{topic}")
-                ways: dict[str, Publish] = {
+                ways: dict[str, Act] = {
                     "socket": lambda: channel.push("publish", {"body": "mine"}),
                     "rest": lambda: quiet.call("POST", f"/topics/{topic}/notifications", json={"body": "mine"}),
                 }
-                for way, publish in ways.items():
-                    alone = _figures(f"{way}.alone", await self._latencies(publish))
-                    found |= alone
-                    for size, count in SIZES.items():
-                        async with self._flooding(tools, server, cores, flooder, other, count):
+
+                async def turn(company: str) -> None:
+                    for way, publish in ways.items():
+                        taken[f"{way}.{company}"] += await steadily(publish, self.seconds, watched=watched)
+
+                for _ in range(self.turns):
+                    await turn("alone")
+                    for company, size in SIZES.items():
+                        async with self._flooding(tools, server, cores, flooder, other, size):
                             first, began = await _last_seq(flooder, other), time.perf_counter()
-                            beside = _figures(f"{way}.{size}", await self._latencies(publish))
+                            await turn(company)
                             accepted = await _last_seq(flooder, other) - first
-                        found |= beside
-                        found[f"{way}.{size}.flood"] = accepted / (time.perf_counter() - began)
-                        found[f"{way}.{size}.ratio"] = beside[f"{way}.{size}.p99"] / alone[f"{way}.alone.p99"]
+                        floods[company].append(accepted / (time.perf_counter() - began))
+        return self._figures(taken, floods)
+
+    def _figures(self, taken: Mapping[str, list[Taken]], floods: Mapping[str, list[float]]) -> Readings:
+        found: dict[str, float] = {f"{company}.flood": statistics.mean(rates) for company, rates in floods.items()}
+        for key, of_key in taken.items():
+            found |= figures(key, of_key)
+            found[f"{key}.ran"] = p99(one.ran for one in of_key)
+            found[f"{key}.queued"] = p99(one.queued for one in of_key)
+            alone = figures("alone", taken[f"{key.partition('.')[0]}.alone"])
+            for part in ("p50", "p99"):
+                found[f"{key}.{part}.ratio"] = found[f"{key}.{part}"] / alone[f"alone.{part}"]
         return found
 
     @contextlib.asynccontextmanager
@@ -80,6 +102,7 @@ class Fairness:
     ) -> AsyncIterator[None]:
         """Publish all that is accepted, from a program in C: one in Python would take a core from the servers."""
         tokens: list[str] = []
+        before = await _last_seq(flooder, topic)
         if self.by == "socket":
             program, options = "loadclient", arguments(
                 server, topic.removesuffix(".0"), mode="publish", connections=CONNECTIONS, window=WINDOW,
@@ -94,25 +117,9 @@ class Fairness:
             options += ["--requests", str(ENOUGH), str(file)]
         with running(tools.programs[program], options, tokens=tokens, cores=cores.client) as load:
             await asyncio.to_thread(_begin, load, 2 if self.by == "socket" else 1)
-            while await _last_seq(flooder, topic) < WINDOW:
+            while await _last_seq(flooder, topic) < before + WINDOW:
                 await asyncio.sleep(0.05)
             yield
-
-    async def _latencies(self, publish: Publish) -> list[float]:
-        """Publish at a fixed rate, each when it is due; return what each took from then on, in milliseconds, sorted."""
-        took: list[float] = []
-
-        async def one(due: float) -> None:
-            await publish()
-            took.append((time.perf_counter() - due) * 1000)
-
-        begin = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
-            for number in range(int(self.seconds / INTERVAL)):
-                due = begin + number * INTERVAL
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                group.create_task(one(due))
-        return sorted(took)
 
 
 def same_lane(topic: str) -> str:
@@ -131,7 +138,3 @@ def _begin(load: Load, phases: int) -> None:
 
 async def _last_seq(who: Person, topic: str) -> int:
     return int((await who.call("GET", f"/topics/{topic}"))["last_seq"])
-
-
-def _figures(key: str, took: list[float]) -> dict[str, float]:
-    return {f"{key}.p50": statistics.median(took), f"{key}.p99": took[int(len(took) * 0.99)]}

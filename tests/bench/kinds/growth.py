@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import abc
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.case import Cores, Tools
@@ -11,55 +12,59 @@ from bench.errors import CannotMeasure
 from bench.figures import Readings
 from bench.kinds.rest import BODY, RestLoad, fill, page_request, request, send
 from bench.kinds.sockets import USERS, SocketLoad
-from bench.servers.own import Own, own
+from bench.servers.own import Own, own, own_platform
 from bench.servers.server import Server
 
 DELIVERIES = 20_000
 """Deliveries a second, however many connections there are."""
 
 
-def _platform(server: Server) -> Own:
-    if not isinstance(server, Own):
-        raise CannotMeasure("only the platform is measured")
-    return server
-
-
-def _grown(small: Mapping[str, float], large: Mapping[str, float], key: str) -> Readings:
-    return {"small": small[key], "large": large[key], "growth": large[key] / small[key]}
+def _grown(small: float, large: float) -> Readings:
+    return {"small": small, "large": large, "growth": large / small}
 
 
 def _mean(found: Sequence[Readings]) -> Readings:
     return {key: statistics.fmean(one[key] for one in found) for key in ("per_second", "cpu.servers")}
 
 
+class Growth(abc.ABC):
+    """One figure of the platform at a small and at a large size."""
+
+    __slots__ = ()
+
+    def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
+        """Return both figures and their ratio. Raises :class:`CannotMeasure` for a peer."""
+        return _grown(*self._small_and_large(tools, own_platform(server), cores))
+
+    @abc.abstractmethod
+    def _small_and_large(self, tools: Tools, platform: Own, cores: Cores) -> tuple[float, float]: ...
+
+
 @dataclass(frozen=True, slots=True)
-class MoreConnections:
+class MoreConnections(Growth):
     """The gateway's processor time of a delivery, as many a second to few connections as to many."""
 
     small: int = 100
     large: int = 10_000
     seconds: float = 5
 
-    def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
-        """Return both and their ratio."""
+    def _small_and_large(self, tools: Tools, platform: Own, cores: Cores) -> tuple[float, float]:
         found = []
         for count in (self.small, self.large):
             load = SocketLoad("steady", count, rate=DELIVERIES / count, seconds=self.seconds)
-            found.append(load.measure(replace(tools, label=f"{tools.label}.{count}"), _platform(server), cores))
-        return _grown(found[0], found[1], "cpu.front")
+            found.append(load.measure(replace(tools, label=f"{tools.label}.{count}"), platform, cores)["cpu.front"])
+        return found[0], found[1]
 
 
 @dataclass(frozen=True, slots=True)
-class MoreTopics:
+class MoreTopics(Growth):
     """Batches of 100 over REST, to one topic and to very many; items a second."""
 
     topics: int = 10_000
     requests: int = 200
     batch: int = 100
 
-    def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
-        """Return both and their ratio."""
-        platform = _platform(server)
+    def _small_and_large(self, tools: Tools, platform: Own, cores: Cores) -> tuple[float, float]:
         platform.topics("many", self.topics)
         cores.pin(platform)
         found = []
@@ -80,8 +85,7 @@ class MoreTopics:
             found.append(send(tools, requests, options, platform.processes(), cores))
             if found[-1]["counted"] != self.requests * self.batch:
                 raise CannotMeasure(f"only {found[-1]['counted']} of {self.requests * self.batch} items were accepted")
-        rates = [{"items_per_second": one["per_second"] * self.batch} for one in found]
-        return _grown(rates[0], rates[1], "items_per_second")
+        return found[0]["per_second"] * self.batch, found[1]["per_second"] * self.batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,11 @@ class MoreStored:
 
     def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
         """Return the rates, the processor time of a publish, the milliseconds of a page, and their ratios."""
-        platform = _platform(server)
+        platform = own_platform(server)
         load = SocketLoad("publish", USERS, messages=self.total // self.slices // USERS, topics=USERS)
         found = [load.measure(tools, platform, cores) for _ in range(self.slices)]
-        publishes = _grown(_mean(found[:2]), _mean(found[-2:]), "per_second")
-        cpu = _grown(_mean(found[:2]), _mean(found[-2:]), "cpu.servers")
+        first, last = _mean(found[:2]), _mean(found[-2:])
+        publishes = _grown(first["per_second"], last["per_second"])
         short, long = f"{tools.label}.short", f"{tools.label}.t"
         platform.topics(short, 1)
         token = platform.access_tokens(1)[0]
@@ -113,7 +117,7 @@ class MoreStored:
         page_growth = pages[1]["p50_ms"] / pages[0]["p50_ms"]
         return {
             **publishes,
-            "cpu_growth": cpu["growth"],
+            "cpu_growth": last["cpu.servers"] / first["cpu.servers"],
             "per_second": _mean(found)["per_second"],
             "page_ms": pages[1]["p50_ms"],
             "page_growth": page_growth,
@@ -121,35 +125,30 @@ class MoreStored:
 
 
 @dataclass(frozen=True, slots=True)
-class MoreUnread:
+class MoreUnread(Growth):
     """Pages of an inbox: of a user with few unread notifications, and of one with very many."""
 
     small: int = 100
     large: int = 100_000
     requests: int = 1000
 
-    def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
-        """Return both rates and their ratio."""
-        platform = _platform(server)
+    def _small_and_large(self, tools: Tools, platform: Own, cores: Cores) -> tuple[float, float]:
         found = []
         for number, count in enumerate((self.small, self.large)):
             load = RestLoad("inbox", self.requests, stored=count, users=1, who=f"unread{number}")
-            found.append(load.measure(tools, platform, cores))
-        return _grown(found[0], found[1], "per_second")
+            found.append(load.measure(tools, platform, cores)["per_second"])
+        return found[0], found[1]
 
 
 @dataclass(frozen=True, slots=True)
-class MoreNodes:
+class MoreNodes(Growth):
     """The same publishes to one node of a service and to several, on the same cores."""
 
     service: str
     nodes: int
     load: SocketLoad
 
-    def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
-        """Return both rates and their ratio."""
-        platform = _platform(server)
-        found = [self.load.measure(tools, platform, cores)]
+    def _small_and_large(self, tools: Tools, platform: Own, cores: Cores) -> tuple[float, float]:
+        small = self.load.measure(tools, platform, cores)["per_second"]
         with own(platform.interpreter, f"--{self.service}s", str(self.nodes), "--mailers", "1") as larger:
-            found.append(self.load.measure(tools, larger, cores))
-        return _grown(found[0], found[1], "per_second")
+            return small, self.load.measure(tools, larger, cores)["per_second"]

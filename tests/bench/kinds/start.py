@@ -1,4 +1,4 @@
-"""Cases about the platform at rest: how long it takes to start, and what it needs while nothing happens."""
+"""Cases about an idle platform: how long it takes to start, and what it needs while nothing happens."""
 
 from __future__ import annotations
 
@@ -16,27 +16,25 @@ from bench.case import Cores, Tools
 from bench.errors import CannotMeasure
 from bench.figures import Readings
 from bench.machine import cpu_seconds, pss_kb
-from bench.servers.own import Own, own
+from bench.servers.own import Own, own, own_platform
 from bench.servers.server import Server
 
 SERVICES = ("auth", "store", "mailer", "gateway")
 SETTLE = 4.0
-"""Seconds after which a platform is at rest."""
+"""Seconds after which a platform is idle."""
 READY = 60.0
 """Seconds in which services are back."""
 POLL = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """A platform with new data starts and rests; then its services start again, each as the program it is in a pod."""
+class Idle:
+    """A platform with new data starts and is idle; then its services start again, each as a program as in a pod."""
 
     def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
         """Return seconds to ready, memory in MB, and the processor time of each service until it was ready."""
-        if not isinstance(server, Own):
-            raise CannotMeasure("only the platform is measured")
         start = time.monotonic()
-        with own(server.interpreter, "--mailers", "1") as fresh:
+        with own(own_platform(server).interpreter, "--mailers", "1") as fresh:
             found = {"banner_s": time.monotonic() - start}
             time.sleep(SETTLE)
             processes = fresh.processes()

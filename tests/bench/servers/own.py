@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import asyncpg
 
+from bench.errors import CannotMeasure
+from bench.servers.server import Server
 from notifyx_local.postgres import USER
 from support.platform import PASSWORD, Platform, eventually, running_platform
 
@@ -136,6 +138,14 @@ class Own:
         """Return how many statements the store's database has run, but for those that begin and end transactions."""
         return asyncio.run(self._statements())
 
+    async def fetch(self, service: str, statement: str) -> Any:
+        """Return the first value of a statement in the database of ``service``."""
+        database = await asyncpg.connect(self._superuser.removesuffix("postgres") + f"notifyx_{service}")
+        try:
+            return await database.fetchval(statement)
+        finally:
+            await database.close()
+
     async def _count_statements(self) -> None:
         database = await asyncpg.connect(self._superuser)
         try:
@@ -178,6 +188,13 @@ class Own:
         port = (self.platform.data / "postgres/postmaster.pid").read_text().splitlines()[3]
         password = (self.platform.data / "postgres-password").read_text().strip()
         return f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
+
+
+def own_platform(server: Server) -> Own:
+    """Return ``server`` if it is the platform itself. Raises :class:`CannotMeasure` for a peer."""
+    if not isinstance(server, Own):
+        raise CannotMeasure("only the platform is measured")
+    return server
 
 
 @contextlib.contextmanager
