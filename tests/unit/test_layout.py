@@ -69,6 +69,16 @@ def test_internal_paths_stand_in_the_contract_alone() -> None:
     assert found == set()
 
 
+def test_no_locking_subquery_with_a_limit_is_executed_for_each_row() -> None:
+    """A nested loop executes a subquery of ``IN`` once a row; what has locked and changed rows then finds others."""
+    bare = re.compile(r"\bIN\s*\(\s*SELECT\b[^()]*\bLIMIT\b[^()]*\bFOR\s+(?:NO\s+KEY\s+)?UPDATE", re.IGNORECASE)
+    sources = [*ROOT.glob("services/*/src/**/*.py"), *ROOT.glob("operator/src/**/*.py")]
+    within = re.compile(r"\((?!\s*SELECT\b)[^()]*\)")  # lists such as ('sent', 'dead'), which hide the rest
+    assert [
+        str(path.relative_to(ROOT)) for path in sources if bare.search(within.sub("", path.read_text(encoding="utf-8")))
+    ] == []
+
+
 def test_each_decision_record_has_a_number_of_its_own() -> None:
     records = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
     assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))

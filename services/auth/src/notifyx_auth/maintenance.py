@@ -13,7 +13,8 @@ log = get_logger(__name__)
 
 # A limit of rows for each statement, so that no request waits for locks while a backlog is deleted.
 _DELETE_EXPIRED = tuple(
-    f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {due} < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)"  # noqa: S608 - our own names
+    f"DELETE FROM {table} WHERE {key} = ANY(ARRAY(SELECT {key} FROM {table} WHERE {due} < $1"  # noqa: S608 - our own names
+    " LIMIT 1000 FOR UPDATE SKIP LOCKED))"
     for table, key, due in (
         ("sessions", "id", "expires_at"),
         ("verifications", "hash", "expires_at"),

@@ -196,6 +196,24 @@ async def test_pruning_forgets_rows_and_keeps_totals(pool: asyncpg.Pool) -> None
     assert await pool.fetch("SELECT batch_id FROM publish_batches ORDER BY batch_id") == [("batch-0",), ("batch-59",)]
 
 
+async def test_no_plan_of_postgresql_makes_a_batch_larger(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool)
+    subscription = await topic.subscribe("ann", "every")
+    for seq in range(1, await topic.publish(8) + 1):
+        await pool.execute(
+            "INSERT INTO outbox (id, subscription_id, topic_id, user_id, mode, from_seq, to_seq, state, due_at,"
+            " attempts, created_at) VALUES (gen_random_uuid(), $1, $2, 'ann', 'every', $3, $3, 'sent', $4, 0, $4)",
+            subscription, topic.id, seq, NOW,
+        )  # fmt: skip
+    async with pool.acquire() as connection, connection.transaction():
+        # What is left are nested loops, which may execute a subquery for each row.
+        for step in ("hashjoin", "mergejoin", "hashagg", "material", "sort"):
+            await connection.execute(f"SET LOCAL enable_{step} = off")
+        ttls = RecordTtls(emails=timedelta(0))
+        assert await delete_old_records(connection, ttls, NOW + timedelta(seconds=1), batch=3)
+        assert await connection.fetchval("SELECT count(*) FROM outbox") == 5
+
+
 async def test_an_imbalance_is_seen_even_where_sums_hide_it(pool: asyncpg.Pool) -> None:
     topic = await new_topic(pool)
     await topic.subscribe("ann")

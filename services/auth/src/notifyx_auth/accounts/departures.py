@@ -31,7 +31,9 @@ MAX_LEASED = 10
 # What was given to a user who has left meanwhile has no creator.
 _LEASE = """
 UPDATE departures d SET next_at = $2
-WHERE user_id IN (SELECT user_id FROM departures WHERE next_at <= $1 ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+WHERE user_id = ANY(ARRAY(
+    SELECT user_id FROM departures WHERE next_at <= $1 ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED
+))
 RETURNING user_id, email, verified, time_zone, topics, left_at, told, give_to,
           give_to IS NOT NULL AND NOT EXISTS (SELECT FROM users u WHERE u.id = d.give_to) AS heirless
 """

@@ -65,10 +65,10 @@ RETURNING id
 # With jitter, so that those that failed together are not tried together for ever.
 _LEASE = """
 UPDATE account_mails SET next_at = $1::timestamptz + $2::interval * (0.8 + 0.4 * random())
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT id FROM account_mails WHERE next_at <= $1 AND expires_at > $1 ORDER BY next_at LIMIT $3
     FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING id, kind, email, about, time_zone, linked, asked_at
 """
 

@@ -80,8 +80,8 @@ _UNSTOP = "DELETE FROM email_blocks WHERE user_id = $1"
 # be locked by another transaction, which waits for the strikes: it is skipped, and has a time of its own.
 _DUE_AGAIN = """
 UPDATE outbox SET state = 'pending', due_at = $2, attempts = 0, reason = NULL, held = false
-WHERE id IN (SELECT id FROM outbox WHERE user_id = $1 AND held AND state IN ('dead', 'pending')
-             ORDER BY created_at DESC, to_seq DESC LIMIT $3 FOR UPDATE SKIP LOCKED)
+WHERE id = ANY(ARRAY(SELECT id FROM outbox WHERE user_id = $1 AND held AND state IN ('dead', 'pending')
+                     ORDER BY created_at DESC, to_seq DESC LIMIT $3 FOR UPDATE SKIP LOCKED))
 """
 
 _DROP = """

@@ -46,8 +46,8 @@ _MAX_LEASE_ROUNDS = 20
 _END_LEASES = f"""
 UPDATE outbox SET state = CASE WHEN attempts >= $2 THEN 'dead' ELSE 'pending' END,
                   reason = '{LEASE_RAN_OUT}', lease_owner = NULL, leased_until = NULL
-WHERE id IN (SELECT id FROM outbox WHERE state = 'leased' AND leased_until <= $1
-             ORDER BY leased_until LIMIT 1000 FOR UPDATE SKIP LOCKED)
+WHERE id = ANY(ARRAY(SELECT id FROM outbox WHERE state = 'leased' AND leased_until <= $1
+                     ORDER BY leased_until LIMIT 1000 FOR UPDATE SKIP LOCKED))
 """  # noqa: S608 - put together from constants
 
 # Recipients have turns, and so have topics: a person's second mail comes after everybody's first, so that a flood to

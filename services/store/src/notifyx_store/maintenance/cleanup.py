@@ -16,21 +16,23 @@ from notifyx_store.base.database import affected
 BATCH = 5_000
 """Maximum number of rows deleted by one statement."""
 
+# PostgreSQL may execute a subquery of IN once for each row, and one that locks finds other rows each time: then more
+# than the limit is deleted. ARRAY(...) is executed once.
 _IDEMPOTENCY = """
-DELETE FROM idempotency WHERE ctid IN (
-    SELECT ctid FROM idempotency WHERE created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+DELETE FROM idempotency WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM idempotency WHERE created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
 """
 
 _BATCHES = """
-DELETE FROM publish_batches WHERE batch_id IN (
-    SELECT batch_id FROM publish_batches WHERE created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+DELETE FROM publish_batches WHERE batch_id = ANY(ARRAY(
+    SELECT batch_id FROM publish_batches WHERE created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
 """
 
 _EMAILS = """
 WITH gone AS (
-    DELETE FROM outbox WHERE id IN (
+    DELETE FROM outbox WHERE id = ANY(ARRAY(
         SELECT id FROM outbox WHERE state IN ('sent', 'fenced', 'dead') AND due_at < $1
-        ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED))
     RETURNING topic_id, state
 ), booked AS (
     INSERT INTO outbox_books AS totals (topic_id, sent, fenced, dead)

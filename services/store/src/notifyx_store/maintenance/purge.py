@@ -23,7 +23,8 @@ _LOCK_DELETED_TOPIC = "SELECT id FROM topics WHERE kind = 'deleted' ORDER BY id 
 
 _EMAILS = """
 WITH gone AS (
-    DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE topic_id = $1 ORDER BY id LIMIT $2 FOR UPDATE)
+    DELETE FROM outbox WHERE id = ANY(ARRAY(
+        SELECT id FROM outbox WHERE topic_id = $1 ORDER BY id LIMIT $2 FOR UPDATE))
     RETURNING id
 ), booked AS (
     UPDATE outbox_books SET due = due - (SELECT count(*) FROM gone) WHERE topic_id = $1
