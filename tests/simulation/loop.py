@@ -9,7 +9,9 @@ import asyncio
 import heapq
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVarTuple
+
+Ts = TypeVarTuple("Ts")
 
 
 class Mortal(Protocol):
@@ -48,6 +50,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.turns = 0
         self._limit = limit
         self._seconds = 0.0
+        self._timers = 0
         self._tasks: list[_Task] = []
         self._everybody = False
         self.set_debug(False)
@@ -61,9 +64,16 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def set_timer(self, when: float, run: Callable[[], object], context: Context) -> None:
         """Call ``run`` at ``when``; nothing cancels it."""
-        timer = asyncio.TimerHandle(when, run, (), self, context)
+        self.call_at(when, run, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
         timer._scheduled = True  # type: ignore[attr-defined]
-        heapq.heappush(self._scheduled, timer)
+        self._timers += 1
+        heapq.heappush(self._scheduled, (when, self._timers, timer))  # handles are compared by Python code
+        return timer
 
     def current_host(self) -> Mortal | None:
         """Return the host that runs now."""
@@ -95,14 +105,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._limit *= 2
             raise Stuck(f"more than {self.turns} rounds of the event loop")
         ready, scheduled = self._ready, self._scheduled
-        while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False
+        while scheduled and scheduled[0][2]._cancelled:
+            heapq.heappop(scheduled)[2]._scheduled = False
         if not ready:
             if not scheduled:
                 raise Stuck("nothing is left that could happen")
-            self._seconds = max(self._seconds, scheduled[0]._when)
-        while scheduled and scheduled[0]._when <= self._seconds:
-            timer = heapq.heappop(scheduled)
+            self._seconds = max(self._seconds, scheduled[0][0])
+        while scheduled and scheduled[0][0] <= self._seconds:
+            timer = heapq.heappop(scheduled)[2]
             timer._scheduled = False
             ready.append(timer)
         for _ in range(len(ready)):

@@ -31,6 +31,7 @@ print(*[run(draw(seed)).trace for seed in range(20)])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_histories_keep_the_promise(part: int) -> None:
     broken = {}
