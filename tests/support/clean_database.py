@@ -27,7 +27,8 @@ SELECT pg_database_size(current_database()) AS size, concat_ws('; ',
     (SELECT string_agg(concat_ws(' ', relname, relkind, relnatts, relchecks, relhastriggers), ', ' ORDER BY oid)
      FROM pg_class WHERE oid >= {FIRST_ID_OF_OTHERS} AND relkind <> 't'),
     (SELECT count(*) FROM pg_trigger), (SELECT count(*) FROM pg_proc WHERE oid >= {FIRST_ID_OF_OTHERS}),
-    (SELECT string_agg(name, ', ' ORDER BY name) FROM {MIGRATIONS})) AS schema
+    (SELECT string_agg(name, ', ' ORDER BY name) FROM {MIGRATIONS}),
+    (SELECT concat_ws(' ', datallowconn, datconnlimit) FROM pg_database WHERE datname = current_database())) AS schema
 """
 
 DISCONNECT = f"""
@@ -44,23 +45,16 @@ class Emptying:
     size: int
     script: str
 
-    async def empty(self, url: str) -> bool:
-        """Disconnect everybody from the database and remove all rows; ``False`` if it has to be dropped instead.
+    async def empty(self, connection: asyncpg.Connection) -> bool:
+        """Disconnect everybody else from the database and remove all rows; ``False`` if it has to be dropped instead.
 
         That is one which a test has changed otherwise, or has filled with much.
         """
-        try:
-            connection = await asyncpg.connect(url)
-        except asyncpg.PostgresError:  # a test has closed it
+        await connection.execute(DISCONNECT)
+        now = await connection.fetchrow(STATE)
+        if now["schema"] != self.schema or now["size"] > self.size + GROWN:
             return False
-        try:
-            await connection.execute(DISCONNECT)
-            now = await connection.fetchrow(STATE)
-            if now["schema"] != self.schema or now["size"] > self.size + GROWN:
-                return False
-            await connection.execute(self.script)
-        finally:
-            await connection.close()
+        await connection.execute(self.script)
         return True
 
 

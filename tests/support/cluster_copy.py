@@ -24,7 +24,7 @@ from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
 from support.auth import SCHEMA as AUTH
 from support.patience import PATIENCE
-from support.postgres import start
+from support.postgres import forget, start
 from support.run_folder import run_folder
 from support.store import SCHEMA as STORE
 
@@ -53,6 +53,7 @@ def running_postgres() -> Iterator[Cluster]:
         try:
             yield cluster
         finally:
+            forget(cluster)
             process.send_signal(signal.SIGQUIT)  # nobody reads this data again
             process.wait(PATIENCE)
     finally:

@@ -26,6 +26,7 @@ from notifyx_local.postgres import Cluster
 from notifyx_local.postgres_binaries import WHEEL
 from support.child import child
 from support.clean_database import Emptying, emptying
+from support.kept_connections import KeptConnections
 from support.patience import PATIENCE
 
 _DROPPED: list[tuple[Cluster, str]] = []
@@ -38,6 +39,9 @@ _APPS: dict[str, str] = {}
 """The apps whose tables the databases made here have, by URL."""
 
 _EMPTYING: dict[tuple[Cluster, str], Emptying] = {}
+
+_KEPT: dict[Cluster, KeptConnections] = {}
+"""The connections to databases that are emptied."""
 
 FIRST_ID_OF_OTHERS = 10_000
 """Below it are the ids of what each PostgreSQL has: its ``FirstGenbkiObjectId``."""
@@ -135,7 +139,7 @@ async def create_migrated(cluster: Cluster, schema: DatabaseConfig, *, fresh: bo
     free = _FREE.setdefault((cluster, schema.app), [])
     while free and not fresh:
         url = free.pop()
-        if await _EMPTYING[cluster, schema.app].empty(url):
+        if await _emptied(cluster, schema.app, url):
             return url
         _DROPPED.append((cluster, url))
     template = f"notifyx_{schema.app}"
@@ -151,6 +155,20 @@ async def create_migrated(cluster: Cluster, schema: DatabaseConfig, *, fresh: bo
         await connection.close()
     _APPS[url] = schema.app
     return url
+
+
+async def _emptied(cluster: Cluster, app: str, url: str) -> bool:
+    kept = _KEPT[cluster] = _KEPT.get(cluster) or KeptConnections()
+    try:
+        return await kept.run(url, _EMPTYING[cluster, app].empty)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # a test has closed it, or has ended the server
+        return False
+
+
+def forget(cluster: Cluster) -> None:
+    """Let go of the databases of a server, before it ends."""
+    if (kept := _KEPT.pop(cluster, None)) is not None:
+        kept.close()
 
 
 async def _copy(connection: asyncpg.Connection, cluster: Cluster, template: str) -> str:
