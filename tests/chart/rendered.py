@@ -16,6 +16,7 @@ import yaml
 
 from support.helm import find_helm
 from support.patience import PATIENCE
+from support.run_folder import run_folder
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "notifyx"
@@ -192,7 +193,7 @@ _Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 def helm(*words: str) -> str:
     """What helm prints, of nobody's configuration. Raises :class:`Refused`."""
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(dir=run_folder()) as home:
         env = {"PATH": os.defpath, "HOME": home}
         command = [str(find_helm()), *words]
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)

@@ -24,6 +24,7 @@ from support.child import child
 from support.forked import Forked, program
 from support.patience import PATIENCE
 from support.platform import START_DEADLINE, eventually
+from support.run_folder import run_folder
 
 NODE = """#!/bin/sh
 case "$1" in
@@ -66,7 +67,7 @@ class Run:
 @contextlib.asynccontextmanager
 async def first_run(*, forked: bool = False) -> AsyncIterator[Run]:
     """Run it. ``forked``: without the time for imports."""
-    with tempfile.TemporaryDirectory(prefix="notifyx-first-", dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="notifyx-first-", dir=run_folder()) as name:
         folder = Path(name)
         folder.chmod(0o755)
         package = Path(notifyx_local.__file__).parent

@@ -17,6 +17,9 @@ from pathlib import Path
 VARIABLE = "NOTIFYX_TEST_FOLDER"
 """The variable with the folder, for the processes of a run."""
 
+PYTEST = "PYTEST_DEBUG_TEMPROOT"
+"""pytest's variable with the folder of ``tmp_path``: a file that is new on a busy disk costs up to a millisecond."""
+
 PREFIX = "notifyx-run-"
 
 MEMORY = Path("/dev/shm")
@@ -41,27 +44,28 @@ def run_folder() -> Path:
 @contextlib.contextmanager
 def run_folder_of_all() -> Iterator[None]:
     """Make the folder of this process and of all that it starts; remove it when the block is left."""
-    before = os.environ.get(VARIABLE)
+    before = {name: os.environ.get(name) for name in (VARIABLE, PYTEST)}
     with new_run_folder() as folder:
-        os.environ[VARIABLE] = str(folder)
+        os.environ.update({VARIABLE: str(folder), PYTEST: before[PYTEST] or str(folder)})
         try:
             yield
         finally:
-            os.environ.pop(VARIABLE)
-            if before is not None:
-                os.environ[VARIABLE] = before
+            for name, value in before.items():
+                os.environ.pop(name)
+                if value is not None:
+                    os.environ[name] = value
 
 
 @contextlib.contextmanager
 def new_run_folder(memory: Path = MEMORY, disk: Path = DISK) -> Iterator[Path]:
     """Remove the folders of runs that have ended, then make one that is locked until the block is left.
 
-    It is in memory where there is room: to make and drop a database's many files takes disks long. What a killed
-    server has synced survives there too, as on a disk.
+    It is in memory where there is room and programs may be run: to make and drop a database's many files takes disks
+    long. What a killed server has synced survives there too, as on a disk.
     """
     for parent in (memory, disk):
         remove_ended(parent)
-    folder, lock = _locked(memory if _has_room(memory) else disk)
+    folder, lock = _locked(memory if _serves(memory) else disk)
     try:
         yield folder
     finally:
@@ -77,8 +81,11 @@ def remove_ended(parent: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _has_room(memory: Path) -> bool:
-    return memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
+def _serves(memory: Path) -> bool:
+    if not memory.is_dir() or not os.access(memory, os.W_OK):
+        return False
+    system = os.statvfs(memory)
+    return not system.f_flag & os.ST_NOEXEC and system.f_bavail * system.f_frsize > ROOM
 
 
 def _locked(parent: Path) -> tuple[Path, int]:

@@ -21,6 +21,7 @@ start()
 from notifyx.__main__ import main
 from notifyx.cli.commands import COMMANDS
 from support.forked import fork
+from support.run_folder import run_folder
 
 STREAMS = ("in", "out", "err")
 
@@ -36,7 +37,7 @@ def run(
     arguments: tuple[str, ...], stdin: str, environment: Mapping[str, str], *, deadline: float
 ) -> tuple[int, str, str]:
     """Run a command to its end, waiting: its exit code, and what it wrote. Raises :class:`DoesNotEnd`."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=run_folder()) as folder:
         streams = [Path(folder) / name for name in STREAMS]
         for stream in streams:
             stream.write_text(stdin if stream.name == "in" else "")

@@ -20,6 +20,7 @@ from notifyx_local.postgres import prepare
 from notifyx_local.postgres_binaries import find_binaries
 from support.patience import PATIENCE
 from support.postgres import install_wheel, start
+from support.run_folder import run_folder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
 
@@ -36,7 +37,7 @@ sys.stdin.read()
 @pytest.fixture(scope="module")
 def closed() -> Iterator[Path]:
     """A folder that only root can enter, with the wheel installed in it and found there first."""
-    with tempfile.TemporaryDirectory(prefix="notifyx-closed-", dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="notifyx-closed-", dir=run_folder()) as name:
         site = Path(name) / "site-packages"
         install_wheel(site)
         keep_private(site)
@@ -48,7 +49,7 @@ def closed() -> Iterator[Path]:
 @pytest.fixture
 def copies() -> Iterator[Path]:
     """A folder for copies that other tests do not use."""
-    with tempfile.TemporaryDirectory(prefix="notifyx-copies-", dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="notifyx-copies-", dir=run_folder()) as name:
         Path(name).chmod(0o755)
         yield Path(name) / "notifyx-postgres"
 
@@ -88,7 +89,7 @@ def test_environments_with_the_same_wheel_share_one_copy(
     closed: Path, copies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = find_binaries("nobody", copies)
-    with tempfile.TemporaryDirectory(prefix="notifyx-closed-", dir="/var/tmp") as another:
+    with tempfile.TemporaryDirectory(prefix="notifyx-closed-", dir=run_folder()) as another:
         install_wheel(Path(another))
         keep_private(Path(another))
         monkeypatch.syspath_prepend(another)

@@ -20,6 +20,7 @@ from notifyx_local.errors import PostgresError
 from notifyx_local.ports import free_port
 from notifyx_local.postgres import Cluster, prepare
 from support.patience import PATIENCE
+from support.run_folder import run_folder
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
 
@@ -27,7 +28,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgr
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
     """A folder with a database in it, made once."""
-    folder = Path(tempfile.mkdtemp(prefix="notifyx-folder-", dir="/var/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="notifyx-folder-", dir=run_folder()))
     folder.chmod(0o755)
     try:
         prepare(folder, free_port())
@@ -65,7 +66,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 @needs_root
 async def test_a_folder_only_root_can_reach() -> None:
-    with tempfile.TemporaryDirectory(prefix="notifyx-folder-", dir="/var/tmp") as closed:
+    with tempfile.TemporaryDirectory(prefix="notifyx-folder-", dir=run_folder()) as closed:
         folder = Path(closed) / "data"  # the folder above is root's, mode 700
         for _ in range(2):  # made, and found again
             cluster = prepare(folder, free_port())
@@ -78,7 +79,7 @@ async def test_a_folder_only_root_can_reach() -> None:
 @needs_root
 async def test_data_of_an_ordinary_account_is_used_as_that_account() -> None:
     account = pwd.getpwnam("daemon")
-    with tempfile.TemporaryDirectory(prefix="notifyx-folder-", dir="/var/tmp") as given:
+    with tempfile.TemporaryDirectory(prefix="notifyx-folder-", dir=run_folder()) as given:
         folder = Path(given)
         folder.chmod(0o755)
         data = prepare(folder, free_port()).data
@@ -130,7 +131,7 @@ async def test_a_process_id_that_is_somebody_elses_by_now(made: Path) -> None:
 
 
 async def test_an_interrupted_first_start_begins_anew() -> None:
-    with tempfile.TemporaryDirectory(prefix="notifyx-folder-", dir="/var/tmp") as given:
+    with tempfile.TemporaryDirectory(prefix="notifyx-folder-", dir=run_folder()) as given:
         folder = Path(given)
         folder.chmod(0o755)
         partial = folder / "postgres.partial"

@@ -23,6 +23,7 @@ from support.forked import ended
 from support.patience import PATIENCE
 from support.platform import START_DEADLINE, Platform, eventually, person, small_platform
 from support.postgres import install_wheel
+from support.run_folder import run_folder
 
 pytestmark = pytest.mark.xdist_group("platform-2")
 
@@ -35,7 +36,7 @@ UP = ["-m", "notifyx", "up", "--no-web"]
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that other accounts can reach too, which pytest's own are not."""
-    with tempfile.TemporaryDirectory(prefix="notifyx-up-", dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="notifyx-up-", dir=run_folder()) as name:
         path = Path(name)
         path.chmod(0o755)
         yield path
