@@ -18,7 +18,7 @@ MEMBERS := $(wildcard services/*/pyproject.toml) operator/pyproject.toml
 SOURCES := $(patsubst %pyproject.toml,%src,$(MEMBERS))
 
 # Processes that run tests, for two cores: each waits for a part of its time, until something is noticed or is due.
-WORKERS := 5
+WORKERS := 6
 # A run of all tests measures their coverage, where the tree can be written.
 COVERAGE := $(shell test -w . && echo .cache/coverage)
 
