@@ -202,12 +202,14 @@ def helm(*words: str) -> str:
     return done.stdout
 
 
-def render(values: Mapping[str, Any], *, release: str = "notifyx", notes: bool = False) -> Rendering:
-    """The chart with ``values``; without a cluster, so that nothing is looked up. Raises :class:`Refused`."""
+def render(values: Mapping[str, Any], *, release: str = "notifyx", notes: bool = False, api: str = "") -> Rendering:
+    """The chart with ``values``; without an ``api`` server, so that nothing is looked up. Raises :class:`Refused`."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(values, file)
         file.flush()
         words = ("install", "--dry-run=client", "--hide-notes=false") if notes else ("template",)
+        if api:
+            words = (*words, "--dry-run=server", "--kube-apiserver", api)
         return Rendering(helm(*words, release, str(CHART), "--namespace", NAMESPACE, "--values", file.name))
 
 

@@ -70,23 +70,6 @@ notifyx.dev/secrets: {{ include "notifyx.secretsChecksum" .root }}
 {{- end }}
 {{- end -}}
 
-{{/* The name of a part's ServiceAccount: the chart's, or one that is there already. */}}
-{{- define "notifyx.account" -}}
-{{ (index .root.Values .part).serviceAccount.name | default (include "notifyx.name" .) }}
-{{- end -}}
-
-{{- define "notifyx.serviceAccount" -}}
-{{- $own := (index .root.Values .part).serviceAccount -}}
-{{- if $own.create }}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata:
-  {{- include "notifyx.metadata" (dict "root" .root "part" .part "name" (include "notifyx.account" .) "annotations" $own.annotations) | nindent 2 }}
-automountServiceAccountToken: false
-{{- end }}
-{{- end -}}
-
 {{/* A container's rights. */}}
 {{- define "notifyx.containerSecurity" -}}
 {{- with (index .root.Values .part).containerSecurityContext | default .root.Values.containerSecurityContext -}}
