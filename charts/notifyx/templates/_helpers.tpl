@@ -298,24 +298,6 @@ gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator
 - {name: metrics, containerPort: 9090}
 {{- end -}}
 
-{{/* A start may wait for its database and migrate; after that, a process that does not answer is replaced. */}}
-{{- define "notifyx.probes" -}}
-startupProbe:
-  httpGet: {path: /healthz, port: http}
-  periodSeconds: 1
-  failureThreshold: 120
-livenessProbe:
-  httpGet: {path: /healthz, port: http}
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 6
-readinessProbe:
-  httpGet: {path: /readyz, port: http}
-  periodSeconds: 1
-  timeoutSeconds: 2
-  failureThreshold: 3
-{{- end -}}
-
 {{/* Endpoints are withdrawn everywhere before the process starts to drain. */}}
 {{- define "notifyx.lifecycle" -}}
 {{- with .root.Values.preStopSeconds -}}
