@@ -46,6 +46,14 @@ def teams(kube: Kube, installed: Installed) -> Iterator[None]:
     kube.kubectl("delete", "namespace", "team-a", "team-b", "--timeout=200s", deadline=210)
 
 
+def test_a_topic_with_an_empty_spec_is_not_blank_and_says_who_may_publish(kube: Kube) -> None:
+    kube.apply(topic("t.bare", "team-a"))
+    assert find_condition(kube.get("nxt", "t.bare", "team-a"), "Ready") is not None, "before the first status, too"
+    ready = find_condition(kube.wait_condition("nxt", "t.bare", "team-a", "Ready"), "Ready")
+    assert ready is not None
+    assert ready["message"].startswith("Only administrators may publish")
+
+
 def apply_and_time(kube: Kube, document: Object) -> float:
     """Apply, and the seconds until the status speaks of what was applied."""
     metadata = document["metadata"]

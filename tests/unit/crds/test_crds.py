@@ -238,6 +238,31 @@ def test_the_status_the_operator_writes_is_kept_whole(outcome: ReconcileOutcome)
         assert condition["type"] in described["conditions"]["description"]
 
 
+def platform_conditions() -> list[dict[str, Any]]:
+    written = platform_status({}, {}, invalid="", unknown="", delivery=None, moment=NOW)
+    found: list[dict[str, Any]] = written["conditions"]
+    return found
+
+
+@KINDS
+def test_no_column_is_blank_before_the_first_status(kind: str) -> None:
+    default = schema(kind)["properties"]["status"]["default"]
+    strictly(kind).validate({"spec": {}, "status": default})
+    pending = {one["type"]: one for one in default["conditions"]}
+    shown = {
+        found[1]
+        for column in version(kind)["additionalPrinterColumns"]
+        if (found := re.search(r'@\.type=="(\w+)"', column["jsonPath"]))
+    }
+    assert shown == pending.keys()
+    assert {(one["status"], one["reason"]) for one in pending.values()} == {("Unknown", "Pending")}
+    # What waits for a condition of the newest generation does not take the default for one.
+    assert all("observedGeneration" not in one for one in pending.values())
+    outcome = next(topic_outcomes())
+    written = status_fields(outcome, NOW)["conditions"] if kind == "NotifyxTopic" else platform_conditions()
+    assert pending.keys() <= {one["type"] for one in written}, "the operator replaces each"
+
+
 @pytest.mark.parametrize("invalid", ["", "spec.services.gateway: wrong."])
 def test_the_status_of_a_platform_is_kept_whole(invalid: str) -> None:
     load = {"connections": 1.5, "publishesPerSecond": 2, "emailsPerMinute": 3, "latencyMilliseconds": 0.25}

@@ -57,6 +57,11 @@ def test_every_field_reaches_the_store() -> None:
     }
 
 
+def test_a_spec_that_is_null_is_as_absent_as_in_kubernetes() -> None:
+    bare = {name: WHOLE[name] for name in ("apiVersion", "kind", "metadata")}
+    assert parse({**bare, "spec": None}) == parse({**bare, "spec": {}}) == parse(bare)
+
+
 def test_only_a_name_is_needed() -> None:
     resource = parse({**WHOLE, "metadata": {"name": "x"}, "spec": {}})
     assert resource.reference == "default/x"

@@ -29,13 +29,15 @@ class Condition:
 def merge(previous: object, now: Iterable[Condition], *, generation: int, moment: datetime) -> list[dict[str, Any]]:
     """Return the list to write: ``now``, with the times of ``previous`` where the status is unchanged.
 
-    ``previous`` is the resource's list, unvalidated. Conditions of other types stay as they are.
+    ``previous`` is the resource's list, unvalidated. Conditions of other types stay as they are. A condition without a
+    generation is the definition's default, whose time means nothing.
     """
     before = {item["type"]: item for item in _conditions(previous)}
     merged: dict[str, dict[str, Any]] = {kind: dict(item) for kind, item in before.items()}
     for condition in now:
         old = before.get(condition.type, {})
-        since = old.get("lastTransitionTime") if old.get("status") == condition.status else None
+        unchanged = old.get("status") == condition.status and "observedGeneration" in old
+        since = old.get("lastTransitionTime") if unchanged else None
         merged[condition.type] = {
             "type": condition.type,
             "status": condition.status,

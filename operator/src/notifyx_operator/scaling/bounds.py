@@ -60,8 +60,11 @@ class PlatformSpec(_Part):
 
 def read_spec(document: Mapping[str, Any]) -> PlatformSpec:
     """Read the spec of a listed NotifyxPlatform. Raises :class:`InvalidPlatform`."""
+    spec = document.get("spec")
+    if spec is None:
+        raise InvalidPlatform("The spec is missing: name the services to scale in spec.services.")
     try:
-        return PlatformSpec.model_validate_json(orjson.dumps(document.get("spec") or {}), strict=True)
+        return PlatformSpec.model_validate_json(orjson.dumps(spec), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(["spec", *(str(part) for part in first["loc"])])

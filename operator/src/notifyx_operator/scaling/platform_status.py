@@ -14,6 +14,8 @@ from notifyx_operator.scaling.replica_plan import PlannerState
 
 METRICS_MISSING = "MetricsMissing"
 
+NO_SERVICES = "spec.services names no service, so the operator scales none: name gateway, auth, store or mailer."
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
@@ -133,6 +135,8 @@ def _service(service: ServiceState) -> dict[str, Any]:
 
 
 def _ready(services: Mapping[str, ServiceState]) -> Condition:
+    if not services:
+        return Condition("Ready", "Unknown", "NoServices", NO_SERVICES)
     waiting = sorted(name for name, service in services.items() if not service.settled)
     if waiting:
         return Condition("Ready", "False", "ReplicasNotReady", f"Not all replicas are ready: {', '.join(waiting)}.")
@@ -140,6 +144,8 @@ def _ready(services: Mapping[str, ServiceState]) -> Condition:
 
 
 def _scaling(services: Mapping[str, ServiceState], unknown: str) -> Condition:
+    if not services:
+        return Condition("ScalingActive", "False", "NoServices", NO_SERVICES)
     failed = sorted(name for name, service in services.items() if service.problem)
     if failed:
         return Condition("ScalingActive", "False", "ScalingFailed", services[failed[0]].problem)

@@ -158,6 +158,10 @@ def _balanced(outcome: ReconcileOutcome) -> Condition:
 def _ready(outcome: ReconcileOutcome) -> Condition:
     if outcome.state != "InSync" or outcome.claim.resource is None:
         return Condition("Ready", "False", outcome.state, outcome.message)
-    if outcome.claim.resource.spec.paused:
+    spec = outcome.claim.resource.spec
+    if spec.paused:
         return Condition("Ready", "True", "Paused", "The topic takes no publishes: it is paused by this resource.")
+    if not (spec.owners or spec.publishers):
+        message = "Only administrators may publish: this resource names neither owners nor publishers."
+        return Condition("Ready", "True", "Ready", message)
     return Condition("Ready", "True", "Ready", "The topic takes publishes and delivers them.")

@@ -167,8 +167,12 @@ class Resource:
 def parse(document: Mapping[str, Any]) -> Resource:
     """Parse one document by JSON types: a number is not accepted as text, nor text as a number.
 
+    A spec that is null counts as absent, as in Kubernetes.
+
     Raises :class:`InvalidResource`, which describes the first three wrong fields.
     """
+    if "spec" in document and document["spec"] is None:
+        document = {name: value for name, value in document.items() if name != "spec"}
     try:
         read = _Document.model_validate_json(_json(document), strict=True)
     except _TooLarge:

@@ -34,6 +34,12 @@ def test_the_time_moves_with_the_status_alone() -> None:
     assert other["lastTransitionTime"] == "2026-01-02T00:00:00.000Z"
 
 
+def test_the_time_of_a_default_counts_for_nothing() -> None:
+    pending = {"type": "Ready", "status": "Unknown", "reason": "Pending", "lastTransitionTime": "1970-01-01T00:00:00Z"}
+    (made,) = merge([pending], [Condition("Ready", "Unknown", "Lost", "Gone.")], generation=1, moment=FIRST)
+    assert made["lastTransitionTime"] == "2026-01-01T00:00:00.000Z"
+
+
 def test_conditions_of_others_stay() -> None:
     theirs = {"type": "Theirs", "status": "True"}
     assert merge([theirs], [UP], generation=1, moment=FIRST)[0] == theirs

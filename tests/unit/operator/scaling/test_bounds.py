@@ -48,7 +48,7 @@ def test_a_platform_is_read() -> None:
     spec = read_spec({"spec": {"services": {"gateway": GOOD}, "later": True}})
     gateway = spec.services["gateway"]
     assert (gateway.maximum, gateway.stabilization_seconds, gateway.capacity.connections) == (9, 60, 5000)
-    assert read_spec({}).services == {}
+    assert read_spec({"spec": {}}).services == {}
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,31 @@ def test_deliveries_that_fail_and_come_back_are_told_once() -> None:
 def test_what_is_not_right_is_said(looked: ServiceState, expected: tuple[str, str]) -> None:
     found = conditions(status(gateway=looked))
     assert (found["Ready"][1], found["ScalingActive"][1]) == expected
+
+
+def test_a_platform_without_services_says_so() -> None:
+    made = platform_status({}, {}, invalid="", unknown="", delivery=None, moment=NOW)
+    said = "spec.services names no service, so the operator scales none: name gateway, auth, store or mailer."
+    assert [(one["type"], one["status"], one["reason"], one["message"]) for one in made["conditions"]] == [
+        ("Ready", "Unknown", "NoServices", said),
+        ("ScalingActive", "False", "NoServices", said),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({}, "The spec is missing: name the services to scale in spec.services."),
+        ({"spec": None}, "The spec is missing: name the services to scale in spec.services."),
+        ({"spec": []}, "spec: Input should be an object."),
+        ({"spec": False}, "spec: Input should be an object."),
+        ({"spec": {"services": None}}, "spec.services: Input should be an object."),
+    ],
+)
+def test_a_spec_that_is_none_is_refused(document: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidPlatform) as caught:
+        read_spec(document)
+    assert caught.value.reason == said
 
 
 def test_an_invalid_platform_says_why() -> None:

@@ -152,6 +152,17 @@ def test_a_status_out_of_sync_keeps_the_numbers() -> None:
     }
 
 
+@pytest.mark.parametrize("spec", [{}, {"title": "T", "readers": ["ann"]}, None])
+def test_a_topic_that_nobody_may_publish_to_says_so(spec: dict[str, Any] | None) -> None:
+    found = {one.type: one for one in conditions(ReconcileOutcome(claim(spec=spec), "InSync", "", STATUS))}
+    assert (found["Ready"].status, found["Ready"].reason) == ("True", "Ready")
+    assert (
+        found["Ready"].message == "Only administrators may publish: this resource names neither owners nor publishers."
+    )
+    open_to = conditions(ReconcileOutcome(claim(spec={"publishers": ["*"]}), "InSync", "", STATUS))
+    assert "The topic takes publishes and delivers them." in {one.message for one in open_to}
+
+
 def test_an_imbalance_is_shown() -> None:
     status = STATUS.model_copy(update={"ledger_balanced": False})
     found = {one.type: one for one in conditions(ReconcileOutcome(claim(), "InSync", "", status))}
