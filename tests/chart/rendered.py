@@ -64,7 +64,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "existingCaSecret": "database-ca",
         },
         "postgres": {"enabled": False},
-        "memcached": {"servers": ["cache-1:11211", "cache-2:11222", "cache-3:11211"]},
+        "memcached": {
+            "servers": ["cache-1:11211", "cache-2:11222", "cache-3:11211"],
+            "tls": {"enabled": True, "existingCaSecret": "memcached-ca"},
+        },
         "smtp": {
             "host": "smtp.example.com",
             "tls": "tls",

@@ -199,11 +199,18 @@ def test_authorities_reach_who_verifies_by_them() -> None:
         "database": {**databases, "existingCaSecret": "database-ca"},
         "prometheus": {"url": "https://prometheus.example.com", "existingCaSecret": "prometheus-ca"},
         "smtp": {"host": "smtp.example.com", "existingCaSecret": "smtp-ca"},
+        "memcached": {"servers": ["cache:11211"], "tls": {"enabled": True, "existingCaSecret": "memcached-ca"}},
         "backup": {"enabled": True, "s3": {"bucket": "backups"}, "serviceAccountName": "may-write"},
     }
     pods = render(values).pods
-    files = {"database": "PGSSLROOTCERT", "prometheus": "NOTIFYX_PROMETHEUS_CA_FILE", "smtp": "NOTIFYX_SMTP_CA_FILE"}
-    trusting = {"database": {"auth", "store", "backup"}, "prometheus": {"gateway", "operator"}, "smtp": {"mailer"}}
+    files = {"database": "PGSSLROOTCERT"}
+    files |= {what: f"NOTIFYX_{what.upper()}_CA_FILE" for what in ("prometheus", "smtp", "memcached")}
+    trusting = {
+        "database": {"auth", "store", "backup"},
+        "prometheus": {"gateway", "operator"},
+        "smtp": {"mailer"},
+        "memcached": {"gateway"},
+    }
     for what, variable in files.items():
         assert {part for part, pod in pods.items() if variable in pod.env} == trusting[what]
         for part in trusting[what]:

@@ -29,6 +29,7 @@ from chart.rendered import CHART, ROOT, Refused, helm, render
         ({"gateway": {"image": {"tag": 1.1}}}, "at '/gateway/image/tag': got number, want string"),
         ({"gateway": {"image": {"digest": "sha256:abc"}}}, "at '/gateway/image/digest'"),
         ({"gateway": {"service": {"annotations": {"sticky": True}}}}, "got boolean, want string"),
+        ({"memcached": {"tls": {"enabled": True}}}, "name servers of your own in memcached.servers"),
         ({"memcached": {"servers": ["cache"]}}, "at '/memcached/servers/0'"),
         ({"postgres": {"persistence": {"size": "8 GB"}}}, "at '/postgres/persistence/size'"),
         ({"operator": {"namespaces": ["a", "a"]}}, "at '/operator/namespaces': items at 0 and 1 are equal"),

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -75,9 +76,14 @@ class Memcached:
 
 
 @contextlib.contextmanager
-def running_memcached() -> Iterator[Memcached]:
-    """A running server; skips the test with the reason where none can be had."""
+def running_memcached(certificate: Path | None = None, key: Path | None = None) -> Iterator[Memcached]:
+    """A running server; skips the test with the reason where none can be had.
+
+    It speaks TLS with ``certificate`` and ``key``: PEM files that its account may read.
+    """
     server = _server()
+    if certificate is not None:
+        server.command += ["-Z", "-o", f"ssl_chain_cert={certificate},ssl_key={key}"]
     server.start()
     try:
         yield server
@@ -92,6 +98,7 @@ def client(
     key: bytes = KEY,
     clock: Clock | None = None,
     metrics: Metrics | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Client:
     """A client of these servers. A busy machine may take its time, except where time is what is tested."""
     metrics, clock = metrics or Metrics(), clock or SystemClock()
@@ -102,6 +109,7 @@ def client(
         security=SecurityLog(metrics, clock),
         background=Background(metrics),
         timeout=timeout,
+        tls=tls,
     )
 
 

@@ -182,6 +182,12 @@ gateway-auth gateway-store gateway-mailer gateway-gateway mailer-mailer operator
   {{- else }}
   value: ""
   {{- end }}
+{{- if .Values.memcached.tls.enabled }}
+- {name: NOTIFYX_MEMCACHED_TLS, value: "true"}
+{{- if .Values.memcached.tls.existingCaSecret }}
+- {name: NOTIFYX_MEMCACHED_CA_FILE, value: /etc/notifyx/memcached/ca.crt}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* "yes" where a database is on the built-in server. */}}

@@ -146,6 +146,7 @@ envFrom:
 {{- if and $values.database.existingCaSecret (include "notifyx.externalDatabase" .) }}{{ $_ := set $found "database" $values.database.existingCaSecret }}{{ end -}}
 {{- if and $values.prometheus.existingCaSecret (has .part (list "gateway" "operator")) }}{{ $_ := set $found "prometheus" $values.prometheus.existingCaSecret }}{{ end -}}
 {{- if and (eq .part "mailer") $values.smtp.host $values.smtp.existingCaSecret }}{{ $_ := set $found "smtp" $values.smtp.existingCaSecret }}{{ end -}}
+{{- if and (eq .part "gateway") $values.memcached.tls.enabled $values.memcached.tls.existingCaSecret }}{{ $_ := set $found "memcached" $values.memcached.tls.existingCaSecret }}{{ end -}}
 {{- toYaml $found -}}
 {{- end -}}
 

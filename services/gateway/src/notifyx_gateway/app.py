@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Sequence
 
 from notifyx_common.alarms import Alarms, watch_memory
+from notifyx_common.authorities import trusting
 from notifyx_common.caching.memcached import Memcached, parse_servers
 from notifyx_common.calls.client import TRY_TIMEOUT, ServiceClient
 from notifyx_common.calls.discovery import Discovery
@@ -137,6 +138,11 @@ class GatewayNode(Node[GatewaySettings]):
                 security=self.security,
                 background=background,
                 timeout=settings.memcached_timeout,
+                tls=(
+                    trusting(settings.memcached_ca_file, setting="NOTIFYX_MEMCACHED_CA_FILE")
+                    if settings.memcached_tls
+                    else None
+                ),
             )
             if servers
             else None

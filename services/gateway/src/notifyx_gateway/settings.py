@@ -266,6 +266,12 @@ class GatewaySettings(PrometheusSettings):
     memcached: str = ""
     """``host:port`` of memcached, several separated by commas; empty: each gateway caches and counts by itself."""
 
+    memcached_tls: bool = False
+    """Whether connections to memcached are encrypted, and its certificates and names are verified."""
+
+    memcached_ca_file: Path | None = None
+    """PEM file with the authorities to trust for memcached, in place of the system's. Read at the start."""
+
     memcached_timeout: float = Field(default=OPERATION_TIMEOUT, gt=0, le=5)
     """Timeout of one operation of memcached; after it the request continues without, and the server is ejected."""
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import aiosmtplib
 
+from notifyx_common.authorities import trusting
 from notifyx_common.clock import Clock
-from notifyx_common.settings import SettingsError
 from notifyx_mailer.errors import MailFailed, MailRejected
 from notifyx_mailer.message import Envelope
 from notifyx_mailer.refusals import Stage, classify_refusal
@@ -186,10 +186,7 @@ def tls_context(settings: MailerSettings) -> ssl.SSLContext | None:
     """Return the TLS context, if TLS is on. Raises :class:`SettingsError` for a CA file without a certificate."""
     if settings.smtp_tls == "none" or not settings.email_enabled:
         return None
-    try:
-        context = ssl.create_default_context(cafile=settings.smtp_ca_file)
-    except (ssl.SSLError, OSError) as error:
-        raise SettingsError(f"NOTIFYX_SMTP_CA_FILE cannot be read as PEM certificates: {error}.") from None
+    context = trusting(settings.smtp_ca_file, setting="NOTIFYX_SMTP_CA_FILE")
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not settings.smtp_verify:
         context.check_hostname = False

@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import itertools
 import math
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -99,9 +100,12 @@ class _OperationFailed:
 class _MemcachedServer:
     """One server: its connections while it is available, a probe in the background while it is not."""
 
-    def __init__(self, host: str, port: int, timeout: float, background: Background) -> None:
+    def __init__(
+        self, host: str, port: int, timeout: float, background: Background, tls: ssl.SSLContext | None
+    ) -> None:
         self.name = f"{host}:{port}"
         self._address = (host, port)
+        self._connection = {} if tls is None else {"ssl": tls}
         self._timeout = timeout
         self._background = background
         self._client: _Client | None = None
@@ -175,13 +179,16 @@ class _MemcachedServer:
         self._dropped = None
 
     async def _probe_until_reachable(self) -> _Client:
-        failures = 0
+        failures, reason = 0, ""
         while True:
-            client = _Client(*self._address, pool_size=MAX_CONNECTIONS, pool_minsize=1)
+            client = _Client(*self._address, pool_size=MAX_CONNECTIONS, pool_minsize=1, conn_args=self._connection)
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT):
                     await client.version()
-            except (*_FAILURES, TimeoutError):
+            except (*_FAILURES, TimeoutError) as error:
+                if (found := str(error) or type(error).__name__) != reason:
+                    reason = found
+                    log.warning("memcached_server_unreachable", server=self.name, reason=reason)
                 await client.close()
             except asyncio.CancelledError:
                 await client.close()
@@ -204,14 +211,15 @@ class Memcached:
         security: SecurityLog,
         background: Background,
         timeout: float = OPERATION_TIMEOUT,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``key`` seals the values; only processes with the same one read them."""
+        """``key`` seals the values; only processes with the same one read them. ``tls``: for each connection."""
         self.timeout = timeout
         """Timeout of one operation, in seconds."""
         self._seal = Seal(key)
         self._clock = clock
         self._security = security
-        self._servers = [_MemcachedServer(host, port, timeout, background) for host, port in servers]
+        self._servers = [_MemcachedServer(host, port, timeout, background, tls) for host, port in servers]
         self._tasks = background.tasks()
 
     async def __aenter__(self) -> Self:

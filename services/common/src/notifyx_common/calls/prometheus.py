@@ -18,8 +18,9 @@ import aiohttp
 import orjson
 from pydantic import AfterValidator, Field, SecretStr
 
+from notifyx_common.authorities import trusting
 from notifyx_common.errors import NotifyxError, Unavailable
-from notifyx_common.settings import ServiceSettings, SettingsError
+from notifyx_common.settings import ServiceSettings
 
 _MATCHER = r'[a-zA-Z_]\w*(=|!=|=~|!~)"([^"\\\n]|\\.)*"'
 
@@ -73,12 +74,7 @@ def _trusting(settings: PrometheusSettings) -> ssl.SSLContext | bool:
     ca_file = settings.prometheus_ca_file
     if ca_file is None and not settings.prometheus_url.startswith("https:"):
         return True
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise SettingsError(
-            f"Wrong settings: NOTIFYX_PROMETHEUS_CA_FILE: {ca_file} has no certificates ({error.strerror or error})."
-        ) from None
+    return trusting(ca_file, setting="NOTIFYX_PROMETHEUS_CA_FILE")
 
 
 @dataclass(frozen=True, slots=True)
