@@ -237,13 +237,18 @@ def fairness(by: How) -> Case:
         for size in ("small", "large"):
             figures.append(Figure(f"{way}.{size}.p50.ratio", f"p50 beside {size} messages, to that alone", "lower", 1))
             figures.append(Figure(f"{way}.{size}.p99.ratio", "p99, to that alone", "lower", 1, target=2))
+            figures.append(
+                Figure(f"{way}.{size}_control.p99.ratio", "p99 beside its control, to that alone", "lower", 1)
+            )
+            figures.append(Figure(f"{way}.{size}.p99.control", "p99, to that beside its control", "lower", 1, target=2))
             figures.append(Figure(f"{way}.{size}.ran", "p99 of what gateway and store ran meanwhile, ms", "lower", 1))
             figures.append(Figure(f"{way}.{size}.queued", "p99 of their wait for a processor, ms", "lower", 1))
-    figures += [
-        Figure(f"{size}.flood", f"{size} messages of the flood a second", "higher") for size in ("small", "large")
-    ]
+    for size in ("small", "large"):
+        figures.append(Figure(f"{size}.flood", f"{size} messages of the flood a second", "higher"))
+        figures.append(Figure(f"{size}.cores", "processors that they used", "lower", 2))
+        figures.append(Figure(f"{size}_control.cores", "processors that its control used", "lower", 2))
     title = f"40 publishes a second beside an account that sends all it can over {way_names[by]}"
-    return Case(f"fair-{by}", title, Fairness(by), tuple(figures), seconds=65)
+    return Case(f"fair-{by}", title, Fairness(by), tuple(figures), seconds=110)
 
 
 def hung_store(stores: int) -> Case:

@@ -14,7 +14,7 @@ from bench.errors import CannotMeasure, LostDeliveries
 from bench.machine import CORES, cpu_of, cpu_seconds, on_cores
 
 SOURCES = Path(__file__).parent / "c"
-PROGRAMS = ("reference", "loadclient", "httpload")
+PROGRAMS = ("reference", "loadclient", "httpload", "busy")
 PATIENCE = 180.0
 """Seconds after which a load client is ended, whatever it waits for."""
 
@@ -25,7 +25,7 @@ def build(folder: Path) -> dict[str, Path]:
     if compiler is None:
         raise CannotMeasure("make bench needs a C compiler; on Debian and Ubuntu: apt-get install gcc libc6-dev")
     for name in PROGRAMS:
-        subprocess.run([compiler, "-O2", "-o", folder / name, SOURCES / f"{name}.c"], check=True)
+        subprocess.run([compiler, "-O2", "-pthread", "-o", folder / name, SOURCES / f"{name}.c"], check=True)
     return {name: folder / name for name in PROGRAMS}
 
 
@@ -55,24 +55,36 @@ class Load:
 
     def measured(self, processes: Mapping[str, int]) -> dict[str, float]:
         """Begin the next phase, and return its figures; :attr:`cpu` has the processor time of ``processes``."""
-        before = {**cpu_of(processes), "client": cpu_seconds(self._process.pid)}
+        before = self.used(processes)
         self.next()
         found = self.figures()
-        after = {**cpu_of(processes), "client": cpu_seconds(self._process.pid)}
+        after = self.used(processes)
         self.cpu = {name: after[name] - before[name] for name in before}
         return found
+
+    def used(self, processes: Mapping[str, int]) -> dict[str, float]:
+        """Return the processor time of ``processes`` and of the load client (``client``) since they began."""
+        return {**cpu_of(processes), "client": cpu_seconds(self._process.pid)}
 
 
 @contextlib.contextmanager
 def running(
-    program: Path, arguments: Sequence[str | Path], *, tokens: Sequence[str] = (), cores: Collection[int] = CORES
+    program: Path,
+    arguments: Sequence[str | Path],
+    *,
+    tokens: Sequence[str] = (),
+    cores: Collection[int] = CORES,
+    apart: bool = False,
 ) -> Iterator[Load]:
-    """Run a load client; it is ended with the block."""
+    """Run a load client; it is ended with the block.
+
+    ``apart``: in a session of its own, as the platform is. Linux may share processors between sessions first.
+    """
     environment = {**os.environ, **({"NOTIFYX_TOKENS": ",".join(tokens)} if tokens else {})}
     command = ["timeout", "--foreground", str(PATIENCE), program, *arguments]
     with on_cores(cores):
         process = subprocess.Popen(
-            command, env=environment, text=True,
+            command, env=environment, text=True, start_new_session=apart,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
     try:

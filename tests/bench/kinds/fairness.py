@@ -1,4 +1,9 @@
-"""What a publisher that sends little notices of an account that sends all it can, on one platform."""
+"""What a publisher that sends little notices of an account that sends all it can, on one platform.
+
+The flood uses processors, which others would miss whatever they were used for. So each flood has a control: a program
+that uses as much processor time as the flood cost all processes, while the platform has nothing else to do. What the
+platform makes others wait is the difference between the two.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,9 @@ import statistics
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from bench.case import Cores, Tools
@@ -19,6 +25,7 @@ from bench.kinds.quiet import Act, Taken, figures, p99, steadily
 from bench.kinds.rest import request
 from bench.kinds.sockets import arguments
 from bench.load import Load, running
+from bench.machine import cpu_of
 from bench.servers.own import Own, own_platform
 from bench.servers.server import Server
 from support.phoenix import PhoenixClient
@@ -30,13 +37,20 @@ REQUESTS = 64
 ENOUGH = 1_000_000
 """Messages of a flood, which ends before."""
 
+LITTLE = 0.005
+"""Processors that are not worth a thread of the control."""
+
 How = Literal["socket", "rest"]
+
+Used = Callable[[], Mapping[str, float]]
+"""Returns the processor time of processes, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fairness:
     """The quiet one publishes 40 times a second over the socket, and then over REST, for ``seconds`` each: alone,
-    beside a flood of small messages, and beside one of large ones. Both topics share a lane to the store.
+    beside a flood of small messages and beside its control, and the same with large ones. Both topics share a lane to
+    the store.
 
     That is done ``turns`` times, as a disk or a neighbour may be slow for a while; a percentile is that of all turns.
     """
@@ -47,7 +61,8 @@ class Fairness:
     turns: int = 3
 
     def measure(self, tools: Tools, server: Server, cores: Cores) -> Readings:
-        """Return p50 and p99 of the quiet one by way and company, p99 as a multiple of that alone, and the floods.
+        """Return p50 and p99 of the quiet one by way and company, as multiples of those alone and of those beside the
+        control, the floods, and how many processors each used.
 
         ``.ran`` and ``.queued`` are the 99th percentiles of the milliseconds that gateway and store ran, and waited for
         a processor, while a publish was on its way: what the platform did, and what the machine did.
@@ -61,6 +76,7 @@ class Fairness:
         watched = [pid for name, pid in server.processes().items() if name.startswith(("gateway", "store"))]
         taken: defaultdict[str, list[Taken]] = defaultdict(list)
         floods: defaultdict[str, list[float]] = defaultdict(list)
+        cores_used: defaultdict[str, list[float]] = defaultdict(list)
         async with person(platform, "quiet") as quiet, person(platform, "flooder") as flooder:
             for who, name in ((quiet, topic), (flooder, other)):
                 await who.call("POST", "/topics", json={"name": name})
@@ -71,35 +87,55 @@ class Fairness:
                     "rest": lambda: quiet.call("POST", f"/topics/{topic}/notifications", json={"body": "mine"}),
                 }
 
-                async def turn(company: str) -> None:
+                async def turn(company: str, used: Used) -> dict[str, float]:
+                    """Return how many processors each process used."""
+                    before, began = used(), time.perf_counter()
                     for way, publish in ways.items():
                         taken[f"{way}.{company}"] += await steadily(publish, self.seconds, watched=watched)
+                    seconds, after = time.perf_counter() - began, used()
+                    return {name: (after[name] - before[name]) / seconds for name in before}
 
                 for _ in range(self.turns):
-                    await turn("alone")
+                    alone = await turn("alone", lambda: cpu_of(server.processes()))
                     for company, size in SIZES.items():
-                        async with self._flooding(tools, server, cores, flooder, other, size):
+                        async with self._flooding(tools, server, cores, flooder, other, size) as load:
                             first, began = await _last_seq(flooder, other), time.perf_counter()
-                            await turn(company)
+                            beside = await turn(company, partial(load.used, server.processes()))
                             accepted = await _last_seq(flooder, other) - first
                         floods[company].append(accepted / (time.perf_counter() - began))
-        return self._figures(taken, floods)
+                        cost = more_than(alone, beside)
+                        cores_used[company].append(sum(cost))
+                        shares = [f"{one:.3f}" for one in cost]
+                        with running(tools.programs["busy"], shares, cores=cores.client, apart=True) as busy:
+                            await asyncio.to_thread(busy.figures)
+                            control = await turn(f"{company}_control", partial(busy.used, server.processes()))
+                        cores_used[f"{company}_control"].append(control["client"])
+        return self._figures(taken, floods, cores_used)
 
-    def _figures(self, taken: Mapping[str, list[Taken]], floods: Mapping[str, list[float]]) -> Readings:
+    def _figures(
+        self,
+        taken: Mapping[str, list[Taken]],
+        floods: Mapping[str, list[float]],
+        cores_used: Mapping[str, list[float]],
+    ) -> Readings:
         found: dict[str, float] = {f"{company}.flood": statistics.mean(rates) for company, rates in floods.items()}
+        found |= {f"{company}.cores": statistics.mean(cores) for company, cores in cores_used.items()}
         for key, of_key in taken.items():
             found |= figures(key, of_key)
             found[f"{key}.ran"] = p99(one.ran for one in of_key)
             found[f"{key}.queued"] = p99(one.queued for one in of_key)
-            alone = figures("alone", taken[f"{key.partition('.')[0]}.alone"])
+        for key in taken:
+            way, _, company = key.partition(".")
             for part in ("p50", "p99"):
-                found[f"{key}.{part}.ratio"] = found[f"{key}.{part}"] / alone[f"alone.{part}"]
+                found[f"{key}.{part}.ratio"] = found[f"{key}.{part}"] / found[f"{way}.alone.{part}"]
+                if company in SIZES:
+                    found[f"{key}.{part}.control"] = found[f"{key}.{part}"] / found[f"{key}_control.{part}"]
         return found
 
     @contextlib.asynccontextmanager
     async def _flooding(
         self, tools: Tools, server: Own, cores: Cores, flooder: Person, topic: str, size: int
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[Load]:
         """Publish all that is accepted, from a program in C: one in Python would take a core from the servers."""
         tokens: list[str] = []
         before = await _last_seq(flooder, topic)
@@ -119,7 +155,21 @@ class Fairness:
             await asyncio.to_thread(_begin, load, 2 if self.by == "socket" else 1)
             while await _last_seq(flooder, topic) < before + WINDOW:
                 await asyncio.sleep(0.05)
-            yield
+            yield load
+
+
+def more_than(alone: Mapping[str, float], beside: Mapping[str, float]) -> list[float]:
+    """Return the processors that each process used more than alone, those of the quiet one's work left out. Pure.
+
+    A part is one processor at most; that of a process with children may be several.
+    """
+    parts: list[float] = []
+    for name, cores in beside.items():
+        more = cores - alone.get(name, 0.0)
+        while more > LITTLE:
+            parts.append(min(more, 1.0))
+            more -= parts[-1]
+    return parts
 
 
 def same_lane(topic: str) -> str:
