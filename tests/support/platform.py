@@ -122,16 +122,8 @@ class Platform:
     @contextlib.contextmanager
     def stopped(self, name: str) -> Iterator[None]:
         """Hang the process called ``name`` with all its children: it is there, and answers nothing."""
-        process = psutil.Process(self.pid(name))
-        hung = [process, *process.children(recursive=True)]
-        for one in hung:
-            one.suspend()
-        try:
+        with hung(self.pid(name)):
             yield
-        finally:
-            for one in hung:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    one.resume()
 
     async def keep_down(self, name: str, seen: asyncio.Task[Any]) -> None:
         """Until ``seen`` is done: what is started again within a second is killed each time."""
@@ -139,6 +131,21 @@ class Platform:
             with contextlib.suppress(ProcessLookupError):
                 self.kill(name)
             await asyncio.wait([seen], timeout=1)
+
+
+@contextlib.contextmanager
+def hung(pid: int) -> Iterator[None]:
+    """Hang a process with all its children while the block is entered. Raises :class:`psutil.NoSuchProcess`."""
+    process = psutil.Process(pid)
+    stopped = [process, *process.children(recursive=True)]
+    for one in stopped:
+        one.suspend()
+    try:
+        yield
+    finally:
+        for one in stopped:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.resume()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import distribution
 from pathlib import Path
@@ -81,13 +81,13 @@ def install_wheel(site: Path) -> None:
         shutil.copytree(installed / folder, site / folder)
 
 
-def start(cluster: Cluster) -> subprocess.Popen[bytes]:
-    """Start the server and wait until it takes connections. It ends with this process."""
+def start(cluster: Cluster, options: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start the server, with further ``options``, and wait until it takes connections. It ends with this process."""
     until = time.monotonic() + PATIENCE
     while True:
         with open(cluster.data.parent / "log", "ab") as log:
             process = child(
-                cluster.command(), orphan_signal=signal.SIGQUIT, account=cluster.account, cwd=cluster.cwd,
+                cluster.command(options), orphan_signal=signal.SIGQUIT, account=cluster.account, cwd=cluster.cwd,
                 stdout=log, stderr=log, env={"PATH": os.defpath}, start_new_session=True,
             )  # fmt: skip
         if asyncio.run(_accepts(cluster, process, until)):

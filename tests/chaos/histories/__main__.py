@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 
 from chaos.histories.mutations import BY_NAME
-from chaos.histories.plan import SECONDS, FaultKind
+from chaos.histories.plan import SECONDS, FaultKind, Standbys
 from chaos.histories.runner import Options, run
 
 
@@ -30,6 +30,10 @@ def main() -> int:
     parser.add_argument(
         "--without", nargs="+", choices=["all", *BY_NAME], metavar="PROTECTION",
         help=f"take these out, one after the other, each until a history is broken: all, {', '.join(BY_NAME)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--standbys", choices=get_args(Standbys), default="none",
+        help="of its PostgreSQL, which then can fail over (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--older", type=Path, help="upgrade from this checkout, which has its .venv, in each history")
     parser.add_argument("--replay", type=Path, help="run the plan in this file")

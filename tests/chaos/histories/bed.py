@@ -19,19 +19,18 @@ import psutil
 
 from chaos.histories.clocked import set_clock
 from chaos.histories.disk import MIN_FREE, full, keep_small, small_disk
-from chaos.histories.links import Address, Link, Upstream
-from chaos.histories.plan import FaultPlan, Targets
+from chaos.histories.links import Link
+from chaos.histories.node_links import NODES, NodeLinks, names
+from chaos.histories.plan import FaultPlan, Standbys, Targets
+from chaos.histories.replicas import Replicas
 from chaos.histories.sink import Sink, running_sink
-from chaos.histories.wiring import NodeWiring, Upstreams, Wiring, service_of
+from chaos.histories.wiring import Wiring
 from notifyx_common.contracts.registry import LIST_LEASES
-from notifyx_local.ports import free_port
 from notifyx_local.postgres import USER
 from support.memcached import Memcached, running_memcached
 from support.patience import PATIENCE
-from support.platform import Platform, eventually, ledger, running_platform
+from support.platform import Platform, eventually, hung, ledger, running_platform
 from support.run_folder import run_folder
-
-NODES = {"gateway": 2, "store": 2, "auth": 2, "mailer": 2}
 
 VARIABLES = {
     "gateway": {
@@ -79,6 +78,8 @@ class Bed:
     """The files that name the folders of the services' programs, where nodes are started as programs."""
     without: Path
     """The file that names the protection which nodes are started without."""
+    replicas: Replicas | None
+    """Its PostgreSQL, where that has standbys."""
 
     async def outbox_is_filled(self) -> bool:
         """Return whether there is an email for all that was published and is to be mailed: it follows a publish."""
@@ -99,6 +100,7 @@ class Bed:
             links=tuple(sorted(self.links)),
             clocks=tuple(sorted(self.clocks)),
             disk=self.disk,
+            standbys=self.replicas is not None,
         )
 
     async def fail(self, plan: FaultPlan) -> None:
@@ -122,6 +124,10 @@ class Bed:
                     await asyncio.sleep(plan.seconds)
                 finally:
                     set_clock(self.clocks[plan.target], 0.0)
+            case "failover" if self.replicas is not None:
+                await self.replicas.fail_over(plan.seconds)
+            case "switchover" if self.replicas is not None:
+                await self.replicas.switch_over()
             case "full":
                 with full(self.platform.data):
                     await asyncio.sleep(plan.seconds)
@@ -141,6 +147,9 @@ class Bed:
             await asyncio.sleep(RESTART_AFTER)
             await asyncio.to_thread(self.memcached.start)
             return
+        if name == "postgres" and self.replicas is not None:
+            await self.replicas.restart()
+            return
         with contextlib.suppress(KeyError, ProcessLookupError):  # another fault may have ended it just now
             ended = self.platform.kill(name, number)
 
@@ -154,28 +163,29 @@ class Bed:
         """Hang a process, unless another fault has just ended it."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(KeyError, psutil.NoSuchProcess):
-                stack.enter_context(self._memcached_stopped() if name == "memcached" else self.platform.stopped(name))
+                stack.enter_context(hung(self._pid(name)))
             yield
 
-    @contextlib.contextmanager
-    def _memcached_stopped(self) -> Iterator[None]:
-        if (running := self.memcached.process) is None:
-            yield
-            return
-        process = psutil.Process(running.pid)
-        process.suspend()
-        try:
-            yield
-        finally:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.resume()
+    def _pid(self, name: str) -> int:
+        """Return the process called ``name``. Raises :class:`KeyError` where there is none now."""
+        if name == "memcached":
+            if (running := self.memcached.process) is None:
+                raise KeyError(name)
+            return running.pid
+        if name == "postgres" and self.replicas is not None:
+            return self.replicas.pid
+        return self.platform.pid(name)
 
     async def healthy(self) -> None:
         """Wait until all services run and answer, and each gateway knows all nodes. Raises :class:`TimeoutError`."""
-        expected = {name for service in NODES for name in names(service)} | {"postgres"}
+        expected = {name for service in NODES for name in names(service)}
+        if self.replicas is None:
+            expected.add("postgres")
 
         async def well() -> bool:
-            if self.platform.running().keys() < expected:
+            if not expected <= self.platform.running().keys():
+                return False
+            if self.replicas is not None and not await self.replicas.complete():
                 return False
             with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError, AssertionError):
                 timeout = aiohttp.ClientTimeout(total=HEALTH_ANSWER)
@@ -199,23 +209,19 @@ class Bed:
         return known == Counter(NODES)
 
 
-def names(service: str) -> list[str]:
-    """Return the names of the nodes of ``service``."""
-    return [f"{service}-{number}" for number in range(1, NODES[service] + 1)]
-
-
 @contextlib.asynccontextmanager
-async def running_bed(seed: str, older: Path | None = None) -> AsyncIterator[Bed]:
+async def running_bed(seed: str, older: Path | None = None, *, standbys: Standbys = "none") -> AsyncIterator[Bed]:
     """Run a platform; ``seed`` is that of what links do at random. Raises :class:`AssertionError` if that fails.
 
-    ``older``: a checkout whose programs it begins with, until a service restarts in order.
+    ``older``: a checkout whose programs it begins with, until a service restarts in order. ``standbys``: those of its
+    PostgreSQL.
     """
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bed-", dir=run_folder())))
         folder.chmod(0o755)
         sink, smtp = await stack.enter_async_context(running_sink())
         memcached = stack.enter_context(running_memcached())
-        wires = _Wires(folder, seed)
+        wires = NodeLinks(folder, seed)
         memcached_port = await wires.add(stack, "memcached", "127.0.0.1", memcached.port)
         smtp_port = await wires.add(stack, "smtp", "127.0.0.1", smtp)
         without = folder / "without"
@@ -235,17 +241,28 @@ async def running_bed(seed: str, older: Path | None = None) -> AsyncIterator[Bed
         wiring_file = folder / "wiring.json"
         wiring_file.write_text(wiring.model_dump_json())
         counts = [f"--{service}s={count}" for service, count in NODES.items()]
-        disk = stack.enter_context(small_disk(folder / "data"))
+        replicas, external = None, []
+        if standbys != "none":
+            replicas = Replicas(
+                Link("service", Random()), wires.link("replication"), synchronous=standbys == "synchronous"
+            )
+            await stack.enter_async_context(replicas.running(folder / "servers"))
+            external = [f"--postgres={replicas.url}"]
+            (folder / "data").mkdir()
+        disk = replicas is None and stack.enter_context(small_disk(folder / "data"))
         running = running_platform(
             *counts, f"--wiring={wiring_file}", f"--memcached=127.0.0.1:{memcached_port}",
-            f"--smtp=smtp://127.0.0.1:{smtp_port}", data=folder / "data", module="chaos.histories.wired_up",
+            f"--smtp=smtp://127.0.0.1:{smtp_port}", *external, data=folder / "data", module="chaos.histories.wired_up",
         )  # fmt: skip
         platform = await asyncio.to_thread(running.__enter__)
         stack.push_async_callback(asyncio.to_thread, running.__exit__, None, None, None)
-        password = (platform.data / "postgres-password").read_text().strip()
-        server = f"postgresql://{USER}:{password}@127.0.0.1:{wires.upstreams().postgres}"
+        if replicas is not None:
+            server = replicas.url
+        else:
+            password = (platform.data / "postgres-password").read_text().strip()
+            server = f"postgresql://{USER}:{password}@127.0.0.1:{wires.upstreams().postgres}/postgres"
         if disk:
-            await keep_small(f"{server}/postgres")
+            await keep_small(server)
         ready = platform.ready
         port = int(str(ready["gateway"]).rpartition(":")[2])
         socket_port = int(str(ready["socket"]).rpartition(":")[2].partition("/")[0])
@@ -254,7 +271,7 @@ async def running_bed(seed: str, older: Path | None = None) -> AsyncIterator[Bed
         yield Bed(
             platform=replace(platform, memcached=memcached),
             links=wires.links,
-            database=f"{server}/notifyx_store",
+            database=f"{server.removesuffix('postgres')}notifyx_store",
             sink=sink,
             disk=disk,
             memcached=memcached,
@@ -263,67 +280,6 @@ async def running_bed(seed: str, older: Path | None = None) -> AsyncIterator[Bed
             socket=f"ws://127.0.0.1:{socket}/socket",
             programs=programs,
             without=without,
+            replicas=replicas,
             registries=tuple(f"http://127.0.0.1:{own}{LIST_LEASES.path}" for own in wires.upstreams().registries),
         )
-
-
-class _Wires:
-    """Makes the links of a platform."""
-
-    def __init__(self, folder: Path, seed: str) -> None:
-        self.links: dict[str, Link] = {}
-        self.clocks: dict[str, Path] = {}
-        self._folder = folder
-        self._seed = seed
-
-    def link(self, name: str) -> Link:
-        """Return the link called ``name``, a new one if there is none."""
-        return self.links.setdefault(name, Link(name, Random(f"{self._seed}:{name}")))
-
-    async def add(self, stack: contextlib.AsyncExitStack, name: str, host: str, port: int) -> int:
-        """Add a port of the link ``name`` that leads to ``host``:``port``; return it."""
-        return await stack.enter_async_context(self.link(name).port("127.0.0.1", 0, lambda: (host, port)))
-
-    async def nodes(self, stack: contextlib.AsyncExitStack) -> dict[str, NodeWiring]:
-        """Make the links of all nodes."""
-        wirings = {}
-        for number, name in enumerate((name for service in NODES for name in names(service)), 1):
-            service = service_of(name)
-            clock = self._folder / f"{name}.clock"
-            set_clock(clock, 0.0)
-            clock.chmod(0o666)
-            self.clocks[name] = clock
-            if service == "gateway":
-                wirings[name] = NodeWiring(clock=str(clock))
-                continue
-            port, host = free_port(), f"127.0.1.{number}"
-            await stack.enter_async_context(self.link(name).port(host, port, _fixed(port)))
-            database = 0
-            if service in ("auth", "store"):
-                database = await stack.enter_async_context(
-                    self.link(f"{name}-postgres").port("127.0.0.1", 0, self._postgres)
-                )
-            registries = [
-                await stack.enter_async_context(
-                    self.link(f"{name}-registry").port("127.0.0.1", 0, self._registry(place))
-                )
-                for place in range(NODES["gateway"])
-            ]
-            wirings[name] = NodeWiring(
-                port=port, host=host, database=database, registries=tuple(registries), clock=str(clock)
-            )
-        return wirings
-
-    def upstreams(self) -> Upstreams:
-        """Return the ports that the platform chose. Raises :class:`OSError` before it has."""
-        return Upstreams.model_validate_json((self._folder / "upstreams.json").read_bytes())
-
-    def _postgres(self) -> Address:
-        return "127.0.0.1", self.upstreams().postgres
-
-    def _registry(self, place: int) -> Upstream:
-        return lambda: ("127.0.0.1", self.upstreams().registries[place])
-
-
-def _fixed(port: int) -> Upstream:
-    return lambda: ("127.0.0.1", port)

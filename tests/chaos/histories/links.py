@@ -11,11 +11,14 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from chaos.histories.plan import FaultKind
 
 CHUNK = 64 << 10
 CONNECT_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 1.0
+"""Seconds in which connections that were cut end."""
 
 Address = tuple[str, int]
 Upstream = Callable[[], Address]
@@ -37,12 +40,17 @@ class Link:
         self._random = random
         self._conditions: list[_Condition] = []
         self._open: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._accepting: set[asyncio.Task[Any]] = set()
 
     @contextlib.asynccontextmanager
     async def port(self, host: str, port: int, upstream: Upstream) -> AsyncIterator[int]:
         """Accept connections on ``host``:``port`` (0: a free one) while the block is entered; yield the port."""
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._accepting.add(task)
+            task.add_done_callback(self._accepting.discard)
             with contextlib.suppress(OSError, TimeoutError):
                 await self._accept(reader, writer, upstream)
             writer.transport.abort()
@@ -52,7 +60,9 @@ class Link:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
-            self._break()
+            self.cut()
+            if self._accepting:
+                await asyncio.wait(self._accepting, timeout=CLOSE_TIMEOUT)
 
     @contextlib.contextmanager
     def fault(self, kind: FaultKind, amount: float = 0.0) -> Iterator[None]:
@@ -60,16 +70,17 @@ class Link:
         condition = _Condition(kind, amount)
         self._conditions.append(condition)
         if kind == "cut":
-            self._break()
+            self.cut()
         try:
             yield
         finally:
             self._conditions.remove(condition)
             condition.over.set()
             if kind == "stall_answers":
-                self._break()  # the answers that were held up are lost
+                self.cut()  # the answers that were held up are lost
 
-    def _break(self) -> None:
+    def cut(self) -> None:
+        """Break the connections that there are."""
         for pair in tuple(self._open):
             for writer in pair:
                 writer.transport.abort()

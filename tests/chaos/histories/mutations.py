@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
-from chaos.histories.plan import SECONDS, FaultKind
+from chaos.histories.plan import SECONDS, FaultKind, Standbys
 from notifyx_common.errors import Unavailable
 
 Change = tuple[str, Callable[[Any], Any]]
@@ -34,6 +34,7 @@ class Mutation:
     first: int
     changes: Sequence[Change]
     seconds: float = SECONDS
+    standbys: Standbys = "none"
 
     @contextlib.contextmanager
     def removed(self, *packages: str) -> Iterator[None]:
@@ -148,6 +149,11 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "synchronous-commit", "a commit is answered when it is on disk",
         ("kill",), "postgres", 0, [("notifyx_common.database.config:session_settings", _not_on_disk)],
+    ),
+    Mutation(
+        "standby-commit", "a commit is answered when a standby has it",
+        ("failover", "switchover"), "postgres", 0,
+        [("notifyx_common.database.config:session_settings", _not_on_disk)], standbys="synchronous",
     ),
     Mutation(
         "one-in-flight", "each account has one batch in flight in a lane",

@@ -11,8 +11,12 @@ from pydantic import Field
 from chaos.histories.events import EmailMode, Record, Via
 
 FaultKind = Literal[
-    "kill", "pause", "drain", "rolling", "cut", "stall", "stall_answers", "delay", "lossy", "corrupt", "clock", "full"
-]
+    "kill", "pause", "drain", "rolling", "cut", "stall", "stall_answers", "delay", "lossy", "corrupt", "clock", "full",
+    "failover", "switchover",
+]  # fmt: skip
+
+Standbys = Literal["none", "synchronous", "asynchronous"]
+"""Standbys of a platform's PostgreSQL, and whether each commit waits for one of them."""
 
 SERVICES = ("gateway", "store", "auth", "mailer")
 
@@ -98,14 +102,18 @@ class Plan(Record):
 DISK = "disk"
 """The target of what fills it."""
 
+POSTGRES = "postgres"
+"""The target of what replaces the primary by a standby."""
+
 
 class Targets(Record):
-    """What faults a platform can have: its processes by service, its links, and whether its disk can be filled."""
+    """What faults a platform can have: its processes by service, its links, and what can be done to its database."""
 
     processes: dict[str, tuple[str, ...]]
     links: tuple[str, ...]
     clocks: tuple[str, ...] = ()
     disk: bool = False
+    standbys: bool = False
 
     def having(self, text: str) -> Targets:
         """Return those with ``text`` in their names."""
@@ -118,6 +126,7 @@ class Targets(Record):
             links=tuple(link for link in self.links if text in link),
             clocks=tuple(clock for clock in self.clocks if text in clock),
             disk=self.disk and text in DISK,
+            standbys=self.standbys and text in POSTGRES,
         )
 
     def of(self, *services: str) -> list[str]:
@@ -243,6 +252,7 @@ def _readers(random: Random, topics: Sequence[TopicPlan]) -> tuple[ReaderPlan, .
 _MAKERS: Sequence[tuple[FaultKind, int]] = (
     ("kill", 5), ("pause", 5), ("drain", 2), ("rolling", 1), ("cut", 4), ("stall", 4), ("stall_answers", 4),
     ("delay", 3), ("lossy", 3), ("corrupt", 1), ("clock", 2), ("full", 1),
+    ("failover", 20), ("switchover", 5),
 )  # fmt: skip
 """Kinds of faults, and how often each is drawn."""
 
@@ -269,12 +279,15 @@ def _targets_of(kind: FaultKind, targets: Targets) -> list[str]:
         "corrupt": lambda: [link for link in targets.links if link == "memcached"],
         "clock": lambda: list(targets.clocks),
         "full": lambda: [DISK] if targets.disk else [],
+        "failover": lambda: [POSTGRES] if targets.standbys else [],
+        "switchover": lambda: [POSTGRES] if targets.standbys else [],
     }
     return found.get(kind, lambda: list(targets.links))()
 
 
 def _fault(random: Random, kind: FaultKind, targets: Targets, seconds: float) -> FaultPlan:
-    length = {"kill": 0.0, "drain": 0.0, "rolling": 0.0}.get(kind, round(random.uniform(0.3, seconds * 0.5), 2))
+    lengths = {"kill": 0.0, "drain": 0.0, "rolling": 0.0, "switchover": 0.0}
+    length = lengths.get(kind, round(random.uniform(0.3, seconds * 0.5), 2))
     amounts: dict[FaultKind, Sequence[float]] = {
         "delay": (0.02, 0.1, 0.4),
         "lossy": (0.01, 0.05, 0.2),

@@ -16,7 +16,7 @@ from chaos.histories.facts import Violation
 from chaos.histories.figures import Figures, figures_of
 from chaos.histories.history import Stage, running_stage
 from chaos.histories.mutations import BY_NAME
-from chaos.histories.plan import SECONDS, FaultKind, Plan, draw, upgraded
+from chaos.histories.plan import SECONDS, FaultKind, Plan, Standbys, draw, upgraded
 from chaos.histories.report import summary, write
 from chaos.histories.results import Results
 from chaos.histories.shrink import Shrinking
@@ -34,6 +34,7 @@ class Options:
     faults: tuple[FaultKind, ...]
     target: str
     without: tuple[str, ...]
+    standbys: Standbys
     older: Path | None
     replay: Path | None
     check: Path | None
@@ -50,6 +51,7 @@ class Options:
         parts += [f"--seconds {self.seconds:g}"] * (self.seconds != SECONDS)
         parts += [f"--fault {fault}" for fault in self.faults]
         parts += [f"--target {self.target}"] * bool(self.target)
+        parts += [f"--standbys {self.standbys}"] * (self.standbys != "none")
         return " ".join(parts)
 
 
@@ -65,9 +67,10 @@ class Result:
 class Runner:
     """The platform that histories run on, and the number of the next one."""
 
-    def __init__(self, seed: str, older: Path | None = None) -> None:
+    def __init__(self, seed: str, older: Path | None = None, standbys: Standbys = "none") -> None:
         self._seed = seed
         self._older = older
+        self._standbys = standbys
         self._stack = contextlib.AsyncExitStack()
         self._stage: Stage | None = None
         self._number = 0
@@ -84,7 +87,7 @@ class Runner:
         """Return the platform; start one if there is none."""
         stage = self._stage
         if stage is None:
-            bed = await self._stack.enter_async_context(running_bed(self._seed, self._older))
+            bed = await self._stack.enter_async_context(running_bed(self._seed, self._older, standbys=self._standbys))
             stage = await self._stack.enter_async_context(running_stage(bed, self._seed))
             self._stage = stage
         return stage
@@ -95,6 +98,12 @@ class Runner:
         self._number += 1
         history = await stage.run(plan, f"h{self._number}")
         return Result(plan, history, check(history))
+
+    async def use(self, standbys: Standbys) -> None:
+        """Let the next history run on a platform with such standbys."""
+        if standbys != self._standbys:
+            await self.replace()
+            self._standbys = standbys
 
     async def replace(self, keep: Path | None = None) -> None:
         """End the platform, so that the next history begins on another; its logs go to ``keep``."""
@@ -107,6 +116,9 @@ class Runner:
 
 def _keep_logs(bed: Bed, folder: Path) -> None:
     shutil.copytree(bed.platform.data / "logs", folder / "logs", dirs_exist_ok=True)
+    if bed.replicas is not None:
+        for log in bed.replicas.logs:
+            shutil.copy(log, folder / "logs" / f"{log.parent.name}.log")
 
 
 async def run(options: Options) -> int:
@@ -120,7 +132,7 @@ async def run(options: Options) -> int:
     results = Results(options.results)
     figures = results.total
     began = time.monotonic()
-    async with Runner(options.seed, options.older).running() as runner:
+    async with Runner(options.seed, options.older, options.standbys).running() as runner:
         targets = (await runner.stage()).bed.targets.having(options.target)
         if options.replay is not None:
             replayed = Plan.model_validate_json(options.replay.read_text())
@@ -153,6 +165,7 @@ async def _run_without(options: Options) -> int:
     missed = []
     async with Runner(options.seed).running() as runner:
         for mutation in (BY_NAME[name] for name in options.without):
+            await runner.use(mutation.standbys)
             bed = (await runner.stage()).bed
             await bed.take_out(mutation.name)
             print(f"without {mutation.name}: {mutation.meaning}", flush=True)

@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--no-web", dest="web", action="store_false")
     parser.add_argument("--memcached", required=True)
     parser.add_argument("--smtp", required=True)
+    parser.add_argument("--postgres", default="")
     arguments = vars(parser.parse_args())
     del arguments["command"]
     wiring = Wiring.model_validate_json(arguments.pop("wiring").read_bytes())

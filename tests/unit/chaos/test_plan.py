@@ -50,6 +50,17 @@ def test_a_platform_without_some_targets_has_other_faults() -> None:
     }  # fmt: skip
 
 
+def test_only_a_database_with_standbys_fails_over() -> None:
+    replicated = TARGETS.model_copy(update={"standbys": True})
+    plans = [draw(f"6:{number}", replicated) for number in range(50)]
+    faults = [fault for plan in plans for fault in plan.faults]
+    assert {"failover", "switchover"} < {fault.fault for fault in faults}
+    assert {fault.target for fault in faults if fault.fault in ("failover", "switchover")} == {"postgres"}
+    assert draw("6", TARGETS, kinds=("failover",)).faults == ()
+    assert replicated.having("postgres").standbys
+    assert not replicated.having("store").standbys
+
+
 def test_an_upgrade_restarts_each_service_in_an_order_of_the_seed() -> None:
     plans = [upgraded(draw(f"5:{number}", TARGETS)) for number in range(20)]
     assert all(sorted(fault.target for fault in plan.faults) == sorted(SERVICES) for plan in plans)
