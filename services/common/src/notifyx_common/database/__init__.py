@@ -12,7 +12,7 @@ error: wrap work in :meth:`Database.guard`, or let :meth:`Database.attach` do so
 replaces broken connections, so the same process continues once the database is back.
 """
 
-from notifyx_common.database.config import CONNECTION, DatabaseConfig
+from notifyx_common.database.config import CONNECTION, PRIMARY_ONLY, DatabaseConfig
 from notifyx_common.database.database import Database
 from notifyx_common.database.loss import as_unavailable, lost_as_unavailable, unavailable_when_lost
 from notifyx_common.database.migrations import (
@@ -24,11 +24,13 @@ from notifyx_common.database.migrations import (
     migrating,
     migration_names,
 )
-from notifyx_common.database.waiting import DatabaseUnreachable, wait_for_database
+from notifyx_common.database.waiting import NOT_CONNECTED, DatabaseUnreachable, wait_for_database
 
 __all__ = [
     "APPLIED_TABLE",
     "CONNECTION",
+    "NOT_CONNECTED",
+    "PRIMARY_ONLY",
     "RESTORE_MARKER",
     "Database",
     "DatabaseConfig",

@@ -15,6 +15,9 @@ from notifyx_common.settings import SettingsError
 CONNECTION = "default"
 """Tortoise's name of the connection."""
 
+PRIMARY_ONLY = "primary"
+"""``target_session_attrs``: no standby is used. For a moment an address may lead to one, which has old contents."""
+
 MIGRATION_IDLE_TIMEOUT = 15.0
 """Maximum time, in seconds, that an unfinished migration waits for its process."""
 
@@ -109,6 +112,7 @@ def tortoise_config(config: DatabaseConfig, *, migrating: bool = False) -> dict[
         "command_timeout": config.migrate_deadline if migrating else config.command_timeout,
         "application_name": f"notifyx-{config.app}",
         "server_settings": session_settings(config, migrating=migrating),
+        "target_session_attrs": PRIMARY_ONLY,
         "prepared": () if migrating else config.prepared,
     }
     return {

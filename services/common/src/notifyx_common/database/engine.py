@@ -1,17 +1,41 @@
 """Tortoise's PostgreSQL engine on a pool with a timeout for acquiring connections and a count of waiting callers.
 
-Only public parts of Tortoise and asyncpg are used: ``create_pool`` is Tortoise's hook for another pool, and a pool's
-``acquire`` returns an object that is awaited or entered.
+Only public parts of Tortoise and asyncpg are used, but for what :class:`Connection` says: ``create_pool`` is Tortoise's
+hook for another pool, and a pool's ``acquire`` returns an object that is awaited or entered.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from types import TracebackType
 from typing import Any
 
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
+
+
+class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is not typed
+    """A connection that is closed, not cancelled, where what is given up may be a commit.
+
+    With synchronous replication a commit waits until a standby has it. PostgreSQL answers a request to cancel that by
+    ending the wait: all see what was committed, and a failover loses it. Without the request the wait goes on.
+    """
+
+    _commits = False
+
+    async def execute(self, query: str, *arguments: Any, timeout: float | None = None) -> str:
+        """Run ``query``, as asyncpg does, which begins and ends transactions by it."""
+        self._commits = query.startswith("COMMIT")
+        tag: str = await super().execute(query, *arguments, timeout=timeout)
+        return tag
+
+    def _cancel_current_command(self, waiter: asyncio.Future[None], *others: Any) -> None:
+        # asyncpg has no public way to give something up without a request to cancel it.
+        if self.is_in_transaction() and not self._commits:
+            super()._cancel_current_command(waiter, *others)
+        else:
+            asyncio.get_running_loop().call_soon(self.terminate)
 
 
 class Acquisition:
@@ -61,6 +85,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg is not typed
 class Client(AsyncpgDBClient):
     """Tortoise's client on :class:`Pool`. asyncpg parses the URL, so the URL may hold any option of asyncpg."""
 
+    connection_class = Connection
     pool: Pool | None = None
     """The pool; created when the first connection is needed."""
 

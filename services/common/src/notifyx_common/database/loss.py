@@ -78,6 +78,7 @@ _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
             asyncpg.OperatorInterventionError,
             asyncpg.InsufficientResourcesError,
             asyncpg.InternalClientError,
+            asyncpg.ReadOnlySQLTransactionError,  # it has become a standby, or its operator lets nobody write
             DBConnectionError,
             OSError,
         ),

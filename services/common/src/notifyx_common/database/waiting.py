@@ -9,6 +9,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from notifyx_common.backoff import Backoff
+from notifyx_common.database.config import PRIMARY_ONLY
 from notifyx_common.errors import NotifyxError
 from notifyx_common.logs import get_logger
 
@@ -16,6 +17,15 @@ log = get_logger(__name__)
 
 
 _RETRIES = Backoff(0.05, 1.0)
+
+NOT_CONNECTED = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+"""Errors of a server that cannot be connected to, or that is not a primary."""
 
 
 class DatabaseUnreachable(NotifyxError):
@@ -38,8 +48,8 @@ async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: fl
         left = until - time.monotonic()
         timeout = connect_timeout if failures == 1 else max(0.1, min(left, connect_timeout))
         try:
-            return await asyncpg.connect(url.get_secret_value(), timeout=timeout)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            return await asyncpg.connect(url.get_secret_value(), timeout=timeout, target_session_attrs=PRIMARY_ONLY)
+        except NOT_CONNECTED as error:
             # An attempt that the deadline cuts short says nothing of its own.
             reason = logged_reason if isinstance(error, TimeoutError) and logged_reason else _reason(error)
             if left <= pause:
@@ -55,5 +65,7 @@ async def wait_for_database(url: SecretStr, deadline: float, connect_timeout: fl
 def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return "it is a standby"
     text = str(error).strip().splitlines()
     return text[0] if text else type(error).__name__

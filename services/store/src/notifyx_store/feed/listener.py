@@ -11,6 +11,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from notifyx_common.backoff import Backoff
+from notifyx_common.database import NOT_CONNECTED, PRIMARY_ONLY
 from notifyx_common.logs import get_logger
 from notifyx_store.base import wakeups
 
@@ -32,13 +33,14 @@ async def listen(url: SecretStr, on_wakeup: Callable[[wakeups.Wakeup], None], on
                 connection = await asyncpg.connect(
                     url.get_secret_value(),
                     timeout=CONNECT_TIMEOUT,
+                    target_session_attrs=PRIMARY_ONLY,
                     server_settings={"application_name": "notifyx-feed"},
                 )
             try:
                 await _session(connection, on_wakeup, on_listening)
             finally:
                 connection.terminate()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except NOT_CONNECTED as error:
             failures = 0 if isinstance(error, _ListenLost) else failures + 1
             if failures <= 1:
                 log.warning("listen_failed", error=type(error).__name__)
