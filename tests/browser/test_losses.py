@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
+import asyncpg
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
+from notifyx_store.maintenance.retention import remove_batch
 from support.browser import Person, someone
-from support.platform import PASSWORD, Platform
+from support.platform import PASSWORD, Platform, eventually
+from support.store_database import Topic as StoredTopic
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -131,6 +135,44 @@ async def test_offline_and_back(browser: Browser, platform: Platform) -> None:
             assert await shown(person.page) == expected[::-1]
         assert await titles(platform, oona, "losses.offline") == expected
         await expect(ned.page.get_by_role("button", name="Acknowledge 5", exact=True)).to_be_visible()
+
+
+async def test_what_is_removed_before_its_delivery_is_not_silent(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "saul") as saul, someone(browser, platform, "tess") as tess:
+        await shared_topic(platform, "losses.missing", saul, tess)
+
+        # While the window is away: the answer to its next join tells.
+        await saul.ready_for_offline()
+        await saul.context.set_offline(True)
+        await expect(saul.page.get_by_role("status")).to_contain_text("Offline")
+        expires_at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        brief = {"title": "Too late", "expires_at": expires_at}
+        await call(platform, tess, "POST", "/topics/losses.missing/notifications", brief)
+
+        async def removed() -> bool:
+            return await titles(platform, tess, "losses.missing") == []
+
+        await eventually(removed)
+        await saul.context.set_offline(False)
+        await saul.live()
+        await expect(saul.page.get_by_text("1 notification expired before you could see it.")).to_be_visible()
+
+        # While it is live, in one transaction, so that no reading of the log finds them: the event tells.
+        database = await asyncpg.connect(platform.store_database)
+        try:
+            async with database.transaction():
+                row = await database.fetchrow("SELECT id, name FROM topics WHERE name = 'losses.missing'")
+                topic = StoredTopic(row["id"], row["name"], database)
+                await topic.publish(3, expires_at=datetime.now(UTC))
+                assert (await remove_batch(database, topic.id, "expires_at", datetime.now(UTC))).removed == 3
+        finally:
+            await database.close()
+        await publish(tess.page, "Still there")
+        for person in (saul, tess):
+            await expect(person.page.get_by_text("3 notifications expired before you could see them.")).to_be_visible()
+            await expect(person.page.get_by_role("article")).to_have_count(1)
+            assert await shown(person.page) == ["Still there"]
+        await expect(saul.page.get_by_role("button", name="Acknowledge 1", exact=True)).to_be_visible()
 
 
 async def test_what_waits_survives_the_window(browser: Browser, platform: Platform) -> None:

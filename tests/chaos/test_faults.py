@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import asyncpg
 import pytest
 
@@ -18,18 +16,11 @@ def platform(shared: Shared) -> Platform:
     return shared.enter(several_nodes)
 
 
-async def connect(platform: Platform) -> asyncpg.Connection:
-    """Connect to the store's database as the store does."""
-    password = json.loads((platform.data / "secrets.json").read_text())["store_database"]
-    port = int((platform.data / "postgres" / "postmaster.pid").read_text().splitlines()[3])
-    return await asyncpg.connect(f"postgresql://notifyx_store:{password}@127.0.0.1:{port}/notifyx_store")
-
-
 @pytest.mark.slow
 async def test_a_store_whose_purge_has_a_defect_ends_and_is_started_again(platform: Platform) -> None:
     """What is missing is a table that only the purge of a deleted topic needs: no absence of the database."""
     before = {name: pid for name, pid in platform.running().items() if name.startswith("store")}
-    connection = await connect(platform)
+    connection = await asyncpg.connect(platform.store_database)
     try:
         async with person(platform, "owner-of-a-defect") as owner:
             await owner.call("POST", "/topics", json={"name": "defect"})

@@ -81,6 +81,13 @@ class Platform:
         """Base URL of the local mailbox."""
         return str(self.ready["mailbox"])
 
+    @property
+    def store_database(self) -> str:
+        """URL of the store's database, for the store's own role."""
+        password = json.loads((self.data / "secrets.json").read_text())["store_database"]
+        port = int((self.data / "postgres" / "postmaster.pid").read_text().splitlines()[3])
+        return f"postgresql://notifyx_store:{password}@127.0.0.1:{port}/notifyx_store"
+
     def internal_token(self, caller: Service, called: Service) -> str:
         """The token of one service for another."""
         tokens: dict[str, str] = json.loads((self.data / "secrets.json").read_text())["internal_tokens"]
