@@ -60,6 +60,8 @@ async def test_it_is_accessible_and_pictured(browser: Browser, platform: Platfor
         said = console(page)
         await opened(page, platform)
         await expect(page.get_by_role("row", name="deploys")).to_contain_text("balances")
+        times = page.get_by_role("figure").filter(has_text="Delivery time")
+        await expect(times).to_contain_text(re.compile(r"99 % within [\d.]+ ms half within [\d.]+ ms"))
         async with page.expect_response(lambda response: "/dashboard/live?" in response.url and response.status == 200):
             pass
         for scheme in SCHEMES:

@@ -132,7 +132,7 @@ def _charts(lines: Lines, span: str) -> list[Chart]:
     def milliseconds(line: Line) -> Line:
         return [None if value is None else 1000 * value for value in line]
 
-    times = {"99 %": milliseconds(lines.p99), "half": milliseconds(lines.median)}
+    times = {"99 % within": milliseconds(lines.p99), "half within": milliseconds(lines.median)}
     mails = {"sent": lines.mails_sent, "failed": lines.mails_failed}
     return [
         chart("Published", {"now": lines.published}, "/s", span=span),

@@ -114,7 +114,7 @@ function Key({ apiKey, onDeleted }: { apiKey: ApiKey; onDeleted: () => void }) {
       </span>
       <span>
         <span className={classes.hint}>
-          {apiKey.last_used_at === null ? "not used yet" : `used ${when(apiKey.last_used_at, now)}`},{" "}
+          {apiKey.last_used_at === null ? "not used yet" : `last used ${when(apiKey.last_used_at, now)}`},{" "}
           {expiry(apiKey.expires_at, now)}
         </span>{" "}
         <Button

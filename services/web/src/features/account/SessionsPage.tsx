@@ -101,7 +101,7 @@ function Row({ session }: { session: Session }) {
         </span>
       </span>
       <span>
-        <span className={classes.hint}>used {when(session.last_used_at, now)}</span>{" "}
+        <span className={classes.hint}>last used {when(session.last_used_at, now)}</span>{" "}
         {!session.current && (
           <Button
             size="compact-xs"

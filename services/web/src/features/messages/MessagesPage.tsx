@@ -46,7 +46,7 @@ export default function MessagesPage() {
         unread={unread}
         note={
           <>
-            <span>Between you and one other</span>
+            <span>Each with one other person</span>
             <Link href="/messages/received">Received, in one list</Link>
           </>
         }
