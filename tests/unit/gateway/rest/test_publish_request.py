@@ -221,5 +221,6 @@ def test_forms_are_read_and_are_never_what_people_read() -> None:
     fields = read_one({}, form, b"version=1.0&title=Backup&message=It+has+ended.&type=failure")
     assert (fields.title, fields.body, fields.priority) == ("Backup", "It has ended.", "high")
     assert read_one({}, form, b"load=5").body == "load=5"
-    with pytest.raises(UnsupportedMediaType, match="This form"):
-        read_one({}, form, b"user%5Bname%5D=ada")
+    for unknown in (b"user%5Bname%5D=ada", b"payload=%7B%22ref%22%3A%22main%22%7D"):
+        with pytest.raises(UnsupportedMediaType, match="a form whose 'payload' is a notification in JSON or a webhook"):
+            read_one({}, form, unknown)

@@ -42,8 +42,8 @@ def read_form(body: bytes) -> Any:
 
 
 def not_understood() -> UnsupportedMediaType:
-    """Return the error for a form whose fields nothing is known of."""
+    """Return the error for a form, or its ``payload``, whose fields nothing is known of."""
     return UnsupportedMediaType(
-        "This form is none that is understood: send JSON, text/plain, or a form with 'payload', or with the fields "
-        "'title' and 'body' or 'message'."
+        "Nothing is known of the fields of this form: send JSON, text/plain, a form whose 'payload' is a notification "
+        "in JSON or a webhook of Alertmanager, Grafana or Apprise, or one with 'title' and 'body' or 'message'."
     )
