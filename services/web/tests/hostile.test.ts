@@ -44,6 +44,19 @@ const LINES = [
   "> - > - a\n\n",
 ];
 
+describe("a link", () => {
+  it.each(["[words](javascript:alert(1))", "![words](data:text/html,x)", "[words]()", "[words](<>)"])(
+    "without an address that may be opened is its text: %s",
+    (body) => expect(shown(body)).toMatch(/<p dir="auto">words<\/p>/),
+  );
+
+  it("with one leads there, out of this page", () => {
+    for (const body of ["[words](https://a.example)", "![words](https://a.example)"]) {
+      expect(shown(body)).toContain('<a href="https://a.example" target="_blank" rel="noopener noreferrer">words</a>');
+    }
+  });
+});
+
 describe("a body made to hold up its readers", () => {
   it.each([...UNITS, ...LINES])("is shown as it was written: %j", (unit) => {
     for (const chars of [19_999, LONGEST]) {

@@ -1,20 +1,23 @@
+import type { ReactNode } from "react";
 import ReactMarkdown, { type Components, type ExtraProps } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import { isCheap } from "./cheap";
 import classes from "./Markdown.module.css";
 
-/** Links leave this page alone; pictures of other hosts are not loaded, since that would tell them who reads. */
-const COMPONENTS: Components = {
-  a: ({ href, children }) => (
+/** A link that leaves this page alone; its words where the address is none, or one that may not be opened. */
+function Away({ href, children }: { href: unknown; children: ReactNode }) {
+  if (typeof href !== "string" || href === "") return children;
+  return (
     <a href={href} target="_blank" rel="noopener noreferrer">
       {children}
     </a>
-  ),
-  img: ({ src, alt }) => (
-    <a href={typeof src === "string" ? src : undefined} target="_blank" rel="noopener noreferrer">
-      {alt || "Picture"}
-    </a>
-  ),
+  );
+}
+
+/** Pictures of other hosts are not loaded, since that would tell them who reads. */
+const COMPONENTS: Components = {
+  a: ({ href, children }) => <Away href={href}>{children}</Away>,
+  img: ({ src, alt }) => <Away href={src}>{alt || "Picture"}</Away>,
   h1: "h3",
   h2: "h4",
   h3: "h5",
