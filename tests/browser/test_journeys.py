@@ -313,6 +313,17 @@ async def test_a_click_on_a_desktop_notification_opens_it(browser: Browser, plat
         await expect(page.get_by_role("heading", name="Topics")).to_be_visible()
 
 
+async def test_a_row_reads_in_the_direction_of_its_letters(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "yara") as yara, person(platform, "carl") as sender:
+        page = await yara.go("/inbox")
+        for title, body, direction in (("مرحبا", "نص قصير", "rtl"), ("Hello", "A short text", "ltr")):
+            message = {"title": title, "body": body}
+            await sender.call("POST", "/users/yara@example.com/notifications", json=message)
+            article = page.get_by_role("article", name=title)
+            for words in (title, body):
+                await expect(article.get_by_text(words)).to_have_css("direction", direction)
+
+
 async def test_what_a_resource_declares_can_only_be_read(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "erik") as erik:
         page = await erik.go("/topics/deploys/settings")
