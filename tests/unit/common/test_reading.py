@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from notifyx_common import reading
 from notifyx_common.contracts.auth import SignUp
 from notifyx_common.contracts.store.log import NewNotification
-from notifyx_common.contracts.store.topics import NewTopic
+from notifyx_common.contracts.store.topics import NewTopic, TopicPatch
 from notifyx_common.errors import InvalidRequest
 from notifyx_common.reading import TIME_TEXT, parse_as, parse_json, parse_model
 from notifyx_gateway.socket.channels import AckPush
@@ -221,9 +221,11 @@ def test_unknown_fields_are_named_and_free_names_are_no_fields() -> None:
         (NewTopic, {"name": "t", "readers": ["two words"]}, "without spaces"),
         (SignUp, {"email": "ada", "password": "x" * 12}, "such as ada@example.com"),
         (NewNotification, {"body": "\0"}, "cannot be here"),
+        (SignUp, {"email": "ada@example.com", "password": "12345"}, "password: Use at least 8 characters."),
+        (TopicPatch, {"creators": []}, "creators: Give at least 1 entry (given: 0)."),
     ],
 )
-def test_a_pattern_is_said_in_words(kind: type[BaseModel], body: dict[str, object], reason: str) -> None:
+def test_a_mistake_is_said_in_words(kind: type[BaseModel], body: dict[str, object], reason: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse_model(kind, body)
     assert reason in refused.value.reason

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from notifyx_common.errors import InvalidRequest
 from notifyx_operator.scaling.replica_plan import Cause
+from notifyx_topics.words import reason
 
 Service = Literal["gateway", "auth", "store", "mailer"]
 
@@ -68,7 +69,7 @@ def read_spec(document: Mapping[str, Any]) -> PlatformSpec:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(["spec", *(str(part) for part in first["loc"])])
-        raise InvalidPlatform(f"{field}: {first['msg'].removeprefix('Value error, ')}.") from None
+        raise InvalidPlatform(f"{field}: {reason(first)}") from None
 
 
 @dataclass(frozen=True, slots=True)

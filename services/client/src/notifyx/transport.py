@@ -30,6 +30,7 @@ from notifyx.errors import (
     from_problem,
 )
 from notifyx.tokens import TokenSource
+from notifyx_topics.words import reason
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -187,7 +188,7 @@ def parse_answer(kind: type[M], data: Any) -> M:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the answer"
-        raise UnexpectedAnswer(f"The server's answer is not understood: {place}: {first['msg']}.") from None
+        raise UnexpectedAnswer(f"The server's answer is not understood: {place}: {reason(first)}") from None
 
 
 def base_url(url: str) -> str:

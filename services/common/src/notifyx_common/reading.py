@@ -147,7 +147,7 @@ def _wrong(error: ValidationError) -> list[ErrorDetails]:
     """Return what is wrong, without the input. Raises :class:`InvalidRequest` if that is too much to say."""
     if error.error_count() > MAX_WRONG:
         raise _invalid([FieldError(field="(body)", reason=f"{error.error_count()} values are wrong.")])
-    return error.errors(include_input=False, include_url=False, include_context=False)
+    return error.errors(include_input=False, include_url=False)
 
 
 def _refusal(wrong: Sequence[ErrorDetails]) -> InvalidRequest:

@@ -15,6 +15,8 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from notifyx_common.errors import NotifyxError
+from notifyx_common.patterns import WORDS
+from notifyx_topics.words import reason
 
 
 class SettingsError(NotifyxError):
@@ -188,7 +190,7 @@ def load(kind: type[S], **overrides: Any) -> S:
         prefix = str(kind.model_config.get("env_prefix", ""))
         problems = "; ".join(
             f"{prefix}{'__'.join(str(part) for part in item['loc'] or ('internal_tokens',))}".upper()
-            + f": {item['msg']}"
+            + f": {reason(item, WORDS).removesuffix('.')}"
             for item in error.errors(include_input=False, include_url=False)
         )
         raise SettingsError(f"Wrong settings: {problems}.") from None

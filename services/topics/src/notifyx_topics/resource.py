@@ -258,5 +258,5 @@ def _sentence(item: ErrorDetails) -> str:
         fields = _PARTS[path[:-1]].model_fields if path[:-1] in _PARTS else {}
         near = difflib.get_close_matches(path[-1], [one.alias or name for name, one in fields.items()], n=1)
         return f"{field}: there is no such field{f' (is it {near[0]}?)' if near else ''}"
-    message = reason(item).removeprefix("Value error, ").removesuffix(".")
+    message = reason(item).removesuffix(".")
     return f"{field}: {message[0].lower()}{message[1:]}"

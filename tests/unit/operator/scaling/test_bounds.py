@@ -54,7 +54,7 @@ def test_a_platform_is_read() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"minimum": 10}, "the minimum (10) is above the maximum (9)"),
+        ({"minimum": 10}, ": The minimum (10) is above the maximum (9)"),
         ({"minimum": -1}, "spec.services.gateway.minimum"),
         ({"deployment": ""}, "spec.services.gateway.deployment"),
         ({"maximum": "9"}, "spec.services.gateway.maximum"),

@@ -24,6 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from notifyx_common.contracts.callers import Service
 from notifyx_common.errors import NotFound, UnexpectedAnswer
+from notifyx_topics.words import reason
 
 M = TypeVar("M", bound=BaseModel)
 Q = TypeVar("Q")
@@ -216,6 +217,8 @@ def _content(body: object) -> bytes | None:
 
 
 def _unexpected(error: ValidationError) -> UnexpectedAnswer:
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "the whole"
-    return UnexpectedAnswer(f"A service gave an answer that is not understood ({place}: {first['msg']}).")
+    return UnexpectedAnswer(
+        f"A service gave an answer that is not understood ({place}: {reason(first).removesuffix('.')})."
+    )

@@ -23,7 +23,9 @@ from pydantic import (
 from notifyx_common.contracts.call import DEFERRED, V1, Call, Model
 from notifyx_common.contracts.callers import Service
 from notifyx_common.contracts.store.names import Priority
+from notifyx_common.patterns import WORDS
 from notifyx_common.reading import TIME_TEXT
+from notifyx_topics.words import reason
 
 
 class _Context(Model):
@@ -135,7 +137,7 @@ def _or_unreadable(value: object, validate: ValidatorFunctionWrapHandler) -> obj
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        return UnreadableContext(reason=f"The context does not fit the template: {where} {first['msg']}.")
+        return UnreadableContext(reason=f"The context does not fit the template: {where}: {reason(first, WORDS)}")
 
 
 MailContext = Annotated[

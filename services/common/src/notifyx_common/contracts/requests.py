@@ -60,5 +60,5 @@ def request_reader(call: Call[Q, Any]) -> RequestReader[Q]:
 
 
 def _wrong_parameter(name: str, error: ValidationError) -> InvalidRequest:
-    wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    wrong = error.errors(include_input=False, include_url=False)[0]
     return InvalidRequest.of_field(name, reason(wrong, WORDS))

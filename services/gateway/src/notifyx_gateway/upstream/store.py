@@ -289,7 +289,7 @@ class Store:
         if not (notification.title or notification.body or notification.data):
             raise InvalidRequest("A notification needs a title, a body or data.", code="empty_notification")
         if len(notification.body) > self._sizes.body:
-            raise InvalidRequest.of_field("body", f"String should have at most {self._sizes.body} characters")
+            raise InvalidRequest.of_field("body", f"Use at most {self._sizes.body} characters.")
         # The content holds the data, so mostly its length is enough.
         if len(content) > self._sizes.data and len(orjson.dumps(notification.data)) > self._sizes.data:
             raise TooLarge(f"The notification's data is larger than {self._sizes.data} bytes.", code="data_too_large")
