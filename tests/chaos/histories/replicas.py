@@ -33,8 +33,12 @@ SETTINGS = {
     "wal_keep_size": "64MB",
     "max_wal_size": "96MB",
     "wal_retrieve_retry_interval": "1s",
+    "dynamic_shared_memory_type": "mmap",
 }
-"""CloudNativePG's time-outs, the interval that docs/production.md recommends, and few old segments of the log."""
+"""CloudNativePG's time-outs, the interval that docs/production.md recommends, and few old segments of the log.
+
+Shared memory is in the folder of the data, so that nothing of a server is left that was killed and is replaced.
+"""
 
 _RECEIVED = "SELECT coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'::pg_lsn"
 _RECEIVES = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver)"
