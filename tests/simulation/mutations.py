@@ -21,6 +21,7 @@ from notifyx_gateway.delivery import feed_client
 from notifyx_gateway.delivery.cursors import Rows
 from notifyx_gateway.delivery.fanout import Fanout
 from notifyx_gateway.delivery.hub import Hub
+from notifyx_gateway.delivery.known_position import KnownPosition
 from notifyx_gateway.delivery.ring import Ring
 from notifyx_gateway.socket.connection import WebSocketConnection
 from notifyx_gateway.upstream.fair_queue import FairQueue
@@ -29,7 +30,7 @@ from notifyx_store.feed.core import FeedCore
 from notifyx_store.feed.server import FeedServer
 from simulation.plan import Plan, draw
 from simulation.rules import check
-from simulation.scenes import late_position, slow_reader, two_devices
+from simulation.scenes import late_position, old_position, slow_reader, two_devices
 from simulation.world import run
 
 
@@ -104,6 +105,14 @@ def _tell_as_read(self: Any, sinks: Any, topic: str, position: Any) -> None:
         sink.acked(position)
 
 
+def _tell_older_too(tell: Any) -> Any:
+    def tell_any(self: KnownPosition, position: Any, head: int, now: float) -> Any:
+        self._until = now
+        return tell(self, position, head, now)
+
+    return tell_any
+
+
 async def _poll_hinted_heads(self: Any) -> None:
     topics, self._unchecked = self._unchecked, set()
     await self._read_heads(topics)
@@ -150,6 +159,11 @@ MUTATIONS: Sequence[Mutation] = (
         "late-position", "a position that was read before a join, and told after it, counts what the join did", 0,
         [(Hub, "_tell_position", _tell_as_read)],
         late_position,
+    ),
+    Mutation(
+        "known-position", "a client is told no position that is older than that in the answer to its join", 50,
+        [(KnownPosition, "tell", _tell_older_too(KnownPosition.tell))],
+        old_position,
     ),
     Mutation(
         "feed-cursor", "an offer is sent to the watchers whose cursor it follows, and a gap is filled before it", 30,

@@ -86,3 +86,31 @@ def late_position(seed: int) -> Plan:
             Step(1.0, "client", "c1"),
         ),
     )
+
+
+def old_position(seed: int) -> Plan:
+    """A device joins after an acknowledgement, while the feed has read all positions again just before it."""
+    random = Random(f"old position {seed}")
+    read = random.uniform(0.8, 0.9)
+    return Plan(
+        seed=seed,
+        seconds=1.0,
+        gateways=("gateway-0",),
+        stores=("store-0",),
+        topics=(TopicPlan("main"),),
+        clients=(
+            ClientPlan("p0", "publisher", "ada", (("main", False),)),
+            ClientPlan("c0", "socket", "ada", (("main", True),)),
+            ClientPlan("c1", "socket", "ada", (("main", False),)),
+        ),
+        subscriptions=(SubscriptionPlan("ada", "main", "never"),),
+        steps=(
+            Step(0.0, "slow", "gateway-0 store-0", amount=1.4),
+            Step(0.03, "client", "p0"),
+            Step(0.2, "client", "c0"),
+            *(Step(0.46 + 0.01 * n, "publish", "p0", "main", "keyed") for n in range(8)),
+            Step(random.uniform(0.6, 0.75), "client", "c1"),
+            Step(read, "drop_listener", "store-0"),
+            Step(read + random.uniform(0.0, 0.03), "ack", "c0", "main", amount=0.5),
+        ),
+    )

@@ -6,7 +6,7 @@ its clients may reconnect within seconds.
 A join is answered by any store, and its answer may be later than what the feed tells. So what changed since the join
 was asked is looked for when its sink attaches: rows by seq, permissions by the version of the topic's settings, the
 rest by the times of the feed's last events. What the feed tells may also have been read before the join, and come
-after it: the number of what is unread is brought up to the last seq that the sink knows of.
+after it: each sink has a :class:`KnownPosition`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from notifyx_gateway.delivery.catchup import LogReader
 from notifyx_gateway.delivery.cursors import Row
 from notifyx_gateway.delivery.fanout import Fanout
 from notifyx_gateway.delivery.feed_client import FeedClient
+from notifyx_gateway.delivery.known_position import KnownPosition
 from notifyx_gateway.delivery.pending import DEFAULT_LIMIT, PATIENCE, PendingOutput
 from notifyx_gateway.delivery.shortfall import Shortfall
 from notifyx_gateway.delivery.sinks import Observer, Sink
@@ -70,8 +71,8 @@ class Hub:
         self._settings = settings or HubSettings()
         self._topics: dict[str, TopicState] = {}
         self._users: dict[str, int] = defaultdict(int)
-        self._by_user: dict[tuple[str, str], dict[Sink, int]] = {}
-        """The sinks of a user in a topic, each with the newest seq that its positions have counted."""
+        self._by_user: dict[tuple[str, str], dict[Sink, KnownPosition]] = {}
+        """The sinks of a user in a topic."""
         self._connects = 0
         self._observed: dict[str, dict[Observer, None]] = {}
         self._observers: dict[Observer, None] = {}
@@ -133,7 +134,8 @@ class Hub:
         if since is not None:
             self._resumes.labels("truncated" if result.truncated else "complete").inc()
         state = self._state(result)
-        self._by_user.setdefault((sink.principal.id, state.name), {})[sink] = result.last_seq
+        known = KnownPosition(result, self._clock.monotonic())
+        self._by_user.setdefault((sink.principal.id, state.name), {})[sink] = known
         self.watch_user(sink.principal.id)
         behind = self._told.since((sink.principal.id, state.name), asked_at)
         if behind or (result.version and state.version and result.version != state.version):
@@ -264,22 +266,14 @@ class Hub:
             observer.feed_restarted()
 
     def _tell_position(self, sinks: Iterable[Sink], topic: str, position: dict[str, Any]) -> None:
-        """Tell sinks of one user a position, which counts what exists up to its ``head``.
-
-        It may have been read before what a sink was told already, and comes later. What follows its ``head`` is counted
-        here: it is unread, or an acknowledgement of it is still to come.
-        """
-        state = self._topics.get(topic)
+        """Tell sinks of one user a position, unless they know a newer one."""
+        state, now = self._topics.get(topic), self._clock.monotonic()
         for sink in sinks:
-            counted = self._by_user.get((sink.principal.id, topic), {})
-            if sink not in counted:
+            if (known := self._by_user.get((sink.principal.id, topic), {}).get(sink)) is None:
                 continue
-            known = counted[sink]
-            if state is not None and state.is_live(sink):
-                known = max(known, state.head)
-            head = position.get("head", known)
-            counted[sink] = max(known, head)
-            sink.acked({**position, "unread": position["unread"] + max(0, known - head)})
+            sent = state.head if state is not None and state.is_live(sink) else 0
+            if (told := known.tell(position, sent, now)) is not None:
+                sink.acked(told)
 
     # Topics that end or change
 
