@@ -114,7 +114,7 @@ class RunningAuth:
 @contextlib.asynccontextmanager
 async def running_auth(database_url: str, clock: HandClock | None = None, **changes: Any) -> AsyncIterator[RunningAuth]:
     clock = clock or HandClock()
-    service = AuthNode(auth_settings(database_url, **changes), clock=clock)
+    service = AuthNode(auth_settings(database_url, **changes), clock=clock, stored_times=clock)
     patient(service.database, **TIMEOUTS)
     async with service.context():
         yield RunningAuth(service, service.auth, clock)

@@ -29,3 +29,13 @@ class LoopTime:
         loop = asyncio.get_running_loop()
         machines = loop.time
         loop.time = lambda: machines() + self.ahead  # type: ignore[method-assign]  # the loop asks itself for the time
+
+
+class WrongWallClock(SystemClock):
+    """A machine whose wall clock is ``ahead`` seconds ahead; its monotonic time is right."""
+
+    def __init__(self, ahead: float) -> None:
+        self.ahead = ahead
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.ahead)

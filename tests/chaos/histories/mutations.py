@@ -99,6 +99,10 @@ def _by_wall_clock(_: Any) -> Any:
     return lambda self: self.now().timestamp()
 
 
+def _by_own_clock(_: Any) -> Any:
+    return lambda self: self._own.now()
+
+
 def _exchanged_is_old(place: Any) -> Any:
     def find(*arguments: Any) -> str:
         found: str = place(*arguments)
@@ -182,6 +186,10 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "monotonic-clock", "durations are measured by a clock that does not jump",
         ("clock",), "gateway", 0, [("notifyx_common.clock:SystemClock.monotonic", _by_wall_clock)],
+    ),
+    Mutation(
+        "database-clock", "stored times are those of PostgreSQL's clock, not of a node's",
+        ("clock",), "store", 0, [("notifyx_common.database.clock:DatabaseClock.now", _by_own_clock)],
     ),
     Mutation(
         "refresh-grace", "a refresh whose answer was lost can be repeated",

@@ -23,7 +23,7 @@ from notifyx_auth.signing.keys import KeyCipher, RotationPolicy
 from notifyx_auth.users.passwords import Passwords
 from notifyx_common.background import every
 from notifyx_common.clock import Clock
-from notifyx_common.database import Database
+from notifyx_common.database import MEASURE_INTERVAL, Database
 from notifyx_common.errors import Unavailable
 from notifyx_common.limiting.buckets import Bucket
 from notifyx_common.metrics import Metrics
@@ -36,16 +36,25 @@ class AuthNode(Node[AuthSettings]):
 
     name = "auth"
 
-    def __init__(self, settings: AuthSettings, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        settings: AuthSettings,
+        *,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+        stored_times: Clock | None = None,
+    ) -> None:
+        """``stored_times``: the clock of what is stored and signed, in place of the database's."""
         super().__init__(settings, clock=clock, metrics=metrics)
-        self.database = Database(database_config(settings))
+        self.database = Database(database_config(settings), self.clock)
+        self._stored_times = stored_times or self.database.clock
         policy = RotationPolicy(
             rotation=timedelta(seconds=settings.key_rotation_seconds),
             publish=timedelta(seconds=settings.key_publish_seconds),
             lifetime=timedelta(seconds=settings.access_token_seconds),
         )
         cipher = KeyCipher(settings.auth_secret.get_secret_value())
-        self.keyring = Keyring(self.database, policy, cipher, self.clock)
+        self.keyring = Keyring(self.database, policy, cipher, self._stored_times)
         self.passwords = Passwords(settings, self.metrics)
         changes = ChangeLog(timedelta(seconds=settings.access_token_seconds))
         check = PasswordCheck(
@@ -60,8 +69,8 @@ class AuthNode(Node[AuthSettings]):
             refresh_tokens=RefreshTokens(settings.auth_secret.get_secret_value()),
             changes=changes,
             hooks=Hooks(HookCipher(settings.auth_secret.get_secret_value()), changes),
-            accounts=Accounts(settings, self.database, self.passwords, check, mails, changes, self.clock),
-            clock=self.clock,
+            accounts=Accounts(settings, self.database, self.passwords, check, mails, changes, self._stored_times),
+            clock=self._stored_times,
             metrics=self.metrics,
             security=self.security,
         )
@@ -80,12 +89,13 @@ class AuthNode(Node[AuthSettings]):
         tasks = await stack.enter_async_context(self.background.tasks())
         rounds = every(
             self.settings.key_refresh_seconds,
-            lambda: run_maintenance(self.keyring, self.database, self.clock.now()),
+            lambda: run_maintenance(self.keyring, self.database, self._stored_times.now()),
             away=(Unavailable,),
             jitter=(0.8, 1.0),
             wait_first=True,
         )
         tasks.endless("upkeep", rounds)
+        tasks.endless("database clock", every(MEASURE_INTERVAL, self.database.measure_clock, away=(Unavailable,)))
 
     async def _ensure_admin(self) -> None:
         if self.settings.admin_email:
@@ -95,7 +105,7 @@ class AuthNode(Node[AuthSettings]):
                     self.settings.admin_password.get_secret_value(),
                     passwords=self.passwords,
                     changes=self.auth.changes,
-                    now=self.clock.now(),
+                    now=self._stored_times.now(),
                 )
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from notifyx_common.settings import load
 EXIT_FAILED = 1
 
 _RECORD = """
-INSERT INTO backups (taken_at, finished_at, bytes) VALUES ($1, $2, $3)
+INSERT INTO backups (taken_at, finished_at, bytes) VALUES ($1, clock_timestamp(), $2)
 ON CONFLICT (taken_at) DO UPDATE SET finished_at = excluded.finished_at, bytes = excluded.bytes
 """
 _FORGET = "DELETE FROM backups WHERE taken_at < (SELECT max(taken_at) FROM backups) - interval '400 days'"
@@ -116,7 +116,7 @@ async def _backup(options: BackupOptions, settings: BackupSettings) -> None:
 
 async def _restore(options: RestoreOptions, settings: BackupSettings) -> None:
     began = time.monotonic()
-    now, progress = datetime.now(UTC), _progress(options.quiet)
+    progress = _progress(options.quiet)
     with find_archive(options.source, settings) as path, Archive(path) as archive:
         # Before a data folder is made for it, and before anything stops or starts.
         check(archive, progress)
@@ -132,7 +132,7 @@ async def _restore(options: RestoreOptions, settings: BackupSettings) -> None:
             await restore(
                 archive,
                 databases.urls,
-                now=now,
+                now=await _time_of(databases.urls["store"]),
                 replace=options.replace,
                 finish=finish,
                 progress=progress,
@@ -149,11 +149,18 @@ async def _restore(options: RestoreOptions, settings: BackupSettings) -> None:
         )
 
 
+async def _time_of(url: SecretStr) -> datetime:
+    """Return the time by the clock of the store's database. Raises :class:`BackupError`."""
+    async with connect(url, "store") as connection:
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        return now
+
+
 async def _record(url: SecretStr, taken_at: datetime, size: int) -> None:
     """Record the backup in the store, whose metrics say how old the newest one is. Raises :class:`BackupError`."""
     async with connect(url, "store") as connection:
         try:
-            await connection.execute(_RECORD, taken_at, datetime.now(UTC), size)
+            await connection.execute(_RECORD, taken_at, size)
             await connection.execute(_FORGET)
         except asyncpg.UndefinedTableError:
             pass  # a platform of an earlier version, which has no such metric

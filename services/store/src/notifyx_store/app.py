@@ -9,9 +9,10 @@ import asyncpg
 from quart import Quart
 
 from notifyx_common.alarms import Alarms, watch_memory
+from notifyx_common.background import every
 from notifyx_common.clock import Clock
-from notifyx_common.database import Database
-from notifyx_common.errors import InvalidRequest
+from notifyx_common.database import MEASURE_INTERVAL, Database
+from notifyx_common.errors import InvalidRequest, Unavailable
 from notifyx_common.limiting.turns import SharedTurns
 from notifyx_common.metrics import Metrics
 from notifyx_common.serving import lifecycle
@@ -49,7 +50,7 @@ class StoreNode(Node[StoreSettings]):
 
     def __init__(self, settings: StoreSettings, *, clock: Clock | None = None, metrics: Metrics | None = None) -> None:
         super().__init__(settings, clock=clock, metrics=metrics)
-        self.database = Database(database_config(settings, prepared=STATEMENTS))
+        self.database = Database(database_config(settings, prepared=STATEMENTS), self.clock)
 
         def turns(concurrent: int) -> SharedTurns:
             return SharedTurns(concurrent, each=max(1, concurrent - 1), clock=self.clock.monotonic)
@@ -57,7 +58,7 @@ class StoreNode(Node[StoreSettings]):
         self.parts = StoreContext(
             settings=settings,
             database=self.database,
-            clock=self.clock,
+            clock=self.database.clock,
             metrics=self.metrics,
             security=self.security,
             pages=turns(settings.concurrent_pages),
@@ -70,7 +71,7 @@ class StoreNode(Node[StoreSettings]):
         self.feed = FeedServer(
             DatabaseSource(self.parts),
             FeedLimits.of(settings),
-            clock=self.clock,
+            clock=self.database.clock,
             metrics=core,
             origin=origin,
             background=self.background,
@@ -100,6 +101,8 @@ class StoreNode(Node[StoreSettings]):
     async def start(self, stack: AsyncExitStack) -> None:
         """Raises :class:`DatabaseUnreachable`."""
         await stack.enter_async_context(self.database)
+        tasks = await stack.enter_async_context(self.background.tasks())
+        tasks.endless("database clock", every(MEASURE_INTERVAL, self.database.measure_clock, away=(Unavailable,)))
         await stack.enter_async_context(self.maintenance)
         await stack.enter_async_context(run_purge(self.parts, self.background))
         await stack.enter_async_context(run_search_index(self.parts, self.background))

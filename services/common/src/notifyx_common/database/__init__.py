@@ -10,8 +10,12 @@ them all applied loads none. A database into which a restore has begun and not e
 While the database is away, calls fail at once or by their deadline with :class:`Unavailable`, never with a driver's
 error: wrap work in :meth:`Database.guard`, or let :meth:`Database.attach` do so for every request of an app. The pool
 replaces broken connections, so the same process continues once the database is back.
+
+Times that are stored, or compared with stored ones, come from :attr:`Database.clock`, which is PostgreSQL's: the clocks
+of nodes differ.
 """
 
+from notifyx_common.database.clock import MEASURE_INTERVAL, DatabaseClock
 from notifyx_common.database.config import CONNECTION, PRIMARY_ONLY, DatabaseConfig
 from notifyx_common.database.database import Database
 from notifyx_common.database.loss import as_unavailable, lost_as_unavailable, unavailable_when_lost
@@ -29,10 +33,12 @@ from notifyx_common.database.waiting import NOT_CONNECTED, DatabaseUnreachable, 
 __all__ = [
     "APPLIED_TABLE",
     "CONNECTION",
+    "MEASURE_INTERVAL",
     "NOT_CONNECTED",
     "PRIMARY_ONLY",
     "RESTORE_MARKER",
     "Database",
+    "DatabaseClock",
     "DatabaseConfig",
     "DatabaseUnreachable",
     "RestoreUnfinished",

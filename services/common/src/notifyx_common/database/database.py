@@ -17,6 +17,8 @@ from tortoise.transactions import in_transaction
 
 from notifyx_common.backoff import between
 from notifyx_common.calls.silence import TICK, Silence
+from notifyx_common.clock import Clock, SystemClock
+from notifyx_common.database.clock import DatabaseClock
 from notifyx_common.database.config import CONNECTION, DatabaseConfig, tortoise_config
 from notifyx_common.database.engine import Client, Pool
 from notifyx_common.database.loss import LOST, as_unavailable, unavailable_when_lost
@@ -35,8 +37,10 @@ log = get_logger(__name__)
 class Database:
     """One service's database, migrated and connected while it is entered."""
 
-    def __init__(self, config: DatabaseConfig) -> None:
+    def __init__(self, config: DatabaseConfig, clock: Clock | None = None) -> None:
+        """``clock`` is the node's, of which the monotonic time is used."""
         self.config = config
+        self.clock = DatabaseClock(clock or SystemClock())
         self._context: TortoiseContext | None = None
         self._client: Client | None = None
 
@@ -91,6 +95,7 @@ class Database:
                 client = self._context.connections.get(CONNECTION)
                 assert isinstance(client, Client)
                 self._client = client
+            await self.measure_clock()
         except BaseException:
             await self._close()
             raise
@@ -106,6 +111,14 @@ class Database:
         assert self._client is not None, "the database has not been entered"
         assert self._client.pool is not None
         return self._client.pool
+
+    async def measure_clock(self) -> None:
+        """Bring :attr:`clock` up to date; call it every :data:`MEASURE_INTERVAL`. Raises :class:`Unavailable`."""
+        with unavailable_when_lost():
+            async with self.pool.acquire() as connection:
+                before = self.clock.monotonic()
+                answer = await connection.fetchval("SELECT clock_timestamp()")
+                self.clock.measure(before, answer, self.clock.monotonic())
 
     def usage(self) -> PoolUsage:
         """Return how many connections are in use."""
