@@ -217,7 +217,7 @@ class MemoryTopic:
     def history(self, after: int | None, before: int | None, limit: int) -> bytes:
         """A page of the log as JSON, as the store puts it together."""
         seqs = [seq for seq in sorted(self.log) if (after or 0) < seq < (before or self.last_seq + 1)]
-        seqs = seqs[-limit:] if before is not None and after is None else seqs[:limit]
+        seqs = seqs[-limit:] if after is None else seqs[:limit]
         end = min(self.last_seq, (before or self.last_seq + 1) - 1)
         following = seqs[-1] if seqs and seqs[-1] < end else None
         items = b",".join(self.log[seq] for seq in seqs)

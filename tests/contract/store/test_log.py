@@ -154,7 +154,8 @@ async def test_pages_of_the_log(store: Store) -> None:
     await store.create_topic(ANN, NewTopic(name="news"))
     await asyncio.gather(*(store.enqueue_publish(ANN, "news", said(body="x")) for _ in range(12)))
     cases: list[tuple[dict[str, int], list[int], int | None]] = [
-        ({"limit": 5}, [1, 2, 3, 4, 5], 5),
+        ({"limit": 5}, [8, 9, 10, 11, 12], None),
+        ({"after": 0, "limit": 5}, [1, 2, 3, 4, 5], 5),
         ({"after": 5, "limit": 5}, [6, 7, 8, 9, 10], 10),
         ({"after": 10, "limit": 5}, [11, 12], None),
         ({"after": 12}, [], None),

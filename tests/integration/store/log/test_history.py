@@ -47,6 +47,17 @@ async def test_pages_read_together_are_those_read_alone(pool: asyncpg.Pool) -> N
                 ), one
 
 
+async def test_without_bounds_a_page_is_the_newest(pool: asyncpg.Pool) -> None:
+    topic = await new_topic(pool)
+    await topic.publish(7)
+    async with pool.acquire() as connection:
+        [page] = await read_log_pages(connection, [(ANN, item(topic, 3))])
+        row = await read_topic(connection, topic.name)
+        alone = await read_history(connection, row, after=None, before=None, limit=3)
+    for newest in (orjson.loads(page or b""), orjson.loads(alone)):
+        assert ([one["seq"] for one in newest["items"]], newest["next"]) == ([5, 6, 7], None)
+
+
 async def test_what_is_large_or_may_not_be_read_is_asked_for_alone(pool: asyncpg.Pool) -> None:
     topic, secret = await new_topic(pool), await new_topic(pool)
     await topic.publish(2, body="x" * (MAX_SHARED_BYTES // 2))
@@ -65,7 +76,7 @@ async def test_what_is_large_or_may_not_be_read_is_asked_for_alone(pool: asyncpg
     async with pool.acquire() as connection:
         pages = await read_log_pages(connection, asked)
     found = [None if page is None else [one["seq"] for one in orjson.loads(page)["items"]] for page in pages]
-    assert found == [None, [1], None, None, [1], None, None]
+    assert found == [None, [2], None, None, [1], None, None]
 
 
 async def test_pages_of_logs_are_not_planned_each_time(fresh_pool: asyncpg.Pool) -> None:

@@ -155,7 +155,8 @@ async def test_history_pages_both_ways(store: StoreClient) -> None:
         found = await store.ok("GET", f"/topics/news/notifications?{query}", ANN)
         return [item["seq"] for item in found["items"]], found["next"]
 
-    assert await page("limit=4") == ([1, 2, 3, 4], 4)
+    assert await page("limit=4") == ([7, 8, 9, 10], None)
+    assert await page("after=0&limit=4") == ([1, 2, 3, 4], 4)
     assert await page("after=4&limit=4") == ([5, 6, 7, 8], 8)
     assert await page("after=8&limit=4") == ([9, 10], None)
     assert await page("before=8&limit=3") == ([5, 6, 7], None)

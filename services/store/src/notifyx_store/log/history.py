@@ -35,11 +35,10 @@ async def read_history(
 ) -> bytes:
     """Return the JSON of :class:`notifyx_common.contracts.store.log.History`: up to ``limit`` notifications, ascending.
 
-    They follow ``after`` (or begin with the oldest); where only ``before`` is given, they are the newest before it.
+    They follow ``after``; without it they are the newest, or the newest before ``before``.
     """
-    backward = before is not None and after is None
     rows = await connection.fetch(
-        _BACKWARD if backward else _FORWARD,
+        _BACKWARD if after is None else _FORWARD,
         topic.id,
         after if after is not None else 0,
         before if before is not None else MAX_SEQ + 1,

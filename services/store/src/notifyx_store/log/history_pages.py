@@ -59,7 +59,7 @@ async def read_log_pages(
         [item.topic for item in items],
         [item.after or 0 for item in items],
         [MAX_SEQ + 1 if item.before is None else item.before for item in items],
-        [item.before is not None and item.after is None for item in items],
+        [item.after is None for item in items],
         [item.limit for item in items],
         MAX_SHARED_BYTES,
     )

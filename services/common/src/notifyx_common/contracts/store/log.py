@@ -125,7 +125,7 @@ class HistoryPage(Model):
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """A page of the log after ``after``, or from the oldest on; with only ``before``, the newest before it."""
+    """A page of the log after ``after``; without it the newest, or the newest before ``before``."""
 
     name: AnyTopicName
     after: QuerySeq | None = None
