@@ -256,7 +256,7 @@ async def test_ids_of_two_senders_never_collide(stack: Stack) -> None:
                 path = path_of(hook["url" if again else "signed_url"])
                 reply = await stack.call("POST", path, data=body, headers=headers)
                 assert reply.data["items"][0].get("replayed", False) is again, (kind, number)
-    assert await titles(stack) == ["0", "1", "somebody: x 0 changed", "somebody: x 1 changed"]
+    assert await titles(stack) == ["0", "1", "x 0 by somebody", "x 1 by somebody"]
 
 
 def signed(body: bytes, secret: str, at: int) -> dict[str, str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
 from notifyx_gateway.rest.hooks.publication import Delivery, Part, branch, items, mapping, shown, text
+from notifyx_gateway.rest.hooks.told import Told, counted, labelled
+
+_VERBS: Mapping[str, str] = {
+    "open": "opened", "close": "closed", "reopen": "reopened", "update": "updated", "merge": "merged",
+    "create": "created", "delete": "deleted", "approval": "approved", "unapproval": "took back the approval of",
+    "unapproved": "took back the approval of",
+}  # fmt: skip
+"""What somebody did, by GitLab's ``action``; others are verbs themselves."""
 
 
 def read(delivery: Delivery) -> list[Part]:
@@ -17,73 +25,124 @@ def read(delivery: Delivery) -> list[Part]:
     if not isinstance(payload, dict) or not kind:
         raise InvalidRequest("This is no webhook of GitLab: it has no object_kind.", code="unknown_webhook")
     project = text(mapping(payload.get("project")).get("path_with_namespace"))
-    title, body, link, priority = _describe(kind, payload)
+    told = _describe(kind, payload)
     signed_id = delivery.headers.get("webhook-id", "")
     given = signed_id if delivery.signed else delivery.headers.get("idempotency-key") or signed_id
     data = {
         "event": kind,
-        **{name: value for name, value in (("project", project), ("url", link), ("user", _user(payload))) if value},
+        **{
+            name: value for name, value in (("project", project), ("url", told.link), ("user", _user(payload))) if value
+        },
     }
     return [
         delivery.publication(
-            f"{project}: {title}" if project else title,
-            body,
+            f"{project}: {told.words}" if project else told.words,
+            told.body,
             data,
-            priority=priority,
+            priority=told.priority,
             key=delivery.id_key("gitlab", given),
         )
     ]
 
 
-def _describe(kind: str, payload: Mapping[str, Any]) -> tuple[str, str, str, Priority]:
-    """Return title, body, link and priority."""
-    attributes, user = mapping(payload.get("object_attributes")), _user(payload) or "somebody"
-    link = text(attributes.get("url"))
-    if kind in ("push", "tag_push"):
-        return _push(kind, user, payload)
-    if kind == "pipeline":
-        status, ref = text(attributes.get("status")), text(attributes.get("ref"))
-        priority: Priority = "high" if status == "failed" else "normal"
-        return f"pipeline {status} on {ref}", text(mapping(payload.get("commit")).get("title")), link, priority
-    if kind == "build":
-        status, name = text(payload.get("build_status")), text(payload.get("build_name"))
-        return f"job {name} {status} on {text(payload.get('ref'))}", "", "", "high" if status == "failed" else "normal"
-    if kind == "note":
-        subject = next(
-            (mapping(payload[name]) for name in ("merge_request", "issue", "snippet") if name in payload), {}
-        )
-        words = f"{user} commented on {text(attributes.get('noteable_type')) or 'a commit'}"
-        label = text(subject.get("title"))
-        return f"{words}: {label}" if label else words, text(attributes.get("note")), link, "normal"
-    if kind == "release":
-        return (
-            f"release {text(payload.get('name'))}",
-            text(payload.get("description")),
-            text(payload.get("url")),
-            "normal",
-        )
-    number, label = text(attributes.get("iid")), text(attributes.get("title"))
-    what = f"{kind.replace('_', ' ')}{f' !{number}' if kind == 'merge_request' else f' #{number}' if number else ''}"
-    action = text(attributes.get("action")) or text(attributes.get("state")) or "changed"
-    return (
-        f"{user}: {what} {action}{f': {label}' if label else ''}",
-        text(attributes.get("description")),
-        link,
-        "normal",
-    )
+def _describe(kind: str, payload: Mapping[str, Any]) -> Told:
+    user = _user(payload) or "somebody"
+    return _KINDS.get(kind, _changed)(kind, user, mapping(payload.get("object_attributes")), payload)
 
 
-def _push(kind: str, user: str, payload: Mapping[str, Any]) -> tuple[str, str, str, Priority]:
-    ref = branch(payload)
-    commits = items(payload.get("commits"))
-    if text(payload.get("after")).strip("0") == "" and text(payload.get("after")):
-        return f"{user} deleted {ref}", "", "", "normal"
+def _pipeline(_kind: str, _user: str, attributes: Mapping[str, Any], payload: Mapping[str, Any]) -> Told:
+    status, body = text(attributes.get("status")), text(mapping(payload.get("commit")).get("title"))
+    words = f"pipeline {status} on {text(attributes.get('ref'))}"
+    return Told(words, body, text(attributes.get("url")), _priority(status))
+
+
+def _job(_kind: str, _user: str, _attributes: Mapping[str, Any], payload: Mapping[str, Any]) -> Told:
+    status, name = text(payload.get("build_status")), text(payload.get("build_name"))
+    return Told(f"job {name} {status} on {text(payload.get('ref'))}", priority=_priority(status))
+
+
+def _deployment(_kind: str, _user: str, _attributes: Mapping[str, Any], payload: Mapping[str, Any]) -> Told:
+    status, where, ref = text(payload.get("status")), text(payload.get("environment")), text(payload.get("ref"))
+    words = f"deployment{f' of {ref}' if ref else ''}{f' to {where}' if where else ''}: {status}"
+    return Told(words, text(payload.get("commit_title")), text(payload.get("deployable_url")), _priority(status))
+
+
+def _release(_kind: str, _user: str, _attributes: Mapping[str, Any], payload: Mapping[str, Any]) -> Told:
+    done = _VERBS.get(text(payload.get("action")), "")
+    words = f"release {text(payload.get('name'))}{f' {done}' if done else ''}"
+    return Told(words, text(payload.get("description")), text(payload.get("url")))
+
+
+def _flag(_kind: str, user: str, attributes: Mapping[str, Any], _payload: Mapping[str, Any]) -> Told:
+    state = "on" if attributes.get("active") is True else "off"
+    return Told(f"{user} turned the feature flag {text(attributes.get('name'))} {state}")
+
+
+def _emoji(_kind: str, user: str, attributes: Mapping[str, Any], payload: Mapping[str, Any]) -> Told:
+    done = "took back" if text(payload.get("event_type")) == "revoke" else "gave"
+    return Told(f"{user} {done} the reaction {text(attributes.get('name'))}")
+
+
+def _token(_kind: str, _user: str, attributes: Mapping[str, Any], _payload: Mapping[str, Any]) -> Told:
+    expires = text(attributes.get("expires_at"))
+    return Told(f"the access token {text(attributes.get('name'))} expires{f' on {expires}' if expires else ''}")
+
+
+def _vulnerability(_kind: str, _user: str, attributes: Mapping[str, Any], _payload: Mapping[str, Any]) -> Told:
+    words = f"vulnerability {text(attributes.get('state'))}".strip()
+    return Told(labelled(words, text(attributes.get("title"))), link=text(attributes.get("url")))
+
+
+def _changed(kind: str, user: str, attributes: Mapping[str, Any], _payload: Mapping[str, Any]) -> Told:
+    what, action = _what(kind, attributes), text(attributes.get("action"))
+    if not attributes:
+        return Told(f"{what} by {user}")
+    if kind == "merge_request" and action == "update" and attributes.get("oldrev"):
+        done = "pushed to"
+    else:
+        done = _VERBS.get(action, action.replace("_", " ") or "changed")
+    words = labelled(f"{user} {done} {what}", text(attributes.get("title")))
+    return Told(words, text(attributes.get("description")), text(attributes.get("url")))
+
+
+def _what(kind: str, attributes: Mapping[str, Any]) -> str:
+    number = text(attributes.get("iid"))
+    mark = "!" if kind == "merge_request" else "#"
+    return f"{kind.replace('_', ' ')}{f' {mark}{number}' if number else ''}"
+
+
+def _note(_kind: str, user: str, attributes: Mapping[str, Any], payload: Mapping[str, Any]) -> Told:
+    done = "edited a comment on" if text(attributes.get("action")) == "update" else "commented on"
+    for name in ("merge_request", "issue", "snippet", "epic"):
+        if subject := mapping(payload.get(name)):
+            what, label = _what(name, subject), text(subject.get("title"))
+            break
+    else:
+        commit = mapping(payload.get("commit"))
+        what, label = f"commit {text(commit.get('id'))[:8]}".strip(), text(commit.get("message")).partition("\n")[0]
+    return Told(labelled(f"{user} {done} {what}", label), text(attributes.get("note")), text(attributes.get("url")))
+
+
+def _push(kind: str, user: str, _attributes: Mapping[str, Any], payload: Mapping[str, Any]) -> Told:
+    ref, commits = branch(payload), items(payload.get("commits"))
+    name = f"the {'tag' if kind == 'tag_push' else 'branch'} {ref}"
+    if _is_nothing(payload.get("after")):
+        return Told(f"{user} deleted {name}")
     if kind == "tag_push":
-        return f"{user} pushed the tag {ref}", text(payload.get("message")), "", "normal"
+        return Told(f"{user} pushed {name}", text(payload.get("message")))
     total = payload.get("total_commits_count")
-    count = total if isinstance(total, int) else len(commits)
-    words = f"{user} pushed {count} commit{'' if count == 1 else 's'} to {ref}"
-    return words, shown(commits, _commit), "", "normal"
+    count = counted(total if isinstance(total, int) else len(commits), "commit")
+    words = f"created {name} with {count}" if _is_nothing(payload.get("before")) else f"pushed {count} to {ref}"
+    return Told(f"{user} {words}", shown(commits, _commit))
+
+
+def _is_nothing(commit: object) -> bool:
+    """Return whether GitLab's id of a commit says that there is none."""
+    return bool(text(commit)) and not text(commit).strip("0")
+
+
+def _priority(status: str) -> Priority:
+    return "high" if status == "failed" else "normal"
 
 
 def _commit(commit: object) -> str:
@@ -94,3 +153,10 @@ def _commit(commit: object) -> str:
 def _user(payload: Mapping[str, Any]) -> str:
     user = mapping(payload.get("user"))
     return text(user.get("username")) or text(user.get("name")) or text(payload.get("user_username"))
+
+
+_KINDS: Mapping[str, Callable[[str, str, Mapping[str, Any], Mapping[str, Any]], Told]] = {
+    "push": _push, "tag_push": _push, "pipeline": _pipeline, "build": _job, "deployment": _deployment, "note": _note,
+    "release": _release, "feature_flag": _flag, "emoji": _emoji, "access_token": _token,
+    "vulnerability": _vulnerability,
+}  # fmt: skip
