@@ -10,6 +10,8 @@ from itertools import islice
 
 from pydantic import JsonValue
 
+from notifyx_mailer.links import is_link
+
 ROWS = 40
 """Maximum number of rows that an email shows; it counts the rest."""
 
@@ -27,17 +29,25 @@ _HEADING_VALUES = 3
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One value and its name; ``code``: the value is JSON."""
+    """One value and its name; ``code``: the value is JSON. ``link`` is the whole value if it is a web address."""
 
     name: str
     value: str
-    code: bool
+    code: bool = False
+    link: str = ""
 
 
 def rows_of(data: Mapping[str, JsonValue] | None, limit: int = ROWS) -> tuple[list[Row], int]:
-    """Return up to ``limit`` rows of ``data``, and how many more there are."""
-    rows = list(islice(_rows(data or {}, "", 0), limit))
-    return rows, max(_count(data or {}, 0) - len(rows), 0)
+    """Return up to ``limit`` rows of ``data``, and how many more there are.
+
+    Rows with a link are preferred, up to half of the limit: senders often put them last.
+    """
+    rows = list(_rows(data or {}, "", 0))
+    if len(rows) <= limit:
+        return rows, 0
+    linked = set(islice((at for at, row in enumerate(rows) if row.link), limit // 2))
+    others = islice((at for at in range(len(rows)) if at not in linked), limit - len(linked))
+    return [rows[at] for at in sorted([*linked, *others])], len(rows) - limit
 
 
 def heading_of(data: Mapping[str, JsonValue] | None) -> str:
@@ -62,18 +72,12 @@ def _rows(data: Mapping[str, JsonValue], within: str, depth: int) -> Iterator[Ro
             yield from _rows(value, f"{within}{name}.", depth + 1)
             continue
         if isinstance(value, list) and value and not any(isinstance(one, dict | list) for one in value):
-            yield Row(within + name, _short(", ".join(_scalar(one) for one in value)), code=False)
+            yield Row(within + name, _short(", ".join(_scalar(one) for one in value)))
         elif isinstance(value, dict | list):
             yield Row(within + name, _short(json.dumps(value, ensure_ascii=False)), code=True)
         else:
-            yield Row(within + name, _short(_scalar(value)), code=False)
-
-
-def _count(data: Mapping[str, JsonValue], depth: int) -> int:
-    return sum(
-        _count(value, depth + 1) if isinstance(value, dict) and value and depth < _DEEPEST else 1
-        for value in data.values()
-    )
+            scalar = _scalar(value)
+            yield Row(within + name, _short(scalar), link=scalar if is_link(scalar) else "")
 
 
 def _scalar(value: JsonValue) -> str:

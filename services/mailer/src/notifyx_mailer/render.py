@@ -10,11 +10,12 @@ import re
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, TemplateError, select_autoescape
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from notifyx_common.contracts.mailer import Mail, UnreadableContext
 from notifyx_mailer.errors import MailRejected
 from notifyx_mailer.headers import printable_line
+from notifyx_mailer.links import link_to, linked
 from notifyx_mailer.markdown import printable
 from notifyx_mailer.presentation import TemplateContext, view_of
 
@@ -44,6 +45,8 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.filters["lines"] = _lines
+        self._environment.filters["linked"] = linked
+        self._environment.globals["link_to"] = link_to
 
     def render(self, mail: Mail) -> Rendered:
         """Render ``mail``. Raises :class:`MailRejected` when its context does not fit its template."""
@@ -79,5 +82,5 @@ def _shorten(text: str, limit: int) -> str:
 
 
 def _lines(text: str) -> Markup:
-    """Return ``text`` escaped for HTML, with its line breaks."""
-    return Markup("<br>\n").join(escape(line) for line in printable(text).split("\n"))
+    """Return ``text`` escaped for HTML, with its links and line breaks."""
+    return Markup("<br>\n").join(linked(line) for line in printable(text).split("\n"))
