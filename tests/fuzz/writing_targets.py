@@ -39,7 +39,9 @@ ELEMENTS = {
     "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
     "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
-ATTRIBUTES = {("a", "href"), ("a", "rel"), ("a", "title"), ("ol", "start"), ("td", "style"), ("th", "style")}
+ATTRIBUTES = {("a", "href"), ("a", "rel"), ("a", "title"), ("ol", "start"), ("td", "style"), ("th", "style")} | {
+    (tag, "dir") for tag in ("blockquote", "h3", "h4", "h5", "h6", "li", "ol", "p", "table", "td", "th", "ul")
+}
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
@@ -53,6 +55,8 @@ class _Markup(HTMLParser):
             assert (tag, name) in ATTRIBUTES, (tag, name)
             if name == "href":
                 assert (value or "").lower().startswith(("http://", "https://", "mailto:")), value
+            if name == "dir":
+                assert value in ("auto", "ltr", "rtl"), value
             if name == "style":
                 assert re.fullmatch(r"text-align: ?(left|right|center);?", value or ""), value
 

@@ -179,14 +179,14 @@ $ df  -h
 """
     rendered = RENDERER.render(mail(title="Disk", body=body))
     for wanted in (
-        "<h3>Heading</h3>",
+        '<h3 dir="auto">Heading</h3>',
         "<strong>Disk</strong> on <code>node-7</code> is <em>nearly</em> full",
         '<a href="https://runbooks.test/disk" rel="noopener noreferrer">the runbook</a>.<br>',
         "<s>row</s>",
         '<a href="http://www.example.com" rel="noopener noreferrer">www.example.com</a>',
         "\N{BALLOT BOX WITH CHECK} rotated",
-        '<td style="text-align:right">92 %</td>',
-        "<blockquote>",
+        '<td style="text-align:right" dir="auto">92 %</td>',
+        '<blockquote dir="ltr">',
         "<pre><code>$ df  -h\n</code></pre>",
         '<a href="https://example.com/chart.png" rel="noopener noreferrer">chart</a>',
     ):
@@ -290,7 +290,7 @@ def test_data_is_a_table() -> None:
     assert "k33" not in rendered.text
     assert "y" * 1001 not in rendered.text
     assert "{&#34;x&#34;: &#34;&lt;b&gt;&#34;}</code>" in rendered.html
-    assert 'scope="row">disk.used</th><td class="rule text">0.5</td>' in rendered.html
+    assert 'scope="row" dir="auto">disk.used</th><td class="rule text" dir="auto">0.5</td>' in rendered.html
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,11 @@ def test_what_a_notification_says_stands_in_both_parts_once(
     plain, html = message.get_body(("plain",)), message.get_body(("html",))
     assert plain is not None
     assert html is not None
-    visible = html.get_content().partition('<div class="quiet small">')[2].replace('</th><td class="rule text">', ": ")
+    visible = (
+        html.get_content()
+        .partition('<div class="quiet small"')[2]
+        .replace('</th><td class="rule text" dir="auto">', ": ")
+    )
     times = 1 if "data" not in item else 2  # as the heading and as a row
     for words in shown:
         assert plain.get_content().count(words) == times, plain.get_content()

@@ -9,6 +9,7 @@ elements, so that a fault of either is not enough for foreign markup.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import nh3
@@ -36,7 +37,12 @@ _TAGS = {
     "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
     "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
-_ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": {"style"}, "th": {"style"}}
+_PARAGRAPHS = {"h3", "h4", "h5", "h6", "p", "td", "th"}
+_CONTAINERS = {"blockquote", "li", "ol", "table", "ul"}
+_ATTRIBUTES: dict[str, set[str]] = {
+    **{tag: {"dir"} for tag in _PARAGRAPHS | _CONTAINERS},
+    "a": {"href"}, "ol": {"dir", "start"}, "td": {"dir", "style"}, "th": {"dir", "style"},
+}  # fmt: skip
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s<>\"']+", re.IGNORECASE)
 _BARE_LINK = re.compile(r"https?://|www\.|mailto:", re.IGNORECASE)
 _TASK = re.compile(r"\[[ xX]\]\s")
@@ -75,6 +81,7 @@ def to_html(tokens: Sequence[Token]) -> Markup:
 def _parser(*, tables: bool, addresses: bool) -> MarkdownIt:
     parser = MarkdownIt("gfm-like", {"html": False, "breaks": True})
     parser.core.ruler.push("simplify", _simplify)
+    parser.core.ruler.push("direct", _direct)
     parser.add_render_rule("image", _picture)
     parser.validateLink = lambda url: _LINK.fullmatch(url) is not None  # type: ignore[method-assign] # as documented
     if not tables:
@@ -92,6 +99,37 @@ def _simplify(state: StateCore) -> None:
             token.children = list(_inline(token.children))
             if at >= 2 and state.tokens[at - 2].type == "list_item_open" and _TASK.match(token.content):
                 _show_task(token.content, token.children)
+
+
+def _direct(state: StateCore) -> None:
+    """Give each block the direction of its own text.
+
+    A paragraph leaves that to the mail program. It does not look into paragraphs to find the direction of what is
+    around them, on whose side the bullets and the bar of a quotation stand: that of its first letter is set here.
+    """
+    undecided: list[Token] = []
+    for token in state.tokens:
+        if token.nesting == 1 and token.tag in _PARAGRAPHS:
+            token.attrSet("dir", "auto")
+        elif token.nesting == 1 and token.tag in _CONTAINERS:
+            undecided.append(token)
+        elif token.nesting == -1 and undecided and token.level == undecided[-1].level and token.tag in _CONTAINERS:
+            undecided.pop()
+        elif token.type == "inline" and undecided and (direction := _direction(token.content)):
+            for container in undecided:
+                container.attrSet("dir", direction)
+            undecided.clear()
+
+
+def _direction(text: str) -> str:
+    """Return the direction of the first letter; empty without one."""
+    for character in text:
+        match unicodedata.bidirectional(character):
+            case "L":
+                return "ltr"
+            case "R" | "AL":
+                return "rtl"
+    return ""
 
 
 def _show_task(content: str, children: list[Token]) -> None:
