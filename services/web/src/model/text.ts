@@ -1,5 +1,6 @@
 /** Words for people: times, sizes, and a notification in one line. Pure. */
 import type { Notification } from "@/api/types";
+import { plainLines } from "./plain";
 
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "narrow" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
@@ -47,53 +48,13 @@ export function summary(item: Pick<Notification, "title" | "body" | "data">): st
   return plain(item.body).slice(0, 200);
 }
 
-/** More than a row ever shows, also where the addresses of links are left out of it. */
-const SKIMMED_CHARS = 1_000;
-
-/**
- * The beginning of Markdown without its marks, in one line; good enough to be skimmed.
- * No pattern may try the same characters in many ways: a publisher chooses them.
- */
+/** The beginning of Markdown as text, in one line. */
 export function plain(markdown: string): string {
-  return unmarked(skimmed(markdown)).replace(/\s+/g, " ").trim();
-}
-
-function unmarked(markdown: string): string {
-  return markdown
-    .replace(/!?\[([^\][]*)\]\([^)]*\)/g, "$1")
-    .replace(/^[ \t]*(#{1,6}|[-*+]|\d{1,9}\.|>)[ \t]+/gm, "")
-    .replace(/[*_`~]{1,3}([^*_`~\n]+)[*_`~]{1,3}/g, "$1");
-}
-
-/** What is skimmed, with the rows of tables as lists of their cells. */
-function skimmed(markdown: string): string {
-  const lines = markdown.trimStart().slice(0, SKIMMED_CHARS).split("\n");
-  let inTable = false;
-  const shown: string[] = [];
-  for (const [at, line] of lines.entries()) {
-    const ruled = isRule(line);
-    inTable = ruled || (inTable && line.trim() !== "");
-    if (!ruled)
-      shown.push(inTable || line.trimStart().startsWith("|") || isRule(lines[at + 1] ?? "") ? cells(line) : line);
-  }
-  return shown.join("\n");
-}
-
-/** Whether this is the line between the head of a table and its rows. */
-function isRule(line: string): boolean {
-  return line.includes("|") && line.includes("-") && /^[\s|:-]+$/.test(line);
-}
-
-function cells(line: string): string {
-  return line
-    .split("|")
-    .map((cell) => cell.trim())
-    .filter((cell) => cell !== "")
-    .join(", ");
+  return plainLines(markdown).join(" ");
 }
 
 function firstLine(markdown: string): string {
-  return plain(skimmed(markdown).trimStart().split("\n", 1)[0] ?? "").slice(0, 160);
+  return (plainLines(markdown)[0] ?? "").slice(0, 160);
 }
 
 export function publisherName(item: Pick<Notification, "publisher">): string {
