@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ApiError, NO_ANSWER, unreachable } from "@/api/errors";
+import { BLANK, writtenOf } from "@/features/publish/draft";
 import {
   afterFailure,
   beforeTry,
@@ -58,6 +59,17 @@ describe("the outbox", () => {
     expect(beforeTry(tried, 1000 + 22 * HOUR).problem).toBeUndefined();
     expect(beforeTry(tried, 1000 + 24 * HOUR).problem).toMatch(/not known/);
     expect(beforeTry(publish("never tried", 0), 48 * HOUR).problem).toBeUndefined();
+  });
+
+  it("gives what was refused back to be edited, all of it", () => {
+    const data = '{"n": 12345678901234567890}';
+    const body = { title: "a", body: "b", priority: "high" as const };
+    const refused: Message = { kind: "send", target: "nobody@x.org", body, data, key: "k", at: 1, problem: "no" };
+    const { title, body: text, priority } = body;
+    expect(writtenOf(refused)).toEqual({ to: refused.target, title, body: text, priority, withData: true, text: data });
+    expect(writtenOf(publish("a", 1) as Message)).toEqual({ ...BLANK, title: "a" });
+    const older = writtenOf(publish("a", 1, { body: { data: { a: 1 } } }) as Message);
+    expect(JSON.parse(older.text)).toEqual({ a: 1 });
   });
 
   it("is bounded in number and size", () => {

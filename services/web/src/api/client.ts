@@ -2,6 +2,7 @@
 import createClient, { type Client } from "openapi-fetch";
 import { ApiError, sentence } from "./errors";
 import { fetchInTime, read } from "./http";
+import { readJson } from "./json";
 import type { Observable } from "./observable";
 import type { paths } from "./schema";
 import type { Session } from "./session";
@@ -20,6 +21,11 @@ export function createApi(session: Session, trouble: Observable<string>): Api {
         const response = await authorised(session, request);
         if (!response.ok) await read(response);
         trouble.set("");
+        // The library reads with this, as the length is known: its own would change numbers.
+        response.json = async () => {
+          const text = await response.text();
+          return text === "" ? undefined : readJson(text);
+        };
         return response;
       } catch (error) {
         if (error instanceof ApiError) trouble.set(error.outage ? sentence(error) : "");

@@ -12,7 +12,10 @@ export async function fetchInTime(request: Request): Promise<Response> {
     const signal = AbortSignal.any([request.signal, AbortSignal.timeout(DEADLINE_MS)]);
     const answer = await fetch(request, { signal });
     const body = await answer.arrayBuffer();
-    return new Response(body.byteLength === 0 ? null : body, answer);
+    const whole = new Response(body.byteLength === 0 ? null : body, answer);
+    // Without it, or with that of the compressed body, nobody knows what is here.
+    whole.headers.set("Content-Length", String(body.byteLength));
+    return whole;
   } catch (error) {
     if (request.signal.aborted) throw error;
     throw unreachable();

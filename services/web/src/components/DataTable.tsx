@@ -1,4 +1,7 @@
+import { Fragment } from "react";
+import { Away } from "./Away";
 import classes from "./DataTable.module.css";
+import { addressOf, indented, isSimple } from "./values";
 
 interface Row {
   /** The names that lead to the value. */
@@ -30,11 +33,25 @@ function Value({ value }: { value: unknown }) {
   if (typeof value === "string")
     return (
       <span className={classes.text} dir="auto">
-        {value}
+        <Linked value={value} />
       </span>
     );
-  if (typeof value !== "object") return <code>{String(value)}</code>;
-  if (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one !== "object"))
-    return <span dir="auto">{value.join(", ")}</span>;
-  return <pre className={classes.json}>{JSON.stringify(value, null, 2)}</pre>;
+  if (isSimple(value)) return <code>{String(value)}</code>;
+  if (Array.isArray(value) && value.length > 0 && value.every(isSimple))
+    return (
+      <span dir="auto">
+        {value.map((one, at) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: nothing here has a state
+          <Fragment key={at}>
+            {at > 0 && ", "}
+            <Linked value={one} />
+          </Fragment>
+        ))}
+      </span>
+    );
+  return <pre className={classes.json}>{indented(value)}</pre>;
+}
+
+function Linked({ value }: { value: unknown }) {
+  return <Away href={addressOf(value)}>{String(value)}</Away>;
 }

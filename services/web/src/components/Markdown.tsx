@@ -1,18 +1,8 @@
-import type { ReactNode } from "react";
 import ReactMarkdown, { type Components, type ExtraProps } from "react-markdown";
 import remarkGfm from "remark-gfm";
+import { Away } from "./Away";
 import { isCheap } from "./cheap";
 import classes from "./Markdown.module.css";
-
-/** A link that leaves this page alone; its words where the address is none, or one that may not be opened. */
-function Away({ href, children }: { href: unknown; children: ReactNode }) {
-  if (typeof href !== "string" || href === "") return children;
-  return (
-    <a href={href} target="_blank" rel="noopener noreferrer">
-      {children}
-    </a>
-  );
-}
 
 /** Pictures of other hosts are not loaded, since that would tell them who reads. */
 const COMPONENTS: Components = {

@@ -1,4 +1,5 @@
 /** Structured data as rows, as emails show it: what is nested has the path to it for a name. Pure. */
+import { ExactNumber } from "@/api/json";
 
 export type Data = Readonly<Record<string, unknown>>;
 
@@ -19,5 +20,5 @@ export function rowsOf(data: Data, within: readonly string[] = []): readonly Dat
 }
 
 function isObject(value: unknown): value is Data {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber);
 }

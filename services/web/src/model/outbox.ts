@@ -5,6 +5,7 @@
  * whose outcome is still unknown after that is not repeated by itself: the user is told.
  */
 import { ApiError, NO_ANSWER } from "@/api/errors";
+import { compact, readJson } from "@/api/json";
 import type { NewNotification } from "@/api/types";
 import type { Ack, Unack } from "./acks";
 
@@ -18,10 +19,16 @@ interface Common {
   readonly problem?: string;
 }
 
+interface Content {
+  readonly body: NewNotification;
+  /** The JSON of the data as the user wrote it: numbers do not survive being read. */
+  readonly data?: string | undefined;
+}
+
 export type Entry = Common &
   (
-    | { readonly kind: "publish"; readonly target: string; readonly body: NewNotification }
-    | { readonly kind: "send"; readonly target: string; readonly body: NewNotification }
+    | ({ readonly kind: "publish"; readonly target: string } & Content)
+    | ({ readonly kind: "send"; readonly target: string } & Content)
     | { readonly kind: "ack"; readonly target: string; readonly body: Ack }
     | { readonly kind: "unack"; readonly target: string; readonly body: Unack }
   );
@@ -68,6 +75,18 @@ export function afterFailure(entry: Entry, error: unknown): Entry | "done" {
 
 function isMessage(entry: Entry): entry is Message {
   return entry.kind === "publish" || entry.kind === "send";
+}
+
+/** The JSON of the request that publishes a message. */
+export function requestOf({ body, data }: Content): string {
+  const rest = JSON.stringify(body);
+  return data === undefined ? rest : `{"data":${compact(data)}${rest === "{}" ? "" : ","}${rest.slice(1)}`;
+}
+
+/** A message as a notification is shown. */
+export function contentOf({ body, data }: Content) {
+  const { title = "", body: text = "", data: read = null } = body;
+  return { title, body: text, data: data === undefined ? read : (readJson(data) as Record<string, unknown>) };
 }
 
 /** How a message that is not confirmed stands, where `problem` is why the last try failed. */

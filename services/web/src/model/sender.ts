@@ -9,7 +9,7 @@ import { exclusively, randomKey } from "@/api/locks";
 import { Observable } from "@/api/observable";
 import type { NewNotification } from "@/api/types";
 import type { Ack, Unack } from "./acks";
-import { afterFailure, beforeTry, type Entry, full, nextToSend, ordered } from "./outbox";
+import { afterFailure, beforeTry, type Entry, full, nextToSend, ordered, requestOf } from "./outbox";
 
 /** `problem`: why the last try failed, for as long as it does; or that the server takes long to answer. */
 export interface Sending {
@@ -39,12 +39,13 @@ export class Outbox {
     this.#tryNow();
   }
 
-  publish(topic: string, body: NewNotification): void {
-    this.#add({ kind: "publish", target: topic, body, key: randomKey(), at: Date.now() });
+  /** Both take the JSON of the data as it was written. */
+  publish(topic: string, body: NewNotification, data?: string): void {
+    this.#add({ kind: "publish", target: topic, body, data, key: randomKey(), at: Date.now() });
   }
 
-  send(person: string, body: NewNotification): void {
-    this.#add({ kind: "send", target: person, body, key: randomKey(), at: Date.now() });
+  send(person: string, body: NewNotification, data?: string): void {
+    this.#add({ kind: "send", target: person, body, data, key: randomKey(), at: Date.now() });
   }
 
   acknowledge(topic: string, body: Ack): void {
@@ -180,11 +181,16 @@ async function deliver(api: Api, entry: Entry): Promise<void> {
   const { target } = entry;
   if (entry.kind === "publish") {
     const params = { path: { name: target }, header };
-    await api.POST("/api/v1/topics/{name}/notifications", { params, body: entry.body });
+    await api.POST("/api/v1/topics/{name}/notifications", {
+      params,
+      body: entry.body,
+      bodySerializer: () => requestOf(entry),
+    });
   } else if (entry.kind === "send") {
     await api.POST("/api/v1/users/{who}/notifications", {
       params: { path: { who: target }, header },
       body: entry.body,
+      bodySerializer: () => requestOf(entry),
     });
   } else if (entry.kind === "unack") {
     const body = "seqs" in entry.body ? { seqs: [...entry.body.seqs] } : { ...entry.body, keep: [...entry.body.keep] };

@@ -3,7 +3,7 @@ import { type Channel, Socket } from "phoenix";
 import { authorised } from "@/api/client";
 import { Observable } from "@/api/observable";
 import type { Session } from "@/api/session";
-import { heartbeatAnswer } from "./messages";
+import { heartbeatAnswer, messageOf } from "./messages";
 
 export type ConnectionState = "connecting" | "live" | "offline";
 
@@ -32,6 +32,7 @@ export class Connection {
     this.#socket = new Socket(url, {
       // The library asks for the token again at each attempt; its types do not know.
       authToken: session.accessToken.get as unknown as string,
+      decode: (text, callback) => callback(messageOf(text)),
       heartbeatIntervalMs: HEARTBEAT_MS,
       reconnectAfterMs: (tries) => jittered(Math.min(100 * 2 ** Math.min(tries, 10), LONGEST_PAUSE_MS)),
       rejoinAfterMs: (tries) => jittered(Math.min(500 * 2 ** Math.min(tries, 10), 10_000)),

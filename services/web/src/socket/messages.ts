@@ -1,4 +1,6 @@
 /** What the socket's channels say (the gateway's AsyncAPI document describes them). */
+import { readJson } from "@/api/json";
+
 export interface JoinReply {
   readonly last_seq: number;
   readonly acked_up_to: number;
@@ -37,6 +39,12 @@ export interface MissingPush {
 export interface SentPush {
   /** Null where some may have been missed. */
   readonly to: string | null;
+}
+
+/** A text frame of protocol version 2 as the client library wants it. */
+export function messageOf(text: string): object {
+  const [join_ref, ref, topic, event, payload] = readJson(text) as unknown[];
+  return { join_ref, ref, topic, event, payload };
 }
 
 /** Whether what is new reaches the gateway, if `message` answers a heartbeat. */

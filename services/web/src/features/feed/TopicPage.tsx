@@ -1,7 +1,7 @@
 import { ActionIcon, Badge, Button, EmptyState, Skeleton, Tooltip } from "@mantine/core";
 import { IconChecks, IconGhost2, IconPencil, IconSettings, IconVolumeOff } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
-import { Suspense, useState } from "react";
+import { Suspense } from "react";
 import { Link } from "wouter";
 import { sentence } from "@/api/errors";
 import type { Topic } from "@/api/types";
@@ -12,6 +12,7 @@ import { offlinePart } from "@/components/parts";
 import { subscriptionsQuery, topicQuery } from "@/context/queries";
 import { useObservable, useOwn, useServices } from "@/context/services";
 import { Pending } from "@/features/publish/Pending";
+import { useComposing } from "@/features/publish/useComposing";
 import { SearchField } from "@/features/search/SearchField";
 import { SearchResults } from "@/features/search/SearchResults";
 import { useAddressQuery } from "@/features/search/useAddressQuery";
@@ -50,7 +51,7 @@ function Page({ name, feed, seq, topic, problem }: Props) {
   const unread = countOf(useObservable(live.unread), name);
   const expired = countOf(useObservable(live.expired), name);
   const acknowledge = toAcknowledge(unread, expired);
-  const [writing, setWriting] = useState(false);
+  const composing = useComposing(false);
   const acknowledgeAll = useAcknowledgeAll();
   const [query, search] = useAddressQuery();
   const subscriptions = useQuery(subscriptionsQuery(api));
@@ -94,7 +95,7 @@ function Page({ name, feed, seq, topic, problem }: Props) {
         )}
         <SubscriptionControl name={name} />
         {topic?.can_publish && !topic.paused && (
-          <Button size="xs" leftSection={<IconPencil size={15} />} onClick={() => setWriting(true)}>
+          <Button size="xs" leftSection={<IconPencil size={15} />} onClick={composing.open}>
             Publish
           </Button>
         )}
@@ -104,10 +105,10 @@ function Page({ name, feed, seq, topic, problem }: Props) {
           </ActionIcon>
         </Tooltip>
       </PageHeader>
-      {writing && (
+      {composing.shown && (
         <Fallible>
           <Suspense fallback={<Skeleton height={200} />}>
-            <Composer target={{ topic: name }} onClose={() => setWriting(false)} />
+            <Composer key={composing.key} target={{ topic: name }} onClose={composing.close} />
           </Suspense>
         </Fallible>
       )}
@@ -122,7 +123,7 @@ function Page({ name, feed, seq, topic, problem }: Props) {
           seq={seq}
         >
           <Missed topic={name} />
-          <Pending topic={name} />
+          <Pending topic={name} onEdit={composing.reopen} />
         </Feed>
       )}
     </>

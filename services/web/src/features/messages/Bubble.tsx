@@ -6,7 +6,7 @@ import { DataTable } from "@/components/DataTable";
 import { Fallible } from "@/components/Fallible";
 import { offlinePart } from "@/components/parts";
 import { rowsOf } from "@/model/dataRows";
-import { canBeDiscarded, type Message, standing } from "@/model/outbox";
+import { canBeDiscarded, contentOf, type Message, standing } from "@/model/outbox";
 import { notificationPath } from "@/model/paths";
 import { fullTime, headline, publisherName, when } from "@/model/text";
 import classes from "./ThreadPage.module.css";
@@ -55,13 +55,14 @@ interface UnsentProps {
   message: Message;
   /** Why the last try failed. */
   problem: string;
+  onEdit: () => void;
   onRetry: () => void;
   onDiscard: () => void;
 }
 
 /** One that is not confirmed yet. */
-export function Unsent({ message, problem, onRetry, onDiscard }: UnsentProps) {
-  const { title = "", body = "", data = null } = message.body;
+export function Unsent({ message, problem, onEdit, onRetry, onDiscard }: UnsentProps) {
+  const { title, body, data } = contentOf(message);
   const failed = message.problem !== undefined;
   return (
     <article className={classes.bubble} data-own data-waiting aria-label={headline({ title, body, data })}>
@@ -70,9 +71,14 @@ export function Unsent({ message, problem, onRetry, onDiscard }: UnsentProps) {
         {!failed && <Loader size={10} aria-hidden />}
         <span className={failed ? classes.failed : undefined}>{standing(message, problem)}</span>
         {failed && (
-          <Button size="compact-xs" variant="default" onClick={onRetry}>
-            Send again
-          </Button>
+          <>
+            <Button size="compact-xs" variant="default" onClick={onEdit}>
+              Edit
+            </Button>
+            <Button size="compact-xs" variant="default" onClick={onRetry}>
+              Send again
+            </Button>
+          </>
         )}
         {canBeDiscarded(message, problem) && (
           <Button size="compact-xs" variant="subtle" color="red" onClick={onDiscard}>

@@ -1,7 +1,7 @@
 import { Button, EmptyState, Skeleton } from "@mantine/core";
 import { IconChecks, IconMessage, IconPencil } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { Suspense, useState } from "react";
+import { Suspense } from "react";
 import { Link } from "wouter";
 import type { Thread } from "@/api/types";
 import { Fallible } from "@/components/Fallible";
@@ -17,6 +17,7 @@ import { InboxFull } from "@/features/feed/InboxFull";
 import { Missed } from "@/features/feed/Missed";
 import { useAcknowledgeAll } from "@/features/feed/useAcknowledgeAll";
 import { Pending } from "@/features/publish/Pending";
+import { useComposing } from "@/features/publish/useComposing";
 import { SearchField } from "@/features/search/SearchField";
 import { SearchResults } from "@/features/search/SearchResults";
 import { useAddressQuery } from "@/features/search/useAddressQuery";
@@ -27,6 +28,7 @@ import { timesSent } from "@/model/thread";
 import { badge, countOf, toAcknowledge } from "@/model/unread";
 import classes from "./MessagesPage.module.css";
 import { useLately } from "./useLately";
+import { isWriting } from "./writing";
 
 const Composer = offlinePart(() => import("@/features/publish/Composer"));
 
@@ -36,7 +38,7 @@ export default function MessagesPage() {
   const unread = countOf(useObservable(live.unread), live.ownInbox);
   const expired = countOf(useObservable(live.expired), live.ownInbox);
   const acknowledge = toAcknowledge(unread, expired);
-  const [writing, setWriting] = useState(false);
+  const composing = useComposing(isWriting());
   const acknowledgeAll = useAcknowledgeAll();
   const [query, search] = useAddressQuery();
   return (
@@ -62,23 +64,23 @@ export default function MessagesPage() {
           {acknowledge.words}
         </Button>
         <SubscriptionControl name={live.ownInbox} fixed />
-        <Button size="xs" leftSection={<IconPencil size={15} />} onClick={() => setWriting(true)}>
+        <Button size="xs" leftSection={<IconPencil size={15} />} onClick={composing.open}>
           New message
         </Button>
       </PageHeader>
-      {writing && (
+      {composing.shown && (
         <Fallible>
           <Suspense fallback={<Skeleton height={200} />}>
-            <Composer target="person" onClose={() => setWriting(false)} />
+            <Composer key={composing.key} target="person" onClose={composing.close} />
           </Suspense>
         </Fallible>
       )}
-      {query !== "" ? <SearchResults direct query={query} marks /> : <Threads />}
+      {query !== "" ? <SearchResults direct query={query} marks /> : <Threads onEdit={composing.reopen} />}
     </>
   );
 }
 
-function Threads() {
+function Threads({ onEdit }: { onEdit: () => void }) {
   const { live } = useOwn();
   const { api } = useServices();
   const threads = useInfiniteQuery(threadsQuery(api));
@@ -92,7 +94,7 @@ function Threads() {
     <div className={classes.page}>
       <InboxFull />
       <Missed topic={live.ownInbox} />
-      <Pending />
+      <Pending onEdit={onEdit} />
       {threads.isPending && <Loading label="Loading messages" problem={problemOf(threads)} />}
       {threads.isSuccess && once.length === 0 && (
         <EmptyState

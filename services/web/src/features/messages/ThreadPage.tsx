@@ -1,7 +1,7 @@
 import { Button, EmptyState } from "@mantine/core";
 import { IconChecks, IconMessage } from "@tabler/icons-react";
 import { useCallback, useLayoutEffect, useRef } from "react";
-import { Link } from "wouter";
+import { Link, useLocation } from "wouter";
 import { sentence } from "@/api/errors";
 import { Loading } from "@/components/Loading";
 import { More } from "@/components/More";
@@ -11,6 +11,7 @@ import { problemOf } from "@/context/queries";
 import { useObservable, useOwn } from "@/context/services";
 import { useAcknowledge } from "@/features/feed/useAcknowledge";
 import { useTopicFeed } from "@/features/feed/useTopicFeed";
+import { useTakeBack } from "@/features/publish/useTakeBack";
 import { isAcked } from "@/model/acks";
 import { place } from "@/model/inbox";
 import { plural } from "@/model/text";
@@ -19,6 +20,7 @@ import { Bubble, Unsent } from "./Bubble";
 import { Reply } from "./Reply";
 import classes from "./ThreadPage.module.css";
 import { useThread, useUnsent } from "./useThread";
+import { WRITING } from "./writing";
 
 /** The most that one acknowledgement names. */
 const MOST_SEQS = 1_000;
@@ -40,6 +42,8 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
     other,
     useCallback(() => refetch(), [refetch]),
   );
+  const takeBack = useTakeBack();
+  const [, go] = useLocation();
   const book = useObservable(live.book);
   const now = useNow();
   const own = other === user.id;
@@ -110,6 +114,10 @@ function Thread({ other, feed }: { other: string; feed: TopicFeed }) {
                 key={message.key}
                 message={message}
                 problem={unsent.problem}
+                onEdit={() => {
+                  takeBack(message);
+                  go("/messages", { state: WRITING });
+                }}
                 onRetry={() => unsent.retry(message.key)}
                 onDiscard={() => unsent.discard(message.key)}
               />

@@ -7,7 +7,7 @@ import { offlinePart } from "@/components/parts";
 import { useAskBeforeClosing } from "@/context/leaving";
 import { useOwn } from "@/context/services";
 import classes from "./Composer.module.css";
-import { BLANK, isBlank, isEmpty, parseData, type Written } from "./draft";
+import { BLANK, draftName, isBlank, isEmpty, parseData, type Written } from "./draft";
 
 const Markdown = offlinePart(() => import("@/components/Markdown"));
 
@@ -22,15 +22,19 @@ interface Props {
 /** Write a notification. It is sent at once, or kept and sent when that can be; a closed form keeps what was written. */
 export default function Composer({ target, onClose }: Props) {
   const { live } = useOwn();
-  const name = target === "person" ? "message" : `publish.${target.topic}`;
+  const name = draftName(target === "person" ? undefined : target.topic);
   const [written, setWritten] = useState(() => live.drafts.read(name, BLANK));
   const { to, title, body, text, withData, priority } = written;
   const set = (change: Partial<Written>) => setWritten((held) => ({ ...held, ...change }));
   const [preview, setPreview] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const parsed = parseData(withData ? text : "");
-  const draft: NewNotification = { title: title.trim(), body, priority, ...(parsed.data ? { data: parsed.data } : {}) };
-  const ready = !isEmpty(draft) && parsed.problem === "" && (target !== "person" || to.trim() !== "");
+  const draft: NewNotification = { title: title.trim(), body, priority };
+  const data = parsed.data && text;
+  const ready =
+    !isEmpty({ ...draft, data: parsed.data ?? null }) &&
+    parsed.problem === "" &&
+    (target !== "person" || to.trim() !== "");
 
   useEffect(() => live.drafts.keep(name, written, BLANK), [live, name, written]);
 
@@ -47,8 +51,8 @@ export default function Composer({ target, onClose }: Props) {
   const submit = () => {
     if (!ready) return;
     try {
-      if (target === "person") live.outbox.send(to.trim(), draft);
-      else live.outbox.publish(target.topic, draft);
+      if (target === "person") live.outbox.send(to.trim(), draft, data);
+      else live.outbox.publish(target.topic, draft, data);
     } catch (failure) {
       setError(failure);
       return;

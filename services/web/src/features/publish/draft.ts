@@ -1,5 +1,7 @@
 /** Checks of a notification that somebody writes, before it is taken. Pure. */
+import { compact } from "@/api/json";
 import type { NewNotification, Priority } from "@/api/types";
+import type { Message } from "@/model/outbox";
 
 const MOST_DATA_BYTES = 98_304;
 
@@ -33,10 +35,28 @@ export function parseData(text: string): ParsedData {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return { data: undefined, problem: 'Data is an object, like {"host": "web-1"}.' };
   }
-  if (new TextEncoder().encode(JSON.stringify(value)).length > MOST_DATA_BYTES) {
+  if (new TextEncoder().encode(compact(text)).length > MOST_DATA_BYTES) {
     return { data: undefined, problem: "Data is 96 KiB at most." };
   }
   return { data: value as Record<string, unknown>, problem: "" };
+}
+
+/** The draft of what is written to a topic, or to a person. */
+export function draftName(topic: string | undefined): string {
+  return topic === undefined ? "message" : `publish.${topic}`;
+}
+
+/** What the form holds to write a message anew that was not sent. */
+export function writtenOf({ kind, target, body, data }: Message): Written {
+  const text = data ?? (body.data == null ? "" : JSON.stringify(body.data, null, 2));
+  return {
+    to: kind === "send" ? target : "",
+    title: body.title ?? "",
+    body: body.body ?? "",
+    priority: body.priority ?? "normal",
+    withData: text !== "",
+    text,
+  };
 }
 
 /** Whether nothing was written that would be missed. */
