@@ -3,11 +3,12 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
 import { data } from "@/api/client";
-import type { Hook } from "@/api/types";
+import type { Hook, HookSecret } from "@/api/types";
 import { OnceEach } from "@/components/Once";
 import { Problem } from "@/components/Problem";
 import { useNow } from "@/components/useNow";
 import { useServices } from "@/context/services";
+import { Confirm } from "@/features/account/Confirm";
 import { publishLine } from "@/features/account/keys";
 import { when } from "@/model/text";
 import { bringsSecret, CURL, KINDS, type Kind, labelOf, valuesFor } from "./senders";
@@ -19,6 +20,8 @@ export default function SendHere({ name }: { name: string }) {
   const client = useQueryClient();
   const [chosen, setChosen] = useState<Kind | typeof CURL.kind | null>(null);
   const [theirs, setTheirs] = useState("");
+  /** The secret that was made last: it is shown once. */
+  const [shown, setShown] = useState<HookSecret | null>(null);
   const queryKey = ["hooks", name];
   const refresh = () => client.invalidateQueries({ queryKey });
   const hooks = useQuery({
@@ -31,20 +34,13 @@ export default function SendHere({ name }: { name: string }) {
       const body = { kind, name: "", ...own };
       return data(api.POST("/api/v1/topics/{name}/hooks", { params: { path: { name } }, body }));
     },
-    onSuccess: () => {
+    onSuccess: (secret) => {
       setTheirs("");
+      setShown(secret);
       return refresh();
     },
   });
-  const revoke = useMutation({
-    mutationFn: (id: string) => api.DELETE("/api/v1/hooks/{hook_id}", { params: { path: { hook_id: id } } }),
-    onSuccess: (_, id) => {
-      if (create.data?.id === id) create.reset();
-    },
-    // Another window may have revoked it already.
-    onSettled: refresh,
-  });
-  const failed = create.error ?? revoke.error ?? hooks.error;
+  const failed = create.error ?? hooks.error;
   return (
     <section className={classes.section}>
       <h2>Send here</h2>
@@ -59,6 +55,7 @@ export default function SendHere({ name }: { name: string }) {
             disabled={create.isPending}
             onClick={() => {
               create.reset();
+              setShown(null);
               setTheirs("");
               setChosen(kind);
             }}
@@ -68,7 +65,7 @@ export default function SendHere({ name }: { name: string }) {
         ))}
       </div>
       {chosen === CURL.kind && <Curl name={name} />}
-      {chosen !== null && chosen !== CURL.kind && create.data === undefined && (
+      {chosen !== null && chosen !== CURL.kind && shown === null && (
         <>
           <p className={classes.hint}>
             This makes an address with a secret for {labelOf(chosen)}. Whoever has it can publish to {name} in your
@@ -92,15 +89,25 @@ export default function SendHere({ name }: { name: string }) {
         </>
       )}
       <Problem error={failed} />
-      {create.data !== undefined && (
-        <OnceEach
-          title={`${labelOf(create.data.kind)}: copy this now, it is shown once.`}
-          values={valuesFor(create.data)}
-        />
+      {shown !== null && (
+        <OnceEach title={`${labelOf(shown.kind)}: copy this now, it is shown once.`} values={valuesFor(shown)} />
       )}
       <ul className={classes.people} aria-label="Secrets">
         {hooks.data?.items.map((hook) => (
-          <Made key={hook.id} hook={hook} revoking={revoke.isPending} onRevoke={() => revoke.mutate(hook.id)} />
+          <Made
+            key={hook.id}
+            hook={hook}
+            onRotated={(secret) => {
+              setChosen(null);
+              setShown(secret);
+              return refresh();
+            }}
+            onRevoked={() => {
+              if (shown?.id === hook.id) setShown(null);
+              return refresh();
+            }}
+            onRefused={refresh}
+          />
         ))}
       </ul>
     </section>
@@ -122,15 +129,34 @@ function Curl({ name }: { name: string }) {
 
 interface MadeProps {
   hook: Hook;
-  revoking: boolean;
-  onRevoke: () => void;
+  onRotated: (secret: HookSecret) => Promise<void>;
+  onRevoked: () => Promise<void>;
+  /** Another window may have revoked it already. */
+  onRefused: () => Promise<void>;
 }
 
-function Made({ hook, revoking, onRevoke }: MadeProps) {
+function Made({ hook, onRotated, onRevoked, onRefused }: MadeProps) {
+  const { api } = useServices();
   const now = useNow();
+  const [asked, setAsked] = useState<"rotate" | "revoke" | null>(null);
+  const params = { path: { hook_id: hook.id } };
+  const rotate = useMutation({
+    mutationFn: () => data(api.POST("/api/v1/hooks/{hook_id}/rotate", { params })),
+    onSuccess: (secret) => {
+      setAsked(null);
+      return onRotated(secret);
+    },
+    onError: onRefused,
+  });
+  const revoke = useMutation({
+    mutationFn: () => api.DELETE("/api/v1/hooks/{hook_id}", { params }),
+    onSuccess: onRevoked,
+    onError: onRefused,
+  });
   const label = labelOf(hook.kind);
   const made = when(hook.created_at, now);
-  const used = usage(hook, now);
+  const which = `the secret for ${label} made ${made}`;
+  const close = () => setAsked(null);
   return (
     <li>
       <span>
@@ -139,18 +165,45 @@ function Made({ hook, revoking, onRevoke }: MadeProps) {
       </span>
       <span>
         made {made}
-        {used}{" "}
+        {usage(hook, now)}{" "}
+        <Button size="compact-xs" variant="subtle" aria-label={`Rotate ${which}`} onClick={() => setAsked("rotate")}>
+          Rotate
+        </Button>
         <Button
           size="compact-xs"
           variant="subtle"
           color="red"
-          disabled={revoking}
-          aria-label={`Revoke the secret for ${label} made ${made}`}
-          onClick={onRevoke}
+          aria-label={`Revoke ${which}`}
+          onClick={() => setAsked("revoke")}
         >
           Revoke
         </Button>
       </span>
+      {asked === "rotate" && (
+        <Confirm
+          title={`Rotate ${which}?`}
+          action="Rotate secret"
+          error={rotate.error}
+          busy={rotate.isPending}
+          onClose={close}
+          onConfirm={() => rotate.mutate()}
+        >
+          A new secret takes its place, and what sends with this one is refused at once, until it has the new one. To
+          change without a gap, make another first, and revoke this one afterwards.
+        </Confirm>
+      )}
+      {asked === "revoke" && (
+        <Confirm
+          title={`Revoke ${which}?`}
+          action="Revoke secret"
+          error={revoke.error}
+          busy={revoke.isPending}
+          onClose={close}
+          onConfirm={() => revoke.mutate()}
+        >
+          What sends with it is refused from then on. This cannot be undone.
+        </Confirm>
+      )}
     </li>
   );
 }
