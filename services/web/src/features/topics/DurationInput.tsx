@@ -1,6 +1,7 @@
-import { NativeSelect, NumberInput } from "@mantine/core";
+import { NativeSelect } from "@mantine/core";
 import { useState } from "react";
-import { BOUNDS, type Bounded, boundProblem, UNITS, type Unit, unitOf } from "./fields";
+import { type Bounded, boundProblem, secondsOf, typedNumber, UNITS, type Unit, unitOf } from "./fields";
+import { NumberField } from "./NumberField";
 
 interface Props {
   label: string;
@@ -10,21 +11,17 @@ interface Props {
   onChange: (seconds: number) => void;
 }
 
-/** A whole number of a unit that one chooses. */
+/** A number of a unit that one chooses: whole seconds. */
 export function DurationInput({ label, field, seconds, onChange }: Props) {
   const [unit, setUnit] = useState(() => unitOf(seconds));
-  const count = seconds / UNITS[unit];
-  const [min, max] = BOUNDS[field];
   return (
-    <NumberInput
+    <NumberField
       label={label}
-      min={Math.ceil(min / UNITS[unit])}
-      max={Math.floor(max / UNITS[unit])}
-      allowDecimal={false}
-      clampBehavior="none"
       error={boundProblem(field, seconds) || undefined}
-      value={count}
-      onChange={(value) => onChange(Number(value) * UNITS[unit])}
+      value={seconds}
+      read={(text) => secondsOf(typedNumber(text), unit)}
+      write={(value) => String(value / UNITS[unit])}
+      onChange={onChange}
       rightSectionWidth={112}
       rightSection={
         <NativeSelect
@@ -36,7 +33,7 @@ export function DurationInput({ label, field, seconds, onChange }: Props) {
           onChange={(event) => {
             const chosen = event.currentTarget.value as Unit;
             setUnit(chosen);
-            onChange(count * UNITS[chosen]);
+            onChange(secondsOf(seconds / UNITS[unit], chosen));
           }}
         />
       }

@@ -1,7 +1,7 @@
 import { Pill, TagsInput, type TagsInputProps } from "@mantine/core";
 import { useOwn } from "@/context/services";
 
-type Props = Pick<TagsInputProps, "label" | "description" | "disabled" | "value" | "onChange"> & {
+type Props = Pick<TagsInputProps, "label" | "description" | "disabled" | "error" | "value" | "onChange"> & {
   /** What users are called, by id. */
   names?: Readonly<Record<string, string>>;
 };

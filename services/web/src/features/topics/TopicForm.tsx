@@ -1,4 +1,4 @@
-import { Button, NumberInput, SegmentedControl, Select, Switch, TextInput } from "@mantine/core";
+import { Button, SegmentedControl, Select, Switch, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import type { Api } from "@/api/client";
@@ -13,8 +13,19 @@ import { Confirm } from "@/features/account/Confirm";
 import { AskToLeave } from "./AskToLeave";
 import { DurationInput } from "./DurationInput";
 import { EMAIL_MODES } from "./emailModes";
-import { BOUNDS, boundProblem, fieldsOf, inBounds, type Kept, patchOf, removalOf, type TopicFields } from "./fields";
+import {
+  boundProblem,
+  canBeSaved,
+  creatorsProblem,
+  fieldsOf,
+  type Kept,
+  patchOf,
+  removalOf,
+  type TopicFields,
+  typedNumber,
+} from "./fields";
 import { GrantsInput } from "./GrantsInput";
+import { NumberField } from "./NumberField";
 import classes from "./TopicSettings.module.css";
 
 const WHO = "Emails (they count once their address is verified), user ids, or * for everyone who is signed in";
@@ -38,6 +49,8 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
   const discard = () => {
     drafts.discard(draft);
     setFields(before);
+    check.reset();
+    save.reset();
   };
   /** What saving would remove; null while nothing is asked. */
   const [removal, setRemoval] = useState<string | null>(null);
@@ -62,7 +75,7 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        if (inBounds(fields)) check.mutate();
+        if (canBeSaved(before, fields)) check.mutate();
       }}
     >
       <fieldset disabled={!editable} className={classes.fieldset}>
@@ -82,7 +95,13 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
             onChange={(event) => set({ paused: event.currentTarget.checked })}
           />
         </section>
-        <Access fields={fields} set={set} editable={editable} names={topic.names} />
+        <Access
+          fields={fields}
+          set={set}
+          editable={editable}
+          names={topic.names}
+          creatorsProblem={creatorsProblem(before, fields)}
+        />
         <section className={classes.section}>
           <h2>Retention</h2>
           <p className={classes.hint}>Whichever bound is reached first removes the oldest notifications.</p>
@@ -93,17 +112,15 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
               seconds={fields.keepSeconds}
               onChange={(keepSeconds) => set({ keepSeconds })}
             />
-            <NumberInput
+            <NumberField
               label="Keep at most"
-              suffix={fields.keepCount === 1 ? " notification" : " notifications"}
-              min={BOUNDS.keepCount[0]}
-              max={BOUNDS.keepCount[1]}
-              allowDecimal={false}
-              clampBehavior="none"
               error={boundProblem("keepCount", fields.keepCount) || undefined}
-              thousandSeparator=","
               value={fields.keepCount}
-              onChange={(value) => set({ keepCount: Number(value) })}
+              read={typedNumber}
+              write={(value) => value.toLocaleString("en")}
+              onChange={(keepCount) => set({ keepCount })}
+              rightSectionWidth={112}
+              rightSection={<span className={classes.hint}>notifications</span>}
             />
           </div>
         </section>
@@ -136,7 +153,11 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
       {editable && (
         <div className={classes.save}>
           <Problem error={removal === null ? failed : null} />
-          <Button type="submit" disabled={!dirty || !inBounds(fields)} loading={check.isPending || save.isPending}>
+          <Button
+            type="submit"
+            disabled={!dirty || !canBeSaved(before, fields)}
+            loading={check.isPending || save.isPending}
+          >
             Save changes
           </Button>
           {dirty && (
@@ -184,9 +205,10 @@ interface AccessProps {
   set: (change: Partial<TopicFields>) => void;
   editable: boolean;
   names: Readonly<Record<string, string>>;
+  creatorsProblem: string;
 }
 
-function Access({ fields, set, editable, names }: AccessProps) {
+function Access({ fields, set, editable, names, creatorsProblem }: AccessProps) {
   return (
     <section className={classes.section}>
       <h2>Access</h2>
@@ -225,6 +247,7 @@ function Access({ fields, set, editable, names }: AccessProps) {
         description="They change the topic, publish to it and see who is subscribed"
         disabled={!editable}
         names={names}
+        error={creatorsProblem || undefined}
         value={fields.creators}
         onChange={(creators) => set({ creators })}
       />

@@ -84,17 +84,38 @@ export function patchOf(before: TopicFields, after: TopicFields): TopicPatch {
   };
 }
 
+/** The number that somebody typed, with commas between thousands or without; NaN for anything else. */
+export function typedNumber(text: string): number {
+  const plain = /^(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?$/.test(text.trim());
+  return plain ? Number(text.trim().replaceAll(",", "")) : Number.NaN;
+}
+
+/** So many of a unit in seconds. */
+export function secondsOf(count: number, unit: Unit): number {
+  // 1.1 hours are 3,960 seconds, which floating point misses by a trillionth.
+  return Number((count * UNITS[unit]).toFixed(3));
+}
+
 /** What is wrong with a number of the form, in a sentence; empty where nothing is. */
 export function boundProblem(field: Bounded, value: number): string {
   const [least, most] = BOUNDS[field];
-  if (Number.isInteger(value) && value >= least && value <= most) return "";
+  if (!Number.isFinite(value)) return "This is no number.";
+  if (!Number.isInteger(value)) return `This is no whole number${field === "keepCount" ? "" : " of seconds"}.`;
+  if (value >= least && value <= most) return "";
   const [low, high] = field === "keepCount" ? [String(least), most.toLocaleString("en")] : [span(least), span(most)];
   return `Between ${low} and ${high}.`;
 }
 
-/** Whether every number of the form can be saved. */
-export function inBounds(fields: TopicFields): boolean {
-  return (Object.keys(BOUNDS) as Bounded[]).every((field) => boundProblem(field, fields[field]) === "");
+/** What is wrong with the creators, in a sentence; empty where nothing is. A topic that has none stays as it is. */
+export function creatorsProblem(before: TopicFields, after: TopicFields): string {
+  const none = after.creators.length === 0 && before.creators.length > 0;
+  return none ? "A topic needs a creator: add another before you remove the last one." : "";
+}
+
+/** Whether all of the form can be saved. */
+export function canBeSaved(before: TopicFields, after: TopicFields): boolean {
+  const numbers = (Object.keys(BOUNDS) as Bounded[]).map((field) => boundProblem(field, after[field]));
+  return [creatorsProblem(before, after), ...numbers].every((problem) => problem === "");
 }
 
 /** What a topic holds at most, and when its oldest was published, where that is known. */
