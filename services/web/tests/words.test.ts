@@ -1,16 +1,20 @@
 import { describe, expect, it } from "vitest";
 import { problemOf } from "@/api/errors";
 import { awaitsConfirmation } from "@/features/account/emailChange";
+import { tokenOf } from "@/features/account/linkToken";
 import { isEmpty, parseData } from "@/features/publish/draft";
 import {
   boundProblem,
+  canBeSaved,
+  creatorsProblem,
   fieldsOf,
-  inBounds,
   NEW,
   nameProblem,
   newTopic,
   patchOf,
   removalOf,
+  secondsOf,
+  typedNumber,
   unitOf,
 } from "@/features/topics/fields";
 import { alertOf, QUIET, wanted } from "@/model/alerts";
@@ -73,6 +77,14 @@ describe("a new address", () => {
   });
 });
 
+describe("the secret of a link", () => {
+  it("is in the address, and after a reload in the entry of the history", () => {
+    expect(tokenOf("#new", { link: "old" })).toBe("new");
+    expect(tokenOf("", { link: "old" })).toBe("old");
+    for (const state of [null, {}, { link: 1 }, "x"]) expect(tokenOf("", state)).toBe("");
+  });
+});
+
 describe("alerts", () => {
   it("are of what others published, and only of what matters where that is wished", () => {
     const wishes = { ...QUIET, important: true };
@@ -122,12 +134,34 @@ describe("a topic's settings", () => {
   });
 
   it("refuse a number out of range, as it was typed", () => {
-    expect(["", 0, 10_000_001, 1.5].map((typed) => boundProblem("keepCount", Number(typed)))).toEqual(
-      Array(4).fill("Between 1 and 10,000,000."),
+    const problems = ["0", "10,000,001", "1.5", "1e3", "1,5", "-5", "", "1.", "100,000", " 7 "].map((typed) =>
+      boundProblem("keepCount", typedNumber(typed)),
     );
+    expect(problems).toEqual([
+      ...Array(2).fill("Between 1 and 10,000,000."),
+      "This is no whole number.",
+      ...Array(5).fill("This is no number."),
+      ...Array(2).fill(""),
+    ]);
     expect(boundProblem("keepSeconds", 30)).toBe("Between 1 minute and 3,650 days.");
     expect(boundProblem("unreadAfterSeconds", 604_801)).toBe("Between 1 second and 7 days.");
-    expect([inBounds(NEW), inBounds({ ...NEW, digestEverySeconds: 0 })]).toEqual([true, false]);
+    expect([canBeSaved(NEW, NEW), canBeSaved(NEW, { ...NEW, digestEverySeconds: 0 })]).toEqual([true, false]);
+  });
+
+  it("take parts of a unit that are whole seconds", () => {
+    expect(secondsOf(typedNumber("1.5"), "days")).toBe(129_600);
+    expect(secondsOf(typedNumber("1.1"), "hours")).toBe(3_960);
+    expect(boundProblem("keepSeconds", secondsOf(typedNumber("1.51"), "minutes"))).toBe(
+      "This is no whole number of seconds.",
+    );
+  });
+
+  it("are not saved without a creator", () => {
+    const before = { ...NEW, creators: ["me"] };
+    expect(canBeSaved(before, { ...before, creators: [] })).toBe(false);
+    expect(creatorsProblem(before, { ...before, creators: [] })).toMatch(/needs a creator/);
+    expect(canBeSaved(before, { ...before, creators: ["you"] })).toBe(true);
+    expect(canBeSaved(NEW, { ...NEW, title: "Nobody's" })).toBe(true);
   });
 
   it("say what a new bound removes, and nothing where it removes nothing", () => {

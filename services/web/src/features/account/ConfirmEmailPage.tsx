@@ -10,17 +10,18 @@ import { useLinkToken } from "./useLinkToken";
 
 /** Gives the account the address whose mailbox got this link. */
 export default function ConfirmEmailPage() {
-  const token = useLinkToken();
-  return <Confirmation key={token} token={token} />;
+  const [token, forget] = useLinkToken();
+  return <Confirmation key={token} token={token} onUsed={forget} />;
 }
 
-function Confirmation({ token }: { token: string }) {
+function Confirmation({ token, onUsed }: { token: string; onUsed: () => void }) {
   const { api, session } = useServices();
   const { user } = useOwn();
   const changed = useChanged();
   const confirm = useMutation({
     mutationFn: () => data(api.POST("/api/v1/me/email/confirm", { body: { token } })),
     onSuccess: async () => {
+      onUsed();
       // The access token says the old address; nothing is lost where it is renewed later.
       await session.renew().catch(() => undefined);
       await Promise.all([changed("me"), changed("email")]);

@@ -1,3 +1,6 @@
+import "@mantine/core/styles/InlineInput.css";
+import "@mantine/core/styles/PasswordInput.css";
+import "@mantine/core/styles/Switch.css";
 import { Anchor, Button, PasswordInput, Stack, Switch, Text, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
@@ -11,15 +14,16 @@ import { useLinkToken } from "./useLinkToken";
 
 /** Sets a new password with the link from a mail. */
 export default function ResetPasswordPage() {
-  const token = useLinkToken();
-  return <NewPassword key={token} token={token} />;
+  const [token, forget] = useLinkToken();
+  return <NewPassword key={token} token={token} onUsed={forget} />;
 }
 
-function NewPassword({ token }: { token: string }) {
+function NewPassword({ token, onUsed }: { token: string; onUsed: () => void }) {
   const [password, setPassword] = useState("");
   const [everything, setEverything] = useState(false);
   const set = useMutation({
     mutationFn: () => resetPassword({ token, new_password: password, end_credentials: everything }),
+    onSuccess: onUsed,
   });
   const wrong = problemsOf(set.error, ["new_password"]);
   if (set.isSuccess) return <Done />;

@@ -1,12 +1,12 @@
 // The secret of the link is behind the "#", so that no server sees it before its reader presses a button. It moves into
-// the forms, and out of the address, so that it stays in no history.
+// the forms, and out of the address into the state of this entry of the tab's history: a reload keeps it.
 "use strict";
 
-const secret = location.hash.slice(1);
 const fields = document.querySelectorAll("input[name=token]");
-if (secret !== "" || location.search !== "") history.replaceState(null, "", location.pathname);
+const secret = location.hash.slice(1) || fields[0].value || history.state?.link || "";
+if (secret !== "" || location.search !== "") history.replaceState({ link: secret }, "", location.pathname);
 for (const field of fields) {
-  if (secret !== "") field.value = secret;
+  field.value = secret;
   field.disabled = false;
 }
-document.getElementById("incomplete").hidden = fields[0].value !== "";
+document.getElementById("incomplete").hidden = secret !== "";
