@@ -1,3 +1,4 @@
+import "@mantine/core/styles/Drawer.css";
 import { Drawer } from "@mantine/core";
 import { Brand } from "@/components/Brand";
 import { Navigation } from "./Navigation";

@@ -1,3 +1,4 @@
+import "@mantine/core/styles/Kbd.css";
 import { Kbd } from "@mantine/core";
 import classes from "./KeyList.module.css";
 

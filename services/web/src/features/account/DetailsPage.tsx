@@ -1,3 +1,4 @@
+import "@mantine/core/styles/PasswordInput.css";
 import { Alert, Badge, Button, PasswordInput, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, useState } from "react";

@@ -1,3 +1,4 @@
+import "@mantine/core/styles/PasswordInput.css";
 import { Alert, Anchor, Button, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
 import { type FormEvent, useState } from "react";
 import { Link, Redirect, useLocation } from "wouter";

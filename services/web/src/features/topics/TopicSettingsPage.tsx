@@ -1,7 +1,9 @@
 import { offlinePart } from "@/components/parts";
+import "@mantine/core/styles/InlineInput.css";
+import "@mantine/core/styles/Combobox.css";
 import "@mantine/core/styles/Pill.css";
 import "@mantine/core/styles/PillsInput.css";
-import "@mantine/core/styles/NumberInput.css";
+import "@mantine/core/styles/Switch.css";
 import { Alert, Button, EmptyState } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconArrowLeft, IconLock } from "@tabler/icons-react";
