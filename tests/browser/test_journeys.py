@@ -77,6 +77,8 @@ async def test_a_forgotten_password_and_a_new_address(browser: Browser, platform
         password = page.get_by_label("New password", exact=True)
         await password.fill("password123")
         await expect(page).to_have_url(f"{platform.gateway}/reset-password")
+        await page.reload()
+        await password.fill("password123")
         await page.get_by_role("button", name="Set the password").click()
         await expect(page.get_by_text("most common")).to_be_visible()
         await password.fill("something quite new")
@@ -97,6 +99,7 @@ async def test_a_forgotten_password_and_a_new_address(browser: Browser, platform
         await form.get_by_role("button", name="Change email").click()
         await expect(form.get_by_role("status")).to_contain_text("A mail is on its way to finn@new.example")
         await page.goto(await link_in_mail(platform, "finn@new.example", "Confirm your new email address"))
+        await page.reload()
         await page.get_by_role("button", name="Use this address").click()
         await expect(page.get_by_role("status").get_by_text("finn@new.example")).to_be_visible()
         await expect(page).to_have_url(f"{platform.gateway}/confirm-email")
@@ -124,6 +127,8 @@ async def test_from_nothing_to_an_email(browser: Browser, platform: Platform) ->
     async with context.expect_page() as opened:
         await mail.locator("pre").get_by_role("link", name="verify-email").click()
     confirm = await opened.value
+    await expect(confirm).to_have_url(f"{platform.gateway}/verify-email")
+    await confirm.reload()
     await confirm.get_by_label("Password", exact=True).fill(PASSWORD)
     await confirm.get_by_role("button", name="Verify this address").click()
     await expect(confirm.get_by_text("nina@example.com is verified")).to_be_visible()
@@ -162,7 +167,8 @@ async def test_what_one_publishes_another_reads_and_acknowledges_in_two_windows(
         await expect(second.get_by_text("Live", exact=True)).to_be_visible()
 
         body = "Rolled out to **all** clusters.\n\n- [runbook](https://example.com)\n\n<img src=x onerror=alert(1)>"
-        await publish(ada.page, "Version 1.42 is live", body, '{"version": "1.42", "zones": ["a", "b"]}', "Urgent")
+        data = '{"version": "1.42", "zones": ["a", "b"], "build": 12345678901234567890, "log": "https://example.com/1"}'
+        await publish(ada.page, "Version 1.42 is live", body, data, "Urgent")
 
         article = page.get_by_role("article", name="Version 1.42 is live")
         await expect(article).to_contain_text("Urgent")
@@ -173,6 +179,9 @@ async def test_what_one_publishes_another_reads_and_acknowledges_in_two_windows(
         await expect(article.locator("img")).to_have_count(0)
         await expect(article.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
         await expect(article.get_by_role("definition").first).to_have_text("1.42")
+        await expect(article.get_by_role("definition").nth(2)).to_have_text("12345678901234567890")
+        log = article.get_by_role("definition").get_by_role("link", name="https://example.com/1")
+        await expect(log).to_have_attribute("rel", "noopener noreferrer")
         await expect(page).to_have_title("(1) Inbox · Notifyx")
 
         theirs = second.get_by_role("article", name="Version 1.42 is live")
@@ -260,6 +269,12 @@ async def test_a_direct_message_and_how_it_is_mailed(browser: Browser, platform:
         await form.get_by_role("button", name="Send").click()
         unsent = page.get_by_role("region", name="Not sent yet")
         await expect(unsent).to_contain_text("There is no such user.")
+        await unsent.get_by_role("button", name="Edit").click()
+        await expect(unsent).to_have_count(0)
+        await expect(form.get_by_label("Title")).to_have_value("Hello?")
+        await form.get_by_label("To").fill("noone@example.com")
+        await form.get_by_role("button", name="Send").click()
+        await expect(unsent).to_contain_text("To noone@example.com: There is no such user.")
         await unsent.get_by_role("button", name="Discard").click()
         await expect(unsent).to_have_count(0)
         await carl.go("/messages/with/1b4e28ba-2fa1-41d2-883f-0016d3cca427")
@@ -366,6 +381,13 @@ async def test_settings_are_changed_by_their_creator(browser: Browser, platform:
         await expect(readers).to_have_accessible_description(re.compile("count once their address is verified"))
         await readers.fill("gus@example.com")
         await page.keyboard.press("Enter")
+        for field, typed in (("Keep for", "1.5"), ("Keep at most", "2.5")):
+            await page.get_by_label(field, exact=True).fill("")
+            await page.get_by_label(field, exact=True).press_sequentially(typed)
+            await expect(page.get_by_label(field, exact=True)).to_have_value(typed)
+        await expect(page.get_by_text("This is no whole number.")).to_be_visible()
+        await expect(page.get_by_role("button", name="Save changes")).to_be_disabled()
+        await page.get_by_label("Keep at most", exact=True).fill("100,000")
         await page.get_by_label("Keep for", exact=True).fill("7")
         await page.get_by_role("button", name="Save changes").click()
         await expect(page.get_by_text("Saved.")).to_be_visible()
@@ -382,7 +404,20 @@ async def test_settings_are_changed_by_their_creator(browser: Browser, platform:
             firing = {"status": "firing", "alerts": [{"status": "firing", "labels": {"alertname": "DiskFull"}}]}
             async with grafana.post(lines, json=firing) as response:
                 assert response.status == 200, await response.text()
+            await page.get_by_role("button", name="Rotate the secret for Grafana").click()
+            await page.get_by_role("dialog").get_by_role("button", name="Rotate secret").click()
+            address = page.get_by_role("status").get_by_text("/hooks/grafana/nfh_")
+            await expect(address).not_to_have_text(lines)
+            async with grafana.post(lines, json=firing) as response:
+                assert response.status == 401, await response.text()
+            lines = await address.inner_text()
+            async with grafana.post(lines, json=firing) as response:
+                assert response.status == 200, await response.text()
             await page.get_by_role("button", name="Revoke the secret for Grafana").click()
+            await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+            await expect(page.get_by_role("list", name="Secrets").get_by_role("listitem")).to_have_count(1)
+            await page.get_by_role("button", name="Revoke the secret for Grafana").click()
+            await page.get_by_role("dialog").get_by_role("button", name="Revoke secret").click()
             await expect(page.get_by_role("list", name="Secrets").get_by_role("listitem")).to_have_count(0)
             async with grafana.post(lines, json=firing) as response:
                 assert response.status == 401, await response.text()

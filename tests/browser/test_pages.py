@@ -26,6 +26,13 @@ LARGEST_FIRST_LOAD = 190_000
 MANY = 10_000
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 
+WIDER = """() => [...document.querySelectorAll('main, main *')].filter(one => {
+    for (let over = one.parentElement; over !== null && over !== document.body; over = over.parentElement)
+        if (getComputedStyle(over).overflowX === 'hidden') return false;
+    return one.getBoundingClientRect().right > innerWidth + 1;
+}).map(one => one.outerHTML.slice(0, 200))"""
+"""What reaches beyond the window's right edge and is not cut off there."""
+
 EVENTS = [
     ("Disk almost full on db-1", "Less than **5 %** is left; see the [runbook](https://example.com/disk).", "urgent"),
     ("Version 1.42 is live", "Rolled out to all clusters in 4 minutes.", "normal"),
@@ -223,6 +230,25 @@ async def test_pages_of_the_server_are_accessible_and_lead_back(browser: Browser
     await expect(page.get_by_role("status")).to_contain_text(" of ")
     await expect(page.locator("#signUp")).to_be_hidden()
     await page.close()
+
+
+async def test_long_names_fit_on_a_phone(browser: Browser, platform: Platform) -> None:
+    long = "n" * 128
+    async with someone(browser, platform, "longname") as person, await signed_in(platform, person.email) as own:
+        await ok(own.post(f"{platform.api}/topics", json={"name": long}))
+        await ok(own.put(f"{platform.api}/topics/{long}/subscription", json={"email": "never"}))
+        sent = {"title": "Short", "body": long, "data": {long: long}}
+        await ok(own.post(f"{platform.api}/topics/{long}/notifications", json=sent))
+        await person.page.set_viewport_size(SIZES["phone"])  # type: ignore[arg-type]  # a TypedDict
+        for path, ready in (
+            ("/inbox", "Short"), (f"/topics/{long}", "Short"),
+            ("/topics", long), (f"/topics/{long}/settings", "Retention"), ("/topics/" + "x" * 128, "There is no topic"),
+        ):  # fmt: skip
+            page = await visit(person, path, ready)
+            if path == "/inbox":
+                await page.get_by_role("article").get_by_role("button", expanded=False).click()
+                await expect(page.get_by_role("link", name=f"Open {long}")).to_be_visible()
+            assert await page.evaluate(WIDER) == [], path
 
 
 async def test_the_first_load_is_light_and_obeys_a_strict_policy(browser: Browser, platform: Platform) -> None:
