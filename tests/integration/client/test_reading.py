@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import signal
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from notifyx.cli.exits import Exit
+from notifyx.client import Client
+from notifyx.credentials import TokenFile
 from support.command import Shell
 from support.patience import PATIENCE
 from support.platform import Platform
@@ -73,6 +76,32 @@ async def test_reading_acknowledging_and_following(platform: Platform, shell: Sh
     assert await shell.json("unsubscribe", "cli.read") == {"topic": "cli.read", "subscribed": False}
     assert "Nothing unread" in (await shell.run("inbox", "--unread")).out
     assert (await shell.run("send", "nobody@example.com", "x", "-o", "json", code=1)).error["code"] == "user_not_found"
+
+
+async def test_a_closed_pipe_ends_a_command_quietly(shell: Shell) -> None:
+    await shell.run("topics", "create", "cli.closed")
+    for arguments in (
+        ("account", "export", "-"),
+        ("topics", "list"),
+        ("topics", "list", "-o", "json"),
+        ("publish", "cli.closed", "text"),
+        ("inbox",),
+        ("status",),
+    ):
+        process = await shell.start(*arguments)
+        assert process.stderr is not None
+        process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+        code = await asyncio.wait_for(process.wait(), PATIENCE)
+        assert (code, (await process.stderr.read()).decode()) == (Exit.OK, ""), arguments
+
+
+async def test_a_full_disk_is_no_fault_of_the_connection(shell: Shell) -> None:
+    def full(_piece: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with Client(shell.url, TokenFile(shell.token_file)) as client:
+        with pytest.raises(OSError, match="No space left"):
+            await client.account.export(full)
 
 
 async def test_ctrl_c_and_a_reader_that_leaves_end_a_subscription_quietly(shell: Shell) -> None:

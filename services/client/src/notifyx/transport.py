@@ -73,7 +73,8 @@ class Transport:
     ) -> Any:
         """Send a request; return the decoded JSON answer, or ``None`` if it is empty.
 
-        ``into`` gets a good answer of any length in pieces, as it comes, and nothing is returned.
+        ``into`` gets a good answer of any length in pieces, as it comes, and nothing is returned; what it raises is
+        raised as it is.
 
         ``path`` is relative to the base URL. ``tokens`` authenticate the caller. ``repeatable``: repeating the request
         is safe. ``allowed``: statuses other than 2xx whose answer is returned as well. ``request``: arguments for
@@ -116,16 +117,21 @@ class Transport:
         options = {**request, "headers": headers}
         total = TRY_SECONDS if into is None else None
         timeout = aiohttp.ClientTimeout(total=total, connect=CONNECT_SECONDS, sock_read=TRY_SECONDS)
+        consuming = False
         try:
             async with self.session.request(
                 method, f"{self.url}{path}", timeout=timeout, allow_redirects=False, **options
             ) as response:
                 if into is not None and response.status == 200:
                     async for piece in response.content.iter_any():
+                        consuming = True
                         into(piece)
+                        consuming = False
                     return None
                 return await read_answer(response, self.url, allowed)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            if consuming:  # a full disk or a closed pipe is no fault of the connection
+                raise
             raise to_error(error, self.url) from error
 
 

@@ -34,6 +34,14 @@ def visible(text: str, *, lines: bool = False) -> str:
     return "".join(one if one in allowed or unicodedata.category(one) not in ACTIVE else REPLACEMENT for one in text)
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to the command: Rich would end the process, as if it had failed."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the :class:`BrokenPipeError` that is being handled."""
+        raise  # noqa: PLE0704 - Rich calls this where it has caught the error
+
+
 class Writer:
     """Writes to standard output in one format, and remarks to standard error."""
 
@@ -127,4 +135,4 @@ def _plain(value: object) -> object:
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else NOT_A_TERMINAL
-    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
+    return _Console(file=stream, highlight=False, markup=False, emoji=False, width=width)

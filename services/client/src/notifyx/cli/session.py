@@ -57,6 +57,7 @@ def run(output: Format, work: Callable[[Writer], Awaitable[None]]) -> None:
 
     async def main() -> None:
         await work(writer)
+        sys.stdout.flush()
 
     try:
         asyncio.run(main())
