@@ -262,3 +262,28 @@ async def test_the_list_is_searched_counted_and_paged(tmp_path: Path) -> None:
     assert "0 of 60 mails have “&lt;b&gt;”" in await shown("/?q=%3Cb%3E&page=7")
     style = await shown("/static/mailbox.css")
     assert style.startswith(look.STYLE)
+
+
+@pytest.mark.parametrize(
+    ("path", "heading"),
+    [
+        ("/messages/nope", "This mail is gone"),
+        ("/messages/nope/html", "This mail is gone"),
+        ("/nowhere", "There is nothing at this address"),
+    ],
+)
+async def test_what_is_not_there_is_a_page_with_a_way_back(tmp_path: Path, path: str, heading: str) -> None:
+    client = create_mailbox_app(Mailbox(tmp_path / "mail")).test_client()
+    response = await client.get(path, headers={"Host": "localhost"})
+    page = (await response.get_data()).decode()
+    assert response.status_code == 404
+    assert f"<h1>{heading}</h1>" in page
+    assert '<a href="/">All mail</a>' in page
+    assert look.MARK in page
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+async def test_a_program_gets_json_for_what_is_not_there(tmp_path: Path) -> None:
+    client = create_mailbox_app(Mailbox(tmp_path / "mail")).test_client()
+    response = await client.get("/api/messages/nope", headers={"Host": "localhost"})
+    assert (response.status_code, response.content_type) == (404, "application/json")

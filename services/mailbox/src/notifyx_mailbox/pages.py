@@ -9,6 +9,7 @@ from pathlib import Path
 
 from quart import Quart, Response, abort, jsonify, render_template, request, send_from_directory
 from quart.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
 
 from notifyx_common.serving import look
 from notifyx_mailbox.messages import Content, Mailbox
@@ -55,6 +56,16 @@ def create_mailbox_app(mailbox: Mailbox, web_url: str = "") -> Quart:
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Cache-Control"] = "no-store"
         return response
+
+    @app.errorhandler(404)
+    async def missing(_error: NotFound) -> ResponseReturnValue:
+        if request.path.startswith("/api/"):
+            return jsonify(error="There is nothing at this path."), 404
+        if request.path.startswith("/messages/"):
+            heading, text = "This mail is gone", "It was removed, or the address is wrong."
+        else:
+            heading, text = "There is nothing at this address", "The address is wrong, or what was there is gone."
+        return await render_template("missing.html", heading=heading, text=text), 404
 
     @app.get("/")
     async def index() -> str:
