@@ -275,7 +275,7 @@ async def test_the_list_is_searched_counted_and_paged(tmp_path: Path) -> None:
 async def test_what_is_not_there_is_a_page_with_a_way_back(tmp_path: Path, path: str, heading: str) -> None:
     client = create_mailbox_app(Mailbox(tmp_path / "mail")).test_client()
     response = await client.get(path, headers={"Host": "localhost"})
-    page = (await response.get_data()).decode()
+    page = await response.get_data(as_text=True)
     assert response.status_code == 404
     assert f"<h1>{heading}</h1>" in page
     assert '<a href="/">All mail</a>' in page
