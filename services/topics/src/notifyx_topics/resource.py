@@ -34,7 +34,7 @@ from notifyx_topics.settings import (
     Grant,
     ResourceTopic,
     Retention,
-    Title,
+    TopicTitle,
     Visibility,
 )
 from notifyx_topics.words import reason
@@ -85,7 +85,7 @@ class DemandSpec(_Part):
 class TopicSpec(_Part):
     """``spec`` of a NotifyxTopic."""
 
-    title: Title = ""
+    title: TopicTitle = ""
     owners: tuple[Grant, ...] = Field(default=(), max_length=MAX_OWNERS)
     publishers: tuple[Grant, ...] = Field(default=(), max_length=MAX_GRANTS)
     readers: tuple[Grant, ...] = Field(default=(), max_length=MAX_GRANTS)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from notifyx_topics.visible import require_visible
 
 GRANT = r"^[^\x00-\x20\x7f]+$"
 Grant = Annotated[str, StringConstraints(min_length=1, max_length=320, pattern=GRANT)]
 """A user id, a verified email, a ServiceAccount (``system:serviceaccount:ns:name``), or ``*`` for anyone signed in."""
 
 Title = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
+TopicTitle = Annotated[Title, AfterValidator(require_visible)]
+"""The title of a topic: empty, or something that can be seen."""
+
 Visibility = Literal["public", "private"]
 EmailMode = Literal["never", "every", "unread", "digest"]
 
@@ -43,7 +48,7 @@ class ResourceTopic(_Settings):
 
     resource: str = Field(max_length=300)
     uid: str = Field(max_length=64)
-    title: Title = ""
+    title: TopicTitle = ""
     visibility: Visibility = "public"
     owners: list[Grant] = Field(default=[], max_length=MAX_OWNERS)
     publishers: list[Grant] = Field(default=[], max_length=MAX_GRANTS)

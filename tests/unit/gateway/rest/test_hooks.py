@@ -156,6 +156,17 @@ def test_grafana_keeps_its_values_and_links() -> None:
     assert [part.title for part in read_publish(case("grafana-webhook"))] == [alert.title]
 
 
+@pytest.mark.parametrize("unseen", ["", "  ", "\u200b", "\u3164\u0301"])
+def test_a_hook_with_nothing_to_see_has_the_title_of_its_kind(unseen: str) -> None:
+    alert = {"labels": {"alertname": unseen, "a": "b"}, "annotations": {"summary": unseen}}
+    (told,) = read("alertmanager", {"version": "4", "alerts": [alert]})
+    assert told.title == "Alert without a name"
+    (told,) = read("standard", {"type": unseen, "data": {"title": unseen}})
+    assert told.title == "Event"
+    with pytest.raises(InvalidRequest, match="neither title nor message"):
+        kind_of("apprise").read(Delivery({"title": unseen, "message": unseen}))
+
+
 def test_apprise_says_the_same_twice_when_it_is_told_to() -> None:
     (message,) = read("apprise", case("apprise-default"))
     assert (message.title, message.body, message.priority, message.key) == (

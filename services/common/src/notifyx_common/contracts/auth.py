@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, PlainSerializer, SecretStr, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, PlainSerializer, SecretStr, StringConstraints
 
 from notifyx_common.contracts.call import V1, Call, Model, Number, Raw, RequestModel
 from notifyx_common.contracts.sessions import MAX_USER_AGENT
 from notifyx_common.patterns import EMAIL
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.reading import TIME_TEXT
+from notifyx_topics.visible import require_visible
 
 Email = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
-Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True)]
+Name = Annotated[
+    str,
+    StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True),
+    AfterValidator(require_visible),
+]
 
 Secret = Annotated[SecretStr, PlainSerializer(lambda secret: secret.get_secret_value(), when_used="json")]
 """A secret that is masked everywhere except in the JSON of a call."""

@@ -51,6 +51,7 @@ from notifyx_common.contracts.store.log import (
     KeyedNotification,
     PublishResult,
     encode_notification,
+    require_content,
 )
 from notifyx_common.contracts.store.names import TopicPath
 from notifyx_common.contracts.store.outbox import (
@@ -286,8 +287,7 @@ class Store:
         :class:`InvalidRequest`, :class:`TooLarge`, :class:`TooManyRequests` or :class:`MemoryLow` at once.
         """
         self.alarms.check()
-        if not (notification.title or notification.body or notification.data):
-            raise InvalidRequest("A notification needs a title, a body or data.", code="empty_notification")
+        require_content(notification)
         if len(notification.body) > self._sizes.body:
             raise InvalidRequest.of_field("body", f"Use at most {self._sizes.body} characters.")
         # The content holds the data, so mostly its length is enough.

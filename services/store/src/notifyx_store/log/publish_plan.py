@@ -19,7 +19,7 @@ import orjson
 
 from notifyx_common.clock import rfc3339
 from notifyx_common.contracts.store.batches import ItemError
-from notifyx_common.contracts.store.log import MAX_DATA_BYTES, PublishItem
+from notifyx_common.contracts.store.log import MAX_DATA_BYTES, PublishItem, require_content
 from notifyx_common.errors import InvalidRequest, NotifyxError, TooLarge
 from notifyx_common.principal import Principal
 from notifyx_store.base.batches import ReadBatch
@@ -188,8 +188,7 @@ def _validate_item(publisher: Principal, topic: TopicRow | None, name: str) -> N
 
 
 def _check_content(item: PublishItem) -> None:
-    if not (item.title or item.body or item.data):
-        raise InvalidRequest("A notification needs a title, a body or data.", code="empty_notification")
+    require_content(item)
     if item.data is not None:
         try:
             size = len(orjson.dumps(item.data))

@@ -11,17 +11,19 @@ from pydantic import Field, TypeAdapter, ValidationError
 from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Call, Model, Number, Raw, RequestModel
 from notifyx_common.contracts.store.batches import BatchResults, accepts_something
 from notifyx_common.contracts.store.names import Body, IdempotencyKey, Priority, QuerySeq
+from notifyx_common.errors import InvalidRequest
 from notifyx_common.principal import Principal
 from notifyx_common.reading import Time, parse_model
 from notifyx_topics.names import AnyTopicName
 from notifyx_topics.settings import Title
+from notifyx_topics.visible import is_visible
 
 MAX_DATA_BYTES = 131_072
 """Size that a notification's ``data`` in JSON never exceeds, in bytes; the gateway's own limit may be lower."""
 
 
 class NewNotification(RequestModel):
-    """A notification to publish. At least one of title, body and data is not empty."""
+    """A notification to publish. It has data, or a title or body that can be seen: :func:`require_content`."""
 
     title: Title = ""
     body: Body = ""
@@ -39,6 +41,14 @@ class KeyedNotification(NewNotification):
     def of(cls, notification: NewNotification, key: str | None) -> KeyedNotification:
         """Give ``notification`` a key. Both have been validated."""
         return cls.model_construct(notification.model_fields_set | {"key"}, **dict(notification), key=key)
+
+
+def require_content(notification: NewNotification) -> None:
+    """Raise :class:`InvalidRequest` for a notification of which nothing would be seen."""
+    if not (notification.data or is_visible(notification.title) or is_visible(notification.body)):
+        raise InvalidRequest(
+            "A notification needs a title or a body that can be seen, or data.", code="empty_notification"
+        )
 
 
 _KEYED: TypeAdapter[KeyedNotification] = TypeAdapter(KeyedNotification)

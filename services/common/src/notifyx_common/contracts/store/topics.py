@@ -12,14 +12,14 @@ from notifyx_common.contracts.call import MAX_ITEM_BYTES, MAX_PAGE_BYTES, V1, Ca
 from notifyx_common.contracts.callers import Service
 from notifyx_common.contracts.store.names import QueryText, TopicPath
 from notifyx_topics.names import AnyTopicName, TopicName
-from notifyx_topics.settings import EmailPolicy, Grant, ResourceTopic, Retention, Title, Visibility
+from notifyx_topics.settings import EmailPolicy, Grant, ResourceTopic, Retention, TopicTitle, Visibility
 
 
 class NewTopic(RequestModel):
     """A topic to create; the caller becomes its creator. ``readers`` matter where visibility is private."""
 
     name: TopicName
-    title: Title = ""
+    title: TopicTitle = ""
     visibility: Visibility = "public"
     publishers: list[Grant] = Field(default=[], max_length=1000)
     readers: list[Grant] = Field(default=[], max_length=1000)
@@ -30,7 +30,7 @@ class NewTopic(RequestModel):
 class TopicPatch(RequestModel):
     """A change of a topic; absent fields stay unchanged."""
 
-    title: Title | None = None
+    title: TopicTitle | None = None
     visibility: Visibility | None = None
     creators: list[Grant] | None = Field(default=None, min_length=1, max_length=100)
     publishers: list[Grant] | None = Field(default=None, max_length=1000)

@@ -10,6 +10,7 @@ import orjson
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
 from notifyx_gateway.rest.hooks.publication import Delivery, Part, event_key, mapping, require_few, text
+from notifyx_topics.visible import is_visible
 
 PRIORITIES: Mapping[str, Priority] = {
     "critical": "urgent", "page": "urgent", "fatal": "urgent", "emergency": "urgent", "error": "high", "high": "high",
@@ -52,7 +53,7 @@ def title_of(alert: Mapping[str, Any]) -> str:
     labels, annotations = mapping(alert.get("labels")), mapping(alert.get("annotations"))
     found = (annotations.get("summary"), annotations.get("title"), labels.get("alertname"), annotations.get("message"),
              annotations.get("description"))  # fmt: skip
-    return next((words for words in map(text, found) if words.strip()), "Alert without a name")
+    return next((words for words in map(text, found) if is_visible(words)), "Alert without a name")
 
 
 def priority_of(alert: Mapping[str, Any]) -> Priority:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
 from notifyx_gateway.rest.hooks.publication import MAX_PARTS, Delivery, Part, items, mapping, text
+from notifyx_topics.visible import is_visible
 
 PRIORITIES: Mapping[str, Priority] = {"failure": "high", "warning": "high", "info": "normal", "success": "normal"}
 
@@ -20,7 +21,7 @@ def read(delivery: Delivery) -> list[Part]:
     """Return its one notification. It has no key: Apprise does not say whether two equal messages are one."""
     payload = mapping(delivery.payload)
     title, message = text(payload.get("title")), text(payload.get("message"))
-    if not (title or message):
+    if not (is_visible(title) or is_visible(message)):
         raise InvalidRequest("This is no message of Apprise: it has neither title nor message.", code="unknown_webhook")
     kind = text(payload.get("type"))
     names = [text(mapping(one).get("filename")) for one in items(payload.get("attachments"))[:MAX_PARTS]]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from notifyx_common.contracts.store.names import Priority
 from notifyx_common.errors import InvalidRequest
 from notifyx_gateway.rest.hooks.publication import Delivery, Part, mapping, text
+from notifyx_topics.visible import is_visible
 
 _PRIORITIES: Mapping[str, Priority] = {"low": "low", "normal": "normal", "high": "high", "urgent": "urgent"}
 
@@ -17,7 +18,8 @@ def read(delivery: Delivery) -> list[Part]:
     if not isinstance(payload, dict) or not payload:
         raise InvalidRequest("A webhook is a JSON object that is not empty.", code="unknown_webhook")
     data = mapping(payload.get("data"))
-    title = text(data.get("title")) or text(payload.get("type")) or "Event"
+    found = (text(data.get("title")), text(payload.get("type")))
+    title = next((words for words in found if is_visible(words)), "Event")
     body = text(data.get("body")) or text(data.get("message")) or text(payload.get("data"))
     return [
         delivery.publication(

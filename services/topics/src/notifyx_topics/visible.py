@@ -1,0 +1,30 @@
+"""Whether a text has anything that can be seen. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs"})
+"""Unicode categories without a form of their own: controls, format characters, spaces, marks on other characters."""
+
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that are blank: the fillers of Hangul, and the empty pattern of Braille."""
+
+_FIRST = 64
+"""Characters that are looked at before the others are gathered: nearly all texts begin with one that is seen."""
+
+
+def is_visible(text: str) -> bool:
+    """Return whether ``text`` has a character that can be seen."""
+    return any(map(_is_seen, text[:_FIRST])) or any(map(_is_seen, set(text[_FIRST:])))
+
+
+def require_visible(text: str) -> str:
+    """Return ``text``. Raises :class:`ValueError` if it is not empty and nothing of it can be seen."""
+    if text and not is_visible(text):
+        raise ValueError("this has only spaces and characters that cannot be seen")
+    return text
+
+
+def _is_seen(character: str) -> bool:
+    return unicodedata.category(character) not in _UNSEEN and character not in _BLANK
