@@ -173,9 +173,9 @@ def test_a_platform_without_services_says_so() -> None:
     [
         ({}, "The spec is missing: name the services to scale in spec.services."),
         ({"spec": None}, "The spec is missing: name the services to scale in spec.services."),
-        ({"spec": []}, "spec: Input should be an object."),
-        ({"spec": False}, "spec: Input should be an object."),
-        ({"spec": {"services": None}}, "spec.services: Input should be an object."),
+        ({"spec": []}, "spec: This must be an object."),
+        ({"spec": False}, "spec: This must be an object."),
+        ({"spec": {"services": None}}, "spec.services: This must be an object."),
     ],
 )
 def test_a_spec_that_is_none_is_refused(document: dict[str, Any], said: str) -> None:
