@@ -1764,7 +1764,7 @@ export interface components {
         };
         /**
          * NewNotification
-         * @description A notification to publish. At least one of title, body and data is not empty.
+         * @description A notification to publish. It has data, or a title or body that can be seen.
          */
         NewNotification: {
             /**

@@ -23,7 +23,7 @@ MAX_DATA_BYTES = 131_072
 
 
 class NewNotification(RequestModel):
-    """A notification to publish. It has data, or a title or body that can be seen: :func:`require_content`."""
+    """A notification to publish. It has data, or a title or body that can be seen."""
 
     title: Title = ""
     body: Body = ""
