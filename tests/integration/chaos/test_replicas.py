@@ -30,6 +30,9 @@ from support.run_folder import run_folder
 from support.store import SCHEMA, StoreClient, running_store, store_settings, user
 
 ANN = user("ann")
+GIVEN_UP = 0.1
+"""Seconds after which somebody no longer waits for a commit."""
+
 COUNT = 20
 """Messages of each publisher."""
 
@@ -126,7 +129,7 @@ async def _transaction(database: Database) -> None:
 
 
 async def _cancelled(database: Database) -> None:
-    async with asyncio.timeout(0.1):
+    async with asyncio.timeout(GIVEN_UP):
         await database.pool.execute("INSERT INTO kept VALUES ('cancelled')", timeout=PATIENCE)
 
 
