@@ -68,6 +68,7 @@ class Fairness:
         a processor, while a publish was on its way: what the platform did, and what the machine did.
         """
         platform = own_platform(server)
+        platform.recycle_log_files()
         cores.pin(platform)
         return asyncio.run(self._measure(tools, platform, cores, f"{tools.label}.quiet"))
 

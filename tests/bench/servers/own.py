@@ -29,6 +29,9 @@ FRESH = 60.0
 PARALLEL = 20
 """Topics made at once."""
 
+LOG_FILES = 24
+"""Files of PostgreSQL's log, 16 MiB each, that are written before a case in which no new one shall be made."""
+
 
 class Own:
     """A running platform under load."""
@@ -130,6 +133,13 @@ class Own:
         old = self.platform.kill("gateway")
         asyncio.run(self.platform.replaced({"gateway": old}))
 
+    def recycle_log_files(self) -> None:
+        """Let PostgreSQL have used log files to write again, as after some hours of work.
+
+        A new one is filled with zeros and synced while all commits wait: on a new database that is each longest wait.
+        """
+        asyncio.run(self._recycle_log_files())
+
     def count_statements(self) -> None:
         """Let PostgreSQL count the statements that it runs, from its next start on, which is now."""
         asyncio.run(self._count_statements())
@@ -143,6 +153,20 @@ class Own:
         database = await asyncpg.connect(self._superuser.removesuffix("postgres") + f"notifyx_{service}")
         try:
             return await database.fetchval(statement)
+        finally:
+            await database.close()
+
+    async def _recycle_log_files(self) -> None:
+        database = await asyncpg.connect(self._superuser)
+        try:
+            # PostgreSQL keeps as many files as it wrote between two checkpoints.
+            for _ in range(2):
+                for _ in range(LOG_FILES):
+                    await database.execute(
+                        "SELECT count(pg_logical_emit_message(false, 'bench', repeat('x', 1 << 20)))"
+                        " FROM generate_series(1, 16)"
+                    )
+                await database.execute("CHECKPOINT")
         finally:
             await database.close()
 
