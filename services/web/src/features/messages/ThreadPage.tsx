@@ -138,7 +138,6 @@ function useStaysAtEnd(first: string | undefined, written: string | undefined) {
   const scroller = useRef<HTMLDivElement>(null);
   const fromEnd = useRef(0);
   const known = useRef(first);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another first one is the reason
   useLayoutEffect(() => {
     const element = scroller.current;
     if (element === null) return;
