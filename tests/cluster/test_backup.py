@@ -66,9 +66,7 @@ async def test_a_backup_is_restored_by_the_runbook(installed: Installed, kube: K
 
         scale(installed, 0, "operator")
         scale(installed, 0, *SERVICES)
-        wait_for(
-            "nothing serves", lambda: not any(kube.pods(installed.namespace, part) for part in SERVICES), deadline=90
-        )
+        wait_for("nothing serves", lambda: not serving(kube, installed), deadline=120)
         kube.kubectl("rollout", "restart", f"deployment/{installed.name('memcached')}", namespace=installed.namespace)
         job = job_of(installed, cron_job, "restore-by-hand")
         arguments = re.search(r"\.args = (\[.*?\])", RUNBOOK)
