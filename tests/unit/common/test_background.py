@@ -279,6 +279,26 @@ async def test_a_dependency_that_is_away_is_waited_out_and_said_once() -> None:
     assert (logs[0]["error"], logs[0]["reason"], logs[1]["failures"]) == ("Unavailable", "The database is away.", 3)
 
 
+async def test_a_step_that_hides_its_cancellation_is_the_last() -> None:
+    began, rounds = asyncio.Event(), 0
+
+    async def step() -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds > 1:
+            raise AssertionError("it went on")
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Unavailable("The connection was lost.") from None
+
+    loop = asyncio.ensure_future(every(0.001, step, away=(Unavailable,), backoff=QUICK))
+    await began.wait()
+    loop.cancel()
+    await cancelled(loop)
+
+
 async def test_a_step_that_takes_too_long_is_repeated() -> None:
     steps = Steps("hang", "hang")
     await cancelled(asyncio.ensure_future(every(0.001, steps, deadline=0.01, backoff=QUICK)))

@@ -305,6 +305,9 @@ async def every(
         except Exception as error:
             if not (isinstance(error, away) or limit.expired()):
                 raise
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # what a library says of a lost connection may hide it
+                raise asyncio.CancelledError from error
             failures += 1
             if failures == 1:
                 reason = str(error)[:_REASON_LIMIT]

@@ -40,6 +40,9 @@ from notifyx_local.postgres import Cluster
 from support.patience import PATIENCE
 from support.postgres import create_database
 
+GIVEN_UP = 0.1
+"""Seconds after which somebody no longer waits for a statement."""
+
 _FIRST = """
 from tortoise import fields, migrations
 from tortoise.migrations import operations as ops
@@ -314,6 +317,19 @@ async def test_a_statement_that_does_not_end_fails_by_its_deadline(database: str
             async with entered.guard():
                 await entered.pool.execute("SELECT pg_sleep(20)")
         await entered.check()
+
+
+@pytest.mark.usefixtures("package")
+async def test_who_gives_a_statement_up_hears_nothing_of_the_connection(database: str) -> None:
+    async with Database(config(database)) as entered:
+        for number in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(GIVEN_UP), entered.pool.acquire() as connection:
+                    await connection.fetchval("SELECT pg_sleep($1)", PATIENCE)
+            with pytest.raises(TimeoutError):
+                async with entered.pool.acquire() as connection:
+                    await connection.fetchval("SELECT pg_sleep($1)", PATIENCE, timeout=GIVEN_UP)
+            assert await entered.pool.fetchval("SELECT $1::int", number) == number
 
 
 @pytest.mark.usefixtures("package")

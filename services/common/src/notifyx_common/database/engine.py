@@ -22,6 +22,9 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is not ty
     ending the wait: all see what was committed, and a failover loses it. Without the request the wait goes on.
     """
 
+    given_up = False
+    """Whether it is about to be closed for that."""
+
     _commits = False
 
     async def execute(self, query: str, *arguments: Any, timeout: float | None = None) -> str:
@@ -35,6 +38,7 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is not ty
         if self.is_in_transaction() and not self._commits:
             super()._cancel_current_command(waiter, *others)
         else:
+            self.given_up = True
             asyncio.get_running_loop().call_soon(self.terminate)
 
 
@@ -80,6 +84,12 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg is not typed
             return await super().acquire(timeout=timeout)
         finally:
             self.waiting -= 1
+
+    async def release(self, connection: asyncpg.Connection, *, timeout: float | None = None) -> None:
+        """Take a connection back. The loss of one that was given up is no error: that would hide the cancellation."""
+        if getattr(connection, "given_up", False):
+            connection.terminate()
+        await super().release(connection, timeout=timeout)
 
 
 class Client(AsyncpgDBClient):
