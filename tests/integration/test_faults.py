@@ -31,8 +31,9 @@ from support.postgres import create_database
 TOKEN = "internal-token-of-fault-tests"
 
 ENDLESS = {
-    "auth": {"upkeep", "security log"},
+    "auth": {"database clock", "upkeep", "security log"},
     "store": {
+        "database clock",
         "feed checks",
         "feed listener",
         "feed reads",

@@ -145,7 +145,7 @@ async def test_a_platform_that_makes_no_sense_is_told_so(kube: Kube, operator: O
     async with operator():
         await until(lambda: condition(kube, "Ready") == ("False", "Invalid"), "it is refused")
         message = status(kube)["conditions"][0]["message"]
-        assert message == "spec.services.gateway: the minimum (7) is above the maximum (5)."
+        assert message == "spec.services.gateway: The minimum (7) is above the maximum (5)."
 
 
 async def test_the_platform_of_another_release_is_left_alone(kube: Kube, operator: Operator) -> None:
