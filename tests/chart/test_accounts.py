@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from chart.api_server import api_server
 from chart.rendered import NAMESPACE, Refused, render
 
 READABLE = [
@@ -20,46 +18,13 @@ RENDERED = "unable to build kubernetes objects"
 """What helm says once all is rendered: the API server below cannot validate objects."""
 
 
-class Api(BaseHTTPRequestHandler):
-    """Of an API server, what ``lookup`` needs: the kinds, and lists of ServiceAccounts."""
-
-    accounts: tuple[str, ...] = ()
-
-    def do_GET(self) -> None:
-        found = {
-            "/version": {"gitVersion": "v1.35.0"},
-            "/api": {"kind": "APIVersions", "versions": ["v1"]},
-            "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
-            "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": READABLE},
-            f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts": {
-                "kind": "ServiceAccountList",
-                "apiVersion": "v1",
-                "metadata": {},
-                "items": [{"metadata": {"name": name, "namespace": NAMESPACE}} for name in self.accounts],
-            },
-        }.get(self.path.partition("?")[0])
-        missing = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
-        body = json.dumps(found or missing).encode()
-        self.send_response(200 if found else 404)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing is logged."""
-
-
 @pytest.fixture(params=[("default", "theirs")])
 def api(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of an API server whose namespace has these ServiceAccounts."""
-    handler = type("Filled", (Api,), {"accounts": request.param})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    accounts = [{"metadata": {"name": name, "namespace": NAMESPACE}} for name in request.param]
+    found = {"kind": "ServiceAccountList", "apiVersion": "v1", "metadata": {}, "items": accounts}
+    with api_server(READABLE, {f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts": found}) as url:
+        yield url
 
 
 def there(name: str) -> dict[str, Any]:

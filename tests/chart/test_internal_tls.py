@@ -6,16 +6,15 @@ import base64
 import json
 import shutil
 import ssl
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from chart.api_server import api_server
 from chart.rendered import CHART, NAMESPACE, OURS, SERVICES, Rendering, helm, render
 from chart.test_access import ways
 from chart.test_settings import told
@@ -29,38 +28,12 @@ def cluster(secrets: Mapping[str, dict[str, Any]]) -> Iterator[str]:
     """The URL of an API server that has these Secrets, and answers what helm asks it of them."""
     owned = {"meta.helm.sh/release-name": "notifyx", "meta.helm.sh/release-namespace": NAMESPACE}
     resource = {"name": "secrets", "singularName": "secret", "namespaced": True, "kind": "Secret", "verbs": ["get"]}
-    answers: dict[str, dict[str, Any]] = {
-        "/version": {"major": "1", "minor": "33", "gitVersion": "v1.33.0"},
-        "/api": {"kind": "APIVersions", "versions": ["v1"]},
-        "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
-        "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [resource]},
-    }
+    objects: dict[str, dict[str, Any]] = {}
     for name, one in secrets.items():
         metadata = {**one["metadata"], "annotations": {**one["metadata"].get("annotations", {}), **owned}}
-        answers[f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}"] = {**one, "metadata": metadata}
-    missing = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = answers.get(self.path.partition("?")[0])
-            body = json.dumps(found or missing).encode()
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+        objects[f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}"] = {**one, "metadata": metadata}
+    with api_server([resource], objects) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

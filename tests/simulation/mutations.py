@@ -32,6 +32,7 @@ from simulation.plan import Plan, draw
 from simulation.rules import check
 from simulation.scenes import late_position, old_position, slow_reader, two_devices
 from simulation.world import run
+from support.mutations import hold_nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +86,6 @@ def _attach_without_ahead(attach: Any) -> Any:
         attach(self, state, sink, min(cursor, state.head), log_up_to)
 
     return attach_live
-
-
-def _hold_nobody(take: Any) -> Any:
-    def take_again(self: Any, *limits: Any) -> Any:
-        batch, owners = take(self, *limits)
-        self.release(owners)
-        return batch, []
-
-    return take_again
 
 
 async def _confirm_all(self: Any, ids: Sequence[str], *, deadline: float) -> set[str]:
@@ -183,7 +175,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "one-in-flight", "each account has one batch in flight in a lane", 2,
-        [(FairQueue, "take", _hold_nobody(FairQueue.take))],
+        [(FairQueue, "take", hold_nobody(FairQueue.take))],
     ),
     Mutation(
         "batch-id", "a batch that is sent again has the same id", 18,

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from chaos.histories.plan import SECONDS, FaultKind, Standbys
 from notifyx_common.errors import Unavailable
+from support.mutations import hold_nobody
 
 Change = tuple[str, Callable[[Any], Any]]
 """Where a value is, as ``module:name`` or ``module:Class.name``, and what makes another one of it."""
@@ -76,15 +77,6 @@ def _at_head(attach: Any) -> Any:
         attach(self, state, sink, max(cursor, state.head))
 
     return attach_live
-
-
-def _hold_nobody(take: Any) -> Any:
-    def take_again(self: Any, *limits: Any) -> Any:
-        batch, owners = take(self, *limits)
-        self.release(owners)
-        return batch, []
-
-    return take_again
 
 
 def _for_ever(_: Any) -> Any:
@@ -161,7 +153,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "one-in-flight", "each account has one batch in flight in a lane",
-        ("delay",), "postgres", 0, [("notifyx_gateway.upstream.fair_queue:FairQueue.take", _hold_nobody)],
+        ("delay",), "postgres", 0, [("notifyx_gateway.upstream.fair_queue:FairQueue.take", hold_nobody)],
     ),
     Mutation(
         "alarm-ends", "the alarm of a full storage ends",

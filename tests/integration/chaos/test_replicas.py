@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import asyncpg
-import orjson
 import pytest
 from pydantic import SecretStr
 
@@ -27,7 +23,8 @@ from notifyx_common.errors import Unavailable
 from notifyx_common.principal import system_principal
 from support.patience import PATIENCE, until
 from support.run_folder import run_folder
-from support.store import SCHEMA, StoreClient, running_store, store_settings, user
+from support.store import SCHEMA, running_store, store_settings, user
+from support.store_traffic import follow, publish_each
 
 ANN = user("ann")
 GIVEN_UP = 0.1
@@ -62,10 +59,10 @@ async def test_a_failover_loses_nothing_that_was_answered(replicas: Replicas) ->
     async with running_store(store_settings(_store_url(replicas))) as store:
         topic = (await store.ok("POST", "/topics", ANN, {"name": "news"}))["id"]
         received: list[int] = []
-        feed = asyncio.create_task(_follow(store, topic, received))
+        feed = asyncio.create_task(follow(store, topic, received))
         statuses: set[int] = set()
         answered: dict[str, int] = {}
-        publishers = [asyncio.create_task(_publish(store, n, answered, statuses)) for n in range(3)]
+        publishers = [asyncio.create_task(publish_each(store, ANN, n, COUNT, answered, statuses)) for n in range(3)]
         await until(lambda: len(answered) >= COUNT // 2, "publishes are answered")
         await replicas.fail_over(0.1)
         async with asyncio.timeout(PATIENCE):
@@ -131,31 +128,3 @@ async def _transaction(database: Database) -> None:
 async def _cancelled(database: Database) -> None:
     async with asyncio.timeout(GIVEN_UP):
         await database.pool.execute("INSERT INTO kept VALUES ('cancelled')", timeout=PATIENCE)
-
-
-async def _publish(store: StoreClient, number: int, answered: dict[str, int], statuses: set[int]) -> None:
-    """Publish one by one; a batch that got no answer is sent again, as the gateway does."""
-    for turn in range(COUNT):
-        title = f"{number}-{turn}"
-        body: dict[str, Any] = {
-            "batch_id": uuid.uuid4().hex,
-            "principals": [ANN.model_dump(mode="json")],
-            "items": [{"p": 0, "topic": "news", "title": title}],
-        }
-        while True:
-            status, answer = await store.call("POST", "/publish", None, body)
-            statuses.add(status)
-            if status == 200:
-                answered[title] = answer["results"][0]["seq"]
-                break
-            assert status in (503, 504), answer
-            await asyncio.sleep(0.05)
-
-
-async def _follow(store: StoreClient, topic: str, received: list[int]) -> None:
-    async with store.feed() as socket:
-        await socket.send_json({"op": "watch", "topics": {"news": {"id": topic, "after": 0}}})
-        async for message in socket:
-            assert message.type is aiohttp.WSMsgType.TEXT
-            _, *lines = message.data.split("\n")
-            received.extend(orjson.loads(line)["seq"] for line in lines)

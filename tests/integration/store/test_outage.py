@@ -10,13 +10,9 @@ import os
 import shutil
 import signal
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import aiohttp
-import orjson
 import pytest
 
 from notifyx_common.principal import system_principal
@@ -25,7 +21,8 @@ from notifyx_local.postgres import Cluster, prepare
 from support.patience import PATIENCE
 from support.postgres import create_database, start
 from support.run_folder import run_folder
-from support.store import StoreClient, running_store, store_settings, user
+from support.store import running_store, store_settings, user
+from support.store_traffic import follow, publish_each
 
 ANN = user("ann")
 
@@ -49,10 +46,10 @@ async def test_a_killed_database(own_cluster: Cluster) -> None:
         async with running_store(store_settings(database)) as store:
             topic = (await store.ok("POST", "/topics", ANN, {"name": "news"}))["id"]
             received: list[int] = []
-            feed = asyncio.create_task(_follow(store, topic, received))
+            feed = asyncio.create_task(follow(store, topic, received))
             statuses: set[int] = set()
             answered: dict[str, int] = {}
-            publishers = [asyncio.create_task(_publish(store, n, 60, answered, statuses)) for n in range(4)]
+            publishers = [asyncio.create_task(publish_each(store, ANN, n, 60, answered, statuses)) for n in range(4)]
             while len(answered) < 60:
                 await asyncio.sleep(0.005)
             os.killpg(process.pid, signal.SIGKILL)
@@ -75,30 +72,3 @@ async def test_a_killed_database(own_cluster: Cluster) -> None:
     finally:
         process.send_signal(signal.SIGINT)
         await asyncio.to_thread(process.wait, PATIENCE)
-
-
-async def _publish(store: StoreClient, number: int, count: int, answered: dict[str, int], statuses: set[int]) -> None:
-    """Publish one by one; a batch that got no answer is sent again, as the gateway does."""
-    for turn in range(count):
-        body: dict[str, Any] = {
-            "batch_id": uuid.uuid4().hex,
-            "principals": [ANN.model_dump(mode="json")],
-            "items": [{"p": 0, "topic": "news", "title": f"{number}-{turn}"}],
-        }
-        while True:
-            status, answer = await store.call("POST", "/publish", None, body)
-            statuses.add(status)
-            if status == 200:
-                answered[f"{number}-{turn}"] = answer["results"][0]["seq"]
-                break
-            assert status in (503, 504), answer
-            await asyncio.sleep(0.1)
-
-
-async def _follow(store: StoreClient, topic: str, received: list[int]) -> None:
-    async with store.feed() as socket:
-        await socket.send_json({"op": "watch", "topics": {"news": {"id": topic, "after": 0}}})
-        async for message in socket:
-            assert message.type is aiohttp.WSMsgType.TEXT
-            _, *lines = message.data.split("\n")
-            received.extend(orjson.loads(line)["seq"] for line in lines)

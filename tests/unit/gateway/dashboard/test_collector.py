@@ -22,10 +22,9 @@ from support.auth import HandClock
 from support.patience import PATIENCE, until
 
 
-async def test_who_looks_after_a_rest_sees_what_happened_meanwhile() -> None:
-    clock = HandClock()
-    collector = Collector(
-        [],
+def collector_of(clients: list[ServiceClient], clock: HandClock) -> Collector:
+    return Collector(
+        clients,
         instance="gateway-1",
         readiness=Readiness(),
         own=CollectorRegistry(),
@@ -33,6 +32,11 @@ async def test_who_looks_after_a_rest_sees_what_happened_meanwhile() -> None:
         idle_interval=IDLE_POLL_INTERVAL_WITH_PROMETHEUS,
         background=Background(Metrics()),
     )
+
+
+async def test_who_looks_after_a_rest_sees_what_happened_meanwhile() -> None:
+    clock = HandClock()
+    collector = collector_of([], clock)
     async with collector:
         await collector.snapshot()
         assert collector.intervals.latest is None, "one look knows of no time that passed"
@@ -62,20 +66,12 @@ async def test_news_of_a_node_does_not_wait_for_metrics_that_another_holds_up(mo
     app = web.Application()
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
-    clock, background = HandClock(), Background(Metrics())
+    clock = HandClock()
     async with TestServer(app) as server:
         url = f"http://127.0.0.1:{server.port}"
         stores = StaticDiscovery({"store": [Endpoint("store-1", url, metrics_url=url)]})
         client = ServiceClient("store", discovery=stores, token="", metrics=Metrics(), clock=clock)
-        collector = Collector(
-            [client],
-            instance="gateway-1",
-            readiness=Readiness(),
-            own=CollectorRegistry(),
-            clock=clock,
-            idle_interval=IDLE_POLL_INTERVAL_WITH_PROMETHEUS,
-            background=background,
-        )
+        collector = collector_of([client], clock)
         async with client, collector:
             version = (await collector.snapshot()).version
             answering.clear()
@@ -93,17 +89,9 @@ async def test_a_node_that_registers_while_nobody_looks_is_there_for_the_next_wh
 
     app = web.Application()
     app.router.add_get("/{path}", answer)
-    clock, background, stores = HandClock(), Background(Metrics()), StaticDiscovery()
+    clock, stores = HandClock(), StaticDiscovery()
     client = ServiceClient("store", discovery=stores, token="", metrics=Metrics(), clock=clock)
-    collector = Collector(
-        [client],
-        instance="gateway-1",
-        readiness=Readiness(),
-        own=CollectorRegistry(),
-        clock=clock,
-        idle_interval=IDLE_POLL_INTERVAL_WITH_PROMETHEUS,
-        background=background,
-    )
+    collector = collector_of([client], clock)
     async with TestServer(app) as server, client, collector:
         await until(lambda: collector.made > 0, "a snapshot is made at the start")
         url = f"http://127.0.0.1:{server.port}"
