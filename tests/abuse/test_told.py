@@ -158,4 +158,8 @@ async def test_a_list_that_names_nobody_is_not_saved(stack: Stack) -> None:
             reply = await stack.call(method, path, ada, json=body)
             assert (reply.status, reply.code) == (400, "validation_failed"), (path, body)
             assert f"There is no user '{wrong}'" in reply.data["detail"]
+    for unreachable in ("someone@example", "some(one@example.com", "@example.com"):
+        reply = await stack.call("PATCH", "/topics/plans", ada, json={"publishers": ["*", unreachable]})
+        assert (reply.status, reply.data["errors"][0]["field"]) == (400, "publishers")
+        assert f"'{unreachable}' is no email address." in reply.data["detail"]
     assert (await stack.call("GET", "/topics/more", ada)).status == 404

@@ -46,7 +46,7 @@ def test_what_is_no_address_of_prometheus(url: str) -> None:
         check_prometheus(url)
 
 
-@pytest.mark.parametrize("address", ["", "nobody", "a@b@c", "a b@c", "@x", "x@"])
+@pytest.mark.parametrize("address", ["", "nobody", "a@b@c", "a b@c", "@x", "x@", "x@y"])
 def test_what_is_no_email_address(address: str) -> None:
     with pytest.raises(InvalidOption, match="--admin-email takes an email address"):
         check_email(address)

@@ -13,13 +13,13 @@ from email.utils import format_datetime
 
 from pydantic import TypeAdapter, ValidationError
 
-from notifyx_common.contracts.auth import Email
+from notifyx_common.contracts.auth import StoredEmail
 from notifyx_common.contracts.mailer import Mail
 from notifyx_mailer.errors import MailRejected
 from notifyx_mailer.headers import address_header, is_one_word, require_names, text_header, word_header
 from notifyx_mailer.render import Rendered
 
-_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+_EMAIL: TypeAdapter[str] = TypeAdapter(StoredEmail)
 _DOMAIN = re.compile(r"[A-Za-z0-9._-]+|\[[A-Za-z0-9.:]+\]")
 _BODY_POLICY = EmailPolicy(linesep="\r\n", cte_type="7bit", max_line_length=SMTP.max_line_length)
 _BODY_HEADERS = ("MIME-Version", "Content-Type")

@@ -72,6 +72,7 @@ async def test_a_wish_is_answered_alike_whoever_has_the_address(database: str) -
     [
         (NEW, "wrong", "wrong_password"),
         ("ada@example.org", PASSWORD, "validation_failed"),
+        ("ada@localhost", PASSWORD, "validation_failed"),
         ("\N{FULLWIDTH LATIN SMALL LETTER A}da@example.org", PASSWORD, "validation_failed"),
         ("nobody", PASSWORD, "validation_failed"),
     ],

@@ -69,6 +69,7 @@ async def test_an_email_is_taken_whatever_its_case_also_at_the_same_time(databas
         {"email": "ada@example.org", "password": "short", "name": ""},
         {"email": "ada@example.org", "password": "x" * 257, "name": ""},
         {"email": "ada", "password": PASSWORD, "name": ""},
+        {"email": "ada@localhost", "password": PASSWORD, "name": ""},
         {"email": "a\0a@example.org", "password": PASSWORD, "name": ""},
         {"email": "mi\u212ae@example.org", "password": PASSWORD, "name": ""},
         {"email": "ada@example.org", "password": PASSWORD, "name": "a\nb"},

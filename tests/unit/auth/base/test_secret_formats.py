@@ -38,6 +38,7 @@ def test_an_api_key_is_read_back_and_is_masked_in_logs() -> None:
         ("Ada@Example.ORG", "ada@example.org"),
         ("ada@exämple.org", "ada@exämple.org"),
         ("mi\u212ae@example.org", None),  # KELVIN SIGN, whose lower case is an ordinary k
+        ("Ada@Mailhost", "ada@mailhost"),  # an account from before addresses needed a dot
         ("ada@example.org\0", None),
         ("ada", None),
         ("", None),

@@ -19,13 +19,13 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from notifyx_common.contracts.auth import Email
+from notifyx_common.contracts.auth import StoredEmail
 from notifyx_common.secrets import derive_key
 
 _API_KEY = re.compile(r"nfx_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _REFRESH = re.compile(r"nfr_([0-9a-f]{32})_([A-Za-z0-9_-]{43})")
 _DEVICE = re.compile(r"nfd_[A-Za-z0-9_-]{43}")
-_EMAIL = TypeAdapter(Email)
+_EMAIL = TypeAdapter(StoredEmail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def verify_secret(secret: str, stored_digest: str) -> bool:
 
 
 def email_key(email: str) -> str | None:
-    """Return the unique form of an email (lower case), or ``None`` for an invalid address.
+    """Return the unique form of an email (lower case) that an account may have, or ``None`` for an invalid address.
 
     Text that changes under NFKC is rejected: two addresses that look the same must not be two users.
     """

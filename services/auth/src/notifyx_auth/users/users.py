@@ -18,7 +18,7 @@ from notifyx_auth.users.hash_turns import Turn
 from notifyx_auth.users.passwords import Passwords
 from notifyx_common.contracts.auth import ResolvedUser
 from notifyx_common.contracts.auth import User as UserView
-from notifyx_common.errors import FieldError, Forbidden, InvalidRequest, NotFound
+from notifyx_common.errors import Forbidden, InvalidRequest, NotFound
 from notifyx_common.principal import Principal, Scope
 
 
@@ -165,9 +165,7 @@ def _email_taken() -> EmailTaken:
 
 
 def invalid_email() -> InvalidRequest:
-    """Return the error of a text that is no email address."""
-    return InvalidRequest(
-        "The request is not valid: email: this is not an email address.",
-        code="validation_failed",
-        fields=[FieldError(field="email", reason="This is not an email address.")],
+    """Return the error of an address with characters that :func:`email_key` rejects."""
+    return InvalidRequest.of_field(
+        "email", "This address has characters that look like others. Write it with the ordinary ones."
     )

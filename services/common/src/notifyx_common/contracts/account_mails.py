@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from notifyx_common.contracts.auth import Email
+from notifyx_common.contracts.auth import StoredEmail
 from notifyx_common.contracts.call import V1, Call, Model, RequestModel
 
 RequestedKind = Literal["password_reset", "claim", "verification"]
@@ -49,7 +49,7 @@ class RequestedMail(RequestModel):
     """A mail to ``email``, whether it is an account's or not, to be worked on in ``delay`` seconds."""
 
     kind: RequestedKind
-    email: Email
+    email: StoredEmail
     delay: float = Field(ge=0, le=MAX_DELAY)
 
 

@@ -14,12 +14,14 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, PlainSerializ
 
 from notifyx_common.contracts.call import V1, Call, Model, Number, Raw, RequestModel
 from notifyx_common.contracts.sessions import MAX_USER_AGENT
-from notifyx_common.patterns import EMAIL
+from notifyx_common.patterns import EMAIL, STORED_EMAIL
 from notifyx_common.principal import Principal, Scope
 from notifyx_common.reading import TIME_TEXT
 from notifyx_topics.visible import require_visible
 
 Email = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
+StoredEmail = Annotated[str, StringConstraints(max_length=254, pattern=STORED_EMAIL)]
+"""An address that an account may have already, in search of that account."""
 Name = Annotated[
     str,
     StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True),
