@@ -378,7 +378,7 @@ async def test_settings_are_changed_by_their_creator(browser: Browser, platform:
         await expect(title).to_have_value("Fay's own")
         await page.get_by_text("Private", exact=True).click()
         readers = page.get_by_role("combobox", name="Who else reads")
-        await expect(readers).to_have_accessible_description(re.compile("count once their address is verified"))
+        await expect(readers).to_have_accessible_description(re.compile("counts once its owner has signed up"))
         await readers.fill("gus@example.com")
         await page.keyboard.press("Enter")
         for field, typed in (("Keep for", "1.5"), ("Keep at most", "2.5")):
@@ -390,7 +390,7 @@ async def test_settings_are_changed_by_their_creator(browser: Browser, platform:
         await page.get_by_label("Keep at most", exact=True).fill("100,000")
         await page.get_by_label("Keep for", exact=True).fill("7")
         await page.get_by_role("button", name="Save changes").click()
-        await expect(page.get_by_text("Saved.")).to_be_visible()
+        await expect(page.get_by_text("Saved. An address counts once its owner has signed up")).to_be_visible()
         await page.reload()
         await expect(page.get_by_label("Title")).to_have_value("Fay's own")
         await expect(page.get_by_label("Keep for", exact=True)).to_have_value("7")

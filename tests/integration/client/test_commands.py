@@ -180,6 +180,9 @@ async def test_topics(shell: Shell, tmp_path: Path) -> None:
     made = await shell.json("topics", "create", "cli.made", "--title", "Made", "--publisher", "*", "--email", "unread")
     assert (made["name"], made["title"], made["publishers"]) == ("cli.made", "Made", ["*"])
     assert made["email"]["default"] == "unread"
+    named = await shell.run("topics", "create", "cli.named", "--publisher", "nobody@example.com")
+    assert named.out == "Created cli.named.\n"
+    assert named.err == "An email address counts once its owner has signed up with it and verified it.\n"
     taken = await shell.run("topics", "create", "cli.made", "-o", "json", code=Exit.REFUSED)
     assert taken.error["code"] == "topic_exists"
     listed = await shell.json("topics", "list", "--containing", "cli.mad")
@@ -199,6 +202,11 @@ async def test_topics(shell: Shell, tmp_path: Path) -> None:
         ("cli.new", "created"),
     ]
     assert applied["items"][0]["fields"] == ["email", "retention", "title"]
+    (folder / "b.yml").write_text(TOPIC.format(name="cli.new", title="New").replace('"*"', "nobody@example.com, '*'"))
+    named = await shell.run("topics", "apply", "-f", str(folder))
+    assert named.err == "An email address counts once its owner has signed up with it and verified it.\n"
+    (folder / "b.yml").write_text(TOPIC.format(name="cli.new", title="New"))
+    await shell.run("topics", "apply", "-f", str(folder))
     again = await shell.run("topics", "apply", "-f", str(folder))
     assert again.out == "cli.made unchanged\ncli.new unchanged\n"
     shown = await shell.json("topics", "show", "cli.new")

@@ -219,7 +219,11 @@ def test_unknown_fields_are_named_and_free_names_are_no_fields() -> None:
     [
         (NewTopic, {"name": "Two Words"}, "lower-case letters"),
         (NewTopic, {"name": "t", "readers": ["two words"]}, "without spaces"),
-        (SignUp, {"email": "ada@example", "password": "x" * 12}, "email: An email address has a name, an @ and a domain with"),
+        (
+            SignUp,
+            {"email": "ada@example", "password": "x" * 12},
+            "an @ and a domain with a dot, such as ada@example.com",
+        ),
         (NewNotification, {"body": "\0"}, "cannot be here"),
         (SignUp, {"email": "ada@example.com", "password": "12345"}, "password: Use at least 8 characters."),
         (TopicPatch, {"creators": []}, "creators: Give at least 1 entry (given: 0)."),

@@ -394,7 +394,7 @@ export interface paths {
         put?: never;
         /**
          * Create a topic
-         * @description The caller becomes its creator.
+         * @description The caller becomes its creator. An email address in a list counts once its owner has signed up with it and verified it. No answer says whether that is so: it would tell who has an account.
          *
          *     The credential needs the scope `manage`.
          */
@@ -428,7 +428,7 @@ export interface paths {
         head?: never;
         /**
          * Change a topic
-         * @description 409 where a NotifyxTopic resource owns it.
+         * @description 409 where a NotifyxTopic resource owns it. An email address in a list counts once its owner has signed up with it and verified it. No answer says whether that is so: it would tell who has an account.
          *
          *     The credential needs the scope `manage`.
          */

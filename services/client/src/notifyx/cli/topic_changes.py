@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from notifyx.models import Topic, User
 from notifyx_topics.resource import TopicSpec
+
+LISTS = ("creators", "publishers", "readers")
+"""The fields of a topic that name users."""
 
 
 def creation(spec: TopicSpec) -> dict[str, Any]:
@@ -32,12 +35,16 @@ def changes(spec: TopicSpec, topic: Topic, caller: User) -> dict[str, Any]:
         own = () if caller.role == "admin" or _names(caller) & _normalized(spec.owners) else (caller.id,)
         desired["creators"] = [*spec.owners, *own]
     current = topic.model_dump(mode="json")
-    lists = ("creators", "publishers", "readers")
     return {
         field: value
         for field, value in desired.items()
-        if (_normalized(value) != _normalized(current[field]) if field in lists else value != current[field])
+        if (_normalized(value) != _normalized(current[field]) if field in LISTS else value != current[field])
     }
+
+
+def names_address(fields: Mapping[str, Any]) -> bool:
+    """Return whether a list in what is written of a topic names an email address."""
+    return any("@" in entry for name in LISTS for entry in fields.get(name, ()))
 
 
 def _names(user: User) -> set[str]:

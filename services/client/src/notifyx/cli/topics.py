@@ -15,7 +15,7 @@ from notifyx.cli.exits import Incomplete, UsageProblem
 from notifyx.cli.options import DEFAULT_URL, EmailChoice, Format, Output, Url
 from notifyx.cli.output import Writer, duration, moment
 from notifyx.cli.session import client, run
-from notifyx.cli.topic_changes import changes, creation
+from notifyx.cli.topic_changes import changes, creation, names_address
 from notifyx.cli.topic_files import read_topics
 from notifyx.client import Client
 from notifyx.errors import Conflict, Forbidden, NotFound, NotifyxError
@@ -24,6 +24,8 @@ from notifyx_topics.resource import TopicSpec
 
 MAX_NAME_REQUESTS = 20
 """Maximum number of topics of a list whose users are shown by name; the others' ids stay."""
+
+ADDRESSES = "An email address counts once its owner has signed up with it and verified it."
 
 app = typer.Typer(no_args_is_help=True, help="Topics: what is published to.")
 
@@ -103,6 +105,8 @@ def create(
         async with client(url) as notifyx:
             topic = await notifyx.create_topic(name, **fields)
         writer.result(topic, f"Created {topic.name}.")
+        if names_address(fields) and not writer.is_json:
+            writer.remark(ADDRESSES)
 
     run(output, work)
 
@@ -121,11 +125,13 @@ def apply(
         specs = read_topics(file, sys.stdin)
         results: list[dict[str, Any]] = []
         errors: list[NotifyxError] = []
+        addresses = False
         async with client(url) as notifyx:
             me = await notifyx.me()
             for name, spec in specs.items():
                 try:
-                    result = await _apply(notifyx, name, spec, me)
+                    result, written = await _apply(notifyx, name, spec, me)
+                    addresses = addresses or names_address(written)
                 except NotifyxError as error:
                     errors.append(error)
                     result = {"topic": name, "result": "failed", "error": error.to_dict()}
@@ -134,6 +140,8 @@ def apply(
                     writer.text(_sentence(result))
         if writer.is_json:
             writer.line({"items": results})
+        if addresses and not writer.is_json:
+            writer.remark(ADDRESSES)
         if len(errors) == len(specs):
             if writer.is_json or len(specs) == 1:
                 raise errors[0]
@@ -184,7 +192,8 @@ def _write(writer: Writer, topic: Topic, names: Mapping[str, str]) -> None:
     writer.table(("", ""), rows)
 
 
-async def _apply(notifyx: Client, name: str, spec: TopicSpec, me: User) -> dict[str, Any]:
+async def _apply(notifyx: Client, name: str, spec: TopicSpec, me: User) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the result for a file's topic, and the fields that were written."""
     created = False
     try:
         topic = await notifyx.topic(name)
@@ -206,7 +215,8 @@ async def _apply(notifyx: Client, name: str, spec: TopicSpec, me: User) -> dict[
     if different:
         await notifyx.change_topic(name, **different)
     result = "created" if created else "changed" if different else "unchanged"
-    return {"topic": name, "result": result, "fields": [] if created else sorted(different)}
+    shown = {"topic": name, "result": result, "fields": [] if created else sorted(different)}
+    return shown, {**(creation(spec) if created else {}), **different}
 
 
 def _sentence(result: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ import {
   creatorsProblem,
   fieldsOf,
   type Kept,
+  namesAddress,
   patchOf,
   removalOf,
   type TopicFields,
@@ -28,7 +29,8 @@ import { GrantsInput } from "./GrantsInput";
 import { NumberField } from "./NumberField";
 import classes from "./TopicSettings.module.css";
 
-const WHO = "Emails (they count once their address is verified), user ids, or * for everyone who is signed in";
+const ADDRESSES = "An address counts once its owner has signed up with it and verified it.";
+const WHO = `Email addresses, user ids, or * for everyone who is signed in. ${ADDRESSES}`;
 
 /** Everything that can be set of a topic; disabled where it can only be read. */
 export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable: boolean }) {
@@ -58,7 +60,7 @@ export function TopicForm({ topic, editable }: { topic: DescribedTopic; editable
     mutationFn: () => api.PATCH("/api/v1/topics/{name}", { params: { path: { name: topic.name } }, body: patch }),
     onSuccess: async () => {
       drafts.discard(draft);
-      notify("Saved.");
+      notify(namesAddress(patch) ? `Saved. ${ADDRESSES}` : "Saved.");
       await Promise.all([changed("topic", topic.name), changed("topics")]);
     },
   });
@@ -244,7 +246,7 @@ function Access({ fields, set, editable, names, creatorsProblem }: AccessProps) 
       />
       <GrantsInput
         label="Creators"
-        description="They change the topic, publish to it and see who is subscribed"
+        description={`They change the topic, publish to it and see who is subscribed. ${ADDRESSES}`}
         disabled={!editable}
         names={names}
         error={creatorsProblem || undefined}

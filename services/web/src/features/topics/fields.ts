@@ -84,6 +84,11 @@ export function patchOf(before: TopicFields, after: TopicFields): TopicPatch {
   };
 }
 
+/** Whether a list that is written names email addresses: which of them are an account's is told to nobody. */
+export function namesAddress({ creators, publishers, readers }: TopicPatch): boolean {
+  return [creators, publishers, readers].some((entries) => entries?.some((entry) => entry.includes("@")));
+}
+
 /** The number that somebody typed, with commas between thousands or without; NaN for anything else. */
 export function typedNumber(text: string): number {
   const plain = /^(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?$/.test(text.trim());

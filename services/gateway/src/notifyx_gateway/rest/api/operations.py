@@ -101,6 +101,10 @@ _SEARCHING = (
     "what it finds in titles, bodies, and texts and numbers of `data`, newest first; upper case and accents make no "
     "difference. A page ends early where a search takes long, and may be empty: go on while there is a `next`."
 )
+_GRANTS = (
+    "An email address in a list counts once its owner has signed up with it and verified it. No answer says whether "
+    "that is so: it would tell who has an account."
+)
 _NAME = Parameter(
     "name", "path", _text(f"^{NAME}$", MAX_NAME),
     "The topic's name. Where one reads or publishes, `user:<id>` (and `user:me`) is a user's inbox.",
@@ -268,7 +272,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST", "/api/v1/topics", "createTopic", "Create a topic", "Topics",
         {201: ("The topic.", JSON, Topic)}, (400, 403, 409, 413, 415, 429, 503), {JSON: NewTopic}, scope="manage",
-        description="The caller becomes its creator.",
+        description="The caller becomes its creator. " + _GRANTS,
     ),
     Operation(
         "GET", "/api/v1/topics", "listTopics", "Topics one may read", "Topics",
@@ -285,7 +289,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "PATCH", "/api/v1/topics/{name}", "changeTopic", "Change a topic", "Topics",
         {200: ("The topic as it is now.", JSON, Topic)}, (400, 403, 404, 409, 413, 415, 503), {JSON: TopicPatch},
-        scope="manage", parameters=(_NAME,), description="409 where a NotifyxTopic resource owns it.",
+        scope="manage", parameters=(_NAME,),
+        description="409 where a NotifyxTopic resource owns it. " + _GRANTS,
     ),
     Operation(
         "DELETE", "/api/v1/topics/{name}", "deleteTopic", "Delete a topic and its notifications", "Topics",
