@@ -67,10 +67,12 @@ class Shell:
             stderr=asyncio.subprocess.PIPE,
         )
 
-    async def run(self, *arguments: str, stdin: str = "", code: int | None = 0, **environment: str) -> Done:
-        """Run ``notifyx`` to its end; asserts its exit code unless ``code`` is ``None``."""
+    async def run(
+        self, *arguments: str, stdin: str = "", code: int | None = 0, out: str = "", **environment: str
+    ) -> Done:
+        """Run ``notifyx`` to its end; asserts its exit code unless ``code`` is ``None``. ``out``: where it writes."""
         ended = await asyncio.to_thread(
-            warm_command.run, arguments, stdin, self._environment(environment), deadline=PATIENCE
+            warm_command.run, arguments, stdin, self._environment(environment), deadline=PATIENCE, out=out
         )
         done = Done(*ended)
         assert "Traceback" not in done.err, done.err

@@ -34,14 +34,19 @@ class DoesNotEnd(Exception):
 
 
 def run(
-    arguments: tuple[str, ...], stdin: str, environment: Mapping[str, str], *, deadline: float
+    arguments: tuple[str, ...], stdin: str, environment: Mapping[str, str], *, deadline: float, out: str = ""
 ) -> tuple[int, str, str]:
-    """Run a command to its end, waiting: its exit code, and what it wrote. Raises :class:`DoesNotEnd`."""
+    """Run a command to its end, waiting: its exit code, and what it wrote. Raises :class:`DoesNotEnd`.
+
+    ``out``: a device for its standard output, of which nothing is read.
+    """
     with tempfile.TemporaryDirectory(dir=run_folder()) as folder:
         streams = [Path(folder) / name for name in STREAMS]
         for stream in streams:
             stream.write_text(stdin if stream.name == "in" else "")
-        process = fork(_command, arguments, dict(environment), streams)
+        process = fork(
+            _command, arguments, dict(environment), [streams[0], Path(out) if out else streams[1], streams[2]]
+        )
         try:
             code = process.wait(deadline)
         except TimeoutError:

@@ -81,6 +81,8 @@ async def test_reading_acknowledging_and_following(platform: Platform, shell: Sh
 async def test_a_closed_pipe_ends_a_command_quietly(shell: Shell) -> None:
     await shell.run("topics", "create", "cli.closed")
     for arguments in (
+        ("--help",),
+        ("publish", "--help"),
         ("account", "export", "-"),
         ("topics", "list"),
         ("topics", "list", "-o", "json"),
@@ -93,6 +95,22 @@ async def test_a_closed_pipe_ends_a_command_quietly(shell: Shell) -> None:
         process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
         code = await asyncio.wait_for(process.wait(), PATIENCE)
         assert (code, (await process.stderr.read()).decode()) == (Exit.OK, ""), arguments
+
+
+async def test_a_full_disk_is_told_in_a_sentence(shell: Shell) -> None:
+    await shell.run("topics", "create", "cli.full")
+    sentence = "The output cannot be written: No space left on device."
+    for arguments in (
+        ("--help",),
+        ("publish", "--help"),
+        ("--version",),
+        ("account", "export", "-"),
+        ("topics", "list"),
+        ("publish", "cli.full", "--lines", "-o", "json"),
+    ):
+        done = await shell.run(*arguments, stdin="1\n2\n", code=Exit.LOCAL, out="/dev/full")
+        error = done.error["reason"] if "json" in arguments else done.err.removeprefix("notifyx: ").removesuffix("\n")
+        assert error == sentence, arguments
 
 
 async def test_a_full_disk_is_no_fault_of_the_connection(shell: Shell) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from notifyx.cli.plugins import PluggableGroup
+from notifyx.cli.standard_output import guarded
 
 app = typer.Typer(
     cls=PluggableGroup,
@@ -36,4 +37,5 @@ def notifyx(
 
 def run() -> None:
     """Run the command line; entry point."""
-    app(prog_name="notifyx")
+    with guarded():
+        app(prog_name="notifyx")

@@ -12,6 +12,7 @@ import typer
 from notifyx.cli.exits import Exit, UsageProblem, exit_code
 from notifyx.cli.options import Format
 from notifyx.cli.output import Writer
+from notifyx.cli.standard_output import OutputLost
 from notifyx.client import Client
 from notifyx.credentials import AccessToken, ApiKey, Credentials, TokenFile
 from notifyx.errors import NotifyxError
@@ -66,7 +67,11 @@ def run(output: Format, work: Callable[[Writer], Awaitable[None]]) -> None:
         raise typer.Exit(exit_code(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
-    except BrokenPipeError:
-        # The reader has closed the pipe. Redirect stdout, so that the flush at exit does not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OutputLost as lost:
+        if lost.closed:
+            raise typer.Exit(Exit.OK) from None
+        lost.reported = True
+        writer.problem(NotifyxError(lost.reason, code="output_lost"))
+        raise typer.Exit(Exit.LOCAL) from None
+    except BrokenPipeError:  # what reads standard error has closed it
         raise typer.Exit(Exit.OK) from None
