@@ -37,7 +37,7 @@ async def call(platform: Platform, person: Person, method: str, path: str, body:
         session.request(method, f"{platform.api}{path}", json=body) as response,
     ):
         assert response.ok, await response.text()
-        return await response.json()
+        return await response.json() if response.status != 204 else None
 
 
 async def titles(platform: Platform, person: Person, topic: str) -> list[str]:
@@ -173,6 +173,28 @@ async def test_what_is_removed_before_its_delivery_is_not_silent(browser: Browse
             await expect(person.page.get_by_role("article")).to_have_count(1)
             assert await shown(person.page) == ["Still there"]
         await expect(saul.page.get_by_role("button", name="Acknowledge 1", exact=True)).to_be_visible()
+
+
+async def test_what_a_deleted_topic_refuses_goes_to_another(browser: Browser, platform: Platform) -> None:
+    async with someone(browser, platform, "remy") as remy:
+        await call(platform, remy, "POST", "/topics", {"name": "losses.other"})
+        await shared_topic(platform, "losses.deleted", remy)
+        page = remy.page
+        await page.get_by_role("button", name="Publish").click()
+        form = page.get_by_role("form", name="Publish to")
+        await form.get_by_label("Body").fill("For R&amp;D")
+        await call(platform, remy, "DELETE", "/topics/losses.deleted")
+        await expect(page.get_by_text("This topic was deleted.")).to_be_visible()
+        await form.get_by_role("button", name="Publish").click()
+        unsent = page.get_by_role("region", name="Not sent yet")
+        await expect(unsent).to_contain_text("For R&D")
+        await unsent.get_by_role("button", name="Edit").click()
+        await expect(form.get_by_label("Body")).to_have_value("For R&amp;D")
+        await form.get_by_label("Topic").fill("losses.other")
+        await form.get_by_role("button", name="Publish").click()
+        await expect(page.get_by_role("heading", name="losses.other")).to_be_visible()
+        await expect(page.get_by_role("article", name="For R&D")).to_be_visible()
+        await expect(unsent).to_have_count(0)
 
 
 async def test_what_waits_survives_the_window(browser: Browser, platform: Platform) -> None:

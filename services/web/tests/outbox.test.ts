@@ -67,7 +67,7 @@ describe("the outbox", () => {
     const refused: Message = { kind: "send", target: "nobody@x.org", body, data, key: "k", at: 1, problem: "no" };
     const { title, body: text, priority } = body;
     expect(writtenOf(refused)).toEqual({ to: refused.target, title, body: text, priority, withData: true, text: data });
-    expect(writtenOf(publish("a", 1) as Message)).toEqual({ ...BLANK, title: "a" });
+    expect(writtenOf(publish("a", 1) as Message)).toEqual({ ...BLANK, to: "t", title: "a" });
     const older = writtenOf(publish("a", 1, { body: { data: { a: 1 } } }) as Message);
     expect(JSON.parse(older.text)).toEqual({ a: 1 });
   });

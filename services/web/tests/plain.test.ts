@@ -12,6 +12,8 @@ function rendered(markdown: string): string {
     .replaceAll("&#x27;", "'")
     .replaceAll("&lt;", "<")
     .replaceAll("&gt;", ">")
+    .replaceAll("&quot;", '"')
+    .replaceAll("&amp;", "&")
     .replace(/\s+/g, " ")
     .trim();
 }
@@ -45,6 +47,12 @@ describe("Markdown in one line", () => {
     "Title\n===\nmore\n\n---\n\n* * *\nend",
     "~~~\n*a*\n```\n_b_\n~~~\nc",
     "😀*a*😀 «*b*» „_c_“",
+    "R&amp;D &lt;b&gt; &copy; &#x41;&#65; &AMP; &#42;x&#42; *&quot;a&quot;* &auml;_b_",
+    "`&amp;` \\&amp; &nope; &amp &#xffffff; & ; &#0;",
+    "| a &amp; &pound;5 |\n|-|",
+    "```\n&amp;\n```\n[R&amp;D](https://x.example/?a=1&amp;b=2)",
+    "# a&nbsp;b\n\n- c&ensp;d",
+    "see https://x.example/?a=1&amp;b=2 now and *https://x.example/a_b_c*",
   ])("is what is shown once it is opened: %j", (markdown) => {
     expect(plain(markdown)).toBe(rendered(markdown));
   });

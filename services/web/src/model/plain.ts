@@ -3,6 +3,8 @@
  * the looks. Good enough to be skimmed. No pattern may try the same characters in many ways: a publisher chooses them.
  */
 
+import { decodeString } from "micromark-util-decode-string";
+
 /** More than a row ever shows, also where the addresses of links are left out of it. */
 const SKIMMED_CHARS = 1_000;
 
@@ -75,7 +77,8 @@ interface Run {
   readonly closes: boolean;
 }
 
-const PART = /\\([!-/:-@[-`{-~])|(`+)|<(https?:[^\s<>]*)>|!?\[([^\][]*)\]\([^)]*\)|\*+|_+|~+/g;
+const PART =
+  /\\([!-/:-@[-`{-~])|(`+)|<(https?:[^\s<>]*)>|!?\[([^\][]*)\]\([^)]*\)|(&(?:#(?:\d{1,7}|x[\da-f]{1,6})|[\da-z]{1,31});)|(https?:\/\/[^\s<[\]\\*_~`]*)|\*+|_+|~+/gi;
 
 /** The text of a block: code first, since nothing else is read in it. */
 function inline(text: string): string {
@@ -84,7 +87,7 @@ function inline(text: string): string {
   const part = new RegExp(PART);
   let at = 0;
   for (let found = part.exec(text); found !== null; found = part.exec(text)) {
-    const [all, escaped, ticks, address, label] = found;
+    const [all, escaped, ticks, address, label, reference, bare] = found;
     parts.push(text.slice(at, found.index));
     at = found.index + all.length;
     const code = ticks === undefined ? undefined : codeAt(text, at, ticks);
@@ -93,7 +96,8 @@ function inline(text: string): string {
       at += code.length + all.length;
     } else if (ticks !== undefined) parts.push(all);
     else if (label !== undefined) parts.push(inline(label));
-    else parts.push(escaped ?? address ?? runOf(text, found.index, all));
+    else if (reference !== undefined) parts.push(decodeString(reference));
+    else parts.push(escaped ?? address ?? bare ?? runOf(text, found.index, all));
     part.lastIndex = at;
   }
   parts.push(text.slice(at));

@@ -56,10 +56,19 @@ function Page({ name, feed, seq, topic, problem }: Props) {
   const [query, search] = useAddressQuery();
   const subscriptions = useQuery(subscriptionsQuery(api));
   const subscribed = subscriptions.data?.some((one) => one.topic === name) ?? false;
+  const composer = composing.shown && (
+    <Fallible>
+      <Suspense fallback={<Skeleton height={200} />}>
+        <Composer key={composing.key} target={{ topic: name }} onClose={composing.close} />
+      </Suspense>
+    </Fallible>
+  );
   if (status.deleted || (topic === undefined && problem !== null)) {
     return (
       <>
         <PageHeader title={name} />
+        {composer}
+        <Pending topic={name} onEdit={composing.reopen} />
         <EmptyState
           m="auto"
           icon={<IconGhost2 />}
@@ -105,13 +114,7 @@ function Page({ name, feed, seq, topic, problem }: Props) {
           </ActionIcon>
         </Tooltip>
       </PageHeader>
-      {composing.shown && (
-        <Fallible>
-          <Suspense fallback={<Skeleton height={200} />}>
-            <Composer key={composing.key} target={{ topic: name }} onClose={composing.close} />
-          </Suspense>
-        </Fallible>
-      )}
+      {composer}
       {query !== "" ? (
         <SearchResults topic={name} query={query} marks={subscribed} />
       ) : (

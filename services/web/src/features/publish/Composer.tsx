@@ -1,13 +1,16 @@
 import { Button, Group, JsonInput, SegmentedControl, Stack, Text, Textarea, TextInput } from "@mantine/core";
-import { Suspense, useEffect, useState } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { Suspense, useEffect, useId, useState } from "react";
+import { useLocation } from "wouter";
 import type { NewNotification, Priority } from "@/api/types";
 import { notify } from "@/components/notify";
 import { Problem } from "@/components/Problem";
 import { offlinePart } from "@/components/parts";
 import { useAskBeforeClosing } from "@/context/leaving";
-import { useOwn } from "@/context/services";
+import { subscriptionsQuery } from "@/context/queries";
+import { useOwn, useServices } from "@/context/services";
 import classes from "./Composer.module.css";
-import { BLANK, draftName, isBlank, isEmpty, parseData, type Written } from "./draft";
+import { BLANK, draftName, isBlank, isEmpty, keptOf, parseData, type Written } from "./draft";
 
 const Markdown = offlinePart(() => import("@/components/Markdown"));
 
@@ -26,6 +29,9 @@ export default function Composer({ target, onClose }: Props) {
   const [written, setWritten] = useState(() => live.drafts.read(name, BLANK));
   const { to, title, body, text, withData, priority } = written;
   const set = (change: Partial<Written>) => setWritten((held) => ({ ...held, ...change }));
+  /** A message that was refused may be meant for another topic. */
+  const [asksTopic] = useState(target !== "person" && to !== "");
+  const [, navigate] = useLocation();
   const [preview, setPreview] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const parsed = parseData(withData ? text : "");
@@ -34,11 +40,12 @@ export default function Composer({ target, onClose }: Props) {
   const ready =
     !isEmpty({ ...draft, data: parsed.data ?? null }) &&
     parsed.problem === "" &&
-    (target !== "person" || to.trim() !== "");
+    ((target !== "person" && !asksTopic) || to.trim() !== "");
+  const kept = keptOf(written, target === "person");
 
-  useEffect(() => live.drafts.keep(name, written, BLANK), [live, name, written]);
+  useEffect(() => live.drafts.keep(name, kept, BLANK), [live, name, kept]);
 
-  const unsent = !isBlank(written);
+  const unsent = !isBlank(kept);
   useAskBeforeClosing(unsent);
   const close = () => {
     if (unsent) notify("Kept as a draft until you close this window.");
@@ -50,15 +57,17 @@ export default function Composer({ target, onClose }: Props) {
   };
   const submit = () => {
     if (!ready) return;
+    const topic = target === "person" ? "" : asksTopic ? to.trim() : target.topic;
     try {
       if (target === "person") live.outbox.send(to.trim(), draft, data);
-      else live.outbox.publish(target.topic, draft, data);
+      else live.outbox.publish(topic, draft, data);
     } catch (failure) {
       setError(failure);
       return;
     }
     if (live.connection.state.get() !== "live") notify("Kept: it is sent when the connection is back.", "warning");
     discard();
+    if (target !== "person" && topic !== target.topic) navigate(`/topics/${encodeURIComponent(topic)}`);
   };
 
   return (
@@ -88,6 +97,7 @@ export default function Composer({ target, onClose }: Props) {
             onChange={(event) => set({ to: event.currentTarget.value })}
           />
         )}
+        {asksTopic && <TopicInput value={to} onChange={(topic) => set({ to: topic })} />}
         <TextInput
           label="Title"
           dir="auto"
@@ -163,5 +173,30 @@ export default function Composer({ target, onClose }: Props) {
         </Group>
       </Stack>
     </form>
+  );
+}
+
+/** The name of a topic; those that one subscribes to are offered. */
+function TopicInput({ value, onChange }: { value: string; onChange: (topic: string) => void }) {
+  const { api } = useServices();
+  const subscriptions = useQuery(subscriptionsQuery(api));
+  const offered = useId();
+  return (
+    <>
+      <TextInput
+        label="Topic"
+        required
+        withAsterisk={false}
+        maxLength={128}
+        list={offered}
+        value={value}
+        onChange={(event) => onChange(event.currentTarget.value)}
+      />
+      <datalist id={offered}>
+        {subscriptions.data?.map(({ topic }) => (
+          <option key={topic} value={topic} />
+        ))}
+      </datalist>
+    </>
   );
 }

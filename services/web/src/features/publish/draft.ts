@@ -7,6 +7,7 @@ const MOST_DATA_BYTES = 98_304;
 
 /** What the form holds. */
 export interface Written {
+  /** The person, or the topic of a message that was refused: it may be the reason. */
   readonly to: string;
   readonly title: string;
   readonly body: string;
@@ -47,10 +48,10 @@ export function draftName(topic: string | undefined): string {
 }
 
 /** What the form holds to write a message anew that was not sent. */
-export function writtenOf({ kind, target, body, data }: Message): Written {
+export function writtenOf({ target, body, data }: Message): Written {
   const text = data ?? (body.data == null ? "" : JSON.stringify(body.data, null, 2));
   return {
-    to: kind === "send" ? target : "",
+    to: target,
     title: body.title ?? "",
     body: body.body ?? "",
     priority: body.priority ?? "normal",
@@ -62,6 +63,11 @@ export function writtenOf({ kind, target, body, data }: Message): Written {
 /** Whether nothing was written that would be missed. */
 export function isBlank({ to, title, body, text }: Written): boolean {
   return [to, title, body, text].every((part) => part.trim() === "");
+}
+
+/** What is kept of the form: where it goes to is nothing by itself, unless that is a person who was typed. */
+export function keptOf(written: Written, isPerson: boolean): Written {
+  return isPerson || !isBlank({ ...written, to: "" }) ? written : BLANK;
 }
 
 /** Whether there is nothing to publish. */
