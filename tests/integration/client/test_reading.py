@@ -50,7 +50,12 @@ async def test_reading_acknowledging_and_following(platform: Platform, shell: Sh
     absent = await shell.run("unack", "cli.read", "77", code=Exit.REFUSED)
     assert (absent.out, absent.err) == ("", "notifyx: Nothing is taken back: cli.read does not hold 77.\n")
     assert (await shell.run("unack", "cli.read", "4", "77", code=Exit.INCOMPLETE)).out == "4 unread in cli.read.\n"
-    assert (await shell.json("ack", "cli.read", "4"))["unread"] == 3
+    for beyond in (("77", "78"), ("--up-to", "77")):
+        absent = await shell.run("ack", "cli.read", *beyond, code=Exit.REFUSED)
+        named = ", ".join(one for one in beyond if one.isdigit())
+        assert absent.err == f"notifyx: Nothing is acknowledged: there is no {named}, cli.read ends at 5.\n"
+    partly = await shell.run("ack", "cli.read", "4", "77", code=Exit.INCOMPLETE)
+    assert (partly.out, "no 77 in cli.read" in partly.err) == ("Acknowledged; 3 unread in cli.read.\n", True)
     assert (await shell.json("ack", "cli.read", "--up-to", "2"))["unread"] == 2
     assert [one["seq"] for one in (await shell.json("inbox", "--unread"))["items"]][1:] == [5, 3]
     assert (await shell.json("ack", "user:me", "--all"))["unread"] == 0

@@ -41,6 +41,17 @@ def test_a_notification_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in out.splitlines()] == ["7", "one", "two"]
 
 
+def test_a_notification_says_how_urgent_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    for priority in ("urgent", "high", "normal", "low"):
+        Writer(Format.text).notification(NOTE.model_copy(update={"title": "T", "body": "", "priority": priority}))
+    assert [line.split()[3:] for line in capsys.readouterr().out.splitlines()] == [
+        ["urgent", "T"],
+        ["high", "T"],
+        ["T"],
+        ["low", "T"],
+    ]
+
+
 def test_a_notification_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     Writer(Format.json).notification(NOTE)
     (line,) = capsys.readouterr().out.splitlines()

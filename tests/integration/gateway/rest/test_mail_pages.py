@@ -235,7 +235,14 @@ async def test_the_documents_are_there_and_need_nothing_from_elsewhere(stack: St
     assert "`" not in text, "no Markdown is left as its source"
     assert not re.search(r"""(src|href)=["'](https?:)?//""", text)
     assert (await stack.ok("GET", "/.well-known/jwks.json"))["keys"][0]["kty"] == "EC"
-    assert (await stack.ok("GET", "/openapi.json"))["openapi"] == "3.1.0"
+    described = await stack.ok("GET", "/openapi.json")
+    assert described["openapi"] == "3.1.0"
+    longest = stack.gateway.settings.notification_body
+    body = described["paths"]["/api/v1/topics/{name}/notifications"]["post"]["requestBody"]["content"]
+    assert body["text/plain"]["schema"]["maxLength"] == longest
+    assert described["components"]["schemas"]["NewNotification"]["properties"]["body"]["maxLength"] == longest
+    async with stack.session.get(f"{stack.url}/api/v1/asyncapi.yaml") as response:
+        assert (await response.text()).count(f"body: {{ type: string, maxLength: {longest} }}") == 2
 
 
 async def test_documents_are_compressed_and_what_holds_a_secret_is_not(stack: Stack) -> None:

@@ -64,15 +64,24 @@ def ack(
         if sum((bool(seqs), up_to is not None, all_)) != 1:
             raise UsageProblem("Give seqs, --up-to, or --all.")
         async with client(url) as notifyx:
+            newest = (await notifyx.history(topic, limit=1)).last_seq
+            # What retention removed is acknowledged as well as it can be; what never was is a slip of the keys.
+            wrong = [seq for seq in (*(seqs or ()), up_to or 0) if seq > newest]
+            numbers = ", ".join(str(seq) for seq in wrong)
+            found = [seq for seq in seqs or () if seq not in wrong]
+            if wrong and not found:
+                ends = f"ends at {newest}" if newest else "has nothing yet"
+                raise NotFound(f"Nothing is acknowledged: there is no {numbers}, {topic} {ends}.", code="not_found")
             if seqs:
-                done = await notifyx.ack(topic, seqs=seqs)
+                done = await notifyx.ack(topic, seqs=found)
             else:
-                last = up_to if up_to is not None else (await notifyx.history(topic, limit=1)).last_seq
-                done = await notifyx.ack(topic, up_to=last)
+                done = await notifyx.ack(topic, up_to=newest if up_to is None else up_to)
         result = {"topic": topic, **done.model_dump()}
         writer.result(result, f"Acknowledged; {done.unread} unread in {topic}.")
         if done.expired:
             writer.remark(f"{topic}: {lost(done.expired)}.")
+        if wrong:
+            raise Incomplete(f"There is no {numbers} in {topic}; the others are acknowledged.")
 
     run(output, work)
 

@@ -80,6 +80,8 @@ class Writer:
             return
         head = Text(f"{notification.seq:>6}  {moment(notification.published_at)}  ", style="dim")
         style = {"urgent": "bold red", "high": "bold"}.get(notification.priority, "")
+        if notification.priority != "normal":
+            head.append(Text(f"{visible(notification.priority)}  ", style=style))
         first, _, rest = visible(notification.body, lines=True).partition("\n")
         title = visible(notification.title)
         head.append(Text(title or first or json.dumps(notification.data), style=style))

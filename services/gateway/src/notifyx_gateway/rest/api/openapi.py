@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from notifyx_common.contracts.store.names import MAX_BODY
 from notifyx_common.serving.replies import PROBLEM
 from notifyx_gateway.rest.api.operations import Operation, Schema
 
@@ -29,13 +30,13 @@ _ABOUT = (
 )
 
 
-def build_openapi(operations: Iterable[Operation], server: str) -> dict[str, Any]:
-    """Return the document for a deployment reached at ``server``."""
+def build_openapi(operations: Iterable[Operation], server: str, max_body: int = MAX_BODY) -> dict[str, Any]:
+    """Return the document for a deployment reached at ``server`` that accepts bodies of ``max_body`` characters."""
     listed = list(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in listed:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {
             "title": "Notifyx",
@@ -59,6 +60,21 @@ def build_openapi(operations: Iterable[Operation], server: str) -> dict[str, Any
             },
         },
     }
+    if max_body != MAX_BODY:
+        _limit(document, max_body)
+    return document
+
+
+def _limit(part: object, max_body: int) -> None:
+    """Set the limit of a deployment where the models have that of all deployments: only requests have it."""
+    if isinstance(part, dict):
+        if part.get("maxLength") == MAX_BODY:
+            part["maxLength"] = max_body
+        for inner in part.values():
+            _limit(inner, max_body)
+    elif isinstance(part, list):
+        for inner in part:
+            _limit(inner, max_body)
 
 
 def _operation(operation: Operation) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 from quart import Blueprint, Response
 
+from notifyx_common.contracts.store.names import MAX_BODY
 from notifyx_common.serving.web import json_response
 from notifyx_gateway.mail.verification import EmailVerification
 from notifyx_gateway.rest.answers import ClientConfig
@@ -40,7 +41,7 @@ def document_routes(
         from notifyx_gateway.rest.api.openapi import build_openapi  # noqa: PLC0415
         from notifyx_gateway.rest.api.operations import OPERATIONS  # noqa: PLC0415
 
-        return build_openapi(OPERATIONS, settings.base_url)
+        return build_openapi(OPERATIONS, settings.base_url, settings.notification_body)
 
     @cache
     def openapi_file() -> File:
@@ -48,7 +49,8 @@ def document_routes(
 
     @cache
     def asyncapi_file() -> File:
-        return gzipped("application/yaml", asyncapi_document(settings.base_socket_url).encode())
+        document = asyncapi_document(settings.base_socket_url, settings.notification_body)
+        return gzipped("application/yaml", document.encode())
 
     @cache
     def docs_file() -> File:
@@ -91,12 +93,13 @@ def document_routes(
     return blueprint
 
 
-def asyncapi_document(socket_url: str) -> str:
-    """Return the AsyncAPI document for a socket at ``socket_url``."""
+def asyncapi_document(socket_url: str, max_body: int = MAX_BODY) -> str:
+    """Return the AsyncAPI document for a socket at ``socket_url`` that accepts bodies of ``max_body`` characters."""
     parts = urlsplit(socket_url)
     text = files("notifyx_gateway.rest").joinpath("api", "asyncapi.yaml").read_text(encoding="utf-8")
     return (
         text.replace("@SOCKET_HOST@", parts.netloc)
         .replace("@SOCKET_PATH@", f"{parts.path.rstrip('/')}/websocket")
         .replace("@SOCKET_PROTOCOL@", parts.scheme)
+        .replace("@MAX_BODY@", str(max_body))
     )
