@@ -66,6 +66,15 @@ async def test_two_alertmanagers_repeat_themselves_and_each_state_is_told_once(s
     await stack.ok("POST", hook, ada, json=resolved)
     assert await titles(stack) == ["CPU high", "NewOne on node-e5e", "Resolved: CPU high"]
 
+    await stack.ok("PATCH", "/topics/t", ada, json={"paused": True})
+    resolved["alerts"][1] |= {"status": "resolved", "endsAt": "2026-11-20T09:00:00Z"}
+    refused = await stack.call("POST", hook, ada, json=resolved)
+    assert (refused.status, refused.code) == (409, "topic_paused"), "200 would be for both alerts"
+    assert [item["status"] for item in refused.data["items"]] == [201, 409]
+    await stack.ok("PATCH", "/topics/t", ada, json={"paused": False})
+    await stack.ok("POST", hook, ada, json=resolved)
+    assert (await titles(stack))[3:] == ["Resolved: NewOne on node-e5e"]
+
 
 async def test_the_configurations_of_the_documentation_send_to_addresses_that_there_are(stack: Stack) -> None:
     """The URL and the credential of each snippet, with this gateway's address and a key in place of the examples."""

@@ -1,7 +1,9 @@
 """Publishes what one REST request holds for one topic, and makes the answer of it.
 
 One part that is refused never stops the rest. A sender whose parts were refused only for now (a limit, a store that
-cannot be reached) is answered with that error, so that it sends all again: what was accepted is then a replay.
+cannot be reached) is answered with that error, so that it sends all again: what was accepted is then a replay. So is
+one whose parts the topic refused, whatever is in them (it is paused, the sender may not publish any more): senders take
+a good answer as one for all that they sent.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 from prometheus_client import Counter
 
 from notifyx_common.contracts.store.log import KeyedNotification, PublishResult, encode_notification
-from notifyx_common.errors import Conflict, NotifyxError
+from notifyx_common.errors import Conflict, Forbidden, NotFound, NotifyxError, Unauthenticated
 from notifyx_common.principal import Principal
 from notifyx_common.serving.replies import EMPTY, Reply, json_reply, problem_reply
 from notifyx_gateway.errors import RateLimited
@@ -119,18 +121,23 @@ def events_response(outcomes: Sequence[PublishResult | NotifyxError | None]) -> 
 
 
 def listed_response(outcomes: Sequence[PublishResult | NotifyxError | None]) -> Reply:
-    """Return the response to a webhook: 200 and what became of each part, if any was accepted."""
+    """Return the response to a webhook: 200 and what became of each part, if any was accepted and no other may be."""
     refused = _refusal(outcomes)
     accepted = any(not isinstance(one, NotifyxError) for one in outcomes)
-    if refused is None or (accepted and not refused.retryable):
+    if refused is None or (accepted and not (refused.retryable or _is_of_topic(refused))):
         return json_reply({"items": [_item(one) for one in outcomes]})
     return _with_items(refused, outcomes)
 
 
 def _refusal(outcomes: Sequence[PublishResult | NotifyxError | None]) -> NotifyxError | None:
-    """Return the error that decides on the response: first one that a repetition may end."""
+    """Return the error that decides on the response: one that a repetition may end, else one of the topic."""
     errors = [one for one in outcomes if isinstance(one, NotifyxError)]
-    return next((error for error in errors if error.retryable), errors[0] if errors else None)
+    return min(errors, key=lambda error: (not error.retryable, not _is_of_topic(error)), default=None)
+
+
+def _is_of_topic(error: NotifyxError) -> bool:
+    """Return whether ``error`` is about the topic or the sender's rights, not about the part that it refused."""
+    return isinstance(error, (Conflict, Forbidden, NotFound, Unauthenticated)) and error.code != _CONFLICT
 
 
 def _with_items(refused: NotifyxError, outcomes: Sequence[PublishResult | NotifyxError | None]) -> Reply:

@@ -366,7 +366,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="publish", parameters=(_NAME, _KIND, _EACH),
         description="Publishes what other software posts, as it posts it: an alert or an event each. What was "
         "published before is replayed. Where parts were refused only for now, the answer is their error, with "
-        "`items`: send all again.",
+        "`items`: send all again. So it is where the topic refused parts, as it does while it is paused.",
     ),
     Operation(
         "POST", "/api/v1/notifications:batch", "publishBatch", "Publish up to 1,000", "Notifications",

@@ -37,6 +37,11 @@ CORRECTABLE = frozenset(
 )
 """Codes after which the same person may fill in the form again."""
 
+_USED = (
+    "It was used already, or is not valid any more. If your address is verified, nothing is left to do: your account "
+    "page says whether it is, and has another mail sent if it is not."
+)
+
 
 def page_routes(
     *,
@@ -128,6 +133,8 @@ def page_routes(
                 # Of a password, the field's reason is a sentence by itself.
                 reason = error.fields[0].reason if error.fields else error.reason
                 return _verify_page(pages, token, reason, error.http_status)
+            if error.code == "invalid_link":
+                return pages.message("This link does not work", _USED, error.http_status, back="/account")
             return _failed(pages, error)
         request_auth.record("email_verification", "succeeded", actor=user.id)
         if wanted.new_password is not None:
