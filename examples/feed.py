@@ -93,7 +93,11 @@ def feed(api: Api, run: str, number: int) -> None:
 def main() -> None:
     """Parse the command line and feed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", default="http://127.0.0.1:4000", help="the gateway (default: %(default)s)")
+    parser.add_argument(
+        "--url",
+        default=os.environ.get("NOTIFYX_URL") or "http://127.0.0.1:4000",
+        help="the gateway (default: $NOTIFYX_URL, else http://127.0.0.1:4000)",
+    )
     parser.add_argument("--rounds", type=int, default=1, choices=range(1, 1001), metavar="1..1000")
     parser.add_argument("--pause", type=float, default=0.5, help="seconds between rounds (default: %(default)s)")
     arguments = parser.parse_args()

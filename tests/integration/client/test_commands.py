@@ -164,6 +164,8 @@ async def test_an_account_is_exported_and_deleted(shell: Shell, tmp_path: Path) 
     nowhere = await shell.run("account", "export", str(tmp_path / "none" / "x.json"), code=Exit.USAGE)
     assert "cannot be written" in nowhere.err
     await shell.run("account", "delete", "--yes", code=Exit.USAGE)
+    unasked = await shell.run("account", "delete", "--topics", "keep", stdin="yes, my password\n", code=Exit.USAGE)
+    assert unasked.err == "notifyx: Give --yes; there is no terminal to ask at.\n"
     deletion = ("account", "delete", "--topics", "delete", "--password-stdin", "--yes")
     assert "not the password" in (await shell.run(*deletion, stdin="wrong\n", code=Exit.REFUSED)).err
     assert (await shell.json(*deletion, stdin=f"{PASSWORD}\n"))["result"] == "deleted"

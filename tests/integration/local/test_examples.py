@@ -34,8 +34,9 @@ FEED = ROOT / "examples/feed.py"
 
 async def feed(url: str, token: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(
-        subprocess.run, [sys.executable, str(FEED), "--url", url, *arguments],
-        env={**os.environ, "NOTIFYX_TOKEN": token}, capture_output=True, text=True, timeout=5 * PATIENCE, check=False,
+        subprocess.run, [sys.executable, str(FEED), *arguments],
+        env={**os.environ, "NOTIFYX_URL": url, "NOTIFYX_TOKEN": token},
+        capture_output=True, text=True, timeout=5 * PATIENCE, check=False,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from notifyx.cli.account import read_password
 from notifyx.cli.exits import UsageProblem
 from notifyx.cli.options import DEFAULT_URL, Format, Output, Url
 from notifyx.cli.output import Writer
+from notifyx.cli.prompts import confirm
 from notifyx.cli.session import client, run
 from notifyx.token_file import FileStore, default_path
 
@@ -70,7 +71,7 @@ def delete(
         async with client(url) as notifyx:
             user = await notifyx.me()
             if not yes:
-                typer.confirm(f"Delete the account of {user.email} at {notifyx.url} for ever?", abort=True, err=True)
+                confirm(f"Delete the account of {user.email} at {notifyx.url} for ever?")
             fate: Literal["delete", "keep"] = "delete" if topics is FateChoice.delete else "keep"
             await notifyx.account.delete(read_password(password_stdin), fate, give_to=give_to)
             store = FileStore(default_path(), notifyx.url)

@@ -44,3 +44,10 @@ def first_line(what: str) -> str:
     if not line:
         raise UsageProblem(f"There is no {what} on standard input.")
     return line
+
+
+def confirm(question: str) -> None:
+    """Ask whether to go on; what is piped, such as a password, is no answer. Raises :class:`UsageProblem`."""
+    if not sys.stdin.isatty():
+        raise UsageProblem("Give --yes; there is no terminal to ask at.")
+    typer.confirm(question, abort=True, err=True)

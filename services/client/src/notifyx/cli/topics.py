@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from notifyx.cli.exits import Incomplete, UsageProblem
+from notifyx.cli.exits import Incomplete
 from notifyx.cli.options import DEFAULT_URL, EmailChoice, Format, Output, Url
 from notifyx.cli.output import Writer, duration, moment
+from notifyx.cli.prompts import confirm
 from notifyx.cli.session import client, run
 from notifyx.cli.topic_changes import changes, creation, names_address
 from notifyx.cli.topic_files import read_topics
@@ -163,9 +164,7 @@ def delete(
 
     async def work(writer: Writer) -> None:
         if not yes:
-            if not sys.stdin.isatty():
-                raise UsageProblem("Give --yes; there is no terminal to ask at.")
-            typer.confirm(f"Delete {name} and all its notifications?", abort=True, err=True)
+            confirm(f"Delete {name} and all its notifications?")
         async with client(url) as notifyx:
             await notifyx.delete_topic(name)
         writer.result({"topic": name, "result": "deleted"}, f"Deleted {name}.")
