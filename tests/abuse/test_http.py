@@ -9,147 +9,34 @@ import contextlib
 import dataclasses
 import io
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from dataclasses import dataclass
 from statistics import median
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-import uvloop
-from prometheus_client import CollectorRegistry
-from quart import Quart
 
 from notifyx_common.contracts.registry import LIST_LEASES, LeaseList
-from notifyx_common.metrics import Metrics
 from notifyx_common.serving import http_connection
-from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answers
-from notifyx_common.serving.current import current_request
-from notifyx_common.serving.direct import DirectSteps, direct
-from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
-from notifyx_common.serving.http_server import HttpServer
-from notifyx_common.serving.lifecycle import bind
-from notifyx_common.serving.replies import Reply
 from support.clock import LoopTime
+from support.http_port import (
+    ANSWER,
+    BOTH_WAYS,
+    HEAD,
+    LIMITS,
+    QUICK,
+    Client,
+    Server,
+    close,
+    ended,
+    on_uvloop,
+    rest,
+    serving,
+)
 from support.patience import PATIENCE, until
 from support.platform import Platform
 
 pytestmark = pytest.mark.xdist_group("abuse")
-
-LIMITS = HttpLimits(
-    head_timeout=PATIENCE, idle_timeout=10 * PATIENCE, body_timeout=PATIENCE, body_rate=1 << 20, write_timeout=PATIENCE
-)
-QUICK = dataclasses.replace(LIMITS, head_timeout=0.5, body_timeout=0.5, write_timeout=0.5)
-"""For tests of these times."""
-
-ANSWER = b"x" * (8 << 20)
-"""More than the kernel buffers for a connection."""
-
-BOTH_WAYS = pytest.mark.parametrize("directly", [False, True], ids=["quart", "direct"])
-
-Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@dataclass
-class Server:
-    """A running server. ``slow`` is set while ``/slow`` is being answered, ``go`` lets it answer.
-
-    ``closing`` stops the server.
-    """
-
-    port: int
-    registry: CollectorRegistry
-    slow: asyncio.Event
-    go: asyncio.Event
-    closing: asyncio.Event
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def closed(self, reason: str) -> float:
-        """How many connections were closed for that reason."""
-        return self.registry.get_sample_value("notifyx_http_connections_closed_total", {"reason": reason}) or 0.0
-
-    async def open(self, sent: bytes = b"") -> Client:
-        """A connection on which ``sent`` was sent."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(sent)
-        return reader, writer
-
-    async def answers(self) -> None:
-        """Fail unless a new connection is answered."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/") as response:
-            assert response.status == 200
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    limits: HttpLimits = LIMITS, *, of_address: int | None = None, directly: bool = False
-) -> AsyncIterator[Server]:
-    """A server whose requests Quart answers, or the connection ``directly``."""
-    app, metrics, closing = Quart("abuse"), Metrics(), asyncio.Event()
-    app.config.update(MAX_CONTENT_LENGTH=1 << 20, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
-    slow, go = asyncio.Event(), asyncio.Event()
-    hold_answers(app, AnswerBudget(AnswerLimits(), metrics))
-    if directly:
-        DirectSteps().install(app)
-
-    @app.get("/")
-    @direct
-    async def small() -> Reply:
-        return Reply(b"here")
-
-    @app.get("/large")
-    @direct
-    async def large() -> Reply:
-        return Reply(ANSWER)
-
-    @app.get("/slow")
-    @direct
-    async def answer_later() -> Reply:
-        slow.set()
-        await go.wait()
-        return Reply(b"late")
-
-    @app.post("/")
-    @direct
-    async def length() -> Reply:
-        return Reply(str(len(await current_request().get_data())).encode())
-
-    connections = Connections("http_connections", limits, metrics, limit_of=lambda _: of_address)
-    with bind("127.0.0.1", 0, "NOTIFYX_PORT") as sock:
-        server = HttpServer(app, sock, limits=limits, connections=connections)
-        server.grace = PATIENCE
-        running = asyncio.create_task(server.run(closing))
-        try:
-            yield Server(sock.getsockname()[1], metrics.registry, slow, go, closing)
-        finally:
-            closing.set()
-            await running
-
-
-async def rest(client: Client) -> bytes:
-    """What the server still sends before it closes."""
-    with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(PATIENCE):
-            return await client[0].read()
-    return b""
-
-
-async def ended(clients: Iterable[Client]) -> list[bytes]:
-    """What each client got, once the server has closed them all."""
-    return await asyncio.gather(*(rest(client) for client in clients))
-
-
-def close(clients: Iterable[Client]) -> None:
-    for _, writer in clients:
-        writer.close()
-
-
-HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
 @BOTH_WAYS
@@ -266,12 +153,6 @@ async def test_who_still_sends_when_it_is_refused_gets_the_answer_and_no_reset(
             assert await reader.readexactly(3) == status
         writer.close()
         await server.answers()
-
-
-def on_uvloop(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test on the event loop of the services."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(test)
 
 
 def test_a_body_over_the_limit_is_refused_and_never_reset() -> None:

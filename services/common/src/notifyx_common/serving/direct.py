@@ -21,6 +21,7 @@ from werkzeug.routing import RequestRedirect
 from notifyx_common.serving.answers import Answer, AnswerBudget, budget_of
 from notifyx_common.serving.current import AnyRequest, current_request, direct_request
 from notifyx_common.serving.direct_request import DirectRequest, read_direct
+from notifyx_common.serving.frames import release_frames
 from notifyx_common.serving.replies import Reply
 
 View = Callable[..., Awaitable[Reply]]
@@ -68,7 +69,9 @@ class DirectSteps:
         """Return the answer to what a step or a view raised."""
         for kind in type(error).__mro__:
             if (render := self.errors.get(kind)) is not None:
-                return render(error)
+                reply = render(error)
+                release_frames(error)
+                return reply
         raise error
 
 

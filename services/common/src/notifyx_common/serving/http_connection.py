@@ -21,6 +21,7 @@ from hypercorn.utils import parse_socket_addr
 
 from notifyx_common.limiting.addresses import client_address, plain_address
 from notifyx_common.serving.direct import DirectCalls
+from notifyx_common.serving.frames import release_frames
 from notifyx_common.serving.http1 import Http1
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
@@ -67,8 +68,6 @@ class HttpConnection:
         self._transport = writer.transport
         self._loop = asyncio.get_running_loop()
         self._write_lock = asyncio.Lock()
-        self._protocol: Http1
-        self._group: TaskGroup
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -80,6 +79,18 @@ class HttpConnection:
         self._directly_answered = 0
         self._scheme = "http" if writer.get_extra_info("ssl_object") is None else "https"
         self._client, self._server = _address(writer, "peername"), _address(writer, "sockname")
+        self._group = TaskGroup(self._loop)
+        self._protocol = Http1(
+            app,
+            config,
+            context,
+            self._group,
+            ConnectionState({}),
+            self._scheme == "https",
+            self._client,
+            self._server,
+            self._send,
+        )
 
     @property
     def peer(self) -> str:
@@ -93,23 +104,20 @@ class HttpConnection:
 
     async def run(self) -> None:
         """Serve the connection."""
-        if not self._connections.admit(self):
-            self._transport.abort()
-            return
+        try:
+            if self._connections.admit(self):
+                await self._serve()
+            else:
+                self._transport.abort()
+        finally:
+            self._protocol.release()
+            if (lost := self._reader.exception()) is not None:
+                release_frames(lost)
+
+    async def _serve(self) -> None:
         self._transport.set_write_buffer_limits(high=WRITE_SIZE)
         try:
-            async with TaskGroup(self._loop) as self._group:
-                self._protocol = Http1(
-                    self._app,
-                    self._config,
-                    self._context,
-                    self._group,
-                    ConnectionState({}),
-                    self._scheme == "https",
-                    self._client,
-                    self._server,
-                    self._send,
-                )
+            async with self._group:
                 self._expect_head()
                 await self._read()
         finally:
@@ -134,34 +142,39 @@ class HttpConnection:
     # Reading
 
     async def _read(self) -> None:
-        while not self._reader.at_eof():
-            try:
-                data = await self._reader.read(READ_SIZE)
-            except (OSError, ssl.SSLError):
-                break
-            if self._lingering:
-                self._discard(data)
-                continue
-            if self._direct is not None and data:
-                data = await self._answer_directly(self._direct, data)
-                if not data:
-                    continue
-            try:
-                await self._protocol.handle(RawData(data))
-            except h11.RemoteProtocolError as error:
-                self._refuse(error.error_status_hint)
-                self._drops_all = True  # what follows has no end that this port understands
-                if not self._lingering:
-                    break
-            if self._lingering:
-                self._discard()
-            elif self._protocol.awaits_body:
-                self._expect_body(len(data))
-            elif self._protocol.has_partial_head:
-                self._expect_head()
-            elif not self._protocol.awaits_head:
-                self._expect_nothing()
+        while not self._reader.at_eof() and await self._read_once():
+            pass
         await self._protocol.handle(Closed())
+
+    async def _read_once(self) -> bool:
+        """Read and handle what has come; return whether more may. What was read does not stay while more is awaited."""
+        try:
+            data = await self._reader.read(READ_SIZE)
+        except (OSError, ssl.SSLError):
+            return False
+        if self._lingering:
+            self._discard(data)
+            return True
+        if self._direct is not None and data:
+            data = await self._answer_directly(self._direct, data)
+            if not data:
+                return True
+        try:
+            await self._protocol.handle(RawData(data))
+        except h11.RemoteProtocolError as error:
+            self._refuse(error.error_status_hint)
+            self._drop_all()  # what follows has no end that this port understands
+            if not self._lingering:
+                return False
+        if self._lingering:
+            self._discard()
+        elif self._protocol.awaits_body:
+            self._expect_body(len(data))
+        elif self._protocol.has_partial_head:
+            self._expect_head()
+        elif not self._protocol.awaits_head:
+            self._expect_nothing()
+        return True
 
     async def _answer_directly(self, direct: DirectCalls, data: bytes) -> bytes:
         """Answer the requests with which ``data`` begins, as far as they are simple; return the rest."""
@@ -218,6 +231,10 @@ class HttpConnection:
     def _discard(self, data: bytes = b"") -> None:
         if not self._drops_all and self._protocol.discard(data):
             self._end()
+
+    def _drop_all(self) -> None:
+        self._drops_all = True
+        self._protocol.drop_received()
 
     def _expect_head(self) -> None:
         # Further parts of a head do not extend the time for all of it.
@@ -283,7 +300,10 @@ class HttpConnection:
         if isinstance(event, RawData):
             await self._write(event.data)
         elif isinstance(event, Closed):
-            if self._protocol.awaits_body or self._protocol.is_broken:
+            if self._protocol.is_broken:
+                self._linger()
+                self._tell_app()
+            elif self._protocol.awaits_body:
                 self._linger()
             else:
                 self._end()
@@ -318,6 +338,10 @@ class HttpConnection:
             return
         self._writer.write(answer)
         self._linger()
+        self._tell_app()
+
+    def _tell_app(self) -> None:
+        """Tell the app, which holds what it has of a body, that the rest does not come."""
         self._group.spawn(self._protocol.handle, Closed())
 
     def _end(self) -> None:
@@ -337,7 +361,9 @@ class HttpConnection:
         """
         if self._lingering or self._transport.is_closing():
             return
-        self._lingering, self._drops_all = True, not self._protocol.awaits_body
+        self._lingering = True
+        if not self._protocol.awaits_body:
+            self._drop_all()
         self._connections.idle(self)
         self._set_deadline(self._loop.time() + CLOSE_TIMEOUT)
 

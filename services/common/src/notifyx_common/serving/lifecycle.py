@@ -41,6 +41,7 @@ from notifyx_common.serving.answers import AnswerBudget, AnswerLimits, hold_answ
 from notifyx_common.serving.http_connections import Connections
 from notifyx_common.serving.http_limits import HttpLimits
 from notifyx_common.serving.http_server import HttpServer
+from notifyx_common.serving.rules import App
 from notifyx_common.serving.web import Readiness, create_app
 from notifyx_common.settings import ServiceSettings, load
 
@@ -299,7 +300,7 @@ def _internal_server(node: Node[Any], stack: AsyncExitStack) -> tuple[HttpServer
 
 def metrics_app(metrics: Metrics) -> Quart:
     """Return the app of the metrics port: ``/metrics`` in the Prometheus text format, nothing else."""
-    app = Quart("metrics")
+    app = App("metrics")
 
     @app.get("/metrics")
     async def expose() -> Response:

@@ -1,4 +1,4 @@
-"""Rules of routes that cost little to add."""
+"""The app of all services: its rules cost little to add, and what it answers errors with leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 
 from quart import Quart
 from quart.routing import QuartRule
+from quart.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from notifyx_common.serving.frames import release_frames
 
 
 class Rule(QuartRule):
@@ -29,3 +33,9 @@ class App(Quart):
     """A Quart app with such rules."""
 
     url_rule_class = Rule
+
+    async def handle_user_exception(self, error: Exception) -> HTTPException | ResponseReturnValue:
+        """Return the answer to ``error``, which keeps nothing of the request then."""
+        answer = await super().handle_user_exception(error)
+        release_frames(error)
+        return answer
