@@ -98,6 +98,11 @@ async def test_the_gateway_is_killed_while_people_publish_and_acknowledge(browse
         await expect(milo.page.get_by_role("button", name="Acknowledge 8", exact=True)).to_be_visible()
         await expect(newest).to_be_visible()
         await expect(newest.get_by_role("button", name="Acknowledge")).to_have_count(0)
+        await milo.live()
+        with platform.stopped("gateway"):
+            await expect(milo.page.get_by_text("No answer", exact=True)).to_be_visible()
+            assert await milo.page.get_by_text("Live", exact=True).count() == 0
+        await milo.live()
 
 
 async def test_offline_and_back(browser: Browser, platform: Platform) -> None:

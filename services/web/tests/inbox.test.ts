@@ -78,10 +78,12 @@ describe("unread counts", () => {
   });
 
   it("and the link to the server are not said to be live while they are not", () => {
-    expect(linkOf("live", true, false)).toBe("live");
-    expect(linkOf("live", false, false)).toBe("connecting");
-    expect(linkOf("live", true, true)).toBe("troubled");
-    expect(linkOf("offline", true, true)).toBe("offline");
+    const well = { connection: "live", answering: true, joined: true, troubled: false } as const;
+    expect(linkOf(well)).toBe("live");
+    expect(linkOf({ ...well, joined: false })).toBe("connecting");
+    expect(linkOf({ ...well, troubled: true })).toBe("troubled");
+    expect(linkOf({ ...well, troubled: true, answering: false })).toBe("silent");
+    expect(linkOf({ ...well, connection: "offline", answering: false })).toBe("offline");
   });
 });
 

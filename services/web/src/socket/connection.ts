@@ -4,6 +4,7 @@ import { authorised } from "@/api/client";
 import { Observable } from "@/api/observable";
 import type { Session } from "@/api/session";
 import { heartbeatAnswer, messageOf } from "./messages";
+import { Pulse } from "./pulse";
 
 export type ConnectionState = "connecting" | "live" | "offline";
 
@@ -20,6 +21,9 @@ export class Connection {
   readonly state = new Observable<ConnectionState>("connecting");
   /** Whether what is new reaches the gateway, as its answer to the last heartbeat says. */
   readonly fed = new Observable(true);
+  /** Whether the server answers, known within three seconds while the page is shown. */
+  readonly answering: Observable<boolean>;
+  readonly #pulse = new Pulse((answered) => this.#socket.ping(answered));
   readonly #session: Session;
   readonly #socket: Socket;
   readonly #cleanup: (() => void)[] = [];
@@ -29,6 +33,7 @@ export class Connection {
 
   constructor(url: string, session: Session) {
     this.#session = session;
+    this.answering = this.#pulse.answering;
     this.#socket = new Socket(url, {
       // The library asks for the token again at each attempt; its types do not know.
       authToken: session.accessToken.get as unknown as string,
@@ -40,8 +45,11 @@ export class Connection {
     this.#socket.onOpen(() => {
       this.fed.set(true);
       this.state.set("live");
+      this.#pulse.heard();
+      this.#feelPulse();
     });
     this.#socket.onMessage((message) => {
+      this.#pulse.heard();
       const live = heartbeatAnswer(message);
       if (live !== undefined) this.fed.set(live);
     });
@@ -49,7 +57,10 @@ export class Connection {
     this.#socket.onError(() => this.#lost());
     this.#listen(window, "online", () => this.#look());
     this.#listen(window, "offline", () => this.#look());
-    this.#listen(document, "visibilitychange", () => this.#look());
+    this.#listen(document, "visibilitychange", () => {
+      this.#feelPulse();
+      this.#look();
+    });
   }
 
   /** Connect; the token is made sure of before. */
@@ -66,6 +77,7 @@ export class Connection {
     this.#closed = true;
     clearTimeout(this.#hiddenTimer);
     clearTimeout(this.#probe);
+    this.#pulse.stop();
     for (const undo of this.#cleanup) undo();
     this.#socket.disconnect();
   }
@@ -74,6 +86,7 @@ export class Connection {
     if (this.#closed) return;
     const wasLive = this.state.get() === "live";
     this.state.set("offline");
+    this.#pulse.stop();
     // A refused token looks like any other failure: one that has ended meanwhile is replaced before the next attempt,
     // and a session that was ended elsewhere is found out by a call, whose refusal says so.
     if (wasLive) authorised(this.#session, new Request("/api/v1/me")).catch(() => undefined);
@@ -82,6 +95,12 @@ export class Connection {
     if (document.visibilityState === "hidden") {
       this.#hiddenTimer = setTimeout(() => this.#socket.connect(), jittered(HIDDEN_PAUSE_MS));
     }
+  }
+
+  /** Only where somebody sees what comes of it: ten thousand open pages are a few looked at. */
+  #feelPulse(): void {
+    if (document.visibilityState === "visible" && this.#socket.isConnected()) this.#pulse.start();
+    else this.#pulse.stop();
   }
 
   /** The network or the page changed: find out at once whether the connection still carries anything. */

@@ -84,16 +84,20 @@ async def test_a_broken_feed_resumes_from_its_cursors(gateway: Gateway, memory: 
 async def test_a_feed_leaves_a_store_that_does_not_say_that_it_works(
     gateway: Gateway, memory: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not wait for the whole silence of a connection."""
+    """It does not wait for the whole silence of a connection, which counts as time in which nothing could arrive."""
+    monkeypatch.setattr(feed_client, "AWAY_AFTER", silence.TICK)
     monkeypatch.setattr(feed_client, "SILENCE_TIMEOUT", 2 * PATIENCE)
     monkeypatch.setattr(silence, "SILENT_AFTER", silence.TICK)
     async with PhoenixClient(gateway.url, "user.ann") as ann:
         channel = await ann.channel("topic:news")
         memory.append("news", "x")
         await channel.until(lambda c: len(c.received) == 1)
+        memory.accepting_feeds = False
         memory.answering.clear()
         await until(lambda: gateway.hub.feed.connected_to is None, "it leaves")
+        assert gateway.hub.feed.away
         memory.append("news", "x")
+        memory.accepting_feeds = True
         memory.answering.set()
         await channel.until(lambda c: len(c.received) == 2)
         assert seqs(channel) == [1, 2]

@@ -143,7 +143,7 @@ class FeedClient:
 
     @property
     def away(self) -> bool:
-        """Whether the feed has been disconnected for longer than a reconnect takes: nothing new can arrive."""
+        """Whether nothing has come of the feed for longer than a reconnect takes: nothing new can arrive."""
         return self.connected_to is None and self._clock.monotonic() - self._lost_at > AWAY_AFTER
 
     def watch(self, topic: str, topic_id: str, after: int) -> None:
@@ -235,7 +235,8 @@ class FeedClient:
             reasons = [str(error) or type(error).__name__ for error in errors.exceptions]
         finally:
             self.connected_to = None
-            self._lost_at = self._clock.monotonic()
+            # Of a store that hung, the connection was lost when it sent its last message.
+            self._lost_at = self._clock.monotonic() - (loop.time() - self._last_message_at)
             self._broken = None
             if broken.done() and not broken.cancelled():
                 broken.exception()  # another part may have failed in the same instant

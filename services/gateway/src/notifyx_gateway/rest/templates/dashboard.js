@@ -1,6 +1,6 @@
 // Keeps the dashboard live: asks for a live part other than the shown one, which the gateway answers as soon as it has
-// one, or after a second with nothing. A gateway that says nothing for longer is away: the page says so, and tries again
-// every second or two, also while an earlier request still waits. Nothing is fetched while the page is not shown. Times
+// one, or after a second with nothing. A gateway that says nothing for longer is away: the page says so in place of the
+// headline, shows the rest without colours, and tries again every second or two, also while an earlier request still waits. Nothing is fetched while the page is not shown. Times
 // are shown in the time zone of the reader, which they name.
 "use strict";
 
@@ -68,6 +68,7 @@ function answered() {
   last = new Date();
   failing = false;
   away.hidden = true;
+  delete live.dataset.stale;
   // Of several requests the first answer counts.
   for (const other of waiting) other.abort();
   waiting.clear();
@@ -75,8 +76,11 @@ function answered() {
 
 function fail() {
   failing = true;
-  document.title = "No answer · Notifyx";
-  away.textContent = `The gateway does not answer. What you see is from ${clock(last)}; trying again.`;
+  document.title = "Not known · Notifyx";
+  const from = clock(last);
+  const shown = away.querySelector("span");
+  if (shown.textContent !== from) shown.textContent = from;
+  live.dataset.stale = "";
   away.hidden = false;
   plan();
 }
