@@ -27,11 +27,17 @@ MANY = 10_000
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 
 WIDER = """() => [...document.querySelectorAll('main, main *')].filter(one => {
+    if (one.parentElement.closest('pre, [class*=_wide_]') !== null) return false;
     for (let over = one.parentElement; over !== null && over !== document.body; over = over.parentElement)
         if (getComputedStyle(over).overflowX === 'hidden') return false;
     return one.getBoundingClientRect().right > innerWidth + 1;
 }).map(one => one.outerHTML.slice(0, 200))"""
-"""What reaches beyond the window's right edge and is not cut off there."""
+"""What reaches beyond the window's right edge, is not cut off there, and is not in code or a table that scrolls."""
+
+WHOLE_WORDS = (
+    "all => all.length === 8 && all.every(one => one.clientHeight < 1.9 * parseFloat(getComputedStyle(one).lineHeight))"
+)
+"""Whether each of eight cells of a table has one line."""
 
 EVENTS = [
     ("Disk almost full on db-1", "Less than **5 %** is left; see the [runbook](https://example.com/disk).", "urgent"),
@@ -237,7 +243,9 @@ async def test_long_names_fit_on_a_phone(browser: Browser, platform: Platform) -
     async with someone(browser, platform, "longname") as person, await signed_in(platform, person.email) as own:
         await ok(own.post(f"{platform.api}/topics", json={"name": long}))
         await ok(own.put(f"{platform.api}/topics/{long}/subscription", json={"email": "never"}))
-        sent = {"title": "Short", "body": long, "data": {long: long}}
+        table = "\n".join(f"|{cells * 8}" for cells in ("deployment|", "-|", "production|"))
+        body = f"{long}\n\n```\n{'a line of a log ' * 20}\n```\n\n{table}"
+        sent = {"title": "Short", "body": body, "data": {long: long}}
         await ok(own.post(f"{platform.api}/topics/{long}/notifications", json=sent))
         await person.page.set_viewport_size(SIZES["phone"])  # type: ignore[arg-type]  # a TypedDict
         for path, ready in (
@@ -248,6 +256,7 @@ async def test_long_names_fit_on_a_phone(browser: Browser, platform: Platform) -
             if path == "/inbox":
                 await page.get_by_role("article").get_by_role("button", expanded=False).click()
                 await expect(page.get_by_role("link", name=f"Open {long}")).to_be_visible()
+                assert await page.get_by_role("cell", name="production").evaluate_all(WHOLE_WORDS)
             assert await page.evaluate(WIDER) == [], path
 
 
