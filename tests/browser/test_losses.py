@@ -178,11 +178,25 @@ async def test_what_is_removed_before_its_delivery_is_not_silent(browser: Browse
             await expect(person.page.get_by_role("article")).to_have_count(1)
             assert await shown(person.page) == ["Still there"]
         await expect(saul.page.get_by_role("button", name="Acknowledge 1", exact=True)).to_be_visible()
+        row = saul.page.get_by_role("article")
+        await row.get_by_role("button", name="Acknowledge").click()
+        await expect(saul.page.get_by_role("button", name="Undo")).to_be_visible()
+        await row.get_by_role("button", expanded=False).focus()
+        await saul.page.keyboard.press("u")
+        await expect(row.get_by_role("button", name="Acknowledge")).to_be_visible()
+        await expect(saul.page.get_by_role("button", name="Undo")).to_have_count(0)
+        await call(platform, saul, "PATCH", "/topics/losses.missing", {"visibility": "private"})
+        await expect(tess.page.get_by_text("You may no longer read this topic, or it is gone.")).to_be_visible()
+        await expect(tess.page.get_by_role("article")).to_have_count(0)
 
 
 async def test_what_a_deleted_topic_refuses_goes_to_another(browser: Browser, platform: Platform) -> None:
     async with someone(browser, platform, "remy") as remy:
         await call(platform, remy, "POST", "/topics", {"name": "losses.other"})
+        await call(platform, remy, "PATCH", "/topics/losses.other", {"paused": True})
+        await remy.go("/topics/losses.other")
+        await expect(remy.page.get_by_text("This topic is paused: nothing can be published")).to_be_visible()
+        await call(platform, remy, "PATCH", "/topics/losses.other", {"paused": False})
         await shared_topic(platform, "losses.deleted", remy)
         page = remy.page
         await page.get_by_role("button", name="Publish").click()

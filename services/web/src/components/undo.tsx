@@ -1,15 +1,20 @@
 import { Button } from "@mantine/core";
-import { notifications } from "@mantine/notifications";
+import { notifications, notificationsStore } from "@mantine/notifications";
 import classes from "./undo.module.css";
 
-const ID = "undo";
+const PREFIX = "undo.";
 const OFFERED_MS = 10_000;
 
-/** Says what was done, and offers to take it back; only the last of such notices stands. */
-export function offerUndo(message: string, undo: () => void): void {
-  notifications.hide(ID);
+/**
+ * Says what was done, and offers to take it back; only the last of such notices stands. `name` is that of what was done,
+ * for {@link withdrawUndo}.
+ */
+export function offerUndo(message: string, undo: () => void, name = ""): void {
+  const { notifications: shown, queue } = notificationsStore.getState();
+  for (const { id = "" } of [...shown, ...queue]) if (id.startsWith(PREFIX)) notifications.hide(id);
+  const id = PREFIX + name;
   notifications.show({
-    id: ID,
+    id,
     color: "pine",
     autoClose: OFFERED_MS,
     message: (
@@ -19,7 +24,7 @@ export function offerUndo(message: string, undo: () => void): void {
           size="compact-sm"
           variant="default"
           onClick={() => {
-            notifications.hide(ID);
+            notifications.hide(id);
             undo();
           }}
         >
@@ -28,4 +33,9 @@ export function offerUndo(message: string, undo: () => void): void {
       </span>
     ),
   });
+}
+
+/** Takes back the offer to undo what has `name`: it is undone. */
+export function withdrawUndo(name: string): void {
+  notifications.hide(PREFIX + name);
 }

@@ -33,11 +33,15 @@ export interface FeedStatus {
   /** Why it cannot be followed. */
   readonly refused: string;
   readonly deleted: boolean;
+  /** Whether the user may no longer read it, or it is gone. */
+  readonly lost: boolean;
 }
+
+const UNREADABLE = ["topic_not_found", "not_a_reader"];
 
 export class TopicFeed {
   readonly feed = new Observable<Feed>(EMPTY);
-  readonly status = new Observable<FeedStatus>({ joined: false, refused: "", deleted: false });
+  readonly status = new Observable<FeedStatus>({ joined: false, refused: "", deleted: false, lost: false });
   readonly channel: Channel;
 
   readonly #api: Api;
@@ -65,7 +69,7 @@ export class TopicFeed {
     });
     this.channel.on("missing", ({ missing }: MissingPush) => events.caughtUp(topic, missing, false));
     this.channel.on("topic_deleted", () => {
-      this.status.set({ joined: false, refused: "", deleted: true });
+      this.status.set({ joined: false, refused: "", deleted: true, lost: false });
       events.gone(topic);
     });
     this.channel.onError(() => this.status.update((status) => ({ ...status, joined: false })));
@@ -74,7 +78,8 @@ export class TopicFeed {
       .receive("ok", (reply: JoinReply) => this.#joined(reply))
       .receive("error", (refusal: Refusal) => {
         const refused = refusal.detail ?? refusal.reason ?? "This topic cannot be followed.";
-        this.status.set({ joined: false, refused, deleted: false });
+        const lost = UNREADABLE.includes(refusal.code ?? "");
+        this.status.set({ joined: false, refused, deleted: false, lost });
       });
   }
 
@@ -125,7 +130,7 @@ export class TopicFeed {
   }
 
   #joined(reply: JoinReply): void {
-    this.status.set({ joined: true, refused: "", deleted: false });
+    this.status.set({ joined: true, refused: "", deleted: false, lost: false });
     const since = this.#since;
     if (since !== undefined && reply.last_seq < since) {
       // Another topic has this name now.

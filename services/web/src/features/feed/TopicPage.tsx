@@ -18,7 +18,7 @@ import { SearchResults } from "@/features/search/SearchResults";
 import { useAddressQuery } from "@/features/search/useAddressQuery";
 import { SubscriptionControl } from "@/features/topics/SubscriptionControl";
 import { plural } from "@/model/text";
-import type { TopicFeed } from "@/model/topicFeed";
+import type { FeedStatus, TopicFeed } from "@/model/topicFeed";
 import { countOf, toAcknowledge } from "@/model/unread";
 import { Feed } from "./Feed";
 import { Missed } from "./Missed";
@@ -63,17 +63,14 @@ function Page({ name, feed, seq, topic, problem }: Props) {
       </Suspense>
     </Fallible>
   );
-  if (status.deleted || (topic === undefined && problem !== null)) {
+  const gone = goneBecause(status, topic, problem);
+  if (gone !== "") {
     return (
       <>
         <PageHeader title={name} />
         {composer}
         <Pending topic={name} onEdit={composing.reopen} />
-        <EmptyState
-          m="auto"
-          icon={<IconGhost2 />}
-          title={status.deleted ? "This topic was deleted." : sentence(problem)}
-        >
+        <EmptyState m="auto" icon={<IconGhost2 />} title={gone}>
           <Button component={Link} href="/topics" variant="default">
             All topics
           </Button>
@@ -133,6 +130,13 @@ function Page({ name, feed, seq, topic, problem }: Props) {
   );
 }
 
+/** Why the page shows nothing of a topic, also of one that it showed; empty where it shows it. */
+function goneBecause({ deleted, lost }: FeedStatus, topic: Topic | undefined, problem: unknown): string {
+  if (deleted) return "This topic was deleted.";
+  if (topic === undefined && problem !== null) return sentence(problem);
+  return lost && topic !== undefined ? "You may no longer read this topic, or it is gone." : "";
+}
+
 function Note({ topic, count }: { topic: Topic; count: number }) {
   return (
     <>
@@ -162,12 +166,19 @@ function Nothing({ topic }: { topic: Topic | undefined }) {
     <EmptyState
       title="Nothing was published here yet"
       description={
-        topic?.can_publish
-          ? "Publish something, or have a program do it: what is published shows here at once."
-          : "What is published shows here at once."
+        topic?.paused
+          ? "This topic is paused: nothing can be published until that ends in its settings."
+          : topic?.can_publish
+            ? "Publish something, or have a program do it: what is published shows here at once."
+            : "What is published shows here at once."
       }
     >
-      {topic?.can_publish && (
+      {topic?.paused && topic.can_manage && (
+        <Button component={Link} href={`/topics/${topic.name}/settings`} variant="default">
+          Settings of this topic
+        </Button>
+      )}
+      {topic?.can_publish && !topic.paused && (
         <Button component={Link} href={`/topics/${topic.name}/settings`} variant="default">
           Send here from other software
         </Button>
