@@ -39,7 +39,8 @@ function OnceBox({ title, children }: { title: string; children: ReactNode }) {
   );
 }
 
-function Copied({ value, what }: { value: string; what: string }) {
+/** Lines and a button that copies them; `what` they are, for the button. */
+export function Copied({ value, what }: { value: string; what: string }) {
   return (
     <>
       <pre className={classes.lines}>{value}</pre>

@@ -51,7 +51,7 @@ function Page({ name, feed, seq, topic, problem }: Props) {
   const unread = countOf(useObservable(live.unread), name);
   const expired = countOf(useObservable(live.expired), name);
   const acknowledge = toAcknowledge(unread, expired);
-  const composing = useComposing(false);
+  const composing = useComposing(name);
   const acknowledgeAll = useAcknowledgeAll();
   const [query, search] = useAddressQuery();
   const subscriptions = useQuery(subscriptionsQuery(api));
@@ -102,7 +102,7 @@ function Page({ name, feed, seq, topic, problem }: Props) {
         <SubscriptionControl name={name} />
         {topic?.can_publish && !topic.paused && (
           <Button size="xs" leftSection={<IconPencil size={15} />} onClick={composing.open}>
-            Publish
+            {composing.begun ? "Continue your draft" : "Publish"}
           </Button>
         )}
         <Tooltip label="Settings of this topic">
@@ -179,7 +179,7 @@ function Nothing({ topic }: { topic: Topic | undefined }) {
         </Button>
       )}
       {topic?.can_publish && !topic.paused && (
-        <Button component={Link} href={`/topics/${topic.name}/settings`} variant="default">
+        <Button component={Link} href={`/topics/${topic.name}/settings#send-here`} variant="default">
           Send here from other software
         </Button>
       )}

@@ -38,7 +38,7 @@ export default function MessagesPage() {
   const unread = countOf(useObservable(live.unread), live.ownInbox);
   const expired = countOf(useObservable(live.expired), live.ownInbox);
   const acknowledge = toAcknowledge(unread, expired);
-  const composing = useComposing(isWriting());
+  const composing = useComposing(undefined, isWriting());
   const acknowledgeAll = useAcknowledgeAll();
   const [query, search] = useAddressQuery();
   return (
@@ -65,7 +65,7 @@ export default function MessagesPage() {
         </Button>
         <SubscriptionControl name={live.ownInbox} fixed />
         <Button size="xs" leftSection={<IconPencil size={15} />} onClick={composing.open}>
-          New message
+          {composing.begun ? "Continue your draft" : "New message"}
         </Button>
       </PageHeader>
       {composing.shown && (

@@ -1,17 +1,17 @@
 import { Button, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Link } from "wouter";
 import { data } from "@/api/client";
 import type { Hook, HookSecret } from "@/api/types";
-import { OnceEach } from "@/components/Once";
+import { Copied, OnceEach } from "@/components/Once";
 import { Problem } from "@/components/Problem";
 import { useNow } from "@/components/useNow";
 import { useServices } from "@/context/services";
 import { Confirm } from "@/features/account/Confirm";
 import { publishLine } from "@/features/account/keys";
 import { when } from "@/model/text";
-import { bringsSecret, CURL, KINDS, type Kind, labelOf, valuesFor } from "./senders";
+import { bringsSecret, CURL, KINDS, type Kind, labelOf, SEND_HERE, valuesFor } from "./senders";
 import classes from "./TopicSettings.module.css";
 
 /** Secrets with which other software sends to this topic, and the lines to copy into it. */
@@ -19,6 +19,7 @@ export default function SendHere({ name }: { name: string }) {
   const { api } = useServices();
   const client = useQueryClient();
   const [chosen, setChosen] = useState<Kind | typeof CURL.kind | null>(null);
+  const [title, setTitle] = useState("");
   const [theirs, setTheirs] = useState("");
   /** The secret that was made last: it is shown once. */
   const [shown, setShown] = useState<HookSecret | null>(null);
@@ -31,19 +32,32 @@ export default function SendHere({ name }: { name: string }) {
   const create = useMutation({
     mutationFn: (kind: Kind) => {
       const own = bringsSecret(kind) && theirs.trim() !== "" ? { signing_secret: theirs.trim() } : {};
-      const body = { kind, name: "", ...own };
+      const body = { kind, name: title.trim(), ...own };
       return data(api.POST("/api/v1/topics/{name}/hooks", { params: { path: { name } }, body }));
     },
     onSuccess: (secret) => {
+      setTitle("");
       setTheirs("");
       setShown(secret);
       return refresh();
     },
   });
   const failed = create.error ?? hooks.error;
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    if (location.hash !== SEND_HERE) return;
+    // In the next frame: a page that opens takes the focus itself first.
+    const frame = requestAnimationFrame(() => {
+      heading.current?.scrollIntoView();
+      heading.current?.focus({ preventScroll: true });
+    });
+    return () => cancelAnimationFrame(frame);
+  }, []);
   return (
     <section className={classes.section}>
-      <h2>Send here</h2>
+      <h2 id={SEND_HERE.slice(1)} ref={heading} tabIndex={-1}>
+        Send here
+      </h2>
       <p className={classes.hint}>Choose what shall send to this topic.</p>
       <div className={classes.kinds}>
         {[...KINDS, CURL].map(({ kind, label }) => (
@@ -66,11 +80,27 @@ export default function SendHere({ name }: { name: string }) {
       </div>
       {chosen === CURL.kind && <Curl name={name} />}
       {chosen !== null && chosen !== CURL.kind && shown === null && (
-        <>
+        <form
+          className={classes.section}
+          onSubmit={(event) => {
+            event.preventDefault();
+            create.mutate(chosen);
+          }}
+        >
           <p className={classes.hint}>
             This makes an address with a secret for {labelOf(chosen)}. Whoever has it can publish to {name} in your
             name, until you revoke it.
           </p>
+          <TextInput
+            label="Name of the sender"
+            description="Tells it apart in the list below; may be left empty"
+            placeholder="Cluster in Frankfurt"
+            dir="auto"
+            autoComplete="off"
+            maxLength={100}
+            value={title}
+            onChange={(event) => setTitle(event.currentTarget.value)}
+          />
           {bringsSecret(chosen) && (
             <TextInput
               label="Their signing secret"
@@ -82,11 +112,11 @@ export default function SendHere({ name }: { name: string }) {
             />
           )}
           <div>
-            <Button size="xs" loading={create.isPending} onClick={() => create.mutate(chosen)}>
+            <Button size="xs" type="submit" loading={create.isPending}>
               Make the address
             </Button>
           </div>
-        </>
+        </form>
       )}
       <Problem error={failed} />
       {shown !== null && (
@@ -122,7 +152,9 @@ function Curl({ name }: { name: string }) {
         Scripts send with an API key that may publish here. <Link href="/account/keys">Make one under API keys</Link>,
         and put it in place of KEY:
       </p>
-      <pre className={classes.line}>{publishLine(location.origin, "KEY", name)}</pre>
+      <div>
+        <Copied value={publishLine(location.origin, "KEY", name)} what="" />
+      </div>
     </>
   );
 }
@@ -155,13 +187,19 @@ function Made({ hook, onRotated, onRevoked, onRefused }: MadeProps) {
   });
   const label = labelOf(hook.kind);
   const made = when(hook.created_at, now);
-  const which = `the secret for ${label} made ${made}`;
+  const name = hook.name === "" ? "" : ` (${hook.name})`;
+  const which = `the secret for ${label}${name} made ${made}`;
   const close = () => setAsked(null);
   return (
     <li>
       <span>
         {label}
-        {hook.name !== "" && ` (${hook.name})`}
+        {name !== "" && (
+          <>
+            {" "}
+            <bdi>{name}</bdi>
+          </>
+        )}
       </span>
       <span>
         made {made}

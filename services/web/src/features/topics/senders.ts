@@ -14,6 +14,9 @@ export const KINDS = [
 /** What needs no secret of its own. */
 export const CURL = { kind: "curl", label: "curl" } as const;
 
+/** The part of an address that leads to this section of a topic's settings. */
+export const SEND_HERE = "#send-here";
+
 export type Kind = (typeof KINDS)[number]["kind"];
 
 type Created = Pick<HookSecret, "kind" | "secret" | "url" | "signed_url" | "signing_secret">;
