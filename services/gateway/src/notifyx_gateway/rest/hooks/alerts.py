@@ -56,6 +56,16 @@ def title_of(alert: Mapping[str, Any]) -> str:
     return next((words for words in map(text, found) if is_visible(words)), "Alert without a name")
 
 
+def where_of(alert: Mapping[str, Any], said: str) -> str:
+    """Return the alert's name and instance as far as ``said`` does not have them: summaries are often alike."""
+    labels = mapping(alert.get("labels"))
+    name, instance = (
+        words if is_visible(words) and words.casefold() not in said.casefold() else ""
+        for words in (text(labels.get(label)) for label in ("alertname", "instance"))
+    )
+    return f"{name} on {instance}" if name and instance else name or instance
+
+
 def priority_of(alert: Mapping[str, Any]) -> Priority:
     """Return the priority: that of its severity while it fires."""
     if state_of(alert) == "resolved":
@@ -91,9 +101,10 @@ def _alert(delivery: Delivery, prefix: str, number: int, alert: Any, extras: Ext
     if state == "resolved":
         # Readers that keep a list of what fires find the alert by this key.
         data["closes"] = state_key(prefix, alert, "firing")
+    where = where_of(alert, f"{title}\n{body}")
     return delivery.publication(
         f"Resolved: {title}" if state == "resolved" else title,
-        "" if body == title else body,
+        "\n\n".join(part for part in (where, "" if body == title else body) if part),
         data,
         priority=priority_of(alert),
         key=state_key(prefix, alert, state),
@@ -108,7 +119,7 @@ def _group(delivery: Delivery, prefix: str, alerts: list[Mapping[str, Any]]) -> 
     labels = mapping(payload.get("groupLabels"))
     name = ", ".join(text(value) for value in labels.values()) or title_of(alerts[0])
     heading = f"{len(firing)} firing" if firing else "Resolved"
-    lines = [f"{'' if state_of(alert) == 'firing' else 'Resolved: '}{title_of(alert)}" for alert in alerts]
+    lines = [f"{'' if state_of(alert) == 'firing' else 'Resolved: '}{_line(alert)}" for alert in alerts]
     states = sorted(state_key(prefix, alert, state_of(alert)) for alert in alerts)
     data = {"status": "firing" if firing else "resolved", "groupLabels": labels, "alerts": alerts}
     return delivery.publication(
@@ -118,6 +129,12 @@ def _group(delivery: Delivery, prefix: str, alerts: list[Mapping[str, Any]]) -> 
         priority=max((priority_of(alert) for alert in firing), key=_RANKS.index, default="normal"),
         key=event_key(f"{prefix}-group", text(payload.get("groupKey")), *states),
     )
+
+
+def _line(alert: Mapping[str, Any]) -> str:
+    title = title_of(alert)
+    where = where_of(alert, title)
+    return f"{title} ({where})" if where else title
 
 
 def _left_out(delivery: Delivery, prefix: str, count: int, alerts: list[Any]) -> Part:
